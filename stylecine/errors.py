@@ -1,0 +1,85 @@
+"""Every error that stylecine raises on purpose: one plain sentence, and what to do about it.
+
+    StylecineError
+    ├── PhotoError             the photo cannot be read or is too small
+    ├── MaskError              the given mask cannot be used
+    ├── MotionError            the given motion or arrows cannot be used
+    ├── NothingMoves           nothing in the photo would move
+    ├── WeightsError
+    │   ├── WeightsNotFound    no such model or weight file
+    │   ├── ChecksumMismatch   a weight file is not the one its record names
+    │   ├── LicenceNotAccepted the weights' licence has to be accepted first
+    │   └── WeightsMalformed   wrong names, shapes or format, or something unsafe inside
+    ├── KernelUnavailable      the native library was asked for and is not there
+    ├── OutputError            the output cannot be written where it was asked for
+    │   └── WriterUnavailable  no encoder for the asked-for format
+    ├── TooLarge               would need too much memory; names a size that fits
+    ├── Cancelled              the caller's progress function returned False
+    └── OptionError            an option (size, fps, seconds, quality, ...) has an impossible value
+
+A user's mistake is always one of these; anything else that escapes is a bug.
+"""
+
+
+class StylecineError(Exception):
+    """Base of all errors below; catch it to show its message to a user."""
+
+
+class PhotoError(StylecineError):
+    """The photo cannot be read, or is too small to animate."""
+
+
+class MaskError(StylecineError):
+    """The given mask cannot be used."""
+
+
+class MotionError(StylecineError):
+    """The given motion field or arrows cannot be used."""
+
+
+class NothingMoves(StylecineError):
+    """Nothing in the photo would move: none was found, or the mask or the motion is empty."""
+
+
+class WeightsError(StylecineError):
+    """A model's weights cannot be used."""
+
+
+class WeightsNotFound(WeightsError):
+    """There is no such model or weight file."""
+
+
+class ChecksumMismatch(WeightsError):
+    """A weight file differs from the one its model record names."""
+
+
+class LicenceNotAccepted(WeightsError):
+    """The weights come under a licence that has to be accepted first."""
+
+
+class WeightsMalformed(WeightsError):
+    """A weight file has wrong names, shapes or format, or holds something unsafe."""
+
+
+class KernelUnavailable(StylecineError):
+    """The native library was asked for by name and is not there."""
+
+
+class OutputError(StylecineError):
+    """The output cannot be written: missing or read-only folder, no space, not a file."""
+
+
+class WriterUnavailable(OutputError):
+    """There is no encoder for the asked-for format."""
+
+
+class TooLarge(StylecineError):
+    """The work would need too much memory; the message names a size that fits."""
+
+
+class Cancelled(StylecineError):
+    """The caller's progress function returned False."""
+
+
+class OptionError(StylecineError, ValueError):
+    """An option has an impossible value."""

@@ -1,0 +1,34 @@
+"""The error tree: what a caller may catch."""
+
+import inspect
+
+import pytest
+
+from stylecine import errors
+
+ALL = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
+
+
+@pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+def test_one_except_clause_catches_them_all(cls: type[Exception]) -> None:
+    assert issubclass(cls, errors.StylecineError)
+    assert str(cls("one plain sentence.")) == "one plain sentence."
+
+
+@pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+def test_the_tree_in_the_docstring_names_each_error(cls: type[Exception]) -> None:
+    assert cls.__name__ in (errors.__doc__ or "")
+    assert cls.__doc__
+
+
+def test_families() -> None:
+    for cls in (
+        errors.WeightsNotFound,
+        errors.ChecksumMismatch,
+        errors.LicenceNotAccepted,
+        errors.WeightsMalformed,
+    ):
+        assert issubclass(cls, errors.WeightsError)
+    assert issubclass(errors.WriterUnavailable, errors.OutputError)
+    # what Python itself would raise for a bad value stays catchable as such
+    assert issubclass(errors.OptionError, ValueError)
