@@ -31,7 +31,6 @@ test: .venv/installed-test
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
