@@ -1,0 +1,85 @@
+"""Checks what `make demo` left and what is tracked: the figures, the sizes, the cards, no machine's own paths."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+MB = 1_000_000
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Written so that this line does not find itself.
+MACHINE_PATH = r"(^|[^A-Za-z0-9_.-])/(roo[t]|hom[e]|wor[k]|mn[t]|User[s])/"
+
+
+def tracked() -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    return [REPOSITORY / name for name in names.split("\0") if name]
+
+
+def demo() -> Iterator[str]:
+    videos = sorted((REPOSITORY / "examples/out").glob("*.mp4"))
+    if not videos:
+        yield "make demo left no video"
+    for video in videos:
+        told = json.loads(video.with_suffix(".json").read_text())
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            frames = sum(1 for _ in container.decode(stream))
+            there = (stream.codec_context.width, stream.codec_context.height, frames)
+        wanted = {
+            "the video is what the JSON says": there == (told["width"], told["height"], told["frames"]),
+            "the loop is 4 s long": told["frames"] == 120,
+            "no seam": 0.95 <= told["seam"] <= 1.05,
+            "nothing static moves": told["static_drift"] == 0,
+            "the first frame is the photo": told["first_frame_error"] <= 1 / 255,
+            "the inversion resembles the photo": told["inversion"]["psnr"] > 20,
+            "the time was measured": 0 < told["seconds"]["total"] < 300,
+            "memory": told["peak_rss_mb"] < 3000,
+            "the default model on the CPU": (told["model"], told["device"]) == ("default", "cpu"),
+        }
+        yield from (f"{video.name}: not so: {name} ({told})" for name, good in wanted.items() if not good)
+
+
+def sizes() -> Iterator[str]:
+    files = tracked()
+    total = sum(path.stat().st_size for path in files)
+    print(f"{len(files)} tracked files, {total / MB:.1f} MB")
+    if total >= 36 * MB:
+        yield f"tracked files are {total / MB:.1f} MB together; at most 36"
+    for path in files:
+        if path.suffix == ".safetensors" and path.stat().st_size > 15 * MB:
+            yield f"{path.name} is {path.stat().st_size / MB:.1f} MB; at most 15"
+
+
+def cards() -> Iterator[str]:
+    """Each weight file is named by a model card."""
+    text = "".join(card.read_text() for card in (REPOSITORY / "pretrained/cards").glob("*.md"))
+    for weights in (path for path in tracked() if path.suffix == ".safetensors"):
+        if weights.name not in text:
+            yield f"no card in pretrained/cards names {weights.name}"
+
+
+def machine_paths() -> Iterator[str]:
+    for path in tracked():
+        content = path.read_bytes()
+        if b"\0" in content:
+            continue
+        for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+            if re.search(MACHINE_PATH, line):
+                yield f"{path.relative_to(REPOSITORY)}:{number} names a path of somebody's machine: {line.strip()}"
+
+
+def main() -> None:
+    problems = [problem for check in (demo, sizes, cards, machine_paths) for problem in check()]
+    for problem in problems:
+        print("FAILED:", problem)
+    if problems:
+        raise SystemExit(1)
+    print("demo, sizes, cards and paths are as they should be")
+
+
+if __name__ == "__main__":
+    main()

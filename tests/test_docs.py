@@ -1,0 +1,95 @@
+"""The documentation says what the code does: its programs run, its names and options are the code's own."""
+
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import stylecine
+from stylecine.cli import main
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text()
+API = (REPOSITORY / "docs/api.md").read_text()
+CLI = (REPOSITORY / "docs/cli.md").read_text()
+COMMANDS = re.findall(r"^## `stylecine (\w+)", CLI, re.MULTILINE)
+
+
+@pytest.fixture
+def holiday(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a small photo.jpg, where the reader's programs run."""
+    with Image.open(REPOSITORY / "examples/sea.jpg") as photo:
+        photo.resize((192, 120)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def section(page: str, title: str) -> str:
+    """The text below the heading that begins with `title`, up to the next of its level."""
+    found = re.search(rf"^(##+) {re.escape(title)}.*?\n(.*?)(?=^\1 |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, f"no heading {title!r}"
+    return found[2]
+
+
+def options_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - {"--help"}
+
+
+def test_the_readmes_python_runs(holiday: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(program, "README.md", "exec"), {"__name__": "readme"})
+    assert (holiday / "photo.mp4").stat().st_size > 0
+
+
+def test_the_example_runs(holiday: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["animate.py", "photo.jpg", "loop.mp4"])
+    runpy.run_path(str(REPOSITORY / "examples/animate.py"))
+    assert "loop.mp4: 120 frames of 192x120" in capsys.readouterr().out
+
+
+def test_every_command_has_its_section(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert listed and listed == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_described_and_every_described_option_exists(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    assert options_in(capsys.readouterr().out) == options_in(section(CLI, f"`stylecine {command}"))
+
+
+def test_every_public_name_is_described() -> None:
+    described = set(re.findall(r"`(\w+)", API))
+    assert set(stylecine.__all__) <= described
+
+
+def test_every_error_is_in_the_table_and_every_row_is_an_error() -> None:
+    def below(error: type[Exception]) -> Iterator[str]:
+        yield error.__name__
+        for child in error.__subclasses__():
+            yield from below(child)
+
+    rows = re.findall(r"^\| `(\w+)`", section(API, "Errors"), re.MULTILINE)
+    assert sorted(rows) == sorted(set(below(stylecine.StylecineError)))
+    assert set(rows) <= set(stylecine.__all__)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()) + re.findall(r'src="([^"]+)"', page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_example_photo_is_credited() -> None:
+    notice = (REPOSITORY / "NOTICE").read_text()
+    for photo in (REPOSITORY / "examples").glob("*.jpg"):
+        assert f"examples/{photo.name}\n" in notice
