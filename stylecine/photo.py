@@ -1,0 +1,304 @@
+"""Any photo a user may hand over -> uint8 sRGB, upright, at the asked-for size."""
+
+from __future__ import annotations
+
+import io
+import math
+import operator
+import os
+import threading
+import warnings
+from typing import Any, BinaryIO, TypeAlias, cast
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from stylecine.errors import OptionError, PhotoError, TooLarge
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
+Size: TypeAlias = "int | tuple[int, int] | None"
+
+MIN_SIDE = 64  # shorter side, pixels; below this there is no texture to move
+MAX_SIDE = 8192  # shorter side, pixels
+MAX_PIXELS = MAX_SIDE**2  # of the result
+MAX_DECODED = 128_000_000  # of the file: a telephone's 108 megapixels pass, a decompression bomb does not
+
+# Pillow knows more, some of which start other programs (EPS); these are what photos come in.
+FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
+_SAVE_AS = "save it as JPEG or PNG and try again"
+
+_UPRIGHT = {  # EXIF orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_opening = threading.Lock()  # Python's warning filters are global
+
+
+def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
+    """Read a photo as uint8 [H,W,3], sRGB, upright.
+
+    source: path, bytes, binary file object (read from where it stands, left open), PIL image, or uint8 array
+        [H,W,3], [H,W], [H,W,1] or [H,W,4]. JPEG, PNG, WebP, TIFF and HEIC with any colour profile, 8 or 16
+        bits, grey, palette or CMYK; of an animation the first frame. Transparent parts become white.
+    size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cut
+        about the centre to that shape, enlarged if need be. Lanczos.
+
+    Raises OptionError for an impossible size, TooLarge for one that does not fit, PhotoError for anything
+    that is not a readable photo of at least 64 pixels on its shorter side.
+    """
+    size = _checked_size(size)
+    name = _describe(source)
+    if isinstance(source, np.ndarray):
+        image = _from_array(source)
+    elif isinstance(source, Image.Image):
+        image = _decoded(source, size, name)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        image = _from_file(io.BytesIO(source), size, name)
+    elif isinstance(source, str | os.PathLike):
+        image = _from_path(source, size, name)
+    elif hasattr(source, "read"):
+        image = _from_file(_buffered(source), size, name)
+    else:
+        raise PhotoError(
+            f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array."
+        )
+    # The profile comes last: it costs most and does not mind the resampling.
+    return np.array(_to_srgb(_resized(image, size)))
+
+
+def _checked_size(size: Any) -> Size:
+    if size is None:
+        return None
+    pair = isinstance(size, tuple | list)
+    sides = [_side(side) for side in (size if pair else (size,))]
+    if pair and len(sides) != 2:
+        raise OptionError(f"size is one number or (width, height), not {size!r}.")
+    if min(sides) < MIN_SIDE:
+        raise OptionError(f"size {size!r} is too small; ask for at least {MIN_SIDE} pixels a side.")
+    if not pair:
+        if sides[0] > MAX_SIDE:
+            raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_SIDE}.")
+        return sides[0]
+    width, height = sides
+    if width * height > MAX_PIXELS:
+        fits = _fitting(width, height)
+        raise TooLarge(f"size {width}x{height} is too large; ask for at most {fits[0]}x{fits[1]}.")
+    return width, height
+
+
+def _side(value: Any) -> int:
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise OptionError(f"size is a whole number of pixels or two of them, not {value!r}.") from None
+
+
+def _fitting(width: int, height: int) -> tuple[int, int]:
+    """The largest size in this shape that MAX_PIXELS allows."""
+    scale = min(1.0, math.sqrt(MAX_PIXELS / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _describe(source: Any) -> str:
+    return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else "The photo"
+
+
+# --- from each source to a decoded, upright image: L, RGB or CMYK, its profile still attached
+
+
+def _from_path(path: str | os.PathLike[str], size: Size, name: str) -> Image.Image:
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed below)
+    except FileNotFoundError:
+        raise PhotoError(f"There is no photo at {name}; check the path.") from None
+    except IsADirectoryError:
+        raise PhotoError(f"{name} is a folder, not a photo; name one file in it.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{name} cannot be opened ({reason}); check the path and its permissions.") from None
+    with file:
+        return _from_file(file, size, name)
+
+
+def _buffered(file: Any) -> BinaryIO:
+    """All that is left in a file object: pipes and uploads cannot seek, Pillow must."""
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"The file object cannot be read ({error}); give an open binary file.") from None
+    if not isinstance(data, bytes | bytearray):
+        raise PhotoError("The file object gives text, not bytes; open the photo with mode 'rb'.")
+    return io.BytesIO(data)
+
+
+def _from_file(file: BinaryIO, size: Size, name: str) -> Image.Image:
+    head = file.read(12)
+    file.seek(0)
+    if not head:
+        raise PhotoError(f"{name} is empty; copy or download it again.")
+    if head[4:8] == b"ftyp":
+        _know_heic(name)
+    with _opened(file, name) as image:
+        return _decoded(image, size, name)
+
+
+def _know_heic(name: str) -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise PhotoError(f"{name} is HEIC, which needs pillow-heif; run 'pip install pillow-heif'.") from None
+    pillow_heif.register_heif_opener()
+
+
+def _opened(file: BinaryIO, name: str) -> Image.Image:
+    """Read the header only, and refuse by it what is no photo or too large to decode."""
+    try:
+        with _opening, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit warns; ours below refuses
+            image = Image.open(file)
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(name) from None
+    except Exception:  # plugins raise anything at hostile headers
+        raise PhotoError(f"{name} is not an image this can read; {_SAVE_AS}.") from None
+    if image.width * image.height > MAX_DECODED:
+        raise _too_many_pixels(f"{name} is {image.width}x{image.height} and")
+    if image.format not in FORMATS:
+        raise PhotoError(f"{name} is {image.format}, which is not read; {_SAVE_AS}.")
+    return image
+
+
+def _too_many_pixels(name: str) -> TooLarge:
+    return TooLarge(
+        f"{name} has over {MAX_DECODED // 10**6} million pixels; shrink it to {MAX_SIDE}x{MAX_SIDE} or less."
+    )
+
+
+def _decoded(image: Image.Image, size: Size, name: str) -> Image.Image:
+    _check_result(image.width, image.height, size)
+    try:
+        if size is not None and image.format == "JPEG":
+            # JPEG decodes at 1/2, 1/4 or 1/8 for nothing; twice what is needed leaves the filter its choice.
+            side = 2 * (max(size) if isinstance(size, tuple) else size)
+            image.draft(None, (side, side))
+        image.load()
+        return _plain(_upright(image))
+    except PhotoError:
+        raise
+    except Exception:  # decoders raise anything at damaged data
+        raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise PhotoError(f"The photo array is {array.dtype}; give uint8, 0 to 255.")
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise PhotoError(f"The photo array has shape {list(array.shape)}; give [height, width, 3].")
+    if array.size == 0:
+        raise PhotoError("The photo array is empty; give [height, width, 3].")
+    if array.shape[2] == 1:
+        array = array[:, :, 0]
+    return _plain(Image.fromarray(np.ascontiguousarray(array)))
+
+
+def _check_result(width: int, height: int, size: Size) -> None:
+    """Refuse by the size alone, before any work, what could not be animated afterwards."""
+    if min(width, height) < MIN_SIDE:
+        raise PhotoError(f"The photo is {width}x{height} pixels; give one of at least {MIN_SIDE} a side.")
+    if not isinstance(size, tuple):
+        target = _target(width, height, size)
+        if math.prod(target) > MAX_PIXELS:
+            fits = min(_fitting(width, height))
+            if fits < MIN_SIDE:
+                raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
+            raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")
+
+
+# --- pixels
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Any mode of Pillow -> L, RGB or CMYK of 8 bits, transparency laid over white."""
+    if image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data:
+        return image
+    if image.mode == "1":
+        return _with_profile_of(image, image.convert("L"))
+    if image.mode.startswith("I"):
+        return _with_profile_of(image, _from_sixteen_bits(image))
+    if image.mode in ("F", "LAB"):
+        raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
+    if not image.has_transparency_data:
+        return _with_profile_of(image, image.convert("RGB"))
+    clear = image.convert("RGBA")
+    white = Image.new("RGBA", clear.size, "white")
+    return _with_profile_of(image, Image.alpha_composite(white, clear).convert("RGB"))
+
+
+def _from_sixteen_bits(image: Image.Image) -> Image.Image:
+    levels = np.asarray(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise PhotoError("The photo has 32-bit pixels; save it with 8 or 16 bits and try again.")
+    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+
+
+def _with_profile_of(old: Image.Image, new: Image.Image) -> Image.Image:
+    new.info = {key: value for key, value in old.info.items() if key == "icc_profile"}
+    return new
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF is common and says nothing about the pixels
+        orientation = 1
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _target(width: int, height: int, size: Size) -> tuple[int, int]:
+    if isinstance(size, tuple):
+        return size
+    scale = 1.0 if size is None else min(1.0, size / min(width, height))
+    return round(width * scale), round(height * scale)
+
+
+def _resized(image: Image.Image, size: Size) -> Image.Image:
+    _check_result(image.width, image.height, size)
+    target = _target(image.width, image.height, size)
+    if target == image.size:
+        return image
+    scale = min(image.width / target[0], image.height / target[1])
+    wide, high = target[0] * scale, target[1] * scale
+    left, top = (image.width - wide) / 2, (image.height - high) / 2
+    box = (left, top, min(left + wide, image.width), min(top + high, image.height))
+    return _with_profile_of(image, image.resize(target, Image.Resampling.LANCZOS, box=box))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() == "RGB":
+            image = image.convert("RGB")  # grey pixels with a colour profile
+        converted = ImageCms.profileToProfile(
+            image,
+            source,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        return cast(Image.Image, converted)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image.convert("RGB")  # a broken profile, or one of another colour space, tells nothing
