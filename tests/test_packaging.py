@@ -1,4 +1,4 @@
-"""What a wheel holds, found out by looking into it, not by importing it. It is built from the sdist, as pip would."""
+"""What a wheel holds, found out by looking into it, not by importing it. It is built from the sdist."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2])"
+BUILD = "import sys, setuptools.build_meta as b; getattr(b, 'build_' + sys.argv[1])(sys.argv[2])"
 
 
 def build(kind: str, source: Path, output: Path) -> Path:
