@@ -1,0 +1,74 @@
+"""One landscape photo in, one seamless video loop out.
+
+    import stylecine
+    stylecine.animate("holiday.jpg").save("holiday.mp4")
+
+`animate` does everything in one call. `Animator` keeps the networks for more photos and splits the work in two: `invert`
+once a photo (dear), `render` once a change of mind (cheap). Every error made on purpose is a `StylecineError`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stylecine.errors import (
+    Cancelled,
+    ChecksumMismatch,
+    KernelUnavailable,
+    LicenceNotAccepted,
+    MaskError,
+    MotionError,
+    NothingMoves,
+    OptionError,
+    OutputError,
+    PhotoError,
+    StylecineError,
+    TooLarge,
+    WeightsError,
+    WeightsMalformed,
+    WeightsNotFound,
+    WriterUnavailable,
+)
+
+if TYPE_CHECKING:
+    from stylecine.cinemagraph import Cinemagraph
+    from stylecine.pipeline import Animator, animate
+    from stylecine.scene import Scene
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Animator",
+    "Cancelled",
+    "ChecksumMismatch",
+    "Cinemagraph",
+    "KernelUnavailable",
+    "LicenceNotAccepted",
+    "MaskError",
+    "MotionError",
+    "NothingMoves",
+    "OptionError",
+    "OutputError",
+    "PhotoError",
+    "Scene",
+    "StylecineError",
+    "TooLarge",
+    "WeightsError",
+    "WeightsMalformed",
+    "WeightsNotFound",
+    "WriterUnavailable",
+    "__version__",
+    "animate",
+]
+
+# These need torch, which takes seconds to import: each is fetched from its module when first used.
+_HOME = {"animate": "pipeline", "Animator": "pipeline", "Scene": "scene", "Cinemagraph": "cinemagraph"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

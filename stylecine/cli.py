@@ -1,0 +1,289 @@
+"""The command `stylecine`. Heavy modules are imported inside the commands, so --help and --version are instant.
+
+Exit codes: 0 done; 2 a user's error, one line on standard error and no output left behind; 130 interrupted; 1 anything else.
+"""
+
+import argparse
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stylecine import __version__
+from stylecine.errors import OptionError, OutputError, StylecineError
+
+if TYPE_CHECKING:
+    from stylecine.cinemagraph import Cinemagraph
+    from stylecine.video import VideoInfo
+
+Size = int | tuple[int, int] | None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    start = perf_counter()
+    try:
+        options = parser().parse_args(argv)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # libraries talk to programmers; errors are told below
+            return int(options.run(options, start))
+    except _Usage as error:
+        return _complain(str(error), 2)
+    except StylecineError as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("Interrupted.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; keep the exit quiet
+        return 1
+    except Exception as error:
+        if os.environ.get("STYLECINE_DEBUG"):
+            traceback.print_exc()
+        first = (str(error).splitlines() or [""])[0]
+        return _complain(
+            f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where; please report it.)", 1
+        )
+
+
+def parser() -> argparse.ArgumentParser:
+    top = _Parser("stylecine", description="Turns one landscape photo into a seamless video loop.")
+    top.add_argument("--version", action="version", version=f"stylecine {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
+    animate.set_defaults(run=run_animate)
+    animate.add_argument("photo", metavar="PHOTO", type=Path, help="JPEG, PNG, WebP, TIFF or HEIC")
+    animate.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="video file (default: the photo's name with .mp4, here)"
+    )
+    what = animate.add_argument_group("what moves, and how (default: found in the photo)")
+    what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
+    what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
+    what.add_argument(
+        "--arrow", metavar="X0,Y0,X1,Y1", type=_arrow, action="append", default=[], dest="arrows",
+        help="where matter travels in one second, in fractions of width and height; may be repeated",
+    )
+    what.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
+    loop = animate.add_argument_group("the loop")
+    loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
+    loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
+    loop.add_argument(
+        "--size", metavar="SIZE", type=_size, default=1024,
+        help="short side (1024, never enlarged), WxH (cropped to fill), or own (the photo's own); default 1024",
+    )
+    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default) or pixel (no generator)")
+    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default)")
+    loop.add_argument("--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1")
+    loop.add_argument("--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)")
+    loop.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
+    loop.add_argument("--model", metavar="NAME", default="default", help="a model's name or its models.toml folder")
+    loop.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
+    file = animate.add_argument_group("the file and what is told")
+    file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
+    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
+    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet as PNG there")
+    file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
+
+    models = commands.add_parser("models", help="list the models", description="Lists the installed models.")
+    models.set_defaults(run=run_models)
+    models.add_argument("--json", action="store_true", help="print JSON")
+
+    convert = commands.add_parser(
+        "convert", help="convert a StyleGAN2 checkpoint",
+        description="Converts a StyleGAN2 checkpoint (.pkl, .pt) to .safetensors; nothing inside it is executed.",
+    )
+    convert.set_defaults(run=run_convert)
+    convert.add_argument("checkpoint", metavar="IN", type=Path)
+    convert.add_argument("output", metavar="OUT", type=Path)
+
+    measure = commands.add_parser("measure", help="measure a video loop", description="Measures a video loop.")
+    measure.set_defaults(run=run_measure)
+    measure.add_argument("video", metavar="VIDEO", type=Path)
+    measure.add_argument("--json", action="store_true", help="print JSON")
+
+    doctor = commands.add_parser("doctor", help="check the installation", description="Checks the installation.")
+    doctor.set_defaults(run=run_doctor)
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    return top
+
+
+def run_animate(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.photo.stem + ".mp4")
+    if output.exists() and options.photo.exists() and output.samefile(options.photo):
+        raise OutputError(f"{output} is the photo itself; choose another output.")
+
+    from stylecine.pipeline import animate
+
+    imported = perf_counter() - start
+    names = ("mask", "motion", "arrows", "seconds", "fps", "speed", "size", "warp", "sampling", "detail", "refine")
+    with _Bar() as bar:
+        loop = animate(
+            options.photo,
+            **{name: getattr(options, name) for name in names},
+            model=options.model,
+            device=options.device,
+            seed=options.seed,
+            progress=bar,
+        )
+        info = loop.save(output, quality=options.quality, repeat=options.repeat)
+    seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
+    if options.preview:
+        write_previews(loop, options.preview)
+    if options.json:
+        print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
+    else:
+        print(f"{output}: {info.width}x{info.height}, {len(loop)} frames, {seconds['total']:.1f} s")
+    return 0
+
+
+def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], output: Path) -> dict[str, Any]:
+    """The one object that --json prints; a figure that cannot be had is null."""
+    from stylecine.cinemagraph import plain
+
+    peak = _peak_rss_mb()  # before the measures, which hold more than the work did
+    return {
+        "output": str(output),
+        "width": info.width,
+        "height": info.height,
+        "frames": len(loop),
+        "fps": loop.fps,
+        "seam": plain(loop.seam),
+        "pulse": plain(loop.pulse),
+        "moved": plain(loop.moved),
+        "static_drift": plain(loop.measures["static_drift"]),
+        "first_frame_error": plain(loop.measures["first_frame_error"]),
+        "inversion": plain(loop.scene.score),
+        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
+        "peak_rss_mb": peak,
+        "model": loop.scene.model.name,
+        "device": str(loop.motion.device),
+    }
+
+
+def run_models(options: argparse.Namespace, start: float) -> int:
+    from stylecine.weights import models
+
+    rows = [
+        {"name": m.name, "resolution": m.resolution, "injection": m.injection, "licence": m.licence, "source": m.source}
+        for m in models()
+    ]
+    if options.json:
+        print(json.dumps(rows))
+    for row in [] if options.json else rows:
+        print(f"{row['name']}: {row['resolution']}x{row['resolution']}, {row['licence']}, {row['source']}")
+    return 0
+
+
+def run_convert(options: argparse.Namespace, start: float) -> int:
+    from stylecine.convert import convert
+
+    convert(options.checkpoint, options.output)
+    print(options.output)
+    return 0
+
+
+def run_measure(options: argparse.Namespace, start: float) -> int:
+    from stylecine.cinemagraph import plain
+    from stylecine.measures import measure_video
+    from stylecine.video import read_video
+
+    frames, fps = read_video(options.video)
+    found = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
+    if options.json:
+        print(json.dumps(plain(found), allow_nan=False))
+    for name, figure in {} if options.json else found.items():
+        print(f"{name:14}{figure:.4g}")
+    return 0
+
+
+def run_doctor(options: argparse.Namespace, start: float) -> int:
+    from stylecine.doctor import examine
+
+    findings = examine()
+    if options.json:
+        print(json.dumps([finding.__dict__ for finding in findings]))
+    for finding in [] if options.json else findings:
+        print(f"{'ok     ' if finding.good else 'PROBLEM'} {finding.what}: {finding.says}")
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+class _Usage(Exception):
+    """The command line itself is wrong."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Full option names only, and errors in one line."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise _Usage(f"{message} ({self.prog} --help tells more)")
+
+
+class _Bar:
+    """Progress on standard error, one bar a stage; silent when that is not a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None or self._bar.desc != stage:
+            if self._bar is not None:
+                self._bar.close()
+            self._bar = tqdm(desc=stage, total=total, leave=False, disable=None)
+            self._bar.desc = stage  # tqdm appends a colon
+        self._bar.update(done - self._bar.n)
+
+
+def _size(text: str) -> Size:
+    if text == "own":
+        return None
+    try:
+        numbers = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 2:
+        return numbers[0], numbers[1]
+    raise argparse.ArgumentTypeError(f"{text!r} is not a size like 1024, 1024x768 or own")
+
+
+def _arrow(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers like 0.2,0.3,0.4,0.3")
+    return numbers
+
+
+def _peak_rss_mb() -> float | None:
+    """Most memory this process has held so far, in MB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"stylecine: {' '.join(message.split())}", file=sys.stderr)
+    return code

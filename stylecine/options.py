@@ -1,0 +1,147 @@
+"""What a caller may ask for, checked before any work starts: OptionError and TooLarge come from here."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from stylecine.errors import MotionError, OptionError, TooLarge
+
+WARPS = ("msdfw", "pixel")
+SAMPLINGS = ("gather",)
+MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
+
+Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
+
+
+def period(seconds: float, fps: float) -> int:
+    """Frames in one loop, N = round(seconds·fps)."""
+    _number("seconds", seconds, above=0, most=3600)
+    _number("fps", fps, above=0, most=240)
+    frames = round(seconds * fps)
+    if frames < 2:
+        raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
+    if frames > MOST_FRAMES:
+        raise OptionError(
+            f"{seconds:g} s at {fps:g} fps is {frames} frames, and a loop holds at most {MOST_FRAMES};"
+            " use fewer seconds and save it with repeat."
+        )
+    return frames
+
+
+def check_look(speed: float, warp: str, sampling: str, detail: float) -> None:
+    """The options of `Animator.render` that say how the loop looks."""
+    _number("speed", speed, above=0, most=100)
+    _number("detail", detail, least=0, most=1)
+    _one_of("warp", warp, WARPS)
+    _one_of("sampling", sampling, SAMPLINGS)
+
+
+def check_effort(refine: int, seed: int) -> None:
+    """The options of `Animator.invert`."""
+    for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+
+
+def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, float], ...]:
+    """Arrows as tuples of floats. Raises MotionError unless each is four finite numbers, its start inside the photo."""
+    checked = []
+    for arrow in arrows:
+        try:
+            x0, y0, x1, y1 = (float(value) for value in arrow)
+        except (TypeError, ValueError):
+            raise MotionError(f"An arrow is four numbers x0, y0, x1, y1; {arrow!r} is not.") from None
+        inside = 0 <= x0 <= 1 and 0 <= y0 <= 1
+        if not inside or not all(math.isfinite(value) and abs(value) <= 10 for value in (x1, y1)):
+            raise MotionError(
+                f"Arrow {arrow!r} does not start inside the photo or is far too long;"
+                " give fractions of its width and height, from 0 to 1."
+            )
+        checked.append((x0, y0, x1, y1))
+    return tuple(checked)
+
+
+def check_device(device: str | torch.device | None) -> torch.device:
+    """The device to work on; None is the first CUDA device if there is one, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise OptionError(f"There is no device {device!r}; use cpu or cuda.") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise OptionError(f"Device {str(device)!r} is not supported; use cpu or cuda.")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise OptionError(
+            f"PyTorch sees {torch.cuda.device_count()} CUDA devices, so {str(device)!r} is not one of them; use cpu."
+        )
+    return chosen
+
+
+def check_dtype(dtype: torch.dtype | str | None) -> None:
+    """All arithmetic is float32 so far, so None and float32 are the only answers."""
+    if dtype not in (None, "float32", torch.float32):
+        raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
+
+
+# Peak bytes over the whole way from photo to frame, measured on the CPU: a base and a share for each pixel of the output.
+BASE_BYTES = 700e6
+BYTES_PER_PIXEL = 700
+
+
+def check_memory(width: int, height: int, device: torch.device) -> None:
+    """Raises TooLarge, naming a size that fits, when a loop of width x height would not fit into the memory left."""
+    room = available_bytes(device) - BASE_BYTES
+    need = BYTES_PER_PIXEL * width * height
+    if need <= room:
+        return
+    scale = math.sqrt(max(room, 0) / need)
+    fits = int(min(width, height) * scale) // 32 * 32
+    advice = f"use size={fits}" if fits >= 64 else "free some memory first"
+    raise TooLarge(
+        f"{width}x{height} needs about {(need + BASE_BYTES) / 1e9:.1f} GB of memory"
+        f" and {(room + BASE_BYTES) / 1e9:.1f} GB are free; {advice}."
+    )
+
+
+def available_bytes(device: torch.device) -> float:
+    """Memory that can still be used on `device`; infinite where the system does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        try:
+            free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        except (AttributeError, ValueError, OSError):
+            return math.inf
+    return min(free, _container_bytes())
+
+
+def _container_bytes() -> float:
+    """What a container's memory limit (cgroup v2) leaves; infinite without one."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
+        return math.inf if limit == "max" else float(limit) - float(used)
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _number(name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float) -> None:
+    try:
+        good = math.isfinite(value) and value > above and least <= value <= most
+    except TypeError:
+        good = False
+    if not good:
+        low = f"above {above:g}" if math.isfinite(above) else f"from {least:g}"
+        raise OptionError(f"{name} must be a number {low} and at most {most:g}, not {value!r}.")
+
+
+def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise OptionError(f"{name} must be {' or '.join(choices)}, not {value!r}.")

@@ -1,0 +1,48 @@
+"""A photo that has been understood: its latents, what moves in it and how."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine.measures import psnr
+from stylecine.networks.lpips import LPIPS
+from stylecine.ops.pixels import to_tensor
+from stylecine.weights import ModelRecord, role_tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What `Animator.invert` found in one photo; never changes. Everything `Animator.render` needs is in here.
+
+    Attributes:
+        photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
+        reconstruction: the generator's own picture of it, G(F, w+), without the residual, uint8 [H,W,3].
+        w_plus: style vectors, float32 [L,512].
+        feature: features at the injection layer, float32 [C,h,w].
+        layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
+        mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
+        motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
+        model: record of the weights that made it.
+        timings: seconds by stage.
+    """
+
+    photo: np.ndarray
+    reconstruction: np.ndarray
+    w_plus: Tensor
+    feature: Tensor
+    layers: Tensor
+    mask: Tensor
+    motion: Tensor
+    model: ModelRecord
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def score(self) -> dict[str, float]:
+        """How near `reconstruction` comes to `photo`: lpips (AlexNet, 0 is identical) and psnr (dB). Computed once asked for."""
+        with torch.inference_mode():
+            network = LPIPS.from_tensors(role_tensors(self.model, "lpips"))
+            distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])
+        return {"lpips": float(distance), "psnr": psnr(self.reconstruction, self.photo)}

@@ -1,0 +1,93 @@
+"""Small photos and a small model, so that the whole way from photo to video takes a fraction of a second."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import nn
+
+from stylecine.networks.encoder import Encoder
+from stylecine.networks.generator import Generator
+from stylecine.networks.lpips import LPIPS
+from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.segmenter import Segmenter
+
+HEIGHT, WIDTH = 72, 96
+SHORE = 40  # row below which the small photo shows water
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small pictures are quicker with one thread, and figures do not depend on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """uint8 [72,96,3]: a smooth sky over rippled water, the shore in row 40."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
+    ripples = sum(
+        np.sin(2 * np.pi * (rng.uniform(0.02, 0.1) * x + rng.uniform(0.03, 0.12) * y) + rng.uniform(0, 6)) for _ in range(12)
+    )
+    sky = np.stack([110 + y, 150 + y / 2, 220 - y / 3], axis=-1)
+    water = np.stack([40 + 8 * ripples, 90 + 9 * ripples, 110 + 9 * ripples], axis=-1)
+    return np.where((y >= SHORE)[..., None], water, sky).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def water() -> np.ndarray:
+    """bool [72,96]: where the small photo shows water."""
+    return np.repeat(np.arange(HEIGHT)[:, None] >= SHORE, WIDTH, axis=1)
+
+
+@pytest.fixture(scope="session")
+def drift() -> np.ndarray:
+    """float32 [2,36,48], half the photo's grid: half a pixel of the photo per 1/30 s to the right."""
+    motion = np.zeros((2, HEIGHT // 2, WIDTH // 2), np.float32)
+    motion[0] = 0.25
+    return motion
+
+
+@pytest.fixture
+def photo_file(photo: np.ndarray, tmp_path: Path) -> Path:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def mask_file(water: np.ndarray, tmp_path: Path) -> Path:
+    Image.fromarray(np.uint8(water) * 255).save(tmp_path / "mask.png")
+    return tmp_path / "mask.png"
+
+
+@pytest.fixture
+def motion_file(drift: np.ndarray, tmp_path: Path) -> Path:
+    np.save(tmp_path / "motion.npy", drift)
+    return tmp_path / "motion.npy"
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model with random weights: it knows nothing, but it is read and run like the default one."""
+    folder = tmp_path_factory.mktemp("small-model")
+    torch.manual_seed(3)
+    channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 8}
+    networks: dict[str, nn.Module] = {
+        "generator": Generator(channels, "b16.conv1", mapping_layers=2),
+        "encoder": Encoder(16, 10, stride=4, width=16, context=16),
+        "segmenter": Segmenter(stem=8, trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
+        "motion": MotionNet(),
+        "lpips": LPIPS(),
+    }
+    for role, network in networks.items():
+        tensors = {name: t.contiguous() for name, t in network.state_dict().items()}
+        safetensors.torch.save_file(tensors, folder / f"{role}.safetensors", {"injection": "b16.conv1"})
+    return folder

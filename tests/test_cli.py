@@ -1,0 +1,337 @@
+"""The command line: what it writes, what it prints, how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylecine
+from stylecine.cli import main
+from stylecine.video import read_video
+
+ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder for the command."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def given(photo_file: Path, mask_file: Path, motion_file: Path, small_model: Path) -> list[str]:
+    """`animate PHOTO` with what moves and a short loop."""
+    return ["animate", str(photo_file), "--mask", str(mask_file), "--motion", str(motion_file)] + [
+        *("--model", str(small_model)),
+        *("--seconds", "0.8", "--fps", "10", "--device", "cpu"),
+    ]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def test_animate_writes_a_video_beside_nothing_else(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(given) == 0
+    out, err = told(capsys)
+    assert out.startswith("photo.mp4: 96x72, 8 frames") and out.count("\n") == 1
+    assert err == ""
+    assert [path.name for path in work.iterdir()] == ["photo.mp4"]
+    frames, fps = read_video(work / "photo.mp4")
+    assert frames.shape == (8, 72, 96, 3) and fps == 10
+
+
+def test_json_is_one_object_with_the_promised_keys(
+    given: list[str], work: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "-o", "loop.mp4", "--json"]) == 0
+    out, err = told(capsys)
+    figures = json.loads(out)
+    assert list(figures) == (
+        "output width height frames fps seam pulse moved static_drift first_frame_error inversion seconds"
+        " peak_rss_mb model device"
+    ).split()
+    assert figures["output"] == "loop.mp4"
+    assert (figures["width"], figures["height"], figures["frames"], figures["fps"]) == (96, 72, 8, 10)
+    assert figures["static_drift"] == figures["first_frame_error"] == 0
+    assert set(figures["inversion"]) == {"lpips", "psnr"}
+    stages = figures["seconds"]
+    total = stages.pop("total")
+    assert sum(stages.values()) <= total + 0.01
+    assert {"import", "photo", "inversion", "mask", "motion", "plate", "loop", "video"} <= set(stages)
+    assert figures["device"] == "cpu" and figures["peak_rss_mb"] > 10
+    assert err == ""
+
+
+def test_every_option_reaches_the_loop(
+    photo_file: Path, work: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def animate(photo: Path, **options: object) -> None:
+        seen.update(options, photo=photo)
+        raise stylecine.NothingMoves("Enough seen.")
+
+    monkeypatch.setattr("stylecine.pipeline.animate", animate)
+    assert main(
+        f"animate {photo_file} --mask m.png --motion v.npy --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7 --speed 1.5"
+        " --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5 --refine 7 --seed 9"
+        f" --model {small_model} --device cpu".split()
+    ) == 2
+    seen.pop("progress")
+    assert seen == {
+        "photo": photo_file,
+        "mask": Path("m.png"),
+        "motion": Path("v.npy"),
+        "arrows": [(0.1, 0.2, 0.3, 0.2), (0.5, 0.5, 0.6, 0.7)],
+        "speed": 1.5,
+        "seconds": 3.0,
+        "fps": 24.0,
+        "size": (640, 480),
+        "warp": "pixel",
+        "sampling": "gather",
+        "detail": 0.5,
+        "refine": 7,
+        "seed": 9,
+        "model": str(small_model),
+        "device": "cpu",
+    }
+
+
+@pytest.mark.parametrize(("size", "shape"), [("64", "84x64"), ("80x64", "80x64"), ("own", "96x72"), ("4000", "96x72")])
+def test_sizes(
+    given: list[str], work: Path, size: str, shape: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """85 x 64 would be nearest to the photo's shape; H.264 wants even sizes."""
+    assert main([*given, "--size", size]) == 0
+    assert shape in told(capsys)[0]
+
+
+def test_repeat_and_quality(given: list[str], work: Path) -> None:
+    assert main([*given, "-o", "short.mp4", "--quality", "40"]) == 0
+    assert main([*given, "-o", "long.mp4", "--repeat", "3"]) == 0
+    assert len(read_video(work / "long.mp4")[0]) == 3 * len(read_video(work / "short.mp4")[0])
+
+
+def test_preview_writes_pictures(given: list[str], work: Path) -> None:
+    assert main([*given, "--preview", "look"]) == 0
+    pictures = sorted((work / "look").iterdir())
+    assert [path.name for path in pictures] == ["mask.png", "motion.png", "sheet.png"]
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.width >= 64
+
+
+BAD_OPTIONS = [
+    "--size 0",
+    "--size 99999",
+    "--size 12y",
+    "--size 640x480x3",
+    "--fps -30",
+    "--fps many",
+    "--seconds 0",
+    "--arrow 1,2,3",
+    "--arrow 0.1,0.2,nan,0.4",
+    "--warp swirl",
+    "--sampling nearest",
+    "--detail 2",
+    "--refine -1",
+    "--model no-such-model",
+    "--device tpu",
+    "--repeat 0",
+    "--sec 3",
+    "--surprise",
+    "-o missing/loop.mp4",
+    "-o loop.txt",
+    "--mask missing.png",
+    "--motion missing.npy",
+]
+
+
+@pytest.mark.parametrize("bad", BAD_OPTIONS)
+def test_a_users_error_is_one_line_and_leaves_nothing(
+    given: list[str], work: Path, bad: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, *bad.split()]) == 2
+    out, err = told(capsys)
+    assert out == ""
+    assert err.startswith("stylecine: ") and err.count("\n") == 1 and "Traceback" not in err
+    assert not list(work.iterdir())
+
+
+def bad_photo(kind: str, folder: Path) -> Path:
+    path = folder / f"{kind}.jpg"
+    image = Image.effect_noise((96, 72), 80).convert("RGB")
+    match kind:
+        case "missing":
+            pass
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_text("Not a photo at all, whatever its name says.")
+        case "folder":
+            path.mkdir()
+        case "1x1":
+            Image.new("RGB", (1, 1)).save(path)
+        case "truncated":
+            image.save(path)
+            path.write_bytes(path.read_bytes()[:1500])
+        case "bomb":  # a PNG header that promises 20,000 x 20,000 pixels
+            image.save(path, format="PNG")
+            data = bytearray(path.read_bytes())
+            data[16:24] = (20_000).to_bytes(4, "big") * 2
+            path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "1x1", "truncated", "bomb"])
+def test_a_bad_photo_is_one_line_and_leaves_nothing(
+    kind: str, tmp_path: Path, work: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["animate", str(bad_photo(kind, tmp_path)), "--model", str(small_model)]) == 2
+    out, err = told(capsys)
+    assert out == "" and err.startswith("stylecine: ") and err.count("\n") == 1
+    assert not list(work.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "L", "1", "RGBA", "I;16"])
+def test_any_kind_of_photo_is_animated(
+    mode: str, photo: np.ndarray, tmp_path: Path, given: list[str], work: Path
+) -> None:
+    path = tmp_path / ("any.tif" if mode == "CMYK" else "any.png")
+    image = Image.fromarray(photo)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    image.save(path)
+    assert main(["animate", str(path), *given[2:]]) == 0
+    assert (work / "any.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("role", "values"),
+    [
+        ("mask", np.zeros((8, 8), np.uint8)),
+        ("mask", np.full((8, 8), np.nan, np.float32)),
+        ("motion", np.full((2, 8, 8), np.nan, np.float32)),
+        ("motion", np.full((2, 8, 8), np.inf, np.float32)),
+        ("motion", np.zeros((5, 8, 8), np.float32)),
+        ("motion", np.array([{"a": 1}], dtype=object)),
+    ],
+    ids=["mask-zeros", "mask-nan", "motion-nan", "motion-inf", "motion-shape", "motion-pickle"],
+)
+def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
+    role: str, values: np.ndarray, given: list[str], tmp_path: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "bad.npy", values, allow_pickle=True)
+    assert main([*given, f"--{role}", str(tmp_path / "bad.npy")]) == 2
+    out, err = told(capsys)
+    assert out == "" and err.count("\n") == 1
+    assert not list(work.iterdir())
+
+
+def test_the_photo_is_never_overwritten(photo_file: Path, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    before = photo_file.read_bytes()
+    assert main([*given, "-o", str(photo_file)]) == 2
+    assert "itself" in told(capsys)[1]
+    assert photo_file.read_bytes() == before
+
+
+@pytest.mark.skipif(ROOT, reason="root may write into any folder")
+def test_a_read_only_folder_is_refused(given: list[str], work: Path) -> None:
+    work.chmod(0o555)
+    try:
+        assert main(given) == 2
+    finally:
+        work.chmod(0o755)
+
+
+def test_a_bug_is_one_line_and_exit_code_one(
+    given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("stylecine.pipeline.animate", broken)
+    assert main(given) == 1
+    err = told(capsys)[1]
+    assert "Internal error" in err and "first line" in err and err.count("\n") == 1
+    monkeypatch.setenv("STYLECINE_DEBUG", "1")
+    assert main(given) == 1
+    assert "Traceback" in told(capsys)[1]
+
+
+def test_interrupt_is_130(
+    given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stylecine.pipeline.animate", interrupted)
+    assert main(given) == 130
+    assert told(capsys)[1].count("\n") == 1
+
+
+def test_measure_tells_a_loop_from_a_cut(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*given, "--seconds", "2", "-o", "loop.mp4"]) == 0
+    told(capsys)
+    assert main(["measure", "loop.mp4"]) == 0
+    assert "seam" in told(capsys)[0]
+    assert main(["measure", "loop.mp4", "--json"]) == 0
+    figures = json.loads(told(capsys)[0])
+    assert figures["frames"] == 20 and figures["fps"] == 10
+    assert 0.5 < figures["seam"] < 2
+    assert main(["measure", "missing.mp4"]) == 2
+
+
+def test_models_lists_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert told(capsys)[0].startswith("default: 1024x1024")
+    assert main(["models", "--json"]) == 0
+    assert json.loads(told(capsys)[0])[0]["name"] == "default"
+
+
+def test_convert_refuses_what_is_no_checkpoint(photo_file: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(photo_file), "out.safetensors"]) == 2
+    assert told(capsys)[1].count("\n") == 1
+    assert not list(work.iterdir())
+
+
+def test_doctor_examines_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["doctor", "--json"])
+    findings = json.loads(told(capsys)[0])
+    assert {finding["what"] for finding in findings} >= {"PyTorch", "video writer", "default model", "native library"}
+    assert code == (0 if all(finding["good"] for finding in findings) else 1)
+    assert main(["doctor"]) == code
+    assert "PyTorch references run" in told(capsys)[0]
+
+
+@pytest.mark.parametrize("argv", [[], ["dance"], ["animate"]], ids=str)
+def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    out, err = told(capsys)
+    assert out == "" and err.count("\n") == 1 and "--help" in err
+
+
+def test_the_command_itself(given: list[str], work: Path) -> None:
+    """As a process of its own: nothing but the result on either stream."""
+    command = [sys.executable, "-m", "stylecine"]
+    place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, env=place)
+    assert (version.returncode, version.stdout) == (0, f"stylecine {stylecine.__version__}\n")
+    done = subprocess.run([*command, *given], capture_output=True, text=True, env=place)
+    assert done.returncode == 0 and done.stderr == ""
+    failed = subprocess.run([*command, *given, "--fps", "-1"], capture_output=True, text=True, env=place)
+    assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1

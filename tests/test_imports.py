@@ -1,0 +1,86 @@
+"""Who may import whom, and what `import stylecine` costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stylecine
+
+PACKAGE = Path(stylecine.__file__).parent
+
+# From the ground up: a module imports only from lower rows (and a package of the tree below from itself).
+LAYERS = [
+    {"errors"},
+    {"weights", "ops", "progress", "options"},
+    {"networks"},
+    {"photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "foreign"},
+    {"measures", "scene"},
+    {"cinemagraph"},
+    {"preview"},
+    {"pipeline"},
+    {"doctor"},
+    {"cli", "server"},
+    {"__main__"},
+]
+RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
+TREES = {"ops", "networks", "foreign", "server"}
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names below stylecine that a module imports, also inside its functions and for type checking only."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("stylecine.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            if node.module == "stylecine":
+                names |= {f"stylecine.{a.name}" for a in node.names if (PACKAGE / a.name).exists() or module_file(a.name)}
+            elif node.module and node.module.startswith("stylecine."):
+                names.add(node.module)
+    return {name.removeprefix("stylecine.") for name in names}
+
+
+def module_file(name: str) -> bool:
+    return (PACKAGE / f"{name}.py").exists()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_point_downward(module: Path) -> None:
+    here = module.parts[0].removesuffix(".py")
+    assert here in RANK, f"{module} has no place in LAYERS yet"
+    for name in imported(PACKAGE / module):
+        there = name.split(".")[0]
+        inside = there == here and here in TREES
+        assert inside or RANK[there] < RANK[here], f"stylecine.{name} is not below {module}"
+
+
+def test_nothing_heavy_is_imported_until_used() -> None:
+    code = (
+        "import sys, stylecine, stylecine.cli\n"
+        "stylecine.cli.parser()\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'PIL', 'av', 'tqdm'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "from stylecine import animate, Animator, Scene, Cinemagraph\n"
+        "assert callable(animate) and 'torch' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=PACKAGE.parent)
+
+
+def test_exported_members() -> None:
+    errors = {name for name, value in vars(stylecine.errors).items() if isinstance(value, type)}
+    assert set(stylecine.__all__) == errors | {"Animator", "Cinemagraph", "Scene", "__version__", "animate"}
+    assert stylecine.__all__ == sorted(stylecine.__all__) == dir(stylecine)
+    for name in stylecine.__all__:
+        assert getattr(stylecine, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'animat'"):
+        _ = stylecine.animat  # type: ignore[attr-defined]
+
+
+
+def test_package_is_typed() -> None:
+    assert (PACKAGE / "py.typed").exists()

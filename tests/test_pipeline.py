@@ -1,0 +1,203 @@
+"""From a photo to a loop: what may be given, what comes out, what is refused before the work starts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine import (
+    Animator,
+    Cancelled,
+    Cinemagraph,
+    MaskError,
+    MotionError,
+    NothingMoves,
+    OptionError,
+    PhotoError,
+    TooLarge,
+    WeightsNotFound,
+    animate,
+    options,
+)
+
+Given = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def animator(small_model: Path) -> Animator:
+    return Animator.from_pretrained(small_model, "cpu")
+
+
+@pytest.fixture
+def given(water: np.ndarray, drift: np.ndarray) -> Given:
+    """What moves and how, so that nothing depends on the random networks; a short loop."""
+    return {"mask": water, "motion": drift, "seconds": 0.8, "fps": 10}
+
+
+def test_a_photo_becomes_a_loop(photo: np.ndarray, water: np.ndarray, small_model: Path, given: Given) -> None:
+    loop = animate(photo, model=small_model, **given)
+    assert isinstance(loop, Cinemagraph)
+    assert (len(loop), loop.fps, loop.width, loop.height) == (8, 10, 96, 72)
+    assert np.array_equal(loop[0], photo)
+    assert np.array_equal(loop[4][~water], photo[~water])
+    assert not np.array_equal(loop[4][water], photo[water])
+
+
+def test_animate_is_invert_and_render(photo: np.ndarray, animator: Animator, small_model: Path, given: Given) -> None:
+    whole = animate(photo, model=small_model, device="cpu", **given)
+    parts = animator.render(animator.invert(photo), **given)
+    assert np.array_equal(whole[3], parts[3])
+
+
+def test_matter_follows_the_motion(photo: np.ndarray, animator: Animator, given: Given) -> None:
+    """Half a pixel per 1/30 s is 1.5 pixels a frame at 10 fps, to the right; copy A carries frame 1 almost alone."""
+    loop = animator.render(animator.invert(photo), **given | {"seconds": 4.0})
+    inner = loop[1][50:64, 20:80].astype(float)
+    error = {dx: np.abs(inner - photo[50:64, 20 - dx : 80 - dx]).mean() for dx in (-2, -1, 0, 1, 2)}
+    assert min(error, key=error.__getitem__) in (1, 2)
+
+
+def test_motion_alone_moves_where_it_is_not_slow(photo: np.ndarray, animator: Animator) -> None:
+    motion = np.zeros((1, 2, 512, 512), np.float32)  # the shape that StyleCineGAN's files have
+    motion[:, 0, 256:] = 1.0
+    motion[:, 0, :256] = 0.04
+    loop = animator.render(animator.invert(photo), motion=motion, seconds=0.4)
+    assert loop.mask[:34].max() == 0 and loop.mask[38:].min() == 1
+
+
+def test_a_change_of_mind_is_cheap(photo: np.ndarray, animator: Animator, given: Given) -> None:
+    scene = animator.invert(photo)
+    slow, fast = (animator.render(scene, **given | {"speed": speed}) for speed in (0.5, 2.0))
+    assert torch.equal(fast.motion, 4 * slow.motion)
+    assert not np.array_equal(fast[2], slow[2])
+    assert np.array_equal(fast[0], slow[0])
+
+
+def test_preview_is_small(animator: Animator) -> None:
+    large = np.random.default_rng(0).integers(0, 255, (320, 400, 3), np.uint8)
+    mask = np.ones((320, 400), bool)
+    quick = animator.preview(animator.invert(large), mask=mask, motion=np.ones((2, 8, 8)), seconds=0.2)
+    assert (quick.width, quick.height) == (320, 256)
+
+
+def test_without_detail_the_generator_is_seen_alone(photo: np.ndarray, animator: Animator, given: Given) -> None:
+    scene = animator.invert(photo)
+    alone = animator.render(scene, **given, detail=0.0)
+    assert np.abs(alone[0].astype(int) - scene.reconstruction).max() <= 1
+    assert not np.array_equal(scene.reconstruction, photo)
+
+
+def test_the_same_call_gives_the_same_bytes(photo: np.ndarray, small_model: Path, given: Given) -> None:
+    first, second = (animate(photo, model=small_model, **given)[5] for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_progress_tells_every_stage_and_timings_keep_it(photo: np.ndarray, small_model: Path, given: Given) -> None:
+    told: list[tuple[str, int, int]] = []
+    loop = animate(photo, model=small_model, progress=lambda *news: told.append(news), **given)
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == list(loop.timings)
+    assert stages[:3] == ["photo", "inversion", "mask"] and stages[-1] == "loop"
+    assert all((stage, 1, 1) in told for stage in stages)
+    assert all(seconds >= 0 for seconds in loop.timings.values())
+
+
+def test_progress_cancels(photo: np.ndarray, small_model: Path, given: Given) -> None:
+    told: list[str] = []
+
+    def stop(stage: str, done: int, total: int) -> bool:
+        told.append(stage)
+        return stage != "mask"
+
+    with pytest.raises(Cancelled, match="mask"):
+        animate(photo, model=small_model, progress=stop, **given)
+    assert told[-1] == "mask" and "plate" not in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seconds": 0},
+        {"seconds": -4},
+        {"seconds": float("nan")},
+        {"seconds": 1e9},
+        {"seconds": 61, "fps": 30},
+        {"seconds": "long"},
+        {"fps": 0},
+        {"fps": -30},
+        {"fps": float("inf")},
+        {"seconds": 0.1, "fps": 10},
+        {"speed": 0},
+        {"speed": -1},
+        {"speed": float("inf")},
+        {"warp": "msdwf"},
+        {"sampling": "nearest"},
+        {"detail": 1.1},
+        {"detail": -0.1},
+        {"refine": -1},
+        {"refine": 1.5},
+        {"refine": True},
+        {"seed": -1},
+        {"dtype": "float16"},
+        {"dtype": torch.float64},
+        {"device": "tpu"},
+        {"device": "meta"},
+        {"device": "cuda:99"},
+        {"size": 0},
+        {"size": (640, -1)},
+    ],
+    ids=str,
+)
+def test_impossible_options_are_refused_before_the_work(photo: np.ndarray, small_model: Path, wrong: Given) -> None:
+    told: list[str] = []
+    with pytest.raises(OptionError) as caught:
+        animate(photo, model=small_model, progress=lambda stage, *_: told.append(stage), **wrong)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"mask": np.zeros((8, 8))}, NothingMoves),
+        ({"mask": np.full((8, 8), np.nan)}, MaskError),
+        ({"mask": "no-such-mask.png"}, MaskError),
+        ({"motion": np.full((2, 8, 8), np.inf)}, MotionError),
+        ({"motion": np.zeros((3, 8, 8))}, MotionError),
+        ({"motion": np.zeros((2, 8, 8))}, NothingMoves),
+        ({"arrows": [(0.1, 0.2, 0.3)]}, MotionError),
+        ({"arrows": [(0.1, 0.2, 0.3, float("nan"))]}, MotionError),
+        ({"arrows": [(1.1, 0.2, 0.3, 0.2)]}, MotionError),
+        ({"arrows": ["0123x"]}, MotionError),
+        ({"model": "no-such-model"}, WeightsNotFound),
+        ({"size": 99999}, TooLarge),
+    ],
+    ids=str,
+)
+def test_unusable_input_is_refused(photo: np.ndarray, small_model: Path, wrong: Given, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        animate(photo, **{"model": small_model} | wrong)
+
+
+def test_an_unreadable_photo_is_refused(tmp_path: Path, small_model: Path) -> None:
+    with pytest.raises(PhotoError):
+        animate(tmp_path / "nothing.jpg", model=small_model)
+
+
+def test_what_does_not_fit_is_refused_with_a_size_that_does(
+    photo: np.ndarray, animator: Animator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "available_bytes", lambda device: options.BASE_BYTES + options.BYTES_PER_PIXEL * 256 * 256)
+    large = np.zeros((512, 512, 3), np.uint8)
+    with pytest.raises(TooLarge, match="size=256"):
+        animator.invert(large)
+    animator.invert(large, size=256)
+    monkeypatch.setattr(options, "available_bytes", lambda device: 1e6)
+    with pytest.raises(TooLarge, match="free some memory"):
+        animator.invert(photo)
+
+
+def test_memory_left_is_known() -> None:
+    assert options.available_bytes(torch.device("cpu")) > 1e6

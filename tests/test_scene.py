@@ -1,0 +1,52 @@
+"""A photo that has been understood."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine import Animator, Scene
+
+
+@pytest.fixture(scope="module")
+def scene(photo: np.ndarray, small_model: Path) -> Scene:
+    return Animator.from_pretrained(small_model, "cpu").invert(photo)
+
+
+def test_values_have_the_documented_shapes(scene: Scene, photo: np.ndarray) -> None:
+    assert np.array_equal(scene.photo, photo)
+    assert scene.reconstruction.shape == (72, 96, 3) and scene.reconstruction.dtype == np.uint8
+    assert scene.w_plus.shape == (10, 512)  # a generator of 64 x 64 has ten style vectors
+    assert scene.feature.shape == (16, 18, 24)  # 16 channels, a quarter of the photo's grid
+    assert scene.layers.shape == (4, 72, 96)
+    assert scene.mask.shape == (72, 96)
+    assert scene.motion.ndim == 3 and scene.motion.shape[0] == 2
+    for values in (scene.w_plus, scene.feature, scene.layers, scene.mask, scene.motion):
+        assert values.dtype == torch.float32 and torch.isfinite(values).all()
+
+
+def test_mask_is_the_layers_together(scene: Scene) -> None:
+    assert torch.allclose(scene.mask, 1 - (1 - scene.layers).prod(0))
+
+
+def test_score_is_computed_when_asked_for(scene: Scene, photo: np.ndarray) -> None:
+    scene.__dict__.pop("score", None)
+    score = scene.score
+    assert set(score) == {"lpips", "psnr"}
+    error = np.square(photo.astype(float) - scene.reconstruction).mean()
+    assert score["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
+    assert scene.score is score
+
+
+def test_a_scene_never_changes(scene: Scene, photo: np.ndarray) -> None:
+    with pytest.raises(FrozenInstanceError):
+        scene.photo = photo  # type: ignore[misc]
+
+
+def test_options_of_the_inversion(photo: np.ndarray, small_model: Path) -> None:
+    animator = Animator.from_pretrained(small_model, "cpu")
+    plain, refined = (animator.invert(photo, refine=steps) for steps in (0, 3))
+    assert not torch.equal(plain.feature, refined.feature)
+    assert refined.score["psnr"] > plain.score["psnr"]
