@@ -1,0 +1,183 @@
+"""Motion read back from pixels: blocks of one frame looked for in the frames after it.
+
+The witness of `measures.moved`: it sees frames and where something moves, never the motion field that
+made them. Normalised correlation, coarse to fine, Gauss-Newton below the pixel (Lucas and Kanade 1981). A
+block says something only along directions in which it has texture (the aperture problem, judged by the
+eigenvalues of the structure tensor: Shi and Tomasi 1994), on the finest level where it has any.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RADIUS = 10  # a block is 21 x 21 pixels of its level
+REACH = 4  # search to either side, in pixels of each level, in the first frame after the block's own
+MAX_FACTOR = 4  # coarsest level: frames shrunk by 4
+NOISE = 1.0  # grey levels (0..255) of noise to be expected in a pixel
+TOLERANCE = 0.2  # pixels: a direction is known where noise alone would move the match by less
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """n blocks and where they went. Pixels of the frame, x right, y down."""
+
+    centre: Tensor  # [n,2]
+    shift: Tensor  # [n,2] from the first frame to the last
+    normal: Tensor  # [n,2] unit vector: the direction best known
+    both: Tensor  # [n] bool: known in every direction
+    one: Tensor  # [n] bool: known along `normal` alone
+    alike: Tensor  # [n] correlation of the block with what was found, at most 1
+
+
+@dataclass(frozen=True)
+class _Level:
+    band: Tensor  # [1,2,h,w]: band-passed frame times weight, and weight
+
+
+@dataclass(frozen=True)
+class _Template:
+    """Blocks cut out of the first frame on one level, and what their texture can tell."""
+
+    at: Tensor  # [n,p,2] positions of the pixels
+    value: Tensor  # [n,p]
+    weight: Tensor  # [n,p]
+    gradient: Tensor  # [n,p,2]
+    known: Tensor  # [n,2,2] projection onto the directions known at this level
+    rank: Tensor  # [n] how many directions are known: 0, 1, 2
+    normal: Tensor  # [n,2]
+
+
+def track(frames: Sequence[Tensor], weight: Tensor, limit: int = 256) -> Blocks:
+    """Follow blocks of `frames[0]` through consecutive frames to the last one.
+
+    frames: two or more [H,W] float32, grey 0..255. weight: [H,W] in [0,1], how much a pixel counts;
+    blocks lie where it does. limit: blocks at most, spread evenly. Each frame is compared with the first,
+    so errors do not add up; the frames between only tell where to look.
+    """
+    centre = _centres(weight, limit)
+    factors = [f for f in (4, 2, 1) if f <= MAX_FACTOR and (f == 1 or min(weight.shape) // f >= 4 * RADIUS)]
+    templates = [_cut(_level(frames[0], weight, factor), centre / factor) for factor in factors]
+    shift = torch.zeros_like(centre)
+    alike = torch.zeros(len(centre))
+    for step, frame in enumerate(frames[1:], start=1):
+        shift = shift * (step / max(step - 1, 1))
+        for factor, template in zip(factors, templates, strict=True):
+            level = _level(frame, weight, factor)
+            found, score = _look(template, level, shift / factor, REACH if step == 1 else 1)
+            shift = shift + (template.known @ (found * factor - shift)[..., None])[..., 0]
+            alike = torch.where(template.rank > 0, score, alike)
+    rank = torch.stack([t.rank for t in templates]).amax(0)
+    normal = templates[0].normal
+    for template in templates[1:]:
+        normal = torch.where(template.rank[:, None] > 0, template.normal, normal)
+    return Blocks(centre, shift, normal, rank == 2, rank == 1, alike)
+
+
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of [N,1,H,W], zero outside: divide by a weight blurred alike."""
+    radius = int(3 * sigma + 0.5)
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+    taps = taps / taps.sum()
+    rows = F.conv2d(image, taps.view(1, 1, 1, -1), padding=(0, radius))
+    return F.conv2d(rows, taps.view(1, 1, -1, 1), padding=(radius, 0))
+
+
+def _centres(weight: Tensor, limit: int) -> Tensor:
+    """Centres [n,2] every 16 pixels where at least half a block counts."""
+    size = 2 * RADIUS + 1
+    if min(weight.shape) < size:
+        return torch.zeros(0, 2)
+    share = F.avg_pool2d(weight[None, None], size, stride=1)[0, 0]
+    rows, columns = torch.nonzero(share[::16, ::16] >= 0.5, as_tuple=True)
+    centres = torch.stack([columns, rows], 1) * 16.0 + RADIUS + 0.5
+    keep = torch.linspace(0, len(centres) - 1, min(limit, len(centres))).round().long()
+    return centres[keep]
+
+
+def _level(frame: Tensor, weight: Tensor, factor: int) -> _Level:
+    """Shrink and take the local mean away. What does not count (a static bank) bleeds into neither."""
+    both = F.avg_pool2d(torch.stack([frame * weight, weight])[:, None], factor)
+    soft = blur(both, RADIUS / 2)
+    value = both[:1] / both[1:].clamp_min(1e-6) - soft[:1] / soft[1:].clamp_min(1e-6)
+    return _Level(torch.cat([value * both[1:], both[1:]], 1))
+
+
+def _sample(level: _Level, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and weight at positions [n,p,2], bilinear among pixels that count; weight 0 outside the frame."""
+    height, width = level.band.shape[-2:]
+    grid = at / at.new_tensor([width, height]) * 2 - 1
+    value, weight = F.grid_sample(level.band, grid[None], padding_mode="zeros", align_corners=False)[0]
+    return value / weight.clamp_min(1e-6), weight
+
+
+def _cut(level: _Level, centre: Tensor) -> _Template:
+    """Blocks around `centre` [n,2], in pixels of the level."""
+    at = centre.floor()[:, None] + 0.5 + _square(RADIUS)
+    value, weight = _sample(level, at)
+    slopes = []
+    for axis in (at.new_tensor([1.0, 0.0]), at.new_tensor([0.0, 1.0])):
+        (after, weight_after), (before, weight_before) = _sample(level, at + axis), _sample(level, at - axis)
+        slopes.append((after - before) / 2)
+        weight = torch.minimum(weight, torch.minimum(weight_after, weight_before))
+    gradient = torch.stack(slopes, -1)
+    tensor = torch.einsum("np,npi,npj->nij", weight, gradient, gradient)
+    # Neighbouring pixels' errors go together: four of them count as one. Shrinking averages noise away.
+    needed = 4 * NOISE**2 / TOLERANCE**2
+    values, vectors = torch.linalg.eigh(tensor)
+    known = torch.einsum("nik,nk,njk->nij", vectors, (values >= needed).float(), vectors)
+    return _Template(at, value, weight, gradient, known, (values >= needed).sum(1), vectors[:, :, 1])
+
+
+def _look(template: _Template, level: _Level, guess: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Shift [n,2] (pixels of the level) and correlation [n]: all around the guess, then Gauss-Newton."""
+    if len(guess) == 0:
+        return guess, guess.new_zeros(0)
+    candidates = guess[:, None].round() + _square(reach)
+    scores = torch.stack([_compare(template, level, candidates[:, i]) for i in range(candidates.shape[1])], 1)
+    start = candidates[torch.arange(len(guess)), scores.argmax(1)]
+    shift = _refine(template, level, start)
+    return shift, _compare(template, level, shift)
+
+
+def _refine(template: _Template, level: _Level, start: Tensor, steps: int = 5) -> Tensor:
+    shift = start
+    damping = torch.eye(2) * NOISE**2
+    for _ in range(steps):
+        value, weight = _sample(level, template.at + shift[:, None])
+        weight = weight * template.weight
+        ours, theirs = _centred(template.value, weight), _centred(value, weight)
+        # Copies that mix lose and gain contrast on the way.
+        gain = _dot(ours, theirs, weight) / _dot(theirs, theirs, weight).clamp_min(1e-6)
+        error = theirs * gain.clamp(0.5, 2.0)[:, None] - ours
+        slope = torch.einsum("np,np,npi->ni", weight, error, template.gradient)
+        tensor = torch.einsum("np,npi,npj->nij", weight, template.gradient, template.gradient) + damping
+        shift = shift - torch.linalg.solve(tensor, slope).clamp(-1, 1)
+    return start + (shift - start).clamp(-2, 2)
+
+
+def _compare(template: _Template, level: _Level, shift: Tensor) -> Tensor:
+    """Normalised correlation [n] over the pixels that count in both; -1 where too few do."""
+    value, weight = _sample(level, template.at + shift[:, None])
+    weight = weight * template.weight
+    ours, theirs = _centred(template.value, weight), _centred(value, weight)
+    scale = (_dot(ours, ours, weight) * _dot(theirs, theirs, weight)).sqrt().clamp_min(1e-6)
+    enough = weight.sum(1) >= 0.5 * template.weight.sum(1)
+    return torch.where(enough, _dot(ours, theirs, weight) / scale, -1.0)
+
+
+def _centred(value: Tensor, weight: Tensor) -> Tensor:
+    return value - (value * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+def _dot(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    return (a * b * weight).sum(1)
+
+
+def _square(radius: int) -> Tensor:
+    """Offsets [p,2], x and y, of the pixels of a square."""
+    line = torch.arange(-radius, radius + 1.0)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], -1).reshape(-1, 2)
