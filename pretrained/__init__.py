@@ -1,0 +1,1 @@
+"""Weights and their records (models.toml); read by stylecine.weights."""

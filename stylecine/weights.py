@@ -1,0 +1,229 @@
+"""Model records, checksums, licences; reads tensors, builds no networks.
+
+A model is a record in pretrained/models.toml: facts about it and one weight file for each role. A user's own
+model is a folder with generator.safetensors and its companions named by their roles, or a generator file with
+them beside it; what does not depend on the generator (segmenter, motion, lpips) is borrowed from the default
+model where missing. Only safetensors are read here: they hold tensors and text, no code.
+"""
+
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
+
+ROLES = ("generator", "encoder", "segmenter", "motion", "lpips")
+BORROWED = ("segmenter", "motion", "lpips")
+CONSENT = "STYLECINE_ACCEPT_LICENCE"
+
+
+def _pretrained() -> Path:
+    here = Path(__file__).resolve().parent
+    installed = here / "pretrained"
+    return installed if (installed / "models.toml").is_file() else here.parent / "pretrained"
+
+
+PRETRAINED = _pretrained()
+"""Folder of models.toml: stylecine/pretrained when installed, pretrained/ at the top of a checkout."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One weight file; `sha256` (hexadecimal) and `size` (bytes) are None for a user's own: not checked."""
+
+    path: Path
+    licence: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model: `resolution` of its square output, `injection` the layer whose output is F.
+
+    `files` are by role; `accept`, where not empty, is what the user has to agree to before using the weights.
+    """
+
+    name: str
+    resolution: int
+    injection: str
+    licence: str
+    source: str
+    files: Mapping[str, FileRecord]
+    accept: str = ""
+
+
+def models() -> list[ModelRecord]:
+    """All records of models.toml, in its order. Raises WeightsNotFound or WeightsMalformed."""
+    path = PRETRAINED / "models.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return [_record(name, table) for name, table in tables.items()]
+    except OSError:
+        raise WeightsNotFound(f"The list {path} cannot be read; install stylecine again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsMalformed(f"The list {path} is broken ({error}); install stylecine again.") from None
+
+
+def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
+    """The record of a model by name, or by path: a generator's .safetensors file or a folder holding one.
+
+    Raises WeightsNotFound (naming what exists), LicenceNotAccepted, WeightsMalformed.
+    """
+    known = {record.name: record for record in models()}
+    record = known.get(os.fspath(name_or_path))
+    if record is None:
+        return _record_from_path(Path(name_or_path), known)
+    if record.accept and record.name not in os.environ.get(CONSENT, "").split(","):
+        raise LicenceNotAccepted(
+            f"The model '{record.name}' asks you to accept: {record.accept};"
+            f" if you do, set {CONSENT}={record.name} in the environment."
+        )
+    return record
+
+
+def role_tensors(record: ModelRecord, role: str) -> dict[str, Tensor]:
+    """The tensors of one of a model's roles (see ROLES), float32, checksum verified.
+
+    Raises WeightsNotFound, ChecksumMismatch, WeightsMalformed.
+    """
+    file = record.files.get(role)
+    if file is None:
+        present = ", ".join(record.files) or "none"
+        raise WeightsNotFound(
+            f"The model '{record.name}' has no {role} (only {present});"
+            f" put {role}.safetensors beside its generator."
+        )
+    content = _content(file.path)
+    if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
+        raise ChecksumMismatch(
+            f"The weight file {file.path} is not the one that models.toml names (its SHA-256 differs);"
+            " install stylecine again or fetch the file again."
+        )
+    return _tensors(content, file.path)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """All tensors of a .safetensors file by name, on the CPU; floating-point ones become float32.
+
+    Raises WeightsNotFound for a missing file, WeightsMalformed for all but finite tensors in that format.
+    """
+    return _tensors(_content(Path(path)), Path(path))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsNotFound(f"There is no weight file {path}; {_beside(path)}.") from None
+    except OSError as error:
+        raise WeightsNotFound(f"The file {path} cannot be read ({error.strerror}); check its path.") from None
+
+
+def _beside(path: Path) -> str:
+    """What a user may have meant instead of the missing `path`."""
+    names = sorted(p.name for p in path.parent.glob("*.safetensors"))[:8]
+    return f"its folder has {', '.join(names)}" if names else "its folder has no .safetensors file"
+
+
+def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        stored = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsMalformed(
+            f"The weight file {path} is damaged or not in safetensors format ({error});"
+            " fetch it again, or convert a foreign checkpoint with `stylecine convert`."
+        ) from None
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
+    broken = [name for name, t in tensors.items() if not torch.isfinite(t).all()]
+    if broken:
+        raise WeightsMalformed(f"The file {path} has NaN or infinity in '{broken[0]}'; fetch it again.")
+    return tensors
+
+
+def _record(name: str, table: Mapping[str, Any]) -> ModelRecord:
+    files = {role: _file_record(entry, table["licence"]) for role, entry in table["files"].items()}
+    unknown = set(files) - set(ROLES)
+    if unknown:
+        raise ValueError(f"'{name}' has unknown roles: {', '.join(sorted(unknown))}")
+    return ModelRecord(
+        name=name,
+        resolution=int(table["resolution"]),
+        injection=str(table["injection"]),
+        licence=str(table["licence"]),
+        source=str(table["source"]),
+        files=MappingProxyType(files),
+        accept=str(table.get("accept", "")),
+    )
+
+
+def _file_record(entry: Mapping[str, Any], licence: str) -> FileRecord:
+    return FileRecord(
+        path=PRETRAINED / entry["path"],
+        licence=str(entry.get("licence", licence)),
+        sha256=entry["sha256"] or None,
+        size=entry["bytes"] or None,
+    )
+
+
+def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelRecord:
+    folder, generator = (path, path / "generator.safetensors") if path.is_dir() else (path.parent, path)
+    if not path.exists():
+        raise WeightsNotFound(
+            f"There is no model or file '{path}'; known models are: {', '.join(known)}."
+            " Give one of them, or the path of a generator.safetensors."
+        )
+    if path.is_file() and path.suffix != ".safetensors":
+        raise WeightsMalformed(f"'{path}' is not a .safetensors file; run `stylecine convert` on it first.")
+    borrowed = {role: file for role, file in known["default"].files.items() if role in BORROWED}
+    own = {role: folder / f"{role}.safetensors" for role in ROLES[1:]}
+    files = {"generator": FileRecord(generator, "unknown")}
+    for role in ROLES[1:]:
+        if own[role].is_file():
+            files[role] = FileRecord(own[role], "unknown")
+        elif role in borrowed:
+            files[role] = borrowed[role]
+    names, notes = _header(generator)
+    resolution = _resolution(names, generator)
+    return ModelRecord(
+        name=path.stem,
+        resolution=resolution,
+        injection=notes.get("injection", f"b{max(resolution // 4, 8)}.conv1"),
+        licence=notes.get("licence", "unknown"),
+        source=notes.get("source", str(path)),
+        files=MappingProxyType(files),
+    )
+
+
+def _header(path: Path) -> tuple[list[str], dict[str, str]]:
+    """Tensor names and metadata of a .safetensors file."""
+    if not path.is_file():
+        raise WeightsNotFound(f"There is no weight file {path}; {_beside(path)}.")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return list(file.keys()), file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsMalformed(
+            f"The weight file {path} is damaged or not in safetensors format ({error}); fetch it again."
+        ) from None
+
+
+def _resolution(names: Iterable[str], path: Path) -> int:
+    """Resolution of the finest ToRGB layer among a generator's tensor names."""
+    found = [int(match[1]) for name in names if (match := re.match(r"synthesis\.b(\d+)\.torgb\.", name))]
+    if not found:
+        raise WeightsMalformed(
+            f"The file {path} holds no StyleGAN2 generator (no synthesis.bN.torgb); give a generator's file."
+        )
+    return max(found)

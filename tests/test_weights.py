@@ -1,0 +1,222 @@
+"""Model records and weight files: what is found, what is refused, and what the user is told."""
+
+import hashlib
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from stylecine import weights
+from stylecine.errors import (
+    ChecksumMismatch,
+    LicenceNotAccepted,
+    WeightsError,
+    WeightsMalformed,
+    WeightsNotFound,
+)
+from stylecine.weights import ROLES, find_model, models, read_tensors, role_tensors
+
+REGISTER = Path(__file__).parent.parent / "pretrained" / "recipes" / "register.py"
+GENERATOR = {"synthesis.b64.torgb.weight": torch.ones(3, 4, 1, 1)}
+
+MODELS = """
+[default]
+resolution = 1024
+injection = "b256.conv1"
+licence = "CC-BY-4.0"  # of the weights
+source = "here"
+
+[default.files.generator]
+path = "generator.safetensors"
+sha256 = ""
+bytes = 0
+
+[default.files.lpips]
+path = "lpips.safetensors"
+sha256 = ""
+bytes = 0
+licence = "BSD-2-Clause"
+
+[borrowed]
+resolution = 256
+injection = "b64.conv1"
+licence = "CC-BY-NC-4.0"
+source = "elsewhere"
+accept = "no commercial use"
+
+[borrowed.files.generator]
+path = "missing.safetensors"
+sha256 = "00"
+bytes = 1
+"""
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of models.toml with small weights, registered."""
+    (tmp_path / "models.toml").write_text(MODELS)
+    save(tmp_path / "generator.safetensors", GENERATOR)
+    save(tmp_path / "lpips.safetensors", {"linear.0": torch.ones(3)})
+    subprocess.run([sys.executable, REGISTER, tmp_path / "models.toml"], check=True, capture_output=True)
+    monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
+    return tmp_path
+
+
+def save(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    safetensors.torch.save_file(tensors, path, metadata)
+    return path
+
+
+# -- the package's own records --
+
+
+def test_the_default_model_is_listed_with_all_its_roles() -> None:
+    record = find_model("default")
+    assert record in models()
+    assert (record.resolution, set(record.files)) == (1024, set(ROLES))
+    assert re.fullmatch(r"b(128|256)\.conv1", record.injection)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_weight_file_of_the_package_is_the_registered_one(role: str) -> None:
+    file = find_model("default").files[role]
+    assert file.sha256, f"run pretrained/recipes/register.py: {role} has no checksum"
+    assert file.path.stat().st_size == file.size
+    assert file.size <= 15_000_000
+    assert all(t.dtype == torch.float32 for t in role_tensors(find_model("default"), role).values())
+
+
+# -- finding --
+
+
+def test_an_unknown_name_is_told_the_known_ones(pretrained: Path) -> None:
+    with pytest.raises(WeightsNotFound, match=r"'defualt'.*default, borrowed"):
+        find_model("defualt")
+
+
+def test_a_licence_that_asks_for_consent(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LicenceNotAccepted, match=r"no commercial use.*STYLECINE_ACCEPT_LICENCE=borrowed"):
+        find_model("borrowed")
+    monkeypatch.setenv("STYLECINE_ACCEPT_LICENCE", "other,borrowed")
+    assert find_model("borrowed").licence == "CC-BY-NC-4.0"
+
+
+def test_licence_of_a_file_is_its_models_unless_it_has_its_own(pretrained: Path) -> None:
+    files = find_model("default").files
+    assert (files["generator"].licence, files["lpips"].licence) == ("CC-BY-4.0", "BSD-2-Clause")
+
+
+@pytest.mark.parametrize("by_folder", [True, False], ids=["folder", "file"])
+def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) -> None:
+    """Its own files come first; what does not depend on the generator is borrowed from the default model."""
+    generator = save(tmp_path / "mine" / "generator.safetensors", GENERATOR, {"licence": "mine"})
+    save(generator.parent / "encoder.safetensors", {"a": torch.zeros(1)})
+    record = find_model(generator.parent if by_folder else generator)
+    assert (record.resolution, record.injection, record.licence) == (64, "b16.conv1", "mine")
+    assert record.files["lpips"] == find_model("default").files["lpips"]
+    assert role_tensors(record, "encoder").keys() == {"a"}
+    with pytest.raises(WeightsNotFound, match="has no segmenter"):
+        role_tensors(record, "segmenter")
+
+
+def test_metadata_names_the_injection_layer(pretrained: Path, tmp_path: Path) -> None:
+    path = save(tmp_path / "g.safetensors", GENERATOR, {"injection": "b32.conv1"})
+    assert find_model(path).injection == "b32.conv1"
+
+
+def test_paths_that_are_no_generator(pretrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "network.pkl").write_bytes(b"x")
+    with pytest.raises(WeightsNotFound, match=r"generator\.safetensors"):
+        find_model(tmp_path / "empty")
+    with pytest.raises(WeightsMalformed, match="stylecine convert"):
+        find_model(tmp_path / "network.pkl")
+    with pytest.raises(WeightsMalformed, match="no StyleGAN2 generator"):
+        find_model(save(tmp_path / "other.safetensors", {"a": torch.zeros(1)}))
+
+
+def test_a_broken_list_of_models(pretrained: Path) -> None:
+    for text in ("[default", "default = 3", "[default]\nresolution = 4"):
+        (pretrained / "models.toml").write_text(text)
+        with pytest.raises(WeightsMalformed):
+            models()
+    (pretrained / "models.toml").unlink()
+    with pytest.raises(WeightsNotFound):
+        models()
+
+
+# -- reading --
+
+
+def test_half_precision_becomes_single(tmp_path: Path) -> None:
+    stored = {"a": torch.tensor([1.5, -2.25]).half(), "n": torch.tensor([3])}
+    tensors = read_tensors(save(tmp_path / "a.safetensors", stored))
+    assert tensors["a"].dtype == torch.float32 and tensors["a"].tolist() == [1.5, -2.25]
+    assert tensors["n"].dtype == torch.int64
+
+
+def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
+    save(tmp_path / "generator.safetensors", GENERATOR)
+    with pytest.raises(WeightsNotFound, match=r"its folder has generator\.safetensors"):
+        read_tensors(tmp_path / "genrator.safetensors")
+
+
+def test_a_changed_file(pretrained: Path) -> None:
+    save(pretrained / "lpips.safetensors", {"linear.0": torch.zeros(3)})
+    with pytest.raises(ChecksumMismatch, match=r"lpips\.safetensors"):
+        role_tensors(find_model("default"), "lpips")
+
+
+def header(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
+
+
+WHOLE = safetensors.torch.save({"a": torch.ones(100)})
+HOSTILE = {
+    "empty": b"",
+    "garbage": bytes(range(256)) * 4,
+    "a pickle": b"\x80\x04N.",
+    "truncated header": WHOLE[:20],
+    "truncated data": WHOLE[:-1],
+    "trailing data": WHOLE + b"\0",
+    "header longer than the file": struct.pack("<Q", 2**62) + b"{}",
+    "header not JSON": header(b"{"),
+    "unknown type": header(b'{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}') + bytes(4),
+    "offsets out of bounds": header(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}') + bytes(4),
+    "shape larger than data": header(b'{"a":{"dtype":"F32","shape":[9999],"data_offsets":[0,4]}}') + bytes(4),
+    "NaN": safetensors.torch.save({"a": torch.tensor([1.0, torch.nan])}),
+    "infinity": safetensors.torch.save({"a": torch.tensor([1.0, torch.inf])}),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_damaged_and_hostile_files(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsMalformed, match=r"a\.safetensors"):
+        read_tensors(path)
+    with pytest.raises(WeightsError):
+        find_model(path)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsNotFound):
+        read_tensors(tmp_path)
+
+
+# -- registering --
+
+
+def test_register_changes_checksums_and_sizes_only(pretrained: Path) -> None:
+    content = (pretrained / "generator.safetensors").read_bytes()
+    text = (pretrained / "models.toml").read_text()
+    assert f'sha256 = "{hashlib.sha256(content).hexdigest()}"\nbytes = {len(content)}\n' in text
+    assert 'sha256 = "00"\nbytes = 1\n' in text, "an entry whose file is missing stays"
+    blank = re.sub(r'sha256 = ".*"|bytes = \d+', "", text)
+    assert blank == re.sub(r'sha256 = ".*"|bytes = \d+', "", MODELS), "comments and order stay"
