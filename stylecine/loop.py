@@ -1,0 +1,259 @@
+"""The seamless loop: any frame of it from the photo, the moving plate and the displacement.
+
+Frame t of N mixes copy A of the plate, aged t, with copy B, aged t - N, with weights 1 - t/N and t/N. Frame N
+would show copy B alone and unmoved, as frame 0 shows copy A: the loop has no seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.errors import NothingMoves
+from stylecine.ops.integrate import look_up
+from stylecine.ops.pyramid import merge, split
+from stylecine.ops.render import Region, composite, on_level, render
+from stylecine.ops.splat import splat
+from stylecine.ops.warp_features import warp_features
+
+BANDS = 4
+FEATHER = 3  # pixels
+PHASES = (0.25, 0.5, 0.75)  # where in a turn the two copies are compared
+WINDOW = 16  # pixels of a level over which they are
+HOLE = 1e-3  # weight of the plate under splat copies
+
+
+class Displacement(Protocol):
+    """What a loop asks of a displacement over the canvas (stylecine.displacement makes them).
+
+    Fields are on a grid [gh,gw] with a point in the middle of every cell*cell canvas pixels; the canvas is the photo
+    with `margin` pixels around it. `phases` are parts of a turn in [0,1), one for each of `counts`.
+    """
+
+    @property
+    def cell(self) -> int: ...
+    @property
+    def margin(self) -> int: ...
+    @property
+    def counts(self) -> tuple[int, ...]: ...
+    @property
+    def turns(self) -> Tensor: ...  # [gh,gw]
+
+    def phases(self, t: float) -> tuple[float, ...]: ...
+    def share(self, phases: Sequence[float]) -> Tensor: ...  # of copy B, [1,gh,gw]
+    def sources(self, phases: Sequence[float]) -> Tensor: ...  # of copies A and B, [4,gh,gw] canvas pixels
+    def targets(self, phases: Sequence[float]) -> Tensor: ...  # the same for splatting
+
+
+@dataclass(frozen=True)
+class Level:
+    """One summand of the plate. Levels are upsampled by 2 with [1,3,3,1] and added up."""
+
+    image: Tensor  # [3,ceil(Hc/scale),ceil(Wc/scale)], in [-1,1]
+    scale: int  # width of its pixels in canvas pixels, a power of two
+    band: bool  # zero-mean: copies of it lose contrast when mixed, which a gain gives back
+
+
+@dataclass(frozen=True)
+class Loop:
+    """All that the frames are made from; built by make_loop, read by frame."""
+
+    photo: Tensor  # [3,H,W], byte values
+    moving: Tensor  # [H,W], feathered inside what moves
+    levels: tuple[Level, ...]
+    displacement: Displacement
+    likeness: Tensor  # [levels,phases,gh,gw]: correlation of the two copies of each band, 0..1
+    region: Region  # of the canvas, around what moves
+    sampling: str
+    feature: Tensor | None
+    resynthesise: Callable[[Tensor], Tensor] | None
+
+
+def laplacian_levels(plate: Tensor, bands: int = BANDS) -> tuple[Level, ...]:
+    """The plate [3,h,w] as zero-mean bands and a low-pass, finest first."""
+    images = split(plate, bands)
+    return tuple(Level(image, 2**i, band=i < bands) for i, image in enumerate(images))
+
+
+@torch.inference_mode()
+def make_loop(
+    photo: np.ndarray,
+    moving: Tensor,
+    levels: Sequence[Level],
+    displacement: Displacement,
+    *,
+    sampling: str = "gather",
+    feature: Tensor | None = None,
+    resynthesise: Callable[[Tensor], Tensor] | None = None,
+) -> Loop:
+    """Everything that frame() needs.
+
+    photo [H,W,3] uint8; moving [H,W] in [0,1]; levels of the plate, finest first, over the displacement's
+    canvas; the plate equals the photo where that moves. `sampling` is "gather" or "splat".
+
+    With a feature map [C,h,w] over the canvas and a function that makes an RGB canvas [3,Hc,Wc] of it, the
+    features are warped and the image made anew for each frame; levels (of the residual) are warped on top.
+    Raises NothingMoves if `moving` is 0 everywhere.
+    """
+    if not bool((moving > 0).any()):
+        raise NothingMoves("Nothing in this photo moves; give a mask of what should move.")
+    coarsest = max(displacement.cell, *(level.scale for level in levels))
+    region = _around(moving, displacement.margin, coarsest)
+    return Loop(
+        photo=torch.from_numpy(photo).to(moving.device).permute(2, 0, 1).float(),
+        moving=_feathered(moving),
+        levels=tuple(levels),
+        displacement=displacement,
+        likeness=_likeness(levels, displacement, moving, region),
+        region=region,
+        sampling=sampling,
+        feature=feature,
+        resynthesise=resynthesise,
+    )
+
+
+@torch.inference_mode()
+def frame(loop: Loop, t: float) -> Tensor:
+    """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
+    displacement = loop.displacement
+    phases = displacement.phases(t)
+    share = displacement.share(phases)
+    mixing = torch.cat((1 - share, share))
+    base = None
+    if loop.feature is not None and loop.resynthesise is not None:
+        base = _resynthesised(loop, displacement.sources(phases), mixing)
+    if loop.sampling == "splat":
+        targets = displacement.targets(phases)
+        moved = merge(
+            [
+                splat_level(loop, level, loop.likeness[i, 1:2], targets, mixing)
+                for i, level in enumerate(loop.levels)
+            ]
+        )
+        y0, x0, y1, x1 = loop.region
+        moved = moved[:, y0:y1, x0:x1]
+        return composite(
+            loop.photo,
+            loop.moving,
+            moved if base is None else moved + base,
+            margin=displacement.margin,
+            region=loop.region,
+        )
+    return render(
+        loop.photo,
+        loop.moving,
+        [level.image for level in loop.levels],
+        [level.scale for level in loop.levels],
+        displacement.sources(phases),
+        mixing * _gains(loop, share, mixing),
+        cell=displacement.cell,
+        margin=displacement.margin,
+        region=loop.region,
+        base=base,
+    )
+
+
+def _gains(loop: Loop, share: Tensor, mixing: Tensor) -> Tensor:
+    """What keeps the contrast of each level's mix: [levels,1,gh,gw], 1 for levels that are not bands.
+
+    The mix of two copies of equal variance and correlation r has a^2 + b^2 + 2abr times that variance.
+    """
+    phase = (share[0] * 4 - 1).clamp(0, 2)
+    alike = sum((1 - (phase - i).abs()).clamp(min=0) * loop.likeness[:, i] for i in range(len(PHASES)))
+    a, b = mixing
+    return (a * a + b * b + 2 * a * b * alike).rsqrt()[:, None]
+
+
+def _likeness(levels: Sequence[Level], displacement: Displacement, moving: Tensor, region: Region) -> Tensor:
+    """Correlation, 0..1, of the two copies of each band around each place: [levels,phases,gh,gw].
+
+    This is the band's local autocorrelation at the vector between the two sources; 1 where it is no band.
+    """
+    gh, gw = displacement.turns.shape
+    likeness = torch.ones(len(levels), len(PHASES), gh, gw, device=moving.device)
+    margin, cell = displacement.margin, displacement.cell
+    canvas = 0, 0, gh * cell, gw * cell
+    flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")[0]
+    for i, phase in enumerate(PHASES):
+        sources = displacement.sources([phase] * len(displacement.counts))
+        for j, level in enumerate(levels):
+            if not level.band:
+                continue
+            h, w = level.image.shape[1:]
+            offsets = on_level(sources / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
+            copy_a = look_up(level.image[None], offsets[None, :2], "bicubic")[0]
+            copy_b = look_up(level.image[None], offsets[None, 2:], "bicubic")[0]
+            sums = torch.stack(((copy_a * copy_b).sum(0), copy_a.square().sum(0), copy_b.square().sum(0)))
+            sums = sums * F.interpolate(flowing[None], size=(h, w), mode="area")[0]
+            sums = F.avg_pool2d(sums[None], WINDOW // 2, ceil_mode=True)
+            sums = F.avg_pool2d(sums, 3, stride=1, padding=1, count_include_pad=False)
+            both, first, second = sums[0]
+            alike = (both / (first * second).sqrt().clamp(min=1e-9)).clamp(0, 1)
+            side = WINDOW // 2 * level.scale / cell
+            likeness[j, i] = F.interpolate(
+                alike[None, None], scale_factor=side, mode="bilinear", align_corners=False
+            )[0, 0, :gh, :gw]
+    return likeness
+
+
+def _around(moving: Tensor, margin: int, unit: int) -> Region:
+    """The canvas region that holds all that moves, on multiples of `unit`, and one more for upsampling."""
+    rows, columns = (moving.amax(1) > 0).nonzero(), (moving.amax(0) > 0).nonzero()
+    h, w = moving.shape[0] + 2 * margin, moving.shape[1] + 2 * margin
+    y0, x0 = ((int(line[0]) + margin) // unit * unit - unit for line in (rows, columns))
+    y1, x1 = (-(-(int(line[-1]) + margin + 1) // unit) * unit + unit for line in (rows, columns))
+    return max(y0, 0), max(x0, 0), min(y1, h), min(x1, w)
+
+
+def _feathered(moving: Tensor) -> Tensor:
+    """`moving` [H,W] let down to 0 over the last pixels inside what moves, and nowhere else changed."""
+    support = (moving > 0).float()[None, None]
+    padded = F.pad(support, (FEATHER,) * 4, mode="replicate")
+    inside = 2 * F.avg_pool2d(padded, 2 * FEATHER + 1, stride=1)[0, 0] - 1
+    return moving * inside.clamp(0, 1)
+
+
+def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing: Tensor) -> Tensor:
+    """A level of any channels splat as published: copies summed, divided by their weights, plate in holes.
+
+    alike [1,gh,gw], targets [4,gh,gw], mixing [2,gh,gw] on the displacement's grid. -> the level's size
+    """
+    displacement = loop.displacement
+    h, w = level.image.shape[1:]
+    gh, gw = displacement.turns.shape
+    canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
+    fields = torch.cat((targets / level.scale, mixing, alike))
+    fields = on_level(fields, cell=displacement.cell, scale=level.scale, region=canvas)[:, :h, :w]
+    flowing = F.pad(loop.moving[None, None], (displacement.margin,) * 4, mode="replicate")
+    flowing = F.interpolate(flowing, size=(h, w), mode="area")[0, 0]
+    sum_a, weight_a = splat(level.image, fields[0:2], fields[4] * flowing)
+    sum_b, weight_b = splat(level.image, fields[2:4], fields[5] * flowing)
+    weight = weight_a + weight_b + HOLE
+    mixed = (sum_a + sum_b + HOLE * level.image) / weight
+    if not level.band:
+        return mixed
+    a, b = weight_a / weight, weight_b / weight
+    spread = a * a + b * b + 2 * a * b * fields[6] + (1 - a - b)
+    return mixed * spread.clamp(min=0.25).rsqrt()
+
+
+def _resynthesised(loop: Loop, sources: Tensor, mixing: Tensor) -> Tensor:
+    """The image [3,a,b] over the region that is made from the warped features."""
+    assert loop.feature is not None and loop.resynthesise is not None
+    displacement = loop.displacement
+    h, w = loop.feature.shape[1:]
+    height = loop.photo.shape[1] + 2 * displacement.margin
+    scale = 2 ** round(float(np.log2(height / h)))
+    gh, gw = displacement.turns.shape
+    canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
+    fields = torch.cat((sources / scale, mixing))
+    fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
+    warped = warp_features(loop.feature, fields[0:2], fields[2:4], fields[4], fields[5])
+    y0, x0, y1, x1 = loop.region
+    return loop.resynthesise(warped)[:, y0:y1, x0:x1]

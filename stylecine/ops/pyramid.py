@@ -1,0 +1,65 @@
+"""Laplacian pyramid whose levels can be warped.
+
+Level i has pixels 2^i times as large and shares the image's top left corner, so a point x of the image lies
+at x / 2^i of level i whatever the image's size (odd ones too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Even length: coarse pixel centres lie between fine ones, as align_corners=False has it.
+LOW_PASS = (
+    1,
+    5,
+    10,
+    10,
+    5,
+    1,
+)  # 0.18 at the coarse level's Nyquist frequency; [1,3,3,1] leaves 0.35, which flickers
+
+
+def downsample(image: Tensor) -> Tensor:
+    """[C,h,w] -> [C,ceil(h/2),ceil(w/2)]: low-pass and decimation by 2, the border replicated."""
+    channels, h, w = image.shape
+    line = torch.tensor(LOW_PASS, dtype=image.dtype, device=image.device) / sum(LOW_PASS)
+    line = line.expand(channels, 1, -1)
+    padded = F.pad(image[None], (2, 2 + w % 2, 2, 2 + h % 2), mode="replicate")
+    rows = F.conv2d(padded, line[:, :, None], stride=(1, 2), groups=channels)
+    return F.conv2d(rows, line[..., None], stride=(2, 1), groups=channels)[0]
+
+
+def upsample(image: Tensor) -> Tensor:
+    """[C,h,w] -> [C,2h,2w] as StyleGAN2 does it: zeros inserted, [1,3,3,1] filter, zeros past the border.
+
+    Away from the border that is bilinear interpolation, which torch has in one quick pass; a border of zeros
+    makes it so everywhere.
+    """
+    padded = F.pad(image[None], (1, 1, 1, 1))
+    return F.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)[0, :, 2:-2, 2:-2]
+
+
+def split(image: Tensor, bands: int) -> list[Tensor]:
+    """Laplacian bands, finest first, and last the low-pass; merge() of them is the image."""
+    levels = []
+    for _ in range(bands):
+        coarse = downsample(image)
+        levels.append(image - _fit(upsample(coarse), image))
+        image = coarse
+    return [*levels, image]
+
+
+def merge(levels: Sequence[Tensor]) -> Tensor:
+    """Sum of levels [C,h,w], finest first, each upsampled to the next; several levels may share one size."""
+    total = levels[-1]
+    for level in reversed(levels[:-1]):
+        total = level + (total if total.shape == level.shape else _fit(upsample(total), level))
+    return total
+
+
+def _fit(image: Tensor, like: Tensor) -> Tensor:
+    return image[..., : like.shape[-2], : like.shape[-1]]

@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from stylecine.displacement import integrate
+from stylecine.errors import NothingMoves
+from stylecine.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
+from stylecine.ops.pyramid import merge, upsample
+
+SIZE, MARGIN, PERIOD = 128, 32, 40
+
+
+def texture(h: int, w: int, seed: int = 0) -> torch.Tensor:
+    """A natural-looking texture in whole byte values: [3,h,w] in [-1,1]."""
+    noise = torch.Generator().manual_seed(seed)
+    image = sum(
+        torch.nn.functional.interpolate(
+            torch.randn(1, 3, h // s + 2, w // s + 2, generator=noise), size=(h, w), mode="bicubic"
+        )[0]
+        * 0.04
+        * s**0.5
+        for s in (1, 2, 4, 8, 16)
+    )
+    return (image.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
+
+
+def scene(
+    speed: float = 0.18, *, sampling: str = "gather", moving: torch.Tensor | None = None
+) -> tuple[Loop, np.ndarray]:
+    """A loop of a texture whose upper quarter stands still, and its photo."""
+    plate = texture(SIZE + 2 * MARGIN, SIZE + 2 * MARGIN)
+    inside = plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    photo = ((inside + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    if moving is None:
+        moving = torch.ones(SIZE, SIZE)
+        moving[: SIZE // 4] = 0
+    flow = torch.tensor([speed, speed / 4])[:, None, None].expand(2, 32, 32) / 4
+    displacement = integrate(flow, moving, period=PERIOD, fps=30, margin=MARGIN)
+    return make_loop(photo, moving, laplacian_levels(plate), displacement, sampling=sampling), photo
+
+
+def contrast(image: np.ndarray) -> float:
+    moving = image[SIZE // 4 + 8 :].astype(float)
+    return float((moving - ndimage.gaussian_filter(moving, (4, 4, 0))).std())
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_frame_0_and_frame_n_are_the_photo(sampling):
+    loop, photo = scene(sampling=sampling)
+    assert np.array_equal(frame(loop, 0).numpy(), photo)
+    assert np.array_equal(frame(loop, PERIOD).numpy(), photo)
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_what_stands_still_keeps_the_photos_bytes(sampling):
+    loop, photo = scene(sampling=sampling)
+    moved = frame(loop, 17.3).numpy()
+    assert np.array_equal(moved[: SIZE // 4], photo[: SIZE // 4])
+    assert (moved[SIZE // 4 + 4 :] != photo[SIZE // 4 + 4 :]).mean() > 0.5
+
+
+def test_frames_depend_on_nothing_but_their_time():
+    loop, _ = scene()
+    first = frame(loop, 11)
+    frame(loop, 29.5)
+    assert torch.equal(first, frame(loop, 11))
+    assert torch.equal(first, frame(loop, 11 + PERIOD))
+    assert torch.equal(first, frame(loop, 11 - PERIOD))
+
+
+def test_the_seam_is_a_step_like_any_other():
+    loop, _ = scene()
+    frames = np.stack([frame(loop, t).numpy() for t in range(PERIOD)]).astype(float)
+    steps = [np.abs(frames[(t + 1) % PERIOD] - frames[t]).mean() for t in range(PERIOD)]
+    assert 0.95 < steps[-1] / np.median(steps) < 1.05
+    assert 0.95 < steps[0] / np.median(steps) < 1.05
+
+
+def test_contrast_holds_over_the_loop():
+    loop, photo = scene()
+    relative = [contrast(frame(loop, t).numpy()) / contrast(photo) for t in range(0, PERIOD, 5)]
+    assert max(abs(1 - r) for r in relative) < 0.08
+
+
+def test_a_dissolve_without_gain_would_haze_over():
+    loop, photo = scene()
+    plain = Loop(**{**loop.__dict__, "levels": tuple(Level(x.image, x.scale, False) for x in loop.levels)})
+    plain = Loop(**{**plain.__dict__, "likeness": torch.ones_like(loop.likeness)})
+    assert contrast(frame(plain, PERIOD / 2).numpy()) / contrast(photo) < 0.8
+
+
+def test_a_standing_flow_shows_the_photo_in_every_frame():
+    loop, photo = scene(speed=0.0)
+    assert np.abs(frame(loop, PERIOD / 2).numpy().astype(int) - photo).max() <= 1
+
+
+def test_early_in_the_loop_the_texture_moves_with_the_flow():
+    loop, photo = scene(speed=0.18)
+    after = frame(loop, 11).numpy().astype(float)  # 2 px to the right, half a pixel down
+    rows = slice(SIZE // 4 + 16, -16)
+    detail = [x - ndimage.gaussian_filter(x, (2, 2, 0)) for x in (after, photo.astype(float))]
+    here = np.corrcoef(detail[0][rows, 16:-16].ravel(), detail[1][rows, 16:-16].ravel())[0, 1]
+    there = np.corrcoef(detail[0][rows, 16:-16].ravel(), detail[1][rows, 14:-18].ravel())[0, 1]
+    assert there > 0.6 and there > 2 * abs(here)
+
+
+def test_feather_stays_inside_what_moves():
+    moving = torch.zeros(SIZE, SIZE)
+    moving[40:90, 40:90] = 1
+    loop, photo = scene(moving=moving)
+    assert loop.moving[40:90, 40].max() < 0.5 and (loop.moving[43:87, 43:87] == 1).all()
+    changed = (frame(loop, 20).numpy() != photo).any(axis=2)
+    assert changed.any() and not changed[(moving == 0).numpy()].any()
+
+
+def test_nothing_moving_is_an_error():
+    with pytest.raises(NothingMoves):
+        scene(moving=torch.zeros(SIZE, SIZE))
+
+
+def test_features_are_warped_and_the_image_made_of_them():
+    loop, photo = scene()
+    h = (SIZE + 2 * MARGIN) // 4
+    feature = torch.randn(5, h, h)
+    seen = []
+
+    def resynthesise(warped: torch.Tensor) -> torch.Tensor:
+        seen.append(warped)
+        return upsample(upsample(warped[:3])) * 0.01
+
+    made = Loop(**{**loop.__dict__, "feature": feature, "resynthesise": resynthesise})
+    at_start, later = frame(made, 0), frame(made, 10)
+    torch.testing.assert_close(seen[0], feature, atol=1e-5, rtol=1e-5)
+    assert seen[1].shape == feature.shape and not torch.equal(seen[1], feature)
+    expected = (
+        torch.from_numpy(photo).float()
+        + upsample(upsample(feature[:3]))[:, 32:-32, 32:-32].permute(1, 2, 0) * 1.275
+    )
+    assert (at_start[40:] - expected[40:].clamp(0, 255)).abs().max() < 1
+    assert not torch.equal(later, frame(loop, 10))
+
+
+def test_warping_rgb_contributions_equals_warping_the_features_before_to_rgb():
+    """ToRGB is a modulated 1*1 convolution without demodulation, so it commutes with a normalised splat."""
+    noise = torch.Generator().manual_seed(3)
+    h = SIZE + 2 * MARGIN
+    loop, _ = scene(sampling="splat")
+    features = {s: torch.randn(6, h // s, h // s, generator=noise) for s in (1, 2, 4)}
+    to_rgb = {s: torch.randn(3, 6, generator=noise) * 0.05 for s in features}
+    levels = tuple(Level(torch.einsum("rc,chw->rhw", to_rgb[s], f), s, False) for s, f in features.items())
+    made = Loop(**{**loop.__dict__, "levels": levels, "likeness": torch.ones(3, *loop.likeness.shape[1:])})
+    targets, mixing = made.displacement.targets([0.4]), torch.tensor([0.6, 0.4])[:, None, None]
+    mixing = mixing.expand(2, *made.displacement.turns.shape)
+    commuted = merge([splat_level(made, level, made.likeness[0, 1:2], targets, mixing) for level in levels])
+    literal = merge(
+        [
+            torch.einsum(
+                "rc,chw->rhw",
+                to_rgb[s],
+                splat_level(made, Level(f, s, False), made.likeness[0, 1:2], targets, mixing),
+            )
+            for s, f in features.items()
+        ]
+    )
+    torch.testing.assert_close(commuted, literal, atol=1e-4, rtol=0)
