@@ -1,0 +1,189 @@
+"""The generator from F upward, trained as the decoder of the encoder (stage 1 of three; see README.md beside this).
+
+    python pretrained/recipes/train_generator.py --photos PHOTOS --minutes 9
+
+L1 + LPIPS + a patch discriminator on native-size crops; a part of the crops has hidden parts. Ends by writing
+generator.safetensors and encoder.safetensors into the run's folder (float16, averaged weights).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import Average, Run, arguments, crops, decay, hidden_parts, sheet
+from data import Sample, load
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from stylecine.networks.encoder import Encoder
+from stylecine.networks.generator import Generator, merge
+from stylecine.networks.lpips import LPIPS
+from stylecine.weights import PRETRAINED
+
+CHANNELS = {4: 160, 8: 160, 16: 160, 32: 160, 64: 128, 128: 96, 256: 64, 512: 48, 1024: 24}
+INJECTION = "b256.conv1"
+MAPPING_LAYERS = 4
+RATES = (2e-3, 7e-4)   # Adam: generator, encoder
+CROP = 192
+EVERY = 8           # steps between two updates of the averaged weights
+
+
+class PatchDiscriminator(nn.Module):
+    """Scores 1/8-resolution patches of [N,3,H,W]; spectral norm and hinge loss keep it calm on small data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (12, 48, 64, 96, 128)
+        self.convs = nn.ModuleList(
+            spectral_norm(nn.Conv2d(i, o, 3 if n == 0 else 4, 1 if n == 0 else 2, 1))
+            for n, (i, o) in enumerate(zip(widths, widths[1:], strict=False)))
+        self.out = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(image, 2)
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        return self.out(x)
+
+
+def decode(generator: Generator, w_plus: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
+    return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]]
+
+
+def lpips_network(device: torch.device) -> LPIPS:
+    tensors = {k: v.float() for k, v in load_file(PRETRAINED / "lpips.safetensors").items()}
+    return LPIPS.from_tensors(tensors).to(device)
+
+
+def reconstruction_loss(image: Tensor, photo: Tensor, visible: Tensor, lpips: LPIPS) -> Tensor:
+    """L1 counts a tenth where the photo was hidden: there texture matters, not the very pixels."""
+    l1 = ((image - photo).abs() * (0.1 + 0.9 * visible)).mean()
+    return 2 * l1 + lpips(image, photo).mean()
+
+
+@torch.no_grad()
+def validate(generator: Generator, encoder: Encoder, samples: list[Sample], lpips: LPIPS, device: torch.device,
+             ) -> tuple[dict[str, float], list[list[Tensor]]]:
+    """Mean PSNR and LPIPS over the middle 512×512 of each photo, and a sample sheet's rows."""
+    figures, rows = [], []
+    for sample in samples:
+        _, h, w = sample.photo.shape
+        y, x = (h - 512) // 2, (w - 512) // 2
+        photo = (sample.photo[:, y:y + 512, x:x + 512].float() / 127.5 - 1)[None].to(device)
+        visible = torch.ones_like(photo[:, :1])
+        visible[:, :, 160:352, 200:312] = 0
+        image = decode(generator, *encoder(photo), (512, 512)).clamp(-1, 1)
+        filled = decode(generator, *encoder(photo, visible), (512, 512)).clamp(-1, 1)
+        mse = (image - photo).square().mean().item() / 4
+        figures.append((-10 * math.log10(mse), lpips(image, photo).item()))
+        rows.append([photo[0], image[0], (photo * visible)[0], filled[0]])
+    psnr, distance = np.mean(figures, 0)
+    return {"psnr": float(psnr), "lpips": float(distance)}, rows
+
+
+def averaged(module: nn.Module, shadow: dict[str, Tensor], kind: Any, **options: Any) -> Any:
+    return kind.from_tensors({k: v.float() for k, v in shadow.items()}, **options).to(next(module.parameters()).device)
+
+
+def export(average: Average, names: tuple[str, ...], run: Run, licence: str = "CC-BY-SA-4.0") -> None:
+    for name, shadow in zip(names, average.shadow, strict=True):
+        tensors = {k: v.half().cpu().contiguous() for k, v in shadow.items()}
+        save_file(tensors, run.folder / f"{name}.safetensors",
+                  {"licence": licence, "step": str(run.step), "minutes": f"{run.trained + run.elapsed:.1f}"})
+
+
+def whole_crops(train: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
+                ) -> tuple[Tensor, Tensor, Tensor]:
+    """Crops of anything, some with hidden parts: photo, visible, and where the photo is the truth (everywhere)."""
+    photo, _ = crops(train, batch, CROP, rng)
+    return photo, hidden_parts(batch, CROP, hidden, rng), torch.ones(batch, 1, CROP, CROP)
+
+
+def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: Encoder, taught: list[nn.Parameter],
+          batches: Callable[..., tuple[Tensor, Tensor, Tensor]], warm: int) -> None:
+    """Teach the encoder, and the parameters `taught` of the generator, until the run's minutes are over.
+
+    batches(samples, n, hidden share, rng) -> photo [N,3,h,w], visible and known [N,1,h,w] in {0,1}.
+    The discriminator joins after `warm` steps.
+    """
+    rng = np.random.default_rng(options.seed + int(1000 * run.trained) + 1)
+    samples = load(options.photos)
+    val = load(options.val or options.photos, "val.txt")[:16]
+    critic = PatchDiscriminator().to(run.device)
+    for network in (generator, encoder, critic):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lpips = lpips_network(run.device)
+    groups = [{"params": list(encoder.parameters()), "lr": RATES[1]}]
+    groups += [{"params": taught, "lr": RATES[0]}] if taught else []
+    optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
+    rates = [group["lr"] for group in optimizer.param_groups]
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
+    average = Average(generator, encoder)
+    parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "critic": critic, "optimizer": optimizer,
+                             "critic_optimizer": critic_optimizer, "average": average}
+    run.resume(**parts)
+    for step in run.steps():
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * min(1.0, (step + 1) / 200) * decay(run)
+        batch = batches(samples, options.batch, options.hidden, rng)
+        photo, visible, known = (x.to(run.device).contiguous(memory_format=torch.channels_last) for x in batch)
+        with run.autocast():
+            image = decode(generator, *encoder(photo, visible), photo.shape[-2:])
+            image = image * known + photo * (1 - known)
+            loss = reconstruction_loss(image, photo, visible, lpips)
+            adversarial = step >= warm and options.adversarial > 0
+            total = loss - options.adversarial * critic(image).mean() if adversarial else loss
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_([*taught, *encoder.parameters()], 1.0)
+        optimizer.step()
+        if step % EVERY == 0:
+            average.update(step // EVERY)
+        if step >= warm - 200 and step % 2 == 0:
+            with run.autocast():
+                critic_loss = F.relu(1 - critic(photo)).mean() + F.relu(1 + critic(image.detach())).mean()
+            critic_optimizer.zero_grad(set_to_none=True)
+            critic_loss.backward()
+            critic_optimizer.step()
+        if step % 50 == 0:
+            run.log(loss=loss.item(), **({"critic": critic_loss.item()} if adversarial else {}))
+        if run.due():
+            report(run, average, generator, encoder, val, lpips)
+            run.save(**parts)
+    report(run, average, generator, encoder, val, lpips)
+    run.save(**parts)
+
+
+def main() -> None:
+    parser = arguments(__doc__, ".runs/generator")
+    parser.add_argument("--adversarial", type=float, default=0.05, help="weight of the discriminator's loss")
+    parser.add_argument("--hidden", type=float, default=0.35, help="share of crops with hidden parts")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    run = Run(options)
+    generator = Generator(CHANNELS, INJECTION, mapping_layers=MAPPING_LAYERS).to(run.device)
+    encoder = Encoder(CHANNELS[generator.feature_resolution], generator.num_ws, generator.stride).to(run.device)
+    above = [p for r in CHANNELS if r >= generator.feature_resolution for n, p in generator.block(r).named_parameters()
+             if r > generator.feature_resolution or n.startswith("torgb")]
+    train(run, options, generator, encoder, above, whole_crops, warm=2000)
+
+
+def report(run: Run, average: Average, generator: Generator, encoder: Encoder, val: list[Sample], lpips: LPIPS) -> None:
+    """Validate the averaged weights, write a sample sheet and the export."""
+    with run.autocast():
+        figures, rows = validate(averaged(generator, average.shadow[0], Generator, injection=INJECTION),
+                                 averaged(encoder, average.shadow[1], Encoder), val, lpips, run.device)
+    run.log(**figures)
+    sheet(rows[:6], run.folder / "samples.png")
+    export(average, ("generator", "encoder"), run)
+
+
+if __name__ == "__main__":
+    main()

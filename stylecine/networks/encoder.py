@@ -1,0 +1,90 @@
+"""Feature-style encoder: photo -> F (deep features of the generator) and w+ (styles), after the idea of Yao et al.,
+"Feature-Style Encoder for Style-Based GAN Inversion" (ECCV 2022), made small and fully convolutional in F.
+
+A mask channel says which pixels are visible: hidden parts are made up from what surrounds them, which is what
+continues water behind a rock and the sky beyond the frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylecine.errors import WeightsMalformed
+
+W_DIM = 512
+RANK = 16           # w+ = w_avg + coefficients · basis: few photos cannot fix 512 numbers a layer
+MULTIPLE = 64       # H and W are padded to this: the coarsest grid of the encoder
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv1.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv1(F.leaky_relu(self.conv0(F.leaky_relu(x, 0.2)), 0.2))
+
+
+class Encoder(nn.Module):
+    """Photo [N,3,H,W] in [-1,1] and visibility [N,1,H,W] in {0,1} -> w+ [N,L,512], F [N,C,H/s,W/s].
+
+    Args:
+        feature_channels: C. num_ws: L. stride: s (4 or 8).
+        width: channels at F's resolution; context: channels of the coarser grids (each of half the size, to s·16).
+    """
+
+    def __init__(self, feature_channels: int, num_ws: int, stride: int = 4, *, width: int = 80, context: int = 96) -> None:
+        super().__init__()
+        self.stride, self.num_ws = stride, num_ws
+        self.stem = nn.Conv2d(4 * stride * stride, width, 3, padding=1)
+        self.fine = nn.Sequential(Residual(width), Residual(width))
+        self.down = nn.ModuleList(nn.Conv2d(width if i == 0 else context, context, 4, 2, 1) for i in range(4))
+        self.coarse = nn.ModuleList(Residual(context) for _ in range(4))
+        self.up = nn.ModuleList(nn.Conv2d(context, width if i == 0 else context, 3, padding=1) for i in range(4))
+        self.merged = nn.Sequential(Residual(width), Residual(width))
+        self.to_feature = nn.Conv2d(width, feature_channels, 3, padding=1)
+        self.to_w = nn.Linear(2 * context, num_ws * RANK)
+        nn.init.zeros_(self.to_w.weight)
+        nn.init.zeros_(self.to_w.bias)
+        self.basis = nn.Parameter(torch.randn(RANK, W_DIM))
+        self.w_avg = nn.Parameter(torch.zeros(W_DIM))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Encoder:
+        """Sizes are read off the tensors. Raises WeightsMalformed if they do not fit together."""
+        try:
+            width, inputs = tensors["stem.weight"].shape[:2]
+            encoder = cls(tensors["to_feature.weight"].shape[0], tensors["to_w.bias"].shape[0] // RANK,
+                          math.isqrt(inputs // 4), width=width, context=tensors["down.0.weight"].shape[0])
+            encoder.load_state_dict(dict(tensors))
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise WeightsMalformed("These tensors are not stylecine's encoder; install the package again.") from error
+        return encoder.eval().requires_grad_(False)
+
+    def forward(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        n, _, height, width = photo.shape
+        if visible is None:
+            visible = photo.new_ones((n, 1, height, width))
+        x = torch.cat((photo * visible, visible), 1)
+        x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))               # beyond the photo: not visible
+        x = self.fine(self.stem(F.pixel_unshuffle(x, self.stride)))
+        grids = [x]
+        for down, residual in zip(self.down, self.coarse, strict=True):
+            grids.append(residual(down(grids[-1])))
+        w_plus = self.styles(grids[-1])
+        for i in reversed(range(4)):
+            grids[i] = grids[i] + F.interpolate(self.up[i](grids[i + 1]), scale_factor=2, mode="bilinear")
+        feature = F.leaky_relu(self.to_feature(self.merged(grids[0])), 0.2) * math.sqrt(2)
+        return w_plus, feature[:, :, : -(-height // self.stride), : -(-width // self.stride)]
+
+    def styles(self, grid: Tensor) -> Tensor:  # [N,K,h,w] -> [N,L,512]
+        pooled = torch.cat((grid.mean((2, 3)), grid.amax((2, 3))), 1)
+        coefficients = self.to_w(pooled.float()).reshape(-1, self.num_ws, RANK) * 0.1
+        return self.w_avg + coefficients @ self.basis / math.sqrt(RANK)

@@ -1,0 +1,269 @@
+"""StyleGAN2 generator with skip (ToRGB) outputs, in plain PyTorch.
+
+Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020). Parameter names are those of
+NVIDIA's PyTorch releases, so that converted state dicts load as they are. Every size is read off the tensors.
+Everything from the injected feature F upward is convolutional, hence works at any aspect ratio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylecine.errors import WeightsMalformed
+
+W_DIM = 512
+Noise = Literal["none", "const"]
+
+
+class FullyConnected(nn.Module):
+    """y = act(W x · gain + b · lr_multiplier) with equalised learning rate: gain = lr_multiplier / sqrt(in)."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0,
+                 activate: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)   # [O,I]
+        self.bias = nn.Parameter(torch.full((outputs,), bias_init))                # [O]
+        self.gain = lr_multiplier / math.sqrt(inputs)
+        self.lr_multiplier = lr_multiplier
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:  # [...,I] -> [...,O]
+        y = F.linear(x, self.weight * self.gain, self.bias * self.lr_multiplier)
+        return F.leaky_relu(y, 0.2) * math.sqrt(2) if self.activate else y
+
+
+class Mapping_(nn.Module):
+    """z [N,512] -> w [N,512]; eight (or fewer) layers at a learning-rate multiplier of 0.01."""
+
+    def __init__(self, layers: int = 8) -> None:
+        super().__init__()
+        self.layers = layers
+        for i in range(layers):
+            self.add_module(f"fc{i}", FullyConnected(W_DIM, W_DIM, lr_multiplier=0.01, activate=True))
+        self.register_buffer("w_avg", torch.zeros(W_DIM))
+
+    def forward(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        for i in range(self.layers):
+            x = self.get_submodule(f"fc{i}")(x)
+        w_avg = self.get_buffer("w_avg")
+        return w_avg + (x - w_avg) * truncation_psi
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated, demodulated 3×3 convolution (optionally ×2 upsampling), noise, bias, leaky ReLU · sqrt(2)."""
+
+    def __init__(self, inputs: int, outputs: int, resolution: int, *, up: bool, noise: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))             # [O,I,3,3]
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
+        self.up = up
+        self.noise = noise
+        if noise:
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:  # [N,I,h,w], [N,512] -> [N,O,h',w']
+        styles = self.affine(w)                                                    # [N,I]
+        # Scaling activations before and after a shared convolution equals modulating the weights per sample.
+        demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()   # [N,O]
+        x = x * styles[:, :, None, None].to(x.dtype)
+        x = upsampling_conv(x, self.weight) if self.up else F.conv2d(x, self.weight.to(x.dtype), padding=1)
+        # leaky ReLU commutes with the positive gain sqrt(2), which so costs no pass of its own.
+        gain = math.sqrt(2)
+        x = torch.addcmul((self.bias * gain)[:, None, None].to(x.dtype), x, (demodulate * gain)[:, :, None, None].to(x.dtype))
+        if self.noise and noise == "const":
+            x = x + fitted_noise(self.get_buffer("noise_const"), x.shape[-2:]).to(x.dtype) * (self.noise_strength * gain)
+        return F.leaky_relu(x, 0.2)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1×1 convolution without demodulation: linear in x per pixel, so it commutes with a normalised warp."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))                   # [3,I,1,1]
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:  # [N,I,h,w], [N,512] -> [N,3,h,w]
+        styles = self.affine(w) / math.sqrt(self.weight.shape[1])
+        x = x * styles[:, :, None, None].to(x.dtype)
+        return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+
+
+class Block(nn.Module):
+    """One resolution: b4 holds the learnt constant and conv1; the others conv0 (×2), conv1; each has a ToRGB."""
+
+    def __init__(self, inputs: int, outputs: int, resolution: int, *, noise: bool) -> None:
+        super().__init__()
+        self.first = inputs == 0
+        if self.first:
+            self.const = nn.Parameter(torch.randn(outputs, resolution, resolution))
+        else:
+            self.conv0 = SynthesisLayer(inputs, outputs, resolution, up=True, noise=noise)
+        self.conv1 = SynthesisLayer(outputs, outputs, resolution, up=False, noise=noise)
+        self.torgb = ToRGB(outputs)
+
+    def trunk(self, x: Tensor | None, ws: Tensor, noise: Noise) -> Tensor:
+        """x [N,I,h,w] (None for b4), ws [N,≥2,512] from this block's first style on -> features [N,O,2h,2w]."""
+        if x is None:
+            return self.conv1(self.const[None].expand(ws.shape[0], -1, -1, -1), ws[:, 0], noise)
+        return self.conv1(self.conv0(x, ws[:, 0], noise), ws[:, 1], noise)
+
+    def rgb(self, x: Tensor, ws: Tensor) -> Tensor:
+        return self.torgb(x, ws[:, 1 if self.first else 2])
+
+
+class Synthesis(nn.Module):
+    def __init__(self, channels: Mapping[int, int], *, noise: bool) -> None:
+        super().__init__()
+        before = 0
+        for resolution in sorted(channels):
+            self.add_module(f"b{resolution}", Block(before, channels[resolution], resolution, noise=noise))
+            before = channels[resolution]
+
+
+class Generator(nn.Module):
+    """StyleGAN2 generator.
+
+    Args:
+        channels: {resolution: channels}, resolutions 4, 8, … up to the output's.
+        injection: the layer whose output is F, e.g. "b256.conv1".
+        mapping_layers: depth of the mapping network.
+        noise: whether the layers have noise inputs (the slim default model has none).
+    """
+
+    def __init__(self, channels: Mapping[int, int], injection: str = "b256.conv1", *, mapping_layers: int = 8,
+                 noise: bool = False) -> None:
+        super().__init__()
+        self.channels = dict(sorted(channels.items()))
+        self.resolution = max(channels)
+        self.feature_resolution = int(injection.split(".")[0][1:])
+        self.stride = self.resolution // self.feature_resolution                   # s: photo pixels a cell of F
+        self.num_ws = 2 * int(math.log2(self.resolution)) - 2                      # L
+        self.mapping = Mapping_(mapping_layers)
+        self.synthesis = Synthesis(channels, noise=noise)
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], injection: str = "b256.conv1") -> Generator:
+        """Build the generator that these tensors describe. Raises WeightsMalformed if they do not fit together."""
+        try:
+            resolutions = sorted({int(k.split(".")[1][1:]) for k in tensors if k.startswith("synthesis.b")})
+            channels = {r: int(tensors[f"synthesis.b{r}.conv1.weight"].shape[0]) for r in resolutions}
+            layers = sum(k.startswith("mapping.fc") and k.endswith(".weight") for k in tensors)
+            noise = f"synthesis.b{resolutions[-1]}.conv1.noise_strength" in tensors
+            if resolutions != [2**i for i in range(2, len(resolutions) + 2)]:
+                raise ValueError(f"resolutions {resolutions}")
+            feature_resolution = min(int(injection.split(".")[0][1:]), resolutions[-1])
+            generator = cls(channels, f"b{feature_resolution}.conv1", mapping_layers=layers, noise=noise)
+            generator.load_state_dict({k: v for k, v in tensors.items() if "resample_filter" not in k})
+        except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WeightsMalformed(
+                f"These tensors are not a StyleGAN2 generator ({reason}); convert the checkpoint again."
+            ) from error
+        return generator.eval().requires_grad_(False)
+
+    def block(self, resolution: int) -> Block:
+        block = self.synthesis.get_submodule(f"b{resolution}")
+        assert isinstance(block, Block)
+        return block
+
+    @staticmethod
+    def styles_of(resolution: int, w_plus: Tensor) -> Tensor:
+        """The slice of w+ [N,L,512] that a block's layers read in turn (conv0, conv1, torgb; b4: conv1, torgb)."""
+        return w_plus[:, max(0, 2 * int(math.log2(resolution)) - 5):]
+
+    def feature(self, w_plus: Tensor, noise: Noise = "none") -> Tensor:
+        """F [N,C,r,r] as the layers up to the injection layer make it from w+ [N,L,512] alone."""
+        x: Tensor | None = None
+        for resolution in self.channels:
+            if resolution <= self.feature_resolution:
+                x = self.block(resolution).trunk(x, self.styles_of(resolution, w_plus), noise)
+        assert x is not None
+        return x
+
+    def trunk_from_feature(self, feature: Tensor, w_plus: Tensor, noise: Noise = "none") -> list[Tensor]:
+        """Features that feed each ToRGB at resolutions ≥ F's, coarse to fine: [N,C,h,w], [N,C',2h,2w], …"""
+        features = [feature]
+        for resolution in self.channels:
+            if resolution > self.feature_resolution:
+                features.append(self.block(resolution).trunk(features[-1], self.styles_of(resolution, w_plus), noise))
+        return features
+
+    def to_rgb(self, features: list[Tensor], w_plus: Tensor) -> list[Tensor]:
+        """ToRGB contributions [N,3,h·2^i,w·2^i] of the features of `trunk_from_feature`, coarse to fine."""
+        above = [r for r in self.channels if r >= self.feature_resolution]
+        return [self.block(r).rgb(x, self.styles_of(r, w_plus)) for r, x in zip(above, features, strict=True)]
+
+    def from_feature(self, feature: Tensor, w_plus: Tensor, noise: Noise = "none") -> list[Tensor]:
+        """ToRGB contributions from F [N,C,h,w] upward, coarse to fine, before the upsampled sum (see `merge`)."""
+        return self.to_rgb(self.trunk_from_feature(feature, w_plus, noise), w_plus)
+
+    def synthesize(self, w_plus: Tensor, noise: Noise = "const") -> Tensor:
+        """The whole generator: w+ [N,L,512] -> image [N,3,R,R] in about [-1,1]."""
+        x: Tensor | None = None
+        image: Tensor | None = None
+        for resolution in self.channels:
+            block, ws = self.block(resolution), self.styles_of(resolution, w_plus)
+            x = block.trunk(x, ws, noise)
+            rgb = block.rgb(x, ws)
+            image = rgb if image is None else upsample(image) + rgb
+        assert image is not None
+        return image
+
+
+def merge(contributions: list[Tensor]) -> Tensor:
+    """Sum of ToRGB contributions, each upsampled to the next: [N,3,h,w], [N,3,2h,2w], … -> the finest's shape."""
+    image = contributions[0]
+    for finer in contributions[1:]:
+        image = upsample(image) + finer
+    return image
+
+
+def upsample(x: Tensor) -> Tensor:
+    """×2 by zero insertion and the FIR filter [1,3,3,1], zeros beyond the border: [N,C,h,w] -> [N,C,2h,2w].
+
+    Inside, this is bilinear interpolation at half-pixel centres; weights 1/4 and 3/4 of the neighbours.
+    """
+    n, c, h, w = x.shape
+    p = F.pad(x, (1, 1, 1, 1))
+    rows = torch.stack((p[:, :, :-2] + 3 * p[:, :, 1:-1], 3 * p[:, :, 1:-1] + p[:, :, 2:]), 3)   # [N,C,h,2,w+2]
+    rows = rows.reshape(n, c, 2 * h, w + 2) / 16
+    columns = torch.stack((rows[..., :-2] + 3 * rows[..., 1:-1], 3 * rows[..., 1:-1] + rows[..., 2:]), 4)
+    return columns.reshape(n, c, 2 * h, 2 * w)
+
+
+def upsampling_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """StyleGAN2's transposed convolution of stride 2 followed by the [1,3,3,1] blur (gain 4), as one convolution.
+
+    Both are linear, so their kernels combine to one of 6×6; its four phases are 3×3 convolutions at the lower
+    resolution whose outputs are interleaved. [N,I,h,w], [O,I,3,3] -> [N,O,2h,2w].
+    """
+    return F.pixel_shuffle(F.conv2d(x, upsampling_kernel(weight).to(x.dtype), padding=1), 2)
+
+
+def upsampling_kernel(weight: Tensor) -> Tensor:
+    """[O,I,3,3] -> [4·O,I,3,3], ordered for pixel_shuffle: the four phases of weight convolved with [1,3,3,1]²/16."""
+    o, i = weight.shape[:2]
+    fir = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=weight.dtype, device=weight.device)
+    blur = (fir[:, None] * fir[None, :] / 16).expand(1, 1, 4, 4)
+    kernel = F.conv2d(weight.reshape(o * i, 1, 3, 3), blur, padding=3).reshape(o, i, 6, 6)   # full convolution
+    # Output pixel 2y+p takes input pixel y+d-1 (d = 0, 1, 2) with tap p + 4 - 2d of the 6.
+    phases = [kernel[:, :, 4 + p - 2 * torch.arange(3)][..., 4 + q - 2 * torch.arange(3)] for p in (0, 1) for q in (0, 1)]
+    return torch.stack(phases, 1).reshape(4 * o, i, 3, 3)
+
+
+def fitted_noise(noise: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """A layer's constant noise [r,r] tiled or cropped to (h,w): foreign models at other aspect ratios."""
+    h, w = size
+    repeats = (-(-h // noise.shape[0]), -(-w // noise.shape[1]))
+    return noise.repeat(repeats)[:h, :w]

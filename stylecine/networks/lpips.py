@@ -1,0 +1,69 @@
+"""LPIPS with AlexNet features: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
+Metric" (CVPR 2018), version 0.1 with learnt linear layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylecine.errors import WeightsMalformed
+
+STRIDE_PADDING = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
+POOL_BEFORE = (False, True, True, False, False)
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+
+
+class AlexFeatures(nn.Module):
+    """AlexNet's five rectified convolutions; RGB in [-1,1] [N,3,H,W] -> five maps, strides 4, 8, 16, 16, 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = (3, 64, 192, 384, 256, 256)
+        kernels = (11, 5, 3, 3, 3)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, k, s, p)
+            for i, o, k, (s, p) in zip(channels, channels[1:], kernels, STRIDE_PADDING, strict=False)
+        )
+        self.register_buffer("shift", torch.tensor(SHIFT).view(3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = (image - self.get_buffer("shift")) / self.get_buffer("scale")
+        maps = []
+        for conv, pool in zip(self.convs, POOL_BEFORE, strict=True):
+            x = F.relu(conv(F.max_pool2d(x, 3, 2) if pool else x))
+            maps.append(x)
+        return maps
+
+
+class LPIPS(nn.Module):
+    """Perceptual distance of a and b, both [N,3,H,W] in [-1,1] with H, W ≥ 64, as [N]; 0 is identical."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = AlexFeatures()
+        self.linear = nn.ParameterList(nn.Parameter(torch.zeros(c)) for c in (64, 192, 384, 256, 256))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LPIPS:
+        metric = cls()
+        try:
+            metric.load_state_dict(dict(tensors))
+        except RuntimeError as error:
+            raise WeightsMalformed("These tensors are not LPIPS's AlexNet; install the package again.") from error
+        return metric.eval().requires_grad_(False)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        total = a.new_zeros(a.shape[0])
+        for fa, fb, weight in zip(self.features(a), self.features(b), self.linear, strict=True):
+            difference = (unit(fa) - unit(fb)).square()                            # [N,C,h,w]
+            total = total + (difference * weight[:, None, None]).sum(1).mean((1, 2))
+        return total
+
+
+def unit(x: Tensor) -> Tensor:
+    return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)

@@ -1,0 +1,85 @@
+"""The plate that moves: the photo where it moves, made up elsewhere and beyond the frame.
+
+What moves must have something to show where it comes from behind a rock or past the border. The generator continues
+water and sky there (the encoder sees only the moving parts); push-pull filling is the plain alternative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.networks.generator import Generator, merge
+
+
+@dataclass(frozen=True)
+class Plate:
+    """image [3,Hc,Wc]: what is split into levels and warped. For deep feature warping it is the residual alone, and
+    `feature` F with `resynthesise` (F [C,h,w] -> RGB canvas [3,Hc,Wc]) gives the rest anew for every frame."""
+
+    image: Tensor
+    feature: Tensor | None = None
+    resynthesise: Callable[[Tensor], Tensor] | None = None
+
+
+def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """The photo [3,H,W] with a margin around it, and what of it may be looked at: [3,Hc,Wc], [Hc,Wc] in {0,1}."""
+    visible = F.pad((moving > 0).to(photo.dtype), (margin,) * 4)
+    return F.pad(photo, (margin,) * 4), visible
+
+
+def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
+    """The photo where visible; elsewhere `continued` [3,Hc,Wc], shifted smoothly so that it meets the photo's edge."""
+    residual = (photo - continued) * visible
+    return torch.where(visible > 0, photo, continued + push_pull(residual, visible)).clamp(-1, 1)
+
+
+def push_pull(image: Tensor, visible: Tensor) -> Tensor:
+    """Fill [3,H,W] where visible [H,W] is 0 by means of ever coarser means (Gortler et al., "The Lumigraph", 1996)."""
+    return _pulled(image[None] * visible, visible[None, None])[0]
+
+
+def _pulled(image: Tensor, weight: Tensor) -> Tensor:
+    """image is premultiplied by its weight in [0,1]; what comes back is not."""
+    height, width = image.shape[-2:]
+    if max(height, width) == 1:
+        return image / weight.clamp(min=1e-6)
+    coarse_weight = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
+    coarse = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
+    gain = 1 / coarse_weight.clamp(min=0.25)           # one visible pixel of four is enough to know the cell
+    filled = _pulled(coarse * gain, coarse_weight * gain)
+    blurred = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+    return image + (1 - weight) * blurred
+
+
+def generator_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: float) -> Plate:
+    """The plate of multi-scale deep feature warping: ToRGB contributions summed, plus `detail` of the residual.
+
+    photo, continued [3,Hc,Wc] on the canvas, visible [Hc,Wc]; continued is G(F, w+) of the hidden canvas. The sum
+    is warped band by band instead of contribution by contribution (docs/how-it-works.md says why that may be).
+    """
+    return Plate(torch.lerp(continued, fill(photo, visible, continued), detail))
+
+
+def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: float, generator: Generator,
+                  w_plus: Tensor, feature: Tensor) -> Plate:
+    """The plate of deep feature warping: F is warped and G above it run for every frame; the residual goes on top."""
+    height, width = photo.shape[1:]
+
+    def resynthesise(warped: Tensor) -> Tensor:
+        image = merge(generator.from_feature(warped[None], w_plus[None]))
+        if image.shape[-1] < width or image.shape[-2] < height:     # photos beyond the generator's own resolution
+            image = F.interpolate(image, (height, width), mode="bicubic", align_corners=False)
+        return image[0, :, :height, :width]
+
+    residual = fill(photo, visible, continued) - continued
+    return Plate(residual * detail, feature, resynthesise)
+
+
+def pixel_plate(photo: Tensor, visible: Tensor) -> Plate:
+    """The plate without a generator: push-pull filling."""
+    return Plate(push_pull(photo, visible))
