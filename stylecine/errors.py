@@ -10,6 +10,7 @@
     │   ├── ChecksumMismatch   a weight file is not the one its record names
     │   ├── LicenceNotAccepted the weights' licence has to be accepted first
     │   └── WeightsMalformed   wrong names, shapes or format, or something unsafe inside
+    ├── VideoError             the video cannot be read
     ├── KernelUnavailable      the native library was asked for and is not there
     ├── OutputError            the output cannot be written where it was asked for
     │   └── WriterUnavailable  no encoder for the asked-for format
@@ -59,6 +60,10 @@ class LicenceNotAccepted(WeightsError):
 
 class WeightsMalformed(WeightsError):
     """A weight file has wrong names, shapes or format, or holds something unsafe."""
+
+
+class VideoError(StylecineError):
+    """The video cannot be read."""
 
 
 class KernelUnavailable(StylecineError):
