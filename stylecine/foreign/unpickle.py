@@ -1,0 +1,230 @@
+"""A restricted unpickler: tensors and plain containers, or nothing.
+
+A pickle is a program that may call anything it can import. Here the names it may use are one closed table,
+each standing for an inert class or a small function of this file; a pickle never gets hold of a function of
+torch or numpy, nor of an object whose state could do anything. Everything else is refused by name.
+"""
+
+import io
+import math
+import pickle
+import pickletools
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine.errors import WeightsMalformed
+
+
+class Persistent:
+    """Stands for an object of NVIDIA's torch_utils.persistence: class name and state, no source code."""
+
+    def __init__(self, meta: dict[str, Any]) -> None:
+        self.class_name = str(meta["class_name"])
+        self.state: dict[str, Any] = dict(meta["state"])
+
+
+class TFNetwork:
+    """Stands for NVIDIA's dnnlib.tflib.network.Network: the state it was pickled with."""
+
+    state: dict[str, Any]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.state = dict(state)
+
+
+class Array:
+    """Holds a tensor, so that a pickle cannot call a real tensor's or array's own __setstate__."""
+
+    tensor: Tensor
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """numpy.ndarray's pickled state: version, shape, dtype, Fortran order, bytes."""
+        _, shape, dtype, fortran, content = state
+        self.tensor = _from_bytes(content, dtype, shape, "F" if fortran else "C")
+
+
+def load_pickle(data: bytes) -> Any:
+    """The pickled object, made of dicts, lists, tuples, sets, numbers, strings and the classes above.
+
+    Raises WeightsMalformed for a damaged pickle and for one that wants anything else; none of it is run.
+    """
+    try:
+        _check_memo(data)
+        return _Unpickler(io.BytesIO(data)).load()
+    except WeightsMalformed:
+        raise
+    except Exception as error:  # a hostile stream can fail in any way; all of them mean the same
+        raise WeightsMalformed(
+            f"The checkpoint is damaged or not one ({type(error).__name__}: {error}); fetch it again."
+        ) from None
+
+
+def load_torch(data: bytes, plain: Sequence[type] = ()) -> Any:
+    """What torch.save wrote, by torch's own restricted loader: tensors, plain containers and the `plain` types.
+
+    Raises WeightsMalformed as `load_pickle` does.
+    """
+    try:
+        with _quiet(), torch.serialization.safe_globals(list(plain)):
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # as above; torch's message would tell how to load it in spite of all
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked:
+            raise _refused(asked[1]) from None
+        raise WeightsMalformed("The checkpoint is damaged or not one of torch's; fetch it again.") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's warning about a kind of storage that old checkpoints hold."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
+        yield
+
+
+def _refused(name: str) -> WeightsMalformed:
+    return WeightsMalformed(
+        f"The checkpoint asks for '{name}', which no StyleGAN2 checkpoint needs;"
+        " nothing of it was executed: do not trust this file."
+    )
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self._table = _table()
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._table[module, name]
+        except KeyError:
+            raise _refused(f"{module}.{name}") from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise WeightsMalformed("The checkpoint points to data outside itself; fetch it again.")
+
+
+def _table() -> dict[tuple[str, str], Any]:
+    """Everything that a pickle may name. Made afresh for each load: it can set attributes on what it gets."""
+
+    class EasyDict(dict[str, Any]):
+        """dnnlib's dict with attribute access."""
+
+    class NDArray:
+        """Names numpy.ndarray in calls of _reconstruct."""
+
+    class LocalPersistent(Persistent):
+        pass
+
+    class LocalTFNetwork(TFNetwork):
+        pass
+
+    class LocalArray(Array):
+        pass
+
+    class DType(_DType):
+        pass
+
+    def array(tensor: Tensor) -> Array:
+        holder = LocalArray()
+        holder.tensor = tensor
+        return holder
+
+    def load_from_bytes(content: bytes) -> Array:
+        return array(_storage(content))
+
+    def rebuild_tensor(
+        storage: Array, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any
+    ) -> Array:
+        return array(_view(storage.tensor, offset, size, stride))
+
+    def rebuild_parameter(data: Array, *_: Any) -> Array:
+        return data
+
+    def reconstruct(subtype: type, shape: Any, typecode: Any) -> Array:
+        return LocalArray()
+
+    def from_buffer(content: bytes, dtype: DType, shape: Sequence[int], order: str) -> Array:
+        return array(_from_bytes(content, dtype, shape, order))
+
+    def scalar(dtype: DType, content: bytes) -> float:
+        return float(_from_bytes(content, dtype, (), "C"))
+
+    def encode(text: str, encoding: str) -> bytes:
+        if encoding not in ("latin1", "latin-1"):
+            raise WeightsMalformed(f"The checkpoint holds bytes encoded as '{encoding}'; fetch it again.")
+        return text.encode("latin-1")
+
+    table: dict[tuple[str, str], Callable[..., Any]] = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("builtins", "set"): set,
+        ("__builtin__", "set"): set,  # its name up to protocol 2
+        ("_codecs", "encode"): encode,
+        ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
+        ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
+        ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
+        ("torch.storage", "_load_from_bytes"): load_from_bytes,
+        ("numpy", "ndarray"): NDArray,
+        ("numpy", "dtype"): DType,
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): LocalPersistent,
+        ("dnnlib.tflib.network", "Network"): LocalTFNetwork,
+        ("dnnlib.util", "EasyDict"): EasyDict,
+    }
+    for core in ("numpy.core", "numpy._core"):  # before and since numpy 2
+        table[f"{core}.multiarray", "_reconstruct"] = reconstruct
+        table[f"{core}.multiarray", "scalar"] = scalar
+        table[f"{core}.numeric", "_frombuffer"] = from_buffer
+    return table
+
+
+class _DType:
+    """Stands for numpy.dtype: a name such as "f4" and a byte order."""
+
+    def __init__(self, name: str, *_: Any) -> None:
+        self.name, self.order = name, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+    def numpy(self) -> np.dtype[Any]:
+        if self.name not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"):
+            raise WeightsMalformed(f"The checkpoint has an array of '{self.name}'; fetch it again.")
+        dtype = np.dtype(self.name)
+        return dtype.newbyteorder(">") if self.order == ">" else dtype
+
+
+def _from_bytes(content: bytes, dtype: _DType, shape: Sequence[int], order: Any) -> Tensor:
+    values = np.frombuffer(content, dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
+    return torch.from_numpy(values.astype(values.dtype.newbyteorder("="), order="C"))
+
+
+def _storage(content: bytes) -> Tensor:
+    """torch.storage._load_from_bytes, restricted, as a flat tensor."""
+    storage = load_torch(content)
+    with _quiet():
+        return torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
+
+
+def _view(flat: Tensor, offset: int, size: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """A copy of the view; one with more elements than its storage would be a bomb."""
+    if math.prod(size) > flat.numel():
+        raise WeightsMalformed("The checkpoint has a tensor larger than its data; fetch it again.")
+    return flat.as_strided(tuple(size), tuple(stride), offset).clone()
+
+
+def _check_memo(data: bytes) -> None:
+    """Refuses memo indices that no pickler writes: the unpickler would reserve memory for all below them."""
+    written = 0
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if int(str(argument)) > 2 * written + 64:
+                raise WeightsMalformed("The checkpoint counts its objects oddly; do not trust this file.")
+            written += 1
