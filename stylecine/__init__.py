@@ -3,8 +3,9 @@
     import stylecine
     stylecine.animate("holiday.jpg").save("holiday.mp4")
 
-`animate` does everything in one call. `Animator` keeps the networks for more photos and splits the work in two: `invert`
-once a photo (dear), `render` once a change of mind (cheap). Every error made on purpose is a `StylecineError`.
+`animate` does everything in one call. `Animator` keeps the networks for more photos and splits the work in
+two: `invert` once a photo (dear), `render` once a change of mind (cheap). Every error made on purpose is a
+`StylecineError`.
 """
 
 from importlib import import_module
@@ -23,6 +24,7 @@ from stylecine.errors import (
     PhotoError,
     StylecineError,
     TooLarge,
+    VideoError,
     WeightsError,
     WeightsMalformed,
     WeightsNotFound,
@@ -52,6 +54,7 @@ __all__ = [
     "Scene",
     "StylecineError",
     "TooLarge",
+    "VideoError",
     "WeightsError",
     "WeightsMalformed",
     "WeightsNotFound",

@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -23,21 +23,24 @@ from stylecine.video import VideoInfo, write_video
 
 @dataclass(frozen=True, eq=False)
 class Cinemagraph:
-    """A seamless loop of `len(c)` frames; `c[t]` renders one, uint8 [H,W,3], for any real t: frame N is frame 0.
+    """A seamless loop of N = `len(c)` frames; `c[t]` renders one for any real t, and frame N is frame 0.
 
     Attributes:
         scene: the photo it was made from, understood.
-        mask: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0, every frame has the photo's own bytes.
-        motion: the motion field it follows, speed included, float32 [2,h,w], pixels of its own grid per 1/30 s.
-        fps: frames per second it was made for.
+        layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
+        mask: their union: how much each pixel moves, float32 [H,W] in [0,1]; 0: the photo's own bytes.
+        motion: the motion field it follows, speed included: [2,h,w], pixels of its own grid per 1/30 s.
+        period: N, frames in the loop. fps: frames per second it was made for.
         settings: the options it was made with.
         timings: seconds by stage, from the photo on; `save` adds "video".
     """
 
     loop: Loop
     scene: Scene
+    layers: Tensor
     mask: Tensor
     motion: Tensor
+    period: int
     fps: float
     settings: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -52,14 +55,14 @@ class Cinemagraph:
         return int(self.scene.photo.shape[0])
 
     def __len__(self) -> int:
-        return self.loop.period
+        return self.period
 
     def __getitem__(self, t: float) -> np.ndarray:
-        """Frame at time t in frames: any finite number, taken modulo `len(self)`."""
+        """The frame uint8 [H,W,3] at time t in frames: any finite number, taken modulo `len(self)`."""
         if not math.isfinite(t):
             raise IndexError(f"A time is a finite number of frames, not {t!r}.")
         with torch.inference_mode():
-            return frame(self.loop, t).cpu().numpy()
+            return frame(self.loop, t % self.period).cpu().numpy()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames of one loop, each rendered when it is asked for."""
@@ -77,7 +80,7 @@ class Cinemagraph:
 
     @property
     def moved(self) -> dict[str, float]:
-        """{"error": how far pixels are from following `motion`, "travel": how far they get, in short sides a loop}."""
+        """{"error", "travel"}: how far pixels are from following `motion`, how far they get a loop."""
         return {"error": self.measures["moved_error"], "travel": self.measures["travel"]}
 
     @cached_property
@@ -86,7 +89,7 @@ class Cinemagraph:
         return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps)
 
     def report(self) -> dict[str, Any]:
-        """What it is, what made it and how it measures, ready for `json.dumps`; measures only if already computed."""
+        """What it is, what made it, how it measures if that is known already; ready for `json.dumps`."""
         model = self.scene.model
         return {
             "stylecine": __version__,
@@ -118,15 +121,24 @@ class Cinemagraph:
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
         stages = Stages(self.progress)
-        with stages.stage("video", len(self)) as step:
-            info = write_video(self._telling(step), path, self.fps, quality=quality, codec=codec, repeat=repeat)
+        with stages.stage("video", self.period * repeat) as step:
+            frames = _Told(self, step, self.period * repeat)
+            info = write_video(frames, path, self.fps, quality=quality, codec=codec, repeat=repeat)
         self.timings["video"] = stages.timings["video"]
         return info
 
-    def _telling(self, step: Any) -> Iterator[np.ndarray]:
-        for done, picture in enumerate(self):
+
+class _Told:
+    """The frames of a loop, any number of times over; the caller hears of each."""
+
+    def __init__(self, loop: Cinemagraph, step: Callable[[int, int], None], total: int) -> None:
+        self.loop, self.step, self.total, self.done = loop, step, total, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for picture in self.loop:
             yield picture
-            step(done + 1, len(self))
+            self.done += 1
+            self.step(self.done, self.total)
 
 
 def plain(figures: Any) -> Any:

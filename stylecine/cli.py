@@ -1,6 +1,7 @@
-"""The command `stylecine`. Heavy modules are imported inside the commands, so --help and --version are instant.
+"""The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
 
-Exit codes: 0 done; 2 a user's error, one line on standard error and no output left behind; 130 interrupted; 1 anything else.
+Exit codes: 0 done; 2 a user's error, told in one line on standard error, no output left behind;
+130 interrupted; 1 anything else.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylecine import __version__
-from stylecine.errors import OptionError, OutputError, StylecineError
+from stylecine.errors import OutputError, StylecineError
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         first = (str(error).splitlines() or [""])[0]
         return _complain(
-            f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where; please report it.)", 1
+            f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)",
+            1,
         )
 
 
@@ -59,13 +61,22 @@ def parser() -> argparse.ArgumentParser:
     animate.set_defaults(run=run_animate)
     animate.add_argument("photo", metavar="PHOTO", type=Path, help="JPEG, PNG, WebP, TIFF or HEIC")
     animate.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="video file (default: the photo's name with .mp4, here)"
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        help="video file (default: the photo's name with .mp4, here)",
     )
     what = animate.add_argument_group("what moves, and how (default: found in the photo)")
     what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
     what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
     what.add_argument(
-        "--arrow", metavar="X0,Y0,X1,Y1", type=_arrow, action="append", default=[], dest="arrows",
+        "--arrow",
+        metavar="X0,Y0,X1,Y1",
+        type=_arrow,
+        action="append",
+        default=[],
+        dest="arrows",
         help="where matter travels in one second, in fractions of width and height; may be repeated",
     )
     what.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
@@ -73,20 +84,27 @@ def parser() -> argparse.ArgumentParser:
     loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
     loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
     loop.add_argument(
-        "--size", metavar="SIZE", type=_size, default=1024,
-        help="short side (1024, never enlarged), WxH (cropped to fill), or own (the photo's own); default 1024",
+        "--size",
+        metavar="SIZE",
+        type=_size,
+        default=1024,
+        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
     )
     loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default) or pixel (no generator)")
     loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default)")
-    loop.add_argument("--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1")
-    loop.add_argument("--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)")
+    loop.add_argument(
+        "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
+    )
+    loop.add_argument(
+        "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
+    )
     loop.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
     loop.add_argument("--model", metavar="NAME", default="default", help="a model's name or its models.toml folder")
     loop.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
     file = animate.add_argument_group("the file and what is told")
     file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
     file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
-    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet as PNG there")
+    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
     models = commands.add_parser("models", help="list the models", description="Lists the installed models.")
@@ -94,8 +112,9 @@ def parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="print JSON")
 
     convert = commands.add_parser(
-        "convert", help="convert a StyleGAN2 checkpoint",
-        description="Converts a StyleGAN2 checkpoint (.pkl, .pt) to .safetensors; nothing inside it is executed.",
+        "convert",
+        help="convert a StyleGAN2 checkpoint",
+        description="Converts a StyleGAN2 checkpoint to .safetensors; nothing in it is executed.",
     )
     convert.set_defaults(run=run_convert)
     convert.add_argument("checkpoint", metavar="IN", type=Path)
@@ -118,9 +137,25 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
         raise OutputError(f"{output} is the photo itself; choose another output.")
 
     from stylecine.pipeline import animate
+    from stylecine.video import check_output
 
     imported = perf_counter() - start
-    names = ("mask", "motion", "arrows", "seconds", "fps", "speed", "size", "warp", "sampling", "detail", "refine")
+    check_output(output)
+    if options.preview:
+        _make_folder(options.preview)
+    names = (
+        "mask",
+        "motion",
+        "arrows",
+        "seconds",
+        "fps",
+        "speed",
+        "size",
+        "warp",
+        "sampling",
+        "detail",
+        "refine",
+    )
     with _Bar() as bar:
         loop = animate(
             options.photo,
@@ -133,7 +168,9 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
         info = loop.save(output, quality=options.quality, repeat=options.repeat)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
     if options.preview:
-        write_previews(loop, options.preview)
+        from stylecine.preview import write_previews
+
+        write_previews(options.preview, loop.scene.photo, loop.layers.cpu(), loop.motion.cpu(), loop)
     if options.json:
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:
@@ -169,7 +206,13 @@ def run_models(options: argparse.Namespace, start: float) -> int:
     from stylecine.weights import models
 
     rows = [
-        {"name": m.name, "resolution": m.resolution, "injection": m.injection, "licence": m.licence, "source": m.source}
+        {
+            "name": m.name,
+            "resolution": m.resolution,
+            "injection": m.injection,
+            "licence": m.licence,
+            "source": m.source,
+        }
         for m in models()
     ]
     if options.json:
@@ -272,6 +315,13 @@ def _arrow(text: str) -> tuple[float, ...]:
     if len(numbers) != 4:
         raise argparse.ArgumentTypeError(f"{text!r} is not four numbers like 0.2,0.3,0.4,0.3")
     return numbers
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"'{folder}' cannot be made ({error.strerror}); choose another folder.") from None
 
 
 def _peak_rss_mb() -> float | None:

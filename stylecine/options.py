@@ -9,8 +9,8 @@ import torch
 
 from stylecine.errors import MotionError, OptionError, TooLarge
 
-WARPS = ("msdfw", "pixel")
-SAMPLINGS = ("gather",)
+WARPS = ("msdfw", "dfw", "pixel")
+SAMPLINGS = ("gather", "splat")
 MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
 
 Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
@@ -47,7 +47,7 @@ def check_effort(refine: int, seed: int) -> None:
 
 
 def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, float], ...]:
-    """Arrows as tuples of floats. Raises MotionError unless each is four finite numbers, its start inside the photo."""
+    """Arrows as tuples of floats. MotionError unless each is four finite numbers, from inside the photo."""
     checked = []
     for arrow in arrows:
         try:
@@ -75,9 +75,7 @@ def check_device(device: str | torch.device | None) -> torch.device:
     if chosen.type not in ("cpu", "cuda"):
         raise OptionError(f"Device {str(device)!r} is not supported; use cpu or cuda.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise OptionError(
-            f"PyTorch sees {torch.cuda.device_count()} CUDA devices, so {str(device)!r} is not one of them; use cpu."
-        )
+        raise OptionError(f"Device {str(device)!r} is not one of PyTorch's {torch.cuda.device_count()}; use cpu.")
     return chosen
 
 
@@ -87,13 +85,13 @@ def check_dtype(dtype: torch.dtype | str | None) -> None:
         raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
 
 
-# Peak bytes over the whole way from photo to frame, measured on the CPU: a base and a share for each pixel of the output.
+# Peak bytes on the whole way from photo to frame, measured on the CPU: a base, and some for each pixel.
 BASE_BYTES = 700e6
 BYTES_PER_PIXEL = 700
 
 
 def check_memory(width: int, height: int, device: torch.device) -> None:
-    """Raises TooLarge, naming a size that fits, when a loop of width x height would not fit into the memory left."""
+    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left."""
     room = available_bytes(device) - BASE_BYTES
     need = BYTES_PER_PIXEL * width * height
     if need <= room:

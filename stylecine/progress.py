@@ -22,7 +22,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[Callable[[int, int], None]]:
-        """Times the block; yields a function (done, total) for its steps. Raises Cancelled when the caller wants."""
+        """Times the block; yields a function (done, total) for its steps. Raises Cancelled."""
         start = perf_counter()
         self._tell(name, 0, total)
         yield lambda done, total: self._tell(name, done, total)

@@ -15,7 +15,7 @@ from stylecine.weights import ModelRecord, role_tensors
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What `Animator.invert` found in one photo; never changes. Everything `Animator.render` needs is in here.
+    """What `Animator.invert` found in one photo, and all that `Animator.render` needs; it never changes.
 
     Attributes:
         photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
@@ -41,7 +41,7 @@ class Scene:
 
     @cached_property
     def score(self) -> dict[str, float]:
-        """How near `reconstruction` comes to `photo`: lpips (AlexNet, 0 is identical) and psnr (dB). Computed once asked for."""
+        """How near `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; when asked for."""
         with torch.inference_mode():
             network = LPIPS.from_tensors(role_tensors(self.model, "lpips"))
             distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])

@@ -35,7 +35,8 @@ def photo() -> np.ndarray:
     rng = np.random.default_rng(5)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
     ripples = sum(
-        np.sin(2 * np.pi * (rng.uniform(0.02, 0.1) * x + rng.uniform(0.03, 0.12) * y) + rng.uniform(0, 6)) for _ in range(12)
+        np.sin(2 * np.pi * (rng.uniform(0.02, 0.1) * x + rng.uniform(0.03, 0.12) * y) + rng.uniform(0, 6))
+        for _ in range(12)
     )
     sky = np.stack([110 + y, 150 + y / 2, 220 - y / 3], axis=-1)
     water = np.stack([40 + 8 * ripples, 90 + 9 * ripples, 110 + 9 * ripples], axis=-1)
@@ -76,18 +77,18 @@ def motion_file(drift: np.ndarray, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a model with random weights: it knows nothing, but it is read and run like the default one."""
+    """Folder of a model with random weights: it knows nothing, but is read and run like the default one."""
     folder = tmp_path_factory.mktemp("small-model")
     torch.manual_seed(3)
-    channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 8}
+    channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
     networks: dict[str, nn.Module] = {
-        "generator": Generator(channels, "b16.conv1", mapping_layers=2),
-        "encoder": Encoder(16, 10, stride=4, width=16, context=16),
+        "generator": Generator(channels, "b64.conv1", mapping_layers=2),
+        "encoder": Encoder(16, 14, stride=4, width=16, context=16),
         "segmenter": Segmenter(stem=8, trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
         "motion": MotionNet(),
         "lpips": LPIPS(),
     }
     for role, network in networks.items():
         tensors = {name: t.contiguous() for name, t in network.state_dict().items()}
-        safetensors.torch.save_file(tensors, folder / f"{role}.safetensors", {"injection": "b16.conv1"})
+        safetensors.torch.save_file(tensors, folder / f"{role}.safetensors", {"injection": "b64.conv1"})
     return folder

@@ -29,10 +29,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def given(photo_file: Path, mask_file: Path, motion_file: Path, small_model: Path) -> list[str]:
     """`animate PHOTO` with what moves and a short loop."""
-    return ["animate", str(photo_file), "--mask", str(mask_file), "--motion", str(motion_file)] + [
-        *("--model", str(small_model)),
-        *("--seconds", "0.8", "--fps", "10", "--device", "cpu"),
-    ]
+    moving = ["--mask", str(mask_file), "--motion", str(motion_file)]
+    short = ["--seconds", "0.8", "--fps", "10", "--device", "cpu"]
+    return ["animate", str(photo_file), *moving, "--model", str(small_model), *short]
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -58,10 +57,23 @@ def test_json_is_one_object_with_the_promised_keys(
     assert main([*given, "-o", "loop.mp4", "--json"]) == 0
     out, err = told(capsys)
     figures = json.loads(out)
-    assert list(figures) == (
-        "output width height frames fps seam pulse moved static_drift first_frame_error inversion seconds"
-        " peak_rss_mb model device"
-    ).split()
+    assert list(figures) == [
+        "output",
+        "width",
+        "height",
+        "frames",
+        "fps",
+        "seam",
+        "pulse",
+        "moved",
+        "static_drift",
+        "first_frame_error",
+        "inversion",
+        "seconds",
+        "peak_rss_mb",
+        "model",
+        "device",
+    ]
     assert figures["output"] == "loop.mp4"
     assert (figures["width"], figures["height"], figures["frames"], figures["fps"]) == (96, 72, 8, 10)
     assert figures["static_drift"] == figures["first_frame_error"] == 0
@@ -84,11 +96,12 @@ def test_every_option_reaches_the_loop(
         raise stylecine.NothingMoves("Enough seen.")
 
     monkeypatch.setattr("stylecine.pipeline.animate", animate)
-    assert main(
-        f"animate {photo_file} --mask m.png --motion v.npy --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7 --speed 1.5"
-        " --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5 --refine 7 --seed 9"
-        f" --model {small_model} --device cpu".split()
-    ) == 2
+    arguments = (
+        f"animate {photo_file} --mask m.png --motion v.npy --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
+        " --speed 1.5 --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5"
+        f" --refine 7 --seed 9 --model {small_model} --device cpu"
+    )
+    assert main(arguments.split()) == 2
     seen.pop("progress")
     assert seen == {
         "photo": photo_file,
@@ -110,9 +123,7 @@ def test_every_option_reaches_the_loop(
 
 
 @pytest.mark.parametrize(("size", "shape"), [("64", "84x64"), ("80x64", "80x64"), ("own", "96x72"), ("4000", "96x72")])
-def test_sizes(
-    given: list[str], work: Path, size: str, shape: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sizes(given: list[str], work: Path, size: str, shape: str, capsys: pytest.CaptureFixture[str]) -> None:
     """85 x 64 would be nearest to the photo's shape; H.264 wants even sizes."""
     assert main([*given, "--size", size]) == 0
     assert shape in told(capsys)[0]
@@ -127,7 +138,7 @@ def test_repeat_and_quality(given: list[str], work: Path) -> None:
 def test_preview_writes_pictures(given: list[str], work: Path) -> None:
     assert main([*given, "--preview", "look"]) == 0
     pictures = sorted((work / "look").iterdir())
-    assert [path.name for path in pictures] == ["mask.png", "motion.png", "sheet.png"]
+    assert [path.name for path in pictures] == ["difference.png", "mask.png", "motion.png", "sheet.png", "slice.png"]
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.width >= 64
@@ -233,7 +244,12 @@ def test_any_kind_of_photo_is_animated(
     ids=["mask-zeros", "mask-nan", "motion-nan", "motion-inf", "motion-shape", "motion-pickle"],
 )
 def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
-    role: str, values: np.ndarray, given: list[str], tmp_path: Path, work: Path, capsys: pytest.CaptureFixture[str]
+    role: str,
+    values: np.ndarray,
+    given: list[str],
+    tmp_path: Path,
+    work: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     np.save(tmp_path / "bad.npy", values, allow_pickle=True)
     assert main([*given, f"--{role}", str(tmp_path / "bad.npy")]) == 2
@@ -303,7 +319,9 @@ def test_models_lists_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(told(capsys)[0])[0]["name"] == "default"
 
 
-def test_convert_refuses_what_is_no_checkpoint(photo_file: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_refuses_what_is_no_checkpoint(
+    photo_file: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["convert", str(photo_file), "out.safetensors"]) == 2
     assert told(capsys)[1].count("\n") == 1
     assert not list(work.iterdir())
@@ -312,7 +330,12 @@ def test_convert_refuses_what_is_no_checkpoint(photo_file: Path, work: Path, cap
 def test_doctor_examines_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["doctor", "--json"])
     findings = json.loads(told(capsys)[0])
-    assert {finding["what"] for finding in findings} >= {"PyTorch", "video writer", "default model", "native library"}
+    assert {finding["what"] for finding in findings} >= {
+        "PyTorch",
+        "video writer",
+        "default model",
+        "native library",
+    }
     assert code == (0 if all(finding["good"] for finding in findings) else 1)
     assert main(["doctor"]) == code
     assert "PyTorch references run" in told(capsys)[0]

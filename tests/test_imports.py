@@ -16,10 +16,10 @@ LAYERS = [
     {"errors"},
     {"weights", "ops", "progress", "options"},
     {"networks"},
-    {"photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "foreign"},
-    {"measures", "scene"},
-    {"cinemagraph"},
-    {"preview"},
+    {"photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "foreign", "blockmatch"},
+    {"measures", "convert"},
+    {"scene"},
+    {"cinemagraph", "preview"},
     {"pipeline"},
     {"doctor"},
     {"cli", "server"},
@@ -31,7 +31,7 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if 
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names below stylecine that a module imports, also inside its functions and for type checking only."""
+    """Dotted names below stylecine that a module imports, inside its functions and for type checking too."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -39,7 +39,9 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             if node.module == "stylecine":
-                names |= {f"stylecine.{a.name}" for a in node.names if (PACKAGE / a.name).exists() or module_file(a.name)}
+                names |= {
+                    f"stylecine.{a.name}" for a in node.names if (PACKAGE / a.name).exists() or module_file(a.name)
+                }
             elif node.module and node.module.startswith("stylecine."):
                 names.add(node.module)
     return {name.removeprefix("stylecine.") for name in names}
@@ -79,7 +81,6 @@ def test_exported_members() -> None:
         assert getattr(stylecine, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'animat'"):
         _ = stylecine.animat  # type: ignore[attr-defined]
-
 
 
 def test_package_is_typed() -> None:

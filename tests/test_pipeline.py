@@ -52,7 +52,7 @@ def test_animate_is_invert_and_render(photo: np.ndarray, animator: Animator, sma
 
 
 def test_matter_follows_the_motion(photo: np.ndarray, animator: Animator, given: Given) -> None:
-    """Half a pixel per 1/30 s is 1.5 pixels a frame at 10 fps, to the right; copy A carries frame 1 almost alone."""
+    """Half a pixel per 1/30 s to the right is 1.5 a frame at 10 fps; frame 1 is almost copy A alone."""
     loop = animator.render(animator.invert(photo), **given | {"seconds": 4.0})
     inner = loop[1][50:64, 20:80].astype(float)
     error = {dx: np.abs(inner - photo[50:64, 20 - dx : 80 - dx]).mean() for dx in (-2, -1, 0, 1, 2)}
@@ -189,7 +189,9 @@ def test_an_unreadable_photo_is_refused(tmp_path: Path, small_model: Path) -> No
 def test_what_does_not_fit_is_refused_with_a_size_that_does(
     photo: np.ndarray, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "available_bytes", lambda device: options.BASE_BYTES + options.BYTES_PER_PIXEL * 256 * 256)
+    monkeypatch.setattr(
+        options, "available_bytes", lambda device: options.BASE_BYTES + options.BYTES_PER_PIXEL * 256 * 256
+    )
     large = np.zeros((512, 512, 3), np.uint8)
     with pytest.raises(TooLarge, match="size=256"):
         animator.invert(large)

@@ -18,7 +18,7 @@ def scene(photo: np.ndarray, small_model: Path) -> Scene:
 def test_values_have_the_documented_shapes(scene: Scene, photo: np.ndarray) -> None:
     assert np.array_equal(scene.photo, photo)
     assert scene.reconstruction.shape == (72, 96, 3) and scene.reconstruction.dtype == np.uint8
-    assert scene.w_plus.shape == (10, 512)  # a generator of 64 x 64 has ten style vectors
+    assert scene.w_plus.shape == (14, 512)  # a generator of 256 x 256 has 14 style vectors
     assert scene.feature.shape == (16, 18, 24)  # 16 channels, a quarter of the photo's grid
     assert scene.layers.shape == (4, 72, 96)
     assert scene.mask.shape == (72, 96)

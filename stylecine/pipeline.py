@@ -1,0 +1,246 @@
+"""The stages in order: photo -> inversion -> mask -> motion -> displacement -> synthesis -> loop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from stylecine.cinemagraph import Cinemagraph
+from stylecine.displacement import integrate, margin_for, on_grid_of
+from stylecine.errors import NothingMoves, TooLarge
+from stylecine.inversion import invert
+from stylecine.loop import laplacian_levels, make_loop
+from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion
+from stylecine.motion import given_motion, predict_motion
+from stylecine.networks.encoder import Encoder
+from stylecine.networks.generator import Generator
+from stylecine.networks.lpips import LPIPS
+from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.segmenter import Segmenter
+from stylecine.ops.pixels import to_tensor, to_uint8
+from stylecine.options import (
+    Arrow,
+    check_arrows,
+    check_device,
+    check_dtype,
+    check_effort,
+    check_look,
+    check_memory,
+    period,
+)
+from stylecine.photo import Size, Source, load_photo
+from stylecine.progress import Progress, Stages
+from stylecine.scene import Scene
+from stylecine.synthesis import Plate, canvas, feature_plate, generator_plate, pixel_plate
+from stylecine.weights import ModelRecord, find_model, role_tensors
+
+SLOW = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
+STILL = 1e-3  # below this nothing can be seen to move
+
+
+def animate(
+    photo: Source,
+    *,
+    mask: Any = None,
+    motion: Any = None,
+    arrows: Sequence[Arrow] = (),
+    seconds: float = 4.0,
+    fps: float = 30,
+    speed: float = 1.0,
+    size: Size = 1024,
+    warp: str = "msdfw",
+    sampling: str = "gather",
+    detail: float = 1.0,
+    refine: int = 0,
+    model: str | PathLike[str] = "default",
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Cinemagraph:
+    """One photo in, one seamless loop out. Everything is optional but the photo.
+
+    photo: path, bytes, binary file, PIL image or uint8 array [H,W,3].
+    mask: what moves, white or 1: path, PIL image or array (bool, float 0..1, uint8) of any size.
+    motion: Eulerian motion field [2,h,w] or [1,2,h,w], array or .npy, pixels of its own grid per 1/30 s, x right,
+        y down; without a mask, what is faster than 0.05 moves.
+    arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second.
+    seconds, fps: length and rate of the loop. speed: times as fast.
+    size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
+    warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
+    detail: share of what the generator misses that is put back; 0 shows the generator alone.
+    refine: steps of optimisation after the encoder. model: name or path. seed: of foreign models' noise.
+    progress: called as (stage, done, total); returning False cancels.
+
+    Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
+    TooLarge, WeightsError, Cancelled.
+    """
+    look = {"seconds": seconds, "fps": fps, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
+    period(seconds, fps)
+    check_look(speed, warp, sampling, detail)
+    check_effort(refine, seed)
+    check_dtype(dtype)
+    place = check_device(device)
+    stages = Stages(progress)
+    with stages.stage("photo"):  # and all else a user gave, before the first dear step
+        picture = load_photo(photo, size)
+        what = {
+            "mask": None if mask is None else given_mask(mask, picture.shape[:2]),
+            "motion": None if motion is None else given_motion(motion),
+            "arrows": check_arrows(arrows),
+        }
+    with stages.stage("weights"):
+        animator = Animator.from_pretrained(model, place)
+    scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
+    loop = animator.render(scene, **what, **look, progress=progress)
+    return replace(loop, timings=stages.timings | loop.timings)
+
+
+@dataclass(frozen=True)
+class Animator:
+    """The networks of one model on one device, to be used for any number of photos."""
+
+    model: ModelRecord
+    device: torch.device
+    generator: Generator
+    encoder: Encoder
+    segmenter: Segmenter
+    motionnet: MotionNet
+
+    @classmethod
+    def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
+        """Loads a model by name or path. Raises WeightsError, OptionError."""
+        record, place = find_model(model), check_device(device)
+        return cls(
+            record,
+            place,
+            Generator.from_tensors(role_tensors(record, "generator"), record.injection).to(place),
+            Encoder.from_tensors(role_tensors(record, "encoder")).to(place),
+            Segmenter.from_tensors(role_tensors(record, "segmenter")).to(place),
+            MotionNet.from_tensors(role_tensors(record, "motion")).to(place),
+        )
+
+    @torch.no_grad()
+    def invert(
+        self,
+        photo: Source,
+        *,
+        size: Size = 1024,
+        refine: int = 0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Scene:
+        """The dear part, once a photo: its latents, what moves in it and how. Parameters as in `animate`."""
+        check_effort(refine, seed)
+        stages = Stages(progress, self.device)
+        with stages.stage("photo"):
+            picture = load_photo(photo, size)
+            check_memory(picture.shape[1], picture.shape[0], self.device)
+            image = to_tensor(picture).to(self.device)
+        with stages.stage("inversion", max(1, refine)) as step:
+            lpips = LPIPS.from_tensors(role_tensors(self.model, "lpips")).to(self.device) if refine else None
+            found = invert(image, self.generator, self.encoder, lpips=lpips, refine=refine, progress=step)
+        with stages.stage("mask"):
+            layers = predict_layers(image, self.segmenter)
+        with stages.stage("motion"):
+            motion = predict_motion(image, layers, self.motionnet)
+        return Scene(
+            photo=picture,
+            reconstruction=to_uint8(found.reconstruction).cpu().numpy(),
+            w_plus=found.w_plus,
+            feature=found.feature,
+            layers=layers,
+            mask=moving(layers),
+            motion=motion,
+            model=self.model,
+            timings=stages.timings,
+        )
+
+    def preview(self, scene: Scene, **options: Any) -> Cinemagraph:
+        """A small, quick loop of a scene, short side 256. Options as in `render`."""
+        small = self.invert(scene.photo, size=256)
+        as_found = {} if options.keys() & {"mask", "motion", "arrows"} else {"motion": scene.motion}
+        return self.render(small, **{"mask": scene.mask} | as_found | options)
+
+    @torch.no_grad()
+    def render(
+        self,
+        scene: Scene,
+        *,
+        mask: Any = None,
+        motion: Any = None,
+        arrows: Sequence[Arrow] = (),
+        seconds: float = 4.0,
+        fps: float = 30,
+        speed: float = 1.0,
+        warp: str = "msdfw",
+        sampling: str = "gather",
+        detail: float = 1.0,
+        progress: Progress | None = None,
+    ) -> Cinemagraph:
+        """The cheap part, once a change of mind: the loop of a scene. Parameters as in `animate`."""
+        frames = period(seconds, fps)
+        check_look(speed, warp, sampling, detail)
+        look = {"seconds": seconds, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
+        stages = Stages(progress, self.device)
+        stages.timings.update(scene.timings)
+        photo = to_tensor(scene.photo).to(self.device)
+        with stages.stage("motion"):
+            layers, flow = self._what_moves(scene, photo, mask, motion, check_arrows(arrows))
+            moves, flow = moving(layers), flow * speed
+        with stages.stage("plate"):
+            margin = margin_for(flow, moves, frames, fps)
+            plate = self._plate(photo, moves, margin, warp, detail)
+        with stages.stage("loop"):
+            own = torch.lerp(to_tensor(scene.reconstruction).to(self.device), photo, detail)
+            displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin)
+            loop = make_loop(
+                to_uint8(own).cpu().numpy(),
+                moves,
+                laplacian_levels(plate.image),
+                displacement,
+                sampling=sampling,
+                feature=plate.feature,
+                resynthesise=plate.resynthesise,
+            )
+        return Cinemagraph(loop, scene, layers, moves, flow, frames, fps, look, stages.timings, progress)
+
+    def _what_moves(
+        self, scene: Scene, photo: Tensor, mask: Any, motion: Any, arrows: Sequence[Arrow]
+    ) -> tuple[Tensor, Tensor]:
+        """What was given, else what was found: layers [K,H,W] and flow [2,h,w]."""
+        layers, flow = scene.layers, scene.motion
+        given = None if motion is None else given_motion(motion).to(self.device)
+        if mask is None and given is not None:
+            mask = given.norm(dim=0) > SLOW
+            if not mask.any():
+                raise NothingMoves(f"The motion is nowhere faster than {SLOW}, so nothing would move.")
+        if mask is None:
+            require_motion(scene.mask)
+        else:
+            layers = apply_mask(layers, given_mask(mask, scene.photo.shape[:2]).to(self.device))
+        if given is not None:
+            flow = given
+        elif mask is not None or arrows:
+            flow = predict_motion(photo, layers, self.motionnet, arrows)
+        if not (flow.norm(dim=0)[on_grid_of(moving(layers), flow)] > STILL).any():
+            raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
+        return layers, flow
+
+    def _plate(self, photo: Tensor, moves: Tensor, margin: int, warp: str, detail: float) -> Plate:
+        """What moves, continued behind what does not and past the frame."""
+        wide, visible = canvas(photo, moves, margin)
+        if warp == "pixel":
+            return pixel_plate(wide, visible)
+        if warp == "dfw" and min(wide.shape[1:]) > self.generator.resolution:
+            fits = (self.generator.resolution * 3 // 4) // 32 * 32
+            raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
+        hidden = invert(wide, self.generator, self.encoder, visible=visible)
+        if warp == "msdfw":
+            return generator_plate(wide, visible, hidden.reconstruction, detail)
+        return feature_plate(
+            wide, visible, hidden.reconstruction, detail, self.generator, hidden.w_plus, hidden.feature
+        )
