@@ -65,9 +65,7 @@ def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
     elif hasattr(source, "read"):
         image = _from_file(_buffered(source), size, name)
     else:
-        raise PhotoError(
-            f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array."
-        )
+        raise PhotoError(f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array.")
     # The profile comes last: it costs most and does not mind the resampling.
     return np.array(_to_srgb(_resized(image, size)))
 
@@ -277,7 +275,7 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
     if target == image.size:
         return image
     scale = min(image.width / target[0], image.height / target[1])
-    wide, high = target[0] * scale, target[1] * scale
+    wide, high = min(target[0] * scale, image.width), min(target[1] * scale, image.height)
     left, top = (image.width - wide) / 2, (image.height - high) / 2
     box = (left, top, min(left + wide, image.width), min(top + high, image.height))
     return _with_profile_of(image, image.resize(target, Image.Resampling.LANCZOS, box=box))

@@ -73,9 +73,7 @@ def test_the_index_comes_before_the_pictures(out: Path) -> None:
     assert 0 < data.index(b"moov") < data.index(b"mdat")
 
 
-def test_odd_sizes_lose_one_column_and_row_and_it_is_said(
-    out: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_odd_sizes_lose_one_column_and_row_and_it_is_said(out: Path, caplog: pytest.LogCaptureFixture) -> None:
     odd = clip(3, 97, 131)
     info = write_video(odd, out, 30, quality=4)
     assert (info.height, info.width, info.cropped) == (96, 130, (1, 1))
@@ -238,7 +236,7 @@ def assert_refused(path: Path, match: str) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    assert_refused(tmp_path / "nowhere" / "loop.mp4", "no folder .*nowhere'")
+    assert_refused(tmp_path / "nowhere" / "loop.mp4", r"no folder .*nowhere'")
 
 
 def test_file_in_place_of_the_folder(tmp_path: Path) -> None:
