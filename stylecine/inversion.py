@@ -45,7 +45,9 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder, *, visible: Te
     factor = min(1.0, generator.resolution / min(height, width))
     size = (round(height * factor), round(width * factor))
     small = photo[None] if factor == 1 else F.interpolate(photo[None], size, mode="bilinear", antialias=True)
-    seen = small.new_ones((1, 1, *size)) if visible is None else F.interpolate(visible[None, None], size, mode="nearest")
+    seen = small.new_ones((1, 1, *size))
+    if visible is not None:
+        seen = F.interpolate(visible[None, None], size, mode="nearest")
     w_plus, feature = encoder(small, seen)
     if refine:
         if lpips is None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))   # a checkout need not be installed to train
 
-from data import Sample  # noqa: E402
+from data import Sample
 
 
 def arguments(doc: str | None, out: str) -> argparse.ArgumentParser:

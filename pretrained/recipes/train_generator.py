@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class PatchDiscriminator(nn.Module):
         widths = (12, 48, 64, 96, 128)
         self.convs = nn.ModuleList(
             spectral_norm(nn.Conv2d(i, o, 3 if n == 0 else 4, 1 if n == 0 else 2, 1))
-            for n, (i, o) in enumerate(zip(widths, widths[1:], strict=False)))
+            for n, (i, o) in enumerate(pairwise(widths)))
         self.out = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:

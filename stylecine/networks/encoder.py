@@ -40,7 +40,8 @@ class Encoder(nn.Module):
         width: channels at F's resolution; context: channels of the coarser grids (each of half the size, to s·16).
     """
 
-    def __init__(self, feature_channels: int, num_ws: int, stride: int = 4, *, width: int = 80, context: int = 96) -> None:
+    def __init__(self, feature_channels: int, num_ws: int, stride: int = 4, *, width: int = 80,
+                 context: int = 96) -> None:
         super().__init__()
         self.stride, self.num_ws = stride, num_ws
         self.stem = nn.Conv2d(4 * stride * stride, width, 3, padding=1)

@@ -38,7 +38,7 @@ class FullyConnected(nn.Module):
         return F.leaky_relu(y, 0.2) * math.sqrt(2) if self.activate else y
 
 
-class Mapping_(nn.Module):
+class MappingNetwork(nn.Module):
     """z [N,512] -> w [N,512]; eight (or fewer) layers at a learning-rate multiplier of 0.01."""
 
     def __init__(self, layers: int = 8) -> None:
@@ -78,9 +78,11 @@ class SynthesisLayer(nn.Module):
         x = upsampling_conv(x, self.weight) if self.up else F.conv2d(x, self.weight.to(x.dtype), padding=1)
         # leaky ReLU commutes with the positive gain sqrt(2), which so costs no pass of its own.
         gain = math.sqrt(2)
-        x = torch.addcmul((self.bias * gain)[:, None, None].to(x.dtype), x, (demodulate * gain)[:, :, None, None].to(x.dtype))
+        bias, scale = (self.bias * gain).to(x.dtype), (demodulate * gain).to(x.dtype)
+        x = torch.addcmul(bias[:, None, None], x, scale[:, :, None, None])
         if self.noise and noise == "const":
-            x = x + fitted_noise(self.get_buffer("noise_const"), x.shape[-2:]).to(x.dtype) * (self.noise_strength * gain)
+            noise_map = self.get_buffer("noise_const") * (self.noise_strength * gain)
+            x = x + fitted_noise(noise_map, x.shape[-2:]).to(x.dtype)
         return F.leaky_relu(x, 0.2)
 
 
@@ -149,7 +151,7 @@ class Generator(nn.Module):
         self.feature_resolution = int(injection.split(".")[0][1:])
         self.stride = self.resolution // self.feature_resolution                   # s: photo pixels a cell of F
         self.num_ws = 2 * int(math.log2(self.resolution)) - 2                      # L
-        self.mapping = Mapping_(mapping_layers)
+        self.mapping = MappingNetwork(mapping_layers)
         self.synthesis = Synthesis(channels, noise=noise)
 
     @classmethod
@@ -258,7 +260,8 @@ def upsampling_kernel(weight: Tensor) -> Tensor:
     blur = (fir[:, None] * fir[None, :] / 16).expand(1, 1, 4, 4)
     kernel = F.conv2d(weight.reshape(o * i, 1, 3, 3), blur, padding=3).reshape(o, i, 6, 6)   # full convolution
     # Output pixel 2y+p takes input pixel y+d-1 (d = 0, 1, 2) with tap p + 4 - 2d of the 6.
-    phases = [kernel[:, :, 4 + p - 2 * torch.arange(3)][..., 4 + q - 2 * torch.arange(3)] for p in (0, 1) for q in (0, 1)]
+    taps = 4 - 2 * torch.arange(3)
+    phases = [kernel[:, :, taps + p][..., taps + q] for p in (0, 1) for q in (0, 1)]
     return torch.stack(phases, 1).reshape(4 * o, i, 3, 3)
 
 

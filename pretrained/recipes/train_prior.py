@@ -1,0 +1,156 @@
+"""Mapping and the layers below F, so that random z give an F like the encoder's (stage 2 of three).
+
+    python pretrained/recipes/train_prior.py --photos PHOTOS --weights .runs/generator --minutes 9
+
+Adversarial in feature space: real is the F that the encoder finds in random square views of the photos. One critic
+sees all of F at a quarter of its resolution, with w; another sees crops of F. What lies above F stays frozen. Ends
+by writing generator.safetensors, whole, into the run's folder.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import Average, Run, arguments, decay, sheet
+from data import Sample, load
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from train_generator import INJECTION, averaged, export
+
+from stylecine.networks.encoder import Encoder
+from stylecine.networks.generator import Generator, merge
+
+VIEW = 1024         # pixels a side of a view: F is then as large as the whole generator makes it
+LOCAL = 64          # cells a side of the local critic's crops
+
+
+class FeatureCritic(nn.Module):
+    """[N,C,r,r] (and w [N,512]) -> scores [N]; the mean over what the convolutions leave of the map."""
+
+    def __init__(self, channels: int, *, sees_w: bool) -> None:
+        super().__init__()
+        widths = (channels, 96, 128, 192, 192)
+        self.convs = nn.ModuleList(spectral_norm(nn.Conv2d(i, o, 4, 2, 1)) for i, o in pairwise(widths))
+        self.out = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+        self.sees_w = sees_w
+        self.project = spectral_norm(nn.Linear(512, widths[-1]))
+
+    def forward(self, feature: Tensor, w: Tensor) -> Tensor:
+        x = feature
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        score = self.out(x).mean((1, 2, 3))
+        return score + (x.mean((2, 3)) * self.project(w)).mean(1) if self.sees_w else score
+
+
+@torch.no_grad()
+def encoded(samples: list[Sample], encoder: Encoder, run: Run, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """F [M,C,r,r] (bfloat16, kept in memory) and w [M,512] of one random square view of each photo."""
+    features, styles = [], []
+    for sample in samples:
+        side = min(sample.photo.shape[1:])
+        y, x = (rng.integers(0, s - side + 1) for s in sample.photo.shape[1:])
+        view = sample.photo[None, :, y:y + side, x:x + side].to(run.device).float() / 127.5 - 1
+        view = F.interpolate(view, (VIEW, VIEW), mode="bilinear", antialias=True, align_corners=False)
+        with run.autocast():
+            w_plus, feature = encoder(view)
+        features.append(feature.bfloat16().cpu())
+        styles.append(w_plus.mean(1).float().cpu())
+    return torch.cat(features), torch.cat(styles)
+
+
+def local_crops(feature: Tensor, rng: np.random.Generator) -> Tensor:
+    y, x = rng.integers(0, feature.shape[-1] - LOCAL + 1, 2)
+    return feature[:, :, y:y + LOCAL, x:x + LOCAL]
+
+
+def main() -> None:
+    parser = arguments(__doc__, ".runs/prior")
+    parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    run = Run(options)
+    tensors = [{k: v.float() for k, v in load_file(options.weights / f"{name}.safetensors").items()}
+               for name in ("generator", "encoder")]
+    generator = Generator.from_tensors(tensors[0], INJECTION).to(run.device)
+    encoder = Encoder.from_tensors(tensors[1]).to(run.device)
+    below = [p for name, p in generator.named_parameters() if is_below(name, generator.feature_resolution)]
+    for parameter in below:
+        parameter.requires_grad_(True)
+    channels = generator.channels[generator.feature_resolution]
+    whole = FeatureCritic(channels, sees_w=True).to(run.device)
+    local = FeatureCritic(channels, sees_w=False).to(run.device)
+    optimizer = torch.optim.Adam(below, lr=2e-3, betas=(0.0, 0.99))
+    critics = [*whole.parameters(), *local.parameters()]
+    critic_optimizer = torch.optim.Adam(critics, lr=1e-3, betas=(0.0, 0.99))
+    average = Average(generator, half_life=60)
+    parts: dict[str, Any] = {"generator": generator, "whole": whole, "local": local, "optimizer": optimizer,
+                             "critic_optimizer": critic_optimizer, "average": average}
+    run.resume(**parts)
+    rng = np.random.default_rng(options.seed + int(1000 * run.trained))
+    real_features, real_styles = encoded(load(options.photos), encoder, run, rng)
+
+    def scores(feature: Tensor, w: Tensor) -> Tensor:
+        return whole(F.avg_pool2d(feature, 4), w) + local(local_crops(feature, rng), w)
+
+    for step in run.steps():
+        z = torch.randn(options.batch, 512, device=run.device)
+        chosen = torch.from_numpy(rng.integers(len(real_features), size=options.batch))
+        real = real_features[chosen].to(run.device).flip(3 if rng.random() < 0.5 else 0)
+        with run.autocast():
+            w = generator.mapping(z)
+            fake = generator.feature(w[:, None].expand(-1, generator.num_ws, -1))
+            loss = -scores(fake, w).mean()
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * decay(run)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            generator.mapping.get_buffer("w_avg").lerp_(w.mean(0).float(), 0.01)
+        average.update(step)
+        with run.autocast():
+            critic_loss = (F.relu(1 - scores(real, real_styles[chosen].to(run.device))).mean()
+                           + F.relu(1 + scores(fake.detach(), w.detach())).mean())
+        critic_optimizer.zero_grad(set_to_none=True)
+        critic_loss.backward()
+        critic_optimizer.step()
+        if step % 20 == 0:
+            run.log(loss=loss.item(), critic=critic_loss.item(), contrast=fake.float().std().item(),
+                    real_contrast=real.float().std().item())
+        if run.due():
+            report(run, generator, average)
+            run.save(**parts)
+    report(run, generator, average)
+    run.save(**parts)
+
+
+def is_below(name: str, feature_resolution: int) -> bool:
+    """Whether a parameter takes part in making F (the ToRGBs below F take part in nothing)."""
+    if name.startswith("mapping"):
+        return True
+    resolution = int(name.split(".")[1][1:])
+    return resolution <= feature_resolution and "torgb" not in name
+
+
+@torch.no_grad()
+def report(run: Run, generator: Generator, average: Average) -> None:
+    shown = averaged(generator, average.shadow[0], Generator, injection=INJECTION)
+    z = torch.randn(8, 512, generator=torch.Generator().manual_seed(1)).to(run.device)
+    images = []
+    for one in z:
+        w_plus = shown.mapping(one[None], 0.8)[:, None].expand(-1, shown.num_ws, -1)
+        image = merge(shown.from_feature(shown.feature(w_plus), w_plus))
+        images.append(F.avg_pool2d(image, 4)[0])
+    sheet([images[:4], images[4:]], run.folder / "samples.png")
+    export(average, ("generator",), run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The encoder: photo and visibility -> w+ and F."""
+
+import pytest
+import torch
+
+from stylecine.errors import WeightsMalformed
+from stylecine.networks.encoder import Encoder
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(feature_channels=8, num_ws=10, stride=4, width=8, context=8).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (70, 65), (64, 200)])
+def test_f_has_a_cell_for_every_stride_pixels_begun(encoder: Encoder, size: tuple[int, int]) -> None:
+    w_plus, feature = encoder(torch.zeros(2, 3, *size))
+    assert w_plus.shape == (2, 10, 512)
+    assert feature.shape == (2, 8, -(-size[0] // 4), -(-size[1] // 4))
+
+
+def test_hidden_pixels_are_not_looked_at(encoder: Encoder) -> None:
+    visible = torch.ones(1, 1, 64, 64)
+    visible[..., 20:40, 20:40] = 0
+    photo = torch.rand(1, 3, 64, 64)
+    other = torch.where(visible > 0, photo, torch.rand_like(photo))
+    for one, two in zip(encoder(photo, visible), encoder(other, visible), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+    assert not torch.equal(encoder(photo)[1], encoder(other)[1])
+
+
+def test_sizes_are_read_off_the_tensors(encoder: Encoder) -> None:
+    again = Encoder.from_tensors(encoder.state_dict())
+    photo = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(again(photo)[1], encoder(photo)[1])
+
+
+def test_foreign_tensors_are_refused(encoder: Encoder) -> None:
+    tensors = dict(encoder.state_dict())
+    with pytest.raises(WeightsMalformed):
+        Encoder.from_tensors({"stem.weight": tensors["stem.weight"]})
+    with pytest.raises(WeightsMalformed):
+        Encoder.from_tensors(tensors | {"basis": torch.zeros(3, 3)})
