@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = _Parser("stylecine", description="Turns one landscape photo into a seamless video loop.")
+    top = _Parser(prog="stylecine", description="Turns one landscape photo into a seamless video loop.")
     top.add_argument("--version", action="version", version=f"stylecine {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
 
@@ -90,8 +90,8 @@ def parser() -> argparse.ArgumentParser:
         default=1024,
         help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
     )
-    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default) or pixel (no generator)")
-    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default)")
+    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default), dfw or pixel (no generator)")
+    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default) or splat")
     loop.add_argument(
         "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
     )
@@ -262,8 +262,8 @@ class _Usage(Exception):
 class _Parser(argparse.ArgumentParser):
     """Full option names only, and errors in one line."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, allow_abbrev=False, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise _Usage(f"{message} ({self.prog} --help tells more)")

@@ -85,23 +85,28 @@ def check_dtype(dtype: torch.dtype | str | None) -> None:
         raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
 
 
-# Peak bytes on the whole way from photo to frame, measured on the CPU: a base, and some for each pixel.
-BASE_BYTES = 700e6
-BYTES_PER_PIXEL = 700
+# The generator runs at a short side of at most this; finer detail comes from the photo.
+GENERATOR_SIDE = 1024
+
+
+def needed_bytes(width: int, height: int) -> float:
+    """Peak memory on the way from photo to frames, fitted to CPU runs from 512x512 to 4096x4096."""
+    scale = min(1.0, GENERATOR_SIDE / min(width, height))
+    return 450e6 + width * height * (560 * scale**2 + 240)
 
 
 def check_memory(width: int, height: int, device: torch.device) -> None:
     """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left."""
-    room = available_bytes(device) - BASE_BYTES
-    need = BYTES_PER_PIXEL * width * height
-    if need <= room:
+    free, need = available_bytes(device), needed_bytes(width, height)
+    if need <= free:
         return
-    scale = math.sqrt(max(room, 0) / need)
-    fits = int(min(width, height) * scale) // 32 * 32
-    advice = f"use size={fits}" if fits >= 64 else "free some memory first"
+    short = min(width, height)
+    sides = range(short // 32 * 32, 63, -32)
+    fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
+    side = next(fits, None)
+    advice = f"use size={side}" if side else "free some memory first"
     raise TooLarge(
-        f"{width}x{height} needs about {(need + BASE_BYTES) / 1e9:.1f} GB of memory"
-        f" and {(room + BASE_BYTES) / 1e9:.1f} GB are free; {advice}."
+        f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
     )
 
 

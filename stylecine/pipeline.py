@@ -78,7 +78,6 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled.
     """
-    look = {"seconds": seconds, "fps": fps, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
     period(seconds, fps)
     check_look(speed, warp, sampling, detail)
     check_effort(refine, seed)
@@ -87,15 +86,25 @@ def animate(
     stages = Stages(progress)
     with stages.stage("photo"):  # and all else a user gave, before the first dear step
         picture = load_photo(photo, size)
-        what = {
-            "mask": None if mask is None else given_mask(mask, picture.shape[:2]),
-            "motion": None if motion is None else given_motion(motion),
-            "arrows": check_arrows(arrows),
-        }
+        mask = None if mask is None else given_mask(mask, (picture.shape[0], picture.shape[1]))
+        motion = None if motion is None else given_motion(motion)
+        arrows = check_arrows(arrows)
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
-    loop = animator.render(scene, **what, **look, progress=progress)
+    loop = animator.render(
+        scene,
+        mask=mask,
+        motion=motion,
+        arrows=arrows,
+        seconds=seconds,
+        fps=fps,
+        speed=speed,
+        warp=warp,
+        sampling=sampling,
+        detail=detail,
+        progress=progress,
+    )
     return replace(loop, timings=stages.timings | loop.timings)
 
 
@@ -187,18 +196,18 @@ class Animator:
         look = {"seconds": seconds, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
-        photo = to_tensor(scene.photo).to(self.device)
+        photo, alone = (to_tensor(image).to(self.device) for image in (scene.photo, scene.reconstruction))
+        shown = torch.lerp(alone, photo, detail)
         with stages.stage("motion"):
             layers, flow = self._what_moves(scene, photo, mask, motion, check_arrows(arrows))
             moves, flow = moving(layers), flow * speed
         with stages.stage("plate"):
             margin = margin_for(flow, moves, frames, fps)
-            plate = self._plate(photo, moves, margin, warp, detail)
+            plate = self._plate(photo, shown, moves, margin, warp, detail)
         with stages.stage("loop"):
-            own = torch.lerp(to_tensor(scene.reconstruction).to(self.device), photo, detail)
             displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin)
             loop = make_loop(
-                to_uint8(own).cpu().numpy(),
+                to_uint8(shown).cpu().numpy(),
                 moves,
                 laplacian_levels(plate.image),
                 displacement,
@@ -221,7 +230,7 @@ class Animator:
         if mask is None:
             require_motion(scene.mask)
         else:
-            layers = apply_mask(layers, given_mask(mask, scene.photo.shape[:2]).to(self.device))
+            layers = apply_mask(layers, given_mask(mask, (scene.photo.shape[0], scene.photo.shape[1])).to(self.device))
         if given is not None:
             flow = given
         elif mask is not None or arrows:
@@ -230,17 +239,17 @@ class Animator:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         return layers, flow
 
-    def _plate(self, photo: Tensor, moves: Tensor, margin: int, warp: str, detail: float) -> Plate:
-        """What moves, continued behind what does not and past the frame."""
+    def _plate(self, photo: Tensor, shown: Tensor, moves: Tensor, margin: int, warp: str, detail: float) -> Plate:
+        """What moves of `shown`, continued behind what does not and past the frame."""
         wide, visible = canvas(photo, moves, margin)
+        shown, _ = canvas(shown, moves, margin)
         if warp == "pixel":
-            return pixel_plate(wide, visible)
-        if warp == "dfw" and min(wide.shape[1:]) > self.generator.resolution:
+            return pixel_plate(shown, visible)
+        if warp == "dfw" and min(visible.shape) > self.generator.resolution:
             fits = (self.generator.resolution * 3 // 4) // 32 * 32
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
         hidden = invert(wide, self.generator, self.encoder, visible=visible)
-        if warp == "msdfw":
-            return generator_plate(wide, visible, hidden.reconstruction, detail)
-        return feature_plate(
-            wide, visible, hidden.reconstruction, detail, self.generator, hidden.w_plus, hidden.feature
-        )
+        continued = hidden.reconstruction
+        if warp == "dfw":
+            return feature_plate(wide, visible, continued, detail, self.generator, hidden.w_plus, hidden.feature)
+        return generator_plate(shown, visible, continued, 1.0)

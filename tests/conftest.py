@@ -84,7 +84,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
-        "segmenter": Segmenter(stem=8, trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
+        "segmenter": Segmenter(trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
         "motion": MotionNet(),
         "lpips": LPIPS(),
     }

@@ -64,7 +64,7 @@ def test_motion_alone_moves_where_it_is_not_slow(photo: np.ndarray, animator: An
     motion[:, 0, 256:] = 1.0
     motion[:, 0, :256] = 0.04
     loop = animator.render(animator.invert(photo), motion=motion, seconds=0.4)
-    assert loop.mask[:34].max() == 0 and loop.mask[38:].min() == 1
+    assert loop.mask[:34].max() == 0 and loop.mask[38:].min() > 0.999
 
 
 def test_a_change_of_mind_is_cheap(photo: np.ndarray, animator: Animator, given: Given) -> None:
@@ -89,6 +89,17 @@ def test_without_detail_the_generator_is_seen_alone(photo: np.ndarray, animator:
     assert not np.array_equal(scene.reconstruction, photo)
 
 
+@pytest.mark.parametrize("warp", options.WARPS)
+@pytest.mark.parametrize("sampling", options.SAMPLINGS)
+def test_every_warp_starts_with_the_photo_and_moves(
+    photo: np.ndarray, water: np.ndarray, animator: Animator, given: Given, warp: str, sampling: str
+) -> None:
+    loop = animator.render(animator.invert(photo), **given, warp=warp, sampling=sampling)
+    assert np.abs(loop[0].astype(int) - photo).max() <= 1
+    assert np.array_equal(loop[3][~water], photo[~water])
+    assert np.abs(loop[3].astype(int) - photo)[water].mean() > 1
+
+
 def test_the_same_call_gives_the_same_bytes(photo: np.ndarray, small_model: Path, given: Given) -> None:
     first, second = (animate(photo, model=small_model, **given)[5] for _ in range(2))
     assert np.array_equal(first, second)
@@ -99,7 +110,7 @@ def test_progress_tells_every_stage_and_timings_keep_it(photo: np.ndarray, small
     loop = animate(photo, model=small_model, progress=lambda *news: told.append(news), **given)
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
     assert stages == list(loop.timings)
-    assert stages[:3] == ["photo", "inversion", "mask"] and stages[-1] == "loop"
+    assert stages == ["photo", "weights", "inversion", "mask", "motion", "plate", "loop"]
     assert all((stage, 1, 1) in told for stage in stages)
     assert all(seconds >= 0 for seconds in loop.timings.values())
 
@@ -155,7 +166,7 @@ def test_impossible_options_are_refused_before_the_work(photo: np.ndarray, small
     with pytest.raises(OptionError) as caught:
         animate(photo, model=small_model, progress=lambda stage, *_: told.append(stage), **wrong)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
-    assert not told
+    assert set(told) <= {"photo"}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +185,20 @@ def test_impossible_options_are_refused_before_the_work(photo: np.ndarray, small
         ({"model": "no-such-model"}, WeightsNotFound),
         ({"size": 99999}, TooLarge),
     ],
-    ids=str,
+    ids=[
+        "mask-empty",
+        "mask-nan",
+        "mask-missing",
+        "motion-infinite",
+        "motion-shape",
+        "motion-zero",
+        "arrow-of-three",
+        "arrow-nan",
+        "arrow-outside",
+        "arrow-text",
+        "model-unknown",
+        "size-huge",
+    ],
 )
 def test_unusable_input_is_refused(photo: np.ndarray, small_model: Path, wrong: Given, error: type[Exception]) -> None:
     with pytest.raises(error):
@@ -189,9 +213,8 @@ def test_an_unreadable_photo_is_refused(tmp_path: Path, small_model: Path) -> No
 def test_what_does_not_fit_is_refused_with_a_size_that_does(
     photo: np.ndarray, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        options, "available_bytes", lambda device: options.BASE_BYTES + options.BYTES_PER_PIXEL * 256 * 256
-    )
+    room = options.needed_bytes(256, 256)
+    monkeypatch.setattr(options, "available_bytes", lambda device: room)
     large = np.zeros((512, 512, 3), np.uint8)
     with pytest.raises(TooLarge, match="size=256"):
         animator.invert(large)
@@ -201,5 +224,7 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
         animator.invert(photo)
 
 
-def test_memory_left_is_known() -> None:
+def test_memory_is_estimated() -> None:
     assert options.available_bytes(torch.device("cpu")) > 1e6
+    assert options.needed_bytes(1024, 1024) < 1.5e9  # what the whole run may take
+    assert options.needed_bytes(2048, 2048) < 4 * options.needed_bytes(1024, 1024)
