@@ -15,6 +15,7 @@ from torch import Tensor
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.networks.lpips import LPIPS
+from stylecine.ops.push_pull import push_pull
 
 LEARNING_RATE = 0.03            # Adam, on F and w+ in their own units (both about 1)
 
@@ -48,6 +49,7 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder, *, visible: Te
     seen = small.new_ones((1, 1, *size))
     if visible is not None:
         seen = F.interpolate(visible[None, None], size, mode="nearest")
+        small = push_pull(small, seen)
     w_plus, feature = encoder(small, seen)
     if refine:
         if lpips is None:

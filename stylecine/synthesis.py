@@ -1,7 +1,7 @@
 """The plate that moves: the photo where it moves, made up elsewhere and beyond the frame.
 
 What moves must have something to show where it comes from behind a rock or past the border. The generator continues
-water and sky there (the encoder sees only the moving parts); push-pull filling is the plain alternative.
+water and sky there (the encoder sees the moving parts and colours that run into the rest); push-pull filling is the plain alternative.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.networks.generator import Generator, merge
+from stylecine.ops.push_pull import push_pull
 
 
 @dataclass(frozen=True)
@@ -35,25 +36,7 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
 def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
     """The photo where visible; elsewhere `continued` [3,Hc,Wc], shifted smoothly so that it meets the photo's edge."""
     residual = (photo - continued) * visible
-    return torch.where(visible > 0, photo, continued + push_pull(residual, visible)).clamp(-1, 1)
-
-
-def push_pull(image: Tensor, visible: Tensor) -> Tensor:
-    """Fill [3,H,W] where visible [H,W] is 0 by means of ever coarser means (Gortler et al., "The Lumigraph", 1996)."""
-    return _pulled(image[None] * visible, visible[None, None])[0]
-
-
-def _pulled(image: Tensor, weight: Tensor) -> Tensor:
-    """image is premultiplied by its weight in [0,1]; what comes back is not."""
-    height, width = image.shape[-2:]
-    if max(height, width) == 1:
-        return image / weight.clamp(min=1e-6)
-    coarse_weight = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
-    coarse = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-    gain = 1 / coarse_weight.clamp(min=0.25)           # one visible pixel of four is enough to know the cell
-    filled = _pulled(coarse * gain, coarse_weight * gain)
-    blurred = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    return image + (1 - weight) * blurred
+    return torch.where(visible > 0, photo, continued + push_pull(residual[None], visible[None, None])[0]).clamp(-1, 1)
 
 
 def generator_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: float) -> Plate:
@@ -82,4 +65,4 @@ def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: flo
 
 def pixel_plate(photo: Tensor, visible: Tensor) -> Plate:
     """The plate without a generator: push-pull filling."""
-    return Plate(push_pull(photo, visible))
+    return Plate(push_pull(photo[None], visible[None, None])[0])

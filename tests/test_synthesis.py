@@ -2,7 +2,7 @@
 
 import torch
 
-from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, pixel_plate, push_pull
+from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, pixel_plate
 
 
 def waves(height: int, width: int) -> torch.Tensor:
@@ -17,21 +17,6 @@ def test_the_canvas_shows_what_moves_and_hides_the_rest() -> None:
     assert wide.shape == (3, 36, 46)
     assert visible.sum() == 25
     assert (visible[13:18, 13:18] == 1).all()
-
-
-def test_push_pull_keeps_what_is_known_and_is_smooth_elsewhere() -> None:
-    image, visible = waves(40, 60), torch.ones(40, 60)
-    visible[10:30, 20:40] = 0
-    filled = push_pull(image, visible)
-    assert torch.equal(filled * visible, image * visible)
-    assert filled.abs().max() <= image.abs().max() + 1e-6
-    assert torch.isfinite(push_pull(image, torch.zeros(40, 60))).all()
-
-
-def test_push_pull_of_a_flat_colour_is_that_colour() -> None:
-    visible = torch.zeros(33, 70)
-    visible[3, 4] = 1
-    torch.testing.assert_close(push_pull(torch.full((3, 33, 70), 0.3), visible), torch.full((3, 33, 70), 0.3))
 
 
 def test_the_generators_continuation_is_shifted_to_meet_the_photo() -> None:

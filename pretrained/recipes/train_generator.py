@@ -26,6 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.networks.lpips import LPIPS
+from stylecine.ops.push_pull import push_pull
 from stylecine.weights import PRETRAINED
 
 CHANNELS = {4: 160, 8: 160, 16: 160, 32: 160, 64: 128, 128: 96, 256: 64, 512: 48, 1024: 24}
@@ -81,7 +82,7 @@ def validate(generator: Generator, encoder: Encoder, samples: list[Sample], lpip
         visible = torch.ones_like(photo[:, :1])
         visible[:, :, 160:352, 200:312] = 0
         image = decode(generator, *encoder(photo), (512, 512)).clamp(-1, 1)
-        filled = decode(generator, *encoder(photo, visible), (512, 512)).clamp(-1, 1)
+        filled = decode(generator, *encoder(push_pull(photo, visible), visible), (512, 512)).clamp(-1, 1)
         mse = (image - photo).square().mean().item() / 4
         figures.append((-10 * math.log10(mse), lpips(image, photo).item()))
         rows.append([photo[0], image[0], (photo * visible)[0], filled[0]])
@@ -121,8 +122,8 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     for network in (generator, encoder, critic):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lpips = lpips_network(run.device)
-    groups = [{"params": list(encoder.parameters()), "lr": RATES[1]}]
-    groups += [{"params": taught, "lr": RATES[0]}] if taught else []
+    groups = [{"params": taught, "lr": RATES[0]}] if taught else []
+    groups += [{"params": list(encoder.parameters()), "lr": RATES[1]}]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
     rates = [group["lr"] for group in optimizer.param_groups]
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
@@ -136,7 +137,7 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
         batch = batches(samples, options.batch, options.hidden, rng)
         photo, visible, known = (x.to(run.device).contiguous(memory_format=torch.channels_last) for x in batch)
         with run.autocast():
-            image = decode(generator, *encoder(photo, visible), photo.shape[-2:])
+            image = decode(generator, *encoder(push_pull(photo, visible), visible), photo.shape[-2:])
             image = image * known + photo * (1 - known)
             loss = reconstruction_loss(image, photo, visible, lpips)
             adversarial = step >= warm and options.adversarial > 0

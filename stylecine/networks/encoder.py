@@ -1,8 +1,8 @@
 """Feature-style encoder: photo -> F (deep features of the generator) and w+ (styles), after the idea of Yao et al.,
 "Feature-Style Encoder for Style-Based GAN Inversion" (ECCV 2022), made small and fully convolutional in F.
 
-A mask channel says which pixels are visible: hidden parts are made up from what surrounds them, which is what
-continues water behind a rock and the sky beyond the frame.
+A mask channel says which pixels are visible: hidden parts, where the photo was filled with the colours around, are
+made up from what surrounds them, which is what continues water behind a rock and the sky beyond the frame.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Residual(nn.Module):
 
 class Encoder(nn.Module):
     """Photo [N,3,H,W] in [-1,1] and visibility [N,1,H,W] in {0,1} -> w+ [N,L,512], F [N,C,H/s,W/s].
+
+    Hidden parts of the photo are to be filled by `ops.push_pull` beforehand.
 
     Args:
         feature_channels: C. num_ws: L. stride: s (4 or 8).
@@ -73,7 +75,7 @@ class Encoder(nn.Module):
         n, _, height, width = photo.shape
         if visible is None:
             visible = photo.new_ones((n, 1, height, width))
-        x = torch.cat((photo * visible, visible), 1)
+        x = torch.cat((photo, visible), 1)
         x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))               # beyond the photo: not visible
         x = self.fine(self.stem(F.pixel_unshuffle(x, self.stride)))
         grids = [x]
