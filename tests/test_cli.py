@@ -89,7 +89,7 @@ def test_json_is_one_object_with_the_promised_keys(
 def test_every_option_reaches_the_loop(
     photo_file: Path, work: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = {}
+    seen: dict[str, object] = {}
 
     def animate(photo: Path, **options: object) -> None:
         seen.update(options, photo=photo)

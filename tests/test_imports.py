@@ -80,7 +80,7 @@ def test_exported_members() -> None:
     for name in stylecine.__all__:
         assert getattr(stylecine, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'animat'"):
-        _ = stylecine.animat  # type: ignore[attr-defined]
+        _ = stylecine.animat
 
 
 def test_package_is_typed() -> None:

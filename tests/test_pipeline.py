@@ -202,7 +202,7 @@ def test_impossible_options_are_refused_before_the_work(photo: np.ndarray, small
 )
 def test_unusable_input_is_refused(photo: np.ndarray, small_model: Path, wrong: Given, error: type[Exception]) -> None:
     with pytest.raises(error):
-        animate(photo, **{"model": small_model} | wrong)
+        animate(photo, **Given(model=small_model) | wrong)
 
 
 def test_an_unreadable_photo_is_refused(tmp_path: Path, small_model: Path) -> None:
