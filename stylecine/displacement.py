@@ -69,9 +69,7 @@ class Displacement:
 
     def share(self, phases: Sequence[float]) -> Tensor:
         """Copy B's share of the mix [1,h,w]: the phase of each place."""
-        return self._select(
-            [torch.full_like(self.turns[None], phase, dtype=torch.float32) for phase in phases]
-        )
+        return self._select([torch.full_like(self.turns[None], phase, dtype=torch.float32) for phase in phases])
 
     def _each(self, phases: Sequence[float]) -> list[tuple[float, float]]:
         return [(phase, self.period / count) for phase, count in zip(phases, self.counts, strict=True)]

@@ -18,13 +18,14 @@ from stylecine.networks.lpips import LPIPS
 from stylecine.ops.push_pull import push_pull
 
 LEARNING_RATE = 0.03            # Adam, on F and w+ in their own units (both about 1)
+SLACK = 1.25                    # a canvas may exceed the generator's resolution by its margins
 
 
 @dataclass(frozen=True)
 class Inversion:
     """w_plus [L,512], feature F [C,h/s,w/s] and reconstruction G(F, w+) [3,H,W] in [-1,1].
 
-    F belongs to the working size (h,w): the photo's own, or smaller if its short side exceeds the generator's.
+    F belongs to the working size (h,w): the photo's own, or smaller if its short side far exceeds the generator's.
     """
 
     w_plus: Tensor
@@ -43,7 +44,8 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder, *, visible: Te
     progress: called as (done, total) after each step.
     """
     height, width = photo.shape[1:]
-    factor = min(1.0, generator.resolution / min(height, width))
+    too_large = min(height, width) > SLACK * generator.resolution
+    factor = generator.resolution / min(height, width) if too_large else 1.0
     size = (round(height * factor), round(width * factor))
     small = photo[None] if factor == 1 else F.interpolate(photo[None], size, mode="bilinear", antialias=True)
     seen = small.new_ones((1, 1, *size))

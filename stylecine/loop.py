@@ -6,8 +6,10 @@ would show copy B alone and unmoved, as frame 0 shows copy A: the loop has no se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,17 +18,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
-from stylecine.ops.integrate import look_up
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import Region, composite, on_level, render
 from stylecine.ops.splat import splat
+from stylecine.ops.spline import coefficients, sample
 from stylecine.ops.warp_features import warp_features
 
 BANDS = 4
 FEATHER = 3  # pixels
 PHASES = (0.25, 0.5, 0.75)  # where in a turn the two copies are compared
 WINDOW = 16  # pixels of a level over which they are
-HOLE = 1e-3  # weight of the plate under splat copies
+LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
+PIN = 0.5
+MOST = 2.0
+HOLE = 1e-6  # weight of the plate under splat copies
 
 
 class Displacement(Protocol):
@@ -67,11 +72,14 @@ class Loop:
     photo: Tensor  # [3,H,W], byte values
     moving: Tensor  # [H,W], feathered inside what moves
     levels: tuple[Level, ...]
+    splines: tuple[Tensor, ...]  # their spline coefficients
     displacement: Displacement
-    likeness: Tensor  # [levels,phases,gh,gw]: correlation of the two copies of each band, 0..1
+    likeness: Tensor  # [levels,phases,gh,gw]: correlation of the two copies of each band
+    energy: Tensor  # [levels,phases,gh,gw]: of their mix, relative to that of frame 0 at the same place
+    softening: Tensor  # [levels,2,gh,gw]: contrast that a band loses when read half a pixel to the side
     region: Region  # of the canvas, around what moves
     sampling: str
-    feature: Tensor | None
+    feature: Tensor | None  # [C,h,w] spline coefficients over the canvas
     resynthesise: Callable[[Tensor], Tensor] | None
 
 
@@ -105,15 +113,20 @@ def make_loop(
         raise NothingMoves("Nothing in this photo moves; give a mask of what should move.")
     coarsest = max(displacement.cell, *(level.scale for level in levels))
     region = _around(moving, displacement.margin, coarsest)
+    splines = tuple(coefficients(level.image) for level in levels)
+    likeness, energy, softening = _statistics(levels, splines, displacement, moving)
     return Loop(
         photo=torch.from_numpy(photo).to(moving.device).permute(2, 0, 1).float(),
         moving=_feathered(moving),
         levels=tuple(levels),
+        splines=splines,
         displacement=displacement,
-        likeness=_likeness(levels, displacement, moving, region),
+        likeness=likeness,
+        energy=energy,
+        softening=softening,
         region=region,
         sampling=sampling,
-        feature=feature,
+        feature=None if feature is None else coefficients(feature),
         resynthesise=resynthesise,
     )
 
@@ -125,16 +138,14 @@ def frame(loop: Loop, t: float) -> Tensor:
     phases = displacement.phases(t)
     share = displacement.share(phases)
     mixing = torch.cat((1 - share, share))
+    sources = displacement.sources(phases)
     base = None
     if loop.feature is not None and loop.resynthesise is not None:
-        base = _resynthesised(loop, displacement.sources(phases), mixing)
+        base = _resynthesised(loop, sources, mixing)
     if loop.sampling == "splat":
         targets = displacement.targets(phases)
         moved = merge(
-            [
-                splat_level(loop, level, loop.likeness[i, 1:2], targets, mixing)
-                for i, level in enumerate(loop.levels)
-            ]
+            [splat_level(loop, level, loop.likeness[i, 1:2], targets, mixing) for i, level in enumerate(loop.levels)]
         )
         y0, x0, y1, x1 = loop.region
         moved = moved[:, y0:y1, x0:x1]
@@ -148,10 +159,10 @@ def frame(loop: Loop, t: float) -> Tensor:
     return render(
         loop.photo,
         loop.moving,
-        [level.image for level in loop.levels],
+        loop.splines,
         [level.scale for level in loop.levels],
-        displacement.sources(phases),
-        mixing * _gains(loop, share, mixing),
+        sources,
+        _weights(loop, share, sources),
         cell=displacement.cell,
         margin=displacement.margin,
         region=loop.region,
@@ -159,47 +170,79 @@ def frame(loop: Loop, t: float) -> Tensor:
     )
 
 
-def _gains(loop: Loop, share: Tensor, mixing: Tensor) -> Tensor:
-    """What keeps the contrast of each level's mix: [levels,1,gh,gw], 1 for levels that are not bands.
+def _weights(loop: Loop, share: Tensor, sources: Tensor) -> Tensor:
+    """Weights of both copies in each level, [levels,2,gh,gw], that keep its contrast and turn A into B evenly.
 
-    The mix of two copies of equal variance and correlation r has a^2 + b^2 + 2abr times that variance.
+    Two copies of equal variance and correlation cos(angle) are mixed along the arc between them (slerp, Shoemake
+    1985): the plain mix 1 - share, share where they are the same or the level is no band, equal power where they
+    have nothing in common. The plain mix over sqrt(a^2 + b^2 + 2ab cos(angle)) has the same variance, but turns four
+    times as fast in the middle. What each copy loses by being read between pixels is made good as well.
     """
-    phase = (share[0] * 4 - 1).clamp(0, 2)
-    alike = sum((1 - (phase - i).abs()).clamp(min=0) * loop.likeness[:, i] for i in range(len(PHASES)))
-    a, b = mixing
-    return (a * a + b * b + 2 * a * b * alike).rsqrt()[:, None]
+    likeness, energy = loop.likeness, loop.energy.log()
+    alike, lift = torch.zeros_like(likeness[:, 0]), torch.zeros_like(likeness[:, 0])
+    for i, phase in enumerate(PHASES):
+        near = (1 - (share[0] - phase).abs() / PHASES[0]).clamp(min=0)
+        alike += near * likeness[:, i]
+        lift += near * energy[:, i]
+    arc = slerp(alike, share)
+    scales = torch.tensor([level.scale for level in loop.levels], device=share.device)
+    between = (sources / scales[:, None, None, None] * math.pi).sin().square().unflatten(1, (2, 2))
+    kept = (1 - loop.softening[:, None] * between).prod(dim=2)
+    return arc / kept * (-PIN / 2 * lift).exp()[:, None]
 
 
-def _likeness(levels: Sequence[Level], displacement: Displacement, moving: Tensor, region: Region) -> Tensor:
-    """Correlation, 0..1, of the two copies of each band around each place: [levels,phases,gh,gw].
+def slerp(alike: Tensor, share: Tensor) -> Tensor:
+    """Weights [levels,2,gh,gw] of two vectors of one length and correlation `alike` [levels,gh,gw], on their arc."""
+    mixing = torch.cat((1 - share, share))
+    angle = alike.clamp(max=0.9999).acos()[:, None]  # of two equal copies it would be 0 / 0
+    return torch.where(alike[:, None] < 0.9999, (mixing * angle).sin() / angle.sin(), mixing)
 
-    This is the band's local autocorrelation at the vector between the two sources; 1 where it is no band.
+
+def _statistics(
+    levels: Sequence[Level], splines: Sequence[Tensor], displacement: Displacement, moving: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(likeness, energy, softening) of the bands around each place of the displacement's grid.
+
+    likeness [levels,phases,gh,gw]: correlation of what the two copies show, that is the band's local autocorrelation
+    at the vector between their sources; 1 for levels that are not bands.
+    softening [levels,2,gh,gw]: contrast lost when read half a pixel to the side (x, y); 0 for other levels.
     """
     gh, gw = displacement.turns.shape
-    likeness = torch.ones(len(levels), len(PHASES), gh, gw, device=moving.device)
     margin, cell = displacement.margin, displacement.cell
     canvas = 0, 0, gh * cell, gw * cell
-    flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")[0]
-    for i, phase in enumerate(PHASES):
-        sources = displacement.sources([phase] * len(displacement.counts))
-        for j, level in enumerate(levels):
-            if not level.band:
-                continue
-            h, w = level.image.shape[1:]
-            offsets = on_level(sources / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
-            copy_a = look_up(level.image[None], offsets[None, :2], "bicubic")[0]
-            copy_b = look_up(level.image[None], offsets[None, 2:], "bicubic")[0]
-            sums = torch.stack(((copy_a * copy_b).sum(0), copy_a.square().sum(0), copy_b.square().sum(0)))
-            sums = sums * F.interpolate(flowing[None], size=(h, w), mode="area")[0]
-            sums = F.avg_pool2d(sums[None], WINDOW // 2, ceil_mode=True)
-            sums = F.avg_pool2d(sums, 3, stride=1, padding=1, count_include_pad=False)
-            both, first, second = sums[0]
-            alike = (both / (first * second).sqrt().clamp(min=1e-9)).clamp(0, 1)
-            side = WINDOW // 2 * level.scale / cell
-            likeness[j, i] = F.interpolate(
-                alike[None, None], scale_factor=side, mode="bilinear", align_corners=False
-            )[0, 0, :gh, :gw]
-    return likeness
+    likeness = moving.new_ones(len(levels), len(PHASES), gh, gw)
+    relative = likeness.clone()
+    softening = moving.new_zeros(len(levels), 2, gh, gw)
+    flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
+    sources = [displacement.sources([phase] * len(displacement.counts)) for phase in PHASES]
+    for j, (level, spline) in enumerate(zip(levels, splines, strict=True)):
+        if not level.band:
+            continue
+        h, w = level.image.shape[1:]
+        weight = F.interpolate(flowing, size=(h, w), mode="area")[0, 0]
+        local = partial(_local_mean, weight=weight, side=WINDOW // 2 * level.scale / cell, grid=(gh, gw))
+        energy = local(level.image.square())
+        for axis, half in enumerate(torch.eye(2, device=moving.device) / 2):
+            shifted = sample(spline, half[:, None, None].expand(2, h, w))
+            softening[j, axis] = 1 - (local(shifted.square()) / energy).sqrt().clamp(0.7, 1)
+        for i, phase in enumerate(PHASES):
+            offsets = on_level(sources[i] / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
+            copy_a, copy_b = sample(spline, offsets[:2]), sample(spline, offsets[2:])
+            first, second = local(copy_a.square()), local(copy_b.square())
+            alike = local(copy_a * copy_b) / (first * second).sqrt()
+            likeness[j, i] = alike.clamp(LEAST_ALIKE, 1)
+            a, b = slerp(likeness[j : j + 1, i], torch.full_like(alike, phase)[None])[0]
+            mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
+            relative[j, i] = (mixed / energy).clamp(1 / MOST, MOST)
+    return likeness, relative, softening
+
+
+def _local_mean(product: Tensor, *, weight: Tensor, side: float, grid: tuple[int, int]) -> Tensor:
+    """Mean over channels and over what moves within WINDOW pixels of a level: [C,h,w] -> [gh,gw], above 0."""
+    sums = F.avg_pool2d((product.sum(0) * weight)[None, None], WINDOW // 2, ceil_mode=True)
+    sums = F.avg_pool2d(sums, 3, stride=1, padding=1, count_include_pad=False)
+    sums = F.interpolate(sums, scale_factor=side, mode="bilinear", align_corners=False)
+    return sums[0, 0, : grid[0], : grid[1]] + 1e-9
 
 
 def _around(moving: Tensor, margin: int, unit: int) -> Region:

@@ -11,7 +11,7 @@ from torch import Tensor
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.displacement import integrate, margin_for, on_grid_of
 from stylecine.errors import NothingMoves, TooLarge
-from stylecine.inversion import invert
+from stylecine.inversion import SLACK, invert
 from stylecine.loop import laplacian_levels, make_loop
 from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion
 from stylecine.motion import given_motion, predict_motion
@@ -245,11 +245,11 @@ class Animator:
         shown, _ = canvas(shown, moves, margin)
         if warp == "pixel":
             return pixel_plate(shown, visible)
-        if warp == "dfw" and min(visible.shape) > self.generator.resolution:
-            fits = (self.generator.resolution * 3 // 4) // 32 * 32
+        if warp == "dfw" and min(visible.shape) > SLACK * self.generator.resolution:
+            fits = self.generator.resolution
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
         hidden = invert(wide, self.generator, self.encoder, visible=visible)
         continued = hidden.reconstruction
         if warp == "dfw":
             return feature_plate(wide, visible, continued, detail, self.generator, hidden.w_plus, hidden.feature)
-        return generator_plate(shown, visible, continued, 1.0)
+        return generator_plate(shown, visible, continued)

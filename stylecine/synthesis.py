@@ -39,13 +39,13 @@ def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
     return torch.where(visible > 0, photo, continued + push_pull(residual[None], visible[None, None])[0]).clamp(-1, 1)
 
 
-def generator_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: float) -> Plate:
-    """The plate of multi-scale deep feature warping: ToRGB contributions summed, plus `detail` of the residual.
+def generator_plate(photo: Tensor, visible: Tensor, continued: Tensor) -> Plate:
+    """The plate of multi-scale deep feature warping: ToRGB contributions summed, plus the residual.
 
     photo, continued [3,Hc,Wc] on the canvas, visible [Hc,Wc]; continued is G(F, w+) of the hidden canvas. The sum
     is warped band by band instead of contribution by contribution (docs/how-it-works.md says why that may be).
     """
-    return Plate(torch.lerp(continued, fill(photo, visible, continued), detail))
+    return Plate(fill(photo, visible, continued))
 
 
 def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: float, generator: Generator,

@@ -27,9 +27,7 @@ def test_travel_is_flow_times_time_at_any_grid_size_and_frame_rate():
     torch.testing.assert_close(moved.backward(12)[:, 20, 20], torch.tensor([-48.0, -12.0]))
 
 
-@pytest.mark.parametrize(
-    ("size", "cell"), [((64, 90), 1), ((256, 300), 1), ((257, 300), 2), ((1024, 1025), 4)]
-)
+@pytest.mark.parametrize(("size", "cell"), [((64, 90), 1), ((256, 300), 1), ((257, 300), 2), ((1024, 1025), 4)])
 def test_the_grid_has_a_short_side_of_at_most_256(size, cell):
     moved = integrate(constant(0.1, 0), torch.ones(size), period=4, fps=30, margin=32)
     assert moved.cell == cell
@@ -93,9 +91,7 @@ def test_places_go_round_their_own_number_of_times():
     torch.testing.assert_close(torch.tensor(phases), torch.tensor([0.625, 0.25]))
     share, sources = moved.share(phases)[0], moved.sources(phases)
     assert share[20, 40] == 0.625 and share[70, 40] == 0.25
-    torch.testing.assert_close(
-        sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0)
     torch.testing.assert_close(moved.targets(phases)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
 
 

@@ -78,7 +78,7 @@ def test_hidden_parts_do_not_show_through(photo: Tensor, generator: Generator, e
 
 
 def test_photos_beyond_the_generators_resolution_are_inverted_smaller(generator: Generator, encoder: Encoder) -> None:
-    tall = torch.zeros(3, 1100, 1100)
+    tall = torch.zeros(3, 1300, 1300)
     found = invert(tall, generator, encoder)
     assert found.feature.shape[1:] == (256, 256)
     assert found.reconstruction.shape == tall.shape

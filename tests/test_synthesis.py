@@ -2,6 +2,8 @@
 
 import torch
 
+from stylecine.inversion import reconstruct
+from stylecine.networks.generator import Generator
 from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, pixel_plate
 
 
@@ -26,9 +28,20 @@ def test_the_generators_continuation_is_shifted_to_meet_the_photo() -> None:
     torch.testing.assert_close(filled, image, atol=1e-5, rtol=0)
 
 
-def test_detail_goes_from_the_generator_alone_to_the_photo() -> None:
-    image, visible, continued = waves(64, 64), torch.ones(64, 64), torch.zeros(3, 64, 64)
-    assert torch.equal(generator_plate(image, visible, continued, 1.0).image, image)
-    assert torch.equal(generator_plate(image, visible, continued, 0.0).image, continued)
-    torch.testing.assert_close(generator_plate(image, visible, continued, 0.5).image, image / 2)
-    torch.testing.assert_close(pixel_plate(image, visible).image, image)
+def test_a_plate_is_the_photo_where_it_moves() -> None:
+    image, visible = waves(64, 64), torch.ones(64, 64)
+    visible[20:30, 20:30] = 0
+    for plate in (generator_plate(image, visible, torch.zeros(3, 64, 64)), pixel_plate(image, visible)):
+        assert torch.equal(plate.image * visible, image * visible)
+        assert plate.feature is None
+
+
+def test_deep_feature_warping_warps_the_residual_and_resynthesises_the_rest() -> None:
+    torch.manual_seed(0)
+    generator = Generator({4: 8, 8: 8, 16: 8}, "b8.conv1", mapping_layers=1).requires_grad_(False)
+    feature, w_plus = torch.randn(8, 20, 24), torch.randn(6, 512)
+    image = waves(40, 48)
+    continued = reconstruct(generator, w_plus[None], feature[None], (40, 48))[0]
+    plate = feature_plate(image, torch.ones(40, 48), continued, 1.0, generator, w_plus, feature)
+    assert plate.resynthesise is not None
+    torch.testing.assert_close(plate.resynthesise(feature).clamp(-1, 1) + plate.image, image, atol=1e-5, rtol=0)

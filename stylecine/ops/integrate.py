@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def look_up(
-    field: Tensor, offset: Tensor, mode: str = "bilinear", origin: tuple[float, float] = (0, 0)
-) -> Tensor:
+def look_up(field: Tensor, offset: Tensor, mode: str = "bilinear", origin: tuple[float, float] = (0, 0)) -> Tensor:
     """Value of `field` [N,C,h,w] at x + offset(x), offset [N,2,a,b] in the field's pixels (x right, y down).
 
     x runs over a*b pixel centres of the field, from pixel `origin` (row, column) on. Past the border the

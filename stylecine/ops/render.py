@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.ops.integrate import look_up
 from stylecine.ops.pyramid import merge
+from stylecine.ops.spline import sample
 
 Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0 lie on the coarsest grid
 
@@ -31,8 +31,8 @@ def render(
 
     photo    [3,H,W] float32, byte values 0..255
     moving   [H,W] in [0,1]
-    levels   [3,h,w], finest first, in [-1,1]; a pixel of level i is scales[i] canvas pixels wide. The canvas
-             is the photo and `margin` pixels around it.
+    levels   [3,h,w], spline coefficients, finest first; a pixel of level i is scales[i] canvas pixels wide. The
+             canvas is the photo and `margin` pixels around it.
     sources  [4,gh,gw]: x, y of copy A's displacement and of copy B's in pixels, one a cell*cell canvas pixels
     weights  [levels,2,gh,gw]: weights of both copies in each level, contrast gain included, on the same grid
     region   what of the canvas is rendered
@@ -48,11 +48,10 @@ def render(
 
 
 def mix(level: Tensor, sources: Tensor, weights: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:
-    """Both displaced copies of a level [3,h,w], weighted and added: [3,a,b] over the region at its scale."""
+    """Both displaced copies of a level (coefficients), weighted and added: [3,a,b] over the region at its scale."""
     fields = on_level(torch.cat((sources / scale, weights)), cell=cell, scale=scale, region=region)
     origin = region[0] // scale, region[1] // scale
-    copy_a = look_up(level[None], fields[None, 0:2], "bicubic", origin)[0]
-    copy_b = look_up(level[None], fields[None, 2:4], "bicubic", origin)[0]
+    copy_a, copy_b = sample(level, fields[0:2], origin), sample(level, fields[2:4], origin)
     return copy_a.mul_(fields[4]).addcmul_(copy_b, fields[5])
 
 
@@ -81,5 +80,15 @@ def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, regi
     still = photo[:, y0:y1, x0:x1]
     inside = torch.lerp(still, moved.clamp(-1, 1).add(1).mul(127.5), moving[y0:y1, x0:x1])
     frame = photo.to(torch.uint8)
-    frame[:, y0:y1, x0:x1] = inside.round_().to(torch.uint8)
+    frame[:, y0:y1, x0:x1] = inside.add_(dither(h, w, photo.device)[y0:y1, x0:x1]).to(torch.uint8)
     return frame.permute(1, 2, 0).contiguous()
+
+
+def dither(h: int, w: int, device: torch.device) -> Tensor:
+    """What is added before bytes are cut off: [h,w], 1/32 .. 31/32, the same in every frame.
+
+    Rounding would hold slow motion back where the photo, all whole numbers, has just begun to move, and a drifting
+    sky would show the steps of its gradient. Whole numbers stay what they are. (Roberts's R2 sequence.)
+    """
+    x, y = torch.arange(w, device=device), torch.arange(h, device=device)[:, None]
+    return ((193 * x + 147 * y) % 256 // 16 + 0.5) / 16

@@ -24,9 +24,7 @@ def test_look_up_reads_at_pixel_centres_and_replicates_the_border():
 def test_a_constant_flow_moves_in_a_straight_line():
     flow = torch.tensor([0.5, -0.25])[None, :, None, None].expand(1, 2, 16, 16)
     displacement, rate = integrate(flow, knots=5, stride=4)
-    torch.testing.assert_close(
-        displacement[:, 0, :, 8, 8], torch.arange(5)[:, None] * torch.tensor([2.0, -1.0])
-    )
+    torch.testing.assert_close(displacement[:, 0, :, 8, 8], torch.arange(5)[:, None] * torch.tensor([2.0, -1.0]))
     torch.testing.assert_close(rate[3], flow)
 
 

@@ -22,7 +22,7 @@ def test_only_what_moves_differs_from_the_photo():
     still = moving == 0
     assert torch.equal(frame[still], photo.permute(1, 2, 0)[still].to(torch.uint8))
     assert (frame[moving == 1] == 255).all()
-    assert torch.equal(frame[7, 7], ((photo[:, 7, 7] + 255) / 2).round().to(torch.uint8))
+    assert (frame[7, 7] - (photo[:, 7, 7] + 255) / 2).abs().max() < 1
 
 
 def test_a_part_rendered_alone_equals_the_same_part_of_the_whole():
