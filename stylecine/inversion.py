@@ -17,7 +17,7 @@ from stylecine.networks.generator import Generator, merge
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.push_pull import push_pull
 
-LEARNING_RATE = 0.03            # Adam, on F and w+ in their own units (both about 1)
+LEARNING_RATE = 0.005           # Adam, on F and w+ in their own units (both about 1)
 SLACK = 1.25                    # a canvas may exceed the generator's resolution by its margins
 
 
