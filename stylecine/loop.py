@@ -29,8 +29,7 @@ FEATHER = 3  # pixels
 PHASES = (0.25, 0.5, 0.75)  # where in a turn the two copies are compared
 WINDOW = 16  # pixels of a level over which they are
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
-PIN = 0.5
-MOST = 2.0
+MOST_LIFT = 1.2
 HOLE = 1e-6  # weight of the plate under splat copies
 
 
@@ -75,7 +74,7 @@ class Loop:
     splines: tuple[Tensor, ...]  # their spline coefficients
     displacement: Displacement
     likeness: Tensor  # [levels,phases,gh,gw]: correlation of the two copies of each band
-    energy: Tensor  # [levels,phases,gh,gw]: of their mix, relative to that of frame 0 at the same place
+    lift: Tensor  # [levels,phases,gh,gw]: what gives their mix the contrast that frame 0 has at the same place
     softening: Tensor  # [levels,2,gh,gw]: contrast that a band loses when read half a pixel to the side
     region: Region  # of the canvas, around what moves
     sampling: str
@@ -114,7 +113,7 @@ def make_loop(
     coarsest = max(displacement.cell, *(level.scale for level in levels))
     region = _around(moving, displacement.margin, coarsest)
     splines = tuple(coefficients(level.image) for level in levels)
-    likeness, energy, softening = _statistics(levels, splines, displacement, moving)
+    likeness, lift, softening = _statistics(levels, splines, displacement, moving)
     return Loop(
         photo=torch.from_numpy(photo).to(moving.device).permute(2, 0, 1).float(),
         moving=_feathered(moving),
@@ -122,7 +121,7 @@ def make_loop(
         splines=splines,
         displacement=displacement,
         likeness=likeness,
-        energy=energy,
+        lift=lift,
         softening=softening,
         region=region,
         sampling=sampling,
@@ -178,17 +177,20 @@ def _weights(loop: Loop, share: Tensor, sources: Tensor) -> Tensor:
     have nothing in common. The plain mix over sqrt(a^2 + b^2 + 2ab cos(angle)) has the same variance, but turns four
     times as fast in the middle. What each copy loses by being read between pixels is made good as well.
     """
-    likeness, energy = loop.likeness, loop.energy.log()
-    alike, lift = torch.zeros_like(likeness[:, 0]), torch.zeros_like(likeness[:, 0])
+    alike, lift = torch.zeros_like(loop.likeness[:, 0]), torch.ones_like(loop.lift[:, 0])
     for i, phase in enumerate(PHASES):
-        near = (1 - (share[0] - phase).abs() / PHASES[0]).clamp(min=0)
-        alike += near * likeness[:, i]
-        lift += near * energy[:, i]
+        alike += _near(phase, share[0].clamp(PHASES[0], PHASES[-1])) * loop.likeness[:, i]
+        lift += _near(phase, share[0]) * (loop.lift[:, i] - 1)
     arc = slerp(alike, share)
     scales = torch.tensor([level.scale for level in loop.levels], device=share.device)
     between = (sources / scales[:, None, None, None] * math.pi).sin().square().unflatten(1, (2, 2))
     kept = (1 - loop.softening[:, None] * between).prod(dim=2)
-    return arc / kept * (-PIN / 2 * lift).exp()[:, None]
+    return arc / kept * lift[:, None]
+
+
+def _near(phase: float, share: Tensor) -> Tensor:
+    """How much a value known at one of PHASES counts at another, for linear interpolation."""
+    return (1 - (share - phase).abs() / PHASES[0]).clamp(min=0)
 
 
 def slerp(alike: Tensor, share: Tensor) -> Tensor:
@@ -201,17 +203,19 @@ def slerp(alike: Tensor, share: Tensor) -> Tensor:
 def _statistics(
     levels: Sequence[Level], splines: Sequence[Tensor], displacement: Displacement, moving: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(likeness, energy, softening) of the bands around each place of the displacement's grid.
+    """(likeness, lift, softening) of the bands around each place of the displacement's grid.
 
     likeness [levels,phases,gh,gw]: correlation of what the two copies show, that is the band's local autocorrelation
     at the vector between their sources; 1 for levels that are not bands.
+    lift [levels,phases,gh,gw]: contrast of frame 0 there over that of the mix, within limits; foam stays where water
+    breaks, whatever flows in.
     softening [levels,2,gh,gw]: contrast lost when read half a pixel to the side (x, y); 0 for other levels.
     """
     gh, gw = displacement.turns.shape
     margin, cell = displacement.margin, displacement.cell
     canvas = 0, 0, gh * cell, gw * cell
     likeness = moving.new_ones(len(levels), len(PHASES), gh, gw)
-    relative = likeness.clone()
+    lift = likeness.clone()
     softening = moving.new_zeros(len(levels), 2, gh, gw)
     flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
     sources = [displacement.sources([phase] * len(displacement.counts)) for phase in PHASES]
@@ -233,8 +237,8 @@ def _statistics(
             likeness[j, i] = alike.clamp(LEAST_ALIKE, 1)
             a, b = slerp(likeness[j : j + 1, i], torch.full_like(alike, phase)[None])[0]
             mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
-            relative[j, i] = (mixed / energy).clamp(1 / MOST, MOST)
-    return likeness, relative, softening
+            lift[j, i] = (energy / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
+    return likeness, lift, softening
 
 
 def _local_mean(product: Tensor, *, weight: Tensor, side: float, grid: tuple[int, int]) -> Tensor:
@@ -290,7 +294,7 @@ def _resynthesised(loop: Loop, sources: Tensor, mixing: Tensor) -> Tensor:
     """The image [3,a,b] over the region that is made from the warped features."""
     assert loop.feature is not None and loop.resynthesise is not None
     displacement = loop.displacement
-    h, w = loop.feature.shape[1:]
+    h, w = (n // 2 for n in loop.feature.shape[1:])  # coefficients are of twice the size
     height = loop.photo.shape[1] + 2 * displacement.margin
     scale = 2 ** round(float(np.log2(height / h)))
     gh, gw = displacement.turns.shape

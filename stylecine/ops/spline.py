@@ -1,0 +1,88 @@
+"""What an image shows between its pixels: cubic splines over the image at twice its resolution.
+
+A cubic alone (Catmull-Rom, torch's bicubic, cubic splines) keeps 0.89 to 0.94 of the finest contrast of a photo in the
+middle of four pixels, and shows fine detail that begins to move from where it is at 0.8 of its speed: a loop's frames
+would be softer than its frame 0, and its steps smallest at the seam. Doubled by a sinc filter beforehand, 0.96 to 0.98
+and 0.96. torch's bicubic, with a = -0.75, does not even reproduce a ramp; in a coarse level that is a visible wobble.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STRIP = 1 << 16  # points sampled at a time
+POLE = math.sqrt(3) - 2
+# Inverse of the cubic B-spline's (1, 4, 1) / 6; what is cut off is 1e-5 of the contrast.
+PREFILTER = [math.sqrt(3) * POLE ** abs(k) for k in range(-8, 9)]
+# Half way between two pixels: sinc under a wider sinc (Lanczos 6).
+BETWEEN = [6 * math.sin(x) * math.sin(x / 6) / x**2 for x in (math.pi * (k - 5.5) for k in range(12))]
+
+
+def coefficients(image: Tensor) -> Tensor:
+    """[C,h,w] -> [C,2h,2w]: what sample() needs of an image. The image is mirrored at its borders.
+
+    They are B-spline coefficients of the image doubled, whose pixel (2i, 2j) is the image's (i, j).
+    """
+    for axis in (2, 1):
+        between = _filtered(image, [tap / sum(BETWEEN) for tap in BETWEEN], axis)
+        image = torch.stack((image, between), dim=axis + 1).flatten(axis, axis + 1)
+    for axis in (2, 1):
+        image = _filtered(image, PREFILTER, axis)
+    return image
+
+
+def _filtered(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
+    """Correlation along one axis; of an even number of taps the middle is half a pixel to the right."""
+    size, left = image.shape[axis], (len(taps) - 1) // 2
+    place = torch.arange(-left, size + len(taps) - 1 - left, device=image.device) % (2 * size)
+    mirrored = image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))  # c b a | a b c | c b a
+    total = torch.zeros_like(image)
+    for i, tap in enumerate(taps):
+        total.add_(mirrored.narrow(axis, i, size), alpha=tap)
+    return total
+
+
+def sample(spline: Tensor, offset: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
+    """The image [C,h,w] whose coefficients are `spline`, at x + offset(x): [C,a,b].
+
+    offset [2,a,b] in its pixels (x right, y down), x runs over a*b pixel centres from pixel `origin` (row, column)
+    on. Past the border the image is replicated. The 16 weights of the cubic are those of four bilinear look-ups at
+    well-chosen places (Sigg and Hadwiger, GPU Gems 2, chapter 20), which torch does in one pass each.
+    """
+    a, b = offset.shape[-2:]
+    rows = max(1, STRIP // b)  # strip by strip, whatever is computed on the way stays in the cache
+    return torch.cat(
+        [_sample_strip(spline, offset[:, y : y + rows], (origin[0] + y, origin[1])) for y in range(0, a, rows)],
+        dim=1,
+    )
+
+
+def _sample_strip(spline: Tensor, offset: Tensor, origin: tuple[int, int]) -> Tensor:
+    h, w = spline.shape[-2:]
+    a, b = offset.shape[-2:]
+    x = torch.arange(origin[1], origin[1] + b, device=offset.device)
+    y = torch.arange(origin[0], origin[0] + a, device=offset.device)[:, None]
+    place = torch.stack((offset[0] + x, offset[1] + y)).mul_(2)
+    pixel = place.floor()
+    f = place.sub_(pixel)
+    # Of the four taps around a place, the weight of the right two.
+    second = (2 * f).sub_(3).mul_(f).sub_(3).mul_(f).add_(5).div_(-6).add_(1)
+    square = f * f
+    cube = f.mul_(square)
+    right = (cube / 6).div_(second).add_(pixel).add_(1)
+    left = square.mul_(-6).add_(cube, alpha=3).add_(4).div_(6 - 6 * second).add_(pixel).sub_(1)
+    size = torch.tensor((w, h), dtype=offset.dtype, device=offset.device)[:, None, None]
+    left, right = (place.mul_(2).add_(1).div_(size).sub_(1) for place in (left, right))
+
+    def read(column: Tensor, row: Tensor) -> Tensor:
+        grid = torch.stack((column, row), dim=-1)[None]
+        return F.grid_sample(spline[None], grid, "bilinear", "border", align_corners=False)[0]
+
+    above = read(left[0], left[1]).lerp_(read(right[0], left[1]), second[0])
+    below = read(left[0], right[1]).lerp_(read(right[0], right[1]), second[0])
+    return above.lerp_(below, second[1])
