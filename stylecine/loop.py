@@ -6,7 +6,6 @@ would show copy B alone and unmoved, as frame 0 shows copy A: the loop has no se
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +29,7 @@ PHASES = (0.25, 0.5, 0.75)  # where in a turn the two copies are compared
 WINDOW = 16  # pixels of a level over which they are
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
+GRAIN = 3 / 6 / 127.5**2  # variance that the dither of three channels adds to every frame but the photo
 HOLE = 1e-6  # weight of the plate under splat copies
 
 
@@ -75,7 +75,6 @@ class Loop:
     displacement: Displacement
     likeness: Tensor  # [levels,phases,gh,gw]: correlation of the two copies of each band
     lift: Tensor  # [levels,phases,gh,gw]: what gives their mix the contrast that frame 0 has at the same place
-    softening: Tensor  # [levels,2,gh,gw]: contrast that a band loses when read half a pixel to the side
     region: Region  # of the canvas, around what moves
     sampling: str
     feature: Tensor | None  # [C,h,w] spline coefficients over the canvas
@@ -113,7 +112,7 @@ def make_loop(
     coarsest = max(displacement.cell, *(level.scale for level in levels))
     region = _around(moving, displacement.margin, coarsest)
     splines = tuple(coefficients(level.image) for level in levels)
-    likeness, lift, softening = _statistics(levels, splines, displacement, moving)
+    likeness, lift = _statistics(levels, splines, displacement, moving)
     return Loop(
         photo=torch.from_numpy(photo).to(moving.device).permute(2, 0, 1).float(),
         moving=_feathered(moving),
@@ -122,7 +121,6 @@ def make_loop(
         displacement=displacement,
         likeness=likeness,
         lift=lift,
-        softening=softening,
         region=region,
         sampling=sampling,
         feature=None if feature is None else coefficients(feature),
@@ -161,7 +159,7 @@ def frame(loop: Loop, t: float) -> Tensor:
         loop.splines,
         [level.scale for level in loop.levels],
         sources,
-        _weights(loop, share, sources),
+        _weights(loop, share),
         cell=displacement.cell,
         margin=displacement.margin,
         region=loop.region,
@@ -169,23 +167,19 @@ def frame(loop: Loop, t: float) -> Tensor:
     )
 
 
-def _weights(loop: Loop, share: Tensor, sources: Tensor) -> Tensor:
+def _weights(loop: Loop, share: Tensor) -> Tensor:
     """Weights of both copies in each level, [levels,2,gh,gw], that keep its contrast and turn A into B evenly.
 
     Two copies of equal variance and correlation cos(angle) are mixed along the arc between them (slerp, Shoemake
     1985): the plain mix 1 - share, share where they are the same or the level is no band, equal power where they
     have nothing in common. The plain mix over sqrt(a^2 + b^2 + 2ab cos(angle)) has the same variance, but turns four
-    times as fast in the middle. What each copy loses by being read between pixels is made good as well.
+    times as fast in the middle.
     """
     alike, lift = torch.zeros_like(loop.likeness[:, 0]), torch.ones_like(loop.lift[:, 0])
     for i, phase in enumerate(PHASES):
         alike += _near(phase, share[0].clamp(PHASES[0], PHASES[-1])) * loop.likeness[:, i]
         lift += _near(phase, share[0]) * (loop.lift[:, i] - 1)
-    arc = slerp(alike, share)
-    scales = torch.tensor([level.scale for level in loop.levels], device=share.device)
-    between = (sources / scales[:, None, None, None] * math.pi).sin().square().unflatten(1, (2, 2))
-    kept = (1 - loop.softening[:, None] * between).prod(dim=2)
-    return arc / kept * lift[:, None]
+    return slerp(alike, share) * lift[:, None]
 
 
 def _near(phase: float, share: Tensor) -> Tensor:
@@ -202,21 +196,19 @@ def slerp(alike: Tensor, share: Tensor) -> Tensor:
 
 def _statistics(
     levels: Sequence[Level], splines: Sequence[Tensor], displacement: Displacement, moving: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(likeness, lift, softening) of the bands around each place of the displacement's grid.
+) -> tuple[Tensor, Tensor]:
+    """(likeness, lift) of the bands around each place of the displacement's grid.
 
     likeness [levels,phases,gh,gw]: correlation of what the two copies show, that is the band's local autocorrelation
     at the vector between their sources; 1 for levels that are not bands.
     lift [levels,phases,gh,gw]: contrast of frame 0 there over that of the mix, within limits; foam stays where water
     breaks, whatever flows in.
-    softening [levels,2,gh,gw]: contrast lost when read half a pixel to the side (x, y); 0 for other levels.
     """
     gh, gw = displacement.turns.shape
     margin, cell = displacement.margin, displacement.cell
     canvas = 0, 0, gh * cell, gw * cell
     likeness = moving.new_ones(len(levels), len(PHASES), gh, gw)
     lift = likeness.clone()
-    softening = moving.new_zeros(len(levels), 2, gh, gw)
     flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
     sources = [displacement.sources([phase] * len(displacement.counts)) for phase in PHASES]
     for j, (level, spline) in enumerate(zip(levels, splines, strict=True)):
@@ -226,9 +218,7 @@ def _statistics(
         weight = F.interpolate(flowing, size=(h, w), mode="area")[0, 0]
         local = partial(_local_mean, weight=weight, side=WINDOW // 2 * level.scale / cell, grid=(gh, gw))
         energy = local(level.image.square())
-        for axis, half in enumerate(torch.eye(2, device=moving.device) / 2):
-            shifted = sample(spline, half[:, None, None].expand(2, h, w))
-            softening[j, axis] = 1 - (local(shifted.square()) / energy).sqrt().clamp(0.7, 1)
+        grain = GRAIN if level.scale == 1 else 0.0
         for i, phase in enumerate(PHASES):
             offsets = on_level(sources[i] / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
             copy_a, copy_b = sample(spline, offsets[:2]), sample(spline, offsets[2:])
@@ -237,8 +227,8 @@ def _statistics(
             likeness[j, i] = alike.clamp(LEAST_ALIKE, 1)
             a, b = slerp(likeness[j : j + 1, i], torch.full_like(alike, phase)[None])[0]
             mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
-            lift[j, i] = (energy / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
-    return likeness, lift, softening
+            lift[j, i] = ((energy - grain).clamp(min=0) / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
+    return likeness, lift
 
 
 def _local_mean(product: Tensor, *, weight: Tensor, side: float, grid: tuple[int, int]) -> Tensor:
