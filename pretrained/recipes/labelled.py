@@ -1,0 +1,91 @@
+"""Labelled photos, shrunk, and random views of them: crops, mirror images, other light, worse cameras."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from data import Sample, decode, folder_entries, packed_entries
+from PIL import Image
+from torch import Tensor
+
+
+def read_small(path: Path, split: str, long_side: int = 768) -> list[Sample]:
+    """As `data.load`, but shrunk one by one, so that memory holds only the small ones."""
+    entries = packed_entries(path) if path.suffix == ".npz" else folder_entries(path, split)
+    return [_shrunk(decode(*entry), long_side) for entry in entries]
+
+
+def _shrunk(sample: Sample, long_side: int) -> Sample:
+    h, w = sample.label.shape
+    scale = min(1.0, long_side / max(h, w))
+    size = (round(h * scale), round(w * scale))
+    photo = F.interpolate(sample.photo[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
+    label = F.interpolate(sample.label[None, None], size, mode="nearest-exact")[0, 0]
+    return replace(sample, photo=photo, label=label)
+
+
+@dataclass(frozen=True)
+class View:
+    """A random affine look at a photo: where each pixel of a square view reads it."""
+
+    grid: Tensor  # [1,S,S,2] for grid_sample
+    matrix: np.ndarray  # [2,3]: view coordinates in [-1,1] -> photo coordinates in [-1,1]
+
+
+def random_view(rng: np.random.Generator, size: int, smallest: float = 0.45, tilt: float = 4.0) -> View:
+    """Crop of `smallest`..1 of each side, mirrored half the time, turned by up to `tilt` degrees."""
+    side = math.exp(rng.uniform(math.log(smallest), 0)) if rng.random() < 0.7 else 1.0
+    stretch = math.exp(rng.uniform(-0.25, 0.25))
+    sx, sy = min(1.0, side * stretch), min(1.0, side / stretch)
+    cx, cy = rng.uniform(-1 + sx, 1 - sx), rng.uniform(-1 + sy, 1 - sy)
+    angle = math.radians(rng.normal() * tilt / 2) if rng.random() < 0.5 else 0.0
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    c, s = math.cos(angle), math.sin(angle)
+    matrix = np.array([[sx * c * flip, -sx * s, cx], [sy * s * flip, sy * c, cy]], np.float32)
+    grid = F.affine_grid(torch.from_numpy(matrix)[None], [1, 1, size, size], align_corners=False)
+    return View(grid, matrix)
+
+
+def look(view: View, image: Tensor, mode: str = "bilinear") -> Tensor:
+    """image [C,H,W] as the view shows it, [C,S,S]; past its border it is mirrored."""
+    return F.grid_sample(image[None], view.grid, mode=mode, padding_mode="reflection", align_corners=False)[0]
+
+
+def photometric(rng: np.random.Generator, photo: Tensor) -> Tensor:
+    """photo [3,H,W] in [0,1] under other light and from worse cameras, [3,H,W] in [0,1]."""
+    h = photo.shape[-2]
+    photo = photo * torch.tensor(np.exp(rng.normal(0, 0.07, (3, 1, 1))), dtype=torch.float32)
+    photo = photo.clamp_min(0) ** math.exp(rng.normal(0, 0.25))
+    grey = photo.mean(0, keepdim=True)
+    photo = grey + (photo - grey) * (0.0 if rng.random() < 0.05 else math.exp(rng.normal(0, 0.3)))
+    photo = (photo - 0.5) * math.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
+    if rng.random() < 0.15:  # haze, thicker in the distance
+        veil = torch.linspace(rng.uniform(0.1, 0.6), rng.uniform(0, 0.3), h)[None, :, None]
+        photo = photo + (rng.uniform(0.6, 0.95) - photo) * veil
+    if rng.random() < 0.2:
+        photo = _blur(photo, rng.uniform(0.4, 1.6))
+    if rng.random() < 0.3:
+        noise = rng.normal(0, rng.uniform(0.005, 0.04), photo.shape)
+        photo = photo + torch.from_numpy(noise.astype(np.float32))
+    photo = photo.clamp(0, 1)
+    return _jpeg(photo, int(rng.integers(30, 90))) if rng.random() < 0.3 else photo
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    x = torch.arange(-4, 5, dtype=torch.float32)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(image.shape[0], 1, 1, 9)
+    image = F.conv2d(F.pad(image[None], (4, 4, 4, 4), mode="reflect"), kernel, groups=image.shape[0])
+    return F.conv2d(image, kernel.transpose(2, 3), groups=image.shape[1])[0]
+
+
+def _jpeg(image: Tensor, quality: int) -> Tensor:
+    buffer = io.BytesIO()
+    Image.fromarray((image * 255).byte().permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255

@@ -1,0 +1,235 @@
+"""What moves: soft layers of sky, water, falls and smoke, predicted from the photo or given by its owner."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.errors import MaskError, NothingMoves
+from stylecine.networks.segmenter import Segmenter
+
+CLASSES = ("sky", "water", "falls", "smoke")
+WATER = CLASSES.index("water")
+
+SHORT_SIDE = 320  # of what the network sees
+LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
+NOTHING = 0.02  # less than this is none
+SPECK = 0.0005  # of the photo: smaller islands of motion are errors
+LEAST = 0.005  # of the photo must move
+CALM = 0.03  # of the short side: over this distance a place's class is its neighbours'
+REACH = 0.1  # of the short side: how far a predicted class speaks for a place the user added
+
+
+@torch.inference_mode()
+def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
+
+    Each place belongs to its neighbourhood's likeliest class, so `moving` of the result is the layer that
+    is there. The network's answer at a short side of 320 follows the photo's own edges at full size; what
+    is hardly there is exactly 0.
+    """
+    shares = _class_shares(photo, segmenter)
+    mask = _without_specks(_decided(_follow_edges(1 - shares[:1], photo)))
+    classes = _mean(shares[1:], max(1, round(CALM * min(shares.shape[1:]))))
+    return _layers(mask, _resize(classes, photo.shape[-2:]).argmax(0))
+
+
+def moving(layers: Tensor) -> Tensor:
+    """layers [K,H,W] -> [H,W] in [0,1]: 1 - prod(1 - layer)."""
+    return 1 - (1 - layers).prod(0)
+
+
+def require_motion(mask: Tensor) -> Tensor:
+    """mask [H,W] as it is; NothingMoves if less than 0.5% of the photo moves."""
+    if (mask > 0.5).float().mean() < LEAST:
+        raise NothingMoves(
+            "Nothing that moves was found in this photo; give a mask that is white where it should move."
+        )
+    return mask
+
+
+def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
+    """layers [4,H,W] whose `moving` is `mask` [H,W] in [0,1].
+
+    Classes are those of `layers`; a place where those say nothing has the class of the nearest one, or is
+    water if none is near.
+    """
+    grid = _small(layers.shape[-2:], 256)
+    coarse = F.adaptive_avg_pool2d(layers[None], grid)[0]
+    known = coarse.amax(0) > 0.1
+    classes = coarse.argmax(0)
+    if bool(known.any()):
+        distance, nearest = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
+        y, x = torch.from_numpy(nearest).to(classes.device)
+        far = torch.from_numpy(distance > REACH * min(grid)).to(classes.device)
+        classes = torch.where(far, WATER, classes[y.long(), x.long()])
+    else:
+        classes = torch.full_like(classes, WATER)
+    full = F.interpolate(classes[None, None].float(), layers.shape[-2:], mode="nearest")[0, 0].long()
+    return _layers(mask, torch.where(layers.amax(0) > 0, layers.argmax(0), full))
+
+
+def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
+    """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves.
+
+    mask: path of an image or .npy, PIL image, or array (bool, float 0..1, uint8 0..255) of any size, shaped
+    [h,w], [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the grey value counts, times
+    alpha. Raises MaskError if it is none of these, NothingMoves if it is empty.
+    """
+    values = _fractions(_grey(_array(mask)))
+    resized = _resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
+    resized = torch.where(resized < NOTHING, 0.0, resized)
+    if not bool((resized > 0.5).any()):
+        raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
+    return resized
+
+
+def _class_shares(photo: Tensor, segmenter: Segmenter) -> Tensor:
+    """[5,h,w], summing to 1; static first."""
+    h, w = photo.shape[-2:]
+    scale = SHORT_SIDE / min(h, w)
+    rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * SHORT_SIDE) / 16) * 16) for n in (h, w))
+    return segmenter(_resize(photo, (rows, columns))[None])[0].softmax(0)
+
+
+def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
+    """soft [1,h,w] -> [H,W], locally linear in the photo's colours: the fast guided filter (He and Sun 2015).
+
+    The linear coefficients are found at the resolution of `soft` and applied at the photo's.
+    """
+    guide = photo / 2 + 0.5
+    small = _resize(guide, soft.shape[-2:])
+    radius = max(2, round(0.015 * min(soft.shape[-2:])))
+
+    centre, value = _mean(small, radius), _mean(soft, radius)
+    products = _mean((small[:, None] * small[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
+    covariance = (products - centre[:, None] * centre[None]).permute(2, 3, 0, 1)
+    with_value = (_mean(small * soft, radius) - centre * value).permute(1, 2, 0)
+    slope = torch.linalg.solve(covariance + eps * torch.eye(3, device=photo.device), with_value).permute(
+        2, 0, 1
+    )
+    offset = value - (slope * centre).sum(0, keepdim=True)
+    slope, offset = (_resize(_mean(part, radius), guide.shape[-2:]) for part in (slope, offset))
+    return ((slope * guide).sum(0) + offset[0]).clamp(0, 1)
+
+
+def _mean(x: Tensor, radius: int) -> Tensor:
+    """Box mean of [C,h,w], over what of the box is inside."""
+    return F.avg_pool2d(x[None], 2 * radius + 1, 1, radius, count_include_pad=False)[0]
+
+
+def _decided(soft: Tensor) -> Tensor:
+    """Soft tails end: below 0.2 is 0, above 0.8 is 1, a smooth step between."""
+    t = ((soft - 0.2) / 0.6).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _without_specks(mask: Tensor) -> Tensor:
+    """Small islands of motion become static; small things that stand still in it stay as they are."""
+    grid = _small(mask.shape, 512)
+    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > NOTHING
+    labels, count = ndimage.label(moves)
+    weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
+    area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
+    keep = torch.from_numpy((area >= SPECK * moves.size)[labels] & moves).to(mask.device)
+    kept = F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
+    return mask * kept
+
+
+def _layers(mask: Tensor, classes: Tensor) -> Tensor:
+    return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(len(CLASSES))])
+
+
+def _array(mask: Any) -> np.ndarray:
+    if isinstance(mask, Tensor):
+        return mask.detach().cpu().numpy()
+    if isinstance(mask, (str, PathLike)):
+        return _read(mask)
+    if isinstance(mask, Image.Image):
+        return _from_pil(mask)
+    try:
+        return np.asarray(mask)
+    except ValueError as error:
+        raise MaskError(
+            "The mask is not an array of numbers; give an image or an array [height, width]."
+        ) from error
+
+
+def _read(path: str | PathLike[str]) -> np.ndarray:
+    try:
+        if str(path).endswith(".npy"):
+            return np.load(path, allow_pickle=False)
+        with Image.open(path) as image:
+            return _from_pil(image)
+    except FileNotFoundError as error:
+        raise MaskError(f"There is no mask at {path}.") from error
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        SyntaxError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise MaskError(
+            f"{path} cannot be read as a mask; give a PNG that is white where it moves."
+        ) from error
+
+
+def _from_pil(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        return values.astype(np.float32) / 65535 if image.mode.startswith("I") else values
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "L"))
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    """Any of the shapes a mask comes in -> [h,w], of the same dtype where it was grey already."""
+    shape = values.shape
+    while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    if values.ndim == 3 and values.shape[2] in (3, 4):
+        fractions = _fractions(values)
+        alpha = fractions[..., 3] if values.shape[2] == 4 else 1.0
+        values = fractions[..., :3].mean(2) * alpha
+    if values.ndim != 2 or values.size == 0:
+        raise MaskError(f"A mask of shape {list(shape)} is not understood; give [height, width].")
+    return values
+
+
+def _fractions(values: np.ndarray) -> np.ndarray:
+    """Numbers of any type -> float32 in [0,1]."""
+    if values.dtype.kind not in "buif":
+        raise MaskError(
+            f"A mask of type {values.dtype} is not understood; give bool, float 0 to 1 or uint8 0 to 255."
+        )
+    if not np.isfinite(values).all():
+        raise MaskError("The mask holds NaN or infinite numbers; give values from 0 to 1.")
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    # integers that never exceed 1 are an array of yes and no
+    scale = 255 if values.dtype.kind in "ui" and high > 1 else 1
+    if low < -1e-3 or high > scale * (1 + 1e-3):
+        raise MaskError(
+            f"The mask holds values from {low:g} to {high:g}; give floats from 0 to 1 or uint8 from 0 to 255."
+        )
+    return (values.astype(np.float32) / scale).clip(0, 1)
+
+
+def _resize(image: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """[C,h,w] -> [C,*size], antialiased where it shrinks."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
+    return F.interpolate(image[None], tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)[0]
+
+
+def _small(size: tuple[int, ...] | torch.Size, short: int) -> tuple[int, int]:
+    scale = min(1.0, short / min(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
