@@ -29,7 +29,9 @@ PHASES = (0.25, 0.5, 0.75)  # where in a turn the two copies are compared
 WINDOW = 16  # pixels of a level over which they are
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
-GRAIN = 3 / 6 / 127.5**2  # variance that the dither of three channels adds to every frame but the photo
+# Variance of three channels that the finest band need not have because the dither brings it. A quarter of the whole,
+# 1/6 a channel: in a misty sky all of it would hold contrast and slow the steps after the seam, nothing the reverse.
+GRAIN = 3 / 24 / 127.5**2
 HOLE = 1e-6  # weight of the plate under splat copies
 
 
@@ -136,23 +138,12 @@ def frame(loop: Loop, t: float) -> Tensor:
     share = displacement.share(phases)
     mixing = torch.cat((1 - share, share))
     sources = displacement.sources(phases)
-    base = None
-    if loop.feature is not None and loop.resynthesise is not None:
-        base = _resynthesised(loop, sources, mixing)
+    base = _resynthesised(loop, sources, mixing)
     if loop.sampling == "splat":
-        targets = displacement.targets(phases)
-        moved = merge(
-            [splat_level(loop, level, loop.likeness[i, 1:2], targets, mixing) for i, level in enumerate(loop.levels)]
-        )
-        y0, x0, y1, x1 = loop.region
-        moved = moved[:, y0:y1, x0:x1]
-        return composite(
-            loop.photo,
-            loop.moving,
-            moved if base is None else moved + base,
-            margin=displacement.margin,
-            region=loop.region,
-        )
+        moved = _splat(loop, displacement.targets(phases), mixing)
+        if base is not None:
+            moved = moved + base
+        return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=loop.region)
     return render(
         loop.photo,
         loop.moving,
@@ -256,6 +247,16 @@ def _feathered(moving: Tensor) -> Tensor:
     return moving * inside.clamp(0, 1)
 
 
+def _splat(loop: Loop, targets: Tensor, mixing: Tensor) -> Tensor:
+    """All levels splat and added up: [3,a,b] over the region."""
+    y0, x0, y1, x1 = loop.region
+    levels = [
+        splat_level(loop, level, alike[1:2], targets, mixing)
+        for level, alike in zip(loop.levels, loop.likeness, strict=True)
+    ]
+    return merge(levels)[:, y0:y1, x0:x1]
+
+
 def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing: Tensor) -> Tensor:
     """A level of any channels splat as published: copies summed, divided by their weights, plate in holes.
 
@@ -280,9 +281,10 @@ def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing
     return mixed * spread.clamp(min=0.25).rsqrt()
 
 
-def _resynthesised(loop: Loop, sources: Tensor, mixing: Tensor) -> Tensor:
-    """The image [3,a,b] over the region that is made from the warped features."""
-    assert loop.feature is not None and loop.resynthesise is not None
+def _resynthesised(loop: Loop, sources: Tensor, mixing: Tensor) -> Tensor | None:
+    """The image [3,a,b] over the region that is made from the warped features, if there are any."""
+    if loop.feature is None or loop.resynthesise is None:
+        return None
     displacement = loop.displacement
     h, w = (n // 2 for n in loop.feature.shape[1:])  # coefficients are of twice the size
     height = loop.photo.shape[1] + 2 * displacement.margin
