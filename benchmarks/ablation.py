@@ -74,7 +74,7 @@ def fills(animator: Animator) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     return {
         "default": by(animator),
         "random-weight generator": by(random_generator(animator)),
-        "push-pull plate": synthesis.push_pull,
+        "push-pull plate": lambda photo, visible: synthesis.pixel_plate(photo, visible).image,
     }
 
 
@@ -94,7 +94,7 @@ def push_pull_plate() -> AbstractContextManager[Any]:
     """Plates filled without the generator; all else as by default."""
 
     def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
-        return synthesis.push_pull(photo, visible)
+        return synthesis.pixel_plate(photo, visible).image
 
     return patch.object(synthesis, "fill", fill)
 

@@ -38,7 +38,7 @@ EVERY = 8           # steps between two updates of the averaged weights
 
 
 class PatchDiscriminator(nn.Module):
-    """Scores 1/8-resolution patches of [N,3,H,W]; spectral norm and hinge loss keep it calm on small data."""
+    """Scores patches of [N,3,H,W]; spectral norm and hinge loss keep it calm on small data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class PatchDiscriminator(nn.Module):
         self.convs = nn.ModuleList(
             spectral_norm(nn.Conv2d(i, o, 3 if n == 0 else 4, 1 if n == 0 else 2, 1))
             for n, (i, o) in enumerate(pairwise(widths)))
-        self.out = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+        self.out = nn.Conv2d(widths[-1], 1, 3, 1, 1)      # free to grow, or small differences never count
 
     def forward(self, image: Tensor) -> Tensor:
         x = F.pixel_unshuffle(image, 2)

@@ -37,7 +37,7 @@ class FeatureCritic(nn.Module):
         super().__init__()
         widths = (channels, 96, 128, 192, 192)
         self.convs = nn.ModuleList(spectral_norm(nn.Conv2d(i, o, 4, 2, 1)) for i, o in pairwise(widths))
-        self.out = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+        self.out = nn.Conv2d(widths[-1], 1, 3, 1, 1)
         self.sees_w = sees_w
         self.project = spectral_norm(nn.Linear(512, widths[-1]))
 

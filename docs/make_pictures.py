@@ -1,0 +1,68 @@
+"""Makes the pictures of README.md and how-it-works.md with the product itself.
+
+    python docs/make_pictures.py            # after `pip install .`, from the repository's root
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from stylecine import Animator, Cinemagraph, Scene, preview
+from stylecine.displacement import margin_for
+from stylecine.inversion import invert
+from stylecine.ops.pixels import to_tensor, to_uint8
+from stylecine.synthesis import canvas, generator_plate
+
+EXAMPLES, IMAGES = Path("examples"), Path("docs/images")
+WIDTH = 960
+
+
+def save(picture: np.ndarray, name: str) -> None:
+    image = Image.fromarray(picture)
+    image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
+    image.save(IMAGES / f"{name}.jpg", quality=85)
+
+
+@torch.no_grad()
+def plate(animator: Animator, scene: Scene, loop: Cinemagraph) -> np.ndarray:
+    photo = to_tensor(scene.photo)
+    margin = margin_for(loop.motion, loop.mask, len(loop), loop.fps)
+    wide, visible = canvas(photo, loop.mask, margin)
+    continued = invert(wide, animator.generator, animator.encoder, visible=visible).reconstruction
+    return to_uint8(generator_plate(wide, visible, continued).image).numpy()
+
+
+def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, every: int = 3) -> None:
+    """The loops side by side as an animated WebP."""
+    frames = []
+    for t in range(0, len(loops[0]), every):
+        parts = [Image.fromarray(loop[t]) for loop in loops]
+        parts = [p.resize((round(p.width * height / p.height), height), Image.Resampling.LANCZOS) for p in parts]
+        frame = Image.new("RGB", (sum(p.width for p in parts) + 6 * (len(parts) - 1), height), "white")
+        for i, part in enumerate(parts):
+            frame.paste(part, (sum(p.width + 6 for p in parts[:i]), 0))
+        frames.append(frame)
+    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, quality=60, method=6,
+                   duration=round(1000 * every / loops[0].fps))
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    animator = Animator.from_pretrained()
+    scene = animator.invert(EXAMPLES / "sea.jpg")
+    loop = animator.render(scene)
+    save(np.hstack([scene.photo, scene.reconstruction]), "inversion")
+    save(preview.mask_overlay(scene.photo, loop.layers), "mask")
+    save(preview.flow_picture(scene.photo, loop.motion, loop.mask), "motion")
+    save(plate(animator, scene, loop), "plate")
+    save(preview.time_slice(loop), "slice")
+    small = [animator.render(animator.invert(EXAMPLES / name, size=480)) for name in ("waterfall.jpg", "sea.jpg")]
+    moving_picture(small, IMAGES / "moving.webp")
+
+
+if __name__ == "__main__":
+    main()
