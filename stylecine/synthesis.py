@@ -1,7 +1,7 @@
 """The plate that moves: the photo where it moves, made up elsewhere and beyond the frame.
 
 What moves must have something to show where it comes from behind a rock or past the border. The generator continues
-water and sky there (the encoder sees the moving parts and colours that run into the rest); push-pull filling is the plain alternative.
+water and sky there (the encoder sees what moves, its colours running into the rest); push-pull alone is the plain way.
 """
 
 from __future__ import annotations

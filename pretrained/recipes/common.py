@@ -130,7 +130,8 @@ def crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator
           flowing: float = 0.0) -> tuple[Tensor, Tensor]:
     """Random flipped crops [N,3,size,size] in [-1,1], shrunk by up to two, a little exposure and colour changed;
     and where they are labelled as moving, [N,1,size,size] in {0,1}. At least `flowing` of each crop moves."""
-    photos, labels = [], []
+    photos: list[Tensor] = []
+    labels: list[Tensor] = []
     while len(photos) < batch:
         sample = samples[rng.integers(len(samples))]
         largest = min(sample.photo.shape[1:]) // size

@@ -38,7 +38,7 @@ def convolution(layer: dict[str, np.ndarray]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def features(tree: dict[str, Any], prefix: str) -> dict[str, torch.Tensor]:
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for i in range(len(tree)):
         weight, bias = convolution(tree[f"Conv_{i}"])
         tensors |= {f"{prefix}.{i}.weight": weight, f"{prefix}.{i}.bias": bias}

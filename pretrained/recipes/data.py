@@ -51,13 +51,13 @@ def decode(name: str, photo: bytes, label: bytes, hint: str) -> Sample:
     with Image.open(io.BytesIO(photo)) as image:
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
     with Image.open(io.BytesIO(label)) as image:
-        classes = torch.from_numpy(np.array(image.resize(pixels.shape[:0:-1], Image.Resampling.NEAREST)))
+        classes = torch.from_numpy(np.array(image.resize((pixels.shape[2], pixels.shape[1]), Image.Resampling.NEAREST)))
     return Sample(name, pixels, classes, tuple(json.loads(hint).get("arrows", ())))
 
 
 def shrunk(photo: bytes, long_side: int, quality: int) -> bytes:
-    with Image.open(io.BytesIO(photo)) as image:
-        image = image.convert("RGB")
+    with Image.open(io.BytesIO(photo)) as file:
+        image = file.convert("RGB")
         image.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 KEY = re.compile(r'^(?P<key>path|sha256|bytes)\s*=\s*"?(?P<value>[^"#]*?)"?\s*$')
 
@@ -16,7 +17,8 @@ KEY = re.compile(r'^(?P<key>path|sha256|bytes)\s*=\s*"?(?P<value>[^"#]*?)"?\s*$'
 def register(models: Path) -> list[str]:
     """Rewrites `models` in place; returns one line a file. A file that is not there keeps its entry."""
     lines = models.read_text(encoding="utf-8").splitlines()
-    report, facts = [], {}
+    report: list[str] = []
+    facts: dict[str, Any] = {}
     for number, line in enumerate(lines):
         if line.startswith("["):
             facts = {}

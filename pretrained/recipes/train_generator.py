@@ -55,7 +55,8 @@ class PatchDiscriminator(nn.Module):
         return self.out(x)
 
 
-def decode(generator: Generator, w_plus: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
+def decode(generator: Generator, latents: tuple[Tensor, Tensor], size: tuple[int, int]) -> Tensor:
+    w_plus, feature = latents
     return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]]
 
 
@@ -81,8 +82,8 @@ def validate(generator: Generator, encoder: Encoder, samples: list[Sample], lpip
         photo = (sample.photo[:, y:y + 512, x:x + 512].float() / 127.5 - 1)[None].to(device)
         visible = torch.ones_like(photo[:, :1])
         visible[:, :, 160:352, 200:312] = 0
-        image = decode(generator, *encoder(photo), (512, 512)).clamp(-1, 1)
-        filled = decode(generator, *encoder(push_pull(photo, visible), visible), (512, 512)).clamp(-1, 1)
+        image = decode(generator, encoder(photo), (512, 512)).clamp(-1, 1)
+        filled = decode(generator, encoder(push_pull(photo, visible), visible), (512, 512)).clamp(-1, 1)
         mse = (image - photo).square().mean().item() / 4
         figures.append((-10 * math.log10(mse), lpips(image, photo).item()))
         rows.append([photo[0], image[0], (photo * visible)[0], filled[0]])
@@ -137,7 +138,7 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
         batch = batches(samples, options.batch, options.hidden, rng)
         photo, visible, known = (x.to(run.device).contiguous(memory_format=torch.channels_last) for x in batch)
         with run.autocast():
-            image = decode(generator, *encoder(push_pull(photo, visible), visible), photo.shape[-2:])
+            image = decode(generator, encoder(push_pull(photo, visible), visible), (photo.shape[2], photo.shape[3]))
             image = image * known + photo * (1 - known)
             loss = reconstruction_loss(image, photo, visible, lpips)
             adversarial = step >= warm and options.adversarial > 0
