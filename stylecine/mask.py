@@ -21,9 +21,12 @@ WATER = CLASSES.index("water")
 SHORT_SIDE = 320  # of what the network sees
 LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
 NOTHING = 0.02  # less than this is none
-SPECK = 0.0005  # of the photo: smaller islands of motion are errors
+SPECK = 0.0015  # of the photo: smaller islands of motion are errors
 LEAST = 0.005  # of the photo must move
 CALM = 0.03  # of the short side: over this distance a place's class is its neighbours'
+RIM = 0.003  # of the short side: so far inside what moves its border stands still
+FRINGE = 0.012  # of the short side: so far from the border an edge in the photo is taken for the border's true place
+STEEP = 2.5  # times the steepness that a tenth of what moves exceeds: an edge, not texture
 REACH = 0.1  # of the short side: how far a predicted class speaks for a place the user added
 
 
@@ -76,6 +79,29 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     return _layers(mask, torch.where(layers.amax(0) > 0, layers.argmax(0), full))
 
 
+def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
+    """layers [4,H,W] -> `moving` [H,W] of them, let stand still along what stands still.
+
+    Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
+    rim is taken off, and where the photo [3,H,W] has an edge near the border that is much steeper than what moves
+    has itself, everything up to that edge.
+    """
+    mask = moving(layers)
+    still = mask == 0
+    short = min(mask.shape)
+    near = _grown(still, round(FRINGE * short)) & ~still
+    steepness = _steepness(photo)
+    edges = torch.zeros_like(still)
+    for layer in layers:
+        inside = (layer > 0) & ~near
+        if bool(inside.any()):
+            usual = steepness[inside][:: max(1, int(inside.sum()) // 10_000)].quantile(0.9)
+            edges |= (layer > 0) & near & (steepness > STEEP * usual + 0.02)
+    gap = max(1, round(FRINGE * short / 2))
+    closed = ~_grown(~_grown(still | edges, gap), gap)
+    return torch.where(_grown(still | (closed & near), max(1, round(RIM * short))), 0.0, mask)
+
+
 def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves.
 
@@ -89,6 +115,20 @@ def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     if not bool((resized > 0.5).any()):
         raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     return resized
+
+
+def _grown(places: Tensor, radius: int) -> Tensor:
+    """bool [H,W], grown by `radius` pixels in rows and columns."""
+    grown = F.max_pool2d(places[None, None].float(), (1, 2 * radius + 1), 1, (0, radius))
+    return F.max_pool2d(grown, (2 * radius + 1, 1), 1, (radius, 0))[0, 0] > 0
+
+
+def _steepness(photo: Tensor) -> Tensor:
+    """[3,H,W] -> [H,W]: largest step of any channel to the next pixel but one, of the place and its neighbours."""
+    padded = F.pad(photo[None], (1, 1, 1, 1), mode="replicate")[0]
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).abs().amax(0)
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).abs().amax(0)
+    return F.max_pool2d(torch.maximum(across, down)[None, None], 3, 1, 1)[0, 0]
 
 
 def _class_shares(photo: Tensor, segmenter: Segmenter) -> Tensor:

@@ -13,7 +13,7 @@ from stylecine.displacement import integrate, margin_for, on_grid_of
 from stylecine.errors import NothingMoves, TooLarge
 from stylecine.inversion import SLACK, invert
 from stylecine.loop import laplacian_levels, make_loop
-from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion
+from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion, without_fringe
 from stylecine.motion import given_motion, predict_motion
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
@@ -200,7 +200,7 @@ class Animator:
         shown = torch.lerp(alone, photo, detail)
         with stages.stage("motion"):
             layers, flow = self._what_moves(scene, photo, mask, motion, check_arrows(arrows))
-            moves, flow = moving(layers), flow * speed
+            moves, flow = without_fringe(layers, photo), flow * speed
         with stages.stage("plate"):
             margin = margin_for(flow, moves, frames, fps)
             plate = self._plate(photo, shown, moves, margin, warp, detail)
