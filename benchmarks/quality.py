@@ -97,7 +97,6 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
         share = float((label > 0).mean())
         row |= {
             "labelled_moving": share,
-            "static_kept": static_kept(scene.mask, label),
             "false_positive_area": false_positive_area(scene.mask, label),
         }
         row |= {"mask_iou": mask_iou(scene.mask, label)} if share >= NOTHING_LABELLED else {}
@@ -105,6 +104,8 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
         loop = animator.render(scene)
     except NothingMoves:
         return row
+    if label is not None:
+        row["static_kept"] = static_kept(loop.mask, label)
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
     row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, label)

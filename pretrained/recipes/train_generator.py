@@ -21,7 +21,6 @@ from common import Average, Run, arguments, crops, decay, hidden_parts, sheet
 from data import Sample, load
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
@@ -38,18 +37,17 @@ EVERY = 8           # steps between two updates of the averaged weights
 
 
 class PatchDiscriminator(nn.Module):
-    """Scores patches of [N,3,H,W]; spectral norm and hinge loss keep it calm on small data."""
+    """Scores patches of [N,3,H,W], told which pixels were visible [N,1,H,W]: it is what was hidden that gives away."""
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (12, 48, 64, 96, 128)
-        self.convs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(i, o, 3 if n == 0 else 4, 1 if n == 0 else 2, 1))
-            for n, (i, o) in enumerate(pairwise(widths)))
-        self.out = nn.Conv2d(widths[-1], 1, 3, 1, 1)      # free to grow, or small differences never count
+        widths = (16, 48, 64, 96, 128)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3 if n == 0 else 4, 1 if n == 0 else 2, 1)
+                                   for n, (i, o) in enumerate(pairwise(widths)))
+        self.out = nn.Conv2d(widths[-1], 1, 3, 1, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(image, 2)
+    def forward(self, image: Tensor, visible: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(torch.cat((image, visible), 1), 2)
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
         return self.out(x)
@@ -127,7 +125,7 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     groups += [{"params": list(encoder.parameters()), "lr": RATES[1]}]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
     rates = [group["lr"] for group in optimizer.param_groups]
-    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=5e-4, betas=(0.0, 0.99))
     average = Average(generator, encoder)
     parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "critic": critic, "optimizer": optimizer,
                              "critic_optimizer": critic_optimizer, "average": average}
@@ -142,7 +140,7 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
             image = image * known + photo * (1 - known)
             loss = reconstruction_loss(image, photo, visible, lpips)
             adversarial = step >= warm and options.adversarial > 0
-            total = loss - options.adversarial * critic(image).mean() if adversarial else loss
+            total = loss - options.adversarial * critic(image, visible).mean() if adversarial else loss
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_([*taught, *encoder.parameters()], 1.0)
@@ -151,7 +149,8 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
             average.update(step // EVERY)
         if step >= warm - 200 and step % 2 == 0:
             with run.autocast():
-                critic_loss = F.relu(1 - critic(photo)).mean() + F.relu(1 + critic(image.detach())).mean()
+                real, fake = critic(photo, visible), critic(image.detach(), visible)
+                critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
             critic_optimizer.zero_grad(set_to_none=True)
             critic_loss.backward()
             critic_optimizer.step()
