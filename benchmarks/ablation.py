@@ -38,6 +38,7 @@ from stylecine.weights import role_tensors
 
 FIGURES = ("moved_error", "seam", "pulse_tiles", "pulse_global", "first_frame_error", "lpips", "psnr")
 HOLES = 3  # hidden patches a photo
+BLANK = 0.05  # standard deviation, of 2: in less there is nothing to continue
 LEAST_CROP = 64  # pixels: what LPIPS needs to say something
 
 
@@ -123,9 +124,35 @@ def hidden_patches(
         hole = blob_inside(moving, np.random.default_rng(index))
         if hole is None:
             return
+        if truth[:, hole].std() < BLANK:
+            continue
         visible = (moving & ~hole).float()
         with torch.inference_mode():
             yield {name: _distance(way(truth, visible), truth, hole, lpips) for name, way in ways.items()}
+
+
+def hidden_borders(
+    photo: Photo, size: int | None, ways: dict[str, Callable[[Tensor, Tensor], Tensor]], lpips: LPIPS
+) -> Iterator[dict[str, float]]:
+    """LPIPS by way of continuing what moves past the frame: the photo's outermost twentieth is cut off on each side,
+    one after the other."""
+    if photo.label is None:
+        return
+    picture = load_photo(photo.path, size)
+    moving = torch.from_numpy(read_label(photo.label, picture.shape[:2]) > 0)
+    truth = to_tensor(picture)
+    for _ in range(4):
+        truth, moving = truth.rot90(1, (1, 2)), moving.rot90(1, (0, 1))
+        strip = max(8, truth.shape[2] // 20)
+        hole = torch.zeros_like(moving)
+        hole[:, -strip:] = moving[:, -strip:]
+        if hole.float().mean() < 0.02 or truth[:, hole].std() < BLANK:
+            continue
+        with torch.inference_mode():
+            filled = {name: way(truth, (moving & ~hole).float()) for name, way in ways.items()}
+            cut = synthesis.mirrored(truth[:, :, :-strip], strip)
+            filled["mirror"] = cut[:, strip:-strip, strip:]
+            yield {name: _distance(image, truth, hole, lpips) for name, image in filled.items()}
 
 
 def blob_inside(moving: Tensor, random: np.random.Generator) -> Tensor | None:
@@ -160,22 +187,25 @@ def _span(line: Tensor, length: int) -> slice:
     return slice(start, start + side)
 
 
-def table(loops: dict[str, list[dict[str, float]]], patches: list[dict[str, float]]) -> list[dict[str, Any]]:
-    """A row a variant: means of the figures, and of LPIPS over the hidden patches."""
+def table(
+    loops: dict[str, list[dict[str, float]]], patches: list[dict[str, float]], borders: list[dict[str, float]]
+) -> list[dict[str, Any]]:
+    """A row a variant: means of the figures, and of LPIPS over the hidden patches and borders."""
     rows = []
-    for name, figures in loops.items():
+    for name in [*loops, "mirror"]:
         row: dict[str, Any] = {"variant": name}
         for figure in FIGURES:
-            values = [f[figure] for f in figures if np.isfinite(f[figure])]
+            values = [f[figure] for f in loops.get(name, []) if np.isfinite(f[figure])]
             row[figure] = float(np.mean(values)) if values else None
-        hidden = [patch_[name] for patch_ in patches if name in patch_]
-        row["hidden_patch_lpips"] = float(np.mean(hidden)) if hidden else None
+        for where, distances in (("hidden_patch_lpips", patches), ("hidden_border_lpips", borders)):
+            hidden = [d[name] for d in distances if name in d]
+            row[where] = float(np.mean(hidden)) if hidden else None
         rows.append(row)
     return rows
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    names = ["variant", *FIGURES, "hidden_patch_lpips"]
+    names = ["variant", *FIGURES, "hidden_patch_lpips", "hidden_border_lpips"]
     lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
     for row in rows:
         cells = ["" if row[n] is None else row[n] if n == "variant" else f"{row[n]:.3g}" for n in names]
@@ -191,13 +221,16 @@ def main() -> None:
     kinds, ways = variants(animator), fills(animator)
     loops: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in kinds}
     patches: list[dict[str, float]] = []
+    borders: list[dict[str, float]] = []
     for photo in tqdm(photos, desc="ablation", disable=None):
         patches += hidden_patches(photo, options.size, ways, lpips)
+        borders += hidden_borders(photo, options.size, ways, lpips)
         for variant in [] if options.patches_only else kinds:
             figures = measure_variant(variant, photo, options.size)
             loops[variant.name] += [figures] if figures else []
-    rows = table(loops, patches)
-    counts = {"photos": len(photos), "hidden_patches": len(patches), "size": options.size or "native"}
+    rows = table(loops, patches, borders)
+    counts = {"photos": len(photos), "hidden_patches": len(patches), "hidden_borders": len(borders),
+              "size": options.size or "native"}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({"machine": machine(), **counts, "rows": rows}, indent=1))
     options.out.with_suffix(".md").write_text(markdown(rows))

@@ -1,7 +1,8 @@
 """The plate that moves: the photo where it moves, made up elsewhere and beyond the frame.
 
-What moves must have something to show where it comes from behind a rock or past the border. The generator continues
-water and sky there (the encoder sees what moves, its colours running into the rest); push-pull alone is the plain way.
+What moves must have something to show where it comes from behind a rock or past the border. Past the border it is
+mirrored; behind static things the generator continues water and sky (the encoder sees what moves, its colours running
+into the rest), or push-pull filling does, the plain way.
 """
 
 from __future__ import annotations
@@ -28,9 +29,22 @@ class Plate:
 
 
 def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
-    """The photo [3,H,W] with a margin around it, and what of it may be looked at: [3,Hc,Wc], [Hc,Wc] in {0,1}."""
-    visible = F.pad((moving > 0).to(photo.dtype), (margin,) * 4)
-    return F.pad(photo, (margin,) * 4), visible
+    """The photo [3,H,W], mirrored at its borders, and what of it may be looked at: [3,Hc,Wc], [Hc,Wc] in {0,1}.
+
+    What flows in over the border is its mirror image: of what was tried the likest to what is really there
+    (benchmarks/ablation.py). Static things are hidden, mirrored or not.
+    """
+    visible = (moving > 0).to(photo.dtype)
+    return mirrored(photo, margin), mirrored(visible[None], margin)[0]
+
+
+def mirrored(image: Tensor, margin: int) -> Tensor:
+    """[C,H,W] with `margin` more on every side, however large: c b a | a b c | c b a."""
+    for axis in (1, 2):
+        size = image.shape[axis]
+        place = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
+        image = image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))
+    return image
 
 
 def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from stylecine.inversion import reconstruct
 from stylecine.networks.generator import Generator
-from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, pixel_plate
+from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, mirrored, pixel_plate
 
 
 def waves(height: int, width: int) -> torch.Tensor:
@@ -12,13 +12,20 @@ def waves(height: int, width: int) -> torch.Tensor:
     return torch.stack([0.5 * torch.sin(x / 9 + i) * torch.cos(y / 7) for i in range(3)])
 
 
-def test_the_canvas_shows_what_moves_and_hides_the_rest() -> None:
-    moving = torch.zeros(20, 30)
-    moving[5:10, 5:10] = 0.5
-    wide, visible = canvas(waves(20, 30), moving, 8)
+def test_the_canvas_hides_what_stands_still_and_mirrors_what_moves() -> None:
+    photo, moving = waves(20, 30), torch.zeros(20, 30)
+    moving[5:10, :5] = 0.5
+    wide, visible = canvas(photo, moving, 8)
     assert wide.shape == (3, 36, 46)
-    assert visible.sum() == 25
-    assert (visible[13:18, 13:18] == 1).all()
+    assert torch.equal(wide[:, 8:28, 8:38], photo)
+    assert torch.equal(wide[:, 8:28, :8].flip(2), photo[:, :, :8])
+    assert visible.unique().tolist() == [0, 1]
+    assert (visible[13:18, 3:13] == 1).all()
+    assert (visible[8:28, 20:] == 0).all()
+
+
+def test_margins_may_be_wider_than_the_photo() -> None:
+    assert torch.equal(mirrored(waves(4, 6), 8)[:, 8:12, 8:14], waves(4, 6))
 
 
 def test_the_generators_continuation_is_shifted_to_meet_the_photo() -> None:
