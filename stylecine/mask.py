@@ -166,8 +166,8 @@ def _mean(x: Tensor, radius: int) -> Tensor:
 
 
 def _decided(soft: Tensor) -> Tensor:
-    """Soft tails end: below 0.2 is 0, above 0.8 is 1, a smooth step between."""
-    t = ((soft - 0.2) / 0.6).clamp(0, 1)
+    """Soft tails end: below 0.35 is 0, above 0.75 is 1, a smooth step between."""
+    t = ((soft - 0.35) / 0.4).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 

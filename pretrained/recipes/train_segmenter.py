@@ -235,8 +235,10 @@ def rounded_trunk(options: argparse.Namespace) -> dict[str, Tensor]:
 
 
 def export(options: argparse.Namespace) -> None:
-    """The best weights: the trunk in four bits, the rest as float16."""
-    decoder = torch.load(options.out / "best.pt", map_location="cpu", weights_only=True)
+    """The trunk in four bits; the decoder as float16, the mean of the best and the last (Izmailov et al. 2018)."""
+    best = torch.load(options.out / "best.pt", map_location="cpu", weights_only=True)
+    last = torch.load(options.out / "state.pt", map_location="cpu", weights_only=True)["average"]["0"]
+    decoder = {name: (tensor + last[name]) / 2 for name, tensor in best.items()}
     stored = rounded_trunk(options) | {f"decoder.{name}": tensor for name, tensor in decoder.items()}
     tensors = {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in stored.items()}
     save_file(
