@@ -18,7 +18,7 @@ from stylecine.networks.segmenter import Segmenter
 CLASSES = ("sky", "water", "falls", "smoke")
 WATER = CLASSES.index("water")
 
-SHORT_SIDE = 320  # of what the network sees
+SHORT_SIDE = 448  # of what the network sees
 LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
 NOTHING = 0.02  # less than this is none
 SPECK = 0.0015  # of the photo: smaller islands of motion are errors
@@ -35,7 +35,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to its neighbourhood's likeliest class, so `moving` of the result is the layer that
-    is there. The network's answer at a short side of 320 follows the photo's own edges at full size; what
+    is there. The network's answer at a short side of 448 follows the photo's own edges at full size; what
     is hardly there is exactly 0.
     """
     shares = _class_shares(photo, segmenter)
@@ -166,8 +166,8 @@ def _mean(x: Tensor, radius: int) -> Tensor:
 
 
 def _decided(soft: Tensor) -> Tensor:
-    """Soft tails end: below 0.35 is 0, above 0.75 is 1, a smooth step between."""
-    t = ((soft - 0.35) / 0.4).clamp(0, 1)
+    """Soft tails end, and doubt stays still: below 0.5 is 0, above 0.8 is 1, a smooth step between."""
+    t = ((soft - 0.5) / 0.3).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 

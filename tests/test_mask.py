@@ -12,7 +12,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stylecine.errors import MaskError, NothingMoves
-from stylecine.mask import CLASSES, apply_mask, given_mask, moving, predict_layers, require_motion
+from stylecine.mask import (
+    CLASSES,
+    apply_mask,
+    given_mask,
+    moving,
+    predict_layers,
+    require_motion,
+    without_fringe,
+)
 
 H, W = 192, 256
 
@@ -175,3 +183,23 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
 def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
     with pytest.raises(NothingMoves):
         given_mask(empty, (8, 8))
+
+
+def test_no_fringe_is_torn_off_what_stands_still() -> None:
+    """The mask reaches four pixels too far over a dark ridge; what moves ends at the ridge's own edge."""
+    photo = torch.full((3, 400, 400), 0.5)
+    photo[:, 200:] = -0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :204] = 1
+    still = without_fringe(layers, photo) == 0
+    assert still[198:].all()
+    assert not still[:190].any()
+
+
+def test_texture_is_no_edge() -> None:
+    """Rough water keeps moving up to a thin rim along its border."""
+    torch.manual_seed(0)
+    photo = torch.rand(3, 400, 400) - 0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[1, :200] = 1
+    assert (without_fringe(layers, photo)[:196] == 1).all()
