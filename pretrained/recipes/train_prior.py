@@ -27,6 +27,7 @@ from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 
 VIEW = 1024         # pixels a side of a view: F is then as large as the whole generator makes it
+CRITIC_RATE = 2e-4  # a tenth of the generator's: at 1e-3 the critics had won after 200 steps
 LOCAL = 64          # cells a side of the local critic's crops
 
 
@@ -37,7 +38,7 @@ class FeatureCritic(nn.Module):
         super().__init__()
         widths = (channels, 96, 128, 192, 192)
         self.convs = nn.ModuleList(spectral_norm(nn.Conv2d(i, o, 4, 2, 1)) for i, o in pairwise(widths))
-        self.out = nn.Conv2d(widths[-1], 1, 3, 1, 1)
+        self.out = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
         self.sees_w = sees_w
         self.project = spectral_norm(nn.Linear(512, widths[-1]))
 
@@ -88,7 +89,7 @@ def main() -> None:
     local = FeatureCritic(channels, sees_w=False).to(run.device)
     optimizer = torch.optim.Adam(below, lr=2e-3, betas=(0.0, 0.99))
     critics = [*whole.parameters(), *local.parameters()]
-    critic_optimizer = torch.optim.Adam(critics, lr=1e-3, betas=(0.0, 0.99))
+    critic_optimizer = torch.optim.Adam(critics, lr=CRITIC_RATE, betas=(0.0, 0.99))
     average = Average(generator, half_life=60)
     parts: dict[str, Any] = {"generator": generator, "whole": whole, "local": local, "optimizer": optimizer,
                              "critic_optimizer": critic_optimizer, "average": average}
