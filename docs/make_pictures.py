@@ -51,7 +51,7 @@ def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, ever
 
 
 def main() -> None:
-    IMAGES.mkdir(exist_ok=True)
+    IMAGES.mkdir(parents=True, exist_ok=True)
     animator = Animator.from_pretrained()
     scene = animator.invert(EXAMPLES / "sea.jpg")
     loop = animator.render(scene)

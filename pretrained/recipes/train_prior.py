@@ -2,9 +2,11 @@
 
     python pretrained/recipes/train_prior.py --photos PHOTOS --weights .runs/generator --minutes 9
 
-Adversarial in feature space: real is the F that the encoder finds in random square views of the photos. One critic
-sees all of F at a quarter of its resolution, with w; another sees crops of F. What lies above F stays frozen. Ends
-by writing generator.safetensors, whole, into the run's folder.
+First by regression: each photo has a fixed z of its own, whose F is to be the one that the encoder finds in a square
+view of the photo (Bojanowski et al., "Optimizing the Latent Space of Generative Networks", 2018, with the mapping in
+place of free codes). Then adversarially in feature space: one critic sees all of F at a quarter of its resolution, with
+w; another sees crops of F. What lies above F stays frozen. Ends by writing generator.safetensors, whole, into the run's
+folder.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from stylecine.networks.generator import Generator, merge
 
 VIEW = 1024         # pixels a side of a view: F is then as large as the whole generator makes it
 CRITIC_RATE = 2e-4  # a tenth of the generator's: at 1e-3 the critics had won after 200 steps
+RESTS = 1.0         # hinge loss (2: knows nothing, 0: always right) below which the critics wait for the generator
 LOCAL = 64          # cells a side of the local critic's crops
 
 
@@ -66,6 +69,11 @@ def encoded(samples: list[Sample], encoder: Encoder, run: Run, rng: np.random.Ge
     return torch.cat(features), torch.cat(styles)
 
 
+def regression_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """L1 of F at its own, a quarter and a sixteenth of its resolution: layout and colour first, texture as it can."""
+    return torch.stack([(F.avg_pool2d(fake, n) - F.avg_pool2d(real, n)).abs().mean() for n in (1, 4, 16)]).sum()
+
+
 def local_crops(feature: Tensor, rng: np.random.Generator) -> Tensor:
     y, x = rng.integers(0, feature.shape[-1] - LOCAL + 1, 2)
     return feature[:, :, y:y + LOCAL, x:x + LOCAL]
@@ -74,6 +82,7 @@ def local_crops(feature: Tensor, rng: np.random.Generator) -> Tensor:
 def main() -> None:
     parser = arguments(__doc__, ".runs/prior")
     parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
+    parser.add_argument("--regression", type=float, default=20.0, help="minutes of training before the critics join")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     run = Run(options)
@@ -100,14 +109,26 @@ def main() -> None:
     def scores(feature: Tensor, w: Tensor) -> Tensor:
         return whole(F.avg_pool2d(feature, 4), w) + local(local_crops(feature, rng), w)
 
-    for step in run.steps():
-        z = torch.randn(options.batch, 512, device=run.device)
-        chosen = torch.from_numpy(rng.integers(len(real_features), size=options.batch))
-        real = real_features[chosen].to(run.device).flip(3 if rng.random() < 0.5 else 0)
+    def teach(real: Tensor, real_w: Tensor, fake: Tensor, fake_w: Tensor) -> float:
+        real = real.flip(3) if rng.random() < 0.5 else real
         with run.autocast():
-            w = generator.mapping(z)
+            loss = F.relu(1 - scores(real, real_w)).mean() + F.relu(1 + scores(fake, fake_w)).mean()
+        if loss.item() > RESTS:
+            critic_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            critic_optimizer.step()
+        return loss.item()
+
+    own = torch.randn(len(real_features), 512, generator=torch.Generator().manual_seed(options.seed))
+    for step in run.steps():
+        regressing = run.trained + run.elapsed < options.regression
+        chosen = torch.from_numpy(rng.integers(len(real_features), size=options.batch))
+        real = real_features[chosen].to(run.device)
+        z = own[chosen] + 0.3 * torch.randn(options.batch, 512) if regressing else torch.randn(options.batch, 512)
+        with run.autocast():
+            w = generator.mapping(z.to(run.device))
             fake = generator.feature(w[:, None].expand(-1, generator.num_ws, -1))
-            loss = -scores(fake, w).mean()
+            loss = regression_loss(fake, real) if regressing else -scores(fake, w).mean()
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * decay(run)
         optimizer.zero_grad(set_to_none=True)
@@ -116,14 +137,9 @@ def main() -> None:
         with torch.no_grad():
             generator.mapping.get_buffer("w_avg").lerp_(w.mean(0).float(), 0.01)
         average.update(step)
-        with run.autocast():
-            critic_loss = (F.relu(1 - scores(real, real_styles[chosen].to(run.device))).mean()
-                           + F.relu(1 + scores(fake.detach(), w.detach())).mean())
-        critic_optimizer.zero_grad(set_to_none=True)
-        critic_loss.backward()
-        critic_optimizer.step()
+        critic = 0.0 if regressing else teach(real, real_styles[chosen].to(run.device), fake.detach(), w.detach())
         if step % 20 == 0:
-            run.log(loss=loss.item(), critic=critic_loss.item(), contrast=fake.float().std().item(),
+            run.log(loss=loss.item(), critic=critic, contrast=fake.float().std().item(),
                     real_contrast=real.float().std().item())
         if run.due():
             report(run, generator, average)
