@@ -14,12 +14,8 @@ import numpy as np
 import torch
 from common import Run, arguments, crops, hidden_parts
 from data import Sample
-from safetensors.torch import load_file
 from torch import Tensor
-from train_generator import INJECTION, train
-
-from stylecine.networks.encoder import Encoder
-from stylecine.networks.generator import Generator
+from train_generator import train, trained
 
 CROP = 256          # larger than for the generator: what is hidden takes more context
 
@@ -43,10 +39,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     run = Run(options)
-    tensors = [{k: v.float() for k, v in load_file(options.weights / f"{name}.safetensors").items()}
-               for name in ("generator", "encoder")]
-    generator = Generator.from_tensors(tensors[0], INJECTION).to(run.device)
-    encoder = Encoder.from_tensors(tensors[1]).to(run.device).requires_grad_(True).train()
+    generator, encoder = trained(options.weights, run.device)
+    encoder.requires_grad_(True).train()
     train(run, options, generator, encoder, [], half_flowing, warm=0)
 
 

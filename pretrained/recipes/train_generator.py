@@ -12,6 +12,7 @@ import argparse
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,13 @@ class PatchDiscriminator(nn.Module):
 def decode(generator: Generator, latents: tuple[Tensor, Tensor], size: tuple[int, int]) -> Tensor:
     w_plus, feature = latents
     return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]]
+
+
+def trained(folder: Path, device: torch.device) -> tuple[Generator, Encoder]:
+    """The frozen networks that an earlier stage has left in its folder."""
+    generator, encoder = ({k: v.float() for k, v in load_file(folder / f"{name}.safetensors").items()}
+                          for name in ("generator", "encoder"))
+    return Generator.from_tensors(generator, INJECTION).to(device), Encoder.from_tensors(encoder).to(device)
 
 
 def lpips_network(device: torch.device) -> LPIPS:

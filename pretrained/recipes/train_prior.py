@@ -20,10 +20,9 @@ import torch
 import torch.nn.functional as F
 from common import Average, Run, arguments, decay, sheet
 from data import Sample, load
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from train_generator import INJECTION, averaged, export
+from train_generator import INJECTION, averaged, export, trained
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
@@ -86,10 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     run = Run(options)
-    tensors = [{k: v.float() for k, v in load_file(options.weights / f"{name}.safetensors").items()}
-               for name in ("generator", "encoder")]
-    generator = Generator.from_tensors(tensors[0], INJECTION).to(run.device)
-    encoder = Encoder.from_tensors(tensors[1]).to(run.device)
+    generator, encoder = trained(options.weights, run.device)
     below = [p for name, p in generator.named_parameters() if is_below(name, generator.feature_resolution)]
     for parameter in below:
         parameter.requires_grad_(True)
