@@ -28,8 +28,6 @@ Size = int | tuple[int, int] | None
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     start = perf_counter()
-    # Threads that spin while they wait take the core from the one they wait for, if anything else runs beside.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options = parser().parse_args(argv)
         with warnings.catch_warnings():

@@ -124,7 +124,10 @@ def main() -> None:
         with run.autocast():
             w = generator.mapping(z.to(run.device))
             fake = generator.feature(w[:, None].expand(-1, generator.num_ws, -1))
-            loss = regression_loss(fake, real) if regressing else -scores(fake, w).mean()
+            if regressing:
+                loss = regression_loss(fake, real) + (w - real_styles[chosen].to(run.device)).abs().mean()
+            else:
+                loss = -scores(fake, w).mean()
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * decay(run)
         optimizer.zero_grad(set_to_none=True)
