@@ -71,7 +71,7 @@ def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: flo
         image = merge(generator.from_feature(warped[None], w_plus[None]))
         if image.shape[-1] < width or image.shape[-2] < height:     # photos beyond the generator's own resolution
             image = F.interpolate(image, (height, width), mode="bicubic", align_corners=False)
-        return image[0, :, :height, :width]
+        return image[0, :, :height, :width].clamp(-1, 1)      # as the residual was taken
 
     residual = fill(photo, visible, continued) - continued
     return Plate(residual * detail, feature, resynthesise)
