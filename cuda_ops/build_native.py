@@ -1,0 +1,249 @@
+"""Builds the native library: cuda_ops/ becomes libstylecine.so and, where there is nvcc, libstylecine_cuda.so.
+
+    python3 cuda_ops/build_native.py FOLDER
+
+puts them into FOLDER, with stylecine.h and build.json, which says what was built or why not; setup.py does the same
+into stylecine/lib. It needs ninja, which compiles what has changed, and no torch. docs/native.md has the environment
+variables: CXX, CXXFLAGS, LDFLAGS, NVCC, STYLECINE_CPU, STYLECINE_CUDA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+SOURCES = Path(__file__).resolve().parent
+LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
+
+# FMA contraction alike for g++, clang++ and nvcc; no fast-math.
+FLAGS = "-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra"
+CUDA_FLAGS = "-std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden"
+SETS = {
+    "portable": "",
+    "avx2": "-mavx2 -mfma -mf16c",
+    "avx512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512",
+}
+if platform.machine().lower() not in ("x86_64", "amd64"):
+    SETS = {"portable": ""}
+ARCHITECTURES = ["75", "80", "90"]  # of GPUs, where none is present
+
+
+class Unbuilt(Exception):
+    """Why a library is not built; `mend` is what to do about it before building again, where that can be told."""
+
+    def __init__(self, why: str, mend: str = "") -> None:
+        super().__init__(why)
+        self.mend = mend
+
+
+def build(folder: Path, objects: Path) -> list[str]:
+    """Builds into `folder` and returns the names of the libraries made; what they are linked from stays in `objects`.
+
+    A library that cannot be built is left out, unless STYLECINE_CPU or STYLECINE_CUDA is 1: Unbuilt.
+    """
+    objects.mkdir(parents=True, exist_ok=True)
+    lines = [f"builddir = {escape(objects)}"]
+    made: dict[str, dict[str, Any]] = {}
+    failed: dict[str, Unbuilt] = {}
+    for kind, plan in (("cpu", plan_cpu), ("cuda", plan_cuda)):
+        try:
+            if os.environ.get(f"STYLECINE_{kind.upper()}") == "0":
+                raise Unbuilt(f"stylecine was installed with STYLECINE_{kind.upper()}=0", "unset it")
+            find_ninja()
+            more, made[kind] = plan(objects)
+            lines += more
+        except Unbuilt as failure:
+            failed[kind] = failure
+    (objects / "exports.map").write_text("{ global: stylecine_*; local: *; };\n")
+    (objects / "build.ninja").write_text("\n".join([*lines, ""]))
+    try:
+        run_ninja(objects, *made)
+    except Unbuilt:
+        for kind in list(made):  # which of them was it?
+            try:
+                run_ninja(objects, kind)
+            except Unbuilt as failure:
+                failed[kind] = failure
+                del made[kind]
+    for kind, reason in failed.items():
+        print(f"warning: {LIBRARIES[kind]} is not built: {reason}", file=sys.stderr)
+        if os.environ.get(f"STYLECINE_{kind.upper()}") == "1":
+            raise reason
+    place(folder, objects, made, failed)
+    return [LIBRARIES[kind] for kind in made]
+
+
+def place(folder: Path, objects: Path, made: dict[str, dict[str, Any]], failed: dict[str, Unbuilt]) -> None:
+    """Puts what was made into `folder`, each file whole, and takes away what an earlier build left there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = {LIBRARIES[kind]: objects / LIBRARIES[kind] for kind in made}
+    if made:
+        sources["stylecine.h"] = SOURCES / "stylecine.h"
+    for name in [*LIBRARIES.values(), "stylecine.h"]:
+        if name in sources:
+            shutil.copy(sources[name], folder / f"{name}.part")
+            os.replace(folder / f"{name}.part", folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    record = made | {kind: {"why": str(reason), "mend": reason.mend} for kind, reason in failed.items()}
+    (folder / "build.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+# --- build.ninja; sources are named relative to cuda_ops, so that a space in the way there matters to nobody ----------
+
+
+def plan_cpu(objects: Path) -> tuple[list[str], dict[str, Any]]:
+    """The lines that make libstylecine.so, and what build.json says of it."""
+    compiler, static = find_compiler()
+    flags, link_flags = os.environ.get("CXXFLAGS", ""), os.environ.get("LDFLAGS", "")
+    lines = rule("cxx", f"{compiler} {FLAGS} {flags}", "$set -MMD -MF $out.d -c $in -o $out")
+    linker = f"{compiler} -shared -pthread {flags}"
+    lines += rule("link", linker, f"$in -o $out {static} {exports(objects)} {link_flags}")
+    made: list[Path] = []
+    # In this order: of an inline function that several objects have the linker keeps the first, which has to run on
+    # every processor.
+    for name, set_flags in SETS.items():
+        for source in sorted(SOURCES.glob("*.cpp" if name == "portable" else "*_cpu.cpp")):
+            made.append(objects / f"{source.stem}.{name}.o")
+            lines += edge(made[-1], "cxx", [source], set=f"-DSTYLECINE_SET={name} {set_flags}")
+    lines += edge(objects / LIBRARIES["cpu"], "link", made)
+    lines.append(f"build cpu: phony {escape(objects / LIBRARIES['cpu'])}")
+    version = run(*shlex.split(compiler), "--version").splitlines()[0]
+    return lines, {"compiler": version, "flags": f"{FLAGS} {flags}".strip(), "instructions": list(SETS)}
+
+
+def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
+    """The same for libstylecine_cuda.so."""
+    compiler, static = find_compiler()
+    nvcc, architectures = find_nvcc()
+    host = f"{shlex.quote(nvcc)} -ccbin {compiler}" if len(shlex.split(compiler)) == 1 else shlex.quote(nvcc)
+    codes = " ".join(f"-gencode arch=compute_{arch},code=sm_{arch}" for arch in architectures)
+    codes += f" -gencode arch=compute_{architectures[-1]},code=compute_{architectures[-1]}"  # PTX for what came after
+    link = " ".join(f"-Xcompiler {flag}" for flag in static.split())
+    lines = rule("nvcc", f"{host} {CUDA_FLAGS} {codes}", "-MD -MF $out.d -c $in -o $out")
+    lines += rule("link_cuda", f"{host} -shared -cudart static {codes}", f"$in -o $out {link} {exports(objects)}")
+    made: list[Path] = []
+    for source in [*sorted(SOURCES.glob("*.cu")), SOURCES / "abi.cpp"]:
+        made.append(objects / f"{source.name}.o")
+        lines += edge(made[-1], "nvcc", [source])
+    lines += edge(objects / LIBRARIES["cuda"], "link_cuda", made)
+    lines.append(f"build cuda: phony {escape(objects / LIBRARIES['cuda'])}")
+    version = run(nvcc, "--version").splitlines()[-1]
+    return lines, {"compiler": version, "architectures": [f"sm_{arch}" for arch in architectures]}
+
+
+def exports(objects: Path) -> str:
+    """Only our own functions are seen from outside, not those of the C++ and CUDA libraries within."""
+    if sys.platform != "linux":
+        return ""
+    option = f"--version-script={relative(objects / 'exports.map')}"
+    return shlex.join(["-Xlinker", option])
+
+
+def rule(name: str, command: str, files: str) -> list[str]:
+    lines = [f"rule {name}", f"  command = {command.replace('$', '$$')} {files}", "  description = $out"]
+    return lines + (["  depfile = $out.d", "  deps = gcc"] if "$out.d" in files else [])
+
+
+def edge(output: Path, rule: str, inputs: list[Path], **variables: str) -> list[str]:
+    lines = [f"build {escape(output)}: {rule} {' '.join(map(escape, inputs))}"]
+    return lines + [f"  {name} = {value}" for name, value in variables.items()]
+
+
+def relative(path: Path) -> str:
+    return os.path.relpath(path, SOURCES)
+
+
+def escape(path: Path) -> str:
+    return relative(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
+
+
+def run_ninja(objects: Path, *targets: str) -> None:
+    if targets:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        print(run(find_ninja(), "-f", relative(objects / "build.ninja"), "-k", "0", "-j", str(cores), *targets))
+
+
+# --- what there is to build with ---------------------------------------------------------------------------------
+
+
+def find_ninja() -> str:
+    try:
+        from ninja import BIN_DIR
+    except ImportError:
+        if path := shutil.which("ninja"):
+            return path
+        raise Unbuilt("ninja was not found", "run 'pip install ninja'") from None
+    return str(Path(BIN_DIR, "ninja"))
+
+
+@functools.cache
+def find_compiler() -> tuple[str, str]:
+    """The C++ compiler as a shell has it, and the flags for a library that runs elsewhere, as far as it takes them."""
+    if sys.platform not in ("linux", "darwin"):
+        raise Unbuilt("native kernels are built on Linux and macOS only")
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "c++")), "")
+    if not compiler:
+        raise Unbuilt("no C++ compiler was found when stylecine was installed", "install g++")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "attempt.cpp")
+        source.write_text("#include <thread>\nvoid attempt() { std::thread([] {}).join(); }\n")
+        attempt = [*shlex.split(compiler), *FLAGS.split(), "-pthread", "-shared", str(source), "-o", f"{source}.so"]
+        for static in ("-static-libstdc++ -static-libgcc", ""):  # not everybody has the static libraries
+            try:
+                run(*attempt, *static.split())
+                return compiler, static
+            except Unbuilt as error:
+                failure = error
+    raise Unbuilt(f"the C++ compiler does not work: {failure}", "install g++ or set CXX") from failure
+
+
+def find_nvcc() -> tuple[str, list[str]]:
+    """nvcc, and what to compile for: the architectures of the GPUs here, or else those of ours that it knows."""
+    named = os.environ.get("NVCC", "nvcc")
+    nvcc = shutil.which(named) or (shutil.which("/usr/local/cuda/bin/nvcc") if named == "nvcc" else None)
+    if not nvcc:
+        raise Unbuilt(f"{named} was not found when stylecine was installed", "install the CUDA toolkit")
+    present = set()
+    if shutil.which("nvidia-smi"):
+        try:
+            listed = run("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+            present = {line.strip().replace(".", "") for line in listed.splitlines()}
+        except Unbuilt:  # a driver without a GPU
+            pass
+    known = run(nvcc, "--list-gpu-arch").split()
+    architectures = [arch for arch in sorted(present, key=int) or ARCHITECTURES if f"compute_{arch}" in known]
+    if not architectures:
+        raise Unbuilt(f"{nvcc} is too old or too new for this GPU", "install another CUDA toolkit")
+    return nvcc, architectures
+
+
+def run(*command: str) -> str:
+    """What a command prints; Unbuilt if it fails."""
+    try:
+        done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise Unbuilt(f"{command[0]} does not run ({error.strerror})") from error
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stdout + done.stderr
+    print(said, file=sys.stderr)
+    first = next((line for line in said.splitlines() if "error" in line), f"exit status {done.returncode}")
+    raise Unbuilt(f"{Path(command[0]).name} failed ({first.strip()})")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Builds the native library.")
+    parser.add_argument("folder", type=Path, help="where the libraries go")
+    chosen = parser.parse_args().folder.resolve()
+    print(*(chosen / name for name in build(chosen, chosen / "objects")), sep="\n")

@@ -1,0 +1,195 @@
+// The threads that the CPU kernels run on.
+//
+// A call is opened to the workers and they join it; the calling thread works along and, when nothing is left to take,
+// closes it and waits for those who joined. A worker that sleeps through a call is not waited for, so on a busy machine
+// a call costs no more than what the others take to do its share.
+#include "cpu.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace {
+
+constexpr int most_threads = 1024;
+
+// How long a thread that waits looks for what it waits for before it sleeps: a few times what waking it takes, so that
+// the frames of a running loop find the workers awake, while a pool that is not used costs nothing.
+constexpr std::chrono::microseconds patience{50};
+
+void breathe() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+template <class Happened>
+bool spin(Happened happened) {
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (happened()) return true;
+      breathe();
+    }
+  } while (std::chrono::steady_clock::now() - start < patience);
+  return false;
+}
+
+const char *const names[] = {"portable", "AVX2", "AVX-512"};
+
+bool processor_has(int instructions) {
+  if (instructions == STYLECINE_PORTABLE) return true;
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+  const bool avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (instructions == STYLECINE_AVX2) return avx2;
+  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+struct stylecine_cpu {
+  const int instructions;
+
+  explicit stylecine_cpu(int instructions) : instructions(instructions) {}
+
+  ~stylecine_cpu() {
+    {
+      std::lock_guard<std::mutex> guard(mutex);
+      ending = true;
+      calls.fetch_add(1, std::memory_order_release);
+    }
+    called.notify_all();
+    for (std::thread &worker : workers) worker.join();
+  }
+
+  void start(int count) {
+    workers.reserve(count);
+    for (int i = 0; i < count; ++i) workers.emplace_back([this] { work(); });
+  }
+
+  int threads() const { return int(workers.size()) + 1; }
+
+  void run(int64_t how_many, void (*do_task)(void *, int64_t), void *with) {
+    if (workers.empty() || how_many < 2) {
+      for (int64_t i = 0; i < how_many; ++i) do_task(with, i);
+      return;
+    }
+    {
+      std::lock_guard<std::mutex> guard(mutex);
+      task = do_task, context = with, count = how_many, open = true;
+      next.store(0, std::memory_order_relaxed);
+      calls.fetch_add(1, std::memory_order_release);
+    }
+    called.notify_all();
+    take();
+    {
+      std::lock_guard<std::mutex> guard(mutex);
+      open = false;
+    }
+    const auto all_left = [this] { return joined.load(std::memory_order_acquire) == 0; };
+    if (spin(all_left)) return;
+    std::unique_lock<std::mutex> lock(mutex);
+    left.wait(lock, all_left);
+  }
+
+ private:
+  void take() {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) task(context, i);
+  }
+
+  void work() {
+    for (uint32_t seen = 0;;) {
+      const auto news = [&] { return calls.load(std::memory_order_acquire) != seen; };
+      spin(news);
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        called.wait(lock, news);
+        seen = calls.load(std::memory_order_relaxed);
+        if (ending) return;
+        if (!open) continue;
+        joined.fetch_add(1, std::memory_order_relaxed);
+      }
+      take();
+      {
+        // Under the mutex, so that the caller cannot begin to wait between the two.
+        std::lock_guard<std::mutex> guard(mutex);
+        if (joined.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
+      }
+    }
+  }
+
+  std::vector<std::thread> workers;
+  std::mutex mutex;
+  std::condition_variable called, left;
+  // Written under the mutex, while nobody has joined.
+  void (*task)(void *, int64_t) = nullptr;
+  void *context = nullptr;
+  int64_t count = 0;
+  bool open = false, ending = false;
+  std::atomic<uint32_t> calls{0};  // written under the mutex too, but looked at without
+  std::atomic<int> joined{0};
+  alignas(64) std::atomic<int64_t> next{0};  // the only thing that all threads write while they work
+};
+
+void stylecine::run(stylecine_cpu *cpu, int64_t count, void (*task)(void *, int64_t), void *context) {
+  cpu->run(count, task, context);
+}
+
+int stylecine_cpu_new(int threads, int instructions, stylecine_cpu **made, char *message) {
+  using stylecine::fail;
+  if (!made) return fail(message, STYLECINE_INVALID, "made is NULL");
+  *made = nullptr;
+  char why[STYLECINE_MESSAGE];
+  if (threads < 1 || threads > most_threads) {
+    std::snprintf(why, sizeof why, "threads is %d; it has to be 1 to %d", threads, most_threads);
+    return fail(message, STYLECINE_INVALID, why);
+  }
+  if (instructions < STYLECINE_BEST || instructions > STYLECINE_AVX512) {
+    std::snprintf(why, sizeof why, "instructions is %d, which is no instruction set", instructions);
+    return fail(message, STYLECINE_INVALID, why);
+  }
+  if (instructions == STYLECINE_BEST) {
+    instructions = STYLECINE_AVX512;
+    while (!processor_has(instructions)) --instructions;
+  } else if (!processor_has(instructions)) {
+    std::snprintf(why, sizeof why, "this processor has no %s instructions", names[instructions]);
+    return fail(message, STYLECINE_INVALID, why);
+  }
+  stylecine_cpu *cpu = nullptr;
+  try {
+    cpu = new stylecine_cpu(instructions);
+    cpu->start(threads - 1);
+  } catch (const std::bad_alloc &) {
+    delete cpu;
+    return fail(message, STYLECINE_MEMORY, "no memory for the threads");
+  } catch (const std::system_error &) {
+    delete cpu;
+    std::snprintf(why, sizeof why, "the system did not let %d threads be started", threads - 1);
+    return fail(message, STYLECINE_MEMORY, why);
+  }
+  *made = cpu;
+  return STYLECINE_OK;
+}
+
+void stylecine_cpu_free(stylecine_cpu *cpu) { delete cpu; }
+
+int stylecine_cpu_threads(const stylecine_cpu *cpu) { return cpu->threads(); }
+
+int stylecine_cpu_instructions(const stylecine_cpu *cpu) { return cpu->instructions; }

@@ -1,0 +1,255 @@
+"""Loads libstylecine and calls its kernels: the only place that knows ctypes and the C interface.
+
+Nothing is loaded before the first use. A library that is missing, does not load or speaks another interface leaves
+the PyTorch references to run; `why` says which of it, in one line with the command that would mend it. docs/native.md
+explains the environment variable STYLECINE_LIB, a folder to load from instead of stylecine/lib.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylecine.errors import KernelUnavailable
+
+ABI = 1
+MESSAGE = 256  # bytes
+OK, INVALID, MEMORY, CUDA = range(4)
+INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
+DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
+
+# The functions of stylecine.h that are not kernels: result, then arguments in C's order.
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "stylecine_abi": (c_int, []),
+    "stylecine_cpu_new": (c_int, [c_int, c_int, POINTER(c_void_p), c_char_p]),  # threads, instructions, made, message
+    "stylecine_cpu_free": (None, [c_void_p]),  # cpu
+    "stylecine_cpu_threads": (c_int, [c_void_p]),  # cpu
+    "stylecine_cpu_instructions": (c_int, [c_void_p]),  # cpu
+}
+# All kernels have the same arguments, those that need a workspace two more.
+KERNELS = {"integrate": False, "splat": True, "warp_features": False, "render": True}  # name: needs a workspace
+for _name, _works in KERNELS.items():
+    _start = [c_void_p, c_void_p, c_size_t] if _works else [c_void_p]  # args, workspace, bytes
+    FUNCTIONS[f"stylecine_{_name}_cpu"] = (c_int, [*_start, c_void_p, c_char_p])  # cpu, message
+    FUNCTIONS[f"stylecine_{_name}_cuda"] = (c_int, [*_start, c_int, c_void_p, c_char_p])  # device, stream, message
+    if _works:
+        FUNCTIONS[f"stylecine_{_name}_workspace_cpu"] = (c_size_t, [c_void_p, c_void_p])  # args, cpu
+        FUNCTIONS[f"stylecine_{_name}_workspace_cuda"] = (c_size_t, [c_void_p])  # args
+
+# Also for an editable install.
+REBUILD = "run 'pip install --force-reinstall --no-deps .' in stylecine's source folder"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    threads: int | None = None  # None: as many as PyTorch uses
+    instructions: str = "best"
+    disabled: bool = False
+
+
+_choice: ContextVar[_Choice] = ContextVar("_choice", default=_Choice())  # noqa: B039 (it is frozen)
+
+
+@contextmanager
+def using(threads: int | None = None, instructions: str | None = None) -> Iterator[None]:
+    """Kernels called inside run with these threads and instructions ("portable", "avx2", "avx512"), on the CPU."""
+    if instructions is not None and instructions not in INSTRUCTIONS:
+        raise ValueError(f"instructions must be one of {', '.join(INSTRUCTIONS)}, not {instructions!r}")
+    now = _choice.get()
+    with _chosen(replace(now, threads=threads or now.threads, instructions=instructions or now.instructions)):
+        yield
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """The PyTorch references run inside."""
+    with _chosen(replace(_choice.get(), disabled=True)):
+        yield
+
+
+@contextmanager
+def _chosen(choice: _Choice) -> Iterator[None]:
+    before = _choice.set(choice)
+    try:
+        yield
+    finally:
+        _choice.reset(before)
+
+
+def available(device: torch.device | str) -> bool:
+    """Whether the kernels for this device are loaded (and may be used: not inside `disabled`)."""
+    return not _choice.get().disabled and not isinstance(_library(torch.device(device).type), str)
+
+
+def why(device: torch.device | str) -> str:
+    """One line: what runs on this device and why, with the command that would mend it."""
+    kind = torch.device(device).type
+    library = _library(kind)
+    if isinstance(library, str):
+        return f"the PyTorch references: {library}"
+    if _choice.get().disabled:
+        return "the PyTorch references: native kernels are disabled here"
+    if kind == "cuda":
+        return f"libstylecine_cuda, {torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU to run on'}"
+    asked = [_function("cpu", f"stylecine_cpu_{what}") for what in ("threads", "instructions")]
+    with _pool() as pool:
+        threads, instructions = (ask(pool.handle) for ask in asked)
+    name = ("portable instructions", "AVX2", "AVX-512")[instructions]
+    return f"libstylecine, {name}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def pointer(tensor: Tensor) -> int:
+    """Address of a dense tensor's first element."""
+    assert tensor.is_contiguous(), f"strides {tensor.stride()} of shape {tuple(tensor.shape)} are not dense"
+    return tensor.data_ptr()
+
+
+def run(kernel: str, args: ctypes.Structure, device: torch.device, workspace: bool = False) -> None:
+    """Calls stylecine_<kernel>_cpu or _cuda with `args`, on PyTorch's threads or the device's current stream.
+
+    With `workspace` it asks for the size of one and hands it over. Raises ValueError (an argument is impossible),
+    MemoryError and KernelUnavailable (what CUDA said, or there is no library).
+    """
+    call, message = _function(device.type, f"stylecine_{kernel}_{device.type}"), ctypes.create_string_buffer(MESSAGE)
+    size = _function(device.type, f"stylecine_{kernel}_workspace_{device.type}") if workspace else None
+    where = ctypes.addressof(args)
+    if device.type == "cpu":
+        with _pool() as pool:
+            space = pool.space(size(where, pool.handle)) if size else ()
+            status = call(where, *space, pool.handle, message)
+    else:
+        index = torch.cuda.current_device() if device.index is None else device.index
+        buffer = torch.empty(size(where) if size else 0, dtype=torch.uint8, device=device)
+        space = (buffer.data_ptr(), buffer.numel()) if size else ()
+        status = call(where, *space, index, torch.cuda.current_stream(device).cuda_stream, message)
+    _check(status, f"{kernel}: {message.value.decode(errors='replace')}")
+
+
+def _check(status: int, says: str) -> None:
+    if status != OK:
+        raise {INVALID: ValueError, MEMORY: MemoryError, CUDA: KernelUnavailable}.get(status, RuntimeError)(says)
+
+
+# --- the threads -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Pool:
+    """A stylecine_cpu and its workspace, which is kept: fresh memory would cost page faults in every frame."""
+
+    handle: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    workspace: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
+
+    def space(self, size: int) -> tuple[int, int]:
+        if self.workspace.numel() < size:
+            self.workspace = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
+            self.workspace = torch.empty(size, dtype=torch.uint8)
+        return self.workspace.data_ptr(), self.workspace.numel()
+
+
+_pools: dict[tuple[int, int], _Pool] = {}
+_pools_lock = threading.Lock()
+
+
+@contextmanager
+def _pool() -> Iterator[_Pool]:
+    """The pool that was chosen, for this call alone."""
+    choice = _choice.get()
+    key = choice.threads or torch.get_num_threads(), INSTRUCTIONS[choice.instructions]
+    with _pools_lock:
+        if key not in _pools:
+            _pools[key] = _Pool(_new_cpu(*key))
+        pool = _pools[key]
+    with pool.lock:
+        yield pool
+
+
+def _new_cpu(threads: int, instructions: int) -> int:
+    handle, message = c_void_p(), ctypes.create_string_buffer(MESSAGE)
+    status = _function("cpu", "stylecine_cpu_new")(threads, instructions, ctypes.byref(handle), message)
+    _check(status, message.value.decode(errors="replace"))
+    assert handle.value
+    return handle.value
+
+
+def _forget_pools() -> None:
+    """In a forked child: threads do not survive a fork, and a lock may have been held."""
+    global _pools_lock
+    _pools.clear()
+    _pools_lock = threading.Lock()
+
+
+# --- the libraries -----------------------------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Where the libraries are looked for."""
+    return Path(os.environ.get("STYLECINE_LIB") or Path(__file__).parent.parent / "lib")
+
+
+@functools.cache
+def _library(kind: str) -> ctypes.CDLL | str:
+    """The library for "cpu" or "cuda", or why there is none."""
+    library = _load(kind)
+    if isinstance(library, str):
+        _log.info("on %s the PyTorch references run: %s", kind, library)
+    elif kind == "cpu":
+        os.register_at_fork(after_in_child=_forget_pools)
+    return library
+
+
+def _load(kind: str) -> ctypes.CDLL | str:
+    if kind not in LIBRARIES:
+        return f"there are no native kernels for {kind}"
+    path = folder() / LIBRARIES[kind]
+    if not path.exists():
+        return _not_built(kind)
+    try:
+        library = ctypes.CDLL(str(path))
+        abi = library.stylecine_abi()
+    except (OSError, AttributeError) as error:
+        return f"{path} does not load ({' '.join(str(error).split())}); {REBUILD}"
+    return library if abi == ABI else f"{path} has version {abi} of the C interface, this stylecine {ABI}; {REBUILD}"
+
+
+@functools.cache
+def _function(kind: str, name: str) -> Any:
+    library = _library(kind)
+    if isinstance(library, str):
+        raise KernelUnavailable(f"The native library for {kind} is not there: {library}")
+    function = getattr(library, name)
+    function.restype, function.argtypes = FUNCTIONS[name]
+    return function
+
+
+def built() -> dict[str, Any]:
+    """What setup.py left in build.json: for "cpu" and "cuda" what was built with what, or why not. {}: not there."""
+    try:
+        record: dict[str, Any] = json.loads((folder() / "build.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return record
+
+
+def _not_built(kind: str) -> str:
+    record = built().get(kind, {})
+    why, mend = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("mend")
+    return f"{why}; {f'{mend}, then ' if mend else ''}{REBUILD}"
