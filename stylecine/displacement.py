@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops import integrate as ops
+from stylecine.ops.knots import displaced
 
 GRID = 256  # longest short side of the grid that displacements are kept on
 STRIDE = 4  # frames between two knots
@@ -29,13 +31,27 @@ class Displacement:
     cell*cell canvas pixels. A place with k turns goes through ages 0 .. period/k, k times.
     """
 
-    knots: Tensor  # [knots,2,2,h,w]: time, (D+, D-), (x, y); pixels of the grid
+    positions: Tensor  # [knots,2,2,h,w]: time, (D+, D-), (x, y); pixels of the grid
     rates: Tensor  # their derivatives, pixels of the grid per frame
     turns: Tensor  # int64 [h,w]
     counts: tuple[int, ...]  # the different numbers in it, smallest first
     period: int  # frames
     cell: int  # pixels
     margin: int  # pixels
+
+    @property
+    def stride(self) -> float:
+        return STRIDE
+
+    @cached_property
+    def turn(self) -> Tensor:
+        """uint8 [h,w]: which of `counts`, and of `lengths`, a place has."""
+        return torch.stack([self.turns == count for count in self.counts]).to(torch.uint8).argmax(0).to(torch.uint8)
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """Frames in a turn, one for each of `counts`."""
+        return tuple(self.period / count for count in self.counts)
 
     def forward(self, age: float) -> Tensor:
         """D+ [2,h,w] in canvas pixels: how far matter that starts at x gets in `age` frames."""
@@ -53,8 +69,8 @@ class Displacement:
         """Where target x reads copy A (aged `phase` turns) and copy B (one turn younger): [4,h,w], pixels."""
         return self._select(
             [
-                torch.cat((self.backward(turn * phase), self.forward(turn * (1 - phase))))
-                for phase, turn in self._each(phases)
+                torch.cat((self.backward(length * phase), self.forward(length * (1 - phase))))
+                for phase, length in zip(phases, self.lengths, strict=True)
             ]
         )
 
@@ -62,17 +78,14 @@ class Displacement:
         """Where source p of copy A and of copy B goes: [4,h,w], canvas pixels. The inverse of sources()."""
         return self._select(
             [
-                torch.cat((self.forward(turn * phase), self.backward(turn * (1 - phase))))
-                for phase, turn in self._each(phases)
+                torch.cat((self.forward(length * phase), self.backward(length * (1 - phase))))
+                for phase, length in zip(phases, self.lengths, strict=True)
             ]
         )
 
     def share(self, phases: Sequence[float]) -> Tensor:
         """Copy B's share of the mix [1,h,w]: the phase of each place."""
         return self._select([torch.full_like(self.turns[None], phase, dtype=torch.float32) for phase in phases])
-
-    def _each(self, phases: Sequence[float]) -> list[tuple[float, float]]:
-        return [(phase, self.period / count) for phase, count in zip(phases, self.counts, strict=True)]
 
     def _select(self, fields: Sequence[Tensor]) -> Tensor:
         chosen = fields[0]
@@ -83,14 +96,7 @@ class Displacement:
     def _at(self, age: float, way: int) -> Tensor:
         if not 0 <= age <= self.period / self.counts[0] + 1e-6:
             raise ValueError(f"age {age} is outside one turn of {self.period / self.counts[0]} frames")
-        i = min(int(age // STRIDE), len(self.knots) - 2)
-        u = age / STRIDE - i
-        # Cubic Hermite between two knots; dD/dt = v(x + D) is known at both.
-        end = u * u * (3 - 2 * u)
-        start_slope, end_slope = u * (1 - u) ** 2 * STRIDE, u * u * (u - 1) * STRIDE
-        value = (1 - end) * self.knots[i, way] + end * self.knots[i + 1, way]
-        slope = start_slope * self.rates[i, way] + end_slope * self.rates[i + 1, way]
-        return (value + slope) * self.cell
+        return displaced(self.positions[:, way], self.rates[:, way], STRIDE, age) * self.cell
 
 
 def integrate(flow: Tensor, moving: Tensor, *, period: int, fps: float, margin: int) -> Displacement:

@@ -17,15 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
+from stylecine.ops.mixing import PHASES, slerp
 from stylecine.ops.pyramid import merge, split
-from stylecine.ops.render import Region, composite, on_level, render
+from stylecine.ops.render import composite, on_level, render
 from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients, sample
 from stylecine.ops.warp_features import warp_features
 
 BANDS = 4
 FEATHER = 3  # pixels
-PHASES = (0.25, 0.5, 0.75)  # where in a turn the two copies are compared
 WINDOW = 16  # pixels of a level over which they are
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
@@ -47,9 +47,15 @@ class Displacement(Protocol):
     @property
     def margin(self) -> int: ...
     @property
-    def counts(self) -> tuple[int, ...]: ...
+    def positions(self) -> Tensor: ...  # [knots,2,2,gh,gw]: along the flow and against it; see ops.render
     @property
-    def turns(self) -> Tensor: ...  # [gh,gw]
+    def rates(self) -> Tensor: ...
+    @property
+    def stride(self) -> float: ...  # frames between two knots
+    @property
+    def turn(self) -> Tensor: ...  # uint8 [gh,gw]: which of `lengths` a place has
+    @property
+    def lengths(self) -> tuple[float, ...]: ...  # of a turn, in frames
 
     def phases(self, t: float) -> tuple[float, ...]: ...
     def share(self, phases: Sequence[float]) -> Tensor: ...  # of copy B, [1,gh,gw]
@@ -70,14 +76,13 @@ class Level:
 class Loop:
     """All that the frames are made from; built by make_loop, read by frame."""
 
-    photo: Tensor  # [3,H,W], byte values
+    photo: Tensor  # uint8 [H,W,3]
     moving: Tensor  # [H,W], feathered inside what moves
     levels: tuple[Level, ...]
-    splines: tuple[Tensor, ...]  # their spline coefficients
+    splines: tuple[Tensor, ...]  # their spline coefficients, as ops.render wants them
     displacement: Displacement
-    likeness: Tensor  # [levels,phases,gh,gw]: correlation of the two copies of each band
+    angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
     lift: Tensor  # [levels,phases,gh,gw]: what gives their mix the contrast that frame 0 has at the same place
-    region: Region  # of the canvas, around what moves
     sampling: str
     feature: Tensor | None  # [C,h,w] spline coefficients over the canvas
     resynthesise: Callable[[Tensor], Tensor] | None
@@ -111,23 +116,25 @@ def make_loop(
     """
     if not bool((moving > 0).any()):
         raise NothingMoves("Nothing in this photo moves; give a mask of what should move.")
-    coarsest = max(displacement.cell, *(level.scale for level in levels))
-    region = _around(moving, displacement.margin, coarsest)
-    splines = tuple(coefficients(level.image) for level in levels)
-    likeness, lift = _statistics(levels, splines, displacement, moving)
+    splines = [coefficients(level.image) for level in levels]
+    angle, lift = _statistics(levels, splines, displacement, moving)
     return Loop(
-        photo=torch.from_numpy(photo).to(moving.device).permute(2, 0, 1).float(),
+        photo=torch.from_numpy(np.ascontiguousarray(photo)).to(moving.device),
         moving=_feathered(moving),
         levels=tuple(levels),
-        splines=splines,
+        splines=tuple(_packed(spline, level.band) for spline, level in zip(splines, levels, strict=True)),
         displacement=displacement,
-        likeness=likeness,
+        angle=angle,
         lift=lift,
-        region=region,
         sampling=sampling,
         feature=None if feature is None else coefficients(feature),
         resynthesise=resynthesise,
     )
+
+
+def _packed(spline: Tensor, band: bool) -> Tensor:
+    """Coefficients [3,h,w] with the channels last and a fourth, [h,w,4]; half as many bits do for a band."""
+    return F.pad(spline, (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).to(torch.float16 if band else torch.float32).contiguous()
 
 
 @torch.inference_mode()
@@ -135,73 +142,44 @@ def frame(loop: Loop, t: float) -> Tensor:
     """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
     displacement = loop.displacement
     phases = displacement.phases(t)
-    share = displacement.share(phases)
-    mixing = torch.cat((1 - share, share))
-    sources = displacement.sources(phases)
-    base = _resynthesised(loop, sources, mixing)
+    base = _resynthesised(loop, phases)
     if loop.sampling == "splat":
-        moved = _splat(loop, displacement.targets(phases), mixing)
-        if base is not None:
-            moved = moved + base
-        return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=loop.region)
+        return _splat(loop, phases, base)
     return render(
         loop.photo,
         loop.moving,
         loop.splines,
-        [level.scale for level in loop.levels],
-        sources,
-        _weights(loop, share),
+        displacement.positions,
+        displacement.rates,
+        displacement.turn,
+        loop.angle,
+        loop.lift,
+        stride=displacement.stride,
+        lengths=displacement.lengths,
+        phases=phases,
         cell=displacement.cell,
         margin=displacement.margin,
-        region=loop.region,
         base=base,
     )
-
-
-def _weights(loop: Loop, share: Tensor) -> Tensor:
-    """Weights of both copies in each level, [levels,2,gh,gw], that keep its contrast and turn A into B evenly.
-
-    Two copies of equal variance and correlation cos(angle) are mixed along the arc between them (slerp, Shoemake
-    1985): the plain mix 1 - share, share where they are the same or the level is no band, equal power where they
-    have nothing in common. The plain mix over sqrt(a^2 + b^2 + 2ab cos(angle)) has the same variance, but turns four
-    times as fast in the middle.
-    """
-    alike, lift = torch.zeros_like(loop.likeness[:, 0]), torch.ones_like(loop.lift[:, 0])
-    for i, phase in enumerate(PHASES):
-        alike += _near(phase, share[0].clamp(PHASES[0], PHASES[-1])) * loop.likeness[:, i]
-        lift += _near(phase, share[0]) * (loop.lift[:, i] - 1)
-    return slerp(alike, share) * lift[:, None]
-
-
-def _near(phase: float, share: Tensor) -> Tensor:
-    """How much a value known at one of PHASES counts at another, for linear interpolation."""
-    return (1 - (share - phase).abs() / PHASES[0]).clamp(min=0)
-
-
-def slerp(alike: Tensor, share: Tensor) -> Tensor:
-    """Weights [levels,2,gh,gw] of two vectors of one length and correlation `alike` [levels,gh,gw], on their arc."""
-    mixing = torch.cat((1 - share, share))
-    angle = alike.clamp(max=0.9999).acos()[:, None]  # of two equal copies it would be 0 / 0
-    return torch.where(alike[:, None] < 0.9999, (mixing * angle).sin() / angle.sin(), mixing)
 
 
 def _statistics(
     levels: Sequence[Level], splines: Sequence[Tensor], displacement: Displacement, moving: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(likeness, lift) of the bands around each place of the displacement's grid.
+    """(angle, lift) of the bands around each place of the displacement's grid.
 
-    likeness [levels,phases,gh,gw]: correlation of what the two copies show, that is the band's local autocorrelation
-    at the vector between their sources; 1 for levels that are not bands.
+    angle [levels,phases,gh,gw]: arc cosine of the correlation of what the two copies show, that is of the band's local
+    autocorrelation at the vector between their sources; 0 for levels that are not bands.
     lift [levels,phases,gh,gw]: contrast of frame 0 there over that of the mix, within limits; foam stays where water
     breaks, whatever flows in.
     """
-    gh, gw = displacement.turns.shape
+    gh, gw = displacement.turn.shape
     margin, cell = displacement.margin, displacement.cell
     canvas = 0, 0, gh * cell, gw * cell
-    likeness = moving.new_ones(len(levels), len(PHASES), gh, gw)
-    lift = likeness.clone()
+    angle = moving.new_zeros(len(levels), len(PHASES), gh, gw)
+    lift = torch.ones_like(angle)
     flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
-    sources = [displacement.sources([phase] * len(displacement.counts)) for phase in PHASES]
+    sources = [displacement.sources([phase] * len(displacement.lengths)) for phase in PHASES]
     for j, (level, spline) in enumerate(zip(levels, splines, strict=True)):
         if not level.band:
             continue
@@ -215,11 +193,11 @@ def _statistics(
             copy_a, copy_b = sample(spline, offsets[:2]), sample(spline, offsets[2:])
             first, second = local(copy_a.square()), local(copy_b.square())
             alike = local(copy_a * copy_b) / (first * second).sqrt()
-            likeness[j, i] = alike.clamp(LEAST_ALIKE, 1)
-            a, b = slerp(likeness[j : j + 1, i], torch.full_like(alike, phase)[None])[0]
+            angle[j, i] = alike.clamp(LEAST_ALIKE, 1).acos()
+            a, b = slerp(angle[j : j + 1, i], torch.full_like(alike, phase)[None])[0]
             mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
             lift[j, i] = ((energy - grain).clamp(min=0) / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
-    return likeness, lift
+    return angle, lift
 
 
 def _local_mean(product: Tensor, *, weight: Tensor, side: float, grid: tuple[int, int]) -> Tensor:
@@ -230,15 +208,6 @@ def _local_mean(product: Tensor, *, weight: Tensor, side: float, grid: tuple[int
     return sums[0, 0, : grid[0], : grid[1]] + 1e-9
 
 
-def _around(moving: Tensor, margin: int, unit: int) -> Region:
-    """The canvas region that holds all that moves, on multiples of `unit`, and one more for upsampling."""
-    rows, columns = (moving.amax(1) > 0).nonzero(), (moving.amax(0) > 0).nonzero()
-    h, w = moving.shape[0] + 2 * margin, moving.shape[1] + 2 * margin
-    y0, x0 = ((int(line[0]) + margin) // unit * unit - unit for line in (rows, columns))
-    y1, x1 = (-(-(int(line[-1]) + margin + 1) // unit) * unit + unit for line in (rows, columns))
-    return max(y0, 0), max(x0, 0), min(y1, h), min(x1, w)
-
-
 def _feathered(moving: Tensor) -> Tensor:
     """`moving` [H,W] let down to 0 over the last pixels inside what moves, and nowhere else changed."""
     support = (moving > 0).float()[None, None]
@@ -247,14 +216,19 @@ def _feathered(moving: Tensor) -> Tensor:
     return moving * inside.clamp(0, 1)
 
 
-def _splat(loop: Loop, targets: Tensor, mixing: Tensor) -> Tensor:
-    """All levels splat and added up: [3,a,b] over the region."""
-    y0, x0, y1, x1 = loop.region
+def _splat(loop: Loop, phases: Sequence[float], base: Tensor | None) -> Tensor:
+    """The frame with all levels splat and added up."""
+    displacement = loop.displacement
+    share = displacement.share(phases)
+    targets, mixing = displacement.targets(phases), torch.cat((1 - share, share))
+    half_way = PHASES.index(0.5)
     levels = [
-        splat_level(loop, level, alike[1:2], targets, mixing)
-        for level, alike in zip(loop.levels, loop.likeness, strict=True)
+        splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
+        for level, angle in zip(loop.levels, loop.angle, strict=True)
     ]
-    return merge(levels)[:, y0:y1, x0:x1]
+    moved = merge(levels) if base is None else merge(levels) + base
+    whole = 0, 0, *moved.shape[1:]
+    return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=whole)
 
 
 def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing: Tensor) -> Tensor:
@@ -264,7 +238,7 @@ def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing
     """
     displacement = loop.displacement
     h, w = level.image.shape[1:]
-    gh, gw = displacement.turns.shape
+    gh, gw = displacement.turn.shape
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
     fields = torch.cat((targets / level.scale, mixing, alike))
     fields = on_level(fields, cell=displacement.cell, scale=level.scale, region=canvas)[:, :h, :w]
@@ -281,18 +255,18 @@ def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing
     return mixed * spread.clamp(min=0.25).rsqrt()
 
 
-def _resynthesised(loop: Loop, sources: Tensor, mixing: Tensor) -> Tensor | None:
-    """The image [3,a,b] over the region that is made from the warped features, if there are any."""
+def _resynthesised(loop: Loop, phases: Sequence[float]) -> Tensor | None:
+    """The image [3,Hc,Wc] over the canvas that is made from the warped features, if there are any."""
     if loop.feature is None or loop.resynthesise is None:
         return None
     displacement = loop.displacement
     h, w = (n // 2 for n in loop.feature.shape[1:])  # coefficients are of twice the size
-    height = loop.photo.shape[1] + 2 * displacement.margin
+    height = loop.photo.shape[0] + 2 * displacement.margin
     scale = 2 ** round(float(np.log2(height / h)))
-    gh, gw = displacement.turns.shape
+    gh, gw = displacement.turn.shape
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
-    fields = torch.cat((sources / scale, mixing))
+    share = displacement.share(phases)
+    fields = torch.cat((displacement.sources(phases) / scale, 1 - share, share))
     fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
     warped = warp_features(loop.feature, fields[0:2], fields[2:4], fields[4], fields[5])
-    y0, x0, y1, x1 = loop.region
-    return loop.resynthesise(warped)[:, y0:y1, x0:x1]
+    return loop.resynthesise(warped)

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from stylecine.displacement import integrate
 from stylecine.errors import NothingMoves
-from stylecine.loop import Level, Loop, frame, laplacian_levels, make_loop, slerp, splat_level
+from stylecine.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
 from stylecine.networks.generator import Generator
 from stylecine.networks.generator import merge as merge_rgb
 from stylecine.ops.pyramid import merge, upsample
@@ -92,7 +92,7 @@ def test_contrast_holds_over_the_loop():
 def test_a_dissolve_without_gain_would_haze_over():
     loop, photo = scene()
     plain = Loop(**{**loop.__dict__, "levels": tuple(Level(x.image, x.scale, False) for x in loop.levels)})
-    plain = Loop(**{**plain.__dict__, "likeness": torch.ones_like(loop.likeness)})
+    plain = Loop(**{**plain.__dict__, "angle": torch.zeros_like(loop.angle)})
     assert contrast(frame(plain, PERIOD / 2).numpy()) / contrast(photo) < 0.8
 
 
@@ -170,12 +170,3 @@ def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb(
     expected = merge_rgb(generator.to_rgb(warped, w_plus))[0]
     assert (expected - merge_rgb(contributions)[0]).std() > 0.1 * expected.std()  # it has moved
     torch.testing.assert_close(merge(commuted[::-1]) / expected.std(), expected / expected.std(), atol=1e-4, rtol=0)
-
-
-def test_copies_are_mixed_on_the_arc_between_them():
-    share = torch.linspace(0, 1, 9).view(1, 1, 9)
-    for alike in (-0.5, 0.0, 0.5, 0.9, 1.0):
-        a, b = slerp(torch.full((1, 1, 9), alike), share)[0]
-        torch.testing.assert_close(a * a + b * b + 2 * a * b * alike, torch.ones(1, 9))
-        torch.testing.assert_close(a, b.flip(-1))
-    torch.testing.assert_close(b, share[0])  # the same copy twice: the plain mix

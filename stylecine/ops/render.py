@@ -2,57 +2,253 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylecine.ops import mixing, native
+from stylecine.ops.knots import displaced
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import sample
 
 Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0 lie on the coarsest grid
+MOST_LEVELS = 8
+MOST_TURNS = 8
 
 
 def render(
     photo: Tensor,
     moving: Tensor,
     levels: Sequence[Tensor],
-    scales: Sequence[int],
-    sources: Tensor,
-    weights: Tensor,
+    positions: Tensor,
+    rates: Tensor,
+    turn: Tensor,
+    angle: Tensor,
+    lift: Tensor,
     *,
+    stride: float,
+    lengths: Sequence[float],
+    phases: Sequence[float],
     cell: int,
     margin: int,
-    region: Region,
     base: Tensor | None = None,
 ) -> Tensor:
     """The frame [H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
 
-    photo    [3,H,W] float32, byte values 0..255
-    moving   [H,W] in [0,1]
-    levels   [3,h,w], spline coefficients, finest first; a pixel of level i is scales[i] canvas pixels wide. The
-             canvas is the photo and `margin` pixels around it.
-    sources  [4,gh,gw]: x, y of copy A's displacement and of copy B's in pixels, one a cell*cell canvas pixels
-    weights  [levels,2,gh,gw]: weights of both copies in each level, contrast gain included, on the same grid
-    region   what of the canvas is rendered
-    base     [3,a,b] over the region, added to what is rendered (an image made anew, on which the levels go)
+    The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
+    cell*cell canvas pixels (`cell` a power of two) and cover it.
+
+    photo      [H,W,3] uint8
+    moving     [H,W] in [0,1]
+    levels     [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and nothing; finest
+               first, a pixel of level i is 2^i canvas pixels wide, so its h is the canvas's over 2^i, rounded up
+    positions  [knots,2,2,gh,gw]: displacement along the flow and against it every `stride` frames, x and y, pixels
+               of the grid
+    rates      the same, their derivatives, per frame
+    turn       [gh,gw] uint8: which of `lengths` (frames) a turn of this place has
+    phases     how much of each of these turns has passed, in [0,1)
+    angle, lift [levels,3,gh,gw]: see ops.mixing.weights
+    base       [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (an image made anew)
+
+    A displacement that is not a number reads the top left corner, a colour that is none is black. Raises ValueError
+    if the arguments do not fit together.
     """
+    _check(photo, moving, levels, positions, rates, turn, angle, lift, lengths, phases, cell, margin, base)
+    return torch.ops.stylecine.render(
+        photo, moving, list(levels), positions, rates, turn, angle, lift, base,
+        float(stride), [float(x) for x in lengths], [float(x) for x in phases], cell, margin,
+    )  # fmt: skip
+
+
+class _Level(ctypes.Structure):
+    _fields_ = (
+        ("spline", ctypes.c_void_p),
+        ("h", ctypes.c_int64),
+        ("w", ctypes.c_int64),
+        ("dtype", ctypes.c_int32),
+        ("scale", ctypes.c_int32),
+    )
+
+
+class _Args(ctypes.Structure):
+    _fields_ = (
+        ("photo", ctypes.c_void_p),
+        ("moving", ctypes.c_void_p),
+        ("height", ctypes.c_int64),
+        ("width", ctypes.c_int64),
+        ("margin", ctypes.c_int32),
+        ("cell", ctypes.c_int32),
+        ("gh", ctypes.c_int64),
+        ("gw", ctypes.c_int64),
+        ("level", ctypes.POINTER(_Level)),
+        ("levels", ctypes.c_int32),
+        ("knots", ctypes.c_int32),
+        ("positions", ctypes.c_void_p),
+        ("rates", ctypes.c_void_p),
+        ("stride", ctypes.c_float),
+        ("turns", ctypes.c_int32),
+        ("turn", ctypes.c_void_p),
+        ("length", ctypes.POINTER(ctypes.c_float)),
+        ("phase", ctypes.POINTER(ctypes.c_float)),
+        ("angle", ctypes.c_void_p),
+        ("lift", ctypes.c_void_p),
+        ("base", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+    )
+
+
+@torch.library.custom_op("stylecine::render", mutates_args=(), device_types=("cpu", "cuda"))
+def _render(
+    photo: Tensor,
+    moving: Tensor,
+    levels: list[Tensor],
+    positions: Tensor,
+    rates: Tensor,
+    turn: Tensor,
+    angle: Tensor,
+    lift: Tensor,
+    base: Tensor | None,
+    stride: float,
+    lengths: list[float],
+    phases: list[float],
+    cell: int,
+    margin: int,
+) -> Tensor:
+    arguments = photo, moving, levels, positions, rates, turn, angle, lift, base, stride, lengths, phases, cell, margin
+    if not native.available(photo.device):
+        return reference(*arguments)
+    photo, moving, positions, rates, turn, angle, lift = (
+        x.contiguous() for x in (photo, moving, positions, rates, turn, angle, lift)
+    )
+    levels = [level.contiguous() for level in levels]
+    base = None if base is None else base.contiguous()
+    out = torch.empty_like(photo)
+    described = [
+        _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
+        for i, x in enumerate(levels)
+    ]
+    times = ctypes.c_float * len(lengths)
+    args = _Args(
+        native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *turn.shape,
+        (_Level * len(levels))(*described), len(levels), len(positions),
+        native.pointer(positions), native.pointer(rates), stride,
+        len(lengths), native.pointer(turn), times(*lengths), times(*phases),
+        native.pointer(angle), native.pointer(lift),
+        None if base is None else native.pointer(base), native.pointer(out),
+    )  # fmt: skip
+    native.run("render", args, photo.device, workspace=True)
+    return out
+
+
+@_render.register_fake
+def _(photo: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(photo)
+
+
+def _check(
+    photo: Tensor,
+    moving: Tensor,
+    levels: Sequence[Tensor],
+    positions: Tensor,
+    rates: Tensor,
+    turn: Tensor,
+    angle: Tensor,
+    lift: Tensor,
+    lengths: Sequence[float],
+    phases: Sequence[float],
+    cell: int,
+    margin: int,
+    base: Tensor | None,
+) -> None:
+    h, w = moving.shape
+    height, width = h + 2 * margin, w + 2 * margin
+    gh, gw = turn.shape
+    grid = -(-height // cell), -(-width // cell)
+    wanted = {
+        "photo": (photo, (h, w, 3), torch.uint8),
+        "moving": (moving, (h, w), torch.float32),
+        "turn": (turn, (max(gh, grid[0]), max(gw, grid[1])), torch.uint8),
+        "positions": (positions, (max(len(positions), 2), 2, 2, gh, gw), torch.float32),
+        "rates": (rates, tuple(positions.shape), torch.float32),
+        "angle": (angle, (len(levels), 3, gh, gw), torch.float32),
+        "lift": (lift, (len(levels), 3, gh, gw), torch.float32),
+    }
+    for i, level in enumerate(levels):
+        size = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
+        wanted[f"level {i}"] = level, size, level.dtype if level.dtype in native.DTYPES else torch.float32
+    if base is not None:
+        wanted["base"] = base, (3, height, width), torch.float32
+    for name, (tensor, shape, dtype) in wanted.items():
+        if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+            raise ValueError(
+                f"render: {name} is {dtype} {list(shape)} here, not {tensor.dtype} {list(tensor.shape)}."
+            )
+        if tensor.device != photo.device:
+            raise ValueError(f"render: {name} is on {tensor.device}, the photo on {photo.device}.")
+    if not 1 <= len(levels) <= MOST_LEVELS or not 1 <= len(lengths) <= MOST_TURNS or len(phases) != len(lengths):
+        raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
+    if cell < 1 or cell & (cell - 1) or margin < 0:
+        raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
+    if not all(0 <= phase < 1 for phase in phases):
+        raise ValueError(f"render: phases are in [0,1), not {list(phases)}.")
+
+
+def reference(
+    photo: Tensor,
+    moving: Tensor,
+    levels: Sequence[Tensor],
+    positions: Tensor,
+    rates: Tensor,
+    turn: Tensor,
+    angle: Tensor,
+    lift: Tensor,
+    base: Tensor | None,
+    stride: float,
+    lengths: Sequence[float],
+    phases: Sequence[float],
+    cell: int,
+    margin: int,
+) -> Tensor:
+    """render() in plain PyTorch, over the part of the canvas that holds what moves."""
+    if not bool((moving > 0).any()):
+        return photo.clone()
+    region = around(moving, margin, max(cell, 2 ** (len(levels) - 1)))
+    sources, share = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
+    for k, (length, phase) in enumerate(zip(lengths, phases, strict=True)):
+        source_a = displaced(positions[:, 1], rates[:, 1], stride, length * phase)
+        source_b = displaced(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
+        sources = torch.where(turn == k, torch.cat((source_a, source_b)) * cell, sources)
+        share = torch.where(turn == k, phase, share)
+    weights = mixing.weights(angle, lift, share)
     moved = merge(
         [
-            mix(level, sources, weight, cell=cell, scale=scale, region=region)
-            for level, scale, weight in zip(levels, scales, weights, strict=True)
+            _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[i], cell=cell, scale=2**i, region=region)
+            for i, level in enumerate(levels)
         ]
     )
-    return composite(photo, moving, moved if base is None else moved + base, margin=margin, region=region)
+    if base is not None:
+        moved = moved + base[:, region[0] : region[2], region[1] : region[3]]
+    return composite(photo, moving, moved, margin=margin, region=region)
 
 
-def mix(level: Tensor, sources: Tensor, weights: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:
+def _mix(level: Tensor, sources: Tensor, weights: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:
     """Both displaced copies of a level (coefficients), weighted and added: [3,a,b] over the region at its scale."""
     fields = on_level(torch.cat((sources / scale, weights)), cell=cell, scale=scale, region=region)
     origin = region[0] // scale, region[1] // scale
     copy_a, copy_b = sample(level, fields[0:2], origin), sample(level, fields[2:4], origin)
     return copy_a.mul_(fields[4]).addcmul_(copy_b, fields[5])
+
+
+def around(moving: Tensor, margin: int, unit: int) -> Region:
+    """The canvas region that holds all that moves, on multiples of `unit`, and one more for upsampling."""
+    rows, columns = (moving.amax(1) > 0).nonzero(), (moving.amax(0) > 0).nonzero()
+    h, w = moving.shape[0] + 2 * margin, moving.shape[1] + 2 * margin
+    y0, x0 = ((int(line[0]) + margin) // unit * unit - unit for line in (rows, columns))
+    y1, x1 = (-(-(int(line[-1]) + margin + 1) // unit) * unit + unit for line in (rows, columns))
+    return max(y0, 0), max(x0, 0), min(y1, h), min(x1, w)
 
 
 def on_level(fields: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:
@@ -72,16 +268,17 @@ def on_level(fields: Tensor, *, cell: int, scale: int, region: Region) -> Tensor
 
 
 def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, region: Region) -> Tensor:
-    """The photo [3,H,W] (0..255) with `moved` [3,a,b] (-1..1, over the region) in it: [H,W,3] uint8."""
+    """The photo [H,W,3] uint8 with `moved` [3,a,b] (-1..1, over the region) in it: [H,W,3] uint8."""
     h, w = moving.shape
     y0, x0 = max(region[0] - margin, 0), max(region[1] - margin, 0)
     y1, x1 = min(region[2] - margin, h), min(region[3] - margin, w)
     moved = moved[:, y0 + margin - region[0] :, x0 + margin - region[1] :][:, : y1 - y0, : x1 - x0]
-    still = photo[:, y0:y1, x0:x1]
-    inside = torch.lerp(still, moved.clamp(-1, 1).add(1).mul(127.5), moving[y0:y1, x0:x1])
-    frame = photo.to(torch.uint8)
-    frame[:, y0:y1, x0:x1] = inside.add_(dither(h, w, photo.device)[y0:y1, x0:x1]).to(torch.uint8)
-    return frame.permute(1, 2, 0).contiguous()
+    moved = moved.nan_to_num(-1.0, 1.0, -1.0).clamp(-1, 1).add(1).mul(127.5)
+    still = photo[y0:y1, x0:x1].permute(2, 0, 1).float()
+    inside = torch.lerp(still, moved, moving[y0:y1, x0:x1])
+    frame = photo.clone()
+    frame[y0:y1, x0:x1] = inside.add_(dither(h, w, photo.device)[y0:y1, x0:x1]).to(torch.uint8).permute(1, 2, 0)
+    return frame
 
 
 def dither(h: int, w: int, device: torch.device) -> Tensor:

@@ -51,8 +51,9 @@ def sample(spline: Tensor, offset: Tensor, origin: tuple[int, int] = (0, 0)) -> 
     """The image [C,h,w] whose coefficients are `spline`, at x + offset(x): [C,a,b].
 
     offset [2,a,b] in its pixels (x right, y down), x runs over a*b pixel centres from pixel `origin` (row, column)
-    on. Past the border the image is replicated. The 16 weights of the cubic are those of four bilinear look-ups at
-    well-chosen places (Sigg and Hadwiger, GPU Gems 2, chapter 20), which torch does in one pass each.
+    on. Past the border the image is replicated; an offset that is not a number reads its first column or row. The 16
+    weights of the cubic are those of four bilinear look-ups at well-chosen places (Sigg and Hadwiger, GPU Gems 2,
+    chapter 20), which torch does in one pass each.
     """
     a, b = offset.shape[-2:]
     rows = max(1, STRIP // b)  # strip by strip, whatever is computed on the way stays in the cache
@@ -68,6 +69,7 @@ def _sample_strip(spline: Tensor, offset: Tensor, origin: tuple[int, int]) -> Te
     x = torch.arange(origin[1], origin[1] + b, device=offset.device)
     y = torch.arange(origin[0], origin[0] + a, device=offset.device)[:, None]
     place = torch.stack((offset[0] + x, offset[1] + y)).mul_(2)
+    place = place.nan_to_num_(-4.0).clamp_(-4, 2 * max(h, w))  # far outside is the border, as is what is no number
     pixel = place.floor()
     f = place.sub_(pixel)
     # Of the four taps around a place, the weight of the right two.

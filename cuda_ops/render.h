@@ -1,0 +1,180 @@
+// One frame of a loop: what CPU and CUDA compute alike. See stylecine.h for the arrays.
+//
+// First the fields: on the grid, where both copies of the plate are read and how much each counts in every level. Then
+// tile by tile the levels, coarsest first, each sampled and added to the enlarged sum of the coarser ones; last the photo
+// around it and the bytes.
+#pragma once
+
+#include "cpu.h"
+#include "shared.h"
+
+namespace stylecine {
+
+static inline int check(const stylecine_render_args *args, char *message) {
+  const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
+  if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->turn ||
+      !args->length || !args->phase || !args->angle || !args->lift || !args->out)
+    return no("an array other than base is NULL");
+  if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
+    return no("height and width are 1 to 32768");
+  if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
+  if (args->cell < 1 || args->cell > 4096 || (args->cell & (args->cell - 1)))
+    return no("cell is a power of two, at most 4096");
+  const int64_t height = args->height + 2 * int64_t(args->margin), width = args->width + 2 * int64_t(args->margin);
+  if (args->gh * args->cell < height || args->gw * args->cell < width || args->gh > 65536 || args->gw > 65536)
+    return no("gh*cell and gw*cell must cover the canvas, gh and gw be at most 65536");
+  if (args->levels < 1 || args->levels > 8) return no("levels is 1 to 8");
+  if (args->turns < 1 || args->turns > 8) return no("turns is 1 to 8");
+  if (args->knots < 2 || !(args->stride > 0)) return no("knots is at least 2, stride above 0");
+  for (int i = 0; i < args->levels; ++i) {
+    const stylecine_level &level = args->level[i];
+    const int64_t scale = int64_t(1) << i;
+    if (!level.spline) return no("an array other than base is NULL");
+    if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
+      return no("level i has scale 2^i and the canvas's size over that, rounded up");
+    if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
+    if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
+  }
+  for (int i = 0; i < args->turns; ++i) {
+    if (!(args->phase[i] >= 0 && args->phase[i] < 1)) return no("phases are in [0,1)");
+    if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
+      return no("a turn's length is above 0 and at most (knots-1)*stride");
+  }
+  return STYLECINE_OK;
+}
+
+namespace STYLECINE_SET {
+
+constexpr int kMostLevels = 8, kMostTurns = 8, kPhases = 3;
+constexpr float kStraight = 0.015f;  // radians: copies as alike as this are mixed plainly
+
+// Cubic Hermite interpolation between two knots, in pixels of the canvas.
+struct Moment {
+  int64_t knot;
+  float start, end, start_rate, end_rate;
+};
+
+STYLECINE_INLINE Moment moment(float age, float stride, int knots, float cell) {
+  const int64_t knot = at_least(0, at_most(int64_t(age / stride), knots - 2));
+  const float u = age / stride - knot, end = u * u * (3 - 2 * u);
+  return {knot, (1 - end) * cell, end * cell, u * (1 - u) * (1 - u) * stride * cell, u * u * (u - 1) * stride * cell};
+}
+
+STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const float *rates, int64_t step) {
+  const int64_t first = m.knot * step, second = first + step;
+  return (m.start * positions[first] + m.end * positions[second]) +
+         (m.start_rate * rates[first] + m.end_rate * rates[second]);
+}
+
+// Where a turn of one length stands at the time of the frame.
+struct Clock {
+  Moment a, b;  // of both copies
+  float share;  // of copy B
+  int phase;    // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
+  float apart[2], gain[2];  // how much the angle and the lift known at these two count now
+};
+
+STYLECINE_INLINE float near(float phase, float share) {
+  const float away = share < phase ? phase - share : share - phase;
+  return away < 0.25f ? 1 - away * 4 : 0;
+}
+
+STYLECINE_INLINE Clock clock_of(const stylecine_render_args &args, int turn) {
+  const float share = args.phase[turn], length = args.length[turn];
+  Clock clock = {moment(length * share, args.stride, args.knots, float(args.cell)),
+                 moment(length * (1 - share), args.stride, args.knots, float(args.cell)), share, share >= 0.5f, {}, {}};
+  for (int i = 0; i < 2; ++i) {
+    const float phase = 0.25f * (clock.phase + i + 1);
+    clock.apart[i] = near(phase, between(share, 0.25f, 0.75f));
+    clock.gain[i] = near(phase, share);
+  }
+  return clock;
+}
+
+// Sine of x in [0,pi], to 4e-7.
+STYLECINE_INLINE float sine(float x) {
+  const float pi = 3.14159265f;
+  x = x < pi - x ? x : pi - x;
+  const float y = x * x;
+  return x * (1 + y * (-1.66666547e-1f + y * (8.33217968e-3f + y * (-1.95125553e-4f + y * 2.60052530e-6f))));
+}
+
+// A level's angle and lift at a place now, of those at the clock's phases.
+STYLECINE_INLINE void now(const Clock &clock, const float *angle, const float *lift, int64_t step, float &apart, float &gain) {
+  apart = clock.apart[0] * angle[0] + clock.apart[1] * angle[step];
+  gain = 1 + (clock.gain[0] * (lift[0] - 1) + clock.gain[1] * (lift[step] - 1));
+}
+
+// Weights of both copies: their arc (slerp, Shoemake 1985) times the gain; in proportion where they are alike.
+STYLECINE_INLINE void mixing(float angle, float lift, float share, float &a, float &b) {
+  const bool arc = angle > kStraight;
+  const float scale = arc ? lift / sine(angle) : lift;
+  a = (arc ? sine((1 - share) * angle) : 1 - share) * scale;
+  b = (arc ? sine(share * angle) : share) * scale;
+}
+
+// Fields of a level: x and y of both sources in canvas pixels and both weights, at every `ratio` pixels of it; where in the
+// workspace their planes begin.
+struct Fields {
+  int64_t plane[6];
+  int64_t rows, columns;
+  int ratio;
+};
+
+// The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are larger
+// than a cell all six once more, averaged over their pixels.
+struct Plan {
+  Fields fields[kMostLevels];
+  int64_t floats;
+};
+
+STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
+  Plan made;
+  const int64_t points = args.gh * args.gw;
+  made.floats = (4 + 2 * int64_t(args.levels)) * points;
+  for (int i = 0; i < args.levels; ++i) {
+    Fields &fields = made.fields[i];
+    const int64_t wide = (int64_t(1) << i) / args.cell;  // cells in a pixel
+    if (wide > 1) {
+      fields.rows = (args.gh + wide - 1) / wide, fields.columns = (args.gw + wide - 1) / wide, fields.ratio = 1;
+      for (int k = 0; k < 6; ++k) fields.plane[k] = made.floats + k * fields.rows * fields.columns;
+      made.floats += 6 * fields.rows * fields.columns;
+    } else {
+      fields.rows = args.gh, fields.columns = args.gw, fields.ratio = args.cell >> i;
+      for (int k = 0; k < 4; ++k) fields.plane[k] = k * points;
+      for (int k = 4; k < 6; ++k) fields.plane[k] = (2 * i + k) * points;
+    }
+  }
+  return made;
+}
+
+// Between which two points of the fields a pixel lies, and how far from the first.
+STYLECINE_INLINE void between_points(int64_t pixel, int ratio, int64_t points, int64_t &first, int64_t &second, float &f) {
+  const int64_t place = 2 * pixel + 1 - ratio;  // past the first point, in halves of a pixel
+  const int64_t whole = place >= 0 ? place / (2 * ratio) : -1;  // pixels of the canvas are at most half a cell before it
+  f = float(place - whole * 2 * ratio) / float(2 * ratio);
+  first = at_least(0, at_most(whole, points - 1));
+  second = at_least(0, at_most(whole + 1, points - 1));
+}
+
+// The tap left of place p of `size` coefficients, one to the left, and how far p is past the one in between.
+STYLECINE_INLINE void locate(float p, int size, int &tap, float &f) {
+  p = between(p, -4, float(size) + 4);
+  const float whole = __builtin_floorf(p);
+  f = p - whole;
+  tap = int(whole) - 1;
+}
+
+// First and one past the last pixel of the next coarser level that an enlarged range needs.
+STYLECINE_INLINE void coarser(int64_t &first, int64_t &last) {
+  first = (first - 1) >> 1;
+  last = (last >> 1) + 1;
+}
+
+// Added before bytes are cut off; whole numbers stay what they are. (Roberts's R2 sequence.)
+STYLECINE_INLINE float dither(int64_t y, int64_t x) {
+  return float((uint32_t(193 * x + 147 * y) & 255) >> 4) * 0.0625f + 0.03125f;
+}
+
+}  // namespace STYLECINE_SET
+}  // namespace stylecine

@@ -1,0 +1,156 @@
+// Sixteen floats at a time: four neighbouring pixels of four channels, in whatever registers the instruction set has.
+#pragma once
+
+#include "shared.h"
+
+#if defined(__AVX2__)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms of GCC 12 inside its own header
+#endif
+#include <immintrin.h>
+#endif
+
+namespace stylecine {
+namespace STYLECINE_SET {
+
+#if defined(__AVX512F__)
+
+struct Vector {
+  __m512 a;
+};
+STYLECINE_INLINE Vector load(const float *p) { return {_mm512_loadu_ps(p)}; }
+STYLECINE_INLINE Vector load(const half *p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
+}
+STYLECINE_INLINE Vector load(const bfloat *p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+STYLECINE_INLINE void save(float *p, Vector x) { _mm512_storeu_ps(p, x.a); }
+STYLECINE_INLINE Vector all(float x) { return {_mm512_set1_ps(x)}; }
+STYLECINE_INLINE Vector operator+(Vector x, Vector y) { return {_mm512_add_ps(x.a, y.a)}; }
+STYLECINE_INLINE Vector operator-(Vector x, Vector y) { return {_mm512_sub_ps(x.a, y.a)}; }
+STYLECINE_INLINE Vector operator*(Vector x, Vector y) { return {_mm512_mul_ps(x.a, y.a)}; }
+STYLECINE_INLINE Vector fma(Vector x, Vector y, Vector z) { return {_mm512_fmadd_ps(x.a, y.a, z.a)}; }
+// The second operand where the first is not a number, as between() has it.
+STYLECINE_INLINE Vector clamp(Vector x, float low, float high) {
+  return {_mm512_min_ps(_mm512_max_ps(x.a, _mm512_set1_ps(low)), _mm512_set1_ps(high))};
+}
+// Each of four floats four times over.
+STYLECINE_INLINE Vector spread(const float *p) {
+  const __m512i lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  return {_mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(_mm_loadu_ps(p)))};
+}
+// Sum of the four pixels.
+STYLECINE_INLINE __m128 fold(Vector x) {
+  const __m256 two = _mm256_add_ps(_mm512_castps512_ps256(x.a), _mm512_extractf32x8_ps(x.a, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
+}
+STYLECINE_INLINE void add_fold(float *p, Vector x) { _mm_storeu_ps(p, _mm_add_ps(_mm_loadu_ps(p), fold(x))); }
+// Bytes red, green, blue of four pixels; reads 16.
+STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
+  const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
+  const __m128i bytes = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)), order);
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+}
+// Cut off to bytes and stored without the fourth channel: 12 bytes. Values in [0,256).
+STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
+  const __m128i order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  const __m128i bytes = _mm_shuffle_epi8(_mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x.a)), order);
+  const uint32_t last = uint32_t(_mm_extract_epi32(bytes, 2));
+  _mm_storel_epi64(reinterpret_cast<__m128i *>(p), bytes);
+  memcpy(p + 8, &last, 4);
+}
+
+#elif defined(__AVX2__)
+
+struct Vector {
+  __m256 a, b;
+};
+STYLECINE_INLINE Vector load(const float *p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+STYLECINE_INLINE Vector load(const half *p) {
+  const __m128i *bits = reinterpret_cast<const __m128i *>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(bits)), _mm256_cvtph_ps(_mm_loadu_si128(bits + 1))};
+}
+STYLECINE_INLINE __m256 widen(__m128i bits) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+STYLECINE_INLINE Vector load(const bfloat *p) {
+  const __m128i *bits = reinterpret_cast<const __m128i *>(p);
+  return {widen(_mm_loadu_si128(bits)), widen(_mm_loadu_si128(bits + 1))};
+}
+STYLECINE_INLINE void save(float *p, Vector x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+STYLECINE_INLINE Vector all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+STYLECINE_INLINE Vector operator+(Vector x, Vector y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+STYLECINE_INLINE Vector operator-(Vector x, Vector y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+STYLECINE_INLINE Vector operator*(Vector x, Vector y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+STYLECINE_INLINE Vector fma(Vector x, Vector y, Vector z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+STYLECINE_INLINE Vector clamp(Vector x, float low, float high) {
+  const __m256 least = _mm256_set1_ps(low), most = _mm256_set1_ps(high);
+  return {_mm256_min_ps(_mm256_max_ps(x.a, least), most), _mm256_min_ps(_mm256_max_ps(x.b, least), most)};
+}
+STYLECINE_INLINE Vector spread(const float *p) {
+  const __m256 four = _mm256_castps128_ps256(_mm_loadu_ps(p));
+  return {_mm256_permutevar8x32_ps(four, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)),
+          _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
+}
+STYLECINE_INLINE void add_fold(float *p, Vector x) {
+  const __m256 two = _mm256_add_ps(x.a, x.b);
+  const __m128 one = _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
+  _mm_storeu_ps(p, _mm_add_ps(_mm_loadu_ps(p), one));
+}
+STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
+  const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
+  const __m128i bytes = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)), order);
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
+  const __m256i a = _mm256_cvttps_epi32(x.a), b = _mm256_cvttps_epi32(x.b);
+  const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  const __m128i order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  const __m128i bytes = _mm_shuffle_epi8(_mm_packus_epi16(low, high), order);
+  const uint32_t last = uint32_t(_mm_extract_epi32(bytes, 2));
+  _mm_storel_epi64(reinterpret_cast<__m128i *>(p), bytes);
+  memcpy(p + 8, &last, 4);
+}
+
+#else  // whatever the compiler makes of plain loops
+
+struct Vector {
+  float a[16];
+};
+#define STYLECINE_EACH(expression) \
+  Vector made;                     \
+  for (int i = 0; i < 16; ++i) made.a[i] = expression; \
+  return made
+template <class T>
+STYLECINE_INLINE Vector load(const T *p) { STYLECINE_EACH(value(p[i])); }
+STYLECINE_INLINE void save(float *p, Vector x) { memcpy(p, x.a, sizeof x.a); }
+STYLECINE_INLINE Vector all(float x) { STYLECINE_EACH(x); }
+STYLECINE_INLINE Vector operator+(Vector x, Vector y) { STYLECINE_EACH(x.a[i] + y.a[i]); }
+STYLECINE_INLINE Vector operator-(Vector x, Vector y) { STYLECINE_EACH(x.a[i] - y.a[i]); }
+STYLECINE_INLINE Vector operator*(Vector x, Vector y) { STYLECINE_EACH(x.a[i] * y.a[i]); }
+STYLECINE_INLINE Vector fma(Vector x, Vector y, Vector z) { STYLECINE_EACH(x.a[i] * y.a[i] + z.a[i]); }
+STYLECINE_INLINE Vector clamp(Vector x, float low, float high) { STYLECINE_EACH(between(x.a[i], low, high)); }
+STYLECINE_INLINE Vector spread(const float *p) { STYLECINE_EACH(p[i / 4]); }
+STYLECINE_INLINE Vector load_rgb(const uint8_t *p) { STYLECINE_EACH(i % 4 == 3 ? 0.0f : float(p[i / 4 * 3 + i % 4])); }
+#undef STYLECINE_EACH
+STYLECINE_INLINE void add_fold(float *p, Vector x) {
+  for (int i = 0; i < 4; ++i) p[i] += (x.a[i] + x.a[i + 8]) + (x.a[i + 4] + x.a[i + 12]);
+}
+STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
+  for (int i = 0; i < 4; ++i)
+    for (int c = 0; c < 3; ++c) p[3 * i + c] = uint8_t(x.a[4 * i + c]);
+}
+
+#endif
+
+}  // namespace STYLECINE_SET
+}  // namespace stylecine
