@@ -4,6 +4,7 @@ The weights lie in pretrained/ at the top of the repository, beside the recipes 
 stylecine.pretrained; the recipes are not. cuda_ops/build_native.py makes stylecine/lib; no torch is needed for that.
 """
 
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class native(Command):
     user_options: list[tuple[str, str, str]] = []  # noqa: RUF012
 
     def initialize_options(self) -> None:
-        self.build_lib = ""
+        self.build_lib: Any = None
         self.editable_mode = False
         self.made: list[str] = []
 
@@ -35,7 +36,7 @@ class native(Command):
     def run(self) -> None:
         package = ROOT if self.editable_mode else Path(self.build_lib).resolve()
         try:
-            self.made = build_native.build(package / "stylecine/lib", ROOT / f"build/native-{sys.platform}")
+            self.made = build_native.build(package / "stylecine/lib")
         except build_native.Unbuilt as failure:
             raise CompileError(str(failure)) from failure
 
@@ -60,7 +61,8 @@ class wheel(bdist_wheel):
         command: Any = self.get_finalized_command("native")
         self.root_is_pure = command.editable_mode or not command.made
         tag = super().get_tag()
-        return tag if self.root_is_pure else ("py3", "none", tag[2])
+        # macOS: nothing is compiled for the other processor of a universal Python.
+        return tag if self.root_is_pure else ("py3", "none", tag[2].replace("universal2", platform.machine()))
 
 
 setup(

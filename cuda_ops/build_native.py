@@ -1,10 +1,11 @@
 """Builds the native library: cuda_ops/ becomes libstylecine.so and, where there is nvcc, libstylecine_cuda.so.
 
-    python3 cuda_ops/build_native.py FOLDER
+    python3 cuda_ops/build_native.py [FOLDER]
 
-puts them into FOLDER, with stylecine.h and build.json, which says what was built or why not; setup.py does the same
-into stylecine/lib. It needs ninja, which compiles what has changed, and no torch. docs/native.md has the environment
-variables: CXX, CXXFLAGS, LDFLAGS, NVCC, STYLECINE_CPU, STYLECINE_CUDA.
+puts them into FOLDER, with stylecine.h and build.json, which says what was built or why not. Without FOLDER they go
+into stylecine/lib, where an editable install finds them. setup.py calls this too. It needs ninja, which compiles only
+what has changed, and no torch. docs/native.md has the environment variables: CXX, CXXFLAGS, LDFLAGS, NVCC,
+STYLECINE_CPU, STYLECINE_CUDA.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import functools
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = Path(__file__).resolve().parent
+OBJECTS = SOURCES.parent / f"build/native-{sys.platform}"
 LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
 
 # FMA contraction alike for g++, clang++ and nvcc; no fast-math.
@@ -46,7 +49,7 @@ class Unbuilt(Exception):
         self.mend = mend
 
 
-def build(folder: Path, objects: Path) -> list[str]:
+def build(folder: Path, objects: Path = OBJECTS) -> list[str]:
     """Builds into `folder` and returns the names of the libraries made; what they are linked from stays in `objects`.
 
     A library that cannot be built is left out, unless STYLECINE_CPU or STYLECINE_CUDA is 1: Unbuilt.
@@ -138,8 +141,8 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
         lines += edge(made[-1], "nvcc", [source])
     lines += edge(objects / LIBRARIES["cuda"], "link_cuda", made)
     lines.append(f"build cuda: phony {escape(objects / LIBRARIES['cuda'])}")
-    version = run(nvcc, "--version").splitlines()[-1]
-    return lines, {"compiler": version, "architectures": [f"sm_{arch}" for arch in architectures]}
+    version = "".join(re.findall(r"V([\d.]+)", run(nvcc, "--version")))
+    return lines, {"compiler": f"nvcc {version}", "architectures": [f"sm_{arch}" for arch in architectures]}
 
 
 def exports(objects: Path) -> str:
@@ -244,6 +247,9 @@ def run(*command: str) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Builds the native library.")
-    parser.add_argument("folder", type=Path, help="where the libraries go")
-    chosen = parser.parse_args().folder.resolve()
-    print(*(chosen / name for name in build(chosen, chosen / "objects")), sep="\n")
+    parser.add_argument("folder", nargs="?", type=Path, help="where the libraries go (default: stylecine/lib)")
+    given = parser.parse_args().folder
+    if given is None:
+        build(SOURCES.parent / "stylecine/lib")
+    else:
+        build(given.resolve(), given.resolve() / "objects")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from stylecine import __version__
-from stylecine.errors import StylecineError
+from stylecine.errors import KernelUnavailable, StylecineError
+from stylecine.ops import native
 from stylecine.weights import find_model, role_tensors
 
 
@@ -23,7 +24,8 @@ def examine() -> list[Finding]:
     checks: dict[str, Callable[[], str]] = {
         "stylecine": lambda: f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
         "PyTorch": _torch,
-        "native library": lambda: "none in this version; the PyTorch references run",
+        "native library": lambda: _native("cpu"),
+        "native library, CUDA": lambda: _native("cuda"),
         "video writer": _video,
         "HEIC photos": _heic,
         "default model": _weights,
@@ -41,6 +43,21 @@ def _finding(what: str, check: Callable[[], str]) -> Finding:
 def _torch() -> str:
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
     return f"{torch.__version__}, {torch.get_num_threads()} threads, {cuda}"
+
+
+def _native(kind: str) -> str:
+    """What runs and why; a library that is there and cannot be used, or is older than its sources, needs mending."""
+    says, library = native.why(kind), native.folder() / native.LIBRARIES[kind]
+    if not library.exists():
+        return says
+    if not native.available(kind):
+        raise KernelUnavailable(says)
+    changed = max((source.stat().st_mtime for source in native.sources()), default=0)
+    if changed > library.stat().st_mtime:
+        raise KernelUnavailable(f"{library} is older than its sources; {native.rebuild()}")
+    record = native.built().get(kind, {})
+    parts = record.get("instructions", record.get("architectures", []))
+    return f"{says} (built by {record.get('compiler', 'an unknown compiler')} for {', '.join(parts)})"
 
 
 def _video() -> str:

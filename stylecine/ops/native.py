@@ -31,6 +31,7 @@ MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
 DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+CHECKOUT = Path(__file__).parents[2]
 LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
 
 # The functions of stylecine.h that are not kernels: result, then arguments in C's order.
@@ -50,9 +51,6 @@ for _name, _works in KERNELS.items():
     if _works:
         FUNCTIONS[f"stylecine_{_name}_workspace_cpu"] = (c_size_t, [c_void_p, c_void_p])  # args, cpu
         FUNCTIONS[f"stylecine_{_name}_workspace_cuda"] = (c_size_t, [c_void_p])  # args
-
-# Also for an editable install.
-REBUILD = "run 'pip install --force-reinstall --no-deps .' in stylecine's source folder"
 
 _log = logging.getLogger(__name__)
 
@@ -226,8 +224,8 @@ def _load(kind: str) -> ctypes.CDLL | str:
         library = ctypes.CDLL(str(path))
         abi = library.stylecine_abi()
     except (OSError, AttributeError) as error:
-        return f"{path} does not load ({' '.join(str(error).split())}); {REBUILD}"
-    return library if abi == ABI else f"{path} has version {abi} of the C interface, this stylecine {ABI}; {REBUILD}"
+        return f"{path} does not load ({' '.join(str(error).split())}); {rebuild()}"
+    return library if abi == ABI else f"{path} has version {abi} of the C interface, this stylecine {ABI}; {rebuild()}"
 
 
 @functools.cache
@@ -238,6 +236,18 @@ def _function(kind: str, name: str) -> Any:
     function = getattr(library, name)
     function.restype, function.argtypes = FUNCTIONS[name]
     return function
+
+
+def sources() -> list[Path]:
+    """What the libraries are made of, where that is at hand: in a checkout."""
+    return [path for path in CHECKOUT.glob("cuda_ops/*") if path.suffix in (".h", ".cpp", ".cu")]
+
+
+def rebuild() -> str:
+    """What to do to have the libraries built again."""
+    if sources():
+        return f"run 'python {CHECKOUT / 'cuda_ops/build_native.py'}'"
+    return "run 'pip install --force-reinstall --no-deps .' in stylecine's source folder"
 
 
 def built() -> dict[str, Any]:
@@ -252,4 +262,4 @@ def built() -> dict[str, Any]:
 def _not_built(kind: str) -> str:
     record = built().get(kind, {})
     why, mend = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("mend")
-    return f"{why}; {f'{mend}, then ' if mend else ''}{REBUILD}"
+    return f"{why}; {f'{mend}, then ' if mend else ''}{rebuild()}"
