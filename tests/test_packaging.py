@@ -1,4 +1,4 @@
-"""What a wheel holds, found out by looking into it. It is built from the sdist, in a folder with a space in its name."""
+"""What a wheel holds, found out by looking into it. It is built from the sdist, in a folder with a space."""
 
 import json
 import os
