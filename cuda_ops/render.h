@@ -160,9 +160,10 @@ STYLECINE_INLINE void between_points(int64_t pixel, int ratio, int64_t points, i
 // The tap left of place p of `size` coefficients, one to the left, and how far p is past the one in between.
 STYLECINE_INLINE void locate(float p, int size, int &tap, float &f) {
   p = between(p, -4, float(size) + 4);
-  const float whole = __builtin_floorf(p);
-  f = p - whole;
-  tap = int(whole) - 1;
+  int whole = int(p);
+  whole -= float(whole) > p;  // floor, in instructions that every processor has
+  f = p - float(whole);
+  tap = whole - 1;
 }
 
 // First and one past the last pixel of the next coarser level that an enlarged range needs.

@@ -220,8 +220,9 @@ def reference(
     for k, (length, phase) in enumerate(zip(lengths, phases, strict=True)):
         source_a = displaced(positions[:, 1], rates[:, 1], stride, length * phase)
         source_b = displaced(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
-        sources = torch.where(turn == k, torch.cat((source_a, source_b)) * cell, sources)
-        share = torch.where(turn == k, phase, share)
+        here = (turn == k) | (k == 0)
+        sources = torch.where(here, torch.cat((source_a, source_b)) * cell, sources)
+        share = torch.where(here, phase, share)
     weights = mixing.weights(angle, lift, share)
     moved = merge(
         [

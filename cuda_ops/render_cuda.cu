@@ -1,0 +1,220 @@
+// render on the GPU: first the fields, a thread for each point of the grid; then a block for each tile, whose levels meet
+// in shared memory.
+#include "device.h"
+#include "render.h"
+
+namespace stylecine {
+namespace cuda {
+namespace {
+
+constexpr int TILE = 32;             // pixels
+constexpr int PATCH = TILE / 2 + 2;  // pixels of a tile in the second level
+
+// Everything that a frame needs, by value: a kernel cannot follow pointers into the host's memory.
+struct Frame {
+  stylecine_render_args args;
+  stylecine_level level[kMostLevels];
+  Clock clock[kMostTurns];
+  Plan plan;
+  float *workspace;
+};
+
+struct Pixel {
+  float c[4];
+};
+template <class T>
+struct alignas(4 * sizeof(T)) Stored {
+  T c[4];
+};
+struct Range {
+  int64_t y0, y1, x0, x1;
+};
+
+__global__ void fill(const __grid_constant__ Frame frame) {
+  const stylecine_render_args &args = frame.args;
+  const int64_t points = args.gh * args.gw;
+  STYLECINE_STRIDE(i, points) {
+    const Clock &clock = frame.clock[args.turn[i] < args.turns ? args.turn[i] : 0];
+    for (int axis = 0; axis < 4; ++axis) {  // copy A goes back (the second displacement), copy B forward
+      const int64_t at = ((axis < 2 ? 2 : 0) + axis % 2) * points + i;
+      const Moment &moment = axis < 2 ? clock.a : clock.b;
+      frame.workspace[axis * points + i] = displaced(moment, args.positions + at, args.rates + at, 4 * points);
+    }
+    for (int level = 0; level < args.levels; ++level) {
+      const int64_t known = (kPhases * level + clock.phase) * points + i;
+      float apart, gain, a, b;
+      now(clock, args.angle + known, args.lift + known, points, apart, gain);
+      mixing(apart, gain, clock.share, a, b);
+      frame.workspace[(4 + 2 * level) * points + i] = a;
+      frame.workspace[(5 + 2 * level) * points + i] = b;
+    }
+  }
+}
+
+// Fields of a level whose pixels hold more than a cell: their means.
+__global__ void average(const __grid_constant__ Frame frame, int level) {
+  const stylecine_render_args &args = frame.args;
+  const Fields &fields = frame.plan.fields[level];
+  const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns, wide = (int64_t(1) << level) / args.cell;
+  STYLECINE_STRIDE(i, 6 * pixels) {
+    const int64_t k = i / pixels, row = i % pixels / fields.columns, column = i % fields.columns;
+    const float *plane = frame.workspace + (k < 4 ? k : 2 * level + k) * points;
+    const int64_t bottom = at_most((row + 1) * wide, args.gh), right = at_most((column + 1) * wide, args.gw);
+    float sum = 0;
+    for (int64_t y = row * wide; y < bottom; ++y)
+      for (int64_t x = column * wide; x < right; ++x) sum += plane[y * args.gw + x];
+    frame.workspace[fields.plane[k] + i % pixels] = sum / float((bottom - row * wide) * (right - column * wide));
+  }
+}
+
+// Adds one displaced copy of a level.
+template <class T>
+__device__ void add_copy(const stylecine_level &level, float x, float y, float weight, Pixel &sum) {
+  const Stored<T> *spline = static_cast<const Stored<T> *>(level.spline);
+  const int width = int(2 * level.w), height = int(2 * level.h);
+  int column, row;
+  float fx, fy, across[4], down[4];
+  locate(x, width, column, fx);
+  locate(y, height, row, fy);
+  cubic(fx, across[0], across[1], across[2], across[3]);
+  cubic(fy, down[0], down[1], down[2], down[3]);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const Stored<T> *line = spline + at_least(0, at_most(row + k, height - 1)) * width;
+#pragma unroll
+    for (int l = 0; l < 4; ++l) {
+      const Stored<T> tap = line[at_least(0, at_most(column + l, width - 1))];
+      const float share = weight * down[k] * across[l];
+#pragma unroll
+      for (int c = 0; c < 3; ++c) sum.c[c] += share * value(tap.c[c]);
+    }
+  }
+}
+
+// Adds a level at one of its pixels.
+__device__ void add_level(const Frame &frame, int i, int64_t y, int64_t x, Pixel &sum) {
+  const stylecine_level &level = frame.level[i];
+  const Fields &fields = frame.plan.fields[i];
+  int64_t above, below, left, right;
+  float fy, fx, field[6];
+  between_points(y, fields.ratio, fields.rows, above, below, fy);
+  between_points(x, fields.ratio, fields.columns, left, right, fx);
+#pragma unroll
+  for (int k = 0; k < 6; ++k) {
+    const float *first = frame.workspace + fields.plane[k] + above * fields.columns;
+    const float *second = frame.workspace + fields.plane[k] + below * fields.columns;
+    const float at_left = first[left] + (second[left] - first[left]) * fy;
+    const float at_right = first[right] + (second[right] - first[right]) * fy;
+    field[k] = at_left + (at_right - at_left) * fx;
+  }
+  const float scale = 2.0f / float(level.scale);
+#pragma unroll
+  for (int copy = 0; copy < 2; ++copy) {
+    const float px = 2 * float(x) + field[2 * copy] * scale, py = 2 * float(y) + field[2 * copy + 1] * scale;
+    if (level.dtype == STYLECINE_FLOAT16) add_copy<half>(level, px, py, field[4 + copy], sum);
+    else if (level.dtype == STYLECINE_BFLOAT16) add_copy<bfloat>(level, px, py, field[4 + copy], sum);
+    else add_copy<float>(level, px, py, field[4 + copy], sum);
+  }
+}
+
+// A pixel of a patch enlarged by two: [1,3,3,1] after zeros between the pixels.
+__device__ Pixel enlarged(const Pixel *patch, const Range &at, int64_t y, int64_t x) {
+  const int64_t wide = at.x1 - at.x0, row = (y >> 1) - at.y0, column = (x >> 1) - at.x0;
+  const Pixel *near = patch + row * wide + column, *far = near + (y & 1 ? wide : -wide);
+  const int beside = x & 1 ? 1 : -1;
+  Pixel made;
+  for (int c = 0; c < 4; ++c) {
+    const float here = 0.75f * near[0].c[c] + 0.25f * far[0].c[c], there = 0.75f * near[beside].c[c] + 0.25f * far[beside].c[c];
+    made.c[c] = 0.75f * here + 0.25f * there;
+  }
+  return made;
+}
+
+__global__ void tiles(const __grid_constant__ Frame frame) {
+  __shared__ Pixel patches[2][PATCH * PATCH];
+  const stylecine_render_args &args = frame.args;
+  const int64_t across = (args.width + TILE - 1) / TILE;
+  const int64_t top = blockIdx.x / across * TILE, left = blockIdx.x % across * TILE;
+  const int64_t rows = at_most(TILE, args.height - top), columns = at_most(TILE, args.width - left);
+  bool moves = false;
+  for (int i = threadIdx.x; i < rows * columns; i += blockDim.x)
+    moves |= args.moving[(top + i / columns) * args.width + left + i % columns] > 0;
+  moves = __syncthreads_or(moves);
+
+  Range range[kMostLevels];
+  range[0] = {top + args.margin, top + args.margin + rows, left + args.margin, left + args.margin + columns};
+  for (int i = 1; i < args.levels; ++i) {
+    range[i] = range[i - 1];
+    coarser(range[i].y0, range[i].y1);
+    coarser(range[i].x0, range[i].x1);
+  }
+  Pixel *sum = patches[0], *before = patches[1];
+  for (int i = args.levels - 1; i > 0 && moves; --i) {
+    const Range &at = range[i];
+    const int wide = int(at.x1 - at.x0), pixels = int(at.y1 - at.y0) * wide;
+    for (int p = threadIdx.x; p < pixels; p += blockDim.x) {
+      const int64_t y = at.y0 + p / wide, x = at.x0 + p % wide;
+      Pixel made = {};
+      if (y >= 0 && y < frame.level[i].h && x >= 0 && x < frame.level[i].w) {  // nothing is left of what lies outside
+        if (i < args.levels - 1) made = enlarged(before, range[i + 1], y, x);
+        add_level(frame, i, y, x, made);
+      }
+      sum[p] = made;
+    }
+    __syncthreads();
+    Pixel *const done = sum;
+    sum = before, before = done;
+  }
+  const int64_t plane = (args.height + 2 * int64_t(args.margin)) * (args.width + 2 * int64_t(args.margin));
+  for (int p = threadIdx.x; p < rows * columns; p += blockDim.x) {
+    const int64_t row = p / columns, column = p % columns, at = (top + row) * args.width + left + column;
+    const float moving = args.moving[at];
+    if (!moves || !(moving > 0)) {
+      for (int c = 0; c < 3; ++c) args.out[at * 3 + c] = args.photo[at * 3 + c];
+      continue;
+    }
+    const int64_t y = range[0].y0 + row, x = range[0].x0 + column;
+    Pixel made = {};
+    if (args.levels > 1) made = enlarged(before, range[1], y, x);
+    add_level(frame, 0, y, x, made);
+    const float noise = dither(top + row, left + column);
+    for (int c = 0; c < 3; ++c) {
+      if (args.base) made.c[c] += args.base[c * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
+      const float under = args.photo[at * 3 + c], over = between(made.c[c], -1, 1) * 127.5f + 127.5f;
+      args.out[at * 3 + c] = uint8_t((over - under) * moving + under + noise);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+}  // namespace stylecine
+
+size_t stylecine_render_workspace_cuda(const stylecine_render_args *args) {
+  if (stylecine::check(args, nullptr) != STYLECINE_OK) return 0;
+  return size_t(stylecine::cuda::plan(*args).floats) * sizeof(float);
+}
+
+int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device, void *stream,
+                          char *message) {
+  using namespace stylecine;
+  if (const int status = check(args, message)) return status;
+  if (!workspace || bytes < stylecine_render_workspace_cuda(args))
+    return fail(message, STYLECINE_MEMORY, "the workspace is too small");
+  const OnDevice on(device);
+  if (on.status != cudaSuccess) return said(on.status, message);
+
+  cuda::Frame frame = {*args, {}, {}, cuda::plan(*args), static_cast<float *>(workspace)};
+  for (int i = 0; i < args->levels; ++i) frame.level[i] = args->level[i];
+  for (int i = 0; i < args->turns; ++i) frame.clock[i] = cuda::clock_of(*args, i);
+  const cudaStream_t on_stream = static_cast<cudaStream_t>(stream);
+  cuda::fill<<<blocks(args->gh * args->gw), BLOCK, 0, on_stream>>>(frame);
+  for (int i = 0; i < args->levels; ++i) {
+    const cuda::Fields &fields = frame.plan.fields[i];
+    if ((int64_t(1) << i) > args->cell)
+      cuda::average<<<blocks(6 * fields.rows * fields.columns), BLOCK, 0, on_stream>>>(frame, i);
+  }
+  const int64_t across = (args->width + cuda::TILE - 1) / cuda::TILE, down = (args->height + cuda::TILE - 1) / cuda::TILE;
+  cuda::tiles<<<unsigned(across * down), BLOCK, 0, on_stream>>>(frame);
+  return said(cudaGetLastError(), message);
+}

@@ -1,0 +1,103 @@
+// Arithmetic that CPU and CUDA share, and what it takes to write it once.
+//
+// Included by X.h, in the namespace of whichever is being compiled: an instruction set of the CPU, or cuda.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__CUDACC__)
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#define STYLECINE_INLINE __host__ __device__ __forceinline__
+#define STYLECINE_SET cuda
+#else
+#define STYLECINE_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace stylecine {
+namespace STYLECINE_SET {
+
+// Storage types: what 16 bits stand for. value() is exact; the constructors round to nearest even.
+STYLECINE_INLINE float bits_to_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+STYLECINE_INLINE uint32_t float_to_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return bits;
+}
+
+struct half {
+  uint16_t bits;
+};
+struct bfloat {
+  uint16_t bits;
+};
+
+STYLECINE_INLINE float value(float stored) { return stored; }
+STYLECINE_INLINE float value(bfloat stored) { return bits_to_float(uint32_t(stored.bits) << 16); }
+STYLECINE_INLINE float value(half stored) {
+#if defined(__CUDA_ARCH__)
+  return __half2float(__ushort_as_half(stored.bits));
+#elif defined(__aarch64__)
+  __fp16 half;
+  memcpy(&half, &stored.bits, 2);
+  return half;
+#else
+  // Exponent and mantissa in place, then the bias is put right by a multiplication; infinities and NaN keep theirs.
+  const uint32_t sign = uint32_t(stored.bits & 0x8000) << 16, rest = uint32_t(stored.bits & 0x7fff) << 13;
+  const uint32_t finite = float_to_bits(bits_to_float(rest) * bits_to_float(239u << 23));
+  return bits_to_float(sign | ((stored.bits & 0x7c00) == 0x7c00 ? rest | 0x7f800000u : finite));
+#endif
+}
+
+STYLECINE_INLINE float store(float result, float) { return result; }
+STYLECINE_INLINE bfloat store(float result, bfloat) {
+  const uint32_t bits = float_to_bits(result);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {uint16_t((bits >> 16) | 0x40)};
+  return {uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
+}
+STYLECINE_INLINE half store(float result, half) {
+#if defined(__CUDA_ARCH__)
+  return {__half_as_ushort(__float2half_rn(result))};
+#else
+  const uint32_t bits = float_to_bits(result), magnitude = bits & 0x7fffffffu;
+  const uint16_t sign = uint16_t((bits >> 16) & 0x8000);
+  if (magnitude > 0x7f800000u) return {uint16_t(sign | 0x7e00)};
+  if (magnitude >= 0x477ff000u) return {uint16_t(sign | 0x7c00)};  // rounds past the largest half
+  if (magnitude < 0x38800000u) {  // below the smallest normal half: units of 2^-24, added where they are the last bit
+    return {uint16_t(sign | (float_to_bits(bits_to_float(magnitude) + 0.5f) - float_to_bits(0.5f)))};
+  }
+  return {uint16_t(sign | ((magnitude - 0x38000000u + 0xfff + ((magnitude >> 13) & 1)) >> 13))};
+#endif
+}
+
+// Not-a-number becomes `low`.
+STYLECINE_INLINE float between(float x, float low, float high) {
+  x = x > low ? x : low;
+  return x < high ? x : high;
+}
+
+// The whole number at or below x, for |x| < 2^31.
+STYLECINE_INLINE int32_t floor_of(float x) {
+  const int32_t whole = int32_t(x);
+  return whole - int32_t(x < float(whole));
+}
+
+STYLECINE_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+STYLECINE_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Weights of the four taps of the uniform cubic B-spline, f in [0,1) past the second.
+STYLECINE_INLINE void cubic(float f, float &w0, float &w1, float &w2, float &w3) {
+  const float g = 1 - f, sixth = 1.0f / 6;
+  w0 = g * g * g * sixth;
+  w1 = (4 + f * f * (3 * f - 6)) * sixth;
+  w2 = (4 + g * g * (3 * g - 6)) * sixth;
+  w3 = f * f * f * sixth;
+}
+
+}  // namespace STYLECINE_SET
+}  // namespace stylecine
