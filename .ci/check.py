@@ -1,8 +1,9 @@
-"""Checks what `make demo` left (figures) and what is tracked (sizes, cards, no machine's own paths)."""
+"""Checks what `make demo` left (figures), what was compiled, and what is tracked (sizes, cards, no machine's paths)."""
 
 import json
 import math
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import av
 
 from stylecine.measures import passes
+from stylecine.ops import native
 
 MB = 1_000_000
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -51,6 +53,20 @@ def demo() -> Iterator[str]:
         yield from (f"{video.name}: not so: {name} ({told})" for name, is_so in good.items() if not is_so)
 
 
+def compiled() -> Iterator[str]:
+    """Here nothing may be left out quietly: a compiler is promised, and where there is nvcc every .cu is compiled."""
+    for kind in ("cpu", "cuda"):
+        if kind == "cuda" and not shutil.which("nvcc"):
+            print("no nvcc: no CUDA library")
+            continue
+        if not (native.folder() / native.LIBRARIES[kind]).exists() or not native.available(kind):
+            yield f"the native library for {kind} was not built: {native.why(kind)}"
+        for source in (REPOSITORY / "cuda_ops").glob("*.cu" if kind == "cuda" else "*_cpu.cpp"):
+            pattern = f"{source.name}.o" if kind == "cuda" else f"{source.stem}.*.o"
+            if not any((REPOSITORY / "build").glob(f"native-*/{pattern}")):
+                yield f"{source.name} was not compiled"
+
+
 def sizes() -> Iterator[str]:
     files = tracked()
     total = sum(path.stat().st_size for path in files)
@@ -81,12 +97,12 @@ def machine_paths() -> Iterator[str]:
 
 
 def main() -> None:
-    problems = [problem for check in (demo, sizes, cards, machine_paths) for problem in check()]
+    problems = [problem for check in (demo, compiled, sizes, cards, machine_paths) for problem in check()]
     for problem in problems:
         print("FAILED:", problem)
     if problems:
         raise SystemExit(1)
-    print("demo, sizes, cards and paths are as they should be")
+    print("demo, library, sizes, cards and paths are as they should be")
 
 
 if __name__ == "__main__":
