@@ -6,7 +6,9 @@ import errno
 import logging
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +31,7 @@ FASTEST, SLOWEST = 1000.0, 0.01  # frames per second
 # on two cores. Flat I/P/B ratios and no macroblock trees make the seam smaller only as a lower rate factor
 # does, by spending bytes: 1.22 for 19 kB either way.
 PRESET = "veryfast"
+AHEAD = 2  # frames made while an earlier one is being encoded
 
 _log = logging.getLogger("stylecine")
 
@@ -77,9 +80,7 @@ def write_video(
     try:
         encoder = _Encoder(part, encoder_name, rate, quality)
         try:
-            for _ in range(repeat):
-                for frame in frames:
-                    encoder.add(np.asarray(frame))
+            _encode_beside(encoder, (frame for _ in range(repeat) for frame in frames))
             encoder.finish()
         finally:
             encoder.close()
@@ -143,6 +144,21 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     return np.stack(frames), fps
 
 
+def _encode_beside(encoder: _Encoder, frames: Iterable[np.ndarray]) -> None:
+    """Encodes on a thread of its own while the next frames are being made on this one, a few of them ahead."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="stylecine-video") as beside:
+        try:
+            for frame in frames:
+                waiting.append(beside.submit(encoder.write, encoder.take(np.asarray(frame))))
+                if len(waiting) > AHEAD:
+                    waiting.popleft().result()
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            beside.shutdown(cancel_futures=True)
+
+
 class _Encoder:
     """One file being written; sizes come from the first frame."""
 
@@ -152,7 +168,8 @@ class _Encoder:
         self.cropped = (0, 0)
         self.container: Any = None
 
-    def add(self, frame: np.ndarray) -> None:
+    def take(self, frame: np.ndarray) -> av.VideoFrame:
+        """A copy of a frame, checked: whoever made it may use its memory again."""
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
         if self.container is None:
@@ -160,10 +177,14 @@ class _Encoder:
         expected = (self.height + self.cropped[1], self.width + self.cropped[0])
         if frame.shape[:2] != expected:
             raise OptionError(f"All frames must have one shape; got {frame.shape[:2]} after {expected}.")
-        picture = _to_yuv(np.ascontiguousarray(frame[: self.height, : self.width]))
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[: self.height, : self.width]), format="rgb24")
         picture.pts, picture.time_base = self.frames, 1 / self.rate
-        self._write(picture)
         self.frames += 1
+        return picture
+
+    def write(self, picture: av.VideoFrame) -> None:
+        """Encodes what take() gave, in that order."""
+        self._write(_to_yuv(picture))
 
     def finish(self) -> None:
         if self.container is None:
@@ -206,11 +227,11 @@ class _Encoder:
                 self.container.mux(packet)
 
 
-def _to_yuv(frame: np.ndarray) -> av.VideoFrame:
+def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
     # the library converts by BT.601 unless told otherwise, whatever the file's tags say
-    return av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
+    made = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+    made.pts, made.time_base = picture.pts, picture.time_base
+    return made
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
