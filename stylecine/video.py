@@ -229,9 +229,7 @@ class _Encoder:
 
 def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
     # the library converts by BT.601 unless told otherwise, whatever the file's tags say
-    made = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-    made.pts, made.time_base = picture.pts, picture.time_base
-    return made
+    return picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
