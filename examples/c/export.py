@@ -1,0 +1,42 @@
+"""Saves a loop's arrays for a program without Python: python examples/c/export.py PHOTO FOLDER"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import stylecine
+from stylecine.cinemagraph import Cinemagraph
+
+
+def export(cinemagraph: Cinemagraph, folder: Path) -> None:
+    """Writes loop.txt and the .npy files that render_loop reads. For sampling="gather" without warp="dfw"."""
+    loop = cinemagraph.loop
+    if loop.sampling != "gather" or loop.feature is not None:
+        raise SystemExit('only loops with sampling="gather" and warp="msdfw" or "pixel" are one call a frame')
+    displacement = loop.displacement
+    arrays = {
+        "photo": loop.photo,
+        "moving": loop.moving,
+        "positions": displacement.positions,
+        "rates": displacement.rates,
+        "turn": displacement.turn,
+        "length": torch.tensor(displacement.lengths),
+        "angle": loop.angle,
+        "lift": loop.lift,
+    } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("level_*.npy"):
+        old.unlink()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
+    (folder / "loop.txt").write_text(
+        f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
+        f"stride {displacement.stride:.9g}\n"
+    )
+
+
+if __name__ == "__main__":
+    photo, target = sys.argv[1:]
+    export(stylecine.animate(photo), Path(target))

@@ -1,0 +1,57 @@
+"""The example in C renders what Python does, byte for byte."""
+
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stylecine import animate
+from stylecine.cinemagraph import Cinemagraph
+from stylecine.ops import native
+
+EXAMPLE = Path(__file__).parent.parent / "examples/c"
+export = runpy.run_path(str(EXAMPLE / "export.py"))["export"]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not shutil.which("cc") or not shutil.which("make"):
+        pytest.skip("there is no C compiler or no make")
+    folder = tmp_path_factory.mktemp("c")
+    for name in ("Makefile", "render_loop.c"):
+        shutil.copy(EXAMPLE / name, folder)
+    strict = "CFLAGS=-std=c99 -O2 -Wall -Wextra -Werror -pedantic"
+    subprocess.run(["make", "-C", folder, strict, f"LIB={native.folder()}"], check=True, capture_output=True)
+    return folder / "render_loop"
+
+
+@pytest.fixture(scope="module")
+def cinemagraph(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path) -> Cinemagraph:
+    return animate(photo, mask=water, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30)
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_frames_are_those_of_python(program: Path, cinemagraph: Cinemagraph, threads: str, tmp_path: Path) -> None:
+    export(cinemagraph, tmp_path)
+    made = subprocess.run([program, tmp_path, threads], capture_output=True, check=True).stdout
+    start = f"P6\n{cinemagraph.width} {cinemagraph.height}\n255\n".encode()
+    assert made == b"".join(start + frame.tobytes() for frame in cinemagraph)
+
+
+def test_an_array_that_is_cut_off_is_named(program: Path, cinemagraph: Cinemagraph, tmp_path: Path) -> None:
+    export(cinemagraph, tmp_path)
+    lift = tmp_path / "lift.npy"
+    lift.write_bytes(lift.read_bytes()[:-1])
+    done = subprocess.run([program, tmp_path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "render_loop: lift.npy: is cut off\n"
+
+
+def test_other_loops_are_refused(photo: np.ndarray, small_model: Path, drift: np.ndarray, tmp_path: Path) -> None:
+    other = animate(photo, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30, sampling="splat")
+    with pytest.raises(SystemExit, match="only loops with"):
+        export(other, tmp_path / "arrays")
+    assert not (tmp_path / "arrays").exists()
