@@ -38,3 +38,60 @@ int stylecine_render_cpu(const stylecine_render_args *args, void *workspace, siz
     return stylecine::fail(message, STYLECINE_MEMORY, "the workspace is too small");
   return STYLECINE_CALL(cpu, render(*args, static_cast<float *>(workspace), cpu));
 }
+
+// integrate
+
+#include "integrate.h"
+
+namespace stylecine {
+STYLECINE_SETS(void integrate(const stylecine_integrate_args &args, stylecine_cpu *cpu))
+}  // namespace stylecine
+
+int stylecine_integrate_cpu(const stylecine_integrate_args *args, stylecine_cpu *cpu, char *message) {
+  const int status = stylecine::check(args, message);
+  if (status != STYLECINE_OK) return status;
+  if (!cpu) return stylecine::fail(message, STYLECINE_INVALID, "cpu is NULL");
+  STYLECINE_CALL(cpu, integrate(*args, cpu));
+  return STYLECINE_OK;
+}
+
+// splat
+
+#include "splat.h"
+
+namespace stylecine {
+STYLECINE_SETS(void splat(const stylecine_splat_args &args, void *workspace, stylecine_cpu *cpu))
+STYLECINE_SETS(size_t splat_workspace(const stylecine_splat_args &args, int threads))
+}  // namespace stylecine
+
+size_t stylecine_splat_workspace_cpu(const stylecine_splat_args *args, const stylecine_cpu *cpu) {
+  if (stylecine::check(args, nullptr) != STYLECINE_OK || !cpu) return 0;
+  return STYLECINE_CALL(cpu, splat_workspace(*args, stylecine_cpu_threads(cpu)));
+}
+
+int stylecine_splat_cpu(const stylecine_splat_args *args, void *workspace, size_t bytes, stylecine_cpu *cpu,
+                        char *message) {
+  const int status = stylecine::check(args, message);
+  if (status != STYLECINE_OK) return status;
+  if (!cpu) return stylecine::fail(message, STYLECINE_INVALID, "cpu is NULL");
+  if (!workspace || bytes < stylecine_splat_workspace_cpu(args, cpu))
+    return stylecine::fail(message, STYLECINE_MEMORY, "the workspace is too small");
+  STYLECINE_CALL(cpu, splat(*args, workspace, cpu));
+  return STYLECINE_OK;
+}
+
+// warp_features
+
+#include "warp_features.h"
+
+namespace stylecine {
+STYLECINE_SETS(void warp_features(const stylecine_warp_features_args &args, stylecine_cpu *cpu))
+}  // namespace stylecine
+
+int stylecine_warp_features_cpu(const stylecine_warp_features_args *args, stylecine_cpu *cpu, char *message) {
+  const int status = stylecine::check(args, message);
+  if (status != STYLECINE_OK) return status;
+  if (!cpu) return stylecine::fail(message, STYLECINE_INVALID, "cpu is NULL");
+  STYLECINE_CALL(cpu, warp_features(*args, cpu));
+  return STYLECINE_OK;
+}

@@ -22,7 +22,7 @@ from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import composite, on_level, render
 from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients, sample
-from stylecine.ops.warp_features import warp_features
+from stylecine.ops.warp_features import channels_last, warp_features
 
 BANDS = 4
 FEATHER = 3  # pixels
@@ -84,7 +84,7 @@ class Loop:
     angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
     lift: Tensor  # [levels,phases,gh,gw]: what gives their mix the contrast that frame 0 has at the same place
     sampling: str
-    feature: Tensor | None  # [C,h,w] spline coefficients over the canvas
+    feature: Tensor | None  # [C,2h,2w] spline coefficients over the canvas, channels last in memory
     resynthesise: Callable[[Tensor], Tensor] | None
 
 
@@ -127,7 +127,7 @@ def make_loop(
         angle=angle,
         lift=lift,
         sampling=sampling,
-        feature=None if feature is None else coefficients(feature),
+        feature=None if feature is None else channels_last(coefficients(feature)),
         resynthesise=resynthesise,
     )
 
@@ -244,13 +244,9 @@ def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing
     fields = on_level(fields, cell=displacement.cell, scale=level.scale, region=canvas)[:, :h, :w]
     flowing = F.pad(loop.moving[None, None], (displacement.margin,) * 4, mode="replicate")
     flowing = F.interpolate(flowing, size=(h, w), mode="area")[0, 0]
-    sum_a, weight_a = splat(level.image, fields[0:2], fields[4] * flowing)
-    sum_b, weight_b = splat(level.image, fields[2:4], fields[5] * flowing)
-    weight = weight_a + weight_b + HOLE
-    mixed = (sum_a + sum_b + HOLE * level.image) / weight
+    mixed, (a, b) = splat(level.image, fields[:4].view(2, 2, h, w), fields[4:6] * flowing, plate=HOLE)
     if not level.band:
         return mixed
-    a, b = weight_a / weight, weight_b / weight
     spread = a * a + b * b + 2 * a * b * fields[6] + (1 - a - b)
     return mixed * spread.clamp(min=0.25).rsqrt()
 
@@ -268,5 +264,4 @@ def _resynthesised(loop: Loop, phases: Sequence[float]) -> Tensor | None:
     share = displacement.share(phases)
     fields = torch.cat((displacement.sources(phases) / scale, 1 - share, share))
     fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
-    warped = warp_features(loop.feature, fields[0:2], fields[2:4], fields[4], fields[5])
-    return loop.resynthesise(warped)
+    return loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]))

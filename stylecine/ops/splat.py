@@ -2,19 +2,116 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import torch
 from torch import Tensor
 
+from stylecine.ops import native
 
-def splat(image: Tensor, displacement: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of weighted sources and of their weights, spread bilinearly at p + displacement(p).
 
-    image [C,h,w], displacement [2,h,w] in its pixels, weight [h,w] -> ([C,h,w], [h,w]). What lands outside is
-    lost. Their quotient is the normalised splat; where the second is 0 there is a hole.
+def splat(
+    image: Tensor,
+    displacement: Tensor,
+    weight: Tensor,
+    *,
+    plate: float = 1e-6,
+    softmax: bool = False,
+    deterministic: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """n copies of an image splat together: (image float32 [C,h,w], shares [n,h,w]).
+
+    Each source spreads bilinearly at p + displacement(p); what lands outside is lost. Each pixel is the weighted mean
+    of what lands there and of the image itself, unmoved, which counts `plate`: it shows where nothing lands. Shares
+    are each copy's part of the pixel; the rest is the plate's.
+
+    image         [C,h,w], float32, float16 or bfloat16
+    displacement  [n,2,h,w] float32, in its pixels (x right, y down)
+    weight        [n,h,w] float32. Sources whose weight is negative or not finite, or whose displacement is not a
+                  number, add nothing.
+    plate         above 0
+    softmax       weights are logarithms: a source counts exp(weight - the largest finite weight of all copies)
+    deterministic on the GPU, sum in fixed point: the same in every run. What is less than about 1e-9 of the largest
+                  contribution is lost. The CPU always is deterministic.
+
+    Raises ValueError if shapes, types or devices do not fit.
     """
-    h, w = image.shape[-2:]
-    x = torch.arange(w, device=image.device) + displacement[0]
-    y = torch.arange(h, device=image.device)[:, None] + displacement[1]
+    if image.ndim != 3 or image.numel() == 0 or image.dtype not in native.DTYPES:
+        raise ValueError(f"splat: the image is [C,h,w] of a float type, not {image.dtype} {list(image.shape)}.")
+    n, (h, w) = len(displacement) if displacement.ndim else 0, image.shape[1:]
+    for name, tensor, shape in (("displacement", displacement, (n, 2, h, w)), ("weight", weight, (n, h, w))):
+        if n == 0 or tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
+            wanted = ",".join(str(size) for size in ("n", *shape[1:]))
+            raise ValueError(f"splat: {name} is float32 [{wanted}] here, not {tensor.dtype} {list(tensor.shape)}.")
+        if tensor.device != image.device:
+            raise ValueError(f"splat: {name} is on {tensor.device}, the image on {image.device}.")
+    if not 0 < plate < float("inf"):
+        raise ValueError(f"splat: plate is above 0 and finite, not {plate}.")
+    moved, shares = torch.ops.stylecine.splat(image, displacement, weight, float(plate), softmax, deterministic)
+    return moved, shares
+
+
+class _Args(ctypes.Structure):
+    _fields_ = (
+        ("image", ctypes.c_void_p),
+        ("dtype", ctypes.c_int32),
+        ("softmax", ctypes.c_int32),
+        ("channels", ctypes.c_int64),
+        ("h", ctypes.c_int64),
+        ("w", ctypes.c_int64),
+        ("copies", ctypes.c_int64),
+        ("displacement", ctypes.c_void_p),
+        ("weight", ctypes.c_void_p),
+        ("plate", ctypes.c_float),
+        ("deterministic", ctypes.c_int32),
+        ("out", ctypes.c_void_p),
+        ("shares", ctypes.c_void_p),
+    )
+
+
+@torch.library.custom_op("stylecine::splat", mutates_args=(), device_types=("cpu", "cuda"))
+def _splat(
+    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
+) -> tuple[Tensor, Tensor]:
+    if not native.available(image.device):
+        return reference(image, displacement, weight, plate, softmax)
+    image, displacement, weight = image.contiguous(), displacement.contiguous(), weight.contiguous()
+    out, shares = _made(image, displacement, weight, plate, softmax, deterministic)
+    args = _Args(
+        native.pointer(image), native.DTYPES[image.dtype], softmax, *image.shape, len(weight),
+        native.pointer(displacement), native.pointer(weight), plate, deterministic,
+        native.pointer(out), native.pointer(shares),
+    )  # fmt: skip
+    native.run("splat", args, image.device, workspace=True)
+    return out, shares
+
+
+@_splat.register_fake
+def _made(
+    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
+) -> tuple[Tensor, Tensor]:
+    return image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
+
+
+def reference(
+    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool
+) -> tuple[Tensor, Tensor]:
+    """splat() in plain PyTorch."""
+    image, counts = image.float(), weight.isfinite() & ~displacement.isnan().any(1)
+    if softmax:
+        weight = (weight - weight.where(weight.isfinite(), -torch.inf).max()).exp()
+    weight = weight.where(counts & (weight > 0), 0)
+    sums = [_sums(image, d, k) for d, k in zip(displacement.nan_to_num(0.0), weight, strict=True)]
+    shares = torch.stack([total[-1] for total in sums])
+    total = shares.sum(0) + plate
+    return (torch.stack([total[:-1] for total in sums]).sum(0) + plate * image) / total, shares / total
+
+
+def _sums(image: Tensor, displacement: Tensor, weight: Tensor) -> Tensor:
+    """Sums of one copy's weighted channels and, last, of its weights: [C+1,h,w]."""
+    h, w = image.shape[1:]
+    x = (torch.arange(w, device=image.device) + displacement[0]).clamp(-2, w)
+    y = (torch.arange(h, device=image.device)[:, None] + displacement[1]).clamp(-2, h)
     left, top = x.floor(), y.floor()
     sources = torch.cat((image * weight, weight[None])).flatten(1)
     total = torch.zeros_like(sources)
@@ -24,5 +121,4 @@ def splat(image: Tensor, displacement: Tensor, weight: Tensor) -> tuple[Tensor, 
             share = (share_y * share_x * inside).flatten()
             target = (row.clamp(0, h - 1) * w + column.clamp(0, w - 1)).long().flatten()
             total.index_add_(1, target, sources * share)
-    total = total.view(-1, h, w)
-    return total[:-1], total[-1]
+    return total.view(-1, h, w)

@@ -1,24 +1,78 @@
 import math
+from dataclasses import dataclass
 
+import pytest
 import torch
+from torch import Tensor
 
-from stylecine.ops.integrate import integrate, look_up
+from stylecine.ops import native
+from stylecine.ops.integrate import _Args, integrate, look_up, reference
+from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
 
 
-def rotation(n: int, angle: float) -> torch.Tensor:
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    fields: int = 2
+    h: int = 24
+    w: int = 33
+    knots: int = 7
+    substeps: int = 2
+    stride: float = 4.0
+    speed: float = 0.3  # pixels per time unit
+    drift: float = 0.0  # speeds, to the right and down
+    strided: bool = False
+    damaged: bool = False  # some of it is not finite
+
+    def arguments(self, device: str = "cpu") -> tuple[Tensor, int, float, int]:
+        flow = (smooth(self.fields, 2, self.h, self.w) + self.drift) * self.speed
+        if self.damaged:
+            for i, value in enumerate((math.nan, math.inf, -math.inf)):
+                flow.flatten()[i * 5 :: 97] = value
+        return (apart(flow) if self.strided else flow).to(device), self.knots, self.stride, self.substeps
+
+
+SAMPLES = [
+    Sample("a usual one"),
+    Sample("one point", fields=1, h=1, w=1),
+    Sample("one row", h=1, w=300),
+    Sample("one column", h=70, w=1),
+    Sample("wider than what is carried together", h=3, w=521),
+    Sample("one knot", knots=1),
+    Sample("three fields, one step between knots", fields=3, substeps=1),
+    Sample("backwards, five steps", stride=-2.5, substeps=5),
+    Sample("strided", strided=True),
+    Sample("far outside", speed=1e4, drift=3),
+    Sample("not finite here and there", damaged=True),
+]
+named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+@named
+@pytest.mark.parametrize("instructions", SETS)
+def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
+    arguments = sample.arguments()
+    made = same_on_any_threads(lambda: integrate(*arguments), instructions)
+    torch.testing.assert_close(made, list(reference(*arguments)), rtol=1e-5, atol=1e-4)
+
+
+@named
+@without_gpu
+def test_the_gpu_agrees_with_the_cpu(sample):
+    made = [x.cpu() for x in integrate(*sample.arguments("cuda"))]
+    torch.testing.assert_close(made, list(integrate(*sample.arguments())), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_op_is_declared_as_it_behaves(device):
+    torch.library.opcheck(torch.ops.stylecine.integrate, Sample("small", h=5, w=6).arguments(device))
+
+
+def rotation(n: int, angle: float) -> Tensor:
     """A turn about the middle of an n*n grid by `angle` per time unit."""
     c = torch.arange(n) + 0.5 - n / 2
     y, x = torch.meshgrid(c, c, indexing="ij")
     return torch.stack((-y, x))[None] * angle
-
-
-def test_look_up_reads_at_pixel_centres_and_replicates_the_border():
-    field = torch.arange(12.0).view(1, 1, 3, 4)
-    offset = torch.zeros(1, 2, 3, 4)
-    torch.testing.assert_close(look_up(field, offset), field)
-    offset[:, 0] = 1
-    torch.testing.assert_close(look_up(field, offset)[0, 0, 0], torch.tensor([1.0, 2.0, 3.0, 3.0]))
-    torch.testing.assert_close(look_up(field, torch.zeros(1, 2, 2, 2), origin=(1, 2)), field[:, :, 1:, 2:])
 
 
 def test_a_constant_flow_moves_in_a_straight_line():
@@ -35,3 +89,49 @@ def test_a_rotation_stays_on_its_circle():
     torch.testing.assert_close(turned.norm(), torch.tensor([9.5, 0.5]).norm(), atol=0.01, rtol=0)
     quarter = torch.tensor([-0.5, 9.5])  # 120 units of pi / 240
     torch.testing.assert_close(turned, quarter, atol=0.01, rtol=0)
+
+
+def test_the_first_knot_is_the_flow_itself_and_outside_it_is_replicated():
+    flow = torch.zeros(1, 2, 4, 8)
+    flow[0, 0] = torch.arange(1.0, 9)
+    displacement, rate = integrate(flow, knots=3, stride=4)
+    assert displacement[0].abs().max() == 0 and torch.equal(rate[0], flow)
+    assert (rate[1:, 0, 0, :, 4:] == 8).all()
+    torch.testing.assert_close(displacement[2, 0, 0, :, 7], torch.full((4,), 64.0))
+
+
+def test_what_is_not_finite_counts_as_nothing():
+    flow = smooth(1, 2, 12, 12)
+    still, damaged = flow.clone(), flow.clone()
+    still[0, 0, 3:5], damaged[0, 0, 3:5] = 0, torch.nan
+    still[0, 1, 7], damaged[0, 1, 7] = 0, torch.inf
+    torch.testing.assert_close(integrate(damaged, 4, 2.0), integrate(still, 4, 2.0), rtol=0, atol=0)
+
+
+def test_arguments_that_cannot_be_are_named():
+    flow = smooth(1, 2, 4, 4)
+    for bad in (flow[0], flow[:, :1], flow.double(), flow[:, :, :0]):
+        with pytest.raises(ValueError, match=r"integrate: the flow is float32 \[N,2,h,w\]"):
+            integrate(bad, 2, 1.0)
+    for knots, substeps in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match="at least 1 knot"):
+            integrate(flow, knots, 1.0, substeps)
+    place = flow.data_ptr()
+    for words, args in {
+        "NULL": _Args(None, 1, 4, 4, 2, 1, 1.0, place, place),
+        "fields": _Args(place, 0, 4, 4, 2, 1, 1.0, place, place),
+        "2\\^24": _Args(place, 1, 1, 1 << 25, 2, 1, 1.0, place, place),
+        "knots": _Args(place, 1, 4, 4, 0, 1, 1.0, place, place),
+        "memory": _Args(place, 1 << 40, 4, 4, 1 << 40, 1, 1.0, place, place),
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            native.run("integrate", args, flow.device)
+
+
+def test_look_up_reads_at_pixel_centres_and_replicates_the_border():
+    field = torch.arange(12.0).view(1, 1, 3, 4)
+    offset = torch.zeros(1, 2, 3, 4)
+    torch.testing.assert_close(look_up(field, offset), field)
+    offset[:, 0] = 1
+    torch.testing.assert_close(look_up(field, offset)[0, 0, 0], torch.tensor([1.0, 2.0, 3.0, 3.0]))
+    torch.testing.assert_close(look_up(field, torch.zeros(1, 2, 2, 2), origin=(1, 2)), field[:, :, 1:, 2:])

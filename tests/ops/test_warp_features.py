@@ -1,13 +1,136 @@
-import torch
+import math
+from dataclasses import dataclass
 
+import pytest
+import torch
+from torch import Tensor
+
+from stylecine.ops import native
 from stylecine.ops.spline import coefficients
-from stylecine.ops.warp_features import warp_features
+from stylecine.ops.warp_features import _Args, channels_last, reference, warp_features
+from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
+
+CLOSE = {torch.float32: 2e-4, torch.float16: 4e-3, torch.bfloat16: 3e-2}  # of values up to about 4
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    channels: int = 19
+    h: int = 12
+    w: int = 17
+    made: tuple[int, int] | None = None  # a, b; None: h, w
+    dtype: torch.dtype = torch.float32
+    travel: float = 4.0  # pixels
+    layout: str = "channels last"  # or "channels first", "strided"
+    lost: bool = False  # some displacements are not finite
+
+    def arguments(self, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+        noise = torch.Generator().manual_seed(3)
+        size = self.made or (self.h, self.w)
+        spline = coefficients(torch.randn(self.channels, self.h, self.w, generator=noise)).to(self.dtype)
+        sources, weights = smooth(4, *size) * self.travel, torch.rand(2, *size, generator=noise)
+        if self.lost:
+            for i, value in enumerate((math.nan, math.inf, -math.inf)):
+                sources.flatten()[i * 7 :: 83] = value
+        if self.layout == "channels last":
+            spline = channels_last(spline)
+        if self.layout == "strided":
+            spline, sources, weights = apart(spline), apart(sources), apart(weights)
+        return spline.to(device), sources.to(device), weights.to(device)
+
+
+SAMPLES = [
+    Sample("a usual one"),
+    Sample("one pixel", h=1, w=1),
+    Sample("one row", h=1, w=70),
+    Sample("several tiles", h=35, w=66, channels=3),
+    *(Sample(f"{channels} channels", channels=channels) for channels in (1, 16, 64, 100)),
+    Sample("float16", dtype=torch.float16, channels=67),
+    Sample("bfloat16", dtype=torch.bfloat16, channels=67),
+    Sample("a part", made=(5, 9)),
+    Sample("more than there is", made=(20, 30)),
+    Sample("channels first", layout="channels first"),
+    Sample("strided", layout="strided"),
+    Sample("far outside", travel=1e9),
+    Sample("lost places", lost=True),
+]
+named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+@named
+@pytest.mark.parametrize("instructions", SETS)
+def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
+    arguments = sample.arguments()
+    [made] = same_on_any_threads(lambda: warp_features(*arguments), instructions)
+    assert made.permute(1, 2, 0).is_contiguous() and made.isfinite().all()
+    torch.testing.assert_close(made, reference(*arguments), rtol=0, atol=CLOSE[sample.dtype])
+
+
+@named
+@without_gpu
+def test_the_gpu_agrees_with_the_cpu(sample):
+    made = warp_features(*sample.arguments("cuda")).cpu()
+    torch.testing.assert_close(made, warp_features(*sample.arguments()), rtol=0, atol=CLOSE[sample.dtype])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_op_is_declared_as_it_behaves(device):
+    torch.library.opcheck(torch.ops.stylecine.warp_features, Sample("small", h=5, w=6).arguments(device))
+    with native.disabled():
+        torch.library.opcheck(torch.ops.stylecine.warp_features, Sample("small", h=5, w=6).arguments(device))
 
 
 def test_two_shifted_copies_are_mixed_in_every_channel():
     features = torch.randn(7, 12, 12)
-    left = torch.tensor([2.0, 0.0])[:, None, None].expand(2, 12, 12)
-    up = torch.tensor([0.0, -1.0])[:, None, None].expand(2, 12, 12)
-    mixed = warp_features(coefficients(features), left, up, torch.tensor(0.25), torch.tensor(0.75))
+    shift = torch.tensor([2.0, 0.0, 0.0, -1.0])[:, None, None].expand(4, 12, 12)
+    weights = torch.tensor([0.25, 0.75])[:, None, None].expand(2, 12, 12)
+    mixed = warp_features(coefficients(features), shift, weights)
     expected = 0.25 * features[:, 1:-2, 2:] + 0.75 * features[:, :-3, :-2]
     torch.testing.assert_close(mixed[:, 1:-2, :-2], expected, atol=1e-4, rtol=0)
+
+
+def test_between_pixels_a_wave_is_a_wave():
+    x = torch.arange(64.0)
+    features = (0.6 * x).cos().expand(2, 8, 64)
+    sources, weights = torch.zeros(4, 8, 64), torch.zeros(2, 8, 64)
+    sources[0], weights[0] = 0.37, 1
+    warped = warp_features(coefficients(features), sources, weights)
+    torch.testing.assert_close(warped[0, 4, 16:-16], (0.6 * (x + 0.37)).cos()[16:-16], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("away", "column"), [(-1e3, 0), (-1e30, 0), (math.nan, 0), (1e3, -1), (math.inf, -1)])
+def test_past_the_border_it_is_replicated(away, column):
+    spline = coefficients(torch.randn(3, 8, 8))
+    sources, weights = torch.zeros(4, 8, 8), torch.ones(2, 8, 8) / 2
+    sources[0], sources[2] = away, away
+    border = spline.clone()
+    border[:] = spline[:, :, column, None]
+    sources[0], sources[2] = away, away
+    expected = warp_features(border, torch.zeros(4, 8, 8), weights)
+    torch.testing.assert_close(warp_features(spline, sources, weights), expected)
+
+
+def test_arguments_that_do_not_fit_are_named():
+    spline, sources, weights = Sample("bad").arguments()
+    for bad in (spline[0], spline[:, 1:], spline[:0]):
+        with pytest.raises(ValueError, match=r"warp_features: the spline is \[C,2h,2w\]"):
+            warp_features(bad, sources, weights)
+    with pytest.raises(ValueError, match="not torch"):
+        warp_features(spline.double(), sources, weights)
+    for bad in (sources[:3], sources[0], sources.half()):
+        with pytest.raises(ValueError, match="warp_features: sources are float32"):
+            warp_features(spline, bad, weights)
+    for bad in (weights[:1], weights[:, 1:], weights.double()):
+        with pytest.raises(ValueError, match="warp_features: weights are float32"):
+            warp_features(spline, sources, bad)
+    place = spline.data_ptr()
+    for words, args in {
+        "NULL": _Args(place, 0, 3, 4, 4, 4, 4, None, place, place),
+        "dtype": _Args(place, -1, 3, 4, 4, 4, 4, place, place, place),
+        "channels": _Args(place, 0, 0, 4, 4, 4, 4, place, place, place),
+        "2\\^22": _Args(place, 0, 3, 4, 1 << 23, 4, 4, place, place, place),
+        "memory": _Args(place, 0, 1 << 60, 4, 4, 4, 4, place, place, place),
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            native.run("warp_features", args, spline.device)

@@ -1,0 +1,46 @@
+// integrate on the GPU: a thread carries one starting point from the first knot to the last.
+#include "device.h"
+#include "integrate.h"
+
+namespace stylecine {
+namespace cuda {
+namespace {
+
+__global__ void carry(stylecine_integrate_args args) {
+  const int64_t plane = args.h * args.w;
+  const float step = float(args.stride / double(args.substeps));
+  STYLECINE_STRIDE(i, args.fields * plane) {
+    const int64_t field = i / plane, start = i % plane;
+    const float *const first = args.flow + field * 2 * plane;
+    const Flow flow = {first, first + plane, int32_t(args.h), int32_t(args.w)};
+    const float x = float(start % args.w), y = float(start / args.w);
+    float dx = 0, dy = 0;
+    Velocity rate = look_up(flow, x, y);
+    for (int64_t knot = 0; knot < args.knots; ++knot) {
+      for (int64_t substep = 0; knot && substep < args.substeps; ++substep) {
+        const Velocity middle = look_up(flow, x + (dx + 0.5f * step * rate.x), y + (dy + 0.5f * step * rate.y));
+        dx += step * middle.x;
+        dy += step * middle.y;
+        rate = look_up(flow, x + dx, y + dy);
+      }
+      const int64_t at = (knot * args.fields + field) * 2 * plane + start;
+      args.positions[at] = dx;
+      args.positions[at + plane] = dy;
+      args.rates[at] = rate.x;
+      args.rates[at + plane] = rate.y;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+}  // namespace stylecine
+
+int stylecine_integrate_cuda(const stylecine_integrate_args *args, int device, void *stream, char *message) {
+  using namespace stylecine;
+  if (const int status = check(args, message)) return status;
+  const OnDevice on(device);
+  if (on.status != cudaSuccess) return said(on.status, message);
+  cuda::carry<<<blocks(args->fields * args->h * args->w), BLOCK, 0, static_cast<cudaStream_t>(stream)>>>(*args);
+  return said(cudaGetLastError(), message);
+}
