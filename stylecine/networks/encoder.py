@@ -77,7 +77,8 @@ class Encoder(nn.Module):
             visible = photo.new_ones((n, 1, height, width))
         x = torch.cat((photo, visible), 1)
         x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))               # beyond the photo: not visible
-        x = self.fine(self.stem(F.pixel_unshuffle(x, self.stride)))
+        x = F.pixel_unshuffle(x, self.stride).contiguous(memory_format=torch.channels_last)     # quicker on CPUs
+        x = self.fine(self.stem(x))
         grids = [x]
         for down, residual in zip(self.down, self.coarse, strict=True):
             grids.append(residual(down(grids[-1])))

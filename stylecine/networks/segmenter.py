@@ -92,7 +92,7 @@ class Segmenter(nn.Module):
         self.decoder = Decoder((*trunk[1:], trunk[-1]), classes, widths)
 
     def forward(self, photo: Tensor) -> Tensor:
-        return self.decoder(self.trunk(normalise(photo)))
+        return self.decoder(self.trunk(normalise(photo).contiguous(memory_format=torch.channels_last)))
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Segmenter:

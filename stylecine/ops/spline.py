@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 STRIP = 1 << 16  # points sampled at a time
+ROWS = 64  # rows or columns filtered at a time
 POLE = math.sqrt(3) - 2
 # Inverse of the cubic B-spline's (1, 4, 1) / 6; what is cut off is 1e-5 of the contrast.
 PREFILTER = [math.sqrt(3) * POLE ** abs(k) for k in range(-8, 9)]
@@ -38,6 +39,12 @@ def coefficients(image: Tensor) -> Tensor:
 
 def _filtered(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
     """Correlation along one axis; of an even number of taps the middle is half a pixel to the right."""
+    across = 3 - axis
+    strips = image.split(ROWS, dim=across)  # what is added up again and again stays in the cache
+    return torch.cat([_filtered_strip(strip, taps, axis) for strip in strips], dim=across)
+
+
+def _filtered_strip(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
     size, left = image.shape[axis], (len(taps) - 1) // 2
     place = torch.arange(-left, size + len(taps) - 1 - left, device=image.device) % (2 * size)
     mirrored = image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))  # c b a | a b c | c b a
