@@ -1,6 +1,8 @@
 # make demo    animate two example photos with the default model, into examples/out/
 # make test    run the tests
 # make lint    ruff and mypy
+# make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
+# make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped
 # make clean   remove what these made
 #
 # Each works on a fresh clone: a virtual environment is made in .venv first. pip's own settings (PIP_INDEX_URL,
@@ -10,11 +12,17 @@
 PYTHON ?= python3
 TORCH  ?= torch>=2.11,<2.14
 PHOTOS ?= examples/sea.jpg examples/waterfall.jpg
+CASES  ?= 100000
+
+# Python itself is not sanitized, so the sanitizer's library has to be there before it; its own leaks are no matter.
+SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=0 \
+  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)"
 
 BIN := .venv/bin
 OUT := examples/out
+NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint sanitize soak clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -33,15 +41,26 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+sanitize: build/sanitized
+	$(SANITIZED) $(BIN)/python -m pytest --capture=sys tests/ops
+
+soak: build/sanitized
+	$(SANITIZED) $(BIN)/python -m benchmarks.fuzz_kernels --cases $(CASES)
+
+build/sanitized: .venv/installed-test $(NATIVE)
+	CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
+	  STYLECINE_CPU=1 STYLECINE_CUDA=0 $(BIN)/python cuda_ops/build_native.py $@
+	touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info $(OUT) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist stylecine/lib *.egg-info $(OUT) .pytest_cache .mypy_cache .ruff_cache
 
 .venv/torch:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install "$(TORCH)"
 	touch $@
 
-.venv/installed: .venv/torch pyproject.toml setup.py
+.venv/installed: .venv/torch pyproject.toml setup.py $(NATIVE)
 	$(BIN)/python -m pip install --editable .
 	touch $@
 
