@@ -78,8 +78,8 @@ class Loop:
 
     photo: Tensor  # uint8 [H,W,3]
     moving: Tensor  # [H,W], feathered inside what moves
-    levels: tuple[Level, ...]
-    splines: tuple[Tensor, ...]  # their spline coefficients, as ops.render wants them
+    levels: tuple[Level, ...]  # for splatting
+    splines: tuple[Tensor, ...]  # the levels' spline coefficients, as ops.render wants them, for gathering
     displacement: Displacement
     angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
     lift: Tensor  # [levels,phases,gh,gw]: what gives their mix the contrast that frame 0 has at the same place
@@ -116,16 +116,23 @@ def make_loop(
     """
     if not bool((moving > 0).any()):
         raise NothingMoves("Nothing in this photo moves; give a mask of what should move.")
-    splines = [coefficients(level.image) for level in levels]
-    angle, lift = _statistics(levels, splines, displacement, moving)
+    sources = [displacement.sources([phase] * len(displacement.lengths)) for phase in PHASES]
+    splines, angles, lifts = [], [], []
+    for level in levels:
+        spline = coefficients(level.image)
+        angle, lift = _statistics(level, spline, sources, displacement, moving)
+        splines.append(_packed(spline, level.band))
+        angles.append(angle)
+        lifts.append(lift)
+    gathers = sampling == "gather"
     return Loop(
         photo=torch.from_numpy(np.ascontiguousarray(photo)).to(moving.device),
         moving=_feathered(moving),
-        levels=tuple(levels),
-        splines=tuple(_packed(spline, level.band) for spline, level in zip(splines, levels, strict=True)),
+        levels=() if gathers else tuple(levels),
+        splines=tuple(splines) if gathers else (),
         displacement=displacement,
-        angle=angle,
-        lift=lift,
+        angle=torch.stack(angles),
+        lift=torch.stack(lifts),
         sampling=sampling,
         feature=None if feature is None else channels_last(coefficients(feature)),
         resynthesise=resynthesise,
@@ -164,39 +171,36 @@ def frame(loop: Loop, t: float) -> Tensor:
 
 
 def _statistics(
-    levels: Sequence[Level], splines: Sequence[Tensor], displacement: Displacement, moving: Tensor
+    level: Level, spline: Tensor, sources: Sequence[Tensor], displacement: Displacement, moving: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(angle, lift) of the bands around each place of the displacement's grid.
+    """(angle, lift) of a level around each place of the displacement's grid, at each of PHASES: [phases,gh,gw] each.
 
-    angle [levels,phases,gh,gw]: arc cosine of the correlation of what the two copies show, that is of the band's local
-    autocorrelation at the vector between their sources; 0 for levels that are not bands.
-    lift [levels,phases,gh,gw]: contrast of frame 0 there over that of the mix, within limits; foam stays where water
-    breaks, whatever flows in.
+    angle: arc cosine of the correlation of what the two copies show, that is of the band's local autocorrelation at
+    the vector between their sources; 0 for a level that is no band.
+    lift: contrast of frame 0 there over that of the mix, within limits; foam stays where water breaks, whatever flows
+    in.
     """
     gh, gw = displacement.turn.shape
     margin, cell = displacement.margin, displacement.cell
     canvas = 0, 0, gh * cell, gw * cell
-    angle = moving.new_zeros(len(levels), len(PHASES), gh, gw)
+    angle = moving.new_zeros(len(PHASES), gh, gw)
     lift = torch.ones_like(angle)
-    flowing = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
-    sources = [displacement.sources([phase] * len(displacement.lengths)) for phase in PHASES]
-    for j, (level, spline) in enumerate(zip(levels, splines, strict=True)):
-        if not level.band:
-            continue
-        h, w = level.image.shape[1:]
-        weight = F.interpolate(flowing, size=(h, w), mode="area")[0, 0]
-        local = partial(_local_mean, weight=weight, side=WINDOW // 2 * level.scale / cell, grid=(gh, gw))
-        energy = local(level.image.square())
-        grain = GRAIN if level.scale == 1 else 0.0
-        for i, phase in enumerate(PHASES):
-            offsets = on_level(sources[i] / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
-            copy_a, copy_b = sample(spline, offsets[:2]), sample(spline, offsets[2:])
-            first, second = local(copy_a.square()), local(copy_b.square())
-            alike = local(copy_a * copy_b) / (first * second).sqrt()
-            angle[j, i] = alike.clamp(LEAST_ALIKE, 1).acos()
-            a, b = slerp(angle[j : j + 1, i], torch.full_like(alike, phase)[None])[0]
-            mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
-            lift[j, i] = ((energy - grain).clamp(min=0) / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
+    if not level.band:
+        return angle, lift
+    h, w = level.image.shape[1:]
+    weight = F.interpolate(F.pad(moving[None, None], (margin,) * 4, mode="replicate"), size=(h, w), mode="area")[0, 0]
+    local = partial(_local_mean, weight=weight, side=WINDOW // 2 * level.scale / cell, grid=(gh, gw))
+    energy = local(level.image.square())
+    grain = GRAIN if level.scale == 1 else 0.0
+    for i, phase in enumerate(PHASES):
+        offsets = on_level(sources[i] / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
+        copy_a, copy_b = sample(spline, offsets[:2]), sample(spline, offsets[2:])
+        first, second = local(copy_a.square()), local(copy_b.square())
+        alike = local(copy_a * copy_b) / (first * second).sqrt()
+        angle[i] = alike.clamp(LEAST_ALIKE, 1).acos()
+        a, b = slerp(angle[i : i + 1], torch.full_like(alike, phase)[None])[0]
+        mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
+        lift[i] = ((energy - grain).clamp(min=0) / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
     return angle, lift
 
 

@@ -91,8 +91,7 @@ def test_contrast_holds_over_the_loop():
 
 def test_a_dissolve_without_gain_would_haze_over():
     loop, photo = scene()
-    plain = Loop(**{**loop.__dict__, "levels": tuple(Level(x.image, x.scale, False) for x in loop.levels)})
-    plain = Loop(**{**plain.__dict__, "angle": torch.zeros_like(loop.angle)})
+    plain = Loop(**{**loop.__dict__, "angle": torch.zeros_like(loop.angle)})
     assert contrast(frame(plain, PERIOD / 2).numpy()) / contrast(photo) < 0.8
 
 
