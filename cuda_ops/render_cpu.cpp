@@ -268,6 +268,19 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
   }
 }
 
+// Whether anything moves so near to some rows of the grid that their fields are needed.
+bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
+  const int64_t reach = 4 * at_least(args.cell, int64_t(1) << (args.levels - 1));  // more than levels and fields look aside
+  const int64_t bottom = at_most(args.height, y1 * args.cell - args.margin + reach);
+  for (int64_t y = at_least(0, y0 * args.cell - args.margin - reach); y < bottom; ++y) {
+    const float *row = args.moving + y * args.width;
+    int any = 0;
+    for (int64_t x = 0; x < args.width; ++x) any |= row[x] > 0;
+    if (any) return true;
+  }
+  return false;
+}
+
 // The fields of some rows of the grid: four planes of sources, two of weights for each level.
 void fill_rows(const stylecine_render_args &args, const Clock *clocks, float *planes, int64_t y0, int64_t y1) {
   const int64_t points = args.gh * args.gw, step = 4 * points;
@@ -328,6 +341,7 @@ int render(const stylecine_render_args &args, float *workspace, stylecine_cpu *c
   const int64_t strip = at_least(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
   parallel(cpu, (args.gh + strip - 1) / strip, [&](int64_t i) {
     const int64_t y0 = i * strip, y1 = at_most(y0 + strip, args.gh);
+    if (!needed(args, y0, y1)) return;
     fill_rows(args, clocks, workspace, y0, y1);
     for (int level = 0; level < args.levels; ++level)
       if ((int64_t(1) << level) > args.cell) average_rows(args, level, made.fields[level], workspace, y0, y1);
