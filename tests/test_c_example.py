@@ -1,5 +1,6 @@
-"""The example in C renders what Python does, byte for byte."""
+"""The example in C renders what Python does, byte for byte; the one in the documentation prints what it says."""
 
+import re
 import runpy
 import shutil
 import subprocess
@@ -48,6 +49,16 @@ def test_an_array_that_is_cut_off_is_named(program: Path, cinemagraph: Cinemagra
     done = subprocess.run([program, tmp_path], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "render_loop: lift.npy: is cut off\n"
+
+
+def test_the_program_in_the_documentation_runs(tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or pytest.skip("there is no C compiler")
+    (program,) = re.findall(r"```c\n(.*?)```", (EXAMPLE.parents[1] / "docs/native.md").read_text(), re.DOTALL)
+    (tmp_path / "example.c").write_text(program)
+    lib = native.folder()
+    command = [compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{lib}", tmp_path / "example.c"]
+    subprocess.run([*command, lib / "libstylecine.so", f"-Wl,-rpath,{lib}", "-o", tmp_path / "example"], check=True)
+    assert subprocess.check_output([tmp_path / "example"], text=True) == "0 2 4\n"
 
 
 def test_other_loops_are_refused(photo: np.ndarray, small_model: Path, drift: np.ndarray, tmp_path: Path) -> None:
