@@ -103,9 +103,10 @@ class Maker:
     def integrate(self) -> Case:
         h, w = self.size()
         knots, substeps = self.random.randint(1, 5), self.random.randint(1, 3)
-        # A flow with holes is slow: at their edges errors would grow e-fold in every time unit of a quick one.
+        # Slow where it changes from pixel to pixel, at holes and on small grids: rounding errors grow with the change.
         speeds = (0.0, 0.02) if self.kind == "lost" else (0.0, 0.1, 0.5)
-        flow = self.smooth(self.random.randint(1, 3), 2, h, w) * self.random.choice(speeds)
+        speed = self.random.choice(speeds) * min(1.0, min(n for n in (h, w, 16) if n > 1) / 16)
+        flow = self.smooth(self.random.randint(1, 3), 2, h, w) * speed
         flow = self.layout(self.damaged(flow, ("lost", "wild")))
         stride = self.random.choice((1.0, 4.0, -2.5))
         arguments = flow, knots, stride, substeps
