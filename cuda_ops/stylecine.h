@@ -53,7 +53,7 @@ STYLECINE_API int stylecine_cpu_threads(const stylecine_cpu *cpu);
 STYLECINE_API int stylecine_cpu_instructions(const stylecine_cpu *cpu); /* never STYLECINE_BEST */
 
 /* integrate: displacements of every grid point along a steady flow after 0, stride, 2 stride ... time units, by midpoint
- * steps (RK2) with bilinear look-ups, the flow replicated past its border. */
+ * steps (RK2) with bilinear look-ups, the flow replicated past its border; what is not finite in it counts as 0. */
 typedef struct {
   const float *flow; /* [fields,2,h,w], pixels of its grid per time unit */
   int64_t fields, h, w;
@@ -68,7 +68,9 @@ STYLECINE_API int stylecine_integrate_cuda(const stylecine_integrate_args *args,
 
 /* splat: forward warping. Every source of every copy adds itself to the four pixels around p + displacement(p), times its
  * weight; what lands outside is lost. The sum is divided by the weights' sum; `plate` is the weight with which the image
- * itself, unmoved, lies under the copies and shows through their holes. */
+ * itself, unmoved, lies under the copies and shows through their holes. Under softmax a source counts exp(weight - the
+ * largest finite weight of all copies), and `plate` counts against that. A source whose weight is negative (without softmax)
+ * or not finite, or whose displacement is not a number, adds nothing. */
 typedef struct {
   const void *image; /* [channels,h,w] of `dtype` */
   int32_t dtype;
@@ -77,7 +79,8 @@ typedef struct {
   const float *displacement; /* [copies,2,h,w], pixels */
   const float *weight;       /* [copies,h,w] */
   float plate;               /* > 0 */
-  int32_t deterministic;     /* CUDA: 1 sums in fixed point, the same in every run; the CPU always is */
+  int32_t deterministic;     /* CUDA: 1 sums in fixed point, the same in every run (image values finite; what is below
+                                about 2^-40 of the largest possible contribution is lost); the CPU always is */
   float *out;                /* out [channels,h,w] */
   float *shares;             /* out [copies,h,w]: each copy's share of the pixel; the rest is the plate's */
 } stylecine_splat_args;
@@ -89,7 +92,8 @@ STYLECINE_API int stylecine_splat_cuda(const stylecine_splat_args *args, void *w
                                        void *stream, char *message);
 
 /* warp_features: two displaced copies of a feature map, weighted and added:
- * out(x) = a(x) f(x + source_a(x)) + b(x) f(x + source_b(x)), f the cubic spline through the map, border replicated. */
+ * out(x) = a(x) f(x + source_a(x)) + b(x) f(x + source_b(x)), f the cubic spline through the map, border replicated. A
+ * source that is not a number reads the first column or row. */
 typedef struct {
   const void *spline; /* [2h,2w,channels] of `dtype`: B-spline coefficients of the map doubled */
   int32_t dtype;
@@ -105,7 +109,8 @@ STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_arg
 
 /* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the photo around it and
  * the bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels around it;
- * a field's grid has one point in the middle of every cell*cell canvas pixels. */
+ * a field's grid has one point in the middle of every cell*cell canvas pixels. A displacement that is not a number reads the
+ * top left corner, a colour that is none is black. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused */
   int64_t h, w;       /* the level's size: the canvas's over `scale`, rounded up */

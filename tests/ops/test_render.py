@@ -10,8 +10,7 @@ from stylecine.ops import native
 from stylecine.ops.pyramid import split
 from stylecine.ops.render import around, composite, on_level, reference, render
 from stylecine.ops.spline import coefficients
-
-SETS = ("portable", "avx2", "avx512")
+from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,6 @@ class Sample:
         return masks[self.moving]
 
 
-def apart(x: Tensor) -> Tensor:
-    """The same values with gaps in memory."""
-    return torch.stack((x, x), dim=-1)[..., 0]
-
-
 SAMPLES = [
     Sample("a usual one"),
     Sample("float32", dtype=torch.float32),
@@ -96,10 +90,6 @@ SAMPLES = [
     Sample("far outside", travel=1e6, moving="all"),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
-DEVICES = [
-    "cpu",
-    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")),
-]
 named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
@@ -117,17 +107,13 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
     tensors, keywords = sample.arguments()
     with native.disabled():
         expected = render(*tensors, **keywords)
-    made = []
-    for threads in (1, 2, 2):
-        with native.using(threads=threads, instructions=instructions):
-            made.append(render(*tensors, **keywords))
-    assert made[0].dtype == torch.uint8 and made[0].shape == tensors[0].shape
-    assert torch.equal(made[0], made[1]) and torch.equal(made[1], made[2])
-    assert_alike(made[0], expected)
+    (made,) = same_on_any_threads(lambda: render(*tensors, **keywords), instructions)
+    assert made.dtype == torch.uint8 and made.shape == tensors[0].shape
+    assert_alike(made, expected)
 
 
 @named
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@without_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     assert_alike(render(*on_gpu[0], **on_gpu[1]).cpu(), render(*on_cpu[0], **on_cpu[1]))
