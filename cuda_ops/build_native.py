@@ -111,7 +111,7 @@ def plan_cpu(objects: Path) -> tuple[list[str], dict[str, Any]]:
     flags, link_flags = os.environ.get("CXXFLAGS", ""), os.environ.get("LDFLAGS", "")
     lines = rule("cxx", f"{compiler} {FLAGS} {flags}", "$set -MMD -MF $out.d -c $in -o $out")
     linker = f"{compiler} -shared -pthread {flags}"
-    lines += rule("link", linker, f"$in -o $out {static} {exports(objects)} {link_flags}")
+    lines += rule("link", linker, f"$in -o $out {static} {shared(objects, 'cpu')} {link_flags}")
     made: list[Path] = []
     # In this order: of an inline function that several objects have the linker keeps the first, which has to run on
     # every processor.
@@ -133,8 +133,9 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
     codes = " ".join(f"-gencode arch=compute_{arch},code=sm_{arch}" for arch in architectures)
     codes += f" -gencode arch=compute_{architectures[-1]},code=compute_{architectures[-1]}"  # PTX for what came after
     link = " ".join(f"-Xcompiler {flag}" for flag in static.split())
+    linker = f"{host} -shared -cudart static {codes}"
     lines = rule("nvcc", f"{host} {CUDA_FLAGS} {codes}", "-MD -MF $out.d -c $in -o $out")
-    lines += rule("link_cuda", f"{host} -shared -cudart static {codes}", f"$in -o $out {link} {exports(objects)}")
+    lines += rule("link_cuda", linker, f"$in -o $out {link} {shared(objects, 'cuda')}")
     made: list[Path] = []
     for source in [*sorted(SOURCES.glob("*.cu")), SOURCES / "abi.cpp"]:
         made.append(objects / f"{source.name}.o")
@@ -145,12 +146,12 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
     return lines, {"compiler": f"nvcc {version}", "architectures": [f"sm_{arch}" for arch in architectures]}
 
 
-def exports(objects: Path) -> str:
-    """Only our own functions are seen from outside, not those of the C++ and CUDA libraries within."""
-    if sys.platform != "linux":
-        return ""
-    option = f"--version-script={relative(objects / 'exports.map')}"
-    return shlex.join(["-Xlinker", option])
+def shared(objects: Path, kind: str) -> str:
+    """Flags of a shared library: its own name, and nothing to be seen but our functions."""
+    if sys.platform == "darwin":
+        return f"-Xlinker -install_name -Xlinker @rpath/{LIBRARIES[kind]}"
+    options = [f"-soname={LIBRARIES[kind]}", f"--version-script={relative(objects / 'exports.map')}"]
+    return " ".join(shlex.join(["-Xlinker", option]) for option in options)
 
 
 def rule(name: str, command: str, files: str) -> list[str]:
