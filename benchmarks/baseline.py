@@ -1,0 +1,236 @@
+"""How long a frame takes the published way (StyleCineGAN, CVPR 2024), written anew in plain PyTorch.
+
+    python benchmarks/baseline.py
+
+For every frame the generator runs from F upward; the features that feed each ToRGB are padded, two copies of them are
+splatted forward together, each to where the motion field takes it (Euler steps from zero, nearest look-ups), normalised
+and cropped; then come ToRGB, the sum and the composite. Left out is what the published program does twice or for
+nothing: layers below F, a second integration for the mask of holes, noise. Timing only: with the default generator, and
+with one of the published size (StyleGAN2 config F) and random weights.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.machine import machine
+from benchmarks.moving import FRAMES, moving_loop, setting
+from benchmarks.tables import table, write
+from benchmarks.timing import now, threads
+from stylecine import Animator, Cinemagraph
+from stylecine.networks.generator import Generator, merge
+
+CONFIG_F = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 64, 1024: 32}
+CONFIG_F_INJECTION = "b128.conv1"
+STRIP = 1 << 17  # points integrated at a time: what is computed on the way stays in the cache
+PARTS = ("synthesis", "integration", "splatting", "colours")
+COLUMNS = ("generator", "threads", "seconds", *PARTS, "without_integration")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the published way makes its frames from; all tensors on one device.
+
+    feature [1,C,h,w]; w_plus [1,L,512]; flow [2,h,w] pixels of its own grid per frame, 0 where nothing moves;
+    photo [3,H,W] in [-1,1] and moving [H,W] in [0,1], of F's size times the generator's stride; frames N.
+    """
+
+    generator: Generator
+    feature: Tensor
+    w_plus: Tensor
+    flow: Tensor
+    photo: Tensor
+    moving: Tensor
+    frames: int
+
+    @classmethod
+    def of(cls, loop: Cinemagraph, generator: Generator) -> Self:
+        """The same photo, mask and motion as the loop's; F and w+ are the generator's own, of a random latent."""
+        device = loop.mask.device
+        # Channels last is quicker than the default layout, on the CPU as well.
+        generator = copy.deepcopy(generator).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        latent = torch.randn(1, 512, generator=torch.Generator().manual_seed(0)).to(device)
+        w_plus = generator.mapping(latent)[:, None].repeat(1, generator.num_ws, 1)
+        size = loop.height // generator.stride, loop.width // generator.stride
+        feature = F.interpolate(generator.feature(w_plus), size=size, mode="bilinear")
+        moves = F.interpolate(loop.mask[None, None], size=loop.motion.shape[1:], mode="area")[0]
+        photo = torch.from_numpy(loop.scene.photo).to(device).permute(2, 0, 1) / 127.5 - 1
+        return cls(
+            generator,
+            feature.contiguous(memory_format=torch.channels_last),
+            w_plus,
+            loop.motion * moves * (30 / loop.fps),
+            photo,
+            loop.mask,
+            len(loop),
+        )
+
+    @torch.inference_mode()
+    def frame(self, t: int, taken: dict[str, float] | None = None) -> Tensor:
+        """Frame t of 0 ... N - 1, uint8 [H,W,3]; adds the seconds of each of PARTS to `taken`."""
+        clock = [now(self.photo.device)]
+        features = self.generator.trunk_from_feature(self.feature, self.w_plus)
+        clock.append(now(self.photo.device))
+        ways = [displacements(self.flow, (x.shape[2], x.shape[3]), t, self.frames) for x in features]
+        clock.append(now(self.photo.device))
+        alpha = t / (self.frames - 1)
+        warped = [splatted(x, way, (1 - alpha, alpha)) for x, way in zip(features, ways, strict=True)]
+        clock.append(now(self.photo.device))
+        image = merge(self.generator.to_rgb(warped, self.w_plus))[0].clamp(-1, 1)
+        frame = torch.lerp(self.photo, image, self.moving).add(1).mul(127.5).round().to(torch.uint8)
+        frame = frame.permute(1, 2, 0).contiguous()
+        clock.append(now(self.photo.device))
+        if taken is not None:
+            for part, start, end in zip(PARTS, clock, clock[1:], strict=False):
+                taken[part] = taken.get(part, 0) + end - start
+        return frame
+
+
+def displacements(flow: Tensor, size: tuple[int, int], t: int, frames: int) -> tuple[Tensor, Tensor]:
+    """How far the pixels of a level of `size` (h, w), padded, go in t frames and back in N - 1 - t: two of [2,h',w'].
+
+    They are integrated on the level's own pixels, as published.
+    """
+    h, w = flow.shape[1:]
+    flow = F.interpolate(flow[None], size=size, mode="bilinear", align_corners=False)[0]
+    flow = flow * flow.new_tensor([size[1] / w, size[0] / h])[:, None, None]
+    flow = F.pad(flow[None], [padding(size[1])] * 2 + [padding(size[0])] * 2, mode="reflect")[0]
+    return euler(flow, t), euler(-flow, frames - 1 - t)
+
+
+def padding(length: int) -> int:
+    """Pixels put around a level on each side: three eighths, as published."""
+    return length * 3 // 8
+
+
+def euler(flow: Tensor, steps: int) -> Tensor:
+    """Displacement [2,h,w] after `steps` Euler steps along a flow [2,h,w], each read at the nearest pixel.
+
+    What leaves the frame goes back to where it started and stays there. h*w is below 2^24.
+    """
+    h, w = flow.shape[1:]
+    y, x = torch.meshgrid(torch.arange(h, device=flow.device), torch.arange(w, device=flow.device), indexing="ij")
+    starts = torch.stack((x, y)).flatten(1).float()
+    both = torch.complex(flow[0], flow[1])  # x and y in one look-up
+    strip = STRIP if flow.device.type == "cpu" else h * w
+    return torch.cat([_walked(both, start, steps) for start in starts.split(strip, 1)], 1).view(2, h, w)
+
+
+def _walked(flow: Tensor, start: Tensor, steps: int) -> Tensor:
+    """The same for some points [2,n]; flow complex [h,w], x + iy."""
+    h, w = flow.shape
+    flow, last = flow.flatten(), start.new_tensor([[w - 1], [h - 1]])
+    place, lost = start.clone(), torch.zeros_like(start[0], dtype=torch.bool)
+    for _ in range(steps):
+        column, row = place.round()
+        place += torch.view_as_real(flow.index_select(0, torch.add(column, row, alpha=w).long())).t()
+        outside = (place < 0).logical_or_(place > last)
+        lost.logical_or_(outside[0]).logical_or_(outside[1])
+        torch.where(lost, start, place, out=place)
+    return place - start
+
+
+def splatted(x: Tensor, ways: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Copies of features [1,C,h,w], padded by reflection, splatted along their ways [2,h',w'] with their weights,
+    summed, divided by the weights' sum and cropped; holes get the mean of 7x7.
+
+    Sorted by where they go, sources of all channels are added up at once: quicker than one index_add_ after another.
+    """
+    h, w = x.shape[2:]
+    rows, columns = (reflected(size, x.device) for size in (h, w))
+    source = (rows[:, None] * w + columns).flatten()
+    parts = [corner for way, weight in zip(ways, weights, strict=True) for corner in corners(way, weight, (h, w))]
+    target, share = torch.cat([part[0] for part in parts]), torch.cat([part[2] for part in parts])
+    origin = source[torch.cat([part[1] for part in parts])]
+    order = target.argsort()
+    first = torch.bincount(target, minlength=h * w).cumsum(0)
+    first = F.pad(first[:-1], (1, 0))
+    pixels = x.permute(0, 2, 3, 1).reshape(h * w, -1)
+    total = torch.zeros(h * w, device=x.device).index_add_(0, target, share)[:, None]
+    added = F.embedding_bag(origin[order], pixels, first, mode="sum", per_sample_weights=share[order])
+    out = (added / total.clamp(min=1e-7)).view(1, h, w, -1).permute(0, 3, 1, 2)
+    hole = (total == 0).view(1, 1, h, w)
+    return torch.where(hole, F.avg_pool2d(out, 7, 1, 3), out) if hole.any() else out
+
+
+def reflected(size: int, device: torch.device) -> Tensor:
+    """Which pixel each of a padded line is: c b [a b c] b a."""
+    place = torch.arange(-padding(size), size + padding(size), device=device).abs()
+    return torch.minimum(place, 2 * (size - 1) - place)
+
+
+def corners(way: Tensor, weight: float, size: tuple[int, int]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Of the four pixels around where each padded source goes, those inside the level of `size`.
+
+    For each corner [n]: their index, the index of their source among the padded ones, their share of it.
+    """
+    (h, w), (high, wide) = size, way.shape[1:]
+    x = torch.arange(wide, device=way.device) - (wide - w) // 2 + way[0]
+    y = torch.arange(high, device=way.device)[:, None] - (high - h) // 2 + way[1]
+    left, top = x.floor(), y.floor()
+    found = []
+    for row, share_y in ((top, 1 - (y - top)), (top + 1, y - top)):
+        for column, share_x in ((left, 1 - (x - left)), (left + 1, x - left)):
+            inside = ((row >= 0) & (row < h) & (column >= 0) & (column < w)).flatten().nonzero()[:, 0]
+            target = (row * w + column).flatten()[inside].long()
+            found.append((target, inside, (share_y * share_x * weight).flatten()[inside]))
+    return found
+
+
+def generators(animator: Animator) -> dict[str, Generator]:
+    """The two that are timed, by name."""
+    torch.manual_seed(0)
+    full = Generator(CONFIG_F, CONFIG_F_INJECTION).eval().requires_grad_(False)
+    return {"default": animator.generator, "config F": full}
+
+
+def measure(published: Published, times: Sequence[int], count: int) -> dict[str, float]:
+    """Mean seconds a frame on so many threads, whole and by part, after one frame that does not count."""
+    taken: dict[str, float] = {}
+    with threads(count):
+        published.frame(0)
+        for t in times:
+            published.frame(t, taken)
+    parts = {part: seconds / len(times) for part, seconds in taken.items()}
+    whole = sum(parts.values())
+    return {"seconds": whole, **parts, "without_integration": whole - parts["integration"]}
+
+
+def main() -> None:
+    options = _options()
+    animator = Animator.from_pretrained(device=options.device)
+    loop = moving_loop(animator, options.size, FRAMES)
+    rows: list[dict[str, Any]] = []
+    header = {"machine": machine(), "setting": setting(loop), "frames_timed": list(options.times)}
+    for name, generator in generators(animator).items():
+        published = Published.of(loop, generator)
+        for count in options.threads:
+            rows.append({"generator": name, "threads": count} | measure(published, options.times, count))
+            write(options.out, json.dumps(header | {"rows": rows}, indent=1) + "\n")
+    write(options.out.with_suffix(".md"), table(rows, COLUMNS))
+    print(table(rows, COLUMNS))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/baseline.json"))
+    parser.add_argument("--size", type=int, default=1024, help="side in pixels (default 1024)")
+    parser.add_argument("--times", type=int, nargs="+", default=[30, 90], help=f"frames to time, of {FRAMES}")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

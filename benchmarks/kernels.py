@@ -1,0 +1,199 @@
+"""Each native kernel against its PyTorch reference and torch.compile of that, and against a plain copy of memory.
+
+    python benchmarks/kernels.py
+
+The kernels get what they get from real loops of benchmarks/moving.py. Bytes are those that no implementation can do
+without: every input that is needed read once, every output written once; a copy's are read and written too.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from torch import Tensor
+from torch._inductor import config as inductor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.machine import machine
+from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
+from benchmarks.tables import table, write
+from benchmarks.timing import copy_bandwidth, median_seconds, threads, time_limit
+from stylecine import Animator
+from stylecine.ops import integrate, native, render, splat, warp_features
+
+logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it tells what it could not compile
+inductor.compile_threads = 1  # no workers that go on after the time limit
+
+# Of splat, the last argument is the kernel's alone.
+REFERENCES: dict[str, Callable[..., Any]] = {
+    "integrate": integrate.reference,
+    "splat": lambda *arguments: splat.reference(*arguments[:5]),
+    "warp_features": warp_features.reference,
+    "render": render.reference,
+}
+TIME = 1 / 3  # of the loop: the frame that is rendered
+COLUMNS: tuple[str, ...] = (
+    "kernel",
+    "device",
+    "threads",
+    "shape",
+    "native_ms",
+    "reference_ms",
+    "compiled_ms",
+    "times_reference",
+)
+COLUMNS += ("times_compiled", "megabytes", "gb_per_second", "share_of_copy", "largest_difference")
+
+Row = dict[str, Any]
+
+
+class Calls(TorchDispatchMode):
+    """The arguments with which each kernel is first called while this is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments: dict[str, tuple[Any, ...]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func.namespace == "stylecine":
+            self.arguments.setdefault(func.overloadpacket.__name__, args)
+        return func(*args, **(kwargs or {}))
+
+
+def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, ...]], Row]:
+    """What each kernel is given on the way to a frame of size x size, and what was animated."""
+    scene = animator.invert(PHOTO, size=(size, size))
+    with Calls() as calls:
+        loops = [loop_of(animator, scene, FRAMES, **way) for way in ({}, {"sampling": "splat"}, {"warp": "dfw"})]
+        for loop in loops:
+            loop[TIME * FRAMES]
+    return calls.arguments, setting(loops[0])
+
+
+@torch.inference_mode()
+def measure(name: str, arguments: Sequence[Any], device: torch.device, count: int, copied: float) -> Row:
+    """One row: milliseconds of the kernel and its reference; what the kernel moves, `copied` bytes a second being a
+    copy's; how far the two results are apart."""
+    kernel, reference = getattr(torch.ops.stylecine, name), REFERENCES[name]
+    row: Row = {"kernel": name, "device": device.type, "threads": count, "shape": shape(name, arguments)}
+    if not native.available(device):
+        raise SystemExit(f"There is nothing to measure: {native.why(device)}")
+    with threads(count):
+        found, expected = kernel(*arguments), reference(*arguments)
+        row["native_ms"] = 1e3 * median_seconds(lambda: kernel(*arguments), device, fewest=20)
+        row["reference_ms"] = 1e3 * median_seconds(lambda: reference(*arguments), device)
+    moved = traffic(name, arguments, found)
+    speed = moved / row["native_ms"] * 1e3
+    row |= {"megabytes": moved / 1e6, "gb_per_second": speed / 1e9, "share_of_copy": speed / copied}
+    apart = [(a.float() - b.float()).abs().max() for a, b in zip(tensors(found), tensors(expected), strict=True)]
+    return row | {
+        "times_reference": row["reference_ms"] / row["native_ms"],
+        "largest_difference": float(max(apart)),
+    }
+
+
+@torch.inference_mode()
+def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, count: int, limit: float) -> Row:
+    """What torch.compile makes of the reference: milliseconds, or why there are none. It may take `limit` seconds."""
+    torch.compiler.reset()  # compiled code holds on to a number of threads
+    compiled = torch.compile(REFERENCES[name], dynamic=False)
+    try:
+        with threads(count), time_limit(limit):
+            compiled(*arguments)
+        with threads(count):
+            return {"compiled_ms": 1e3 * median_seconds(lambda: compiled(*arguments), device)}
+    except Exception as error:  # the compiler fails in many ways; each is a result
+        says = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        return {"compiled_ms": "failed: " + says[says.find("took longer") :] if "took longer" in says else says[:100]}
+
+
+def traffic(name: str, arguments: Sequence[Any], found: Any) -> int:
+    """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each length of turn."""
+    needed = sum(x.numel() * x.element_size() for x in (*tensors(arguments), *tensors(found)))
+    if name == "render":
+        knots, lengths = (arguments[i] for i in (render_index("positions"), render_index("lengths")))
+        held = sum(arguments[render_index(x)].nbytes for x in ("positions", "rates"))
+        needed -= int(held * max(0, 1 - 2 * len(lengths) / len(knots)))
+    return needed
+
+
+def render_index(argument: str) -> int:
+    names = [argument.name for argument in torch.ops.stylecine.render.default._schema.arguments]
+    return names.index(argument)
+
+
+def tensors(values: Any) -> Iterator[Tensor]:
+    """Those among arguments or results, lists of them included."""
+    for value in (values,) if isinstance(values, Tensor) else values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list):
+            yield from tensors(value)
+
+
+def shape(name: str, arguments: Sequence[Any]) -> str:
+    """Of the first argument, and of what else says how much there is to do."""
+    first = f"{'x'.join(map(str, arguments[0].shape))} {str(arguments[0].dtype).removeprefix('torch.')}"
+    if name == "integrate":
+        return f"{first}, {arguments[1]} knots"
+    return f"{first}, {len(arguments[2])} levels" if name == "render" else first
+
+
+def main() -> None:
+    options = _options()
+    devices = [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
+    result: dict[str, Any] = {"machine": machine(), "kernels": {}, "copy_gb_per_second": [], "rows": []}
+    for device in devices:
+        result["kernels"][device.type] = native.why(device)
+        arguments, result["setting"] = real_arguments(Animator.from_pretrained(device=device), options.size)
+        rows: list[Row] = []
+        for count in options.threads if device.type == "cpu" else [1]:
+            with threads(count):
+                copied = copy_bandwidth(device)
+            result["copy_gb_per_second"].append({"device": device.type, "threads": count, "copy": copied / 1e9})
+            rows += [measure(name, arguments[name], device, count, copied) for name in REFERENCES]
+        result["rows"] += rows
+        failures: dict[str, Row] = {}
+        for row in rows:  # last: a compiler that was stopped may leave work behind
+            name = row["kernel"]
+            found = failures.get(name) or measure_compiled(name, arguments[name], device, row["threads"], options.limit)
+            if isinstance(found["compiled_ms"], str):
+                failures[name] = found
+            else:
+                found["times_compiled"] = found["compiled_ms"] / row["native_ms"]
+            row |= found
+            write(options.out, json.dumps(result, indent=1) + "\n")
+    report = markdown(result)
+    write(options.out.with_suffix(".md"), report)
+    print(report)
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    where = result["machine"]
+    copies = ", ".join(f"{row['copy']:.1f} ({row['device']}, {row['threads']})" for row in result["copy_gb_per_second"])
+    return (
+        f"{where['cpu']}, {where['cores']} cores; GPU: {where['gpu'] or 'none'}. {result['kernels']['cpu']}.\n\n"
+        f"Copy of memory, GB/s read and written (device, threads): {copies}.\n\n{table(result['rows'], COLUMNS)}"
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/kernels.json"))
+    parser.add_argument("--size", type=int, default=1024, help="side of the photo in pixels (default 1024)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--limit", type=float, default=90, help="seconds that torch.compile may take (default 90)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""One photo to one video in a new process: seconds by stage, peak of memory.
+
+`python benchmarks/photo_to_video.py VIDEO --size 1024 --frames 120` is that process; `to_video` starts and watches it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, time
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+STAGES = ("start", "import", "photo", "weights", "inversion", "mask", "motion", "plate", "loop", "video", "exit")
+
+
+def to_video(size: int, frames: int, threads: int, device: str | None = None) -> dict[str, Any]:
+    """Seconds of the whole and of each stage, MB of memory at its peak, on a POSIX system.
+
+    PyTorch and the native kernels have so many threads; the video encoder has its own.
+    """
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, f"{folder}/loop.mp4", f"--size={size}", f"--frames={frames}"]
+        command += [f"--device={device}"] if device else []
+        start, started = perf_counter(), time()
+        told = subprocess.check_output(command, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
+        total = perf_counter() - start
+    says = json.loads(told)
+    assert says["frames"] == frames
+    seconds = {"start": says["began"] - started, "exit": started + total - says["ended"]} | says["seconds"]
+    return {
+        "size": size,
+        "frames": frames,
+        "threads": threads,
+        "total": total,
+        **{stage: seconds.get(stage, 0.0) for stage in STAGES},
+        "peak_mb": says["peak_mb"],
+        "video_mb": says["bytes"] / 1e6,
+    }
+
+
+def peak_mb() -> float:
+    """Most memory that this process has held. Not by getrusage, which on Linux begins with what its parent held."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def main() -> None:
+    options = _options()
+    began, start = time(), perf_counter()
+    from benchmarks.moving import FPS, PHOTO, SPEED
+    from stylecine.pipeline import animate
+
+    imported = perf_counter() - start
+    size, seconds = (options.size, options.size), options.frames / FPS
+    loop = animate(PHOTO, size=size, seconds=seconds, fps=FPS, speed=SPEED, device=options.device)
+    info = loop.save(options.video)
+    says = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_mb(), "began": began, "ended": time()}
+    print(json.dumps(says | {"frames": info.frames, "bytes": info.bytes}))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--size", type=int, default=1024, help="side in pixels")
+    parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--device")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

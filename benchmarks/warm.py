@@ -1,0 +1,108 @@
+"""Frames of a loop that is there already, into memory: how many a second, and whether they are always the same."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.timing import now, threads
+from stylecine import Cinemagraph
+from stylecine.loop import frame
+from stylecine.ops import native
+
+HELD = 400_000_000  # bytes of frames rendered in one go: 120 frames of 1024x1024 and a few more
+PASSES = 5
+FEW = 3  # frames that the PyTorch references render
+
+Row = dict[str, Any]
+
+
+def warm(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
+    """A row for each number of threads; on a GPU, one as well for frames that stay there.
+
+    Frames are rendered one after the other and kept. AssertionError if one is not what loop[t] gave before, in another
+    order and with the threads that there were.
+    """
+    times = spread(len(loop), max(2, HELD // loop[0].nbytes))
+    expected = {t: digest(loop[t]) for t in reversed(times)}
+    kernels = "native" if native.available(loop.mask.device) else "PyTorch"
+    rows = []
+    for count in counts:
+        with threads(count):
+            for into, render in targets(loop).items():
+                passes = [_pass(render, times, expected, loop.mask.device) for _ in range(PASSES)]
+                rows.append(_row(loop, count, kernels, into, passes))
+    return rows
+
+
+def warm_references(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
+    """The same by the PyTorch references, of a few frames, with their differences from the native ones."""
+    times = spread(len(loop), FEW + 1)[1:]  # frame 0 is the photo
+    expected = [loop[t] for t in times]
+    rows = []
+    for count in counts:
+        with threads(count), native.disabled():
+            loop[0]
+            start = perf_counter()
+            frames = [loop[t] for t in times]
+            seconds = (perf_counter() - start) / len(times)
+        rows.append(_row(loop, count, "PyTorch", "memory", [seconds]) | difference(frames, expected))
+    return rows
+
+
+def targets(loop: Cinemagraph) -> dict[str, Callable[[float], Any]]:
+    """Where frames may go, and what renders frame t there."""
+    on_gpu = {"GPU memory": partial(frame, loop.loop)} if loop.mask.device.type == "cuda" else {}
+    return {"memory": loop.__getitem__} | on_gpu
+
+
+def _pass(
+    render: Callable[[float], Any], times: Sequence[int], expected: Mapping[int, str], device: torch.device
+) -> float:
+    """Mean seconds a frame."""
+    render(times[0])
+    start = now(device)
+    frames = [render(t) for t in times]
+    seconds = (now(device) - start) / len(times)
+    for t, picture in zip(times, frames, strict=True):
+        pixels = picture.cpu().numpy() if isinstance(picture, torch.Tensor) else picture
+        assert digest(pixels) == expected[t], f"frame {t} is not the same when rendered again"
+    return seconds
+
+
+def _row(loop: Cinemagraph, count: int, kernels: str, into: str, passes: Sequence[float]) -> Row:
+    return {
+        "size": loop.width,
+        "frames": len(loop),
+        "threads": count,
+        "kernels": kernels,
+        "into": into,
+        "frames_per_second": 1 / median(passes),
+        "milliseconds": 1e3 * median(passes),
+        "passes_milliseconds": [1e3 * seconds for seconds in passes],
+    }
+
+
+def spread(frames: int, most: int) -> list[int]:
+    """At most so many times, evenly over the loop, from 0 on."""
+    count = min(frames, most)
+    return [i * frames // count for i in range(count)]
+
+
+def digest(picture: np.ndarray) -> str:
+    assert picture.dtype == np.uint8
+    return hashlib.blake2b(picture.data, digest_size=16).hexdigest()
+
+
+def difference(frames: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> Row:
+    """How far two renderings are apart: largest difference in levels of 255, and the share of values that differ."""
+    apart = [np.abs(a.astype(np.int16) - b) for a, b in zip(frames, others, strict=True)]
+    return {
+        "largest_difference": int(max(x.max() for x in apart)),
+        "differing_share": float(np.mean([(x > 0).mean() for x in apart])),
+    }
