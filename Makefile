@@ -3,6 +3,7 @@
 # make lint    ruff and mypy
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped
+# make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
 # make clean   remove what these made
 #
 # Each works on a fresh clone: a virtual environment is made in .venv first. pip's own settings (PIP_INDEX_URL,
@@ -22,7 +23,7 @@ BIN := .venv/bin
 OUT := examples/out
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test lint sanitize soak clean
+.PHONY: demo test lint sanitize soak bench clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -51,6 +52,12 @@ build/sanitized: .venv/installed-test $(NATIVE)
 	CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
 	  STYLECINE_CPU=1 STYLECINE_CUDA=0 $(BIN)/python cuda_ops/build_native.py $@
 	touch $@
+
+bench: .venv/installed-bench
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/baseline.py
+	$(BIN)/python benchmarks/fps.py
+	$(BIN)/python benchmarks/plots.py
 
 clean:
 	rm -rf .venv build dist stylecine/lib *.egg-info $(OUT) .pytest_cache .mypy_cache .ruff_cache
