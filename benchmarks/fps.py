@@ -41,15 +41,15 @@ def main() -> None:
     result["kernels"] = native.why(animator.device)
     for size in options.sizes:
         loop = moving_loop(animator, size, FRAMES)
-        result["warm"] += warm(loop, options.threads)
         if native.available(animator.device):
-            result["warm"] += warm_references(loop, options.threads)
+            result["warm"] += warm(loop, options.threads)
+        result["warm"] += warm_references(loop, options.threads)
         if size <= MAIN:
             result["published"] += published(loop, animator, options.threads)
         if size == MAIN:
             result["setting"] = setting(loop)
             assert fast_share(loop) >= 0.5, f"only {fast_share(loop):.2f} of the picture moves by {FAST} pixels a frame"
-            for frames in sorted(set(options.frames) - {FRAMES}):
+            for frames in sorted(set(options.frames) - {FRAMES}) if native.available(animator.device) else ():
                 result["warm"] += warm(loop_of(animator, loop.scene, frames), options.threads)
         _keep(options.out, result)
     result["ratios"] = ratios(result["warm"], result["published"])

@@ -23,20 +23,19 @@ Row = dict[str, Any]
 
 
 def warm(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
-    """A row for each number of threads; on a GPU, one as well for frames that stay there.
+    """The native kernels: a row for each number of threads; on a GPU, one as well for frames that stay there.
 
     Frames are rendered one after the other and kept. AssertionError if one is not what loop[t] gave before, in another
     order and with the threads that there were.
     """
     times = spread(len(loop), max(2, HELD // loop[0].nbytes))
     expected = {t: digest(loop[t]) for t in reversed(times)}
-    kernels = "native" if native.available(loop.mask.device) else "PyTorch"
     rows = []
     for count in counts:
         with threads(count):
             for into, render in targets(loop).items():
                 passes = [_pass(render, times, expected, loop.mask.device) for _ in range(PASSES)]
-                rows.append(_row(loop, count, kernels, into, passes))
+                rows.append(_row(loop, count, "native", into, passes))
     return rows
 
 
