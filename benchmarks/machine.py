@@ -31,8 +31,8 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit; with uncommitted changes to the package, followed by + and a hash of them. "" without git."""
-    changes = _git("diff", "HEAD", "--", "stylecine")
+    """The commit; with uncommitted changes to package or kernels, followed by + and a hash of them. "" without git."""
+    changes = _git("diff", "HEAD", "--", "stylecine", "cuda_ops")
     return _git("rev-parse", "--short=12", "HEAD").strip() + (f"+{_short_hash(changes)}" if changes else "")
 
 

@@ -54,10 +54,10 @@ def split(image: Tensor, bands: int) -> list[Tensor]:
 
 
 def merge(levels: Sequence[Tensor]) -> Tensor:
-    """Sum of levels [C,h,w], finest first, each upsampled to the next; several levels may share one size."""
+    """Sum of levels [C,h,w], finest first, each upsampled to the next."""
     total = levels[-1]
     for level in reversed(levels[:-1]):
-        total = level + (total if total.shape == level.shape else _fit(upsample(total), level))
+        total = level + _fit(upsample(total), level)
     return total
 
 

@@ -53,8 +53,8 @@ def render(
     angle, lift [levels,3,gh,gw]: see ops.mixing.weights
     base       [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (an image made anew)
 
-    A displacement that is not a number reads the top left corner, a colour that is none is black. Raises ValueError
-    if the arguments do not fit together.
+    A displacement that is not a number reads the top left corner (and, within a cell of it, one that is may as well);
+    a colour that is none is black. Raises ValueError if the arguments do not fit together.
     """
     _check(photo, moving, levels, positions, rates, turn, angle, lift, lengths, phases, cell, margin, base)
     return torch.ops.stylecine.render(
