@@ -199,6 +199,12 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
                           char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
+  for (int i = 0; i < args->levels; ++i) {
+    const stylecine_level &level = args->level[i];
+    const size_t four = level.dtype == STYLECINE_FLOAT32 ? sizeof(cuda::Stored<float>) : sizeof(cuda::Stored<cuda::half>);
+    if (reinterpret_cast<uintptr_t>(level.spline) % four)  // they are read together; a GPU faults where they straddle
+      return fail(message, STYLECINE_INVALID, "a level's spline has to lie at a multiple of the size of four numbers");
+  }
   if (!workspace || bytes < stylecine_render_workspace_cuda(args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
   const OnDevice on(device);

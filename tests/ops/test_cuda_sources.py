@@ -119,6 +119,16 @@ def test_render_agrees_with_its_reference(library, sample):
 
 
 @needs_compiler
+@pytest.mark.parametrize("dtype", native.DTYPES)
+def test_render_refuses_coefficients_that_a_gpu_could_not_read_at_once(library, dtype):
+    tensors, keywords = test_render.Sample("askew", dtype=dtype).arguments()
+    level = tensors[2][1]
+    tensors[2][1] = torch.cat((level.new_zeros(2), level.flatten()))[2:].view(level.shape)
+    with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
+        render(*tensors, **keywords)
+
+
+@needs_compiler
 @pytest.mark.parametrize(("instead", "failure"), [("", AssertionError), ("if (threadIdx.x < 32)", KernelUnavailable)])
 def test_a_barrier_that_is_missing_or_not_for_all_is_noticed(tmp_path, instead, failure):
     source, barrier = (SOURCES / "render_cuda.cu").read_text(), "__syncthreads();"

@@ -7,7 +7,7 @@
 // pointer points to, rounding of fused multiplications and of CUDA's own exp(), registers, speed.
 //
 // Kernel<<<grid, block, 0, stream>>>(...) has become launch(Kernel, grid, block, 0, stream)(...) (build.py).
-// Under -fsanitize=thread each fiber is a thread that only barriers synchronise: also a missing atomic is found.
+// Under -fsanitize=thread the threads of a block are synchronised by barriers alone: a missing atomic is found too.
 #pragma once
 
 #include <ucontext.h>
