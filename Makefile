@@ -16,7 +16,8 @@ PHOTOS ?= examples/sea.jpg examples/waterfall.jpg
 CASES  ?= 100000
 
 # Python itself is not sanitized, so the sanitizer's library has to be there before it; its own leaks are no matter.
-SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=0 \
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=0 CXXFLAGS="$(SANITIZE)" \
   LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)"
 
 BIN := .venv/bin
@@ -49,7 +50,7 @@ soak: build/sanitized
 	$(SANITIZED) $(BIN)/python -m benchmarks.fuzz_kernels --cases $(CASES)
 
 build/sanitized: .venv/installed-test $(NATIVE)
-	CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
+	CXXFLAGS="$(SANITIZE) -fno-omit-frame-pointer -g" \
 	  STYLECINE_CPU=1 STYLECINE_CUDA=0 $(BIN)/python cuda_ops/build_native.py $@
 	touch $@
 

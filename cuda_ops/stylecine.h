@@ -112,7 +112,8 @@ STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_arg
  * a field's grid has one point in the middle of every cell*cell canvas pixels. A displacement that is not a number reads the
  * top left corner, a colour that is none is black. */
 typedef struct {
-  const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused */
+  const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused;
+                         on a GPU at a multiple of the size of such four */
   int64_t h, w;       /* the level's size: the canvas's over `scale`, rounded up */
   int32_t dtype;
   int32_t scale;      /* width of the level's pixels in canvas pixels: level i has 2^i */
