@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -76,9 +77,13 @@ class Published:
             len(loop),
         )
 
+    def frame(self, t: int) -> Tensor:
+        """Frame t of 0 ... N - 1, uint8 [H,W,3]."""
+        return self.timed_frame(t)[0]
+
     @torch.inference_mode()
-    def frame(self, t: int, taken: dict[str, float] | None = None) -> Tensor:
-        """Frame t of 0 ... N - 1, uint8 [H,W,3]; adds the seconds of each of PARTS to `taken`."""
+    def timed_frame(self, t: int) -> tuple[Tensor, dict[str, float]]:
+        """The same, and the seconds of each of PARTS."""
         clock = [now(self.photo.device)]
         features = self.generator.trunk_from_feature(self.feature, self.w_plus)
         clock.append(now(self.photo.device))
@@ -91,10 +96,7 @@ class Published:
         frame = torch.lerp(self.photo, image, self.moving).add(1).mul(127.5).round().to(torch.uint8)
         frame = frame.permute(1, 2, 0).contiguous()
         clock.append(now(self.photo.device))
-        if taken is not None:
-            for part, start, end in zip(PARTS, clock, clock[1:], strict=False):
-                taken[part] = taken.get(part, 0) + end - start
-        return frame
+        return frame, {part: clock[i + 1] - clock[i] for i, part in enumerate(PARTS)}
 
 
 def displacements(flow: Tensor, size: tuple[int, int], t: int, frames: int) -> tuple[Tensor, Tensor]:
@@ -196,13 +198,11 @@ def generators(animator: Animator) -> dict[str, Generator]:
 
 
 def measure(published: Published, times: Sequence[int], count: int) -> dict[str, float]:
-    """Mean seconds a frame on so many threads, whole and by part, after one frame that does not count."""
-    taken: dict[str, float] = {}
+    """Seconds a frame on so many threads, whole and by part: medians of some frames, after one that does not count."""
     with threads(count):
         published.frame(0)
-        for t in times:
-            published.frame(t, taken)
-    parts = {part: seconds / len(times) for part, seconds in taken.items()}
+        taken = [published.timed_frame(t)[1] for t in times]
+    parts = {part: median(seconds[part] for seconds in taken) for part in PARTS}
     whole = sum(parts.values())
     return {"seconds": whole, **parts, "without_integration": whole - parts["integration"]}
 
@@ -226,7 +226,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/baseline.json"))
     parser.add_argument("--size", type=int, default=1024, help="side in pixels (default 1024)")
-    parser.add_argument("--times", type=int, nargs="+", default=[30, 90], help=f"frames to time, of {FRAMES}")
+    parser.add_argument("--times", type=int, nargs="+", default=[30, 60, 90], help=f"frames to time, of {FRAMES}")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     return parser.parse_args()

@@ -21,7 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.moving import FAST, FRAMES, fast_share, loop_of, moving_loop, setting
 from benchmarks.photo_to_video import STAGES, to_video
 from benchmarks.tables import table, write
-from benchmarks.warm import Row, warm, warm_references
+from benchmarks.warm import Row, spread, warm, warm_references
 from stylecine import Animator, Cinemagraph
 from stylecine.ops import native
 
@@ -71,7 +71,7 @@ def published(loop: Cinemagraph, animator: Animator, counts: Sequence[int]) -> l
         if name == "default" or loop.width == generator.resolution:
             way = Published.of(loop, generator)
             for count in counts:
-                figures = measure(way, [len(loop) // 3], count)
+                figures = measure(way, spread(len(loop), 4)[1:], count)
                 rows.append({"size": loop.width, "threads": count, "generator": name} | figures)
     return rows
 
@@ -130,7 +130,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         "Straight lines": table(result["linear"], LINEAR_COLUMNS),
     }
     header = f"{where['cpu']}, {where['cores']} cores; GPU: {where['gpu'] or 'none'}. {result['kernels']}.\n\n"
-    return header + "\n".join(f"## {title}\n\n{text}" for title, text in parts.items() if text)
+    return header + "\n".join(f"## {title}\n\n{text}" for title, text in parts.items() if text.count("\n") > 2)
 
 
 def _keep(path: Path, result: Mapping[str, Any]) -> None:
