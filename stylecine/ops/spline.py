@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 STRIP = 1 << 16  # points sampled at a time
-ROWS = 64  # rows or columns filtered at a time
+BLOCK = 32  # pixels of a row or column filtered at a time
 POLE = math.sqrt(3) - 2
 # Inverse of the cubic B-spline's (1, 4, 1) / 6; what is cut off is 1e-5 of the contrast.
 PREFILTER = [math.sqrt(3) * POLE ** abs(k) for k in range(-8, 9)]
@@ -29,29 +29,38 @@ def coefficients(image: Tensor) -> Tensor:
 
     They are B-spline coefficients of the image doubled, whose pixel (2i, 2j) is the image's (i, j).
     """
-    for axis in (2, 1):
-        between = _filtered(image, [tap / sum(BETWEEN) for tap in BETWEEN], axis)
-        image = torch.stack((image, between), dim=axis + 1).flatten(axis, axis + 1)
-    for axis in (2, 1):
-        image = _filtered(image, PREFILTER, axis)
-    return image
+    between = torch.tensor(BETWEEN) / sum(BETWEEN)
+    itself = torch.zeros_like(between)
+    itself[len(between) // 2 - 1] = 1
+    made = image.new_empty(len(image), 2 * image.shape[1], 2 * image.shape[2])
+    for c in range(len(image)):  # one channel at a time stays in the cache
+        channel = image[c : c + 1]
+        for filters in ((itself, between), (torch.tensor(PREFILTER),)):
+            for axis in (2, 1):
+                channel = _filtered(channel, filters, axis)
+        made[c] = channel[0]
+    return made
 
 
-def _filtered(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
-    """Correlation along one axis; of an even number of taps the middle is half a pixel to the right."""
-    across = 3 - axis
-    strips = image.split(ROWS, dim=across)  # what is added up again and again stays in the cache
-    return torch.cat([_filtered_strip(strip, taps, axis) for strip in strips], dim=across)
+def _filtered(image: Tensor, filters: Sequence[Tensor], axis: int) -> Tensor:
+    """Correlation along one axis with each of some filters of equal length, their results interleaved.
 
-
-def _filtered_strip(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
-    size, left = image.shape[axis], (len(taps) - 1) // 2
-    place = torch.arange(-left, size + len(taps) - 1 - left, device=image.device) % (2 * size)
+    Of an even number of taps the middle is half a pixel to the right. As products of blocks of the image with a band
+    matrix these are a few large operations, where one for each tap would be many.
+    """
+    size, taps = image.shape[axis], len(filters[0])
+    left = (taps - 1) // 2
+    band = torch.zeros(BLOCK, len(filters), BLOCK + taps - 1, device=image.device)
+    for i in range(BLOCK):
+        band[i, :, i : i + taps] = torch.stack(list(filters)).to(image.device)
+    place = torch.arange(-left, -(-size // BLOCK) * BLOCK + taps - 1 - left, device=image.device) % (2 * size)
     mirrored = image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))  # c b a | a b c | c b a
-    total = torch.zeros_like(image)
-    for i, tap in enumerate(taps):
-        total.add_(mirrored.narrow(axis, i, size), alpha=tap)
-    return total
+    blocks = mirrored.unfold(axis, BLOCK + taps - 1, BLOCK)
+    if axis == 1:
+        made = (band.flatten(0, 1) @ blocks.transpose(2, 3)).flatten(1, 2)
+    else:
+        made = (blocks @ band.flatten(0, 1).T).flatten(2, 3)
+    return made.narrow(axis, 0, size * len(filters)).contiguous()
 
 
 def sample(spline: Tensor, offset: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
