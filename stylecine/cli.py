@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -326,6 +327,9 @@ def _make_folder(folder: Path) -> None:
 
 def _peak_rss_mb() -> float | None:
     """Most memory this process has held so far, in MB; None where the system does not say."""
+    with suppress(OSError, StopIteration):  # Linux; getrusage there begins with what the parent held
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e3, 1)
     try:
         import resource
     except ImportError:  # Windows
