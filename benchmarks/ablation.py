@@ -32,6 +32,7 @@ from stylecine import Animator, NothingMoves, synthesis
 from stylecine.inversion import invert
 from stylecine.measures import measure_loop
 from stylecine.networks.lpips import LPIPS
+from stylecine.ops.mirror import mirrored
 from stylecine.ops.pixels import to_tensor
 from stylecine.photo import load_photo
 from stylecine.weights import role_tensors
@@ -150,8 +151,7 @@ def hidden_borders(
             continue
         with torch.inference_mode():
             filled = {name: way(truth, (moving & ~hole).float()) for name, way in ways.items()}
-            cut = synthesis.mirrored(truth[:, :, :-strip], strip)
-            filled["mirror"] = cut[:, strip:-strip, strip:]
+            filled["mirror"] = mirrored(truth[:, :, :-strip], 0, strip, axis=2)
             yield {name: _distance(image, truth, hole, lpips) for name, image in filled.items()}
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.networks.generator import Generator, merge
+from stylecine.ops.mirror import mirrored
 from stylecine.ops.push_pull import push_pull
 
 
@@ -34,17 +35,10 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     What flows in over the border is its mirror image: of what was tried the likest to what is really there
     (benchmarks/ablation.py). Static things are hidden, mirrored or not.
     """
-    visible = (moving > 0).to(photo.dtype)
-    return mirrored(photo, margin), mirrored(visible[None], margin)[0]
-
-
-def mirrored(image: Tensor, margin: int) -> Tensor:
-    """[C,H,W] with `margin` more on every side, however large: c b a | a b c | c b a."""
+    wide = [photo, (moving > 0).to(photo.dtype)[None]]
     for axis in (1, 2):
-        size = image.shape[axis]
-        place = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
-        image = image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))
-    return image
+        wide = [mirrored(image, margin, margin, axis) for image in wide]
+    return wide[0], wide[1][0]
 
 
 def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:

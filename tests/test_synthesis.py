@@ -4,7 +4,7 @@ import torch
 
 from stylecine.inversion import reconstruct
 from stylecine.networks.generator import Generator
-from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, mirrored, pixel_plate
+from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, pixel_plate
 
 
 def waves(height: int, width: int) -> torch.Tensor:
@@ -25,7 +25,8 @@ def test_the_canvas_hides_what_stands_still_and_mirrors_what_moves() -> None:
 
 
 def test_margins_may_be_wider_than_the_photo() -> None:
-    assert torch.equal(mirrored(waves(4, 6), 8)[:, 8:12, 8:14], waves(4, 6))
+    image, visible = canvas(waves(4, 6), torch.ones(4, 6), 8)
+    assert torch.equal(image[:, 8:12, 8:14], waves(4, 6)) and visible.shape == (20, 22)
 
 
 def test_the_generators_continuation_is_shifted_to_meet_the_photo() -> None:

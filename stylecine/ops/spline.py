@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylecine.ops.mirror import mirrored
+
 STRIP = 1 << 16  # points sampled at a time
 BLOCK = 32  # pixels of a row or column filtered at a time
 POLE = math.sqrt(3) - 2
@@ -53,9 +55,8 @@ def _filtered(image: Tensor, filters: Sequence[Tensor], axis: int) -> Tensor:
     band = torch.zeros(BLOCK, len(filters), BLOCK + taps - 1, device=image.device)
     for i in range(BLOCK):
         band[i, :, i : i + taps] = torch.stack(list(filters)).to(image.device)
-    place = torch.arange(-left, -(-size // BLOCK) * BLOCK + taps - 1 - left, device=image.device) % (2 * size)
-    mirrored = image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))  # c b a | a b c | c b a
-    blocks = mirrored.unfold(axis, BLOCK + taps - 1, BLOCK)
+    longer = mirrored(image, left, -(-size // BLOCK) * BLOCK - size + taps - 1 - left, axis)
+    blocks = longer.unfold(axis, BLOCK + taps - 1, BLOCK)
     if axis == 1:
         made = (band.flatten(0, 1) @ blocks.transpose(2, 3)).flatten(1, 2)
     else:
