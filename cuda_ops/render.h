@@ -6,7 +6,7 @@
 #pragma once
 
 #include "cpu.h"
-#include "shared.h"
+#include "sampling.h"
 
 namespace stylecine {
 
@@ -113,12 +113,9 @@ STYLECINE_INLINE void mixing(float angle, float lift, float share, float &a, flo
   b = (arc ? sine(share * angle) : share) * scale;
 }
 
-// Fields of a level: x and y of both sources in canvas pixels and both weights, at every `ratio` pixels of it; where in the
-// workspace their planes begin.
-struct Fields {
+// Fields of a level: x and y of both sources in canvas pixels and both weights; where in the workspace their planes begin.
+struct Fields : Grid {
   int64_t plane[6];
-  int64_t rows, columns;
-  int ratio;
 };
 
 // The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are larger
@@ -146,24 +143,6 @@ STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
     }
   }
   return made;
-}
-
-// Between which two points of the fields a pixel lies, and how far from the first.
-STYLECINE_INLINE void between_points(int64_t pixel, int ratio, int64_t points, int64_t &first, int64_t &second, float &f) {
-  const int64_t place = 2 * pixel + 1 - ratio;  // past the first point, in halves of a pixel
-  const int64_t whole = place >= 0 ? place / (2 * ratio) : -1;  // pixels of the canvas are at most half a cell before it
-  f = float(place - whole * 2 * ratio) / float(2 * ratio);
-  first = at_least(0, at_most(whole, points - 1));
-  second = at_least(0, at_most(whole + 1, points - 1));
-}
-
-// The tap left of place p of `size` coefficients, one to the left, and how far p is past the one in between.
-STYLECINE_INLINE void locate(float p, int size, int &tap, float &f) {
-  p = between(p, -4, float(size) + 4);
-  int whole = int(p);
-  whole -= float(whole) > p;  // floor, in instructions that every processor has
-  f = p - float(whole);
-  tap = whole - 1;
 }
 
 // First and one past the last pixel of the next coarser level that an enlarged range needs.

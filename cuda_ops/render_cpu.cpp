@@ -3,25 +3,15 @@
 
 #include "cpu.h"
 #include "render.h"
-#include "vector.h"
+#include "sampling_cpu.h"
 
 namespace stylecine {
 namespace STYLECINE_SET {
 
 namespace {
 
-constexpr int64_t kRows = 64, kColumns = 128;  // of a tile
-constexpr int kLanes = 16;
-constexpr int64_t kLine = kColumns + 4 * kLanes;  // a row of a tile with what is read and written past its ends
+constexpr int64_t kRows = 64;  // of a tile, which is kColumns wide
 constexpr int64_t kPatch = (kRows / 2 + 2) * (kColumns / 2 + 2);  // pixels of a tile in the second level
-
-// B-spline weights of four taps as polynomials of f, each for four channels.
-#define FOUR(x) x, x, x, x
-alignas(64) const float kCubic[4][16] = {{FOUR(1 / 6.f), FOUR(4 / 6.f), FOUR(1 / 6.f), FOUR(0)},
-                                         {FOUR(-3 / 6.f), FOUR(0), FOUR(3 / 6.f), FOUR(0)},
-                                         {FOUR(3 / 6.f), FOUR(-6 / 6.f), FOUR(3 / 6.f), FOUR(0)},
-                                         {FOUR(-1 / 6.f), FOUR(3 / 6.f), FOUR(-3 / 6.f), FOUR(1 / 6.f)}};
-#undef FOUR
 
 // What one tile needs besides the arrays: nothing of it outlives the tile.
 struct Scratch {
@@ -30,59 +20,6 @@ struct Scratch {
   float coarse[kColumns * 4], row[kColumns * 4];
   float patch[2][kPatch * 4];  // sum of the levels so far, [rows,columns,4], and the one before
 };
-
-// Where one copy of 16 pixels is read.
-struct Places {
-  float f[kLanes];
-  float down[4][kLanes];  // weights of four rows, the copy's own included
-  int32_t row[kLanes], column[kLanes];
-  bool inside;  // all taps of all of them
-};
-
-STYLECINE_INLINE Places places(const float *x, const float *y, const float *weight, float column, float row, float scale,
-                               int width, int height) {
-  Places made;
-  int outside = 0;
-  for (int i = 0; i < kLanes; ++i) {
-    float f;
-    locate(2 * (column + float(i)) + x[i] * scale, width, made.column[i], made.f[i]);
-    locate(2 * row + y[i] * scale, height, made.row[i], f);
-    cubic(f, made.down[0][i], made.down[1][i], made.down[2][i], made.down[3][i]);
-    for (int k = 0; k < 4; ++k) made.down[k][i] *= weight[i];
-    outside |= (made.column[i] < 0) | (made.column[i] > width - 4) | (made.row[i] < 0) | (made.row[i] > height - 4);
-  }
-  made.inside = !outside;
-  return made;
-}
-
-// One copy at one pixel: its four columns of taps, still to be added up.
-template <class T>
-STYLECINE_INLINE Vector columns(const T *spline, int64_t stride, const Places &at, int i) {
-  const T *p = spline + at.row[i] * stride + at.column[i] * int64_t(4);
-  Vector sum = load(p) * all(at.down[0][i]);
-  for (int k = 1; k < 4; ++k) sum = fma(load(p + k * stride), all(at.down[k][i]), sum);
-  return sum;
-}
-
-template <class T>
-Vector columns_at_border(const T *spline, int width, int height, const Places &at, int i) {
-  Vector sum = all(0);
-  for (int k = 0; k < 4; ++k) {
-    const int64_t y = at_least(0, at_most(at.row[i] + k, height - 1));
-    float taps[16];
-    for (int l = 0; l < 16; ++l) {
-      const int64_t x = at_least(0, at_most(at.column[i] + l / 4, width - 1));
-      taps[l] = value(spline[(y * width + x) * 4 + l % 4]);
-    }
-    sum = fma(load(taps), all(at.down[k][i]), sum);
-  }
-  return sum;
-}
-
-STYLECINE_INLINE Vector across(float f) {
-  const Vector x = all(f);
-  return fma(fma(fma(load(kCubic[3]), x, load(kCubic[2])), x, load(kCubic[1])), x, load(kCubic[0]));
-}
 
 // Adds both copies of a level at n pixels of row y from column x on; the fields of these pixels are given.
 template <class T>
@@ -106,52 +43,6 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
       }
     }
   }
-}
-
-// A field between its points along a row: R pixels from each point to the next.
-template <int R>
-void widen(const float *line, int64_t points, float *out) {
-  float f[kLanes];
-  for (int k = 0; k < kLanes; ++k) f[k] = (k % R + 0.5f) / R;
-  if (R == 4) {
-    for (int64_t i = 0; i < points; i += 4) {
-      const Vector left = spread(line + i);
-      save(out + i * 4, fma(spread(line + i + 1) - left, load(f), left));
-    }
-  } else {
-    for (int64_t i = 0; i < points; ++i)
-      for (int k = 0; k < R; ++k) out[i * R + k] = line[i] + (line[i + 1] - line[i]) * f[k];
-  }
-}
-
-// One field at n pixels of row y from column x on; returns where in `out` the first of them is.
-const float *field_row(const Fields &fields, const float *plane, int64_t y, int64_t x, int64_t n, float *line, float *out) {
-  const int ratio = fields.ratio;
-  int64_t above, below;
-  float f;
-  between_points(y, ratio, fields.rows, above, below, f);
-  const float *first = plane + above * fields.columns, *second = plane + below * fields.columns;
-  // The points around these pixels, those past the border too.
-  const int64_t from = ratio == 1 ? x : (x - ratio / 2) >> __builtin_ctz(ratio);
-  const int64_t to = ratio == 1 ? x + n : ((x + n - 1 - ratio / 2) >> __builtin_ctz(ratio)) + 2;
-  for (int64_t i = at_least(from, 0); i < at_most(to, fields.columns); ++i) line[i - from] = first[i] + (second[i] - first[i]) * f;
-  for (int64_t i = from; i < 0; ++i) line[i - from] = first[0] + (second[0] - first[0]) * f;
-  for (int64_t i = at_least(from, fields.columns); i < to; ++i) line[i - from] = line[fields.columns - 1 - from];
-  switch (ratio) {
-    case 1: return line;
-    case 2: widen<2>(line, to - from - 1, out); break;
-    case 4: widen<4>(line, to - from - 1, out); break;
-    case 8: widen<8>(line, to - from - 1, out); break;
-    case 16: widen<16>(line, to - from - 1, out); break;
-    default:
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t left = ((x + i - ratio / 2) >> __builtin_ctz(ratio));
-        const float part = (float(x + i - ratio / 2 - left * ratio) + 0.5f) / float(ratio);
-        out[i] = line[left - from] + (line[left + 1 - from] - line[left - from]) * part;
-      }
-      return out;
-  }
-  return out + (x - (from * ratio + ratio / 2));
 }
 
 // Adds a level at n pixels of row y from column x on; all of them inside it.

@@ -2,6 +2,7 @@
 // in shared memory.
 #include "device.h"
 #include "render.h"
+#include "sampling_cuda.h"
 
 namespace stylecine {
 namespace cuda {
@@ -19,13 +20,6 @@ struct Frame {
   float *workspace;
 };
 
-struct Pixel {
-  float c[4];
-};
-template <class T>
-struct alignas(4 * sizeof(T)) Stored {
-  T c[4];
-};
 struct Range {
   int64_t y0, y1, x0, x1;
 };
@@ -67,53 +61,22 @@ __global__ void average(const __grid_constant__ Frame frame, int level) {
   }
 }
 
-// Adds one displaced copy of a level.
-template <class T>
-__device__ void add_copy(const stylecine_level &level, float x, float y, float weight, Pixel &sum) {
-  const Stored<T> *spline = static_cast<const Stored<T> *>(level.spline);
-  const int width = int(2 * level.w), height = int(2 * level.h);
-  int column, row;
-  float fx, fy, across[4], down[4];
-  locate(x, width, column, fx);
-  locate(y, height, row, fy);
-  cubic(fx, across[0], across[1], across[2], across[3]);
-  cubic(fy, down[0], down[1], down[2], down[3]);
-#pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    const Stored<T> *line = spline + at_least(0, at_most(row + k, height - 1)) * width;
-#pragma unroll
-    for (int l = 0; l < 4; ++l) {
-      const Stored<T> tap = line[at_least(0, at_most(column + l, width - 1))];
-      const float share = weight * down[k] * across[l];
-#pragma unroll
-      for (int c = 0; c < 3; ++c) sum.c[c] += share * value(tap.c[c]);
-    }
-  }
-}
-
 // Adds a level at one of its pixels.
 __device__ void add_level(const Frame &frame, int i, int64_t y, int64_t x, Pixel &sum) {
   const stylecine_level &level = frame.level[i];
   const Fields &fields = frame.plan.fields[i];
-  int64_t above, below, left, right;
-  float fy, fx, field[6];
-  between_points(y, fields.ratio, fields.rows, above, below, fy);
-  between_points(x, fields.ratio, fields.columns, left, right, fx);
+  const Around around(fields, y, x);
+  float field[6];
 #pragma unroll
-  for (int k = 0; k < 6; ++k) {
-    const float *first = frame.workspace + fields.plane[k] + above * fields.columns;
-    const float *second = frame.workspace + fields.plane[k] + below * fields.columns;
-    const float at_left = first[left] + (second[left] - first[left]) * fy;
-    const float at_right = first[right] + (second[right] - first[right]) * fy;
-    field[k] = at_left + (at_right - at_left) * fx;
-  }
+  for (int k = 0; k < 6; ++k) field[k] = around.read(frame.workspace + fields.plane[k]);
+  const int height = int(2 * level.h), width = int(2 * level.w);
   const float scale = 2.0f / float(level.scale);
 #pragma unroll
   for (int copy = 0; copy < 2; ++copy) {
     const float px = 2 * float(x) + field[2 * copy] * scale, py = 2 * float(y) + field[2 * copy + 1] * scale;
-    if (level.dtype == STYLECINE_FLOAT16) add_copy<half>(level, px, py, field[4 + copy], sum);
-    else if (level.dtype == STYLECINE_BFLOAT16) add_copy<bfloat>(level, px, py, field[4 + copy], sum);
-    else add_copy<float>(level, px, py, field[4 + copy], sum);
+    if (level.dtype == STYLECINE_FLOAT16) add_copy<half>(level.spline, height, width, px, py, field[4 + copy], sum);
+    else if (level.dtype == STYLECINE_BFLOAT16) add_copy<bfloat>(level.spline, height, width, px, py, field[4 + copy], sum);
+    else add_copy<float>(level.spline, height, width, px, py, field[4 + copy], sum);
   }
 }
 
@@ -201,8 +164,7 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
   if (const int status = check(args, message)) return status;
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
-    const size_t four = level.dtype == STYLECINE_FLOAT32 ? sizeof(cuda::Stored<float>) : sizeof(cuda::Stored<cuda::half>);
-    if (reinterpret_cast<uintptr_t>(level.spline) % four)  // they are read together; a GPU faults where they straddle
+    if (!cuda::readable(level.spline, level.dtype))
       return fail(message, STYLECINE_INVALID, "a level's spline has to lie at a multiple of the size of four numbers");
   }
   if (!workspace || bytes < stylecine_render_workspace_cuda(args))

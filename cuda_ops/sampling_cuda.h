@@ -1,0 +1,65 @@
+// Displaced copies of a level on the GPU, pixel by pixel.
+#pragma once
+
+#include "sampling.h"
+
+namespace stylecine {
+namespace cuda {
+namespace {
+
+struct Pixel {
+  float c[4];
+};
+template <class T>
+struct alignas(4 * sizeof(T)) Stored {
+  T c[4];
+};
+
+// Whether four coefficients can be read at once, as they are: a GPU faults where they straddle.
+inline bool readable(const void *spline, int32_t dtype) {
+  return reinterpret_cast<uintptr_t>(spline) % (dtype == STYLECINE_FLOAT32 ? sizeof(Stored<float>) : sizeof(Stored<half>)) == 0;
+}
+
+// A pixel among the points of a grid.
+struct Around {
+  int64_t first, second, left, right;  // the rows above and below, where they begin, and the columns
+  float down, across;                  // how far it is past those before it
+
+  __device__ Around(const Grid &grid, int64_t y, int64_t x) {
+    between_points(y, grid.ratio, grid.rows, first, second, down);
+    between_points(x, grid.ratio, grid.columns, left, right, across);
+    first *= grid.columns, second *= grid.columns;
+  }
+  __device__ float read(const float *plane) const {
+    const float at_left = plane[first + left] + (plane[second + left] - plane[first + left]) * down;
+    const float at_right = plane[first + right] + (plane[second + right] - plane[first + right]) * down;
+    return at_left + (at_right - at_left) * across;
+  }
+};
+
+// Adds what a level shows at a place, in coefficients of its spline: height*width of them, [height,width,4].
+template <class T>
+__device__ void add_copy(const void *coefficients, int height, int width, float x, float y, float weight, Pixel &sum) {
+  const Stored<T> *spline = static_cast<const Stored<T> *>(coefficients);
+  int column, row;
+  float fx, fy, across[4], down[4];
+  locate(x, width, column, fx);
+  locate(y, height, row, fy);
+  cubic(fx, across[0], across[1], across[2], across[3]);
+  cubic(fy, down[0], down[1], down[2], down[3]);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const Stored<T> *line = spline + at_least(0, at_most(row + k, height - 1)) * width;
+#pragma unroll
+    for (int l = 0; l < 4; ++l) {
+      const Stored<T> tap = line[at_least(0, at_most(column + l, width - 1))];
+      const float share = weight * down[k] * across[l];
+#pragma unroll
+      for (int c = 0; c < 3; ++c) sum.c[c] += share * value(tap.c[c]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+}  // namespace stylecine
