@@ -34,7 +34,7 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from benchmarks.tables import write
-from stylecine.ops import integrate, native, render, splat, warp_features
+from stylecine.ops import compare, integrate, native, render, splat, warp_features
 
 RESULT = Path(__file__).parent / "results/fuzz.json"
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
@@ -200,6 +200,27 @@ class Maker:
         shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {turns} turns"
         return Case("render", self.kind, shape, call, reference, tolerance=1)
 
+    def compare(self) -> Case:
+        h, w = self.size()
+        ratio, side = 2 ** self.random.randint(0, 5), self.random.choice((8, 8, self.random.randint(1, 64)))
+        dtype = self.random.choice(DTYPES)
+        spline = self.layout(self.damaged(self.normal(2 * h, 2 * w, 4), ("wild",)).to(dtype))
+        rows, columns = (-(-n // ratio) + self.random.randint(0, 2) for n in (h, w))
+        sources = self.damaged(self.far(self.smooth(4, rows, columns)), ("wild",))
+        if self.kind == "lost":  # one axis, all of it: between places interpolation would decide
+            sources[self.random.randint(0, 3)] = math.nan
+        weight = self.uniform(h, w) * (self.uniform(h, w) < self.random.choice((0.0, 0.5, 1.0)))
+        weight, sources = self.layout(self.damaged(weight, ("wild",))), self.layout(sources)
+        per_pixel = self.random.choice((0.125, 1.0))
+        return Case(
+            "compare",
+            self.kind,
+            f"{dtype} {tuple(spline.shape)}, ratio {ratio}, side {side}",
+            lambda: [compare.compare(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)],
+            lambda: [compare.reference(spline, sources, weight, ratio, per_pixel, side)],
+            tolerance=1e-3,
+        )
+
 
 def sets() -> list[str]:
     """The instruction sets that this processor has."""
@@ -229,13 +250,13 @@ def examine(number: int) -> dict[str, Any]:
         for other in made[1:]:
             torch.testing.assert_close(other, made[0], rtol=0, atol=0, equal_nan=True)
         if case.kind != "wild":
-            told |= compare(made[0], case.reference(), case.tolerance)
+            told |= agree(made[0], case.reference(), case.tolerance)
     except Exception as error:
         told["failure"] = f"{instructions}, {threads} threads, {case.shape}: {type(error).__name__}: {error}"[:500]
     return told
 
 
-def compare(made: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> dict[str, int]:
+def agree(made: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> dict[str, int]:
     if made[0].dtype == torch.uint8:
         apart = (made[0].int() - expected[0].int()).abs()
         assert int(apart.max()) <= tolerance, f"{int(apart.max())} levels apart"

@@ -95,3 +95,19 @@ int stylecine_warp_features_cpu(const stylecine_warp_features_args *args, stylec
   STYLECINE_CALL(cpu, warp_features(*args, cpu));
   return STYLECINE_OK;
 }
+
+// compare
+
+#include "compare.h"
+
+namespace stylecine {
+STYLECINE_SETS(void compare(const stylecine_compare_args &args, stylecine_cpu *cpu))
+}  // namespace stylecine
+
+int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message) {
+  const int status = stylecine::check(args, message);
+  if (status != STYLECINE_OK) return status;
+  if (!cpu) return stylecine::fail(message, STYLECINE_INVALID, "cpu is NULL");
+  STYLECINE_CALL(cpu, compare(*args, cpu));
+  return STYLECINE_OK;
+}

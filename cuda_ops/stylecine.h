@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 1         /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 2         /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256   /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -148,6 +148,26 @@ STYLECINE_API int stylecine_render_cpu(const stylecine_render_args *args, void *
                                        char *message);
 STYLECINE_API int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device,
                                         void *stream, char *message);
+
+/* compare: how alike two displaced copies of a level are, what angle and lift are made from. In every block of side*side
+ * pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the sum over red, green and blue of
+ * a(x)^2, b(x)^2 and a(x) b(x), where a and b are what the copies show: the level's spline at x + source(x) * per_pixel,
+ * border replicated. A source that is not a number reads the first column or row. Where the weight is 0 nothing is read. */
+typedef struct {
+  const void *spline; /* [2h,2w,4] of `dtype`, as a stylecine_level has it */
+  int64_t h, w;       /* at most 65536, 4hw below 2^31 */
+  int32_t dtype;
+  int32_t ratio;         /* pixels of the level from one point of the sources' grid to the next, a power of two; the first
+                            lies in the middle of the first ratio*ratio, between them it is interpolated */
+  const float *sources;  /* [4,rows,columns]: x and y of copy A, then of copy B */
+  int64_t rows, columns; /* rows*ratio and columns*ratio cover the level */
+  float per_pixel;       /* pixels of the level that 1 is in the sources */
+  int32_t side;          /* 1 to 64 */
+  const float *weight;   /* [h,w] */
+  float *out;            /* out [3, h over side, w over side], rounded up */
+} stylecine_compare_args;
+STYLECINE_API int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message);
+STYLECINE_API int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message);
 
 #ifdef __cplusplus
 }

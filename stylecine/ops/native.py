@@ -26,7 +26,7 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 
-ABI = 1
+ABI = 2
 MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
@@ -43,7 +43,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stylecine_cpu_instructions": (c_int, [c_void_p]),  # cpu
 }
 # All kernels have the same arguments, those that need a workspace two more.
-KERNELS = {"integrate": False, "splat": True, "warp_features": False, "render": True}  # name: needs a workspace
+KERNELS = {  # name: needs a workspace
+    "integrate": False,
+    "splat": True,
+    "warp_features": False,
+    "render": True,
+    "compare": False,
+}
 for _name, _works in KERNELS.items():
     _start = [c_void_p, c_void_p, c_size_t] if _works else [c_void_p]  # args, workspace, bytes
     FUNCTIONS[f"stylecine_{_name}_cpu"] = (c_int, [*_start, c_void_p, c_char_p])  # cpu, message

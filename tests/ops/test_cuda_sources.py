@@ -16,11 +16,12 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 from stylecine.ops import native
+from stylecine.ops.compare import compare
 from stylecine.ops.integrate import integrate
 from stylecine.ops.render import render
 from stylecine.ops.splat import splat
 from stylecine.ops.warp_features import warp_features
-from tests.ops import test_integrate, test_render, test_splat, test_warp_features
+from tests.ops import test_compare, test_integrate, test_render, test_splat, test_warp_features
 from tests.ops.cuda_on_cpu.build import SOURCES, build, translated
 
 COMPILER = os.environ.get("CXX", "g++")
@@ -119,13 +120,29 @@ def test_render_agrees_with_its_reference(library, sample):
 
 
 @needs_compiler
+@test_compare.named
+def test_compare_agrees_with_its_reference(library, sample):
+    tensors, keywords = sample.arguments()
+    [made] = in_any_order(library, lambda: compare(*tensors, **keywords))
+    with native.disabled():
+        test_compare.assert_alike(made, compare(*tensors, **keywords))
+
+
+def askew(level: Tensor) -> Tensor:
+    """The same coefficients where a GPU could not read four of them at once."""
+    return torch.cat((level.new_zeros(2), level.flatten()))[2:].view(level.shape)
+
+
+@needs_compiler
 @pytest.mark.parametrize("dtype", native.DTYPES)
-def test_render_refuses_coefficients_that_a_gpu_could_not_read_at_once(library, dtype):
+def test_coefficients_that_a_gpu_could_not_read_at_once_are_refused(library, dtype):
     tensors, keywords = test_render.Sample("askew", dtype=dtype).arguments()
-    level = tensors[2][1]
-    tensors[2][1] = torch.cat((level.new_zeros(2), level.flatten()))[2:].view(level.shape)
+    tensors[2][1] = askew(tensors[2][1])
     with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
         render(*tensors, **keywords)
+    (spline, *others), keywords = test_compare.Sample("askew", dtype=dtype).arguments()
+    with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
+        compare(askew(spline), *others, **keywords)
 
 
 @needs_compiler

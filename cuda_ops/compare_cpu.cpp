@@ -1,0 +1,108 @@
+// compare on the CPU: row by row of blocks, as many columns at a time as stay in the cache.
+#include "compare.h"
+#include "sampling_cpu.h"
+
+namespace stylecine {
+namespace STYLECINE_SET {
+
+namespace {
+
+constexpr float kWhole[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  // weights of copies
+
+// What some blocks side by side need.
+struct Scratch {
+  float field[4][kLine], line[kLine];
+  float weight[kLine];                              // of one row
+  float shown[2][kLanes * 4];                       // by both copies, at 16 pixels
+  float sum[kProducts][(kColumns + kLanes) * 4];  // over the rows, of every column and channel
+};
+
+bool any(const float *weight, int64_t n) {
+  int found = 0;
+  for (int64_t i = 0; i < n; ++i) found |= weight[i] != 0;
+  return found;
+}
+
+template <class T>
+void show(const T *spline, int width, int height, const Places &at, int count, float *shown) {
+  memset(shown, 0, kLanes * 4 * sizeof(float));
+  if (at.inside) {
+    for (int i = 0; i < count; ++i)
+      add_fold(shown + i * 4, columns(spline, width * int64_t(4), at, i) * across(at.f[i]));
+  } else {
+    for (int i = 0; i < count; ++i)
+      add_fold(shown + i * 4, columns_at_border(spline, width, height, at, i) * across(at.f[i]));
+  }
+}
+
+// Adds the products of n pixels of row y from column x on; the sources and weights of these are given.
+template <class T>
+void add_products(const stylecine_compare_args &args, const float *const *field, int64_t y, int64_t x, int64_t n, Scratch &scratch) {
+  const T *spline = static_cast<const T *>(args.spline);
+  const int width = int(2 * args.w), height = int(2 * args.h);
+  const float scale = 2 * args.per_pixel;
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const int count = int(at_most(kLanes, n - j));
+    if (!any(scratch.weight + j, count)) continue;
+    for (int k = 0; k < 2; ++k) {
+      const Places at = places(field[2 * k] + j, field[2 * k + 1] + j, kWhole, float(x + j), float(y), scale, width, height);
+      show(spline, width, height, at, count, scratch.shown[k]);
+    }
+    for (int i = 0; i < kLanes; i += 4) {
+      const Vector a = load(scratch.shown[0] + i * 4), b = load(scratch.shown[1] + i * 4), w = spread(scratch.weight + j + i);
+      const Vector left[kProducts] = {a, b, a}, right[kProducts] = {a, b, b};
+      for (int k = 0; k < kProducts; ++k) {
+        float *sum = scratch.sum[k] + (j + i) * 4;
+        save(sum, fma(w * left[k], right[k], load(sum)));
+      }
+    }
+  }
+}
+
+// The blocks of n columns from x on, in the rows from y on.
+template <class T>
+void compare_some(const stylecine_compare_args &args, int64_t y, int64_t x, int64_t n) {
+  const Grid grid = {args.rows, args.columns, args.ratio};
+  const int64_t rows = at_most(args.side, args.h - y), points = args.rows * args.columns;
+  Scratch scratch = {};  // whole vectors are read, and the fourth channel
+  for (int64_t row = y; row < y + rows; ++row) {
+    const float *weight = args.weight + row * args.w + x;
+    if (!any(weight, n)) continue;
+    memcpy(scratch.weight, weight, n * sizeof(float));
+    const float *field[4];
+    for (int k = 0; k < 4; ++k) {
+      // With a ratio of 1 nothing is widened, and the line itself is the field.
+      float *line = grid.ratio == 1 ? scratch.field[k] : scratch.line;
+      field[k] = field_row(grid, args.sources + k * points, row, x, n, line, scratch.field[k]);
+    }
+    add_products<T>(args, field, row, x, n, scratch);
+  }
+  const int64_t across = blocks_along(args.w, args.side), down = blocks_along(args.h, args.side);
+  for (int k = 0; k < kProducts; ++k)
+    for (int64_t left = 0; left < n; left += args.side) {
+      const int64_t right = at_most(left + args.side, n);
+      float sum = 0;
+      for (int64_t i = left; i < right; ++i)
+        for (int c = 0; c < 3; ++c) sum += scratch.sum[k][i * 4 + c];
+      args.out[(k * down + y / args.side) * across + (x + left) / args.side] = sum / float(rows * (right - left));
+    }
+}
+
+template <class T>
+void compare_as(const stylecine_compare_args &args, stylecine_cpu *cpu) {
+  const int64_t step = kColumns / args.side * args.side;  // whole blocks
+  parallel(cpu, blocks_along(args.h, args.side), [&](int64_t i) {
+    for (int64_t x = 0; x < args.w; x += step) compare_some<T>(args, i * args.side, x, at_most(step, args.w - x));
+  });
+}
+
+}  // namespace
+
+void compare(const stylecine_compare_args &args, stylecine_cpu *cpu) {
+  if (args.dtype == STYLECINE_FLOAT32) return compare_as<float>(args, cpu);
+  if (args.dtype == STYLECINE_FLOAT16) return compare_as<half>(args, cpu);
+  compare_as<bfloat>(args, cpu);
+}
+
+}  // namespace STYLECINE_SET
+}  // namespace stylecine

@@ -1,0 +1,67 @@
+// compare on the GPU: a warp for each block of pixels.
+#include "device.h"
+#include "compare.h"
+#include "sampling_cuda.h"
+
+namespace stylecine {
+namespace cuda {
+namespace {
+
+constexpr int LANES = 32;
+
+template <class T>
+__global__ void products(stylecine_compare_args args) {
+  const Grid grid = {args.rows, args.columns, args.ratio};
+  const int64_t side = args.side, wide = blocks_along(args.w, side), high = blocks_along(args.h, side);
+  const int width = int(2 * args.w), height = int(2 * args.h);
+  STYLECINE_STRIDE(i, high * wide * LANES) {
+    const int64_t block = i / LANES, top = block / wide * side, left = block % wide * side;
+    const int lane = int(i % LANES), rows = int(at_most(side, args.h - top)), columns = int(at_most(side, args.w - left));
+    float sum[kProducts] = {};
+    for (int p = lane; p < rows * columns; p += LANES) {
+      const int64_t y = top + p / columns, x = left + p % columns;
+      const float weight = args.weight[y * args.w + x];
+      if (weight == 0) continue;
+      const Around around(grid, y, x);
+      Pixel shown[2] = {};
+#pragma unroll
+      for (int copy = 0; copy < 2; ++copy) {
+        const float *source = args.sources + 2 * copy * grid.rows * grid.columns;
+        const float away_x = around.read(source), away_y = around.read(source + grid.rows * grid.columns);
+        const float px = 2 * float(x) + away_x * (2 * args.per_pixel), py = 2 * float(y) + away_y * (2 * args.per_pixel);
+        add_copy<T>(args.spline, height, width, px, py, 1, shown[copy]);
+      }
+#pragma unroll
+      for (int c = 0; c < 3; ++c) {
+        const float a = shown[0].c[c], b = shown[1].c[c];
+        sum[0] += weight * a * a;
+        sum[1] += weight * b * b;
+        sum[2] += weight * a * b;
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < kProducts; ++k) {
+      for (int lanes = LANES / 2; lanes > 0; lanes /= 2) sum[k] += __shfl_xor_sync(0xffffffffu, sum[k], lanes);
+      if (lane == 0) args.out[k * high * wide + block] = sum[k] / float(rows * columns);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+}  // namespace stylecine
+
+int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message) {
+  using namespace stylecine;
+  if (const int status = check(args, message)) return status;
+  if (!cuda::readable(args->spline, args->dtype))
+    return fail(message, STYLECINE_INVALID, "the spline has to lie at a multiple of the size of four numbers");
+  const OnDevice on(device);
+  if (on.status != cudaSuccess) return said(on.status, message);
+  const int64_t count = cuda::blocks_along(args->h, args->side) * cuda::blocks_along(args->w, args->side);
+  const auto products = args->dtype == STYLECINE_FLOAT32   ? cuda::products<float>
+                        : args->dtype == STYLECINE_FLOAT16 ? cuda::products<cuda::half>
+                                                           : cuda::products<cuda::bfloat>;
+  products<<<blocks(count * cuda::LANES), BLOCK, 0, static_cast<cudaStream_t>(stream)>>>(*args);
+  return said(cudaGetLastError(), message);
+}

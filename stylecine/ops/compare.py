@@ -1,0 +1,93 @@
+"""How alike two displaced copies of a level are, and how much each shows: what their mix needs to keep contrast."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.ops import native
+from stylecine.ops.render import on_level
+from stylecine.ops.spline import sample
+
+MOST_SIDE = 64
+
+
+def compare(spline: Tensor, sources: Tensor, weight: Tensor, *, ratio: int, per_pixel: float, side: int = 8) -> Tensor:
+    """Means over blocks of side*side pixels of weight * (a*a, b*b, a*b), summed over colours: float32
+    [3,ceil(h/side),ceil(w/side)].
+
+    a and b are what two copies of a level show at a pixel x: the level at x + source(x) * per_pixel. Blocks at the
+    right and at the bottom have fewer pixels.
+
+    spline   [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and nothing
+    sources  [4,rows,columns] float32: x and y of copy A, then of copy B, on a grid that covers the level with a point
+             in the middle of every ratio*ratio pixels (`ratio` a power of two); interpolated in between
+    weight   [h,w] float32; where it is 0 nothing is read
+
+    Past its border the level is replicated; a source that is not a number reads the first column or row (and, within
+    `ratio` pixels of it, one that is may as well). Raises ValueError if shapes, types or devices do not fit.
+    """
+    if spline.ndim != 3 or spline.numel() == 0 or any(n % 2 for n in spline.shape[:2]) or spline.shape[2] != 4:
+        raise ValueError(f"compare: the spline is [2h,2w,4], not {list(spline.shape)}.")
+    if spline.dtype not in native.DTYPES:
+        raise ValueError(f"compare: the spline is float32, float16 or bfloat16, not {spline.dtype}.")
+    if ratio < 1 or ratio & (ratio - 1) or not 1 <= side <= MOST_SIDE:
+        raise ValueError(f"compare: ratio {ratio} is not a power of two, or side {side} not 1 to {MOST_SIDE}.")
+    h, w = (n // 2 for n in spline.shape[:2])
+    grid = [max(-(-n // ratio), m) for n, m in zip((h, w), sources.shape[-2:], strict=False)]
+    for name, tensor, shape in (("sources", sources, (4, *grid)), ("weight", weight, (h, w))):
+        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
+            raise ValueError(f"compare: {name} is float32 {list(shape)} here, not {tensor.dtype} {list(tensor.shape)}.")
+        if tensor.device != spline.device:
+            raise ValueError(f"compare: {name} is on {tensor.device}, the spline on {spline.device}.")
+    products: Tensor = torch.ops.stylecine.compare(spline, sources, weight, ratio, float(per_pixel), side)
+    return products
+
+
+class _Args(ctypes.Structure):
+    _fields_ = (
+        ("spline", ctypes.c_void_p),
+        ("h", ctypes.c_int64),
+        ("w", ctypes.c_int64),
+        ("dtype", ctypes.c_int32),
+        ("ratio", ctypes.c_int32),
+        ("sources", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("columns", ctypes.c_int64),
+        ("per_pixel", ctypes.c_float),
+        ("side", ctypes.c_int32),
+        ("weight", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+    )
+
+
+@torch.library.custom_op("stylecine::compare", mutates_args=(), device_types=("cpu", "cuda"))
+def _compare(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
+    if not native.available(spline.device):
+        return reference(spline, sources, weight, ratio, per_pixel, side)
+    spline, sources, weight = spline.contiguous(), sources.contiguous(), weight.contiguous()
+    products = _made(spline, sources, weight, ratio, per_pixel, side)
+    args = _Args(
+        native.pointer(spline), *weight.shape, native.DTYPES[spline.dtype], ratio,
+        native.pointer(sources), *sources.shape[1:], per_pixel, side,
+        native.pointer(weight), native.pointer(products),
+    )  # fmt: skip
+    native.run("compare", args, spline.device)
+    return products
+
+
+@_compare.register_fake
+def _made(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
+    return weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
+
+
+def reference(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
+    """compare() in plain PyTorch."""
+    level = spline[..., :3].permute(2, 0, 1).float().contiguous()
+    sources = on_level(sources * per_pixel, cell=ratio, scale=1, region=(0, 0, *weight.shape))
+    a, b = sample(level, sources[:2]), sample(level, sources[2:])
+    products = torch.stack([(x * y).sum(0) * weight for x, y in ((a, a), (b, b), (a, b))])
+    return F.avg_pool2d(products, side, ceil_mode=True)
