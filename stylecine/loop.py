@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
+from stylecine.ops.compare import compare
 from stylecine.ops.mixing import PHASES, slerp
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import composite, on_level, render
 from stylecine.ops.splat import splat
-from stylecine.ops.spline import coefficients, sample
+from stylecine.ops.spline import coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
 
 BANDS = 4
@@ -119,9 +120,9 @@ def make_loop(
     sources = [displacement.sources([phase] * len(displacement.lengths)) for phase in PHASES]
     splines, angles, lifts = [], [], []
     for level in levels:
-        spline = coefficients(level.image)
+        spline = _packed(coefficients(level.image), level.band)
         angle, lift = _statistics(level, spline, sources, displacement, moving)
-        splines.append(_packed(spline, level.band))
+        splines.append(spline)
         angles.append(angle)
         lifts.append(lift)
     gathers = sampling == "gather"
@@ -189,14 +190,17 @@ def _statistics(
         return angle, lift
     h, w = level.image.shape[1:]
     weight = F.interpolate(F.pad(moving[None, None], (margin,) * 4, mode="replicate"), size=(h, w), mode="area")[0, 0]
-    local = partial(_local_mean, weight=weight, side=WINDOW // 2 * level.scale / cell, grid=(gh, gw))
-    energy = local(level.image.square())
+    block = WINDOW // 2
+    local = partial(_local_means, side=block * level.scale / cell, grid=(gh, gw))
+    [energy] = local(F.avg_pool2d((level.image.square().sum(0) * weight)[None], block, ceil_mode=True))
     grain = GRAIN if level.scale == 1 else 0.0
     for i, phase in enumerate(PHASES):
-        offsets = on_level(sources[i] / level.scale, cell=cell, scale=level.scale, region=canvas)[:, :h, :w]
-        copy_a, copy_b = sample(spline, offsets[:2]), sample(spline, offsets[2:])
-        first, second = local(copy_a.square()), local(copy_b.square())
-        alike = local(copy_a * copy_b) / (first * second).sqrt()
+        wide = level.scale > cell  # of its pixels each holds several places
+        places = on_level(sources[i], cell=cell, scale=level.scale, region=canvas) if wide else sources[i]
+        ratio = 1 if wide else cell // level.scale
+        products = compare(spline, places, weight, ratio=ratio, per_pixel=1 / level.scale, side=block)
+        first, second, both = local(products)
+        alike = both / (first * second).sqrt()
         angle[i] = alike.clamp(LEAST_ALIKE, 1).acos()
         a, b = slerp(angle[i : i + 1], torch.full_like(alike, phase)[None])[0]
         mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
@@ -204,12 +208,11 @@ def _statistics(
     return angle, lift
 
 
-def _local_mean(product: Tensor, *, weight: Tensor, side: float, grid: tuple[int, int]) -> Tensor:
-    """Mean over channels and over what moves within WINDOW pixels of a level: [C,h,w] -> [gh,gw], above 0."""
-    sums = F.avg_pool2d((product.sum(0) * weight)[None, None], WINDOW // 2, ceil_mode=True)
-    sums = F.avg_pool2d(sums, 3, stride=1, padding=1, count_include_pad=False)
-    sums = F.interpolate(sums, scale_factor=side, mode="bilinear", align_corners=False)
-    return sums[0, 0, : grid[0], : grid[1]] + 1e-9
+def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
+    """Means within WINDOW pixels of a level, of those of its blocks [n,a,b], `side` places wide: [n,gh,gw], above 0."""
+    means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)
+    means = F.interpolate(means, scale_factor=side, mode="bilinear", align_corners=False)
+    return means[0, :, : grid[0], : grid[1]] + 1e-9
 
 
 def _feathered(moving: Tensor) -> Tensor:
