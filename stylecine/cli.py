@@ -29,6 +29,7 @@ Size = int | tuple[int, int] | None
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     start = perf_counter()
+    _wait_briefly()
     try:
         options = parser().parse_args(argv)
         with warnings.catch_warnings():
@@ -51,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)",
             1,
         )
+
+
+def _wait_briefly() -> None:
+    """Has PyTorch's threads sleep soon when they wait for each other; before PyTorch is loaded.
+
+    GNU OpenMP has them spin for milliseconds after each of thousands of small operations. As soon as another program
+    uses a core, a loop of 6 seconds takes minutes; so it takes no longer, and 20 seconds.
+    """
+    if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+        os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def parser() -> argparse.ArgumentParser:

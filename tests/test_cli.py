@@ -358,3 +358,11 @@ def test_the_command_itself(given: list[str], work: Path) -> None:
     assert done.returncode == 0 and done.stderr == ""
     failed = subprocess.run([*command, *given, "--fps", "-1"], capture_output=True, text=True, env=place)
     assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
+def test_threads_that_wait_sleep_soon_unless_the_user_says_otherwise(monkeypatch, capsys, given):
+    others = {name: x for name, x in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    monkeypatch.setattr(os, "environ", others | given)
+    assert main(["models"]) == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == (given.get("GOMP_SPINCOUNT") if given else "1000")

@@ -64,10 +64,9 @@ class Encoder(nn.Module):
         """Sizes are read off the tensors. Raises WeightsMalformed if they do not fit together."""
         try:
             width, inputs = tensors["stem.weight"].shape[:2]
-            with torch.device("meta"):     # no random weights are made, only to be thrown away
-                encoder = cls(tensors["to_feature.weight"].shape[0], tensors["to_w.bias"].shape[0] // RANK,
-                              math.isqrt(inputs // 4), width=width, context=tensors["down.0.weight"].shape[0])
-            encoder.load_state_dict(dict(tensors), assign=True)
+            encoder = cls(tensors["to_feature.weight"].shape[0], tensors["to_w.bias"].shape[0] // RANK,
+                          math.isqrt(inputs // 4), width=width, context=tensors["down.0.weight"].shape[0])
+            encoder.load_state_dict(dict(tensors))
         except (KeyError, ValueError, RuntimeError) as error:
             raise WeightsMalformed("These tensors are not stylecine's encoder; install the package again.") from error
         return encoder.eval().requires_grad_(False)

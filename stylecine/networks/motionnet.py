@@ -46,12 +46,11 @@ class MotionNet(nn.Module):
         """The network of these weights, sizes from their shapes. WeightsMalformed if they do not fit."""
         try:
             levels = sum(name.startswith("down.") and name.endswith("first.bias") for name in tensors)
-            with torch.device("meta"):  # no random weights are made, only to be thrown away
-                network = cls(
-                    inputs=tensors["down.0.first.weight"].shape[1],
-                    widths=tuple(len(tensors[f"down.{i}.first.bias"]) for i in range(levels)),
-                )
-            network.load_state_dict(tensors, assign=True)
+            network = cls(
+                inputs=tensors["down.0.first.weight"].shape[1],
+                widths=tuple(len(tensors[f"down.{i}.first.bias"]) for i in range(levels)),
+            )
+            network.load_state_dict(tensors)
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsMalformed(
                 "The motion weights do not fit their network; fetch the model again."

@@ -102,17 +102,16 @@ class Segmenter(nn.Module):
         """
         try:
             ends = [sum(Trunk.DEPTHS[: i + 1]) - 1 for i in range(len(Trunk.DEPTHS))]
-            with torch.device("meta"):  # no random weights are made, only to be thrown away
-                network = cls(
-                    trunk=tuple(len(tensors[f"trunk.convs.{i}.bias"]) for i in ends),
-                    widths=(
-                        *(len(tensors[f"decoder.up{s}.mix.bias"]) for s in (2, 4, 8)),
-                        len(tensors["decoder.enter.bias"]),
-                    ),
-                    classes=len(tensors["decoder.leave.bias"]),
-                )
+            network = cls(
+                trunk=tuple(len(tensors[f"trunk.convs.{i}.bias"]) for i in ends),
+                widths=(
+                    *(len(tensors[f"decoder.up{s}.mix.bias"]) for s in (2, 4, 8)),
+                    len(tensors["decoder.enter.bias"]),
+                ),
+                classes=len(tensors["decoder.leave.bias"]),
+            )
             shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
-            network.load_state_dict(unpacked(tensors, shapes), assign=True)
+            network.load_state_dict(unpacked(tensors, shapes))
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsMalformed(
                 "The segmenter's weights do not fit its network; fetch the model again."

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.operators import operator
 from stylecine.ops.render import on_level
 from stylecine.ops.spline import sample
 
@@ -64,7 +65,11 @@ class _Args(ctypes.Structure):
     )
 
 
-@torch.library.custom_op("stylecine::compare", mutates_args=(), device_types=("cpu", "cuda"))
+def _made(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
+    return weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
+
+
+@operator("compare", _made)
 def _compare(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
     if not native.available(spline.device):
         return reference(spline, sources, weight, ratio, per_pixel, side)
@@ -77,11 +82,6 @@ def _compare(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pi
     )  # fmt: skip
     native.run("compare", args, spline.device)
     return products
-
-
-@_compare.register_fake
-def _made(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
-    return weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
 
 
 def reference(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.operators import operator
 
 
 def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tuple[Tensor, Tensor]:
@@ -42,7 +43,12 @@ class _Args(ctypes.Structure):
     )
 
 
-@torch.library.custom_op("stylecine::integrate", mutates_args=(), device_types=("cpu", "cuda"))
+def _made(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
+    shape = knots, *flow.shape
+    return flow.new_empty(shape), flow.new_empty(shape)
+
+
+@operator("integrate", _made)
 def _integrate(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
     if not native.available(flow.device):
         return reference(flow, knots, stride, substeps)
@@ -54,12 +60,6 @@ def _integrate(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[
     )
     native.run("integrate", args, flow.device)
     return positions, rates
-
-
-@_integrate.register_fake
-def _made(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
-    shape = knots, *flow.shape
-    return flow.new_empty(shape), flow.new_empty(shape)
 
 
 def reference(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stylecine.ops import mixing, native
 from stylecine.ops.knots import displaced
+from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import sample
 
@@ -100,7 +101,11 @@ class _Args(ctypes.Structure):
     )
 
 
-@torch.library.custom_op("stylecine::render", mutates_args=(), device_types=("cpu", "cuda"))
+def _made(photo: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(photo)
+
+
+@operator("render", _made)
 def _render(
     photo: Tensor,
     moving: Tensor,
@@ -141,11 +146,6 @@ def _render(
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
     return out
-
-
-@_render.register_fake
-def _(photo: Tensor, *_: object) -> Tensor:
-    return torch.empty_like(photo)
 
 
 def _check(

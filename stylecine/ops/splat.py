@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.operators import operator
 
 
 def splat(
@@ -69,7 +70,13 @@ class _Args(ctypes.Structure):
     )
 
 
-@torch.library.custom_op("stylecine::splat", mutates_args=(), device_types=("cpu", "cuda"))
+def _made(
+    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
+) -> tuple[Tensor, Tensor]:
+    return image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
+
+
+@operator("splat", _made)
 def _splat(
     image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
 ) -> tuple[Tensor, Tensor]:
@@ -84,13 +91,6 @@ def _splat(
     )  # fmt: skip
     native.run("splat", args, image.device, workspace=True)
     return out, shares
-
-
-@_splat.register_fake
-def _made(
-    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
-) -> tuple[Tensor, Tensor]:
-    return image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
 
 
 def reference(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.operators import operator
 from stylecine.ops.spline import sample
 
 
@@ -60,7 +61,11 @@ class _Args(ctypes.Structure):
     )
 
 
-@torch.library.custom_op("stylecine::warp_features", mutates_args=(), device_types=("cpu", "cuda"))
+def _made(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
+    return spline.new_empty((*sources.shape[1:], len(spline))).permute(2, 0, 1)
+
+
+@operator("warp_features", _made)
 def _warp_features(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
     if not native.available(spline.device):
         return channels_last(reference(spline, sources, weights))
@@ -73,11 +78,6 @@ def _warp_features(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
     )  # fmt: skip
     native.run("warp_features", args, spline.device)
     return warped
-
-
-@_warp_features.register_fake
-def _made(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
-    return spline.new_empty((*sources.shape[1:], len(spline))).permute(2, 0, 1)
 
 
 def reference(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
