@@ -26,13 +26,14 @@ from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
 from benchmarks.tables import table, write
 from benchmarks.timing import copy_bandwidth, median_seconds, threads, time_limit
 from stylecine import Animator
-from stylecine.ops import integrate, native, render, splat, warp_features
+from stylecine.ops import compare, integrate, native, render, splat, warp_features
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it tells what it could not compile
 inductor.compile_threads = 1  # no workers that go on after the time limit
 
 # Of splat, the last argument is the kernel's alone.
 REFERENCES: dict[str, Callable[..., Any]] = {
+    "compare": compare.reference,
     "integrate": integrate.reference,
     "splat": lambda *arguments: splat.reference(*arguments[:5]),
     "warp_features": warp_features.reference,

@@ -21,6 +21,17 @@ struct Scratch {
   float patch[2][kPatch * 4];  // sum of the levels so far, [rows,columns,4], and the one before
 };
 
+// Has the coefficients fetched that the next row of pixels will need and this one does not.
+template <class T>
+STYLECINE_INLINE void fetch(const T *spline, int64_t stride, const Places &at) {
+  const uintptr_t first = reinterpret_cast<uintptr_t>(spline);  // it may end before: fetching then does nothing
+  for (int row = 4; row < 6; ++row) {
+    const uintptr_t next = first + ((at.row[0] + row) * stride + at.column[0] * int64_t(4)) * sizeof(T);
+    for (size_t byte = 0; byte < 2 * kLanes * 4 * sizeof(T); byte += 64)
+      __builtin_prefetch(reinterpret_cast<const void *>(next + byte));
+  }
+}
+
 // Adds both copies of a level at n pixels of row y from column x on; the fields of these pixels are given.
 template <class T>
 void add_copies(const stylecine_level &level, const float *const *field, int64_t y, int64_t x, int64_t n, float *out) {
@@ -32,6 +43,8 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
     const Places b = places(field[2] + j, field[3] + j, field[5] + j, float(x + j), float(y), scale, width, height);
     const int count = int(at_most(kLanes, n - j));
     if (a.inside && b.inside) {
+      fetch(spline, width * int64_t(4), a);
+      fetch(spline, width * int64_t(4), b);
       for (int i = 0; i < count; ++i) {
         const Vector first = columns(spline, width * int64_t(4), a, i) * across(a.f[i]);
         add_fold(out + (j + i) * 4, fma(columns(spline, width * int64_t(4), b, i), across(b.f[i]), first));

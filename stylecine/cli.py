@@ -58,7 +58,7 @@ def _wait_briefly() -> None:
     """Has PyTorch's threads sleep soon when they wait for each other; before PyTorch is loaded.
 
     GNU OpenMP has them spin for milliseconds after each of thousands of small operations. As soon as another program
-    uses a core, a loop of 6 seconds takes minutes; so it takes no longer, and 20 seconds.
+    uses a core, a loop of 6 seconds takes minutes; so it takes 9 then, and no longer than before otherwise.
     """
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ["GOMP_SPINCOUNT"] = "1000"
