@@ -1,6 +1,6 @@
 # make demo    animate two example photos with the default model, into examples/out/
 # make test    run the tests
-# make lint    ruff and mypy
+# make lint    ruff, mypy and clang-format
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped
 # make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
@@ -16,12 +16,13 @@ PHOTOS ?= examples/sea.jpg examples/waterfall.jpg
 CASES  ?= 100000
 
 # Python itself is not sanitized, so the sanitizer's library has to be there before it; its own leaks are no matter.
-SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined
 SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=0 CXXFLAGS="$(SANITIZE)" \
   LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)"
 
 BIN := .venv/bin
 OUT := examples/out
+SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
 .PHONY: demo test lint sanitize soak bench clean
@@ -42,6 +43,7 @@ test: .venv/installed-test
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(SOURCES)
 
 sanitize: build/sanitized
 	$(SANITIZED) $(BIN)/python -m pytest --capture=sys tests/ops

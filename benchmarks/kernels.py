@@ -2,8 +2,9 @@
 
     python benchmarks/kernels.py
 
-The kernels get what they get from real loops of benchmarks/moving.py. Bytes are those that no implementation can do
-without: every input that is needed read once, every output written once; a copy's are read and written too.
+The kernels get what they get from real loops of benchmarks/moving.py. Bytes are those of every input read once and
+every output written once, as if everything moved: what stands still render and compare mostly leave out. A copy's bytes
+are read and written too.
 """
 
 import argparse

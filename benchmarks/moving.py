@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 
 from stylecine import Animator, Cinemagraph, Scene
@@ -44,5 +43,4 @@ def setting(loop: Cinemagraph) -> dict[str, Any]:
         "moving_share": float((loop.mask > 0).float().mean()),
         "share_moving_half_a_pixel": fast_share(loop),
         "device": str(loop.mask.device),
-        "dtype": str(torch.float32),
     }

@@ -6,7 +6,6 @@
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +27,10 @@ def to_video(size: int, frames: int, threads: int, device: str | None = None) ->
         command = [sys.executable, __file__, f"{folder}/loop.mp4", f"--size={size}", f"--frames={frames}"]
         command += [f"--device={device}"] if device else []
         start, started = perf_counter(), time()
-        told = subprocess.check_output(command, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
+        # threads that wait sleep soon, as the command stylecine has it (cli.py)
+        told = subprocess.check_output(
+            command, env=os.environ | {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "1000"}
+        )
         total = perf_counter() - start
     says = json.loads(told)
     assert says["frames"] == frames
@@ -44,26 +46,18 @@ def to_video(size: int, frames: int, threads: int, device: str | None = None) ->
     }
 
 
-def peak_mb() -> float:
-    """Most memory that this process has held. Not by getrusage, which on Linux begins with what its parent held."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
 def main() -> None:
     options = _options()
     began, start = time(), perf_counter()
     from benchmarks.moving import FPS, PHOTO, SPEED
+    from stylecine.cli import peak_rss_mb
     from stylecine.pipeline import animate
 
     imported = perf_counter() - start
     size, seconds = (options.size, options.size), options.frames / FPS
     loop = animate(PHOTO, size=size, seconds=seconds, fps=FPS, speed=SPEED, device=options.device)
     info = loop.save(options.video)
-    says = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_mb(), "began": began, "ended": time()}
+    says = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_rss_mb(), "began": began, "ended": time()}
     print(json.dumps(says | {"frames": info.frames, "bytes": info.bytes}))
 
 

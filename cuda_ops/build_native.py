@@ -222,7 +222,7 @@ def find_nvcc() -> tuple[str, list[str]]:
     if shutil.which("nvidia-smi"):
         try:
             listed = run("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
-            present = {line.strip().replace(".", "") for line in listed.splitlines()}
+            present = {major + minor for major, minor in re.findall(r"^(\d+)\.(\d+)$", listed, re.MULTILINE)}
         except Unbuilt:  # a driver without a GPU
             pass
     known = run(nvcc, "--list-gpu-arch").split()

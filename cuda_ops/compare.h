@@ -14,8 +14,10 @@ static inline int check(const stylecine_compare_args *args, char *message) {
     return no("h and w are 1 to 65536, 4*h*w below 2^31");
   if (args->ratio < 1 || args->ratio > 4096 || (args->ratio & (args->ratio - 1)))
     return no("ratio is a power of two, at most 4096");
-  if (args->rows > 65536 || args->columns > 65536 || args->rows * args->ratio < args->h || args->columns * args->ratio < args->w)
-    return no("rows*ratio and columns*ratio must cover the level, rows and columns be at most 65536");
+  if (args->rows < 1 || args->rows > 65536 || args->columns < 1 || args->columns > 65536)
+    return no("rows and columns are 1 to 65536");
+  if (args->rows * args->ratio < args->h || args->columns * args->ratio < args->w)
+    return no("rows*ratio and columns*ratio must cover the level");
   if (args->side < 1 || args->side > 64) return no("side is 1 to 64");
   return STYLECINE_OK;
 }

@@ -12,8 +12,8 @@ constexpr float kWhole[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
 // What some blocks side by side need.
 struct Scratch {
   float field[4][kLine], line[kLine];
-  float weight[kLine];                              // of one row
-  float shown[2][kLanes * 4];                       // by both copies, at 16 pixels
+  float weight[kLine];                            // of one row
+  float shown[2][kLanes * 4];                     // by both copies, at 16 pixels
   float sum[kProducts][(kColumns + kLanes) * 4];  // over the rows, of every column and channel
 };
 
@@ -24,20 +24,20 @@ bool any(const float *weight, int64_t n) {
 }
 
 template <class T>
-void show(const T *spline, int width, int height, const Places &at, int count, float *shown) {
+void show(const T *spline, int width, int height, const Places &at, const float *weight, int count, float *shown) {
   memset(shown, 0, kLanes * 4 * sizeof(float));
-  if (at.inside) {
-    for (int i = 0; i < count; ++i)
-      add_fold(shown + i * 4, columns(spline, width * int64_t(4), at, i) * across(at.f[i]));
-  } else {
-    for (int i = 0; i < count; ++i)
-      add_fold(shown + i * 4, columns_at_border(spline, width, height, at, i) * across(at.f[i]));
+  for (int i = 0; i < count; ++i) {
+    if (weight[i] == 0) continue;
+    const Vector taps =
+        at.inside ? columns(spline, width * int64_t(4), at, i) : columns_at_border(spline, width, height, at, i);
+    add_fold(shown + i * 4, taps * across(at.f[i]));
   }
 }
 
 // Adds the products of n pixels of row y from column x on; the sources and weights of these are given.
 template <class T>
-void add_products(const stylecine_compare_args &args, const float *const *field, int64_t y, int64_t x, int64_t n, Scratch &scratch) {
+void add_products(const stylecine_compare_args &args, const float *const *field, int64_t y, int64_t x, int64_t n,
+                  Scratch &scratch) {
   const T *spline = static_cast<const T *>(args.spline);
   const int width = int(2 * args.w), height = int(2 * args.h);
   const float scale = 2 * args.per_pixel;
@@ -45,11 +45,13 @@ void add_products(const stylecine_compare_args &args, const float *const *field,
     const int count = int(at_most(kLanes, n - j));
     if (!any(scratch.weight + j, count)) continue;
     for (int k = 0; k < 2; ++k) {
-      const Places at = places(field[2 * k] + j, field[2 * k + 1] + j, kWhole, float(x + j), float(y), scale, width, height);
-      show(spline, width, height, at, count, scratch.shown[k]);
+      const Places at =
+          places(field[2 * k] + j, field[2 * k + 1] + j, kWhole, float(x + j), float(y), scale, width, height);
+      show(spline, width, height, at, scratch.weight + j, count, scratch.shown[k]);
     }
     for (int i = 0; i < kLanes; i += 4) {
-      const Vector a = load(scratch.shown[0] + i * 4), b = load(scratch.shown[1] + i * 4), w = spread(scratch.weight + j + i);
+      const Vector a = load(scratch.shown[0] + i * 4), b = load(scratch.shown[1] + i * 4),
+                   w = spread(scratch.weight + j + i);
       const Vector left[kProducts] = {a, b, a}, right[kProducts] = {a, b, b};
       for (int k = 0; k < kProducts; ++k) {
         float *sum = scratch.sum[k] + (j + i) * 4;

@@ -16,7 +16,8 @@ __global__ void products(stylecine_compare_args args) {
   const int width = int(2 * args.w), height = int(2 * args.h);
   STYLECINE_STRIDE(i, high * wide * LANES) {
     const int64_t block = i / LANES, top = block / wide * side, left = block % wide * side;
-    const int lane = int(i % LANES), rows = int(at_most(side, args.h - top)), columns = int(at_most(side, args.w - left));
+    const int lane = int(i % LANES), rows = int(at_most(side, args.h - top)),
+              columns = int(at_most(side, args.w - left));
     float sum[kProducts] = {};
     for (int p = lane; p < rows * columns; p += LANES) {
       const int64_t y = top + p / columns, x = left + p % columns;
@@ -28,7 +29,8 @@ __global__ void products(stylecine_compare_args args) {
       for (int copy = 0; copy < 2; ++copy) {
         const float *source = args.sources + 2 * copy * grid.rows * grid.columns;
         const float away_x = around.read(source), away_y = around.read(source + grid.rows * grid.columns);
-        const float px = 2 * float(x) + away_x * (2 * args.per_pixel), py = 2 * float(y) + away_y * (2 * args.per_pixel);
+        const float px = 2 * float(x) + away_x * (2 * args.per_pixel),
+                    py = 2 * float(y) + away_y * (2 * args.per_pixel);
         add_copy<T>(args.spline, height, width, px, py, 1, shown[copy]);
       }
 #pragma unroll

@@ -30,8 +30,14 @@ inline int fail(char *message, int status, const char *why) {
 
 // Declares a kernel in the three namespaces that it is compiled in.
 #define STYLECINE_SETS(declaration) \
-  namespace portable { declaration; } \
-  namespace avx2 { declaration; } \
-  namespace avx512 { declaration; }
+  namespace portable {              \
+  declaration;                      \
+  }                                 \
+  namespace avx2 {                  \
+  declaration;                      \
+  }                                 \
+  namespace avx512 {                \
+  declaration;                      \
+  }
 
 }  // namespace stylecine

@@ -15,7 +15,7 @@ inline unsigned blocks(int64_t count) {
   return unsigned(wanted < most ? wanted : most);
 }
 
-#define STYLECINE_STRIDE(i, count)                                                                       \
+#define STYLECINE_STRIDE(i, count)                                                                            \
   for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, stride_ = int64_t(gridDim.x) * blockDim.x; \
        i < (count); i += stride_)
 

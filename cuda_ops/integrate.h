@@ -32,7 +32,7 @@ struct Velocity {
 };
 
 // What is not finite counts as 0.
-STYLECINE_INLINE float finite(float v) { return v - v == 0 ? v : 0; }
+STYLECINE_INLINE float finite(float v) { return is_finite(v) ? v : 0; }
 
 // The flow at (x, y), counted from the centre of its first pixel; replicated past the border.
 STYLECINE_INLINE Velocity look_up(Flow flow, float x, float y) {

@@ -1,8 +1,8 @@
 // One frame of a loop: what CPU and CUDA compute alike. See stylecine.h for the arrays.
 //
 // First the fields: on the grid, where both copies of the plate are read and how much each counts in every level. Then
-// tile by tile the levels, coarsest first, each sampled and added to the enlarged sum of the coarser ones; last the photo
-// around it and the bytes.
+// tile by tile the levels, coarsest first, each sampled and added to the enlarged sum of the coarser ones; last the
+// photo around it and the bytes.
 #pragma once
 
 #include "cpu.h"
@@ -21,8 +21,9 @@ static inline int check(const stylecine_render_args *args, char *message) {
   if (args->cell < 1 || args->cell > 4096 || (args->cell & (args->cell - 1)))
     return no("cell is a power of two, at most 4096");
   const int64_t height = args->height + 2 * int64_t(args->margin), width = args->width + 2 * int64_t(args->margin);
-  if (args->gh * args->cell < height || args->gw * args->cell < width || args->gh > 65536 || args->gw > 65536)
-    return no("gh*cell and gw*cell must cover the canvas, gh and gw be at most 65536");
+  if (args->gh < 1 || args->gh > 65536 || args->gw < 1 || args->gw > 65536) return no("gh and gw are 1 to 65536");
+  if (args->gh * args->cell < height || args->gw * args->cell < width)
+    return no("gh*cell and gw*cell must cover the canvas");
   if (args->levels < 1 || args->levels > 8) return no("levels is 1 to 8");
   if (args->turns < 1 || args->turns > 8) return no("turns is 1 to 8");
   if (args->knots < 2 || !(args->stride > 0)) return no("knots is at least 2, stride above 0");
@@ -36,7 +37,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
   }
   for (int i = 0; i < args->turns; ++i) {
-    if (!(args->phase[i] >= 0 && args->phase[i] < 1)) return no("phases are in [0,1)");
+    if (!(args->phase[i] >= 0 && args->phase[i] <= 1)) return no("phases are in [0,1]");
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
       return no("a turn's length is above 0 and at most (knots-1)*stride");
   }
@@ -68,9 +69,9 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
 
 // Where a turn of one length stands at the time of the frame.
 struct Clock {
-  Moment a, b;  // of both copies
-  float share;  // of copy B
-  int phase;    // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
+  Moment a, b;              // of both copies
+  float share;              // of copy B
+  int phase;                // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
   float apart[2], gain[2];  // how much the angle and the lift known at these two count now
 };
 
@@ -82,7 +83,11 @@ STYLECINE_INLINE float near(float phase, float share) {
 STYLECINE_INLINE Clock clock_of(const stylecine_render_args &args, int turn) {
   const float share = args.phase[turn], length = args.length[turn];
   Clock clock = {moment(length * share, args.stride, args.knots, float(args.cell)),
-                 moment(length * (1 - share), args.stride, args.knots, float(args.cell)), share, share >= 0.5f, {}, {}};
+                 moment(length * (1 - share), args.stride, args.knots, float(args.cell)),
+                 share,
+                 share >= 0.5f,
+                 {},
+                 {}};
   for (int i = 0; i < 2; ++i) {
     const float phase = 0.25f * (clock.phase + i + 1);
     clock.apart[i] = near(phase, between(share, 0.25f, 0.75f));
@@ -100,7 +105,8 @@ STYLECINE_INLINE float sine(float x) {
 }
 
 // A level's angle and lift at a place now, of those at the clock's phases.
-STYLECINE_INLINE void now(const Clock &clock, const float *angle, const float *lift, int64_t step, float &apart, float &gain) {
+STYLECINE_INLINE void now(const Clock &clock, const float *angle, const float *lift, int64_t step, float &apart,
+                          float &gain) {
   apart = clock.apart[0] * angle[0] + clock.apart[1] * angle[step];
   gain = 1 + (clock.gain[0] * (lift[0] - 1) + clock.gain[1] * (lift[step] - 1));
 }
@@ -113,13 +119,14 @@ STYLECINE_INLINE void mixing(float angle, float lift, float share, float &a, flo
   b = (arc ? sine(share * angle) : share) * scale;
 }
 
-// Fields of a level: x and y of both sources in canvas pixels and both weights; where in the workspace their planes begin.
+// Fields of a level: x and y of both sources in canvas pixels and both weights; where in the workspace their planes
+// begin.
 struct Fields : Grid {
   int64_t plane[6];
 };
 
-// The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are larger
-// than a cell all six once more, averaged over their pixels.
+// The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are
+// larger than a cell all six once more, averaged over their pixels.
 struct Plan {
   Fields fields[kMostLevels];
   int64_t floats;

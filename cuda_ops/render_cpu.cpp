@@ -10,7 +10,7 @@ namespace STYLECINE_SET {
 
 namespace {
 
-constexpr int64_t kRows = 64;  // of a tile, which is kColumns wide
+constexpr int64_t kRows = 64;                                     // of a tile, which is kColumns wide
 constexpr int64_t kPatch = (kRows / 2 + 2) * (kColumns / 2 + 2);  // pixels of a tile in the second level
 
 // What one tile needs besides the arrays: nothing of it outlives the tile.
@@ -59,7 +59,8 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
 }
 
 // Adds a level at n pixels of row y from column x on; all of them inside it.
-void add_level(const stylecine_level &level, const Fields &fields, const float *workspace, int64_t y, int64_t x, int64_t n, float *out, Scratch &scratch) {
+void add_level(const stylecine_level &level, const Fields &fields, const float *workspace, int64_t y, int64_t x,
+               int64_t n, float *out, Scratch &scratch) {
   const float *field[6];
   for (int k = 0; k < 6; ++k) {
     // With a ratio of 1 nothing is widened, and the line itself is the field.
@@ -87,14 +88,16 @@ void enlarge(const float *patch, const Range &at, int64_t y, int64_t x, int64_t 
   }
 }
 
-// n pixels of a row of the frame: the photo's, or the sum of the levels, or between them. All arrays begin at the first.
-void compose(const uint8_t *photo, const float *moving, const float *sum, int64_t y, int64_t x, int64_t n, uint8_t *out) {
+// n pixels of a row of the frame: the photo's, or the sum of the levels, or between them. All arrays begin at the
+// first.
+void compose(const uint8_t *photo, const float *moving, const float *sum, int64_t y, int64_t x, int64_t n,
+             uint8_t *out) {
   float noise[kColumns + 4] = {};
   for (int64_t i = 0; i < n; ++i) noise[i] = dither(y, x + i);
   const auto four = [&](const uint8_t *still, const float *moves, int64_t i, uint8_t *bytes) {
     const Vector under = load_rgb(still);
     const Vector over = fma(clamp(load(sum + i * 4), -1, 1), all(127.5f), all(127.5f));
-    save_rgb(bytes, fma(over - under, spread(moves), under) + spread(noise + i));
+    save_rgb(bytes, fma(over - under, clamp(spread(moves), 0, 1), under) + spread(noise + i));
   };
   int64_t i = 0;
   for (; i + 4 < n; i += 4) four(photo + i * 3, moving + i, i, out + i * 3);
@@ -116,7 +119,8 @@ void span(const float *moving, int64_t n, int64_t &first, int64_t &last) {
   for (last = n; !(moving[last - 1] > 0);) --last;
 }
 
-void render_tile(const stylecine_render_args &args, const Plan &plan, const float *workspace, int64_t top, int64_t left) {
+void render_tile(const stylecine_render_args &args, const Plan &plan, const float *workspace, int64_t top,
+                 int64_t left) {
   const int64_t rows = at_most(kRows, args.height - top), columns = at_most(kColumns, args.width - left);
   int64_t first[kRows], last[kRows];
   bool moves = false;
@@ -129,7 +133,8 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
   if (!moves) return;
 
   Scratch scratch;
-  memset(scratch.field, 0, sizeof scratch.field);  // whole vectors of it are read
+  memset(scratch.field, 0, sizeof scratch.field);  // whole vectors are read of these
+  memset(scratch.line, 0, sizeof scratch.line);
   Range range[kMostLevels];
   range[0] = {top + args.margin, top + args.margin + rows, left + args.margin, left + args.margin + columns};
   for (int i = 1; i < args.levels; ++i) {
@@ -174,7 +179,8 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
 
 // Whether anything moves so near to some rows of the grid that their fields are needed.
 bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
-  const int64_t reach = 4 * at_least(args.cell, int64_t(1) << (args.levels - 1));  // more than levels and fields look aside
+  const int64_t reach =
+      4 * at_least(args.cell, int64_t(1) << (args.levels - 1));  // more than levels and fields look aside
   const int64_t bottom = at_most(args.height, y1 * args.cell - args.margin + reach);
   for (int64_t y = at_least(0, y0 * args.cell - args.margin - reach); y < bottom; ++y) {
     const float *row = args.moving + y * args.width;
@@ -220,7 +226,8 @@ void fill_rows(const stylecine_render_args &args, const Clock *clocks, float *pl
 }
 
 // Six planes of a level whose pixels hold wide*wide cells: their means, for the pixels of some rows of the grid.
-void average_rows(const stylecine_render_args &args, int level, const Fields &fields, float *workspace, int64_t y0, int64_t y1) {
+void average_rows(const stylecine_render_args &args, int level, const Fields &fields, float *workspace, int64_t y0,
+                  int64_t y1) {
   const int64_t points = args.gh * args.gw, wide = (int64_t(1) << level) / args.cell;
   for (int k = 0; k < 6; ++k) {
     const float *plane = workspace + (k < 4 ? k : 2 * level + k) * points;
@@ -238,7 +245,7 @@ void average_rows(const stylecine_render_args &args, int level, const Fields &fi
 
 }  // namespace
 
-int render(const stylecine_render_args &args, float *workspace, stylecine_cpu *cpu) {
+void render(const stylecine_render_args &args, float *workspace, stylecine_cpu *cpu) {
   const Plan made = plan(args);
   Clock clocks[kMostTurns];
   for (int i = 0; i < args.turns; ++i) clocks[i] = clock_of(args, i);
@@ -251,8 +258,8 @@ int render(const stylecine_render_args &args, float *workspace, stylecine_cpu *c
       if ((int64_t(1) << level) > args.cell) average_rows(args, level, made.fields[level], workspace, y0, y1);
   });
   const int64_t across = (args.width + kColumns - 1) / kColumns, down = (args.height + kRows - 1) / kRows;
-  parallel(cpu, across * down, [&](int64_t i) { render_tile(args, made, workspace, i / across * kRows, i % across * kColumns); });
-  return STYLECINE_OK;
+  parallel(cpu, across * down,
+           [&](int64_t i) { render_tile(args, made, workspace, i / across * kRows, i % across * kColumns); });
 }
 
 size_t render_workspace(const stylecine_render_args &args) { return size_t(plan(args).floats) * sizeof(float); }

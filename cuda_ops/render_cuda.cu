@@ -1,5 +1,5 @@
-// render on the GPU: first the fields, a thread for each point of the grid; then a block for each tile, whose levels meet
-// in shared memory.
+// render on the GPU: first the fields, a thread for each point of the grid; then a block for each tile, whose levels
+// meet in shared memory.
 #include "device.h"
 #include "render.h"
 #include "sampling_cuda.h"
@@ -49,7 +49,8 @@ __global__ void fill(const __grid_constant__ Frame frame) {
 __global__ void average(const __grid_constant__ Frame frame, int level) {
   const stylecine_render_args &args = frame.args;
   const Fields &fields = frame.plan.fields[level];
-  const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns, wide = (int64_t(1) << level) / args.cell;
+  const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns,
+                wide = (int64_t(1) << level) / args.cell;
   STYLECINE_STRIDE(i, 6 * pixels) {
     const int64_t k = i / pixels, row = i % pixels / fields.columns, column = i % fields.columns;
     const float *plane = frame.workspace + (k < 4 ? k : 2 * level + k) * points;
@@ -75,7 +76,8 @@ __device__ void add_level(const Frame &frame, int i, int64_t y, int64_t x, Pixel
   for (int copy = 0; copy < 2; ++copy) {
     const float px = 2 * float(x) + field[2 * copy] * scale, py = 2 * float(y) + field[2 * copy + 1] * scale;
     if (level.dtype == STYLECINE_FLOAT16) add_copy<half>(level.spline, height, width, px, py, field[4 + copy], sum);
-    else if (level.dtype == STYLECINE_BFLOAT16) add_copy<bfloat>(level.spline, height, width, px, py, field[4 + copy], sum);
+    else if (level.dtype == STYLECINE_BFLOAT16)
+      add_copy<bfloat>(level.spline, height, width, px, py, field[4 + copy], sum);
     else add_copy<float>(level.spline, height, width, px, py, field[4 + copy], sum);
   }
 }
@@ -87,7 +89,8 @@ __device__ Pixel enlarged(const Pixel *patch, const Range &at, int64_t y, int64_
   const int beside = x & 1 ? 1 : -1;
   Pixel made;
   for (int c = 0; c < 4; ++c) {
-    const float here = 0.75f * near[0].c[c] + 0.25f * far[0].c[c], there = 0.75f * near[beside].c[c] + 0.25f * far[beside].c[c];
+    const float here = 0.75f * near[0].c[c] + 0.25f * far[0].c[c],
+                there = 0.75f * near[beside].c[c] + 0.25f * far[beside].c[c];
     made.c[c] = 0.75f * here + 0.25f * there;
   }
   return made;
@@ -144,7 +147,7 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
     for (int c = 0; c < 3; ++c) {
       if (args.base) made.c[c] += args.base[c * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
       const float under = args.photo[at * 3 + c], over = between(made.c[c], -1, 1) * 127.5f + 127.5f;
-      args.out[at * 3 + c] = uint8_t((over - under) * moving + under + noise);
+      args.out[at * 3 + c] = uint8_t((over - under) * between(moving, 0, 1) + under + noise);
     }
   }
 }
@@ -182,7 +185,8 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
     if ((int64_t(1) << i) > args->cell)
       cuda::average<<<blocks(6 * fields.rows * fields.columns), BLOCK, 0, on_stream>>>(frame, i);
   }
-  const int64_t across = (args->width + cuda::TILE - 1) / cuda::TILE, down = (args->height + cuda::TILE - 1) / cuda::TILE;
+  const int64_t across = (args->width + cuda::TILE - 1) / cuda::TILE,
+                down = (args->height + cuda::TILE - 1) / cuda::TILE;
   cuda::tiles<<<unsigned(across * down), BLOCK, 0, on_stream>>>(frame);
   return said(cudaGetLastError(), message);
 }

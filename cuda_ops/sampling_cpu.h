@@ -1,5 +1,5 @@
-// Displaced copies of a level on the CPU: 16 pixels at a time, their four channels and the four taps of a row in the lanes
-// of a vector. For those that read them, each in a source file of its own.
+// Displaced copies of a level on the CPU: 16 pixels at a time, their four channels and the four taps of a row in the
+// lanes of a vector. For those that read them, each in a source file of its own.
 #pragma once
 
 #include "sampling.h"
@@ -31,8 +31,8 @@ struct Places {
 };
 
 // Of 16 pixels of `row` from `column` on, that read x and y away; `scale` turns these into coefficients.
-STYLECINE_INLINE Places places(const float *x, const float *y, const float *weight, float column, float row, float scale,
-                               int width, int height) {
+STYLECINE_INLINE Places places(const float *x, const float *y, const float *weight, float column, float row,
+                               float scale, int width, int height) {
   Places made;
   int outside = 0;
   for (int i = 0; i < kLanes; ++i) {
@@ -102,15 +102,25 @@ const float *field_row(const Grid &grid, const float *plane, int64_t y, int64_t 
   // The points around these pixels, those past the border too.
   const int64_t from = ratio == 1 ? x : (x - ratio / 2) >> __builtin_ctz(ratio);
   const int64_t to = ratio == 1 ? x + n : ((x + n - 1 - ratio / 2) >> __builtin_ctz(ratio)) + 2;
-  for (int64_t i = at_least(from, 0); i < at_most(to, grid.columns); ++i) line[i - from] = first[i] + (second[i] - first[i]) * f;
+  for (int64_t i = at_least(from, 0); i < at_most(to, grid.columns); ++i)
+    line[i - from] = first[i] + (second[i] - first[i]) * f;
   for (int64_t i = from; i < 0; ++i) line[i - from] = first[0] + (second[0] - first[0]) * f;
   for (int64_t i = at_least(from, grid.columns); i < to; ++i) line[i - from] = line[grid.columns - 1 - from];
   switch (ratio) {
-    case 1: return line;
-    case 2: widen<2>(line, to - from - 1, out); break;
-    case 4: widen<4>(line, to - from - 1, out); break;
-    case 8: widen<8>(line, to - from - 1, out); break;
-    case 16: widen<16>(line, to - from - 1, out); break;
+    case 1:
+      return line;
+    case 2:
+      widen<2>(line, to - from - 1, out);
+      break;
+    case 4:
+      widen<4>(line, to - from - 1, out);
+      break;
+    case 8:
+      widen<8>(line, to - from - 1, out);
+      break;
+    case 16:
+      widen<16>(line, to - from - 1, out);
+      break;
     default:
       for (int64_t i = 0; i < n; ++i) {
         const int64_t left = ((x + i - ratio / 2) >> __builtin_ctz(ratio));

@@ -17,7 +17,9 @@ struct alignas(4 * sizeof(T)) Stored {
 
 // Whether four coefficients can be read at once, as they are: a GPU faults where they straddle.
 inline bool readable(const void *spline, int32_t dtype) {
-  return reinterpret_cast<uintptr_t>(spline) % (dtype == STYLECINE_FLOAT32 ? sizeof(Stored<float>) : sizeof(Stored<half>)) == 0;
+  return reinterpret_cast<uintptr_t>(spline) %
+             (dtype == STYLECINE_FLOAT32 ? sizeof(Stored<float>) : sizeof(Stored<half>)) ==
+         0;
 }
 
 // A pixel among the points of a grid.

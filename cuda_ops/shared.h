@@ -87,6 +87,8 @@ STYLECINE_INLINE int32_t floor_of(float x) {
   return whole - int32_t(x < float(whole));
 }
 
+STYLECINE_INLINE bool is_finite(float x) { return x - x == 0; }
+
 STYLECINE_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 STYLECINE_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -18,8 +18,7 @@ static inline int check(const stylecine_splat_args *args, char *message) {
     return fail(message, STYLECINE_INVALID, "dtype is none of float32, float16 and bfloat16");
   if (args->channels < 1 || args->copies < 1 || args->h < 1 || args->w < 1)
     return fail(message, STYLECINE_INVALID, "channels, copies, h and w have to be at least 1");
-  if (args->h > 1 << 24 || args->w > 1 << 24)
-    return fail(message, STYLECINE_INVALID, "h and w can be at most 2^24");
+  if (args->h > 1 << 24 || args->w > 1 << 24) return fail(message, STYLECINE_INVALID, "h and w can be at most 2^24");
   if (32.0 * (double(args->channels) + double(args->copies)) * double(args->h * args->w) > 9e18)
     return fail(message, STYLECINE_INVALID, "(channels + copies)*h*w is more than there is memory in the world");
   if (!(args->plate > 0 && args->plate <= FLT_MAX))
@@ -28,8 +27,6 @@ static inline int check(const stylecine_splat_args *args, char *message) {
 }
 
 namespace STYLECINE_SET {
-
-STYLECINE_INLINE bool is_finite(float x) { return x - x == 0; }
 
 // What a source counts; 0 if its weight is negative or not finite, or its displacement is not a number. Under softmax
 // weights are counted from the `largest` of all, so that none overflows.

@@ -81,14 +81,14 @@ void scatter(const stylecine_splat_args &args, int64_t pitch, int64_t copy, int6
   const int64_t channels = at_most(LANES - 1, args.channels - channel);
   const Sources of(args, copy, row);
   float counted[SPAN], right[SPAN], below[SPAN];
-  int32_t place[SPAN];  // in the sums; -1: not in this band, or nowhere
+  int64_t place[SPAN];  // in the sums; -1: not in this band, or nowhere
   for (int64_t i = 0; i < count; ++i)
     counted[i] = strength(of.weight[start + i], of.dx[start + i], of.dy[start + i], args.softmax, largest);
   const int32_t above = int32_t(top) - 1, past = int32_t(at_most(top + BAND, args.h)), width = int32_t(pitch);
   for (int32_t i = 0; i < int32_t(count); ++i) {
     const float x = float(int32_t(start) + i) + of.dx[start + i], y = float(int32_t(row)) + of.dy[start + i];
     const Landing at = landing(x, y, args.h, args.w);
-    const int32_t here = (at.row - above) * width + at.column + 2;
+    const int64_t here = int64_t(at.row - above) * width + at.column + 2;
     place[i] = (counted[i] > 0) & (at.row >= above) & (at.row < past) ? here : -1;
     right[i] = at.x;
     below[i] = at.y;
@@ -100,7 +100,7 @@ void scatter(const stylecine_splat_args &args, int64_t pitch, int64_t copy, int6
   for (int64_t i = 0; i < count; ++i) source[i * LANES + LANES - 1] = 1;
   for (int64_t i = 0; i < count; ++i) {
     if (place[i] < 0) continue;
-    float *const sum = sums + int64_t(place[i]) * LANES;
+    float *const sum = sums + place[i] * LANES;
     const float upper = counted[i] * (1 - below[i]), lower = counted[i] * below[i], left = 1 - right[i];
     add<LANES>(sum, source + i * LANES, upper * left);
     add<LANES>(sum + LANES, source + i * LANES, upper * right[i]);
@@ -160,9 +160,8 @@ void splat_as(const stylecine_splat_args &args, char *workspace, stylecine_cpu *
   Rows *const landings = reinterpret_cast<Rows *>(workspace);
   float *const most = reinterpret_cast<float *>(workspace + plan.offset_largest);
   float *const sums = reinterpret_cast<float *>(workspace + plan.offset_sums);
-  parallel(cpu, args.copies * args.h, [&](int64_t i) {
-    survey(args, plan, i / args.h, i % args.h, landings + i * plan.spans, most + i);
-  });
+  parallel(cpu, args.copies * args.h,
+           [&](int64_t i) { survey(args, plan, i / args.h, i % args.h, landings + i * plan.spans, most + i); });
   float largest = -FLT_MAX;
   for (int64_t i = 0; i < args.copies * args.h; ++i) largest = most[i] > largest ? most[i] : largest;
   std::atomic<int64_t> next{0};

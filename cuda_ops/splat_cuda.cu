@@ -33,7 +33,7 @@ __device__ void keep_largest(unsigned mine, unsigned *into) {
 __global__ void find_weight(stylecine_splat_args args, Extremes *extremes) {
   unsigned most = 0;
   STYLECINE_STRIDE(i, args.copies * args.h * args.w)
-    if (is_finite(args.weight[i])) most = max(most, ordered(args.weight[i]));
+  if (is_finite(args.weight[i])) most = max(most, ordered(args.weight[i]));
   keep_largest(most, &extremes->weight);
 }
 

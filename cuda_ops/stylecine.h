@@ -1,12 +1,12 @@
 /* stylecine's kernels behind a plain C interface: what turns a prepared loop into frames.
  *
- * The caller owns every buffer. Arrays are dense and row-major, in the order that the brackets say; pixel centres lie at
- * half-integers, x points right, y points down. Functions return STYLECINE_OK or another status and then, where `message`
- * is not NULL, write one sentence into it. Nothing is kept between calls: a stylecine_cpu belongs to whoever made it, may
- * be used by one call at a time, and results depend neither on its number of threads nor on the run.
+ * The caller owns every buffer. Arrays are dense and row-major, in the order that the brackets say; pixel centres lie
+ * at half-integers, x points right, y points down. Functions return STYLECINE_OK or another status and then, where
+ * `message` is not NULL, write one sentence into it. Nothing is kept between calls: a stylecine_cpu belongs to whoever
+ * made it, may be used by one call at a time, and results depend neither on its number of threads nor on the run.
  *
- * libstylecine has the _cpu functions; libstylecine_cuda has the _cuda ones, whose arrays are all on `device` (scalars and
- * the arguments struct itself, with the arrays marked "host", are not) and which return before the stream is done.
+ * libstylecine has the _cpu functions; libstylecine_cuda has the _cuda ones, whose arrays are all on `device` (scalars
+ * and the arguments struct itself, with the arrays marked "host", are not) and which return before the stream is done.
  */
 #ifndef STYLECINE_H
 #define STYLECINE_H
@@ -18,8 +18,8 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 2         /* changes whenever anything in this file changes for callers */
-#define STYLECINE_MESSAGE 256   /* bytes that `message` must have room for */
+#define STYLECINE_ABI 2       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
 #define STYLECINE_API __declspec(dllexport)
@@ -28,19 +28,19 @@ extern "C" {
 #endif
 
 enum { /* status */
-  STYLECINE_OK = 0,
-  STYLECINE_INVALID = 1, /* an argument is impossible; nothing was written */
-  STYLECINE_MEMORY = 2,  /* no memory, no thread, or a workspace too small; nothing was written */
-  STYLECINE_CUDA = 3     /* what the CUDA runtime said is in the message */
+       STYLECINE_OK = 0,
+       STYLECINE_INVALID = 1, /* an argument is impossible; nothing was written */
+       STYLECINE_MEMORY = 2,  /* no memory, no thread, or a workspace too small; nothing was written */
+       STYLECINE_CUDA = 3     /* what the CUDA runtime said is in the message */
 };
 
 enum { STYLECINE_FLOAT32 = 0, STYLECINE_FLOAT16 = 1, STYLECINE_BFLOAT16 = 2 }; /* dtype */
 
-enum { /* instruction set of a stylecine_cpu */
-  STYLECINE_BEST = -1, /* of those that the library was built with and the processor has */
-  STYLECINE_PORTABLE = 0,
-  STYLECINE_AVX2 = 1, /* with FMA and F16C */
-  STYLECINE_AVX512 = 2
+enum {                      /* instruction set of a stylecine_cpu */
+       STYLECINE_BEST = -1, /* of those that the library was built with and the processor has */
+       STYLECINE_PORTABLE = 0,
+       STYLECINE_AVX2 = 1, /* with FMA and F16C */
+       STYLECINE_AVX512 = 2
 };
 
 STYLECINE_API int stylecine_abi(void);
@@ -52,29 +52,31 @@ STYLECINE_API void stylecine_cpu_free(stylecine_cpu *cpu); /* NULL is allowed */
 STYLECINE_API int stylecine_cpu_threads(const stylecine_cpu *cpu);
 STYLECINE_API int stylecine_cpu_instructions(const stylecine_cpu *cpu); /* never STYLECINE_BEST */
 
-/* integrate: displacements of every grid point along a steady flow after 0, stride, 2 stride ... time units, by midpoint
- * steps (RK2) with bilinear look-ups, the flow replicated past its border; what is not finite in it counts as 0. */
+/* integrate: displacements of every grid point along a steady flow after 0, stride, 2 stride ... time units, by
+ * midpoint steps (RK2) with bilinear look-ups, the flow replicated past its border; what is not finite in it counts as
+ * 0. */
 typedef struct {
   const float *flow; /* [fields,2,h,w], pixels of its grid per time unit */
   int64_t fields, h, w;
-  int64_t knots;     /* at least 1 */
-  int64_t substeps;  /* midpoint steps between two knots, at least 1 */
-  double stride;     /* time units between two knots */
-  float *positions;  /* out [knots,fields,2,h,w]: how far the point that started at x has come, in pixels */
-  float *rates;      /* out [knots,fields,2,h,w]: its velocity there */
+  int64_t knots;    /* at least 1 */
+  int64_t substeps; /* midpoint steps between two knots, at least 1 */
+  double stride;    /* time units between two knots */
+  float *positions; /* out [knots,fields,2,h,w]: how far the point that started at x has come, in pixels */
+  float *rates;     /* out [knots,fields,2,h,w]: its velocity there */
 } stylecine_integrate_args;
 STYLECINE_API int stylecine_integrate_cpu(const stylecine_integrate_args *args, stylecine_cpu *cpu, char *message);
-STYLECINE_API int stylecine_integrate_cuda(const stylecine_integrate_args *args, int device, void *stream, char *message);
+STYLECINE_API int stylecine_integrate_cuda(const stylecine_integrate_args *args, int device, void *stream,
+                                           char *message);
 
-/* splat: forward warping. Every source of every copy adds itself to the four pixels around p + displacement(p), times its
- * weight; what lands outside is lost. The sum is divided by the weights' sum; `plate` is the weight with which the image
- * itself, unmoved, lies under the copies and shows through their holes. Under softmax a source counts exp(weight - the
- * largest finite weight of all copies), and `plate` counts against that. A source whose weight is negative (without softmax)
- * or not finite, or whose displacement is not a number, adds nothing. */
+/* splat: forward warping. Every source of every copy adds itself to the four pixels around p + displacement(p), times
+ * its weight; what lands outside is lost. The sum is divided by the weights' sum; `plate` is the weight with which the
+ * image itself, unmoved, lies under the copies and shows through their holes. Under softmax a source counts exp(weight
+ * - the largest finite weight of all copies), and `plate` counts against that. A source whose weight is negative
+ * (without softmax) or not finite, or whose displacement is not a number, adds nothing. */
 typedef struct {
   const void *image; /* [channels,h,w] of `dtype` */
   int32_t dtype;
-  int32_t softmax;   /* 0: weights are used as they are (>= 0); 1: their exponentials are (softmax splatting) */
+  int32_t softmax; /* 0: weights are used as they are (>= 0); 1: their exponentials are (softmax splatting) */
   int64_t channels, h, w, copies;
   const float *displacement; /* [copies,2,h,w], pixels */
   const float *weight;       /* [copies,h,w] */
@@ -86,8 +88,8 @@ typedef struct {
 } stylecine_splat_args;
 STYLECINE_API size_t stylecine_splat_workspace_cpu(const stylecine_splat_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_splat_workspace_cuda(const stylecine_splat_args *args);
-STYLECINE_API int stylecine_splat_cpu(const stylecine_splat_args *args, void *workspace, size_t bytes, stylecine_cpu *cpu,
-                                      char *message);
+STYLECINE_API int stylecine_splat_cpu(const stylecine_splat_args *args, void *workspace, size_t bytes,
+                                      stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_splat_cuda(const stylecine_splat_args *args, void *workspace, size_t bytes, int device,
                                        void *stream, char *message);
 
@@ -103,62 +105,65 @@ typedef struct {
   const float *weights; /* [2,a,b] */
   void *out;            /* out [a,b,channels] of `dtype` */
 } stylecine_warp_features_args;
-STYLECINE_API int stylecine_warp_features_cpu(const stylecine_warp_features_args *args, stylecine_cpu *cpu, char *message);
+STYLECINE_API int stylecine_warp_features_cpu(const stylecine_warp_features_args *args, stylecine_cpu *cpu,
+                                              char *message);
 STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream,
                                                char *message);
 
-/* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the photo around it and
- * the bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels around it;
- * a field's grid has one point in the middle of every cell*cell canvas pixels. A displacement that is not a number reads the
- * top left corner, a colour that is none is black. */
+/* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the photo around it
+ * and the bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
+ * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A coordinate that is not a
+ * number reads the first column or row (within a cell of it, one that is may as well), a colour that is none is black.
+ */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused;
                          on a GPU at a multiple of the size of such four */
   int64_t h, w;       /* the level's size: the canvas's over `scale`, rounded up */
   int32_t dtype;
-  int32_t scale;      /* width of the level's pixels in canvas pixels: level i has 2^i */
+  int32_t scale; /* width of the level's pixels in canvas pixels: level i has 2^i */
 } stylecine_level;
 
 typedef struct {
   const uint8_t *photo; /* [height,width,3] */
-  const float *moving;  /* [height,width] in [0,1] */
+  const float *moving;  /* [height,width] in [0,1]; what is outside is taken for the nearer, NaN for 0 */
   int64_t height, width;
   int32_t margin;
-  int32_t cell;         /* a power of two */
-  int64_t gh, gw;       /* gh*cell and gw*cell cover the canvas */
-  const stylecine_level *level; /* host [levels] */
-  int32_t levels;       /* 1 to 8 */
-  int32_t knots;        /* at least 2 */
+  int32_t cell;                   /* a power of two */
+  int64_t gh, gw;                 /* gh*cell and gw*cell cover the canvas */
+  const stylecine_level *level;   /* host [levels] */
+  int32_t levels;                 /* 1 to 8 */
+  int32_t knots;                  /* at least 2 */
   const float *positions, *rates; /* [knots,2,2,gh,gw]: along the flow and against it, x and y, pixels of the grid;
                                      rates per frame: what integrate makes of (flow, -flow) */
-  float stride;         /* frames between two knots */
-  int32_t turns;        /* how many different lengths of a turn there are, 1 to 8 */
-  const uint8_t *turn;  /* [gh,gw] < turns: which of them a place has */
-  const float *length;  /* host [turns]: frames in a turn, at most (knots-1)*stride */
-  const float *phase;   /* host [turns]: how much of the turn has passed, in [0,1) */
-  const float *angle;   /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation when 1/4, 1/2 and 3/4 of
-                           the turn have passed; 0: the plain mix */
-  const float *lift;    /* [levels,3,gh,gw]: gain of their mix then */
-  const float *base;    /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
-  uint8_t *out;         /* out [height,width,3] */
+  float stride;                   /* frames between two knots */
+  int32_t turns;                  /* how many different lengths of a turn there are, 1 to 8 */
+  const uint8_t *turn;            /* [gh,gw] < turns: which of them a place has */
+  const float *length;            /* host [turns]: frames in a turn, at most (knots-1)*stride */
+  const float *phase;             /* host [turns]: how much of the turn has passed, in [0,1] */
+  const float *angle; /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation when 1/4, 1/2 and 3/4 of
+                         the turn have passed; 0: the plain mix */
+  const float *lift;  /* [levels,3,gh,gw]: gain of their mix then */
+  const float *base;  /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
+  uint8_t *out;       /* out [height,width,3] */
 } stylecine_render_args;
 STYLECINE_API size_t stylecine_render_workspace_cpu(const stylecine_render_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_render_workspace_cuda(const stylecine_render_args *args);
-STYLECINE_API int stylecine_render_cpu(const stylecine_render_args *args, void *workspace, size_t bytes, stylecine_cpu *cpu,
-                                       char *message);
+STYLECINE_API int stylecine_render_cpu(const stylecine_render_args *args, void *workspace, size_t bytes,
+                                       stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device,
                                         void *stream, char *message);
 
-/* compare: how alike two displaced copies of a level are, what angle and lift are made from. In every block of side*side
- * pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the sum over red, green and blue of
- * a(x)^2, b(x)^2 and a(x) b(x), where a and b are what the copies show: the level's spline at x + source(x) * per_pixel,
- * border replicated. A source that is not a number reads the first column or row. Where the weight is 0 nothing is read. */
+/* compare: how alike two displaced copies of a level are, what angle and lift are made from. In every block of
+ * side*side pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the sum over red,
+ * green and blue of a(x)^2, b(x)^2 and a(x) b(x), where a and b are what the copies show: the level's spline at x +
+ * source(x) * per_pixel, border replicated. A source that is not a number reads the first column or row. Where the
+ * weight is 0 nothing is read. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`, as a stylecine_level has it */
   int64_t h, w;       /* at most 65536, 4hw below 2^31 */
   int32_t dtype;
-  int32_t ratio;         /* pixels of the level from one point of the sources' grid to the next, a power of two; the first
-                            lies in the middle of the first ratio*ratio, between them it is interpolated */
+  int32_t ratio; /* pixels of the level from one point of the sources' grid to the next, a power of two; the first
+                    lies in the middle of the first ratio*ratio, between them it is interpolated */
   const float *sources;  /* [4,rows,columns]: x and y of copy A, then of copy B */
   int64_t rows, columns; /* rows*ratio and columns*ratio cover the level */
   float per_pixel;       /* pixels of the level that 1 is in the sources */

@@ -55,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _wait_briefly() -> None:
-    """Has PyTorch's threads sleep soon when they wait for each other; before PyTorch is loaded.
+    """Has PyTorch's threads sleep soon when they wait for each other, unless PyTorch has been loaded already.
 
-    GNU OpenMP has them spin for milliseconds after each of thousands of small operations. As soon as another program
-    uses a core, a loop of 6 seconds takes minutes; so it takes 9 then, and no longer than before otherwise.
+    GNU OpenMP has them spin for milliseconds, after each of thousands of small operations; as soon as another program
+    uses a core they mostly spin.
     """
-    if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+    if "torch" not in sys.modules and not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
@@ -194,7 +194,7 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
     """The one object that --json prints; a figure that cannot be had is null."""
     from stylecine.cinemagraph import plain
 
-    peak = _peak_rss_mb()  # before the measures, which hold more than the work did
+    peak = peak_rss_mb()  # before the measures, which hold more than the work did
     return {
         "output": str(output),
         "width": info.width,
@@ -336,17 +336,17 @@ def _make_folder(folder: Path) -> None:
         raise OutputError(f"'{folder}' cannot be made ({error.strerror}); choose another folder.") from None
 
 
-def _peak_rss_mb() -> float | None:
+def peak_rss_mb() -> float | None:
     """Most memory this process has held so far, in MB; None where the system does not say."""
     with suppress(OSError, StopIteration):  # Linux; getrusage there begins with what the parent held
         lines = Path("/proc/self/status").read_text().splitlines()
-        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e3, 1)
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6, 1)
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def _complain(message: str, code: int) -> int:

@@ -11,7 +11,7 @@
     │   ├── LicenceNotAccepted the weights' licence has to be accepted first
     │   └── WeightsMalformed   wrong names, shapes or format, or something unsafe inside
     ├── VideoError             the video cannot be read
-    ├── KernelUnavailable      the native library was asked for and is not there
+    ├── KernelUnavailable      a native library does not load, or CUDA complains
     ├── OutputError            the output cannot be written where it was asked for
     │   └── WriterUnavailable  no encoder for the asked-for format
     ├── TooLarge               would need too much memory; names a size that fits
@@ -67,7 +67,7 @@ class VideoError(StylecineError):
 
 
 class KernelUnavailable(StylecineError):
-    """The native library was asked for by name and is not there."""
+    """A native library does not load or fit (doctor says so), or CUDA complains while a kernel runs."""
 
 
 class OutputError(StylecineError):

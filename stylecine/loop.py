@@ -6,6 +6,7 @@ would show copy B alone and unmoved, as frame 0 shows copy A: the loop has no se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,7 @@ from stylecine.ops.warp_features import channels_last, warp_features
 
 BANDS = 4
 FEATHER = 3  # pixels
-WINDOW = 16  # pixels of a level over which they are
+WINDOW = 16  # pixels of a level over which the two copies are compared
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
 # Variance of three channels that the finest band need not have because the dither brings it. A quarter of the whole,
@@ -211,6 +212,8 @@ def _statistics(
 def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
     """Means within WINDOW pixels of a level, of those of its blocks [n,a,b], `side` places wide: [n,gh,gw], above 0."""
     means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)
+    lacking = math.ceil(1 / side) - 1  # of the blocks that a last place would need where it is wider than they are
+    means = F.pad(means, (0, lacking, 0, lacking), mode="replicate")
     means = F.interpolate(means, scale_factor=side, mode="bilinear", align_corners=False)
     return means[0, :, : grid[0], : grid[1]] + 1e-9
 
@@ -251,7 +254,8 @@ def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing
     fields = on_level(fields, cell=displacement.cell, scale=level.scale, region=canvas)[:, :h, :w]
     flowing = F.pad(loop.moving[None, None], (displacement.margin,) * 4, mode="replicate")
     flowing = F.interpolate(flowing, size=(h, w), mode="area")[0, 0]
-    mixed, (a, b) = splat(level.image, fields[:4].view(2, 2, h, w), fields[4:6] * flowing, plate=HOLE)
+    to, counting = fields[:4].view(2, 2, h, w), fields[4:6] * flowing
+    mixed, (a, b) = splat(level.image, to, counting, plate=HOLE, deterministic=True)
     if not level.band:
         return mixed
     spread = a * a + b * b + 2 * a * b * fields[6] + (1 - a - b)

@@ -92,7 +92,7 @@ GENERATOR_SIDE = 1024
 def needed_bytes(width: int, height: int) -> float:
     """Peak memory on the way from photo to frames, fitted to CPU runs from 512x512 to 4096x4096."""
     scale = min(1.0, GENERATOR_SIDE / min(width, height))
-    return 450e6 + width * height * (560 * scale**2 + 240)
+    return 450e6 + width * height * (450 * scale**2 + 290)
 
 
 def check_memory(width: int, height: int, device: torch.device) -> None:

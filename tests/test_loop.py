@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -46,6 +47,22 @@ def scene(
     return make_loop(photo, moving, laplacian_levels(plate), displacement, sampling=sampling), photo
 
 
+@pytest.mark.parametrize("cell", [16, 32])
+@pytest.mark.parametrize("size", [(150, 170), (136, 200), (161, 129)], ids=str)
+def test_large_photos_have_cells_wider_than_what_is_compared(cell, size):
+    moving = torch.ones(size)
+    displacement = integrate(torch.full((2, 8, 8), 0.02), moving, period=PERIOD, fps=30, margin=MARGIN)
+    wide = tuple(-(-(n + 2 * MARGIN) // cell) for n in size)
+    knots = [torch.nn.functional.interpolate(x.flatten(1, 2), wide).unflatten(1, (2, 2)) / cell
+             for x in (displacement.positions, displacement.rates)]
+    coarse = replace(displacement, positions=knots[0], rates=knots[1], turns=torch.ones(wide).long(), cell=cell)
+    plate = texture(size[0] + 2 * MARGIN, size[1] + 2 * MARGIN)
+    photo = ((plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    loop = make_loop(photo, moving, laplacian_levels(plate), coarse)
+    assert loop.angle.shape[2:] == wide
+    assert np.array_equal(frame(loop, 0).numpy(), photo)
+
+
 def contrast(image: np.ndarray) -> float:
     moving = image[SIZE // 4 + 8 :].astype(float)
     return float((moving - ndimage.gaussian_filter(moving, (4, 4, 0))).std())
@@ -73,6 +90,7 @@ def test_frames_depend_on_nothing_but_their_time():
     assert torch.equal(first, frame(loop, 11))
     assert torch.equal(first, frame(loop, 11 + PERIOD))
     assert torch.equal(first, frame(loop, 11 - PERIOD))
+    assert torch.equal(frame(loop, -1e-12), frame(loop, 0))
 
 
 def test_the_seam_is_a_step_like_any_other():

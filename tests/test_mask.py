@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.mask import (
     CLASSES,
+    _grown,
     apply_mask,
     given_mask,
     moving,
@@ -203,3 +204,13 @@ def test_texture_is_no_edge() -> None:
     layers = torch.zeros(4, 400, 400)
     layers[1, :200] = 1
     assert (without_fringe(layers, photo)[:196] == 1).all()
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 7, 40])
+def test_places_grow_by_a_radius_in_rows_and_columns(radius: int) -> None:
+    places = torch.rand(33, 50, generator=torch.Generator().manual_seed(0)) > 0.99
+    expected = torch.nn.functional.max_pool2d(places[None].float(), 2 * radius + 1, 1, radius)[0] if radius else places
+    if radius < 16:  # PyTorch pads by at most half of its window
+        assert torch.equal(_grown(places, radius), expected > 0)
+    else:
+        assert _grown(places, radius).all()

@@ -30,7 +30,8 @@ static FILE *open_in(const char *folder, const char *name, int may_be_missing) {
   return file;
 }
 
-/* --- .npy: magic, version, length of a Python dict literal, the literal, the numbers; little endian as this reads them */
+/* --- .npy: magic, version, length of a Python dict literal, the literal, the numbers; little endian as this reads them
+ */
 
 typedef struct {
   char type[8]; /* "f4": float32, "f2": float16, "u1": uint8 */
@@ -75,7 +76,8 @@ static array load(const char *folder, const char *name, const char *type, int ax
   return a;
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------------------------------
+ */
 
 int main(int argc, char **argv) {
   char message[STYLECINE_MESSAGE], name[32];
@@ -93,8 +95,8 @@ int main(int argc, char **argv) {
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
 
   file = open_in(argv[1], "loop.txt", 0);
-  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f", &frames, &args.margin, &args.cell,
-             &args.stride) != 4)
+  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f", &frames, &args.margin,
+             &args.cell, &args.stride) != 4)
     stop("loop.txt", "has not the four numbers");
   fclose(file);
 

@@ -74,7 +74,7 @@ class SynthesisLayer(nn.Module):
         styles = self.affine(w)                                                    # [N,I]
         demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()   # [N,O]
         scale = demodulate * math.sqrt(2)              # leaky ReLU commutes with its gain, which so costs no pass
-        if len(x) == 1:                                # the weights are modulated: nothing is done to each pixel
+        if len(x) == len(w) == 1:                      # the weights are modulated: nothing is done to each pixel
             weight = self.weight * (scale[0, :, None] * styles[0])[:, :, None, None]
             x = self._convolved(x, weight, self.bias * math.sqrt(2))
         else:                                          # the same by scaling what goes through shared weights
@@ -102,7 +102,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:  # [N,I,h,w], [N,512] -> [N,3,h,w]
         styles = self.affine(w) / math.sqrt(self.weight.shape[1])
-        if len(x) == 1:
+        if len(x) == len(w) == 1:
             return F.conv2d(x, (self.weight * styles[0, :, None, None]).to(x.dtype), self.bias.to(x.dtype))
         x = x * styles[:, :, None, None].to(x.dtype)
         return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
@@ -202,7 +202,7 @@ class Generator(nn.Module):
 
     def trunk_from_feature(self, feature: Tensor, w_plus: Tensor, noise: Noise = "none") -> list[Tensor]:
         """Features that feed each ToRGB at resolutions ≥ F's, coarse to fine: [N,C,h,w], [N,C',2h,2w], …"""
-        features = [feature.contiguous(memory_format=torch.channels_last)]         # 1.7 times as quick on CPUs
+        features = [feature.contiguous(memory_format=torch.channels_last)]         # quicker on CPUs
         for resolution in self.channels:
             if resolution > self.feature_resolution:
                 features.append(self.block(resolution).trunk(features[-1], self.styles_of(resolution, w_plus), noise))

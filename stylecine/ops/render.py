@@ -43,21 +43,21 @@ def render(
     cell*cell canvas pixels (`cell` a power of two) and cover it.
 
     photo      [H,W,3] uint8
-    moving     [H,W] in [0,1]
+    moving     [H,W] in [0,1]; what is outside is taken for the nearer, what is no number for 0
     levels     [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and nothing; finest
                first, a pixel of level i is 2^i canvas pixels wide, so its h is the canvas's over 2^i, rounded up
     positions  [knots,2,2,gh,gw]: displacement along the flow and against it every `stride` frames, x and y, pixels
                of the grid
     rates      the same, their derivatives, per frame
     turn       [gh,gw] uint8: which of `lengths` (frames) a turn of this place has
-    phases     how much of each of these turns has passed, in [0,1)
+    phases     how much of each of these turns has passed, in [0,1]
     angle, lift [levels,3,gh,gw]: see ops.mixing.weights
     base       [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (an image made anew)
 
-    A displacement that is not a number reads the top left corner (and, within a cell of it, one that is may as well);
-    a colour that is none is black. Raises ValueError if the arguments do not fit together.
+    A coordinate that is not a number reads the first column or row (and, within a cell of it, one that is may as
+    well); a colour that is none is black. Raises ValueError if the arguments do not fit together.
     """
-    _check(photo, moving, levels, positions, rates, turn, angle, lift, lengths, phases, cell, margin, base)
+    _check(photo, moving, levels, positions, rates, turn, angle, lift, stride, lengths, phases, cell, margin, base)
     return torch.ops.stylecine.render(
         photo, moving, list(levels), positions, rates, turn, angle, lift, base,
         float(stride), [float(x) for x in lengths], [float(x) for x in phases], cell, margin,
@@ -102,7 +102,7 @@ class _Args(ctypes.Structure):
 
 
 def _made(photo: Tensor, *_: object) -> Tensor:
-    return torch.empty_like(photo)
+    return photo.new_empty(photo.shape)
 
 
 @operator("render", _made)
@@ -130,7 +130,7 @@ def _render(
     )
     levels = [level.contiguous() for level in levels]
     base = None if base is None else base.contiguous()
-    out = torch.empty_like(photo)
+    out = _made(photo)
     described = [
         _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
         for i, x in enumerate(levels)
@@ -157,12 +157,15 @@ def _check(
     turn: Tensor,
     angle: Tensor,
     lift: Tensor,
+    stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
     cell: int,
     margin: int,
     base: Tensor | None,
 ) -> None:
+    if cell < 1 or cell & (cell - 1) or margin < 0:
+        raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
     h, w = moving.shape
     height, width = h + 2 * margin, w + 2 * margin
     gh, gw = turn.shape
@@ -190,10 +193,11 @@ def _check(
             raise ValueError(f"render: {name} is on {tensor.device}, the photo on {photo.device}.")
     if not 1 <= len(levels) <= MOST_LEVELS or not 1 <= len(lengths) <= MOST_TURNS or len(phases) != len(lengths):
         raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
-    if cell < 1 or cell & (cell - 1) or margin < 0:
-        raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
-    if not all(0 <= phase < 1 for phase in phases):
-        raise ValueError(f"render: phases are in [0,1), not {list(phases)}.")
+    if not all(0 <= phase <= 1 for phase in phases):
+        raise ValueError(f"render: phases are in [0,1], not {list(phases)}.")
+    longest = (len(positions) - 1) * stride
+    if not all(0 < length <= longest * 1.0001 for length in lengths):
+        raise ValueError(f"render: turns of {list(lengths)} frames are not within knots for {longest:g}.")
 
 
 def reference(
@@ -213,6 +217,7 @@ def reference(
     margin: int,
 ) -> Tensor:
     """render() in plain PyTorch, over the part of the canvas that holds what moves."""
+    moving = moving.nan_to_num(0.0).clamp(0, 1)
     if not bool((moving > 0).any()):
         return photo.clone()
     region = around(moving, margin, max(cell, 2 ** (len(levels) - 1)))

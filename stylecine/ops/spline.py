@@ -31,37 +31,43 @@ def coefficients(image: Tensor) -> Tensor:
 
     They are B-spline coefficients of the image doubled, whose pixel (2i, 2j) is the image's (i, j).
     """
-    between = torch.tensor(BETWEEN) / sum(BETWEEN)
-    itself = torch.zeros_like(between)
-    itself[len(between) // 2 - 1] = 1
+    itself = [float(i == len(BETWEEN) // 2 - 1) for i in range(len(BETWEEN))]
+    doubled = _band([itself, [tap / sum(BETWEEN) for tap in BETWEEN]]).to(image)
+    filtered = _band([PREFILTER]).to(image)
     made = image.new_empty(len(image), 2 * image.shape[1], 2 * image.shape[2])
     for c in range(len(image)):  # one channel at a time stays in the cache
         channel = image[c : c + 1]
-        for filters in ((itself, between), (torch.tensor(PREFILTER),)):
+        for band in (doubled, filtered):
             for axis in (2, 1):
-                channel = _filtered(channel, filters, axis)
+                channel = _filtered(channel, band, axis)
         made[c] = channel[0]
     return made
 
 
-def _filtered(image: Tensor, filters: Sequence[Tensor], axis: int) -> Tensor:
-    """Correlation along one axis with each of some filters of equal length, their results interleaved.
+def _band(filters: Sequence[Sequence[float]]) -> Tensor:
+    """[BLOCK,n,BLOCK+taps-1]: what a block of pixels makes of itself and what is around it, by each of n filters."""
+    taps = torch.tensor(filters)
+    band = torch.zeros(BLOCK, len(taps), BLOCK + taps.shape[1] - 1)
+    for i in range(BLOCK):
+        band[i, :, i : i + taps.shape[1]] = taps
+    return band
 
-    Of an even number of taps the middle is half a pixel to the right. As products of blocks of the image with a band
+
+def _filtered(image: Tensor, band: Tensor, axis: int) -> Tensor:
+    """Correlation along one axis with each of a band's filters, their results interleaved.
+
+    Of an even number of taps the middle is half a pixel to the right. As products of blocks of the image with a
     matrix these are a few large operations, where one for each tap would be many.
     """
-    size, taps = image.shape[axis], len(filters[0])
-    left = (taps - 1) // 2
-    band = torch.zeros(BLOCK, len(filters), BLOCK + taps - 1, device=image.device)
-    for i in range(BLOCK):
-        band[i, :, i : i + taps] = torch.stack(list(filters)).to(image.device)
-    longer = mirrored(image, left, -(-size // BLOCK) * BLOCK - size + taps - 1 - left, axis)
-    blocks = longer.unfold(axis, BLOCK + taps - 1, BLOCK)
+    size, filters, reach = image.shape[axis], band.shape[1], band.shape[2]
+    left = (reach - BLOCK) // 2
+    longer = mirrored(image, left, -(-size // BLOCK) * BLOCK - size + reach - BLOCK - left, axis)
+    blocks = longer.unfold(axis, reach, BLOCK)
     if axis == 1:
         made = (band.flatten(0, 1) @ blocks.transpose(2, 3)).flatten(1, 2)
     else:
         made = (blocks @ band.flatten(0, 1).T).flatten(2, 3)
-    return made.narrow(axis, 0, size * len(filters)).contiguous()
+    return made.narrow(axis, 0, size * filters).contiguous()
 
 
 def sample(spline: Tensor, offset: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:

@@ -30,9 +30,10 @@ def close(ours: Tensor, theirs: Tensor) -> None:
 
 @pytest.mark.parametrize("channels", CHANNELS.values(), ids=CHANNELS.keys())
 @pytest.mark.parametrize("noise", [False, True], ids=["no-noise", "noise"])
-def test_whole_synthesis(channels: dict[int, int], noise: bool) -> None:
+@pytest.mark.parametrize("photos", [1, 2])  # one has its styles in the weights, more have them in the features
+def test_whole_synthesis(channels: dict[int, int], noise: bool, photos: int) -> None:
     tensors = literal.random_tensors(channels)
-    w_plus = latents(2, 2 * len(channels))
+    w_plus = latents(photos, 2 * len(channels))
     ours = Generator.from_tensors(tensors).synthesize(w_plus, "const" if noise else "none")
     close(ours, literal.synthesis(tensors, w_plus, noise=noise))
 
@@ -53,6 +54,15 @@ def test_from_feature_at_any_aspect_ratio(size: tuple[int, int]) -> None:
     for finer in theirs[1:]:
         image = torch.stack([literal.upsampled(i) for i in image]) + finer
     close(merge(ours), image)
+
+
+def test_one_feature_may_have_several_styles() -> None:
+    generator = Generator.from_tensors(literal.random_tensors({4: 5, 8: 6, 16: 5}, noise=False), "b8.conv1")
+    w_plus, feature = latents(2, 6), torch.randn(1, 6, 7, 9, generator=torch.Generator().manual_seed(2))
+    together = generator.from_feature(feature, w_plus)
+    for i, alone in enumerate(generator.from_feature(feature, w_plus[j : j + 1]) for j in range(2)):
+        for one, several in zip(alone, together, strict=True):
+            close(several[i : i + 1], one)
 
 
 def test_trunk_features_are_those_that_feed_each_torgb() -> None:

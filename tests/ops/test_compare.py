@@ -145,6 +145,8 @@ def test_where_nothing_counts_nothing_is_read():
     spline, weight = torch.full((40, 40, 4), math.nan), torch.zeros(20, 20)
     products = compare(spline, torch.zeros(4, 5, 5), weight, ratio=4, per_pixel=1.0)
     assert (products == 0).all()
+    spline[:20, :20], weight[:6, :6] = 1, 0.5  # the rest is not a number still, and does not count
+    assert torch.isfinite(compare(spline, torch.zeros(4, 5, 5), weight, ratio=4, per_pixel=1.0)).all()
 
 
 def test_arguments_that_do_not_fit_are_named():

@@ -123,6 +123,7 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 def test_the_op_is_declared_as_it_behaves(device):
     tensors, keywords = Sample("small", height=9, width=11, levels=2, base=True).arguments(device)
     times = keywords["stride"], keywords["lengths"], keywords["phases"], keywords["cell"], keywords["margin"]
+    tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
     torch.library.opcheck(torch.ops.stylecine.render, (*tensors, keywords["base"], *times))
 
 
@@ -174,6 +175,15 @@ def test_what_is_not_a_number_reads_the_corner_or_is_black():
     assert (render(*tensors, **keywords) == 0).all()
 
 
+def test_what_moves_more_than_fully_or_not_by_a_number_moves_fully_or_not():
+    tensors, keywords = Sample("odd masks", moving="all").arguments()
+    tensors[1][:, ::3], tensors[1][:, 1::3], tensors[1][:, 2::3] = torch.nan, 7.0, -2.0
+    made = render(*tensors, **keywords)
+    assert torch.equal(made[:, ::3], tensors[0][:, ::3]) and torch.equal(made[:, 2::3], tensors[0][:, 2::3])
+    tensors[1] = torch.ones_like(tensors[1])
+    assert torch.equal(made[:, 1::3], render(*tensors, **keywords)[:, 1::3])
+
+
 def test_only_what_moves_differs_from_the_photo():
     sample = Sample("disc")
     tensors, keywords = sample.arguments()
@@ -194,8 +204,9 @@ def test_arguments_that_do_not_fit_are_named():
     for name, (place, tensor) in bad.items():
         with pytest.raises(ValueError, match=f"render: {name} is"):
             render(*[tensor if i == place else x for i, x in enumerate(tensors)], **keywords)
-    for change in ({"cell": 3}, {"phases": [1.0]}, {"lengths": [13.0]}, {"lengths": [4.0, 4.0]}, {"stride": -1.0}):
-        with pytest.raises(ValueError, match="render"):
+    bad = {"cell": 0}, {"cell": 3}, {"phases": [1.1]}, {"lengths": [13.0]}, {"lengths": [4.0, 4.0]}, {"stride": -1.0}
+    for change in bad:
+        with pytest.raises(ValueError, match="render"), native.disabled():
             render(*tensors, **(keywords | change))
 
 

@@ -1,5 +1,5 @@
-// Conversions of 16-bit floats, from their definition: shared.h, which has tricks of its own for the CPU, calls these on
-// the GPU.
+// Conversions of 16-bit floats, from their definition: shared.h, which has tricks of its own for the CPU, calls these
+// on the GPU.
 #pragma once
 
 #include <cmath>

@@ -1,10 +1,10 @@
 // As much of CUDA as cuda_ops/*.cu use, on the CPU: so that tests run the kernels where there is no GPU.
 //
-// The threads of a block are fibers that run one after the other, each as far as the next barrier; blocks come one after
-// the other too. The order is the test's to choose, and shared memory is full of NaN when a block begins: a missing
-// barrier shows as a wrong or changing result, and a barrier that not all threads reach is an error. That tests indices,
-// arithmetic, barriers and sizes of workspaces. It cannot test what hardware adds: memory ordering, which memory a
-// pointer points to, rounding of fused multiplications and of CUDA's own exp(), registers, speed.
+// The threads of a block are fibers that run one after the other, each as far as the next barrier; blocks come one
+// after the other too. The order is the test's to choose, and shared memory is full of NaN when a block begins: a
+// missing barrier shows as a wrong or changing result, and a barrier that not all threads reach is an error. That tests
+// indices, arithmetic, barriers and sizes of workspaces. It cannot test what hardware adds: memory ordering, which
+// memory a pointer points to, rounding of fused multiplications and of CUDA's own exp(), registers, speed.
 //
 // Kernel<<<grid, block, 0, stream>>>(...) has become launch(Kernel, grid, block, 0, stream)(...) (build.py).
 // Under -fsanitize=thread the threads of a block are synchronised by barriers alone: a missing atomic is found too.
@@ -51,7 +51,7 @@ constexpr size_t STACK = size_t(256) * 1024;  // bytes, of a thread
 
 struct Thread {
   ucontext_t context;
-  void *fiber;           // what the sanitizer knows it as
+  void *fiber;  // what the sanitizer knows it as
   bool done;
   int barrier;           // line of the source where it waits, 0: it does not
   unsigned group;        // how many meet there: a warp or the block
