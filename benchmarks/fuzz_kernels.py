@@ -181,7 +181,8 @@ class Maker:
         photo = torch.randint(0, 256, (h, w, 3), generator=self.noise, dtype=torch.uint8)
         turn = torch.randint(0, turns, grid, generator=self.noise, dtype=torch.uint8)
         base = self.damaged(self.uniform(3, height, width) - 0.5, ("wild",)) if self.random.random() < 0.2 else None
-        angle, photo, moving, turn = (self.layout(x) for x in (self.damaged(angle, ("wild",)), photo, moving, turn))
+        angle, moving = self.damaged(angle, ("wild",)), self.damaged(moving, ("lost", "wild"))
+        angle, photo, moving, turn = (self.layout(x) for x in (angle, photo, moving, turn))
         lengths = [4.0 * (knots - 1) / (k + 1) for k in range(turns)]
         phases = [self.random.choice((0.0, 0.25, 0.5, 0.999, self.random.random())) for _ in range(turns)]
 
