@@ -40,7 +40,9 @@ def frames_per_second(result: Mapping[str, Any]) -> Figure:
     axes.axhline(30, color="grey", linewidth=0.8, linestyle=":")  # real time
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    _finish(axes, threads)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+    figure.legend(frameon=False, title=f"threads: {threads}", loc="outside lower center", ncols=2)
     return figure
 
 
@@ -63,7 +65,7 @@ def photo_to_video(result: Mapping[str, Any]) -> Figure:
 
 
 def _figure(title: str, labels: Sequence[tuple[str, str]]) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(4 + 2.5 * len(labels), 4), layout="constrained")
+    figure = Figure(figsize=(4 + 2.5 * len(labels), 4.3), layout="constrained")
     figure.suptitle(title)
     plots = [figure.add_subplot(1, len(labels), i + 1) for i in range(len(labels))]
     for axes, (x, y) in zip(plots, labels, strict=True):
@@ -75,12 +77,6 @@ def _figure(title: str, labels: Sequence[tuple[str, str]]) -> tuple[Figure, list
 def _line(axes: Axes, points: Sequence[tuple[float, float]], name: str) -> None:
     if points:
         axes.plot(*zip(*sorted(points), strict=True), marker="o", markersize=4, label=name)
-
-
-def _finish(axes: Axes, threads: int) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(ScalarFormatter())
-    axes.legend(frameon=False, title=f"threads: {threads}")
 
 
 def main() -> None:
