@@ -1,5 +1,6 @@
 """The finished loop: frames on demand, measures on demand, a video file on demand."""
 
+import json
 import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -113,17 +114,24 @@ class Cinemagraph:
         }
 
     def save(
-        self, path: str | PathLike[str], quality: int | None = None, codec: str | None = None, repeat: int = 1
+        self,
+        path: str | PathLike[str],
+        quality: int | None = None,
+        codec: str | None = None,
+        repeat: int = 1,
+        embed_report: bool = False,
     ) -> VideoInfo:
         """Writes the loop to a video file, `repeat` times over; the file appears whole or not at all.
 
         path: where to; its ending says the format (.mp4). quality, codec: see `stylecine.video.write_video`.
+        embed_report: put `report()`, as JSON, into the comment of the file's metadata.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
         stages = Stages(self.progress)
         with stages.stage("video", self.period * repeat) as step:
             frames = _Told(self, step, self.period * repeat)
-            info = write_video(frames, path, self.fps, quality=quality, codec=codec, repeat=repeat)
+            comment = json.dumps(self.report(), allow_nan=False) if embed_report else ""
+            info = write_video(frames, path, self.fps, quality=quality, codec=codec, repeat=repeat, comment=comment)
         self.timings["video"] = stages.timings["video"]
         return info
 

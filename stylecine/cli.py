@@ -116,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
     file = animate.add_argument_group("the file and what is told")
     file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
     file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
+    file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
     file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
@@ -177,7 +178,7 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
             seed=options.seed,
             progress=bar,
         )
-        info = loop.save(output, quality=options.quality, repeat=options.repeat)
+        info = loop.save(output, quality=options.quality, repeat=options.repeat, embed_report=options.embed_report)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
     if options.preview:
         from stylecine.preview import write_previews

@@ -58,13 +58,14 @@ def write_video(
     quality: int | None = None,
     codec: str | None = None,
     repeat: int = 1,
+    comment: str = "",
 ) -> VideoInfo:
     """Encode frames, uint8 [H,W,3] sRGB, one at a time, as H.264 yuv420p in MP4 with BT.709 colours.
 
     path: ends in .mp4; written as path.part beside it and renamed once it is complete and on the disk, so a
         failure of any kind, in `frames` too, leaves neither a piece of it nor harms an older file.
     fps: 0.01 to 1000. quality: constant rate factor, 0 (lossless) to 51, default 16. codec: "h264".
-    repeat: how many times to go through `frames`.
+    repeat: how many times to go through `frames`. comment: put into the file's metadata, if there is one.
 
     An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
     option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
@@ -78,7 +79,7 @@ def write_video(
     target = check_output(path)
     part = _part(target)
     try:
-        encoder = _Encoder(part, encoder_name, rate, quality)
+        encoder = _Encoder(part, encoder_name, rate, quality, comment)
         try:
             _encode_beside(encoder, (frame for _ in range(repeat) for frame in frames))
             encoder.finish()
@@ -162,8 +163,8 @@ def _encode_beside(encoder: _Encoder, frames: Iterable[np.ndarray]) -> None:
 class _Encoder:
     """One file being written; sizes come from the first frame."""
 
-    def __init__(self, path: Path, encoder: str, rate: Fraction, quality: int) -> None:
-        self.path, self.encoder, self.rate, self.quality = path, encoder, rate, quality
+    def __init__(self, path: Path, encoder: str, rate: Fraction, quality: int, comment: str) -> None:
+        self.path, self.encoder, self.rate, self.quality, self.comment = path, encoder, rate, quality, comment
         self.frames = self.width = self.height = 0
         self.cropped = (0, 0)
         self.container: Any = None
@@ -210,6 +211,8 @@ class _Encoder:
         with _told_plainly(self.path):
             # faststart: the index comes first, so that a browser starts before it has everything
             self.container = av.open(_url(self.path), "w", format="mp4", options={"movflags": "+faststart"})
+            if self.comment:
+                self.container.metadata["comment"] = self.comment
         self.stream = self.container.add_stream(
             self.encoder, rate=self.rate, options={"preset": PRESET, "crf": str(self.quality)}
         )

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -86,3 +87,12 @@ def test_saving_can_be_cancelled_and_leaves_nothing(
 def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         loop.save(tmp_path / "missing" / "loop.mp4")
+
+
+def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagraph, tmp_path: Path) -> None:
+    loop.save(tmp_path / "plain.mp4")
+    loop.save(tmp_path / "told.mp4", embed_report=True)
+    with av.open(str(tmp_path / "plain.mp4")) as plain, av.open(str(tmp_path / "told.mp4")) as told:
+        assert "comment" not in plain.metadata
+        report = json.loads(told.metadata["comment"])
+    assert report["model"] == loop.report()["model"] and report["settings"] == loop.report()["settings"]
