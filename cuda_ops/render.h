@@ -152,10 +152,22 @@ STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
   return made;
 }
 
-// First and one past the last pixel of the next coarser level that an enlarged range needs.
-STYLECINE_INLINE void coarser(int64_t &first, int64_t &last) {
-  first = (first - 1) >> 1;
-  last = (last >> 1) + 1;
+// Pixels of a level: first and one past the last.
+struct Range {
+  int64_t y0, y1, x0, x1;
+};
+
+// Of the next coarser level what an enlarged range needs.
+STYLECINE_INLINE Range coarser(const Range &range) {
+  return {(range.y0 - 1) >> 1, (range.y1 >> 1) + 1, (range.x0 - 1) >> 1, (range.x1 >> 1) + 1};
+}
+
+// What a tile of the photo needs of each level.
+STYLECINE_INLINE void ranges_of(const stylecine_render_args &args, int64_t top, int64_t left, int64_t rows,
+                                int64_t columns, Range *ranges) {
+  top += args.margin, left += args.margin;
+  ranges[0] = {top, top + rows, left, left + columns};
+  for (int i = 1; i < args.levels; ++i) ranges[i] = coarser(ranges[i - 1]);
 }
 
 // Added before bytes are cut off; whole numbers stay what they are. (Roberts's R2 sequence.)

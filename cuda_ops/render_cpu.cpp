@@ -72,10 +72,6 @@ void add_level(const stylecine_level &level, const Fields &fields, const float *
   else add_copies<float>(level, field, y, x, n, out);
 }
 
-struct Range {
-  int64_t y0, y1, x0, x1;
-};
-
 // n pixels of row y from column x on of a patch enlarged by two: [1,3,3,1] after zeros between the pixels.
 void enlarge(const float *patch, const Range &at, int64_t y, int64_t x, int64_t n, float *line, float *out) {
   const int64_t near = y >> 1, far = y & 1 ? near + 1 : near - 1, columns = at.x1 - at.x0;
@@ -136,12 +132,7 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
   memset(scratch.field, 0, sizeof scratch.field);  // whole vectors are read of these
   memset(scratch.line, 0, sizeof scratch.line);
   Range range[kMostLevels];
-  range[0] = {top + args.margin, top + args.margin + rows, left + args.margin, left + args.margin + columns};
-  for (int i = 1; i < args.levels; ++i) {
-    range[i] = range[i - 1];
-    coarser(range[i].y0, range[i].y1);
-    coarser(range[i].x0, range[i].x1);
-  }
+  ranges_of(args, top, left, rows, columns, range);
   float *sum = scratch.patch[0], *before = scratch.patch[1];
   for (int i = args.levels - 1; i > 0; --i) {
     const Range &at = range[i];

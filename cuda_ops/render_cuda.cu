@@ -20,10 +20,6 @@ struct Frame {
   float *workspace;
 };
 
-struct Range {
-  int64_t y0, y1, x0, x1;
-};
-
 __global__ void fill(const __grid_constant__ Frame frame) {
   const stylecine_render_args &args = frame.args;
   const int64_t points = args.gh * args.gw;
@@ -108,12 +104,7 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
   moves = __syncthreads_or(moves);
 
   Range range[kMostLevels];
-  range[0] = {top + args.margin, top + args.margin + rows, left + args.margin, left + args.margin + columns};
-  for (int i = 1; i < args.levels; ++i) {
-    range[i] = range[i - 1];
-    coarser(range[i].y0, range[i].y1);
-    coarser(range[i].x0, range[i].x1);
-  }
+  ranges_of(args, top, left, rows, columns, range);
   Pixel *sum = patches[0], *before = patches[1];
   for (int i = args.levels - 1; i > 0 && moves; --i) {
     const Range &at = range[i];
