@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from stylecine.blockmatch import Blocks, blur, track
@@ -152,6 +153,33 @@ def mask_iou(mask: Array, label: np.ndarray) -> float:
 def false_positive_area(mask: Array, label: np.ndarray) -> float:
     """Share of the picture with mask ≥ 0.5 but labelled static: the score of photos where nothing moves."""
     return float(((_floats(mask) >= 0.5) & torch.as_tensor(np.asarray(label) == 0)).float().mean())
+
+
+def boundary_f(mask: Array, label: np.ndarray, tolerance: float = 4.0) -> float:
+    """F-score of the mask's border against the label's: NaN where neither has one, 0 where only one has.
+
+    A border pixel is found, or right, if the other border comes within `tolerance` pixels of 1024 to the long
+    side (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013). The
+    picture's own edges are no border.
+    """
+    scale = 1024 / max(label.shape)
+    size = [max(1, round(n * scale)) for n in label.shape]
+    ours = _border(F.adaptive_avg_pool2d(_floats(mask)[None, None], size)[0, 0] >= 0.5)
+    theirs = _border(F.adaptive_avg_pool2d(torch.as_tensor(label > 0)[None, None].float(), size)[0, 0] >= 0.5)
+    if not ours.any() or not theirs.any():
+        return math.nan if ours.any() == theirs.any() else 0.0
+    right = float((ndimage.distance_transform_edt(~theirs)[ours] <= tolerance).mean())
+    found = float((ndimage.distance_transform_edt(~ours)[theirs] <= tolerance).mean())
+    return 2 * right * found / (right + found) if right + found else 0.0
+
+
+def _border(inside: Tensor) -> np.ndarray:
+    """Pixels whose left or upper neighbour is on the other side, bool [H,W]."""
+    area = inside.numpy()
+    border = np.zeros_like(area)
+    border[:, 1:] |= area[:, 1:] != area[:, :-1]
+    border[1:] |= area[1:] != area[:-1]
+    return border
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
