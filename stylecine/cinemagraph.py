@@ -2,12 +2,11 @@
 
 import json
 import math
-import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.metadata import version
+from functools import cached_property, partial
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,17 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
+from stylecine.errors import OptionError
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
 from stylecine.progress import Progress, Stages
+from stylecine.provenance import PhotoFile, model_facts, versions
 from stylecine.scene import Scene
-from stylecine.video import VideoInfo, write_video
+from stylecine.signing import Credentials, signer_for
+from stylecine.video import VideoInfo, is_poster, png, write_poster, write_video
+
+UNLIKE = 35.0  # dB of Scene.likeness: 37 to 51 for validation photos, less for text, noise and plots
+LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class Cinemagraph:
         mask: their union: how much each pixel moves, float32 [H,W] in [0,1]; 0: the photo's own bytes.
         motion: the motion field it follows, speed included: [2,h,w], pixels of its own grid per 1/30 s.
         period: N, frames in the loop. fps: frames per second it was made for.
-        settings: the options it was made with.
+        settings: the options it was made with; "given", "found" or "from motion" for the mask and the motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
     """
 
@@ -89,28 +94,40 @@ class Cinemagraph:
         """Every figure of `stylecine.measures.measure_loop`, computed in one pass when first asked for."""
         return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps)
 
+    @property
+    def warning(self) -> str:
+        """One line that says why this loop may disappoint; "" where nothing speaks against it."""
+        doubts = []
+        if self.settings["mask"] == "found" and float(self.mask.mean()) < LITTLE:
+            doubts.append("hardly any sky or water was found")
+        if self.settings["warp"] != "pixel" and self.scene.likeness < UNLIKE:
+            doubts.append("the model does not know pictures like it, so what comes into view may look wrong")
+        if not doubts:
+            return ""
+        exact = "; the first frame is the photo all the same" if self.settings["detail"] == 1 else ""
+        return f"This may be no landscape: {', and '.join(doubts)}{exact}."
+
     def report(self) -> dict[str, Any]:
-        """What it is, what made it, how it measures if that is known already; ready for `json.dumps`."""
-        model = self.scene.model
+        """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.
+
+        Computes the inversion's score (a second or so); of `measures` it tells what has been asked for before.
+        """
+        scene = self.scene
         return {
             "stylecine": __version__,
+            "photo": {"name": scene.source.name, "sha256": scene.source.sha256} if scene.source else None,
             "width": self.width,
             "height": self.height,
             "frames": len(self),
             "fps": self.fps,
-            "settings": dict(self.settings),
-            "model": {
-                "name": model.name,
-                "licence": model.licence,
-                "source": model.source,
-                "sha256": {role: file.sha256 for role, file in model.files.items()},
-            },
-            "device": str(self.scene.feature.device),
-            "versions": {"python": platform.python_version()}
-            | {name: version(name) for name in ("torch", "numpy", "av")},
+            "settings": dict(scene.settings) | dict(self.settings),
+            "model": model_facts(scene.model),
+            "device": str(scene.feature.device),
+            "versions": versions(scene.feature.device),
             "seconds": dict(self.timings),
-            "inversion": plain(self.scene.__dict__.get("score")),
+            "inversion": plain(scene.score | {"likeness": scene.likeness}),
             "measures": plain(self.__dict__.get("measures")),
+            "warning": self.warning or None,
         }
 
     def save(
@@ -120,18 +137,35 @@ class Cinemagraph:
         codec: str | None = None,
         repeat: int = 1,
         embed_report: bool = False,
+        c2pa: Credentials | None = None,
     ) -> VideoInfo:
-        """Writes the loop to a video file, `repeat` times over; the file appears whole or not at all.
+        """Writes the loop to a video file, `repeat` times over, or its first frame to a .png; whole or not at all.
 
-        path: where to; its ending says the format (.mp4). quality, codec: see `stylecine.video.write_video`.
+        path: where to; its ending says the format: .mp4, .webm or .png. quality, codec: see
+            `stylecine.video.write_video`; a poster has none.
         embed_report: put `report()`, as JSON, into the comment of the file's metadata.
+        c2pa: (certificate chain, private key), PEM files: sign an .mp4 or .png by C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
+        signer = signer_for(path, c2pa) if c2pa else None
+        report = self.report() if embed_report or signer else {}
+        comment = json.dumps(report, allow_nan=False) if embed_report else ""
+        poster = is_poster(path)
+        finish = None
+        if signer:
+            photo = self.scene.source or PhotoFile("pixels.png", png(self.scene.photo))
+            generated = not poster or self.settings["detail"] != 1
+            finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
+        if poster:
+            if (quality, codec, repeat) != (None, None, 1):
+                raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
+            return write_poster(self[0], path, comment=comment, finish=finish)
         stages = Stages(self.progress)
         with stages.stage("video", self.period * repeat) as step:
             frames = _Told(self, step, self.period * repeat)
-            comment = json.dumps(self.report(), allow_nan=False) if embed_report else ""
-            info = write_video(frames, path, self.fps, quality=quality, codec=codec, repeat=repeat, comment=comment)
+            info = write_video(
+                frames, path, self.fps, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
+            )
         self.timings["video"] = stages.timings["video"]
         return info
 

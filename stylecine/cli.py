@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "--output",
         metavar="OUT",
         type=Path,
-        help="video file (default: the photo's name with .mp4, here)",
+        help=".mp4 or .webm, or .png for the first frame (default: the photo's name with .mp4, here)",
     )
     what = animate.add_argument_group("what moves, and how (default: found in the photo)")
     what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
@@ -117,6 +117,8 @@ def parser() -> argparse.ArgumentParser:
     file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
     file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
     file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
+    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
+    file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
     file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
@@ -138,6 +140,14 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("video", metavar="VIDEO", type=Path)
     measure.add_argument("--json", action="store_true", help="print JSON")
 
+    report = commands.add_parser(
+        "report",
+        help="print the report that a file carries",
+        description="Prints the report that --embed-report left in a file, as JSON.",
+    )
+    report.set_defaults(run=run_report)
+    report.add_argument("file", metavar="FILE", type=Path, help="video or poster")
+
     doctor = commands.add_parser("doctor", help="check the installation", description="Checks the installation.")
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON")
@@ -148,12 +158,18 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".mp4")
     if output.exists() and options.photo.exists() and output.samefile(options.photo):
         raise OutputError(f"{output} is the photo itself; choose another output.")
+    if (options.c2pa_cert is None) != (options.c2pa_key is None):
+        raise _Usage("--c2pa-cert and --c2pa-key go together; give both")
+    c2pa = (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
 
     from stylecine.pipeline import animate
+    from stylecine.signing import signer_for
     from stylecine.video import check_output
 
     imported = perf_counter() - start
     check_output(output)
+    if c2pa:
+        signer_for(output, c2pa)
     if options.preview:
         _make_folder(options.preview)
     names = (
@@ -178,7 +194,15 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
             seed=options.seed,
             progress=bar,
         )
-        info = loop.save(output, quality=options.quality, repeat=options.repeat, embed_report=options.embed_report)
+        info = loop.save(
+            output,
+            quality=options.quality,
+            repeat=options.repeat,
+            embed_report=options.embed_report,
+            c2pa=c2pa,
+        )
+    if loop.warning:
+        print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
     if options.preview:
         from stylecine.preview import write_previews
@@ -187,7 +211,7 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
     if options.json:
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:
-        print(f"{output}: {info.width}x{info.height}, {len(loop)} frames, {seconds['total']:.1f} s")
+        print(f"{output}: {info.width}x{info.height}, {info.frames} frames, {seconds['total']:.1f} s")
     return 0
 
 
@@ -208,6 +232,7 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "static_drift": plain(loop.measures["static_drift"]),
         "first_frame_error": plain(loop.measures["first_frame_error"]),
         "inversion": plain(loop.scene.score),
+        "warning": loop.warning or None,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
         "peak_rss_mb": peak,
         "model": loop.scene.model.name,
@@ -254,6 +279,13 @@ def run_measure(options: argparse.Namespace, start: float) -> int:
         print(json.dumps(plain(found), allow_nan=False))
     for name, figure in {} if options.json else found.items():
         print(f"{name:14}{figure:.4g}")
+    return 0
+
+
+def run_report(options: argparse.Namespace, start: float) -> int:
+    from stylecine.provenance import read_report
+
+    print(json.dumps(read_report(options.file), indent=2))
     return 0
 
 

@@ -10,15 +10,16 @@
     │   ├── ChecksumMismatch   a weight file is not the one its record names
     │   ├── LicenceNotAccepted the weights' licence has to be accepted first
     │   └── WeightsMalformed   wrong names, shapes or format, or something unsafe inside
-    ├── VideoError             the video cannot be read
+    ├── VideoError             the video cannot be read, or holds no report
     ├── KernelUnavailable      a native library does not load, or CUDA complains
     ├── OutputError            the output cannot be written where it was asked for
-    │   └── WriterUnavailable  no encoder for the asked-for format
+    │   └── WriterUnavailable  no encoder for the asked-for format, or nothing to sign with
     ├── TooLarge               would need too much memory; names a size that fits
     ├── Cancelled              the caller's progress function returned False
     └── OptionError            an option (size, fps, seconds, quality, ...) has an impossible value
 
-A user's mistake is always one of these; anything else that escapes is a bug.
+A user's mistake is always one of these; anything else that escapes is a bug. A StylecineWarning goes along with work
+that was done all the same.
 """
 
 
@@ -63,7 +64,7 @@ class WeightsMalformed(WeightsError):
 
 
 class VideoError(StylecineError):
-    """The video cannot be read."""
+    """The video cannot be read, or holds no report."""
 
 
 class KernelUnavailable(StylecineError):
@@ -75,7 +76,7 @@ class OutputError(StylecineError):
 
 
 class WriterUnavailable(OutputError):
-    """There is no encoder for the asked-for format."""
+    """There is no encoder for the asked-for format, or no package to sign with."""
 
 
 class TooLarge(StylecineError):
@@ -88,3 +89,7 @@ class Cancelled(StylecineError):
 
 class OptionError(StylecineError, ValueError):
     """An option has an impossible value."""
+
+
+class StylecineWarning(UserWarning):
+    """The work was done, but the photo seems to be no landscape; one plain sentence says why."""

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,6 +63,22 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, fl
             )
         checked.append((x0, y0, x1, y1))
     return tuple(checked)
+
+
+def told_origin(mask: Any, motion: Any, arrows: Sequence[Arrow]) -> dict[str, Any]:
+    """Where mask and motion come from, for a report: "given", "found" or "from motion"; arrows as one types them."""
+    return {
+        "mask": "given" if mask is not None else "from motion" if motion is not None else "found",
+        "motion": "given" if motion is not None else "found",
+        "arrows": [",".join(f"{value:g}" for value in arrow) for arrow in arrows],
+    }
+
+
+def told_size(size: int | tuple[int, int] | None) -> str:
+    """A size as one types it: 1024, 1024x768 or own."""
+    if size is None:
+        return "own"
+    return "x".join(str(side) for side in size) if isinstance(size, tuple | list) else str(size)
 
 
 def check_device(device: str | torch.device | None) -> torch.device:

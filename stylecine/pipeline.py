@@ -1,5 +1,6 @@
 """The stages in order: photo -> inversion -> mask -> motion -> displacement -> synthesis -> loop."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -10,14 +11,13 @@ from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.displacement import integrate, margin_for, on_grid_of
-from stylecine.errors import NothingMoves, TooLarge
-from stylecine.inversion import SLACK, invert
+from stylecine.errors import NothingMoves, StylecineWarning, TooLarge
+from stylecine.inversion import SLACK, effort, invert
 from stylecine.loop import laplacian_levels, make_loop
 from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion, without_fringe
 from stylecine.motion import given_motion, predict_motion
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.pixels import to_tensor, to_uint8
@@ -30,9 +30,12 @@ from stylecine.options import (
     check_look,
     check_memory,
     period,
+    told_origin,
+    told_size,
 )
 from stylecine.photo import Size, Source, load_photo
 from stylecine.progress import Progress, Stages
+from stylecine.provenance import photo_file
 from stylecine.scene import Scene
 from stylecine.synthesis import Plate, canvas, feature_plate, generator_plate, pixel_plate
 from stylecine.weights import ModelRecord, find_model, role_tensors
@@ -72,11 +75,12 @@ def animate(
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator alone.
-    refine: steps of optimisation after the encoder. model: name or path. seed: of foreign models' noise.
+    refine: steps of optimisation after the encoder, or instead of it; foreign models have none and take 60 unless told.
+    model: name or path. seed: of foreign models' noise.
     progress: called as (stage, done, total); returning False cancels.
 
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
-    TooLarge, WeightsError, Cancelled.
+    TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the photo seems to be no landscape.
     """
     period(seconds, fps)
     check_look(speed, warp, sampling, detail)
@@ -85,6 +89,7 @@ def animate(
     place = check_device(device)
     stages = Stages(progress)
     with stages.stage("photo"):  # and all else a user gave, before the first dear step
+        source = photo_file(photo)
         picture = load_photo(photo, size)
         mask = None if mask is None else given_mask(mask, (picture.shape[0], picture.shape[1]))
         motion = None if motion is None else given_motion(motion)
@@ -92,6 +97,7 @@ def animate(
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
+    scene = replace(scene, source=source, settings={**scene.settings, "size": told_size(size)})
     loop = animator.render(
         scene,
         mask=mask,
@@ -105,6 +111,8 @@ def animate(
         detail=detail,
         progress=progress,
     )
+    if loop.warning:
+        warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     return replace(loop, timings=stages.timings | loop.timings)
 
 
@@ -115,7 +123,7 @@ class Animator:
     model: ModelRecord
     device: torch.device
     generator: Generator
-    encoder: Encoder
+    encoder: Encoder | None  # foreign generators have none
     segmenter: Segmenter
     motionnet: MotionNet
 
@@ -127,7 +135,7 @@ class Animator:
             record,
             place,
             Generator.from_tensors(role_tensors(record, "generator"), record.injection).to(place),
-            Encoder.from_tensors(role_tensors(record, "encoder")).to(place),
+            Encoder.from_tensors(role_tensors(record, "encoder")).to(place) if "encoder" in record.files else None,
             Segmenter.from_tensors(role_tensors(record, "segmenter")).to(place),
             MotionNet.from_tensors(role_tensors(record, "motion")).to(place),
         )
@@ -146,12 +154,12 @@ class Animator:
         check_effort(refine, seed)
         stages = Stages(progress, self.device)
         with stages.stage("photo"):
+            source = photo_file(photo)
             picture = load_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
-        with stages.stage("inversion", max(1, refine)) as step:
-            lpips = LPIPS.from_tensors(role_tensors(self.model, "lpips")).to(self.device) if refine else None
-            found = invert(image, self.generator, self.encoder, lpips=lpips, refine=refine, progress=step)
+        with stages.stage("inversion", max(1, effort(self.encoder, refine))) as step:
+            found = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
         with stages.stage("mask"):
             layers = predict_layers(image, self.segmenter)
         with stages.stage("motion"):
@@ -165,14 +173,18 @@ class Animator:
             mask=moving(layers),
             motion=motion,
             model=self.model,
+            source=source,
+            settings={"size": told_size(size), "refine": refine, "seed": seed},
             timings=stages.timings,
         )
 
     def preview(self, scene: Scene, **options: Any) -> Cinemagraph:
         """A small, quick loop of a scene, short side 256. Options as in `render`."""
-        small = self.invert(scene.photo, size=256)
+        small = replace(self.invert(scene.photo, size=256), source=scene.source)
         as_found = {} if options.keys() & {"mask", "motion", "arrows"} else {"motion": scene.motion}
-        return self.render(small, **{"mask": scene.mask} | as_found | options)
+        loop = self.render(small, **{"mask": scene.mask} | as_found | options)
+        found = dict.fromkeys({"mask", "motion"} - options.keys(), "found")
+        return replace(loop, settings={**loop.settings, **found})
 
     @torch.no_grad()
     def render(
@@ -193,17 +205,18 @@ class Animator:
         """The cheap part, once a change of mind: the loop of a scene. Parameters as in `animate`."""
         frames = period(seconds, fps)
         check_look(speed, warp, sampling, detail)
-        look = {"seconds": seconds, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
+        arrows = check_arrows(arrows)
+        look = {"seconds": seconds, "fps": fps, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         photo, alone = (to_tensor(image).to(self.device) for image in (scene.photo, scene.reconstruction))
         shown = torch.lerp(alone, photo, detail)
         with stages.stage("motion"):
-            layers, flow = self._what_moves(scene, photo, mask, motion, check_arrows(arrows))
+            layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
             moves, flow = without_fringe(layers, photo), flow * speed
         with stages.stage("plate"):
             margin = margin_for(flow, moves, frames, fps)
-            plate = self._plate(photo, shown, moves, margin, warp, detail)
+            plate = self._plate(scene, photo, shown, moves, margin, warp, detail)
         with stages.stage("loop"):
             displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin)
             loop = make_loop(
@@ -215,7 +228,8 @@ class Animator:
                 feature=plate.feature,
                 resynthesise=plate.resynthesise,
             )
-        return Cinemagraph(loop, scene, layers, moves, flow, frames, fps, look, stages.timings, progress)
+        settings = told_origin(mask, motion, arrows) | look
+        return Cinemagraph(loop, scene, layers, moves, flow, frames, fps, settings, stages.timings, progress)
 
     def _what_moves(
         self, scene: Scene, photo: Tensor, mask: Any, motion: Any, arrows: Sequence[Arrow]
@@ -239,17 +253,20 @@ class Animator:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         return layers, flow
 
-    def _plate(self, photo: Tensor, shown: Tensor, moves: Tensor, margin: int, warp: str, detail: float) -> Plate:
+    def _plate(
+        self, scene: Scene, photo: Tensor, shown: Tensor, moves: Tensor, margin: int, warp: str, detail: float
+    ) -> Plate:
         """What moves of `shown`, continued behind what does not and past the frame."""
         wide, visible = canvas(photo, moves, margin)
         shown, _ = canvas(shown, moves, margin)
-        if warp == "pixel":
+        if warp == "pixel" or (warp != "dfw" and self.encoder is None):  # only an encoder continues what it sees
             return pixel_plate(shown, visible)
         if warp == "dfw" and min(visible.shape) > SLACK * self.generator.resolution:
             fits = self.generator.resolution
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
-        hidden = invert(wide, self.generator, self.encoder, visible=visible)
+        generator = self.generator.seeded(scene.settings["seed"])
+        hidden = invert(wide, generator, self.encoder, visible=visible)
         continued = hidden.reconstruction
         if warp == "dfw":
-            return feature_plate(wide, visible, continued, detail, self.generator, hidden.w_plus, hidden.feature)
+            return feature_plate(wide, visible, continued, detail, generator, hidden.w_plus, hidden.feature)
         return generator_plate(shown, visible, continued)

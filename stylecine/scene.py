@@ -1,15 +1,19 @@
 """A photo that has been understood: its latents, what moves in it and how."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from stylecine.measures import psnr
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.pixels import to_tensor
+from stylecine.provenance import PhotoFile
 from stylecine.weights import ModelRecord, role_tensors
 
 
@@ -26,6 +30,8 @@ class Scene:
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
         model: record of the weights that made it.
+        source: the photo's file as it was given; None for pixels.
+        settings: the options it was inverted with.
         timings: seconds by stage.
     """
 
@@ -37,6 +43,8 @@ class Scene:
     mask: Tensor
     motion: Tensor
     model: ModelRecord
+    source: PhotoFile | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -46,3 +54,13 @@ class Scene:
             network = LPIPS.from_tensors(role_tensors(self.model, "lpips"))
             distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])
         return {"lpips": float(distance), "psnr": psnr(self.reconstruction, self.photo)}
+
+    @cached_property
+    def likeness(self) -> float:
+        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: do its colours and coarse forms come back?
+
+        Says in milliseconds whether the generator knows such pictures. LPIPS does not say it: text and bricks have
+        better ones than much foliage.
+        """
+        small, truth = (np.asarray(Image.fromarray(image).reduce(4)) for image in (self.reconstruction, self.photo))
+        return psnr(small, truth)

@@ -1,13 +1,14 @@
-"""Frames -> H.264 in an MP4 file, whole or not at all; and back."""
+"""Frames -> H.264 in MP4, VP9 in WebM, or one frame in PNG, whole or not at all; and back."""
 
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,19 +19,41 @@ from typing import Any, TypeAlias
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, OutputError, VideoError, WriterUnavailable
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
+Finish: TypeAlias = "Callable[[Path], None]"
 
-ENCODERS = {"h264": "libx264"}
-QUALITY = 16  # x264's constant rate factor, 0 lossless to 51 worst; at 18 a slow loop's seam is above 1.3
+
+@dataclass(frozen=True)
+class Format:
+    """How frames become a file: container, codec, encoder; default and worst quality (0 is best); fixed options."""
+
+    container: str
+    codec: str
+    encoder: str
+    quality: int
+    worst: int
+    encoding: dict[str, str]
+    muxing: dict[str, str]
+
+
+_VP9 = {"b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+# H.264, a slowly moving loop of 150 frames at 1024x1024: seam 1.25 times the median step, 16 kB and 16 ms a frame on
+# two cores; above 1.3 at quality 18. Flat I/P/B ratios and no macroblock trees make the seam smaller only as a lower
+# quality does, by spending bytes: 1.22 for 19 kB either way. faststart: the index comes first, so that a browser
+# starts before it has everything.
+# VP9: without b=0 a bit rate would decide, not the quality; row-mt: the rows of a frame on several threads. 40 frames
+# of a sea at 1280x800, one core: 1.5 s and 8.2 kB a frame; "good" at cpu-used 5: 10.7 s, 7.1 kB, 0.2 dB better.
+FORMATS = {
+    ".mp4": Format("mp4", "h264", "libx264", 16, 51, {"preset": "veryfast"}, {"movflags": "+faststart"}),
+    ".webm": Format("webm", "vp9", "libvpx-vp9", 24, 63, _VP9, {}),
+}
+POSTER = ".png"
 FASTEST, SLOWEST = 1000.0, 0.01  # frames per second
-
-# A slowly moving loop of 150 frames at 1024x1024: seam 1.25 times the median step, 16 kB and 16 ms a frame
-# on two cores. Flat I/P/B ratios and no macroblock trees make the seam smaller only as a lower rate factor
-# does, by spending bytes: 1.22 for 19 kB either way.
-PRESET = "veryfast"
 AHEAD = 2  # frames made while an earlier one is being encoded
 
 _log = logging.getLogger("stylecine")
@@ -47,7 +70,7 @@ class VideoInfo:
     height: int
     codec: str
     bytes: int
-    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: H.264 wants even sizes
+    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: video wants even sizes
 
 
 def write_video(
@@ -59,60 +82,87 @@ def write_video(
     codec: str | None = None,
     repeat: int = 1,
     comment: str = "",
+    finish: Finish | None = None,
 ) -> VideoInfo:
-    """Encode frames, uint8 [H,W,3] sRGB, one at a time, as H.264 yuv420p in MP4 with BT.709 colours.
+    """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours: H.264 in MP4, VP9 in WebM.
 
-    path: ends in .mp4; written as path.part beside it and renamed once it is complete and on the disk, so a
-        failure of any kind, in `frames` too, leaves neither a piece of it nor harms an older file.
-    fps: 0.01 to 1000. quality: constant rate factor, 0 (lossless) to 51, default 16. codec: "h264".
-    repeat: how many times to go through `frames`. comment: put into the file's metadata, if there is one.
+    path: ends in .mp4 or .webm; written as path.part beside it and renamed once it is complete and on the disk, so
+        a failure of any kind, in `frames` too, leaves neither a piece of it nor harms an older file.
+    fps: 0.01 to 1000. quality: constant rate factor, 0 (best) to 51, default 16, for H.264; to 63, default 24, for
+        VP9. codec: "h264" or "vp9", the one that belongs to the ending. repeat: how many times to go through
+        `frames`. comment: put into the file's metadata, if there is one. finish: called with the complete .part
+        before it is renamed, and may change it.
 
     An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
     option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
     """
     rate = _checked_rate(fps)
-    quality = _checked_int("quality", QUALITY if quality is None else quality, 0, 51)
+    form = _checked_format(path, codec)
+    quality = _checked_int("quality", form.quality if quality is None else quality, 0, form.worst)
     repeat = _checked_int("repeat", repeat, 1, 10_000)
-    encoder_name = _checked_encoder("h264" if codec is None else codec)
     if repeat > 1 and iter(frames) is frames:
         raise OptionError("frames can be gone through only once, so repeat must be 1; give a list, say.")
     target = check_output(path)
-    part = _part(target)
-    try:
-        encoder = _Encoder(part, encoder_name, rate, quality, comment)
+    with _whole(target, finish) as part:
+        encoder = _Encoder(part, form, rate, quality, comment)
         try:
             _encode_beside(encoder, (frame for _ in range(repeat) for frame in frames))
             encoder.finish()
         finally:
             encoder.close()
-        with _told_plainly(target):
-            _flush_to_disk(part)
-            size = part.stat().st_size
-            os.replace(part, target)
-    except BaseException:  # a cancelled or interrupted run leaves nothing behind either
-        part.unlink(missing_ok=True)
-        raise
     if any(encoder.cropped):
         _log.warning(
-            "%s: H.264 wants even sizes; %d column(s) at the right and %d row(s) at the bottom are left out.",
+            "%s: video wants even sizes; %d column(s) at the right and %d row(s) at the bottom are left out.",
             target,
             *encoder.cropped,
         )
+    size = target.stat().st_size
     return VideoInfo(
-        Path(path), encoder.frames, float(rate), encoder.width, encoder.height, "h264", size, encoder.cropped
+        Path(path), encoder.frames, float(rate), encoder.width, encoder.height, form.codec, size, encoder.cropped
     )
+
+
+def write_poster(
+    frame: np.ndarray, path: PathLike, *, comment: str = "", finish: Finish | None = None
+) -> VideoInfo:
+    """One frame, uint8 [H,W,3] sRGB, as PNG without loss; `comment` and `finish` as for a video.
+
+    Raises OptionError for an ending other than .png or an impossible frame, OutputError where it cannot be written.
+    """
+    _check_frame(frame)
+    if not is_poster(path):
+        raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
+    target = check_output(path)
+    with _whole(target, finish) as part, _told_plainly(target):
+        part.write_bytes(png(frame, comment))
+    height, width = frame.shape[:2]
+    return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
+
+
+def png(frame: np.ndarray, comment: str = "") -> bytes:
+    """A frame as PNG, marked as sRGB, with a comment in Unicode (an iTXt chunk) if there is one."""
+    notes = PngInfo()
+    notes.add(b"sRGB", b"\0")  # 0: perceptual
+    if comment:
+        notes.add_itxt("Comment", comment)
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "PNG", pnginfo=notes)
+    return file.getvalue()
+
+
+def is_poster(path: PathLike) -> bool:
+    """Whether the file that `path` names is a single picture."""
+    return Path(path).suffix.lower() == POSTER
 
 
 def check_output(path: PathLike) -> Path:
     """The file that `path` stands for, symbolic links resolved. Cheap; to be called before minutes of work.
 
-    Raises OptionError for an extension other than .mp4, OutputError where no file can be written.
+    Raises OptionError for an unknown ending, OutputError where no file can be written.
     """
     target = Path(os.path.realpath(path))
-    if target.suffix.lower() != ".mp4":
-        raise OptionError(
-            f"'{os.fspath(path)}' does not end in .mp4, the one format that is written; rename it."
-        )
+    if target.suffix.lower() not in (*FORMATS, POSTER):
+        raise OptionError(f"'{os.fspath(path)}' does not end in {', '.join(FORMATS)} or {POSTER}; rename it.")
     with _told_plainly(target):
         if target.is_dir():
             raise OutputError(f"'{target}' is a folder; name a file in it.")
@@ -122,6 +172,22 @@ def check_output(path: PathLike) -> Path:
         part.open("wb").close()  # permissions, quotas and mounts have too many rules to foretell: try it
         part.unlink()
     return target
+
+
+@contextmanager
+def _whole(target: Path, finish: Finish | None) -> Iterator[Path]:
+    """Gives the .part to write to; it becomes `target` once it is complete and on the disk, or goes."""
+    part = _part(target)
+    try:
+        yield part
+        with _told_plainly(target):
+            if finish:
+                finish(part)
+            _flush_to_disk(part)
+            os.replace(part, target)
+    except BaseException:  # a cancelled or interrupted run leaves nothing behind either
+        part.unlink(missing_ok=True)
+        raise
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
@@ -163,16 +229,15 @@ def _encode_beside(encoder: _Encoder, frames: Iterable[np.ndarray]) -> None:
 class _Encoder:
     """One file being written; sizes come from the first frame."""
 
-    def __init__(self, path: Path, encoder: str, rate: Fraction, quality: int, comment: str) -> None:
-        self.path, self.encoder, self.rate, self.quality, self.comment = path, encoder, rate, quality, comment
+    def __init__(self, path: Path, form: Format, rate: Fraction, quality: int, comment: str) -> None:
+        self.path, self.form, self.rate, self.quality, self.comment = path, form, rate, quality, comment
         self.frames = self.width = self.height = 0
         self.cropped = (0, 0)
         self.container: Any = None
 
     def take(self, frame: np.ndarray) -> av.VideoFrame:
         """A copy of a frame, checked: whoever made it may use its memory again."""
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
+        _check_frame(frame)
         if self.container is None:
             self._open(*frame.shape[:2])
         expected = (self.height + self.cropped[1], self.width + self.cropped[0])
@@ -209,12 +274,12 @@ class _Encoder:
                 f"Frames of {width}x{height} cannot be encoded; H.264 takes 16 to 16384 a side."
             )
         with _told_plainly(self.path):
-            # faststart: the index comes first, so that a browser starts before it has everything
-            self.container = av.open(_url(self.path), "w", format="mp4", options={"movflags": "+faststart"})
+            form = self.form
+            self.container = av.open(_url(self.path), "w", format=form.container, options=form.muxing)
             if self.comment:
                 self.container.metadata["comment"] = self.comment
         self.stream = self.container.add_stream(
-            self.encoder, rate=self.rate, options={"preset": PRESET, "crf": str(self.quality)}
+            form.encoder, rate=self.rate, options=form.encoding | {"crf": str(self.quality)}
         )
         context = self.stream.codec_context
         context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
@@ -255,17 +320,25 @@ def _checked_int(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def _checked_encoder(codec: str) -> str:
-    if codec not in ENCODERS:
-        raise OptionError(f"codec {codec!r} is not known; use {' or '.join(map(repr, ENCODERS))}.")
-    name = ENCODERS[codec]
+def _check_frame(frame: np.ndarray) -> None:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
+
+
+def _checked_format(path: PathLike, codec: str | None) -> Format:
+    form = FORMATS.get(Path(path).suffix.lower())
+    if form is None:
+        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
+    if codec not in (None, form.codec):
+        known = ", ".join(f"{form.codec!r} in {ending}" for ending, form in FORMATS.items())
+        raise OptionError(f"codec {codec!r} does not go into '{os.fspath(path)}'; there is {known}.")
     try:
-        av.Codec(name, "w")
+        av.Codec(form.encoder, "w")
     except (av.FFmpegError, ValueError):
         raise WriterUnavailable(
-            f"The installed av package has no {name} encoder; run 'pip install --force-reinstall av'."
+            f"The installed av package has no {form.encoder} encoder; run 'pip install --force-reinstall av'."
         ) from None
-    return name
+    return form
 
 
 def _part(target: Path) -> Path:

@@ -1,13 +1,27 @@
 """The finished loop."""
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from stylecine import Animator, Cancelled, Cinemagraph, OutputError
+import stylecine
+from stylecine import (
+    Animator,
+    Cancelled,
+    Cinemagraph,
+    OptionError,
+    OutputError,
+    StylecineWarning,
+    VideoError,
+    animate,
+)
+from stylecine.provenance import read_report
 from stylecine.video import read_video
 
 
@@ -51,15 +65,53 @@ def test_measures_are_computed_once_when_asked_for(loop: Cinemagraph) -> None:
 
 
 def test_report_is_json_and_names_all_that_made_it(loop: Cinemagraph, small_model: Path) -> None:
-    _ = loop.seam
     report = json.loads(json.dumps(loop.report(), allow_nan=False))
+    assert report["stylecine"] == stylecine.__version__
     assert (report["width"], report["height"], report["frames"], report["fps"]) == (96, 72, 12, 10)
-    assert report["settings"]["warp"] == "msdfw" and report["settings"]["seconds"] == 1.2
+    assert report["photo"] is None  # it was given as pixels
     assert report["model"]["name"] == small_model.name
-    assert set(report["model"]["sha256"]) == {"generator", "encoder", "segmenter", "motion", "lpips"}
-    assert {"python", "torch", "numpy", "av"} <= set(report["versions"])
-    assert report["measures"]["seam"] == loop.seam
+    assert set(report["model"]["weights"]) == {"generator", "encoder", "segmenter", "motion", "lpips"}
+    assert {"python", "torch", "numpy", "Pillow", "av", "native", "platform"} == set(report["versions"])
+    assert report["inversion"] == loop.scene.score | {"likeness": loop.scene.likeness}
     assert set(report["seconds"]) == set(loop.timings)
+    assert report["warning"] == loop.warning
+    assert report["measures"] is None  # nobody has asked for them yet
+    _ = loop.seam
+    assert loop.report()["measures"]["seam"] == loop.seam
+
+
+def test_report_has_the_settings_of_the_call(photo_file: Path, small_model: Path, water: np.ndarray) -> None:
+    given = {"size": (96, 72), "seed": 4, "seconds": 0.4, "fps": 10, "arrows": [(0.5, 0.75, 0.625, 0.75)]}
+    report = animate(photo_file, mask=water, model=small_model, device="cpu", **given).report()
+    assert report["settings"] == {
+        "size": "96x72",
+        "refine": 0,
+        "seed": 4,
+        "mask": "given",
+        "motion": "found",
+        "arrows": ["0.5,0.75,0.625,0.75"],
+        "seconds": 0.4,
+        "fps": 10,
+        "speed": 1.0,
+        "warp": "msdfw",
+        "sampling": "gather",
+        "detail": 1.0,
+    }
+    assert report["photo"] == {"name": "photo.png", "sha256": sha256(photo_file.read_bytes()).hexdigest()}
+
+
+def test_report_says_where_mask_and_motion_come_from(photo: np.ndarray, animator: Animator, water: np.ndarray) -> None:
+    scene = animator.invert(photo)
+    field = np.ones((2, 8, 8), np.float32)
+    by_hand = {name: animator.render(scene, seconds=0.2, **given).report()["settings"] for name, given in {
+        "both": {"mask": water, "motion": field}, "motion": {"motion": field}, "mask": {"mask": water},
+    }.items()}  # fmt: skip
+    assert {name: (s["mask"], s["motion"]) for name, s in by_hand.items()} == {
+        "both": ("given", "given"),
+        "motion": ("from motion", "given"),
+        "mask": ("given", "found"),
+    }
+    assert animator.preview(scene, motion=field, seconds=0.2).settings["mask"] == "found"
 
 
 def test_save_writes_the_loop(loop: Cinemagraph, tmp_path: Path) -> None:
@@ -89,10 +141,51 @@ def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
         loop.save(tmp_path / "missing" / "loop.mp4")
 
 
-def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagraph, tmp_path: Path) -> None:
-    loop.save(tmp_path / "plain.mp4")
-    loop.save(tmp_path / "told.mp4", embed_report=True)
-    with av.open(str(tmp_path / "plain.mp4")) as plain, av.open(str(tmp_path / "told.mp4")) as told:
-        assert "comment" not in plain.metadata
-        report = json.loads(told.metadata["comment"])
-    assert report["model"] == loop.report()["model"] and report["settings"] == loop.report()["settings"]
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.png"])
+def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
+    loop.save(tmp_path / name)
+    with pytest.raises(VideoError, match="no report"):
+        read_report(tmp_path / name)
+    loop.save(tmp_path / name, embed_report=True)
+    expected = json.loads(json.dumps(loop.report()))
+    assert read_report(tmp_path / name) | {"seconds": None} == expected | {"seconds": None}  # saving takes some
+
+
+def test_a_poster_is_the_first_frame(loop: Cinemagraph, photo: np.ndarray, tmp_path: Path) -> None:
+    info = loop.save(tmp_path / "loop.png")
+    assert (info.width, info.height, info.frames, info.codec) == (96, 72, 1, "png")
+    with Image.open(tmp_path / "loop.png") as poster:
+        assert np.array_equal(np.asarray(poster), photo)
+    for given in ({"repeat": 2}, {"quality": 20}, {"codec": "h264"}):
+        with pytest.raises(OptionError, match="one frame"):
+            loop.save(tmp_path / "loop.png", **given)  # type: ignore[arg-type]
+
+
+# --- when it may disappoint
+
+
+def test_a_picture_that_the_model_does_not_know_is_told_and_kept(
+    photo: np.ndarray, small_model: Path, water: np.ndarray
+) -> None:
+    """The small model's weights are random: it knows none."""
+    with pytest.warns(StylecineWarning, match="does not know pictures like it") as told:
+        loop = animate(photo, mask=water, model=small_model, seconds=0.4)
+    assert [Path(warning.filename).name for warning in told] == ["test_cinemagraph.py"]  # the caller's own line
+    assert str(told[0].message) == loop.warning == loop.report()["warning"]
+    assert loop.warning.startswith("This may be no landscape: ") and "\n" not in loop.warning
+    assert np.array_equal(loop[0], photo) and "the first frame is the photo" in loop.warning
+
+
+def test_nothing_is_said_against_a_landscape(loop: Cinemagraph) -> None:
+    known = replace(loop, scene=replace(loop.scene, reconstruction=loop.scene.photo))
+    assert known.warning == "" and known.report()["warning"] is None
+    assert loop.warning
+    assert replace(loop, settings={**loop.settings, "warp": "pixel"}).warning == ""  # it asks no generator
+
+
+def test_a_photo_with_hardly_any_sky_or_water(loop: Cinemagraph) -> None:
+    known = replace(loop, scene=replace(loop.scene, reconstruction=loop.scene.photo))
+    bare = replace(known, mask=torch.zeros_like(loop.mask), settings={**loop.settings, "mask": "found"})
+    assert "hardly any sky or water" in bare.warning
+    assert replace(bare, settings=loop.settings).warning == ""  # the user's own mask says what moves
+    assert "photo all the same" not in replace(bare, settings={**bare.settings, "detail": 0.5}).warning

@@ -1,6 +1,6 @@
 """A photo that has been understood."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +50,13 @@ def test_options_of_the_inversion(photo: np.ndarray, small_model: Path) -> None:
     plain, refined = (animator.invert(photo, refine=steps) for steps in (0, 3))
     assert not torch.equal(plain.feature, refined.feature)
     assert refined.score["psnr"] > plain.score["psnr"]
+
+
+def test_likeness_is_of_colours_and_coarse_forms(scene: Scene) -> None:
+    photo = np.full((64, 96, 3), 120, np.uint8)
+    fine = photo + np.tile(np.array([[0, 8], [8, 0]], np.uint8)[..., None], (32, 48, 1))  # averages out
+    tinted = photo + np.array([16, 0, 0], np.uint8)
+    unlike = {name: replace(scene, photo=photo, reconstruction=image) for name, image in
+              {"fine": fine, "tinted": tinted}.items()}  # fmt: skip
+    assert unlike["fine"].likeness == pytest.approx(20 * np.log10(255 / 4), abs=0.1)
+    assert unlike["tinted"].likeness == pytest.approx(20 * np.log10(255 / 16) + 10 * np.log10(3), abs=0.1)

@@ -1,0 +1,142 @@
+"""Where a loop comes from: the photo's file, the weights with their data, the versions; and a report read back."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from stylecine.errors import VideoError
+from stylecine.ops import native
+from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
+
+LIBRARIES = ("torch", "numpy", "Pillow", "av")
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """The photo's file to the byte, as it was given; `name` is None where it came without one."""
+
+    name: str | None
+    content: bytes = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def photo_file(source: Any) -> PhotoFile | None:
+    """The file behind what was given as a photo; None for pixels, and for what can be read only once.
+
+    A binary file object is read from where it stands and left there. What cannot be read is None as well: the photo's
+    own reader says why.
+    """
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            return PhotoFile(None, bytes(source))
+        if isinstance(source, str | os.PathLike):
+            return PhotoFile(Path(source).name, Path(source).read_bytes())
+        if hasattr(source, "read") and source.seekable():
+            start = source.tell()
+            content = source.read()
+            source.seek(start)
+            return PhotoFile(None, content) if isinstance(content, bytes) else None
+    except (OSError, ValueError, AttributeError):
+        pass
+    return None
+
+
+def model_facts(model: ModelRecord) -> dict[str, Any]:
+    """Name, licence and source of a model; of each weight file its SHA-256, licence, card and training data."""
+    local = Path(model.source).exists()  # a model of the user's own names its folder, which is nobody else's business
+    return {
+        "name": model.name,
+        "licence": model.licence,
+        "source": Path(model.source).name if local else model.source,
+        "weights": {role: _weight_facts(file) for role, file in model.files.items()},
+    }
+
+
+def _weight_facts(file: FileRecord) -> dict[str, str | None]:
+    card = _card(file)
+    return {
+        "file": file.path.name,
+        "sha256": file.sha256 or _sha256(file.path),
+        "licence": file.licence,
+        "card": f"cards/{card.name}" if card else None,
+        "data": _data(card) if card else None,
+    }
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # gone since it was read
+        return None
+
+
+def _card(file: FileRecord) -> Path | None:
+    """The card beside the installed weights whose heading names this file."""
+    if file.path.parent != PRETRAINED:
+        return None
+    cards = sorted(PRETRAINED.glob("cards/*.md"))
+    return next((card for card in cards if file.path.name in card.read_text("utf-8").splitlines()[0].split()), None)
+
+
+def _data(card: Path) -> str | None:
+    """What a card's table says the weights were trained on."""
+    row = re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)
+    return row[1].replace("`", "") if row else None
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Of everything that has a part in the pixels; the native library's is that of its C interface."""
+    runs = native.why(device) if native.available(device) else "PyTorch references"
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+        "native": f"{runs}, C interface {native.ABI}",
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The report that `Cinemagraph.save(embed_report=True)` left in a video or poster.
+
+    Raises VideoError where there is none. What it says is only as true as whoever wrote the file: a signature
+    (`stylecine.signing`) is what binds it to the pixels.
+    """
+    name = os.fspath(path)
+    if not os.path.isfile(name):
+        raise VideoError(f"There is no file at '{name}'; check the path.")
+    try:
+        report = json.loads(_comment(Path(name)))
+    except ValueError:
+        report = None
+    if not isinstance(report, dict) or "stylecine" not in report:
+        raise VideoError(f"'{name}' holds no report of stylecine; write it with --embed-report.")
+    return report
+
+
+def _comment(path: Path) -> str:
+    """What the file's metadata calls its comment; "" without one."""
+    try:
+        if path.suffix.lower() == ".png":
+            with Image.open(path) as poster:
+                poster.load()  # text may come after the pixels
+                return str(poster.info.get("Comment", ""))
+        with av.open("file:" + os.path.abspath(path)) as container:
+            tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in capitals
+            return str(tags.get("comment", ""))
+    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError):
+        return ""
