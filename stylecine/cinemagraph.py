@@ -119,8 +119,8 @@ class Cinemagraph:
             "width": self.width,
             "height": self.height,
             "frames": len(self),
-            "fps": self.fps,
-            "settings": dict(scene.settings) | dict(self.settings),
+            "fps": _plainly(self.fps),
+            "settings": {name: _plainly(value) for name, value in {**scene.settings, **self.settings}.items()},
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
             "versions": versions(scene.feature.device),
@@ -181,6 +181,11 @@ class _Told:
             yield picture
             self.done += 1
             self.step(self.done, self.total)
+
+
+def _plainly(value: Any) -> Any:
+    """An option for JSON, which knows neither fractions nor NumPy's numbers."""
+    return value if isinstance(value, str | int | float | list) else float(value)
 
 
 def plain(figures: Any) -> Any:

@@ -211,7 +211,8 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
     if options.json:
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:
-        print(f"{output}: {info.width}x{info.height}, {info.frames} frames, {seconds['total']:.1f} s")
+        frames = f"{info.frames} frame{'s' if info.frames > 1 else ''}"
+        print(f"{output}: {info.width}x{info.height}, {frames}, {seconds['total']:.1f} s")
     return 0
 
 

@@ -133,10 +133,9 @@ def _comment(path: Path) -> str:
     try:
         if path.suffix.lower() == ".png":
             with Image.open(path) as poster:
-                poster.load()  # text may come after the pixels
                 return str(poster.info.get("Comment", ""))
         with av.open("file:" + os.path.abspath(path)) as container:
             tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in capitals
             return str(tags.get("comment", ""))
-    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError):
+    except (av.FFmpegError, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
         return ""

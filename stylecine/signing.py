@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,5 +167,8 @@ def _ingredient(photo: PhotoFile) -> dict[str, str]:
 
 
 def _media_type(photo: PhotoFile) -> str:
-    with Image.open(io.BytesIO(photo.content)) as image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of large photos, which were read long ago
+        image = Image.open(io.BytesIO(photo.content))
+    with image:
         return image.get_format_mimetype() or "application/octet-stream"

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 
@@ -98,6 +99,13 @@ def test_report_has_the_settings_of_the_call(photo_file: Path, small_model: Path
         "detail": 1.0,
     }
     assert report["photo"] == {"name": "photo.png", "sha256": sha256(photo_file.read_bytes()).hexdigest()}
+
+
+def test_report_is_json_whatever_kind_the_numbers_were(loop: Cinemagraph) -> None:
+    odd = {"seconds": np.float32(1.5), "fps": Fraction(25, 2), "speed": np.int64(2)}
+    report = replace(loop, fps=Fraction(25, 2), settings={**loop.settings, **odd}).report()  # type: ignore[arg-type]
+    settings = json.loads(json.dumps(report))["settings"]
+    assert (report["fps"], settings["seconds"], settings["fps"], settings["speed"]) == (12.5, 1.5, 12.5, 2)
 
 
 def test_report_says_where_mask_and_motion_come_from(photo: np.ndarray, animator: Animator, water: np.ndarray) -> None:

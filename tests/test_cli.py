@@ -314,6 +314,26 @@ def test_measure_tells_a_loop_from_a_cut(given: list[str], work: Path, capsys: p
     assert main(["measure", "missing.mp4"]) == 2
 
 
+def test_a_webm_is_measured_and_its_report_printed(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "-o", "loop.webm", "--embed-report"]) == 0
+    told(capsys)
+    assert main(["measure", "loop.webm", "--json"]) == 0
+    figures = json.loads(told(capsys)[0])
+    assert (figures["frames"], figures["fps"]) == (8, 10)
+    assert main(["report", "loop.webm"]) == 0
+    report = json.loads(told(capsys)[0])
+    assert report["photo"]["name"] == "photo.png" and report["settings"]["mask"] == "given"
+
+
+def test_a_poster_is_one_frame(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*given, "-o", "loop.png"]) == 0
+    assert told(capsys)[0].startswith("loop.png: 96x72, 1 frame, ")
+    assert main(["report", "loop.png"]) == 2
+    assert "no report" in told(capsys)[1]
+
+
 def test_models_lists_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     assert told(capsys)[0].startswith("default: 1024x1024")
