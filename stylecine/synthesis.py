@@ -2,7 +2,8 @@
 
 What moves must have something to show where it comes from behind a rock or past the border. Past the border it is
 mirrored; behind static things the generator continues water and sky (the encoder sees what moves, its colours running
-into the rest), or push-pull filling does, the plain way.
+into the rest), or push-pull filling does, the plain way. Both are smoother than what moves around them, so their finest
+detail is taken from places nearby (benchmarks/plate.py compares).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops.mirror import mirrored
 from stylecine.ops.push_pull import push_pull
+from stylecine.ops.texture import textured
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
 
 
 def fill(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
+    """The photo where visible; elsewhere `continued` [3,Hc,Wc], made to fit, with detail of what is around."""
+    return textured(joined(photo, visible, continued), visible).clamp(-1, 1)
+
+
+def joined(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
     """The photo where visible; elsewhere `continued` [3,Hc,Wc], shifted smoothly so that it meets the photo's edge."""
     residual = (photo - continued) * visible
     return torch.where(visible > 0, photo, continued + push_pull(residual[None], visible[None, None])[0]).clamp(-1, 1)
@@ -72,5 +79,5 @@ def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: flo
 
 
 def pixel_plate(photo: Tensor, visible: Tensor) -> Plate:
-    """The plate without a generator: push-pull filling."""
-    return Plate(push_pull(photo[None], visible[None, None])[0])
+    """The plate without a generator: push-pull filling, with detail of what is around."""
+    return Plate(textured(push_pull(photo[None], visible[None, None])[0], visible).clamp(-1, 1))

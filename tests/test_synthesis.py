@@ -4,7 +4,7 @@ import torch
 
 from stylecine.inversion import reconstruct
 from stylecine.networks.generator import Generator
-from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, pixel_plate
+from stylecine.synthesis import canvas, feature_plate, fill, generator_plate, joined, pixel_plate
 
 
 def waves(height: int, width: int) -> torch.Tensor:
@@ -32,8 +32,17 @@ def test_margins_may_be_wider_than_the_photo() -> None:
 def test_the_generators_continuation_is_shifted_to_meet_the_photo() -> None:
     image, visible = waves(64, 64), torch.ones(64, 64)
     visible[:, 32:] = 0
-    filled = fill(image, visible, image + 0.2)        # right in every detail, only brighter
+    filled = joined(image, visible, image + 0.2)      # right in every detail, only brighter
     torch.testing.assert_close(filled, image, atol=1e-5, rtol=0)
+
+
+def test_what_is_made_up_is_as_rough_as_what_is_around() -> None:
+    random = torch.Generator().manual_seed(0)
+    image, visible = 0.5 * torch.randn(3, 128, 128, generator=random).clamp(-1, 1), torch.ones(128, 128)
+    visible[50:78, 50:78] = 0
+    smooth = torch.zeros(3, 128, 128)
+    hole = fill(image, visible, smooth)[:, 54:74, 54:74]
+    assert joined(image, visible, smooth)[:, 54:74, 54:74].std() < 0.3 * image.std() < 0.8 * hole.std()
 
 
 def test_a_plate_is_the_photo_where_it_moves() -> None:
