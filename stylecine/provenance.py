@@ -57,7 +57,7 @@ def photo_file(source: Any) -> PhotoFile | None:
 
 def model_facts(model: ModelRecord) -> dict[str, Any]:
     """Name, licence and source of a model; of each weight file its SHA-256, licence, card and training data."""
-    local = Path(model.source).exists()  # a model of the user's own names its folder, which is nobody else's business
+    local = os.path.exists(model.source)  # a model of the user's own names its folder, which is nobody else's business
     return {
         "name": model.name,
         "licence": model.licence,

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -74,6 +75,11 @@ def test_a_users_own_weights_are_hashed_and_their_folder_is_not_told(small_model
     assert generator["sha256"] == sha256((small_model / "generator.safetensors").read_bytes()).hexdigest()
     assert generator["card"] is generator["data"] is None
     assert str(small_model.parent) not in json.dumps(facts)
+
+
+def test_a_source_in_words_stays_as_it_is(small_model: Path) -> None:
+    words = "trained by somebody, " * 30  # longer than any file name
+    assert model_facts(replace(find_model(small_model), source=words))["source"] == words
 
 
 def test_weights_that_have_gone_have_no_hash(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
