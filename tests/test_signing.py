@@ -16,7 +16,7 @@ from PIL import Image
 
 from stylecine import Animator, Cinemagraph, OptionError, WriterUnavailable, __version__, signing
 from stylecine.cli import main
-from stylecine.provenance import read_report
+from stylecine.provenance import photo_file, read_report
 from stylecine.signing import REPORT, SOURCE_TYPE, signer_for
 from stylecine.video import read_video
 
@@ -78,18 +78,18 @@ def signed_by(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def render(
-    photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path
-) -> Callable[[Any], Cinemagraph]:
-    animator = Animator.from_pretrained(small_model, "cpu")
-    return lambda given: animator.render(animator.invert(given), mask=water, motion=drift, seconds=0.4, fps=10)
-
-
-@pytest.fixture(scope="module")
-def loop(render: Callable[[Any], Cinemagraph], photo: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def loop(
+    photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path, tmp_path_factory: Any
+) -> Cinemagraph:
     path = tmp_path_factory.mktemp("photo") / "holiday.png"
     Image.fromarray(photo).save(path)
-    return render(path)
+    animator = Animator.from_pretrained(small_model, "cpu")
+    return animator.render(animator.invert(path), mask=water, motion=drift, seconds=0.4, fps=10)
+
+
+def made_from(loop: Cinemagraph, photo: Path | None) -> Cinemagraph:
+    """As if the loop had been made from another file, or from pixels."""
+    return replace(loop, scene=replace(loop.scene, source=photo and photo_file(photo)))
 
 
 def claim(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -161,11 +161,10 @@ def test_a_changed_byte_is_found(loop: Cinemagraph, signed_by: Pair, tmp_path: P
     assert failures(path) & {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"}
 
 
-def test_the_photos_own_manifest_comes_along(
-    render: Callable[[Any], Cinemagraph], loop: Cinemagraph, signed_by: Pair, tmp_path: Path
-) -> None:
-    loop.save(tmp_path / "signed-photo.png", c2pa=signed_by)
-    render(tmp_path / "signed-photo.png").save(tmp_path / "loop.mp4", c2pa=signed_by)
+def test_the_photos_own_manifest_comes_along(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
+    photo = tmp_path / "signed-photo.png"
+    loop.save(photo, c2pa=signed_by)
+    made_from(loop, photo).save(tmp_path / "loop.mp4", c2pa=signed_by)
     told, manifest = claim(tmp_path / "loop.mp4")
     assert told["validation_state"] == "Valid" and len(told["manifests"]) == 2
     earlier = told["manifests"][manifest["ingredients"][0]["active_manifest"]]
@@ -173,19 +172,20 @@ def test_the_photos_own_manifest_comes_along(
 
 
 def test_a_photo_given_as_pixels_is_an_ingredient_all_the_same(
-    render: Callable[[Any], Cinemagraph], photo: np.ndarray, signed_by: Pair, tmp_path: Path
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path
 ) -> None:
-    render(photo).save(tmp_path / "loop.mp4", c2pa=signed_by)
+    made_from(loop, None).save(tmp_path / "loop.mp4", c2pa=signed_by)
     assert claim(tmp_path / "loop.mp4")[1]["ingredients"][0]["title"] == "pixels.png"
 
 
 @pytest.mark.parametrize("kind", ["BMP", "JPEG", "JPEG2000", "PPM", "TIFF", "WEBP"])
 def test_photos_of_any_format(
-    render: Callable[[Any], Cinemagraph], photo: np.ndarray, signed_by: Pair, tmp_path: Path, kind: str
+    loop: Cinemagraph, photo: np.ndarray, signed_by: Pair, tmp_path: Path, kind: str
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "photo", kind)
-    render(tmp_path / "photo").save(tmp_path / "loop.png", c2pa=signed_by)
-    assert claim(tmp_path / "loop.png")[0]["validation_state"] == "Valid"
+    made_from(loop, tmp_path / "photo").save(tmp_path / "loop.png", c2pa=signed_by)
+    told, manifest = claim(tmp_path / "loop.png")
+    assert told["validation_state"] == "Valid" and manifest["ingredients"][0]["title"] == "photo"
 
 
 @pytest.mark.parametrize(
