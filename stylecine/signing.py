@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, WriterUnavailable
@@ -24,6 +24,7 @@ from stylecine.provenance import PhotoFile
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
 MEDIA_TYPES = {".mp4": "video/mp4", ".png": "image/png"}  # of what we write, what c2pa-python can sign
+BYTES = "application/octet-stream"
 REPORT = "stylecine.report"  # label of our assertion
 # IPTC's term for a picture that a generative model has changed in part; https://cv.iptc.org/newscodes/digitalsourcetype
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -61,7 +62,7 @@ class Signer:
         }
         try:
             with c2pa.Context.from_dict(SETTINGS) as context, c2pa.Builder(manifest, context) as builder:
-                builder.add_ingredient(_ingredient(photo), _media_type(photo), io.BytesIO(photo.content))
+                _add(photo, builder, c2pa)
                 info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)
                 with (
                     c2pa.Signer.from_info(info) as signer,
@@ -156,19 +157,27 @@ def _actions(photo: PhotoFile, generated: bool) -> list[dict[str, Any]]:
     return [opened, {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": says, **done}]
 
 
-def _ingredient(photo: PhotoFile) -> dict[str, str]:
-    """The hash stands in words, since C2PA itself binds a photo only by the manifest that it may have."""
-    return {
+def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:
+    """Makes the photo the ingredient, with its own manifest; with a damaged one it is bytes and no more."""
+    ingredient = {
         "title": photo.name or "photo",
         "relationship": "parentOf",
         "instance_id": photo.sha256,
+        # in words, since C2PA itself binds a photo only by the photo's manifest
         "description": f"The photo; SHA-256 of its file: {photo.sha256}",
     }
+    try:
+        builder.add_ingredient(ingredient, _media_type(photo), io.BytesIO(photo.content))
+    except c2pa.C2paError:
+        builder.add_ingredient(ingredient, BYTES, io.BytesIO(photo.content))
 
 
 def _media_type(photo: PhotoFile) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large photos, which were read long ago
-        image = Image.open(io.BytesIO(photo.content))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large photos, which were read long ago
+            image = Image.open(io.BytesIO(photo.content))
+    except UnidentifiedImageError:
+        return BYTES
     with image:
-        return image.get_format_mimetype() or "application/octet-stream"
+        return image.get_format_mimetype() or BYTES

@@ -7,6 +7,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,20 @@ def test_the_photos_own_manifest_comes_along(loop: Cinemagraph, signed_by: Pair,
     assert told["validation_state"] == "Valid" and len(told["manifests"]) == 2
     earlier = told["manifests"][manifest["ingredients"][0]["active_manifest"]]
     assert earlier["title"] == "signed-photo.png"
+
+
+def test_a_photo_with_a_damaged_manifest_is_named_all_the_same(
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    loop.save(photo, c2pa=signed_by)
+    content = photo.read_bytes()
+    at = content.index(b"caBX")
+    photo.write_bytes(content[: at + 4] + bytes(100) + content[at + 104 :])
+    made_from(loop, photo).save(tmp_path / "loop.png", c2pa=signed_by)
+    told, manifest = claim(tmp_path / "loop.png")
+    assert told["validation_state"] == "Valid" and len(told["manifests"]) == 1
+    assert sha256(photo.read_bytes()).hexdigest() in manifest["ingredients"][0]["description"]
 
 
 def test_a_photo_given_as_pixels_is_an_ingredient_all_the_same(
