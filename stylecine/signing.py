@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.provenance import PhotoFile
+from stylecine.video import png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
@@ -49,30 +51,30 @@ class Signer:
         have itself. generated: whether networks had a part in what is seen; a poster is the photo.
         Raises OptionError where the certificate or key does not do.
         """
+        manifest = _manifest(title, report, photo, generated)
+        with tempfile.TemporaryFile(dir=path.parent) as signed:
+            with path.open("rb") as unsigned:
+                self._sign(manifest, photo, unsigned, signed)
+            signed.seek(0)
+            with path.open("wb") as file:
+                shutil.copyfileobj(signed, file)
+
+    def try_out(self) -> None:
+        """Signs a picture of one pixel: raises OptionError where the certificate or key does not do."""
+        dot = PhotoFile("dot.png", png(np.zeros((1, 1, 3), np.uint8)))
+        self._sign(_manifest("dot.png", {}, dot, False), dot, io.BytesIO(dot.content), io.BytesIO())
+
+    def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
         c2pa = _c2pa()
-        media_type = MEDIA_TYPES[Path(title).suffix.lower()]
-        manifest = {
-            "claim_generator_info": [{"name": "stylecine", "version": __version__}],
-            "title": title,
-            "format": media_type,
-            "assertions": [
-                {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated)}},
-                {"label": REPORT, "data": dict(report)},
-            ],
-        }
+        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no server for time stamps
         try:
-            with c2pa.Context.from_dict(SETTINGS) as context, c2pa.Builder(manifest, context) as builder:
+            with (
+                c2pa.Context.from_dict(SETTINGS) as context,
+                c2pa.Builder(manifest, context) as builder,
+                c2pa.Signer.from_info(info) as signer,
+            ):
                 _add(photo, builder, c2pa)
-                info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)
-                with (
-                    c2pa.Signer.from_info(info) as signer,
-                    tempfile.TemporaryFile(dir=path.parent) as signed,
-                ):
-                    with path.open("rb") as unsigned:
-                        builder.sign(signer, media_type, unsigned, signed)
-                    signed.seek(0)
-                    with path.open("wb") as file:
-                        shutil.copyfileobj(signed, file)
+                builder.sign(signer, manifest["format"], unsigned, signed)
         except c2pa.C2paError as error:
             raise OptionError(
                 f"C2PA refuses to sign ({error}); use a valid certificate made for signing documents or e-mail,"
@@ -112,7 +114,9 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return Signer(_algorithm(private), chain, pem)
+    signer = Signer(_algorithm(private), chain, pem)
+    signer.try_out()
+    return signer
 
 
 def _c2pa() -> ModuleType:
@@ -145,6 +149,18 @@ def _algorithm(key: Any) -> str:
     if name is None:
         raise OptionError("C2PA does not know this kind of key; use ES256 (P-256), Ed25519 or RSA.")
     return name
+
+
+def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated: bool) -> dict[str, Any]:
+    return {
+        "claim_generator_info": [{"name": "stylecine", "version": __version__}],
+        "title": title,
+        "format": MEDIA_TYPES[Path(title).suffix.lower()],
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated)}},
+            {"label": REPORT, "data": dict(report)},
+        ],
+    }
 
 
 def _actions(photo: PhotoFile, generated: bool) -> list[dict[str, Any]]:

@@ -273,7 +273,10 @@ def test_unusable_credentials(loop: Cinemagraph, signed_by: Pair, tmp_path: Path
 
 @pytest.mark.parametrize("options", [{"usage": "server"}, {"until": -1}], ids=["for-servers", "expired"])
 def test_certificates_that_may_not_sign(loop: Cinemagraph, tmp_path: Path, options: dict[str, Any]) -> None:
-    refused(loop, tmp_path / "loop.png", credentials(tmp_path, **options), "refuses to sign")
+    pair = credentials(tmp_path, **options)
+    refused(loop, tmp_path / "loop.png", pair, "refuses to sign")
+    with pytest.raises(OptionError, match="refuses to sign"):  # before the work
+        signer_for("loop.png", pair)
 
 
 def test_the_key_is_not_shown(signed_by: Pair) -> None:
