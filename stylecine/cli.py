@@ -22,6 +22,7 @@ from stylecine.errors import OutputError, StylecineError
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
     from stylecine.video import VideoInfo
+    from stylecine.weights import ModelRecord
 
 Size = int | tuple[int, int] | None
 
@@ -122,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
-    models = commands.add_parser("models", help="list the models", description="Lists the installed models.")
+    models = commands.add_parser("models", help="list the models", description="Lists the models, and how to get them.")
     models.set_defaults(run=run_models)
     models.add_argument("--json", action="store_true", help="print JSON")
 
@@ -132,8 +133,8 @@ def parser() -> argparse.ArgumentParser:
         description="Converts a StyleGAN2 checkpoint to .safetensors; nothing in it is executed.",
     )
     convert.set_defaults(run=run_convert)
-    convert.add_argument("checkpoint", metavar="IN", type=Path)
-    convert.add_argument("output", metavar="OUT", type=Path)
+    convert.add_argument("checkpoint", metavar="IN", type=Path, help="NVIDIA's .pkl or rosinality's .pt")
+    convert.add_argument("output", metavar="OUT", type=Path, help=".safetensors file, or a name that `models` lists")
 
     measure = commands.add_parser("measure", help="measure a video loop", description="Measures a video loop.")
     measure.set_defaults(run=run_measure)
@@ -242,30 +243,44 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
 
 
 def run_models(options: argparse.Namespace, start: float) -> int:
-    from stylecine.weights import models
+    from stylecine.weights import models, models_folder
 
-    rows = [
-        {
-            "name": m.name,
-            "resolution": m.resolution,
-            "injection": m.injection,
-            "licence": m.licence,
-            "source": m.source,
-        }
-        for m in models()
-    ]
+    found = models()
     if options.json:
-        print(json.dumps(rows))
-    for row in [] if options.json else rows:
-        print(f"{row['name']}: {row['resolution']}x{row['resolution']}, {row['licence']}, {row['source']}")
+        print(json.dumps([_model_facts(model) for model in found]))
+        return 0
+    for model in found:
+        facts = _model_facts(model)
+        terms = ", NON-COMMERCIAL" if model.accept else ""
+        print(f"{model.name}: {model.resolution}x{model.resolution}, {model.licence}{terms}, {model.source}")
+        state = "installed" if facts["installed"] else "not fetched yet"
+        print(f"    {', '.join(filter(None, [model.about, state, 'inversion by ' + facts['inversion']]))}")
+        for step in model.steps:
+            print(f"    $ {step}")
+    print(f"Converted models are kept in {models_folder()}.")
     return 0
+
+
+def _model_facts(model: "ModelRecord") -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "resolution": model.resolution,
+        "injection": model.injection,
+        "about": model.about,
+        "licence": model.licence,
+        "non_commercial": bool(model.accept),
+        "accept": model.accept,
+        "source": model.source,
+        "inversion": "encoder" if "encoder" in model.files else "optimisation",
+        "installed": model.installed,
+        "steps": model.steps,
+    }
 
 
 def run_convert(options: argparse.Namespace, start: float) -> int:
     from stylecine.convert import convert
 
-    convert(options.checkpoint, options.output)
-    print(options.output)
+    print(convert(options.checkpoint, options.output).path)
     return 0
 
 

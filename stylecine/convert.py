@@ -12,6 +12,7 @@ from stylecine.errors import OptionError, OutputError, WeightsMalformed, Weights
 from stylecine.foreign.nvidia import from_nvidia
 from stylecine.foreign.rosinality import from_rosinality
 from stylecine.networks.generator import Generator
+from stylecine.weights import FOLDER, models
 
 # How torch.save begins: a zip archive, or, in its older format, the pickled number 0x1950a86a20f9469cfc6c.
 TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
@@ -31,12 +32,17 @@ class Converted:
 def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -> Converted:
     """Converts a generator: NVIDIA's .pkl (PyTorch or TensorFlow), rosinality's or StyleCineGAN's .pt.
 
-    Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. `out_path`
+    out_path: a .safetensors file, or the name of a public model (`weights.models`), which is then found by that name.
+    Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. The output
     appears whole or not at all. Raises WeightsNotFound, WeightsMalformed, OptionError, OutputError.
     """
-    source, target = Path(in_path), Path(out_path)
+    public = {record.name: record for record in models() if record.checkpoint}.get(os.fspath(out_path))
+    source, target = Path(in_path), public.files["generator"].path if public else Path(out_path)
     if target.suffix != ".safetensors":
-        raise OptionError(f"The output '{target}' has to end in .safetensors; give it that name.")
+        raise OptionError(
+            f"The output '{target}' has to end in .safetensors, or be the name of a public model"
+            " (`stylecine models` lists them)."
+        )
     if source.suffix == ".safetensors":
         raise OptionError(f"'{source}' is in stylecine's format already; give its path as the model.")
     data = _read(source)
@@ -44,12 +50,19 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
     tensors = _tensors(data, source_format)
     generator = _build(tensors)
     tensors["mapping.w_avg"] = generator.get_buffer("mapping.w_avg")
+    if public and public.resolution != generator.resolution:
+        raise WeightsMalformed(
+            f"This generator makes {generator.resolution} pixels a side and '{public.name}' {public.resolution};"
+            f" give {public.file}, or another output."
+        )
     metadata = {
         "resolution": str(generator.resolution),
-        "source": source.name,
+        "source": public.source if public else source.name,
         "source_format": source_format,
-        "licence": "unknown",
+        "licence": public.licence if public else "unknown",
     }
+    if public:
+        _make(target.parent)
     _write(target, tensors, metadata)
     return Converted(target, generator.resolution, source_format, sum(t.numel() for t in tensors.values()))
 
@@ -83,6 +96,13 @@ def _build(tensors: dict[str, Tensor]) -> Generator:
         with torch.no_grad():
             generator.get_buffer("mapping.w_avg").copy_(generator.mapping(z).mean(0))
     return generator
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); set {FOLDER} to another.") from None
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -1,6 +1,8 @@
-"""Photo -> w+ and F of the frozen generator: one pass of the encoder, refined by optimisation on request.
+"""Photo -> w+ and F of the frozen generator: one pass of the encoder, optimisation on request or where there is none.
 
-F/W+ inversion after Yao et al., "Feature-Style Encoder for Style-Based GAN Inversion" (ECCV 2022).
+F/W+ inversion after Yao et al., "Feature-Style Encoder for Style-Based GAN Inversion" (ECCV 2022). Where they optimise
+by Adam, F is found here by conjugate gradients (Polak and Ribière 1969) with Gauss-Newton's step length: the picture
+depends almost linearly on F.
 """
 
 from __future__ import annotations
@@ -14,11 +16,17 @@ from torch import Tensor
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
-from stylecine.networks.lpips import LPIPS
 from stylecine.ops.push_pull import push_pull
 
-LEARNING_RATE = 0.005           # Adam, on F and w+ in their own units (both about 1)
+STEPS = 60                      # of optimisation for generators without an encoder
+STYLE_STEPS = 15                # before them, on w+
+STYLE_SIDE = 32                 # pixels a side of the picture by which w+ is found
+STYLE_RATE = 0.1                # Adam's learning rate on w+
+ROUGH = 20                      # steps that bfloat16 is exact enough for
+TRIAL = 0.05                    # of F's norm: the step by which the picture's dependence on F is felt
 SLACK = 1.25                    # a canvas may exceed the generator's resolution by its margins
+
+Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,14 @@ class Inversion:
 
 
 @torch.no_grad()
-def invert(photo: Tensor, generator: Generator, encoder: Encoder, *, visible: Tensor | None = None,
-           lpips: LPIPS | None = None, refine: int = 0,
-           progress: Callable[[int, int], None] | None = None) -> Inversion:
+def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visible: Tensor | None = None,
+           refine: int = 0, progress: Told | None = None) -> Inversion:
     """Invert a photo [3,H,W] in [-1,1].
 
-    visible [H,W] in {0,1}: where it is 0 the photo is not looked at and the generator continues what is around it.
-    refine: steps of Adam on w+ and F, minimising L1 + LPIPS over what is visible; needs `lpips`.
+    encoder: None for generators that have none; w+ and F are then found by optimisation alone.
+    visible [H,W] in {0,1}: where it is 0 the photo is not looked at; an encoder has the generator continue what is
+        around, without one the colours around run in.
+    refine: steps of optimisation on F (0 without an encoder: `STEPS`), minimising the squared error where visible.
     progress: called as (done, total) after each step.
     """
     height, width = photo.shape[1:]
@@ -52,11 +61,12 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder, *, visible: Te
     if visible is not None:
         seen = F.interpolate(visible[None, None], size, mode="nearest")
         small = push_pull(small, seen)
-    w_plus, feature = encoder(small, seen)
-    if refine:
-        if lpips is None:
-            raise ValueError("refining needs the LPIPS network")
-        w_plus, feature = refined(small, seen, w_plus, feature, generator, lpips, refine, progress)
+    if encoder is None:
+        seen = torch.ones_like(seen)
+        w_plus, feature = first_guess(small, generator)
+    else:
+        w_plus, feature = encoder(small, seen)
+    feature = refined(small, seen, w_plus, feature, generator, effort(encoder, refine), progress)
     image = reconstruct(generator, w_plus, feature, size)
     if factor != 1:
         image = F.interpolate(image, (height, width), mode="bicubic", align_corners=False).clamp(-1, 1)
@@ -65,29 +75,73 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder, *, visible: Te
 
 def reconstruct(generator: Generator, w_plus: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
     """G(F, w+) cropped to (h,w): [N,L,512], [N,C,·,·] -> [N,3,h,w]; F's cells may reach past the photo's border."""
-    return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]].clamp(-1, 1)
+    return synthesised(generator, w_plus, feature, size).clamp(-1, 1)
 
 
-def refined(photo: Tensor, seen: Tensor, w_plus: Tensor, feature: Tensor, generator: Generator, lpips: LPIPS,
-            steps: int, progress: Callable[[int, int], None] | None) -> tuple[Tensor, Tensor]:
-    """`steps` of Adam on both, learning rate falling to a tenth; the best of all steps is returned."""
-    best, best_loss = (w_plus, feature), float("inf")
+def synthesised(generator: Generator, w_plus: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
+    return merge([x.float() for x in generator.from_feature(feature, w_plus)])[:, :, :size[0], :size[1]]
+
+
+def effort(encoder: Encoder | None, refine: int) -> int:
+    """Steps of optimisation on F that `invert` takes."""
+    return refine or (STEPS if encoder is None else 0)
+
+
+def first_guess(photo: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """w+ [1,L,512] whose own picture, small and square, is near the photo's [1,3,h,w]; F [1,C,h/s,w/s] where it starts.
+
+    Adam on w+ from the mean. F is the same everywhere, the mean of the picture's: its own optimisation does the rest.
+    """
+    side = min(STYLE_SIDE, generator.feature_resolution)
+    wanted = F.interpolate(photo, (side, side), mode="bilinear", antialias=True)
     with torch.enable_grad():
-        w = w_plus.clone().requires_grad_()
-        f = feature.clone().requires_grad_()
-        optimizer = torch.optim.Adam([w, f], lr=LEARNING_RATE, betas=(0.9, 0.99))
-        for step in range(steps + 1):
-            for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * 0.1 ** (step / steps)
-            image = merge(generator.from_feature(f, w))[:, :, :photo.shape[2], :photo.shape[3]]
-            shown = image * seen + photo * (1 - seen)
-            loss = (shown - photo).abs().mean() + 0.5 * lpips(shown, photo).mean()
-            if loss.item() < best_loss:
-                best, best_loss = (w.detach().clone(), f.detach().clone()), loss.item()
-            if step < steps:
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                if progress:
-                    progress(step + 1, steps)
-    return best
+        mean = generator.mapping.get_buffer("w_avg")
+        w_plus = mean.expand(1, generator.num_ws, -1).clone().requires_grad_()
+        optimizer = torch.optim.Adam([w_plus], lr=STYLE_RATE)
+        for _ in range(STYLE_STEPS):
+            optimizer.zero_grad()
+            (generator.synthesize(w_plus, "none", up_to=side) - wanted).square().mean().backward()
+            optimizer.step()
+    w_plus = w_plus.detach()
+    grid = [-(-length // generator.stride) for length in photo.shape[2:]]
+    return w_plus, generator.feature(w_plus).mean((2, 3), keepdim=True).expand(-1, -1, *grid)
+
+
+def refined(photo: Tensor, seen: Tensor, w_plus: Tensor, feature: Tensor, generator: Generator, steps: int,
+            progress: Told | None) -> Tensor:
+    """F after `steps` of conjugate gradients from `feature`, all else as in `invert`."""
+    direction = before = None
+    for step in range(steps):
+        dtype = quick_dtype(photo.device) if step < ROUGH else torch.float32
+        with torch.enable_grad():
+            f = feature.detach().requires_grad_()
+            image = synthesised(generator, w_plus, f.to(dtype), photo.shape[2:])
+            residual = (image - photo) * seen
+            (slope,) = torch.autograd.grad(residual.square().sum() / 2, f)
+        if before is None or direction is None:
+            direction = -slope
+        else:
+            turn = dot(slope, slope - before) / dot(before, before)
+            direction = turn.clamp(min=0) * direction - slope
+        before = slope
+        trial = TRIAL * feature.norm() / direction.norm()
+        moved = synthesised(generator, w_plus, (feature + trial * direction).to(dtype), photo.shape[2:])
+        change = (moved - image.detach()) * seen
+        length = -trial * dot(residual.detach(), change) / dot(change, change)
+        if length > 0:
+            feature = feature + length * direction
+        else:                   # uphill, by rounding or curvature: begin anew with the steepest way
+            direction = None
+        if progress:
+            progress(step + 1, steps)
+    return feature
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum()
+
+
+def quick_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on processors that calculate in it, twice as quick; F itself stays float32."""
+    able = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}     # new in torch
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32

@@ -12,13 +12,12 @@ from torch import Tensor
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.displacement import integrate, margin_for, on_grid_of
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge
-from stylecine.inversion import SLACK, invert
+from stylecine.inversion import SLACK, effort, invert
 from stylecine.loop import laplacian_levels, make_loop
 from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion, without_fringe
 from stylecine.motion import given_motion, predict_motion
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.pixels import to_tensor, to_uint8
@@ -76,7 +75,8 @@ def animate(
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator alone.
-    refine: steps of optimisation after the encoder. model: name or path. seed: of foreign models' noise.
+    refine: steps of optimisation after the encoder, or instead of it; foreign models have none and take 60 unless told.
+    model: name or path. seed: of foreign models' noise.
     progress: called as (stage, done, total); returning False cancels.
 
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
@@ -123,7 +123,7 @@ class Animator:
     model: ModelRecord
     device: torch.device
     generator: Generator
-    encoder: Encoder
+    encoder: Encoder | None  # foreign generators have none
     segmenter: Segmenter
     motionnet: MotionNet
 
@@ -135,7 +135,7 @@ class Animator:
             record,
             place,
             Generator.from_tensors(role_tensors(record, "generator"), record.injection).to(place),
-            Encoder.from_tensors(role_tensors(record, "encoder")).to(place),
+            Encoder.from_tensors(role_tensors(record, "encoder")).to(place) if "encoder" in record.files else None,
             Segmenter.from_tensors(role_tensors(record, "segmenter")).to(place),
             MotionNet.from_tensors(role_tensors(record, "motion")).to(place),
         )
@@ -158,9 +158,8 @@ class Animator:
             picture = load_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
-        with stages.stage("inversion", max(1, refine)) as step:
-            lpips = LPIPS.from_tensors(role_tensors(self.model, "lpips")).to(self.device) if refine else None
-            found = invert(image, self.generator, self.encoder, lpips=lpips, refine=refine, progress=step)
+        with stages.stage("inversion", max(1, effort(self.encoder, refine))) as step:
+            found = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
         with stages.stage("mask"):
             layers = predict_layers(image, self.segmenter)
         with stages.stage("motion"):
@@ -217,7 +216,7 @@ class Animator:
             moves, flow = without_fringe(layers, photo), flow * speed
         with stages.stage("plate"):
             margin = margin_for(flow, moves, frames, fps)
-            plate = self._plate(photo, shown, moves, margin, warp, detail)
+            plate = self._plate(scene, photo, shown, moves, margin, warp, detail)
         with stages.stage("loop"):
             displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin)
             loop = make_loop(
@@ -254,17 +253,20 @@ class Animator:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         return layers, flow
 
-    def _plate(self, photo: Tensor, shown: Tensor, moves: Tensor, margin: int, warp: str, detail: float) -> Plate:
+    def _plate(
+        self, scene: Scene, photo: Tensor, shown: Tensor, moves: Tensor, margin: int, warp: str, detail: float
+    ) -> Plate:
         """What moves of `shown`, continued behind what does not and past the frame."""
         wide, visible = canvas(photo, moves, margin)
         shown, _ = canvas(shown, moves, margin)
-        if warp == "pixel":
+        if warp == "pixel" or (warp != "dfw" and self.encoder is None):  # only an encoder continues what it sees
             return pixel_plate(shown, visible)
         if warp == "dfw" and min(visible.shape) > SLACK * self.generator.resolution:
             fits = self.generator.resolution
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
-        hidden = invert(wide, self.generator, self.encoder, visible=visible)
+        generator = self.generator.seeded(scene.settings["seed"])
+        hidden = invert(wide, generator, self.encoder, visible=visible)
         continued = hidden.reconstruction
         if warp == "dfw":
-            return feature_plate(wide, visible, continued, detail, self.generator, hidden.w_plus, hidden.feature)
+            return feature_plate(wide, visible, continued, detail, generator, hidden.w_plus, hidden.feature)
         return generator_plate(shown, visible, continued)

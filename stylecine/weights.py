@@ -1,16 +1,17 @@
 """Model records, checksums, licences; reads tensors, builds no networks.
 
-A model is a record in pretrained/models.toml: facts about it and one weight file for each role. A user's own
-model is a folder with generator.safetensors and its companions named by their roles, or a generator file with
-them beside it; what does not depend on the generator (segmenter, motion, lpips) is borrowed from the default
-model where missing. Only safetensors are read here: they hold tensors and text, no code.
+A model is a record in pretrained/models.toml: facts about it and one weight file for each role. Well-known public
+generators have records in pretrained/public.toml, without files: `stylecine convert` puts theirs into the folder of
+models. A user's own model is a folder with generator.safetensors and its companions named by their roles, or a
+generator file with them beside it. What does not depend on the generator (segmenter, motion, lpips) is borrowed from
+the default model where missing. Only safetensors are read here: they hold tensors and text, no code.
 """
 
 import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +27,7 @@ from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalfor
 ROLES = ("generator", "encoder", "segmenter", "motion", "lpips")
 BORROWED = ("segmenter", "motion", "lpips")
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
+FOLDER = "STYLECINE_MODELS"
 
 
 def _pretrained() -> Path:
@@ -53,6 +55,7 @@ class ModelRecord:
     """A model: `resolution` of its square output, `injection` the layer whose output is F.
 
     `files` are by role; `accept`, where not empty, is what the user has to agree to before using the weights.
+    A public model that does not come with the package has `checkpoint`, where its `file` is fetched from.
     """
 
     name: str
@@ -62,24 +65,42 @@ class ModelRecord:
     source: str
     files: Mapping[str, FileRecord]
     accept: str = ""
+    about: str = ""
+    checkpoint: str = ""
+    file: str = ""
+
+    @property
+    def steps(self) -> list[str]:
+        """What the user does, once, to have this model: nothing for one that comes with the package."""
+        if not self.checkpoint:
+            return []
+        direct = self.checkpoint.endswith("/" + self.file)
+        fetch = f"curl -LO {self.checkpoint}" if direct else f"open {self.checkpoint} and download {self.file}"
+        return [fetch, f"stylecine convert {self.file} {self.name}"]
+
+    @property
+    def installed(self) -> bool:
+        """Whether all its files are there."""
+        return all(file.path.is_file() for file in self.files.values())
+
+
+def models_folder() -> Path:
+    """Where converted public models are kept: the environment's STYLECINE_MODELS, else ~/.cache/stylecine/models."""
+    return Path(os.environ.get(FOLDER) or "~/.cache/stylecine/models").expanduser()
 
 
 def models() -> list[ModelRecord]:
-    """All records of models.toml, in its order. Raises WeightsNotFound or WeightsMalformed."""
-    path = PRETRAINED / "models.toml"
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return [_record(name, table) for name, table in tables.items()]
-    except OSError:
-        raise WeightsNotFound(f"The list {path} cannot be read; install stylecine again.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsMalformed(f"The list {path} is broken ({error}); install stylecine again.") from None
+    """All records: models.toml's, then public.toml's. Raises WeightsNotFound or WeightsMalformed."""
+    own = _records("models.toml", _record)
+    borrowed = {role: file for role, file in own[0].files.items() if role in BORROWED} if own else {}
+    return own + _records("public.toml", lambda name, table: _public_record(name, table, borrowed))
 
 
 def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
     """The record of a model by name, or by path: a generator's .safetensors file or a folder holding one.
 
-    Raises WeightsNotFound (naming what exists), LicenceNotAccepted, WeightsMalformed.
+    Raises WeightsNotFound (naming what exists, or the steps to fetch a public model), LicenceNotAccepted,
+    WeightsMalformed.
     """
     known = {record.name: record for record in models()}
     record = known.get(os.fspath(name_or_path))
@@ -89,6 +110,11 @@ def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
         raise LicenceNotAccepted(
             f"The model '{record.name}' asks you to accept: {record.accept};"
             f" if you do, set {CONSENT}={record.name} in the environment."
+        )
+    if record.steps and not record.installed:
+        raise WeightsNotFound(
+            f"The model '{record.name}' does not come with stylecine; fetch and convert it, once:"
+            f" {', then '.join(record.steps)}."
         )
     return record
 
@@ -152,6 +178,17 @@ def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _records(file: str, make: Callable[[str, Mapping[str, Any]], ModelRecord]) -> list[ModelRecord]:
+    path = PRETRAINED / file
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return [make(name, table) for name, table in tables.items()]
+    except OSError:
+        raise WeightsNotFound(f"The list {path} cannot be read; install stylecine again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsMalformed(f"The list {path} is broken ({error}); install stylecine again.") from None
+
+
 def _record(name: str, table: Mapping[str, Any]) -> ModelRecord:
     files = {role: _file_record(entry, table["licence"]) for role, entry in table["files"].items()}
     unknown = set(files) - set(ROLES)
@@ -166,6 +203,28 @@ def _record(name: str, table: Mapping[str, Any]) -> ModelRecord:
         files=MappingProxyType(files),
         accept=str(table.get("accept", "")),
     )
+
+
+def _public_record(name: str, table: Mapping[str, Any], borrowed: Mapping[str, FileRecord]) -> ModelRecord:
+    resolution = int(table["resolution"])
+    generator = FileRecord(models_folder() / f"{name}.safetensors", str(table["licence"]))
+    return ModelRecord(
+        name=name,
+        resolution=resolution,
+        injection=_injection(resolution),
+        licence=str(table["licence"]),
+        source=str(table["source"]),
+        files=MappingProxyType({"generator": generator, **borrowed}),
+        accept=str(table.get("accept", "")),
+        about=str(table["about"]),
+        checkpoint=str(table["checkpoint"]),
+        file=str(table["file"]),
+    )
+
+
+def _injection(resolution: int) -> str:
+    """The layer whose output is F where a model does not say it: a quarter of its resolution."""
+    return f"b{max(resolution // 4, 8)}.conv1"
 
 
 def _file_record(entry: Mapping[str, Any], licence: str) -> FileRecord:
@@ -199,7 +258,7 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
     return ModelRecord(
         name=path.stem,
         resolution=resolution,
-        injection=notes.get("injection", f"b{max(resolution // 4, 8)}.conv1"),
+        injection=notes.get("injection", _injection(resolution)),
         licence=notes.get("licence", "unknown"),
         source=notes.get("source", str(path)),
         files=MappingProxyType(files),

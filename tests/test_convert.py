@@ -1,7 +1,6 @@
 """Foreign checkpoints: converted ones compute what the originals do; hostile ones execute nothing.
 
-The checkpoints are made here, in the published layouts, with random weights: stylegan2-ada-pytorch's and
-stylegan3's pickle, stylegan2's TensorFlow pickle, and rosinality's .pt, of which StyleCineGAN's is one.
+tests/checkpoints.py makes the checkpoints, with random weights; those of full size are in tests/test_foreign.py.
 """
 
 import argparse
@@ -11,8 +10,8 @@ import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,17 @@ from torch import Tensor
 from stylecine.convert import convert
 from stylecine.errors import OptionError, OutputError, WeightsError, WeightsMalformed, WeightsNotFound
 from stylecine.networks.generator import Generator
-from stylecine.weights import find_model, read_tensors
+from stylecine.weights import FileRecord, ModelRecord, find_model, read_tensors
+from tests.checkpoints import (
+    Module,
+    nvidia_generator,
+    nvidia_modules,
+    nvidia_pickle,
+    rosinality_state,
+    saved,
+    tensorflow_pickle,
+    tensorflow_variables,
+)
 from tests.networks import stylegan2_literal as literal
 
 CHANNELS = {4: 6, 8: 5, 16: 4, 32: 3}
@@ -35,6 +44,12 @@ LAYERS = 2  # of the mapping network
 @pytest.fixture
 def tensors() -> dict[str, Tensor]:
     return literal.random_tensors(CHANNELS, LAYERS)
+
+
+@pytest.fixture(autouse=True)
+def nvidia(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in nvidia_modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
 
 
 def converted(data: bytes, folder: Path) -> dict[str, Tensor]:
@@ -50,63 +65,6 @@ def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
 
 
 # -- NVIDIA, PyTorch --
-
-
-class Module:
-    """A module as NVIDIA's persistence pickles it: by name, source code and state."""
-
-    def __init__(self, class_name: str, source: str = "raise SystemExit('executed')") -> None:
-        self.meta = {"type": "class", "version": 6, "module_src": source, "class_name": class_name}
-        kinds = ("_parameters", "_buffers", "_modules", "_forward_hooks")
-        self.state: dict[str, Any] = {kind: OrderedDict() for kind in kinds}
-        self.state |= {"training": False, "_non_persistent_buffers_set": set()}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        make = sys.modules["torch_utils.persistence"]._reconstruct_persistent_obj
-        return make, ({**self.meta, "state": self.state},), None
-
-
-@pytest.fixture(autouse=True)
-def nvidia(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules of NVIDIA's names, so that pickle can write references to them."""
-    members: dict[str, dict[str, Any]] = {
-        "torch_utils": {},
-        "torch_utils.persistence": {"_reconstruct_persistent_obj": lambda meta: None},
-        "dnnlib": {},
-        "dnnlib.util": {"EasyDict": type("EasyDict", (dict,), {})},
-        "dnnlib.tflib": {},
-        "dnnlib.tflib.network": {"Network": type("Network", (), {})},
-    }
-    for module_name, content in members.items():
-        module = ModuleType(module_name)
-        for name, value in content.items():
-            value.__module__, value.__name__, value.__qualname__ = module_name, name, name
-            setattr(module, name, value)
-        monkeypatch.setitem(sys.modules, module_name, module)
-
-
-def nvidia_generator(tensors: Mapping[str, Tensor]) -> Module:
-    """The tree of modules whose state dict is `tensors`, filters included."""
-    root = Module("Generator")
-    for name, tensor in tensors.items():
-        node, path = root, name.split(".")
-        for part in path[:-1]:
-            node = node.state["_modules"].setdefault(part, Module(part))
-        if path[-1] in ("w_avg", "noise_const"):
-            node.state["_buffers"][path[-1]] = tensor
-        else:
-            node.state["_parameters"][path[-1]] = torch.nn.Parameter(tensor)
-        if path[-2].startswith("fc"):
-            node.state |= {"bias_gain": 0.01, "weight_gain": 0.01 / np.sqrt(512), "activation": "lrelu"}
-        if path[-1] == "noise_const":
-            node.state["_buffers"]["resample_filter"] = torch.outer(literal.FIR, literal.FIR)
-    return root
-
-
-def nvidia_pickle(generator: Module, protocol: int = 4) -> bytes:
-    easy = sys.modules["dnnlib.util"].EasyDict({"class_name": "training.dataset.ImageFolderDataset"})
-    content = {"G": None, "D": None, "G_ema": generator, "training_set_kwargs": easy, "augment_pipe": None}
-    return pickle.dumps(content, protocol)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -154,49 +112,6 @@ def test_other_filter(tensors: dict[str, Tensor], tmp_path: Path) -> None:
 # -- NVIDIA, TensorFlow --
 
 
-def tensorflow_variables(t: Mapping[str, Tensor]) -> dict[str, dict[str, np.ndarray]]:
-    """The same generator as TensorFlow stores it, by network."""
-    mapping, synthesis = {}, {}
-    for i in range(LAYERS):
-        mapping[f"Dense{i}/weight"] = t[f"mapping.fc{i}.weight"].T
-        mapping[f"Dense{i}/bias"] = t[f"mapping.fc{i}.bias"]
-    synthesis["4x4/Const/const"] = t["synthesis.b4.const"][None]
-    number = 0
-    for r in CHANNELS:
-        kinds = {"conv1": "Conv1", "torgb": "ToRGB"} if r > 4 else {"conv1": "Conv", "torgb": "ToRGB"}
-        for ours, theirs in ({"conv0": "Conv0_up"} if r > 4 else {}).items() | kinds.items():
-            source, target = f"synthesis.b{r}.{ours}", f"{r}x{r}/{theirs}"
-            weight = t[f"{source}.weight"].permute(2, 3, 1, 0)
-            synthesis[f"{target}/weight"] = weight.flip(0, 1) if ours == "conv0" else weight
-            synthesis[f"{target}/bias"] = t[f"{source}.bias"]
-            synthesis[f"{target}/mod_weight"] = t[f"{source}.affine.weight"].T
-            synthesis[f"{target}/mod_bias"] = t[f"{source}.affine.bias"] - 1
-            if ours != "torgb":
-                synthesis[f"{target}/noise_strength"] = t[f"{source}.noise_strength"]
-        for conv in ("conv0", "conv1") if r > 4 else ("conv1",):
-            synthesis[f"noise{number}"] = t[f"synthesis.b{r}.{conv}.noise_const"][None, None]
-            number += 1
-    top = {"dlatent_avg": t["mapping.w_avg"], "lod": torch.tensor(0.0)}
-    networks = {"": top, "mapping": mapping, "synthesis": synthesis}
-    return {n: {k: np.array(v.numpy()) for k, v in part.items()} for n, part in networks.items()}
-
-
-def tensorflow_pickle(variables: Mapping[str, Mapping[str, np.ndarray]], **options: Any) -> bytes:
-    def network(name: str, **components: Any) -> Any:
-        made = sys.modules["dnnlib.tflib.network"].Network()
-        # Scalars come out of a TensorFlow session as numpy scalars, not arrays.
-        values = [(k, v if v.ndim else v[()]) for k, v in variables.get(name, {}).items()]
-        made.__dict__ |= {
-            "version": 4, "name": name, "static_kwargs": options, "variables": values,
-            "components": sys.modules["dnnlib.util"].EasyDict(components),
-            "build_module_src": "raise SystemExit('executed')", "build_func_name": "G_main",
-        }  # fmt: skip
-        return made
-
-    average = network("", mapping=network("mapping"), synthesis=network("synthesis"))
-    return pickle.dumps((network("G"), network("D"), average), protocol=4)
-
-
 def test_nvidia_tensorflow_pickle(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     found = converted(tensorflow_pickle(tensorflow_variables(tensors)), tmp_path)
     assert found.keys() == tensors.keys()
@@ -234,39 +149,6 @@ def test_other_tensorflow_options(
 # -- rosinality and StyleCineGAN --
 
 
-def rosinality_state(channels: Mapping[int, int] = CHANNELS, seed: int = 5) -> dict[str, Tensor]:
-    source = torch.Generator().manual_seed(seed)
-
-    def randn(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=source)
-
-    def styled(name: str, inputs: int, outputs: int, kernel: int = 3) -> dict[str, Tensor]:
-        return {
-            f"{name}.conv.weight": randn(1, outputs, inputs, kernel, kernel),
-            f"{name}.conv.modulation.weight": randn(inputs, 512),
-            f"{name}.conv.modulation.bias": 1 + 0.2 * randn(inputs),
-        }
-
-    state: dict[str, Tensor] = {"input.input": randn(1, channels[4], 4, 4)}
-    for i in range(1, LAYERS + 1):
-        state |= {f"style.{i}.weight": 100 * randn(512, 512), f"style.{i}.bias": 30 * randn(512)}
-    before, number = channels[4], 0
-    for resolution, width in channels.items():
-        index = resolution.bit_length() - 4  # 0 for 8×8
-        convs = [f"convs.{2 * index}", f"convs.{2 * index + 1}"] if resolution > 4 else ["conv1"]
-        for conv in convs:
-            state |= styled(conv, before, width)
-            state |= {f"{conv}.noise.weight": 0.3 * randn(1), f"{conv}.activate.bias": 0.2 * randn(width)}
-            state[f"noises.noise_{number}"] = randn(1, 1, resolution, resolution)
-            before, number = width, number + 1
-        torgb = f"to_rgbs.{index}" if resolution > 4 else "to_rgb1"
-        state |= styled(torgb, width, 3, 1) | {f"{torgb}.bias": randn(1, 3, 1, 1)}
-        if resolution > 4:
-            for filtered in (f"convs.{2 * index}.conv.blur", f"{torgb}.upsample"):
-                state[f"{filtered}.kernel"] = torch.ones(4, 4)
-    return state
-
-
 def rosinality_picture(s: Mapping[str, Tensor], z: Tensor) -> Tensor:
     """Its forward pass, restated: transposed convolution of stride 2, then blur; z [1,512] -> [1,3,R,R]."""
 
@@ -299,14 +181,9 @@ def rosinality_picture(s: Mapping[str, Tensor], z: Tensor) -> Tensor:
     return image
 
 
-def saved(content: Any, *, zipped: bool = True) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file, _use_new_zipfile_serialization=zipped)
-    return file.getvalue()
-
-
-STATE = rosinality_state()
-TRAINING = {"g": rosinality_state(seed=6), "d": {}, "args": argparse.Namespace(size=32), "ada_aug_p": 0.1}
+STATE = rosinality_state(CHANNELS, LAYERS)
+OTHER = rosinality_state(CHANNELS, LAYERS, seed=6)
+TRAINING = {"g": OTHER, "d": {}, "args": argparse.Namespace(size=32), "ada_aug_p": 0.1}
 ROSINALITY = {
     "converted from NVIDIA": {"g_ema": STATE, "latent_avg": torch.ones(512)},
     "saved while training": {**TRAINING, "g_ema": STATE},
@@ -351,6 +228,27 @@ def test_a_converted_model_is_found_by_its_path(tensors: dict[str, Tensor], tmp_
         assert file.metadata()["source"] == "ffhq.pkl"
         assert file.metadata()["licence"] == "unknown"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ffhq.pkl", "ffhq.safetensors"]
+
+
+def test_a_public_models_name_as_output(
+    tensors: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file goes where the model is looked for by that name, with its record's licence; others do not fit it."""
+    monkeypatch.setenv("STYLECINE_MODELS", str(tmp_path / "models"))
+    record = ModelRecord("lakes", 32, "b8.conv1", "MIT", "https://example.org", {}, checkpoint="c", file="lakes.pkl")
+    target = tmp_path / "models" / "lakes.safetensors"
+    public = replace(record, files={"generator": FileRecord(target, "MIT")})
+    monkeypatch.setattr("stylecine.convert.models", lambda: [public])
+    (tmp_path / "lakes.pkl").write_bytes(nvidia_pickle(nvidia_generator(tensors)))
+    assert convert(tmp_path / "lakes.pkl", "lakes").path == target
+    assert find_model(target).licence == "MIT"
+    target.unlink()
+    monkeypatch.setattr("stylecine.convert.models", lambda: [replace(public, resolution=64)])
+    with pytest.raises(WeightsMalformed, match=r"32 pixels.*'lakes' 64.*lakes\.pkl"):
+        convert(tmp_path / "lakes.pkl", "lakes")
+    with pytest.raises(OptionError, match="stylecine models"):
+        convert(tmp_path / "lakes.pkl", "seas")
+    assert not target.exists()
 
 
 def test_paths_that_do_not_work(tensors: dict[str, Tensor], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from stylecine.errors import (
     WeightsMalformed,
     WeightsNotFound,
 )
-from stylecine.weights import ROLES, find_model, models, read_tensors, role_tensors
+from stylecine.weights import ROLES, find_model, models, models_folder, read_tensors, role_tensors
 
 REGISTER = Path(__file__).parent.parent / "pretrained" / "recipes" / "register.py"
 GENERATOR = {"synthesis.b64.torgb.weight": torch.ones(3, 4, 1, 1)}
@@ -55,11 +55,32 @@ sha256 = "00"
 bytes = 1
 """
 
+PUBLIC = """
+[church]
+resolution = 64
+about = "churches"
+licence = "NC"
+accept = "research only"
+source = "https://example.org/project"
+checkpoint = "https://example.org/files/church.pkl"
+file = "church.pkl"
+
+[lakes]
+resolution = 64
+about = "lakes"
+licence = "MIT"
+source = "https://example.org/lakes"
+checkpoint = "https://example.org/folder"
+file = "lakes.pt"
+"""
+
 
 @pytest.fixture
 def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of models.toml with small weights, registered."""
+    """A folder of models.toml with small weights, registered, and of public.toml; converted models go below it."""
     (tmp_path / "models.toml").write_text(MODELS)
+    (tmp_path / "public.toml").write_text(PUBLIC)
+    monkeypatch.setenv("STYLECINE_MODELS", str(tmp_path / "converted"))
     save(tmp_path / "generator.safetensors", GENERATOR)
     save(tmp_path / "lpips.safetensors", {"linear.0": torch.ones(3)})
     subprocess.run([sys.executable, REGISTER, tmp_path / "models.toml"], check=True, capture_output=True)
@@ -97,7 +118,7 @@ def test_every_weight_file_of_the_package_is_the_registered_one(role: str) -> No
 
 
 def test_an_unknown_name_is_told_the_known_ones(pretrained: Path) -> None:
-    with pytest.raises(WeightsNotFound, match=r"'defualt'.*default, borrowed"):
+    with pytest.raises(WeightsNotFound, match=r"'defualt'.*default, borrowed, church, lakes"):
         find_model("defualt")
 
 
@@ -147,9 +168,62 @@ def test_a_broken_list_of_models(pretrained: Path) -> None:
         (pretrained / "models.toml").write_text(text)
         with pytest.raises(WeightsMalformed):
             models()
+    (pretrained / "models.toml").write_text(MODELS)
+    (pretrained / "public.toml").write_text("[lakes]")
+    with pytest.raises(WeightsMalformed, match=r"public\.toml"):
+        models()
     (pretrained / "models.toml").unlink()
     with pytest.raises(WeightsNotFound):
         models()
+
+
+# -- public models --
+
+
+def test_a_public_model_says_how_to_fetch_it(pretrained: Path) -> None:
+    with pytest.raises(
+        WeightsNotFound, match=r"open https://example\.org/folder and download lakes\.pt, then stylecine convert lakes"
+    ):
+        find_model("lakes")
+    record = next(model for model in models() if model.name == "church")
+    assert record.steps == ["curl -LO https://example.org/files/church.pkl", "stylecine convert church.pkl church"]
+    assert not record.installed
+
+
+def test_a_fetched_public_model_borrows_from_the_default_one(pretrained: Path) -> None:
+    save(pretrained / "converted" / "lakes.safetensors", GENERATOR)
+    record = find_model("lakes")
+    assert (record.name, record.resolution, record.injection) == ("lakes", 64, "b16.conv1")
+    assert set(record.files) == {"generator", "lpips"}
+    assert record.files["lpips"] == find_model("default").files["lpips"]
+    assert role_tensors(record, "generator").keys() == GENERATOR.keys()
+
+
+def test_a_non_commercial_one_has_to_be_accepted_fetched_or_not(
+    pretrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fetched in (False, True):
+        if fetched:
+            save(pretrained / "converted" / "church.safetensors", GENERATOR)
+        with pytest.raises(LicenceNotAccepted, match=r"research only.*STYLECINE_ACCEPT_LICENCE=church"):
+            find_model("church")
+    monkeypatch.setenv("STYLECINE_ACCEPT_LICENCE", "church")
+    assert find_model("church").licence == "NC"
+
+
+def test_public_models_are_kept_in_the_cache_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLECINE_MODELS", "")
+    assert models_folder() == Path.home() / ".cache/stylecine/models"
+
+
+def test_the_packages_public_records() -> None:
+    public = [model for model in models() if model.checkpoint]
+    assert {"lhq-1024", "stylegan2-church-256"} <= {model.name for model in public}
+    for model in public:
+        assert model.source.startswith("https://") and model.checkpoint.startswith("https://")
+        assert Path(model.file).suffix in (".pkl", ".pt")
+        assert set(model.files) == set(ROLES) - {"encoder"}
+        assert bool(model.accept) == ("nvidia source" in model.licence.lower()), model.name
 
 
 # -- reading --

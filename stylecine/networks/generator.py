@@ -7,6 +7,8 @@ Everything from the injected feature F upward is convolutional, hence works at a
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from stylecine.errors import WeightsMalformed
 
 W_DIM = 512
-Noise = Literal["none", "const"]
+Noise = Literal["none", "const"] | int      # none, the layers' own, or a seed: drawn anew for whatever shape
 
 
 class FullyConnected(nn.Module):
@@ -74,17 +76,25 @@ class SynthesisLayer(nn.Module):
         styles = self.affine(w)                                                    # [N,I]
         demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()   # [N,O]
         scale = demodulate * math.sqrt(2)              # leaky ReLU commutes with its gain, which so costs no pass
-        if len(x) == len(w) == 1:                      # the weights are modulated: nothing is done to each pixel
+        if len(x) == len(w) == 1 and not w.requires_grad:  # the weights are modulated: nothing is done to each pixel
             weight = self.weight * (scale[0, :, None] * styles[0])[:, :, None, None]
             x = self._convolved(x, weight, self.bias * math.sqrt(2))
         else:                                          # the same by scaling what goes through shared weights
             x = self._convolved(x * styles[:, :, None, None].to(x.dtype), self.weight, None)
             bias = (self.bias * math.sqrt(2)).to(x.dtype)
             x = torch.addcmul(bias[:, None, None], x, scale[:, :, None, None].to(x.dtype))
-        if self.noise and noise == "const":
-            noise_map = self.get_buffer("noise_const") * (self.noise_strength * math.sqrt(2))
-            x = x + fitted_noise(noise_map, x.shape[-2:]).to(x.dtype)
+        if self.noise and noise != "none":
+            x = x + (self._noise_map(noise, x.shape[-2:]) * (self.noise_strength * math.sqrt(2))).to(x.dtype)
         return F.leaky_relu(x, 0.2, inplace=True)
+
+    def _noise_map(self, noise: Noise, size: torch.Size) -> Tensor:  # -> [h,w]
+        constant = self.get_buffer("noise_const")
+        if noise == "const":
+            return fitted_noise(constant, size)
+        assert isinstance(noise, int)
+        layer = 2 * constant.shape[0] + self.up                                    # no two draw the same
+        source = torch.Generator().manual_seed((noise + layer) % 2**63)
+        return torch.randn(tuple(size), generator=source).to(constant.device)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         bias = None if bias is None else bias.to(x.dtype)
@@ -102,7 +112,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:  # [N,I,h,w], [N,512] -> [N,3,h,w]
         styles = self.affine(w) / math.sqrt(self.weight.shape[1])
-        if len(x) == len(w) == 1:
+        if len(x) == len(w) == 1 and not w.requires_grad:
             return F.conv2d(x, (self.weight * styles[0, :, None, None]).to(x.dtype), self.bias.to(x.dtype))
         x = x * styles[:, :, None, None].to(x.dtype)
         return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
@@ -158,6 +168,7 @@ class Generator(nn.Module):
         self.feature_resolution = int(injection.split(".")[0][1:])
         self.stride = self.resolution // self.feature_resolution                   # s: photo pixels a cell of F
         self.num_ws = 2 * int(math.log2(self.resolution)) - 2                      # L
+        self.noise: Noise = "none"                                                 # of what is above F
         self.mapping = MappingNetwork(mapping_layers)
         self.synthesis = Synthesis(channels, noise=noise)
 
@@ -181,6 +192,12 @@ class Generator(nn.Module):
             ) from error
         return generator.eval().requires_grad_(False)
 
+    def seeded(self, seed: int) -> Generator:
+        """The same generator (weights are shared), its noise inputs above F drawn from `seed` for whatever shape."""
+        seeded = copy.copy(self)
+        seeded.noise = seed
+        return seeded
+
     def block(self, resolution: int) -> Block:
         block = self.synthesis.get_submodule(f"b{resolution}")
         assert isinstance(block, Block)
@@ -200,12 +217,13 @@ class Generator(nn.Module):
         assert x is not None
         return x
 
-    def trunk_from_feature(self, feature: Tensor, w_plus: Tensor, noise: Noise = "none") -> list[Tensor]:
+    def trunk_from_feature(self, feature: Tensor, w_plus: Tensor) -> list[Tensor]:
         """Features that feed each ToRGB at resolutions ≥ F's, coarse to fine: [N,C,h,w], [N,C',2h,2w], …"""
         features = [feature.contiguous(memory_format=torch.channels_last)]         # quicker on CPUs
         for resolution in self.channels:
             if resolution > self.feature_resolution:
-                features.append(self.block(resolution).trunk(features[-1], self.styles_of(resolution, w_plus), noise))
+                ws = self.styles_of(resolution, w_plus)
+                features.append(self.block(resolution).trunk(features[-1], ws, self.noise))
         return features
 
     def to_rgb(self, features: list[Tensor], w_plus: Tensor) -> list[Tensor]:
@@ -213,15 +231,15 @@ class Generator(nn.Module):
         above = [r for r in self.channels if r >= self.feature_resolution]
         return [self.block(r).rgb(x, self.styles_of(r, w_plus)) for r, x in zip(above, features, strict=True)]
 
-    def from_feature(self, feature: Tensor, w_plus: Tensor, noise: Noise = "none") -> list[Tensor]:
+    def from_feature(self, feature: Tensor, w_plus: Tensor) -> list[Tensor]:
         """ToRGB contributions from F [N,C,h,w] upward, coarse to fine, before the upsampled sum (see `merge`)."""
-        return self.to_rgb(self.trunk_from_feature(feature, w_plus, noise), w_plus)
+        return self.to_rgb(self.trunk_from_feature(feature, w_plus), w_plus)
 
-    def synthesize(self, w_plus: Tensor, noise: Noise = "const") -> Tensor:
-        """The whole generator: w+ [N,L,512] -> image [N,3,R,R] in about [-1,1]."""
+    def synthesize(self, w_plus: Tensor, noise: Noise = "const", up_to: int | None = None) -> Tensor:
+        """The whole generator, or its blocks up to a resolution: w+ [N,L,512] -> image [N,3,R,R] in about [-1,1]."""
         x: Tensor | None = None
         image: Tensor | None = None
-        for resolution in self.channels:
+        for resolution in [r for r in self.channels if r <= (up_to or self.resolution)]:
             block, ws = self.block(resolution), self.styles_of(resolution, w_plus)
             x = block.trunk(x, ws, noise)
             rgb = block.rgb(x, ws)
@@ -264,13 +282,20 @@ def upsampling_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
 def upsampling_kernel(weight: Tensor) -> Tensor:
     """[O,I,3,3] -> [4·O,I,3,3], ordered for pixel_shuffle: the four phases of weight convolved with [1,3,3,1]²/16."""
     o, i = weight.shape[:2]
-    fir = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=weight.dtype, device=weight.device)
-    blur = (fir[:, None] * fir[None, :] / 16).expand(1, 1, 4, 4)
-    kernel = F.conv2d(weight.reshape(o * i, 1, 3, 3), blur, padding=3).reshape(o, i, 6, 6)   # full convolution
+    phases = weight.reshape(o * i, 9) @ _phases().to(weight)                       # linear in the nine taps
+    return phases.reshape(o, i, 4, 3, 3).transpose(1, 2).reshape(4 * o, i, 3, 3)
+
+
+@functools.cache
+@torch.inference_mode(False)    # kept for whoever comes next, who may want gradients
+def _phases() -> Tensor:  # -> [9,36]: what each tap of a 3×3 kernel becomes in the four phases of the 6×6 one
+    taps = torch.eye(9).reshape(9, 1, 3, 3)
+    fir = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    kernel = F.conv2d(taps, (fir[:, None] * fir / 16)[None, None], padding=3)[:, 0]         # full convolution: [9,6,6]
     # Output pixel 2y+p takes input pixel y+d-1 (d = 0, 1, 2) with tap p + 4 - 2d of the 6.
-    taps = 4 - 2 * torch.arange(3)
-    phases = [kernel[:, :, taps + p][..., taps + q] for p in (0, 1) for q in (0, 1)]
-    return torch.stack(phases, 1).reshape(4 * o, i, 3, 3)
+    chosen = 4 - 2 * torch.arange(3)
+    phases = [kernel[:, chosen + p][..., chosen + q] for p in (0, 1) for q in (0, 1)]
+    return torch.stack(phases, 1).reshape(9, 36)
 
 
 def fitted_noise(noise: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:

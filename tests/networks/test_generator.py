@@ -133,3 +133,32 @@ def test_tensors_of_something_else(spoil: object) -> None:
     spoil(tensors)
     with pytest.raises(WeightsMalformed):
         Generator.from_tensors(tensors)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 11)], ids=str)
+def test_noise_from_a_seed_has_the_shape_and_is_the_same_again(size: tuple[int, int]) -> None:
+    """Above F, of any aspect ratio; another seed, and no noise, give other pictures."""
+    generator = Generator.from_tensors(literal.random_tensors(CHANNELS["32"]), "b8.conv1")
+    feature, w_plus = torch.randn(1, 8, *size), latents(1, 8)
+
+    def picture(of: Generator) -> Tensor:
+        return merge(of.from_feature(feature, w_plus))
+
+    plain = picture(generator)
+    one, again, two = (picture(generator.seeded(seed)) for seed in (1, 1, 2**63 - 1))
+    assert one.shape == (1, 3, 4 * size[0], 4 * size[1])
+    assert torch.equal(one, again)
+    assert not torch.equal(one, two) and not torch.equal(one, plain)
+    assert torch.equal(picture(generator), plain), "the generator itself has no seed"
+
+
+def test_styles_have_gradients_in_a_single_picture() -> None:
+    """Where w+ is optimised the styles go into the features; the picture is the same."""
+    generator = Generator.from_tensors(literal.random_tensors(CHANNELS["32"], noise=False))
+    w_plus = latents(1, 8).requires_grad_()
+    image = generator.synthesize(w_plus, "none", up_to=16)
+    (gradient,) = torch.autograd.grad(image.square().sum(), w_plus)
+    assert image.shape == (1, 3, 16, 16)
+    assert gradient[:, :6].abs().amax(2).all() and not gradient[:, 6:].any()
+    with torch.no_grad():
+        close(image, generator.synthesize(w_plus, "none", up_to=16))

@@ -74,7 +74,7 @@ def test_symmetric_and_one_value_a_pair(lpips: LPIPS) -> None:
 
 
 def test_it_can_be_minimised(lpips: LPIPS) -> None:
-    """Inversion's refinement descends it."""
+    """Training descends it."""
     image = picture("dim", (64, 64)).requires_grad_()
     target = picture("smooth", (64, 64))
     (gradient,) = torch.autograd.grad(lpips(image, target).sum(), image)
