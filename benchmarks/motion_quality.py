@@ -1,0 +1,342 @@
+"""How right the motion is: angles to hand-drawn arrows, what one arrow does, folds, divergence, shores.
+
+    python benchmarks/motion_quality.py PHOTOS --split PHOTOS/val.txt --out benchmarks/results/motion.json
+
+PHOTOS holds images, labels, hints/ID.json (arrows) and the file that `--constants` names, from whose arrows the best
+constant direction of each group is chosen; `hindsight` is the best constant of the measured arrows themselves.
+Everything goes through `predict_motion`, first with the labelled layers, so that motion is judged alone, then with
+predicted ones. Running water is rivers, streams and surf: water of photos that have falls as well, and of those whose
+names begin with w-. Sky, and calm water a second time, are judged by axis: they could as well drift the other way.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.machine import machine
+from benchmarks.photos import Photo, find_photos, read_label
+from benchmarks.tables import table, write
+from stylecine.displacement import integrate, margin_for, over_canvas
+from stylecine.mask import CLASSES, predict_layers, without_fringe
+from stylecine.motion import predict_motion
+from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.segmenter import Segmenter
+from stylecine.ops.pixels import to_tensor
+from stylecine.photo import load_photo
+from stylecine.weights import find_model, role_tensors
+
+PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
+GROUPS = ("falls", "running water", "calm water", "calm water by axis", "water", "smoke", "sky by axis")
+UNMOVED = -1.0  # in place of an angle
+SKY = CLASSES.index("sky")
+LIQUID = [CLASSES.index("water"), CLASSES.index("falls")]
+SHAPE = ("folds_none_half", "folds_none_whole", "divergence", "shore_angle", "into_shore")
+
+Predict = Callable[..., Tensor]  # (photo, layers, arrows=()) -> flow
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A hand-drawn arrow, in fractions of width and height."""
+
+    kind: str
+    start: tuple[float, float]
+    end: tuple[float, float]
+
+    @property
+    def given(self) -> tuple[float, float, float, float]:
+        return (*self.start, *self.end)
+
+    def angle(self, h: int, w: int) -> float:
+        return math.atan2((self.end[1] - self.start[1]) * h, (self.end[0] - self.start[0]) * w)
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(1)
+    record = find_model(options.model)
+    predict = partial(predict_motion, motionnet=MotionNet.from_tensors(role_tensors(record, "motion")))
+    segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
+    photos = find_photos(options.folder, options.split)
+    constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
+    weights = {role: record.files[role].sha256 for role in ("motion", "segmenter")}
+    settings = {"split": options.split.name, "model": record.name, "weights": weights}
+    report = {"machine": machine(), "settings": settings} | measure(photos, predict, segmenter, constants)
+    write(options.out, json.dumps(report, indent=1))
+    text = markdown(report)
+    write(options.out.with_suffix(".md"), text)
+    print(text)
+
+
+def measure(
+    photos: Sequence[Photo], predict: Predict, segmenter: Segmenter | None, constants: dict[str, float]
+) -> dict[str, Any]:
+    """All figures; without a segmenter none of predicted layers."""
+    rows = [measure_photo(p, predict, segmenter) for p in tqdm(photos, desc="motion", disable=None)]
+    return {
+        "groups": [_group(name, rows, constants) for name in GROUPS],
+        "shape": _shape_of(rows),
+        "photos": rows,
+    }
+
+
+def measure_photo(photo: Photo, predict: Predict, segmenter: Segmenter | None) -> dict[str, Any]:
+    """One photo's errors in degrees by group, and the shape of its field; lists and numbers."""
+    assert photo.label is not None
+    pixels = load_photo(photo.path, None)
+    image = to_tensor(pixels)
+    labelled = labelled_layers(photo.label, pixels.shape[:2])
+    arrows = arrows_of(photo)
+    flow = predict(image, labelled)
+    found = predict(image, predict_layers(image, segmenter)) if segmenter is not None else None
+    at_one, others_of_one = one_given(image, labelled, arrows, predict)
+    return {
+        "photo": photo.name,
+        "arrows": angles_by_group(photo, flow, arrows),
+        "alone": errors_by_group(photo, flow, arrows),
+        "predicted": errors_by_group(photo, found, arrows) if found is not None else {},
+        "at_one": at_one,
+        "others_of_one": others_of_one,
+    } | shape_of(image, labelled, flow)
+
+
+def labelled_layers(label: Path, size: tuple[int, int]) -> Tensor:
+    """[4,H,W] in {0,1}."""
+    classes = torch.from_numpy(read_label(label, size).astype(np.int64))
+    return F.one_hot(classes, 5).permute(2, 0, 1)[1:].float()
+
+
+def arrows_of(photo: Photo) -> list[Arrow]:
+    path = photo.path.parent.parent / "hints" / f"{photo.name}.json"
+    hints = json.loads(path.read_text())["arrows"] if path.is_file() else []
+    return [Arrow(a["class"], (*a["at"],), (*a["to"],)) for a in hints if a["class"] in CLASSES]
+
+
+def groups_of(name: str, kind: str, has_falls: bool) -> tuple[str, ...]:
+    """The groups that an arrow of this class belongs to."""
+    if kind == "water":
+        running = has_falls or name.startswith("w-")
+        return ("water", "running water") if running else ("water", "calm water", "calm water by axis")
+    return ("sky by axis",) if kind == "sky" else (kind,)
+
+
+def by_group(photo: Photo, arrows: Sequence[Arrow], values: Sequence[float]) -> dict[str, list[float]]:
+    has_falls = any(arrow.kind == "falls" for arrow in arrows)
+    grouped: dict[str, list[float]] = {}
+    for arrow, value in zip(arrows, values, strict=True):
+        for group in groups_of(photo.name, arrow.kind, has_falls):
+            grouped.setdefault(group, []).append(value)
+    return grouped
+
+
+def angles_by_group(photo: Photo, flow: Tensor, arrows: Sequence[Arrow]) -> dict[str, list[float]]:
+    """The arrows' own angles in degrees, in the flow's proportions."""
+    h, w = flow.shape[1:]
+    return by_group(photo, arrows, [round(math.degrees(a.angle(h, w)), 2) for a in arrows])
+
+
+def errors_by_group(photo: Photo, flow: Tensor, arrows: Sequence[Arrow]) -> dict[str, list[float]]:
+    """Angle between flow and arrow at each arrow's start, in degrees; -1 where nothing moves."""
+    grouped = by_group(photo, arrows, [_error(flow, a) for a in arrows])
+    return {group: [_folded(group, v) for v in values] for group, values in grouped.items()}
+
+
+def _error(flow: Tensor, arrow: Arrow) -> float:
+    h, w = flow.shape[1:]
+    x, y = flow[:, min(h - 1, int(arrow.start[1] * h)), min(w - 1, int(arrow.start[0] * w))].tolist()
+    if math.hypot(x, y) < 1e-6:
+        return UNMOVED
+    return abs(_wrapped(math.degrees(math.atan2(y, x) - arrow.angle(h, w))))
+
+
+def _wrapped(degrees: float) -> float:
+    return (degrees + 180) % 360 - 180
+
+
+def _folded(group: str, error: float) -> float:
+    return round(min(error, 180 - error) if group.endswith("by axis") and error != UNMOVED else error, 2)
+
+
+def one_given(
+    image: Tensor, layers: Tensor, arrows: Sequence[Arrow], predict: Predict
+) -> tuple[list[float], list[float]]:
+    """Each arrow given alone: errors at it, and at the other arrows of its region."""
+    at, others = [], []
+    regions = [_region(layers, arrow) for arrow in arrows]
+    for arrow, region in zip(arrows, regions, strict=True):
+        flow = predict(image, layers, arrows=[arrow.given])
+        at.append(round(_error(flow, arrow), 2))
+        others += [
+            round(_error(flow, other), 2)
+            for other, place in zip(arrows, regions, strict=True)
+            if place == region and other is not arrow
+        ]
+    return at, others
+
+
+def _region(layers: Tensor, arrow: Arrow) -> int:
+    """The arrow's region as `predict_motion` means it: the whole sky (-1), or connected water, falls and smoke."""
+    if arrow.kind == "sky":
+        return -1
+    h, w = layers.shape[1:]
+    small = F.interpolate(layers[None], (256 * h // min(h, w), 256 * w // min(h, w)), mode="area")[0]
+    moving = small.amax(0).numpy() > 0.05
+    labels = ndimage.label(moving & (small.argmax(0).numpy() != SKY), structure=np.ones((3, 3)))[0]
+    nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
+    row, column = int(arrow.start[1] * labels.shape[0]), int(arrow.start[0] * labels.shape[1])
+    return int(labels[tuple(nearest)][min(row, labels.shape[0] - 1), min(column, labels.shape[1] - 1)])
+
+
+def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
+    """What can be said of a field without arrows. Empty for a photo in which nothing moves.
+
+    folds_none_*: share of moving grid points at which x + D(x) keeps its orientation (its Jacobian is positive)
+    after half a turn and a whole one. divergence: median over water and falls of how much area changes in 4 s.
+    shore_angle: median angle between flow and static border there, degrees; into_shore: the part of the speed
+    that runs into or out of the border, over the speed.
+    """
+    moving = without_fringe(layers, image)
+    if not bool((moving > 0.5).any()):
+        return {}
+    figures = folds_none(flow, moving)
+    owner = F.interpolate(layers[None], flow.shape[1:], mode="area")[0].numpy()
+    liquid = owner[LIQUID].sum(0) > 0.5
+    inside = ndimage.binary_erosion(liquid, iterations=2, border_value=1)
+    if inside.any():
+        v = flow.numpy()
+        divergence = np.gradient(v[0], axis=1) + np.gradient(v[1], axis=0)
+        figures["divergence"] = float(np.median(np.abs(divergence[inside]))) * PERIOD
+    return figures | shores(flow.numpy(), liquid, owner.sum(0) > 0.5)
+
+
+def folds_none(flow: Tensor, moving: Tensor) -> dict[str, float]:
+    margin = margin_for(flow, moving, PERIOD, FPS)
+    displacement = integrate(flow, moving, period=PERIOD, fps=FPS, margin=margin)
+    grid = (displacement.turns.shape[0], displacement.turns.shape[1])
+    size = (moving.shape[0], moving.shape[1])
+    here = over_canvas(moving[None], grid, displacement.cell, size, margin)[0] > 0.5
+    shares = {}
+    for name, phase in (("half", 0.5), ("whole", 1.0)):
+        positive = torch.zeros_like(here)
+        for count, length in zip(displacement.counts, displacement.lengths, strict=True):
+            jacobian = _jacobian(displacement.forward(length * phase) / displacement.cell)
+            positive |= (jacobian > 0) & (displacement.turns == count)
+        shares[f"folds_none_{name}"] = float(positive[here].float().mean())
+    return shares
+
+
+def _jacobian(displacement: Tensor) -> Tensor:
+    (xy, xx), (yy, yx) = (torch.gradient(part) for part in displacement)
+    return (1 + xx) * (1 + yy) - xy * yx
+
+
+def shores(flow: np.ndarray, liquid: np.ndarray, moves: np.ndarray) -> dict[str, float]:
+    """At points of water and falls two grid points from what stands still."""
+    if moves.all():
+        return {}
+    distance = ndimage.distance_transform_edt(moves)
+    at = liquid & (distance > 1) & (distance <= 3)
+    at[[0, -1]], at[:, [0, -1]] = False, False
+    if not at.any():
+        return {}
+    normal = np.stack(np.gradient(ndimage.gaussian_filter(distance, 2.0))[::-1])[:, at]
+    across = np.abs((flow[:, at] * normal).sum(0)) / (np.linalg.norm(normal, axis=0) + 1e-6)
+    speed = np.linalg.norm(flow[:, at], axis=0) + 1e-9
+    usual = float(np.median(np.linalg.norm(flow[:, liquid], axis=0))) + 1e-9
+    angle = np.degrees(np.arcsin(np.clip(across / speed, 0, 1)))
+    return {"shore_angle": float(np.median(angle)), "into_shore": float(across.mean()) / usual}
+
+
+def constant_angles(photos: Sequence[Photo]) -> dict[str, float]:
+    """For each group the direction, in degrees, that all its arrows are nearest to in the median."""
+    angles: dict[str, list[float]] = {}
+    for photo in photos:
+        h, w = load_photo(photo.path, 256).shape[:2]
+        for group, values in angles_by_group(photo, torch.empty(2, h, w), arrows_of(photo)).items():
+            angles.setdefault(group, []).extend(values)
+    return {group: best_constant(group, values) for group, values in angles.items()}
+
+
+def best_constant(group: str, angles: Sequence[float]) -> float:
+    return min(range(-180, 180), key=lambda c: median_to(group, angles, c))
+
+
+def median_to(group: str, angles: Sequence[float], constant: float) -> float:
+    return float(np.median([_folded(group, abs(_wrapped(a - constant))) for a in angles]))
+
+
+def _group(name: str, rows: Sequence[dict[str, Any]], constants: dict[str, float]) -> dict[str, Any]:
+    """One line of the table: the flow, and beside it what constant directions would do."""
+    alone, predicted, angles = (
+        [v for row in rows for v in row[key].get(name, ())] for key in ("alone", "predicted", "arrows")
+    )
+    if not angles:
+        return {"group": name, "n": 0}
+    moved = [v for v in predicted if v != UNMOVED]
+    return {
+        "group": name,
+        "n": len(angles),
+        "photos": sum(bool(row["alone"].get(name)) for row in rows),
+        "median": float(np.median(alone)),
+        "mean": float(np.mean(alone)),
+        "constant": median_to(name, angles, constants[name]) if name in constants else None,
+        "constant_degrees": constants.get(name),
+        "hindsight": median_to(name, angles, best_constant(name, angles)),
+        "predicted_layers": float(np.median(moved)) if moved else None,
+        "unmoved": len(predicted) - len(moved),
+    }
+
+
+def _shape_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    values = {name: [v for row in rows for v in row[name]] for name in ("at_one", "others_of_one")}
+    values |= {name: [row[name] for row in rows if name in row] for name in SHAPE}
+    return [
+        {
+            "figure": name,
+            "n": len(found),
+            "median": float(np.median(found)),
+            "mean": float(np.mean(found)),
+            "worst": min(found) if name.startswith("folds") else max(found),
+        }
+        for name, found in values.items()
+        if found
+    ]
+
+
+def markdown(report: dict[str, Any]) -> str:
+    columns = ("group", "n", "photos", "median", "mean", "constant", "hindsight", "predicted_layers", "unmoved")
+    return (
+        "Angle between flow and arrow, degrees.\n\n"
+        + table(report["groups"], columns)
+        + "\n"
+        + table(report["shape"], ("figure", "n", "median", "mean", "worst"))
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="PHOTOS")
+    parser.add_argument("--split", type=Path, required=True, help="file of the names to measure")
+    parser.add_argument("--constants", type=Path, help="names whose arrows give the constants (PHOTOS/train.txt)")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/motion.json"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

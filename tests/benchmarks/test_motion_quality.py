@@ -1,0 +1,104 @@
+"""What the figures of motion mean: angles by group, one arrow given, folds, shores."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.motion_quality import (
+    Arrow,
+    best_constant,
+    constant_angles,
+    folds_none,
+    groups_of,
+    labelled_layers,
+    markdown,
+    measure,
+    shape_of,
+    shores,
+)
+from benchmarks.photos import find_photos
+
+
+def rightward(photo: Tensor, layers: Tensor, arrows: object = ()) -> Tensor:
+    """A motion predictor that knows one direction."""
+    return torch.stack([torch.full((60, 90), 0.2), torch.zeros(60, 90)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One photo, w-river, 120 x 180: water below row 40, two arrows at 0 and 45 degrees in it, one in the sky."""
+    for name in ("images", "labels", "hints"):
+        (tmp_path / name).mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (120, 180, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "images/w-river.jpg")
+    Image.fromarray(np.repeat(np.where(np.arange(120) < 40, 1, 2)[:, None], 180, 1).astype(np.uint8)).save(
+        tmp_path / "labels/w-river.png"
+    )
+    arrows = [
+        {"class": "water", "at": [0.5, 0.6], "to": [0.6, 0.6]},
+        {"class": "water", "at": [0.5, 0.8], "to": [0.54, 0.86]},
+        {"class": "sky", "at": [0.5, 0.1], "to": [0.4, 0.1]},
+    ]
+    (tmp_path / "hints/w-river.json").write_text(json.dumps({"arrows": arrows}))
+    return tmp_path
+
+
+def test_angles_are_those_of_the_picture_not_of_fractions() -> None:
+    assert Arrow("water", (0.5, 0.5), (0.54, 0.56)).angle(120, 180) == pytest.approx(math.pi / 4)
+
+
+def test_running_water_is_that_of_photos_with_falls_or_of_running_water() -> None:
+    assert groups_of("lake", "water", has_falls=False) == ("water", "calm water", "calm water by axis")
+    assert groups_of("lake", "water", has_falls=True) == ("water", "running water")
+    assert groups_of("w-river", "water", has_falls=False) == ("water", "running water")
+    assert groups_of("w-river", "sky", has_falls=False) == ("sky by axis",)
+
+
+def test_figures_of_a_predictor_that_knows_one_direction(folder: Path) -> None:
+    photos = find_photos(folder)
+    report = measure(photos, rightward, None, constant_angles(photos))
+    groups = {row["group"]: row for row in report["groups"]}
+    assert groups["running water"]["n"] == 2
+    assert groups["running water"]["median"] == pytest.approx(22.5, abs=0.1)
+    assert groups["running water"]["constant"] <= 22.5
+    assert groups["sky by axis"]["median"] == pytest.approx(0, abs=0.1)
+    assert groups["falls"] == {"group": "falls", "n": 0}
+    (row,) = report["photos"]
+    assert sorted(row["at_one"]) == pytest.approx([0, 45, 180], abs=0.1)
+    assert sorted(row["others_of_one"]) == pytest.approx([0, 45], abs=0.1)
+    assert "| running water | 2 |" in markdown(report)
+
+
+def test_axes_have_no_sign() -> None:
+    assert best_constant("sky by axis", [10.0, -170.0, 10.0]) % 180 == 10
+    assert best_constant("falls", [90.0, 90.0, 100.0]) == 90
+
+
+def test_a_field_that_crashes_into_itself_folds() -> None:
+    x = torch.arange(60)[None].expand(60, 60)
+    torn = torch.stack([torch.where(x < 30, 1.0, -1.0), torch.zeros(60, 60)]) * 0.2
+    calm = torch.stack([torch.full((60, 60), 0.1), torch.zeros(60, 60)])
+    moving = torch.ones(60, 60)
+    assert folds_none(calm, moving) == {"folds_none_half": 1.0, "folds_none_whole": 1.0}
+    assert folds_none(torn * 20, moving)["folds_none_whole"] < 0.995
+
+
+def test_shores_see_what_runs_into_them() -> None:
+    moves = np.arange(60)[:, None].repeat(60, 1) > 20
+    along, into = np.zeros((2, 60, 60)), np.zeros((2, 60, 60))
+    along[0], into[1] = 1, 1
+    assert shores(along, moves, moves)["shore_angle"] == pytest.approx(0, abs=1)
+    assert shores(into, moves, moves)["shore_angle"] == pytest.approx(90, abs=1)
+    assert shores(into, np.ones_like(moves), np.ones_like(moves)) == {}
+
+
+def test_a_photo_in_which_nothing_moves_has_no_shape(folder: Path) -> None:
+    layers = torch.zeros(4, 120, 180)
+    assert shape_of(torch.zeros(3, 120, 180), layers, torch.zeros(2, 120, 180)) == {}
+    assert labelled_layers(folder / "labels/w-river.png", (120, 180)).sum(0).min() == 1
