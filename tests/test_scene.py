@@ -53,8 +53,9 @@ def test_options_of_the_inversion(photo: np.ndarray, small_model: Path) -> None:
 
 
 def test_likeness_is_of_colours_and_coarse_forms(scene: Scene) -> None:
-    photo = np.full((64, 96, 3), 120, np.uint8)
-    fine = photo + np.tile(np.array([[0, 8], [8, 0]], np.uint8)[..., None], (32, 48, 1))  # averages out
+    photo = np.full((66, 98, 3), 120, np.uint8)
+    fine = photo + np.tile(np.array([[0, 8], [8, 0]], np.uint8)[..., None], (33, 49, 1))  # averages out
+    fine[64:] = fine[:, 96:] = 0  # less than a block
     tinted = photo + np.array([16, 0, 0], np.uint8)
     unlike = {name: replace(scene, photo=photo, reconstruction=image) for name, image in
               {"fine": fine, "tinted": tinted}.items()}  # fmt: skip
