@@ -19,7 +19,7 @@ from stylecine.networks.generator import Generator, merge
 from stylecine.ops.push_pull import push_pull
 
 STEPS = 60                      # of optimisation for generators without an encoder
-STYLE_STEPS = 15                # before them, on w+
+STYLE_STEPS = 15                # before them, on w+, but no more than them
 STYLE_SIDE = 32                 # pixels a side of the picture by which w+ is found
 STYLE_RATE = 0.1                # Adam's learning rate on w+
 ROUGH = 20                      # steps that bfloat16 is exact enough for
@@ -61,12 +61,13 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visi
     if visible is not None:
         seen = F.interpolate(visible[None, None], size, mode="nearest")
         small = push_pull(small, seen)
+    steps = effort(encoder, refine)
     if encoder is None:
         seen = torch.ones_like(seen)
-        w_plus, feature = first_guess(small, generator)
+        w_plus, feature = first_guess(small, generator, min(STYLE_STEPS, steps))
     else:
         w_plus, feature = encoder(small, seen)
-    feature = refined(small, seen, w_plus, feature, generator, effort(encoder, refine), progress)
+    feature = refined(small, seen, w_plus, feature, generator, steps, progress)
     image = reconstruct(generator, w_plus, feature, size)
     if factor != 1:
         image = F.interpolate(image, (height, width), mode="bicubic", align_corners=False).clamp(-1, 1)
@@ -87,7 +88,7 @@ def effort(encoder: Encoder | None, refine: int) -> int:
     return refine or (STEPS if encoder is None else 0)
 
 
-def first_guess(photo: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+def first_guess(photo: Tensor, generator: Generator, steps: int) -> tuple[Tensor, Tensor]:
     """w+ [1,L,512] whose own picture, small and square, is near the photo's [1,3,h,w]; F [1,C,h/s,w/s] where it starts.
 
     Adam on w+ from the mean. F is the same everywhere, the mean of the picture's: its own optimisation does the rest.
@@ -98,7 +99,7 @@ def first_guess(photo: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         mean = generator.mapping.get_buffer("w_avg")
         w_plus = mean.expand(1, generator.num_ws, -1).clone().requires_grad_()
         optimizer = torch.optim.Adam([w_plus], lr=STYLE_RATE)
-        for _ in range(STYLE_STEPS):
+        for _ in range(steps):
             optimizer.zero_grad()
             (generator.synthesize(w_plus, "none", up_to=side) - wanted).square().mean().backward()
             optimizer.step()

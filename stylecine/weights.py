@@ -128,8 +128,7 @@ def role_tensors(record: ModelRecord, role: str) -> dict[str, Tensor]:
     if file is None:
         present = ", ".join(record.files) or "none"
         raise WeightsNotFound(
-            f"The model '{record.name}' has no {role} (only {present});"
-            f" put {role}.safetensors beside its generator."
+            f"The model '{record.name}' has no {role} (only {present}); put {role}.safetensors beside its generator."
         )
     content = _content(file.path)
     if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
