@@ -111,12 +111,13 @@ def first_guess(photo: Tensor, generator: Generator, steps: int) -> tuple[Tensor
 def refined(photo: Tensor, seen: Tensor, w_plus: Tensor, feature: Tensor, generator: Generator, steps: int,
             progress: Told | None) -> Tensor:
     """F after `steps` of conjugate gradients from `feature`, all else as in `invert`."""
+    size = (photo.shape[2], photo.shape[3])
     direction = before = None
     for step in range(steps):
         dtype = quick_dtype(photo.device) if step < ROUGH else torch.float32
         with torch.enable_grad():
             f = feature.detach().requires_grad_()
-            image = synthesised(generator, w_plus, f.to(dtype), photo.shape[2:])
+            image = synthesised(generator, w_plus, f.to(dtype), size)
             residual = (image - photo) * seen
             (slope,) = torch.autograd.grad(residual.square().sum() / 2, f)
         if before is None or direction is None:
@@ -126,7 +127,7 @@ def refined(photo: Tensor, seen: Tensor, w_plus: Tensor, feature: Tensor, genera
             direction = turn.clamp(min=0) * direction - slope
         before = slope
         trial = TRIAL * feature.norm() / direction.norm()
-        moved = synthesised(generator, w_plus, (feature + trial * direction).to(dtype), photo.shape[2:])
+        moved = synthesised(generator, w_plus, (feature + trial * direction).to(dtype), size)
         change = (moved - image.detach()) * seen
         length = -trial * dot(residual.detach(), change) / dot(change, change)
         if length > 0:
@@ -144,5 +145,6 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 def quick_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 on processors that calculate in it, twice as quick; F itself stays float32."""
-    able = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}     # new in torch
+    asked = getattr(torch.cpu, "get_capabilities", None)       # older versions of torch do not say
+    able = asked() if asked and device.type == "cpu" else {}
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
