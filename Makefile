@@ -4,6 +4,7 @@
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped
 # make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
+# make train-smoke   every recipe for a few steps, from photos to a model that animates, into .runs/smoke
 # make clean   remove what these made
 #
 # Each works on a fresh clone: a virtual environment is made in .venv first. pip's own settings (PIP_INDEX_URL,
@@ -25,7 +26,7 @@ OUT := examples/out
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test lint sanitize soak bench clean
+.PHONY: demo test lint sanitize soak bench train-smoke clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -61,6 +62,9 @@ bench: .venv/installed-bench
 	$(BIN)/python benchmarks/baseline.py
 	$(BIN)/python benchmarks/fps.py
 	$(BIN)/python benchmarks/plots.py
+
+train-smoke: .venv/installed
+	$(BIN)/python pretrained/recipes/smoke.py
 
 clean:
 	rm -rf .venv build dist stylecine/lib *.egg-info $(OUT) .pytest_cache .mypy_cache .ruff_cache

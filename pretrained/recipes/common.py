@@ -27,6 +27,7 @@ def arguments(doc: str | None, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--photos", type=Path, required=True, help="folder of photos and labels, or a pack (.npz)")
     parser.add_argument("--val", type=Path, help="folder or pack of validation photos (default: the folder's val.txt)")
     parser.add_argument("--minutes", type=float, default=9.0, help="how long to train; run again to go on")
+    parser.add_argument("--steps", type=int, help="stop after so many steps, however few minutes they take")
     parser.add_argument("--out", type=Path, default=Path(out), help="state, log and sample sheets")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -44,6 +45,7 @@ class Run:
         self.device = torch.device(options.device)
         torch.set_num_threads(options.threads)
         self.minutes: float = options.minutes
+        self.limit: int | None = options.steps
         self.start = time.monotonic()
         self.step = 0
         self.trained = 0.0          # minutes of earlier runs
@@ -81,7 +83,8 @@ class Run:
         return min(1.0, self.elapsed / self.minutes)
 
     def steps(self) -> Iterator[int]:
-        while self.elapsed < self.minutes:
+        last = None if self.limit is None else self.step + self.limit
+        while self.elapsed < self.minutes and (last is None or self.step < last):
             yield self.step
             self.step += 1
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-ALLOWED = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
+RECONSTRUCT = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}    # numpy 1, 2
+ALLOWED = RECONSTRUCT | {("numpy", "ndarray"), ("numpy", "dtype")}
 
 
 class ArrayUnpickler(pickle.Unpickler):

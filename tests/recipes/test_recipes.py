@@ -1,35 +1,38 @@
 """The recipes: photos are packed to travel, trainings run for the given minutes and go on where they stopped."""
 
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import pytest
-from PIL import Image
+import torch
 from safetensors.torch import load_file
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
+from stylecine.networks.lpips import LPIPS
+from stylecine.networks.segmenter import Trunk, unpacked
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two photos of 540x520 with labels and arrows, one to train on and one to validate."""
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("images", "labels", "hints"):
-        (folder / name).mkdir()
-    rng = np.random.default_rng(0)
-    for name, split in (("one", "train"), ("two", "val")):
-        coarse = Image.fromarray(rng.integers(0, 255, (13, 14, 3), np.uint8))
-        coarse.resize((540, 520), Image.Resampling.BICUBIC).save(folder / f"images/{name}.jpg", quality=95)
-        Image.fromarray(np.repeat(np.uint8([[1], [2]]), 130, 0).repeat(270, 1)).save(folder / f"labels/{name}.png")
-        arrow = {"class": "sky", "at": [0.2, 0.2], "to": [0.3, 0.2]}
-        (folder / f"hints/{name}.json").write_text(json.dumps({"arrows": [arrow]}))
-        (folder / f"{split}.txt").write_text(name)
+def smoke() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("smoke", RECIPES / "smoke.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def photos(smoke: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photos of 720x520 with labels and arrows, one to train on and one to validate."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    smoke.make_photos(folder, [RECIPES.parents[1] / f"examples/{name}.jpg" for name in ("sea", "lake")])
     return folder
 
 
@@ -51,7 +54,7 @@ def test_a_pack_holds_what_the_folder_does(photos: Path, tmp_path: Path, monkeyp
 
 
 def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_path: Path) -> None:
-    options = ("--photos", photos, "--minutes", "0.1", "--batch", "1", "--threads", "1", "--out", tmp_path)
+    options = ("--photos", photos, "--steps", "2", "--batch", "1", "--threads", "1", "--out", tmp_path)
     first = [json.loads(line) for line in run("train_generator.py", *options).splitlines()]
     assert "psnr" in first[-1]
     Generator.from_tensors({k: v.float() for k, v in load_file(tmp_path / "generator.safetensors").items()})
@@ -59,4 +62,37 @@ def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_pat
     assert (tmp_path / "samples.png").exists()
     second = [json.loads(line) for line in run("train_generator.py", *options).splitlines()]
     assert second[0] == {"step": first[-1]["step"], "minutes": second[0]["minutes"], "event": "resumed"}
+    assert second[-1]["step"] == 2 * first[-1]["step"] == 4
     assert second[-1]["minutes"] > first[-1]["minutes"]
+
+
+def test_the_published_networks_are_converted(smoke: ModuleType, tmp_path: Path) -> None:
+    smoke.make_published(tmp_path / "published")
+    run("convert_lpips.py", tmp_path / "published", "--out", tmp_path / "lpips.safetensors",
+        "--vgg", tmp_path / "vgg.safetensors")
+    lpips = LPIPS.from_tensors({k: v.float() for k, v in load_file(tmp_path / "lpips.safetensors").items()})
+    assert lpips(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)) > 0
+    trunk, vgg = Trunk(), load_file(tmp_path / "vgg.safetensors")
+    trunk.load_state_dict({name: vgg[name] for name in trunk.state_dict()})
+
+
+def test_rounding_to_four_bits_keeps_what_the_convolutions_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    from rounding import round_convolutions
+
+    torch.manual_seed(0)
+    convs = [torch.nn.Conv2d(i, o, 3, padding=1) for i, o in ((3, 8), (8, 12), (12, 12))]
+    images = [torch.randn(3, 48, 48) for _ in range(4)]
+    stored = round_convolutions(convs, {1}, images)
+    rounded = unpacked(stored, {f"{n}.weight": conv.weight.shape for n, conv in enumerate(convs)})
+
+    def seen(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+        x = images[0][None]
+        for n in range(3):
+            x = torch.relu(torch.conv2d(x, weights[f"{n}.weight"], weights[f"{n}.bias"], padding=1))
+            x = torch.max_pool2d(x, 2) if n == 1 else x
+        return x
+
+    exact = seen({f"{n}.{kind}": getattr(conv, kind) for n, conv in enumerate(convs) for kind in ("weight", "bias")})
+    assert (seen(rounded) - exact).square().mean() < 0.02 * exact.var()
+    assert all(len(row.unique()) <= 16 for row in rounded["1.weight"])

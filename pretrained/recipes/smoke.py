@@ -1,0 +1,135 @@
+"""Every recipe for a few steps, from photos to a model that animates: whether they run, not how well they learn.
+
+    python pretrained/recipes/smoke.py              # or: make train-smoke
+
+Photos are examples/*.jpg, shrunk, with labels and arrows made up here, and the published networks that training needs
+(AlexNet, VGG16) are random numbers of the right shapes, so nothing has to be fetched. Rounding VGG16 to four bits takes
+minutes: the default model's is used instead. Everything lies in .runs/smoke afterwards, the model in .runs/smoke/model.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+RECIPES = Path(__file__).resolve().parent
+ROOT = RECIPES.parents[1]
+SIZE = (720, 520)       # of the photos: recipes validate on 512x512
+ALEXNET = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))     # kernel, channels in and out
+VGG16 = [(3, i, o) for i, o in pairwise((3, 64, 64, 128, 128, 256, 256, 256, *[512] * 6))]
+FEW = ("--minutes", 5, "--steps", 2, "--batch", 2)
+
+
+def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
+    """A folder as the recipes read it: the last picture validates. Upper half sky, lower half water, a rock, falls."""
+    for name in ("images", "labels", "hints"):
+        (folder / name).mkdir(parents=True)
+    label = np.repeat(np.uint8([1, 2]), SIZE[1] // 2)[:, None].repeat(SIZE[0], 1)
+    label[200:330, 300:420], label[260:400, 600:660] = 0, 3
+    arrows = [{"class": kind, "at": at, "to": to} for kind, at, to in (
+        ("sky", [0.3, 0.2], [0.4, 0.2]), ("water", [0.3, 0.8], [0.35, 0.85]), ("falls", [0.87, 0.6], [0.87, 0.7]))]
+    for picture in pictures:
+        with Image.open(picture) as image:
+            image.convert("RGB").resize(SIZE).save(folder / f"images/{picture.stem}.jpg", quality=90)
+        Image.fromarray(label).save(folder / f"labels/{picture.stem}.png")
+        (folder / f"hints/{picture.stem}.json").write_text(json.dumps({"arrows": arrows}))
+    Image.fromarray(np.uint8(255) * (label > 0)).save(folder / "mask.png")
+    (folder / "train.txt").write_text("\n".join(picture.stem for picture in pictures[:-1]))
+    (folder / "val.txt").write_text(pictures[-1].stem)
+
+
+def make_published(folder: Path) -> None:
+    """Random networks in the files, pickled trees of arrays, in which convert_lpips.py finds the published ones."""
+    random = np.random.default_rng(0)
+
+    def convolutions(shapes: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
+        return {f"Conv_{n}": {"kernel": random.normal(0, (2 / (k * k * i)) ** 0.5, (k, k, i, o)).astype(np.float32),
+                              "bias": np.zeros(o, np.float32)} for n, (k, i, o) in enumerate(shapes)}
+
+    linear = {f"NetLinLayer_{n}": {"Conv_0": {"kernel": np.full((1, 1, o, 1), 0.1, np.float32)}}
+              for n, (_, _, o) in enumerate(ALEXNET)}
+    folder.mkdir(parents=True)
+    for name, tree in (("alexnet", {"AlexNet_0": convolutions(ALEXNET)} | linear),
+                       ("vgg16", {"VGG16_0": convolutions(VGG16)})):
+        (folder / f"{name}.ckpt").write_bytes(pickle.dumps(tree, protocol=4))
+
+
+def keep_rounded_trunk(folder: Path) -> None:
+    """Where train_segmenter.py keeps the rounded VGG16 between two exports, that of the default model."""
+    tensors = load_file(ROOT / "pretrained/segmenter.safetensors")
+    folder.mkdir()
+    save_file({name: t for name, t in tensors.items() if name.startswith("trunk.")}, folder / "trunk.safetensors")
+
+
+def commands(at: Path) -> list[list[Any]]:
+    """The recipes, in the order of README.md beside this, and what animates a photo with the result."""
+    photos, pack, model = at / "photos", at / "train.npz", at / "model"
+    vgg = ("--vgg", at / "vgg16.safetensors")
+    packed = ("--photos", pack, "--val", at / "val.npz")
+    segmenter = ("train_segmenter.py", "--photos", photos, *vgg)
+    return [
+        ["data.py", photos, "--out", pack],
+        ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
+        ["convert_lpips.py", at / "published", "--out", model / "lpips.safetensors", *vgg],
+        ["train_generator.py", *packed, *FEW, "--out", at / "generator"],
+        ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator"],
+        ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator", "--regression", 0],
+        ["train_encoder.py", *packed, *FEW, "--out", at / "encoder", "--weights", at / "generator"],
+        [*segmenter, *FEW, "--out", at / "segmenter"],
+        [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
+        [*segmenter, *FEW, "--out", at / "whole", "--whole", "--start", at / "segmenter/state.pt"],
+        ["train_motion.py", "--photos", photos, *FEW, "--out", at / "motion"],
+        ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
+        ["register.py", model / "models.toml"],
+        ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
+         "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],
+    ]
+
+
+def run(at: Path) -> None:
+    """All of it, in an empty folder; stops at the first recipe that fails."""
+    make_photos(at / "photos", sorted((ROOT / "examples").glob("*.jpg")))
+    make_published(at / "published")
+    keep_rounded_trunk(at / "segmenter")
+    (at / "model").mkdir()
+    shutil.copy(ROOT / "pretrained/models.toml", at / "model")
+    for command in commands(at):
+        if command[0] == "register.py":
+            shutil.copy(at / "prior/generator.safetensors", at / "model")
+            shutil.copy(at / "encoder/encoder.safetensors", at / "model")
+        call(command)
+
+
+def call(command: list[Any]) -> None:
+    start = time.monotonic()
+    program = [command[0]] if command[0] == "-m" else [RECIPES / command[0]]
+    words = [str(word) for word in (sys.executable, *program, *command[1:])]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    print(f"{time.monotonic() - start:6.1f} s  {' '.join(str(word) for word in command[:3])}", flush=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}{done.stderr}\nThis recipe failed: {' '.join(map(str, command))}")
+
+
+def main() -> None:
+    folder = ROOT / ".runs/smoke"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    start = time.monotonic()
+    run(folder)
+    print(f"{time.monotonic() - start:6.1f} s  all; the model is in {(folder / 'model').relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
