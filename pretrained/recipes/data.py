@@ -3,7 +3,8 @@
     python pretrained/recipes/data.py PHOTOS --out .pack/train.npz --split train.txt [--long-side 1024 --max-mb 26]
 
 PHOTOS holds images/ID.jpg, labels/ID.png (0 static, 1 sky, 2 water, 3 falls, 4 smoke), hints/ID.json (arrows) and
-the split files; recipes read such a folder (at full size) or a pack alike, with `load`.
+the split files; recipes read such a folder (at full size) or a pack alike, with `load`. A label in labels/ beside this
+file counts in place of the folder's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+
+OWN_LABELS = Path(__file__).parent / "labels"
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ def load(path: Path, split: str = "train.txt", limit: int | None = None) -> list
 
 
 def folder_entries(folder: Path, split: str) -> list[tuple[str, bytes, bytes, str]]:
-    return [(name, (folder / "images" / f"{name}.jpg").read_bytes(), (folder / "labels" / f"{name}.png").read_bytes(),
+    return [(name, (folder / "images" / f"{name}.jpg").read_bytes(), label_of(folder, name).read_bytes(),
              (folder / "hints" / f"{name}.json").read_text()) for name in (folder / split).read_text().split()]
+
+
+def label_of(folder: Path, name: str) -> Path:
+    own = OWN_LABELS / f"{name}.png"
+    return own if own.exists() else folder / "labels" / f"{name}.png"
 
 
 def packed_entries(path: Path) -> list[tuple[str, bytes, bytes, str]]:

@@ -1,5 +1,6 @@
 """The recipes: photos are packed to travel, trainings run for the given minutes and go on where they stopped."""
 
+import csv
 import importlib.util
 import json
 import subprocess
@@ -9,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from stylecine.networks.encoder import Encoder
@@ -51,6 +53,29 @@ def test_a_pack_holds_what_the_folder_does(photos: Path, tmp_path: Path, monkeyp
     assert (packed.id, packed.arrows, packed.photo.shape) == (plain.id, plain.arrows, plain.photo.shape)
     assert (packed.photo.float() - plain.photo.float()).abs().mean() < 6
     assert packed.label.equal(plain.label)
+
+
+def test_our_own_label_counts_in_place_of_the_folders(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                      ) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import data
+
+    monkeypatch.setattr(data, "OWN_LABELS", tmp_path)
+    Image.new("L", (60, 40), 4).save(tmp_path / "sea.png")
+    (sea,), (lake,) = data.load(photos), data.load(photos, "val.txt")
+    assert sea.label.shape == sea.photo.shape[1:] and sea.label.unique().tolist() == [4]
+    assert lake.label.unique().tolist() == [0, 1, 2, 3]
+
+
+def test_the_photos_that_the_model_was_made_with_are_credited() -> None:
+    ids = {}
+    for name in ("training", "validation"):
+        with (RECIPES.parent / f"cards/{name}-photos.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert all(row[column] for row in rows for column in ("id", "source", "author", "licence"))
+        ids[name] = {row["id"] for row in rows}
+        assert len(ids[name]) == len(rows) > 0
+    assert not ids["training"] & ids["validation"]
 
 
 def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_path: Path) -> None:
