@@ -1,5 +1,6 @@
 """Foreign models of full size, from checkpoint to loop: converted, inverted by optimisation, warped in every way."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,12 @@ FULL_SIZE = {
 }
 
 
+def beside(small_model: Path, folder: Path) -> None:
+    """Puts small networks beside a generator in `folder`, as a user may."""
+    for role in ("segmenter", "motion", "lpips"):
+        shutil.copy(small_model / f"{role}.safetensors", folder)
+
+
 @pytest.fixture(autouse=True)
 def nvidia(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in checkpoints.nvidia_modules().items():
@@ -62,7 +69,11 @@ def test_from_checkpoint_to_loop(
     photo: np.ndarray,
     water: np.ndarray,
     drift: np.ndarray,
+    small_model: Path,
 ) -> None:
+    """With the default model's networks the first, with small ones beside it the others."""
+    if channels is not CONFIG_F:
+        beside(small_model, tmp_path)
     (tmp_path / "checkpoint").write_bytes(make(channels))
     found = convert(tmp_path / "checkpoint", tmp_path / "foreign.safetensors")
     assert found.resolution == max(channels)
@@ -85,9 +96,10 @@ def test_from_checkpoint_to_loop(
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Animator:
+def small(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Animator:
     """A small foreign generator with noise inputs, and no encoder."""
     folder = tmp_path_factory.mktemp("small")
+    beside(small_model, folder)
     (folder / "in.pt").write_bytes(checkpoints.saved({"g_ema": checkpoints.rosinality_state(SMALL, 2)}))
     return Animator.from_pretrained(convert(folder / "in.pt", folder / "small.safetensors").path)
 
