@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -29,7 +30,7 @@ from benchmarks.tables import table, write
 from stylecine import Animator, synthesis
 from stylecine.inversion import invert, reconstruct
 from stylecine.networks.segmenter import Trunk, normalise
-from stylecine.ops.pixels import to_tensor
+from stylecine.ops.pixels import to_tensor, to_uint8
 from stylecine.photo import load_photo
 
 CROP, PATCH = 256, 64   # pixels a side
@@ -105,14 +106,31 @@ def hidden(photo: Tensor, moving: Tensor, animator: Animator, random: np.random.
 
 def random_samples(animator: Animator, count: int) -> list[Tensor]:
     """Four crops of each picture that a random z gives."""
-    generator, seeds = animator.generator, torch.Generator().manual_seed(1)
     crops = []
-    for z in torch.randn(count, 1, 512, generator=seeds):
-        w_plus = generator.mapping(z, TRUNCATION)[:, None].expand(-1, generator.num_ws, -1)
-        side = generator.resolution
-        image = reconstruct(generator, w_plus, generator.feature(w_plus), (side, side))[0]
-        crops += [crop_at(image, y, x) for y in (128, side - 384) for x in (128, side - 384)]
+    for z in torch.randn(count, 1, 512, generator=torch.Generator().manual_seed(1)):
+        image = sample(animator, animator.generator.mapping(z, TRUNCATION))
+        places = (128, image.shape[1] - 384)
+        crops += [crop_at(image, y, x) for y in places for x in places]
     return crops
+
+
+def sample(animator: Animator, w: Tensor) -> Tensor:
+    """The whole generator's picture of w [1,512]: [3,R,R]."""
+    generator = animator.generator
+    w_plus = w[:, None].expand(-1, generator.num_ws, -1)
+    side = generator.resolution
+    return reconstruct(generator, w_plus, generator.feature(w_plus), (side, side))[0]
+
+
+@torch.inference_mode()
+def interpolations(animator: Animator, rows: int = 3, columns: int = 5) -> Image.Image:
+    """Random z at both ends of each row, and what lies between them in w; each picture 192 pixels wide."""
+    ends = animator.generator.mapping(
+        torch.randn(2 * rows, 512, generator=torch.Generator().manual_seed(2)), TRUNCATION).unflatten(0, (rows, 2))
+    shares = torch.linspace(0, 1, columns)
+    lines = [[sample(animator, torch.lerp(a, b, share)[None]) for share in shares] for a, b in ends]
+    sheet = torch.cat([torch.cat(line, 2) for line in lines], 1)
+    return Image.fromarray(to_uint8(sheet).numpy()).resize((192 * columns, 192 * rows), Image.Resampling.BOX)
 
 
 def training(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -127,8 +145,7 @@ def training(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 @torch.inference_mode()
-def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
-    animator = Animator.from_pretrained(options.model)
+def measured(animator: Animator, options: argparse.Namespace) -> list[dict[str, Any]]:
     trunk, random = animator.segmenter.trunk, np.random.default_rng(0)
     sets: dict[str, list[Tensor]] = {}
     photos = find_photos(options.folder, options.split, options.labels)[: options.limit]
@@ -153,7 +170,10 @@ def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def main() -> None:
     options = _options()
-    rows, stages = measured(options), training(options.runs)
+    animator = Animator.from_pretrained(options.model)
+    if options.sheet:
+        interpolations(animator).save(options.sheet)
+    rows, stages = measured(animator, options), training(options.runs)
     write(options.out, json.dumps({"machine": machine(), "patch_kid": rows, "training": stages}, indent=1))
     text = table(rows, list(rows[0]))
     if stages:
@@ -169,6 +189,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels beside images)")
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of trainings, whose logs are told")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/generator_quality.json"))
+    parser.add_argument("--sheet", type=Path, help="also write a picture of random z and what lies between them")
     parser.add_argument("--model", default="default")
     parser.add_argument("--limit", type=int, help="photos (default: all)")
     return parser.parse_args()

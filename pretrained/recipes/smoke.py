@@ -119,7 +119,7 @@ def call(command: list[Any]) -> None:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     print(f"{time.monotonic() - start:6.1f} s  {' '.join(str(word) for word in command[:3])}", flush=True)
     if done.returncode:
-        raise SystemExit(f"{done.stdout}{done.stderr}\nThis recipe failed: {' '.join(map(str, command))}")
+        raise SystemExit(f"{done.stdout}{done.stderr}\nThis failed ({done.returncode}): {' '.join(words)}")
 
 
 def main() -> None:
