@@ -101,7 +101,7 @@ def test_the_weights_are_in_it_with_their_records_and_cards(names: set[str]) -> 
     files = {file["path"] for record in records.values() for file in record["files"].values()}
     cards = {f"cards/{card.name}" for card in (REPOSITORY / "pretrained/cards").iterdir()}
     assert files and cards
-    assert {f"stylecine/pretrained/{name}" for name in {"models.toml"} | files | cards} <= names
+    assert {f"stylecine/pretrained/{name}" for name in {"models.toml", "public.toml"} | files | cards} <= names
 
 
 def test_recipes_tests_and_examples_stay_out(names: set[str]) -> None:
