@@ -36,7 +36,7 @@ def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
     """A folder as the recipes read it: the last picture validates. Upper half sky, lower half water, a rock, falls."""
     for name in ("images", "labels", "hints"):
         (folder / name).mkdir(parents=True)
-    label = np.repeat(np.uint8([1, 2]), SIZE[1] // 2)[:, None].repeat(SIZE[0], 1)
+    label = np.array([1, 2], np.uint8).repeat(SIZE[1] // 2)[:, None].repeat(SIZE[0], 1)
     label[200:330, 300:420], label[260:400, 600:660] = 0, 3
     arrows = [{"class": kind, "at": at, "to": to} for kind, at, to in (
         ("sky", [0.3, 0.2], [0.4, 0.2]), ("water", [0.3, 0.8], [0.35, 0.85]), ("falls", [0.87, 0.6], [0.87, 0.7]))]
