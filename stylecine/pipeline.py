@@ -158,7 +158,8 @@ class Animator:
             picture = load_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
-        with stages.stage("inversion", max(1, effort(self.encoder, refine))) as step:
+        refine = effort(self.encoder, refine)
+        with stages.stage("inversion", max(1, refine)) as step:
             found = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
         with stages.stage("mask"):
             layers = predict_layers(image, self.segmenter)
