@@ -175,7 +175,7 @@ class Animator:
             motion=motion,
             model=self.model,
             source=source,
-            settings={"size": told_size(size), "refine": effort(self.encoder, refine), "seed": seed},
+            settings={"size": told_size(size), "refine": refine, "seed": seed},
             timings=stages.timings,
         )
 
