@@ -1,7 +1,7 @@
 """How it moves: an Eulerian motion field, predicted from the photo, bent by arrows, or given.
 
 The network knows directions: which way a river runs, a fall drops, a cloud drifts. The rest is said here,
-class by class: one wind for the whole sky, slower towards the horizon; falls along their streaks; water
+class by class: one level wind for the whole sky, slower towards the horizon; falls along their streaks; water
 slower in the distance and along, not through, what stands still in it; speeds that a loop of a few seconds
 can show.
 """
@@ -26,17 +26,16 @@ from stylecine.networks.motionnet import MotionNet
 SKY, WATER, FALLS, SMOKE = range(4)
 
 GRID = 256  # longest short side of the field
-NETWORK_SHORT = 128  # that the network was trained at
+NETWORK_SHORT = 192  # that the network was trained at
 LONGEST_ASPECT = 4.0
 UNIT = 0.1  # of the short side: the network's unit
-HINT_RADIUS = (
-    0.05  # of the short side: standard deviation of an arrow's mark, and of its exact hold on the field
-)
+HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's mark, and of its exact hold on the field
 REACH = 0.05  # of the short side: an arrow that starts so close to something that moves means that
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 # median travel in 4 s, in short sides: sky, water, falls, smoke
 TRAVEL = (0.050, 0.050, 0.160, 0.045)
 SLOWEST, FASTEST = 0.6, 1.7  # of a class's median speed
+LEVEL = 0.12  # a wind that the network sees fall or rise by less is level
 SHORE = 0.05  # of the short side: over this distance water's way towards what stands still ends
 MOST_PIXELS = 1 << 26  # of a given field
 
@@ -69,7 +68,7 @@ def predict_motion(
     The grid's short side is 256, or the photo's if that is less; where nothing moves the flow is 0 only far
     from what moves, so that it can be interpolated at edges. arrows: (x0, y0, x1, y1) in fractions of width
     and height, where matter travels in one second; each is met exactly where it starts, and turns and
-    stretches the motion of its region: the whole sky, or a connected stretch of water, falls and smoke.
+    stretches the motion of its region: the whole sky, or a connected stretch of water, of falls or of smoke.
     MotionError for an arrow that starts further than 5% of the short side from anything that moves.
     """
     grid = _grid(photo.shape[-2:])
@@ -95,9 +94,7 @@ def given_motion(motion: Any) -> Tensor:
     if values.dtype.kind not in "buif":
         raise MotionError(f"Motion of type {values.dtype} is not understood; give floating-point numbers.")
     if values.size > MOST_PIXELS:
-        raise MotionError(
-            f"A motion field of {values.shape[2]}x{values.shape[1]} is too large; 512x512 is plenty."
-        )
+        raise MotionError(f"A motion field of {values.shape[2]}x{values.shape[1]} is too large; 512x512 is plenty.")
     if not np.isfinite(values).all():
         raise MotionError("The motion holds NaN or infinite numbers; give finite pixels per 1/30 s.")
     if np.abs(values.astype(np.float32)).max() > max(values.shape):
@@ -135,8 +132,7 @@ def _arrows_on(ground: _Ground, arrows: Sequence[Sequence[float]]) -> list[_Arro
         row, column = min(h - 1, max(0, int(y0 * h))), min(w - 1, max(0, int(x0 * w)))
         if distance[row, column] > REACH * ground.short or not (ground.owner >= 0).any():
             raise MotionError(
-                f"The arrow from ({x0:g}, {y0:g}) starts where nothing moves;"
-                " start it on sky or water, or give a mask."
+                f"The arrow from ({x0:g}, {y0:g}) starts where nothing moves; start it on sky or water, or give a mask."
             )
         velocity = complex((x1 - x0) * w, (y1 - y0) * h) / PER_SECOND
         found.append(_Arrow(int(rows[row, column]), int(columns[row, column]), velocity))
@@ -160,8 +156,24 @@ def _ask(
         direction = arrow.velocity / max(abs(arrow.velocity), 1e-9)
         known = torch.stack([mark * direction.real, mark * direction.imag, mark])
         hints = torch.where(mark > hints[2], known, hints)
-    answer = motionnet(_resize(photo, size)[None], _resize(layers, size)[None], hints[None])[0]
+    answer = _told(motionnet, _resize(photo, size), _resize(layers, size), hints)
     return _resize(answer, grid).cpu().numpy()
+
+
+def _told(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+    """What the network answers to the photo and to its mirror image alike.
+
+    Where the two contradict each other it has not read the picture but has a habit: calm water and clouds drift to
+    the right. That stays only where the picture tells little.
+    """
+    sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
+    mirrored = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
+    pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored))
+    seen, other = motionnet(*(torch.stack(pair) for pair in pairs))
+    other = other.flip(2) * sides
+    told, habit = (seen + other) / 2, (seen - other) / 2
+    little = (1 - 2 * told.norm(dim=0) / habit.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
+    return told + little * habit
 
 
 def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
@@ -180,9 +192,10 @@ def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
 
 
 def _sky(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
-    """One wind, blowing sideways, seen in perspective: clouds near the horizon are further away."""
+    """One wind, seen in perspective: clouds near the horizon are further away. It blows sideways, and quite level
+    unless the network is sure of more."""
     x, y = (float(c[here].mean()) for c in answer)
-    y = float(np.clip(y, -0.25 * abs(x), 0.25 * abs(x)))
+    y = math.copysign(min(max(abs(y) - LEVEL * abs(x), 0.0), 0.25 * abs(x)), y)
     if math.hypot(x, y) < 1e-3:
         x, y = 1.0, 0.0
     wind = np.array([x, y]) / math.hypot(x, y)
@@ -251,24 +264,44 @@ def _past_shores(flow: np.ndarray, ground: _Ground) -> np.ndarray:
 
 
 def _follow(flow: np.ndarray, ground: _Ground, arrows: list[_Arrow]) -> np.ndarray:
-    """Turns and stretches the flow of each region that has arrows so that it does what they say."""
+    """Turns and stretches the flow of what has arrows so that it does what they say: of the whole sky, or of one
+    class in a connected region. What falls into a pool still falls when the pool is given an arrow."""
     if not arrows:
         return flow
     field = flow[0] + 1j * flow[1]
     sky = ground.owner == SKY
-    labels = ndimage.label((ground.owner >= 0) & ~sky, structure=np.ones((3, 3)))[0]
-    regions = np.where(sky, -1, labels)
-    for region in {int(regions[a.row, a.column]) for a in arrows}:
-        own = [a for a in arrows if regions[a.row, a.column] == region]
-        here = regions == region
-        slow = 0.35 * float(np.median(np.abs(field[here]))) + 1e-6
-        ratios = [a.velocity / _at_least(field[a.row, a.column], slow) for a in own]
-        turned = field * sum(s * r for s, r in zip(_shares(own, here.shape, power=1.0), ratios, strict=True))
-        rests = [a.velocity - turned[a.row, a.column] for a in own]
-        hold = zip(_shares(own, here.shape, power=2.0), own, rests, strict=True)
-        rest = sum(share * _mark(a, here.shape, HINT_RADIUS * ground.short) * r for share, a, r in hold)
-        field = np.where(here, turned + rest, field)
+    connected = ndimage.label((ground.owner >= 0) & ~sky, structure=np.ones((3, 3)))[0] - sky
+    for region, k in {(int(connected[a.row, a.column]), int(ground.owner[a.row, a.column])) for a in arrows}:
+        around = connected == region
+        here = around & (ground.owner == k)
+        # as between river and fall, the change into another class takes a little way
+        share = ground.blur(here[None].astype(np.float32), 0.025, around)[0] * around
+        turned = _turned(field, here, [a for a in arrows if here[a.row, a.column]])
+        field = field + share * (turned - field)
+    for region in {int(connected[a.row, a.column]) for a in arrows}:
+        own = [a for a in arrows if connected[a.row, a.column] == region]
+        rests = [a.velocity - field[a.row, a.column] for a in own]
+        hold = zip(_shares(own, sky.shape, power=2.0), own, rests, strict=True)
+        rest = sum(s * _mark(a, sky.shape, HINT_RADIUS * ground.short) * r for s, a, r in hold)
+        field = np.where(connected == region, field + rest, field)
     return np.stack([field.real, field.imag])
+
+
+def _turned(field: np.ndarray, here: np.ndarray, arrows: list[_Arrow]) -> np.ndarray:
+    """The field turned as a whole so that the arrows are met, and mixed, one to two, with the arrows' own directions.
+
+    What is wrong with the field at the arrow would otherwise make all the rest wrong.
+    """
+    slow = 0.35 * float(np.median(np.abs(field[here]))) + 1e-6
+    shares = _shares(arrows, here.shape, power=1.0)
+    ratios = [a.velocity / _at_least(field[a.row, a.column], slow) for a in arrows]
+    turned = field * np.sum([s * r for s, r in zip(shares, ratios, strict=True)], axis=0)
+    plain = np.sum([s * a.velocity for s, a in zip(shares, arrows, strict=True)], axis=0)
+    return np.abs(turned) * _unit(_unit(turned) + 2 * _unit(plain))
+
+
+def _unit(field: np.ndarray) -> np.ndarray:
+    return field / (np.abs(field) + 1e-9)
 
 
 def _at_least(value: complex, length: float) -> complex:
@@ -318,9 +351,7 @@ def _array(motion: Any) -> np.ndarray:
             f"{motion} cannot be read as motion; save a [2, height, width] array with numpy.save."
         ) from error
     if not isinstance(loaded, np.ndarray):
-        raise MotionError(
-            f"{motion} holds several arrays; save one [2, height, width] array with numpy.save."
-        )
+        raise MotionError(f"{motion} holds several arrays; save one [2, height, width] array with numpy.save.")
     return loaded
 
 

@@ -19,15 +19,41 @@ H, W = 128, 192
 
 
 class Everywhere(nn.Module):
-    """Stands in for the motion network: the same direction everywhere."""
+    """Stands in for the motion network: the same direction everywhere, which it sees in the photo.
+
+    The photos here are brighter on the right, so that it knows a mirror image.
+    """
 
     def __init__(self, x: float, y: float) -> None:
         super().__init__()
         self.direction = torch.tensor([float(x), float(y)])
 
     def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
-        n, _, h, w = photo.shape
-        return self.direction[None, :, None, None].expand(n, 2, h // 2, w // 2)
+        return torch.stack([_mirrored(self.field(*p.shape[1:]), p) for p in photo])
+
+    def field(self, h: int, w: int) -> Tensor:
+        return self.direction[:, None, None].expand(2, h // 4, w // 4)
+
+
+class Bending(Everywhere):
+    """Runs right on the left, down on the right."""
+
+    def field(self, h: int, w: int) -> Tensor:
+        angle = (torch.arange(w // 4) + 0.5) / (w // 4) * math.pi / 2
+        return torch.stack([angle.cos(), angle.sin()])[:, None].expand(2, h // 4, w // 4)
+
+
+class Habit(Everywhere):
+    """Always answers the same, whatever the photo: that much to the right, and so much that it sees downward."""
+
+    def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+        return torch.stack([self.field(*p.shape[1:]) for p in photo])
+
+
+def _mirrored(field: Tensor, photo: Tensor) -> Tensor:
+    """The field as the stub sees it in this photo, which may be a mirror image."""
+    is_mirrored = photo[0, :, 0].mean() > photo[0, :, -1].mean()
+    return field.flip(2) * torch.tensor([-1.0, 1.0])[:, None, None] if is_mirrored else field
 
 
 def layer(kind: int, where: Tensor) -> Tensor:
@@ -49,7 +75,7 @@ def travel(flow: Tensor, where: Tensor) -> float:
     return float(flow.norm(dim=0)[where].median()) * 120 / min(flow.shape[1:])
 
 
-GREY = torch.zeros(3, H, W)
+GREY = (columns() / W * 1e-3).expand(3, H, W)
 
 
 def test_the_grid_is_at_most_256_on_its_short_side() -> None:
@@ -66,9 +92,23 @@ def test_one_wind_blows_through_the_whole_sky_and_slower_at_the_horizon() -> Non
     assert flow[:, 110:].abs().max() == 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "least", "most"), [(SKY, 0.03, 0.08), (WATER, 0.03, 0.08), (FALLS, 0.08, 0.25)]
-)
+def test_a_wind_is_level_unless_it_clearly_is_not() -> None:
+    sky = layer(SKY, rows() < 80)
+    assert predict_motion(GREY, sky, Everywhere(1, 0.1))[1].abs().max() == 0
+    rising = predict_motion(GREY, sky, Everywhere(1, -0.3))[:, 20, 50]
+    assert 0.1 < -rising[1] / rising[0] < 0.25
+
+
+def test_a_habit_goes_where_the_picture_tells() -> None:
+    """The network is asked a second time in the mirror: what it answers to both alike it has seen."""
+    where = rows() >= 0
+    lake = predict_motion(GREY, layer(WATER, where), Habit(1, 0.1))[:, 64, 96]
+    river = predict_motion(GREY, layer(WATER, where), Habit(0.5, 0.8))[:, 64, 96]
+    assert lake[0] > 5 * lake[1].abs()
+    assert river[1] > 50 * river[0].abs()
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [(SKY, 0.03, 0.08), (WATER, 0.03, 0.08), (FALLS, 0.08, 0.25)])
 def test_what_moves_moves_far_enough_to_be_seen(kind: int, least: float, most: float) -> None:
     where = (rows() > 20) & (rows() < 110)
     assert least < travel(predict_motion(GREY, layer(kind, where), Everywhere(0.3, 0.7)), where) < most
@@ -78,7 +118,7 @@ def test_falls_follow_their_streaks() -> None:
     slant = math.radians(25)
     streaks = torch.sin(0.9 * (columns() * math.cos(slant) - rows() * math.sin(slant)))
     where = (columns() > 60) & (columns() < 130)
-    flow = predict_motion(0.5 * streaks.expand(3, H, W), layer(FALLS, where), Everywhere(0, 1))
+    flow = predict_motion(GREY + 0.5 * streaks.expand(3, H, W), layer(FALLS, where), Everywhere(0, 1))
     middle = flow[:, 40:90, 85:105].mean((1, 2))
     assert math.degrees(math.atan2(middle[0], middle[1])) == pytest.approx(25, abs=7)
 
@@ -127,6 +167,27 @@ def test_two_arrows_of_one_region_are_both_met() -> None:
     for x0, y0, x1, y1 in arrows:
         wanted = [(x1 - x0) * W / 30, (y1 - y0) * H / 30]
         assert flow[:, int(y0 * H), int(x0 * W)].tolist() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_what_falls_into_a_pool_falls_whatever_the_pools_arrow_says() -> None:
+    pool, fall = rows() >= 64, (rows() < 64) & (columns() > 60) & (columns() < 130)
+    layers = layer(WATER, pool) + layer(FALLS, fall)
+    into_pool, into_fall = (0.2, 0.8, 0.1, 0.8), (0.5, 0.3, 0.52, 0.5)
+    for arrows in ([into_pool], [into_pool, into_fall]):
+        flow = predict_motion(GREY, layers, Everywhere(0, 1), arrows)
+        assert (flow[0][100:, 20:] < -flow[1][100:, 20:].abs()).float().mean() > 0.9
+        assert (flow[1][10:50, 65:125] > 2 * flow[0][10:50, 65:125].abs()).all()
+        for x0, y0, x1, y1 in arrows:
+            wanted = [(x1 - x0) * W / 30, (y1 - y0) * H / 30]
+            assert flow[:, int(y0 * H), int(x0 * W)].tolist() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_one_arrow_in_a_bending_river_leaves_it_bending() -> None:
+    layers = layer(WATER, rows() >= 0)
+    flow = predict_motion(GREY, layers, Bending(1, 0), [(0.1, 0.5, 0.2, 0.5)])
+    start, end = flow[:, H // 2, int(0.1 * W)], flow[:, H // 2, int(0.9 * W)]
+    assert abs(math.degrees(math.atan2(start[1], start[0]))) < 1
+    assert 15 < math.degrees(math.atan2(end[1], end[0])) < 60
 
 
 def test_an_arrow_beside_the_water_means_the_water() -> None:

@@ -1,12 +1,13 @@
 """Train the motion network: which way clouds, water, falls and smoke go, from hand-drawn arrows.
 
-    python pretrained/recipes/train_motion.py --photos DIR --minutes 10
+    python pretrained/recipes/train_motion.py --photos DIR --minutes 60
     python pretrained/recipes/train_motion.py --export pretrained/motion.safetensors
 
-Arrows are spread over the region they lie in, and count less the further away they are. Half the time some
-of the arrows are given to the network as hints, so that it learns to follow a user's. A view without hints
-is never mirrored: calm skies and lakes could drift either way, and a network that has seen both would say
-neither.
+Arrows are spread over the region they lie in, and count less the further away they are. In three of ten views some of
+the arrows are given to the network as hints, often a single one, so that it learns to follow a user's. Views are
+mirrored and tilted. Calm skies and lakes could drift either way, and a network that has seen both would say neither:
+where they are mirrored and nothing is hinted only their axis counts. Running water, of which there is little, is shown
+six times as often as lakes.
 """
 
 from __future__ import annotations
@@ -21,16 +22,20 @@ import torch
 import torch.nn.functional as F
 from common import Average, Run, arguments
 from data import Sample
-from labelled import View, look, photometric, random_view, read_small
+from labelled import View, look, photometric, read_small, tinted
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stylecine.motion import HINT_RADIUS, UNIT
+from stylecine.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
 from stylecine.networks.motionnet import MotionNet
 
-SIZE = 128
+SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (232, 232))
+SHAPE_CHANCES = (0.6, 0.25, 0.15)
+CELL = 4  # pixels of a view that have one answer
+LONG_SIDE = 480  # of the photos in memory
 CLASSES = ("sky", "water", "falls", "smoke")
-CLASS_WEIGHTS = (0.0, 0.6, 1.0, 2.5, 1.5)
+SKY, WATER, FALLS, SMOKE = 1, 2, 3, 4
+CLASS_WEIGHTS = (0.0, 0.3, 1.0, 2.0, 0.7)
 SPREAD = 0.2  # of the photo: how far an arrow's word carries
 
 
@@ -44,51 +49,83 @@ class Target:
 
 def arrow_array(sample: Sample) -> np.ndarray:
     """[A,5]: x0, y0, x1, y1, class 1..4."""
-    rows = [
-        [*a["at"], *a["to"], CLASSES.index(a["class"]) + 1] for a in sample.arrows if a["class"] in CLASSES
-    ]
+    rows = [[*a["at"], *a["to"], CLASSES.index(a["class"]) + 1] for a in sample.arrows if a["class"] in CLASSES]
     return np.array(rows, np.float32).reshape(-1, 5)
 
 
+def one_hot(sample: Sample) -> Tensor:
+    """The label as layers [4,h,w]."""
+    return (sample.label == torch.arange(1, 5)[:, None, None]).float()
+
+
+def runs(sample: Sample) -> bool:
+    """Whether its water has a direction that the picture tells: rivers, streams, surf, what lies below a fall."""
+    arrows = arrow_array(sample)
+    return bool((arrows[:, 4] == FALLS).any() or (sample.id.startswith("w-") and (arrows[:, 4] == WATER).any()))
+
+
 def spread(sample: Sample) -> Target:
-    """Inverse-square interpolation of the arrows, each class from its own."""
+    """Interpolation of the arrows, each class from its own, near ones counting most."""
     h, w = (max(8, round(n * 96 / min(sample.label.shape))) for n in sample.label.shape)
     label = F.interpolate(sample.label[None, None].float(), (h, w), mode="nearest-exact")[0, 0].numpy()
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     x, y = (x + 0.5) / w, (y + 0.5) / h
     velocity, weight = np.zeros((2, h, w), np.float32), np.zeros((1, h, w), np.float32)
     arrows = arrow_array(sample)
-    for k in (1, 2, 3, 4):
+    for k in (SKY, WATER, FALLS, SMOKE):
         own = arrows[arrows[:, 4] == k]
         if not len(own):
             continue
         squared = (x - own[:, 0, None, None]) ** 2 + (y - own[:, 1, None, None]) ** 2
         share = 1 / (squared + 0.03**2) ** 1.5
         field = np.tensordot((own[:, 2:4] - own[:, :2]).T, share / share.sum(0), 1)
-        certainty = np.exp(-squared.min(0) / (2 * SPREAD**2)) * CLASS_WEIGHTS[k]
+        # a narrow stream has as many arrows as a wide one
+        rarity = CLASS_WEIGHTS[k] / math.sqrt((label == k).mean() + 0.01)
+        certainty = np.exp(-squared.min(0) / (2 * SPREAD**2)) * rarity * (2 if runs(sample) else 1)
         velocity = np.where(label == k, field, velocity).astype(np.float32)
         weight = np.where(label == k, certainty, weight).astype(np.float32)
     return Target(torch.from_numpy(velocity), torch.from_numpy(weight))
 
 
+def tilted_view(rng: np.random.Generator, photo: tuple[int, int], view: tuple[int, int], tilt: float) -> View:
+    """A window of `view`'s (h, w) proportions in a photo of (h, w): 0.5..1 of the largest, mirrored half the
+    time, hardly stretched, turned by about `tilt` degrees."""
+    largest = min(photo[0] / view[0], photo[1] / view[1])
+    scale = largest * math.exp(rng.uniform(math.log(0.5), 0)) if rng.random() < 0.7 else largest
+    stretch = math.exp(rng.normal(0, 0.06))
+    sx, sy = min(scale * stretch, photo[1] / view[1]), min(scale / stretch, photo[0] / view[0])
+    room = np.array([1 - sx * view[1] / photo[1], 1 - sy * view[0] / photo[0]])
+    angle = math.radians(rng.normal(0, tilt))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    scales = np.diag([sx * (-1 if rng.random() < 0.5 else 1), sy])
+    linear = np.diag([1 / photo[1], 1 / photo[0]]) @ turn @ scales @ np.diag(view[::-1])
+    matrix = np.concatenate([linear, (room * rng.uniform(-1, 1, 2))[:, None]], 1).astype(np.float32)
+    return View(_grid_of(matrix, view), matrix)
+
+
+def _grid_of(matrix: np.ndarray, size: tuple[int, int]) -> Tensor:
+    return F.affine_grid(torch.from_numpy(matrix)[None], [1, 1, *size], align_corners=False)
+
+
 def in_view(view: View, velocity: Tensor) -> Tensor:
-    """Velocities in fractions of a photo's sides -> of the view's, in UNITs."""
-    inverse = torch.from_numpy(np.linalg.inv(view.matrix[:, :2]))
-    return torch.einsum("ij,jhw->ihw", inverse, velocity) / UNIT
+    """Velocities [2,...] in fractions of a photo's sides -> in UNITs of the view's short side."""
+    h, w = view.grid.shape[1:3]
+    matrix = np.diag([w, h]) @ np.linalg.inv(view.matrix[:, :2]) / (UNIT * min(h, w))
+    return torch.tensordot(torch.from_numpy(matrix.astype(np.float32)), velocity, 1)
 
 
 def hints_of(view: View, arrows: np.ndarray) -> Tensor:
-    """Arrows [A,5] drawn as the network reads them: velocity and confidence, [3,S,S]."""
-    hints = torch.zeros(3, SIZE, SIZE)
-    linear, shift = view.matrix[:, :2], view.matrix[:, 2]
-    inverse = np.linalg.inv(linear)
-    grid = (torch.arange(SIZE) + 0.5) / SIZE
+    """Arrows [A,5] drawn as the network reads them: direction and confidence, [3,h,w]."""
+    h, w = view.grid.shape[1:3]
+    hints = torch.zeros(3, h, w)
+    inverse, shift = np.linalg.inv(view.matrix[:, :2]), view.matrix[:, 2]
+    y, x = torch.arange(h)[:, None] + 0.5, torch.arange(w)[None] + 0.5
     for x0, y0, x1, y1, _ in arrows:
-        at = (inverse @ (np.array([x0, y0]) * 2 - 1 - shift) + 1) / 2
-        motion = inverse @ np.array([x1 - x0, y1 - y0]) / UNIT
-        blob = torch.exp(-((grid[None] - at[0]) ** 2 + (grid[:, None] - at[1]) ** 2) / (2 * HINT_RADIUS**2))
-        known = torch.cat([blob * motion[0], blob * motion[1], blob]).view(3, SIZE, SIZE).float()
-        hints = torch.where(blob > hints[2], known, hints)
+        column, row = (inverse @ (np.array([x0, y0]) * 2 - 1 - shift) + 1) / 2 * (w, h)
+        way = in_view(view, torch.tensor([x1 - x0, y1 - y0]))
+        blob = torch.exp(-((x - column) ** 2 + (y - row) ** 2) / (2 * (HINT_RADIUS * min(h, w)) ** 2))
+        known = torch.cat([way / way.norm().clamp_min(1e-6), torch.ones(1)])[:, None, None] * blob
+        hints = torch.where(blob > hints[2], known.float(), hints)
     return hints
 
 
@@ -96,71 +133,99 @@ class Batches:
     def __init__(self, samples: list[Sample], seed: int) -> None:
         self.samples = [s for s in samples if len(arrow_array(s))]
         self.targets = [spread(s) for s in self.samples]
+        self.runs = [runs(s) for s in self.samples]
         self.rng = np.random.default_rng(seed)
-        falls = np.array([bool((arrow_array(s)[:, 4] == 3).any()) for s in self.samples])
-        rivers = np.array([s.id.startswith("w-") for s in self.samples])
-        weight = 1 + 2 * falls + 1.5 * rivers
-        self.chances = weight / weight.sum()
+        classes = [set(arrow_array(s)[:, 4]) for s in self.samples]
+        only_sky = np.array([c == {SKY} for c in classes])
+        self.chances = np.where(self.runs, 6.0, np.where(only_sky, 0.1, 1.0))
 
     def __call__(self, count: int) -> list[Tensor]:
-        """photos, layers, hints [n,*,S,S]; targets [n,2,S/2,S/2], weights [n,1,S/2,S/2]."""
-        chosen = self.rng.choice(len(self.samples), count, p=self.chances)
-        return [torch.stack(part) for part in zip(*(self._view(i) for i in chosen), strict=True)]
+        """photos, layers, hints [n,*,h,w]; targets [n,2,h/4,w/4], their weights and whether only their axis counts
+        [n,1,h/4,w/4]."""
+        shape = SHAPES[self.rng.choice(len(SHAPES), p=SHAPE_CHANCES)]
+        fit = [
+            min(a / b, b / a)
+            for a, b in ((s.label.shape[0] / s.label.shape[1], shape[0] / shape[1]) for s in self.samples)
+        ]
+        chances = self.chances * np.array(fit) ** 1.5
+        chosen = self.rng.choice(len(self.samples), count, p=chances / chances.sum())
+        return [torch.stack(part) for part in zip(*(self._view(i, shape) for i in chosen), strict=True)]
 
-    def _view(self, i: int) -> tuple[Tensor, ...]:
-        sample, target = self.samples[i], self.targets[i]
-        hinted = self.rng.random() < 0.5
-        view = random_view(self.rng, SIZE)
-        while not hinted and np.linalg.det(view.matrix[:, :2]) < 0:
-            view = random_view(self.rng, SIZE)
-        photo = photometric(self.rng, look(view, sample.photo.float() / 255)) * 2 - 1
-        label = look(view, sample.label[None].float(), mode="nearest")[0].long()
-        layers = F.one_hot(label, 5).permute(2, 0, 1)[1:].float()
+    def _view(self, i: int, shape: tuple[int, int]) -> tuple[Tensor, ...]:
+        rng, sample, target = self.rng, self.samples[i], self.targets[i]
         arrows = arrow_array(sample)
-        given = arrows[self.rng.random(len(arrows)) < self.rng.random()] if hinted else arrows[:0]
-        velocity = F.avg_pool2d(in_view(view, look(view, target.velocity)), 2)
-        weight = F.avg_pool2d(look(view, target.weight) * (layers.sum(0, keepdim=True) > 0), 2)
-        return photo, layers, hints_of(view, given), velocity, weight
+        given = self._given(arrows) if rng.random() < 0.3 else arrows[:0]
+        told = set(given[:, 4].astype(int))
+        view = tilted_view(rng, (sample.label.shape[0], sample.label.shape[1]), shape, 12.0 if told else 4.0)
+        coarse = View(_grid_of(view.matrix, (shape[0] // CELL, shape[1] // CELL)), view.matrix)
+
+        drifts = [SKY, SMOKE] if self.runs[i] else [SKY, SMOKE, WATER]
+        label = look(coarse, sample.label[None].float(), "nearest")
+        velocity, weight = in_view(view, look(coarse, target.velocity)), look(coarse, target.weight) * (label > 0)
+        mirrored = bool(np.linalg.det(view.matrix[:, :2]) < 0)
+        either = mirrored * torch.isin(label, torch.tensor([float(k) for k in drifts if k not in told]))
+        turned = [float(k) for k in drifts if k in told and rng.random() < 0.3]
+        velocity = torch.where(torch.isin(label, torch.tensor(turned)), -velocity, velocity)
+        given[np.isin(given[:, 4], turned), 2:4] = (2 * given[:, :2] - given[:, 2:4])[np.isin(given[:, 4], turned)]
+
+        photo = look(view, sample.photo.float() / 255)
+        photo = tinted(rng, photo) if rng.random() < 0.15 else photo
+        return (
+            photometric(rng, photo) * 2 - 1,
+            self._layers(view, sample),
+            hints_of(view, given),
+            velocity,
+            weight,
+            either,
+        )
+
+    def _given(self, arrows: np.ndarray) -> np.ndarray:
+        """Some arrows: mostly one of a class or two, at times any number."""
+        if self.rng.random() < 0.3:
+            return arrows[self.rng.random(len(arrows)) < self.rng.random()]
+        order = arrows[self.rng.permutation(len(arrows))]
+        first = [int(np.flatnonzero(order[:, 4] == k)[0]) for k in set(order[:, 4])]
+        return order[[at for at in first if self.rng.random() < 0.7]]
+
+    def _layers(self, view: View, sample: Sample) -> Tensor:
+        """As a predictor would say it: soft borders, and falls are often taken for water."""
+        layers = one_hot(sample)
+        if self.rng.random() < 0.15:
+            layers[WATER - 1] += layers[FALLS - 1]
+            layers[FALLS - 1] = 0
+        return look(view, layers)
 
 
-def loss(answer: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Distance + direction, weighted; and no jumps where nobody said anything."""
+def loss(answer: Tensor, target: Tensor, weight: Tensor, either: Tensor) -> Tensor:
+    """Angle (its size, which is robust, and 1 - cosine, which still pulls where it is far off) and a little distance,
+    weighted; and no jumps anywhere."""
     answer = answer.float()
+    against = either & ((answer * target).sum(1, keepdim=True) < 0)
+    target = torch.where(against, -target, target)
     distance = (answer - target).square().sum(1, keepdim=True).add(1e-4).sqrt()
-    direction = 1 - F.cosine_similarity(answer, target, dim=1, eps=1e-3)[:, None]
-    told = (weight * (distance + direction)).sum() / weight.sum().clamp_min(1e-3)
+    cosine = F.cosine_similarity(answer, target, dim=1, eps=1e-3)[:, None]
+    angle = (2 - 2 * cosine).clamp_min(0).add(1e-3).sqrt()
+    told = (weight * (angle + 1 - cosine + 0.3 * distance)).sum() / weight.sum().clamp_min(1e-3)
     jumps = (answer[..., 1:] - answer[..., :-1]).square().mean() + (
         answer[..., 1:, :] - answer[..., :-1, :]
     ).square().mean()
-    return told + 0.5 * jumps
+    return told + 0.2 * jumps
 
 
 @torch.no_grad()
-def evaluate(network: MotionNet, samples: list[Sample], device: torch.device) -> dict[str, float]:
-    """Median angle in degrees between answer and arrow at the arrows' tails, by class; nothing is hinted."""
-    errors: dict[str, list[float]] = {name: [] for name in CLASSES}
-    identity = View(
-        F.affine_grid(torch.eye(2, 3)[None], [1, 1, SIZE, SIZE], align_corners=False),
-        np.eye(2, 3, dtype=np.float32),
-    )
+def evaluate(network: MotionNet, samples: list[Sample]) -> dict[str, float]:
+    """Median angle in degrees between what becomes of the answer and the arrows; running water apart."""
+    errors: dict[str, list[float]] = {}
+    network.eval()
     for sample in samples:
-        photo = look(identity, sample.photo.float() / 255) * 2 - 1
-        layers = (
-            F.one_hot(look(identity, sample.label[None].float(), "nearest")[0].long(), 5)
-            .permute(2, 0, 1)[1:]
-            .float()
-        )
-        answer = network(
-            photo[None].to(device), layers[None].to(device), torch.zeros(1, 3, SIZE, SIZE, device=device)
-        )[0].cpu()
+        flow = predict_motion(sample.photo.float() / 127.5 - 1, one_hot(sample), network)
+        h, w = flow.shape[1:]
         for x0, y0, x1, y1, k in arrow_array(sample):
-            at = torch.tensor([[[[x0 * 2 - 1, y0 * 2 - 1]]]])
-            u, v = (
-                F.grid_sample(answer[None], at, align_corners=False, padding_mode="border").flatten().tolist()
-            )
-            angle = math.degrees(math.atan2(v, u) - math.atan2(y1 - y0, x1 - x0))
-            errors[CLASSES[int(k) - 1]].append(abs((angle + 180) % 360 - 180))
-    return {name: float(np.median(values)) for name, values in errors.items() if values}
+            u, v = flow[:, min(h - 1, int(y0 * h)), min(w - 1, int(x0 * w))].tolist()
+            angle = math.degrees(math.atan2(v, u) - math.atan2((y1 - y0) * h, (x1 - x0) * w))
+            name = "running" if k == WATER and runs(sample) else CLASSES[int(k) - 1]
+            errors.setdefault(name, []).append(abs((angle + 180) % 360 - 180))
+    return {name: float(np.median(values)) for name, values in sorted(errors.items())}
 
 
 def train(options: argparse.Namespace) -> None:
@@ -168,38 +233,36 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     network = MotionNet().to(run.device)
     average = Average(network, half_life=100)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
     run.resume(network=network, average=average)
-    batches = Batches(read_small(options.photos, "train.txt", 320), options.seed + run.step)
-    val = read_small(options.val or options.photos, "val.txt", 320)
+    batches = Batches(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
+    val = read_small(options.val or options.photos, "val.txt", LONG_SIDE)
     first, values = run.step, []
     for step in run.steps():
         for group in optimiser.param_groups:
             group["lr"] = (
-                2e-3
-                * min(1, (step - first + 1) / 50)
-                * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
+                2e-3 * min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
             )
-        photos, layers, hints, target, weight = (part.to(run.device) for part in batches(options.batch))
+        photos, layers, hints, *target = (part.to(run.device) for part in batches(options.batch))
         with run.autocast():
             answer = network(photos.contiguous(memory_format=torch.channels_last), layers, hints)
-        value = loss(answer, target, weight)
+        value = loss(answer, *target)
         optimiser.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         average.update(step - first)
         values.append(value.item())
-        if run.due():
+        if run.due(5.0):
             finish(run, network, average, val, values)
             values = []
     finish(run, network, average, val, values or [math.nan])
 
 
 def finish(run: Run, network: MotionNet, average: Average, val: list[Sample], values: list[float]) -> None:
-    smooth = MotionNet().to(run.device)
+    smooth = MotionNet()
     smooth.load_state_dict(average.shadow[0])
-    run.log(loss=float(np.mean(values)), **evaluate(smooth, val, run.device))
+    run.log(loss=float(np.mean(values)), **evaluate(smooth, val))
     run.save(network=network, average=average)
 
 
@@ -213,7 +276,7 @@ def export(state: Path, path: Path) -> None:
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/motion")
-    parser.set_defaults(batch=16)
+    parser.set_defaults(batch=12)
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
     next(action for action in parser._actions if action.dest == "photos").required = False
     options = parser.parse_args()

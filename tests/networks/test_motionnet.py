@@ -1,10 +1,12 @@
-"""The motion network: sizes from shapes, unusable weights."""
+"""The motion network: sizes from shapes, how texture runs, unusable weights."""
+
+import math
 
 import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.motionnet import INPUTS, MotionNet, first_look, orientation
 
 
 @pytest.fixture(scope="module")
@@ -13,21 +15,39 @@ def small() -> MotionNet:
     return MotionNet(widths=(8, 8, 16, 24)).eval().requires_grad_(False)
 
 
-def test_two_components_at_half_the_size(small: MotionNet) -> None:
-    assert small(torch.zeros(2, 3, 32, 48), torch.zeros(2, 4, 32, 48), torch.zeros(2, 3, 32, 48)).shape == (
-        2,
-        2,
-        16,
-        24,
-    )
+def zeros(n: int, h: int, w: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return torch.zeros(n, 3, h, w), torch.zeros(n, 4, h, w), torch.zeros(n, 3, h, w)
+
+
+def test_two_components_at_a_quarter_of_the_size(small: MotionNet) -> None:
+    assert small(*zeros(2, 64, 96)).shape == (2, 2, 16, 24)
+    assert small(*zeros(1, 80, 112)).shape == (1, 2, 20, 28)
+    assert first_look(*zeros(2, 64, 96)).shape == (2, INPUTS, 32, 48)
 
 
 def test_sizes_come_from_the_tensors(small: MotionNet) -> None:
-    inputs = torch.rand(1, 3, 32, 32), torch.rand(1, 4, 32, 32), torch.rand(1, 3, 32, 32)
+    inputs = torch.rand(1, 3, 64, 64), torch.rand(1, 4, 64, 64), torch.rand(1, 3, 64, 64)
     assert torch.equal(MotionNet.from_tensors(small.state_dict())(*inputs), small(*inputs))
 
 
-@pytest.mark.parametrize("name", ["down.0.first.weight", "overall.bias", "leave.weight"])
+@pytest.mark.parametrize("degrees", [0, 30, 75, 90, 135])
+def test_texture_runs_along_its_stripes(degrees: float) -> None:
+    angle = math.radians(degrees)
+    y, x = torch.arange(64)[:, None].float(), torch.arange(80)[None].float()
+    stripes = torch.sin(0.6 * (y * math.cos(angle) - x * math.sin(angle)))
+    look = orientation(stripes[None, None], 2, 4)[0, :, 12:20, 16:24]
+    assert look.shape == (3, 8, 8)
+    assert look[0].mean() == pytest.approx(math.cos(2 * angle), abs=0.05)
+    assert look[1].mean() == pytest.approx(math.sin(2 * angle), abs=0.05)
+
+
+def test_where_nothing_changes_there_is_no_orientation() -> None:
+    look = orientation(torch.full((1, 1, 32, 32), 0.3), 2, 4)
+    assert look[:, :2].abs().max() == 0
+    assert look[:, 2].max() < orientation(torch.rand(1, 1, 32, 32), 2, 4)[:, 2].min()
+
+
+@pytest.mark.parametrize("name", ["down.0.first.weight", "overall.bias", "leave.weight", "enter.weight"])
 def test_weights_that_do_not_fit_are_refused(small: MotionNet, name: str) -> None:
     tensors = dict(small.state_dict())
     tensors[name] = torch.zeros(3)
