@@ -99,7 +99,7 @@ def hidden(photo: Tensor, moving: Tensor, animator: Animator, random: np.random.
         "hidden: the photo": crop,
         "hidden: generator": synthesis.joined(crop, visible, continued),
         "hidden: generator + texture": synthesis.fill(crop, visible, continued),
-        "hidden: push-pull + texture": synthesis.pixel_plate(crop, visible).image,
+        "hidden: push-pull + texture": synthesis.plain_plate(crop, visible).image,
     }
     return {name: crop_at(image, inset, inset, HOLE) for name, image in ways.items()}
 

@@ -6,7 +6,7 @@ Holes are like what hides things in photos: rocks (blobs inside what moves), mas
 the border of what moves) and the frame (the outermost twentieth on each side). Everything static is hidden too, as when
 a plate is made. Every way fills the same holes, and a fill is judged inside its hole only: LPIPS from AlexNet's
 maps, enlarged to the photo's size, and PSNR. Every smooth fill is judged as it is and with texture (ops/texture.py);
-`generator + texture` ships.
+`push-pull + texture` ships: the generator adds nothing to it.
 """
 
 import argparse

@@ -13,9 +13,8 @@ from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene, preview
 from stylecine.displacement import margin_for
-from stylecine.inversion import invert
 from stylecine.ops.pixels import to_tensor, to_uint8
-from stylecine.synthesis import canvas, generator_plate
+from stylecine.synthesis import canvas, plain_plate
 
 EXAMPLES, IMAGES = Path("examples"), Path("docs/images")
 WIDTH = 960
@@ -28,12 +27,11 @@ def save(picture: np.ndarray, name: str) -> None:
 
 
 @torch.no_grad()
-def plate(animator: Animator, scene: Scene, loop: Cinemagraph) -> np.ndarray:
+def plate(scene: Scene, loop: Cinemagraph) -> np.ndarray:
     photo = to_tensor(scene.photo)
     margin = margin_for(loop.motion, loop.mask, len(loop), loop.fps)
     wide, visible = canvas(photo, loop.mask, margin)
-    continued = invert(wide, animator.generator, animator.encoder, visible=visible).reconstruction
-    return to_uint8(generator_plate(wide, visible, continued).image).numpy()
+    return to_uint8(plain_plate(wide, visible).image).numpy()
 
 
 def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, every: int = 3) -> None:
@@ -58,7 +56,7 @@ def main() -> None:
     save(np.hstack([scene.photo, scene.reconstruction]), "inversion")
     save(preview.mask_overlay(scene.photo, loop.layers), "mask")
     save(preview.flow_picture(scene.photo, loop.motion, loop.mask), "motion")
-    save(plate(animator, scene, loop), "plate")
+    save(plate(scene, loop), "plate")
     save(preview.time_slice(loop), "slice")
     small = [animator.render(animator.invert(EXAMPLES / name, size=480)) for name in ("waterfall.jpg", "sea.jpg")]
     moving_picture(small, IMAGES / "moving.webp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from os import PathLike
 from typing import Any
 
@@ -16,17 +17,21 @@ from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.segmenter import Segmenter
 
 CLASSES = ("sky", "water", "falls", "smoke")
-WATER = CLASSES.index("water")
+SKY, WATER = CLASSES.index("sky"), CLASSES.index("water")
 
-SHORT_SIDE = 448  # of what the network sees
+SHORT_SIDE, LARGE_SIDE = 448, 576  # of what the network sees at its first and second look
 LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
 NOTHING = 0.02  # less than this is none
 SPECK = 0.0015  # of the photo: smaller islands of motion are errors
 LEAST = 0.005  # of the photo must move
+LIKE, NEAR = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places tend to agree
+AGREEMENT = 1.5  # how much all others count beside a place's own answer
 CALM = 0.03  # of the short side: over this distance a place's class is its neighbours'
 RIM = 0.003  # of the short side: so far inside what moves its border stands still
 FRINGE = 0.012  # of the short side: so far from the border an edge in the photo is taken for the border's true place
 STEEP = 2.5  # times the steepness that a tenth of what moves exceeds: an edge, not texture
+THIN = 0.006  # of the short side: half the width of twigs, masts and wires, at most
+DARKER = 0.12  # of [-1, 1]: so much darker than the sky around them, and than twice what clouds do
 REACH = 0.1  # of the short side: how far a predicted class speaks for a place the user added
 
 
@@ -35,10 +40,10 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to its neighbourhood's likeliest class, so `moving` of the result is the layer that
-    is there. The network's answer at a short side of 448 follows the photo's own edges at full size; what
-    is hardly there is exactly 0.
+    is there. The network looks twice, places of like colour are brought to agree, and the answer follows the
+    photo's own edges at full size; what is hardly there is exactly 0.
     """
-    shares = _class_shares(photo, segmenter)
+    shares = _agreed(_class_shares(photo, segmenter), photo)
     mask = _without_specks(_decided(_follow_edges(1 - shares[:1], photo)))
     classes = _mean(shares[1:], max(1, round(CALM * min(shares.shape[1:]))))
     return _layers(mask, _resize(classes, photo.shape[-2:]).argmax(0))
@@ -84,11 +89,12 @@ def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
     rim is taken off, and where the photo [3,H,W] has an edge near the border that is much steeper than what moves
-    has itself, everything up to that edge.
+    has itself, everything up to that edge; and twigs, masts and wires that reach into the sky.
     """
     mask = moving(layers)
-    still = mask == 0
     short = min(mask.shape)
+    still = mask == 0
+    still |= _thin_in_sky(photo, (mask > 0) & (layers.argmax(0) == SKY), still)
     near = _grown(still, round(FRINGE * short)) & ~still
     steepness = _steepness(photo)
     edges = torch.zeros_like(still)
@@ -100,6 +106,25 @@ def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
     gap = max(1, round(FRINGE * short / 2))
     closed = ~_grown(~_grown(still | edges, gap), gap)
     return torch.where(_grown(still | (closed & near), max(1, round(RIM * short))), 0.0, mask)
+
+
+def _thin_in_sky(photo: Tensor, sky: Tensor, still: Tensor) -> Tensor:
+    """bool [H,W]: thin things darker than the sky around them that hang together with what stands still.
+
+    Found by closing the grey image over their width (the black top-hat of mathematical morphology).
+    """
+    short = min(sky.shape)
+    open_sky = sky & ~_grown(still, round(0.03 * short))
+    if not (bool(open_sky.any()) and bool(still.any())):
+        return torch.zeros_like(still)
+    grey, radius = photo.mean(0), max(2, round(THIN * short))
+    filled = -_grown(-_grown(grey, radius), radius)
+    darker = filled - grey
+    usual = darker[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].quantile(0.98)
+    thin = sky & (darker > torch.clamp(2 * usual, min=DARKER))
+    pieces, count = ndimage.label((_grown(thin, 2) | still).cpu().numpy())
+    attached = np.bincount(pieces[still.cpu().numpy()], minlength=count + 1) > 0
+    return thin & torch.from_numpy(attached[pieces]).to(thin.device)
 
 
 def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
@@ -117,17 +142,18 @@ def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     return resized
 
 
-def _grown(places: Tensor, radius: int) -> Tensor:
-    """bool [H,W], grown by `radius` pixels in rows and columns: in few steps, each as long as what is reached."""
+def _grown(x: Tensor, radius: int) -> Tensor:
+    """[H,W] bool or float: largest within `radius` rows and columns, in few steps, each as long as what is reached."""
+    nothing = False if x.dtype == torch.bool else -math.inf
     for axis in (0, 1):
-        places = F.pad(places, (0, 0, radius, radius) if axis == 0 else (radius, radius))
+        x = F.pad(x, (0, 0, radius, radius) if axis == 0 else (radius, radius), value=nothing)
         reached, wanted = 1, 2 * radius + 1
         while reached < wanted:
             step = min(reached, wanted - reached)
-            rest = places.shape[axis] - step
-            places = places.narrow(axis, 0, rest) | places.narrow(axis, step, rest)
+            rest = x.shape[axis] - step
+            x = torch.maximum(x.narrow(axis, 0, rest), x.narrow(axis, step, rest))
             reached += step
-    return places
+    return x
 
 
 def _steepness(photo: Tensor) -> Tensor:
@@ -139,11 +165,48 @@ def _steepness(photo: Tensor) -> Tensor:
 
 
 def _class_shares(photo: Tensor, segmenter: Segmenter) -> Tensor:
-    """[5,h,w], summing to 1; static first."""
+    """[5,h,w], summing to 1, static first: the mean over the photo as it is and mirrored, larger, in white light.
+
+    What a tinted or dark photo shows is easily mistaken; two looks err less often than one.
+    """
+    first = _look(photo, segmenter, SHORT_SIDE)
+    second = _look(_in_white_light(photo).flip(2), segmenter, LARGE_SIDE).flip(2)
+    return (_resize(first, second.shape[-2:]) + second) / 2
+
+
+def _look(photo: Tensor, segmenter: Segmenter, short_side: int) -> Tensor:
     h, w = photo.shape[-2:]
-    scale = SHORT_SIDE / min(h, w)
-    rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * SHORT_SIDE) / 16) * 16) for n in (h, w))
+    scale = short_side / min(h, w)
+    rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * short_side) / 16) * 16) for n in (h, w))
     return segmenter(_resize(photo, (rows, columns))[None])[0].softmax(0)
+
+
+def _in_white_light(photo: Tensor) -> Tensor:
+    """[3,H,W] in [-1,1], the mean colour made grey as far as gains of 0.4 to 2.5 do it, and the shadows lifted."""
+    light = photo / 2 + 0.5
+    mean = light.mean((1, 2), keepdim=True)
+    gain = (mean.mean() / mean.clamp_min(0.02)).clamp(0.4, 2.5)
+    return (light * gain).clamp(0, 1) ** 0.7 * 2 - 1
+
+
+def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
+    """shares [5,h,w] after a fully connected conditional random field (Kraehenbuehl and Koltun 2011), [5,h,w].
+
+    Every place asks all others, those of like colour nearby the most; exact, by mean field, on a coarse grid,
+    whose changes the fine one takes over.
+    """
+    grid = _small(shares.shape[-2:], 56)
+    own = _resize(shares, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
+    rows, columns = (torch.arange(n, device=photo.device) / min(grid) for n in grid)
+    where = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
+    looks = torch.cat([(_resize(photo, grid) / 2).flatten(1) / LIKE, where / NEAR]).T
+    affinity = (-0.5 * torch.cdist(looks, looks).square()).exp_().fill_diagonal_(0)
+    affinity /= affinity.sum(0) + 1e-3
+    field = own.softmax(0)
+    for _ in range(rounds):
+        field = (own + AGREEMENT * field @ affinity).softmax(0)
+    change = (field.clamp_min(1e-4).log() - own).unflatten(1, grid)
+    return (shares.clamp_min(1e-4).log() + _resize(change, shares.shape[-2:])).softmax(0)
 
 
 def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:

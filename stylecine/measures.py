@@ -163,7 +163,7 @@ def boundary_f(mask: Array, label: np.ndarray, tolerance: float = 4.0) -> float:
     picture's own edges are no border.
     """
     scale = 1024 / max(label.shape)
-    size = [max(1, round(n * scale)) for n in label.shape]
+    size = (max(1, round(label.shape[0] * scale)), max(1, round(label.shape[1] * scale)))
     ours = _border(F.adaptive_avg_pool2d(_floats(mask)[None, None], size)[0, 0] >= 0.5)
     theirs = _border(F.adaptive_avg_pool2d(torch.as_tensor(label > 0)[None, None].float(), size)[0, 0] >= 0.5)
     if not ours.any() or not theirs.any():

@@ -37,7 +37,7 @@ from stylecine.photo import Size, Source, load_photo
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import photo_file
 from stylecine.scene import Scene
-from stylecine.synthesis import Plate, canvas, feature_plate, generator_plate, pixel_plate
+from stylecine.synthesis import Plate, canvas, feature_plate, plain_plate
 from stylecine.weights import ModelRecord, find_model, role_tensors
 
 SLOW = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
@@ -211,7 +211,7 @@ class Animator:
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         photo, alone = (to_tensor(image).to(self.device) for image in (scene.photo, scene.reconstruction))
-        shown = torch.lerp(alone, photo, detail)
+        shown = photo if warp == "pixel" else torch.lerp(alone, photo, detail)
         with stages.stage("motion"):
             layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
             moves, flow = without_fringe(layers, photo), flow * speed
@@ -260,14 +260,13 @@ class Animator:
         """What moves of `shown`, continued behind what does not and past the frame."""
         wide, visible = canvas(photo, moves, margin)
         shown, _ = canvas(shown, moves, margin)
-        if warp == "pixel" or (warp != "dfw" and self.encoder is None):  # only an encoder continues what it sees
-            return pixel_plate(shown, visible)
-        if warp == "dfw" and min(visible.shape) > SLACK * self.generator.resolution:
+        if warp != "dfw":
+            return plain_plate(shown, visible)
+        if min(visible.shape) > SLACK * self.generator.resolution:
             fits = self.generator.resolution
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
         generator = self.generator.seeded(scene.settings["seed"])
         hidden = invert(wide, generator, self.encoder, visible=visible)
-        continued = hidden.reconstruction
-        if warp == "dfw":
-            return feature_plate(wide, visible, continued, detail, generator, hidden.w_plus, hidden.feature)
-        return generator_plate(shown, visible, continued)
+        return feature_plate(
+            wide, visible, hidden.reconstruction, detail, generator, hidden.w_plus, hidden.feature
+        )

@@ -1,9 +1,9 @@
 """The plate that moves: the photo where it moves, made up elsewhere and beyond the frame.
 
 What moves must have something to show where it comes from behind a rock or past the border. Past the border it is
-mirrored; behind static things the generator continues water and sky (the encoder sees what moves, its colours running
-into the rest), or push-pull filling does, the plain way. Both are smoother than what moves around them, so their finest
-detail is taken from places nearby (benchmarks/plate.py compares).
+mirrored; behind static things the colours around it run together (push-pull), and the finest detail is that of places
+nearby. The generator, whose encoder sees what moves and continues it, does no better once detail is copied
+(benchmarks/plate.py), so it does this only where its features have to be continued as well: in deep feature warping.
 """
 
 from __future__ import annotations
@@ -54,13 +54,11 @@ def joined(photo: Tensor, visible: Tensor, continued: Tensor) -> Tensor:
     return torch.where(visible > 0, photo, continued + push_pull(residual[None], visible[None, None])[0]).clamp(-1, 1)
 
 
-def generator_plate(photo: Tensor, visible: Tensor, continued: Tensor) -> Plate:
-    """The plate of multi-scale deep feature warping: ToRGB contributions summed, plus the residual.
-
-    photo, continued [3,Hc,Wc] on the canvas, visible [Hc,Wc]; continued is G(F, w+) of the hidden canvas. The sum
-    is warped band by band instead of contribution by contribution (docs/how-it-works.md says why that may be).
-    """
-    return Plate(fill(photo, visible, continued))
+def plain_plate(photo: Tensor, visible: Tensor) -> Plate:
+    """The plate of `msdfw` and `pixel`: photo [3,Hc,Wc] where visible [Hc,Wc] is 1, elsewhere colours and detail of
+    what is around. The sum of ToRGB contributions and residual is warped band by band instead of contribution by
+    contribution (docs/how-it-works.md says why that may be)."""
+    return Plate(textured(push_pull(photo[None], visible[None, None])[0], visible).clamp(-1, 1))
 
 
 def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: float, generator: Generator,
@@ -76,8 +74,3 @@ def feature_plate(photo: Tensor, visible: Tensor, continued: Tensor, detail: flo
 
     residual = fill(photo, visible, continued) - continued
     return Plate(residual * detail, feature, resynthesise)
-
-
-def pixel_plate(photo: Tensor, visible: Tensor) -> Plate:
-    """The plate without a generator: push-pull filling, with detail of what is around."""
-    return Plate(textured(push_pull(photo[None], visible[None, None])[0], visible).clamp(-1, 1))

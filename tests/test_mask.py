@@ -197,6 +197,31 @@ def test_no_fringe_is_torn_off_what_stands_still() -> None:
     assert not still[:190].any()
 
 
+def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A photo of a bright, slightly cloudy sky over dark ground, with dark things in the sky that the mask misses."""
+    photo = 0.4 + 0.1 * torch.sin(torch.arange(400) / 40).expand(3, 400, 400).clone()
+    for place in [(slice(300, 400), slice(0, 400)), *things]:
+        photo[:, place[0], place[1]] = -0.4
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :300] = 1
+    return photo, layers
+
+
+def test_a_mast_in_the_sky_stands_still() -> None:
+    mast = (slice(100, 300), slice(200, 203))
+    photo, layers = sky_over_ground([mast])
+    moves = without_fringe(layers, photo)
+    assert (moves[mast] == 0).all()
+    assert (moves[:290, :190] == 1).all()
+    assert (moves[:290, 212:] == 1).all()
+
+
+def test_a_bird_in_the_sky_flies_along() -> None:
+    bird = (slice(100, 103), slice(200, 206))
+    photo, layers = sky_over_ground([bird])
+    assert (without_fringe(layers, photo)[:290] == 1).all()
+
+
 def test_texture_is_no_edge() -> None:
     """Rough water keeps moving up to a thin rim along its border."""
     torch.manual_seed(0)
