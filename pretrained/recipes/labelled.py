@@ -1,4 +1,4 @@
-"""Labelled photos, shrunk, and random views of them: crops, mirror images, other light, worse cameras."""
+"""Labelled photos, shrunk, and random views of them: crops, mirror images, other light, worse cameras, mixtures."""
 
 from __future__ import annotations
 
@@ -75,6 +75,37 @@ def photometric(rng: np.random.Generator, photo: Tensor) -> Tensor:
         photo = photo + torch.from_numpy(noise.astype(np.float32))
     photo = photo.clamp(0, 1)
     return _jpeg(photo, int(rng.integers(30, 90))) if rng.random() < 0.3 else photo
+
+
+def relit(rng: np.random.Generator, photo: Tensor, label: Tensor) -> Tensor:
+    """photo [3,H,W] in [0,1] with one of its classes (label [H,W]) in a light of its own: pale, dark or tinted."""
+    place = (label == int(rng.choice(label.unique().numpy()))).float()[None]
+    place = _blur(place, rng.uniform(0.7, 3))
+    tint = torch.tensor(np.exp(rng.normal(0, 0.18, (3, 1, 1)) + rng.normal(0, 0.25)), dtype=torch.float32)
+    other = (photo * tint).clamp(0, 1) ** math.exp(rng.normal(0, 0.45))
+    grey = other.mean(0, keepdim=True)
+    other = grey + (other - grey) * rng.uniform(0.1, 1.4)
+    return (photo + place * (other - photo)).clamp(0, 1)
+
+
+def tinted(rng: np.random.Generator, photo: Tensor) -> Tensor:
+    """photo [3,H,W] in [0,1] in coloured light: sunset, blue hour, a designer's filter."""
+    tint = torch.tensor(np.exp(rng.normal(0, 0.35, (3, 1, 1))), dtype=torch.float32)
+    grey = photo.mean(0, keepdim=True)
+    faded = grey + (photo - grey) * rng.uniform(0.2, 1.0)
+    return (faded * tint / tint.mean()).clamp(0, 1)
+
+
+def transplanted(
+    rng: np.random.Generator, photo: Tensor, label: Tensor, other: Tensor, other_label: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Half of the other photo's classes pasted over this one (ClassMix, Olsson et al. 2021): what a place is
+    has to be seen in the place itself, not only guessed from where it lies."""
+    present = other_label.unique().numpy()
+    chosen = rng.choice(present, max(1, len(present) // 2), replace=False)
+    place = torch.isin(other_label, torch.from_numpy(chosen))
+    share = _blur(place[None].float(), rng.uniform(0.5, 1.5))
+    return photo + share * (other - photo), torch.where(place, other_label, label)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:

@@ -89,7 +89,7 @@ def commands(at: Path) -> list[list[Any]]:
         ["train_encoder.py", *packed, *FEW, "--out", at / "encoder", "--weights", at / "generator"],
         [*segmenter, *FEW, "--out", at / "segmenter"],
         [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
-        [*segmenter, *FEW, "--out", at / "whole", "--whole", "--start", at / "segmenter/state.pt"],
+        ["compare_features.py", "--photos", photos, *vgg, *FEW, "--out", at / "features"],
         ["train_motion.py", "--photos", photos, *FEW, "--out", at / "motion"],
         ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
         ["register.py", model / "models.toml"],

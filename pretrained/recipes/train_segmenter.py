@@ -4,14 +4,15 @@
     python pretrained/recipes/train_segmenter.py --photos DIR --vgg vgg16.safetensors --export OUT.safetensors
 
 Only the decoder learns; VGG16's features (convert_lpips.py --vgg writes its weights) stay as they are, and
-are rounded to four bits for the export. Each call goes on from the last one, evaluates on val.txt and keeps
-the best weights.
+are rounded to four bits for the export: a few hundred photos are learnt by heart by a trunk that learns too. Each
+call goes on from the last one, evaluates on val.txt and keeps the best weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from common import Average, Run, arguments
 from data import Sample
-from labelled import look, photometric, random_view, read_small
+from labelled import look, photometric, random_view, read_small, relit, tinted, transplanted
 from PIL import Image
 from rounding import round_convolutions
 from safetensors.torch import load_file, save_file
@@ -28,8 +29,9 @@ from torch import Tensor, nn
 from stylecine.mask import SHORT_SIDE
 from stylecine.networks.segmenter import Segmenter, normalise
 
-SIZE = 288  # of the views to train on
+SIZE = 320  # of the views to train on
 PEAK = 1.2e-3  # learning rate
+RELIT, TINTED, TRANSPLANTED = 0.3, 0.2, 0.25  # of the views
 MEMORY = 240  # views
 DROPPED = 0.15  # of the feature channels: a few hundred photos are soon learnt by heart
 # static, sky, water, falls, smoke: falls and smoke are rare
@@ -61,18 +63,29 @@ class Batches:
         return torch.stack([p for p, _ in pairs]), torch.stack([t for _, t in pairs])
 
     def _view(self, item: Sample) -> tuple[Tensor, Tensor]:
+        photo, label = self._look(item)
+        if self.rng.random() < TRANSPLANTED:
+            other = self.photos[self.rng.choice(len(self.photos), p=self.weight)]
+            photo, label = transplanted(self.rng, photo, label, *self._look(other))
+        target = F.avg_pool2d(F.one_hot(label, 5).permute(2, 0, 1).float(), 2)
+        return photometric(self.rng, photo) * 2 - 1, target
+
+    def _look(self, item: Sample) -> tuple[Tensor, Tensor]:
         view = random_view(self.rng, SIZE)
         photo = look(view, item.photo.float() / 255)
         label = look(view, item.label[None].float(), mode="nearest")[0].long()
-        target = F.avg_pool2d(F.one_hot(label, 5).permute(2, 0, 1).float(), 2)
-        return photometric(self.rng, photo) * 2 - 1, target
+        if self.rng.random() < RELIT:
+            photo = relit(self.rng, photo, label)
+        return (tinted(self.rng, photo) if self.rng.random() < TINTED else photo), label
 
 
 class Replay:
     """Features of the last views, used a few times each: computing them is four fifths of the work."""
 
-    def __init__(self, trunk: nn.Module, batches: Batches, fresh: int, run: Run) -> None:
-        self.trunk, self.batches, self.fresh, self.run = trunk, batches, fresh, run
+    def __init__(
+        self, features: Callable[[Tensor], list[Tensor]], batches: Batches, fresh: int, run: Run
+    ) -> None:
+        self.features, self.batches, self.fresh, self.run = features, batches, fresh, run
         self.memory: list[tuple[list[Tensor], Tensor]] = []
 
     def __call__(self, count: int) -> tuple[list[Tensor], Tensor]:
@@ -95,7 +108,7 @@ class Replay:
     def _views(self, count: int) -> list[tuple[list[Tensor], Tensor]]:
         views, targets = self.batches(count)
         with self.run.autocast():
-            features = self.trunk(normalise(views.to(self.run.device, memory_format=torch.channels_last)))
+            features = self.features(views.to(self.run.device, memory_format=torch.channels_last))
         targets = targets.to(self.run.device)
         return [([f[i].bfloat16().clone() for f in features], targets[i]) for i in range(count)]
 
@@ -173,7 +186,7 @@ def train(options: argparse.Namespace) -> None:
     average = Average(network.decoder, half_life=120)
     run.resume(decoder=network.decoder, average=average)
     batches = Batches(read_small(options.photos, "train.txt"), options.seed + run.step)
-    replay = Replay(network.trunk, batches, options.fresh, run)
+    replay = Replay(lambda views: network.trunk(normalise(views)), batches, options.fresh, run)
     val = read_small(options.val or options.photos, "val.txt")
     optimiser = torch.optim.AdamW(network.decoder.parameters(), lr=PEAK, weight_decay=5e-2, betas=(0.9, 0.98))
     first, values = run.step, []
@@ -249,13 +262,17 @@ def export(options: argparse.Namespace) -> None:
     print(f"{options.export}: {options.export.stat().st_size / 1e6:.2f} MB")
 
 
-def main() -> None:
-    parser = arguments(__doc__, ".runs/segmenter")
-    parser.set_defaults(batch=8)
+def add_vgg(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", type=int, default=3, help="new views in each batch; the rest are seen again"
     )
     parser.add_argument("--vgg", type=Path, default=Path(".runs/vgg16.safetensors"), help="VGG16's weights")
+
+
+def main() -> None:
+    parser = arguments(__doc__, ".runs/segmenter")
+    parser.set_defaults(batch=8)
+    add_vgg(parser)
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights and stop")
     next(action for action in parser._actions if action.dest == "photos").required = False
     options = parser.parse_args()
