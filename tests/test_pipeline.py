@@ -89,6 +89,15 @@ def test_without_detail_the_generator_is_seen_alone(photo: np.ndarray, animator:
     assert not np.array_equal(scene.reconstruction, photo)
 
 
+def test_pixel_uses_no_generator_and_the_whole_residual_makes_msdfw_its_equal(
+    photo: np.ndarray, animator: Animator, given: Given
+) -> None:
+    scene = animator.invert(photo)
+    pixel = animator.render(scene, **given, warp="pixel", detail=0.0)[4]
+    assert np.array_equal(pixel, animator.render(scene, **given)[4])
+    assert not np.array_equal(pixel, animator.render(scene, **given, detail=0.0)[4])
+
+
 @pytest.mark.parametrize("warp", options.WARPS)
 @pytest.mark.parametrize("sampling", options.SAMPLINGS)
 def test_every_warp_starts_with_the_photo_and_moves(
