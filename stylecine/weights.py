@@ -85,8 +85,11 @@ class ModelRecord:
 
 
 def models_folder() -> Path:
-    """Where converted public models are kept: the environment's STYLECINE_MODELS, else ~/.cache/stylecine/models."""
-    return Path(os.environ.get(FOLDER) or "~/.cache/stylecine/models").expanduser()
+    """Where converted public models are kept: the environment's STYLECINE_MODELS, else ~/.cache/stylecine/models.
+
+    For a user without a home the ~ stays; there is no such folder, and `convert` says so.
+    """
+    return Path(os.path.expanduser(os.environ.get(FOLDER) or "~/.cache/stylecine/models"))
 
 
 def models() -> list[ModelRecord]:
@@ -106,7 +109,8 @@ def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
     record = known.get(os.fspath(name_or_path))
     if record is None:
         return _record_from_path(Path(name_or_path), known)
-    if record.accept and record.name not in os.environ.get(CONSENT, "").split(","):
+    accepted = {name.strip() for name in os.environ.get(CONSENT, "").split(",")}
+    if record.accept and record.name not in accepted:
         raise LicenceNotAccepted(
             f"The model '{record.name}' asks you to accept: {record.accept};"
             f" if you do, set {CONSENT}={record.name} in the environment."
@@ -236,14 +240,14 @@ def _file_record(entry: Mapping[str, Any], licence: str) -> FileRecord:
 
 
 def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelRecord:
-    folder, generator = (path, path / "generator.safetensors") if path.is_dir() else (path.parent, path)
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists would raise for a name too long
         raise WeightsNotFound(
             f"There is no model or file '{path}'; known models are: {', '.join(known)}."
             " Give one of them, or the path of a generator.safetensors."
         )
     if path.is_file() and path.suffix != ".safetensors":
         raise WeightsMalformed(f"'{path}' is not a .safetensors file; run `stylecine convert` on it first.")
+    folder, generator = (path, path / "generator.safetensors") if path.is_dir() else (path.parent, path)
     borrowed = {role: file for role, file in known["default"].files.items() if role in BORROWED}
     own = {role: folder / f"{role}.safetensors" for role in ROLES[1:]}
     files = {"generator": FileRecord(generator, "unknown")}

@@ -1,6 +1,7 @@
 """Model records and weight files: what is found, what is refused, and what the user is told."""
 
 import hashlib
+import os
 import re
 import struct
 import subprocess
@@ -120,13 +121,16 @@ def test_every_weight_file_of_the_package_is_the_registered_one(role: str) -> No
 def test_an_unknown_name_is_told_the_known_ones(pretrained: Path) -> None:
     with pytest.raises(WeightsNotFound, match=r"'defualt'.*default, borrowed, church, lakes"):
         find_model("defualt")
+    with pytest.raises(WeightsNotFound, match="no model or file"):
+        find_model("a" * 300)  # no file's name either
 
 
 def test_a_licence_that_asks_for_consent(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LicenceNotAccepted, match=r"no commercial use.*STYLECINE_ACCEPT_LICENCE=borrowed"):
         find_model("borrowed")
-    monkeypatch.setenv("STYLECINE_ACCEPT_LICENCE", "other,borrowed")
-    assert find_model("borrowed").licence == "CC-BY-NC-4.0"
+    for names in ("other,borrowed", "other, borrowed "):
+        monkeypatch.setenv("STYLECINE_ACCEPT_LICENCE", names)
+        assert find_model("borrowed").licence == "CC-BY-NC-4.0"
 
 
 def test_licence_of_a_file_is_its_models_unless_it_has_its_own(pretrained: Path) -> None:
@@ -214,6 +218,14 @@ def test_a_non_commercial_one_has_to_be_accepted_fetched_or_not(
 def test_public_models_are_kept_in_the_cache_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLECINE_MODELS", "")
     assert models_folder() == Path.home() / ".cache/stylecine/models"
+
+
+def test_a_user_without_a_home_has_only_no_folder_of_models(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STYLECINE_MODELS")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert find_model("default").resolution == 1024
+    with pytest.raises(WeightsNotFound, match="stylecine convert"):
+        find_model("lakes")
 
 
 def test_the_packages_public_records() -> None:
