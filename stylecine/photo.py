@@ -113,6 +113,8 @@ def _describe(source: Any) -> str:
 
 
 def _from_path(path: str | os.PathLike[str], size: Size, name: str) -> Image.Image:
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise PhotoError(f"{name} is a pipe or a device, not a file; save the photo to a file and name that.")
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed below)
     except FileNotFoundError:

@@ -7,11 +7,12 @@ import platform
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
+import PIL
 import torch
 from PIL import Image, UnidentifiedImageError
 
@@ -19,7 +20,7 @@ from stylecine.errors import VideoError
 from stylecine.ops import native
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
 
-LIBRARIES = ("torch", "numpy", "Pillow", "av")
+LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def photo_file(source: Any) -> PhotoFile | None:
         if isinstance(source, bytes | bytearray | memoryview):
             return PhotoFile(None, bytes(source))
         if isinstance(source, str | os.PathLike):
-            return PhotoFile(Path(source).name, Path(source).read_bytes())
+            path = Path(source)  # a pipe would be read empty here, for the photo's own reader to wait for
+            return PhotoFile(path.name, path.read_bytes()) if path.is_file() else None
         if hasattr(source, "read") and source.seekable():
             start = source.tell()
             content = source.read()
@@ -104,7 +106,7 @@ def versions(device: torch.device) -> dict[str, str]:
     runs = native.why(device) if native.available(device) else "PyTorch references"
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
+        **{name: str(library.__version__) for name, library in LIBRARIES.items()},
         "native": f"{runs}, C interface {native.ABI}",
         "platform": f"{platform.system()} {platform.machine()}",
     }
@@ -121,7 +123,8 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise VideoError(f"There is no file at '{name}'; check the path.")
     try:
         report = json.loads(_comment(Path(name)))
-    except ValueError:
+        json.dumps(report, indent=2, allow_nan=False)  # whoever prints it is to have JSON
+    except (ValueError, RecursionError):
         report = None
     if not isinstance(report, dict) or "stylecine" not in report:
         raise VideoError(f"'{name}' holds no report of stylecine; write it with --embed-report.")

@@ -464,6 +464,14 @@ def test_nothing_there(tmp_path: Path) -> None:
         load_photo("x" * 5000)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_pipe_or_device_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it: opening it would wait for ever
+    for path in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(PhotoError, match="not a file"):
+            load_photo(path)
+
+
 @pytest.mark.parametrize(
     ("array", "match"),
     [

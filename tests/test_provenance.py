@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -55,6 +57,12 @@ def test_pixels_and_what_cannot_be_read_have_no_file(photo: np.ndarray, tmp_path
         assert photo_file(given) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_named_pipe_is_left_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert photo_file(tmp_path / "pipe") is None
+
+
 # --- the model
 
 
@@ -92,6 +100,15 @@ def test_weights_that_have_gone_have_no_hash(small_model: Path, monkeypatch: pyt
     assert model_facts(record)["weights"]["encoder"]["sha256"] is None
 
 
+# --- the versions
+
+
+def test_versions_need_no_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen program has none, and a package may be another one's replacement."""
+    monkeypatch.setattr(sys, "path", [])
+    assert {"torch", "numpy", "Pillow", "av"} <= versions(torch.device("cpu")).keys()
+
+
 def test_versions_say_whether_the_native_library_ran() -> None:
     told = versions(torch.device("cpu"))
     assert told["torch"] == torch.__version__.split("+")[0] or told["torch"] == torch.__version__
@@ -117,7 +134,8 @@ def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> 
 
 def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
     video, poster = tmp_path / "loop.mp4", tmp_path / "loop.png"
-    for comment in ("", "taken at dawn", "[1]", '{"other": 1}'):
+    no_json = ('{"stylecine": NaN}', '{"stylecine": 1e999}', "[" * 200_000)
+    for comment in ("", "taken at dawn", "[1]", '{"other": 1}', *no_json):
         write_video([photo] * 2, video, 30, comment=comment)
         write_poster(photo, poster, comment=comment)
         for path in (video, poster):
