@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
-from stylecine.errors import OptionError
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import PhotoFile, model_facts, versions
 from stylecine.scene import Scene
 from stylecine.signing import Credentials, signer_for
-from stylecine.video import VideoInfo, is_poster, png, write_poster, write_video
+from stylecine.video import VideoInfo, check_output, is_poster, png, write_poster, write_video
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
@@ -147,6 +146,7 @@ class Cinemagraph:
         c2pa: (certificate chain, private key), PEM files: sign an .mp4 or .png by C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
+        check_output(path, fps=self.fps, quality=quality, codec=codec, repeat=repeat)
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
@@ -157,8 +157,6 @@ class Cinemagraph:
             generated = not poster or self.settings["detail"] != 1
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
         if poster:
-            if (quality, codec, repeat) != (None, None, 1):
-                raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
             return write_poster(self[0], path, comment=comment, finish=finish)
         stages = Stages(self.progress)
         with stages.stage("video", self.period * repeat) as step:

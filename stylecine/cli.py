@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 a user's error, told in one line on standard error, no out
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     start = perf_counter()
     _wait_briefly()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
     try:
         options = parser().parse_args(argv)
         with warnings.catch_warnings():
@@ -112,7 +115,12 @@ def parser() -> argparse.ArgumentParser:
         "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
     )
     loop.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
-    loop.add_argument("--model", metavar="NAME", default="default", help="a model's name or its models.toml folder")
+    loop.add_argument(
+        "--model",
+        metavar="NAME",
+        default="default",
+        help="its name, or the path of a generator.safetensors or its folder",
+    )
     loop.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
     file = animate.add_argument_group("the file and what is told")
     file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
@@ -168,7 +176,7 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
     from stylecine.video import check_output
 
     imported = perf_counter() - start
-    check_output(output)
+    check_output(output, fps=options.fps, quality=options.quality, repeat=options.repeat)
     if c2pa:
         signer_for(output, c2pa)
     if options.preview:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import OptionError, OutputError, WeightsMalformed, WeightsNotFound
+from stylecine.files import told_plainly, whole
 from stylecine.foreign.nvidia import from_nvidia
 from stylecine.foreign.rosinality import from_rosinality
 from stylecine.networks.generator import Generator
@@ -99,6 +100,8 @@ def _build(tensors: dict[str, Tensor]) -> Generator:
 
 
 def _make(folder: Path) -> None:
+    if folder.parts[0].startswith("~"):
+        raise OutputError(f"There is no home folder to keep models in; set {FOLDER} to a folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -106,10 +109,6 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}, metadata))
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error.strerror}); check its folder.") from None
+    content = safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}, metadata)
+    with whole(path) as part, told_plainly(path):
+        part.write_bytes(content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import math
@@ -23,6 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, OutputError, VideoError, WriterUnavailable
+from stylecine.files import part_of, told_plainly, whole
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 Finish: TypeAlias = "Callable[[Path], None]"
@@ -96,14 +96,11 @@ def write_video(
     An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
     option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
     """
-    rate = _checked_rate(fps)
-    form = _checked_format(path, codec)
-    quality = _checked_int("quality", form.quality if quality is None else quality, 0, form.worst)
-    repeat = _checked_int("repeat", repeat, 1, 10_000)
+    rate, form, quality = _checked_encoding(path, fps, quality, codec, repeat)
     if repeat > 1 and iter(frames) is frames:
         raise OptionError("frames can be gone through only once, so repeat must be 1; give a list, say.")
     target = check_output(path)
-    with _whole(target, finish) as part:
+    with whole(target, finish) as part:
         encoder = _Encoder(part, form, rate, quality, comment)
         try:
             _encode_beside(encoder, (frame for _ in range(repeat) for frame in frames))
@@ -133,7 +130,7 @@ def write_poster(
     if not is_poster(path):
         raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
     target = check_output(path)
-    with _whole(target, finish) as part, _told_plainly(target):
+    with whole(target, finish) as part, told_plainly(target):
         part.write_bytes(png(frame, comment))
     height, width = frame.shape[:2]
     return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
@@ -155,39 +152,30 @@ def is_poster(path: PathLike) -> bool:
     return Path(path).suffix.lower() == POSTER
 
 
-def check_output(path: PathLike) -> Path:
+def check_output(
+    path: PathLike, *, fps: float = 30, quality: int | None = None, codec: str | None = None, repeat: int = 1
+) -> Path:
     """The file that `path` stands for, symbolic links resolved. Cheap; to be called before minutes of work.
 
-    Raises OptionError for an unknown ending, OutputError where no file can be written.
+    Options as for `write_video`; a poster has none but passes over `fps`. Raises OptionError for an unknown ending or
+    an impossible option, OutputError where no file can be written, WriterUnavailable without an encoder.
     """
     target = Path(os.path.realpath(path))
     if target.suffix.lower() not in (*FORMATS, POSTER):
         raise OptionError(f"'{os.fspath(path)}' does not end in {', '.join(FORMATS)} or {POSTER}; rename it.")
-    with _told_plainly(target):
+    if not is_poster(path):
+        _checked_encoding(path, fps, quality, codec, repeat)
+    elif (quality, codec, repeat) != (None, None, 1):
+        raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
+    with told_plainly(target):
         if target.is_dir():
             raise OutputError(f"'{target}' is a folder; name a file in it.")
         if target.exists() and not target.is_file():
             raise OutputError(f"'{target}' is not a regular file; name another one.")
-        part = _part(target)
+        part = part_of(target)
         part.open("wb").close()  # permissions, quotas and mounts have too many rules to foretell: try it
         part.unlink()
     return target
-
-
-@contextmanager
-def _whole(target: Path, finish: Finish | None) -> Iterator[Path]:
-    """Gives the .part to write to; it becomes `target` once it is complete and on the disk, or goes."""
-    part = _part(target)
-    try:
-        yield part
-        with _told_plainly(target):
-            if finish:
-                finish(part)
-            _flush_to_disk(part)
-            os.replace(part, target)
-    except BaseException:  # a cancelled or interrupted run leaves nothing behind either
-        part.unlink(missing_ok=True)
-        raise
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
@@ -271,7 +259,7 @@ class _Encoder:
         self.width, self.height = width - self.cropped[0], height - self.cropped[1]
         if min(self.width, self.height) < 16 or max(self.width, self.height) > 16384:
             raise OptionError(
-                f"Frames of {width}x{height} cannot be encoded; H.264 takes 16 to 16384 a side."
+                f"Frames of {width}x{height} cannot be encoded as {self.form.codec}; give 16 to 16384 a side."
             )
         with _told_plainly(self.path):
             form = self.form
@@ -302,6 +290,15 @@ def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
     return frame.to_ndarray(format="rgb24")
+
+
+def _checked_encoding(
+    path: PathLike, fps: Any, quality: Any, codec: str | None, repeat: Any
+) -> tuple[Fraction, Format, int]:
+    """Rate, format and quality of a video; also checks `repeat`."""
+    rate, form = _checked_rate(fps), _checked_format(path, codec)
+    _checked_int("repeat", repeat, 1, 10_000)
+    return rate, form, _checked_int("quality", form.quality if quality is None else quality, 0, form.worst)
 
 
 def _checked_rate(fps: Any) -> Fraction:
@@ -341,40 +338,16 @@ def _checked_format(path: PathLike, codec: str | None) -> Format:
     return form
 
 
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
-
-
 def _url(path: Path) -> str:
     return "file:" + os.path.abspath(path)  # a colon in a name would be taken for a protocol
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-_NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
 def _told_plainly(target: Path) -> Iterator[None]:
     """Turns what the file system or the encoder complains about into one sentence."""
-    name = target.with_suffix("") if target.suffix == ".part" else target
     try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            message = f"There is no folder '{name.parent}'; create it first."
-        elif error.errno in _NO_PERMISSION:
-            message = f"'{name}' may not be written; choose another folder or change its permissions."
-        elif error.errno in _NO_SPACE:
-            message = f"There is no space left to write '{name}'; free some or choose another disk."
-        else:
-            message = f"'{name}' cannot be written ({error.strerror or error}); choose another place."
-        raise OutputError(message) from error
+        with told_plainly(target):
+            yield
     except av.FFmpegError as error:
-        raise OutputError(
-            f"'{name}' cannot be encoded ({error}); choose another place or quality."
-        ) from error
+        name = target.with_suffix("") if target.suffix == ".part" else target
+        raise OutputError(f"'{name}' cannot be encoded ({error}); choose another place or quality.") from error

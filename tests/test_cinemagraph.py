@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,26 @@ def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagrap
     loop.save(tmp_path / name, embed_report=True)
     expected = json.loads(json.dumps(loop.report()))
     assert read_report(tmp_path / name) | {"seconds": None} == expected | {"seconds": None}  # saving takes some
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("loop.mp4", {"quality": 52}),
+        ("loop.webm", {"quality": 64}),
+        ("loop.mp4", {"repeat": 0}),
+        ("loop.webm", {"codec": "h264"}),
+        ("loop.png", {"quality": 20}),
+        ("loop.txt", {}),
+    ],
+)
+def test_impossible_options_are_told_before_any_work(
+    loop: Cinemagraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Cinemagraph, "report", lambda _: pytest.fail("the report was made"))
+    with pytest.raises(OptionError):
+        loop.save(tmp_path / name, embed_report=True, **wrong)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_poster_is_the_first_frame(loop: Cinemagraph, photo: np.ndarray, tmp_path: Path) -> None:

@@ -137,6 +137,25 @@ def test_repeat_and_quality(given: list[str], work: Path) -> None:
     assert len(read_video(work / "long.mp4")[0]) == 3 * len(read_video(work / "short.mp4")[0])
 
 
+def test_an_impossible_output_is_told_before_any_work(
+    given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stylecine.pipeline.animate", lambda *_, **__: pytest.fail("work was done"))
+    for wrong in ("--quality 52", "--repeat 0", "-o loop.png --quality 20", "--fps 0.001 --seconds 3000"):
+        assert main([*given, *wrong.split()]) == 2
+        assert "Internal" not in told(capsys)[1]
+    assert not list(work.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_a_name_that_is_no_unicode_is_told_all_the_same(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "-o", os.fsdecode(b"caf\xe9.mp4")]) == 0
+    assert told(capsys)[0].startswith(r"caf\udce9.mp4: 96x72")
+    assert os.listdir(os.fsencode(work)) == [b"caf\xe9.mp4"]
+
+
 def test_preview_writes_pictures(given: list[str], work: Path) -> None:
     assert main([*given, "--preview", "look"]) == 0
     pictures = sorted((work / "look").iterdir())
@@ -163,6 +182,10 @@ BAD_OPTIONS = [
     "--model no-such-model",
     "--device tpu",
     "--repeat 0",
+    "--quality 52",
+    "-o loop.webm --quality 64",
+    "-o loop.png --quality 20",
+    "-o loop.png --repeat 2",
     "--sec 3",
     "--surprise",
     "-o missing/loop.mp4",

@@ -5,6 +5,7 @@ tests/checkpoints.py makes the checkpoints, with random weights; those of full s
 
 import argparse
 import io
+import os
 import pickle
 import struct
 import sys
@@ -260,10 +261,41 @@ def test_paths_that_do_not_work(tensors: dict[str, Tensor], tmp_path: Path) -> N
         convert(tmp_path, tmp_path / "out.safetensors")
     with pytest.raises(OutputError):
         convert(good, tmp_path / "no folder" / "out.safetensors")
+    with pytest.raises(OutputError, match="no folder"):
+        convert(good, good / "out.safetensors")
     with pytest.raises(OptionError):
         convert(good, tmp_path / "out.pt")
     with pytest.raises(OptionError, match="already"):
         convert(tmp_path / "converted.safetensors", tmp_path / "out.safetensors")
+    assert list(tmp_path.iterdir()) == [good]
+
+
+def test_an_interrupt_leaves_nothing(
+    tensors: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = tmp_path / "in.pkl"
+    good.write_bytes(nvidia_pickle(nvidia_generator(tensors)))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert(good, tmp_path / "out.safetensors")
+    assert list(tmp_path.iterdir()) == [good]
+
+
+def test_without_a_home_a_public_name_needs_a_folder(
+    tensors: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"generator": FileRecord(Path("~/models/lakes.safetensors"), "MIT")}
+    record = ModelRecord("lakes", 32, "b8.conv1", "MIT", "https://example.org", files, checkpoint="c", file="lakes.pkl")
+    monkeypatch.setattr("stylecine.convert.models", lambda: [record])
+    monkeypatch.chdir(tmp_path)
+    good = tmp_path / "lakes.pkl"
+    good.write_bytes(nvidia_pickle(nvidia_generator(tensors)))
+    with pytest.raises(OutputError, match="STYLECINE_MODELS"):
+        convert(good, "lakes")
     assert list(tmp_path.iterdir()) == [good]
 
 

@@ -245,6 +245,11 @@ def test_impossible_frames(out: Path, frames: list[np.ndarray]) -> None:
     assert not os.listdir(out.parent)
 
 
+def test_sizes_beyond_the_codec_name_it(either: Path) -> None:
+    with pytest.raises(OptionError, match={".mp4": "h264", ".webm": "vp9"}[either.suffix]):
+        write_video([np.zeros((4, 4, 3), np.uint8)], either, 30)
+
+
 def test_impossible_posters(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="uint8"):
         write_poster(np.zeros((64, 64, 3), np.float32), tmp_path / "loop.png")
