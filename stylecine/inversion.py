@@ -41,6 +41,7 @@ class Inversion:
     reconstruction: Tensor
 
 
+@torch.inference_mode(False)    # what is made in it cannot be optimised
 @torch.no_grad()
 def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visible: Tensor | None = None,
            refine: int = 0, progress: Told | None = None) -> Inversion:
@@ -50,8 +51,9 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visi
     visible [H,W] in {0,1}: where it is 0 the photo is not looked at; an encoder has the generator continue what is
         around, without one the colours around run in.
     refine: steps of optimisation on F (0 without an encoder: `STEPS`), minimising the squared error where visible.
-    progress: called as (done, total) after each step.
+    progress: called as (done, total) after each step on F.
     """
+    photo = normal(photo)
     height, width = photo.shape[1:]
     too_large = min(height, width) > SLACK * generator.resolution
     factor = generator.resolution / min(height, width) if too_large else 1.0
@@ -59,7 +61,7 @@ def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visi
     small = photo[None] if factor == 1 else F.interpolate(photo[None], size, mode="bilinear", antialias=True)
     seen = small.new_ones((1, 1, *size))
     if visible is not None:
-        seen = F.interpolate(visible[None, None], size, mode="nearest")
+        seen = F.interpolate(normal(visible)[None, None], size, mode="nearest")
         small = push_pull(small, seen)
     steps = effort(encoder, refine)
     if encoder is None:
@@ -137,6 +139,11 @@ def refined(photo: Tensor, seen: Tensor, w_plus: Tensor, feature: Tensor, genera
         if progress:
             progress(step + 1, steps)
     return feature
+
+
+def normal(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy that gradients may pass if it was made in inference mode."""
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The stages in order: photo -> inversion -> mask -> motion -> displacement -> synthesis -> loop."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Self
@@ -113,7 +113,9 @@ def animate(
     )
     if loop.warning:
         warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
-    return replace(loop, timings=stages.timings | loop.timings)
+    timings = stages.timings | loop.timings
+    timings["photo"] += stages.timings["photo"]  # reading it; the animator was given pixels
+    return replace(loop, timings=timings)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Animator:
     motionnet: MotionNet
 
     @classmethod
+    @torch.inference_mode(False)  # the generator's gradients may be wanted
     def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
         """Loads a model by name or path. Raises WeightsError, OptionError."""
         record, place = find_model(model), check_device(device)
@@ -181,7 +184,8 @@ class Animator:
 
     def preview(self, scene: Scene, **options: Any) -> Cinemagraph:
         """A small, quick loop of a scene, short side 256. Options as in `render`."""
-        small = replace(self.invert(scene.photo, size=256), source=scene.source)
+        alike = {name: scene.settings[name] for name in ("refine", "seed")}
+        small = replace(self.invert(scene.photo, size=256, **alike), source=scene.source)
         as_found = {} if options.keys() & {"mask", "motion", "arrows"} else {"motion": scene.motion}
         loop = self.render(small, **{"mask": scene.mask} | as_found | options)
         found = dict.fromkeys({"mask", "motion"} - options.keys(), "found")
@@ -215,9 +219,10 @@ class Animator:
         with stages.stage("motion"):
             layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
             moves, flow = without_fringe(layers, photo), flow * speed
-        with stages.stage("plate"):
+        refine = scene.settings["refine"] if warp == "dfw" and self.encoder is None else 0
+        with stages.stage("plate", max(1, refine)) as step:
             margin = margin_for(flow, moves, frames, fps)
-            plate = self._plate(scene, photo, shown, moves, margin, warp, detail)
+            plate = self._plate(scene, photo, shown, moves, margin, warp, detail, refine, step)
         with stages.stage("loop"):
             displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin)
             loop = make_loop(
@@ -255,7 +260,16 @@ class Animator:
         return layers, flow
 
     def _plate(
-        self, scene: Scene, photo: Tensor, shown: Tensor, moves: Tensor, margin: int, warp: str, detail: float
+        self,
+        scene: Scene,
+        photo: Tensor,
+        shown: Tensor,
+        moves: Tensor,
+        margin: int,
+        warp: str,
+        detail: float,
+        refine: int,
+        progress: Callable[[int, int], None],
     ) -> Plate:
         """What moves of `shown`, continued behind what does not and past the frame."""
         wide, visible = canvas(photo, moves, margin)
@@ -266,7 +280,5 @@ class Animator:
             fits = self.generator.resolution
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
         generator = self.generator.seeded(scene.settings["seed"])
-        hidden = invert(wide, generator, self.encoder, visible=visible)
-        return feature_plate(
-            wide, visible, hidden.reconstruction, detail, generator, hidden.w_plus, hidden.feature
-        )
+        hidden = invert(wide, generator, self.encoder, visible=visible, refine=refine, progress=progress)
+        return feature_plate(wide, visible, hidden.reconstruction, detail, generator, hidden.w_plus, hidden.feature)

@@ -1,5 +1,7 @@
 """From a photo to a loop: what may be given, what comes out, what is refused before the work starts."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from stylecine import (
     animate,
     options,
 )
+from stylecine.photo import load_photo
 
 Given = dict[str, Any]
 
@@ -78,8 +81,10 @@ def test_a_change_of_mind_is_cheap(photo: np.ndarray, animator: Animator, given:
 def test_preview_is_small(animator: Animator) -> None:
     large = np.random.default_rng(0).integers(0, 255, (320, 400, 3), np.uint8)
     mask = np.ones((320, 400), bool)
-    quick = animator.preview(animator.invert(large), mask=mask, motion=np.ones((2, 8, 8)), seconds=0.2)
+    scene = animator.invert(large, refine=1, seed=5)
+    quick = animator.preview(scene, mask=mask, motion=np.ones((2, 8, 8)), seconds=0.2)
     assert (quick.width, quick.height) == (320, 256)
+    assert quick.scene.settings == {"size": "256", "refine": 1, "seed": 5}
 
 
 def test_without_detail_the_generator_is_seen_alone(photo: np.ndarray, animator: Animator, given: Given) -> None:
@@ -122,6 +127,43 @@ def test_progress_tells_every_stage_and_timings_keep_it(photo: np.ndarray, small
     assert stages == ["photo", "weights", "inversion", "mask", "motion", "plate", "loop"]
     assert all((stage, 1, 1) in told for stage in stages)
     assert all(seconds >= 0 for seconds in loop.timings.values())
+
+
+def test_timings_have_the_reading_of_the_photo(
+    photo_file: Path, small_model: Path, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(source: Any, size: Any) -> np.ndarray:
+        time.sleep(0.3 if isinstance(source, Path) else 0)
+        return load_photo(source, size)
+
+    monkeypatch.setattr("stylecine.pipeline.load_photo", slow)
+    assert animate(photo_file, model=small_model, **given).timings["photo"] >= 0.3
+
+
+def test_without_an_encoder_the_plate_of_dfw_is_optimised_as_the_photo_was(
+    photo: np.ndarray, animator: Animator, given: Given
+) -> None:
+    """As many steps, each told, so that it can be cancelled."""
+    foreign = replace(animator, encoder=None)
+    told: list[tuple[str, int, int]] = []
+    scene = foreign.invert(photo, refine=3)
+    foreign.render(scene, **given, warp="dfw", progress=lambda *news: told.append(news))
+    steps = [(done, total) for stage, done, total in told if stage == "plate"]
+    assert list(dict.fromkeys(steps)) == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    with pytest.raises(Cancelled, match="plate"):
+        foreign.render(scene, **given, warp="dfw", progress=lambda stage, done, _: (stage, done) != ("plate", 2))
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["refined", "foreign"])
+def test_inference_mode_changes_nothing(photo: np.ndarray, small_model: Path, given: Given, foreign: bool) -> None:
+    def third_frame() -> np.ndarray:
+        animator = Animator.from_pretrained(small_model, "cpu")
+        animator = replace(animator, encoder=None) if foreign else animator
+        return animator.render(animator.invert(photo, refine=2), **given, warp="dfw")[3]
+
+    outside = third_frame()
+    with torch.inference_mode():
+        assert np.array_equal(third_frame(), outside)
 
 
 def test_progress_cancels(photo: np.ndarray, small_model: Path, given: Given) -> None:
