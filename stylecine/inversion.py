@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
+from stylecine.ops.precision import quick_dtype
 from stylecine.ops.push_pull import push_pull
 
 STEPS = 60                      # of optimisation for generators without an encoder
@@ -148,10 +149,3 @@ def normal(tensor: Tensor) -> Tensor:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum()
-
-
-def quick_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 on processors that calculate in it, twice as quick; F itself stays float32."""
-    asked = getattr(torch.cpu, "get_capabilities", None)       # older versions of torch do not say
-    able = asked() if asked and device.type == "cpu" else {}
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32

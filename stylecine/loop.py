@@ -117,7 +117,7 @@ def make_loop(
     Raises NothingMoves if `moving` is 0 everywhere.
     """
     if not bool((moving > 0).any()):
-        raise NothingMoves("Nothing in this photo moves; give a mask of what should move.")
+        raise NothingMoves("Nothing is left that moves; give a mask of what should move, or paint the given one wider.")
     sources = [displacement.sources([phase] * len(displacement.lengths)) for phase in PHASES]
     splines, angles, lifts = [], [], []
     for level in levels:

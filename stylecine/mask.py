@@ -15,15 +15,17 @@ from torch import Tensor
 
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.segmenter import Segmenter
+from stylecine.ops.precision import quick_dtype
 
 CLASSES = ("sky", "water", "falls", "smoke")
 SKY, WATER = CLASSES.index("sky"), CLASSES.index("water")
 
-SHORT_SIDE, LARGE_SIDE = 448, 576  # of what the network sees at its first and second look
+SHORT_SIDE = 448  # of what the network sees
 LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
 NOTHING = 0.02  # less than this is none
 SPECK = 0.0015  # of the photo: smaller islands of motion are errors
 LEAST = 0.005  # of the photo must move
+PLACES = 4000  # of the grid on which they agree: its matrix has their square
 LIKE, NEAR = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places tend to agree
 AGREEMENT = 1.5  # how much all others count beside a place's own answer
 CALM = 0.03  # of the short side: over this distance a place's class is its neighbours'
@@ -40,8 +42,8 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to its neighbourhood's likeliest class, so `moving` of the result is the layer that
-    is there. The network looks twice, places of like colour are brought to agree, and the answer follows the
-    photo's own edges at full size; what is hardly there is exactly 0.
+    is there. Places of like colour are brought to agree, and the network's answer, at a short side of 448,
+    follows the photo's own edges at full size; what is hardly there is exactly 0.
     """
     shares = _agreed(_class_shares(photo, segmenter), photo)
     mask = _without_specks(_decided(_follow_edges(1 - shares[:1], photo)))
@@ -165,28 +167,13 @@ def _steepness(photo: Tensor) -> Tensor:
 
 
 def _class_shares(photo: Tensor, segmenter: Segmenter) -> Tensor:
-    """[5,h,w], summing to 1, static first: the mean over the photo as it is and mirrored, larger, in white light.
-
-    What a tinted or dark photo shows is easily mistaken; two looks err less often than one.
-    """
-    first = _look(photo, segmenter, SHORT_SIDE)
-    second = _look(_in_white_light(photo).flip(2), segmenter, LARGE_SIDE).flip(2)
-    return (_resize(first, second.shape[-2:]) + second) / 2
-
-
-def _look(photo: Tensor, segmenter: Segmenter, short_side: int) -> Tensor:
+    """[5,h,w], summing to 1; static first."""
     h, w = photo.shape[-2:]
-    scale = short_side / min(h, w)
-    rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * short_side) / 16) * 16) for n in (h, w))
-    return segmenter(_resize(photo, (rows, columns))[None])[0].softmax(0)
-
-
-def _in_white_light(photo: Tensor) -> Tensor:
-    """[3,H,W] in [-1,1], the mean colour made grey as far as gains of 0.4 to 2.5 do it, and the shadows lifted."""
-    light = photo / 2 + 0.5
-    mean = light.mean((1, 2), keepdim=True)
-    gain = (mean.mean() / mean.clamp_min(0.02)).clamp(0.4, 2.5)
-    return (light * gain).clamp(0, 1) ** 0.7 * 2 - 1
+    scale = SHORT_SIDE / min(h, w)
+    rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * SHORT_SIDE) / 16) * 16) for n in (h, w))
+    quick = quick_dtype(photo.device)
+    with torch.autocast(photo.device.type, quick, enabled=quick != torch.float32):
+        return segmenter(_resize(photo, (rows, columns))[None])[0].float().softmax(0)
 
 
 def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
@@ -195,7 +182,7 @@ def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
     Every place asks all others, those of like colour nearby the most; exact, by mean field, on a coarse grid,
     whose changes the fine one takes over.
     """
-    grid = _small(shares.shape[-2:], 56)
+    grid = _coarse(shares.shape[-2:])
     own = _resize(shares, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
     rows, columns = (torch.arange(n, device=photo.device) / min(grid) for n in grid)
     where = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
@@ -207,6 +194,12 @@ def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
         field = (own + AGREEMENT * field @ affinity).softmax(0)
     change = (field.clamp_min(1e-4).log() - own).unflatten(1, grid)
     return (shares.clamp_min(1e-4).log() + _resize(change, shares.shape[-2:])).softmax(0)
+
+
+def _coarse(size: torch.Size) -> tuple[int, int]:
+    """Rows and columns of a grid of at most PLACES cells, in the proportions of `size`."""
+    scale = min(1.0, math.sqrt(PLACES / (size[0] * size[1])))
+    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
 def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.mask import (
     CLASSES,
+    PLACES,
+    _agreed,
+    _coarse,
     _grown,
     apply_mask,
     given_mask,
@@ -195,6 +198,29 @@ def test_no_fringe_is_torn_off_what_stands_still() -> None:
     still = without_fringe(layers, photo) == 0
     assert still[198:].all()
     assert not still[:190].any()
+
+
+def test_places_of_like_colour_nearby_agree() -> None:
+    """The network says water on the blue half and static on the brown one, but errs on some places of each."""
+    torch.manual_seed(0)
+    photo = torch.full((3, 96, 128), -0.5)
+    photo[2, :, :64] = 0.5
+    water = torch.full((48, 64), 0.3)
+    water[:, :32] = 0.7
+    water = torch.where(torch.rand(12, 16).repeat_interleave(4, 0).repeat_interleave(4, 1) < 0.15, 1 - water, water)
+    shares = torch.stack([1 - water, torch.zeros_like(water), water, *torch.zeros(2, 48, 64)])
+    agreed = _agreed(shares, photo)
+    assert (water[:, :32] < 0.5).float().mean() > 0.1
+    assert (agreed[2, :, :32] > 0.5).all()
+    assert (agreed[0, :, 32:] > 0.5).all()
+    torch.testing.assert_close(agreed.sum(0), torch.ones(48, 64))
+
+
+@pytest.mark.parametrize("size", [(448, 448), (448, 1792), (1792, 448), (16, 16), (1, 5000)])
+def test_how_many_places_agree_is_bounded(size: tuple[int, int]) -> None:
+    rows, columns = _coarse(torch.Size(size))
+    assert 1 <= rows * columns <= max(PLACES, max(size))
+    assert rows <= size[0] and columns <= size[1]
 
 
 def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, torch.Tensor]:
