@@ -205,8 +205,8 @@ def test_places_of_like_colour_nearby_agree() -> None:
     torch.manual_seed(0)
     photo = torch.full((3, 96, 128), -0.5)
     photo[2, :, :64] = 0.5
-    water = torch.full((48, 64), 0.3)
-    water[:, :32] = 0.7
+    water = torch.full((48, 64), 0.4)
+    water[:, :32] = 0.6
     water = torch.where(torch.rand(12, 16).repeat_interleave(4, 0).repeat_interleave(4, 1) < 0.15, 1 - water, water)
     shares = torch.stack([1 - water, torch.zeros_like(water), water, *torch.zeros(2, 48, 64)])
     agreed = _agreed(shares, photo)
