@@ -34,6 +34,9 @@ FRINGE = 0.012  # of the short side: so far from the border an edge in the photo
 STEEP = 2.5  # times the steepness that a tenth of what moves exceeds: an edge, not texture
 THIN = 0.006  # of the short side: half the width of twigs, masts and wires, at most
 DARKER = 0.12  # of [-1, 1]: so much darker than the sky around them, and than twice what clouds do
+WHITE, WHITER = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far what is around it stays below
+DISC = 0.005  # of the photo: the sun is smaller
+SMOOTH = 0.03  # of [-1, 1]: stars rise, four times as far, from a sky that is no rougher
 REACH = 0.1  # of the short side: how far a predicted class speaks for a place the user added
 
 
@@ -91,12 +94,13 @@ def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
     rim is taken off, and where the photo [3,H,W] has an edge near the border that is much steeper than what moves
-    has itself, everything up to that edge; and twigs, masts and wires that reach into the sky.
+    has itself, everything up to that edge; and twigs, masts and wires that reach into the sky, the sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
     still = mask == 0
-    still |= _thin_in_sky(photo, (mask > 0) & (layers.argmax(0) == SKY), still)
+    sky = (mask > 0) & (layers.argmax(0) == SKY)
+    still |= _thin_in_sky(photo, sky, still) | _shining_in_sky(photo, sky, still)
     near = _grown(still, round(FRINGE * short)) & ~still
     steepness = _steepness(photo)
     edges = torch.zeros_like(still)
@@ -129,6 +133,32 @@ def _thin_in_sky(photo: Tensor, sky: Tensor, still: Tensor) -> Tensor:
     return thin & torch.from_numpy(attached[pieces]).to(thin.device)
 
 
+def _shining_in_sky(photo: Tensor, sky: Tensor, still: Tensor) -> Tensor:
+    """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
+
+    A disc is white, as bright as anything in the sky, small, and much whiter than what is around it. Stars are points
+    in a smooth sky at night (the white top-hat).
+    """
+    shining = torch.zeros_like(still)
+    open_sky = sky & ~_grown(still, round(0.03 * min(sky.shape)))
+    if not bool(open_sky.any()):
+        return shining
+    white = photo.amin(0)
+    most = float(white[open_sky].max())
+    if most > WHITE:
+        for disc in _pieces(open_sky & (white > most - 0.15), DISC * sky.numel()):
+            around = _grown(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
+            if float(white[around].mean()) < most - WHITER:
+                shining |= _grown(disc, 2)
+    grey, radius = photo.mean(0), max(2, round(THIN / 2 * min(sky.shape)))
+    brighter = grey - _grown(-_grown(-grey, radius), radius)
+    step = max(1, int(open_sky.sum()) // 20_000)
+    night = float(grey[open_sky][::step].median()) < 0
+    if night and float(brighter[open_sky][::step].quantile(0.98)) < SMOOTH:
+        shining |= _grown(open_sky & (brighter > 4 * SMOOTH), 1)
+    return shining
+
+
 def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves.
 
@@ -142,6 +172,14 @@ def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     if not bool((resized > 0.5).any()):
         raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     return resized
+
+
+def _pieces(places: Tensor, largest: float, most: int = 12) -> list[Tensor]:
+    """The connected pieces of bool [H,W] of at most `largest` pixels; none if there are more than `most`."""
+    labels, count = ndimage.label(places.cpu().numpy())
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    small = [n + 1 for n in np.flatnonzero(sizes <= largest)] if count <= most else []
+    return [torch.from_numpy(labels == n).to(places.device) for n in small]
 
 
 def _grown(x: Tensor, radius: int) -> Tensor:

@@ -248,6 +248,35 @@ def test_a_bird_in_the_sky_flies_along() -> None:
     assert (without_fringe(layers, photo)[:290] == 1).all()
 
 
+def disc(radius: float) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(400), torch.arange(400), indexing="ij")
+    return (y - 120) ** 2 + (x - 200) ** 2 <= radius**2
+
+
+def test_the_sun_stands_still_and_its_glow_does_not() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(9)] = 1.0
+    moves = without_fringe(layers, photo)
+    assert (moves[disc(9)] == 0).all()
+    assert (moves[:290][~disc(24)[:290]] == 1).all()
+
+
+def test_a_large_white_cloud_is_no_sun() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(60)] = 1.0
+    assert (without_fringe(layers, photo)[:290] == 1).all()
+
+
+@pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
+def test_stars_stand_still_at_night(sky: float, stands: bool) -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, :300] = sky
+    photo[:, 100, 100] = photo[:, 200, 300] = sky + 0.4
+    still = without_fringe(layers, photo)[:290] == 0
+    assert bool(still[100, 100] and still[200, 300]) == stands
+    assert still.float().mean() < 0.001
+
+
 def test_texture_is_no_edge() -> None:
     """Rough water keeps moving up to a thin rim along its border."""
     torch.manual_seed(0)
