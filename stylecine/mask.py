@@ -32,6 +32,7 @@ CALM = 0.03  # of the short side: over this distance a place's class is its neig
 RIM = 0.003  # of the short side: so far inside what moves its border stands still
 FRINGE = 0.012  # of the short side: so far from the border an edge in the photo is taken for the border's true place
 STEEP = 2.5  # times the steepness that a tenth of what moves exceeds: an edge, not texture
+OPEN = 0.03  # of the short side: so far from all that stands still the sky is only sky
 THIN = 0.006  # of the short side: half the width of twigs, masts and wires, at most
 DARKER = 0.12  # of [-1, 1]: so much darker than the sky around them, and than twice what clouds do
 WHITE, WHITER = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far what is around it stays below
@@ -100,7 +101,9 @@ def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
     short = min(mask.shape)
     still = mask == 0
     sky = (mask > 0) & (layers.argmax(0) == SKY)
-    still |= _thin_in_sky(photo, sky, still) | _shining_in_sky(photo, sky, still)
+    open_sky = sky & ~_grown(still, round(OPEN * short))
+    if bool(open_sky.any()):
+        still |= _thin_in_sky(photo, sky, open_sky, still) | _shining_in_sky(photo, open_sky)
     near = _grown(still, round(FRINGE * short)) & ~still
     steepness = _steepness(photo)
     edges = torch.zeros_like(still)
@@ -114,16 +117,12 @@ def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
     return torch.where(_grown(still | (closed & near), max(1, round(RIM * short))), 0.0, mask)
 
 
-def _thin_in_sky(photo: Tensor, sky: Tensor, still: Tensor) -> Tensor:
+def _thin_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor, still: Tensor) -> Tensor:
     """bool [H,W]: thin things darker than the sky around them that hang together with what stands still.
 
     Found by closing the grey image over their width (the black top-hat of mathematical morphology).
     """
-    short = min(sky.shape)
-    open_sky = sky & ~_grown(still, round(0.03 * short))
-    if not (bool(open_sky.any()) and bool(still.any())):
-        return torch.zeros_like(still)
-    grey, radius = photo.mean(0), max(2, round(THIN * short))
+    grey, radius = photo.mean(0), max(2, round(THIN * min(sky.shape)))
     filled = -_grown(-_grown(grey, radius), radius)
     darker = filled - grey
     usual = darker[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].quantile(0.98)
@@ -133,24 +132,20 @@ def _thin_in_sky(photo: Tensor, sky: Tensor, still: Tensor) -> Tensor:
     return thin & torch.from_numpy(attached[pieces]).to(thin.device)
 
 
-def _shining_in_sky(photo: Tensor, sky: Tensor, still: Tensor) -> Tensor:
+def _shining_in_sky(photo: Tensor, open_sky: Tensor) -> Tensor:
     """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
     A disc is white, as bright as anything in the sky, small, and much whiter than what is around it. Stars are points
     in a smooth sky at night (the white top-hat).
     """
-    shining = torch.zeros_like(still)
-    open_sky = sky & ~_grown(still, round(0.03 * min(sky.shape)))
-    if not bool(open_sky.any()):
-        return shining
-    white = photo.amin(0)
+    shining, white = torch.zeros_like(open_sky), photo.amin(0)
     most = float(white[open_sky].max())
     if most > WHITE:
-        for disc in _pieces(open_sky & (white > most - 0.15), DISC * sky.numel()):
+        for disc in _pieces(open_sky & (white > most - 0.15), DISC * open_sky.numel()):
             around = _grown(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
             if float(white[around].mean()) < most - WHITER:
                 shining |= _grown(disc, 2)
-    grey, radius = photo.mean(0), max(2, round(THIN / 2 * min(sky.shape)))
+    grey, radius = photo.mean(0), max(2, round(THIN / 2 * min(open_sky.shape)))
     brighter = grey - _grown(-_grown(-grey, radius), radius)
     step = max(1, int(open_sky.sum()) // 20_000)
     night = float(grey[open_sky][::step].median()) < 0
