@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
+from stylecine.files import VideoInfo
+from stylecine.formats import check_output
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
+from stylecine.pictures import is_poster, png, write_poster
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import PhotoFile, model_facts, versions
 from stylecine.scene import Scene
 from stylecine.signing import Credentials, signer_for
-from stylecine.video import VideoInfo, check_output, is_poster, png, write_poster, write_video
+from stylecine.video import write_video
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water

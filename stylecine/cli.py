@@ -22,7 +22,7 @@ from stylecine.errors import OutputError, StylecineError
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
-    from stylecine.video import VideoInfo
+    from stylecine.files import VideoInfo
     from stylecine.weights import ModelRecord
 
 Size = int | tuple[int, int] | None
@@ -171,9 +171,9 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
         raise _Usage("--c2pa-cert and --c2pa-key go together; give both")
     c2pa = (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
 
+    from stylecine.formats import check_output
     from stylecine.pipeline import animate
     from stylecine.signing import signer_for
-    from stylecine.video import check_output
 
     imported = perf_counter() - start
     check_output(output, fps=options.fps, quality=options.quality, repeat=options.repeat)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stylecine.errors import MotionError, OptionError, TooLarge
@@ -100,6 +101,19 @@ def check_dtype(dtype: torch.dtype | str | None) -> None:
     """All arithmetic is float32 so far, so None and float32 are the only answers."""
     if dtype not in (None, "float32", torch.float32):
         raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
+
+
+def check_int(name: str, value: Any, least: int, most: int) -> int:
+    """The value as an int. OptionError unless it is a whole number in that range."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
+        raise OptionError(f"{name} is a whole number from {least} to {most}, not {value!r}.")
+    return int(value)
+
+
+def check_frame(frame: np.ndarray) -> None:
+    """OptionError unless a picture is as the package has them."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
 
 
 # The generator runs at a short side of at most this; finer detail comes from the photo.

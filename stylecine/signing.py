@@ -20,8 +20,8 @@ from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.pictures import png
 from stylecine.provenance import PhotoFile
-from stylecine.video import png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 

@@ -1,31 +1,26 @@
-"""Frames -> H.264 in MP4, VP9 in WebM, or one frame in PNG, whole or not at all; and back."""
+"""Frames -> H.264 in MP4 or VP9 in WebM, whole or not at all; and back."""
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, OutputError, VideoError, WriterUnavailable
-from stylecine.files import part_of, told_plainly, whole
-
-PathLike: TypeAlias = "str | os.PathLike[str]"
-Finish: TypeAlias = "Callable[[Path], None]"
+from stylecine.files import Finish, PathLike, VideoInfo, check_place, told_plainly, whole
+from stylecine.options import check_frame, check_int
 
 
 @dataclass(frozen=True)
@@ -52,25 +47,10 @@ FORMATS = {
     ".mp4": Format("mp4", "h264", "libx264", 16, 51, {"preset": "veryfast"}, {"movflags": "+faststart"}),
     ".webm": Format("webm", "vp9", "libvpx-vp9", 24, 63, _VP9, {}),
 }
-POSTER = ".png"
 FASTEST, SLOWEST = 1000.0, 0.01  # frames per second
 AHEAD = 2  # frames made while an earlier one is being encoded
 
 _log = logging.getLogger("stylecine")
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What was written: frames and pixels as they are in the file."""
-
-    path: Path
-    frames: int
-    fps: float
-    width: int
-    height: int
-    codec: str
-    bytes: int
-    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: video wants even sizes
 
 
 def write_video(
@@ -96,10 +76,10 @@ def write_video(
     An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
     option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
     """
-    rate, form, quality = _checked_encoding(path, fps, quality, codec, repeat)
+    rate, form, quality = check_encoding(path, fps, quality, codec, repeat)
     if repeat > 1 and iter(frames) is frames:
         raise OptionError("frames can be gone through only once, so repeat must be 1; give a list, say.")
-    target = check_output(path)
+    target = check_place(path)
     with whole(target, finish) as part:
         encoder = _Encoder(part, form, rate, quality, comment)
         try:
@@ -117,65 +97,6 @@ def write_video(
     return VideoInfo(
         Path(path), encoder.frames, float(rate), encoder.width, encoder.height, form.codec, size, encoder.cropped
     )
-
-
-def write_poster(
-    frame: np.ndarray, path: PathLike, *, comment: str = "", finish: Finish | None = None
-) -> VideoInfo:
-    """One frame, uint8 [H,W,3] sRGB, as PNG without loss; `comment` and `finish` as for a video.
-
-    Raises OptionError for an ending other than .png or an impossible frame, OutputError where it cannot be written.
-    """
-    _check_frame(frame)
-    if not is_poster(path):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
-    target = check_output(path)
-    with whole(target, finish) as part, told_plainly(target):
-        part.write_bytes(png(frame, comment))
-    height, width = frame.shape[:2]
-    return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
-
-
-def png(frame: np.ndarray, comment: str = "") -> bytes:
-    """A frame as PNG, marked as sRGB, with a comment in Unicode (an iTXt chunk) if there is one."""
-    notes = PngInfo()
-    notes.add(b"sRGB", b"\0")  # 0: perceptual
-    if comment:
-        notes.add_itxt("Comment", comment)
-    file = io.BytesIO()
-    Image.fromarray(frame).save(file, "PNG", pnginfo=notes)
-    return file.getvalue()
-
-
-def is_poster(path: PathLike) -> bool:
-    """Whether the file that `path` names is a single picture."""
-    return Path(path).suffix.lower() == POSTER
-
-
-def check_output(
-    path: PathLike, *, fps: float = 30, quality: int | None = None, codec: str | None = None, repeat: int = 1
-) -> Path:
-    """The file that `path` stands for, symbolic links resolved. Cheap; to be called before minutes of work.
-
-    Options as for `write_video`; a poster has none but passes over `fps`. Raises OptionError for an unknown ending or
-    an impossible option, OutputError where no file can be written, WriterUnavailable without an encoder.
-    """
-    target = Path(os.path.realpath(path))
-    if target.suffix.lower() not in (*FORMATS, POSTER):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {', '.join(FORMATS)} or {POSTER}; rename it.")
-    if not is_poster(path):
-        _checked_encoding(path, fps, quality, codec, repeat)
-    elif (quality, codec, repeat) != (None, None, 1):
-        raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
-    with told_plainly(target):
-        if target.is_dir():
-            raise OutputError(f"'{target}' is a folder; name a file in it.")
-        if target.exists() and not target.is_file():
-            raise OutputError(f"'{target}' is not a regular file; name another one.")
-        part = part_of(target)
-        part.open("wb").close()  # permissions, quotas and mounts have too many rules to foretell: try it
-        part.unlink()
-    return target
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
@@ -225,7 +146,7 @@ class _Encoder:
 
     def take(self, frame: np.ndarray) -> av.VideoFrame:
         """A copy of a frame, checked: whoever made it may use its memory again."""
-        _check_frame(frame)
+        check_frame(frame)
         if self.container is None:
             self._open(*frame.shape[:2])
         expected = (self.height + self.cropped[1], self.width + self.cropped[0])
@@ -292,13 +213,13 @@ def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
     return frame.to_ndarray(format="rgb24")
 
 
-def _checked_encoding(
+def check_encoding(
     path: PathLike, fps: Any, quality: Any, codec: str | None, repeat: Any
 ) -> tuple[Fraction, Format, int]:
     """Rate, format and quality of a video; also checks `repeat`."""
     rate, form = _checked_rate(fps), _checked_format(path, codec)
-    _checked_int("repeat", repeat, 1, 10_000)
-    return rate, form, _checked_int("quality", form.quality if quality is None else quality, 0, form.worst)
+    check_int("repeat", repeat, 1, 10_000)
+    return rate, form, check_int("quality", form.quality if quality is None else quality, 0, form.worst)
 
 
 def _checked_rate(fps: Any) -> Fraction:
@@ -309,17 +230,6 @@ def _checked_rate(fps: Any) -> Fraction:
     if isinstance(fps, bool) or not SLOWEST <= rate <= FASTEST:
         raise OptionError(f"fps is {SLOWEST:g} to {FASTEST:g} frames per second, not {fps!r}.")
     return Fraction(fps).limit_denominator(1001)  # 30000/1001 and 24000/1001 come out exactly
-
-
-def _checked_int(name: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
-        raise OptionError(f"{name} is a whole number from {least} to {most}, not {value!r}.")
-    return int(value)
-
-
-def _check_frame(frame: np.ndarray) -> None:
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
 
 
 def _checked_format(path: PathLike, codec: str | None) -> Format:

@@ -16,8 +16,11 @@ LAYERS = [
     {"errors"},
     {"weights", "ops", "progress", "options", "files"},
     {"networks"},
-    {"photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "foreign", "blockmatch"},
-    {"measures", "convert", "provenance"},
+    {
+        *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
+        *("foreign", "blockmatch"),
+    },
+    {"measures", "convert", "provenance", "formats"},
     {"signing"},
     {"scene"},
     {"cinemagraph", "preview"},

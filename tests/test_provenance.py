@@ -16,8 +16,9 @@ from PIL import Image
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
+from stylecine.pictures import write_poster
 from stylecine.provenance import model_facts, photo_file, read_report, versions
-from stylecine.video import write_poster, write_video
+from stylecine.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
 
 # --- the photo's file

@@ -12,10 +12,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from stylecine.errors import OptionError, OutputError, StylecineError, VideoError, WriterUnavailable
-from stylecine.video import FORMATS, check_output, read_video, write_poster, write_video
+from stylecine.files import check_place
+from stylecine.video import FORMATS, read_video, write_video
 
 
 def chart(height: int = 96, width: int = 128) -> np.ndarray:
@@ -142,17 +142,6 @@ def test_a_comment_goes_along(either: Path) -> None:
         assert '{"größe": 1}' in container.metadata.values()
 
 
-def test_a_poster_is_the_frame_itself_and_says_that_it_is_srgb(tmp_path: Path) -> None:
-    odd = chart(97, 131)
-    info = write_poster(odd, tmp_path / "loop.png", comment='{"größe": 1}')
-    with Image.open(tmp_path / "loop.png") as poster:
-        assert np.array_equal(np.asarray(poster), odd)
-        assert poster.info["srgb"] == 0 and poster.info["Comment"] == '{"größe": 1}'
-    assert (info.frames, info.width, info.height, info.cropped) == (1, 131, 97, (0, 0))
-    assert info.bytes == (tmp_path / "loop.png").stat().st_size
-    assert os.listdir(tmp_path) == ["loop.png"]
-
-
 def test_finish_has_the_last_word_before_the_file_appears(either: Path) -> None:
     def stamp(part: Path) -> None:
         assert os.listdir(part.parent) == [part.name]
@@ -166,11 +155,9 @@ def test_what_fails_in_finish_leaves_nothing(either: Path) -> None:
     def fail(part: Path) -> None:
         raise OptionError("no")
 
-    for write in (lambda path: write_video(clip(2), path, 30, finish=fail),
-                  lambda path: write_poster(chart(), path.with_suffix(".png"), finish=fail)):  # fmt: skip
-        with pytest.raises(OptionError, match="no"):
-            write(either)
-        assert not os.listdir(either.parent)
+    with pytest.raises(OptionError, match="no"):
+        write_video(clip(2), either, 30, finish=fail)
+    assert not os.listdir(either.parent)
 
 
 def test_quality_is_x264s(out: Path) -> None:
@@ -250,12 +237,6 @@ def test_sizes_beyond_the_codec_name_it(either: Path) -> None:
         write_video([np.zeros((4, 4, 3), np.uint8)], either, 30)
 
 
-def test_impossible_posters(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="uint8"):
-        write_poster(np.zeros((64, 64, 3), np.float32), tmp_path / "loop.png")
-    assert not os.listdir(tmp_path)
-
-
 def test_a_generator_cannot_go_round_twice(out: Path) -> None:
     with pytest.raises(OptionError, match="once"):
         write_video((frame for frame in clip()), out, 30, repeat=2)
@@ -263,11 +244,8 @@ def test_a_generator_cannot_go_round_twice(out: Path) -> None:
 
 @pytest.mark.parametrize("name", ["loop.avi", "loop", "loop.mp4.txt"])
 def test_unknown_extensions(tmp_path: Path, name: str) -> None:
-    for refuse in (check_output, lambda path: write_video(clip(2), path, 30)):
-        with pytest.raises(OptionError, match=r"\.mp4"):
-            refuse(tmp_path / name)
-    with pytest.raises(OptionError, match=r"\.png"):
-        write_poster(chart(), tmp_path / name)
+    with pytest.raises(OptionError, match=r"\.mp4"):
+        write_video(clip(2), tmp_path / name, 30)
 
 
 def test_a_codec_belongs_to_its_ending(tmp_path: Path) -> None:
@@ -286,14 +264,14 @@ def test_no_encoder(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_refused(path: Path, match: str) -> None:
-    """Early by check_output, and by write_video before it takes the first frame."""
+    """Early by check_place, and by write_video before it takes the first frame."""
 
     def frames() -> Iterator[np.ndarray]:
         pytest.fail("work was done for a file that cannot be written")
         yield
 
     with pytest.raises(OutputError, match=match):
-        check_output(path)
+        check_place(path)
     with pytest.raises(OutputError, match=match):
         write_video(frames(), path, 30)
 
@@ -412,10 +390,10 @@ def test_a_stale_part_is_overwritten(out: Path) -> None:
     assert not part.exists() and len(read_video(out)[0]) == 5
 
 
-def test_check_output_leaves_nothing(out: Path) -> None:
-    assert check_output(out) == out
+def test_check_place_leaves_nothing(out: Path) -> None:
+    assert check_place(out) == out
     out.write_bytes(b"an older film")
-    check_output(out)
+    check_place(out)
     assert out.read_bytes() == b"an older film" and os.listdir(out.parent) == [out.name]
 
 
