@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Size = int | tuple[int, int] | None
 
+PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
+LOOK = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # options of animate and of render
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
@@ -75,14 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
     animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
     animate.set_defaults(run=run_animate)
-    animate.add_argument("photo", metavar="PHOTO", type=Path, help="JPEG, PNG, WebP, TIFF or HEIC")
-    animate.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=Path,
-        help=".mp4 or .webm, or .png for the first frame (default: the photo's name with .mp4, here)",
-    )
+    animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    _add_output(animate, "the photo's name with .mp4, here")
     what = animate.add_argument_group("what moves, and how (default: found in the photo)")
     what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
     what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
@@ -95,41 +92,10 @@ def parser() -> argparse.ArgumentParser:
         dest="arrows",
         help="where matter travels in one second, in fractions of width and height; may be repeated",
     )
-    what.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
-    loop = animate.add_argument_group("the loop")
-    loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
-    loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
-    loop.add_argument(
-        "--size",
-        metavar="SIZE",
-        type=_size,
-        default=1024,
-        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
-    )
-    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default), dfw or pixel (no generator)")
-    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default) or splat")
-    loop.add_argument(
-        "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
-    )
-    loop.add_argument(
-        "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
-    )
-    loop.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
-    loop.add_argument(
-        "--model",
-        metavar="NAME",
-        default="default",
-        help="its name, or the path of a generator.safetensors or its folder",
-    )
-    loop.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
-    file = animate.add_argument_group("the file and what is told")
-    file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
-    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
-    file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
-    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
-    file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
-    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
-    file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
+    _add_inversion_options(animate)
+    _add_loop_options(animate)
+    _add_model_options(animate, "default")
+    _add_file_options(animate)
 
     models = commands.add_parser("models", help="list the models", description="Lists the models, and how to get them.")
     models.set_defaults(run=run_models)
@@ -163,53 +129,118 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_output(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        help=f".mp4 or .webm, or .png for the first frame (default: {default})",
+    )
+
+
+def _add_inversion_options(command: argparse.ArgumentParser) -> None:
+    photo = command.add_argument_group("how the photo is read")
+    photo.add_argument(
+        "--size",
+        metavar="SIZE",
+        type=_size,
+        default=1024,
+        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
+    )
+    photo.add_argument(
+        "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
+    )
+    photo.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
+
+
+def _add_loop_options(command: argparse.ArgumentParser) -> None:
+    loop = command.add_argument_group("the loop")
+    loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
+    loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
+    loop.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
+    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default), dfw or pixel (no generator)")
+    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default) or splat")
+    loop.add_argument(
+        "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
+    )
+
+
+def _add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
+    """default: the model's name; None for the scene's own."""
+    works = command.add_argument_group("what it works with")
+    own = "" if default else " (default: the one that the scene was made with)"
+    works.add_argument(
+        "--model",
+        metavar="NAME",
+        default=default,
+        help=f"its name, or the path of a generator.safetensors or its folder{own}",
+    )
+    works.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
+
+
+def _add_file_options(command: argparse.ArgumentParser) -> None:
+    file = command.add_argument_group("the file and what is told")
+    file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
+    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
+    file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
+    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
+    file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
+    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
+    file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
+
+
 def run_animate(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".mp4")
     if output.exists() and options.photo.exists() and output.samefile(options.photo):
         raise OutputError(f"{output} is the photo itself; choose another output.")
-    if (options.c2pa_cert is None) != (options.c2pa_key is None):
-        raise _Usage("--c2pa-cert and --c2pa-key go together; give both")
-    c2pa = (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
+    c2pa = _credentials(options)
 
-    from stylecine.formats import check_output
     from stylecine.pipeline import animate
-    from stylecine.signing import signer_for
 
     imported = perf_counter() - start
+    _check_files(output, options, c2pa)
+    names = ("mask", "motion", "arrows", "size", "refine", "seed", "model", "device", *LOOK)
+    with _Bar() as bar:
+        loop = animate(options.photo, **{name: getattr(options, name) for name in names}, progress=bar)
+        info = _save(loop, output, options, c2pa)
+    return _tell(loop, info, output, options, imported, start)
+
+
+def _credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:
+    if (options.c2pa_cert is None) != (options.c2pa_key is None):
+        raise _Usage("--c2pa-cert and --c2pa-key go together; give both")
+    return (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
+
+
+def _check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
+    """Says what cannot be written before any work."""
+    from stylecine.formats import check_output
+    from stylecine.signing import signer_for
+
     check_output(output, fps=options.fps, quality=options.quality, repeat=options.repeat)
     if c2pa:
         signer_for(output, c2pa)
     if options.preview:
         _make_folder(options.preview)
-    names = (
-        "mask",
-        "motion",
-        "arrows",
-        "seconds",
-        "fps",
-        "speed",
-        "size",
-        "warp",
-        "sampling",
-        "detail",
-        "refine",
+
+
+def _save(
+    loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None
+) -> "VideoInfo":
+    return loop.save(
+        output,
+        quality=options.quality,
+        repeat=options.repeat,
+        embed_report=options.embed_report,
+        c2pa=c2pa,
     )
-    with _Bar() as bar:
-        loop = animate(
-            options.photo,
-            **{name: getattr(options, name) for name in names},
-            model=options.model,
-            device=options.device,
-            seed=options.seed,
-            progress=bar,
-        )
-        info = loop.save(
-            output,
-            quality=options.quality,
-            repeat=options.repeat,
-            embed_report=options.embed_report,
-            c2pa=c2pa,
-        )
+
+
+def _tell(
+    loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
+) -> int:
+    """What became of it, and the preview's pictures."""
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
