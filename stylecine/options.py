@@ -1,15 +1,19 @@
 """What a caller may ask for, checked before any work starts: OptionError and TooLarge come from here."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from stylecine.errors import MotionError, OptionError, TooLarge
+
+if TYPE_CHECKING:
+    import torch  # its functions import it: editing a scene does without
 
 WARPS = ("msdfw", "dfw", "pixel")
 SAMPLINGS = ("gather", "splat")
@@ -20,8 +24,8 @@ Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: wher
 
 def period(seconds: float, fps: float) -> int:
     """Frames in one loop, N = round(seconds·fps)."""
-    _number("seconds", seconds, above=0, most=3600)
-    _number("fps", fps, above=0, most=240)
+    check_number("seconds", seconds, above=0, most=3600)
+    check_number("fps", fps, above=0, most=240)
     frames = round(seconds * fps)
     if frames < 2:
         raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
@@ -35,8 +39,8 @@ def period(seconds: float, fps: float) -> int:
 
 def check_look(speed: float, warp: str, sampling: str, detail: float) -> None:
     """The options of `Animator.render` that say how the loop looks."""
-    _number("speed", speed, above=0, most=100)
-    _number("detail", detail, least=0, most=1)
+    check_number("speed", speed, above=0, most=100)
+    check_number("detail", detail, least=0, most=1)
     _one_of("warp", warp, WARPS)
     _one_of("sampling", sampling, SAMPLINGS)
 
@@ -84,6 +88,8 @@ def told_size(size: int | tuple[int, int] | None) -> str:
 
 def check_device(device: str | torch.device | None) -> torch.device:
     """The device to work on; None is the first CUDA device if there is one, else the CPU."""
+    import torch
+
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -99,6 +105,8 @@ def check_device(device: str | torch.device | None) -> torch.device:
 
 def check_dtype(dtype: torch.dtype | str | None) -> None:
     """All arithmetic is float32 so far, so None and float32 are the only answers."""
+    import torch
+
     if dtype not in (None, "float32", torch.float32):
         raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
 
@@ -144,6 +152,8 @@ def check_memory(width: int, height: int, device: torch.device) -> None:
 def available_bytes(device: torch.device) -> float:
     """Memory that can still be used on `device`; infinite where the system does not say."""
     if device.type == "cuda":
+        import torch
+
         return float(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -166,7 +176,8 @@ def _container_bytes() -> float:
         return math.inf
 
 
-def _number(name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float) -> None:
+def check_number(name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float) -> None:
+    """OptionError unless the value is a finite number in that range."""
     try:
         good = math.isfinite(value) and value > above and least <= value <= most
     except TypeError:
