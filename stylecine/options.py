@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WARPS = ("msdfw", "dfw", "pixel")
 SAMPLINGS = ("gather", "splat")
+CLASSES = ("sky", "water", "falls", "smoke")  # that move, in the order of layers
+NOTHING = 0.02  # less of a layer than this is none
 MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
 
 Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second

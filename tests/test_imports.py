@@ -14,14 +14,14 @@ PACKAGE = Path(stylecine.__file__).parent
 # From the ground up: a module imports only from lower rows (and a package of the tree below from itself).
 LAYERS = [
     {"errors"},
-    {"weights", "ops", "progress", "options", "files"},
+    {"weights", "ops", "progress", "options", "files", "snap"},
     {"networks"},
     {
         *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
         *("foreign", "blockmatch"),
     },
-    {"measures", "convert", "provenance", "formats"},
-    {"signing"},
+    {"measures", "convert", "provenance", "formats", "touchup"},
+    {"signing", "cine"},
     {"scene"},
     {"cinemagraph", "preview"},
     {"pipeline"},
