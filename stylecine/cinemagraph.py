@@ -156,7 +156,8 @@ class Cinemagraph:
         poster = is_poster(path)
         finish = None
         if signer:
-            photo = self.scene.source or PhotoFile("pixels.png", png(self.scene.photo))
+            source = self.scene.source
+            photo = source if source and source.content else PhotoFile("pixels.png", png(self.scene.photo))
             generated = not poster or self.settings["detail"] != 1
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
         if poster:

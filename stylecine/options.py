@@ -136,8 +136,8 @@ def needed_bytes(width: int, height: int) -> float:
     return 450e6 + width * height * (450 * scale**2 + 290)
 
 
-def check_memory(width: int, height: int, device: torch.device) -> None:
-    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left."""
+def check_memory(width: int, height: int, device: torch.device | None = None) -> None:
+    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left (None: CPU's)."""
     free, need = available_bytes(device), needed_bytes(width, height)
     if need <= free:
         return
@@ -151,9 +151,9 @@ def check_memory(width: int, height: int, device: torch.device) -> None:
     )
 
 
-def available_bytes(device: torch.device) -> float:
+def available_bytes(device: torch.device | None) -> float:
     """Memory that can still be used on `device`; infinite where the system does not say."""
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
         import torch
 
         return float(torch.cuda.mem_get_info(device)[0])

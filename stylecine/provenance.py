@@ -25,14 +25,18 @@ LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """The photo's file to the byte, as it was given; `name` is None where it came without one."""
+    """The photo's file to the byte, as it was given; `name` is None where it came without one.
+
+    Of a scene from a .cine file only the `digest` is known; `content` is empty then.
+    """
 
     name: str | None
     content: bytes = field(repr=False)
+    digest: str | None = None
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return self.digest or hashlib.sha256(self.content).hexdigest()
 
 
 def photo_file(source: Any) -> PhotoFile | None:

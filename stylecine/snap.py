@@ -45,7 +45,9 @@ def painted(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, 
     return box, np.where(distance < (1 + BAND) * radius, fine, 0).astype(np.float32)
 
 
-def brushed(size: tuple[int, ...], points: np.ndarray, radius: float, reach: float | None = None) -> tuple[Box, np.ndarray]:
+def brushed(
+    size: tuple[int, ...], points: np.ndarray, radius: float, reach: float | None = None
+) -> tuple[Box, np.ndarray]:
     """The box around a stroke, `reach` pixels wider than its line, and each pixel's distance to the line [h,w]."""
     reach = radius if reach is None else reach
     low = np.floor(points.min(0) - reach).astype(int) - 1

@@ -66,7 +66,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Paint:
-    """mode "add": there is `what` here. "erase": there is none (None: nothing that moves). "freeze": it stands still."""
+    """mode "add": `what` is here. "erase": it is not; None: nothing that moves is. "freeze": this stands still."""
 
     what: str | None
     mode: str
@@ -147,7 +147,7 @@ def speed(photo: np.ndarray, what: Any, factor: float, radius: float) -> Speed:
 def with_edit(edits: tuple[Edit, ...], edit: Edit) -> tuple[Edit, ...]:
     """One more. Raises SceneError if there are too many."""
     if len(edits) >= MOST_EDITS:
-        raise SceneError(f"A scene holds at most {MOST_EDITS} edits; undo some, or paint one mask instead of many strokes.")
+        raise SceneError(f"A scene holds at most {MOST_EDITS} edits; undo some, or paint one mask for many strokes.")
     return (*edits, edit)
 
 
@@ -247,12 +247,6 @@ def _added(layers: np.ndarray, k: int, share: np.ndarray) -> np.ndarray:
     painted = np.zeros_like(layers)
     painted[k] = np.maximum(moving, share)
     return np.where(mine, painted, layers)
-
-
-def frozen_out(layers: np.ndarray, frozen: np.ndarray) -> np.ndarray:
-    """layers [K,H,W] without what is frozen [H,W]."""
-    still = layers * (1 - frozen)
-    return np.where(still < NOTHING, 0, still)
 
 
 def live_arrows(edits: Iterable[Edit], layers: np.ndarray) -> tuple[tuple[float, float, float, float], ...]:
