@@ -36,7 +36,7 @@ from stylecine.errors import SceneError, StylecineError
 from stylecine.files import check_place, told_plainly, whole
 from stylecine.options import CLASSES, check_memory
 from stylecine.photo import MAX_PIXELS
-from stylecine.touchup import MOST_EDITS, Edit, Paint, Speed, from_json, to_json
+from stylecine.touchup import MOST_EDITS, Edit, Editable, Paint, Speed, from_json, to_json
 
 VERSION = 1
 ENDING = ".cine"
@@ -60,7 +60,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Cine:
+class Cine(Editable):
     """What a .cine file says: a `Scene` in arrays, JSON and edits; shapes, types and units are the scene's."""
 
     photo: Array
@@ -73,6 +73,10 @@ class Cine:
     source: Mapping[str, Any] | None  # name, sha256
     settings: Mapping[str, Any]  # size, refine, seed
     edits: tuple[Edit, ...] = ()
+
+    @property
+    def found_layers(self) -> Array:
+        return self.layers
 
 
 def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
@@ -87,18 +91,18 @@ def read_cine(path: str | os.PathLike[str]) -> Cine:
 
 
 def edit_cine(
-    path: str | os.PathLike[str], change: Callable[[Cine], tuple[Edit, ...]], output: str | os.PathLike[str]
-) -> tuple[Edit, ...]:
-    """Writes the scene of `path` with the edits that `change` makes of it to `output`, which may be `path`.
+    path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]
+) -> Cine:
+    """Writes the scene of `path` with the edits that `change` gives it to `output`, which may be `path`.
 
     All else stays as it is, to the byte. Raises SceneError, OutputError.
     """
     target = check_ending(output)
     members = _members(Path(path))
-    edits = change(unpack(members, Path(path)))
-    facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in edits]}
-    _write({**members, JSON: _text(facts), EDITS: _areas(edits)}, target)
-    return edits
+    cine = change(unpack(members, Path(path)))
+    facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
+    _write({**members, JSON: _text(facts), EDITS: _areas(cine.edits)}, target)
+    return cine
 
 
 def check_ending(path: str | os.PathLike[str]) -> Path:

@@ -8,6 +8,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -18,11 +19,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylecine import __version__
-from stylecine.errors import OutputError, StylecineError
+from stylecine.errors import OutputError, StylecineError, StylecineWarning
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
     from stylecine.files import VideoInfo
+    from stylecine.scene import Scene
     from stylecine.weights import ModelRecord
 
 Size = int | tuple[int, int] | None
@@ -96,6 +98,52 @@ def parser() -> argparse.ArgumentParser:
     _add_loop_options(animate)
     _add_model_options(animate, "default")
     _add_file_options(animate)
+
+    scene = commands.add_parser(
+        "scene",
+        help="save what is found in a photo, to touch it up",
+        description="Saves what is found in a photo as a .cine file, to be edited and rendered.",
+    )
+    scene.set_defaults(run=run_scene)
+    scene.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    scene.add_argument(
+        "-o", "--output", metavar="SCENE", type=Path, help="(default: the photo's name with .cine, here)"
+    )
+    _add_inversion_options(scene)
+    _add_model_options(scene, "default")
+
+    edit = commands.add_parser(
+        "edit",
+        help="touch up a scene",
+        description="Adds edits to a scene, in the order in which they are given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
+        " in fractions of width and height and of the short side, or a picture that is white where it is meant.",
+    )
+    edit.set_defaults(run=run_edit, steps=[])
+    edit.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
+    for name, metavar, read, says in (
+        ("--add", "CLASS:STROKE", _added, "sky, water, falls or smoke moves there"),
+        ("--erase", "[CLASS:]STROKE", _erased, "it, or nothing, moves there"),
+        ("--freeze", "STROKE", _frozen, "the photo stands still there, to the byte"),
+        ("--arrow", "X0,Y0,X1,Y1", _pushed, "where matter travels in one second"),
+        ("--anchor", "X,Y[@RADIUS]", _anchored, "matter rests there"),
+        ("--speed", "WHAT=FACTOR", _sped, "a class or a STROKE, times as fast, 0 to 10"),
+    ):
+        edit.add_argument(name, metavar=metavar, type=read, action="append", dest="steps", help=says)
+    edit.add_argument(
+        "--undo", action="append_const", const=("undo", (), {}), dest="steps", help="take the last edit back"
+    )
+    edit.add_argument("--list", action="store_true", help="print the edits")
+
+    render = commands.add_parser(
+        "render", help="make a loop from a scene", description="Makes a loop from a scene, its edits included."
+    )
+    render.set_defaults(run=run_render)
+    render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    _add_output(render, "the scene's name with .mp4, here")
+    _add_loop_options(render)
+    _add_model_options(render, None)
+    _add_file_options(render)
 
     models = commands.add_parser("models", help="list the models", description="Lists the models, and how to get them.")
     models.set_defaults(run=run_models)
@@ -205,6 +253,73 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
         loop = animate(options.photo, **{name: getattr(options, name) for name in names}, progress=bar)
         info = _save(loop, output, options, c2pa)
     return _tell(loop, info, output, options, imported, start)
+
+
+def run_scene(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.photo.stem + ".cine")
+
+    from stylecine.cine import check_ending
+    from stylecine.pipeline import Animator
+
+    check_ending(output)
+    with _Bar() as bar:
+        animator = Animator.from_pretrained(options.model, options.device)
+        scene = animator.invert(
+            options.photo, size=options.size, refine=options.refine, seed=options.seed, progress=bar
+        )
+    scene.save(output)
+    height, width = scene.photo.shape[:2]
+    print(f"{output}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s")
+    return 0
+
+
+def run_edit(options: argparse.Namespace, start: float) -> int:
+    from stylecine.cine import Cine, edit_cine, read_cine
+    from stylecine.touchup import told
+
+    def edited(scene: Cine) -> Cine:
+        for name, values, named in options.steps:
+            scene = getattr(scene, name)(*values, **named)
+        return scene
+
+    output = options.output or options.scene
+    if options.steps or output != options.scene:
+        scene = edit_cine(options.scene, edited, output)
+    else:
+        scene = read_cine(options.scene)
+    if options.list:
+        print("".join(f"{told(edit)}\n" for edit in scene.edits), end="")
+    else:
+        print(f"{output}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
+    return 0
+
+
+def run_render(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.scene.stem + ".mp4")
+    c2pa = _credentials(options)
+
+    from stylecine.pipeline import Animator
+    from stylecine.scene import Scene
+
+    imported = perf_counter() - start
+    _check_files(output, options, c2pa)
+    scene = Scene.load(options.scene)
+    with warnings.catch_warnings(record=True) as doubts, _Bar() as bar:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", StylecineWarning)
+        animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
+        loop = animator.render(scene, **{name: getattr(options, name) for name in LOOK}, progress=bar)
+        info = _save(loop, output, options, c2pa)
+    for doubt in doubts:
+        print(f"stylecine: {doubt.message}", file=sys.stderr)
+    return _tell(loop, info, output, options, imported, start)
+
+
+def _model_of(scene: "Scene") -> str:
+    """The model that a scene was made with, or the default one where that is not installed."""
+    from stylecine.weights import models
+
+    return scene.model.name if any(m.name == scene.model.name and m.installed for m in models()) else "default"
 
 
 def _credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:
@@ -415,6 +530,63 @@ def _arrow(text: str) -> tuple[float, ...]:
     if len(numbers) != 4:
         raise argparse.ArgumentTypeError(f"{text!r} is not four numbers like 0.2,0.3,0.4,0.3")
     return numbers
+
+
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and what it is given
+
+
+def _added(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    return "paint", (what, where), named
+
+
+def _erased(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    return "paint", (what, where), {"mode": "erase"} | named
+
+
+def _frozen(text: str) -> Step:
+    where, named = _stroke(text)
+    return "paint", (None, where), {"mode": "freeze"} | named
+
+
+def _pushed(text: str) -> Step:
+    return "push", (_arrow(text),), {}
+
+
+def _anchored(text: str) -> Step:
+    where, named = _stroke(text)
+    if isinstance(where, str) or len(where) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a point like 0.4,0.6")
+    return "anchor", (where[0],), named
+
+
+def _sped(text: str) -> Step:
+    what, _, factor = text.rpartition("=")
+    try:
+        times = float(factor)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5") from None
+    where, named = _stroke(what)
+    return "speed", (where, times), named
+
+
+def _class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
+    named = re.match(r"([a-z]{2,}):", text)  # one letter is a drive, C:\
+    return (named[1] if named else None), *_stroke(text[named.end() if named else 0 :])
+
+
+def _stroke(text: str) -> tuple[Any, dict[str, float]]:
+    """The points and the radius of 'X,Y X,Y ... [@RADIUS]'; what is none is the name of a file."""
+    line, at, radius = text.partition("@")
+    try:
+        pairs = [[float(number) for number in pair.split(",")] for pair in line.split()]
+        named = {"radius": float(radius)} if at else {}
+    except ValueError:
+        return text, {}
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a stroke like '0.4,0.6 0.5,0.6 @0.03', nor a file")
+    return pairs, named
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """A photo that has been understood: its latents, what moves in it and how, and what people changed about that."""
 
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -14,27 +14,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylecine import touchup
 from stylecine.cine import Cine, read_cine, write_cine
 from stylecine.mask import moving
 from stylecine.measures import psnr
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.pixels import to_tensor
 from stylecine.provenance import PhotoFile, model_facts
-from stylecine.touchup import Edit, Where
+from stylecine.touchup import Edit, Editable
 from stylecine.weights import ROLES, FileRecord, ModelRecord, models, models_folder, role_tensors
-
-RADIUS = 0.03  # of a brush, in short sides
-CALM = 0.1  # of an anchor
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Editable):
     """What `Animator.invert` found in one photo, and all that `Animator.render` needs; it never changes.
 
-    `paint`, `push`, `anchor` and `speed` return a scene with one more edit, `undo` one without the last. What was found
-    stays as it is; the edits count when the scene is rendered. Points are fractions (x, y) of width and height, radii
-    fractions of the short side.
+    `paint`, `push`, `anchor` and `speed` return a scene with one more edit, `undo` one without the last; what was found
+    stays as it is, and the edits count when the scene is rendered.
 
     Attributes:
         photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
@@ -88,53 +83,19 @@ class Scene:
         ours, truth = (Image.fromarray(image[:height, :width]) for image in (self.reconstruction, self.photo))
         return psnr(np.asarray(ours.reduce(4)), np.asarray(truth.reduce(4)))
 
+    @property
+    def found_layers(self) -> np.ndarray:
+        return self.layers.cpu().numpy()
+
     @cached_property
     def edited_layers(self) -> Tensor:
         """`layers` as they are after the edits, float32 [K,H,W] in [0,1]."""
-        return torch.from_numpy(self._edited[0]).to(self.layers.device)
-
-    @property
-    def frozen(self) -> Tensor:
-        """How much each pixel is frozen, float32 [H,W] in [0,1]: at 1 nothing ever moves there."""
-        return torch.from_numpy(self._edited[1]).to(self.layers.device)
+        return torch.from_numpy(self.edited[0]).to(self.layers.device)
 
     @cached_property
-    def _edited(self) -> tuple[np.ndarray, np.ndarray]:
-        return touchup.edited_layers(self.layers.cpu().numpy(), self.edits)
-
-    def paint(self, what: str | None, where: Where, mode: str = "add", radius: float = RADIUS) -> Self:
-        """Says what is where: a scene with one more edit.
-
-        what: "sky", "water", "falls" or "smoke"; to erase or freeze also None or "all".
-        where: a stroke, points [[x, y], ...] of a brush of `radius`, which is fitted to the edges of what is under it
-            and changes nothing further than 0.3 radii past the brush; or a mask as `animate` takes one, taken as it is.
-        mode: "add": it moves there as `what` does. "erase": no `what` moves there. "freeze": the photo stands still
-            there, whatever mask or motion is given later, unless something is added there later.
-        Raises OptionError, MaskError.
-        """
-        return self._with(touchup.paint(self.photo, what, where, mode, radius))
-
-    def push(self, arrow: Sequence[float]) -> Self:
-        """Has matter travel from (x0, y0) to (x1, y1) in one second; as `arrows` of `animate`. Raises MotionError."""
-        return self._with(touchup.push(self._edited[0], arrow))
-
-    def anchor(self, point: Sequence[float], radius: float = CALM) -> Self:
-        """Has matter rest at a point (x, y) and gradually get going within `radius`. Raises OptionError."""
-        return self._with(touchup.anchor(point, radius))
-
-    def speed(self, what: Any, factor: float, radius: float = RADIUS) -> Self:
-        """Has a class, or what is painted, go `factor` times as fast, 0 to 10.
-
-        what: a class's name, or where, as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
-        """
-        return self._with(touchup.speed(self.photo, what, factor, radius))
-
-    def undo(self) -> Self:
-        """The scene without its last edit. Raises SceneError if there is none."""
-        return replace(self, edits=touchup.without_last(self.edits))
-
-    def _with(self, edit: Edit) -> Self:
-        return replace(self, edits=touchup.with_edit(self.edits, edit))
+    def frozen(self) -> Tensor:
+        """How much each pixel is frozen, float32 [H,W] in [0,1]: at 1 nothing ever moves there."""
+        return torch.from_numpy(self.edited[1]).to(self.layers.device)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes a .cine file, whole or not at all; of the photo's own file it keeps name and checksum only.

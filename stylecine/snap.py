@@ -21,10 +21,10 @@ CELLS = 40_000  # of the grid on which the walkers walk
 SAMPLES = 300  # colours kept of each side
 ALIKE = 0.08  # of [0,1]: distance of colours that count as one
 TRUST = 0.7  # logit of the brush itself, in its middle; less towards its border
-BRUSH = 6.0  # the same where colours tell nothing
+BRUSH = 12.0  # the same where colours tell nothing
 PLAIN = 0.5  # mean logit of the colours under the brush, by size, from which on they do
-BELIEF = 2.0  # the most that colours say, as a logit
-TIES = 100.0  # of neighbours of one colour to each other, against a place's own tie to what it looks like
+BELIEF = 3.0  # the most that colours say, as a logit
+SPREAD = 0.4  # of the radius: how far neighbours of one colour share what they look like, where colours tell
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels
 
@@ -40,7 +40,8 @@ def painted(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, 
     rows, columns = (max(2, round(n * scale)) for n in distance.shape)
     small = np.stack([_resized(channel, (rows, columns)) for channel in np.moveaxis(picture, 2, 0)], axis=2)
     depth = 1 - _resized(distance, (rows, columns)) / radius  # 1 in the stroke's middle, 0 at the brush's border
-    answer = _walked(small, _believed(small, depth), depth)
+    belief, unlike = _believed(small, depth)
+    answer = _walked(small, belief, depth, SPREAD * unlike * radius * scale)
     fine = _refined(answer, small, picture)
     return box, np.where(distance < (1 + BAND) * radius, fine, 0).astype(np.float32)
 
@@ -64,18 +65,20 @@ def brushed(
     return (top, left, bottom, right), distance.astype(np.float32)
 
 
-def _believed(picture: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """How likely each place [h,w] belongs to what was meant, by its colour and by how deep under the brush it is."""
+def _believed(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
+    """How likely each place [h,w] belongs to what was meant, by its colour and by how deep under the brush it is; and
+    how much, in [0,1], colours under the brush are unlike those beside it."""
     colours = picture.reshape(-1, 3)
     inside, outside = (depth > 0).ravel(), (depth < -BAND).ravel()
     place = np.clip(2 * depth, -1, 1).ravel()
     if not outside.any():
-        return _logistic(BRUSH * place).reshape(depth.shape)
+        return _logistic(BRUSH * place).reshape(depth.shape), 0.0
     under = _density(colours, colours[inside], (0.5 + 0.5 * depth).ravel()[inside])
     beside = _density(colours, colours[outside], np.ones(int(outside.sum())))
     told = np.clip(np.log((under + 1e-4) / (beside + 1e-4)), -BELIEF, BELIEF)
-    unlike = np.clip(np.abs(told[inside]).mean() / PLAIN, 0, 1)
-    return _logistic(told + (unlike * TRUST + (1 - unlike) * BRUSH) * place).reshape(depth.shape)
+    unlike = min(float(np.abs(told[inside]).mean()) / PLAIN, 1.0)
+    trust = unlike * TRUST + (1 - unlike) * BRUSH
+    return _logistic(told + trust * place).reshape(depth.shape), unlike
 
 
 def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -85,15 +88,15 @@ def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> n
     return kernel @ (weights[chosen] / max(float(weights[chosen].sum()), 1e-6))
 
 
-def _walked(picture: np.ndarray, belief: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """The share of walkers from each place [h,w] that end in what was meant."""
+def _walked(picture: np.ndarray, belief: np.ndarray, depth: np.ndarray, reach: float) -> np.ndarray:
+    """The share of walkers from each place [h,w] that end in what was meant; they get about `reach` cells far."""
     h, w = depth.shape
     number = np.arange(h * w).reshape(h, w)
     pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
     first, second = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     colours = picture.reshape(-1, 3)
     unlike = np.square(colours[first] - colours[second]).sum(1)
-    ties = TIES * (np.exp(-unlike / (2 * float(unlike.mean()) + 1e-8)) + 1e-3)
+    ties = reach**2 * (np.exp(-unlike / (2 * float(unlike.mean()) + 1e-8)) + 1e-3)
     joined = sparse.coo_array((ties, (first, second)), shape=(h * w, h * w))
     joined = (joined + joined.T).tocsr()
     own = np.where(depth.ravel() < -BAND, 1e4, 1.0)  # past the band nothing changes

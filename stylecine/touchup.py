@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
 from PIL import Image
@@ -25,6 +26,8 @@ from stylecine.snap import Box, brushed, painted
 MODES = ("add", "erase", "freeze")
 MOST_EDITS = 1000
 MOST_POINTS = 10_000  # of a stroke
+RADIUS = 0.03  # of a brush, of the short side
+CALM = 0.1  # of an anchor
 FASTEST = 10.0  # times as fast, at most
 REACH = 0.045  # of the short side: an arrow so near to what moves means that; a little less than motion.REACH
 GRID = 256  # short side on which it is looked for
@@ -100,11 +103,69 @@ class Speed:
 Edit: TypeAlias = Paint | Push | Anchor | Speed
 
 
+class Editable:
+    """What has a photo, layers and edits: a `Scene`, or the arrays of a .cine file. It never changes.
+
+    Points are fractions (x, y) of width and height, radii fractions of the short side.
+    """
+
+    photo: np.ndarray  # uint8 [H,W,3]
+    edits: tuple[Edit, ...]
+
+    @property
+    def found_layers(self) -> np.ndarray:
+        """float32 [K,H,W], as they were found."""
+        raise NotImplementedError
+
+    @cached_property
+    def edited(self) -> tuple[np.ndarray, np.ndarray]:
+        """Layers as they are after the edits, and how much each pixel is frozen: see `edited_layers`."""
+        return edited_layers(self.found_layers, self.edits)
+
+    def paint(self, what: str | None, where: Where, mode: str = "add", radius: float = RADIUS) -> Self:
+        """Says what is where: the same with one more edit.
+
+        what: "sky", "water", "falls" or "smoke"; to erase or freeze, None or "all".
+        where: a stroke, points [[x, y], ...] of a brush of `radius`, which is fitted to the edges of what is under it
+            and changes nothing further than 0.3 radii past the brush; or a mask as `animate` takes one, taken as it is.
+        mode: "add": it moves there as `what` does. "erase": no `what` moves there. "freeze": the photo stands still
+            there, whatever mask or motion is given later, unless something is added there later.
+        Raises OptionError, MaskError.
+        """
+        return self._with(paint(self.photo, what, where, mode, radius))
+
+    def push(self, arrow: Sequence[float]) -> Self:
+        """Has matter travel from (x0, y0) to (x1, y1) in one second; as `arrows` of `animate`. Raises MotionError."""
+        return self._with(push(self.edited[0], arrow))
+
+    def anchor(self, point: Sequence[float], radius: float = CALM) -> Self:
+        """Has matter rest at a point (x, y) and gradually get going within `radius`. Raises OptionError."""
+        return self._with(anchor(point, radius))
+
+    def speed(self, what: Any, factor: float, radius: float = RADIUS) -> Self:
+        """Has a class, or what is painted, go `factor` times as fast, 0 to 10.
+
+        what: a class's name, or where, as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
+        """
+        return self._with(speed(self.photo, what, factor, radius))
+
+    def undo(self) -> Self:
+        """The same without its last edit. Raises SceneError if there is none."""
+        if not self.edits:
+            raise SceneError("There is nothing to undo; the scene has no edits.")
+        return replace(cast(Any, self), edits=self.edits[:-1])
+
+    def _with(self, edit: Edit) -> Self:
+        if len(self.edits) >= MOST_EDITS:
+            raise SceneError(f"A scene holds at most {MOST_EDITS} edits; undo some, or paint one mask for many.")
+        return replace(cast(Any, self), edits=(*self.edits, edit))
+
+
 # --- made from what a user gives
 
 
 def paint(photo: np.ndarray, what: str | None, where: Where, mode: str, radius: float) -> Paint:
-    """See `Scene.paint`. Raises OptionError, MaskError."""
+    """See `Editable.paint`. Raises OptionError, MaskError."""
     if mode not in MODES:
         raise OptionError(f"mode must be add, erase or freeze, not {mode!r}.")
     what = None if what == "all" and mode != "add" else what
@@ -116,7 +177,7 @@ def paint(photo: np.ndarray, what: str | None, where: Where, mode: str, radius: 
 
 
 def push(layers: np.ndarray, arrow: Sequence[float]) -> Push:
-    """See `Scene.push`; layers [K,H,W] as they are by now. Raises MotionError."""
+    """See `Editable.push`; layers [K,H,W] as they are by now. Raises MotionError."""
     (checked,) = check_arrows([arrow])
     if not _starts(layers, [checked]):
         raise MotionError(
@@ -127,7 +188,7 @@ def push(layers: np.ndarray, arrow: Sequence[float]) -> Push:
 
 
 def anchor(point: Sequence[float], radius: float) -> Anchor:
-    """See `Scene.anchor`. Raises OptionError."""
+    """See `Editable.anchor`. Raises OptionError."""
     points = _points(point)
     if points is None or len(points) != 1 or not all(0 <= value <= 1 for value in points[0]):
         raise OptionError(f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not.")
@@ -136,26 +197,12 @@ def anchor(point: Sequence[float], radius: float) -> Anchor:
 
 
 def speed(photo: np.ndarray, what: Any, factor: float, radius: float) -> Speed:
-    """See `Scene.speed`. Raises OptionError, MaskError."""
+    """See `Editable.speed`. Raises OptionError, MaskError."""
     check_number("factor", factor, least=0, most=FASTEST)
     if isinstance(what, str) and (what in CLASSES or not os.path.exists(what)):
         _check_class(what)
         return Speed(what, float(factor))
     return Speed(None, float(factor), _area(photo, what, radius, fitted=False))
-
-
-def with_edit(edits: tuple[Edit, ...], edit: Edit) -> tuple[Edit, ...]:
-    """One more. Raises SceneError if there are too many."""
-    if len(edits) >= MOST_EDITS:
-        raise SceneError(f"A scene holds at most {MOST_EDITS} edits; undo some, or paint one mask for many strokes.")
-    return (*edits, edit)
-
-
-def without_last(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-    """One less. Raises SceneError if there is none."""
-    if not edits:
-        raise SceneError("There is nothing to undo; the scene has no edits.")
-    return edits[:-1]
 
 
 def _check_class(what: Any) -> None:
