@@ -42,7 +42,7 @@ def painted(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, 
     depth = 1 - _resized(distance, (rows, columns)) / radius  # 1 in the stroke's middle, 0 at the brush's border
     belief, unlike = _believed(small, depth)
     answer = _walked(small, belief, depth, SPREAD * unlike * radius * scale)
-    fine = _refined(answer, small, picture)
+    fine = _enlarged(answer, distance.shape)
     return box, np.where(distance < (1 + BAND) * radius, fine, 0).astype(np.float32)
 
 
@@ -71,7 +71,7 @@ def _believed(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float
     colours = picture.reshape(-1, 3)
     inside, outside = (depth > 0).ravel(), (depth < -BAND).ravel()
     place = np.clip(2 * depth, -1, 1).ravel()
-    if not outside.any():
+    if not (inside.any() and outside.any()):
         return _logistic(BRUSH * place).reshape(depth.shape), 0.0
     under = _density(colours, colours[inside], (0.5 + 0.5 * depth).ravel()[inside])
     beside = _density(colours, colours[outside], np.ones(int(outside.sum())))
@@ -107,9 +107,9 @@ def _walked(picture: np.ndarray, belief: np.ndarray, depth: np.ndarray, reach: f
     return answer.reshape(h, w)
 
 
-def _refined(answer: np.ndarray, small: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """The answer [h,w] at the picture's size, a narrow soft border where it is one half."""
-    fine = _resized(answer.astype(np.float32), picture.shape[:2])
+def _enlarged(answer: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """The answer [h,w] at that size, a narrow soft border where it is one half."""
+    fine = _resized(answer.astype(np.float32), size)
     t = np.clip((fine - 0.35) / 0.3, 0, 1)
     return t * t * (3 - 2 * t)
 
