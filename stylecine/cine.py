@@ -47,6 +47,8 @@ JSON, PHOTO, ALONE, FOUND, EDITS = (
 MEMBERS = (JSON, PHOTO, ALONE, FOUND, EDITS)
 STORED = (PHOTO, ALONE)  # compressed already
 
+FACTS = {"version", "stylecine", "height", "width", "model", "source", "settings", "edits"}
+
 MOST_JSON = 16 << 20  # bytes
 MOST_HEADER = 1 << 20  # bytes of a .safetensors file's JSON
 MOST_STYLES = 64
@@ -240,6 +242,7 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
     facts = _json(members[JSON], path)
     height, width = size = _size(facts, path)
     try:
+        _require(facts.keys() == FACTS)
         photo, alone = (_picture(members[name], size) for name in (PHOTO, ALONE))
         found = _tensors(members[FOUND])
         grid = {"layers": (len(CLASSES), height, width), "motion": (2, None, None)}
