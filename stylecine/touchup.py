@@ -317,17 +317,18 @@ def _starts(
     return [a for a in arrows if near[min(h - 1, int(a[1] * h)), min(w - 1, int(a[0] * w))]]
 
 
-def steered(flow: np.ndarray, layers: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
+def steered(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> np.ndarray:
     """flow [2,h,w] over layers [K,H,W] -> slower and faster where speeds and anchors say so."""
-    slower_or_faster = np.ones(flow.shape[1:], np.float32)
-    owner = _owner(layers, flow.shape[1:]) if any(isinstance(edit, Speed) for edit in edits) else None
+    grid = flow.shape[1:]
+    speeds = [edit for edit in edits if isinstance(edit, Speed)]
+    times = _by_class(layers, [edit for edit in speeds if edit.area is None], grid)
+    for speed in speeds:
+        if speed.area is not None:
+            times = times * (1 + (speed.factor - 1) * _softened(speed.area, layers.shape[1:], grid))
     for edit in edits:
         if isinstance(edit, Anchor):
-            slower_or_faster *= _smooth(_distance(edit.point, flow.shape[1:]) / edit.radius)
-        elif isinstance(edit, Speed) and owner is not None:
-            share = _of_class(owner, edit) if edit.area is None else _of_area(edit.area, layers.shape[1:], owner.shape)
-            slower_or_faster *= 1 + (edit.factor - 1) * share
-    return flow * slower_or_faster
+            times = times * _smooth(_distance(edit.point, grid) / edit.radius)
+    return (flow * times).astype(np.float32)
 
 
 def _owner(layers: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
@@ -336,18 +337,31 @@ def _owner(layers: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
     return np.where(small.max(0) > 0.05, small.argmax(0), -1)
 
 
-def _of_class(owner: np.ndarray, edit: Speed) -> np.ndarray:
-    """[h,w]: 1 inside a class and around it, 0 in other classes, a smooth step on its side of their border."""
-    if (owner < 0).all() or edit.what is None:
-        return np.zeros(owner.shape, np.float32)
+def _by_class(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int, ...]) -> np.ndarray:
+    """How many times as fast each place of a grid is by its class, [h,w]; what stands still, as what moves next to it.
+
+    Towards another class it changes smoothly to the median of both and 1: a class that nobody asked about stays as it
+    is, and between classes that are equally fast there is no seam.
+    """
+    owner = _owner(layers, grid)
+    if not speeds or (owner < 0).all():
+        return np.ones(grid, np.float32)
     rows, columns = ndimage.distance_transform_edt(owner < 0, return_distances=False, return_indices=True)
-    here = owner[rows, columns] == CLASSES.index(edit.what)
-    if here.all():
-        return np.ones(owner.shape, np.float32)
-    return _smooth(ndimage.distance_transform_edt(here) / (MELT * min(owner.shape)))
+    owner = owner[rows, columns]
+    factors = np.ones(len(layers))
+    for speed in speeds:
+        factors[[name == speed.what for name in CLASSES]] *= speed.factor
+    times = factors[owner]
+    for k in np.unique(owner) if np.ptp(owner) else ():
+        here = owner == k
+        distance, (rows, columns) = ndimage.distance_transform_edt(here, return_indices=True)
+        border = np.median([np.ones(grid), np.full(grid, factors[k]), factors[owner[rows, columns]]], axis=0)
+        inside = border + (factors[k] - border) * _smooth(distance / (MELT * min(grid)))
+        times = np.where(here, inside, times)
+    return times
 
 
-def _of_area(area: Area, size: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarray:
+def _softened(area: Area, size: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarray:
     return ndimage.gaussian_filter(_resized(area.over(size), grid), MELT / 2 * min(grid), mode="nearest")
 
 

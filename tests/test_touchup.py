@@ -120,6 +120,13 @@ def test_a_class_goes_faster_and_only_it(scene: Cine) -> None:
     assert (steered(scene.motion, scene.layers, scene.speed("falls", 3).edits) == scene.motion).all()
 
 
+def test_classes_that_are_equally_fast_have_no_seam_between_them(scene: Cine) -> None:
+    both = scene.speed("water", 2).speed("sky", 4).speed("sky", 0.5).edits
+    assert (steered(scene.motion, scene.layers, both)[0] == 2).all()
+    faster = steered(scene.motion, scene.layers, scene.speed("water", 2).speed("sky", 3).edits)[0]
+    assert (faster[40:] == 2).all() and faster[:34].min() == 3 and (np.diff(faster[34:40, 10]) <= 0).all()
+
+
 def test_what_stands_still_beside_a_class_goes_along(scene: Cine) -> None:
     """The flow is interpolated across borders of what moves."""
     scene = replace(scene, layers=scene.layers * (np.arange(72) >= 40)[:, None])
