@@ -20,9 +20,10 @@ BAND = 0.3  # of the brush's radius: so far past its border may the edge be that
 CELLS = 40_000  # of the grid on which the walkers walk
 SAMPLES = 300  # colours kept of each side
 ALIKE = 0.08  # of [0,1]: distance of colours that count as one
-TRUST = 0.7  # logit of the brush itself, in its middle; less towards its border
+TRUST = 1.0  # logit of the brush itself, in its middle; less towards its border
 BRUSH = 12.0  # the same where colours tell nothing
-PLAIN = 0.5  # mean logit of the colours under the brush, by size, from which on they do
+PARTED = 0.75  # logits between unlike colours under the brush, from which on they tell all
+CERTAIN = 0.5  # a colour's logit from which on it is certainly unlike those beside the brush
 BELIEF = 3.0  # the most that colours say, as a logit
 SPREAD = 0.4  # of the radius: how far neighbours of one colour share what they look like, where colours tell
 
@@ -75,10 +76,22 @@ def _believed(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float
         return _logistic(BRUSH * place).reshape(depth.shape), 0.0
     under = _density(colours, colours[inside], (0.5 + 0.5 * depth).ravel()[inside])
     beside = _density(colours, colours[outside], np.ones(int(outside.sum())))
-    told = np.clip(np.log((under + 1e-4) / (beside + 1e-4)), -BELIEF, BELIEF)
-    unlike = min(float(np.abs(told[inside]).mean()) / PLAIN, 1.0)
-    trust = unlike * TRUST + (1 - unlike) * BRUSH
-    return _logistic(told + trust * place).reshape(depth.shape), unlike
+    told = np.log((under + 1e-4) / (beside + 1e-4))
+    low, high = np.quantile(told[inside], (0.1, 0.9))
+    unlike = min(float(high - low) / PARTED, 1.0)
+    # water a little darker than that around it is water still: what stands out from it was meant
+    told = np.clip(told - np.clip(_middle(told[inside]), 0, CERTAIN), -BELIEF, BELIEF)
+    return _logistic(told + (unlike * TRUST + (1 - unlike) * BRUSH) * place).reshape(depth.shape), unlike
+
+
+def _middle(values: np.ndarray) -> float:
+    """Half-way between the means of low and high values, parted as Otsu does (1979)."""
+    ranked = np.quantile(values, np.linspace(0.01, 0.99, 99))
+    count = np.arange(1, 99)
+    below = np.cumsum(ranked)[:-1]
+    low, high = below / count, (ranked.sum() - below) / (99 - count)
+    best = int(np.argmax(count * (99 - count) * np.square(high - low)))
+    return float(low[best] + high[best]) / 2
 
 
 def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
