@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
         description="Prints the report that --embed-report left in a file, as JSON.",
     )
     report.set_defaults(run=run_report)
-    report.add_argument("file", metavar="FILE", type=Path, help="video or poster")
+    report.add_argument("file", metavar="FILE", type=Path, help="video or picture")
 
     doctor = commands.add_parser("doctor", help="check the installation", description="Checks the installation.")
     doctor.set_defaults(run=run_doctor)
@@ -183,7 +183,8 @@ def _add_output(command: argparse.ArgumentParser, default: str) -> None:
         "--output",
         metavar="OUT",
         type=Path,
-        help=f".mp4 or .webm, or .png for the first frame (default: {default})",
+        help="a video, .mp4 or .webm; a picture that plays, .gif, .webp, .avif or .apng; a folder of PNG, without an"
+        f" ending; or .png, the first frame (default: {default})",
     )
 
 
@@ -229,8 +230,10 @@ def _add_model_options(command: argparse.ArgumentParser, default: str | None) ->
 
 def _add_file_options(command: argparse.ArgumentParser) -> None:
     file = command.add_argument_group("the file and what is told")
-    file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
-    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
+    file.add_argument("--quality", metavar="Q", type=int, help="as the format counts it: docs/formats.md")
+    file.add_argument("--codec", metavar="NAME", help="of a video, where its container takes several")
+    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times a video holds the loop (default 1)")
+    file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its middle, in fractions")
     file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
     file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
     file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
@@ -333,7 +336,15 @@ def _check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pa
     from stylecine.formats import check_output
     from stylecine.signing import signer_for
 
-    check_output(output, fps=options.fps, quality=options.quality, repeat=options.repeat)
+    check_output(
+        output,
+        fps=options.fps,
+        quality=options.quality,
+        codec=options.codec,
+        repeat=options.repeat,
+        crop=options.crop,
+        comment=options.embed_report,
+    )
     if c2pa:
         signer_for(output, c2pa)
     if options.preview:
@@ -346,7 +357,9 @@ def _save(
     return loop.save(
         output,
         quality=options.quality,
+        codec=options.codec,
         repeat=options.repeat,
+        crop=options.crop,
         embed_report=options.embed_report,
         c2pa=c2pa,
     )
