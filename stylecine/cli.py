@@ -1,7 +1,7 @@
 """The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
 
 Exit codes: 0 done; 2 a user's error, told in one line on standard error, no output left behind;
-130 interrupted; 1 anything else.
+130 interrupted, 143 terminated, nothing half-written left; 1 anything else.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylecine import __version__
 from stylecine.errors import OutputError, StylecineError, StylecineWarning
+from stylecine.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Size = int | tuple[int, int] | None
 
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
+INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 LOOK = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # options of animate and of render
 
 
@@ -39,28 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     _wait_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
-    try:
-        options = parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # libraries talk to programmers; errors are told below
-            return int(options.run(options, start))
-    except _Usage as error:
+    with Interrupts() as interrupts:
+        try:
+            options = parser().parse_args(argv)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # libraries talk to programmers; errors are told below
+                return int(options.run(options, start))
+        except (Exception, KeyboardInterrupt) as error:
+            if interrupts.code:  # a library may have made another error of it
+                return _complain(INTERRUPTED, interrupts.code)
+            return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    """Tells of what went wrong; the exit code."""
+    if isinstance(error, _Usage | StylecineError):
         return _complain(str(error), 2)
-    except StylecineError as error:
-        return _complain(str(error), 2)
-    except KeyboardInterrupt:
-        return _complain("Interrupted.", 130)
-    except BrokenPipeError:
+    if isinstance(error, KeyboardInterrupt):
+        return _complain(INTERRUPTED, 130)
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; keep the exit quiet
         return 1
-    except Exception as error:
-        if os.environ.get("STYLECINE_DEBUG"):
-            traceback.print_exc()
-        first = (str(error).splitlines() or [""])[0]
-        return _complain(
-            f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)",
-            1,
-        )
+    if os.environ.get("STYLECINE_DEBUG"):
+        traceback.print_exception(error)
+    first = (str(error).splitlines() or [""])[0]
+    return _complain(f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)", 1)
 
 
 def _wait_briefly() -> None:

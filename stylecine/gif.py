@@ -22,6 +22,7 @@ CELL = 4  # levels of red, green or blue that share a mixture; what they round o
 PARTS = 8  # of a mixture
 GRAIN = 0.7  # how far a mixture goes for its mean to be right: 1 is all the way, with a coarser grain
 TILE = 64  # side of the blue noise
+HOMEWARD = 0.25  # of the loop, its end, in which pixels go back to the first frame's colours
 
 
 def encode_gif(frames: Sequence[np.ndarray], file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
@@ -51,16 +52,26 @@ def _header(width: int, height: int, palette: np.ndarray, comment: str) -> bytes
     return b"GIF89a" + size + b"\xf7\0\0" + colours.tobytes() + b"!\xff\x0bNETSCAPE2.0\3\1\0\0\0" + note
 
 
-def _held(frames: Iterable[np.ndarray], tolerance: float) -> Iterator[np.ndarray]:
-    """Frames in which a pixel keeps its earlier colour until it is more than `tolerance` levels off."""
-    held = None
-    for frame in frames:
-        if held is None:
-            held = frame.copy()
-        off = np.maximum(frame, held) - np.minimum(frame, held)
-        changed = (off > tolerance).any(axis=-1)
+def _held(frames: Sequence[np.ndarray], tolerance: float) -> Iterator[np.ndarray]:
+    """Frames in which a pixel keeps its earlier colour until it is more than `tolerance` levels off.
+
+    Towards the end pixels go back to the first frame's colour, each at its own time, as soon as that is no further off:
+    else all that was kept too long would change at once where the loop begins anew.
+    """
+    held = first = None
+    for k, frame in enumerate(frames):
+        if held is None or first is None:
+            held, first = frame.copy(), frame.copy()
+            noise = _blue_noise(*frame.shape[:2])
+        changed = _off(frame, held, tolerance)
         held[changed] = frame[changed]
+        back = (noise * HOMEWARD > 1 - k / len(frames)) & ~_off(frame, first, tolerance)
+        held[back] = first[back]
         yield held
+
+
+def _off(frame: np.ndarray, other: np.ndarray, tolerance: float) -> np.ndarray:
+    return (np.maximum(frame, other) - np.minimum(frame, other) > tolerance).any(axis=-1)
 
 
 def _changes(indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
@@ -106,14 +117,14 @@ def _means(points: np.ndarray, group: np.ndarray, weights: np.ndarray) -> np.nda
 def _dithered(frames: Iterable[np.ndarray], palette: np.ndarray) -> Iterator[np.ndarray]:
     """Each frame as indices, uint8 [H,W]; the noise at a place says which colour of a mixture is seen there."""
     cells = 256 // CELL + 1
-    mixtures, noise = _mixtures(palette, cells), _blue_noise()
+    mixtures, here = _mixtures(palette, cells), None
     for frame in frames:
-        height, width = frame.shape[:2]
-        here = np.tile(noise, (-(-height // TILE), -(-width // TILE)))[:height, :width]
-        there = np.roll(here, TILE // 2, axis=1)
-        level = (frame + np.floor(there * CELL).astype(np.uint16)[..., None]) // CELL
-        cell = level.astype(np.int32) @ [cells**2, cells, 1]
-        yield mixtures[cell, (here * PARTS).astype(np.int32)]
+        if here is None:
+            here = _blue_noise(*frame.shape[:2])
+            rounding = np.floor(np.roll(here, TILE // 2, axis=1) * CELL).astype(np.uint16)[..., None]
+            part = (here * PARTS).astype(np.int32)
+        level = (frame + rounding) // CELL
+        yield mixtures[level.astype(np.int32) @ [cells**2, cells, 1], part]
 
 
 def _mixtures(palette: np.ndarray, cells: int) -> np.ndarray:
@@ -133,13 +144,13 @@ def _mixtures(palette: np.ndarray, cells: int) -> np.ndarray:
     return np.take_along_axis(parts, order, axis=-1).astype(np.uint8)
 
 
-def _blue_noise() -> np.ndarray:
-    """Evenly distributed over 0 to 1, without low frequencies, without a border: float32 [TILE,TILE]."""
+def _blue_noise(height: int, width: int) -> np.ndarray:
+    """Evenly distributed over 0 to 1, without low frequencies, the same everywhere: float32 [H,W]."""
     noise = np.random.default_rng(0).random((TILE, TILE))
     for _ in range(40):
         noise -= gaussian_filter(noise, 1.5, mode="wrap")
         noise = noise.ravel().argsort().argsort().reshape(noise.shape) / noise.size
-    return noise.astype(np.float32)
+    return np.tile(noise.astype(np.float32), (-(-height // TILE), -(-width // TILE)))[:height, :width]
 
 
 def _oklab(colours: np.ndarray) -> np.ndarray:

@@ -79,6 +79,16 @@ def test_less_quality_stores_less_and_is_off_by_so_many_levels_at_most() -> None
     assert np.abs(gaussian_filter(late, (0, 3, 3, 0))).max() <= 6 + 2
 
 
+def test_what_was_kept_too_long_does_not_change_all_at_once_where_the_loop_begins_anew() -> None:
+    """The sky grows brighter by twelve levels and dark again, slower than a pixel of this quality changes."""
+    sky = np.full((64, 64, 3), 100, np.uint8) + np.arange(64, dtype=np.uint8)[:, None, None]
+    frames = [sky + np.uint8(round(6 - 6 * np.cos(2 * np.pi * t / 48))) for t in range(48)]
+    shown = decoded(encoded(frames, 60)).astype(int)
+    steps = np.abs(np.roll(shown, -1, axis=0) - shown).mean(axis=(1, 2, 3))
+    assert steps[-1] <= np.median(steps[steps > 0])
+    assert np.array_equal(shown[0], decoded(encoded(frames, 100))[0])
+
+
 def test_frames_alike_keep_their_time() -> None:
     frames = scene(2)
     assert len(decoded(encoded([frames[0], frames[0], frames[1], frames[1]]))) == 4

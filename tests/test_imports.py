@@ -14,8 +14,8 @@ PACKAGE = Path(stylecine.__file__).parent
 # From the ground up: a module imports only from lower rows (and a package of the tree below from itself).
 LAYERS = [
     {"errors"},
-    {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap"},
-    {"networks"},
+    {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap", "interrupts"},
+    {"networks", "codecs"},
     {
         *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
         *("foreign", "blockmatch"),
