@@ -170,8 +170,8 @@ class Cinemagraph:
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
         stages = Stages(self.progress)
         times, rate = shown(path, self.period, self.fps)
-        with stages.stage("video", len(times) * repeat) as step:
-            frames = _Shots(self, times, cut, step, len(times) * repeat)
+        with stages.stage("video", len(times)) as step:
+            frames = _Shots(self, times, cut, step)
             info = write(
                 frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
             )
@@ -184,7 +184,7 @@ class Cinemagraph:
 
 
 class _Shots(Sequence[np.ndarray]):
-    """A loop at some times, cropped; whoever waits hears of each frame in turn, any number of times over."""
+    """A loop at some times, cropped; whoever waits hears of each frame that is taken in turn."""
 
     def __init__(
         self,
@@ -192,9 +192,8 @@ class _Shots(Sequence[np.ndarray]):
         times: Sequence[float],
         cut: Window | None,
         step: Callable[[int, int], None],
-        total: int,
     ) -> None:
-        self.loop, self.times, self.step, self.total, self.done = loop, times, step, total, 0
+        self.loop, self.times, self.step = loop, times, step
         left, top, width, height = cut or (0, 0, loop.width, loop.height)
         self.part = slice(top, top + height), slice(left, left + width)
 
@@ -207,8 +206,7 @@ class _Shots(Sequence[np.ndarray]):
     def __iter__(self) -> Iterator[np.ndarray]:
         for k in range(len(self)):
             yield self[k]
-            self.done += 1
-            self.step(self.done, self.total)
+            self.step(k + 1, len(self))
 
 
 def _plainly(value: Any) -> Any:
