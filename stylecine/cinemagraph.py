@@ -20,11 +20,13 @@ from stylecine.files import VideoInfo
 from stylecine.formats import check_output, is_video, shown, write
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
+from stylecine.notebook import loop_html
 from stylecine.pictures import is_poster, png
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import PhotoFile, model_facts, versions
 from stylecine.scene import Scene
 from stylecine.signing import Credentials, signer_for
+from stylecine.touchup import told
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
@@ -124,6 +126,7 @@ class Cinemagraph:
             "frames": len(self),
             "fps": _plainly(self.fps),
             "settings": {name: _plainly(value) for name, value in {**scene.settings, **self.settings}.items()},
+            "edits": [told(edit) for edit in scene.edits],
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
             "versions": versions(scene.feature.device),
@@ -132,6 +135,11 @@ class Cinemagraph:
             "measures": plain(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }
+
+    def _repr_html_(self) -> str:
+        """The loop at a modest size, as a video inside of the HTML, for a notebook."""
+        says = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
+        return loop_html(self.__getitem__, len(self), self.fps, says)
 
     def save(
         self,

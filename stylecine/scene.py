@@ -18,7 +18,9 @@ from stylecine.cine import Cine, read_cine, write_cine
 from stylecine.mask import moving
 from stylecine.measures import psnr
 from stylecine.networks.lpips import LPIPS
+from stylecine.notebook import picture_html
 from stylecine.ops.pixels import to_tensor
+from stylecine.preview import mask_overlay
 from stylecine.provenance import PhotoFile, model_facts
 from stylecine.touchup import Edit, Editable
 from stylecine.weights import ROLES, FileRecord, ModelRecord, models, models_folder, role_tensors
@@ -96,6 +98,13 @@ class Scene(Editable):
     def frozen(self) -> Tensor:
         """How much each pixel is frozen, float32 [H,W] in [0,1]: at 1 nothing ever moves there."""
         return torch.from_numpy(self.edited[1]).to(self.layers.device)
+
+    def _repr_html_(self) -> str:
+        """What moves, tinted by class, edits included, for a notebook."""
+        height, width = self.photo.shape[:2]
+        count = len(self.edits) or "no"
+        says = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
+        return picture_html(mask_overlay(self.photo, self.edited_layers), says)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes a .cine file, whole or not at all; of the photo's own file it keeps name and checksum only.
