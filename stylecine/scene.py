@@ -23,7 +23,7 @@ from stylecine.ops.pixels import to_tensor
 from stylecine.preview import mask_overlay
 from stylecine.provenance import PhotoFile, model_facts
 from stylecine.touchup import Edit, Editable
-from stylecine.weights import ROLES, FileRecord, ModelRecord, models, models_folder, role_tensors
+from stylecine.weights import ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,10 @@ class Scene(Editable):
     @cached_property
     def score(self) -> dict[str, float]:
         """How near `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; when asked for."""
+        own = self.model.files.get("lpips")  # the model of a scene from a file may be missing
+        judge = self.model if own and own.path.is_file() else find_model("default")
         with torch.inference_mode():
-            network = LPIPS.from_tensors(role_tensors(self.model, "lpips"))
+            network = LPIPS.from_tensors(role_tensors(judge, "lpips"))
             distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])
         return {"lpips": float(distance), "psnr": psnr(self.reconstruction, self.photo)}
 
@@ -127,7 +129,7 @@ class Scene(Editable):
     def load(cls, path: str | PathLike[str]) -> Self:
         """The scene of a .cine file, on the CPU. Safe for files from strangers. Raises SceneError, TooLarge.
 
-        The model need not be installed until its generator is needed: to render with warp "dfw", for `score`.
+        The model need not be installed until its generator is needed: to render with warp "dfw".
         """
         cine = read_cine(path)
         layers = torch.from_numpy(cine.layers)

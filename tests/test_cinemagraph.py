@@ -102,6 +102,12 @@ def test_report_has_the_settings_of_the_call(photo_file: Path, small_model: Path
     assert report["photo"] == {"name": "photo.png", "sha256": sha256(photo_file.read_bytes()).hexdigest()}
 
 
+def test_report_lists_the_edits(loop: Cinemagraph, animator: Animator) -> None:
+    scene = loop.scene.anchor((0.25, 0.5)).speed("water", 2)
+    edited = animator.render(scene, mask=np.ones((8, 8)), seconds=0.2)
+    assert edited.report()["edits"] == ["--anchor 0.25,0.5@0.1", "--speed water=2"] and loop.report()["edits"] == []
+
+
 def test_report_is_json_whatever_kind_the_numbers_were(loop: Cinemagraph) -> None:
     odd = {"seconds": np.float32(1.5), "fps": Fraction(25, 2), "speed": np.int64(2)}
     report = replace(loop, fps=Fraction(25, 2), settings={**loop.settings, **odd}).report()  # type: ignore[arg-type]
@@ -120,7 +126,7 @@ def test_report_says_where_mask_and_motion_come_from(photo: np.ndarray, animator
         "motion": ("from motion", "given"),
         "mask": ("given", "found"),
     }
-    assert animator.preview(scene, motion=field, seconds=0.2).settings["mask"] == "found"
+    assert animator.preview(scene, motion=field, seconds=0.2).settings["mask"] == "from motion"
 
 
 def test_save_writes_the_loop(loop: Cinemagraph, tmp_path: Path) -> None:

@@ -412,3 +412,93 @@ def test_threads_that_wait_sleep_soon_unless_the_user_says_otherwise(monkeypatch
     monkeypatch.delitem(sys.modules, "torch", raising=False)  # as in a new process
     _wait_briefly()
     assert os.environ.get("GOMP_SPINCOUNT") == (given.get("GOMP_SPINCOUNT") if given else "1000")
+
+
+@pytest.fixture
+def scene_file(photo_file: Path, small_model: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """photo.cine in the current folder, with water painted where the photo shows it."""
+    assert main(["scene", str(photo_file), "--model", str(small_model), "--device", "cpu"]) == 0
+    out, err = told(capsys)
+    assert out.startswith("photo.cine: 96x72, ") and out.count("\n") == 1 and not err
+    assert os.listdir() == ["photo.cine"]
+    assert main(["edit", "photo.cine", "--erase", "0.5,0.5@1", "--add", "water:0,0.9 1,0.9 @0.3"]) == 0
+    assert told(capsys)[0] == "photo.cine: 2 edits\n"
+    return Path("photo.cine")
+
+
+def test_edits_are_made_in_the_order_of_the_command_line(
+    scene_file: Path, mask_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--freeze", "0.2,0.9", "--arrow", "0.5,0.9,0.6,0.9", "--undo", "--anchor", "0.4,0.8@0.2"]
+    faster = ["--speed", "water=2", "--speed", "0.1,0.9 0.2,0.9@0.1=0.5"]
+    last = ["--erase", "sky:0.1,0.1", "--freeze", str(mask_file), "--list"]
+    assert main(["edit", str(scene_file), *given, *faster, *last, "-o", "other.cine"]) == 0
+    assert told(capsys)[0].splitlines()[2:] == [
+        "--freeze '0.2,0.9@0.03'",
+        "--anchor 0.4,0.8@0.2",
+        "--speed water=2",
+        "--speed '0.1,0.9 0.2,0.9@0.1'=0.5",
+        "--erase sky:'0.1,0.1@0.03'",
+        "--freeze (a mask of 96x32 pixels)",
+    ]
+    assert main(["edit", str(scene_file)]) == 0
+    assert told(capsys)[0] == "photo.cine: 2 edits\n"
+
+
+def test_a_scene_is_rendered_with_its_edits(
+    scene_file: Path, small_model: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["edit", str(scene_file), "--freeze", "0.2,0.8 0.3,0.8@0.1"]) == 0
+    told(capsys)
+    short = ["--seconds", "0.4", "--fps", "10", "--device", "cpu", "--model", str(small_model)]
+    assert main(["render", str(scene_file), *short, "-o", "frames"]) == 0
+    frames = np.stack([np.asarray(Image.open(path)) for path in sorted(Path("frames").iterdir())])
+    assert frames.shape == (4, 72, 96, 3)
+    assert (frames[:, 54:60, 22:26] == photo[54:60, 22:26]).all() and (frames[2, 50:, 40:] != photo[50:, 40:]).any()
+    assert main(["render", str(scene_file), *short, "--json"]) == 0
+    assert json.loads(told(capsys)[0].splitlines()[-1])["output"] == "photo.mp4"
+
+
+def test_a_scene_whose_model_is_missing_is_rendered_all_the_same(
+    scene_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", str(scene_file), "--seconds", "0.4", "--fps", "10", "-o", "x.png"]) == 0
+    err = told(capsys)[1]
+    assert err.startswith("stylecine: The scene was made with the model 'small-model") and "'default'" in err
+    assert main(["render", str(scene_file), "--warp", "dfw", "-o", "y.png"]) == 2
+    assert "warp dfw needs them" in told(capsys)[1] and not Path("y.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--freeze", "0.1"], "is not a stroke"),
+        (["--freeze", "nosuch.png"], "There is no mask"),
+        (["--add", "0.1,0.2"], "There is no class None"),
+        (["--add", "lava:0.1,0.2"], "There is no class 'lava'"),
+        (["--arrow", "0.5,0.9,0.6"], "is not four numbers"),
+        (["--anchor", "0.1,0.2 0.3,0.4"], "is not a point"),
+        (["--anchor", "7,0.2"], "from 0 to 1"),
+        (["--speed", "water"], "is not like water=0.5"),
+        (["--speed", "water=99"], "at most 10"),
+        (["--anchor", "0.1,0.2", "--undo", "--undo", "--undo", "--undo"], "nothing to undo"),
+        (["-o", "x.zip", "--undo"], "does not end in .cine"),
+    ],
+)
+def test_a_wrong_edit_changes_nothing(
+    scene_file: Path, wrong: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = scene_file.read_bytes()
+    assert main(["edit", str(scene_file), *wrong]) == 2
+    out, err = told(capsys)
+    assert not out and says in err and err.count("\n") == 1
+    assert scene_file.read_bytes() == before and os.listdir() == ["photo.cine"]
+
+
+def test_editing_needs_no_torch(scene_file: Path) -> None:
+    code = (
+        "import sys; from stylecine.cli import main\n"
+        "assert main(['edit', 'photo.cine', '--freeze', '0.2,0.8', '--arrow', '0.5,0.9,0.6,0.9']) == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
