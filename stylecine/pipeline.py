@@ -230,6 +230,7 @@ class Animator:
                 moves,
                 laplacian_levels(plate.image),
                 displacement,
+                fps=fps,
                 sampling=sampling,
                 feature=plate.feature,
                 resynthesise=plate.resynthesise,

@@ -25,6 +25,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "length": torch.tensor(displacement.lengths),
         "angle": loop.angle,
         "lift": loop.lift,
+        "change": loop.change,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("level_*.npy"):

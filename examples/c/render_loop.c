@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
   stylecine_level levels[MOST_LEVELS];
   stylecine_render_args args = {0};
   float phases[MOST_TURNS];
-  array photo, moving, positions, rates, turn, angle, lift, length;
+  array photo, moving, positions, rates, turn, angle, lift, change, length;
   FILE *file;
   void *workspace;
   size_t bytes;
@@ -106,7 +106,8 @@ int main(int argc, char **argv) {
   rates = load(argv[1], "rates.npy", "f4", 5);
   turn = load(argv[1], "turn.npy", "u1", 2);
   angle = load(argv[1], "angle.npy", "f4", 4);
-  lift = load(argv[1], "lift.npy", "f4", 4);
+  lift = load(argv[1], "lift.npy", "f4", 5);
+  change = load(argv[1], "change.npy", "f4", 3);
   length = load(argv[1], "length.npy", "f4", 1);
   if (count(&length) > MOST_TURNS) stop("length.npy", "is too long");
 
@@ -140,6 +141,7 @@ int main(int argc, char **argv) {
   args.phase = phases;
   args.angle = angle.data;
   args.lift = lift.data;
+  args.change = change.data;
   args.out = malloc((size_t)count(&photo));
   for (int i = 0; i < args.turns; ++i) phases[i] = 0;
 
