@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +28,7 @@ from stylecine.ops.warp_features import channels_last, warp_features
 
 BANDS = 4
 FEATHER = 3  # pixels
+HALVES = (0.125, 0.25, 0.375), (0.625, 0.75, 0.875)  # of a turn: where copies are compared to choose between the two
 WINDOW = 16  # pixels of a level over which the two copies are compared
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
@@ -127,13 +128,12 @@ def make_loop(
     splines = [_packed(coefficients(level.image), level.band) for level in levels]
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
     likeness = [_compared(*each, displacement) for each in zip(levels, splines, weights, strict=True)]
-    unlike = [each[:, 0] + each[:, 1] - 2 * each[:, 2] for each in likeness[1:] or likeness]
-    ends = torch.stack(unlike).sum(0)[[0, -1]].clamp(min=0)
-    change = changeover(ends, displacement.turn, displacement.lengths, fps)
+    unlike = torch.stack([_unlike(levels, splines, weights, displacement, phases) for phases in HALVES])
+    change = changeover(unlike, displacement.turn, displacement.lengths, fps)
     still = [_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
-    statistics = [_statistics(*each, change) for each in zip(levels, likeness, still, strict=True)]
+    statistics = [_statistics(*each) for each in zip(levels, likeness, still, strict=True)]
     gathers = sampling == "gather"
-    return Loop(
+    loop = Loop(
         photo=torch.from_numpy(np.ascontiguousarray(photo)).to(moving.device),
         moving=_feathered(moving),
         levels=() if gathers else tuple(levels),
@@ -146,6 +146,31 @@ def make_loop(
         feature=None if feature is None else channels_last(coefficients(feature)),
         resynthesise=resynthesise,
     )
+    return loop if feature is not None else _evened(loop, [level.band for level in levels])
+
+
+def _evened(loop: Loop, bands: Sequence[bool]) -> Loop:
+    """The loop with what its finished frames lack in fine contrast, over all that moves, added to the bands' lifts.
+
+    Where places choose their copy, edges pass less often than the copies' own contrast says.
+    """
+    where, count = loop.moving >= 0.5, len(loop.displacement.lengths)
+    whole = _fine_contrast(loop.photo, where)
+    frames = (_frame_of(loop, (phase,) * count, (0.0, 0.0)) for phase in PHASES)
+    lacks = torch.stack([whole / _fine_contrast(frame, where) for frame in frames])
+    of_bands = torch.tensor(bands, device=lacks.device)[:, None, None, None, None]
+    lacks = lacks.clamp(1 / MOST_LIFT, MOST_LIFT)[:, None, None]
+    return replace(loop, lift=torch.where(of_bands, loop.lift * lacks, loop.lift))
+
+
+def _fine_contrast(frame: Tensor, where: Tensor) -> Tensor:
+    """Standard deviation of a frame [H,W,3] from its surroundings, about 8 pixels wide, among the pixels in `where`;
+    a level is added, as less is not seen."""
+    inside = where.float()[None, None]
+    grey = frame.float().mean(-1)[None, None] * inside
+    around = [F.avg_pool2d(F.avg_pool2d(x, 9, 1, 4), 9, 1, 4) for x in (grey, inside)]
+    fine = (grey - around[0] / around[1].clamp(min=1e-6)) * inside
+    return (fine.square().sum() / inside.sum().clamp(min=1) + 1).sqrt()
 
 
 def _packed(spline: Tensor, band: bool) -> Tensor:
@@ -156,8 +181,12 @@ def _packed(spline: Tensor, band: bool) -> Tensor:
 @torch.inference_mode()
 def frame(loop: Loop, t: float) -> Tensor:
     """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
+    return _frame_of(loop, loop.displacement.phases(t), loop.displacement.swing(t))
+
+
+def _frame_of(loop: Loop, phases: Sequence[float], swing: tuple[float, float]) -> Tensor:
+    """The frame when these parts of the turns have passed and the roll stands like this."""
     displacement = loop.displacement
-    phases, swing = displacement.phases(t), displacement.swing(t)
     base = _resynthesised(loop, phases, swing)
     if loop.sampling == "splat":
         return _splat(loop, phases, swing, base)
@@ -191,18 +220,42 @@ def _on_canvas(moving: Tensor, level: Level, margin: int) -> Tensor:
 def _compared(level: Level, spline: Tensor, weight: Tensor, displacement: Displacement) -> Tensor:
     """Means around each place of what two copies of a level show at each of PHASES, squared and multiplied by each
     other, where it moves: [phases,3,gh,gw]; see ops.compare."""
-    gh, gw = displacement.turn.shape
-    cell, side = displacement.cell, WINDOW // 2
+    side = WINDOW // 2
+    products = [_products(level, spline, weight, displacement, phase, side) for phase in PHASES]
+    grid = displacement.turn.shape
+    return torch.stack([_local_means(x, side=side * level.scale / displacement.cell, grid=grid) for x in products])
+
+
+def _products(
+    level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, phase: float, side: int
+) -> Tensor:
+    """ops.compare of the copies that the loop shows when `phase` of every turn has passed."""
+    (gh, gw), cell = displacement.turn.shape, displacement.cell
+    places = displacement.sources([phase] * len(displacement.lengths))
     wide = level.scale > cell  # of its pixels each holds several places
+    if wide:
+        places = on_level(places, cell=cell, scale=level.scale, region=(0, 0, gh * cell, gw * cell))
     ratio = 1 if wide else cell // level.scale
-    made = []
-    for phase in PHASES:
-        places = displacement.sources([phase] * len(displacement.lengths))
-        if wide:
-            places = on_level(places, cell=cell, scale=level.scale, region=(0, 0, gh * cell, gw * cell))
-        products = compare(spline, places, weight, ratio=ratio, per_pixel=1 / level.scale, side=side)
-        made.append(_local_means(products, side=side * level.scale / cell, grid=(gh, gw)))
-    return torch.stack(made)
+    return compare(spline, places, weight, ratio=ratio, per_pixel=1 / level.scale, side=side)
+
+
+def _unlike(
+    levels: Sequence[Level],
+    splines: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    displacement: Displacement,
+    phases: Sequence[float],
+) -> Tensor:
+    """Mean square difference of the copies at each place, over these phases, of all but the finest level: [gh,gw]."""
+    grid, cell = displacement.turn.shape, displacement.cell
+    total = torch.zeros(grid, device=displacement.turn.device)
+    for level, spline, weight in list(zip(levels, splines, weights, strict=True))[-max(1, len(levels) - 1) :]:
+        side = max(1, cell // level.scale)
+        for phase in phases:
+            first, second, both = _products(level, spline, weight, displacement, phase, side)
+            unlike = (first + second - 2 * both).clamp(min=0)
+            total += _on_grid(unlike[None], side=side * level.scale / cell, grid=grid)[0]
+    return total
 
 
 def _energy(level: Level, weight: Tensor, displacement: Displacement) -> Tensor:
@@ -214,36 +267,37 @@ def _energy(level: Level, weight: Tensor, displacement: Displacement) -> Tensor:
     return energy if level.scale > 1 else (energy - GRAIN).clamp(min=0)
 
 
-def _statistics(level: Level, likeness: Tensor, still: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+def _statistics(level: Level, likeness: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
     """Angle [phases,gh,gw] and lift [2,phases,gh,gw] of a level around each place at each of PHASES.
 
     angle: arc cosine of the correlation of what the two copies show, that is of the band's local autocorrelation at
     the vector between their sources; 0 for a level that is no band.
-    lift: contrast of frame 0 there over that of each copy, within limits (foam stays where water breaks, whatever
-    flows in), times what keeps the contrast of all that moves.
+    lift: contrast of frame 0 there over that of each copy, within limits: foam stays where water breaks, whatever
+    flows in.
     """
     angle = likeness.new_zeros(len(PHASES), *still.shape)
     lift = torch.ones_like(angle).expand(2, -1, -1, -1).clone()
     if not level.band:
         return angle, lift
-    for i, phase in enumerate(PHASES):
-        first, second, both = likeness[i]
+    for i, (first, second, both) in enumerate(likeness):
         angle[i] = (both / (first * second).sqrt()).clamp(LEAST_ALIKE, 1).acos()
         lift[:, i] = (still / likeness[i, :2]).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
-        share = share_of(torch.full_like(change[:1], phase), change)
-        a, b = slerp(angle[i : i + 1], share)[0] * lift[:, i]
-        mixed = a * a * first + b * b * second + 2 * a * b * angle[i].cos() * (first * second).sqrt()
-        lift[:, i] *= (still.sum() / mixed.sum()).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
     return angle, lift
 
 
 def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
     """Means within WINDOW pixels of a level, of those of its blocks [n,a,b], `side` places wide: [n,gh,gw], above 0."""
-    means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)
+    means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+    return _on_grid(means, side=side, grid=grid) + 1e-9
+
+
+def _on_grid(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
+    """Blocks [n,a,b], `side` places wide, at the places of the grid: [n,gh,gw]."""
     lacking = math.ceil(1 / side) - 1  # of the blocks that a last place would need where it is wider than they are
-    means = F.pad(means, (0, lacking, 0, lacking), mode="replicate")
-    means = F.interpolate(means, scale_factor=side, mode="bilinear", align_corners=False)
-    return means[0, :, : grid[0], : grid[1]] + 1e-9
+    wide = F.pad(blocks[None], (0, lacking, 0, lacking), mode="replicate")
+    if side != 1:
+        wide = F.interpolate(wide, scale_factor=side, mode="bilinear", align_corners=False)
+    return wide[0, :, : grid[0], : grid[1]]
 
 
 def _feathered(moving: Tensor) -> Tensor:
