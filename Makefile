@@ -2,7 +2,8 @@
 # make test    run the tests
 # make lint    ruff, mypy and clang-format
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
-# make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped
+# make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped;
+#              damaged .cine files; the tutorial notebook, executed
 # make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
 # make train-smoke   every recipe for a few steps, from photos to a model that animates, into .runs/smoke
 # make clean   remove what these made
@@ -51,6 +52,7 @@ sanitize: build/sanitized
 
 soak: build/sanitized
 	$(SANITIZED) $(BIN)/python -m benchmarks.fuzz_kernels --cases $(CASES)
+	$(BIN)/python -m benchmarks.fuzz_cine
 
 build/sanitized: .venv/installed-test $(NATIVE)
 	CXXFLAGS="$(SANITIZE) -fno-omit-frame-pointer -g" \

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -14,13 +14,19 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
+from stylecine.crop import Crop, Window, check_crop, window
+from stylecine.displacement import on_grid_of
+from stylecine.files import VideoInfo
+from stylecine.formats import check_output, is_video, shown, write
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
+from stylecine.notebook import loop_html
+from stylecine.pictures import is_poster, png
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import PhotoFile, model_facts, versions
 from stylecine.scene import Scene
 from stylecine.signing import Credentials, signer_for
-from stylecine.video import VideoInfo, check_output, is_poster, png, write_poster, write_video
+from stylecine.touchup import told
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
@@ -120,6 +126,7 @@ class Cinemagraph:
             "frames": len(self),
             "fps": _plainly(self.fps),
             "settings": {name: _plainly(value) for name, value in {**scene.settings, **self.settings}.items()},
+            "edits": [told(edit) for edit in scene.edits],
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
             "versions": versions(scene.feature.device),
@@ -129,56 +136,85 @@ class Cinemagraph:
             "warning": self.warning or None,
         }
 
+    def _repr_html_(self) -> str:
+        """The loop at a modest size, as a video inside of the HTML, for a notebook."""
+        says = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
+        return loop_html(self.__getitem__, len(self), self.fps, says)
+
     def save(
         self,
         path: str | PathLike[str],
         quality: int | None = None,
         codec: str | None = None,
         repeat: int = 1,
+        crop: str | None = None,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
     ) -> VideoInfo:
-        """Writes the loop to a video file, `repeat` times over, or its first frame to a .png; whole or not at all.
+        """Writes the loop as a video or animated picture, or its first frame as a poster; whole or not at all.
 
-        path: where to; its ending says the format: .mp4, .webm or .png. quality, codec: see
-            `stylecine.video.write_video`; a poster has none.
+        path: where to; its ending says the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are pictures
+            that play for ever; .png is the first frame; no ending, a new folder of frame-0000.png and so on.
+        quality: as the format counts it (docs/formats.md). codec, repeat: of a video, which codec, and how many times
+            the loop is gone through, for players that play a file once.
+        crop: "9:16", or another shape: the largest such window, where most moves near the middle; "9:16@0.3,0.5" puts
+            its middle there, in fractions of width and height.
         embed_report: put `report()`, as JSON, into the comment of the file's metadata.
-        c2pa: (certificate chain, private key), PEM files: sign an .mp4 or .png by C2PA, `report()` included.
+        c2pa: (certificate chain, private key), PEM files: sign the file by C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
-        check_output(path, fps=self.fps, quality=quality, codec=codec, repeat=repeat)
+        check_output(
+            path, fps=self.fps, quality=quality, codec=codec, repeat=repeat, crop=crop, comment=embed_report
+        )
+        cut = self._window(check_crop(crop), even=is_video(path)) if crop is not None else None
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
-        poster = is_poster(path)
         finish = None
         if signer:
-            photo = self.scene.source or PhotoFile("pixels.png", png(self.scene.photo))
-            generated = not poster or self.settings["detail"] != 1
+            source = self.scene.source
+            photo = source if source and source.content else PhotoFile("pixels.png", png(self.scene.photo))
+            generated = not is_poster(path) or self.settings["detail"] != 1
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
-        if poster:
-            return write_poster(self[0], path, comment=comment, finish=finish)
         stages = Stages(self.progress)
-        with stages.stage("video", self.period * repeat) as step:
-            frames = _Told(self, step, self.period * repeat)
-            info = write_video(
-                frames, path, self.fps, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
+        times, rate = shown(path, self.period, self.fps)
+        with stages.stage("video", len(times)) as step:
+            frames = _Shots(self, times, cut, step)
+            info = write(
+                frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
             )
         self.timings["video"] = stages.timings["video"]
-        return info
+        return replace(info, window=cut)
+
+    def _window(self, crop: Crop, *, even: bool) -> Window:
+        moves = on_grid_of(self.mask, self.motion) * self.motion.norm(dim=0)
+        return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 
-class _Told:
-    """The frames of a loop, any number of times over; the caller hears of each."""
+class _Shots(Sequence[np.ndarray]):
+    """A loop at some times, cropped; whoever waits hears of each frame that is taken in turn."""
 
-    def __init__(self, loop: Cinemagraph, step: Callable[[int, int], None], total: int) -> None:
-        self.loop, self.step, self.total, self.done = loop, step, total, 0
+    def __init__(
+        self,
+        loop: Cinemagraph,
+        times: Sequence[float],
+        cut: Window | None,
+        step: Callable[[int, int], None],
+    ) -> None:
+        self.loop, self.times, self.step = loop, times, step
+        left, top, width, height = cut or (0, 0, loop.width, loop.height)
+        self.part = slice(top, top + height), slice(left, left + width)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, k: Any) -> Any:
+        return np.ascontiguousarray(self.loop[self.times[k]][self.part])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for picture in self.loop:
-            yield picture
-            self.done += 1
-            self.step(self.done, self.total)
+        for k in range(len(self)):
+            yield self[k]
+            self.step(k + 1, len(self))
 
 
 def _plainly(value: Any) -> Any:

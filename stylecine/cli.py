@@ -1,13 +1,14 @@
 """The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
 
 Exit codes: 0 done; 2 a user's error, told in one line on standard error, no output left behind;
-130 interrupted; 1 anything else.
+130 interrupted, 143 terminated, nothing half-written left; 1 anything else.
 """
 
 import argparse
 import io
 import json
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -18,14 +19,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylecine import __version__
-from stylecine.errors import OutputError, StylecineError
+from stylecine.errors import OutputError, StylecineError, StylecineWarning
+from stylecine.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
-    from stylecine.video import VideoInfo
+    from stylecine.files import VideoInfo
+    from stylecine.scene import Scene
     from stylecine.weights import ModelRecord
 
 Size = int | tuple[int, int] | None
+
+PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
+INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
+LOOK = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # options of animate and of render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,28 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     _wait_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
-    try:
-        options = parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # libraries talk to programmers; errors are told below
-            return int(options.run(options, start))
-    except _Usage as error:
+    with Interrupts() as interrupts:
+        try:
+            options = parser().parse_args(argv)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # libraries talk to programmers; errors are told below
+                return int(options.run(options, start))
+        except (Exception, KeyboardInterrupt) as error:
+            if interrupts.code:  # a library may have made another error of it
+                return _complain(INTERRUPTED, interrupts.code)
+            return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    """Tells of what went wrong; the exit code."""
+    if isinstance(error, _Usage | StylecineError):
         return _complain(str(error), 2)
-    except StylecineError as error:
-        return _complain(str(error), 2)
-    except KeyboardInterrupt:
-        return _complain("Interrupted.", 130)
-    except BrokenPipeError:
+    if isinstance(error, KeyboardInterrupt):
+        return _complain(INTERRUPTED, 130)
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; keep the exit quiet
         return 1
-    except Exception as error:
-        if os.environ.get("STYLECINE_DEBUG"):
-            traceback.print_exc()
-        first = (str(error).splitlines() or [""])[0]
-        return _complain(
-            f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)",
-            1,
-        )
+    if os.environ.get("STYLECINE_DEBUG"):
+        traceback.print_exception(error)
+    first = (str(error).splitlines() or [""])[0]
+    return _complain(f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)", 1)
 
 
 def _wait_briefly() -> None:
@@ -75,14 +85,8 @@ def parser() -> argparse.ArgumentParser:
 
     animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
     animate.set_defaults(run=run_animate)
-    animate.add_argument("photo", metavar="PHOTO", type=Path, help="JPEG, PNG, WebP, TIFF or HEIC")
-    animate.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=Path,
-        help=".mp4 or .webm, or .png for the first frame (default: the photo's name with .mp4, here)",
-    )
+    animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    _add_output(animate, "the photo's name with .mp4, here")
     what = animate.add_argument_group("what moves, and how (default: found in the photo)")
     what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
     what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
@@ -95,41 +99,56 @@ def parser() -> argparse.ArgumentParser:
         dest="arrows",
         help="where matter travels in one second, in fractions of width and height; may be repeated",
     )
-    what.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
-    loop = animate.add_argument_group("the loop")
-    loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
-    loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
-    loop.add_argument(
-        "--size",
-        metavar="SIZE",
-        type=_size,
-        default=1024,
-        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
+    _add_inversion_options(animate)
+    _add_loop_options(animate)
+    _add_model_options(animate, "default")
+    _add_file_options(animate)
+
+    scene = commands.add_parser(
+        "scene",
+        help="save what is found in a photo, to touch it up",
+        description="Saves what is found in a photo as a .cine file, to be edited and rendered.",
     )
-    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default), dfw or pixel (no generator)")
-    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default) or splat")
-    loop.add_argument(
-        "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
+    scene.set_defaults(run=run_scene)
+    scene.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    scene.add_argument(
+        "-o", "--output", metavar="SCENE", type=Path, help="(default: the photo's name with .cine, here)"
     )
-    loop.add_argument(
-        "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
+    _add_inversion_options(scene)
+    _add_model_options(scene, "default")
+
+    edit = commands.add_parser(
+        "edit",
+        help="touch up a scene",
+        description="Adds edits to a scene, in the order in which they are given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
+        " in fractions of width and height and of the short side, or a picture that is white where it is meant.",
     )
-    loop.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
-    loop.add_argument(
-        "--model",
-        metavar="NAME",
-        default="default",
-        help="its name, or the path of a generator.safetensors or its folder",
+    edit.set_defaults(run=run_edit, steps=[])
+    edit.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
+    for name, metavar, read, says in (
+        ("--add", "CLASS:STROKE", _added, "sky, water, falls or smoke moves there"),
+        ("--erase", "[CLASS:]STROKE", _erased, "it, or nothing, moves there"),
+        ("--freeze", "STROKE", _frozen, "the photo stands still there, to the byte"),
+        ("--arrow", "X0,Y0,X1,Y1", _pushed, "where matter travels in one second"),
+        ("--anchor", "X,Y[@RADIUS]", _anchored, "matter rests there"),
+        ("--speed", "WHAT=FACTOR", _sped, "a class or a STROKE, times as fast, 0 to 10"),
+    ):
+        edit.add_argument(name, metavar=metavar, type=read, action="append", dest="steps", help=says)
+    edit.add_argument(
+        "--undo", action="append_const", const=("undo", (), {}), dest="steps", help="take the last edit back"
     )
-    loop.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
-    file = animate.add_argument_group("the file and what is told")
-    file.add_argument("--quality", metavar="Q", type=int, help="of the video, as its writer counts it")
-    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is written (default 1)")
-    file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
-    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
-    file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
-    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
-    file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
+    edit.add_argument("--list", action="store_true", help="print the edits")
+
+    render = commands.add_parser(
+        "render", help="make a loop from a scene", description="Makes a loop from a scene, its edits included."
+    )
+    render.set_defaults(run=run_render)
+    render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    _add_output(render, "the scene's name with .mp4, here")
+    _add_loop_options(render)
+    _add_model_options(render, None)
+    _add_file_options(render)
 
     models = commands.add_parser("models", help="list the models", description="Lists the models, and how to get them.")
     models.set_defaults(run=run_models)
@@ -155,7 +174,7 @@ def parser() -> argparse.ArgumentParser:
         description="Prints the report that --embed-report left in a file, as JSON.",
     )
     report.set_defaults(run=run_report)
-    report.add_argument("file", metavar="FILE", type=Path, help="video or poster")
+    report.add_argument("file", metavar="FILE", type=Path, help="video or picture")
 
     doctor = commands.add_parser("doctor", help="check the installation", description="Checks the installation.")
     doctor.set_defaults(run=run_doctor)
@@ -163,53 +182,198 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_output(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        help="a video, .mp4 or .webm; a picture that plays, .gif, .webp, .avif or .apng; a folder of PNG, without an"
+        f" ending; or .png, the first frame (default: {default})",
+    )
+
+
+def _add_inversion_options(command: argparse.ArgumentParser) -> None:
+    photo = command.add_argument_group("how the photo is read")
+    photo.add_argument(
+        "--size",
+        metavar="SIZE",
+        type=_size,
+        default=1024,
+        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
+    )
+    photo.add_argument(
+        "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
+    )
+    photo.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
+
+
+def _add_loop_options(command: argparse.ArgumentParser) -> None:
+    loop = command.add_argument_group("the loop")
+    loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
+    loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
+    loop.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
+    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default), dfw or pixel (no generator)")
+    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default) or splat")
+    loop.add_argument(
+        "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
+    )
+
+
+def _add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
+    """default: the model's name; None for the scene's own."""
+    works = command.add_argument_group("what it works with")
+    own = "" if default else " (default: the one that the scene was made with)"
+    works.add_argument(
+        "--model",
+        metavar="NAME",
+        default=default,
+        help=f"its name, or the path of a generator.safetensors or its folder{own}",
+    )
+    works.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
+
+
+def _add_file_options(command: argparse.ArgumentParser) -> None:
+    file = command.add_argument_group("the file and what is told")
+    file.add_argument("--quality", metavar="Q", type=int, help="as the format counts it: docs/formats.md")
+    file.add_argument("--codec", metavar="NAME", help="of a video, where its container takes several")
+    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times a video holds the loop (default 1)")
+    file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its middle, in fractions")
+    file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
+    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
+    file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
+    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
+    file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
+
+
 def run_animate(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".mp4")
     if output.exists() and options.photo.exists() and output.samefile(options.photo):
         raise OutputError(f"{output} is the photo itself; choose another output.")
-    if (options.c2pa_cert is None) != (options.c2pa_key is None):
-        raise _Usage("--c2pa-cert and --c2pa-key go together; give both")
-    c2pa = (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
+    c2pa = _credentials(options)
 
     from stylecine.pipeline import animate
-    from stylecine.signing import signer_for
-    from stylecine.video import check_output
 
     imported = perf_counter() - start
-    check_output(output, fps=options.fps, quality=options.quality, repeat=options.repeat)
+    _check_files(output, options, c2pa)
+    names = ("mask", "motion", "arrows", "size", "refine", "seed", "model", "device", *LOOK)
+    with _Bar() as bar:
+        loop = animate(options.photo, **{name: getattr(options, name) for name in names}, progress=bar)
+        info = _save(loop, output, options, c2pa)
+    return _tell(loop, info, output, options, imported, start)
+
+
+def run_scene(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.photo.stem + ".cine")
+
+    from stylecine.cine import check_ending
+    from stylecine.pipeline import Animator
+
+    check_ending(output)
+    with _Bar() as bar:
+        animator = Animator.from_pretrained(options.model, options.device)
+        scene = animator.invert(
+            options.photo, size=options.size, refine=options.refine, seed=options.seed, progress=bar
+        )
+    scene.save(output)
+    height, width = scene.photo.shape[:2]
+    print(f"{output}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s")
+    return 0
+
+
+def run_edit(options: argparse.Namespace, start: float) -> int:
+    from stylecine.cine import Cine, edit_cine, read_cine
+    from stylecine.touchup import told
+
+    def edited(scene: Cine) -> Cine:
+        for name, values, named in options.steps:
+            scene = getattr(scene, name)(*values, **named)
+        return scene
+
+    output = options.output or options.scene
+    if options.steps or output != options.scene:
+        scene = edit_cine(options.scene, edited, output)
+    else:
+        scene = read_cine(options.scene)
+    if options.list:
+        print("".join(f"{told(edit)}\n" for edit in scene.edits), end="")
+    else:
+        print(f"{output}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
+    return 0
+
+
+def run_render(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.scene.stem + ".mp4")
+    c2pa = _credentials(options)
+
+    from stylecine.pipeline import Animator
+    from stylecine.scene import Scene
+
+    imported = perf_counter() - start
+    _check_files(output, options, c2pa)
+    scene = Scene.load(options.scene)
+    with warnings.catch_warnings(record=True) as doubts, _Bar() as bar:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", StylecineWarning)
+        animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
+        loop = animator.render(scene, **{name: getattr(options, name) for name in LOOK}, progress=bar)
+        info = _save(loop, output, options, c2pa)
+    for doubt in doubts:
+        print(f"stylecine: {doubt.message}", file=sys.stderr)
+    return _tell(loop, info, output, options, imported, start)
+
+
+def _model_of(scene: "Scene") -> str:
+    """The model that a scene was made with, or the default one where that is not installed."""
+    from stylecine.weights import models
+
+    return scene.model.name if any(m.name == scene.model.name and m.installed for m in models()) else "default"
+
+
+def _credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:
+    if (options.c2pa_cert is None) != (options.c2pa_key is None):
+        raise _Usage("--c2pa-cert and --c2pa-key go together; give both")
+    return (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
+
+
+def _check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
+    """Says what cannot be written before any work."""
+    from stylecine.formats import check_output
+    from stylecine.signing import signer_for
+
+    check_output(
+        output,
+        fps=options.fps,
+        quality=options.quality,
+        codec=options.codec,
+        repeat=options.repeat,
+        crop=options.crop,
+        comment=options.embed_report,
+    )
     if c2pa:
         signer_for(output, c2pa)
     if options.preview:
         _make_folder(options.preview)
-    names = (
-        "mask",
-        "motion",
-        "arrows",
-        "seconds",
-        "fps",
-        "speed",
-        "size",
-        "warp",
-        "sampling",
-        "detail",
-        "refine",
+
+
+def _save(
+    loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None
+) -> "VideoInfo":
+    return loop.save(
+        output,
+        quality=options.quality,
+        codec=options.codec,
+        repeat=options.repeat,
+        crop=options.crop,
+        embed_report=options.embed_report,
+        c2pa=c2pa,
     )
-    with _Bar() as bar:
-        loop = animate(
-            options.photo,
-            **{name: getattr(options, name) for name in names},
-            model=options.model,
-            device=options.device,
-            seed=options.seed,
-            progress=bar,
-        )
-        info = loop.save(
-            output,
-            quality=options.quality,
-            repeat=options.repeat,
-            embed_report=options.embed_report,
-            c2pa=c2pa,
-        )
+
+
+def _tell(
+    loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
+) -> int:
+    """What became of it, and the preview's pictures."""
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
@@ -384,6 +548,63 @@ def _arrow(text: str) -> tuple[float, ...]:
     if len(numbers) != 4:
         raise argparse.ArgumentTypeError(f"{text!r} is not four numbers like 0.2,0.3,0.4,0.3")
     return numbers
+
+
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and what it is given
+
+
+def _added(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    return "paint", (what, where), named
+
+
+def _erased(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    return "paint", (what, where), {"mode": "erase"} | named
+
+
+def _frozen(text: str) -> Step:
+    where, named = _stroke(text)
+    return "paint", (None, where), {"mode": "freeze"} | named
+
+
+def _pushed(text: str) -> Step:
+    return "push", (_arrow(text),), {}
+
+
+def _anchored(text: str) -> Step:
+    where, named = _stroke(text)
+    if isinstance(where, str) or len(where) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a point like 0.4,0.6")
+    return "anchor", (where[0],), named
+
+
+def _sped(text: str) -> Step:
+    what, _, factor = text.rpartition("=")
+    try:
+        times = float(factor)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5") from None
+    where, named = _stroke(what)
+    return "speed", (where, times), named
+
+
+def _class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
+    named = re.match(r"([a-z]{2,}):", text)  # one letter is a drive, C:\
+    return (named[1] if named else None), *_stroke(text[named.end() if named else 0 :])
+
+
+def _stroke(text: str) -> tuple[Any, dict[str, float]]:
+    """The points and the radius of 'X,Y X,Y ... [@RADIUS]'; what is none is the name of a file."""
+    line, at, radius = text.partition("@")
+    try:
+        pairs = [[float(number) for number in pair.split(",")] for pair in line.split()]
+        named = {"radius": float(radius)} if at else {}
+    except ValueError:
+        return text, {}
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a stroke like '0.4,0.6 0.5,0.6 @0.03', nor a file")
+    return pairs, named
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@
     │   ├── ChecksumMismatch   a weight file is not the one its record names
     │   ├── LicenceNotAccepted the weights' licence has to be accepted first
     │   └── WeightsMalformed   wrong names, shapes or format, or something unsafe inside
+    ├── SceneError             a .cine file cannot be read, or there is nothing to undo
     ├── VideoError             the video cannot be read, or holds no report
     ├── KernelUnavailable      a native library does not load, or CUDA complains
     ├── OutputError            the output cannot be written where it was asked for
@@ -61,6 +62,10 @@ class LicenceNotAccepted(WeightsError):
 
 class WeightsMalformed(WeightsError):
     """A weight file has wrong names, shapes or format, or holds something unsafe."""
+
+
+class SceneError(StylecineError):
+    """A .cine file cannot be read, or is not what it says; or a scene cannot be edited so."""
 
 
 class VideoError(StylecineError):

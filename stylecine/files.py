@@ -1,40 +1,129 @@
-"""Files that appear whole or not at all, and what the file system complains about in one sentence."""
+"""Files and folders that appear whole or not at all; what the file system complains about, in one sentence."""
 
 import errno
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from stylecine.errors import OutputError
+
+if sys.platform != "win32":
+    import fcntl
+
+PathLike: TypeAlias = str | os.PathLike[str]
+Finish: TypeAlias = Callable[[Path], None]
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-@contextmanager
-def whole(target: Path, finish: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Gives the .part beside `target` to write to, which becomes it once complete and on the disk, or goes.
+@dataclass(frozen=True)
+class VideoInfo:
+    """What was written: frames and pixels as they are in the file."""
 
-    finish: called with the complete .part before it is renamed. Raises OutputError where renaming fails; what goes
-    wrong in the block, be it an interrupt, is passed on.
+    path: Path
+    frames: int
+    fps: float
+    width: int
+    height: int
+    codec: str
+    bytes: int
+    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: video wants even sizes
+    window: tuple[int, int, int, int] | None = None  # what a crop kept of the loop: left, top, width, height
+
+
+def check_place(path: PathLike, *, folder: bool = False) -> Path:
+    """The file or folder that `path` stands for, symbolic links resolved. OutputError where none can be written."""
+    target = Path(os.path.realpath(path))
+    with told_plainly(target):
+        if target.is_dir() and not folder:
+            raise OutputError(f"'{target}' is a folder; name a file in it.")
+        if target.is_dir() and any(target.iterdir()):
+            raise OutputError(f"The folder '{target}' is not empty; empty it or name another one.")
+        if target.exists() and not (target.is_dir() if folder else target.is_file()):
+            raise OutputError(f"'{target}' is not a {'folder' if folder else 'regular file'}; name another one.")
+    part = part_of(target)
+    with _claimed(target, folder):  # permissions, quotas and mounts have too many rules to foretell: try it
+        _remove(part)
+    return target
+
+
+@contextmanager
+def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -> Iterator[Path]:
+    """Gives the .part beside `target`, a file or a folder, which becomes it once complete and on the disk, or goes.
+
+    finish: called with the complete .part before it is renamed. Raises OutputError where the .part or its renaming
+    fails, or where another run is writing it; what goes wrong in the block, be it an interrupt, is passed on.
     """
     part = part_of(target)
-    try:
-        yield part
-        with told_plainly(target):
-            if finish:
-                finish(part)
-            _flush_to_disk(part)
-            os.replace(part, target)
-    except BaseException:  # a cancelled or interrupted run leaves nothing behind either
-        with suppress(OSError):  # its folder may be none
-            part.unlink()
-        raise
+    with _claimed(target, folder):
+        try:
+            yield part
+            with told_plainly(target):
+                if finish:
+                    finish(part)
+                for file in part.iterdir() if folder else (part,):
+                    _flush_to_disk(file)
+                if folder and target.is_dir():
+                    target.rmdir()  # it is empty; not every system renames over it
+                os.replace(part, target)
+        except BaseException:  # a cancelled or interrupted run leaves nothing behind either
+            _remove(part)
+            raise
 
 
 def part_of(target: Path) -> Path:
     return target.with_name(target.name + ".part")
+
+
+@contextmanager
+def _claimed(target: Path, folder: bool) -> Iterator[None]:
+    """Makes an empty .part of `target`; as long as it is locked, no other run takes it for one that a crash left."""
+    part = part_of(target)
+    with told_plainly(target):
+        lock = _locked(part, folder)
+        if folder:
+            for stale in part.iterdir():
+                stale.unlink()
+        else:
+            part.open("wb").close()
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(part: Path, folder: bool) -> int | None:
+    """An open descriptor of `part`, made where it is missing, with a lock that ends with the process at the latest."""
+    if folder:
+        part.mkdir(exist_ok=True)
+    if sys.platform == "win32":  # where what somebody has open cannot be replaced anyway
+        return None
+    lock = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        name = part.with_suffix("")
+        raise OutputError(f"Another run is writing '{name}'; wait for it or name another output.") from None
+    except OSError:  # a file system without locks
+        return lock
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), os.stat(part)):
+            return lock
+    os.close(lock)
+    return _locked(part, folder)  # whoever had it has finished just now
+
+
+def _remove(part: Path) -> None:
+    with suppress(OSError):  # its folder may be none
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @contextmanager

@@ -16,13 +16,12 @@ from torch import Tensor
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.precision import quick_dtype
+from stylecine.options import CLASSES, NOTHING
 
-CLASSES = ("sky", "water", "falls", "smoke")
 SKY, WATER = CLASSES.index("sky"), CLASSES.index("water")
 
 SHORT_SIDE = 448  # of what the network sees
 LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
-NOTHING = 0.02  # less than this is none
 SPECK = 0.0015  # of the photo: smaller islands of motion are errors
 LEAST = 0.005  # of the photo must move
 PLACES = 4000  # of the grid on which they agree: its matrix has their square

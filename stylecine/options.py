@@ -1,17 +1,24 @@
 """What a caller may ask for, checked before any work starts: OptionError and TooLarge come from here."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
 from stylecine.errors import MotionError, OptionError, TooLarge
 
+if TYPE_CHECKING:
+    import torch  # its functions import it: editing a scene does without
+
 WARPS = ("msdfw", "dfw", "pixel")
 SAMPLINGS = ("gather", "splat")
+CLASSES = ("sky", "water", "falls", "smoke")  # that move, in the order of layers
+NOTHING = 0.02  # less of a layer than this is none
 MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
 
 Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
@@ -19,8 +26,8 @@ Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: wher
 
 def period(seconds: float, fps: float) -> int:
     """Frames in one loop, N = round(seconds·fps)."""
-    _number("seconds", seconds, above=0, most=3600)
-    _number("fps", fps, above=0, most=240)
+    check_number("seconds", seconds, above=0, most=3600)
+    check_number("fps", fps, above=0, most=240)
     frames = round(seconds * fps)
     if frames < 2:
         raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
@@ -34,8 +41,8 @@ def period(seconds: float, fps: float) -> int:
 
 def check_look(speed: float, warp: str, sampling: str, detail: float) -> None:
     """The options of `Animator.render` that say how the loop looks."""
-    _number("speed", speed, above=0, most=100)
-    _number("detail", detail, least=0, most=1)
+    check_number("speed", speed, above=0, most=100)
+    check_number("detail", detail, least=0, most=1)
     _one_of("warp", warp, WARPS)
     _one_of("sampling", sampling, SAMPLINGS)
 
@@ -83,6 +90,8 @@ def told_size(size: int | tuple[int, int] | None) -> str:
 
 def check_device(device: str | torch.device | None) -> torch.device:
     """The device to work on; None is the first CUDA device if there is one, else the CPU."""
+    import torch
+
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -98,8 +107,23 @@ def check_device(device: str | torch.device | None) -> torch.device:
 
 def check_dtype(dtype: torch.dtype | str | None) -> None:
     """All arithmetic is float32 so far, so None and float32 are the only answers."""
+    import torch
+
     if dtype not in (None, "float32", torch.float32):
         raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
+
+
+def check_int(name: str, value: Any, least: int, most: int) -> int:
+    """The value as an int. OptionError unless it is a whole number in that range."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
+        raise OptionError(f"{name} is a whole number from {least} to {most}, not {value!r}.")
+    return int(value)
+
+
+def check_frame(frame: np.ndarray) -> None:
+    """OptionError unless a picture is as the package has them."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
 
 
 # The generator runs at a short side of at most this; finer detail comes from the photo.
@@ -112,8 +136,8 @@ def needed_bytes(width: int, height: int) -> float:
     return 450e6 + width * height * (450 * scale**2 + 290)
 
 
-def check_memory(width: int, height: int, device: torch.device) -> None:
-    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left."""
+def check_memory(width: int, height: int, device: torch.device | None = None) -> None:
+    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left (None: CPU's)."""
     free, need = available_bytes(device), needed_bytes(width, height)
     if need <= free:
         return
@@ -127,9 +151,11 @@ def check_memory(width: int, height: int, device: torch.device) -> None:
     )
 
 
-def available_bytes(device: torch.device) -> float:
+def available_bytes(device: torch.device | None) -> float:
     """Memory that can still be used on `device`; infinite where the system does not say."""
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
+        import torch
+
         return float(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -152,7 +178,8 @@ def _container_bytes() -> float:
         return math.inf
 
 
-def _number(name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float) -> None:
+def check_number(name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float) -> None:
+    """OptionError unless the value is a finite number in that range."""
     try:
         good = math.isfinite(value) and value > above and least <= value <= most
     except TypeError:

@@ -7,11 +7,12 @@ from os import PathLike
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.displacement import integrate, margin_for, on_grid_of
-from stylecine.errors import NothingMoves, StylecineWarning, TooLarge
+from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.inversion import SLACK, effort, invert
 from stylecine.loop import laplacian_levels, make_loop
 from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion, without_fringe
@@ -22,6 +23,7 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.pixels import to_tensor, to_uint8
 from stylecine.options import (
+    NOTHING,
     Arrow,
     check_arrows,
     check_device,
@@ -39,6 +41,7 @@ from stylecine.progress import Progress, Stages
 from stylecine.provenance import photo_file
 from stylecine.scene import Scene
 from stylecine.synthesis import Plate, canvas, feature_plate, plain_plate
+from stylecine.touchup import Paint, live_arrows, steered
 from stylecine.weights import ModelRecord, find_model, role_tensors
 
 SLOW = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
@@ -173,7 +176,7 @@ class Animator:
             photo=picture,
             reconstruction=to_uint8(found.reconstruction).cpu().numpy(),
             w_plus=found.w_plus,
-            feature=found.feature,
+            feature=_rounded(found.feature),
             layers=layers,
             mask=moving(layers),
             motion=motion,
@@ -183,14 +186,27 @@ class Animator:
             timings=stages.timings,
         )
 
-    def preview(self, scene: Scene, **options: Any) -> Cinemagraph:
-        """A small, quick loop of a scene, short side 256. Options as in `render`."""
-        alike = {name: scene.settings[name] for name in ("refine", "seed")}
-        small = replace(self.invert(scene.photo, size=256, **alike), source=scene.source)
-        as_found = {} if options.keys() & {"mask", "motion", "arrows"} else {"motion": scene.motion}
-        loop = self.render(small, **{"mask": scene.mask} | as_found | options)
-        found = dict.fromkeys({"mask", "motion"} - options.keys(), "found")
-        return replace(loop, settings={**loop.settings, **found})
+    @torch.no_grad()
+    def preview(
+        self,
+        scene: Scene,
+        *,
+        size: int = 256,
+        mask: Any = None,
+        motion: Any = None,
+        arrows: Sequence[Arrow] = (),
+        **options: Any,
+    ) -> Cinemagraph:
+        """A small, quick loop of a scene, its edits included: short side `size`. Other options as in `render`.
+
+        Only the photo and what moves are shrunk; nothing is inverted again.
+        """
+        arrows = check_arrows(arrows)
+        photo = to_tensor(scene.photo).to(self.device)
+        layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
+        small = _shrunk(scene, layers, size)
+        loop = self.render(small, mask=small.mask, motion=flow, **options)
+        return replace(loop, settings={**loop.settings, **told_origin(mask, motion, arrows)})
 
     @torch.no_grad()
     def render(
@@ -213,6 +229,7 @@ class Animator:
         check_look(speed, warp, sampling, detail)
         arrows = check_arrows(arrows)
         look = {"seconds": seconds, "fps": fps, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
+        self._require_model(scene, warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         photo, alone = (to_tensor(image).to(self.device) for image in (scene.photo, scene.reconstruction))
@@ -243,24 +260,48 @@ class Animator:
     def _what_moves(
         self, scene: Scene, photo: Tensor, mask: Any, motion: Any, arrows: Sequence[Arrow]
     ) -> tuple[Tensor, Tensor]:
-        """What was given, else what was found: layers [K,H,W] and flow [2,h,w]."""
-        layers, flow = scene.layers, scene.motion
+        """What was given, else what was found and edited: layers [K,H,W] and flow [2,h,w]."""
+        layers, flow = scene.edited_layers.to(self.device), scene.motion.to(self.device)
         given = None if motion is None else given_motion(motion).to(self.device)
         if mask is None and given is not None:
             mask = given.norm(dim=0) > SLOW
             if not mask.any():
                 raise NothingMoves(f"The motion is nowhere faster than {SLOW}, so nothing would move.")
-        if mask is None:
-            require_motion(scene.mask)
-        else:
+        if mask is not None:
             layers = apply_mask(layers, given_mask(mask, (scene.photo.shape[0], scene.photo.shape[1])).to(self.device))
+            layers = layers * (1 - scene.frozen.to(self.device))
+            layers = torch.where(layers < NOTHING, 0, layers)
+        elif any(isinstance(edit, Paint) for edit in scene.edits):
+            if not (layers > 0.5).any():
+                raise NothingMoves("The edits leave nothing that moves; undo one, or add some sky or water.")
+        else:
+            require_motion(scene.mask)
         if given is not None:
             flow = given
-        elif mask is not None or arrows:
-            flow = predict_motion(photo, layers, self.motionnet, arrows)
+        else:
+            arrows = (*live_arrows(scene.edits, layers.cpu().numpy()), *arrows)
+            if mask is not None or arrows or not torch.equal(layers, scene.layers.to(self.device)):
+                flow = predict_motion(photo, layers, self.motionnet, arrows)
+            flow = torch.from_numpy(steered(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(self.device)
         if not (flow.norm(dim=0)[on_grid_of(moving(layers), flow)] > STILL).any():
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         return layers, flow
+
+    def _require_model(self, scene: Scene, warp: str) -> None:
+        """Warns if the scene comes from another model; WeightsNotFound where its generator has to run again."""
+        if scene.made_with(self.model):
+            return
+        wanted = f"The scene was made with the model '{scene.model.name}'"
+        if warp == "dfw":
+            raise WeightsNotFound(
+                f"{wanted}, whose weights are not those of '{self.model.name}'; warp dfw needs them,"
+                " so load that model, or use warp msdfw."
+            )
+        warnings.warn(
+            f"{wanted}, whose weights are not those of '{self.model.name}'; what edits change may move differently.",
+            StylecineWarning,
+            stacklevel=3,
+        )
 
     def _plate(
         self,
@@ -285,3 +326,20 @@ class Animator:
         generator = self.generator.seeded(scene.settings["seed"])
         hidden = invert(wide, generator, self.encoder, visible=visible, refine=refine, progress=progress)
         return feature_plate(wide, visible, hidden.reconstruction, detail, generator, hidden.w_plus, hidden.feature)
+
+
+def _rounded(feature: Tensor) -> Tensor:
+    """F as a .cine file keeps it: in half precision, unless that is too small for it."""
+    half = feature.half().float()
+    return half if torch.isfinite(half).all() else feature
+
+
+def _shrunk(scene: Scene, layers: Tensor, size: int) -> Scene:
+    """A scene with those layers, without edits, at a short side of `size`; its latents stay those of all the photo."""
+    photo, alone = (load_photo(picture, size) for picture in (scene.photo, scene.reconstruction))
+    small = F.interpolate(layers[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
+    small = torch.where(small < NOTHING, 0, small).clamp(max=1)
+    settings = {**scene.settings, "size": told_size(size)}
+    return replace(
+        scene, photo=photo, reconstruction=alone, layers=small, mask=moving(small), edits=(), settings=settings
+    )

@@ -15,24 +15,30 @@ import numpy as np
 import PIL
 import torch
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
 
+PICTURES = (".gif", ".webp", ".avif", ".apng", ".png")
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """The photo's file to the byte, as it was given; `name` is None where it came without one."""
+    """The photo's file to the byte, as it was given; `name` is None where it came without one.
+
+    Of a scene from a .cine file only the `digest` is known; `content` is empty then.
+    """
 
     name: str | None
     content: bytes = field(repr=False)
+    digest: str | None = None
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return self.digest or hashlib.sha256(self.content).hexdigest()
 
 
 def photo_file(source: Any) -> PhotoFile | None:
@@ -113,7 +119,7 @@ def versions(device: torch.device) -> dict[str, str]:
 
 
 def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The report that `Cinemagraph.save(embed_report=True)` left in a video or poster.
+    """The report that `Cinemagraph.save(embed_report=True)` left in a video or picture.
 
     Raises VideoError where there is none. What it says is only as true as whoever wrote the file: a signature
     (`stylecine.signing`) is what binds it to the pixels.
@@ -134,11 +140,19 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _comment(path: Path) -> str:
     """What the file's metadata calls its comment; "" without one."""
     try:
-        if path.suffix.lower() == ".png":
-            with Image.open(path) as poster:
-                return str(poster.info.get("Comment", ""))
+        if path.suffix.lower() in PICTURES:
+            with Image.open(path) as picture:
+                return _picture_comment(picture)
         with av.open("file:" + os.path.abspath(path)) as container:
             tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in capitals
             return str(tags.get("comment", ""))
     except (av.FFmpegError, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
         return ""
+
+
+def _picture_comment(picture: Image.Image) -> str:
+    """A PNG's text, a GIF's comment, or the description in the EXIF of all others; Pillow gives that byte by byte."""
+    if "Comment" in picture.info:
+        return str(picture.info["Comment"])
+    found = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
+    return bytes(found).decode()

@@ -1,25 +1,37 @@
-"""A photo that has been understood: its latents, what moves in it and how."""
+"""A photo that has been understood: its latents, what moves in it and how, and what people changed about that."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from stylecine.cine import Cine, read_cine, write_cine
+from stylecine.mask import moving
 from stylecine.measures import psnr
 from stylecine.networks.lpips import LPIPS
+from stylecine.notebook import picture_html
 from stylecine.ops.pixels import to_tensor
-from stylecine.provenance import PhotoFile
-from stylecine.weights import ModelRecord, role_tensors
+from stylecine.preview import mask_overlay
+from stylecine.provenance import PhotoFile, model_facts
+from stylecine.touchup import Edit, Editable
+from stylecine.weights import ROLES, FileRecord, ModelRecord, models, models_folder, role_tensors
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Editable):
     """What `Animator.invert` found in one photo, and all that `Animator.render` needs; it never changes.
+
+    `paint`, `push`, `anchor` and `speed` return a scene with one more edit, `undo` one without the last; what was found
+    stays as it is, and the edits count when the scene is rendered.
 
     Attributes:
         photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
@@ -30,6 +42,7 @@ class Scene:
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
         model: record of the weights that made it.
+        edits: what people changed, the first first.
         source: the photo's file as it was given; None for pixels.
         settings: the options it was inverted with.
         timings: seconds by stage.
@@ -43,9 +56,15 @@ class Scene:
     mask: Tensor
     motion: Tensor
     model: ModelRecord
+    edits: tuple[Edit, ...] = ()
     source: PhotoFile | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+
+    def made_with(self, model: ModelRecord) -> bool:
+        """Whether a model's weights are those that found all this, to the byte."""
+        digests = ({r: w["sha256"] for r, w in model_facts(m)["weights"].items()} for m in (self.model, model))
+        return self.model is model or operator.eq(*digests)
 
     @cached_property
     def score(self) -> dict[str, float]:
@@ -65,3 +84,90 @@ class Scene:
         height, width = (side // 4 * 4 for side in self.photo.shape[:2])  # whole blocks: what is cut is no form
         ours, truth = (Image.fromarray(image[:height, :width]) for image in (self.reconstruction, self.photo))
         return psnr(np.asarray(ours.reduce(4)), np.asarray(truth.reduce(4)))
+
+    @property
+    def found_layers(self) -> np.ndarray:
+        return self.layers.cpu().numpy()
+
+    @cached_property
+    def edited_layers(self) -> Tensor:
+        """`layers` as they are after the edits, float32 [K,H,W] in [0,1]."""
+        return torch.from_numpy(self.edited[0]).to(self.layers.device)
+
+    @cached_property
+    def frozen(self) -> Tensor:
+        """How much each pixel is frozen, float32 [H,W] in [0,1]: at 1 nothing ever moves there."""
+        return torch.from_numpy(self.edited[1]).to(self.layers.device)
+
+    def _repr_html_(self) -> str:
+        """What moves, tinted by class, edits included, for a notebook."""
+        height, width = self.photo.shape[:2]
+        count = len(self.edits) or "no"
+        says = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
+        return picture_html(mask_overlay(self.photo, self.edited_layers), says)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Writes a .cine file, whole or not at all; of the photo's own file it keeps name and checksum only.
+
+        A scene loaded from it renders the same frames to the bit. Raises OutputError, SceneError.
+        """
+        tensors = {name: getattr(self, name).cpu().numpy() for name in ("layers", "motion", "w_plus", "feature")}
+        cine = Cine(
+            photo=self.photo,
+            reconstruction=self.reconstruction,
+            **tensors,
+            model=_facts(self.model),
+            source={"name": self.source.name, "sha256": self.source.sha256} if self.source else None,
+            settings={name: self.settings[name] for name in ("size", "refine", "seed")},
+            edits=self.edits,
+        )
+        return write_cine(cine, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """The scene of a .cine file, on the CPU. Safe for files from strangers. Raises SceneError, TooLarge.
+
+        The model need not be installed until its generator is needed: to render with warp "dfw", for `score`.
+        """
+        cine = read_cine(path)
+        layers = torch.from_numpy(cine.layers)
+        return cls(
+            photo=cine.photo,
+            reconstruction=cine.reconstruction,
+            w_plus=torch.from_numpy(cine.w_plus),
+            feature=torch.from_numpy(cine.feature),
+            layers=layers,
+            mask=moving(layers),
+            motion=torch.from_numpy(cine.motion),
+            model=_record(cine.model),
+            edits=cine.edits,
+            source=PhotoFile(cine.source["name"], b"", cine.source["sha256"]) if cine.source else None,
+            settings=dict(cine.settings),
+        )
+
+
+def _facts(model: ModelRecord) -> dict[str, Any]:
+    """What a file says of a model."""
+    public = model_facts(model)
+    weights = {role: {name: told[name] for name in ("sha256", "licence")} for role, told in public["weights"].items()}
+    return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
+
+
+def _record(facts: Mapping[str, Any]) -> ModelRecord:
+    """The record of the model that a file tells of: the installed one, if all weights are the same.
+
+    Else weights are found where any model has the same file, and missing where none has.
+    """
+    known = models()
+    for model in known:
+        if model.name == facts["name"] and model.installed and _facts(model) == facts:
+            return model
+    installed = {file.sha256: file for model in known for file in model.files.values() if file.sha256}
+    absent = models_folder() / "not-installed"
+    files = {
+        role: installed.get(of["sha256"]) or FileRecord(absent / f"{role}.safetensors", of["licence"], of["sha256"])
+        for role, of in facts["weights"].items()
+        if role in ROLES
+    }
+    texts = {name: facts[name] for name in ("name", "resolution", "injection", "licence", "source")}
+    return ModelRecord(**texts, files=MappingProxyType(files))

@@ -20,12 +20,19 @@ from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.pictures import png
 from stylecine.provenance import PhotoFile
-from stylecine.video import png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
-MEDIA_TYPES = {".mp4": "video/mp4", ".png": "image/png"}  # of what we write, what c2pa-python can sign
+# Of what we write, what c2pa-python can sign. It would sign .avif, but leaves the EXIF in it out of place.
+MEDIA_TYPES = {
+    ".mp4": "video/mp4",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".apng": "image/png",
+    ".png": "image/png",
+}
 BYTES = "application/octet-stream"
 REPORT = "stylecine.report"  # label of our assertion
 # IPTC's term for a picture that a generative model has changed in part; https://cv.iptc.org/newscodes/digitalsourcetype
@@ -89,7 +96,8 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
     that cannot be used.
     """
     if Path(path).suffix.lower() not in MEDIA_TYPES:
-        raise OptionError(f"C2PA cannot sign '{os.fspath(path)}'; write {' or '.join(MEDIA_TYPES)}, or do not sign.")
+        known = f"{', '.join(list(MEDIA_TYPES)[:-1])} or .png"
+        raise OptionError(f"C2PA cannot sign '{os.fspath(path)}'; write {known}, or do not sign.")
     _c2pa()
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization

@@ -1,76 +1,47 @@
-"""Frames -> H.264 in MP4, VP9 in WebM, or one frame in PNG, whole or not at all; and back."""
+"""Frames -> video, whole or not at all, the end of a loop encoded so that it meets the beginning; and back."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
-from stylecine.errors import OptionError, OutputError, VideoError, WriterUnavailable
-from stylecine.files import part_of, told_plainly, whole
+from stylecine.codecs import FORMATS, RUN, Codec, Format, codec_for
+from stylecine.errors import OptionError, OutputError, VideoError
+from stylecine.files import Finish, PathLike, VideoInfo, check_place, told_plainly, whole
+from stylecine.options import check_frame, check_int
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
-Finish: TypeAlias = "Callable[[Path], None]"
+__all__ = ["FORMATS", "check_encoding", "read_video", "write_video"]
 
-
-@dataclass(frozen=True)
-class Format:
-    """How frames become a file: container, codec, encoder; default and worst quality (0 is best); fixed options."""
-
-    container: str
-    codec: str
-    encoder: str
-    quality: int
-    worst: int
-    encoding: dict[str, str]
-    muxing: dict[str, str]
-
-
-_VP9 = {"b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
-# H.264, a slowly moving loop of 150 frames at 1024x1024: seam 1.25 times the median step, 16 kB and 16 ms a frame on
-# two cores; above 1.3 at quality 18. Flat I/P/B ratios and no macroblock trees make the seam smaller only as a lower
-# quality does, by spending bytes: 1.22 for 19 kB either way. faststart: the index comes first, so that a browser
-# starts before it has everything.
-# VP9: without b=0 a bit rate would decide, not the quality; row-mt: the rows of a frame on several threads. 40 frames
-# of a sea at 1280x800, one core: 1.5 s and 8.2 kB a frame; "good" at cpu-used 5: 10.7 s, 7.1 kB, 0.2 dB better.
-FORMATS = {
-    ".mp4": Format("mp4", "h264", "libx264", 16, 51, {"preset": "veryfast"}, {"movflags": "+faststart"}),
-    ".webm": Format("webm", "vp9", "libvpx-vp9", 24, 63, _VP9, {}),
-}
-POSTER = ".png"
 FASTEST, SLOWEST = 1000.0, 0.01  # frames per second
 AHEAD = 2  # frames made while an earlier one is being encoded
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 _log = logging.getLogger("stylecine")
 
 
 @dataclass(frozen=True)
-class VideoInfo:
-    """What was written: frames and pixels as they are in the file."""
+class Encoding:
+    """How one video is to be encoded, all options checked."""
 
-    path: Path
-    frames: int
-    fps: float
-    width: int
-    height: int
-    codec: str
-    bytes: int
-    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: video wants even sizes
+    form: Format
+    codec: Codec
+    rate: Fraction
+    quality: int
 
 
 def write_video(
@@ -84,26 +55,27 @@ def write_video(
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours: H.264 in MP4, VP9 in WebM.
+    """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours.
 
+    frames: one turn of a loop. With `len` and indices, as a list has them, the last frames are encoded so that they
+        lead over to the first as it is decoded; some 30 to 100 frames are asked for twice. Others are encoded as they
+        come, and may jump there.
     path: ends in .mp4 or .webm; written as path.part beside it and renamed once it is complete and on the disk, so
         a failure of any kind, in `frames` too, leaves neither a piece of it nor harms an older file.
-    fps: 0.01 to 1000. quality: constant rate factor, 0 (best) to 51, default 16, for H.264; to 63, default 24, for
-        VP9. codec: "h264" or "vp9", the one that belongs to the ending. repeat: how many times to go through
-        `frames`. comment: put into the file's metadata, if there is one. finish: called with the complete .part
-        before it is renamed, and may change it.
+    fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
+    quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
+        to 63, 28, for AV1. repeat: how many times the turn is in the file. comment: put into the file's metadata, if
+        there is one. finish: called with the complete .part before it is renamed, and may change it.
 
     An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
     option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
     """
-    rate, form, quality = _checked_encoding(path, fps, quality, codec, repeat)
-    if repeat > 1 and iter(frames) is frames:
-        raise OptionError("frames can be gone through only once, so repeat must be 1; give a list, say.")
-    target = check_output(path)
+    encoding = check_encoding(path, fps, quality, codec, repeat)
+    target = check_place(path)
     with whole(target, finish) as part:
-        encoder = _Encoder(part, form, rate, quality, comment)
+        encoder = _Encoder(part, encoding, comment, repeat, frames if _is_loop(frames) else None)
         try:
-            _encode_beside(encoder, (frame for _ in range(repeat) for frame in frames))
+            _encode_beside(encoder, frames)
             encoder.finish()
         finally:
             encoder.close()
@@ -113,69 +85,16 @@ def write_video(
             target,
             *encoder.cropped,
         )
-    size = target.stat().st_size
     return VideoInfo(
-        Path(path), encoder.frames, float(rate), encoder.width, encoder.height, form.codec, size, encoder.cropped
+        Path(path),
+        encoder.frames * repeat,
+        float(encoding.rate),
+        encoder.width,
+        encoder.height,
+        encoding.codec.name,
+        target.stat().st_size,
+        encoder.cropped,
     )
-
-
-def write_poster(
-    frame: np.ndarray, path: PathLike, *, comment: str = "", finish: Finish | None = None
-) -> VideoInfo:
-    """One frame, uint8 [H,W,3] sRGB, as PNG without loss; `comment` and `finish` as for a video.
-
-    Raises OptionError for an ending other than .png or an impossible frame, OutputError where it cannot be written.
-    """
-    _check_frame(frame)
-    if not is_poster(path):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
-    target = check_output(path)
-    with whole(target, finish) as part, told_plainly(target):
-        part.write_bytes(png(frame, comment))
-    height, width = frame.shape[:2]
-    return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
-
-
-def png(frame: np.ndarray, comment: str = "") -> bytes:
-    """A frame as PNG, marked as sRGB, with a comment in Unicode (an iTXt chunk) if there is one."""
-    notes = PngInfo()
-    notes.add(b"sRGB", b"\0")  # 0: perceptual
-    if comment:
-        notes.add_itxt("Comment", comment)
-    file = io.BytesIO()
-    Image.fromarray(frame).save(file, "PNG", pnginfo=notes)
-    return file.getvalue()
-
-
-def is_poster(path: PathLike) -> bool:
-    """Whether the file that `path` names is a single picture."""
-    return Path(path).suffix.lower() == POSTER
-
-
-def check_output(
-    path: PathLike, *, fps: float = 30, quality: int | None = None, codec: str | None = None, repeat: int = 1
-) -> Path:
-    """The file that `path` stands for, symbolic links resolved. Cheap; to be called before minutes of work.
-
-    Options as for `write_video`; a poster has none but passes over `fps`. Raises OptionError for an unknown ending or
-    an impossible option, OutputError where no file can be written, WriterUnavailable without an encoder.
-    """
-    target = Path(os.path.realpath(path))
-    if target.suffix.lower() not in (*FORMATS, POSTER):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {', '.join(FORMATS)} or {POSTER}; rename it.")
-    if not is_poster(path):
-        _checked_encoding(path, fps, quality, codec, repeat)
-    elif (quality, codec, repeat) != (None, None, 1):
-        raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
-    with told_plainly(target):
-        if target.is_dir():
-            raise OutputError(f"'{target}' is a folder; name a file in it.")
-        if target.exists() and not target.is_file():
-            raise OutputError(f"'{target}' is not a regular file; name another one.")
-        part = part_of(target)
-        part.open("wb").close()  # permissions, quotas and mounts have too many rules to foretell: try it
-        part.unlink()
-    return target
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
@@ -199,6 +118,20 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     return np.stack(frames), fps
 
 
+def check_encoding(path: PathLike, fps: Any, quality: Any, codec: str | None, repeat: Any) -> Encoding:
+    """How a video is to be encoded; options and what is raised as for `write_video`."""
+    rate = _checked_rate(fps)
+    form, chosen = codec_for(path, codec)
+    check_int("repeat", repeat, 1, 10_000)
+    crf = check_int("quality", chosen.quality if quality is None else quality, 0, chosen.worst)
+    return Encoding(form, chosen, rate, crf)
+
+
+def _is_loop(frames: Any) -> bool:
+    """Whether it has a length and can be asked for a frame twice."""
+    return hasattr(frames, "__len__") and hasattr(frames, "__getitem__")
+
+
 def _encode_beside(encoder: _Encoder, frames: Iterable[np.ndarray]) -> None:
     """Encodes on a thread of its own while the next frames are being made on this one, a few of them ahead."""
     waiting: deque[Future[None]] = deque()
@@ -215,35 +148,46 @@ def _encode_beside(encoder: _Encoder, frames: Iterable[np.ndarray]) -> None:
 
 
 class _Encoder:
-    """One file being written; sizes come from the first frame."""
+    """One file being written; sizes come from the first frame.
 
-    def __init__(self, path: Path, form: Format, rate: Fraction, quality: int, comment: str) -> None:
-        self.path, self.form, self.rate, self.quality, self.comment = path, form, rate, quality, comment
+    loop: the frames again, where they can be asked for by index, for the end to meet the beginning.
+    """
+
+    def __init__(self, path: Path, encoding: Encoding, comment: str, repeat: int, loop: Any) -> None:
+        self.path, self.encoding, self.comment, self.repeat, self.loop = path, encoding, comment, repeat, loop
         self.frames = self.width = self.height = 0
         self.cropped = (0, 0)
         self.container: Any = None
+        self.closing: _Closing | None = None
+        self.turn: list[av.Packet[Any]] = []
 
     def take(self, frame: np.ndarray) -> av.VideoFrame:
         """A copy of a frame, checked: whoever made it may use its memory again."""
-        _check_frame(frame)
+        check_frame(frame)
         if self.container is None:
             self._open(*frame.shape[:2])
         expected = (self.height + self.cropped[1], self.width + self.cropped[0])
         if frame.shape[:2] != expected:
             raise OptionError(f"All frames must have one shape; got {frame.shape[:2]} after {expected}.")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[: self.height, : self.width]), format="rgb24")
-        picture.pts, picture.time_base = self.frames, 1 / self.rate
+        picture = _picture(frame, self.frames, self.encoding.rate, self.width, self.height)
         self.frames += 1
         return picture
 
     def write(self, picture: av.VideoFrame) -> None:
         """Encodes what take() gave, in that order."""
-        self._write(_to_yuv(picture))
+        yuv = _to_yuv(picture)
+        if self.closing:
+            self.closing.lead_over(yuv)
+        self._encode(yuv)
 
     def finish(self) -> None:
         if self.container is None:
             raise OptionError("There are no frames to write; give at least one.")
-        self._write(None)
+        for picture in self.closing.hidden() if self.closing else ():
+            self._encode(picture)
+        self._encode(None)
+        for turn in range(1, self.repeat):
+            self._mux(_later(packet, turn * self.frames) for packet in self.turn)
         container, self.container = self.container, None
         with _told_plainly(self.path):
             container.close()
@@ -257,48 +201,134 @@ class _Encoder:
     def _open(self, height: int, width: int) -> None:
         self.cropped = (width % 2, height % 2)
         self.width, self.height = width - self.cropped[0], height - self.cropped[1]
+        name = self.encoding.codec.name
         if min(self.width, self.height) < 16 or max(self.width, self.height) > 16384:
-            raise OptionError(
-                f"Frames of {width}x{height} cannot be encoded as {self.form.codec}; give 16 to 16384 a side."
-            )
+            raise OptionError(f"Frames of {width}x{height} cannot be encoded as {name}; give 16 to 16384 a side.")
         with _told_plainly(self.path):
-            form = self.form
-            self.container = av.open(_url(self.path), "w", format=form.container, options=form.muxing)
+            form = self.encoding.form
+            self.container = av.open(_url(self.path), "w", format=form.container, options=form.options)
             if self.comment:
                 self.container.metadata["comment"] = self.comment
-        self.stream = self.container.add_stream(
-            form.encoder, rate=self.rate, options=form.encoding | {"crf": str(self.quality)}
-        )
-        context = self.stream.codec_context
-        context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
-        context.time_base = 1 / self.rate
-        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        with _told_plainly(self.path):
+            count = None if self.loop is None else len(self.loop)
+            self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
             self.container.start_encoding()
+        if self.loop is not None and len(self.loop) > 1:
+            self.closing = self._closed()
 
-    def _write(self, picture: av.VideoFrame | None) -> None:
+    def _closed(self) -> _Closing:
+        """Finds what frame 0 will look like: the frames are encoded until it comes out, and it is decoded."""
+        count, encoding = len(self.loop), self.encoding
+        pictures = (
+            _to_yuv(_picture(np.asarray(self.loop[t]), t, encoding.rate, self.width, self.height)) for t in range(count)
+        )
+        first = next(pictures)
         with _told_plainly(self.path):
-            for packet in self.stream.encode(picture):
+            shown = _first_decoded(first, pictures, encoding, count)
+        return _Closing.of(first, shown, count, encoding.codec)
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        """Frames past the last, which nobody is to see, are told by their time: all others have been taken."""
+        with _told_plainly(self.path):
+            packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
+        if self.repeat > 1:
+            self.turn += [_later(packet, 0) for packet in packets]
+        self._mux(packets)
+
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
+        with _told_plainly(self.path):
+            for packet in packets:
+                packet.stream = self.stream
                 self.container.mux(packet)
 
 
+@dataclass(frozen=True)
+class _Closing:
+    """How a loop of `count` frames ends: `shown` is frame 0 as decoded, `error` what that has added to it.
+
+    over: the last frames, which take the error over little by little. after: hidden frames that follow.
+    """
+
+    shown: np.ndarray
+    error: Sequence[np.ndarray]
+    count: int
+    over: int
+    after: int
+
+    @classmethod
+    def of(cls, first: av.VideoFrame, shown: av.VideoFrame, count: int, codec: Codec) -> _Closing:
+        error = [a.astype(np.float32) - b for a, b in zip(_planes(shown), _planes(first), strict=True)]
+        over = min(RUN, count // 2)
+        return cls(shown.to_ndarray(), error, count, over, codec.tail(count))
+
+    def lead_over(self, picture: Any) -> None:
+        """Gives a frame its share of the error: all of it in the last, none before the last few."""
+        share = 1 - (self.count - 1 - picture.pts) / self.over
+        if share > 0:
+            for plane, error in zip(_planes(picture), self.error, strict=True):
+                plane[...] = np.clip(np.rint(plane + share * error), 0, 255)
+
+    def hidden(self) -> Iterator[av.VideoFrame]:
+        for t in range(self.count, self.count + self.after):
+            picture = av.VideoFrame.from_ndarray(self.shown, format="yuv420p")
+            picture.pts = t
+            yield picture
+
+
+def _add_stream(container: Any, encoding: Encoding, width: int, height: int, count: int | None) -> Any:
+    """A video stream for `count` frames, None for who knows how many, with its encoder."""
+    codec, rate = encoding.codec, encoding.rate
+    stream = container.add_stream(codec.encoder, rate=rate, options=codec.options(encoding.quality, count))
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", 1 / rate
+    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+    if codec.tag:
+        context.codec_tag = codec.tag
+    return stream
+
+
+def _first_decoded(
+    first: av.VideoFrame, others: Iterator[av.VideoFrame], encoding: Encoding, count: int
+) -> av.VideoFrame:
+    """What a decoder shows for the first of `count` pictures; takes of the others what its encoder looks ahead."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=encoding.form.container) as container:
+        stream = _add_stream(container, encoding, first.width, first.height, count)
+        ahead = itertools.chain([first], others, [None])
+        container.mux(next(packet for picture in ahead for packet in stream.encode(picture)))
+    file.seek(0)
+    with av.open(file, "r") as written:
+        return next(written.decode(video=0))
+
+
+def _picture(frame: np.ndarray, t: int, rate: Fraction, width: int, height: int) -> av.VideoFrame:
+    """A copy of frame t, its upper left part of that size."""
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
+    picture.pts, picture.time_base = t, 1 / rate
+    return picture
+
+
 def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
-    # the library converts by BT.601 unless told otherwise, whatever the file's tags say
-    return picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+    # the library converts by BT.601 unless told otherwise, whatever the file's tags say; AREA: a chroma sample is the
+    # mean of its four pixels, to rounding, which is nearer than what the other kinds make of it and takes no longer
+    return picture.reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.AREA,
+    )
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24")
+    return frame.to_ndarray(format="rgb24", interpolation=EXACT)  # the default is 1.2 levels too dark on the average
 
 
-def _checked_encoding(
-    path: PathLike, fps: Any, quality: Any, codec: str | None, repeat: Any
-) -> tuple[Fraction, Format, int]:
-    """Rate, format and quality of a video; also checks `repeat`."""
-    rate, form = _checked_rate(fps), _checked_format(path, codec)
-    _checked_int("repeat", repeat, 1, 10_000)
-    return rate, form, _checked_int("quality", form.quality if quality is None else quality, 0, form.worst)
+def _planes(picture: Any) -> Sequence[np.ndarray]:
+    """Luma and both chromas, uint8, to read and to write."""
+    return [
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in picture.planes
+    ]
 
 
 def _checked_rate(fps: Any) -> Fraction:
@@ -311,31 +341,13 @@ def _checked_rate(fps: Any) -> Fraction:
     return Fraction(fps).limit_denominator(1001)  # 30000/1001 and 24000/1001 come out exactly
 
 
-def _checked_int(name: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
-        raise OptionError(f"{name} is a whole number from {least} to {most}, not {value!r}.")
-    return int(value)
-
-
-def _check_frame(frame: np.ndarray) -> None:
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
-
-
-def _checked_format(path: PathLike, codec: str | None) -> Format:
-    form = FORMATS.get(Path(path).suffix.lower())
-    if form is None:
-        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
-    if codec not in (None, form.codec):
-        known = ", ".join(f"{form.codec!r} in {ending}" for ending, form in FORMATS.items())
-        raise OptionError(f"codec {codec!r} does not go into '{os.fspath(path)}'; there is {known}.")
-    try:
-        av.Codec(form.encoder, "w")
-    except (av.FFmpegError, ValueError):
-        raise WriterUnavailable(
-            f"The installed av package has no {form.encoder} encoder; run 'pip install --force-reinstall av'."
-        ) from None
-    return form
+def _later(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:
+    """A copy of a packet, some frames later."""
+    copy = av.Packet(bytes(packet))
+    assert packet.pts is not None and packet.dts is not None  # encoders number what they give
+    copy.pts, copy.dts = packet.pts + frames, packet.dts + frames
+    copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe
+    return copy
 
 
 def _url(path: Path) -> str:

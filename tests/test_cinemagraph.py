@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import stylecine
 from stylecine import (
@@ -150,7 +150,10 @@ def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
         loop.save(tmp_path / "missing" / "loop.mp4")
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.png"])
+ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]
+
+
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *ANIMATED, "loop.png"])
 def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     loop.save(tmp_path / name)
     with pytest.raises(VideoError, match="no report"):
@@ -169,6 +172,9 @@ def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagrap
         ("loop.webm", {"codec": "h264"}),
         ("loop.png", {"quality": 20}),
         ("loop.txt", {}),
+        ("loop.gif", {"repeat": 2}),
+        ("loop.mp4", {"crop": "0:1"}),
+        ("frames", {}),
     ],
 )
 def test_impossible_options_are_told_before_any_work(
@@ -188,6 +194,58 @@ def test_a_poster_is_the_first_frame(loop: Cinemagraph, photo: np.ndarray, tmp_p
     for given in ({"repeat": 2}, {"quality": 20}, {"codec": "h264"}):
         with pytest.raises(OptionError, match="one frame"):
             loop.save(tmp_path / "loop.png", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ANIMATED)
+def test_an_animated_picture_shows_the_loop(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
+    info = loop.save(tmp_path / name)
+    with Image.open(tmp_path / name) as picture:
+        shown = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)])
+    assert shown.shape == (info.frames, 72, 96, 3) == (12, 72, 96, 3) and info.fps == 10
+    assert np.abs(shown.astype(int) - list(loop)).mean() < 6
+
+
+def test_a_gif_is_rendered_for_the_times_at_which_it_shows(loop: Cinemagraph, tmp_path: Path) -> None:
+    fast = replace(loop, fps=30)
+    asked: list[float] = []
+
+    class Listening(Cinemagraph):
+        def __getitem__(self, t: float) -> np.ndarray:
+            asked.append(t)
+            return super().__getitem__(t)
+
+    Listening(**{name: getattr(fast, name) for name in fast.__dataclass_fields__}).save(tmp_path / "loop.gif")
+    assert asked[-12:][:4] == pytest.approx([0, 0.9, 2.1, 3])
+
+
+def test_a_folder_has_every_frame_exactly(loop: Cinemagraph, tmp_path: Path) -> None:
+    info = loop.save(tmp_path / "frames")
+    files = sorted((tmp_path / "frames").iterdir())
+    assert info.frames == len(files) == 12
+    for file, frame in zip(files, loop, strict=True):
+        with Image.open(file) as picture:
+            assert np.array_equal(np.asarray(picture), frame)
+
+
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *ANIMATED, "loop.png", "frames"])
+def test_a_crop_is_cut_out_of_every_format(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
+    info = loop.save(tmp_path / name, crop="1:1@1,0")
+    assert (info.width, info.height, info.window) == (72, 72, (24, 0, 72, 72))
+    if name == "loop.png":
+        with Image.open(tmp_path / name) as poster:
+            assert np.array_equal(np.asarray(poster), loop[0][:, 24:])
+
+
+def test_a_crop_keeps_what_moves_and_has_even_sides_in_a_video(loop: Cinemagraph, tmp_path: Path) -> None:
+    """Only the lower 32 of 72 rows move: a wide window goes down to them."""
+    info = loop.save(tmp_path / "loop.mp4", crop="3:1")
+    assert info.window and info.window[1] >= 36 and info.window[2:] == (96, 32) == (info.width, info.height)
+    odd = loop.save(tmp_path / "loop.webp", crop="7:3")
+    assert odd.window and odd.window[2:] == (96, 41) == (odd.width, odd.height)
+    assert loop.save(tmp_path / "loop.mp4", crop="7:3").height == 40
+    with pytest.raises(OptionError, match="shape like 9:16"):
+        loop.save(tmp_path / "new.mp4", crop="wide")
+    assert not (tmp_path / "new.mp4").exists() and loop.save(tmp_path / "loop.mp4").window is None
 
 
 # --- when it may disappoint

@@ -14,13 +14,16 @@ PACKAGE = Path(stylecine.__file__).parent
 # From the ground up: a module imports only from lower rows (and a package of the tree below from itself).
 LAYERS = [
     {"errors"},
-    {"weights", "ops", "progress", "options", "files"},
-    {"networks"},
-    {"photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "foreign", "blockmatch"},
-    {"measures", "convert", "provenance"},
-    {"signing"},
+    {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap", "interrupts"},
+    {"networks", "codecs"},
+    {
+        *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
+        *("foreign", "blockmatch"),
+    },
+    {"measures", "convert", "provenance", "formats", "touchup", "notebook"},
+    {"signing", "cine", "preview"},
     {"scene"},
-    {"cinemagraph", "preview"},
+    {"cinemagraph"},
     {"pipeline"},
     {"doctor"},
     {"cli", "server"},

@@ -15,9 +15,11 @@ import torch
 from PIL import Image
 
 from stylecine.errors import VideoError
+from stylecine.formats import is_animation
 from stylecine.ops import native
+from stylecine.pictures import ANIMATIONS, write_animation, write_poster
 from stylecine.provenance import model_facts, photo_file, read_report, versions
-from stylecine.video import write_poster, write_video
+from stylecine.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
 
 # --- the photo's file
@@ -122,11 +124,13 @@ def test_versions_say_whether_the_native_library_ran() -> None:
 REPORT = {"stylecine": "0.1.0", "name": "größe"}
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.png", "LOOP.PNG"])
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *(f"loop{e}" for e in ANIMATIONS), "loop.png", "LOOP.PNG"])
 def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> None:
     comment = json.dumps(REPORT)
     if name.lower().endswith(".png"):
         write_poster(photo, tmp_path / name, comment=comment)
+    elif is_animation(name):
+        write_animation([photo] * 2, tmp_path / name, 30, comment=comment)
     else:
         write_video([photo] * 2, tmp_path / name, 30, comment=comment)
     assert read_report(tmp_path / name) == REPORT
@@ -134,6 +138,9 @@ def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> 
 
 def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
     video, poster = tmp_path / "loop.mp4", tmp_path / "loop.png"
+    animated = [tmp_path / f"loop{ending}" for ending in ANIMATIONS]
+    for path in animated:
+        write_animation([photo] * 2, path, 30, comment="taken at dawn")
     no_json = ('{"stylecine": NaN}', '{"stylecine": 1e999}', "[" * 200_000)
     for comment in ("", "taken at dawn", "[1]", '{"other": 1}', *no_json):
         write_video([photo] * 2, video, 30, comment=comment)
@@ -141,7 +148,9 @@ def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
         for path in (video, poster):
             with pytest.raises(VideoError, match="no report"):
                 read_report(path)
-    for path in (video, poster):
+    for path in (video, poster, *animated):
+        with pytest.raises(VideoError, match="no report"):
+            read_report(path)
         path.write_bytes(path.read_bytes()[:60])
         with pytest.raises(VideoError, match="no report"):
             read_report(path)

@@ -1,18 +1,49 @@
-"""A photo that has been understood."""
+"""A photo that has been understood, touched up, saved and opened again."""
 
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from stylecine import Animator, Scene
+from stylecine import Animator, Cinemagraph, NothingMoves, Scene, SceneError, StylecineWarning, WeightsNotFound
+from stylecine.provenance import PhotoFile
+
+DATA = Path(__file__).parent / "data"
+SHORT = {"seconds": 0.4, "fps": 10}
 
 
 @pytest.fixture(scope="module")
-def scene(photo: np.ndarray, small_model: Path) -> Scene:
-    return Animator.from_pretrained(small_model, "cpu").invert(photo)
+def animator(small_model: Path) -> Animator:
+    return Animator.from_pretrained(small_model, "cpu")
+
+
+@pytest.fixture(scope="module")
+def scene(photo: np.ndarray, animator: Animator) -> Scene:
+    return animator.invert(photo)
+
+
+@pytest.fixture(scope="module")
+def lake(scene: Scene, water: np.ndarray) -> Scene:
+    """Sky above the shore, water below it, which the small model does not know; both drift to the right."""
+    layers = torch.zeros_like(scene.layers)
+    layers[0, ~water] = layers[1, water] = 1
+    motion = torch.zeros(2, 36, 48)
+    motion[0] = 0.25
+    return replace(scene, layers=layers, mask=layers.sum(0), motion=motion)
+
+
+def touched_up(scene: Scene) -> Scene:
+    """With an edit of every kind."""
+    scene = scene.paint(None, [[0.2, 0.8], [0.3, 0.8]], "freeze", radius=0.1).paint("sky", (0.9, 0.1), "erase")
+    scene = scene.paint("falls", [[0.7, 0.9]], radius=0.1).push((0.5, 0.8, 0.6, 0.8)).anchor((0.5, 0.3))
+    return scene.speed("sky", 2).speed((0.9, 0.9), 0.5)
+
+
+def frames(loop: Cinemagraph) -> np.ndarray:
+    return np.stack(list(loop))
 
 
 def test_values_have_the_documented_shapes(scene: Scene, photo: np.ndarray) -> None:
@@ -61,3 +92,111 @@ def test_likeness_is_of_colours_and_coarse_forms(scene: Scene) -> None:
               {"fine": fine, "tinted": tinted}.items()}  # fmt: skip
     assert unlike["fine"].likeness == pytest.approx(20 * np.log10(255 / 4), abs=0.1)
     assert unlike["tinted"].likeness == pytest.approx(20 * np.log10(255 / 16) + 10 * np.log10(3), abs=0.1)
+
+
+@pytest.mark.parametrize("given", [{}, {"sampling": "splat"}, {"warp": "dfw"}, {"mask": np.ones((8, 8))}], ids=str)
+def test_what_is_frozen_is_the_photos_own_bytes_in_every_frame(
+    lake: Scene, animator: Animator, photo: np.ndarray, given: dict[str, Any]
+) -> None:
+    rock = np.zeros((72, 96), bool)
+    rock[50:60, 30:50] = True
+    loop = animator.render(lake.paint(None, rock, "freeze"), **SHORT, **given)
+    assert (frames(loop)[:, rock] == photo[rock]).all() and not loop.mask[torch.from_numpy(rock)].any()
+    assert (frames(animator.render(lake, **SHORT, **given))[2][rock] != photo[rock]).any()
+
+
+def test_what_was_found_stays_and_edits_count_when_rendered(lake: Scene, animator: Animator) -> None:
+    edited = touched_up(lake)
+    assert lake.edits == () and len(edited.edits) == 7
+    assert edited.layers is lake.layers and edited.motion is lake.motion
+    loop = animator.render(edited, **SHORT)
+    assert torch.equal(loop.layers, edited.edited_layers) and not torch.equal(loop.layers, lake.layers)
+    for _ in edited.edits:
+        edited = edited.undo()
+    assert np.array_equal(frames(animator.render(edited, **SHORT)), frames(animator.render(lake, **SHORT)))
+    with pytest.raises(SceneError, match="nothing to undo"):
+        edited.undo()
+
+
+def test_speeds_and_anchors_leave_the_rest_of_the_motion(lake: Scene, animator: Animator) -> None:
+    motion = animator.render(lake.speed("water", 3).anchor((0.5, 0.25), 0.2), **SHORT).motion[0]
+    assert motion[24:].allclose(torch.tensor(0.75)) and motion[9, 24] < 0.01 and motion[2, 2] == 0.25
+
+
+def test_matter_goes_where_it_is_pushed(lake: Scene, animator: Animator) -> None:
+    motion = animator.render(lake.push((0.5, 0.8, 0.4, 0.85)), **SHORT).motion
+    h, w = motion.shape[1:]
+    there = motion[:, int(0.8 * h), int(0.5 * w)]
+    assert there.allclose(torch.tensor([-0.1 * w / 30, 0.05 * h / 30]), rtol=0.01)
+
+
+def test_what_is_given_counts_on_top_of_edits(lake: Scene, animator: Animator, water: np.ndarray) -> None:
+    loop = animator.render(lake.paint(None, water, "freeze"), mask=np.ones((8, 8)), motion=np.ones((2, 8, 8)), **SHORT)
+    assert loop.motion.eq(1).all()
+    assert not loop.mask[torch.from_numpy(water)].any() and loop.mask[:30].min() > 0.9
+
+
+def test_nothing_left_to_move_is_told(lake: Scene, animator: Animator) -> None:
+    with pytest.raises(NothingMoves, match="undo one"):
+        animator.render(lake.paint(None, np.ones((72, 96)), "freeze"))
+    with pytest.raises(NothingMoves):
+        animator.render(lake.speed("sky", 0).speed("water", 0))
+
+
+def test_little_is_enough_where_it_was_painted(lake: Scene, animator: Animator) -> None:
+    spring = lake.paint(None, np.ones((72, 96)), "erase").paint("falls", [[0.5, 0.5], [0.5, 0.55]], radius=0.03)
+    assert 0 < spring.edited_layers.mean() < 0.002
+    assert animator.render(spring, **SHORT).mask.any()
+
+
+def test_a_preview_shows_the_edits_and_inverts_nothing(
+    photo: np.ndarray, lake: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylecine.pipeline.invert", None)
+    monkeypatch.setattr("stylecine.pipeline.predict_layers", None)
+    rock = np.zeros((72, 96), bool)
+    rock[48:, 24:48] = True
+    loop = animator.preview(lake.paint(None, rock, "freeze").speed("sky", 2), size=64, **SHORT)
+    assert (loop.height, loop.width) == (64, 85) and loop.settings["mask"] == "found"
+    assert (frames(loop)[:, 46:, 24:40] == loop.scene.photo[46:, 24:40]).all()
+    assert (loop[2] != loop.scene.photo).any()
+
+
+def test_a_scene_from_a_file_renders_the_same_frames_to_the_bit(
+    lake: Scene, animator: Animator, tmp_path: Path
+) -> None:
+    scene = replace(touched_up(lake), source=PhotoFile("lake.jpg", b"as it came"))
+    scene.save(tmp_path / "lake.cine")
+    opened = Scene.load(tmp_path / "lake.cine")
+    for name in ("layers", "mask", "motion", "w_plus", "feature"):
+        assert torch.equal(getattr(opened, name), getattr(scene, name)), name
+    assert opened.source and scene.source and opened.source.sha256 == scene.source.sha256
+    assert opened.settings == scene.settings and opened.likeness == scene.likeness
+    for given in ({}, {"warp": "dfw"}, {"detail": 0.5, "sampling": "splat"}):
+        assert np.array_equal(*(frames(animator.render(s, **SHORT, **given)) for s in (scene, opened)))
+    assert np.array_equal(frames(animator.preview(opened, **SHORT)), frames(animator.preview(scene, **SHORT)))
+    opened.undo().save(tmp_path / "lake.cine")
+    assert len(Scene.load(tmp_path / "lake.cine").edits) == 6
+
+
+def test_the_installed_model_is_known_again(scene: Scene, tmp_path: Path) -> None:
+    animator = Animator.from_pretrained("default", "cpu")
+    replace(scene, model=animator.model).save(tmp_path / "x.cine")
+    opened = Scene.load(tmp_path / "x.cine")
+    assert opened.model.installed and opened.made_with(animator.model) and set(opened.score) == {"lpips", "psnr"}
+
+
+def test_version_1_keeps_opening(animator: Animator) -> None:
+    """Saved by the version that brought the format, with a model that nobody has: 96 x 72, water below row 40."""
+    scene = Scene.load(DATA / "version-1.cine")
+    assert [type(edit).__name__ for edit in scene.edits] == [*["Paint"] * 3, "Push", "Anchor", "Speed", "Speed"]
+    assert scene.model.name == "forgotten" and not scene.model.installed
+    with pytest.warns(StylecineWarning, match="made with the model 'forgotten'"):
+        loop = animator.render(scene, **SHORT)
+    assert np.array_equal(loop[0], scene.photo) and (loop[2] != scene.photo).any()
+    frozen = scene.frozen.numpy() == 1
+    assert frozen.any() and (frames(loop)[:, frozen] == scene.photo[frozen]).all()
+    with pytest.raises(WeightsNotFound, match="warp dfw needs them"):
+        animator.render(scene, warp="dfw")
+    with pytest.raises(WeightsNotFound):
+        _ = scene.score

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from stylecine import Animator, Cinemagraph, OptionError, WriterUnavailable, __version__, signing
 from stylecine.cli import main
 from stylecine.provenance import photo_file, read_report
-from stylecine.signing import REPORT, SOURCE_TYPE, signer_for
+from stylecine.signing import MEDIA_TYPES, REPORT, SOURCE_TYPE, signer_for
 from stylecine.video import read_video
 
 c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
@@ -144,6 +144,20 @@ def test_a_signed_video_still_plays(loop: Cinemagraph, signed_by: Pair, tmp_path
     assert read_report(tmp_path / "signed.mp4")["frames"] == 4
 
 
+@pytest.mark.parametrize("ending", sorted(set(MEDIA_TYPES) - {".mp4", ".png"}))
+def test_a_signed_animation_shows_the_same(loop: Cinemagraph, signed_by: Pair, tmp_path: Path, ending: str) -> None:
+    shown = []
+    for name, options in ({"plain": {}, "signed": {"c2pa": signed_by}}).items():
+        loop.save(tmp_path / (name + ending), embed_report=True, **options)  # type: ignore[arg-type]
+        with Image.open(tmp_path / (name + ending)) as picture:
+            shown.append([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)])
+    assert np.array_equal(*shown)
+    told, manifest = claim(tmp_path / f"signed{ending}")
+    assert told["validation_state"] == "Valid"
+    assert assertion(manifest, "c2pa.actions")["actions"][1]["action"] == "c2pa.edited"
+    assert read_report(tmp_path / f"signed{ending}")["frames"] == 4
+
+
 def test_a_poster_of_the_generator_is_no_photo(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
     alone = replace(loop, settings={**loop.settings, "detail": 0.0})
     alone.save(tmp_path / "loop.png", c2pa=signed_by)
@@ -252,8 +266,9 @@ def refused(loop: Cinemagraph, path: Path, pair: Any, match: str) -> None:
     assert path.read_bytes() == b"an older film" and sorted(os.listdir(path.parent)) == before
 
 
-def test_webm_cannot_be_signed(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
-    refused(loop, tmp_path / "loop.webm", signed_by, r"cannot sign .*loop\.webm'; write \.mp4 or \.png")
+def test_formats_that_cannot_be_signed(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
+    for name in ("loop.webm", "loop.avif"):
+        refused(loop, tmp_path / name, signed_by, rf"cannot sign .*{name}'; write \.mp4, .* or \.png")
 
 
 def test_unusable_credentials(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Which writer makes a file of which ending, what each can take, and which moments of a loop it shows."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stylecine.crop import check_crop
+from stylecine.errors import OptionError
+from stylecine.files import Finish, PathLike, VideoInfo, check_place
+from stylecine.pictures import (
+    ANIMATIONS,
+    POSTER,
+    check_animation,
+    is_poster,
+    moments,
+    write_animation,
+    write_folder,
+    write_poster,
+)
+from stylecine.video import FORMATS, check_encoding, write_video
+
+ENDINGS = (*FORMATS, *ANIMATIONS, POSTER)
+
+
+def check_output(
+    path: PathLike,
+    *,
+    fps: float = 30,
+    quality: int | None = None,
+    codec: str | None = None,
+    repeat: int = 1,
+    crop: str | None = None,
+    comment: bool = False,
+) -> Path:
+    """The file or folder that `path` stands for, symbolic links resolved. Cheap; to be called before minutes of work.
+
+    comment: whether one is to go along. Raises OptionError for an unknown ending, and for an option that is impossible
+    or makes no sense for it; OutputError where nothing can be written; WriterUnavailable without an encoder.
+    """
+    if crop is not None:
+        check_crop(crop)
+    ending = Path(path).suffix.lower()
+    if not is_folder(path) and ending not in ENDINGS:
+        raise OptionError(
+            f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {POSTER}, or in nothing, for a folder;"
+            " rename it."
+        )
+    if is_video(path):
+        check_encoding(path, fps, quality, codec, repeat)
+        return check_place(path)
+    if is_poster(path) and (quality, codec, repeat) != (None, None, 1):
+        raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
+    if (codec, repeat) != (None, 1):
+        raise OptionError("codec and repeat are for videos; pictures play for ever; leave both out.")
+    if is_animation(path):
+        check_animation(path, fps, quality)
+    if is_folder(path) and quality is not None:
+        raise OptionError("A folder of PNG loses nothing, so it has no quality; leave it out.")
+    if is_folder(path) and comment:
+        raise OptionError("A folder has no place for a report; write a video or a picture, or leave the report out.")
+    return check_place(path, folder=is_folder(path))
+
+
+def write(
+    frames: Sequence[np.ndarray],
+    path: PathLike,
+    fps: float,
+    *,
+    quality: int | None = None,
+    codec: str | None = None,
+    repeat: int = 1,
+    comment: str = "",
+    finish: Finish | None = None,
+) -> VideoInfo:
+    """Write frames, those of `shown`, by the writer for the ending of `path`; options as there."""
+    if is_video(path):
+        return write_video(
+            frames, path, fps, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
+        )
+    if is_animation(path):
+        return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
+    if is_folder(path):
+        return write_folder(frames, path, fps)
+    return write_poster(frames[0], path, comment=comment, finish=finish)
+
+
+def shown(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
+    """The times, in frames of a loop, that a file shows, and how many a second.
+
+    A GIF counts hundredths of a second, which 30 frames a second do not fall on: each of its frames is the loop at the
+    very time it is shown. Where a format is slower than the loop it has fewer frames; the loop lasts as long.
+    """
+    if is_poster(path):
+        return [0.0], 0.0
+    form = ANIMATIONS.get(Path(path).suffix.lower())
+    if form is None:
+        return range(period), fps
+    count = period if fps <= form.fastest else max(2, int(period * form.fastest / fps))
+    rate = min(form.fastest, fps * count / period)
+    if count == period and form.clock >= 1000:
+        return range(period), fps
+    return [k * fps / form.clock for k in moments(count, rate, form.clock)[:-1]], rate
+
+
+def is_video(path: PathLike) -> bool:
+    return Path(path).suffix.lower() in FORMATS
+
+
+def is_animation(path: PathLike) -> bool:
+    return Path(path).suffix.lower() in ANIMATIONS
+
+
+def is_folder(path: PathLike) -> bool:
+    """Whether `path` names a folder of frames: by having no ending."""
+    return not Path(path).suffix
