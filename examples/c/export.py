@@ -27,6 +27,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "lift": loop.lift,
         "change": loop.change,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
+    arrays |= {} if displacement.roll is None else {"roll": displacement.roll}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("level_*.npy"):
         old.unlink()
@@ -34,7 +35,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
-        f"stride {displacement.stride:.9g}\n"
+        f"stride {displacement.stride:.9g}\ncycles {displacement.cycles}\n"
     )
 
 
