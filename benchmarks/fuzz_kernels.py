@@ -175,7 +175,11 @@ class Maker:
         if self.kind == "lost":  # one direction, one axis, all of it: between places interpolation would decide
             positions[:, self.random.randint(0, 1), self.random.randint(0, 1)] = math.nan
         angle = self.uniform(count, 3, *grid) * self.random.choice((0.0, 0.02, 3.1))
-        lift = self.damaged(0.8 + 0.4 * self.uniform(count, 3, *grid), ("wild",))
+        lift = self.damaged(0.8 + 0.4 * self.uniform(count, 2, 3, *grid), ("wild",))
+        begin = self.uniform(*grid) * self.random.choice((0.0, 0.5))
+        change = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin))), ("wild",)))
+        roll = self.damaged(self.smooth(2, 2, *grid), ("wild",)) if self.random.random() < 0.5 else None
+        swing = self.random.uniform(-2, 0), self.random.uniform(-1, 1)
         moving = self.uniform(h, w) * (self.uniform(h, w) < self.random.choice((0.0, 0.5, 1.0)))
         moving = (moving * 2).clamp(max=1)
         photo = torch.randint(0, 256, (h, w, 3), generator=self.noise, dtype=torch.uint8)
@@ -188,15 +192,15 @@ class Maker:
 
         def call() -> Sequence[Tensor]:
             frame = render.render(
-                photo, moving, levels, positions, rates, turn, angle, lift,
-                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
+                photo, moving, levels, positions, rates, turn, angle, lift, change,
+                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, roll=roll, swing=swing, base=base,
             )  # fmt: skip
             assert torch.equal(frame[moving == 0], photo[moving == 0]), "what stands still has changed"
             return [frame]
 
         def reference() -> Sequence[Tensor]:
-            arrays = photo, moving, levels, positions, rates, turn, angle, lift, base
-            return [render.reference(*arrays, 4.0, lengths, phases, cell, margin)]
+            arrays = photo, moving, levels, positions, rates, turn, angle, lift, change, roll, base
+            return [render.reference(*arrays, 4.0, lengths, phases, swing, cell, margin)]
 
         shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {turns} turns"
         return Case("render", self.kind, shape, call, reference, tolerance=1)

@@ -13,8 +13,8 @@ namespace stylecine {
 static inline int check(const stylecine_render_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->turn ||
-      !args->length || !args->phase || !args->angle || !args->lift || !args->out)
-    return no("an array other than base is NULL");
+      !args->length || !args->phase || !args->angle || !args->lift || !args->change || !args->out)
+    return no("an array other than roll and base is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
     return no("height and width are 1 to 32768");
   if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
@@ -30,7 +30,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
     const int64_t scale = int64_t(1) << i;
-    if (!level.spline) return no("an array other than base is NULL");
+    if (!level.spline) return no("an array other than roll and base is NULL");
     if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
       return no("level i has scale 2^i and the canvas's size over that, rounded up");
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
@@ -70,28 +70,29 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
 // Where a turn of one length stands at the time of the frame.
 struct Clock {
   Moment a, b;              // of both copies
-  float share;              // of copy B
-  int phase;                // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
-  float apart[2], gain[2];  // how much the angle and the lift known at these two count now
+  float passed;                 // of the turn
+  int phase;                    // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
+  float apart[2], lift[2][2];  // how much the angle, and the lift of A and of B, known at these two count now
 };
 
-STYLECINE_INLINE float near(float phase, float share) {
-  const float away = share < phase ? phase - share : share - phase;
+STYLECINE_INLINE float near(float phase, float passed) {
+  const float away = passed < phase ? phase - passed : passed - phase;
   return away < 0.25f ? 1 - away * 4 : 0;
 }
 
 STYLECINE_INLINE Clock clock_of(const stylecine_render_args &args, int turn) {
-  const float share = args.phase[turn], length = args.length[turn];
-  Clock clock = {moment(length * share, args.stride, args.knots, float(args.cell)),
-                 moment(length * (1 - share), args.stride, args.knots, float(args.cell)),
-                 share,
-                 share >= 0.5f,
+  const float passed = args.phase[turn], length = args.length[turn];
+  Clock clock = {moment(length * passed, args.stride, args.knots, float(args.cell)),
+                 moment(length * (1 - passed), args.stride, args.knots, float(args.cell)),
+                 passed,
+                 passed >= 0.5f,
                  {},
                  {}};
   for (int i = 0; i < 2; ++i) {
     const float phase = 0.25f * (clock.phase + i + 1);
-    clock.apart[i] = near(phase, between(share, 0.25f, 0.75f));
-    clock.gain[i] = near(phase, share);
+    clock.apart[i] = near(phase, between(passed, 0.25f, 0.75f));
+    clock.lift[0][i] = near(phase, passed < 0.75f ? passed : 0.75f);
+    clock.lift[1][i] = near(phase, passed > 0.25f ? passed : 0.25f);
   }
   return clock;
 }
@@ -104,19 +105,28 @@ STYLECINE_INLINE float sine(float x) {
   return x * (1 + y * (-1.66666547e-1f + y * (8.33217968e-3f + y * (-1.95125553e-4f + y * 2.60052530e-6f))));
 }
 
-// A level's angle and lift at a place now, of those at the clock's phases.
-STYLECINE_INLINE void now(const Clock &clock, const float *angle, const float *lift, int64_t step, float &apart,
-                          float &gain) {
-  apart = clock.apart[0] * angle[0] + clock.apart[1] * angle[step];
-  gain = 1 + (clock.gain[0] * (lift[0] - 1) + clock.gain[1] * (lift[step] - 1));
+// What the copies are displaced by beside the flow.
+STYLECINE_INLINE float rolled(const stylecine_render_args &args, const float *roll, int64_t step) {
+  return args.swing[0] * roll[0] + args.swing[1] * roll[step];
 }
 
-// Weights of both copies: their arc (slerp, Shoemake 1985) times the gain; in proportion where they are alike.
-STYLECINE_INLINE void mixing(float angle, float lift, float share, float &a, float &b) {
-  const bool arc = angle > kStraight;
-  const float scale = arc ? lift / sine(angle) : lift;
-  a = (arc ? sine((1 - share) * angle) : 1 - share) * scale;
-  b = (arc ? sine(share * angle) : share) * scale;
+// Copy B's share at a place.
+STYLECINE_INLINE float share_of(const Clock &clock, const float *change, int64_t step) {
+  return between((clock.passed - change[0]) * change[step], 0, 1);
+}
+
+// Weights of both copies in a level: on their arc (slerp, Shoemake 1985), in proportion where they are alike; each
+// lifted. Angle and lift at a place are given where they are known at the clock's first phase.
+STYLECINE_INLINE void mixing(const Clock &clock, const float *angle, const float *lift, int64_t step, float share,
+                             float &a, float &b) {
+  const float apart = clock.apart[0] * angle[0] + clock.apart[1] * angle[step];
+  const bool arc = apart > kStraight;
+  const float scale = arc ? 1 / sine(apart) : 1;
+  const float *other = lift + kPhases * step;
+  a = (arc ? sine((1 - share) * apart) : 1 - share) * scale;
+  b = (arc ? sine(share * apart) : share) * scale;
+  a *= 1 + (clock.lift[0][0] * (lift[0] - 1) + clock.lift[0][1] * (lift[step] - 1));
+  b *= 1 + (clock.lift[1][0] * (other[0] - 1) + clock.lift[1][1] * (other[step] - 1));
 }
 
 // Fields of a level: x and y of both sources in canvas pixels and both weights; where in the workspace their planes

@@ -201,17 +201,21 @@ void fill_rows(const stylecine_render_args &args, const Clock *clocks, float *pl
         }
       }
       for (int i = 0; i < args.levels; ++i) {
-        const int64_t known = (kPhases * i + clock.phase) * points + at;
-        const float *angle = args.angle + known, *lift = args.lift + known;
+        const float *angle = args.angle + (kPhases * i + clock.phase) * points + at;
+        const float *lift = args.lift + (kPhases * 2 * i + clock.phase) * points + at, *change = args.change + at;
         float *a = planes + (4 + 2 * i) * points + at, *b = a + points;
         for (int64_t x = 0; x < args.gw; ++x) {
-          float apart, gain, first, second;
-          now(clock, angle + x, lift + x, points, apart, gain);
-          mixing(apart, gain, clock.share, first, second);
+          float first, second;
+          mixing(clock, angle + x, lift + x, points, share_of(clock, change + x, points), first, second);
           a[x] = k == 0 || turn[x] == k ? first : a[x];
           b[x] = k == 0 || turn[x] == k ? second : b[x];
         }
       }
+    }
+    for (int axis = 0; args.roll && axis < 4; ++axis) {
+      const float *roll = args.roll + axis % 2 * points + at;
+      float *out = planes + axis * points + at;
+      for (int64_t x = 0; x < args.gw; ++x) out[x] += rolled(args, roll + x, 2 * points);
     }
   }
 }

@@ -28,13 +28,16 @@ __global__ void fill(const __grid_constant__ Frame frame) {
     for (int axis = 0; axis < 4; ++axis) {  // copy A goes back (the second displacement), copy B forward
       const int64_t at = ((axis < 2 ? 2 : 0) + axis % 2) * points + i;
       const Moment &moment = axis < 2 ? clock.a : clock.b;
-      frame.workspace[axis * points + i] = displaced(moment, args.positions + at, args.rates + at, 4 * points);
+      float made = displaced(moment, args.positions + at, args.rates + at, 4 * points);
+      if (args.roll) made += rolled(args, args.roll + axis % 2 * points + i, 2 * points);
+      frame.workspace[axis * points + i] = made;
     }
+    const float share = share_of(clock, args.change + i, points);
     for (int level = 0; level < args.levels; ++level) {
-      const int64_t known = (kPhases * level + clock.phase) * points + i;
-      float apart, gain, a, b;
-      now(clock, args.angle + known, args.lift + known, points, apart, gain);
-      mixing(apart, gain, clock.share, a, b);
+      const float *angle = args.angle + (kPhases * level + clock.phase) * points + i;
+      const float *lift = args.lift + (kPhases * 2 * level + clock.phase) * points + i;
+      float a, b;
+      mixing(clock, angle, lift, points, share, a, b);
       frame.workspace[(4 + 2 * level) * points + i] = a;
       frame.workspace[(5 + 2 * level) * points + i] = b;
     }

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 2       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 3       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -142,7 +142,12 @@ typedef struct {
   const float *phase;             /* host [turns]: how much of the turn has passed, in [0,1] */
   const float *angle; /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation when 1/4, 1/2 and 3/4 of
                          the turn have passed; 0: the plain mix */
-  const float *lift;  /* [levels,3,gh,gw]: gain of their mix then */
+  const float *lift;   /* [levels,2,3,gh,gw]: what copy A and copy B are multiplied by then; A by 1 at the turn's
+                          beginning, B by 1 at its end */
+  const float *change; /* [2,gh,gw]: when in a turn, 0 to 1, copy A begins to give way to B, and how much of that
+                          happens per turn, 1 or more */
+  const float *roll;   /* [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels, times each number of */
+  float swing[2];      /* this; or roll is NULL */
   const float *base;  /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
   uint8_t *out;       /* out [height,width,3] */
 } stylecine_render_args;

@@ -21,6 +21,7 @@ STRIDE = 4  # frames between two knots
 TRAVEL = 0.06  # what a region may travel in one turn, in short sides of the photo
 MOST_TURNS = 6
 SHORTEST_TURN = 20  # frames
+SWELL = 2.0  # seconds of one cycle of the roll, about
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Displacement:
     period: int  # frames
     cell: int  # pixels
     margin: int  # pixels
+    roll: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: what sways beside the drift
+    cycles: int = 0  # of the roll in a period
 
     @property
     def stride(self) -> float:
@@ -65,26 +68,39 @@ class Displacement:
         """How much of its turn, in [0,1), has passed at frame t: a number for each of `counts`."""
         return tuple(t * count / self.period % 1 for count in self.counts)
 
-    def sources(self, phases: Sequence[float]) -> Tensor:
+    def swing(self, t: float) -> tuple[float, float]:
+        """What the roll's two parts count at frame t: (cosine - 1, sine) of its cycle; (0, 0) at frame 0."""
+        angle = 2 * math.pi * (t * self.cycles / self.period % 1)
+        return math.cos(angle) - 1, math.sin(angle)
+
+    def rolled(self, swing: tuple[float, float]) -> Tensor:
+        """What the roll displaces both copies by: [2,h,w], canvas pixels."""
+        if self.roll is None:
+            return torch.zeros_like(self.positions[0, 0])
+        return swing[0] * self.roll[0] + swing[1] * self.roll[1]
+
+    def sources(self, phases: Sequence[float], swing: tuple[float, float] = (0.0, 0.0)) -> Tensor:
         """Where target x reads copy A (aged `phase` turns) and copy B (one turn younger): [4,h,w], pixels."""
-        return self._select(
+        drifted = self._select(
             [
                 torch.cat((self.backward(length * phase), self.forward(length * (1 - phase))))
                 for phase, length in zip(phases, self.lengths, strict=True)
             ]
         )
+        return drifted + self.rolled(swing).repeat(2, 1, 1)
 
-    def targets(self, phases: Sequence[float]) -> Tensor:
+    def targets(self, phases: Sequence[float], swing: tuple[float, float] = (0.0, 0.0)) -> Tensor:
         """Where source p of copy A and of copy B goes: [4,h,w], canvas pixels. The inverse of sources()."""
-        return self._select(
+        drifted = self._select(
             [
                 torch.cat((self.forward(length * phase), self.backward(length * (1 - phase))))
                 for phase, length in zip(phases, self.lengths, strict=True)
             ]
         )
+        return drifted - self.rolled(swing).repeat(2, 1, 1)
 
-    def share(self, phases: Sequence[float]) -> Tensor:
-        """Copy B's share of the mix [1,h,w]: the phase of each place."""
+    def passed(self, phases: Sequence[float]) -> Tensor:
+        """How much of its turn has passed at each place: [1,h,w]."""
         return self._select([torch.full_like(self.turns[None], phase, dtype=torch.float32) for phase in phases])
 
     def _select(self, fields: Sequence[Tensor]) -> Tensor:
@@ -99,12 +115,14 @@ class Displacement:
         return displaced(self.positions[:, way], self.rates[:, way], STRIDE, age) * self.cell
 
 
-def integrate(flow: Tensor, moving: Tensor, *, period: int, fps: float, margin: int) -> Displacement:
+def integrate(
+    flow: Tensor, moving: Tensor, *, period: int, fps: float, margin: int, roll: Tensor | None = None
+) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the
-    border. moving: [H,W] in [0,1], what moves of the photo. The grid that is returned has a
-    short side of at most 256.
+    border. moving: [H,W] in [0,1], what moves of the photo. roll: [2,2,h,w], as `roll.roll` makes it, on the flow's
+    grid and in its pixels, or None. The grid that is returned has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
@@ -115,7 +133,11 @@ def integrate(flow: Tensor, moving: Tensor, *, period: int, fps: float, margin: 
     count = over_canvas(count[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
     knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, STRIDE)
-    return Displacement(positions, rates, count, counts, period, cell, margin)
+    if roll is None:
+        return Displacement(positions, rates, count, counts, period, cell, margin)
+    parts = [over_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in roll]
+    cycles = max(1, round(period / fps / SWELL))
+    return Displacement(positions, rates, count, counts, period, cell, margin, torch.stack(parts), cycles)
 
 
 def turns(flow: Tensor, moving: Tensor, period: int, fps: float) -> Tensor:

@@ -1,15 +1,14 @@
 """The seamless loop: any frame of it from the photo, the moving plate and the displacement.
 
-Frame t of N mixes copy A of the plate, aged t, with copy B, aged t - N, with weights 1 - t/N and t/N. Frame N
-would show copy B alone and unmoved, as frame 0 shows copy A: the loop has no seam.
+Frame t of N shows copy A of the plate, aged t, or copy B, aged t - N, or, while a place changes from A to B, their
+mix. Frame N would show copy B alone and unmoved, as frame 0 shows copy A: the loop has no seam.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylecine.changeover import changeover
 from stylecine.errors import NothingMoves
 from stylecine.ops.compare import compare
-from stylecine.ops.mixing import PHASES, slerp
+from stylecine.ops.mixing import PHASES, share_of, slerp
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import composite, on_level, render
 from stylecine.ops.splat import splat
@@ -28,6 +28,7 @@ from stylecine.ops.warp_features import channels_last, warp_features
 
 BANDS = 4
 FEATHER = 3  # pixels
+HALVES = (0.125, 0.25, 0.375), (0.625, 0.75, 0.875)  # of a turn: where copies are compared to choose between the two
 WINDOW = 16  # pixels of a level over which the two copies are compared
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
@@ -59,10 +60,14 @@ class Displacement(Protocol):
     @property
     def lengths(self) -> tuple[float, ...]: ...  # of a turn, in frames
 
+    @property
+    def roll(self) -> Tensor | None: ...  # [2,2,gh,gw] canvas pixels: see ops.render
+
     def phases(self, t: float) -> tuple[float, ...]: ...
-    def share(self, phases: Sequence[float]) -> Tensor: ...  # of copy B, [1,gh,gw]
-    def sources(self, phases: Sequence[float]) -> Tensor: ...  # of copies A and B, [4,gh,gw] canvas pixels
-    def targets(self, phases: Sequence[float]) -> Tensor: ...  # the same for splatting
+    def swing(self, t: float) -> tuple[float, float]: ...  # of the roll
+    def passed(self, phases: Sequence[float]) -> Tensor: ...  # of each place's turn, [1,gh,gw]
+    def sources(self, phases: Sequence[float], swing: tuple[float, float] = ...) -> Tensor: ...  # [4,gh,gw] canvas pixels
+    def targets(self, phases: Sequence[float], swing: tuple[float, float] = ...) -> Tensor: ...  # the same for splatting
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ class Loop:
     splines: tuple[Tensor, ...]  # the levels' spline coefficients, as ops.render wants them, for gathering
     displacement: Displacement
     angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
-    lift: Tensor  # [levels,phases,gh,gw]: what gives their mix the contrast that frame 0 has at the same place
+    lift: Tensor  # [levels,2,phases,gh,gw]: what gives each the contrast that frame 0 has at the same place
+    change: Tensor  # [2,gh,gw]: when a place changes from one to the other; see changeover
     sampling: str
     feature: Tensor | None  # [C,2h,2w] spline coefficients over the canvas, channels last in memory
     resynthesise: Callable[[Tensor], Tensor] | None
@@ -103,6 +109,7 @@ def make_loop(
     levels: Sequence[Level],
     displacement: Displacement,
     *,
+    fps: float = 30,
     sampling: str = "gather",
     feature: Tensor | None = None,
     resynthesise: Callable[[Tensor], Tensor] | None = None,
@@ -118,27 +125,52 @@ def make_loop(
     """
     if not bool((moving > 0).any()):
         raise NothingMoves("Nothing is left that moves; give a mask of what should move, or paint the given one wider.")
-    sources = [displacement.sources([phase] * len(displacement.lengths)) for phase in PHASES]
-    splines, angles, lifts = [], [], []
-    for level in levels:
-        spline = _packed(coefficients(level.image), level.band)
-        angle, lift = _statistics(level, spline, sources, displacement, moving)
-        splines.append(spline)
-        angles.append(angle)
-        lifts.append(lift)
+    splines = [_packed(coefficients(level.image), level.band) for level in levels]
+    weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
+    likeness = [_compared(*each, displacement) for each in zip(levels, splines, weights, strict=True)]
+    unlike = torch.stack([_unlike(levels, splines, weights, displacement, phases) for phases in HALVES])
+    change = changeover(unlike, displacement.turn, displacement.lengths, fps)
+    still = [_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
+    statistics = [_statistics(*each) for each in zip(levels, likeness, still, strict=True)]
     gathers = sampling == "gather"
-    return Loop(
+    loop = Loop(
         photo=torch.from_numpy(np.ascontiguousarray(photo)).to(moving.device),
         moving=_feathered(moving),
         levels=() if gathers else tuple(levels),
         splines=tuple(splines) if gathers else (),
         displacement=displacement,
-        angle=torch.stack(angles),
-        lift=torch.stack(lifts),
+        angle=torch.stack([angle for angle, _ in statistics]),
+        lift=torch.stack([lift for _, lift in statistics]),
+        change=change,
         sampling=sampling,
         feature=None if feature is None else channels_last(coefficients(feature)),
         resynthesise=resynthesise,
     )
+    return loop if feature is not None else _evened(loop, [level.band for level in levels])
+
+
+def _evened(loop: Loop, bands: Sequence[bool]) -> Loop:
+    """The loop with what its finished frames lack in fine contrast, over all that moves, added to the bands' lifts.
+
+    Where places choose their copy, edges pass less often than the copies' own contrast says.
+    """
+    where, count = loop.moving >= 0.5, len(loop.displacement.lengths)
+    whole = _fine_contrast(loop.photo, where)
+    frames = (_frame_of(loop, (phase,) * count, (0.0, 0.0)) for phase in PHASES)
+    lacks = torch.stack([whole / _fine_contrast(frame, where) for frame in frames])
+    of_bands = torch.tensor(bands, device=lacks.device)[:, None, None, None, None]
+    lacks = lacks.clamp(1 / MOST_LIFT, MOST_LIFT)[:, None, None]
+    return replace(loop, lift=torch.where(of_bands, loop.lift * lacks, loop.lift))
+
+
+def _fine_contrast(frame: Tensor, where: Tensor) -> Tensor:
+    """Standard deviation of a frame [H,W,3] from its surroundings, about 8 pixels wide, among the pixels in `where`;
+    a level is added, as less is not seen."""
+    inside = where.float()[None, None]
+    grey = frame.float().mean(-1)[None, None] * inside
+    around = [F.avg_pool2d(F.avg_pool2d(x, 9, 1, 4), 9, 1, 4) for x in (grey, inside)]
+    fine = (grey - around[0] / around[1].clamp(min=1e-6)) * inside
+    return (fine.square().sum() / inside.sum().clamp(min=1) + 1).sqrt()
 
 
 def _packed(spline: Tensor, band: bool) -> Tensor:
@@ -149,11 +181,15 @@ def _packed(spline: Tensor, band: bool) -> Tensor:
 @torch.inference_mode()
 def frame(loop: Loop, t: float) -> Tensor:
     """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
+    return _frame_of(loop, loop.displacement.phases(t), loop.displacement.swing(t))
+
+
+def _frame_of(loop: Loop, phases: Sequence[float], swing: tuple[float, float]) -> Tensor:
+    """The frame when these parts of the turns have passed and the roll stands like this."""
     displacement = loop.displacement
-    phases = displacement.phases(t)
-    base = _resynthesised(loop, phases)
+    base = _resynthesised(loop, phases, swing)
     if loop.sampling == "splat":
-        return _splat(loop, phases, base)
+        return _splat(loop, phases, swing, base)
     return render(
         loop.photo,
         loop.moving,
@@ -163,59 +199,105 @@ def frame(loop: Loop, t: float) -> Tensor:
         displacement.turn,
         loop.angle,
         loop.lift,
+        loop.change,
         stride=displacement.stride,
         lengths=displacement.lengths,
         phases=phases,
         cell=displacement.cell,
         margin=displacement.margin,
+        roll=displacement.roll,
+        swing=swing,
         base=base,
     )
 
 
-def _statistics(
-    level: Level, spline: Tensor, sources: Sequence[Tensor], displacement: Displacement, moving: Tensor
-) -> tuple[Tensor, Tensor]:
-    """(angle, lift) of a level around each place of the displacement's grid, at each of PHASES: [phases,gh,gw] each.
+def _on_canvas(moving: Tensor, level: Level, margin: int) -> Tensor:
+    """How much moves at each pixel of a level; past the photo's border what does at it."""
+    wide = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
+    return F.interpolate(wide, size=tuple(level.image.shape[1:]), mode="area")[0, 0]
+
+
+def _compared(level: Level, spline: Tensor, weight: Tensor, displacement: Displacement) -> Tensor:
+    """Means around each place of what two copies of a level show at each of PHASES, squared and multiplied by each
+    other, where it moves: [phases,3,gh,gw]; see ops.compare."""
+    side = WINDOW // 2
+    products = [_products(level, spline, weight, displacement, phase, side) for phase in PHASES]
+    grid = displacement.turn.shape
+    return torch.stack([_local_means(x, side=side * level.scale / displacement.cell, grid=grid) for x in products])
+
+
+def _products(
+    level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, phase: float, side: int
+) -> Tensor:
+    """ops.compare of the copies that the loop shows when `phase` of every turn has passed."""
+    (gh, gw), cell = displacement.turn.shape, displacement.cell
+    places = displacement.sources([phase] * len(displacement.lengths))
+    wide = level.scale > cell  # of its pixels each holds several places
+    if wide:
+        places = on_level(places, cell=cell, scale=level.scale, region=(0, 0, gh * cell, gw * cell))
+    ratio = 1 if wide else cell // level.scale
+    return compare(spline, places, weight, ratio=ratio, per_pixel=1 / level.scale, side=side)
+
+
+def _unlike(
+    levels: Sequence[Level],
+    splines: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    displacement: Displacement,
+    phases: Sequence[float],
+) -> Tensor:
+    """Mean square difference of the copies at each place, over these phases, of all but the finest level: [gh,gw]."""
+    grid, cell = displacement.turn.shape, displacement.cell
+    total = torch.zeros(grid, device=displacement.turn.device)
+    for level, spline, weight in list(zip(levels, splines, weights, strict=True))[-max(1, len(levels) - 1) :]:
+        side = max(1, cell // level.scale)
+        for phase in phases:
+            first, second, both = _products(level, spline, weight, displacement, phase, side)
+            unlike = (first + second - 2 * both).clamp(min=0)
+            total += _on_grid(unlike[None], side=side * level.scale / cell, grid=grid)[0]
+    return total
+
+
+def _energy(level: Level, weight: Tensor, displacement: Displacement) -> Tensor:
+    """The same mean of what frame 0 shows, less what the dither brings: [gh,gw]."""
+    gh, gw = displacement.turn.shape
+    side = WINDOW // 2
+    blocks = F.avg_pool2d((level.image.square().sum(0) * weight)[None], side, ceil_mode=True)
+    [energy] = _local_means(blocks, side=side * level.scale / displacement.cell, grid=(gh, gw))
+    return energy if level.scale > 1 else (energy - GRAIN).clamp(min=0)
+
+
+def _statistics(level: Level, likeness: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
+    """Angle [phases,gh,gw] and lift [2,phases,gh,gw] of a level around each place at each of PHASES.
 
     angle: arc cosine of the correlation of what the two copies show, that is of the band's local autocorrelation at
     the vector between their sources; 0 for a level that is no band.
-    lift: contrast of frame 0 there over that of the mix, within limits; foam stays where water breaks, whatever flows
-    in.
+    lift: contrast of frame 0 there over that of each copy, within limits: foam stays where water breaks, whatever
+    flows in.
     """
-    gh, gw = displacement.turn.shape
-    margin, cell = displacement.margin, displacement.cell
-    canvas = 0, 0, gh * cell, gw * cell
-    angle = moving.new_zeros(len(PHASES), gh, gw)
-    lift = torch.ones_like(angle)
+    angle = likeness.new_zeros(len(PHASES), *still.shape)
+    lift = torch.ones_like(angle).expand(2, -1, -1, -1).clone()
     if not level.band:
         return angle, lift
-    h, w = level.image.shape[1:]
-    weight = F.interpolate(F.pad(moving[None, None], (margin,) * 4, mode="replicate"), size=(h, w), mode="area")[0, 0]
-    block = WINDOW // 2
-    local = partial(_local_means, side=block * level.scale / cell, grid=(gh, gw))
-    [energy] = local(F.avg_pool2d((level.image.square().sum(0) * weight)[None], block, ceil_mode=True))
-    grain = GRAIN if level.scale == 1 else 0.0
-    for i, phase in enumerate(PHASES):
-        wide = level.scale > cell  # of its pixels each holds several places
-        places = on_level(sources[i], cell=cell, scale=level.scale, region=canvas) if wide else sources[i]
-        ratio = 1 if wide else cell // level.scale
-        products = compare(spline, places, weight, ratio=ratio, per_pixel=1 / level.scale, side=block)
-        first, second, both = local(products)
-        alike = both / (first * second).sqrt()
-        angle[i] = alike.clamp(LEAST_ALIKE, 1).acos()
-        a, b = slerp(angle[i : i + 1], torch.full_like(alike, phase)[None])[0]
-        mixed = a * a * first + b * b * second + 2 * a * b * alike * (first * second).sqrt()
-        lift[i] = ((energy - grain).clamp(min=0) / mixed).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
+    for i, (first, second, both) in enumerate(likeness):
+        angle[i] = (both / (first * second).sqrt()).clamp(LEAST_ALIKE, 1).acos()
+        lift[:, i] = (still / likeness[i, :2]).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
     return angle, lift
 
 
 def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
     """Means within WINDOW pixels of a level, of those of its blocks [n,a,b], `side` places wide: [n,gh,gw], above 0."""
-    means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)
+    means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+    return _on_grid(means, side=side, grid=grid) + 1e-9
+
+
+def _on_grid(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
+    """Blocks [n,a,b], `side` places wide, at the places of the grid: [n,gh,gw]."""
     lacking = math.ceil(1 / side) - 1  # of the blocks that a last place would need where it is wider than they are
-    means = F.pad(means, (0, lacking, 0, lacking), mode="replicate")
-    means = F.interpolate(means, scale_factor=side, mode="bilinear", align_corners=False)
-    return means[0, :, : grid[0], : grid[1]] + 1e-9
+    wide = F.pad(blocks[None], (0, lacking, 0, lacking), mode="replicate")
+    if side != 1:
+        wide = F.interpolate(wide, scale_factor=side, mode="bilinear", align_corners=False)
+    return wide[0, :, : grid[0], : grid[1]]
 
 
 def _feathered(moving: Tensor) -> Tensor:
@@ -226,11 +308,11 @@ def _feathered(moving: Tensor) -> Tensor:
     return moving * inside.clamp(0, 1)
 
 
-def _splat(loop: Loop, phases: Sequence[float], base: Tensor | None) -> Tensor:
+def _splat(loop: Loop, phases: Sequence[float], swing: tuple[float, float], base: Tensor | None) -> Tensor:
     """The frame with all levels splat and added up."""
     displacement = loop.displacement
-    share = displacement.share(phases)
-    targets, mixing = displacement.targets(phases), torch.cat((1 - share, share))
+    share = share_of(displacement.passed(phases), loop.change)
+    targets, mixing = displacement.targets(phases, swing), torch.cat((1 - share, share))
     half_way = PHASES.index(0.5)
     levels = [
         splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
@@ -262,7 +344,7 @@ def splat_level(loop: Loop, level: Level, alike: Tensor, targets: Tensor, mixing
     return mixed * spread.clamp(min=0.25).rsqrt()
 
 
-def _resynthesised(loop: Loop, phases: Sequence[float]) -> Tensor | None:
+def _resynthesised(loop: Loop, phases: Sequence[float], swing: tuple[float, float]) -> Tensor | None:
     """The image [3,Hc,Wc] over the canvas that is made from the warped features, if there are any."""
     if loop.feature is None or loop.resynthesise is None:
         return None
@@ -272,7 +354,7 @@ def _resynthesised(loop: Loop, phases: Sequence[float]) -> Tensor | None:
     scale = 2 ** round(float(np.log2(height / h)))
     gh, gw = displacement.turn.shape
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
-    share = displacement.share(phases)
-    fields = torch.cat((displacement.sources(phases) / scale, 1 - share, share))
+    share = share_of(displacement.passed(phases), loop.change)
+    fields = torch.cat((displacement.sources(phases, swing) / scale, 1 - share, share))
     fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
     return loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]))

@@ -102,7 +102,7 @@ def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
     sky = (mask > 0) & (layers.argmax(0) == SKY)
     open_sky = sky & ~_grown(still, round(OPEN * short))
     if bool(open_sky.any()):
-        still |= _thin_in_sky(photo, sky, open_sky, still) | _shining_in_sky(photo, open_sky)
+        still |= _thin_in_sky(photo, sky, open_sky, still) | _shining_in_sky(photo, sky, open_sky)
     near = _grown(still, round(FRINGE * short)) & ~still
     steepness = _steepness(photo)
     edges = torch.zeros_like(still)
@@ -131,18 +131,19 @@ def _thin_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor, still: Tensor) ->
     return thin & torch.from_numpy(attached[pieces]).to(thin.device)
 
 
-def _shining_in_sky(photo: Tensor, open_sky: Tensor) -> Tensor:
+def _shining_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
     """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
-    A disc is white, as bright as anything in the sky, small, and much whiter than what is around it. Stars are points
-    in a smooth sky at night (the white top-hat).
+    A disc is white, as bright as anything in the sky, small, and much whiter than the sky around it, whatever it is
+    itself taken for. Stars are points in a smooth sky at night (the white top-hat).
     """
     shining, white = torch.zeros_like(open_sky), photo.amin(0)
-    most = float(white[open_sky].max())
+    near_sky = _grown(sky, round(OPEN * min(sky.shape)))
+    most = float(white[near_sky].max())
     if most > WHITE:
-        for disc in _pieces(open_sky & (white > most - 0.15), DISC * open_sky.numel()):
+        for disc in _pieces(near_sky & (white > most - 0.15), DISC * sky.numel()):
             around = _grown(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
-            if float(white[around].mean()) < most - WHITER:
+            if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < most - WHITER:
                 shining |= _grown(disc, 2)
     grey, radius = photo.mean(0), max(2, round(THIN / 2 * min(open_sky.shape)))
     brighter = grey - _grown(-_grown(-grey, radius), radius)

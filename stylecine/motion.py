@@ -22,6 +22,7 @@ from torch import Tensor
 
 from stylecine.errors import MotionError
 from stylecine.networks.motionnet import MotionNet
+from stylecine.roll import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
 
@@ -32,8 +33,10 @@ UNIT = 0.1  # of the short side: the network's unit
 HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's mark, and of its exact hold on the field
 REACH = 0.05  # of the short side: an arrow that starts so close to something that moves means that
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
-# median travel in 4 s, in short sides: sky, water, falls, smoke
+# median travel in 4 s, in short sides: sky, running water, falls, smoke
 TRAVEL = (0.050, 0.050, 0.160, 0.045)
+AFLOAT = 0.6  # of that for open water, which rolls more than it drifts
+PLUNGE = 3.0  # a fall is so many times as fast at its foot as at its lip, before differences are halved
 SLOWEST, FASTEST = 0.6, 1.7  # of a class's median speed
 LEVEL = 0.12  # a wind that the network sees fall or rise by less is level
 SHORE = 0.05  # of the short side: over this distance water's way towards what stands still ends
@@ -183,6 +186,7 @@ def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
         here = ground.owner == k
         if here.any():
             flow = np.where(here, _paced(shape(answer, here, ground), here, k, ground.short), flow)
+    flow = np.where(open_water(ground.owner), AFLOAT * flow, flow)
     liquid = (ground.owner >= 0) & (ground.owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a little way
@@ -228,7 +232,18 @@ def _falls(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
     trust = 0.8 * coherence * np.abs(along)  # a streak across what the network says is no streak
     mixed = (1 - trust) * direction + trust * np.sign(along) * streak
     mixed = ground.blur(mixed, 0.015, here)
-    return mixed / (np.linalg.norm(mixed, axis=0) + 1e-6) * np.linalg.norm(flow, axis=0).clip(0.05)
+    along_it = mixed / (np.linalg.norm(mixed, axis=0) + 1e-6)
+    return along_it * np.linalg.norm(flow, axis=0).clip(0.05) * _plunging(here)
+
+
+def _plunging(here: np.ndarray) -> np.ndarray:
+    """How much faster water has become on its way down each fall: 1 at the lip, PLUNGE at the foot."""
+    falls, count = ndimage.label(here, structure=np.ones((3, 3)))
+    faster = np.ones(here.shape)
+    for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
+        depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
+        faster = np.where(falls == i, (1 + (PLUNGE - 1) * depth)[:, None], faster)
+    return faster
 
 
 def _smoke(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:

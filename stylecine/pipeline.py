@@ -35,6 +35,7 @@ from stylecine.options import (
     told_origin,
     told_size,
 )
+from stylecine.roll import roll
 from stylecine.photo import Size, Source, load_photo
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import photo_file
@@ -241,12 +242,14 @@ class Animator:
             margin = margin_for(flow, moves, frames, fps)
             plate = self._plate(scene, photo, shown, moves, margin, warp, detail, refine, step)
         with stages.stage("loop"):
-            displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin)
+            rolls = roll(layers, flow) if motion is None else None
+            displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin, roll=rolls)
             loop = make_loop(
                 to_uint8(shown).cpu().numpy(),
                 moves,
                 laplacian_levels(plate.image),
                 displacement,
+                fps=fps,
                 sampling=sampling,
                 feature=plate.feature,
                 resynthesise=plate.resynthesise,

@@ -5,10 +5,12 @@ import re
 import runpy
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from stylecine import animate
 from stylecine.cinemagraph import Cinemagraph
@@ -33,7 +35,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cinemagraph(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path) -> Cinemagraph:
-    return animate(photo, mask=water, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30)
+    """A loop that also rolls, as open water does that has been found."""
+    made = animate(photo, mask=water, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30)
+    roll = torch.randn(2, 2, *made.loop.displacement.turn.shape, generator=torch.Generator().manual_seed(0))
+    rolling = replace(made.loop.displacement, roll=roll, cycles=2)
+    return replace(made, loop=replace(made.loop, displacement=rolling))
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])

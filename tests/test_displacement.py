@@ -89,8 +89,8 @@ def test_places_go_round_their_own_number_of_times():
     assert moved.counts == (1, 2)
     phases = moved.phases(75)
     torch.testing.assert_close(torch.tensor(phases), torch.tensor([0.625, 0.25]))
-    share, sources = moved.share(phases)[0], moved.sources(phases)
-    assert share[20, 40] == 0.625 and share[70, 40] == 0.25
+    passed, sources = moved.passed(phases)[0], moved.sources(phases)
+    assert passed[20, 40] == 0.625 and passed[70, 40] == 0.25
     torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0)
     torch.testing.assert_close(moved.targets(phases)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
 

@@ -15,7 +15,7 @@ PACKAGE = Path(stylecine.__file__).parent
 LAYERS = [
     {"errors"},
     {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap", "interrupts"},
-    {"networks", "codecs"},
+    {"networks", "codecs", "changeover", "roll"},
     {
         *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
         *("foreign", "blockmatch"),

@@ -11,6 +11,7 @@ from stylecine.errors import NothingMoves
 from stylecine.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
 from stylecine.networks.generator import Generator
 from stylecine.networks.generator import merge as merge_rgb
+from stylecine.ops.mixing import share_of
 from stylecine.ops.pyramid import merge, upsample
 from stylecine.ops.spline import coefficients
 from tests.networks import stylegan2_literal as literal
@@ -173,7 +174,7 @@ def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb(
     scales = 4, 2, 1
     loop, _ = scene(sampling="splat")
     phases = loop.displacement.phases(0.4 * PERIOD)
-    share = loop.displacement.share(phases)
+    share = share_of(loop.displacement.passed(phases), loop.change)
     warp = partial(
         splat_level,
         loop,

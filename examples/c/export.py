@@ -25,7 +25,9 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "length": torch.tensor(displacement.lengths),
         "angle": loop.angle,
         "lift": loop.lift,
+        "change": loop.change,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
+    arrays |= {} if displacement.roll is None else {"roll": displacement.roll}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("level_*.npy"):
         old.unlink()
@@ -33,7 +35,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
-        f"stride {displacement.stride:.9g}\n"
+        f"stride {displacement.stride:.9g}\ncycles {displacement.cycles}\n"
     )
 
 

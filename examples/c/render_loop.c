@@ -14,6 +14,8 @@
 
 #include "stylecine.h"
 
+#define PI 3.14159265358979323846
+
 enum { MOST_LEVELS = 8, MOST_TURNS = 8, MOST_AXES = 6 };
 
 static void stop(const char *what, const char *why) {
@@ -85,19 +87,20 @@ int main(int argc, char **argv) {
   stylecine_level levels[MOST_LEVELS];
   stylecine_render_args args = {0};
   float phases[MOST_TURNS];
-  array photo, moving, positions, rates, turn, angle, lift, length;
+  array photo, moving, positions, rates, turn, angle, lift, change, roll, length;
   FILE *file;
   void *workspace;
   size_t bytes;
   int64_t frames;
+  int32_t cycles;
 
   if (argc < 2) stop("usage", "render_loop FOLDER [THREADS] > frames.ppm");
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
 
   file = open_in(argv[1], "loop.txt", 0);
-  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f", &frames, &args.margin,
-             &args.cell, &args.stride) != 4)
-    stop("loop.txt", "has not the four numbers");
+  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f cycles %" SCNd32, &frames,
+             &args.margin, &args.cell, &args.stride, &cycles) != 5)
+    stop("loop.txt", "has not the five numbers");
   fclose(file);
 
   photo = load(argv[1], "photo.npy", "u1", 3);
@@ -106,7 +109,9 @@ int main(int argc, char **argv) {
   rates = load(argv[1], "rates.npy", "f4", 5);
   turn = load(argv[1], "turn.npy", "u1", 2);
   angle = load(argv[1], "angle.npy", "f4", 4);
-  lift = load(argv[1], "lift.npy", "f4", 4);
+  lift = load(argv[1], "lift.npy", "f4", 5);
+  change = load(argv[1], "change.npy", "f4", 3);
+  if (cycles) roll = load(argv[1], "roll.npy", "f4", 4);
   length = load(argv[1], "length.npy", "f4", 1);
   if (count(&length) > MOST_TURNS) stop("length.npy", "is too long");
 
@@ -140,6 +145,8 @@ int main(int argc, char **argv) {
   args.phase = phases;
   args.angle = angle.data;
   args.lift = lift.data;
+  args.change = change.data;
+  args.roll = cycles ? roll.data : NULL;
   args.out = malloc((size_t)count(&photo));
   for (int i = 0; i < args.turns; ++i) phases[i] = 0;
 
@@ -154,6 +161,9 @@ int main(int argc, char **argv) {
       const double turns = round((double)frames / ((const float *)length.data)[i]);
       phases[i] = (float)fmod((double)t * turns / (double)frames, 1);
     }
+    const double angle = 2 * PI * fmod((double)t * cycles / (double)frames, 1);
+    args.swing[0] = (float)(cos(angle) - 1);
+    args.swing[1] = (float)sin(angle);
     if (stylecine_render_cpu(&args, workspace, bytes, cpu, message)) stop("render", message);
     printf("P6\n%" PRId64 " %" PRId64 "\n255\n", args.width, args.height);
     if (fwrite(args.out, 3, (size_t)(args.width * args.height), stdout) != (size_t)(args.width * args.height))

@@ -29,12 +29,15 @@ def render(
     turn: Tensor,
     angle: Tensor,
     lift: Tensor,
+    change: Tensor,
     *,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
     cell: int,
     margin: int,
+    roll: Tensor | None = None,
+    swing: tuple[float, float] = (0.0, 0.0),
     base: Tensor | None = None,
 ) -> Tensor:
     """The frame [H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
@@ -51,16 +54,19 @@ def render(
     rates      the same, their derivatives, per frame
     turn       [gh,gw] uint8: which of `lengths` (frames) a turn of this place has
     phases     how much of each of these turns has passed, in [0,1]
-    angle, lift [levels,3,gh,gw]: see ops.mixing.weights
+    angle      [levels,3,gh,gw], lift [levels,2,3,gh,gw], change [2,gh,gw]: see ops.mixing
+    roll       [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels, for each part of
+    swing      where its cycle stands: cosine - 1, so that it is nothing at its beginning, and sine
     base       [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (an image made anew)
 
     A coordinate that is not a number reads the first column or row (and, within a cell of it, one that is may as
     well); a colour that is none is black. Raises ValueError if the arguments do not fit together.
     """
-    _check(photo, moving, levels, positions, rates, turn, angle, lift, stride, lengths, phases, cell, margin, base)
+    fields = positions, rates, turn, angle, lift, change, roll
+    _check(photo, moving, levels, *fields, base, stride, lengths, phases, cell, margin)
     return torch.ops.stylecine.render(
-        photo, moving, list(levels), positions, rates, turn, angle, lift, base,
-        float(stride), [float(x) for x in lengths], [float(x) for x in phases], cell, margin,
+        photo, moving, list(levels), *fields, base,
+        float(stride), [float(x) for x in lengths], [float(x) for x in phases], [float(x) for x in swing], cell, margin,
     )  # fmt: skip
 
 
@@ -96,6 +102,9 @@ class _Args(ctypes.Structure):
         ("phase", ctypes.POINTER(ctypes.c_float)),
         ("angle", ctypes.c_void_p),
         ("lift", ctypes.c_void_p),
+        ("change", ctypes.c_void_p),
+        ("roll", ctypes.c_void_p),
+        ("swing", ctypes.c_float * 2),
         ("base", ctypes.c_void_p),
         ("out", ctypes.c_void_p),
     )
@@ -115,21 +124,24 @@ def _render(
     turn: Tensor,
     angle: Tensor,
     lift: Tensor,
+    change: Tensor,
+    roll: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: list[float],
     phases: list[float],
+    swing: list[float],
     cell: int,
     margin: int,
 ) -> Tensor:
-    arguments = photo, moving, levels, positions, rates, turn, angle, lift, base, stride, lengths, phases, cell, margin
     if not native.available(photo.device):
-        return reference(*arguments)
-    photo, moving, positions, rates, turn, angle, lift = (
-        x.contiguous() for x in (photo, moving, positions, rates, turn, angle, lift)
+        fields = positions, rates, turn, angle, lift, change, roll
+        return reference(photo, moving, levels, *fields, base, stride, lengths, phases, swing, cell, margin)
+    photo, moving, positions, rates, turn, angle, lift, change = (
+        x.contiguous() for x in (photo, moving, positions, rates, turn, angle, lift, change)
     )
     levels = [level.contiguous() for level in levels]
-    base = None if base is None else base.contiguous()
+    roll, base = (None if x is None else x.contiguous() for x in (roll, base))
     out = _made(photo)
     described = [
         _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
@@ -141,7 +153,8 @@ def _render(
         (_Level * len(levels))(*described), len(levels), len(positions),
         native.pointer(positions), native.pointer(rates), stride,
         len(lengths), native.pointer(turn), times(*lengths), times(*phases),
-        native.pointer(angle), native.pointer(lift),
+        native.pointer(angle), native.pointer(lift), native.pointer(change),
+        None if roll is None else native.pointer(roll), (ctypes.c_float * 2)(*swing),
         None if base is None else native.pointer(base), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
@@ -157,12 +170,14 @@ def _check(
     turn: Tensor,
     angle: Tensor,
     lift: Tensor,
+    change: Tensor,
+    roll: Tensor | None,
+    base: Tensor | None,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
     cell: int,
     margin: int,
-    base: Tensor | None,
 ) -> None:
     if cell < 1 or cell & (cell - 1) or margin < 0:
         raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
@@ -177,11 +192,14 @@ def _check(
         "positions": (positions, (max(len(positions), 2), 2, 2, gh, gw), torch.float32),
         "rates": (rates, tuple(positions.shape), torch.float32),
         "angle": (angle, (len(levels), 3, gh, gw), torch.float32),
-        "lift": (lift, (len(levels), 3, gh, gw), torch.float32),
+        "lift": (lift, (len(levels), 2, 3, gh, gw), torch.float32),
+        "change": (change, (2, gh, gw), torch.float32),
     }
     for i, level in enumerate(levels):
         size = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
         wanted[f"level {i}"] = level, size, level.dtype if level.dtype in native.DTYPES else torch.float32
+    if roll is not None:
+        wanted["roll"] = roll, (2, 2, gh, gw), torch.float32
     if base is not None:
         wanted["base"] = base, (3, height, width), torch.float32
     for name, (tensor, shape, dtype) in wanted.items():
@@ -209,10 +227,13 @@ def reference(
     turn: Tensor,
     angle: Tensor,
     lift: Tensor,
+    change: Tensor,
+    roll: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
+    swing: Sequence[float],
     cell: int,
     margin: int,
 ) -> Tensor:
@@ -221,14 +242,16 @@ def reference(
     if not bool((moving > 0).any()):
         return photo.clone()
     region = around(moving, margin, max(cell, 2 ** (len(levels) - 1)))
-    sources, share = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
+    sources, passed = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
     for k, (length, phase) in enumerate(zip(lengths, phases, strict=True)):
         source_a = displaced(positions[:, 1], rates[:, 1], stride, length * phase)
         source_b = displaced(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
         here = (turn == k) | (k == 0)
         sources = torch.where(here, torch.cat((source_a, source_b)) * cell, sources)
-        share = torch.where(here, phase, share)
-    weights = mixing.weights(angle, lift, share)
+        passed = torch.where(here, phase, passed)
+    if roll is not None:
+        sources += (swing[0] * roll[0] + swing[1] * roll[1]).repeat(2, 1, 1)
+    weights = mixing.weights(angle, lift, passed, mixing.share_of(passed, change))
     moved = merge(
         [
             _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[i], cell=cell, scale=2**i, region=region)

@@ -28,6 +28,7 @@ class Sample:
     moving: str = "disc"  # "disc", "all", "none" or "corner"
     travel: float = 3.0  # pixels of the grid, from knot to knot
     base: bool = False
+    roll: bool = False
     strided: bool = False
     share: float = 0.3
 
@@ -43,10 +44,13 @@ class Sample:
         turn = torch.randint(0, self.turns, grid, generator=noise, dtype=torch.uint8)
         angle = torch.rand(self.levels, 3, *grid, generator=noise) * 2.0
         angle[-1] = 0  # the low-pass
-        lift = 0.9 + 0.2 * torch.rand(self.levels, 3, *grid, generator=noise)
+        lift = 0.9 + 0.2 * torch.rand(self.levels, 2, 3, *grid, generator=noise)
+        begin = torch.rand(grid, generator=noise) * 0.5
+        change = torch.stack((begin, 1 / (1 - begin)))
+        roll = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.roll else None
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
         base = torch.rand(3, height, width, generator=noise) - 0.5 if self.base else None
-        tensors = [photo, self.mask(), positions, rates, turn, angle, lift, base]
+        tensors = [photo, self.mask(), positions, rates, turn, angle, lift, change, roll, base]
         if self.strided:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
@@ -58,6 +62,8 @@ class Sample:
             "cell": self.cell,
             "margin": self.margin,
             "base": tensors.pop(),
+            "roll": tensors.pop(),
+            "swing": (math.cos(2.0 * self.share) - 1, math.sin(2.0 * self.share)),
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
 
@@ -86,7 +92,8 @@ SAMPLES = [
     *(Sample(f"cell {cell}", cell=cell, moving="all") for cell in (1, 2, 8, 16, 32)),
     Sample("three kinds of turn", turns=3, moving="all"),
     Sample("an image made anew below", base=True, moving="all"),
-    Sample("strided", strided=True, base=True),
+    Sample("it rolls", roll=True, moving="all"),
+    Sample("strided", strided=True, base=True, roll=True),
     Sample("far outside", travel=1e6, moving="all"),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
@@ -121,10 +128,10 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", height=9, width=11, levels=2, base=True).arguments(device)
-    times = keywords["stride"], keywords["lengths"], keywords["phases"], keywords["cell"], keywords["margin"]
+    tensors, keywords = Sample("small", height=9, width=11, levels=2, base=True, roll=True).arguments(device)
+    times = [keywords[name] for name in ("stride", "lengths", "phases", "swing", "cell", "margin")]
     tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, keywords["base"], *times))
+    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, keywords["roll"], keywords["base"], *times))
 
 
 def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
@@ -135,7 +142,7 @@ def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
     plate = torch.nn.functional.pad(image[None], (m, m, m, m), mode="replicate")[0]
     splines = [coefficients(level) for level in split(plate, sample.levels - 1)]
     tensors[2] = [torch.nn.functional.pad(x, (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).contiguous() for x in splines]
-    return [*tensors[:3], tensors[3] * 0, tensors[4] * 0, tensors[5], tensors[6] * 0, tensors[7] * 0 + 1], keywords
+    return [*tensors[:3], tensors[3] * 0, tensors[4] * 0, tensors[5], tensors[6] * 0, tensors[7] * 0 + 1, tensors[8]], keywords
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4])
@@ -156,12 +163,13 @@ def test_halfway_two_unlike_copies_have_equal_power_and_like_ones_are_averaged()
     level = torch.full((1, 8, 8), 0.5)
     spline = torch.nn.functional.pad(level.expand(3, -1, -1), (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).contiguous()
     photo, moving, knots = torch.zeros(4, 4, 3, dtype=torch.uint8), torch.ones(4, 4), torch.zeros(2, 2, 2, 4, 4)
-    turn, lift = torch.zeros(4, 4, dtype=torch.uint8), torch.ones(1, 3, 4, 4)
+    turn, lift = torch.zeros(4, 4, dtype=torch.uint8), torch.ones(1, 2, 3, 4, 4)
+    change = torch.stack((torch.zeros(4, 4), torch.ones(4, 4)))
     keywords = {"stride": 4.0, "lengths": [4.0], "phases": [0.5], "cell": 1, "margin": 0}
     for angle, gain in ((0.0, 1.0), (math.pi / 2, math.sqrt(2)), (math.pi / 3, 2 / math.sqrt(3))):
-        made = render(photo, moving, [spline], knots, knots, turn, lift * angle, lift, **keywords)
+        made = render(photo, moving, [spline], knots, knots, turn, lift[:, 0] * angle, lift, change, **keywords)
         assert (made.float() - (0.5 * gain + 1) * 127.5).abs().max() <= 1
-        lifted = render(photo, moving, [spline], knots, knots, turn, lift * angle, lift * 0.8, **keywords)
+        lifted = render(photo, moving, [spline], knots, knots, turn, lift[:, 0] * angle, lift * 0.8, change, **keywords)
         assert (lifted.float() - (0.4 * gain + 1) * 127.5).abs().max() <= 1
 
 
@@ -236,6 +244,6 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert around(part, 32, 16) == (32, 32, 96, 112)
-    times = [keywords[name] for name in ("base", "stride", "lengths", "phases", "cell", "margin")]
+    times = [keywords[name] for name in ("roll", "base", "stride", "lengths", "phases", "swing", "cell", "margin")]
     whole = reference(*tensors, *times)
     assert_alike(reference(tensors[0], part, *tensors[2:], *times)[20:40, 30:60], whole[20:40, 30:60])
