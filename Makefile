@@ -50,9 +50,10 @@ lint: .venv/installed-dev
 sanitize: build/sanitized
 	$(SANITIZED) $(BIN)/python -m pytest --capture=sys tests/ops
 
-soak: build/sanitized
+soak: build/sanitized .venv/installed-notebook
 	$(SANITIZED) $(BIN)/python -m benchmarks.fuzz_kernels --cases $(CASES)
 	$(BIN)/python -m benchmarks.fuzz_cine
+	$(BIN)/jupyter-execute examples/tutorial.ipynb
 
 build/sanitized: .venv/installed-test $(NATIVE)
 	CXXFLAGS="$(SANITIZE) -fno-omit-frame-pointer -g" \

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine import Cinemagraph, Scene, WriterUnavailable, animate
+from stylecine import Animator, Cinemagraph, Scene, WriterUnavailable, animate
 from stylecine.notebook import LONG_SIDE, MOST_BYTES, SHORT_SIDE, loop_html, picture_html
 from stylecine.video import read_video
+
+TUTORIAL = Path(__file__).parent.parent / "examples/tutorial.ipynb"
 
 
 class Tags(HTMLParser):
@@ -87,3 +91,15 @@ def test_loops_and_scenes_show_themselves(loop: Cinemagraph, photo: np.ndarray) 
     scene: Scene = loop.scene
     assert Tags(scene._repr_html_()).opened["img"]["alt"] == "96x72, no edits"
     assert Tags(scene.anchor((0.5, 0.5))._repr_html_()).opened["img"]["alt"] == "96x72, 1 edit"
+
+
+def test_the_tutorial_is_kept_without_outputs_and_names_what_exists() -> None:
+    """`make soak` executes it."""
+    cells = json.loads(TUTORIAL.read_text(encoding="utf-8"))["cells"]
+    program = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(program) > 5 and all(not cell["outputs"] and cell["execution_count"] is None for cell in program)
+    text = "\n".join("".join(cell["source"]) for cell in program)
+    compile(text, str(TUTORIAL), "exec")
+    for owner, name in re.findall(r"\b(animator|scene|touched|again|loop)\.(\w+)", text):
+        kind = {"animator": Animator, "loop": Cinemagraph}.get(owner, Scene)
+        assert hasattr(kind, name) or name in kind.__dataclass_fields__, f"{owner}.{name}"
