@@ -47,10 +47,8 @@ def check_place(path: PathLike, *, folder: bool = False) -> Path:
             raise OutputError(f"The folder '{target}' is not empty; empty it or name another one.")
         if target.exists() and not (target.is_dir() if folder else target.is_file()):
             raise OutputError(f"'{target}' is not a {'folder' if folder else 'regular file'}; name another one.")
-    part = part_of(target)
     with _claimed(target, folder):  # permissions, quotas and mounts have too many rules to foretell: try it
-        _remove(part)
-    return target
+        return target
 
 
 @contextmanager
@@ -60,21 +58,16 @@ def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -
     finish: called with the complete .part before it is renamed. Raises OutputError where the .part or its renaming
     fails, or where another run is writing it; what goes wrong in the block, be it an interrupt, is passed on.
     """
-    part = part_of(target)
-    with _claimed(target, folder):
-        try:
-            yield part
-            with told_plainly(target):
-                if finish:
-                    finish(part)
-                for file in part.iterdir() if folder else (part,):
-                    _flush_to_disk(file)
-                if folder and target.is_dir():
-                    target.rmdir()  # it is empty; not every system renames over it
-                os.replace(part, target)
-        except BaseException:  # a cancelled or interrupted run leaves nothing behind either
-            _remove(part)
-            raise
+    with _claimed(target, folder) as part:
+        yield part
+        with told_plainly(target):
+            if finish:
+                finish(part)
+            for file in part.iterdir() if folder else (part,):
+                _flush_to_disk(file)
+            if folder and target.is_dir():
+                target.rmdir()  # it is empty; not every system renames over it
+            os.replace(part, target)
 
 
 def part_of(target: Path) -> Path:
@@ -82,38 +75,45 @@ def part_of(target: Path) -> Path:
 
 
 @contextmanager
-def _claimed(target: Path, folder: bool) -> Iterator[None]:
-    """Makes an empty .part of `target`; as long as it is locked, no other run takes it for one that a crash left."""
+def _claimed(target: Path, folder: bool) -> Iterator[Path]:
+    """An empty .part of `target`, locked so that no other run takes it for one that a crash left; gone afterwards."""
     part = part_of(target)
-    with told_plainly(target):
-        lock = _locked(part, folder)
-        if folder:
-            for stale in part.iterdir():
-                stale.unlink()
-        else:
-            part.open("wb").close()
+    lock = None
     try:
-        yield
+        with told_plainly(target):
+            lock = _locked(part, folder)
+            if folder:
+                for stale in part.iterdir():
+                    stale.unlink()
+            else:
+                part.open("wb").close()
+        yield part
     finally:
+        try:
+            _let_go(part, lock)
+        except KeyboardInterrupt:  # just then; the command line lets no second one through
+            _let_go(part, lock)
+            raise
+
+
+def _let_go(part: Path, lock: int | None) -> None:
+    with suppress(OSError):
         if lock is not None:
             os.close(lock)
+    _sweep(part)
 
 
 def _locked(part: Path, folder: bool) -> int | None:
     """An open descriptor of `part`, made where it is missing, with a lock that ends with the process at the latest."""
     if folder:
         part.mkdir(exist_ok=True)
-    if sys.platform == "win32":  # where what somebody has open cannot be replaced anyway
+    if sys.platform == "win32":  # where what somebody has open cannot be replaced or removed anyway
         return None
     lock = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _free(lock):
         os.close(lock)
         name = part.with_suffix("")
-        raise OutputError(f"Another run is writing '{name}'; wait for it or name another output.") from None
-    except OSError:  # a file system without locks
-        return lock
+        raise OutputError(f"Another run is writing '{name}'; wait for it or name another output.")
     with suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(lock), os.stat(part)):
             return lock
@@ -121,9 +121,29 @@ def _locked(part: Path, folder: bool) -> int | None:
     return _locked(part, folder)  # whoever had it has finished just now
 
 
-def _remove(part: Path) -> None:
+def _sweep(part: Path) -> None:
+    """Removes `part` if it is there and no run is writing it, whoever made it."""
     with suppress(OSError):  # its folder may be none
-        shutil.rmtree(part) if part.is_dir() else part.unlink()
+        lock = None if sys.platform == "win32" else os.open(part, os.O_RDONLY)
+        try:
+            if lock is None or _free(lock):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+if sys.platform != "win32":
+
+    def _free(descriptor: int) -> bool:
+        """Locks an open file or folder unless another has; a file system without locks has it always free."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
 
 @contextmanager

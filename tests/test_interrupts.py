@@ -1,0 +1,213 @@
+"""Ctrl-C, SIGTERM, kill -9 and a full disk, with real processes: one line, nothing half-written, old files intact."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+import stylecine
+from stylecine.formats import is_folder
+from stylecine.interrupts import Interrupts
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+OUTPUTS = ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng", "loop.png", "frames"]
+PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+LINE = "stylecine: Interrupted; nothing half-written is left. Run the command again.\n"
+
+# Writes frames of noise as the command does, without PyTorch; `happens` is done before the fourth frame.
+WRITER = """
+import os, resource, signal, sys
+from collections.abc import Sequence
+from unittest.mock import patch
+import numpy as np
+from stylecine import cli, gif
+from stylecine.formats import check_output, write
+
+class Noise(Sequence):
+    def __len__(self):
+        return 12
+    def __getitem__(self, k):
+        if k == len(self):
+            raise IndexError
+        if k == 3 or "{output}".endswith(".png"):
+            {happens}
+        return np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8)
+
+def run(options, start):
+    check_output("{output}")
+    write(Noise(), "{output}", 10)
+    return 0
+
+gif.CELL, gif.SAMPLES = 16, 3
+with patch("stylecine.cli.run_doctor", run):
+    sys.exit(cli.main(["doctor"]))
+"""
+
+
+def written(folder: Path, output: str, happens: str = "pass") -> subprocess.CompletedProcess[str]:
+    code = WRITER.format(output=output, happens=happens)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=PLACE, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture(params=OUTPUTS)
+def output(request: pytest.FixtureRequest) -> str:
+    if request.param.endswith((".webp", ".avif")) and not features.check(request.param[-4:]):
+        pytest.skip("this Pillow does not write it")
+    return str(request.param)
+
+
+def older(folder: Path, output: str) -> dict[str, bytes]:
+    """An older file to be kept; a folder that is full would be refused."""
+    if not is_folder(output):
+        (folder / output).write_bytes(b"an older loop")
+    return content(folder)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path, output: str) -> None:
+    """Twice, as impatient people do."""
+    before = older(tmp_path, output)
+    run = written(tmp_path, output, "os.kill(os.getpid(), signal.SIGINT), os.kill(os.getpid(), signal.SIGINT)")
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", LINE)
+    assert content(tmp_path) == before and len(os.listdir(tmp_path)) == len(before)
+
+
+def test_what_kill_9_leaves_is_cleaned_by_the_next_run(tmp_path: Path, output: str) -> None:
+    before = older(tmp_path, output)
+    assert written(tmp_path, output, "os.kill(os.getpid(), signal.SIGKILL)").returncode == -signal.SIGKILL
+    assert {name: data for name, data in content(tmp_path).items() if ".part" not in name} == before
+    run = written(tmp_path, output)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert os.listdir(tmp_path) == [output] and content(tmp_path) != before
+
+
+@pytest.mark.parametrize("room", [100, 20_000])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path, output: str, room: int) -> None:
+    """A limit on the size of a file stands for it: the kernel cuts the write short in the same way."""
+    if room > 100 and (is_folder(output) or output.endswith(".png")):
+        pytest.skip("one frame fits into that")
+    before = older(tmp_path, output)
+    run = written(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")
+    assert run.returncode == 2 and run.stdout == "" and run.stderr.count("\n") == 1
+    assert "no space left" in run.stderr and output in run.stderr and ".part" not in run.stderr
+    assert content(tmp_path) == before and len(os.listdir(tmp_path)) == len(before)
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path, output: str) -> None:
+    """A file system in memory, where one may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system may be mounted here")
+    try:
+        before = older(disk, output)
+        run = written(disk, output)
+        assert run.returncode == 2 and "no space left" in run.stderr and run.stderr.count("\n") == 1
+        assert content(disk) == before and len(os.listdir(disk)) == len(before)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_sigterm_is_told_apart(tmp_path: Path) -> None:
+    run = written(tmp_path, "loop.mp4", "os.kill(os.getpid(), signal.SIGTERM)")
+    assert (run.returncode, run.stderr) == (143, LINE) and not os.listdir(tmp_path)
+
+
+def test_two_runs_with_one_output(tmp_path: Path) -> None:
+    """The second finds the first at work, says so, and leaves it alone."""
+    command = [sys.executable, "-c", WRITER.format(output="loop.gif", happens="pass")]
+    other = f"import subprocess; subprocess.run({command!r})"
+    run = written(tmp_path, "loop.gif", other)
+    assert run.returncode == 0 and run.stderr.count("Another run is writing") == 1
+    with Image.open(tmp_path / "loop.gif") as picture:
+        assert picture.n_frames == 12  # type: ignore[attr-defined]
+    assert os.listdir(tmp_path) == ["loop.gif"]
+
+
+# The command itself, PyTorch and all; a thread waits until `moment` holds, and sends Ctrl-C.
+WATCHED = """
+import os, signal, sys, threading, time
+sys.setswitchinterval(1e-4)
+main_thread = threading.get_ident()
+
+def on_stack(name):
+    frame = sys._current_frames()[main_thread]
+    while frame:
+        if frame.f_code.co_name == name:
+            return True
+        frame = frame.f_back
+    return False
+
+def watch():
+    while not ({moment}):
+        time.sleep(2e-4)
+    os.kill(os.getpid(), signal.SIGINT)
+
+from stylecine.cli import main
+threading.Thread(target=watch, daemon=True).start()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "'torch' in sys.modules",
+        "'torch._C' in sys.modules and 'torch.nn' in sys.modules",
+        "'stylecine.pipeline' in sys.modules",
+        "on_stack('from_pretrained')",
+        "on_stack('invert')",
+        "on_stack('make_loop')",
+        "any(name.endswith('.part') for name in os.listdir('.'))",
+    ],
+)
+def test_ctrl_c_at_any_moment(
+    tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path, small_model: Path, moment: str
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    command = ["animate", "../photo.png", "--mask", str(mask_file), "--motion", str(motion_file), "--seconds", "20"]
+    code = [sys.executable, "-c", WATCHED.format(moment=moment), *command, "--model", str(small_model)]
+    run = subprocess.run(code, cwd=folder, env=PLACE, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", LINE)
+    assert not os.listdir(folder)
+
+
+def test_signals_are_heard_while_it_is_entered_and_not_after() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    with Interrupts() as interrupts:
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    assert interrupts.code == 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
+
+
+def test_a_second_signal_does_not_disturb_the_tidying_up_a_late_one_is_heard_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: signal.SIG_DFL)
+    clock = 100.0
+    monkeypatch.setattr("stylecine.interrupts.monotonic", lambda: clock)
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            interrupts._hear(signal.SIGINT, None)
+        clock += 1
+        interrupts._hear(signal.SIGINT, None)
+        clock += 2
+        with pytest.raises(KeyboardInterrupt):
+            interrupts._hear(signal.SIGTERM, None)
+    assert interrupts.code == 143
