@@ -1,4 +1,4 @@
-"""Makes the pictures of README.md and how-it-works.md with the product itself.
+"""Makes the pictures of README.md, how-it-works.md and touch-up.md with the product itself.
 
     python docs/make_pictures.py            # after `pip install .`, from the repository's root
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylecine import Animator, Cinemagraph, Scene, preview
+from stylecine import Animator, Cinemagraph, Scene, preview, snap
 from stylecine.displacement import margin_for
 from stylecine.ops.pixels import to_tensor, to_uint8
 from stylecine.synthesis import canvas, plain_plate
@@ -32,6 +32,36 @@ def plate(scene: Scene, loop: Cinemagraph) -> np.ndarray:
     margin = margin_for(loop.motion, loop.mask, len(loop), loop.fps)
     wide, visible = canvas(photo, loop.mask, margin)
     return to_uint8(plain_plate(wide, visible).image).numpy()
+
+
+def touch_up(animator: Animator, scene: Scene) -> None:
+    """Rocks painted over, an arrow and an anchor, each before and after."""
+    strokes = [[(0.500, 0.806), (0.545, 0.803)], [(0.487, 0.845), (0.535, 0.843)], [(0.410, 0.855), (0.445, 0.825)]]
+    frozen = scene
+    for stroke in strokes:
+        frozen = frozen.paint(None, stroke, "freeze")
+    part = slice(580, 740), slice(460, 780)
+    before, after = (animator.render(s) for s in (scene, frozen))
+    overlays = [preview.mask_overlay(s.photo, s.edited_layers)[part] for s in (scene, frozen)]
+    changes = [np.clip(128 + 4 * (loop[40].astype(float) - loop[0]), 0, 255).astype(np.uint8)[part]
+               for loop in (before, after)]
+    save(np.vstack([np.hstack([brushed(scene.photo, strokes)[part], overlays[1]]), np.hstack(changes)]), "freeze")
+    pushed, anchored = scene.push((0.35, 0.75, 0.375, 0.77)), scene.anchor((0.4, 0.75), 0.2)
+    for name, edited in {"push": pushed, "anchor": anchored}.items():
+        loops = (before, animator.render(edited))
+        save(np.hstack([preview.flow_picture(scene.photo, c.motion, c.mask)[400:, :800] for c in loops]), name)
+
+
+def brushed(photo: np.ndarray, strokes: list[list[tuple[float, float]]], radius: float = 0.03) -> np.ndarray:
+    """The photo with strokes as they were drawn."""
+    height, width = photo.shape[:2]
+    mask = Image.new("L", (width, height))
+    for stroke in strokes:
+        box, distance = snap.brushed((height, width), np.array(stroke) * (width, height), radius * height)
+        brush = Image.fromarray(np.uint8(255 * (distance < radius * height)))
+        mask.paste(255, (box[1], box[0]), brush)
+    return np.asarray(Image.composite(Image.new("RGB", mask.size, "white"), Image.fromarray(photo),
+                                      mask.point(lambda value: value * 0.4)))
 
 
 def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, every: int = 3) -> None:
@@ -58,6 +88,7 @@ def main() -> None:
     save(preview.flow_picture(scene.photo, loop.motion, loop.mask), "motion")
     save(plate(scene, loop), "plate")
     save(preview.time_slice(loop), "slice")
+    touch_up(animator, scene)
     small = [animator.render(animator.invert(EXAMPLES / name, size=480)) for name in ("waterfall.jpg", "sea.jpg")]
     moving_picture(small, IMAGES / "moving.webp")
 
