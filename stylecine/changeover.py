@@ -1,4 +1,4 @@
-"""When each place changes from copy A to copy B: half of what moves in the first half of a turn, the rest in the second.
+"""When a place changes from copy A to copy B: half of what moves in the first half of a turn, the rest in the second.
 
 A dissolve that takes the whole turn shows all of the picture twice in its middle. Here a place shows one copy alone
 for half of its turn, and changes when the two differ less there: clouds meet where the sky is blue.
@@ -21,7 +21,7 @@ SOFT = 0.015  # of the preference, which is 0 to 1: within it places change betw
 def changeover(unlike: Tensor, turn: Tensor, lengths: Sequence[float], fps: float) -> Tensor:
     """The beginning and the pace of each place's change, in turns and per turn: [2,gh,gw], for ops.mixing.share_of.
 
-    unlike [2,gh,gw]: how much the copies differ (mean square, times how much moves) at 1/4 and 3/4 of a turn; the halves
+    unlike [2,gh,gw]: how much the copies differ (mean square, times how much moves) in each half of a turn; the halves
     are chosen so that as much changes in the first as in the second, and the steps between frames stay even.
     turn [gh,gw]: which of `lengths`, in frames, a turn of a place has. fps: frames per second.
     """

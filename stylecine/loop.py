@@ -19,7 +19,7 @@ from torch import Tensor
 from stylecine.changeover import changeover
 from stylecine.errors import NothingMoves
 from stylecine.ops.compare import compare
-from stylecine.ops.mixing import PHASES, share_of, slerp
+from stylecine.ops.mixing import PHASES, share_of
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import composite, on_level, render
 from stylecine.ops.splat import splat
@@ -66,8 +66,9 @@ class Displacement(Protocol):
     def phases(self, t: float) -> tuple[float, ...]: ...
     def swing(self, t: float) -> tuple[float, float]: ...  # of the roll
     def passed(self, phases: Sequence[float]) -> Tensor: ...  # of each place's turn, [1,gh,gw]
-    def sources(self, phases: Sequence[float], swing: tuple[float, float] = ...) -> Tensor: ...  # [4,gh,gw] canvas pixels
-    def targets(self, phases: Sequence[float], swing: tuple[float, float] = ...) -> Tensor: ...  # the same for splatting
+    # of copies A and B, [4,gh,gw] canvas pixels, and the same for splatting
+    def sources(self, phases: Sequence[float], swing: tuple[float, float] = ...) -> Tensor: ...
+    def targets(self, phases: Sequence[float], swing: tuple[float, float] = ...) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _compared(level: Level, spline: Tensor, weight: Tensor, displacement: Displa
     other, where it moves: [phases,3,gh,gw]; see ops.compare."""
     side = WINDOW // 2
     products = [_products(level, spline, weight, displacement, phase, side) for phase in PHASES]
-    grid = displacement.turn.shape
+    grid = displacement.turn.shape[0], displacement.turn.shape[1]
     return torch.stack([_local_means(x, side=side * level.scale / displacement.cell, grid=grid) for x in products])
 
 
@@ -247,7 +248,7 @@ def _unlike(
     phases: Sequence[float],
 ) -> Tensor:
     """Mean square difference of the copies at each place, over these phases, of all but the finest level: [gh,gw]."""
-    grid, cell = displacement.turn.shape, displacement.cell
+    grid, cell = (displacement.turn.shape[0], displacement.turn.shape[1]), displacement.cell
     total = torch.zeros(grid, device=displacement.turn.device)
     for level, spline, weight in list(zip(levels, splines, weights, strict=True))[-max(1, len(levels) - 1) :]:
         side = max(1, cell // level.scale)

@@ -238,7 +238,7 @@ def _falls(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
 
 def _plunging(here: np.ndarray) -> np.ndarray:
     """How much faster water has become on its way down each fall: 1 at the lip, PLUNGE at the foot."""
-    falls, count = ndimage.label(here, structure=np.ones((3, 3)))
+    falls, _ = ndimage.label(here, structure=np.ones((3, 3)))
     faster = np.ones(here.shape)
     for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
         depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)

@@ -35,10 +35,10 @@ from stylecine.options import (
     told_origin,
     told_size,
 )
-from stylecine.roll import roll
 from stylecine.photo import Size, Source, load_photo
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import photo_file
+from stylecine.roll import roll
 from stylecine.scene import Scene
 from stylecine.synthesis import Plate, canvas, feature_plate, plain_plate
 from stylecine.touchup import Paint, live_arrows, steered

@@ -41,8 +41,8 @@ def roll(layers: Tensor, flow: Tensor) -> Tensor | None:
     """
     h, w = flow.shape[1:]
     shrinks = h < layers.shape[1] or w < layers.shape[2]
-    small = F.interpolate(layers[None], (h, w), mode="bilinear", align_corners=False, antialias=shrinks)[0].cpu().numpy()
-    water = open_water(np.where(small.max(0) > 0.05, small.argmax(0), -1))
+    small = F.interpolate(layers[None], (h, w), mode="bilinear", align_corners=False, antialias=shrinks)[0].cpu()
+    water = open_water(np.where(small.amax(0) > 0.05, small.argmax(0), -1))
     if not water.any():
         return None
     short = min(h, w)

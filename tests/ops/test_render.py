@@ -142,7 +142,8 @@ def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
     plate = torch.nn.functional.pad(image[None], (m, m, m, m), mode="replicate")[0]
     splines = [coefficients(level) for level in split(plate, sample.levels - 1)]
     tensors[2] = [torch.nn.functional.pad(x, (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).contiguous() for x in splines]
-    return [*tensors[:3], tensors[3] * 0, tensors[4] * 0, tensors[5], tensors[6] * 0, tensors[7] * 0 + 1, tensors[8]], keywords
+    still = [tensors[3] * 0, tensors[4] * 0, tensors[5], tensors[6] * 0, tensors[7] * 0 + 1, tensors[8]]
+    return [*tensors[:3], *still], keywords
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4])
