@@ -269,10 +269,12 @@ def _cut(stroke: tuple[Point, ...], radius: float, box: Box, share: np.ndarray) 
 
 def edited_layers(layers: np.ndarray, edits: Iterable[Edit]) -> tuple[np.ndarray, np.ndarray]:
     """layers [K,H,W] -> layers as they are after the edits, and how much each pixel is frozen, [H,W] in [0,1]."""
-    layers, frozen = layers.copy(), np.zeros(layers.shape[1:], np.float32)
-    for edit in edits:
-        if not isinstance(edit, Paint):
-            continue
+    frozen = np.zeros(layers.shape[1:], np.float32)
+    paints = [edit for edit in edits if isinstance(edit, Paint)]
+    if not paints:
+        return layers, frozen
+    layers = layers.copy()
+    for edit in paints:
         window, share = edit.area.window, edit.area.share
         here = layers[:, *window]
         if edit.mode == "add" and edit.what is not None:

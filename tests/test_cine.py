@@ -256,7 +256,7 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "version-text": lambda s: with_facts(s, version="1"),
     "version-true": lambda s: with_facts(s, version=True),
     "size-huge": lambda s: with_facts(s, height=10**9, width=10**9),
-    "size-large": lambda s: with_facts(s, height=8192, width=8192),
+    "size-large": lambda s: with_facts(s, height=200, width=300),
     "size-other": lambda s: with_facts(s, height=63),
     "size-negative": lambda s: with_facts(s, height=-64, width=-80),
     "size-text": lambda s: with_facts(s, height="64"),
