@@ -1,5 +1,6 @@
 """Scenes on disk: what comes back, and what a stranger may not do."""
 
+import errno
 import io
 import json
 import os
@@ -118,6 +119,23 @@ def test_a_place_that_cannot_be_written_is_told(scene: Cine, tmp_path: Path) -> 
     with pytest.raises(SceneError, match="is a folder"):
         read_cine(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space"), KeyboardInterrupt()], ids=["full", "interrupt"])
+def test_a_scene_is_written_whole_or_not_at_all(
+    scene: Cine, file: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    before, write = file.read_bytes(), zipfile.ZipFile.writestr
+
+    def fail(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *rest: Any) -> None:
+        if info.filename == FOUND:
+            raise failure
+        write(archive, info, *rest)
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
+    with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
+        write_cine(scene.undo(), file)
+    assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
 
 
 def test_a_photo_that_does_not_fit_into_memory_is_refused_by_its_size_alone(
