@@ -4,11 +4,11 @@
 
 Strokes: each thing in a labelled photo that stands still and is surrounded by what moves (a rock, a boat, 0.08 to 3% of
 the photo) is painted over along its longest axis by a brush a sixth wider than it, with a hand that shakes. Written is
-the overlap (intersection over union) of the thing with the brush as it was drawn, and with what the stroke came to. Other
-things that stand still do not count: they have nothing to lose.
+the overlap (intersection over union) of the thing with the brush as it was drawn, and with what the stroke came to.
+Other things that stand still do not count: they have nothing to lose.
 
-Times, the quickest of ten, since whatever else the machine does only slows: an edit of each kind, a preview with them at
-256 and 512 pixels, its second frame included, saving and opening, on the example photos.
+Times, the quickest of ten, since whatever else the machine does only slows: an edit of each kind, a preview with them
+at 256 and 512 pixels, its second frame included, saving and opening, on the example photos.
 """
 
 import argparse
