@@ -220,8 +220,8 @@ def _encode_webp(frames: Frames, file: BinaryIO, delays: list[int], quality: int
 
 
 def _encode_avif(frames: Frames, file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
-    # Speed 7 and more is libaom's real-time mode: 5 dB less at the same size. Chromium takes the range of every animated
-    # AVIF for the limited one, whatever it says, and would show the full one with too much contrast.
+    # Speed 7 and more is libaom's real-time mode: 5 dB less at the same size. Chromium takes the range of animated AVIF
+    # for the limited one, whatever it says, and would show the full one with too much contrast.
     _Film(frames).save(
         file,
         "AVIF",
