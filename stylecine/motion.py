@@ -186,7 +186,7 @@ def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
         here = ground.owner == k
         if here.any():
             flow = np.where(here, _paced(shape(answer, here, ground), here, k, ground.short), flow)
-    flow = np.where(open_water(ground.owner), AFLOAT * flow, flow)
+    flow = np.where(open_water(ground.owner, flow), AFLOAT * flow, flow)
     liquid = (ground.owner >= 0) & (ground.owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a little way

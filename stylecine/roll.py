@@ -14,21 +14,29 @@ from scipy import ndimage
 from torch import Tensor
 
 WATER, FALLS = 1, 2
-WIDE = 0.8  # of the picture: water that reaches across so much of it, and meets no fall, is open; the rest runs
-HEIGHT = 0.0035  # of the short side: how far the nearest water rocks up and down
+WIDE, LEVEL = 0.8, 0.3  # open water reaches across so much of the picture, or falls or rises less on its way
+HEIGHT = 0.003  # of the short side: how far the nearest water rocks up and down
 LENGTH = 0.16  # of the short side: from crest to crest there
 FAR = 0.15  # of both is left at the horizon
 SHORE = 0.08  # of the short side: over this distance to what is no water the roll begins
-TRAINS = ((0.0, 1.0, 0.0), (0.45, 0.6, 1.3), (-0.55, 0.5, 4.1))  # of waves: direction (radians), share, phase
+TRAINS = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # of waves: direction (radians), share, phase
 LIVELY = 0.02  # of the short side in 4 s: water that drifts slower rolls less, and what is held does not
 
 
-def open_water(owner: np.ndarray) -> np.ndarray:
-    """Bool [h,w]: water that is a lake or a sea. owner [h,w]: class of each place (motion's numbers), -1 for none."""
+def open_water(owner: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Bool [h,w]: water that is a sea, a lake or a pond; the rest runs, as all does that meets a fall.
+
+    owner [h,w]: class of each place (motion's numbers), -1 for none. flow [2,h,w].
+    """
     regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
     beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
-    across = [np.ptp(np.nonzero(regions == i)[1]) + 1 for i in range(1, count + 1)]
-    found = [i + 1 for i, width in enumerate(across) if width >= WIDE * owner.shape[1]]
+    steepness = np.abs(flow[1]) / (np.hypot(*flow) + 1e-9)
+    found = []
+    for i in range(1, count + 1):
+        here = regions == i
+        wide = np.ptp(np.nonzero(here)[1]) + 1 >= WIDE * owner.shape[1]
+        if wide or np.median(steepness[here]) < LEVEL:
+            found.append(i)
     return np.isin(regions, np.setdiff1d(found, beside_falls))
 
 
@@ -42,14 +50,15 @@ def roll(layers: Tensor, flow: Tensor) -> Tensor | None:
     h, w = flow.shape[1:]
     shrinks = h < layers.shape[1] or w < layers.shape[2]
     small = F.interpolate(layers[None], (h, w), mode="bilinear", align_corners=False, antialias=shrinks)[0].cpu()
-    water = open_water(np.where(small.amax(0) > 0.05, small.argmax(0), -1))
+    drift = flow.cpu().numpy()
+    water = open_water(np.where(small.amax(0) > 0.05, small.argmax(0), -1), drift)
     if not water.any():
         return None
     short = min(h, w)
     near = _nearness(water)
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (LENGTH * near) / short)
     height = HEIGHT * short * near[:, None] * _ashore(water, SHORE * short)
-    height = height * np.clip(flow.norm(dim=0).cpu().numpy() / (LIVELY * short / 120), 0, 1)
+    height = height * np.clip(np.hypot(*drift) / (LIVELY * short / 120), 0, 1)
     parts = np.zeros((2, 2, h, w))
     for direction, share, phase in TRAINS:
         at = y[:, None] * math.cos(direction) + x * (2 * math.pi / LENGTH * math.sin(direction)) + phase
