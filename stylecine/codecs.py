@@ -34,6 +34,7 @@ class Codec:
 
     quality, worst: default and largest constant rate factor; 0 is best. options: (quality, frames or None where their
     number is not known) -> what its encoder is told. tag: four letters for the container, if not its own choice.
+    hidden: whether hidden frames follow the last.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Codec:
     worst: int
     options: Callable[[int, int | None], dict[str, str]]
     tag: str = ""
+    hidden: bool = False
 
     def tail(self, frames: int) -> int:
         """How many hidden frames that show frame 0 are encoded after the last."""
-        return MINI_GOP + 1 + -frames % MINI_GOP if self.name == "av1" else 0
+        return MINI_GOP + 1 + -frames % MINI_GOP if self.hidden else 0
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,14 @@ CODECS = {
         Codec("h264", "libx264", 16, 51, _h264),
         Codec("h265", "libx265", 20, 51, _h265, tag="hvc1"),  # Apple's players know it by no other tag
         Codec("vp9", "libvpx-vp9", 24, 63, _vp9),
-        Codec("av1", "libsvtav1", 28, 63, _av1),
+        Codec("av1", "libsvtav1", 28, 63, _av1, hidden=True),
     )
 }
 FORMATS = {
     ".mp4": Format("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # the index first: browsers start
     ".webm": Format("webm", ("vp9", "av1"), {}),
 }
+PLAYED = {".avif": Format("avif", ("av1",), {"loop": "0"})}  # pictures: they play for ever, and a still one comes first
 
 
 def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
@@ -132,7 +135,7 @@ def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
 
     Raises OptionError for an ending or a codec that is none, WriterUnavailable without an encoder for it.
     """
-    form = FORMATS.get(Path(path).suffix.lower())
+    form = (FORMATS | PLAYED).get(Path(path).suffix.lower())
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
     if name is not None and name not in form.codecs:
