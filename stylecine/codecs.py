@@ -60,22 +60,30 @@ class Format:
 
 
 def _h264(quality: int, frames: int | None) -> dict[str, str]:
-    """Speed as "veryfast" has it, but with a longer look ahead and finer motion vectors, which smooth the steps."""
-    told = _references(frames, quality - 1, intra="infinite") | {
+    """One intra frame of high quality, the others less so: what x264's macroblock tree would find out for a loop.
+
+    That tree is off: with so many B frames in a row it reads memory that nobody wrote, so frame 0 would not come out
+    twice alike. Without it the same rate factor gives smaller and worse files, by about 4. Speed as "veryfast" has it,
+    but for finer motion vectors, which smooth the steps.
+    """
+    told = _references(frames, quality - 1) | {
+        "keyint": "infinite",
         "b-pyramid": "none",
-        "ref": str(_anchors(frames)),
-        "bframes": str(RUN - 1),
+        "mbtree": "0",
+        "ipratio": "2.5",
+        "pbratio": "1.4",
+        "aq-strength": "0.8",
         "subme": "4",
     }
-    return {"preset": "veryfast", "crf": str(quality), "x264-params": _joined(told)}
+    return {"preset": "veryfast", "crf": str(min(quality + 4, 51)), "x264-params": _joined(told)}
 
 
 def _h265(quality: int, frames: int | None) -> dict[str, str]:
-    told = _references(frames, quality - 5, intra="-1") | {
-        "b-pyramid": "0",
-        "ref": str(_anchors(frames)),
-        "bframes": str(RUN - 1),
+    told = _references(frames, quality - 5) | {
+        "keyint": "-1",
         "open-gop": "0",
+        "b-pyramid": "0",
+        "rc-lookahead": "30",
         "log-level": "none",
     }
     return {"preset": "fast", "crf": str(quality), "x265-params": _joined(told)}
@@ -94,12 +102,13 @@ def _av1(quality: int, frames: int | None) -> dict[str, str]:
     return {"preset": "6", "crf": str(quality), "svtav1-params": "keyint=-1"}
 
 
-def _references(frames: int | None, last: int, intra: str) -> dict[str, str]:
-    """What x264 and x265 have in common: one intra frame, evenly spaced P frames, B frames halfway between them.
+def _references(frames: int | None, last: int) -> dict[str, str]:
+    """What x264 and x265 have in common: evenly spaced P frames, and B frames that may lie halfway between them.
 
     last: quantiser of the last frame. chromaloc 1: a chroma sample lies amid its four pixels, as it is made.
     """
-    told = {"keyint": intra, "scenecut": "0", "b-adapt": "0", "weightb": "1", "rc-lookahead": "30", "chromaloc": "1"}
+    told = {"bframes": str(RUN - 1), "b-adapt": "0", "weightb": "1", "scenecut": "0", "chromaloc": "1"}
+    told["ref"] = str(_anchors(frames))
     if frames is not None and frames > 1:
         told["zones"] = f"{frames - 1},{frames - 1},q={max(last, 1)}"
     return told
