@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, features
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
+from scipy.ndimage import binary_opening
 
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.files import Finish, PathLike, VideoInfo, check_place, told_plainly, whole
@@ -33,6 +34,7 @@ SLOWEST = 0.02  # frames per second: an APNG's longest delay is 65.5 s
 FASTEST = 90  # browsers show a frame of 10 ms and less for 100 ms
 LONGEST_SIDE = 16383  # of WebP; the others take more
 AHEAD = 3  # frames made while earlier ones are being compressed
+STILL = np.ones((5, 5))  # the least that an APNG leaves out
 PNG_LEVEL = 3  # of zlib; 9 made two loops 1% larger and took five times as long
 
 
@@ -259,14 +261,17 @@ def _encode_apng(frames: Frames, file: BinaryIO, delays: list[int], quality: int
 
 
 def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between."""
+    """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between.
+
+    A few pixels that stay amid those that change are stored again: holes make noise, which compresses worse.
+    """
     shown = None
     for frame in frames:
         changed = np.ones(frame.shape[:2], bool) if shown is None else (frame != shown).any(axis=-1)
         rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
         top, left, bottom, right = (rows[0], columns[0], rows[-1], columns[-1]) if len(rows) else (0, 0, 0, 0)
         part = slice(top, bottom + 1), slice(left, right + 1)
-        opaque = changed[part][..., None]
+        opaque = ~binary_opening(~changed[part], STILL)[..., None]
         yield int(left), int(top), np.concatenate([frame[part] * opaque, opaque * np.uint8(255)], axis=-1)
         shown = frame.copy()
 
