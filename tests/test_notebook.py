@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene, WriterUnavailable, animate
-from stylecine.notebook import LONG_SIDE, MOST_BYTES, SHORT_SIDE, loop_html, picture_html
+from stylecine.notebook import LONG_SIDE, SHORT_SIDE, loop_html, picture_html
 from stylecine.video import read_video
 
 TUTORIAL = Path(__file__).parent.parent / "examples/tutorial.ipynb"
@@ -59,11 +59,16 @@ def test_a_loop_is_a_video_that_runs_by_itself(tmp_path: Path) -> None:
 
 
 def test_large_and_long_ones_are_shown_small(tmp_path: Path) -> None:
-    text = loop_html(noise(400, 600), 900, 30, "noise")
-    assert len(text) < 1.5 * MOST_BYTES + 300_000
+    text = loop_html(lambda t: np.full((1000, 1500, 3), t % 256, np.uint8), 900, 30, "grey")
     (tmp_path / "loop.mp4").write_bytes(content(Tags(text).opened["video"]["src"], "video/mp4"))
     frames, fps = read_video(tmp_path / "loop.mp4")
     assert frames.shape == (90, SHORT_SIDE, 480, 3) and fps == 3  # 30 s all the same
+
+
+def test_what_would_be_many_bytes_is_coarser(monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = loop_html(noise(64, 64), 8, 10, "noise")
+    monkeypatch.setattr("stylecine.notebook.MOST_BYTES", len(fine) // 4)
+    assert len(loop_html(noise(64, 64), 8, 10, "noise")) < 0.6 * len(fine)
 
 
 def test_long_and_thin_ones_too() -> None:
