@@ -115,5 +115,5 @@ def has_codec(path: PathLike) -> bool:
 
 
 def is_folder(path: PathLike) -> bool:
-    """Whether `path` names a folder of frames: by having no ending."""
-    return not Path(path).suffix
+    """Whether `path` names a folder of frames: by having no ending, and not being one, as .mp4 is."""
+    return not Path(path).suffix and not Path(path).name.startswith(".")

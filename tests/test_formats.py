@@ -17,7 +17,7 @@ PICTURES = [".gif", ".webp", ".avif", ".apng"]
 # --- what is refused
 
 
-@pytest.mark.parametrize("name", ["loop.avi", "loop.mp4.txt", "loop.v2"])
+@pytest.mark.parametrize("name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4"])
 def test_unknown_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match=r"\.mp4, .* or \.png, or in nothing"):
         check_output(tmp_path / name)
