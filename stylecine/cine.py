@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
@@ -49,6 +49,8 @@ STORED = (PHOTO, ALONE)  # compressed already
 
 FACTS = {"version", "stylecine", "height", "width", "model", "source", "settings", "edits"}
 
+END, LOCATOR = 22, 20  # bytes that end a zip archive, and that come before them in an archive of the 64-bit kind
+MOST_DIRECTORY = 1 << 16  # bytes of the archive's own
 MOST_JSON = 16 << 20  # bytes
 MOST_HEADER = 1 << 20  # bytes of a .safetensors file's JSON
 MOST_STYLES = 64
@@ -123,6 +125,7 @@ def _members(path: Path) -> dict[str, bytes]:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
                 raise SceneError(f"'{path}' is not a scene; give a {ENDING} file that stylecine wrote.")
+            _check_end(file, path)
             with zipfile.ZipFile(file) as archive:
                 infos = {info.filename: info for info in _checked_directory(archive, path)}
                 facts = {JSON: _read(archive, infos[JSON], MOST_JSON, path)}
@@ -140,11 +143,22 @@ def _members(path: Path) -> dict[str, bytes]:
         raise _damaged(path) from None
 
 
+def _check_end(file: BinaryIO, path: Path) -> None:
+    """Refuses a directory that is too long to be looked at, by the archive's last bytes."""
+    file.seek(-min(END + LOCATOR, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    last = file.read()
+    if len(last) < END or last[-END:][:4] != b"PK\x05\x06":
+        raise _damaged(path)
+    count, size, _, comment = struct.unpack("<HLLH", last[-END + 10 :])
+    if count != len(MEMBERS) or size > MOST_DIRECTORY or comment or last.startswith(b"PK\x06\x07"):
+        raise _stranger(path)
+
+
 def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     infos = archive.infolist()
     names = sorted(info.filename for info in infos)
     if names != sorted(MEMBERS):
-        raise SceneError(f"'{path}' does not hold what a scene holds; open only what stylecine wrote.")
+        raise _stranger(path)
     for info in infos:
         kind = info.external_attr >> 28  # of a Unix file: 0 not said, 8 regular
         if info.flag_bits & 0x1 or kind not in (0, 8):
@@ -181,6 +195,10 @@ def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
         raise SceneError(f"'{path}' does not say a size that a photo can have; save the scene again.")
     check_memory(size[1], size[0])  # type: ignore[arg-type]
     return size  # type: ignore[return-value]
+
+
+def _stranger(path: Path) -> SceneError:
+    return SceneError(f"'{path}' does not hold what a scene holds; open only what stylecine wrote.")
 
 
 def _damaged(path: Path) -> SceneError:

@@ -17,7 +17,7 @@ from stylecine import __version__
 from stylecine.crop import Crop, Window, check_crop, window
 from stylecine.displacement import on_grid_of
 from stylecine.files import VideoInfo
-from stylecine.formats import check_output, is_video, shown, write
+from stylecine.formats import check_output, has_codec, shown, write
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
 from stylecine.notebook import loop_html
@@ -163,10 +163,8 @@ class Cinemagraph:
         c2pa: (certificate chain, private key), PEM files: sign the file by C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
-        check_output(
-            path, fps=self.fps, quality=quality, codec=codec, repeat=repeat, crop=crop, comment=embed_report
-        )
-        cut = self._window(check_crop(crop), even=is_video(path)) if crop is not None else None
+        check_output(path, fps=self.fps, quality=quality, codec=codec, repeat=repeat, crop=crop, comment=embed_report)
+        cut = self._window(check_crop(crop), even=has_codec(path)) if crop is not None else None
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
         comment = json.dumps(report, allow_nan=False) if embed_report else ""

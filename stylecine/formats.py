@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from stylecine.codecs import PLAYED
 from stylecine.crop import check_crop
 from stylecine.errors import OptionError
 from stylecine.files import Finish, PathLike, VideoInfo, check_place
 from stylecine.pictures import (
     ANIMATIONS,
+    FASTEST,
     POSTER,
     check_animation,
     is_poster,
@@ -21,7 +23,7 @@ from stylecine.pictures import (
 )
 from stylecine.video import FORMATS, check_encoding, write_video
 
-ENDINGS = (*FORMATS, *ANIMATIONS, POSTER)
+ENDINGS = (*FORMATS, *ANIMATIONS, *PLAYED, POSTER)
 
 
 def check_output(
@@ -47,19 +49,19 @@ def check_output(
             f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {POSTER}, or in nothing, for a folder;"
             " rename it."
         )
-    if is_video(path):
-        check_encoding(path, fps, quality, codec, repeat)
-        return check_place(path)
     if is_poster(path) and (quality, codec, repeat) != (None, None, 1):
         raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
-    if (codec, repeat) != (None, 1):
+    if not is_video(path) and (codec, repeat) != (None, 1):
         raise OptionError("codec and repeat are for videos; pictures play for ever; leave both out.")
-    if is_animation(path):
+    if ending in ANIMATIONS:
         check_animation(path, fps, quality)
+    if has_codec(path):
+        check_encoding(path, fps, quality, codec, repeat)
     if is_folder(path) and quality is not None:
         raise OptionError("A folder of PNG loses nothing, so it has no quality; leave it out.")
-    if is_folder(path) and comment:
-        raise OptionError("A folder has no place for a report; write a video or a picture, or leave the report out.")
+    if comment and (is_folder(path) or ending in PLAYED):
+        what = "A folder" if is_folder(path) else f"An {ending}"
+        raise OptionError(f"{what} has no place for a report; write another format, or leave the report out.")
     return check_place(path, folder=is_folder(path))
 
 
@@ -75,41 +77,41 @@ def write(
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Write frames, those of `shown`, by the writer for the ending of `path`; options as there."""
-    if is_video(path):
+    if has_codec(path):
         return write_video(
             frames, path, fps, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
         )
-    if is_animation(path):
-        return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
     if is_folder(path):
         return write_folder(frames, path, fps)
-    return write_poster(frames[0], path, comment=comment, finish=finish)
+    if is_poster(path):
+        return write_poster(frames[0], path, comment=comment, finish=finish)
+    return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
 
 
 def shown(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
     """The times, in frames of a loop, that a file shows, and how many a second.
 
     A GIF counts hundredths of a second, which 30 frames a second do not fall on: each of its frames is the loop at the
-    very time it is shown. Where a format is slower than the loop it has fewer frames; the loop lasts as long.
+    very time it is shown. Where browsers are slower than the loop it has fewer frames and lasts as long.
     """
     if is_poster(path):
         return [0.0], 0.0
     form = ANIMATIONS.get(Path(path).suffix.lower())
-    if form is None:
+    clock, fastest = (form.clock, form.fastest) if form else (1000, FASTEST)
+    if is_video(path) or is_folder(path) or (fps <= fastest and clock == 1000):
         return range(period), fps
-    count = period if fps <= form.fastest else max(2, int(period * form.fastest / fps))
-    rate = min(form.fastest, fps * count / period)
-    if count == period and form.clock >= 1000:
-        return range(period), fps
-    return [k * fps / form.clock for k in moments(count, rate, form.clock)[:-1]], rate
+    count = min(period, max(2, int(period * fastest / fps)))
+    rate = min(fastest, fps * count / period)
+    return [k * fps / clock for k in moments(count, rate, clock)[:-1]], rate
 
 
 def is_video(path: PathLike) -> bool:
     return Path(path).suffix.lower() in FORMATS
 
 
-def is_animation(path: PathLike) -> bool:
-    return Path(path).suffix.lower() in ANIMATIONS
+def has_codec(path: PathLike) -> bool:
+    """Whether a video codec writes it: the videos, and AVIF, the picture that AV1 makes."""
+    return Path(path).suffix.lower() in (*FORMATS, *PLAYED)
 
 
 def is_folder(path: PathLike) -> bool:

@@ -1,4 +1,4 @@
-"""Frames -> GIF, animated WebP, AVIF or APNG, or a folder of PNG; one frame -> PNG; whole or not at all."""
+"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> PNG; whole or not at all."""
 
 import io
 import math
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, features
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
+from scipy.ndimage import binary_opening
 
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.files import Finish, PathLike, VideoInfo, check_place, told_plainly, whole
@@ -30,8 +31,10 @@ Item = TypeVar("Item")
 POSTER = ".png"
 FRAME = "frame-{:04}.png"  # of a folder
 SLOWEST = 0.02  # frames per second: an APNG's longest delay is 65.5 s
+FASTEST = 90  # browsers show a frame of 10 ms and less for 100 ms
 LONGEST_SIDE = 16383  # of WebP; the others take more
 AHEAD = 3  # frames made while earlier ones are being compressed
+STILL = np.ones((5, 5))  # the least that an APNG leaves out
 PNG_LEVEL = 3  # of zlib; 9 made two loops 1% larger and took five times as long
 
 
@@ -40,7 +43,7 @@ class Animation:
     """How frames become one animated picture.
 
     encode: takes frames, an open file, the ticks that each is shown, quality, comment. clock: ticks a second.
-    fastest: frames a second; browsers slow down what has more. quality: default, of 0 to 100 (best), None where
+    fastest: frames a second. quality: default, of 0 to 100 (best), None where
     nothing is lost.
     """
 
@@ -62,7 +65,7 @@ def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
         raise OptionError(f"Nothing is lost in {ending}, so it has no quality; leave it out.")
     if quality is not None:
         check_int(f"quality of {ending}", quality, 0, 100)
-    if form.codec in ("webp", "avif") and not features.check(form.codec):
+    if form.codec == "webp" and not features.check("webp"):
         raise WriterUnavailable(f"The installed Pillow writes no {ending}; run 'pip install --upgrade pillow'.")
     return form
 
@@ -81,11 +84,11 @@ def write_animation(
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Frames, uint8 [H,W,3] sRGB of one shape, as a picture that plays for ever: .gif, .webp, .avif or .apng.
+    """Frames, uint8 [H,W,3] sRGB of one shape, as a picture that plays for ever: .gif, .webp or .apng.
 
     frames: asked for one after the other; for a .gif eight are asked for before, by their number.
     fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: 0 to 100 (best); default 80 for .gif and .webp, 60 for .avif; an .apng loses nothing and has none.
+    quality: 0 to 100 (best); default 80; an .apng loses nothing and has none.
     comment, finish: as for a video.
 
     Raises OptionError for an impossible option or frame, OutputError where the file cannot be written,
@@ -219,21 +222,6 @@ def _encode_webp(frames: Frames, file: BinaryIO, delays: list[int], quality: int
     )
 
 
-def _encode_avif(frames: Frames, file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
-    # Speed 7 and more is libaom's real-time mode: 5 dB less at the same size. Chromium takes the range of animated AVIF
-    # for the limited one, whatever it says, and would show the full one with too much contrast.
-    _Film(frames).save(
-        file,
-        "AVIF",
-        save_all=True,
-        duration=delays,
-        quality=quality,
-        speed=6,
-        range="limited",
-        exif=_noted(comment),
-    )
-
-
 def _noted(comment: str) -> bytes:
     """EXIF with a comment, UTF-8, as the description of the picture; empty without one."""
     notes = Image.Exif()
@@ -273,14 +261,17 @@ def _encode_apng(frames: Frames, file: BinaryIO, delays: list[int], quality: int
 
 
 def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between."""
+    """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between.
+
+    A few pixels that stay amid those that change are stored again: holes make noise, which compresses worse.
+    """
     shown = None
     for frame in frames:
         changed = np.ones(frame.shape[:2], bool) if shown is None else (frame != shown).any(axis=-1)
         rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
         top, left, bottom, right = (rows[0], columns[0], rows[-1], columns[-1]) if len(rows) else (0, 0, 0, 0)
         part = slice(top, bottom + 1), slice(left, right + 1)
-        opaque = changed[part][..., None]
+        opaque = ~binary_opening(~changed[part], STILL)[..., None]
         yield int(left), int(top), np.concatenate([frame[part] * opaque, opaque * np.uint8(255)], axis=-1)
         shown = frame.copy()
 
@@ -314,7 +305,6 @@ def _beside(work: Callable[[Item], Any], items: Iterable[Item]) -> Iterator[Any]
 
 ANIMATIONS = {
     ".gif": Animation(encode_gif, "gif", 100, 50, 80),
-    ".webp": Animation(_encode_webp, "webp", 1000, 90, 80),
-    ".avif": Animation(_encode_avif, "avif", 1000, 90, 60),
-    ".apng": Animation(_encode_apng, "apng", 1000, 90, None),
+    ".webp": Animation(_encode_webp, "webp", 1000, FASTEST, 80),
+    ".apng": Animation(_encode_apng, "apng", 1000, FASTEST, None),
 }

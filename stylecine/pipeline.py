@@ -224,7 +224,10 @@ class Animator:
         detail: float = 1.0,
         progress: Progress | None = None,
     ) -> Cinemagraph:
-        """The cheap part, once a change of mind: the loop of a scene. Parameters as in `animate`."""
+        """The cheap part, once a change of mind: the loop of a scene, its edits included; what is given comes on top.
+
+        Parameters as in `animate`. Warns with a StylecineWarning if the scene was made with another model.
+        """
         frames = period(seconds, fps)
         check_look(speed, warp, sampling, detail)
         arrows = check_arrows(arrows)

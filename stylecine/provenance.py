@@ -21,7 +21,7 @@ from stylecine.errors import VideoError
 from stylecine.ops import native
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
 
-PICTURES = (".gif", ".webp", ".avif", ".apng", ".png")
+PICTURES = (".gif", ".webp", ".apng", ".png")
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 

@@ -25,7 +25,7 @@ from stylecine.provenance import PhotoFile
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
-# Of what we write, what c2pa-python can sign. It would sign .avif, but leaves the EXIF in it out of place.
+# Of what we write, what c2pa-python can sign. It would sign .avif, but may leave what is in it out of place.
 MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".gif": "image/gif",

@@ -190,6 +190,20 @@ def test_doubles_and_gaps_are_refused(scene: Cine, tmp_path: Path) -> None:
         refused(archive(tmp_path / "x.cine", list(wrong)))
 
 
+def test_endless_directories_are_refused_unread(
+    scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = archive(tmp_path / "x.cine", [*pack(scene).items(), *((f"{n}", b"") for n in range(2000))])
+    few = write_cine(scene, tmp_path / "few.cine")
+    content = few.read_bytes()
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+    (tmp_path / "large.cine").write_bytes(content[:-22] + locator + content[-22:])
+    (tmp_path / "comment.cine").write_bytes(content[:-2] + b"\x03\x00boo")
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    for path in (many, tmp_path / "large.cine", tmp_path / "comment.cine"):
+        refused(path)
+
+
 def test_links_are_refused(scene: Cine, tmp_path: Path) -> None:
     members = pack(scene) | {PHOTO: b"/etc/passwd"}
     infos = [(named(name, stat.S_IFLNK | 0o777 if name == PHOTO else 0), content) for name, content in members.items()]

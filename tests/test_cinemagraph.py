@@ -159,7 +159,7 @@ def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
 ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *ANIMATED, "loop.png"])
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.apng", "loop.png"])
 def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     loop.save(tmp_path / name)
     with pytest.raises(VideoError, match="no report"):
@@ -181,6 +181,7 @@ def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagrap
         ("loop.gif", {"repeat": 2}),
         ("loop.mp4", {"crop": "0:1"}),
         ("frames", {}),
+        ("loop.avif", {}),
     ],
 )
 def test_impossible_options_are_told_before_any_work(

@@ -137,11 +137,26 @@ def test_repeat_and_quality(given: list[str], work: Path) -> None:
     assert len(read_video(work / "long.mp4")[0]) == 3 * len(read_video(work / "short.mp4")[0])
 
 
+@pytest.mark.parametrize("name", ["loop.gif", "loop.webp", "loop.avif", "loop.apng", "frames"])
+def test_other_formats_and_crops(given: list[str], work: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main([*given, "-o", name, "--crop", "1:1@0.5,0.5"]) == 0
+    assert told(capsys)[0].startswith(f"{name}: 72x72, 8 frames")
+    assert [path.name for path in work.iterdir()] == [name]
+    assert main(["animate", *given[1:], "-o", "frames"]) == (2 if name == "frames" else 0)  # that is not empty now
+
+
+def test_a_codec_is_asked_for_by_name(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*given, "-o", "loop.webm", "--codec", "vp9"]) == 0
+    assert main([*given, "-o", "loop.webm", "--codec", "h264"]) == 2
+    assert "does not go into 'loop.webm'" in told(capsys)[1]
+
+
 def test_an_impossible_output_is_told_before_any_work(
     given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("stylecine.pipeline.animate", lambda *_, **__: pytest.fail("work was done"))
-    for wrong in ("--quality 52", "--repeat 0", "-o loop.png --quality 20", "--fps 0.001 --seconds 3000"):
+    output = ("-o loop.png --quality 20", "-o loop.gif --repeat 2", "-o frames --embed-report", "-o loop.tiff")
+    for wrong in ("--quality 52", "--repeat 0", "--crop wide", "--codec x", "--fps 0.001 --seconds 3000", *output):
         assert main([*given, *wrong.split()]) == 2
         assert "Internal" not in told(capsys)[1]
     assert not list(work.iterdir())

@@ -37,6 +37,8 @@ def test_unknown_endings(tmp_path: Path, name: str) -> None:
         ("frames", {"quality": 90}, "loses nothing"),
         ("frames", {"repeat": 2}, "repeat"),
         ("frames", {"comment": True}, "no place for a report"),
+        ("loop.avif", {"comment": True}, "no place for a report"),
+        ("loop.avif", {"quality": 64}, "0 to 63"),
     ],
 )
 def test_options_that_are_impossible_or_make_no_sense(
@@ -73,7 +75,10 @@ def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:
     assert list(shown("loop.gif", 100, 25)[0]) == list(range(100))
 
 
-@pytest.mark.parametrize(("name", "fps", "most"), [("loop.gif", 60, 50), ("loop.gif", 240, 50), ("loop.webp", 240, 90)])
+@pytest.mark.parametrize(
+    ("name", "fps", "most"),
+    [("loop.gif", 60, 50), ("loop.gif", 240, 50), ("loop.webp", 240, 90), ("loop.avif", 240, 90)],
+)
 def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: str, fps: float, most: float) -> None:
     period = 2 * int(fps)
     times, rate = shown(name, period, fps)

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 
 from stylecine.errors import VideoError
-from stylecine.formats import is_animation
 from stylecine.ops import native
 from stylecine.pictures import ANIMATIONS, write_animation, write_poster
 from stylecine.provenance import model_facts, photo_file, read_report, versions
@@ -129,7 +128,7 @@ def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> 
     comment = json.dumps(REPORT)
     if name.lower().endswith(".png"):
         write_poster(photo, tmp_path / name, comment=comment)
-    elif is_animation(name):
+    elif Path(name).suffix in ANIMATIONS:
         write_animation([photo] * 2, tmp_path / name, 30, comment=comment)
     else:
         write_video([photo] * 2, tmp_path / name, 30, comment=comment)

@@ -267,6 +267,16 @@ def test_the_encoded_seam_is_a_step_like_any_other(each: tuple[Path, str]) -> No
     assert psnr(after, np.stack(frames)) >= psnr(before, np.stack(frames)) - 0.1
 
 
+def test_the_same_frames_make_the_same_file(each: tuple[Path, str]) -> None:
+    """Or what frame 0 will look like could not be found out beforehand. Memory that was used before is used again."""
+    path, codec = each
+    sky, files = slow_sky(40, 64), set()
+    for width in (64, 48, 64, 48, 64):
+        write_video([frame[:, :width] for frame in sky], path, 30, codec=codec)
+        files.add(path.read_bytes())
+    assert len(files) == 2
+
+
 @pytest.mark.parametrize("count", [2, 3, 17, 18, 19, 33])
 def test_loops_of_any_length_are_closed(each: tuple[Path, str], count: int) -> None:
     path, codec = each
