@@ -5,6 +5,8 @@
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped;
 #              damaged .cine files; the tutorial notebook, executed
 # make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
+# make quality FOLDER=...   every measure of a loop, on a folder of photos (with labels/ and val.txt where it has them),
+#              into benchmarks/results/quality.md and .json; without FOLDER, of examples/
 # make train-smoke   every recipe for a few steps, from photos to a model that animates, into .runs/smoke
 # make clean   remove what these made
 #
@@ -16,6 +18,7 @@ PYTHON ?= python3
 TORCH  ?= torch>=2.11,<2.14
 PHOTOS ?= examples/sea.jpg examples/waterfall.jpg
 CASES  ?= 100000
+FOLDER ?= examples
 
 # Python itself is not sanitized, so the sanitizer's library has to be there before it; its own leaks are no matter.
 SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined
@@ -27,7 +30,7 @@ OUT := examples/out
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test lint sanitize soak bench train-smoke clean
+.PHONY: demo test lint sanitize soak bench quality train-smoke clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -65,6 +68,9 @@ bench: .venv/installed-bench
 	$(BIN)/python benchmarks/baseline.py
 	$(BIN)/python benchmarks/fps.py
 	$(BIN)/python benchmarks/plots.py
+
+quality: .venv/installed-test
+	$(BIN)/python benchmarks/quality.py "$(FOLDER)" $(if $(wildcard $(FOLDER)/val.txt),--split "$(FOLDER)/val.txt") --speed
 
 train-smoke: .venv/installed
 	$(BIN)/python pretrained/recipes/smoke.py

@@ -1,8 +1,9 @@
-"""Animate a folder of photos, nothing given, and measure what comes out: a table and a JSON file.
+"""Animate a folder of photos, nothing given, and measure what comes out: tables and a JSON file.
 
     python benchmarks/quality.py PHOTOS --split PHOTOS/val.txt --out benchmarks/results/quality.json
 
-Can be stopped and started again: rows made by the same commit, weights, size and labels are kept.
+`make quality` is this with its speed (--speed). Can be stopped and started again: rows made by the same commit, weights,
+size and labels are kept.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -26,22 +28,31 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
+from benchmarks.moving import FRAMES, moving_loop
+from benchmarks.photo_to_video import to_video
 from benchmarks.photos import Photo, find_photos, read_label
-from stylecine import Animator, NothingMoves, StylecineError
+from benchmarks.warm import warm
+from stylecine import Animator, Cinemagraph, NothingMoves, StylecineError
 from stylecine.measures import (
     GOALS,
     false_positive_area,
     mask_iou,
     measure_loop,
     passes,
+    seam,
     static_kept,
 )
+from stylecine.ops import native
 from stylecine.preview import write_previews
+from stylecine.video import read_video
 from stylecine.weights import find_model
 
 OF_THE_MEAN = ("lpips", "psnr", "mask_iou")  # goals of the mean over the photos, not of each
 NOTHING_LABELLED = 0.01  # photos labelled moving on less of their area are expected to raise NothingMoves
 COLUMNS = (*GOALS, "false_positive_area", "seconds_to_loop", "seconds_per_frame")
+
+SIDE = 1024  # that speed is measured at
+SPEED_GOALS = {"frames_per_second": (60.0, math.inf), "photo_to_mp4_seconds": (0.0, 12.0), "peak_mb": (0.0, 1500.0)}
 
 Row = dict[str, Any]
 
@@ -59,6 +70,11 @@ def main() -> None:
         _write(options.out, json.dumps(header | summary(ordered) | {"photos": _plain(ordered)}, indent=1))
     ordered = [rows[photo.name] for photo in photos]
     report = markdown(ordered)
+    if options.speed:
+        figures = speed(options.model)
+        result = header | summary(ordered) | {"speed": figures, "photos": _plain(ordered)}
+        _write(options.out, json.dumps(result, indent=1))
+        report += "\n" + speed_table(figures)
     _write(options.out.with_suffix(".md"), report)
     print(report)
 
@@ -109,9 +125,37 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
     row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, label)
+    row["seam_encoded"] = _seam_encoded(loop)
     if sheets is not None:
         write_previews(sheets / photo.name, scene.photo, scene.layers, loop.motion, loop)
     return row | {"seconds_per_frame": frames.seconds / frames.asked}
+
+
+def _seam_encoded(loop: Cinemagraph) -> float:
+    """The seam of the loop as an .mp4 of default quality, decoded."""
+    with TemporaryDirectory() as folder:
+        loop.save(Path(folder) / "loop.mp4")
+        return seam(read_video(Path(folder) / "loop.mp4")[0])
+
+
+def speed(model: str) -> dict[str, float]:
+    """Frames a second, seconds from photo to MP4 and memory of that process, on the moving loop of moving.py."""
+    threads = os.cpu_count() or 1
+    loop = moving_loop(_animator(model), SIDE, FRAMES)
+    rows = warm(loop, [threads]) if native.available(loop.mask.device) else []
+    video = to_video(SIDE, FRAMES, threads)
+    figures = {"photo_to_mp4_seconds": video["total"], "peak_mb": video["peak_mb"]}
+    return ({"frames_per_second": rows[0]["frames_per_second"]} if rows else {}) | figures
+
+
+def speed_table(figures: Mapping[str, float]) -> str:
+    """What `speed` gave beside its goals."""
+    lines = [_line([f"{SIDE}x{SIDE}, {FRAMES} frames", "figure", "goal"]), _line(["---"] * 3)]
+    for name, value in figures.items():
+        low, high = SPEED_GOALS[name]
+        goal = f"≥ {low:g}" if math.isinf(high) else f"≤ {high:g}"
+        lines.append(_line([name, _number(value) if low <= value <= high else f"**{_number(value)}**", goal]))
+    return "\n".join(lines) + "\n"
 
 
 class _Timed:
@@ -245,6 +289,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="the first so many photos only")
     parser.add_argument("--jobs", type=int, default=1, help="photos at a time, each in a process of its own")
     parser.add_argument("--sheets", type=Path, help="write preview pictures of each photo into this folder")
+    parser.add_argument("--speed", action="store_true", help=f"also measure the speed at {SIDE}x{SIDE}")
     parser.add_argument("--fresh", action="store_true", help="do rows again that are already there")
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 SHORTEST = 1.0  # seconds; quicker changes flash, so that short turns change over their whole length
 AROUND = 0.02  # of the grid's short side: what is compared around a place (standard deviation)
-SOFT = 0.015  # of the preference, which is 0 to 1: within it places change between the two halves
+SOFT = 0.005  # of the preference, which is 0 to 1: within it places change between the two halves
 
 
 def changeover(unlike: Tensor, turn: Tensor, lengths: Sequence[float], fps: float) -> Tensor:
@@ -47,4 +47,4 @@ def _even(early: np.ndarray, late: np.ndarray, among: np.ndarray) -> float:
 def _softly(preference: np.ndarray, border: float, sigma: float) -> np.ndarray:
     """0 below the border, 1 above it, and no step between the two in the picture."""
     later = 1 / (1 + np.exp(-np.clip((preference - border) / SOFT, -50, 50)))
-    return ndimage.gaussian_filter(later, 0.2 * sigma)
+    return ndimage.gaussian_filter(later, 0.1 * sigma)

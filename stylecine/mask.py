@@ -18,11 +18,12 @@ from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.precision import quick_dtype
 from stylecine.options import CLASSES, NOTHING
 
-SKY, WATER = CLASSES.index("sky"), CLASSES.index("water")
+SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 
 SHORT_SIDE = 448  # of what the network sees
 LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
 SPECK = 0.0015  # of the photo: smaller islands of motion are errors
+ISLET = 0.008  # of the photo: and so mostly are smaller ones beside one that is ten times as large
 LEAST = 0.005  # of the photo must move
 PLACES = 4000  # of the grid on which they agree: its matrix has their square
 LIKE, NEAR = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places tend to agree
@@ -49,9 +50,10 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     follows the photo's own edges at full size; what is hardly there is exactly 0.
     """
     shares = _agreed(_class_shares(photo, segmenter), photo)
-    mask = _without_specks(_decided(_follow_edges(1 - shares[:1], photo)))
-    classes = _mean(shares[1:], max(1, round(CALM * min(shares.shape[1:]))))
-    return _layers(mask, _resize(classes, photo.shape[-2:]).argmax(0))
+    likely = _mean(shares[1:], max(1, round(CALM * min(shares.shape[1:]))))
+    classes = _resize(likely, photo.shape[-2:]).argmax(0)
+    mask = _decided(_follow_edges(1 - shares[:1], photo))
+    return _layers(_without_specks(mask, classes == FALLS), classes)
 
 
 def moving(layers: Tensor) -> Tensor:
@@ -267,14 +269,17 @@ def _decided(soft: Tensor) -> Tensor:
     return t * t * (3 - 2 * t)
 
 
-def _without_specks(mask: Tensor) -> Tensor:
-    """Small islands of motion become static; small things that stand still in it stay as they are."""
+def _without_specks(mask: Tensor, falls: Tensor) -> Tensor:
+    """Small islands of motion become static; small things that stand still in it, and side falls, stay as they are."""
     grid = _small(mask.shape, 512)
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > NOTHING
     labels, count = ndimage.label(moves)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
     area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
-    keep = torch.from_numpy((area >= SPECK * moves.size)[labels] & moves).to(mask.device)
+    falling = F.adaptive_avg_pool2d(falls[None, None].float(), grid)[0, 0].cpu().numpy()
+    fall = ndimage.mean(falling, labels, np.arange(count + 1)) > 0.5
+    least = np.where(fall, SPECK * moves.size, min(ISLET * moves.size, 0.1 * float(area[1:].max(initial=0))))
+    keep = torch.from_numpy((area >= np.maximum(least, SPECK * moves.size))[labels] & moves).to(mask.device)
     kept = F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
     return mask * kept
 

@@ -25,6 +25,7 @@ GOALS: dict[str, tuple[float, float]] = {
     "moved_error": (0.0, 0.25),
     "travel": (0.02, math.inf),
     "seam": (0.95, 1.05),
+    "seam_encoded": (0.0, 1.3),
     "pulse_tiles": (0.0, 0.10),
     "pulse_global": (0.0, 0.03),
     "static_drift": (0.0, 0.0),
