@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence, features
@@ -62,6 +63,17 @@ def test_frames_come_back(out: Path) -> None:
     assert durations == [100] * 6
     assert np.abs(shown.astype(int) - frames).mean() <= NEAR[out.suffix]
     assert os.listdir(out.parent) == [out.name]
+
+
+def test_ffmpeg_reads_them_too(out: Path) -> None:
+    if out.suffix == ".webp":
+        pytest.skip("FFmpeg 8.1 reads no animated WebP")
+    frames = clip()
+    write_animation(frames, out, 10)
+    with av.open(str(out)) as container:
+        rate = container.streams.video[0].average_rate
+        shown = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    assert rate == 10 and np.abs(shown.astype(int) - frames).mean() <= NEAR[out.suffix]
 
 
 def test_it_plays_for_ever(out: Path) -> None:
