@@ -155,23 +155,29 @@ def _evened(loop: Loop, bands: Sequence[bool]) -> Loop:
 
     Where places choose their copy, edges pass less often than the copies' own contrast says.
     """
-    where, count = loop.moving >= 0.5, len(loop.displacement.lengths)
-    whole = _fine_contrast(loop.photo, where)
+    inside, count = (loop.moving >= 0.5).float(), len(loop.displacement.lengths)
+    around = _blurred(inside).clamp(min=1e-6)
+    whole = _fine_contrast(loop.photo, inside, around)
     frames = (_frame_of(loop, (phase,) * count, (0.0, 0.0)) for phase in PHASES)
-    lacks = torch.stack([whole / _fine_contrast(frame, where) for frame in frames])
+    lacks = torch.stack([whole / _fine_contrast(frame, inside, around) for frame in frames])
     of_bands = torch.tensor(bands, device=lacks.device)[:, None, None, None, None]
     lacks = lacks.clamp(1 / MOST_LIFT, MOST_LIFT)[:, None, None]
     return replace(loop, lift=torch.where(of_bands, loop.lift * lacks, loop.lift))
 
 
-def _fine_contrast(frame: Tensor, where: Tensor) -> Tensor:
-    """Standard deviation of a frame [H,W,3] from its surroundings, about 8 pixels wide, among the pixels in `where`;
-    a level is added, as less is not seen."""
-    inside = where.float()[None, None]
-    grey = frame.float().mean(-1)[None, None] * inside
-    around = [F.avg_pool2d(F.avg_pool2d(x, 9, 1, 4), 9, 1, 4) for x in (grey, inside)]
-    fine = (grey - around[0] / around[1].clamp(min=1e-6)) * inside
+def _fine_contrast(frame: Tensor, inside: Tensor, around: Tensor) -> Tensor:
+    """Standard deviation of a frame [H,W,3] from its surroundings among the pixels where `inside` [H,W], of which
+    `around` is the blurred, is 1; a level is added, as less is not seen."""
+    grey = frame.float().mean(-1) * inside
+    fine = (grey - _blurred(grey) / around) * inside
     return (fine.square().sum() / inside.sum().clamp(min=1) + 1).sqrt()
+
+
+def _blurred(image: Tensor) -> Tensor:
+    """[H,W], about as a Gaussian of 4 pixels does it: two boxes."""
+    for size in ((9, 1), (1, 9), (9, 1), (1, 9)):
+        image = F.avg_pool2d(image[None], size, 1, (size[0] // 2, size[1] // 2))[0]
+    return image
 
 
 def _packed(spline: Tensor, band: bool) -> Tensor:

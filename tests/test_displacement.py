@@ -95,6 +95,20 @@ def test_places_go_round_their_own_number_of_times():
     torch.testing.assert_close(moved.targets(phases)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
 
 
+def test_the_roll_sways_both_copies_alike_and_is_nothing_at_either_end():
+    flow, moving = constant(0.05, 0), torch.ones(128, 128)
+    roll = torch.zeros(2, 2, 32, 32)
+    roll[0, 1], roll[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
+    moved = integrate(flow, moving, period=120, fps=30, margin=32, roll=roll)
+    assert moved.cycles == 2 and moved.swing(0) == moved.swing(60) == moved.swing(120) == (0, 0)
+    sources, plain = (moved.sources([0.25] * len(moved.counts), swing) for swing in (moved.swing(15), (0, 0)))
+    swayed = sources - plain
+    torch.testing.assert_close(swayed[:2], swayed[2:])
+    torch.testing.assert_close(swayed[:2, 60, 60], torch.tensor([2.0, -1.0]), atol=1e-4, rtol=0)  # a quarter cycle
+    targets = moved.targets([0.25] * len(moved.counts), moved.swing(15))
+    torch.testing.assert_close(targets - moved.targets([0.25] * len(moved.counts)), -swayed)
+
+
 def test_the_margin_holds_the_longest_travel():
     moving = torch.ones(128, 128)
     assert margin_for(constant(0, 0), moving, 120, 30) == 32

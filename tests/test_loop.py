@@ -34,7 +34,7 @@ def texture(h: int, w: int, seed: int = 0) -> torch.Tensor:
 
 
 def scene(
-    speed: float = 0.18, *, sampling: str = "gather", moving: torch.Tensor | None = None
+    speed: float = 0.18, *, sampling: str = "gather", moving: torch.Tensor | None = None, fps: float = 30
 ) -> tuple[Loop, np.ndarray]:
     """A loop of a texture whose upper quarter stands still, and its photo."""
     plate = texture(SIZE + 2 * MARGIN, SIZE + 2 * MARGIN)
@@ -45,7 +45,7 @@ def scene(
         moving[: SIZE // 4] = 0
     flow = torch.tensor([speed, speed / 4])[:, None, None].expand(2, 32, 32) / 4
     displacement = integrate(flow, moving, period=PERIOD, fps=30, margin=MARGIN)
-    return make_loop(photo, moving, laplacian_levels(plate), displacement, sampling=sampling), photo
+    return make_loop(photo, moving, laplacian_levels(plate), displacement, fps=fps, sampling=sampling), photo
 
 
 @pytest.mark.parametrize("cell", [16, 32])
@@ -127,6 +127,34 @@ def test_early_in_the_loop_the_texture_moves_with_the_flow():
     here = np.corrcoef(detail[0][rows, 16:-16].ravel(), detail[1][rows, 16:-16].ravel())[0, 1]
     there = np.corrcoef(detail[0][rows, 16:-16].ravel(), detail[1][rows, 14:-18].ravel())[0, 1]
     assert there > 0.6 and there > 2 * abs(here)
+
+
+def test_in_a_turn_of_seconds_half_of_the_picture_changes_first_and_then_the_rest():
+    loop, photo = scene(fps=15)  # the change of half a turn takes 1.3 s
+    shares = [share_of(loop.displacement.passed([phase]), loop.change) for phase in (0.25, 0.5, 0.75)]
+    mixed = [((share > 0.02) & (share < 0.98)).float().mean() for share in shares]
+    assert max(mixed) < 0.7
+    relative = [contrast(frame(loop, t).numpy()) / contrast(photo) for t in range(0, PERIOD, 5)]
+    assert max(abs(1 - r) for r in relative) < 0.05
+
+
+def test_in_a_turn_of_a_second_all_of_it_changes_all_the_time():
+    loop, _ = scene()
+    share = share_of(loop.displacement.passed([0.5]), loop.change)
+    assert (share == 0.5).all()
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_what_rolls_is_the_photo_in_frame_0_and_sways_as_often_as_it_should(sampling):
+    still, photo = scene(speed=0.0, sampling=sampling)
+    roll = torch.zeros(2, 2, *still.displacement.turn.shape)
+    roll[1, 0] = 1.5  # with the sine, to the left and right
+    loop = replace(still, displacement=replace(still.displacement, roll=roll, cycles=2))
+    frames = [frame(loop, t).numpy()[SIZE // 4 + 8 :, 8:-8].astype(int) for t in (0, 5, 10, 15, 20)]
+    assert np.array_equal(frame(loop, 0).numpy(), photo)
+    assert np.abs(frames[0] - frames[1]).mean() > 3 and np.abs(frames[1] - frames[3]).mean() > 3
+    assert np.abs(frames[0] - frames[2]).max() <= 1 and np.abs(frames[0] - frames[4]).max() <= 1
+    assert np.abs(frames[1][:, :-3] - frames[3][:, 3:]).mean() < 0.3 * np.abs(frames[1] - frames[3]).mean()
 
 
 def test_feather_stays_inside_what_moves():

@@ -74,6 +74,15 @@ def test_specks_do_not_move() -> None:
     assert moving(predict_layers(photo, BlueIsSky()))[160:185, 30:55].max() == 0
 
 
+def test_small_islands_beside_a_large_one_do_not_move_but_by_themselves_they_do() -> None:
+    photo, sky = landscape()
+    blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
+    photo[:, 165:181, 40:59] = blue  # 0.6% of the photo
+    assert moving(predict_layers(photo, BlueIsSky()))[150:, 20:80].max() == 0
+    photo[:] = torch.where(sky, torch.tensor([-0.5, -0.6, -0.8])[:, None, None], photo)
+    assert moving(predict_layers(photo, BlueIsSky()))[165:181, 40:59].mean() > 0.5
+
+
 def test_moving_joins_the_layers() -> None:
     layers = torch.zeros(4, 2, 2)
     layers[0, 0, 0], layers[1, 0, 0], layers[2, 1, 1] = 0.5, 0.5, 1.0
@@ -259,6 +268,14 @@ def test_the_sun_stands_still_and_its_glow_does_not() -> None:
     moves = without_fringe(layers, photo)
     assert (moves[disc(9)] == 0).all()
     assert (moves[:290][~disc(24)[:290]] == 1).all()
+
+
+def test_the_sun_stands_still_even_where_it_is_taken_for_something_else() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(9)] = 1.0
+    falls = CLASSES.index("falls")
+    layers[:, disc(12)] = nn.functional.one_hot(torch.tensor(falls), 4).float()[:, None]
+    assert (without_fringe(layers, photo)[disc(9)] == 0).all()
 
 
 def test_a_large_white_cloud_is_no_sun() -> None:
