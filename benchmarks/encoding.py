@@ -219,7 +219,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         f"{where['cpu']}, {where['cores']} cores; av {where['versions']['av']}; commit {where['commit']},",
         f" {where['date']}. Short side {result['size']}, {result['seconds']:g} s.\n\n",
         "`size`: of stylecine's file over the plain one. `seam`: the decoded step from the last frame to the first",
-        " over the median step; empty where that is 0. `over`: that step, in levels of 255. `s`: seconds to encode.\n\n",
+        " over the median step; empty where that is 0. `over`: that step, in levels of 255. `s`: seconds to encode.",
+        "\n\n",
         table(result["rows"], COLUMNS),
     ]
     if result["tried"]:

@@ -43,6 +43,7 @@ class Codec:
     worst: int
     options: Callable[[int, int | None], dict[str, str]]
     tag: str = ""
+    smallest: int = 16
     hidden: bool = False
 
     def tail(self, frames: int) -> int:
@@ -127,7 +128,8 @@ CODECS = {
     codec.name: codec
     for codec in (
         Codec("h264", "libx264", 16, 51, _h264),
-        Codec("h265", "libx265", 20, 51, _h265, tag="hvc1"),  # Apple's players know it by no other tag
+        # hvc1: Apple's players know it by no other tag; x265 writes past its memory for sides of 64 and less
+        Codec("h265", "libx265", 20, 51, _h265, tag="hvc1", smallest=96),
         Codec("vp9", "libvpx-vp9", 24, 63, _vp9),
         Codec("av1", "libsvtav1", 28, 63, _av1, hidden=True),
     )

@@ -201,9 +201,11 @@ class _Encoder:
     def _open(self, height: int, width: int) -> None:
         self.cropped = (width % 2, height % 2)
         self.width, self.height = width - self.cropped[0], height - self.cropped[1]
-        name = self.encoding.codec.name
-        if min(self.width, self.height) < 16 or max(self.width, self.height) > 16384:
-            raise OptionError(f"Frames of {width}x{height} cannot be encoded as {name}; give 16 to 16384 a side.")
+        codec = self.encoding.codec
+        if min(self.width, self.height) < codec.smallest or max(self.width, self.height) > 16384:
+            raise OptionError(
+                f"Frames of {width}x{height} cannot be encoded as {codec.name}; give {codec.smallest} to 16384 a side."
+            )
         with _told_plainly(self.path):
             form = self.encoding.form
             self.container = av.open(_url(self.path), "w", format=form.container, options=form.options)
