@@ -277,7 +277,7 @@ def _without_specks(mask: Tensor, falls: Tensor) -> Tensor:
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
     area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
     falling = F.adaptive_avg_pool2d(falls[None, None].float(), grid)[0, 0].cpu().numpy()
-    fall = ndimage.mean(falling, labels, np.arange(count + 1)) > 0.5
+    fall = ndimage.sum_labels(weight * falling, labels, np.arange(count + 1)) > 0.5 * area
     least = np.where(fall, SPECK * moves.size, min(ISLET * moves.size, 0.1 * float(area[1:].max(initial=0))))
     keep = torch.from_numpy((area >= np.maximum(least, SPECK * moves.size))[labels] & moves).to(mask.device)
     kept = F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
