@@ -7,8 +7,9 @@ the photo) is painted over along its longest axis by a brush a sixth wider than 
 the overlap (intersection over union) of the thing with the brush as it was drawn, and with what the stroke came to.
 Other things that stand still do not count: they have nothing to lose.
 
-Times, the quickest of ten, since whatever else the machine does only slows: an edit of each kind, a preview with them
-at 256 and 512 pixels, its second frame included, saving and opening, on the example photos.
+Times are processor seconds, which other programs on the machine change less than the clock, the least of six: an edit
+of each kind, a preview with them at 256 and 512 pixels, its second frame included, saving and opening, on the example
+photos. They are of all threads together: OMP_NUM_THREADS=1 leaves one.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from stylecine.snap import brushed, painted
 
 SMALLEST, LARGEST = 0.0008, 0.03  # of the photo
 EXAMPLES = ("lake", "sea", "waterfall")
-RUNS = 10
+RUNS = 6
 
 
 def main() -> None:
@@ -82,9 +83,9 @@ def scribbled(thing: np.ndarray, random: np.random.Generator) -> tuple[np.ndarra
 def overlaps(
     picture: np.ndarray, still: np.ndarray, thing: np.ndarray, line: np.ndarray, radius: float
 ) -> dict[str, float]:
-    start = time.perf_counter()
+    start = time.process_time()
     (top, left, bottom, right), share = painted(picture, line, radius)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     stroke, brush = np.zeros_like(thing), np.zeros_like(thing)
     stroke[top:bottom, left:right] = share > 0.5
     (top, left, bottom, right), distance = brushed(thing.shape, line, radius)
@@ -118,9 +119,9 @@ def times_of(animator: Animator, path: Path) -> dict[str, Any]:
 def seconds(work: Callable[[], Any]) -> float:
     taken = []
     for _ in range(RUNS):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return round(min(taken), 3)
 
 
