@@ -29,6 +29,7 @@ from stylecine.ops.warp_features import channels_last, warp_features
 BANDS = 4
 FEATHER = 3  # pixels
 HALVES = (0.125, 0.25, 0.375), (0.625, 0.75, 0.875)  # of a turn: where copies are compared to choose between the two
+MADE_UP = 4.0  # times as unlike as they are count copies that come from where the photo shows nothing that moves
 WINDOW = 16  # pixels of a level over which the two copies are compared
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
@@ -130,6 +131,7 @@ def make_loop(
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
     likeness = [_compared(*each, displacement) for each in zip(levels, splines, weights, strict=True)]
     unlike = torch.stack([_unlike(levels, splines, weights, displacement, phases) for phases in HALVES])
+    unlike *= 1 + MADE_UP * _made_up(moving, displacement)
     change = changeover(unlike, displacement.turn, displacement.lengths, fps)
     still = [_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, likeness, still, strict=True)]
@@ -290,6 +292,23 @@ def _statistics(level: Level, likeness: Tensor, still: Tensor) -> tuple[Tensor, 
         angle[i] = (both / (first * second).sqrt()).clamp(LEAST_ALIKE, 1).acos()
         lift[:, i] = (still / likeness[i, :2]).sqrt().clamp(1 / MOST_LIFT, MOST_LIFT)
     return angle, lift
+
+
+def _made_up(moving: Tensor, displacement: Displacement) -> Tensor:
+    """How much of what a place would show comes from past the photo's border or from behind what stands still:
+    [2,gh,gw], in [0,1], of copy B if it changes in the first half of its turn, of copy A if in the second."""
+    (gh, gw), cell = displacement.turn.shape, displacement.cell
+    seen = F.pad((moving > 0).float()[None, None], (displacement.margin,) * 4)
+    seen = F.pad(seen, (0, gw * cell - seen.shape[3], 0, gh * cell - seen.shape[2]))
+    seen = F.avg_pool2d(seen, cell)
+    y, x = torch.meshgrid(*(torch.arange(n, device=moving.device) + 0.5 for n in (gh, gw)), indexing="ij")
+    shown = torch.zeros(2, gh, gw, device=moving.device)
+    for phase in PHASES:
+        a, b = displacement.sources([phase] * len(displacement.lengths)).view(2, 2, gh, gw) / cell
+        for i, source in enumerate((b, a)):
+            places = torch.stack(((x + source[0]) / gw, (y + source[1]) / gh), -1) * 2 - 1
+            shown[i] += F.grid_sample(seen, places[None], align_corners=False)[0, 0] / len(PHASES)
+    return 1 - shown
 
 
 def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:

@@ -138,6 +138,12 @@ def test_in_a_turn_of_seconds_half_of_the_picture_changes_first_and_then_the_res
     assert max(abs(1 - r) for r in relative) < 0.05
 
 
+def test_at_the_border_a_place_shows_the_copy_that_the_photo_knows():
+    loop, _ = scene(speed=0.5, fps=15)  # to the right: B comes from past the right border, A from past the left one
+    begin = loop.change[0, 3 * MARGIN // 2 + SIZE // 4 : -MARGIN]
+    assert begin[:, MARGIN : MARGIN + 8].mean() < 0.1 < 0.4 < begin[:, -MARGIN - 8 : -MARGIN].mean()
+
+
 def test_in_a_turn_of_a_second_all_of_it_changes_all_the_time():
     loop, _ = scene()
     share = share_of(loop.displacement.passed([0.5]), loop.change)
