@@ -63,6 +63,8 @@ class Displacement(Protocol):
 
     @property
     def roll(self) -> Tensor | None: ...  # [2,2,gh,gw] canvas pixels: see ops.render
+    @property
+    def cycles(self) -> int: ...  # of it in the loop
 
     def phases(self, t: float) -> tuple[float, ...]: ...
     def swing(self, t: float) -> tuple[float, float]: ...  # of the roll
