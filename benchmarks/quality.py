@@ -2,8 +2,8 @@
 
     python benchmarks/quality.py PHOTOS --split PHOTOS/val.txt --out benchmarks/results/quality.json
 
-`make quality` is this with its speed (--speed). Can be stopped and started again: rows made by the same commit, weights,
-size and labels are kept.
+`make quality` is this with its speed (--speed). Can be stopped and started again: rows made by the same commit,
+weights, size and labels are kept.
 """
 
 import argparse
