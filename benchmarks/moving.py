@@ -9,7 +9,7 @@ from stylecine import Animator, Cinemagraph, Scene
 from stylecine.displacement import in_photo_pixels
 
 PHOTO = Path(__file__).resolve().parent.parent / "examples" / "sea.jpg"  # 1280x800, cropped and enlarged to a square
-SPEED = 2.0  # times as fast as animate()'s default: more than half of it then moves by half a pixel a frame, at 1024 pixels
+SPEED = 2.0  # times as fast as animate()'s default: at 1024 pixels more than half then moves by half a pixel a frame
 FPS = 30
 FRAMES = 120
 FAST = 0.5  # pixels a frame
