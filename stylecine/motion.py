@@ -191,7 +191,9 @@ def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
     if liquid.any():
         # where river and fall meet, the change of speed takes a little way
         flow = np.where(liquid, ground.blur(flow, 0.025, liquid), flow)
-        flow = np.where((ground.owner == WATER) | (ground.owner == FALLS), _past_shores(flow, ground), flow)
+        wet = (ground.owner == WATER) | (ground.owner == FALLS)
+        flow = np.where(wet, _past(flow, ground.owner < 0, ground.short), flow)
+        flow = np.where(ground.owner == WATER, _past(flow, ground.owner == SKY, ground.short), flow)  # the horizon
     return flow
 
 
@@ -262,18 +264,18 @@ def _paced(flow: np.ndarray, here: np.ndarray, k: int, short: int) -> np.ndarray
     return flow / (length + 1e-9) * relative * (TRAVEL[k] * short / (4 * PER_SECOND))
 
 
-def _past_shores(flow: np.ndarray, ground: _Ground) -> np.ndarray:
-    """Takes the part that runs into or out of what stands still, the nearer the more; the rest runs past it.
+def _past(flow: np.ndarray, shore: np.ndarray, short: int) -> np.ndarray:
+    """Takes the part that runs into or out of `shore` [h,w], the nearer the more; the rest runs past it.
 
     The photo's own border is no shore.
     """
-    distance = ndimage.distance_transform_edt(ground.owner >= 0) if (ground.owner < 0).any() else None
-    if distance is None:
+    if not shore.any():
         return flow
-    smooth = ndimage.gaussian_filter(distance, 0.012 * ground.short, mode="nearest")
+    distance = ndimage.distance_transform_edt(~shore)
+    smooth = ndimage.gaussian_filter(distance, 0.012 * short, mode="nearest")
     normal = np.stack(np.gradient(smooth)[::-1])
     normal = normal / (np.linalg.norm(normal, axis=0) + 1e-3)
-    t = np.clip(distance / (SHORE * ground.short), 0, 1)
+    t = np.clip(distance / (SHORE * short), 0, 1)
     near = 1 - t * t * (3 - 2 * t)
     return flow - near * (flow * normal).sum(0) * normal
 

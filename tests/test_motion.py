@@ -99,6 +99,19 @@ def test_a_wind_is_level_unless_it_clearly_is_not() -> None:
     assert 0.1 < -rising[1] / rising[0] < 0.25
 
 
+def test_water_does_not_pull_the_horizon_along() -> None:
+    layers = layer(SKY, rows() < 60) + layer(WATER, (rows() >= 60) & ((columns() - 90).abs() > 4))  # beside a post
+    flow = predict_motion(GREY, layers, Everywhere(0.5, 0.5))
+    assert flow[1, 61, :80].abs().max() < 0.1 * flow[0, 61, :80].max() and (flow[0, 61, :60] > 0).all()
+    assert flow[1, 110, 20] > 0.5 * flow[0, 110, 20]
+
+
+def test_falls_are_faster_at_their_foot() -> None:
+    falls = (rows() > 20) & (rows() < 110) & ((columns() - 90).abs() < 20)
+    down = predict_motion(GREY, layer(FALLS, falls), Everywhere(0, 1))[1, :, 90]
+    assert (down[26:100].diff() > -1e-6).all() and 1.4 < down[100] / down[30] < 2
+
+
 def test_a_habit_goes_where_the_picture_tells() -> None:
     """The network is asked a second time in the mirror: what it answers to both alike it has seen."""
     where = rows() >= 0
