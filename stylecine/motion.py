@@ -275,7 +275,7 @@ def _past(flow: np.ndarray, shore: np.ndarray, short: int) -> np.ndarray:
     smooth = ndimage.gaussian_filter(distance, 0.012 * short, mode="nearest")
     normal = np.stack(np.gradient(smooth)[::-1])
     normal = normal / (np.linalg.norm(normal, axis=0) + 1e-3)
-    t = np.clip(distance / (SHORE * short), 0, 1)
+    t = np.clip((distance - 1.5) / (SHORE * short), 0, 1)  # the first pixel lies a pixel away, and is at the border
     near = 1 - t * t * (3 - 2 * t)
     return flow - near * (flow * normal).sum(0) * normal
 
