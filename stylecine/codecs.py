@@ -93,9 +93,9 @@ def _h265(quality: int, frames: int | None) -> dict[str, str]:
 def _vp9(quality: int, frames: int | None) -> dict[str, str]:
     """b=0: or a bit rate would decide, not the quality. cpu-used 4: the fastest that keeps frame 0 to refer to.
 
-    row-mt: the rows of a frame on several threads.
+    row-mt: the rows of a frame on several threads. g: no key frame but the first, which would come after 128.
     """
-    return {"b": "0", "crf": str(quality), "deadline": "realtime", "cpu-used": "4", "row-mt": "1"}
+    return {"g": "100000", "b": "0", "crf": str(quality), "deadline": "realtime", "cpu-used": "4", "row-mt": "1"}
 
 
 def _av1(quality: int, frames: int | None) -> dict[str, str]:
