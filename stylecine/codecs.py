@@ -6,7 +6,7 @@ that difference is a jump: many times an ordinary step. Three things together ta
 figures, and what else was tried):
 
 - a reference from the last frame back to frame 0, so that its errors can be copied at hardly any cost: H.264 and H.265
-  keep 16 pictures at most, so only every 17th is one to refer to, and the 16 between two of them are B frames; libvpx
+  keep a few pictures only, so every 17th is one to refer to, and the 16 between two of them are B frames; libvpx
   keeps frame 0 as its golden frame at the speeds that search properly;
 - the last frames are pulled, a little more each, towards frame 0 as it is decoded (RUN of them);
 - the very last is coded more finely, or, in AV1, has hidden frames after it that all show frame 0 (`Codec.tail`).
@@ -24,7 +24,7 @@ from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.files import PathLike
 
 RUN = 17  # pictures of H.264 and H.265 from one that others refer to up to the next: 16 B frames, the most there may be
-KEPT = 16  # pictures that they can keep to refer to: a loop of up to RUN * KEPT + 1 = 273 frames reaches back
+KEPT = {"h264": 16, "h265": 9}  # pictures that x264 and x265 keep to refer to: loops of 273, 154 frames reach back
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
 
 
@@ -67,7 +67,7 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
     twice alike. Without it the same rate factor gives smaller and worse files, by about 4. Speed as "veryfast" has it,
     but for finer motion vectors, which smooth the steps.
     """
-    told = _references(frames, quality - 1) | {
+    told = _references(frames, KEPT["h264"], quality - 1) | {
         "keyint": "infinite",
         "b-pyramid": "none",
         "mbtree": "0",
@@ -80,7 +80,7 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
 
 
 def _h265(quality: int, frames: int | None) -> dict[str, str]:
-    told = _references(frames, quality - 5) | {
+    told = _references(frames, KEPT["h265"], quality - 5) | {
         "keyint": "-1",
         "open-gop": "0",
         "b-pyramid": "0",
@@ -93,9 +93,9 @@ def _h265(quality: int, frames: int | None) -> dict[str, str]:
 def _vp9(quality: int, frames: int | None) -> dict[str, str]:
     """b=0: or a bit rate would decide, not the quality. cpu-used 4: the fastest that keeps frame 0 to refer to.
 
-    row-mt: the rows of a frame on several threads.
+    row-mt: the rows of a frame on several threads. g: no key frame but the first, which would come after 128.
     """
-    return {"b": "0", "crf": str(quality), "deadline": "realtime", "cpu-used": "4", "row-mt": "1"}
+    return {"g": "100000", "b": "0", "crf": str(quality), "deadline": "realtime", "cpu-used": "4", "row-mt": "1"}
 
 
 def _av1(quality: int, frames: int | None) -> dict[str, str]:
@@ -103,21 +103,17 @@ def _av1(quality: int, frames: int | None) -> dict[str, str]:
     return {"preset": "6", "crf": str(quality), "svtav1-params": "keyint=-1"}
 
 
-def _references(frames: int | None, last: int) -> dict[str, str]:
+def _references(frames: int | None, most: int, last: int) -> dict[str, str]:
     """What x264 and x265 have in common: evenly spaced P frames, and B frames that may lie halfway between them.
 
+    As many pictures are kept to refer to, up to `most`, as let the last refer to the first; each costs decoders memory.
     last: quantiser of the last frame. chromaloc 1: a chroma sample lies amid its four pixels, as it is made.
     """
     told = {"bframes": str(RUN - 1), "b-adapt": "0", "weightb": "1", "scenecut": "0", "chromaloc": "1"}
-    told["ref"] = str(_anchors(frames))
+    told["ref"] = "3" if frames is None else str(min(most, max(1, math.ceil((frames - 1) / RUN))))
     if frames is not None and frames > 1:
         told["zones"] = f"{frames - 1},{frames - 1},q={max(last, 1)}"
     return told
-
-
-def _anchors(frames: int | None) -> int:
-    """Pictures to keep so that the last can refer to the first, where that goes; each costs decoders memory."""
-    return min(KEPT, max(1, math.ceil((frames - 1) / RUN))) if frames else 3
 
 
 def _joined(told: dict[str, str]) -> str:
