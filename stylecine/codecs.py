@@ -127,9 +127,8 @@ CODECS = {
         # hvc1: Apple's players know it by no other tag; x265 writes past its memory for sides of 64 and less
         Codec("h265", "libx265", 20, 51, _h265, tag="hvc1", smallest=96),
         Codec("vp9", "libvpx-vp9", 24, 63, _vp9),
-        Codec(
-            "av1", "libsvtav1", 28, 63, _av1, smallest=64, hidden=True
-        ),  # with sides of 16 or 48 it may wait for ever
+        # with sides of 16 or 48 SVT-AV1 may wait for ever
+        Codec("av1", "libsvtav1", 28, 63, _av1, smallest=64, hidden=True),
     )
 }
 FORMATS = {

@@ -91,7 +91,7 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: s
 @pytest.mark.parametrize("ending", PICTURES)
 def test_whatever_the_rate_the_loop_lasts_as_long_to_half_a_tick(tmp_path: Path, ending: str, fps: float) -> None:
     times, rate = shown(f"loop{ending}", 12, fps)
-    frames = [np.full((16, 16, 3), 20 * k, np.uint8) for k in range(len(times))]
+    frames = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(len(times))]
     info = write(frames, tmp_path / f"loop{ending}", rate)
     assert info.frames == len(times)
     assert info.frames / info.fps == pytest.approx(12 / float(fps), abs=0.0051 if ending == ".gif" else 0.00051)
