@@ -69,9 +69,9 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
 
 // Where a turn of one length stands at the time of the frame.
 struct Clock {
-  Moment a, b;              // of both copies
-  float passed;                 // of the turn
-  int phase;                    // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
+  Moment a, b;                 // of both copies
+  float passed;                // of the turn
+  int phase;                   // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
   float apart[2], lift[2][2];  // how much the angle, and the lift of A and of B, known at these two count now
 };
 

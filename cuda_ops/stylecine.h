@@ -140,16 +140,16 @@ typedef struct {
   const uint8_t *turn;            /* [gh,gw] < turns: which of them a place has */
   const float *length;            /* host [turns]: frames in a turn, at most (knots-1)*stride */
   const float *phase;             /* host [turns]: how much of the turn has passed, in [0,1] */
-  const float *angle; /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation when 1/4, 1/2 and 3/4 of
-                         the turn have passed; 0: the plain mix */
+  const float *angle;  /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation when 1/4, 1/2 and 3/4 of
+                          the turn have passed; 0: the plain mix */
   const float *lift;   /* [levels,2,3,gh,gw]: what copy A and copy B are multiplied by then; A by 1 at the turn's
                           beginning, B by 1 at its end */
   const float *change; /* [2,gh,gw]: when in a turn, 0 to 1, copy A begins to give way to B, and how much of that
                           happens per turn, 1 or more */
   const float *roll;   /* [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels, times each number of */
   float swing[2];      /* this; or roll is NULL */
-  const float *base;  /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
-  uint8_t *out;       /* out [height,width,3] */
+  const float *base;   /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
+  uint8_t *out;        /* out [height,width,3] */
 } stylecine_render_args;
 STYLECINE_API size_t stylecine_render_workspace_cpu(const stylecine_render_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_render_workspace_cuda(const stylecine_render_args *args);
