@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,28 @@ def period(seconds: float, fps: float) -> int:
     return frames
 
 
-def check_look(speed: float, warp: str, sampling: str, detail: float) -> None:
-    """The options of `Animator.render` that say how the loop looks."""
-    check_number("speed", speed, above=0, most=100)
-    check_number("detail", detail, least=0, most=1)
-    _one_of("warp", warp, WARPS)
-    _one_of("sampling", sampling, SAMPLINGS)
+@dataclass(frozen=True)
+class Look:
+    """How a loop looks, as `animate` takes it; OptionError for what is impossible."""
+
+    seconds: float = 4.0
+    fps: float = 30
+    speed: float = 1.0
+    warp: str = "msdfw"
+    sampling: str = "gather"
+    detail: float = 1.0
+
+    def __post_init__(self) -> None:
+        period(self.seconds, self.fps)
+        check_number("speed", self.speed, above=0, most=100)
+        check_number("detail", self.detail, least=0, most=1)
+        _one_of("warp", self.warp, WARPS)
+        _one_of("sampling", self.sampling, SAMPLINGS)
+
+    @property
+    def frames(self) -> int:
+        """N, of one loop."""
+        return period(self.seconds, self.fps)
 
 
 def check_effort(refine: int, seed: int) -> None:
