@@ -123,7 +123,7 @@ class Cinemagraph:
         scene = self.scene
         return {
             "stylecine": __version__,
-            "photo": {"name": scene.source.name, "sha256": scene.source.sha256} if scene.source else None,
+            "photo": scene.source.facts if scene.source else None,
             "width": self.width,
             "height": self.height,
             "frames": len(self),

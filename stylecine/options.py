@@ -153,7 +153,7 @@ def needed_bytes(width: int, height: int) -> float:
     return 450e6 + width * height * (450 * scale**2 + 290)
 
 
-def check_memory(width: int, height: int, device: torch.device | None = None) -> None:
+def check_memory(width: int, height: int, device: torch.device | None = None, remedy: str = "use") -> None:
     """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left (None: CPU's)."""
     free, need = available_bytes(device), needed_bytes(width, height)
     if need <= free:
@@ -162,7 +162,7 @@ def check_memory(width: int, height: int, device: torch.device | None = None) ->
     sides = range(short // 32 * 32, 63, -32)
     fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
     side = next(fits, None)
-    advice = f"use size={side}" if side else "free some memory first"
+    advice = f"{remedy} size={side}" if side else "free some memory first"
     raise TooLarge(
         f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
     )

@@ -16,8 +16,11 @@ from stylecine import (
     Scene,
     SceneError,
     StylecineWarning,
+    TooLarge,
     WeightsNotFound,
 )
+from stylecine.cine import edit_cine
+from stylecine.options import needed_bytes
 from stylecine.provenance import PhotoFile
 
 DATA = Path(__file__).parent / "data"
@@ -239,6 +242,7 @@ def test_a_scene_from_a_file_renders_the_same_frames_to_the_bit(
     for name in ("layers", "mask", "motion", "w_plus", "feature"):
         assert torch.equal(getattr(opened, name), getattr(scene, name)), name
     assert opened.source and scene.source and opened.source.sha256 == scene.source.sha256
+    assert animator.render(opened, **SHORT).report()["photo"] == scene.source.facts | {"claimed": True}
     assert opened.settings == scene.settings and opened.likeness == scene.likeness
     for given in ({}, {"warp": "dfw"}, {"detail": 0.5, "sampling": "splat"}):
         assert np.array_equal(*(frames(animator.render(s, **SHORT, **given)) for s in (scene, opened)))
@@ -252,6 +256,16 @@ def test_the_installed_model_is_known_again(scene: Scene, tmp_path: Path) -> Non
     replace(scene, model=animator.model).save(tmp_path / "x.cine")
     opened = Scene.load(tmp_path / "x.cine")
     assert opened.model.installed and opened.made_with(animator.model) and set(opened.score) == {"lpips", "psnr"}
+
+
+def test_what_cannot_be_rendered_for_lack_of_memory_can_be_edited(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.save(tmp_path / "x.cine")
+    monkeypatch.setattr("stylecine.options.available_bytes", lambda device: needed_bytes(96, 72) - 1)
+    assert len(edit_cine(tmp_path / "x.cine", lambda cine: cine.speed("water", 2), tmp_path / "x.cine").edits) == 1
+    with pytest.raises(TooLarge, match="make the scene again with size=64"):
+        Scene.load(tmp_path / "x.cine")
 
 
 def test_version_1_keeps_opening(animator: Animator) -> None:
