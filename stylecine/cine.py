@@ -7,7 +7,8 @@
     edits.safetensors     what each edit's area means, uint8, named by the edit's number
 
 Nothing is unpacked to disk, nothing in it is executed, and nothing is read before its size is known to be what the
-photo's size allows. Files of older versions keep opening: `VERSION` goes up only together with a way to read the old.
+photo's size and the file's own allow. What could not be opened again is not saved. Files of older versions keep
+opening: `VERSION` goes up only together with a way to read the old.
 NumPy only, so that scenes are edited without PyTorch.
 """
 
@@ -22,7 +23,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,10 +35,10 @@ import safetensors.numpy
 from PIL import Image
 
 from stylecine import __version__
-from stylecine.errors import SceneError, StylecineError
+from stylecine.errors import SceneError, StylecineError, TooLarge
 from stylecine.files import check_place, told_plainly, whole
-from stylecine.options import CLASSES, check_memory
-from stylecine.photo import MAX_PIXELS
+from stylecine.options import CLASSES, available_bytes
+from stylecine.photo import MAX_PIXELS, MIN_SIDE
 from stylecine.touchup import MOST_EDITS, Edit, Editable, Paint, Speed, from_json, to_json
 
 VERSION = 1
@@ -51,12 +54,16 @@ FACTS = {"version", "stylecine", "height", "width", "model", "source", "settings
 
 END, LOCATOR = 22, 20  # bytes that end a zip archive, and that come before them in an archive of the 64-bit kind
 MOST_DIRECTORY = 1 << 16  # bytes of the archive's own
-MOST_JSON = 16 << 20  # bytes
-MOST_HEADER = 1 << 20  # bytes of a .safetensors file's JSON
-MOST_STYLES = 64
+MOST_JSON = 4 << 20  # bytes: strokes of 90,000 points, ...
+SMALL_JSON, JSON_PACKED = 1 << 20, 16  # ... which do not pack well; bytes in any case, and for one in the archive
+MOST_HEADER = 1 << 18  # bytes of a .safetensors file's JSON
+MOST_STYLES, STYLE = 64, 512
 MOST_FEATURE = 1 << 26  # numbers in F
-MOST_PACKED = 200  # bytes for one in the archive, on the whole, ...
-SMALL = 256 << 20  # ... in what is larger than this
+FEATURE = 64  # of them for a pixel of the photo; small photos may have SMALL_FEATURE more
+SMALL_FEATURE = 1 << 20
+SMALL, MOST_PACKED = 16 << 20, 200  # bytes of all members together in any case, and for one in the archive
+MASKS = 64  # as large as the photo, that edits may come to, and SMALL
+ROOM = 100  # bytes of memory for a pixel, while it is read
 MOST_TEXT = 4096  # characters
 FASTEST = 4096.0  # pixels of the motion's own grid per 1/30 s
 
@@ -86,26 +93,28 @@ class Cine(Editable):
 def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
     """Writes it whole or not at all. Raises OutputError; SceneError for another ending, or what could not be read."""
     target = check_ending(path)
-    return _write(pack(cine), target)
+    with whole(target, finish=partial(_check_opens, target)) as part:
+        _archive(pack(cine), part, target)
+    return target
 
 
 def read_cine(path: str | os.PathLike[str]) -> Cine:
-    """Reads and checks it all. Raises SceneError where anything is not as `write_cine` leaves it."""
+    """Reads and checks it all. Raises SceneError where anything is not as `write_cine` leaves it, TooLarge."""
     return unpack(_members(Path(path)), Path(path))
 
 
-def edit_cine(
-    path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]
-) -> Cine:
+def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]) -> Cine:
     """Writes the scene of `path` with the edits that `change` gives it to `output`, which may be `path`.
 
-    All else stays as it is, to the byte. Raises SceneError, OutputError.
+    All else stays as it is, to the byte. Raises SceneError, TooLarge; OutputError, also where `output` is being edited
+    by somebody else.
     """
     target = check_ending(output)
-    members = _members(Path(path))
-    cine = change(unpack(members, Path(path)))
-    facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
-    _write({**members, JSON: _text(facts), EDITS: _areas(cine.edits)}, target)
+    with whole(target, finish=partial(_check_opens, target)) as part:  # nobody else changes it once it is read
+        members = _members(Path(path))
+        cine = change(unpack(members, Path(path)))
+        facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
+        _archive({**members, JSON: _text(facts), EDITS: _areas(cine.edits)}, part, target)
     return cine
 
 
@@ -121,6 +130,8 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
 
 def _members(path: Path) -> dict[str, bytes]:
     """The content of each member, once the archive's directory is known to be harmless."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise SceneError(f"'{path}' is a pipe or a device, not a scene; give a {ENDING} file.")
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
@@ -128,8 +139,10 @@ def _members(path: Path) -> dict[str, bytes]:
             _check_end(file, path)
             with zipfile.ZipFile(file) as archive:
                 infos = {info.filename: info for info in _checked_directory(archive, path)}
-                facts = {JSON: _read(archive, infos[JSON], MOST_JSON, path)}
+                most = min(MOST_JSON, SMALL_JSON + JSON_PACKED * infos[JSON].compress_size)
+                facts = {JSON: _read(archive, infos[JSON], most, path)}
                 height, width = _size(_json(facts[JSON], path), path)
+                _check_room(height, width, path)
                 return facts | {
                     name: _read(archive, infos[name], _most(name, height, width), path) for name in MEMBERS[1:]
                 }
@@ -166,7 +179,7 @@ def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.Zip
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SceneError(f"'{path}' is compressed in another way than stylecine does; save the scene again.")
     large, small = (sum(getattr(info, size) for info in infos) for size in ("file_size", "compress_size"))
-    if large > SMALL and large > MOST_PACKED * small:
+    if large > SMALL + MOST_PACKED * small:
         raise SceneError(f"'{path}' would grow to {large >> 20} MB when read; open only what stylecine wrote.")
     return infos
 
@@ -185,16 +198,25 @@ def _most(name: str, height: int, width: int) -> int:
     if name in (PHOTO, ALONE):
         return 4 * height * width + MOST_HEADER
     if name == FOUND:
-        return 4 * (len(CLASSES) * height * width + MOST_FEATURE + 2 * height * width) + MOST_HEADER
-    return max(SMALL, 64 * height * width)
+        return 4 * sum(most.numbers for most in _found(height, width).values()) + MOST_HEADER
+    return MASKS * height * width + SMALL
 
 
 def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
     size = facts.get("height"), facts.get("width")
-    if not all(type(side) is int and side >= 1 for side in size) or math.prod(size) > MAX_PIXELS:  # type: ignore[arg-type]
+    if not all(type(side) is int and side >= MIN_SIDE for side in size) or math.prod(size) > MAX_PIXELS:  # type: ignore[arg-type]
         raise SceneError(f"'{path}' does not say a size that a photo can have; save the scene again.")
-    check_memory(size[1], size[0])  # type: ignore[arg-type]
     return size  # type: ignore[return-value]
+
+
+def _check_room(height: int, width: int, path: Path) -> None:
+    """Raises TooLarge where the scene cannot even be read; `Scene.load` asks for what rendering takes."""
+    need, free = ROOM * height * width, available_bytes(None)
+    if need > free:
+        raise TooLarge(
+            f"Opening '{path}', {width}x{height}, needs about {need / 1e9:.2g} GB of memory and {free / 1e9:.2g} GB are"
+            " free; free some memory first."
+        )
 
 
 def _stranger(path: Path) -> SceneError:
@@ -205,24 +227,25 @@ def _damaged(path: Path) -> SceneError:
     return SceneError(f"'{path}' is damaged or was cut short; copy it or save the scene again.")
 
 
-def _write(members: dict[str, bytes], target: Path) -> Path:
-    with (
-        told_plainly(target),
-        whole(target, finish=_readable) as part,
-        zipfile.ZipFile(part, "w", compresslevel=1) as archive,
-    ):
+def _archive(members: dict[str, bytes], part: Path, target: Path) -> None:
+    with told_plainly(target), zipfile.ZipFile(part, "w", compresslevel=1) as archive:
         for name in MEMBERS:
             info = zipfile.ZipInfo(name)  # without a date: the same scene is the same file
             info.external_attr = 0o644 << 16
             packed = zipfile.ZIP_STORED if name in STORED else zipfile.ZIP_DEFLATED
             archive.writestr(info, members[name], packed, 1)
-    return target
 
 
-def _readable(part: Path) -> None:
-    """What could not be opened again is not written."""
-    with zipfile.ZipFile(part) as archive:
-        _checked_directory(archive, part.with_suffix(""))
+def _check_opens(target: Path, part: Path) -> None:
+    """Raises SceneError where what was written could not be opened again."""
+    try:
+        with suppress(TooLarge):  # not here and now, to be sure; what is saved is not lost
+            unpack(_members(part), part)
+    except SceneError as error:
+        raise SceneError(
+            f"'{target}' was not saved, because it could not be opened again: it holds more, or other things, than a"
+            " scene can; undo some edits, or paint one mask for many strokes."
+        ) from error
 
 
 # --- between members and what they say
@@ -235,8 +258,8 @@ def pack(cine: Cine) -> dict[str, bytes]:
         "stylecine": __version__,
         "height": height,
         "width": width,
-        "model": dict(cine.model),
-        "source": cine.source and dict(cine.source),
+        "model": _printable(cine.model),
+        "source": _printable(cine.source),
         "settings": dict(cine.settings),
         "edits": [to_json(edit) for edit in cine.edits],
     }
@@ -261,28 +284,23 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
     height, width = size = _size(facts, path)
     try:
         _require(facts.keys() == FACTS)
+        _check_text(facts["stylecine"])
+        found = _tensors(members[FOUND], most := _found(height, width))  # these are there, so the pictures may be large
+        _require(found.keys() == most.keys() and all(np.isfinite(values).all() for values in found.values()))
+        layers, motion = found["layers"], found["motion"]
+        _require(bool((layers >= 0).all() and (layers <= 1).all() and (np.abs(motion) <= FASTEST).all()))
         photo, alone = (_picture(members[name], size) for name in (PHOTO, ALONE))
-        found = _tensors(members[FOUND])
-        grid = {"layers": (len(CLASSES), height, width), "motion": (2, None, None)}
-        shapes = grid | {"w_plus": (None, None), "feature": (None, None, None)}
-        _require(found.keys() == shapes.keys())
-        for name, shape in shapes.items():
-            _check_numbers(found[name], shape)
-        layers, motion, feature = found["layers"], found["motion"], found["feature"]
-        _require(bool((layers >= 0).all() and (layers <= 1).all()))
-        _require(motion[0].size <= max(1 << 20, height * width) and bool((np.abs(motion) <= FASTEST).all()))
-        _require(len(found["w_plus"]) <= MOST_STYLES and feature.size <= MOST_FEATURE)
         return Cine(
             photo,
             alone,
             layers,
             motion,
             found["w_plus"],
-            feature.astype(np.float32),
+            found["feature"].astype(np.float32),
             _checked_model(facts["model"]),
             _checked_source(facts["source"]),
             _checked_settings(facts["settings"]),
-            _checked_edits(facts["edits"], _tensors(members[EDITS]), size),
+            _checked_edits(facts["edits"], members[EDITS], size),
         )
     except (StylecineError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise SceneError(f"'{path}' holds a scene that cannot be ({error}); open only what stylecine wrote.") from None
@@ -306,7 +324,14 @@ def _no_number(text: str) -> float:
 
 
 def _text(facts: Mapping[str, Any]) -> bytes:
-    return json.dumps(facts, indent=1, allow_nan=False).encode()
+    return json.dumps(facts, allow_nan=False).encode()
+
+
+def _printable(facts: Any) -> Any:
+    """The same without what a terminal could take for orders; names of files may hold anything."""
+    if isinstance(facts, Mapping):
+        return {_printable(name): _printable(fact) for name, fact in facts.items()}
+    return "".join(c if c.isprintable() else "?" for c in facts) if isinstance(facts, str) else facts
 
 
 def _png(picture: Array) -> bytes:
@@ -325,19 +350,45 @@ def _picture(content: bytes, size: tuple[int, int]) -> Array:
     raise ValueError("a picture has another size or another kind of pixels")
 
 
-def _tensors(content: bytes) -> dict[str, Array]:
-    _require(len(content) >= 8 and int.from_bytes(content[:8], "little") <= MOST_HEADER)
+@dataclass(frozen=True)
+class _Most:
+    """What a tensor may be: its type as the file has it, its axes (None: of any length), and how many numbers."""
+
+    types: tuple[str, ...]
+    shape: tuple[int | None, ...]
+    numbers: int
+
+
+def _found(height: int, width: int) -> dict[str, _Most]:
+    """What there is to be found in a photo of that size."""
+    pixels, full = height * width, ("F32",)
+    return {
+        "layers": _Most(full, (len(CLASSES), height, width), len(CLASSES) * pixels),
+        "motion": _Most(full, (2, None, None), 2 * pixels),
+        "w_plus": _Most(full, (None, STYLE), MOST_STYLES * STYLE),
+        "feature": _Most(("F32", "F16"), (None,) * 3, min(MOST_FEATURE, FEATURE * pixels + SMALL_FEATURE)),
+    }
+
+
+def _tensors(content: bytes, most: Mapping[str, _Most]) -> dict[str, Array]:
+    """The tensors of a .safetensors file, once its header says nothing but what they may be."""
+    length = int.from_bytes(content[:8], "little")
+    _require(len(content) >= 8 and length <= MOST_HEADER)
     try:
+        header = json.loads(content[8 : 8 + length])
+        _require(isinstance(header, dict) and header.keys() <= most.keys())
+        for name, told in header.items():
+            _check_tensor(told["dtype"], told["shape"], most[name])
         return {name: values.copy() for name, values in safetensors.numpy.load(content).items()}
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, RecursionError) as error:
         raise ValueError("tensors are damaged") from error
 
 
-def _check_numbers(values: Array, shape: tuple[int | None, ...]) -> None:
-    fits = len(values.shape) == len(shape) and all(
-        n >= 1 and n == (n if wanted is None else wanted) for n, wanted in zip(values.shape, shape, strict=True)
-    )
-    _require(fits and values.dtype in (np.float16, np.float32) and bool(np.isfinite(values).all()))
+def _check_tensor(kind: Any, shape: Any, most: _Most) -> None:
+    _require(kind in most.types and isinstance(shape, list) and len(shape) == len(most.shape))
+    for length, wanted in zip(shape, most.shape, strict=True):
+        _require(type(length) is int and length >= 1 and wanted in (None, length))
+    _require(math.prod(shape) <= most.numbers)
 
 
 def _compact(values: Array) -> Array:
@@ -380,9 +431,10 @@ def _checked_settings(facts: Any) -> dict[str, Any]:
     return facts
 
 
-def _checked_edits(facts: Any, areas: Mapping[str, Array], size: tuple[int, int]) -> tuple[Edit, ...]:
+def _checked_edits(facts: Any, content: bytes, size: tuple[int, int]) -> tuple[Edit, ...]:
     _require(isinstance(facts, list) and len(facts) <= MOST_EDITS)
-    _require(all(area.dtype == np.uint8 and area.ndim == 2 for area in areas.values()))
+    most = _Most(("U8",), (None, None), math.prod(size))
+    areas = _tensors(content, {str(number): most for number in range(len(facts))})
     edits = tuple(from_json(edit, areas.get(str(number)), size) for number, edit in enumerate(facts))
     _require(areas.keys() == {str(number) for number, edit in enumerate(edits) if _area_of(edit) is not None})
     return edits
@@ -399,7 +451,7 @@ def _area_of(edit: Edit) -> Array | None:
 
 
 def _check_text(text: Any) -> None:
-    _require(isinstance(text, str) and len(text) <= MOST_TEXT)
+    _require(isinstance(text, str) and len(text) <= MOST_TEXT and text.isprintable())
 
 
 def _check_digest(text: Any) -> None:

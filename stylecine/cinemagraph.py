@@ -26,7 +26,7 @@ from stylecine.progress import Progress, Stages
 from stylecine.provenance import PhotoFile, model_facts, versions
 from stylecine.scene import Scene
 from stylecine.signing import Credentials, signer_for
-from stylecine.touchup import told
+from stylecine.touchup import Edit, Paint, told
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
@@ -44,6 +44,7 @@ class Cinemagraph:
         period: N, frames in the loop. fps: frames per second it was made for.
         settings: the options it was made with; "given", "found" or "from motion" for the mask and the motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
+        edits: what people had changed about the scene.
     """
 
     loop: Loop
@@ -56,6 +57,7 @@ class Cinemagraph:
     settings: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     progress: Progress | None = None
+    edits: tuple[Edit, ...] = ()
 
     @property
     def width(self) -> int:
@@ -103,7 +105,8 @@ class Cinemagraph:
     def warning(self) -> str:
         """One line that says why this loop may disappoint; "" where nothing speaks against it."""
         doubts = []
-        if self.settings["mask"] == "found" and float(self.mask.mean()) < LITTLE:
+        painted = any(isinstance(edit, Paint) for edit in self.edits)
+        if self.settings["mask"] == "found" and not painted and float(self.mask.mean()) < LITTLE:
             doubts.append("hardly any sky or water was found")
         if self.settings["warp"] != "pixel" and self.scene.likeness < UNLIKE:
             doubts.append("the model does not know pictures like it, so what comes into view may look wrong")
@@ -120,13 +123,13 @@ class Cinemagraph:
         scene = self.scene
         return {
             "stylecine": __version__,
-            "photo": {"name": scene.source.name, "sha256": scene.source.sha256} if scene.source else None,
+            "photo": scene.source.facts if scene.source else None,
             "width": self.width,
             "height": self.height,
             "frames": len(self),
             "fps": _plainly(self.fps),
             "settings": {name: _plainly(value) for name, value in {**scene.settings, **self.settings}.items()},
-            "edits": [told(edit) for edit in scene.edits],
+            "edits": [told(edit) for edit in self.edits],
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
             "versions": versions(scene.feature.device),

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,7 +33,7 @@ Size = int | tuple[int, int] | None
 
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
-LOOK = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # options of animate and of render
+LOOP = ("mask", "motion", "arrows", "seconds", "fps", "speed", "warp", "sampling", "detail")  # of animate and render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,18 +88,7 @@ def parser() -> argparse.ArgumentParser:
     animate.set_defaults(run=run_animate)
     animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
     _add_output(animate, "the photo's name with .mp4, here")
-    what = animate.add_argument_group("what moves, and how (default: found in the photo)")
-    what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
-    what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
-    what.add_argument(
-        "--arrow",
-        metavar="X0,Y0,X1,Y1",
-        type=_arrow,
-        action="append",
-        default=[],
-        dest="arrows",
-        help="where matter travels in one second, in fractions of width and height; may be repeated",
-    )
+    _add_motion_options(animate, "found in the photo")
     _add_inversion_options(animate)
     _add_loop_options(animate)
     _add_model_options(animate, "default")
@@ -146,6 +136,8 @@ def parser() -> argparse.ArgumentParser:
     render.set_defaults(run=run_render)
     render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
     _add_output(render, "the scene's name with .mp4, here")
+    render.add_argument("--size", metavar="SIZE", type=int, help="a small, quick loop: its short side (default: whole)")
+    _add_motion_options(render, "the scene's, edits included")
     _add_loop_options(render)
     _add_model_options(render, None)
     _add_file_options(render)
@@ -190,6 +182,21 @@ def _add_output(command: argparse.ArgumentParser, default: str) -> None:
         type=Path,
         help="a video, .mp4 or .webm; a picture that plays, .gif, .webp, .avif or .apng; a folder of PNG, without an"
         f" ending; or .png, the first frame (default: {default})",
+    )
+
+
+def _add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
+    what = command.add_argument_group(f"what moves, and how (default: {default})")
+    what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
+    what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
+    what.add_argument(
+        "--arrow",
+        metavar="X0,Y0,X1,Y1",
+        type=_arrow,
+        action="append",
+        default=[],
+        dest="arrows",
+        help="where matter travels in one second, in fractions of width and height; may be repeated",
     )
 
 
@@ -256,7 +263,7 @@ def run_animate(options: argparse.Namespace, start: float) -> int:
 
     imported = perf_counter() - start
     _check_files(output, options, c2pa)
-    names = ("mask", "motion", "arrows", "size", "refine", "seed", "model", "device", *LOOK)
+    names = ("size", "refine", "seed", "model", "device", *LOOP)
     with _Bar() as bar:
         loop = animate(options.photo, **{name: getattr(options, name) for name in names}, progress=bar)
         info = _save(loop, output, options, c2pa)
@@ -316,10 +323,11 @@ def run_render(options: argparse.Namespace, start: float) -> int:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
-        loop = animator.render(scene, **{name: getattr(options, name) for name in LOOK}, progress=bar)
+        make = animator.render if options.size is None else partial(animator.preview, size=options.size)
+        loop = make(scene, **{name: getattr(options, name) for name in LOOP}, progress=bar)
         info = _save(loop, output, options, c2pa)
     for doubt in doubts:
-        print(f"stylecine: {doubt.message}", file=sys.stderr)
+        _complain(str(doubt.message), 0)
     return _tell(loop, info, output, options, imported, start)
 
 
@@ -398,8 +406,8 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "output": str(output),
         "width": info.width,
         "height": info.height,
-        "frames": len(loop),
-        "fps": loop.fps,
+        "frames": info.frames,
+        "fps": info.fps,
         "seam": plain(loop.seam),
         "pulse": plain(loop.pulse),
         "moved": plain(loop.moved),
@@ -555,6 +563,8 @@ Step = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and w
 
 def _added(text: str) -> Step:
     what, where, named = _class_and_stroke(text)
+    if what is None:
+        raise argparse.ArgumentTypeError(f"{text!r} does not say what to add; put a class before it, like water:")
     return "paint", (what, where), named
 
 
@@ -564,7 +574,9 @@ def _erased(text: str) -> Step:
 
 
 def _frozen(text: str) -> Step:
-    where, named = _stroke(text)
+    what, where, named = _class_and_stroke(text)
+    if what not in (None, "all"):
+        raise argparse.ArgumentTypeError(f"{text!r} names a class, but all is frozen; leave it out, or use --erase")
     return "paint", (None, where), {"mode": "freeze"} | named
 
 
@@ -573,10 +585,10 @@ def _pushed(text: str) -> Step:
 
 
 def _anchored(text: str) -> Step:
-    where, named = _stroke(text)
-    if isinstance(where, str) or len(where) != 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a point like 0.4,0.6")
-    return "anchor", (where[0],), named
+    points, named = _line(text)
+    if len(points) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a point like 0.4,0.6, or 0.4,0.6@0.1 with its radius")
+    return "anchor", (points[0],), named
 
 
 def _sped(text: str) -> Step:
@@ -584,27 +596,38 @@ def _sped(text: str) -> Step:
     try:
         times = float(factor)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5") from None
-    where, named = _stroke(what)
+        what = ""
+    if not what:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5")
+    where, named = (what, {}) if what.isalpha() else _stroke(what)
     return "speed", (where, times), named
 
 
 def _class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
-    named = re.match(r"([a-z]{2,}):", text)  # one letter is a drive, C:\
+    named = re.match(r"([A-Za-z]{2,}):", text)  # one letter is a drive, C:\
     return (named[1] if named else None), *_stroke(text[named.end() if named else 0 :])
 
 
 def _stroke(text: str) -> tuple[Any, dict[str, float]]:
-    """The points and the radius of 'X,Y X,Y ... [@RADIUS]'; what is none is the name of a file."""
+    """The points and the radius of a stroke, or the name of a mask's file."""
+    points, named = _line(text)
+    if not points and not os.path.exists(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a stroke like '0.4,0.6 0.5,0.6 @0.03', where no space follows a comma,"
+            " nor a file that exists"
+        )
+    return points or text, named
+
+
+def _line(text: str) -> tuple[list[list[float]], dict[str, float]]:
+    """The points and the radius of 'X,Y X,Y ... [@RADIUS]'; no points for anything else."""
     line, at, radius = text.partition("@")
     try:
-        pairs = [[float(number) for number in pair.split(",")] for pair in line.split()]
+        points = [[float(number) for number in pair.split(",")] for pair in line.split()]
         named = {"radius": float(radius)} if at else {}
     except ValueError:
-        return text, {}
-    if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a stroke like '0.4,0.6 0.5,0.6 @0.03', nor a file")
-    return pairs, named
+        return [], {}
+    return (points, named) if all(len(point) == 2 for point in points) else ([], {})
 
 
 def _make_folder(folder: Path) -> None:
@@ -628,5 +651,6 @@ def peak_rss_mb() -> float | None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"stylecine: {' '.join(message.split())}", file=sys.stderr)
+    printable = "".join(c if c.isprintable() else " " for c in message)  # a terminal obeys what is not
+    print(f"stylecine: {' '.join(printable.split())}", file=sys.stderr)
     return code

@@ -22,6 +22,7 @@ TRAVEL = 0.06  # what a region may travel in one turn, in short sides of the pho
 MOST_TURNS = 6
 SHORTEST_TURN = 20  # frames
 SWELL = 2.0  # seconds of one cycle of the roll, about
+BRIEFEST = 1.0  # second: a shorter loop, which its one cycle would fill, does not roll
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def integrate(
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the
     border. moving: [H,W] in [0,1], what moves of the photo. roll: [2,2,h,w], as `roll.roll` makes it, on the flow's
-    grid and in its pixels, or None. The grid that is returned has a short side of at most 256.
+    grid and in its pixels, or None; loops of less than a second do not roll. The grid that is returned has a short side
+    of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
@@ -133,7 +135,7 @@ def integrate(
     count = over_canvas(count[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
     knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, STRIDE)
-    if roll is None:
+    if roll is None or period / fps < BRIEFEST:
         return Displacement(positions, rates, count, counts, period, cell, margin)
     parts = [over_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in roll]
     cycles = max(1, round(period / fps / SWELL))

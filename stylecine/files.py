@@ -2,7 +2,9 @@
 
 import errno
 import os
+import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,7 @@ Finish: TypeAlias = Callable[[Path], None]
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FRAME = re.compile(r"frame-\d+\.png")  # all that is ever in a folder's .part
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ def check_place(path: PathLike, *, folder: bool = False) -> Path:
 def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -> Iterator[Path]:
     """Gives the .part beside `target`, a file or a folder, which becomes it once complete and on the disk, or goes.
 
-    finish: called with the complete .part before it is renamed. Raises OutputError where the .part or its renaming
-    fails, or where another run is writing it; what goes wrong in the block, be it an interrupt, is passed on.
+    finish: called with the complete .part before it is renamed. A file that is replaced keeps its permissions. Raises
+    OutputError where the .part or its renaming fails, where another run is writing it, or where something is in its
+    place that no run has left; what goes wrong in the block, be it an interrupt, is passed on.
     """
     with _claimed(target, folder) as part:
         yield part
@@ -67,6 +71,8 @@ def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -
                 _flush_to_disk(file)
             if folder and target.is_dir():
                 target.rmdir()  # it is empty; not every system renames over it
+            elif target.exists():
+                shutil.copymode(target, part)
             os.replace(part, target)
 
 
@@ -81,59 +87,84 @@ def _claimed(target: Path, folder: bool) -> Iterator[Path]:
     lock = None
     try:
         with told_plainly(target):
-            lock = _locked(part, folder)
+            private = target.is_file()  # until it gets the permissions of what it replaces
+            lock = _locked(part, folder, 0o600 if private else 0o666)
             if folder:
-                for stale in part.iterdir():
-                    stale.unlink()
+                _empty(part)
             else:
                 part.open("wb").close()
         yield part
     finally:
         try:
-            _let_go(part, lock)
+            _let_go(part, lock, folder)
         except KeyboardInterrupt:  # just then; the command line lets no second one through
-            _let_go(part, lock)
+            _let_go(part, lock, folder)
             raise
 
 
-def _let_go(part: Path, lock: int | None) -> None:
+def _let_go(part: Path, lock: int | None, folder: bool) -> None:
     with suppress(OSError):
         if lock is not None:
             os.close(lock)
-    _sweep(part)
+    _sweep(part, folder)
 
 
-def _locked(part: Path, folder: bool) -> int | None:
+def _locked(part: Path, folder: bool, mode: int) -> int | None:
     """An open descriptor of `part`, made where it is missing, with a lock that ends with the process at the latest."""
+    if not _ours(part, folder):
+        raise OutputError(f"'{part}' is in the way, and no run has left it; move it or name another output.")
     if folder:
         part.mkdir(exist_ok=True)
     if sys.platform == "win32":  # where what somebody has open cannot be replaced or removed anyway
         return None
-    lock = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+    lock = os.open(part, _OPENED[folder] | (0 if folder else os.O_CREAT), mode)
     if not _free(lock):
         os.close(lock)
         name = part.with_suffix("")
         raise OutputError(f"Another run is writing '{name}'; wait for it or name another output.")
     with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(lock), os.stat(part)):
+        if os.path.samestat(os.fstat(lock), os.lstat(part)):
             return lock
     os.close(lock)
-    return _locked(part, folder)  # whoever had it has finished just now
+    return _locked(part, folder, mode)  # whoever had it has finished just now
 
 
-def _sweep(part: Path) -> None:
-    """Removes `part` if it is there and no run is writing it, whoever made it."""
+def _ours(part: Path, folder: bool) -> bool:
+    """Whether `part` is missing, or what a run may have left: a file of its own or a folder of frames, never a link."""
+    try:
+        status = part.lstat()
+        if folder:
+            return stat.S_ISDIR(status.st_mode) and all(_FRAME.fullmatch(file.name) for file in part.iterdir())
+        return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
+    except FileNotFoundError:
+        return True
+
+
+def _sweep(part: Path, folder: bool) -> None:
+    """Removes `part` if it is what a run has left, and none is writing it."""
     with suppress(OSError):  # its folder may be none
-        lock = None if sys.platform == "win32" else os.open(part, os.O_RDONLY)
+        if not _ours(part, folder):
+            return
+        lock = None if sys.platform == "win32" else os.open(part, _OPENED[folder])
         try:
             if lock is None or _free(lock):
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+                if folder:
+                    _empty(part)
+                    part.rmdir()
+                else:
+                    part.unlink()
         finally:
             if lock is not None:
                 os.close(lock)
 
 
+def _empty(folder: Path) -> None:
+    for frame in folder.iterdir():
+        frame.unlink()
+
+
 if sys.platform != "win32":
+    _OPENED = {True: os.O_RDONLY | os.O_NOFOLLOW, False: os.O_RDWR | os.O_NOFOLLOW}  # by whether it is a folder
 
     def _free(descriptor: int) -> bool:
         """Locks an open file or folder unless another has; a file system without locks has it always free."""

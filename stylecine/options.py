@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,28 @@ def period(seconds: float, fps: float) -> int:
     return frames
 
 
-def check_look(speed: float, warp: str, sampling: str, detail: float) -> None:
-    """The options of `Animator.render` that say how the loop looks."""
-    check_number("speed", speed, above=0, most=100)
-    check_number("detail", detail, least=0, most=1)
-    _one_of("warp", warp, WARPS)
-    _one_of("sampling", sampling, SAMPLINGS)
+@dataclass(frozen=True)
+class Look:
+    """How a loop looks, as `animate` takes it; OptionError for what is impossible."""
+
+    seconds: float = 4.0
+    fps: float = 30
+    speed: float = 1.0
+    warp: str = "msdfw"
+    sampling: str = "gather"
+    detail: float = 1.0
+
+    def __post_init__(self) -> None:
+        period(self.seconds, self.fps)
+        check_number("speed", self.speed, above=0, most=100)
+        check_number("detail", self.detail, least=0, most=1)
+        _one_of("warp", self.warp, WARPS)
+        _one_of("sampling", self.sampling, SAMPLINGS)
+
+    @property
+    def frames(self) -> int:
+        """N, of one loop."""
+        return period(self.seconds, self.fps)
 
 
 def check_effort(refine: int, seed: int) -> None:
@@ -136,7 +153,7 @@ def needed_bytes(width: int, height: int) -> float:
     return 450e6 + width * height * (450 * scale**2 + 290)
 
 
-def check_memory(width: int, height: int, device: torch.device | None = None) -> None:
+def check_memory(width: int, height: int, device: torch.device | None = None, remedy: str = "use") -> None:
     """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left (None: CPU's)."""
     free, need = available_bytes(device), needed_bytes(width, height)
     if need <= free:
@@ -145,7 +162,7 @@ def check_memory(width: int, height: int, device: torch.device | None = None) ->
     sides = range(short // 32 * 32, 63, -32)
     fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
     side = next(fits, None)
-    advice = f"use size={side}" if side else "free some memory first"
+    advice = f"{remedy} size={side}" if side else "free some memory first"
     raise TooLarge(
         f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
     )

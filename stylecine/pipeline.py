@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from typing import Any, Self
 
@@ -25,23 +25,23 @@ from stylecine.ops.pixels import to_tensor, to_uint8
 from stylecine.options import (
     NOTHING,
     Arrow,
+    Look,
     check_arrows,
     check_device,
     check_dtype,
     check_effort,
-    check_look,
+    check_int,
     check_memory,
-    period,
     told_origin,
     told_size,
 )
-from stylecine.photo import Size, Source, load_photo
+from stylecine.photo import MAX_SIDE, MIN_SIDE, Size, Source, load_photo
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import photo_file
 from stylecine.roll import roll
 from stylecine.scene import Scene
 from stylecine.synthesis import Plate, canvas, feature_plate, plain_plate
-from stylecine.touchup import Paint, live_arrows, steered
+from stylecine.touchup import Anchor, Edit, Paint, Speed, live_arrows, steered
 from stylecine.weights import ModelRecord, find_model, role_tensors
 
 SLOW = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
@@ -86,8 +86,7 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the photo seems to be no landscape.
     """
-    period(seconds, fps)
-    check_look(speed, warp, sampling, detail)
+    Look(seconds, fps, speed, warp, sampling, detail)
     check_effort(refine, seed)
     check_dtype(dtype)
     place = check_device(device)
@@ -195,18 +194,15 @@ class Animator:
         mask: Any = None,
         motion: Any = None,
         arrows: Sequence[Arrow] = (),
-        **options: Any,
+        progress: Progress | None = None,
+        **look: Any,
     ) -> Cinemagraph:
-        """A small, quick loop of a scene, its edits included: short side `size`. Other options as in `render`.
+        """A small, quick loop of a scene, its edits included: short side `size`, 64 or more. Else as `render`.
 
         Only the photo and what moves are shrunk; nothing is inverted again.
         """
-        arrows = check_arrows(arrows)
-        photo = to_tensor(scene.photo).to(self.device)
-        layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
-        small = _shrunk(scene, layers, size)
-        loop = self.render(small, mask=small.mask, motion=flow, **options)
-        return replace(loop, settings={**loop.settings, **told_origin(mask, motion, arrows)})
+        short = check_int("size", size, MIN_SIDE, MAX_SIDE)
+        return self._render(scene, short, mask, motion, arrows, Look(**look), progress)
 
     @torch.no_grad()
     def render(
@@ -228,43 +224,60 @@ class Animator:
 
         Parameters as in `animate`. Warns with a StylecineWarning if the scene was made with another model.
         """
-        frames = period(seconds, fps)
-        check_look(speed, warp, sampling, detail)
+        look = Look(seconds, fps, speed, warp, sampling, detail)
+        return self._render(scene, None, mask, motion, arrows, look, progress)
+
+    def _render(
+        self,
+        scene: Scene,
+        short: int | None,
+        mask: Any,
+        motion: Any,
+        arrows: Sequence[Arrow],
+        look: Look,
+        progress: Progress | None,
+    ) -> Cinemagraph:
+        """The loop of a scene, shrunk to a `short` side once it is known what moves, and how; None: as it is."""
         arrows = check_arrows(arrows)
-        look = {"seconds": seconds, "fps": fps, "speed": speed, "warp": warp, "sampling": sampling, "detail": detail}
-        self._require_model(scene, warp)
+        self._require_model(scene, look.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
-        photo, alone = (to_tensor(image).to(self.device) for image in (scene.photo, scene.reconstruction))
-        shown = photo if warp == "pixel" else torch.lerp(alone, photo, detail)
+        edits = scene.edits
         with stages.stage("motion"):
+            photo = to_tensor(scene.photo).to(self.device)
             layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
-            moves, flow = without_fringe(layers, photo), flow * speed
-        refine = scene.settings["refine"] if warp == "dfw" and self.encoder is None else 0
+            if short is not None:
+                scene, layers = _shrunk(scene, layers, short)
+                photo = to_tensor(scene.photo).to(self.device)
+            alone = to_tensor(scene.reconstruction).to(self.device)
+            shown = photo if look.warp == "pixel" else torch.lerp(alone, photo, look.detail)
+            moves, flow = without_fringe(layers, photo), flow * look.speed
+        refine = scene.settings["refine"] if look.warp == "dfw" and self.encoder is None else 0
         with stages.stage("plate", max(1, refine)) as step:
-            margin = margin_for(flow, moves, frames, fps)
-            plate = self._plate(scene, photo, shown, moves, margin, warp, detail, refine, step)
+            margin = margin_for(flow, moves, look.frames, look.fps)
+            plate = self._plate(scene, photo, shown, moves, margin, look.warp, look.detail, refine, step)
         with stages.stage("loop"):
             rolls = roll(layers, flow) if motion is None else None
-            displacement = integrate(flow, moves, period=frames, fps=fps, margin=margin, roll=rolls)
+            displacement = integrate(flow, moves, period=look.frames, fps=look.fps, margin=margin, roll=rolls)
             loop = make_loop(
                 to_uint8(shown).cpu().numpy(),
                 moves,
                 laplacian_levels(plate.image),
                 displacement,
-                fps=fps,
-                sampling=sampling,
+                fps=look.fps,
+                sampling=look.sampling,
                 feature=plate.feature,
                 resynthesise=plate.resynthesise,
             )
-        settings = told_origin(mask, motion, arrows) | look
-        return Cinemagraph(loop, scene, layers, moves, flow, frames, fps, settings, stages.timings, progress)
+        settings = told_origin(mask, motion, arrows) | asdict(look)
+        times = stages.timings
+        return Cinemagraph(loop, scene, layers, moves, flow, look.frames, look.fps, settings, times, progress, edits)
 
     def _what_moves(
         self, scene: Scene, photo: Tensor, mask: Any, motion: Any, arrows: Sequence[Arrow]
     ) -> tuple[Tensor, Tensor]:
         """What was given, else what was found and edited: layers [K,H,W] and flow [2,h,w]."""
-        layers, flow = scene.edited_layers.to(self.device), scene.motion.to(self.device)
+        layers, flow = scene.edited_layers.to(self.device, copy=True), scene.motion.to(self.device)  # a loop's own
         given = None if motion is None else given_motion(motion).to(self.device)
         if mask is None and given is not None:
             mask = given.norm(dim=0) > SLOW
@@ -274,6 +287,8 @@ class Animator:
             layers = apply_mask(layers, given_mask(mask, (scene.photo.shape[0], scene.photo.shape[1])).to(self.device))
             layers = layers * (1 - scene.frozen.to(self.device))
             layers = torch.where(layers < NOTHING, 0, layers)
+            if not layers.any():
+                raise NothingMoves("All that would move is frozen; undo the freeze, or give another mask or motion.")
         elif any(isinstance(edit, Paint) for edit in scene.edits):
             if not (layers > 0.5).any():
                 raise NothingMoves("The edits leave nothing that moves; undo one, or add some sky or water.")
@@ -287,7 +302,9 @@ class Animator:
                 flow = predict_motion(photo, layers, self.motionnet, arrows)
             flow = torch.from_numpy(steered(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(self.device)
         if not (flow.norm(dim=0)[on_grid_of(moving(layers), flow)] > STILL).any():
-            raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
+            if mask is not None and given is not None:
+                raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
+            raise NothingMoves(_why_still(scene.edits, arrows))
         return layers, flow
 
     def _require_model(self, scene: Scene, warp: str) -> None:
@@ -303,7 +320,7 @@ class Animator:
         warnings.warn(
             f"{wanted}, whose weights are not those of '{self.model.name}'; what edits change may move differently.",
             StylecineWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def _plate(
@@ -337,12 +354,33 @@ def _rounded(feature: Tensor) -> Tensor:
     return half if torch.isfinite(half).all() else feature
 
 
-def _shrunk(scene: Scene, layers: Tensor, size: int) -> Scene:
-    """A scene with those layers, without edits, at a short side of `size`; its latents stay those of all the photo."""
-    photo, alone = (load_photo(picture, size) for picture in (scene.photo, scene.reconstruction))
+def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:
+    """What to say where there is what could move, and it does not."""
+    kinds = {type(edit) for edit in edits}
+    named = {"arrows": len(arrows) > 0, "anchors": Anchor in kinds, "speeds": Speed in kinds}
+    causes = [name for name, there in named.items() if there]
+    if not causes:
+        return "What could move has no motion, so nothing would; give arrows, or a motion."
+    return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
+
+
+def _shrunk(scene: Scene, layers: Tensor, short: int) -> tuple[Scene, Tensor]:
+    """A scene with those layers, without edits, at a `short` side, and its layers.
+
+    Its latents stay those of all the photo. NothingMoves if nothing is left of what moves.
+    """
+    photo, alone = (load_photo(picture, short) for picture in (scene.photo, scene.reconstruction))
     small = F.interpolate(layers[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
     small = torch.where(small < NOTHING, 0, small).clamp(max=1)
-    settings = {**scene.settings, "size": told_size(size)}
-    return replace(
-        scene, photo=photo, reconstruction=alone, layers=small, mask=moving(small), edits=(), settings=settings
+    if not small.any():
+        raise NothingMoves(f"What moves is too little to be seen at a size of {short}; ask for a larger preview.")
+    shrunk = replace(
+        scene,
+        photo=photo,
+        reconstruction=alone,
+        layers=small.clone(),
+        mask=moving(small),
+        edits=(),
+        settings={**scene.settings, "size": told_size(short)},
     )
+    return shrunk, small

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
 from stylecine.errors import OutputError
+from stylecine.files import whole
 from stylecine.measures import Array, Frames
 
 COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200))  # sky, water, falls, smoke
@@ -189,10 +190,6 @@ def _bytes(picture: np.ndarray) -> np.ndarray:
 
 
 def _write(picture: np.ndarray, path: Path) -> Path:
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         Image.fromarray(picture).save(part, format="PNG")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -29,7 +29,7 @@ LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 class PhotoFile:
     """The photo's file to the byte, as it was given; `name` is None where it came without one.
 
-    Of a scene from a .cine file only the `digest` is known; `content` is empty then.
+    Of a scene from a .cine file only `name` and `digest` are known, as that file claims them; `content` is empty then.
     """
 
     name: str | None
@@ -39,6 +39,11 @@ class PhotoFile:
     @cached_property
     def sha256(self) -> str:
         return self.digest or hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it; "claimed": True where nobody here has seen the file itself."""
+        return {"name": self.name, "sha256": self.sha256} | ({"claimed": True} if self.digest else {})
 
 
 def photo_file(source: Any) -> PhotoFile | None:
@@ -65,7 +70,8 @@ def photo_file(source: Any) -> PhotoFile | None:
 
 def model_facts(model: ModelRecord) -> dict[str, Any]:
     """Name, licence and source of a model; of each weight file its SHA-256, licence, card and training data."""
-    local = os.path.exists(model.source)  # a model of the user's own names its folder, which is nobody else's business
+    folders = {folder for file in model.files.values() for folder in (file.path, *file.path.parents)}
+    local = Path(model.source) in folders  # of the user's own, nobody else's business; never looked for, see Scene.load
     return {
         "name": model.name,
         "licence": model.licence,

@@ -20,6 +20,7 @@ from stylecine.measures import psnr
 from stylecine.networks.lpips import LPIPS
 from stylecine.notebook import picture_html
 from stylecine.ops.pixels import to_tensor
+from stylecine.options import check_memory
 from stylecine.preview import mask_overlay
 from stylecine.provenance import PhotoFile, model_facts
 from stylecine.touchup import Edit, Editable
@@ -132,6 +133,8 @@ class Scene(Editable):
         The model need not be installed until its generator is needed: to render with warp "dfw".
         """
         cine = read_cine(path)
+        height, width = cine.photo.shape[:2]
+        check_memory(width, height, remedy="make the scene again with")
         layers = torch.from_numpy(cine.layers)
         return cls(
             photo=cine.photo,

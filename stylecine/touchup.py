@@ -9,10 +9,12 @@ Points and arrows are fractions of width and height, radii fractions of the shor
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
@@ -189,19 +191,20 @@ def push(layers: np.ndarray, arrow: Sequence[float]) -> Push:
 
 def anchor(point: Sequence[float], radius: float) -> Anchor:
     """See `Editable.anchor`. Raises OptionError."""
-    points = _points(point)
-    if points is None or len(points) != 1 or not all(0 <= value <= 1 for value in points[0]):
+    points = _pairs(point)
+    if points is None or len(points) != 1 or not ((points >= 0) & (points <= 1)).all():
         raise OptionError(f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not.")
     check_number("radius", radius, above=0, most=1)
-    return Anchor(points[0], float(radius))
+    return Anchor((float(points[0, 0]), float(points[0, 1])), float(radius))
 
 
 def speed(photo: np.ndarray, what: Any, factor: float, radius: float) -> Speed:
     """See `Editable.speed`. Raises OptionError, MaskError."""
     check_number("factor", factor, least=0, most=FASTEST)
-    if isinstance(what, str) and (what in CLASSES or not os.path.exists(what)):
-        _check_class(what)
+    if isinstance(what, str) and what in CLASSES:
         return Speed(what, float(factor))
+    if isinstance(what, str) and not os.path.exists(what):
+        raise OptionError(f"{what!r} is neither a class ({', '.join(CLASSES)}) nor the file of a mask.")
     return Speed(None, float(factor), _area(photo, what, radius, fitted=False))
 
 
@@ -212,12 +215,10 @@ def _check_class(what: Any) -> None:
 
 def _area(photo: np.ndarray, where: Where, radius: float, fitted: bool) -> Area:
     """Strokes are `fitted` to edges of the photo, or softened; masks are taken as they are."""
-    points = _points(where)
-    if points is None:
+    if _is_mask(where):
         return _cut((), 0.0, (0, 0, *photo.shape[:2]), _mask(where, photo.shape[:2]))
     check_number("radius", radius, above=0, most=1)
-    if not 1 <= len(points) <= MOST_POINTS:
-        raise OptionError(f"A stroke has from 1 to {MOST_POINTS} points, not {len(points)}.")
+    points = _points(where)
     height, width = photo.shape[:2]
     thick = max(1.0, radius * min(height, width))
     line = np.array(points) * (width, height)
@@ -229,20 +230,36 @@ def _area(photo: np.ndarray, where: Where, radius: float, fitted: bool) -> Area:
     return _cut(points, float(radius), box, share)
 
 
-def _points(where: Where) -> tuple[Point, ...] | None:
-    """The points of a stroke; None for what is none. OptionError for points that are far from the photo."""
+def _is_mask(where: Where) -> bool:
+    """Paths, pictures and arrays are masks, but for an array of numbers [n,2], which is a stroke as lists are."""
     if isinstance(where, str | os.PathLike | Image.Image):
-        return None
-    try:
-        values = np.asarray(where, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):
-        return None
-    values = values[None] if values.shape == (2,) else values
-    if values.ndim != 2 or values.shape[1] != 2:
-        return None
+        return True
+    if not hasattr(where, "dtype"):
+        return False
+    return str(where.dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
+
+
+def _points(where: Where) -> tuple[Point, ...]:
+    """The points of a stroke. OptionError for what is none, and for points that are far from the photo."""
+    values = _pairs(list(islice(where, MOST_POINTS + 1)) if isinstance(where, Iterator) else where)
+    if values is None:
+        raise OptionError("A stroke is a list of points [[x, y], ...], and a mask is a picture, its path or an array.")
+    if not 1 <= len(values) <= MOST_POINTS:
+        raise OptionError(f"A stroke has from 1 to {MOST_POINTS} points.")
     if not (np.abs(values - 0.5) <= 1.5).all():  # which not-a-number is neither
         raise OptionError("A stroke's points are fractions of width and height, from 0 to 1.")
     return tuple((float(x), float(y)) for x, y in values)
+
+
+def _pairs(values: Any) -> np.ndarray | None:
+    """Numbers x, y, or a row of such pairs, as float64 [n,2]; None for anything else."""
+    try:
+        pairs = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if pairs.shape in ((2,), (0,)):
+        pairs = pairs.reshape(-1, 2)
+    return pairs if pairs.ndim == 2 and pairs.shape[1] == 2 else None
 
 
 def _mask(where: Where, size: tuple[int, ...]) -> np.ndarray:
@@ -320,13 +337,18 @@ def _starts(
 
 
 def steered(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> np.ndarray:
-    """flow [2,h,w] over layers [K,H,W] -> slower and faster where speeds and anchors say so."""
+    """flow [2,h,w] over layers [K,H,W] -> slower and faster where speeds and anchors say so.
+
+    Speeds multiply, to `FASTEST` times as fast at most.
+    """
     grid = flow.shape[1:]
     speeds = [edit for edit in edits if isinstance(edit, Speed)]
+    speeds.sort(key=lambda edit: edit.factor)  # the slow first, so that no product outgrows what numbers hold
     times = _by_class(layers, [edit for edit in speeds if edit.area is None], grid)
     for speed in speeds:
         if speed.area is not None:
             times = times * (1 + (speed.factor - 1) * _softened(speed.area, layers.shape[1:], grid))
+            times = np.minimum(times, FASTEST)
     for edit in edits:
         if isinstance(edit, Anchor):
             times = times * _smooth(_distance(edit.point, grid) / edit.radius)
@@ -350,9 +372,8 @@ def _by_class(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int, ...]
         return np.ones(grid, np.float32)
     rows, columns = ndimage.distance_transform_edt(owner < 0, return_distances=False, return_indices=True)
     owner = owner[rows, columns]
-    factors = np.ones(len(layers))
-    for speed in speeds:
-        factors[[name == speed.what for name in CLASSES]] *= speed.factor
+    products = (math.prod(speed.factor for speed in speeds if speed.what == name) for name in CLASSES)
+    factors = np.array([min(product, FASTEST) for product in products])
     times = factors[owner]
     for k in np.unique(owner) if np.ptp(owner) else ():
         here = owner == k
@@ -463,7 +484,7 @@ def _area_from_json(facts: dict[str, Any], values: np.ndarray | None, size: tupl
     if not isinstance(facts["stroke"], list) or len(facts["stroke"]) > MOST_POINTS:
         raise ValueError("a stroke is too long")
     stroke = tuple((x, y) for x, y in map(_numbers, facts["stroke"]))
-    return Area(stroke and (_points(stroke) or ()), radius, top, left, values)
+    return Area(_points(stroke) if stroke else (), radius, top, left, values)
 
 
 def _numbers(values: Any) -> list[float]:

@@ -6,7 +6,9 @@ import json
 import os
 import stat
 import struct
+import sys
 import time
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -21,11 +23,12 @@ import safetensors.numpy
 from PIL import Image
 
 from benchmarks.fuzz_cine import mutated
-from stylecine import OutputError, SceneError, StylecineError, TooLarge, options
+from stylecine import OutputError, SceneError, StylecineError, TooLarge
 from stylecine.cine import EDITS, FOUND, JSON, MEMBERS, PHOTO, Cine, edit_cine, pack, read_cine, write_cine
-from stylecine.touchup import to_json
+from stylecine.touchup import Area, Edit, Paint, to_json
 
 Members = dict[str, bytes]
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +144,77 @@ def test_a_scene_is_written_whole_or_not_at_all(
 def test_a_photo_that_does_not_fit_into_memory_is_refused_by_its_size_alone(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "available_bytes", lambda device: 1e6)
-    with pytest.raises(TooLarge):
+    monkeypatch.setattr("stylecine.cine.available_bytes", lambda device: 1e5)
+    with pytest.raises(TooLarge, match=r"80x64, needs about .* free some memory first"):
         read_cine(file)
+
+
+def test_a_scene_that_was_made_is_saved_even_where_it_could_not_be_opened_now(
+    scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr("stylecine.cine.available_bytes", lambda device: 1e5)
+        write_cine(scene, tmp_path / "x.cine")
+    assert same(read_cine(tmp_path / "x.cine"), scene)
+
+
+def long_strokes(count: int) -> tuple[Edit, ...]:
+    points = np.random.default_rng(5).random((10_000, 2)).tolist()
+    area = Area(tuple((x, y) for x, y in points), 0.03, 0, 0, np.ones((64, 80), np.uint8))
+    return (Paint(None, "freeze", area),) * count
+
+
+def cut(scene: Cine, height: int) -> Cine:
+    photo, alone, layers = scene.photo[:height], scene.reconstruction[:height], scene.layers[:, :height]
+    return replace(scene, photo=photo, reconstruction=alone, layers=layers, edits=())
+
+
+UNOPENABLE: dict[str, Callable[[Cine], Cine]] = {
+    "more-points-than-are-read": lambda s: replace(s, edits=long_strokes(12)),
+    "more-edits-than-are-read": lambda s: replace(s, edits=s.edits[4:5] * 1001),
+    "layers-above-1": lambda s: replace(s, layers=s.layers * 3),
+    "smaller-than-a-photo": lambda s: cut(s, 63),
+}
+
+
+@pytest.mark.parametrize("case", UNOPENABLE)
+def test_what_could_not_be_opened_again_does_not_replace_what_can(scene: Cine, file: Path, case: str) -> None:
+    before = file.read_bytes()
+    with pytest.raises(SceneError, match=r"was not saved, because it could not be opened again.*undo some edits"):
+        write_cine(UNOPENABLE[case](scene), file)
+    assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
+
+
+def test_an_edit_after_which_it_could_not_be_opened_is_refused(scene: Cine, file: Path) -> None:
+    edit_cine(file, lambda cine: replace(cine, edits=long_strokes(8)), file)
+    assert len(read_cine(file).edits) == 8
+    before = file.read_bytes()
+    with pytest.raises(SceneError, match="was not saved"):
+        edit_cine(file, lambda cine: replace(cine, edits=long_strokes(12)), file)
+    assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
+
+
+@POSIX
+def test_of_two_edits_at_a_time_none_is_lost(scene: Cine, file: Path) -> None:
+    def slowly(cine: Cine) -> Cine:
+        with pytest.raises(OutputError, match="Another run is writing"):
+            edit_cine(file, lambda cine: cine.speed("water", 3), file)
+        return cine.speed("sky", 3)
+
+    edit_cine(file, slowly, file)
+    assert len(read_cine(file).edits) == len(scene.edits) + 1
+
+
+@POSIX
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.cine")
+    assert "is a pipe or a device" in refused(tmp_path / "x.cine")
+
+
+def test_names_are_made_printable_when_they_are_saved(scene: Cine, tmp_path: Path) -> None:
+    odd = replace(scene, source={"name": "a\nb\x1b[31m\udc80.jpg", "sha256": "ab" * 32})
+    saved = read_cine(write_cine(odd, tmp_path / "x.cine"))
+    assert saved.source == {"name": "a?b?[31m?.jpg", "sha256": "ab" * 32}
 
 
 # --- hostile archives
@@ -225,7 +296,8 @@ def test_other_compressions_are_refused(scene: Cine, tmp_path: Path, packed: int
 
 def test_bombs_are_refused_by_what_the_directory_says(scene: Cine, tmp_path: Path) -> None:
     members = pack(scene)
-    for name, content in {EDITS: bytes(300 << 20), JSON: b" " * (17 << 20), PHOTO: bytes(2 << 20)}.items():
+    many = b'{"version": 1, "x": [' + b"{}," * 1_300_000 + b"0]}"
+    for name, content in {EDITS: bytes(64 << 20), JSON: many, PHOTO: bytes(2 << 20)}.items():
         bomb = list((members | {name: content}).items())
         path = archive(tmp_path / "x.cine", bomb, zipfile.ZIP_DEFLATED)
         assert path.stat().st_size < 1 << 20
@@ -242,6 +314,20 @@ def test_bombs_are_refused_that_the_directory_does_not_tell_of(scene: Cine, tmp_
                 content[at + offset : at + offset + 4] = struct.pack("<I", 1000)
     path.write_bytes(content)
     refused(path)
+
+
+def test_a_small_file_takes_little_memory(scene: Cine, tmp_path: Path) -> None:
+    """Whatever is in it, within what is read at all: here tensors of zeros, and JSON of many small things."""
+    found = {"layers": np.zeros((4, 512, 768), np.float32), "motion": np.zeros((2, 512, 768), np.float32)}
+    junk = json.dumps({"version": 1, "height": 512, "width": 768})[:-1].encode() + b',"x":[' + b"{}," * 350_000 + b"0]}"
+    members = with_tensors(scene, **found) | {JSON: junk}
+    path = archive(tmp_path / "x.cine", list(members.items()), zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    refused(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
 
 
 def with_facts(scene: Cine, **facts: Any) -> Members:
@@ -282,6 +368,7 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "json-deeper": lambda s: pack(s) | {JSON: b'{"a":' * 200_000 + b"1" + b"}" * 200_000},
     "json-bytes": lambda s: pack(s) | {JSON: b"\xff\xfe\x00"},
     "json-digits": lambda s: with_facts(s) | {JSON: b'{"version": ' + b"1" * 10_000 + b"}"},
+    "stylecine": lambda s: with_facts(s, stylecine=[]),
     "version-none": lambda s: with_facts(s, version=None),
     "version-new": lambda s: with_facts(s, version=99),
     "version-old": lambda s: with_facts(s, version=0),
@@ -290,18 +377,22 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "size-huge": lambda s: with_facts(s, height=10**9, width=10**9),
     "size-large": lambda s: with_facts(s, height=200, width=300),
     "size-other": lambda s: with_facts(s, height=63),
+    "size-small": lambda s: pack(cut(s, 63)),
     "size-negative": lambda s: with_facts(s, height=-64, width=-80),
     "size-text": lambda s: with_facts(s, height="64"),
     "size-fraction": lambda s: with_facts(s, height=64.0),
     "model-none": lambda s: with_facts(s, model=None),
     "model-less": lambda s: with_facts(s, model={"name": "default"}),
     "model-name": lambda s: with_facts(s, model=dict(s.model) | {"name": 5}),
+    "model-escape": lambda s: with_facts(s, model=dict(s.model) | {"name": "x\n\x1b[31mall is lost"}),
+    "model-backwards": lambda s: with_facts(s, model=dict(s.model) | {"licence": "\u202egpj"}),
     "model-long": lambda s: with_facts(s, model=dict(s.model) | {"name": "n" * 5000}),
     "model-weights": lambda s: with_facts(s, model=dict(s.model) | {"weights": {"generator": "0" * 64}}),
     "model-digest": lambda s: with_facts(
         s, model=dict(s.model) | {"weights": {"lpips": {"sha256": "../x", "licence": ""}}}
     ),
     "source": lambda s: with_facts(s, source={"name": ["x"], "sha256": "0" * 64}),
+    "source-escape": lambda s: with_facts(s, source={"name": "\x07.jpg", "sha256": "0" * 64}),
     "source-path": lambda s: with_facts(s, source={"name": "x", "path": "/etc/passwd"}),
     "settings": lambda s: with_facts(s, settings={"size": "1024", "refine": -1, "seed": 0}),
     "settings-more": lambda s: with_facts(s, settings=dict(s.settings) | {"model": "evil"}),
@@ -311,6 +402,8 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "edits-nan": lambda s: with_facts(s, edits=[{"edit": "anchor", "point": [0, NAN], "radius": 1}]),
     "more": lambda s: with_facts(s, run="rm -rf /"),
     "areas-other-type": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"0": np.ones((4, 4), np.float32)})},
+    "areas-name": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"x": np.ones((4, 4), np.uint8)})},
+    "areas-large": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"0": np.ones((1, 6000), np.uint8)})},
     "areas-outside": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"0": np.ones((400, 4), np.uint8)})},
     "areas-more": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"99": np.ones((4, 4), np.uint8)})},
     "layers-none": lambda s: with_tensors(s, layers=None),
@@ -318,13 +411,19 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "layers-more": lambda s: with_tensors(s, layers=np.zeros((5, 64, 80), np.float32)),
     "layers-above-1": lambda s: with_tensors(s, layers=s.layers * 3),
     "layers-nan": lambda s: with_tensors(s, layers=np.full_like(s.layers, NAN)),
+    "layers-half": lambda s: with_tensors(s, layers=s.layers.astype(np.float16)),
     "layers-integers": lambda s: with_tensors(s, layers=s.layers.astype(np.int64)),
     "motion-infinite": lambda s: with_tensors(s, motion=np.full_like(s.motion, np.inf)),
+    "motion-half": lambda s: with_tensors(s, motion=s.motion.astype(np.float16)),
+    "motion-larger-than-the-photo": lambda s: with_tensors(s, motion=np.zeros((2, 65, 80), np.float32)),
     "motion-flat": lambda s: with_tensors(s, motion=s.motion[0]),
     "motion-empty": lambda s: with_tensors(s, motion=np.zeros((2, 0, 5), np.float32)),
     "motion-large": lambda s: with_tensors(s, motion=np.zeros((2, 2000, 1000), np.float32)),
     "motion-fast": lambda s: with_tensors(s, motion=s.motion * 1e6),
+    "w-plus-half": lambda s: with_tensors(s, w_plus=s.w_plus.astype(np.float16)),
+    "w-plus-wide": lambda s: with_tensors(s, w_plus=np.zeros((14, 1000), np.float32)),
     "w-plus-long": lambda s: with_tensors(s, w_plus=np.zeros((65, 512), np.float32)),
+    "feature-large": lambda s: with_tensors(s, feature=np.zeros((1, 1200, 1200), np.float16)),
     "feature-flat": lambda s: with_tensors(s, feature=s.feature[0]),
     "feature-nan": lambda s: with_tensors(s, feature=np.full_like(s.feature, NAN)),
     "tensors-more": lambda s: with_tensors(s, code=np.zeros(3, np.uint8)),

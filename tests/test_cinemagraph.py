@@ -282,4 +282,7 @@ def test_a_photo_with_hardly_any_sky_or_water(loop: Cinemagraph) -> None:
     bare = replace(known, mask=torch.zeros_like(loop.mask), settings={**loop.settings, "mask": "found"})
     assert "hardly any sky or water" in bare.warning
     assert replace(bare, settings=loop.settings).warning == ""  # the user's own mask says what moves
+    painted = bare.scene.paint("water", [[0.5, 0.9]]).edits
+    assert replace(bare, edits=painted).warning == ""  # and so does paint
+    assert replace(bare, edits=bare.scene.speed("water", 2).edits).warning == bare.warning
     assert "photo all the same" not in replace(bare, settings={**bare.settings, "detail": 0.5}).warning

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import stylecine
-from stylecine.cli import _wait_briefly, main
+from stylecine.cli import _complain, _wait_briefly, main
+from stylecine.provenance import read_report
 from stylecine.video import read_video
 
 DOUBT = "stylecine: This may be no landscape: "  # the small model knows no picture, and says so
@@ -298,6 +299,11 @@ def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
     assert not list(work.iterdir())
 
 
+def test_what_is_told_is_one_line_that_no_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _complain("made with 'x\n\x1b[31mall is lost\x1b]0;\x07'", 2) == 2
+    assert capsys.readouterr().err == "stylecine: made with 'x [31mall is lost ]0; '\n"
+
+
 def test_the_photo_is_never_overwritten(photo_file: Path, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = photo_file.read_bytes()
     assert main([*given, "-o", str(photo_file)]) == 2
@@ -474,6 +480,34 @@ def test_a_scene_is_rendered_with_its_edits(
     assert json.loads(told(capsys)[0].splitlines()[-1])["output"] == "photo.mp4"
 
 
+def test_a_scene_is_rendered_as_animate_would_render_it(
+    scene_file: Path, mask_file: Path, motion_file: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["--seconds", "0.4", "--fps", "10", "--device", "cpu", "--model", str(small_model), "--embed-report"]
+    given = ["--mask", str(mask_file), "--motion", str(motion_file), "--arrow", "0.5,0.9,0.6,0.9"]
+    assert main(["render", str(scene_file), *short, *given, "--size", "64", "--json", "-o", "photo.gif"]) == 0
+    told_json = json.loads(told(capsys)[0])
+    assert (told_json["width"], told_json["height"], told_json["frames"]) == (85, 64, 4)
+    settings = read_report(Path("photo.gif"))["settings"]
+    assert (settings["mask"], settings["motion"], settings["arrows"]) == ("given", "given", ["0.5,0.9,0.6,0.9"])
+    assert main(["render", str(scene_file), "--mask", "nosuch.png", "-o", "x.mp4"]) == 2
+    assert "There is no mask at nosuch.png" in told(capsys)[1] and not Path("x.mp4").exists()
+
+
+def test_json_counts_what_is_in_the_file(
+    scene_file: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = ["render", str(scene_file), "--seconds", "0.4", "--device", "cpu", "--model", str(small_model), "--json"]
+    for more, frames, fps in (
+        (["--fps", "10", "--repeat", "3", "-o", "x.mp4"], 12, 10),
+        (["--fps", "60", "-o", "x.gif"], 20, 50),
+        (["-o", "x.png"], 1, 0),
+    ):
+        assert main([*loop, *more]) == 0
+        facts = json.loads(told(capsys)[0])
+        assert (facts["frames"], facts["fps"]) == (frames, fps)
+
+
 def test_a_scene_whose_model_is_missing_is_rendered_all_the_same(
     scene_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -487,14 +521,25 @@ def test_a_scene_whose_model_is_missing_is_rendered_all_the_same(
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (["--freeze", "0.1"], "is not a stroke"),
-        (["--freeze", "nosuch.png"], "There is no mask"),
-        (["--add", "0.1,0.2"], "There is no class None"),
+        (["--freeze", "0.1"], "neither a stroke like '0.4,0.6 0.5,0.6 @0.03'"),
+        (["--freeze", "nosuch.png"], "'nosuch.png' is neither a stroke"),
+        (["--freeze", "0.5, 0.5 0.6, 0.6"], "where no space follows a comma, nor a file that exists"),
+        (["--freeze", "sky:0.5,0.5"], "but all is frozen; leave it out, or use --erase"),
+        (["--freeze", "0.5,0.5@"], "neither a stroke"),
+        (["--freeze", ""], "neither a stroke"),
+        (["--add", "0.1,0.2"], "put a class before it, like water:"),
         (["--add", "lava:0.1,0.2"], "There is no class 'lava'"),
+        (["--add", "Water:0.1,0.2"], "There is no class 'Water'"),
+        (["--add", "all:0.1,0.2"], "There is no class 'all'"),
+        (["--add", "water:nosuch.png"], "'nosuch.png' is neither a stroke"),
         (["--arrow", "0.5,0.9,0.6"], "is not four numbers"),
         (["--anchor", "0.1,0.2 0.3,0.4"], "is not a point"),
         (["--anchor", "7,0.2"], "from 0 to 1"),
+        (["--anchor", "0.1"], "is not a point"),
         (["--speed", "water"], "is not like water=0.5"),
+        (["--speed", "0.5"], "is not like water=0.5"),
+        (["--speed", "watr=0.5"], "'watr' is neither a class (sky, water, falls, smoke) nor"),
+        (["--speed", "nosuch.png=0.5"], "'nosuch.png' is neither a stroke"),
         (["--speed", "water=99"], "at most 10"),
         (["--anchor", "0.1,0.2", "--undo", "--undo", "--undo", "--undo"], "nothing to undo"),
         (["-o", "x.zip", "--undo"], "does not end in .cine"),

@@ -109,6 +109,14 @@ def test_the_roll_sways_both_copies_alike_and_is_nothing_at_either_end():
     torch.testing.assert_close(targets - moved.targets([0.25] * len(moved.counts)), -swayed)
 
 
+def test_no_cycle_of_the_roll_is_shorter_than_a_second():
+    flow, moving = constant(0.05, 0), torch.ones(128, 128)
+    for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
+        moved = integrate(flow, moving, period=frames, fps=30, margin=32, roll=torch.ones(2, 2, 32, 32))
+        assert (moved.cycles, moved.roll is not None) == (cycles, cycles > 0)
+        assert moved.rolled((0.5, 0.5)).any() == (cycles > 0)
+
+
 def test_the_margin_holds_the_longest_travel():
     moving = torch.ones(128, 128)
     assert margin_for(constant(0, 0), moving, 120, 30) == 32

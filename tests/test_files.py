@@ -2,8 +2,10 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,11 @@ def folder(request: pytest.FixtureRequest) -> bool:
 
 
 def fill(part: Path, folder: bool, text: str = "new") -> None:
-    (part / "frame" if folder else part).write_text(text)
+    (part / "frame-0000.png" if folder else part).write_text(text)
 
 
 def content(target: Path, folder: bool) -> str:
-    return (target / "frame" if folder else target).read_text()
+    return (target / "frame-0000.png" if folder else target).read_text()
 
 
 def test_it_appears_once_it_is_complete(tmp_path: Path, folder: bool) -> None:
@@ -49,7 +51,7 @@ import os, signal
 from pathlib import Path
 from stylecine.files import whole
 with whole(Path({str(target)!r}), folder={folder}) as part:
-    (part / "old" if {folder} else part).write_text("half of it")
+    (part / "frame-0001.png" if {folder} else part).write_text("half of it")
     os.kill(os.getpid(), signal.SIGKILL)
 """
     place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
@@ -67,7 +69,7 @@ def test_what_a_killed_run_left_is_cleaned_by_the_next(tmp_path: Path, folder: b
     with whole(target, folder=folder) as part:
         fill(part, folder)
     assert content(target, folder) == "new" and os.listdir(tmp_path) == ["loop"]
-    assert not folder or os.listdir(target) == ["frame"]
+    assert not folder or os.listdir(target) == ["frame-0000.png"]
 
 
 @POSIX
@@ -80,6 +82,66 @@ def test_two_runs_do_not_write_the_same(tmp_path: Path, folder: bool) -> None:
         with pytest.raises(OutputError, match="Another run is writing"), whole(target, folder=folder):
             pytest.fail("two at a time")
     assert content(target, folder) == "new" and os.listdir(tmp_path) == ["loop"]
+
+
+def precious_folder(part: Path) -> Path:
+    part.mkdir()
+    (part / "frame-0000.png").write_text("precious")
+    (part / "diary").write_text("precious")
+    return part / "diary"
+
+
+def precious_file(part: Path) -> Path:
+    part.write_text("precious")
+    return part
+
+
+def link_to_a_file(part: Path) -> Path:
+    part.symlink_to(precious_file(part.with_name("elsewhere")))
+    return part
+
+
+def link_to_a_folder(part: Path) -> Path:
+    precious = part.with_name("elsewhere")
+    precious.mkdir()
+    part.symlink_to(precious)
+    return precious_file(precious / "frame-0000.png")
+
+
+def second_name(part: Path) -> Path:
+    os.link(precious_file(part.with_name("elsewhere")), part)
+    return part
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "made",
+    [precious_folder, precious_file, link_to_a_file, link_to_a_folder, second_name],
+    ids=lambda made: made.__name__,
+)
+def test_what_no_run_has_left_is_not_touched(tmp_path: Path, folder: bool, made: Callable[[Path], Path]) -> None:
+    if made == precious_file and not folder:
+        pytest.skip("it is what a killed run leaves")
+    target = tmp_path / "loop"
+    precious = made(part_of(target))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match="in the way"):
+        check_place(target, folder=folder)
+    with pytest.raises(OutputError, match="in the way"), whole(target, folder=folder):
+        pytest.fail("it was written")
+    assert precious.read_text() == "precious" and sorted(tmp_path.rglob("*")) == before
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "loop"
+    target.write_text("old")
+    target.chmod(mode)
+    with whole(target) as part:
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+        fill(part, False)
+    assert content(target, False) == "new" and stat.S_IMODE(target.stat().st_mode) == mode
 
 
 def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path, folder: bool) -> None:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 from stylecine.errors import VideoError
 from stylecine.ops import native
 from stylecine.pictures import ANIMATIONS, write_animation, write_poster
-from stylecine.provenance import model_facts, photo_file, read_report, versions
+from stylecine.provenance import PhotoFile, model_facts, photo_file, read_report, versions
 from stylecine.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
 
@@ -89,6 +90,26 @@ def test_a_users_own_weights_are_hashed_and_their_folder_is_not_told(small_model
 def test_a_source_in_words_stays_as_it_is(small_model: Path) -> None:
     words = "trained by somebody, " * 30  # longer than any file name
     assert model_facts(replace(find_model(small_model), source=words))["source"] == words
+
+
+def test_a_source_that_a_file_names_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = replace(find_model("default"), source=r"\\evil.example\share")
+    looked_at: list[str] = []
+    stat = os.stat
+
+    def watched(path: Any, *rest: Any, **named: Any) -> os.stat_result:
+        looked_at.append(str(path))
+        return stat(path, *rest, **named)
+
+    monkeypatch.setattr(os, "stat", watched)
+    monkeypatch.setattr(os.path, "exists", watched)
+    assert model_facts(record)["source"] == r"\\evil.example\share"
+    assert not any("evil" in path for path in looked_at)
+
+
+def test_a_photo_that_a_scene_claims_is_told_as_claimed() -> None:
+    assert PhotoFile("a.jpg", b"", "0" * 64).facts == {"name": "a.jpg", "sha256": "0" * 64, "claimed": True}
+    assert PhotoFile("a.jpg", b"seen").facts == {"name": "a.jpg", "sha256": sha256(b"seen").hexdigest()}
 
 
 def test_weights_that_have_gone_have_no_hash(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

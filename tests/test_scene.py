@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine import Animator, Cinemagraph, NothingMoves, Scene, SceneError, StylecineWarning, WeightsNotFound
+from stylecine import (
+    Animator,
+    Cinemagraph,
+    NothingMoves,
+    OptionError,
+    Scene,
+    SceneError,
+    StylecineWarning,
+    TooLarge,
+    WeightsNotFound,
+)
+from stylecine.cine import edit_cine
+from stylecine.options import needed_bytes
 from stylecine.provenance import PhotoFile
 
 DATA = Path(__file__).parent / "data"
@@ -162,6 +174,65 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
     assert (loop[2] != loop.scene.photo).any()
 
 
+def test_a_preview_is_what_render_makes(lake: Scene, animator: Animator) -> None:
+    """As large as the scene it is the same to the bit: water rolls, and what is very fast may be so."""
+    calm, fast = lake.speed("water", 2), touched_up(lake).push((0.8, 0.8, 9.5, 0.8)).speed("water", 10)
+    for scene, rolls in ((calm, True), (fast, False)):
+        given: dict[str, Any] = {"seconds": 1, "fps": 10, "arrows": [(0.1, 0.6, 0.12, 0.6)], "detail": 0.5}
+        whole, quick = animator.render(scene, **given), animator.preview(scene, size=512, **given)
+        assert (whole.loop.displacement.roll is not None) is rolls
+        assert np.array_equal(frames(whole), frames(quick))
+        told, quickly = whole.report(), quick.report()
+        assert len(told["edits"]) == len(scene.edits) and told["edits"] == quickly["edits"]
+        assert quickly["settings"] == told["settings"] | {"size": "512"}
+    assert float(whole.motion.abs().max()) > 48  # wider than the whole field is
+
+
+@pytest.mark.parametrize("size", [(96, 72), None, 0, 63, 3.5, "64"], ids=str)
+def test_a_preview_has_one_size(lake: Scene, animator: Animator, size: Any) -> None:
+    with pytest.raises(OptionError, match="size is a whole number from 64"):
+        animator.preview(lake, size=size)
+
+
+def test_a_preview_that_would_show_nothing_says_so(lake: Scene, animator: Animator) -> None:
+    wide = [np.repeat(np.repeat(part, 8, 0), 8, 1) for part in (lake.photo, lake.reconstruction)]
+    layers, mask = torch.zeros(4, 576, 768), torch.zeros(576, 768)
+    large = replace(lake, photo=wide[0], reconstruction=wide[1], layers=layers, mask=mask)
+    speck = np.zeros((576, 768), bool)
+    speck[300, 300] = True
+    with pytest.raises(NothingMoves, match="larger preview"):
+        animator.preview(large.paint("water", speck), size=64, **SHORT)
+
+
+def test_a_loop_shares_nothing_with_its_scene(lake: Scene, animator: Animator) -> None:
+    for scene in (lake, lake.speed("sky", 2), lake.paint("sky", (0.9, 0.1), "erase")):
+        for make in (animator.render, animator.preview):
+            loop = make(scene, **SHORT)
+            before = [layers.clone() for layers in (lake.layers, scene.edited_layers, loop.scene.layers)]
+            for part in (loop.layers, loop.motion, loop.mask):
+                part.zero_()
+            after = (lake.layers, scene.edited_layers, loop.scene.layers)
+            assert all(torch.equal(*pair) for pair in zip(before, after, strict=True)) and lake.motion.any()
+
+
+def test_what_holds_everything_still_is_named(lake: Scene, animator: Animator) -> None:
+    still, water = np.ones((72, 96), bool), np.arange(72)[:, None] >= np.full(96, 40)
+    field = np.ones((2, 8, 8), np.float32)
+    frozen = lake.paint(None, still, "freeze")
+    for given, says in (
+        ((lake.speed("sky", 0).speed("water", 0), {}), "The speeds hold everything still"),
+        ((lake.speed(still, 0).push((0.5, 0.8, 0.6, 0.8)), {}), "The arrows and speeds hold everything still"),
+        ((lake, {"mask": water, "arrows": [(0.5, 0.8, 0.5, 0.8)]}), "The arrows hold everything still"),
+        ((replace(lake, motion=torch.zeros(2, 36, 48)), {}), "has no motion, so nothing would; give arrows"),
+        ((lake, {"mask": water, "motion": 0 * field}), "The motion is zero where the mask is white"),
+        ((frozen, {"mask": still}), "is frozen; undo the freeze"),
+        ((frozen, {"motion": field}), "is frozen; undo the freeze"),
+        ((frozen, {}), "The edits leave nothing that moves"),
+    ):
+        with pytest.raises(NothingMoves, match=says):
+            animator.render(given[0], **given[1])
+
+
 def test_a_scene_from_a_file_renders_the_same_frames_to_the_bit(
     lake: Scene, animator: Animator, tmp_path: Path
 ) -> None:
@@ -171,6 +242,7 @@ def test_a_scene_from_a_file_renders_the_same_frames_to_the_bit(
     for name in ("layers", "mask", "motion", "w_plus", "feature"):
         assert torch.equal(getattr(opened, name), getattr(scene, name)), name
     assert opened.source and scene.source and opened.source.sha256 == scene.source.sha256
+    assert animator.render(opened, **SHORT).report()["photo"] == scene.source.facts | {"claimed": True}
     assert opened.settings == scene.settings and opened.likeness == scene.likeness
     for given in ({}, {"warp": "dfw"}, {"detail": 0.5, "sampling": "splat"}):
         assert np.array_equal(*(frames(animator.render(s, **SHORT, **given)) for s in (scene, opened)))
@@ -184,6 +256,16 @@ def test_the_installed_model_is_known_again(scene: Scene, tmp_path: Path) -> Non
     replace(scene, model=animator.model).save(tmp_path / "x.cine")
     opened = Scene.load(tmp_path / "x.cine")
     assert opened.model.installed and opened.made_with(animator.model) and set(opened.score) == {"lpips", "psnr"}
+
+
+def test_what_cannot_be_rendered_for_lack_of_memory_can_be_edited(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.save(tmp_path / "x.cine")
+    monkeypatch.setattr("stylecine.options.available_bytes", lambda device: needed_bytes(96, 72) - 1)
+    assert len(edit_cine(tmp_path / "x.cine", lambda cine: cine.speed("water", 2), tmp_path / "x.cine").edits) == 1
+    with pytest.raises(TooLarge, match="make the scene again with size=64"):
+        Scene.load(tmp_path / "x.cine")
 
 
 def test_version_1_keeps_opening(animator: Animator) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stylecine import MaskError, MotionError, OptionError, SceneError
@@ -100,7 +101,26 @@ def test_a_mask_counts_as_it_is(scene: Cine, tmp_path: Path) -> None:
         assert (paint.area.over((72, 96)) == half / 255).all()
 
 
-@pytest.mark.parametrize("stroke", [[[0.4, 0.7], [0.6, 0.7]], np.array([[0.4, 0.7]]), (0.4, 0.7)], ids=str)
+def test_an_array_of_bool_or_bytes_is_a_mask_of_any_shape(scene: Cine) -> None:
+    narrow = np.zeros((36, 2))
+    narrow[18:, 1] = 1
+    for mask in (narrow.astype(bool), np.uint8(255 * narrow), torch.from_numpy(narrow).bool()):
+        paint = scene.paint("water", mask).edits[0]
+        assert isinstance(paint, Paint) and not paint.area.stroke
+        assert (paint.area.over((72, 96))[40:, 76:] == 1).all() and not paint.area.over((72, 96))[:, :20].any()
+
+
+@pytest.mark.parametrize(
+    "stroke",
+    [
+        [[0.4, 0.7], [0.6, 0.7]],
+        np.array([[0.4, 0.7]]),
+        (0.4, 0.7),
+        torch.tensor([[0.4, 0.7]], dtype=torch.float64),
+        ((x / 10, 0.7) for x in (4, 5)),
+    ],
+    ids=str,
+)
 def test_a_stroke_is_points_or_one_point(scene: Cine, stroke: Any) -> None:
     paint = scene.paint("falls", stroke).edits[0]
     assert isinstance(paint, Paint) and paint.area.stroke[0] == (0.4, 0.7)
@@ -125,6 +145,18 @@ def test_classes_that_are_equally_fast_have_no_seam_between_them(scene: Cine) ->
     assert (steered(scene.motion, scene.layers, both)[0] == 2).all()
     faster = steered(scene.motion, scene.layers, scene.speed("water", 2).speed("sky", 3).edits)[0]
     assert (faster[40:] == 2).all() and faster[:34].min() == 3 and (np.diff(faster[34:40, 10]) <= 0).all()
+
+
+def test_speeds_multiply_to_ten_times_at_most_in_any_order(scene: Cine, water: np.ndarray) -> None:
+    """Of a thousand of them too, which would be more than a number holds."""
+    beside = scene.speed(water, 10).edits * 40
+    many = [Speed("water", 10.0), Speed("water", 0.5)] * 500 + list(beside)
+    flow = steered(scene.motion, scene.layers, many)
+    assert flow[0, 60:] == pytest.approx(10) and flow.max() <= 10 and flow.min() >= 0
+    held = scene.speed("water", 10).speed("water", 10).speed(np.ones((72, 96), bool), 0.02).speed("water", 0.1).edits
+    for edits in (held, held[::-1]):
+        assert steered(scene.motion, scene.layers, edits)[0, 60:] == pytest.approx(0.2)
+    assert not steered(scene.motion, scene.layers, [*many, Speed("water", 0.0)])[0, 60:].any()
 
 
 def test_what_stands_still_beside_a_class_goes_along(scene: Cine) -> None:
@@ -164,7 +196,13 @@ def test_an_arrow_needs_something_that_moves(scene: Cine, water: np.ndarray) -> 
         ("paint", ("water", [[0.5, float("nan")]]), OptionError),
         ("paint", ("water", [[50, 60]]), OptionError),
         ("paint", ("water", [[1.5, 1.5]]), MaskError),
-        ("paint", ("water", []), MaskError),
+        ("paint", ("water", []), OptionError),
+        ("paint", ("water", np.zeros((0, 2))), OptionError),
+        ("paint", ("water", [[0.1, 0.2, 0.3]]), OptionError),
+        ("paint", ("water", [[0.1, 0.2], [0.3]]), OptionError),
+        ("paint", ("water", [[1, 0, 1], [0, 1, 0]]), OptionError),
+        ("paint", ("water", None), OptionError),
+        ("paint", ("water", ([0.1] * n for n in (2, 3))), OptionError),
         ("paint", ("water", "no such file"), MaskError),
         ("paint", ("water", np.zeros((72, 96))), MaskError),
         ("paint", ("water", np.zeros((3, 4, 5, 6))), MaskError),
@@ -173,7 +211,11 @@ def test_an_arrow_needs_something_that_moves(scene: Cine, water: np.ndarray) -> 
         ("anchor", ((1.2, 0.5),), OptionError),
         ("anchor", ("here",), OptionError),
         ("anchor", ((0.2, 0.5), -1), OptionError),
+        ("anchor", ([[0.1, 0.2, 0.3]],), OptionError),
+        ("anchor", (None,), OptionError),
         ("speed", ("lava", 2), OptionError),
+        ("speed", ("missing.png", 2), OptionError),
+        ("speed", (None, 2), OptionError),
         ("speed", ("water", -1), OptionError),
         ("speed", ("water", 11), OptionError),
         ("speed", ("water", "fast"), OptionError),
