@@ -18,6 +18,8 @@ from scipy.spatial.distance import cdist
 
 BAND = 0.3  # of the brush's radius: so far past its border may the edge be that was meant
 CELLS = 40_000  # of the grid on which the walkers walk
+PIXELS = 1 << 20  # of the grid on which distances are counted and between whose points they are interpolated
+FINE = 16  # of its cells a radius covers; that grid is finer for a thinner brush
 SAMPLES = 300  # colours kept of each side
 ALIKE = 0.08  # of [0,1]: distance of colours that count as one
 TRUST = 1.0  # logit of the brush itself, in its middle; less towards its border
@@ -36,15 +38,17 @@ def painted(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, 
     points: [n,2], x and y in pixels; one is a dot. radius: of the brush, pixels.
     """
     box, distance = brushed(photo.shape[:2], points, radius, reach=(2 + BAND) * radius)
-    picture = photo[box[0] : box[2], box[1] : box[3]].astype(np.float32) / 255
+    picture = photo[box[0] : box[2], box[1] : box[3]]
     scale = min(1.0, math.sqrt(CELLS / distance.size))
     rows, columns = (max(2, round(n * scale)) for n in distance.shape)
-    small = np.stack([_resized(channel, (rows, columns)) for channel in np.moveaxis(picture, 2, 0)], axis=2)
+    channels = (np.ascontiguousarray(picture[..., k], dtype=np.float32) for k in range(3))
+    small = np.stack([_resized(channel, (rows, columns)) / 255 for channel in channels], axis=2)
     depth = 1 - _resized(distance, (rows, columns)) / radius  # 1 in the stroke's middle, 0 at the brush's border
     belief, unlike = _believed(small, depth)
     answer = _walked(small, belief, depth, SPREAD * unlike * radius * scale)
     fine = _enlarged(answer, distance.shape)
-    return box, np.where(distance < (1 + BAND) * radius, fine, 0).astype(np.float32)
+    fine[distance >= (1 + BAND) * radius] = 0
+    return box, fine
 
 
 def brushed(
@@ -56,14 +60,18 @@ def brushed(
     high = np.ceil(points.max(0) + reach).astype(int) + 2
     left, top = (int(np.clip(low[i], 0, size[1 - i] - 2)) for i in (0, 1))
     right, bottom = (int(np.clip(high[i], (left, top)[i] + 2, size[1 - i])) for i in (0, 1))
-    margin = math.ceil(radius) + 1  # the line may run outside of the photo
-    line = Image.new("L", (right - left + 2 * margin, bottom - top + 2 * margin), 255)
-    at = [(float(x) - left + margin - 0.5, float(y) - top + margin - 0.5) for x, y in points]
+    scale = min(1.0, max(math.sqrt(PIXELS / ((bottom - top) * (right - left))), FINE / radius))
+    rows, columns = (max(2, round(n * scale)) for n in (bottom - top, right - left))
+    margin = math.ceil(scale * radius) + 1  # the line may run outside of the photo
+    line = Image.new("L", (columns + 2 * margin, rows + 2 * margin), 255)
+    across, down = columns / (right - left), rows / (bottom - top)
+    at = [(float(x - left) * across + margin - 0.5, float(y - top) * down + margin - 0.5) for x, y in points]
     draw = ImageDraw.Draw(line)
     draw.line(at, fill=0) if len(at) > 1 else draw.point(at, fill=0)
     draw.point(at[0], fill=0)
-    distance = ndimage.distance_transform_edt(np.asarray(line))[margin:-margin, margin:-margin]
-    return (top, left, bottom, right), distance.astype(np.float32)
+    distance = ndimage.distance_transform_edt(np.asarray(line), sampling=(1 / down, 1 / across))
+    distance = distance[margin:-margin, margin:-margin].astype(np.float32)
+    return (top, left, bottom, right), _resized(distance, (bottom - top, right - left))
 
 
 def _believed(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:

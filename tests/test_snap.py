@@ -1,7 +1,11 @@
 """A rough stroke means what is under it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from PIL import Image
+from scipy import ndimage
 
 from stylecine.snap import BAND, brushed, painted
 
@@ -75,6 +79,30 @@ def test_a_brush_of_one_pixel(sea: np.ndarray) -> None:
 def test_a_brush_as_large_as_the_photo(sea: np.ndarray) -> None:
     found = whole(*painted(sea, np.array([[100.0, 80.0]]), 200.0))
     assert (found > 0.9).all()
+
+
+def test_a_large_brush_means_the_rock_too_and_needs_little_memory(
+    sea: np.ndarray, rock: np.ndarray
+) -> None:
+    photo = sea.copy()
+    photo[rock] = photo[rock] // 2 + np.array([50, 30, 10], np.uint8)
+    line, radius = np.array([[82.0, 86.0], [104.0, 74.0], [121.0, 83.0]]), 50.0
+    large = np.asarray(Image.fromarray(photo).resize((3200, 2560)))
+    tracemalloc.start()
+    box, fine = painted(large, 16 * line, 16 * radius)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250e6 and fine.shape == (2560, 3200) and box == (0, 0, 2560, 3200)
+    shrunk = np.asarray(Image.fromarray(fine).resize((200, 160), Image.Resampling.BOX))
+    assert overlap(shrunk > 0.5, rock) > 0.9
+    _, distance = brushed((2560, 3200), 16 * line, 16 * radius, reach=16 * 115)
+    exact = brushed((160, 200), line, radius, reach=115)[1]
+    assert np.abs(distance[8::16, 8::16] / 16 - exact).max() < 1.5
+
+
+def test_a_long_thin_stroke_is_whole() -> None:
+    box, distance = brushed((2000, 2500), np.array([[10.0, 10.0], [2490.0, 1300.0]]), 3.0)
+    assert box[:2] == (6, 6) and ndimage.label(distance < 3)[1] == 1 and (distance < 3).any(0)[5:-5].all()
 
 
 def test_the_same_stroke_means_the_same_bytes(sea: np.ndarray) -> None:
