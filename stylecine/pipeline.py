@@ -320,7 +320,7 @@ class Animator:
         warnings.warn(
             f"{wanted}, whose weights are not those of '{self.model.name}'; what edits change may move differently.",
             StylecineWarning,
-            stacklevel=4,
+            stacklevel=5,  # whoever called render or preview
         )
 
     def _plate(

@@ -273,8 +273,9 @@ def test_version_1_keeps_opening(animator: Animator) -> None:
     scene = Scene.load(DATA / "version-1.cine")
     assert [type(edit).__name__ for edit in scene.edits] == [*["Paint"] * 3, "Push", "Anchor", "Speed", "Speed"]
     assert scene.model.name == "forgotten" and not scene.model.installed
-    with pytest.warns(StylecineWarning, match="made with the model 'forgotten'"):
+    with pytest.warns(StylecineWarning, match="made with the model 'forgotten'") as told:
         loop = animator.render(scene, **SHORT)
+    assert Path(told[0].filename).name == "test_scene.py"  # the caller's own line
     assert np.array_equal(loop[0], scene.photo) and (loop[2] != scene.photo).any()
     frozen = scene.frozen.numpy() == 1
     assert frozen.any() and (frames(loop)[:, frozen] == scene.photo[frozen]).all()

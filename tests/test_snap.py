@@ -81,9 +81,7 @@ def test_a_brush_as_large_as_the_photo(sea: np.ndarray) -> None:
     assert (found > 0.9).all()
 
 
-def test_a_large_brush_means_the_rock_too_and_needs_little_memory(
-    sea: np.ndarray, rock: np.ndarray
-) -> None:
+def test_a_large_brush_means_the_rock_too_and_needs_little_memory(sea: np.ndarray, rock: np.ndarray) -> None:
     photo = sea.copy()
     photo[rock] = photo[rock] // 2 + np.array([50, 30, 10], np.uint8)
     line, radius = np.array([[82.0, 86.0], [104.0, 74.0], [121.0, 83.0]]), 50.0
