@@ -107,7 +107,7 @@ STYLECINE_INLINE float sine(float x) {
 
 // What the copies are displaced by beside the flow.
 STYLECINE_INLINE float rolled(const stylecine_render_args &args, const float *roll, int64_t step) {
-  return args.swing[0] * roll[0] + args.swing[1] * roll[step];
+  return args.cosine * roll[0] + args.sine * roll[step];
 }
 
 // Copy B's share at a place.

@@ -146,8 +146,8 @@ typedef struct {
                           beginning, B by 1 at its end */
   const float *change; /* [2,gh,gw]: when in a turn, 0 to 1, copy A begins to give way to B, and how much of that
                           happens per turn, 1 or more */
-  const float *roll;   /* [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels, times each number of */
-  float swing[2];      /* this; or roll is NULL */
+  const float *roll;   /* [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels; or NULL */
+  float cosine, sine;  /* what its two parts count */
   const float *base;   /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
   uint8_t *out;        /* out [height,width,3] */
 } stylecine_render_args;

@@ -51,10 +51,21 @@ with patch("stylecine.cli.run_doctor", run):
 """
 
 
+def hear_ctrl_c() -> None:
+    """In a process about to start: one in the background of a script has SIGINT ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def written(folder: Path, output: str, happens: str = "pass") -> subprocess.CompletedProcess[str]:
     code = WRITER.format(output=output, happens=happens)
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=PLACE, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=PLACE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=hear_ctrl_c,
     )
 
 
@@ -186,7 +197,9 @@ def test_ctrl_c_at_any_moment(
     Image.fromarray(photo).save(tmp_path / "photo.png")
     command = ["animate", "../photo.png", "--mask", str(mask_file), "--motion", str(motion_file), "--seconds", "20"]
     code = [sys.executable, "-c", WATCHED.format(moment=moment), *command, "--model", str(small_model)]
-    run = subprocess.run(code, cwd=folder, env=PLACE, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        code, cwd=folder, env=PLACE, capture_output=True, text=True, timeout=120, preexec_fn=hear_ctrl_c
+    )
     assert (run.returncode, run.stdout, run.stderr) == (130, "", LINE)
     assert not os.listdir(folder)
 

@@ -162,8 +162,8 @@ int main(int argc, char **argv) {
       phases[i] = (float)fmod((double)t * turns / (double)frames, 1);
     }
     const double angle = 2 * PI * fmod((double)t * cycles / (double)frames, 1);
-    args.swing[0] = (float)(cos(angle) - 1);
-    args.swing[1] = (float)sin(angle);
+    args.cosine = (float)(cos(angle) - 1);
+    args.sine = (float)sin(angle);
     if (stylecine_render_cpu(&args, workspace, bytes, cpu, message)) stop("render", message);
     printf("P6\n%" PRId64 " %" PRId64 "\n255\n", args.width, args.height);
     if (fwrite(args.out, 3, (size_t)(args.width * args.height), stdout) != (size_t)(args.width * args.height))

@@ -104,7 +104,8 @@ class _Args(ctypes.Structure):
         ("lift", ctypes.c_void_p),
         ("change", ctypes.c_void_p),
         ("roll", ctypes.c_void_p),
-        ("swing", ctypes.c_float * 2),
+        ("cosine", ctypes.c_float),
+        ("sine", ctypes.c_float),
         ("base", ctypes.c_void_p),
         ("out", ctypes.c_void_p),
     )
@@ -154,7 +155,7 @@ def _render(
         native.pointer(positions), native.pointer(rates), stride,
         len(lengths), native.pointer(turn), times(*lengths), times(*phases),
         native.pointer(angle), native.pointer(lift), native.pointer(change),
-        None if roll is None else native.pointer(roll), (ctypes.c_float * 2)(*swing),
+        None if roll is None else native.pointer(roll), *swing,
         None if base is None else native.pointer(base), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
