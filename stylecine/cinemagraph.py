@@ -32,7 +32,7 @@ UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less fo
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cinemagraph:
     """A seamless loop of N = `len(c)` frames; `c[t]` renders one for any real t, and frame N is frame 0.
 
@@ -58,6 +58,9 @@ class Cinemagraph:
     timings: dict[str, float] = field(default_factory=dict)
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
 
     @property
     def width(self) -> int:

@@ -27,7 +27,7 @@ from stylecine.touchup import Edit, Editable
 from stylecine.weights import ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scene(Editable):
     """What `Animator.invert` found in one photo, and all that `Animator.render` needs; it never changes.
 
@@ -66,6 +66,12 @@ class Scene(Editable):
         """Whether a model's weights are those that found all this, to the byte."""
         digests = ({r: w["sha256"] for r, w in model_facts(m)["weights"].items()} for m in (self.model, model))
         return self.model is model or operator.eq(*digests)
+
+    def __repr__(self) -> str:
+        height, width = self.photo.shape[:2]
+        name = self.source.name if self.source else "pixels"
+        moves = 100 * float((self.mask > 0).float().mean())
+        return f"<Scene {name}, {width}x{height}, {moves:.0f}% moves, {len(self.edits)} edits>"
 
     @cached_property
     def score(self) -> dict[str, float]:

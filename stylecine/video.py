@@ -81,9 +81,9 @@ def write_video(
             encoder.close()
     if any(encoder.cropped):
         _log.warning(
-            "%s: video wants even sizes; %d column(s) at the right and %d row(s) at the bottom are left out.",
-            target,
-            *encoder.cropped,
+            "%s: video wants even sizes, so the last %s is left out.",
+            os.fspath(path),
+            " and ".join(name for name, odd in zip(("column", "row"), encoder.cropped, strict=True) if odd),
         )
     return VideoInfo(
         Path(path),
@@ -98,11 +98,16 @@ def write_video(
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
-    """All frames of a video, uint8 [N,H,W,3] by the colours its tags name, and its frames per second.
+    """All frames of a video, GIF or APNG, uint8 [N,H,W,3] by the colours its tags name, and its frames per second.
 
-    Raises VideoError for anything that is not a readable video.
+    Raises VideoError for anything that is not a readable video; so are animated WebP and AVIF, of which FFmpeg, which
+    reads here, sees a still picture at most.
     """
     name = os.fspath(path)
+    if os.path.isdir(name):
+        raise VideoError(f"'{name}' is a folder, not a video; name a file.")
+    if Path(name).suffix.lower() in (".webp", ".avif"):
+        raise VideoError(f"'{name}' is a picture that cannot be read as a video here; save an .mp4 or a .webm.")
     if not os.path.isfile(name):
         raise VideoError(f"There is no video at '{name}'; check the path.")
     try:

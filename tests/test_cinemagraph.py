@@ -37,6 +37,11 @@ def loop(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, animator: Anim
     return animator.render(animator.invert(photo), mask=water, motion=drift, seconds=1.2, fps=10)
 
 
+def test_a_loop_shows_itself_in_one_line(loop: Cinemagraph) -> None:
+    size = f"{loop.width}x{loop.height}"
+    assert repr(loop) == f"<Cinemagraph {size}, {len(loop)} frames, {loop.fps:g} fps, of {loop.scene!r}>"
+
+
 def test_time_goes_round(loop: Cinemagraph) -> None:
     assert len(loop) == 12
     assert np.array_equal(loop[12], loop[0])

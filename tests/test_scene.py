@@ -70,6 +70,12 @@ def test_values_have_the_documented_shapes(scene: Scene, photo: np.ndarray) -> N
         assert values.dtype == torch.float32 and torch.isfinite(values).all()
 
 
+def test_a_scene_shows_itself_in_one_line(scene: Scene) -> None:
+    height, width = scene.photo.shape[:2]
+    moves = round(100 * float((scene.mask > 0).float().mean()))
+    assert repr(scene) == f"<Scene pixels, {width}x{height}, {moves}% moves, 0 edits>"
+
+
 def test_mask_is_the_layers_together(scene: Scene) -> None:
     assert torch.allclose(scene.mask, 1 - (1 - scene.layers).prod(0))
 

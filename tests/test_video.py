@@ -546,6 +546,11 @@ def test_what_is_no_video(tmp_path: Path) -> None:
             read_video(bad)
     with pytest.raises(VideoError, match="no video at"):
         read_video(tmp_path / "missing.mp4")
+    with pytest.raises(VideoError, match="is a folder"):
+        read_video(tmp_path)
+    for name in ("loop.webp", "loop.avif"):  # FFmpeg would see one still picture, or none
+        with pytest.raises(VideoError, match="cannot be read as a video"):
+            read_video(tmp_path / name)
     with pytest.raises(VideoError):
         read_video(tmp_path)
 
