@@ -159,12 +159,7 @@ def picture(made: Cinemagraph, ways: list[Variant]) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("photos", nargs="+", type=Path)
-    parser.add_argument("--size", type=int, default=640)
-    parser.add_argument("--pictures", type=Path, help="folder for one picture a photo")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/mixing.json"))
-    options = parser.parse_args()
+    options = asked(__doc__, "mixing")
     animator, rows = Animator.from_pretrained(), []
     for path in tqdm(options.photos, disable=None):
         made = animator.render(animator.invert(path, size=options.size))
@@ -174,8 +169,25 @@ def main() -> None:
             picture(made, ways).save(options.pictures / f"mixing_{path.stem}.jpg", quality=85)
     names = dict.fromkeys(row["mixing"] for row in rows)
     means = [{"photo": "mean", "mixing": name} | mean(rows, FIGURES, mixing=name) for name in names]
+    keep(options, rows, means, ("photo", "mixing", *FIGURES))
+
+
+def asked(says: str | None, name: str) -> argparse.Namespace:
+    """The command's options; results are called `name` unless it says otherwise."""
+    parser = argparse.ArgumentParser(description=(says or "").splitlines()[0])
+    parser.add_argument("photos", nargs="+", type=Path)
+    parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--pictures", type=Path, help="folder for one picture a photo")
+    parser.add_argument("--out", type=Path, default=Path(f"benchmarks/results/{name}.json"))
+    return parser.parse_args()
+
+
+def keep(
+    options: argparse.Namespace, rows: list[dict[str, Any]], means: list[dict[str, Any]], columns: Sequence[str]
+) -> None:
+    """Writes JSON and a table, means first, and prints the table."""
     write(options.out, json.dumps({"machine": machine(), "size": options.size, "rows": rows, "mean": means}, indent=1))
-    report = table(means + rows, ("photo", "mixing", *FIGURES))
+    report = table(means + rows, columns)
     write(options.out.with_suffix(".md"), report)
     print(report)
 

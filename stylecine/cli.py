@@ -352,11 +352,8 @@ def _check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pa
     check_output(
         output,
         fps=options.fps,
-        quality=options.quality,
-        codec=options.codec,
-        repeat=options.repeat,
-        crop=options.crop,
         comment=options.embed_report,
+        **_file_options(options),
     )
     if c2pa:
         signer_for(output, c2pa)
@@ -369,13 +366,15 @@ def _save(
 ) -> "VideoInfo":
     return loop.save(
         output,
-        quality=options.quality,
-        codec=options.codec,
-        repeat=options.repeat,
-        crop=options.crop,
         embed_report=options.embed_report,
         c2pa=c2pa,
+        **_file_options(options),
     )
+
+
+def _file_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What is both checked before the work and used after it."""
+    return {name: getattr(options, name) for name in ("quality", "codec", "repeat", "crop")}
 
 
 def _tell(

@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-WATER, FALLS = 1, 2
+from stylecine.options import CLASSES
+
+WATER, FALLS = CLASSES.index("water"), CLASSES.index("falls")
 WIDE, LEVEL = 0.8, 0.3  # open water reaches across so much of the picture, or falls or rises less on its way
 HEIGHT = 0.003  # of the short side: how far the nearest water rocks up and down
 LENGTH = 0.16  # of the short side: from crest to crest there
@@ -26,7 +28,7 @@ LIVELY = 0.02  # of the short side in 4 s: water that drifts slower rolls less, 
 def open_water(owner: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Bool [h,w]: water that is a sea, a lake or a pond; the rest runs, as all does that meets a fall.
 
-    owner [h,w]: class of each place (motion's numbers), -1 for none. flow [2,h,w].
+    owner [h,w]: class of each place, as in CLASSES, -1 for none. flow [2,h,w].
     """
     regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
     beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
