@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM stop a command once, cleanly, wherever they find it."""
 
+import os
 import signal
 import sys
 import threading
@@ -35,6 +36,11 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN if self.code else handler)
 
     def _hear(self, number: int, _: FrameType | None) -> None:
+        if _torch_is_loading():  # an exception inside of its C++ would abort the process: hear the signal again later
+            again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         self.code = 128 + number
         if monotonic() - self._heard_at > GRACE:
             self._heard_at = monotonic()
@@ -44,3 +50,7 @@ class Interrupts:
         """Where nothing can be raised, in a destructor say, Python prints what was; not an interrupt."""
         if told.exc_type is not KeyboardInterrupt:
             self._told_before(told)
+
+
+def _torch_is_loading() -> bool:
+    return bool(getattr(getattr(sys.modules.get("torch"), "__spec__", None), "_initializing", False))
