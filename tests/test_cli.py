@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import stylecine
-from stylecine.cli import _complain, _wait_briefly, main
+from stylecine.cli import _wait_briefly, main
+from stylecine.commands.telling import complain
 from stylecine.provenance import read_report
 from stylecine.video import read_video
 
@@ -300,7 +301,7 @@ def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
 
 
 def test_what_is_told_is_one_line_that_no_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _complain("made with 'x\n\x1b[31mall is lost\x1b]0;\x07'", 2) == 2
+    assert complain("made with 'x\n\x1b[31mall is lost\x1b]0;\x07'", 2) == 2
     assert capsys.readouterr().err == "stylecine: made with 'x [31mall is lost ]0; '\n"
 
 

@@ -26,11 +26,13 @@ LAYERS = [
     {"cinemagraph"},
     {"pipeline"},
     {"doctor"},
-    {"cli", "server"},
+    {"client", "server"},
+    {"commands"},
+    {"cli"},
     {"__main__"},
 ]
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
-TREES = {"ops", "networks", "foreign", "server"}
+TREES = {"ops", "networks", "foreign", "server", "commands"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

@@ -46,7 +46,7 @@ def run(options, start):
     return 0
 
 gif.CELL, gif.SAMPLES = 16, 3
-with patch("stylecine.cli.run_doctor", run):
+with patch("stylecine.commands.doctor.run", run):
     sys.exit(cli.main(["doctor"]))
 """
 

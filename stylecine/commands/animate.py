@@ -1,0 +1,50 @@
+"""stylecine animate: a loop from a photo."""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+
+from stylecine.commands.arguments import (
+    LOOP,
+    PHOTOS,
+    Commands,
+    add_file_options,
+    add_inversion_options,
+    add_loop_options,
+    add_model_options,
+    add_motion_options,
+    add_output,
+    credentials,
+)
+from stylecine.commands.saving import check_files, save
+from stylecine.commands.telling import Bar, tell
+from stylecine.errors import OutputError
+
+
+def add_to(commands: Commands) -> None:
+    animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
+    animate.set_defaults(run=run)
+    animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    add_output(animate, "the photo's name with .mp4, here")
+    add_motion_options(animate, "found in the photo")
+    add_inversion_options(animate)
+    add_loop_options(animate)
+    add_model_options(animate, "default")
+    add_file_options(animate)
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.photo.stem + ".mp4")
+    if output.exists() and options.photo.exists() and output.samefile(options.photo):
+        raise OutputError(f"{output} is the photo itself; choose another output.")
+    c2pa = credentials(options)
+
+    from stylecine.pipeline import animate
+
+    imported = perf_counter() - start
+    check_files(output, options, c2pa)
+    names = ("size", "refine", "seed", "model", "device", *LOOP)
+    with Bar() as bar:
+        loop = animate(options.photo, **{name: getattr(options, name) for name in names}, progress=bar)
+        info = save(loop, output, options, c2pa)
+    return tell(loop, info, output, options, imported, start)

@@ -1,0 +1,24 @@
+"""stylecine convert: a StyleGAN2 checkpoint into .safetensors."""
+
+import argparse
+from pathlib import Path
+
+from stylecine.commands.arguments import Commands
+
+
+def add_to(commands: Commands) -> None:
+    convert = commands.add_parser(
+        "convert",
+        help="convert a StyleGAN2 checkpoint",
+        description="Converts a StyleGAN2 checkpoint to .safetensors; nothing in it is executed.",
+    )
+    convert.set_defaults(run=run)
+    convert.add_argument("checkpoint", metavar="IN", type=Path, help="NVIDIA's .pkl or rosinality's .pt")
+    convert.add_argument("output", metavar="OUT", type=Path, help=".safetensors file, or a name that `models` lists")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.convert import convert
+
+    print(convert(options.checkpoint, options.output).path)
+    return 0

@@ -1,0 +1,126 @@
+"""stylecine edit: touches up a scene."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from stylecine.commands.arguments import Commands, arrow_of
+
+Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and what it is given
+
+
+def add_to(commands: Commands) -> None:
+    edit = commands.add_parser(
+        "edit",
+        help="touch up a scene",
+        description="Adds edits to a scene, in the order in which they are given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
+        " in fractions of width and height and of the short side, or a picture that is white where it is meant.",
+    )
+    edit.set_defaults(run=run, steps=[])
+    edit.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
+    for name, metavar, read, says in (
+        ("--add", "CLASS:STROKE", _added, "sky, water, falls or smoke moves there"),
+        ("--erase", "[CLASS:]STROKE", _erased, "it, or nothing, moves there"),
+        ("--freeze", "STROKE", _frozen, "the photo stands still there, to the byte"),
+        ("--arrow", "X0,Y0,X1,Y1", _pushed, "where matter travels in one second"),
+        ("--anchor", "X,Y[@RADIUS]", _anchored, "matter rests there"),
+        ("--speed", "WHAT=FACTOR", _sped, "a class or a STROKE, times as fast, 0 to 10"),
+    ):
+        edit.add_argument(name, metavar=metavar, type=read, action="append", dest="steps", help=says)
+    edit.add_argument(
+        "--undo", action="append_const", const=("undo", (), {}), dest="steps", help="take the last edit back"
+    )
+    edit.add_argument("--list", action="store_true", help="print the edits")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.cine import Cine, edit_cine, read_cine
+    from stylecine.touchup import told
+
+    def edited(scene: Cine) -> Cine:
+        for name, values, named in options.steps:
+            scene = getattr(scene, name)(*values, **named)
+        return scene
+
+    output = options.output or options.scene
+    if options.steps or output != options.scene:
+        scene = edit_cine(options.scene, edited, output)
+    else:
+        scene = read_cine(options.scene)
+    if options.list:
+        print("".join(f"{told(edit)}\n" for edit in scene.edits), end="")
+    else:
+        print(f"{output}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
+    return 0
+
+
+def _added(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    if what is None:
+        raise argparse.ArgumentTypeError(f"{text!r} does not say what to add; put a class before it, like water:")
+    return "paint", (what, where), named
+
+
+def _erased(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    return "paint", (what, where), {"mode": "erase"} | named
+
+
+def _frozen(text: str) -> Step:
+    what, where, named = _class_and_stroke(text)
+    if what not in (None, "all"):
+        raise argparse.ArgumentTypeError(f"{text!r} names a class, but all is frozen; leave it out, or use --erase")
+    return "paint", (None, where), {"mode": "freeze"} | named
+
+
+def _pushed(text: str) -> Step:
+    return "push", (arrow_of(text),), {}
+
+
+def _anchored(text: str) -> Step:
+    points, named = _line(text)
+    if len(points) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a point like 0.4,0.6, or 0.4,0.6@0.1 with its radius")
+    return "anchor", (points[0],), named
+
+
+def _sped(text: str) -> Step:
+    what, _, factor = text.rpartition("=")
+    try:
+        times = float(factor)
+    except ValueError:
+        what = ""
+    if not what:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5")
+    where, named = (what, {}) if what.isalpha() else _stroke(what)
+    return "speed", (where, times), named
+
+
+def _class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
+    named = re.match(r"([A-Za-z]{2,}):", text)  # one letter is a drive, C:\
+    return (named[1] if named else None), *_stroke(text[named.end() if named else 0 :])
+
+
+def _stroke(text: str) -> tuple[Any, dict[str, float]]:
+    """The points and the radius of a stroke, or the name of a mask's file."""
+    points, named = _line(text)
+    if not points and not os.path.exists(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a stroke like '0.4,0.6 0.5,0.6 @0.03', where no space follows a comma,"
+            " nor a file that exists"
+        )
+    return points or text, named
+
+
+def _line(text: str) -> tuple[list[list[float]], dict[str, float]]:
+    """The points and the radius of 'X,Y X,Y ... [@RADIUS]'; no points for anything else."""
+    line, at, radius = text.partition("@")
+    try:
+        points = [[float(number) for number in pair.split(",")] for pair in line.split()]
+        named = {"radius": float(radius)} if at else {}
+    except ValueError:
+        return [], {}
+    return (points, named) if all(len(point) == 2 for point in points) else ([], {})

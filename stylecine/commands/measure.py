@@ -1,0 +1,28 @@
+"""stylecine measure: how seamless a video is."""
+
+import argparse
+import json
+from pathlib import Path
+
+from stylecine.commands.arguments import Commands
+
+
+def add_to(commands: Commands) -> None:
+    measure = commands.add_parser("measure", help="measure a video loop", description="Measures a video loop.")
+    measure.set_defaults(run=run)
+    measure.add_argument("video", metavar="VIDEO", type=Path)
+    measure.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.cinemagraph import plain
+    from stylecine.measures import measure_video
+    from stylecine.video import read_video
+
+    frames, fps = read_video(options.video)
+    found = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
+    if options.json:
+        print(json.dumps(plain(found), allow_nan=False))
+    for name, figure in {} if options.json else found.items():
+        print(f"{name:14}{figure:.4g}")
+    return 0

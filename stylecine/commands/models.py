@@ -1,0 +1,51 @@
+"""stylecine models: the models that there are, and how to get them."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from stylecine.commands.arguments import Commands
+
+if TYPE_CHECKING:
+    from stylecine.weights import ModelRecord
+
+
+def add_to(commands: Commands) -> None:
+    models = commands.add_parser("models", help="list the models", description="Lists the models, and how to get them.")
+    models.set_defaults(run=run)
+    models.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.weights import models, models_folder
+
+    found = models()
+    if options.json:
+        print(json.dumps([_model_facts(model) for model in found]))
+        return 0
+    for model in found:
+        facts = _model_facts(model)
+        terms = ", NON-COMMERCIAL" if model.accept else ""
+        print(f"{model.name}: {model.resolution}x{model.resolution}, {model.licence}{terms}, {model.source}")
+        state = "installed" if facts["installed"] else "not fetched yet"
+        print(f"    {', '.join(filter(None, [model.about, state, 'inversion by ' + facts['inversion']]))}")
+        for step in model.steps:
+            print(f"    $ {step}")
+    print(f"Converted models are kept in {models_folder()}.")
+    return 0
+
+
+def _model_facts(model: "ModelRecord") -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "resolution": model.resolution,
+        "injection": model.injection,
+        "about": model.about,
+        "licence": model.licence,
+        "non_commercial": bool(model.accept),
+        "accept": model.accept,
+        "source": model.source,
+        "inversion": "encoder" if "encoder" in model.files else "optimisation",
+        "installed": model.installed,
+        "steps": model.steps,
+    }

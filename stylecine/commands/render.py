@@ -1,0 +1,68 @@
+"""stylecine render: a loop from a scene."""
+
+import argparse
+import warnings
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from stylecine.commands.arguments import (
+    LOOP,
+    Commands,
+    add_file_options,
+    add_loop_options,
+    add_model_options,
+    add_motion_options,
+    add_output,
+    credentials,
+)
+from stylecine.commands.saving import check_files, save
+from stylecine.commands.telling import Bar, complain, tell
+from stylecine.errors import StylecineWarning
+
+if TYPE_CHECKING:
+    from stylecine.scene import Scene
+
+
+def add_to(commands: Commands) -> None:
+    render = commands.add_parser(
+        "render", help="make a loop from a scene", description="Makes a loop from a scene, its edits included."
+    )
+    render.set_defaults(run=run)
+    render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    add_output(render, "the scene's name with .mp4, here")
+    render.add_argument("--size", metavar="SIZE", type=int, help="a small, quick loop: its short side (default: whole)")
+    add_motion_options(render, "the scene's, edits included")
+    add_loop_options(render)
+    add_model_options(render, None)
+    add_file_options(render)
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.scene.stem + ".mp4")
+    c2pa = credentials(options)
+
+    from stylecine.pipeline import Animator
+    from stylecine.scene import Scene
+
+    imported = perf_counter() - start
+    check_files(output, options, c2pa)
+    scene = Scene.load(options.scene)
+    with warnings.catch_warnings(record=True) as doubts, Bar() as bar:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", StylecineWarning)
+        animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
+        make = animator.render if options.size is None else partial(animator.preview, size=options.size)
+        loop = make(scene, **{name: getattr(options, name) for name in LOOP}, progress=bar)
+        info = save(loop, output, options, c2pa)
+    for doubt in doubts:
+        complain(str(doubt.message), 0)
+    return tell(loop, info, output, options, imported, start)
+
+
+def _model_of(scene: "Scene") -> str:
+    """The model that a scene was made with, or the default one where that is not installed."""
+    from stylecine.weights import models
+
+    return scene.model.name if any(m.name == scene.model.name and m.installed for m in models()) else "default"

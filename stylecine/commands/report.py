@@ -1,0 +1,24 @@
+"""stylecine report: what a file tells of how it was made."""
+
+import argparse
+import json
+from pathlib import Path
+
+from stylecine.commands.arguments import Commands
+
+
+def add_to(commands: Commands) -> None:
+    report = commands.add_parser(
+        "report",
+        help="print the report that a file carries",
+        description="Prints the report that --embed-report left in a file, as JSON.",
+    )
+    report.set_defaults(run=run)
+    report.add_argument("file", metavar="FILE", type=Path, help="video or picture")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.provenance import read_report
+
+    print(json.dumps(read_report(options.file), indent=2))
+    return 0

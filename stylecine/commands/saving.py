@@ -1,0 +1,38 @@
+"""A loop into the file that the command line names, checked before the work."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylecine.commands.arguments import file_options
+from stylecine.commands.telling import make_folder
+
+if TYPE_CHECKING:
+    from stylecine.cinemagraph import Cinemagraph
+    from stylecine.files import VideoInfo
+
+
+def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
+    """Says what cannot be written before any work."""
+    from stylecine.formats import check_output
+    from stylecine.signing import signer_for
+
+    check_output(
+        output,
+        fps=options.fps,
+        comment=options.embed_report,
+        **file_options(options),
+    )
+    if c2pa:
+        signer_for(output, c2pa)
+    if options.preview:
+        make_folder(options.preview)
+
+
+def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> "VideoInfo":
+    return loop.save(
+        output,
+        embed_report=options.embed_report,
+        c2pa=c2pa,
+        **file_options(options),
+    )

@@ -1,0 +1,41 @@
+"""stylecine scene: what is found in a photo, as a file to be edited and rendered."""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+
+from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options
+from stylecine.commands.telling import Bar
+
+
+def add_to(commands: Commands) -> None:
+    scene = commands.add_parser(
+        "scene",
+        help="save what is found in a photo, to touch it up",
+        description="Saves what is found in a photo as a .cine file, to be edited and rendered.",
+    )
+    scene.set_defaults(run=run)
+    scene.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    scene.add_argument(
+        "-o", "--output", metavar="SCENE", type=Path, help="(default: the photo's name with .cine, here)"
+    )
+    add_inversion_options(scene)
+    add_model_options(scene, "default")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(options.photo.stem + ".cine")
+
+    from stylecine.cine import check_ending
+    from stylecine.pipeline import Animator
+
+    check_ending(output)
+    with Bar() as bar:
+        animator = Animator.from_pretrained(options.model, options.device)
+        scene = animator.invert(
+            options.photo, size=options.size, refine=options.refine, seed=options.seed, progress=bar
+        )
+    scene.save(output)
+    height, width = scene.photo.shape[:2]
+    print(f"{output}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s")
+    return 0
