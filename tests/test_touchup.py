@@ -119,7 +119,7 @@ def test_an_array_of_bool_or_bytes_is_a_mask_of_any_shape(scene: Cine) -> None:
         torch.tensor([[0.4, 0.7]], dtype=torch.float64),
         ((x / 10, 0.7) for x in (4, 5)),
     ],
-    ids=str,
+    ids=["list", "array", "one point", "tensor", "generator"],
 )
 def test_a_stroke_is_points_or_one_point(scene: Cine, stroke: Any) -> None:
     paint = scene.paint("falls", stroke).edits[0]
