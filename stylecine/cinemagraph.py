@@ -18,6 +18,7 @@ from stylecine.crop import Crop, Window, check_crop, window
 from stylecine.displacement import on_grid_of
 from stylecine.files import VideoInfo
 from stylecine.formats import check_output, has_codec, shown, write
+from stylecine.live import pack
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
 from stylecine.notebook import loop_html
@@ -141,6 +142,13 @@ class Cinemagraph:
             "measures": plain(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }
+
+    def live(self) -> bytes:
+        """What stylecine/player plays the loop from in a browser, at any frame rate: docs/player.md.
+
+        Raises OptionError where it was made with warp dfw or sampling splat, which no shader plays.
+        """
+        return pack(self.loop, self.period, self.fps, layers=self.layers)
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""

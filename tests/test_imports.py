@@ -20,7 +20,7 @@ LAYERS = [
         *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
         *("foreign", "blockmatch"),
     },
-    {"measures", "convert", "provenance", "formats", "touchup", "notebook"},
+    {"measures", "convert", "provenance", "formats", "touchup", "notebook", "live"},
     {"signing", "cine", "preview"},
     {"scene"},
     {"cinemagraph"},

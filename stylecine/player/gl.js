@@ -1,0 +1,138 @@
+// WebGL2 with fewer words: programs that fill a rectangle, textures that can be drawn into.
+
+/** Why nothing can be played, in one plain sentence. */
+export class PlayerError extends Error {
+  name = "PlayerError";
+}
+
+const VERTICES = `#version 300 es
+void main() {  // one triangle over everything
+  gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0, 1);
+}`;
+
+const HEAD = `#version 300 es
+precision highp float;
+precision highp int;
+precision highp sampler2D;
+precision highp sampler2DArray;
+`;
+
+const BYTES = {R8: "RED", RGB8: "RGB", RGBA8: "RGBA"};
+
+/** A WebGL2 context whose pictures keep their bytes. Throws PlayerError. */
+export function contextOf(canvas) {
+  const gl = canvas.getContext("webgl2", {alpha: false, antialias: false, depth: false});
+  if (!gl) throw new PlayerError("This browser has no WebGL2, so the photo cannot move here; a newer one has.");
+  if (!gl.getExtension("EXT_color_buffer_float")) {
+    throw new PlayerError("This device's graphics cannot draw into textures of floats, so the photo cannot move here.");
+  }
+  gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+  gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
+  gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+  gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);
+  return gl;
+}
+
+/** A fragment shader over everything, and what its uniforms are. */
+export class Program {
+  constructor(gl, fragment) {
+    this.gl = gl;
+    this.program = gl.createProgram();
+    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTICES], [gl.FRAGMENT_SHADER, HEAD + fragment]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, source);
+      gl.compileShader(shader);
+      gl.attachShader(this.program, shader);
+      gl.deleteShader(shader);
+    }
+    gl.linkProgram(this.program);
+  }
+
+  /**
+   * Draws into a target, or the canvas where it is null; values by the names of uniforms, textures among them. Only
+   * `rows` rows from `top` on, where that is said.
+   */
+  draw(target, values, top = 0, rows = target?.height ?? this.gl.drawingBufferHeight) {
+    const gl = this.gl;
+    this.uniforms ??= this.#uniforms();
+    gl.useProgram(this.program);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, target && target.framebuffer);
+    gl.viewport(0, top, target?.width ?? gl.drawingBufferWidth, rows);
+    let unit = 0;
+    for (const [name, {place, type}] of Object.entries(this.uniforms)) {
+      const value = values[name];
+      if (value === undefined) throw new Error(`nothing is given for ${name}`);
+      const list = typeof value === "number" ? [value] : value;
+      if (type === gl.FLOAT) gl.uniform1fv(place, list);
+      else if (type === gl.FLOAT_VEC2) gl.uniform2fv(place, list);
+      else if (type === gl.INT) gl.uniform1iv(place, list);
+      else if (type === gl.INT_VEC2) gl.uniform2iv(place, list);
+      else {
+        gl.activeTexture(gl.TEXTURE0 + unit);
+        gl.bindTexture(type === gl.SAMPLER_2D ? gl.TEXTURE_2D : gl.TEXTURE_2D_ARRAY, value.texture);
+        gl.uniform1i(place, unit++);
+      }
+    }
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  #uniforms() {
+    const gl = this.gl;
+    if (!gl.getProgramParameter(this.program, gl.LINK_STATUS) && !gl.isContextLost()) {
+      const [, shader] = gl.getAttachedShaders(this.program);
+      throw new Error(gl.getShaderInfoLog(shader) || gl.getProgramInfoLog(this.program));
+    }
+    const count = gl.getProgramParameter(this.program, gl.ACTIVE_UNIFORMS);
+    const all = Array.from({length: count}, (_, i) => gl.getActiveUniform(this.program, i));
+    return Object.fromEntries(all.map(({name, type}) =>
+      [name.replace("[0]", ""), {place: gl.getUniformLocation(this.program, name), type}]));
+  }
+
+  dispose() { this.gl.deleteProgram(this.program); }
+}
+
+/** A texture of some format ("RGBA32F"), with what is in it if that is given: an array, an ImageBitmap. */
+export class Texture {
+  constructor(gl, format, width, height, content = null, {filter = "NEAREST", layers = 0} = {}) {
+    Object.assign(this, {gl, width, height, texture: gl.createTexture()});
+    const kind = layers ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
+    gl.bindTexture(kind, this.texture);
+    for (const name of ["TEXTURE_MIN_FILTER", "TEXTURE_MAG_FILTER"]) gl.texParameteri(kind, gl[name], gl[filter]);
+    for (const name of ["TEXTURE_WRAP_S", "TEXTURE_WRAP_T"]) gl.texParameteri(kind, gl[name], gl.CLAMP_TO_EDGE);
+    if (layers) gl.texStorage3D(kind, 1, gl[format], width, height, layers);
+    else gl.texStorage2D(kind, 1, gl[format], width, height);
+    if (content === null) return;
+    const [order, type] = format in BYTES ? [gl[BYTES[format]], gl.UNSIGNED_BYTE] :
+      [gl[format.startsWith("RGBA") ? "RGBA" : "RG"], gl.FLOAT];
+    if (layers) gl.texSubImage3D(kind, 0, 0, 0, 0, width, height, layers, order, type, content);
+    else if (ArrayBuffer.isView(content)) gl.texSubImage2D(kind, 0, 0, 0, width, height, order, type, content);
+    else gl.texSubImage2D(kind, 0, 0, 0, order, type, content);
+  }
+
+  dispose() { this.gl.deleteTexture(this.texture); }
+}
+
+/** Textures of one size that are drawn into at once; the first is `texture`. */
+export class Target {
+  constructor(gl, width, height, {format = "RGBA32F", filter = "NEAREST", count = 1} = {}) {
+    Object.assign(this, {gl, width, height, framebuffer: gl.createFramebuffer()});
+    this.textures = Array.from({length: count}, () => new Texture(gl, format, width, height, null, {filter}));
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.framebuffer);
+    const places = this.textures.map((made, i) => {
+      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, made.texture, 0);
+      return gl.COLOR_ATTACHMENT0 + i;
+    });
+    gl.drawBuffers(places);
+    const state = gl.checkFramebufferStatus(gl.FRAMEBUFFER);
+    if (state !== gl.FRAMEBUFFER_COMPLETE && !gl.isContextLost()) {
+      throw new PlayerError("This device's graphics has no room for the photo at this size; ask for a smaller one.");
+    }
+  }
+
+  get texture() { return this.textures[0].texture; }
+
+  dispose() {
+    this.gl.deleteFramebuffer(this.framebuffer);
+    for (const made of this.textures) made.dispose();
+  }
+}

@@ -1,0 +1,114 @@
+// One loop, ready to be drawn: all that depends on what moves and how, and the passes of a frame.
+
+import {Target, Texture} from "./gl.js";
+import {scaled} from "./pack.js";
+
+const STEPS = 2;  // of integration from one knot to the next
+const MOST_KNOTS = 64;  // are kept; of longer loops every second, third ...
+const UNIT = 16;  // canvas pixels between two places of the map of what is needed
+const TURNS = 8;  // lengths, at most
+
+export class Scene {
+  /** plate: made of the same pack, whose facts and tensors these are. */
+  constructor(gl, programs, plate, facts, tensors) {
+    const {width, height, margin, cell, grid: [gh, gw], scales} = facts;
+    Object.assign(this, {gl, programs, plate, facts});
+    const velocity = scaled(tensors.velocity.data, scales.velocity);
+    const roll = tensors.roll ? scaled(tensors.roll.data, scales.roll) : new Float32Array(4);
+    const [layers, high, wide] = tensors.statistics.shape;
+    const size = [Math.ceil((width + 2 * margin) / UNIT), Math.ceil((height + 2 * margin) / UNIT)];
+    this.textures = {
+      moving: new Texture(gl, "R8", width, height, tensors.moving.data),
+      change: new Texture(gl, "RGB8", gw, gh, tensors.change.data),
+      velocity: new Texture(gl, "RG32F", gw, gh, velocity),
+      roll: new Texture(gl, "RGBA32F", tensors.roll ? gw : 1, tensors.roll ? gh : 1, roll),
+      statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
+      needed: new Texture(gl, "R8", ...size, needed(tensors.moving.data, facts, size)),
+    };
+    this.#carry(gw, gh);
+    this.fields = new Target(gl, gw, gh, {count: 4});
+    this.sums = Array.from({length: facts.bands}, (_, i) => {
+      const scale = 2 ** (i + 1);
+      return new Target(gl, Math.ceil((width + 2 * margin) / scale), Math.ceil((height + 2 * margin) / scale));
+    });
+    this.maps = {
+      grid: {width: gw, height: gh, cell, margin},
+      velocity,
+      layers: layersOf(facts, tensors),
+      moving: tensors.moving.data,
+    };
+  }
+
+  /** Draws frame t, from 0 to the period, into the canvas. */
+  draw(t) {
+    const {facts: {period, turns, margin, cell, scales, block, cycles, bands}, programs, plate} = this;
+    const {moving, needed, ...textures} = this.textures;
+    const angle = 2 * Math.PI * cycles * t / period;
+    const filled = list => [...list, ...Array(TURNS - list.length).fill(0)];
+    programs.FIELDS.draw(this.fields, {
+      ...textures, needed, cell, block, stride: this.stride,
+      passed: filled(turns.map(count => t * count / period % 1)),
+      lengths: filled(turns.map(count => period / count)),
+      swing: cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
+      scale_angle: scales.angle * 255, scale_lift: scales.lift * 255, scale_change: scales.change,
+    });
+    const [sources, ...weights] = this.fields.textures;
+    const level = i => ({spline: plate.splines[i], sources, weights: weights[i >> 1], odd: i & 1, scale: 2 ** i, cell});
+    programs.LOW_PASS.draw(this.sums[bands - 1], {...level(bands), needed});
+    for (let i = bands - 1; i > 0; i--) {
+      programs.LEVEL.draw(this.sums[i - 1], {...level(i), needed, coarse: this.sums[i]});
+    }
+    programs.FRAME.draw(null, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0]});
+  }
+
+  /** Disposes of all but a plate that is kept. */
+  dispose(kept = null) {
+    for (const made of [...Object.values(this.textures), this.fields, ...this.sums]) made.dispose();
+    if (this.plate !== kept) this.plate.dispose();
+  }
+
+  /** The knots: where matter has got to along the flow and against it after every `stride` frames. */
+  #carry(gw, gh) {
+    const {gl, programs, facts: {period, turns, stride}, textures} = this;
+    const longest = period / turns[0], every = Math.ceil(longest / stride / (MOST_KNOTS - 1));
+    this.stride = stride * every;
+    const layers = Math.max(2, Math.ceil(longest / this.stride) + 1);
+    textures.knots = new Texture(gl, "RGBA32F", gw, gh, null, {layers});
+    let [before, after] = [new Target(gl, gw, gh), new Target(gl, gw, gh)];  // textures begin with zeros
+    for (let knot = 1; knot < layers; knot++) {
+      const given = {velocity: textures.velocity, before, frames: stride / STEPS, steps: STEPS * every};
+      programs.CARRIED.draw(after, given);
+      gl.activeTexture(gl.TEXTURE0);
+      gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.knots.texture);
+      gl.copyTexSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, 0, knot, 0, 0, gw, gh);
+      [before, after] = [after, before];
+    }
+    before.dispose();
+    after.dispose();
+  }
+}
+
+/** Where anything moves so near that levels and fields are needed: a byte for every UNIT canvas pixels. */
+function needed(moving, {width, height, margin, cell}, [wide, high]) {
+  const around = 2 * Math.max(1, cell / UNIT), found = new Uint8Array(wide * high);
+  const moves = (left, top) => {
+    const [bottom, right] = [Math.min(top + UNIT, height), Math.min(left + UNIT, width)];
+    for (let y = Math.max(top, 0); y < bottom; y++)
+      for (let x = Math.max(left, 0); x < right; x++) if (moving[y * width + x]) return true;
+    return false;
+  };
+  for (let row = 0; row < high; row++)
+    for (let column = 0; column < wide; column++) {
+      if (!moves(column * UNIT - margin, row * UNIT - margin)) continue;
+      for (let y = Math.max(row - around, 0); y <= Math.min(row + around, high - 1); y++) {
+        found.fill(255, y * wide + Math.max(column - around, 0), y * wide + Math.min(column + around + 1, wide));
+      }
+    }
+  return found;
+}
+
+/** The classes' maps on the grid, by name. */
+function layersOf({classes, grid: [gh, gw]}, {layers}) {
+  if (!layers) return {};
+  return Object.fromEntries(classes.map((name, k) => [name, layers.data.subarray(k * gh * gw, (k + 1) * gh * gw)]));
+}
