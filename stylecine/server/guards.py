@@ -1,0 +1,136 @@
+"""Who may come in and how much they may bring, decided before the app sees a request. Plain ASGI."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stylecine.server.limits import LOOPBACK
+from stylecine.server.problems import Problem
+
+JSON_BYTES = 4 << 20  # of a body that is no upload
+PATIENT = 20.0  # seconds that a body may take in any case, ...
+SLOWEST = 20_000  # ... and bytes a second on top of that
+CLOSE = {"Connection": "close"}  # what is left of a refused body is not waited for
+READS = ("GET", "HEAD", "OPTIONS")
+OPEN = ("/health", "/ready")  # to everybody
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+
+class Guard:
+    """Refuses strangers' hosts, origins and tokens, and bodies that are too long or too slow; adds security headers.
+
+    names: under which it may be called; None: any, which a token makes harmless. tokens: one of them has to
+    come, unless there are none. uploads: most bytes of what is posted to /v1/scenes.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] | None, tokens: Iterable[str], uploads: int) -> None:
+        self.app, self.uploads = app, uploads
+        self.names = None if names is None else {*LOOPBACK, *(name.lower() for name in names)}
+        self.tokens = [_digest(token) for token in tokens]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            most = self._admitted(scope)
+            await self.app(scope, _limited(receive, most), guarded)
+        except Problem as problem:
+            if not begun:
+                await problem.response()(scope, receive, guarded)
+
+    def _admitted(self, scope: Scope) -> int:
+        """Most bytes that the body may have. Raises a Problem."""
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        if scope["method"] not in READS:
+            _check_origin(headers)
+        if self.tokens and scope["path"] not in OPEN:
+            self._check_token(headers)
+        most = self.uploads if (scope["method"], scope["path"]) == ("POST", "/v1/scenes") else JSON_BYTES
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > most:
+            raise _too_large(most)
+        return most
+
+    def _check_host(self, headers: Headers) -> None:
+        """A page elsewhere can have its own name lead here (DNS rebinding); its name betrays it."""
+        host = (urlsplit(f"//{headers.get('host', '')}").hostname or "").lower()
+        if self.names is not None and host not in self.names:
+            detail = "The service is not called that; use the address it listens on, or tell it its names."
+            raise Problem(421, "WrongHost", detail, CLOSE)
+
+    def _check_token(self, headers: Headers) -> None:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        given = _digest(token.strip() if kind.lower() == "bearer" else "")
+        if not any([hmac.compare_digest(given, known) for known in self.tokens]):
+            detail = "A valid token is needed; send the header 'Authorization: Bearer TOKEN'."
+            raise Problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer", **CLOSE})
+
+
+def _check_origin(headers: Headers) -> None:
+    """Other sites' pages may not have anything changed."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if foreign or site not in ("same-origin", "none"):
+        raise Problem(403, "ForeignOrigin", "Pages of other sites may not change anything here.", CLOSE)
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """The same, counted and timed while the body comes in."""
+    got, over, begun = 0, False, time.monotonic()
+
+    async def limited() -> Message:
+        nonlocal got, over
+        if over:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(
+                asyncio.get_running_loop().time() + begun - time.monotonic() + PATIENT + got / SLOWEST
+            ):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(408, "TooSlow", "The body comes in too slowly; try again on a better line.", CLOSE) from None
+        if message["type"] == "http.request":
+            got += len(message.get("body", b""))
+            over = not message.get("more_body", False)
+            if got > most:
+                raise _too_large(most)
+        return message
+
+    return limited
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "TooLarge", f"The body is larger than {most / 1e6:.3g} MB; send a smaller one.", CLOSE)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

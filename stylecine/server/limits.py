@@ -1,0 +1,98 @@
+"""What the service is told when it starts: where it keeps things, who may come in, and how much of what."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from stylecine.errors import OptionError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set; a settings file (TOML) has the same names.
+
+    Attributes:
+        data: folder of the database, the scenes and the results; nobody else's.
+        host, port: where it listens; port 0 is any free one.
+        names: further names under which clients reach it, behind a proxy say.
+        workers: processes that work, 2 or more: half of them, rounded down, for what somebody waits for.
+        model: name or path. device: cpu or cuda.
+        upload_mb: most megabytes of an upload. size: longest short side of a scene, pixels.
+        seconds, frames: longest loop. repeat: most turns of it in a video.
+        scene_seconds, wait_seconds, animation_seconds: longest work on a scene, on what somebody waits for (edits,
+            live, preview), and on an animation.
+        queue, waiting: most animations, and most other tasks, that wait for a worker.
+        scenes: most scenes that are kept. disk_mb: most megabytes that all files together may take.
+        keep_hours: after which results, and scenes that nobody has used since, go.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8350
+    names: tuple[str, ...] = ()
+    workers: int = 2
+    model: str = "default"
+    device: str | None = None
+    upload_mb: float = 50
+    size: int = 2048
+    seconds: float = 60
+    frames: int = 1800
+    repeat: int = 20
+    scene_seconds: float = 180
+    wait_seconds: float = 60
+    animation_seconds: float = 1800
+    queue: int = 64
+    waiting: int = 64
+    scenes: int = 1000
+    disk_mb: float = 20_000
+    keep_hours: float = 24
+
+    def __post_init__(self) -> None:
+        if self.workers < 2:
+            raise OptionError(f"workers must be 2 or more, not {self.workers}: one animates, one answers who waits.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and field.name != "port" and value <= 0:
+                raise OptionError(f"{field.name} must be above 0, not {value:g}.")
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK
+
+    def updated(self, changes: Mapping[str, Any]) -> Self:
+        """The same with changes, checked by name and type. Raises OptionError."""
+        kinds = {field.name: type(field.default) for field in fields(self)} | {"device": str, "data": str}
+        read: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise OptionError(f"There is no setting {name!r}; there are {', '.join(kinds)}.")
+            kind = kinds[name]
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+            if kind is float and number:
+                read[name] = float(value)
+            elif kind is tuple and texts:
+                read[name] = tuple(value)
+            elif kind is int and number and float(value).is_integer():
+                read[name] = int(value)
+            elif kind is str and isinstance(value, str | Path):
+                read[name] = Path(value) if name == "data" else str(value)
+            else:
+                wanted = {float: "a number", int: "a whole number", tuple: "a list of texts", str: "a text"}[kind]
+                raise OptionError(f"The setting {name} is {wanted}, not {value!r}.")
+        return replace(self, **read)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What a settings file says. Raises OptionError where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"The settings '{path}' cannot be read ({error.strerror}); check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"The settings '{path}' are not TOML ({error}); correct them.") from None

@@ -1,0 +1,49 @@
+"""Is it alive, is it ready, how is it doing."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from stylecine import __version__
+from stylecine.server.metrics import Metrics
+from stylecine.server.problems import Problem, documented
+from stylecine.server.service import Service
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+    version: str = __version__
+
+
+def routes(service: Service, metrics: Metrics) -> APIRouter:
+    router = APIRouter(tags=["operation"])
+
+    @router.get("/health", responses=documented(421))
+    async def health() -> Health:
+        """The interface answers."""
+        return Health()
+
+    @router.get("/ready", responses=documented(421, 503))
+    async def ready() -> Health:
+        """Every lane has a process with its networks loaded."""
+        if all(lane.ready for lane in service.lanes):
+            return Health()
+        broken = next((worker.broken for lane in service.lanes for worker in lane.workers if worker.broken), "")
+        raise Problem(
+            503,
+            "NotReady",
+            broken or "The workers are still loading; try again in a few seconds.",
+            {"Retry-After": "2"},
+        )
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401, 421)},
+    )
+    async def get_metrics() -> Response:
+        """For Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return router

@@ -1,0 +1,228 @@
+"""/v1/scenes: photos, their edits, and how they look."""
+
+import asyncio
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from stylecine import __version__
+from stylecine.server import schemas
+from stylecine.server.answers import Gone, attached, scene, unless_gone
+from stylecine.server.problems import Problem, documented
+from stylecine.server.service import Service
+from stylecine.server.store import Row
+
+Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
+Seconds = Annotated[float, Query(gt=0, le=3600, allow_inf_nan=False)]
+Fps = Annotated[float, Query(gt=0, le=240, allow_inf_nan=False)]
+Speed = Annotated[float, Query(gt=0, le=100, allow_inf_nan=False)]
+Detail = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
+ALWAYS = (401, 408, 413, 421)  # a guard may answer so to anything
+PHOTO = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+PACK: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+def routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/v1/scenes", tags=["scenes"])
+    settings = service.settings
+
+    @router.post(
+        "",
+        status_code=201,
+        openapi_extra=PHOTO,
+        response_model_exclude_unset=True,
+        responses={
+            202: {"model": schemas.Scene, "description": "Still being made"},
+            **documented(*ALWAYS, 403, 415, 422, 429, 500),
+        },
+    )
+    async def open_scene(
+        request: Request,
+        response: Response,
+        name: Annotated[str, Query(max_length=255)] = "photo",
+        size: Annotated[int, Query(ge=64, le=8192, description="short side, never enlarged")] = 1024,
+        refine: Annotated[int, Query(ge=0, le=200)] = 0,
+        wait: Wait = 30,
+    ) -> schemas.Scene:
+        """Understands a photo, or opens a .cine file; the body is its bytes."""
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise Problem(415, "NoPhoto", "Send the photo's bytes themselves as the body, not a form.")
+        if size > settings.size:
+            raise Problem(422, "BeyondLimits", f"This is more than allowed: size is at most {settings.size} here.")
+        service.require_room_for_scene()
+        upload = await _received(request, service)
+        try:
+            id = await service.add_scene(upload, _plain_name(name), size, refine)
+        finally:
+            upload.unlink(missing_ok=True)
+        try:
+            row = await unless_gone(request, _waited(service, id, wait))
+        except Gone:
+            await service.delete_scene(id)
+            raise
+        if row["state"] == "failed":
+            await service.delete_scene(id)
+            raise Problem.again(row["problem"])
+        response.status_code = 201 if row["state"] == "ready" else 202
+        response.headers["Location"] = f"/v1/scenes/{id}"
+        return scene(row)
+
+    @router.get("/{id}", response_model_exclude_unset=True, responses=documented(*ALWAYS, 404, 422))
+    async def get_scene(request: Request, id: str, wait: Wait = 0) -> schemas.Scene:
+        """A scene, once it is ready or after `wait` seconds."""
+        return scene(await unless_gone(request, _waited(service, id, wait)))
+
+    @router.delete("/{id}", status_code=204, responses=documented(*ALWAYS, 403, 404, 422))
+    async def delete_scene(id: str) -> None:
+        """Removes a scene, and cancels what is still to be made of it."""
+        await service.delete_scene(id)
+
+    @router.patch(
+        "/{id}", response_model_exclude_unset=True, responses=documented(*ALWAYS, 403, 404, 409, 422, 429, 500, 503)
+    )
+    async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> schemas.Scene:
+        """Replaces the list of edits: all of them or, where one is impossible, none."""
+        asked = [edit.model_dump(exclude_unset=isinstance(edit, schemas.KnownEdit)) for edit in edits.edits]
+        return scene(await unless_gone(request, service.edit_scene(id, asked)))
+
+    @router.get(
+        "/{id}/photo",
+        response_class=Response,
+        responses={
+            200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+            **documented(*ALWAYS, 404, 409, 422),
+        },
+    )
+    async def get_photo(id: str) -> Response:
+        """The photo as it was sized, a PNG."""
+        row = await service.ready_scene(id)
+        return Response(await asyncio.to_thread(_photo_in, service.store.cine(row["id"])), media_type="image/png")
+
+    @router.get(
+        "/{id}/file", response_class=Response, responses={**PACK, **documented(*ALWAYS, 404, 409, 422, 429, 500, 503)}
+    )
+    async def get_file(request: Request, id: str) -> Response:
+        """The scene with its edits, as a .cine file."""
+        row = await service.ready_scene(id)
+        content = await _made(request, service, row, "file", ".cine")
+        return Response(content, media_type="application/octet-stream", headers=attached(row["name"], "cine"))
+
+    @router.get(
+        "/{id}/live",
+        response_class=Response,
+        responses={**PACK, 304: {"description": "Not changed"}, **documented(*ALWAYS, 404, 409, 422, 429, 500, 503)},
+    )
+    async def get_live(
+        request: Request,
+        id: str,
+        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
+        seconds: Seconds = 4,
+        fps: Fps = 30,
+        speed: Speed = 1,
+        detail: Detail = 1,
+    ) -> Response:
+        """All that the player needs to show the loop: a safetensors file."""
+        service.check_loop(seconds, fps)
+        row = await service.ready_scene(id)
+        look = {"size": size, "seconds": seconds, "fps": fps, "speed": speed, "detail": detail}
+        tag = _tag(row, look)
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        content = await _made(request, service, row, "live", ".pack", **look)
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @router.get(
+        "/{id}/preview",
+        response_class=Response,
+        responses={
+            200: {
+                "content": {
+                    f"{kind}/{form}": {"schema": {"type": "string", "format": "binary"}}
+                    for kind, form in (("video", "mp4"), ("image", "webp"))
+                }
+            },
+            **documented(*ALWAYS, 404, 409, 422, 429, 500, 503),
+        },
+    )
+    async def get_preview(
+        request: Request,
+        id: str,
+        size: Annotated[int, Query(ge=64, le=512, description="short side")] = 256,
+        format: Literal["mp4", "webp"] = "mp4",
+        seconds: Seconds = 4,
+        fps: Fps = 30,
+        speed: Speed = 1,
+        detail: Detail = 1,
+    ) -> Response:
+        """A small, quick loop."""
+        service.check_loop(seconds, fps)
+        row = await service.ready_scene(id)
+        look = {"size": size, "seconds": seconds, "fps": fps, "speed": speed, "detail": detail}
+        content = await _made(request, service, row, "animate", f".{format}", **look)
+        return Response(content, media_type={"mp4": "video/mp4", "webp": "image/webp"}[format])
+
+    return router
+
+
+async def _received(request: Request, service: Service) -> Path:
+    """The body in a file of its own, which is not there if anything goes wrong."""
+    path = service.store.temporary(".part")
+    try:
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                file.write(chunk)
+            if not file.tell():
+                raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+async def _waited(service: Service, id: str, wait: float) -> Row:
+    """A scene, once it is ready or has failed or time is over."""
+    states = ("ready", "failed")
+    if service.scene(id)["state"] not in states and wait:
+        try:
+            async with asyncio.timeout(wait):
+                await service.changed(
+                    id, until=lambda: (service.store.scene(id) or {"state": "failed"})["state"] in states
+                )
+        except TimeoutError:
+            pass
+    return service.scene(id)
+
+
+async def _made(request: Request, service: Service, row: Row, task: str, ending: str, **options: Any) -> bytes:
+    path = await unless_gone(request, service.made(row, task, ending, **options))
+    try:
+        return await asyncio.to_thread(path.read_bytes)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _photo_in(cine: Path) -> bytes:
+    with zipfile.ZipFile(cine) as archive:
+        return archive.read("photo.png")
+
+
+def _plain_name(name: str) -> str:
+    """A file's name without folders and without what could hurt in a header or a terminal."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable()).strip(". ")[:120] or "photo"
+
+
+def _tag(row: Row, look: dict[str, Any]) -> str:
+    told = f"{__version__} {row['id']} {row['version']} {sorted(look.items())}"
+    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'

@@ -1,0 +1,180 @@
+"""What requests and answers look like: checked on the way in, told by /openapi.json."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+
+from stylecine.options import CLASSES
+from stylecine.touchup import CALM, FASTEST, MODES, MOST_EDITS, MOST_POINTS, RADIUS
+
+Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
+State = Literal["queued", "running", "ready", "failed"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+What = Literal["sky", "water", "falls", "smoke"]
+Mode = Literal["add", "erase", "freeze"]
+assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
+
+Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+Stroke = Annotated[list[Point], Field(min_length=1, max_length=MOST_POINTS, description="[[x, y], ...], fractions")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
+Factor = Annotated[FiniteFloat, Field(ge=0, le=FASTEST)]
+
+
+class _Asked(BaseModel):
+    """Nothing is guessed and nothing ignored: "4" is no number, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Annotated[int | None, Field(ge=0)] = None
+
+
+class PaintEdit(_Asked):
+    """What is where: it is added, erased or frozen."""
+
+    kind: Literal["paint"]
+    what: What | None = None
+    mode: Mode = "add"
+    stroke: Stroke
+    radius: Radius = RADIUS
+
+
+class PushEdit(_Asked):
+    """Matter travels from (x0, y0) to (x1, y1) in one second."""
+
+    kind: Literal["push"]
+    arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
+
+
+class AnchorEdit(_Asked):
+    """Matter rests at a point."""
+
+    kind: Literal["anchor"]
+    point: Point
+    radius: Radius = CALM
+
+
+class SpeedEdit(_Asked):
+    """A class, or what is under a stroke, is `factor` times as fast."""
+
+    kind: Literal["speed"]
+    what: What | None = None
+    stroke: Stroke | None = None
+    radius: Radius = RADIUS
+    factor: Factor
+
+
+class KnownEdit(_Asked):
+    """One that the scene has already."""
+
+    id: Annotated[int, Field(ge=0)]
+
+
+def _tag(edit: Any) -> str:
+    return str(edit.get("kind", "known")) if isinstance(edit, dict) else str(getattr(edit, "kind", "known"))
+
+
+AskedEdit = Annotated[
+    Annotated[PaintEdit, Tag("paint")]
+    | Annotated[PushEdit, Tag("push")]
+    | Annotated[AnchorEdit, Tag("anchor")]
+    | Annotated[SpeedEdit, Tag("speed")]
+    | Annotated[KnownEdit, Tag("known")],
+    Discriminator(_tag),
+]
+
+
+class Edits(BaseModel):
+    """All edits of a scene, the first first."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    edits: Annotated[list[AskedEdit], Field(max_length=MOST_EDITS)]
+
+
+class Edit(BaseModel):
+    """An edit of a scene; a stroke without points is a mask, whose pixels only the scene's file holds."""
+
+    id: int
+    kind: Literal["paint", "push", "anchor", "speed"]
+    what: What | None = None
+    mode: Mode | None = None
+    stroke: list[list[float]] | None = None
+    radius: float | None = None
+    arrow: list[float] | None = None
+    point: list[float] | None = None
+    factor: float | None = None
+
+
+class Problem(BaseModel):
+    """RFC 9457: what went wrong; `detail` says in one sentence what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Scene(BaseModel):
+    """A photo that has been, or is being, understood. `moving` and `classes` are shares of its area."""
+
+    id: str
+    state: State
+    name: str
+    width: int | None
+    height: int | None
+    moving: Share | None
+    classes: dict[What, Share]
+    edits: list[Edit]
+    warning: str | None
+    problem: Problem | None
+    created: str
+    expires: str
+    links: dict[str, str]
+
+
+class Progress(BaseModel):
+    """How far a job is: `done` of `total` steps of a stage, and `share` of the whole."""
+
+    stage: str
+    done: int
+    total: int
+    share: Share
+
+
+class Job(BaseModel):
+    """An animation that is asked for; its result is at `links.result` once the state is done."""
+
+    id: str
+    scene: str
+    state: JobState
+    progress: Progress
+    format: Format
+    bytes: int | None
+    warning: str | None
+    problem: Problem | None
+    created: str
+    started: str | None
+    finished: str | None
+    expires: str
+    links: dict[str, str]
+
+
+class Animation(BaseModel):
+    """What to make of a scene, its present edits included. Options are those of `stylecine.animate` and `save`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scene: Annotated[str, Field(max_length=64)]
+    format: Format = "mp4"
+    size: Annotated[int | None, Field(ge=64, le=8192, description="short side, at most the scene's")] = None
+    seconds: Annotated[FiniteFloat, Field(gt=0, le=3600)] = 4.0
+    fps: Annotated[FiniteFloat, Field(gt=0, le=240)] = 30.0
+    speed: Annotated[FiniteFloat, Field(gt=0, le=100)] = 1.0
+    detail: Share = 1.0
+    warp: Literal["msdfw", "dfw", "pixel"] = "msdfw"
+    sampling: Literal["gather", "splat"] = "gather"
+    quality: Annotated[int | None, Field(ge=0, le=100)] = None
+    codec: Annotated[str | None, Field(max_length=16)] = None
+    repeat: Annotated[int, Field(ge=1, le=1000)] = 1
+    crop: Annotated[str | None, Field(max_length=64)] = None
