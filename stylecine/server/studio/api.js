@@ -1,0 +1,123 @@
+// The service's HTTP interface, docs/service.md.
+
+/** What the server refused, with its sentence. */
+export class Problem extends Error {
+  constructor(status, {detail, title} = {}, retryAfter = 0) {
+    super(detail ?? title ?? "The server could not do this; try again.");
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Nobody answers. */
+export class ServerGone extends Error {
+  constructor() {
+    super("The studio's server does not answer.");
+    this.name = "ServerGone";
+  }
+}
+
+async function call(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new ServerGone();
+  }
+  if (answer.ok) return answer;
+  const told = await answer.json().catch(() => ({}));
+  throw new Problem(answer.status, told, Number(answer.headers.get("Retry-After")) || 0);
+}
+
+async function asked(path, method, body, options = {}) {
+  const headers = {"Content-Type": "application/json", ...options.headers};
+  return (await call(path, {...options, method, headers, body: JSON.stringify(body)})).json();
+}
+
+/** Sends a photo or a .cine file; the scene may still have to be made. */
+export async function makeScene(file, name, signal) {
+  const query = new URLSearchParams({name, size: 1024, wait: 0});
+  const headers = {"Content-Type": "application/octet-stream"};
+  return (await call(`/v1/scenes?${query}`, {method: "POST", body: file, headers, signal})).json();
+}
+
+/** The scene, at once or after some seconds of waiting for it. */
+export async function readScene(id, wait, signal) {
+  return (await call(`/v1/scenes/${id}?wait=${wait}`, {signal})).json();
+}
+
+export function deleteScene(id) {
+  return call(`/v1/scenes/${id}`, {method: "DELETE"}).catch(() => {});
+}
+
+export function editScene(id, edits) {
+  return asked(`/v1/scenes/${id}`, "PATCH", {edits: edits.map(told)});
+}
+
+/** What a pack is made of can be named by what was asked for. */
+export async function readPack(id, options, signal) {
+  return (await call(`/v1/scenes/${id}/live?${new URLSearchParams(options)}`, {signal})).arrayBuffer();
+}
+
+export async function readFile(id) {
+  return (await call(`/v1/scenes/${id}/file`)).blob();
+}
+
+export function photoOf(id) {
+  return `/v1/scenes/${id}/photo`;
+}
+
+export function makeAnimation(wanted) {
+  const headers = {"Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random())};
+  return asked("/v1/animations", "POST", wanted, {headers});
+}
+
+export function cancelAnimation(id) {
+  return call(`/v1/animations/${id}`, {method: "DELETE"});
+}
+
+/** A job as it goes on, to its end; `told` is called with each. Goes on asking where the events break off. */
+export async function followed(job, told) {
+  while (!ENDED.includes(job.state)) {
+    job = await eventsOf(job, told).catch(() => job);
+    if (ENDED.includes(job.state)) break;
+    await new Promise(done => setTimeout(done, 1000));
+    job = await (await call(`/v1/animations/${job.id}`)).json();
+    told(job);
+  }
+  return job;
+}
+
+const ENDED = ["done", "failed", "cancelled"];
+
+function eventsOf(job, told) {
+  return new Promise((done, broken) => {
+    const events = new EventSource(`/v1/animations/${job.id}/events`);
+    for (const name of ["progress", ...ENDED]) {
+      events.addEventListener(name, event => {
+        const now = JSON.parse(event.data);
+        told(now);
+        if (!ENDED.includes(now.state)) return;
+        events.close();
+        done(now);
+      });
+    }
+    events.onerror = () => {
+      events.close();
+      broken(new ServerGone());
+    };
+  });
+}
+
+export async function isThere() {
+  try {
+    return (await fetch("/health", {cache: "no-store"})).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** An edit as the server wants it: those of a .cine file by number, as their pixels are only there. */
+function told({id, own, ...edit}) {
+  return own ? {id} : edit;
+}

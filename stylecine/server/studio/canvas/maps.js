@@ -1,0 +1,70 @@
+// Overlays from the player's maps: classes as tints, the flow as arrows.
+
+import {COLOURS, drawArrow} from "./marks.js";
+
+const TINT = 0.62;  // of a class's colour, where it is sure
+const SHADE = 0.5;  // of black, where nothing moves
+const SPACING = 46;  // CSS pixels between two arrows of the flow
+const AHEAD = 0.6;  // seconds of travel that an arrow shows
+const LONGEST = 60;  // CSS pixels
+
+let tinted = {maps: null, canvas: null};
+
+/** What moves, tinted by its class; what stands still, darker. */
+export function drawMask(context, view, maps, strength) {
+  if (tinted.maps !== maps) tinted = {maps, canvas: tint(maps)};
+  const {grid} = maps;
+  const {left, top, width, height} = view.place;
+  const [across, down] = [maps.width / grid.cell, maps.height / grid.cell];
+  const margin = grid.margin / grid.cell;
+  context.save();
+  context.globalAlpha = strength;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(tinted.canvas, margin, margin, across, down, left, top, width, height);
+  context.restore();
+}
+
+/** Arrows where matter goes, as long as it travels in AHEAD. */
+export function drawFlow(context, view, maps) {
+  const {left, top, width, height} = view.place;
+  const {grid, velocity} = maps;
+  const scale = width / maps.width * grid.cell * maps.fps * AHEAD;
+  for (let y = top + SPACING / 2; y < top + height; y += SPACING) {
+    for (let x = left + SPACING / 2; x < left + width; x += SPACING) {
+      const column = Math.floor(((x - left) / width * maps.width + grid.margin) / grid.cell);
+      const row = Math.floor(((y - top) / height * maps.height + grid.margin) / grid.cell);
+      const cell = Math.min(row, grid.height - 1) * grid.width + Math.min(column, grid.width - 1);
+      if (movingAt(maps, cell) < 0.3) continue;
+      const [dx, dy] = [velocity[2 * cell] * scale, velocity[2 * cell + 1] * scale];
+      const shrunk = Math.min(1, LONGEST / Math.hypot(dx, dy));
+      if (Math.hypot(dx, dy) < 2) continue;
+      drawArrow(context, [x, y], [x + dx * shrunk, y + dy * shrunk], {width: 1.75, start: false});
+    }
+  }
+}
+
+function movingAt({layers}, cell) {
+  return 1 - Object.values(layers).reduce((still, layer) => still * (1 - layer[cell] / 255), 1);
+}
+
+function tint(maps) {
+  const {width, height} = maps.grid;
+  const canvas = new OffscreenCanvas(width, height);
+  const image = new ImageData(width, height);
+  const classes = Object.entries(maps.layers).map(([name, layer]) => [layer, rgb(COLOURS[name])]);
+  for (let cell = 0; cell < width * height; cell++) {
+    const moving = movingAt(maps, cell);
+    const sum = classes.reduce((all, [layer]) => all + layer[cell], 0) || 1;
+    for (let channel = 0; channel < 3; channel++) {
+      const colour = classes.reduce((all, [layer, colour]) => all + layer[cell] * colour[channel], 0) / sum;
+      image.data[4 * cell + channel] = colour * moving;
+    }
+    image.data[4 * cell + 3] = 255 * (SHADE + (TINT - SHADE) * moving);
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+function rgb(hex) {
+  return [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16));
+}

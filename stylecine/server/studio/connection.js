@@ -1,0 +1,51 @@
+// Whether the server answers; when it does not, the page says so and goes on asking.
+
+import {isThere} from "./api.js";
+import {say} from "./announce.js";
+import {$} from "./dom.js";
+
+const EVERY = 5000, HURRIED = 1500;  // ms between two questions, while it answers and while it does not
+let lost = false, timer = 0;
+const waiting = new Set();
+
+export function isLost() {
+  return lost;
+}
+
+/** Has `work` done as soon as the server answers again; the page says meanwhile that it does not. */
+export function whenBack(work) {
+  waiting.add(work);
+  if (!lost) lose();
+}
+
+/** Begins to ask. */
+export function beginConnection() {
+  next();
+}
+
+function next() {
+  clearTimeout(timer);
+  timer = setTimeout(ask, lost ? HURRIED : EVERY);
+}
+
+async function ask() {
+  if (!document.hidden && await isThere() === lost) lost ? find() : lose();
+  next();
+}
+
+function lose() {
+  lost = true;
+  $("banner").textContent = "The studio's server does not answer. What you did is kept in this page, which goes on trying;" +
+    " if it was stopped, run “stylecine studio” again.";
+  $("banner").hidden = false;
+  next();
+}
+
+function find() {
+  lost = false;
+  $("banner").hidden = true;
+  say("The server is back");
+  const works = [...waiting];
+  waiting.clear();
+  for (const work of works) work();
+}

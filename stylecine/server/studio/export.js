@@ -1,0 +1,237 @@
+// Export: which format and how, then its progress, then the file.
+
+import * as api from "./api.js";
+import {say, showNotice} from "./announce.js";
+import {CropView} from "./cropview.js";
+import {$, icon, make} from "./dom.js";
+import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
+import {sync} from "./session.js";
+import {set, state} from "./state.js";
+
+const SIDES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides offered
+const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
+const TURNS = [1, 2, 3, 5, 10];
+const chosen = {format: "mp4", codec: "", size: null, quality: "good", shape: "", place: 0.5, fps: 30, repeat: 1};
+let job = null;
+let crop = null;
+
+export function beginExport() {
+  $("export").addEventListener("click", openExport);
+  $("export-dialog").addEventListener("cancel", event => {
+    if (job) event.preventDefault();  // Escape gives up no work
+  });
+  $("export-dialog").addEventListener("close", () => $("export").focus());
+}
+
+export function openExport() {
+  if (state.phase !== "ready" || $("export-dialog").open) return;
+  showForm();
+  $("export-dialog").showModal();
+}
+
+// --- what to make
+
+function showForm() {
+  const start = make("button", {className: "primary", type: "button"}, "Export");
+  start.addEventListener("click", begin);
+  const body = make("div", {className: "export-form"}, formatChoice(), make("div", {className: "how", id: "how"}));
+  frame("Export", body, make("p", {className: "hint", id: "export-size"}), start);
+  showHow();
+}
+
+function formatChoice() {
+  const groups = Map.groupBy ? Map.groupBy(FORMATS, form => form.group) : grouped(FORMATS);
+  return make("div", {className: "formats", role: "radiogroup", ariaLabel: "Format"}, ...[...groups].map(([group, forms]) =>
+    make("fieldset", {}, make("legend", {}, group), make("div", {className: "choice"}, ...forms.map(formatLabel)))));
+}
+
+function grouped(forms) {
+  const groups = new Map();
+  for (const form of forms) groups.set(form.group, [...groups.get(form.group) ?? [], form]);
+  return groups;
+}
+
+function formatLabel({id, name, hint, icon: picture, most}) {
+  const input = make("input", {type: "radio", name: "format", value: id, checked: id === chosen.format});
+  input.addEventListener("change", () => {
+    Object.assign(chosen, {format: id, codec: "", size: most && most < wholeSide() ? most : null});
+    showHow();
+  });
+  return make("label", {}, input, icon(picture), make("span", {}, name, make("small", {}, hint)));
+}
+
+function showHow() {
+  const form = theForm();
+  const page = form.id === "html";
+  crop = page ? null : new CropView(state.maps, chosen.shape, chosen.place, place => {
+    chosen.place = place;
+    showSize();
+  });
+  const parts = [
+    crop?.element ?? null,
+    page ? null : select("Shape", "shape", Object.entries(SHAPES), () => { chosen.place = null; showHow(); }),
+    select("Size", "size", sizes(), showSize),
+    form.codecs ? select("Codec", "codec", form.codecs.map(({id, name}) => [id, name])) : null,
+    qualities(form) ? select("Quality", "quality", Object.entries(QUALITIES)) : null,
+    form.still || page ? null : select("Frames a second", "fps", RATES.map(rate => [rate, String(rate)]), showSize),
+    form.repeats ? select("Turns in the file", "repeat", TURNS.map(turns => [turns, turns === 1 ? "One; most players loop" : `${turns}`])) : null,
+    page ? make("p", {className: "hint"}, "A page of your own that plays the loop at any size, without a network. Open it, send it, or put it into a site with an iframe.") : null,
+  ];
+  $("how").replaceChildren(...parts.filter(Boolean));
+  crop?.draw();
+  showSize();
+}
+
+function select(label, name, choices, changed = () => {}) {
+  const options = choices.map(([value, words]) => make("option", {value, selected: String(chosen[name] ?? "") === String(value)}, words));
+  const made = make("select", {}, ...options);
+  made.addEventListener("change", () => {
+    const number = ["size", "fps", "repeat"].includes(name);
+    chosen[name] = number ? (made.value ? Number(made.value) : null) : made.value;
+    changed();
+  });
+  return make("label", {}, label, made);
+}
+
+function sizes() {
+  const whole = wholeSide();
+  const told = side => {
+    const [width, height] = pixels(side);
+    return `${width} × ${height}`;
+  };
+  return [["", `Full, ${told(null)}`], ...SIDES.filter(side => side < whole).map(side => [side, told(side)])];
+}
+
+function wholeSide() {
+  return Math.min(state.scene.width, state.scene.height);
+}
+
+function pixels(side) {
+  const scale = side ? side / wholeSide() : 1;
+  return [state.scene.width, state.scene.height].map(length => Math.round(length * scale));
+}
+
+function showSize() {
+  const form = theForm();
+  const [width, height] = crop ? crop.sized(pixels(chosen.size)) : pixels(chosen.size);
+  const {seconds} = state.look;
+  $("export-size").textContent = form.still ? `${width} × ${height}` : `${width} × ${height}, ${seconds} s loop`;
+}
+
+function theForm() {
+  return FORMATS.find(({id}) => id === chosen.format);
+}
+
+function qualities(form) {
+  return form.codecs ? (form.codecs.find(({id}) => id === chosen.codec) ?? form.codecs[0]).quality : form.quality;
+}
+
+/** The body of the request. */
+function wanted() {
+  const form = theForm();
+  const quality = qualities(form)?.[chosen.quality];
+  const {seconds, speed, detail} = state.look;
+  return {
+    ...{scene: state.scene.id, format: form.id, seconds, speed, detail, fps: form.id === "html" ? 30 : chosen.fps},
+    ...(chosen.size && {size: chosen.size}),
+    ...(quality !== undefined && quality !== null && {quality}),
+    ...(form.codecs && chosen.codec && {codec: chosen.codec}),
+    ...(form.repeats && chosen.repeat > 1 && {repeat: chosen.repeat}),
+    ...(crop && chosen.shape && {crop: crop.told}),
+  };
+}
+
+// --- making it
+
+async function begin() {
+  const edits = state.edits;
+  showProgress();
+  try {
+    await sync();  // what was changed last is exported too
+    job = await api.makeAnimation(wanted());
+    tell(job);
+    const ended = await api.followed(job, tell);
+    job = null;
+    if (ended.state === "done") {
+      set({saved: edits});
+      showResult(ended);
+    } else if (ended.state === "failed") {
+      showFailure(ended.problem.detail);
+    } else {
+      say("Export cancelled");
+      showForm();
+    }
+  } catch (error) {
+    job = null;
+    showFailure(error.message);
+  }
+}
+
+function showProgress() {
+  const cancel = make("button", {className: "outline", type: "button"}, "Cancel");
+  cancel.addEventListener("click", () => {
+    cancel.disabled = true;
+    if (job) api.cancelAnimation(job.id).catch(error => showNotice(error.message));
+  });
+  const meter = make("div", {className: "meter", id: "meter", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": "Export"}, make("span"));
+  const body = make("div", {className: "exporting"},
+    make("p", {className: "stage-words", id: "stage-words", role: "status"}, STAGES.queued), meter, make("p", {className: "hint mono", id: "stage-count"}, " "), cancel);
+  frame(`Exporting ${theForm().name}`, body);
+  cancel.focus();
+}
+
+function tell({progress: {stage, done, total, share}}) {
+  if (!$("meter")) return;
+  const words = STAGES[stage] ?? STAGES.queued;
+  if ($("stage-words").textContent !== words) $("stage-words").textContent = words;
+  $("stage-count").textContent = stage === "video" && total > 1 ? `${done} of ${total}` : " ";
+  $("meter").firstChild.style.transform = `scaleX(${share})`;
+  $("meter").setAttribute("aria-valuenow", String(Math.round(100 * share)));
+}
+
+// --- the file
+
+function showResult({links, bytes, format, warning}) {
+  const name = `${state.name.replace(/\.[^.]*$/, "")}.${format}`;
+  const keep = make("a", {className: "button primary large", href: links.result, download: name}, icon("save"), "Download");
+  const another = make("button", {className: "quiet", type: "button"}, "Export another");
+  another.addEventListener("click", showForm);
+  const body = make("div", {className: "exporting"}, shown(format, links.result, name),
+    make("p", {role: "status"}, make("strong", {}, name), `, ${told(bytes)}`), warning ? make("p", {className: "hint"}, warning) : null, keep);
+  frame("Here it is", body, another);
+  keep.focus();
+  say(`${name} is ready, ${told(bytes)}`);
+}
+
+function shown(format, src, name) {
+  if (["mp4", "webm"].includes(format)) return make("video", {className: "result", src, autoplay: true, loop: true, muted: true, playsInline: true, controls: true, ariaLabel: name});
+  if (["gif", "webp", "avif", "apng", "png"].includes(format)) return make("img", {className: "result", src, alt: `The exported ${format}`});
+  const mark = icon(format === "html" ? "page" : "frames");
+  mark.classList.add("drop-icon");
+  return mark;
+}
+
+function showFailure(words) {
+  const back = make("button", {className: "primary", type: "button"}, "Back to the choices");
+  back.addEventListener("click", showForm);
+  const mark = icon("warning");
+  mark.classList.add("drop-icon");
+  frame("This did not work", make("div", {className: "exporting"}, mark, make("p", {role: "alert"}, words), back));
+  back.focus();
+}
+
+function told(bytes) {
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
+}
+
+function frame(title, body, ...foot) {
+  const dialog = $("export-dialog");
+  const close = make("button", {className: "quiet icon-only", type: "button", ariaLabel: "Close", id: "export-close"}, icon("close"));
+  close.addEventListener("click", () => dialog.close());
+  close.hidden = title.startsWith("Exporting");
+  dialog.replaceChildren(
+    make("div", {className: "dialog-head"}, make("h2", {id: "export-title"}, title), close),
+    make("div", {className: "dialog-body"}, body),
+    ...(foot.length ? [make("div", {className: "dialog-foot"}, ...foot)] : []),
+  );
+}

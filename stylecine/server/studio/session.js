@@ -1,0 +1,242 @@
+// The photo at hand: opened, edited, kept in step with the server and with the player.
+
+import * as api from "./api.js";
+import {hideNotice, say, showBusy, showNotice} from "./announce.js";
+import {isLost, whenBack} from "./connection.js";
+import {debounced} from "./dom.js";
+import {isDirty, set, state} from "./state.js";
+
+const PLAIN = {speed: 1, seconds: 4, detail: 1};
+const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
+const TOGETHER = 1500;  // ms within which changes of one kind are one step of the history
+
+let player = null;
+let shortSide = () => 512;  // of the picture on the screen, in device pixels
+let source = null;  // the file that was opened, for a server that has forgotten it
+let onServer = [];  // edits
+let playing = "";  // what the loop that plays was made of
+let most = Infinity;  // the short side that this machine plays smoothly
+let opening = null, fetching = null;  // AbortControllers
+let last = {kind: null, at: 0};
+
+export function beginSession(itsPlayer, itsShortSide) {
+  player = itsPlayer;
+  shortSide = itsShortSide;
+}
+
+// --- opening
+
+/** Opens a photo or a .cine file; `told` hears what is being done and how much of it is done. Throws what went wrong. */
+export async function open(file, name, told) {
+  opening?.abort();
+  const mine = opening = new AbortController();
+  const before = state.scene;
+  told("Sending the photo", 0.08);
+  const scene = await made(file, name, told, mine.signal);
+  told("Setting it in motion", 0.7);
+  const pack = await api.readPack(scene.id, options(scene, PLAIN), mine.signal);
+  told("Drawing the first frame", 0.95);
+  await player.load(pack);
+  const edits = owned(scene.edits);
+  source = {file, name};
+  onServer = edits;
+  playing = nameOf(scene, edits, options(scene, PLAIN));
+  most = Infinity;
+  last = {kind: null, at: 0};
+  set({
+    ...{phase: "ready", scene, name, edits, shown: edits, saved: edits, look: PLAIN, past: [], future: []},
+    ...{maps: maps(), split: null, before: false, marked: null},
+  });
+  hideNotice();
+  if (before) api.deleteScene(before.id);
+  if (scene.warning) showNotice(scene.warning);
+}
+
+export function stopOpening() {
+  opening?.abort();
+}
+
+async function made(file, name, told, signal) {
+  let scene = await api.makeScene(file, name, signal);
+  while (scene.state === "queued" || scene.state === "running") {
+    if (scene.state === "queued") told("Waiting for its turn", 0.15);
+    else told("Finding what moves", 0.35);
+    scene = await api.readScene(scene.id, scene.state === "queued" ? 1 : 20, signal);
+  }
+  if (scene.state === "failed") throw new api.Problem(scene.problem.status, scene.problem);
+  return scene;
+}
+
+function owned(edits) {
+  return edits.map(edit => ({...edit, own: true}));
+}
+
+// --- changing
+
+/** Edits, look or both become others; one step of the history, together with what was like it just before. */
+export function change(changes, kind = null) {
+  const now = performance.now();
+  const goesOn = kind !== null && kind === last.kind && now - last.at < TOGETHER;
+  last = {kind, at: now};
+  const past = goesOn ? state.past : [...state.past, {edits: state.edits, look: state.look}];
+  set({...changes, past, future: []});
+  kind === null ? sync() : syncSoon();
+}
+
+export function addEdit(edit) {
+  change({edits: [...state.edits, edit]});
+}
+
+export function removeEdit(edit) {
+  change({edits: state.edits.filter(other => other !== edit)});
+}
+
+export function undo() {
+  go("past", "future", "Undone", "There is nothing to undo");
+}
+
+export function redo() {
+  go("future", "past", "Done again", "There is nothing to do again");
+}
+
+function go(from, to, words, none) {
+  if (!state[from].length) {
+    say(none);
+    return;
+  }
+  const {edits, look} = state[from].at(-1);
+  last = {kind: null, at: 0};
+  const here = {edits: state.edits, look: state.look};
+  set({edits, look, [from]: state[from].slice(0, -1), [to]: [...state[to], here]});
+  say(words);
+  sync();
+}
+
+// --- keeping server and player in step
+
+let again = false, running = null;
+
+/** Has the server and the player catch up with the state: one thing at a time, and only the newest. */
+export function sync() {
+  if (state.phase !== "ready") return null;
+  again = true;
+  fetching?.abort();
+  running ??= catchUp().finally(() => { running = null; });
+  return running;
+}
+
+export const syncSoon = debounced(sync, 220);
+
+async function catchUp() {
+  while (again && !isLost()) {
+    again = false;
+    try {
+      await bring();
+    } catch (error) {
+      await failed(error);
+    }
+  }
+  showBusy(null);
+}
+
+async function bring() {
+  const {edits, look, scene} = state;
+  if (edits !== onServer) {
+    showBusy("Fitting it to the picture");
+    set({scene: await api.editScene(scene.id, edits)});
+    onServer = edits;
+    if (again) return;
+  }
+  const wanted = options(scene, look);
+  const name = nameOf(scene, edits, wanted);
+  if (name !== playing) {
+    showBusy("Setting it in motion");
+    fetching = new AbortController();
+    const pack = await api.readPack(scene.id, wanted, fetching.signal);
+    if (again) return;
+    await player.load(pack);
+    playing = name;
+  }
+  set({shown: edits, maps: maps()});
+}
+
+async function failed(error) {
+  if (error.name === "AbortError") return;
+  if (error instanceof api.ServerGone) {
+    again = true;
+    whenBack(sync);
+  } else if (error.status === 429) {
+    again = true;
+    showBusy("Waiting for the server, which is busy");
+    await new Promise(done => setTimeout(done, 1000 * Math.min(error.retryAfter || 2, 10)));
+  } else if (error.status === 404 && source) {
+    await reopen();
+  } else {
+    takeBack();
+    showNotice(error.message);
+  }
+}
+
+/** The server has forgotten the scene: it gets the file once more. */
+async function reopen() {
+  showBusy("Opening it again");
+  try {
+    const scene = await made(source.file, source.name, () => {}, undefined);
+    onServer = state.edits.every(edit => edit.own) && state.edits.length === scene.edits.length ? state.edits : [];
+    playing = "";
+    set({scene});
+    again = true;
+  } catch (error) {
+    if (error instanceof api.ServerGone) await failed(error);
+    else showNotice(error.message);
+  }
+}
+
+/** What the server refused is undone. */
+function takeBack() {
+  if (state.edits === onServer) return;
+  const past = state.past.at(-1)?.edits === onServer ? state.past.slice(0, -1) : state.past;
+  set({edits: onServer, past});
+}
+
+// --- the live loop's size
+
+/** Sees to it that the loop is as fine as the screen shows it, and no finer than plays smoothly. */
+export function tooSlow() {
+  const now = player.height < player.width ? player.height : player.width;
+  const lower = SIZES.filter(size => size < now).at(-1);
+  if (state.full || !lower || now <= SIZES[1]) return;
+  most = lower;
+  sync();
+}
+
+function options(scene, look) {
+  const whole = Math.min(scene.width, scene.height);
+  const needed = SIZES.find(size => size >= shortSide(scene) * 0.92) ?? SIZES.at(-1);
+  const size = state.full ? whole : Math.min(needed, most, whole);
+  return {size, seconds: look.seconds, fps: 30, speed: look.speed, detail: look.detail};
+}
+
+/** The player's, with what one needs to draw them over the picture. */
+function maps() {
+  const {width, height, fps} = player;
+  return {...player.maps, width, height, fps};
+}
+
+function nameOf(scene, edits, wanted) {
+  return JSON.stringify([scene.id, edits, wanted]);
+}
+
+// --- keeping
+
+/** The scene as a .cine file. */
+export async function saved() {
+  await sync();
+  const file = await api.readFile(state.scene.id);
+  set({saved: state.edits});
+  return file;
+}
+
+addEventListener("beforeunload", event => {
+  if (isDirty()) event.preventDefault();
+});

@@ -1,0 +1,134 @@
+// The ways in: drop, choose, paste, an example; and what is shown until the picture moves.
+
+import {PlayerError} from "/player/player.js";
+import {$, make} from "./dom.js";
+import {say, showNotice} from "./announce.js";
+import {ask} from "./ask.js";
+import {open, stopOpening} from "./session.js";
+import {isDirty, set, state} from "./state.js";
+import {play} from "./transport.js";
+
+const EXAMPLES = [
+  {id: "sea", name: "Sea and sky", alt: "A calm sea at dusk with a rock standing in the water, under drifting clouds"},
+  {id: "waterfall", name: "Mountain stream", alt: "A stream that falls between boulders in low sunlight"},
+  {id: "lake", name: "Shangri-La lake", alt: "A wide lake that mirrors a sky full of clouds, hills on the far shore"},
+];
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+export function beginStart() {
+  for (const example of EXAMPLES) $("examples").append(make("li", {}, exampleButton(example)));
+  $("choose").addEventListener("click", choose);
+  $("drop").addEventListener("click", event => { if (event.target !== $("choose")) choose(); });
+  $("picker").addEventListener("change", () => {
+    const [file] = $("picker").files;
+    $("picker").value = "";
+    if (file) take(file, file.name);
+  });
+  $("opening-cancel").addEventListener("click", stopOpening);
+  addEventListener("paste", event => {
+    const file = [...event.clipboardData?.files ?? []][0];
+    if (file) take(file, file.name || "pasted.png");
+  });
+  listenForDrops();
+}
+
+/** Asks for a file. */
+export function choose() {
+  $("picker").click();
+}
+
+function exampleButton({id, name, alt}) {
+  const file = `/studio/examples/${id}`;
+  const film = make("video", {
+    ...{src: `${file}.mp4`, poster: `${file}-small.jpg`, muted: true, loop: true, playsInline: true, preload: "metadata"},
+    ...{autoplay: !calm.matches, "aria-hidden": "true", tabIndex: -1, disablePictureInPicture: true},
+  });
+  const label = `Example: ${name}. ${alt}`;
+  const button = make("button", {className: "example", type: "button", ariaLabel: label}, film, make("span", {className: "name"}, name));
+  button.addEventListener("click", async () => {
+    const photo = await fetch(`${file}.jpg`).catch(() => null);
+    if (photo?.ok) take(await photo.blob(), `${id}.jpg`);
+    else fail("The studio's server does not answer; start it again with “stylecine studio”.");
+  });
+  return button;
+}
+
+/** Opens a file, whatever it turns out to be. */
+async function take(file, name) {
+  if (isDirty() && !await ask("Open another photo?", "The changes to this one are not saved.", "Open without saving")) return;
+  const before = state.phase;
+  const url = URL.createObjectURL(file);
+  $("still").src = url;
+  $("start-problem").hidden = true;
+  $("live").hidden = true;
+  set({phase: "opening"});
+  tell("Sending the photo", 0.04);
+  try {
+    await open(file, name, tell);
+    $("live").hidden = false;
+    play(!calm.matches);
+    say(`${name} moves. ${Math.round(100 * (state.scene.moving ?? 0))} percent of it was found to move.`);
+    $("marks").focus({preventScroll: true});
+  } catch (error) {
+    await giveUp(before, error);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Back to where one was. */
+async function giveUp(before, error) {
+  const phase = before === "ready" ? "ready" : "start";
+  set({phase});
+  $("live").hidden = phase !== "ready";
+  $("still").removeAttribute("src");
+  if (phase === "start") $("choose").focus({preventScroll: true});
+  if (error.name !== "AbortError") fail(sentence(error));
+}
+
+function sentence(error) {
+  if (error instanceof PlayerError || error.status !== undefined) return error.message;
+  if (error.name === "ServerGone" || error.message.includes("server")) return `${error.message} Start it again with “stylecine studio”.`;
+  console.error(error);
+  return "Something went wrong in the page; reload it and try again.";
+}
+
+function fail(words) {
+  if (state.phase === "ready") {
+    showNotice(words, {words: "Choose another", run: choose});
+    return;
+  }
+  $("start-problem").textContent = words;
+  $("start-problem").hidden = false;
+}
+
+function tell(words, share) {
+  if ($("opening-words").textContent !== words) say(words);
+  $("opening-words").textContent = words;
+  $("opening-fill").style.transform = `scaleX(${share})`;
+}
+
+function listenForDrops() {
+  let depth = 0;
+  const over = is => {
+    $("drop").classList.toggle("over", is);
+    $("curtain").hidden = !is || state.phase === "start";
+  };
+  addEventListener("dragenter", event => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    depth += 1;
+    over(true);
+  });
+  addEventListener("dragleave", () => {
+    depth = Math.max(0, depth - 1);
+    if (!depth) over(false);
+  });
+  addEventListener("dragover", event => event.preventDefault());
+  addEventListener("drop", event => {
+    event.preventDefault();
+    depth = 0;
+    over(false);
+    const [file] = event.dataTransfer?.files ?? [];
+    if (file && state.phase !== "opening") take(file, file.name);
+  });
+}

@@ -1,0 +1,79 @@
+// Playing: play and pause, the place in the loop, overlays, and whether this machine keeps up.
+
+import {$, fill, setIcon} from "./dom.js";
+import {set, state, watch} from "./state.js";
+
+const COUNTED = 45;  // frames
+const SMOOTH = 1000 / 14;  // ms a frame may take on average
+
+let player = null;
+let tooSlow = () => {};
+let times = [];
+let scrubbed = false;
+
+/** `whenTooSlow` is called where frames come too slowly to look like motion. */
+export function beginTransport(itsPlayer, whenTooSlow) {
+  player = itsPlayer;
+  tooSlow = whenTooSlow;
+  player.onframe = showTime;
+  $("play").addEventListener("click", togglePlay);
+  const scrub = $("scrub");
+  scrub.addEventListener("input", () => {
+    scrubbed ||= player.playing;
+    player.pause();
+    player.seek(Number(scrub.value) * player.period * 0.99999);
+  });
+  scrub.addEventListener("change", () => {
+    if (scrubbed) player.play();
+    scrubbed = false;
+  });
+  for (const name of ["mask", "flow"]) {
+    $(name).addEventListener("click", () => toggle(name));
+    watch([name], () => $(name).setAttribute("aria-pressed", String(state[name])));
+  }
+  watch(["maps"], () => { times = []; });
+  document.addEventListener("visibilitychange", () => { times = []; });
+}
+
+export function toggle(overlay) {
+  set({[overlay]: !state[overlay]});
+}
+
+export function play(wanted) {
+  wanted ? player.play() : player.pause();
+  times = [];
+  setIcon($("play"), wanted ? "pause" : "play");
+  $("play").setAttribute("aria-label", wanted ? "Pause" : "Play");
+}
+
+export function togglePlay() {
+  play(!player.playing);
+}
+
+/** Goes on by some frames, and stays there. */
+export function step(frames) {
+  play(false);
+  player.seek(player.time + frames);
+}
+
+function showTime(time) {
+  const share = time / player.period;
+  const seconds = player.period / player.fps;
+  const scrub = $("scrub");
+  scrub.value = share;
+  fill(scrub);
+  const words = `${(share * seconds).toFixed(1)} / ${seconds.toFixed(1)} s`;
+  if ($("clock").textContent !== words) {
+    $("clock").textContent = words;
+    scrub.setAttribute("aria-valuetext", `${(share * seconds).toFixed(1)} of ${seconds.toFixed(1)} seconds`);
+  }
+  if (player.playing) count();
+}
+
+function count() {
+  times.push(performance.now());
+  if (times.length <= COUNTED) return;
+  const mean = (times.at(-1) - times[10]) / (COUNTED - 10);
+  times = [];
+  if (mean > SMOOTH) tooSlow();
+}
