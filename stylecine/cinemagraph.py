@@ -17,11 +17,13 @@ from stylecine import __version__
 from stylecine.crop import Crop, Window, check_crop, window
 from stylecine.displacement import on_grid_of
 from stylecine.files import VideoInfo
-from stylecine.formats import check_output, has_codec, shown, write
-from stylecine.live import pack
+from stylecine.formats import check_output, has_codec, is_page, shown, write
+from stylecine.live import check_live, pack
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
 from stylecine.notebook import loop_html
+from stylecine.options import CLASSES
+from stylecine.page import write_page
 from stylecine.pictures import is_poster, png
 from stylecine.progress import Progress, Stages
 from stylecine.provenance import PhotoFile, model_facts, versions
@@ -168,7 +170,8 @@ class Cinemagraph:
         """Writes the loop as a video or animated picture, or its first frame as a poster; whole or not at all.
 
         path: where to; its ending says the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are pictures
-            that play for ever; .png is the first frame; no ending, a new folder of frame-0000.png and so on.
+            that play for ever; .html is a page that plays it; .png is the first frame; no ending, a new folder of
+            frame-0000.png and so on.
         quality: as the format counts it (docs/formats.md). codec, repeat: of a video, which codec, and how many times
             the loop is gone through, for players that play a file once.
         crop: "9:16", or another shape: the largest such window, where most moves near the middle; "9:16@0.3,0.5" puts
@@ -178,6 +181,8 @@ class Cinemagraph:
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
         check_output(path, fps=self.fps, quality=quality, codec=codec, repeat=repeat, crop=crop, comment=embed_report)
+        if is_page(path):
+            check_live(self.settings["warp"], self.settings["sampling"])
         cut = self._window(check_crop(crop), even=has_codec(path)) if crop is not None else None
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
@@ -189,14 +194,23 @@ class Cinemagraph:
             generated = not is_poster(path) or self.settings["detail"] != 1
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
         stages = Stages(self.progress)
-        times, rate = shown(path, self.period, self.fps)
-        with stages.stage("video", len(times)) as step:
-            frames = _Shots(self, times, cut, step)
-            info = write(
-                frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
-            )
+        if is_page(path):
+            with stages.stage("video"):
+                info = self._save_page(path, quality)
+        else:
+            times, rate = shown(path, self.period, self.fps)
+            with stages.stage("video", len(times)) as step:
+                frames = _Shots(self, times, cut, step)
+                info = write(
+                    frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
+                )
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=cut)
+
+    def _save_page(self, path: str | PathLike[str], quality: int | None) -> VideoInfo:
+        shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
+        says = ", ".join(["Photo in motion", *(name for name, share in shares if share > LITTLE)])
+        return write_page(self.loop, self.period, self.fps, path, title=Path(path).stem, says=says, quality=quality)
 
     def _window(self, crop: Crop, *, even: bool) -> Window:
         moves = on_grid_of(self.mask, self.motion) * self.motion.norm(dim=0)

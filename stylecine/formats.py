@@ -15,6 +15,7 @@ from stylecine.pictures import (
     FASTEST,
     POSTER,
     check_animation,
+    check_webp,
     is_poster,
     moments,
     write_animation,
@@ -23,7 +24,8 @@ from stylecine.pictures import (
 )
 from stylecine.video import FORMATS, check_encoding, write_video
 
-ENDINGS = (*FORMATS, *ANIMATIONS, *PLAYED, POSTER)
+PAGE = ".html"
+ENDINGS = (*FORMATS, *ANIMATIONS, *PLAYED, PAGE, POSTER)
 
 
 def check_output(
@@ -52,15 +54,19 @@ def check_output(
     if is_poster(path) and (quality, codec, repeat) != (None, None, 1):
         raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
     if not is_video(path) and (codec, repeat) != (None, 1):
-        raise OptionError("codec and repeat are for videos; pictures play for ever; leave both out.")
+        raise OptionError("codec and repeat are for videos; pictures and pages play for ever; leave both out.")
+    if is_page(path):
+        check_webp("a page's pictures", quality)
+        if crop is not None:
+            raise OptionError("A page shows the whole photo; leave crop out, or crop the photo itself, by size.")
     if ending in ANIMATIONS:
         check_animation(path, fps, quality)
     if has_codec(path):
         check_encoding(path, fps, quality, codec, repeat)
     if is_folder(path) and quality is not None:
         raise OptionError("A folder of PNG loses nothing, so it has no quality; leave it out.")
-    if comment and (is_folder(path) or ending in PLAYED):
-        what = "A folder" if is_folder(path) else f"An {ending}"
+    if comment and (is_folder(path) or ending in (*PLAYED, PAGE)):
+        what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {ending}"
         raise OptionError(f"{what} has no place for a report; write another format, or leave the report out.")
     return check_place(path, folder=is_folder(path))
 
@@ -112,6 +118,11 @@ def is_video(path: PathLike) -> bool:
 def has_codec(path: PathLike) -> bool:
     """Whether a video codec writes it: the videos, and AVIF, the picture that AV1 makes."""
     return Path(path).suffix.lower() in (*FORMATS, *PLAYED)
+
+
+def is_page(path: PathLike) -> bool:
+    """Whether `path` names a page that plays the loop; stylecine.page writes it."""
+    return Path(path).suffix.lower() == PAGE
 
 
 def is_folder(path: PathLike) -> bool:

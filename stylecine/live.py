@@ -14,18 +14,18 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, features
+from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
-from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.errors import OptionError
 from stylecine.loop import BANDS, Loop
 from stylecine.ops.mirror import mirrored
 from stylecine.ops.pixels import to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
-from stylecine.options import CLASSES, check_int
-from stylecine.pictures import png
+from stylecine.options import CLASSES
+from stylecine.pictures import check_webp, png
 
 FORMAT = 1  # counts up when a player can no longer read what an older one could
 BLOCK = 8  # canvas pixels between two values of the statistics, which are means over more
@@ -41,15 +41,6 @@ def check_live(warp: str, sampling: str) -> None:
             "A live loop is gathered from the plate in the browser, which runs no generator; use sampling gather with"
             " warp msdfw or pixel, or write a video."
         )
-
-
-def check_quality(quality: int | None) -> None:
-    """OptionError for a quality that WebP does not have, WriterUnavailable without its encoder."""
-    if quality is None:
-        return
-    check_int("quality of pictures in a page", quality, 0, 100)
-    if not features.check("webp"):
-        raise WriterUnavailable("The installed Pillow writes no WebP; run 'pip install --upgrade pillow'.")
 
 
 def pack(
@@ -107,7 +98,7 @@ def picture(pixels: np.ndarray, quality: int | None) -> bytes:
     """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of some quality."""
     if quality is None:
         return png(pixels)
-    check_quality(quality)
+    check_webp("a loop's pictures", quality)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=WEBP_EFFORT)
     return file.getvalue()

@@ -63,11 +63,19 @@ def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
     check_number("fps", fps, least=SLOWEST, most=math.inf)
     if quality is not None and form.quality is None:
         raise OptionError(f"Nothing is lost in {ending}, so it has no quality; leave it out.")
-    if quality is not None:
+    if form.codec == "webp":
+        check_webp(ending, quality)
+    elif quality is not None:
         check_int(f"quality of {ending}", quality, 0, 100)
-    if form.codec == "webp" and not features.check("webp"):
-        raise WriterUnavailable(f"The installed Pillow writes no {ending}; run 'pip install --upgrade pillow'.")
     return form
+
+
+def check_webp(what: str, quality: Any) -> None:
+    """For `what` is made of WebP: OptionError for an impossible quality, WriterUnavailable without its encoder."""
+    if quality is not None:
+        check_int(f"quality of {what}", quality, 0, 100)
+    if not features.check("webp"):
+        raise WriterUnavailable("The installed Pillow writes no WebP; run 'pip install --upgrade pillow'.")
 
 
 def moments(count: int, fps: float, clock: int) -> list[int]:

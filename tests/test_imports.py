@@ -21,7 +21,7 @@ LAYERS = [
         *("foreign", "blockmatch"),
     },
     {"measures", "convert", "provenance", "formats", "touchup", "notebook", "live"},
-    {"signing", "cine", "preview"},
+    {"signing", "cine", "preview", "page"},
     {"scene"},
     {"cinemagraph"},
     {"pipeline"},

@@ -31,8 +31,8 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
         "--output",
         metavar="OUT",
         type=Path,
-        help="a video, .mp4 or .webm; a picture that plays, .gif, .webp, .avif or .apng; a folder of PNG, without an"
-        f" ending; or .png, the first frame (default: {default})",
+        help="a video, .mp4 or .webm; a picture that plays, .gif, .webp, .avif or .apng; a page that plays,"
+        f" .html; a folder of PNG, without an ending; or .png, the first frame (default: {default})",
     )
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
     """Says what cannot be written before any work."""
-    from stylecine.formats import check_output
+    from stylecine.formats import check_output, is_page
+    from stylecine.live import check_live
     from stylecine.signing import signer_for
 
     check_output(
@@ -23,6 +24,8 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
         comment=options.embed_report,
         **file_options(options),
     )
+    if is_page(output):
+        check_live(options.warp, options.sampling)
     if c2pa:
         signer_for(output, c2pa)
     if options.preview:

@@ -4,7 +4,7 @@ import {PlayerError, Program, contextOf} from "./gl.js";
 import {unpacked} from "./pack.js";
 import {Plate} from "./plate.js";
 import {Scene} from "./scene.js";
-import * as shaders from "./shaders.js";
+import {SHADERS} from "./shaders.js";
 
 export {PlayerError};
 
@@ -114,7 +114,7 @@ export class Player {
 
   #start() {
     this.#gl = contextOf(this.#canvas);
-    const sources = Object.entries(shaders);
+    const sources = Object.entries(SHADERS);
     this.#programs = Object.fromEntries(sources.map(([name, source]) => [name, new Program(this.#gl, source)]));
   }
 

@@ -26,7 +26,7 @@ vec3 enlarged(sampler2D coarse, ivec2 pixel) {
 `;
 
 // The plate, -1 to 1: the photo mirrored at its borders, or what was made up.
-export const PLATE = PIXEL + `
+const PLATE = PIXEL + `
 uniform sampler2D photo, made_up;
 uniform int margin;
 out vec4 plate;
@@ -38,7 +38,7 @@ void main() {
 }`;
 
 // Half as many pixels along an axis, the border replicated.
-export const HALVED = PIXEL + `
+const HALVED = PIXEL + `
 uniform sampler2D image;
 uniform int axis;
 out vec4 made;
@@ -52,7 +52,7 @@ void main() {
 }`;
 
 // A Laplacian band: what the next coarser level does not show.
-export const BAND = PIXEL + ENLARGED + `
+const BAND = PIXEL + ENLARGED + `
 uniform sampler2D image, coarse;
 out vec4 made;
 void main() {
@@ -62,7 +62,7 @@ void main() {
 
 // Twice as many pixels along an axis, by sinc under a wider sinc, `shift` on from here. The image, mirrored at its
 // borders, has `size` pixels along the axis; the texture begins with the one that has the number `origin`.
-export const DOUBLED = PIXEL + `
+const DOUBLED = PIXEL + `
 uniform sampler2D image;
 uniform float between[24];
 uniform int axis, origin, size;
@@ -72,13 +72,16 @@ void main() {
   ivec2 at = pixel_of() + shift;
   int place = mirrored(at[axis], 2 * size), from = place / 2;
   made = vec4(0);
+  bool inside = from >= 11 && from < size - 12;
+  for (int k = 0; k < 24; ++k) {
+    int other = inside ? from - 11 + k : mirrored(from - 11 + k, size);
+    made += between[k] * texelFetch(image, along(axis, at, other - origin), 0);
+  }
   if (place % 2 == 0) made = texelFetch(image, along(axis, at, from - origin), 0);
-  else for (int k = 0; k < 24; ++k)
-    made += between[k] * texelFetch(image, along(axis, at, mirrored(from - 11 + k, size) - origin), 0);
 }`;
 
 // The cubic B-spline's coefficients along an axis of an image with 8 pixels more at each end, from row `top` on.
-export const PREFILTERED = PIXEL + `
+const PREFILTERED = PIXEL + `
 uniform sampler2D image;
 uniform float prefilter[17];
 uniform int axis, top;
@@ -105,7 +108,7 @@ vec2 velocity_at(vec2 place) {
 `;
 
 // One knot after another: where matter has got to along the flow (xy) and against it (zw), by midpoint steps.
-export const CARRIED = PIXEL + VELOCITY + `
+const CARRIED = PIXEL + VELOCITY + `
 uniform sampler2D before;
 uniform float frames;  // a step
 uniform int steps;
@@ -123,7 +126,7 @@ void main() {
 }`;
 
 // On the grid: where both copies are read, in canvas pixels, and how much each counts in the five levels.
-export const FIELDS = PIXEL + VELOCITY + `
+const FIELDS = PIXEL + VELOCITY + `
 uniform sampler2D change, roll, needed;
 uniform sampler2DArray knots, statistics;
 uniform float passed[8], lengths[8];
@@ -267,11 +270,11 @@ void main() {
   if (texelFetch(needed, at * scale / 16, 0).r == 0.0) return;
   sum.rgb = mixed(at)${first ? "" : " + enlarged(coarse, at)"};
 }`;
-export const LOW_PASS = level(true, "#define FLOATS\n");
-export const LEVEL = level(false, "");
+const LOW_PASS = level(true, "#define FLOATS\n");
+const LEVEL = level(false, "");
 
 // The finest level and all coarser ones, set into the photo; bytes.
-export const FRAME = PIXEL + MIXED + ENLARGED + `
+const FRAME = PIXEL + MIXED + ENLARGED + `
 uniform sampler2D photo, moving, coarse;
 uniform int margin;
 out vec4 frame;
@@ -287,3 +290,5 @@ void main() {
   float dither = (float(((193 * at.x + 147 * at.y) & 255) >> 4) + 0.5) / 16.0;  // (Roberts's R2 sequence.)
   frame.rgb = floor(mix(still * 255.0, over, moves) + dither) / 255.0;
 }`;
+
+export const SHADERS = {PLATE, HALVED, BAND, DOUBLED, PREFILTERED, CARRIED, FIELDS, LOW_PASS, LEVEL, FRAME};
