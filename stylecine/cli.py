@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from stylecine import __version__
-from stylecine.commands import animate, convert, doctor, edit, measure, models, render, report, scene
+from stylecine.commands import animate, batch, convert, doctor, edit, measure, models, render, report, scene, serve, studio
 from stylecine.commands.arguments import Parser, Usage
 from stylecine.commands.telling import complain
 from stylecine.errors import StylecineError
 from stylecine.interrupts import Interrupts
 
-COMMANDS = animate, scene, edit, render, models, convert, measure, report, doctor
+COMMANDS = animate, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 

@@ -46,6 +46,7 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
+    app.state.service = service
     metrics = Metrics(service)
     for routes in (scenes.routes(service), animations.routes(service), monitoring.routes(service, metrics)):
         app.include_router(routes)

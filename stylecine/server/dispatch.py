@@ -30,6 +30,10 @@ class Cancelled(Exception):
     """The task was cancelled."""
 
 
+class Ending(Exception):
+    """The service ends before the task is done."""
+
+
 @dataclass(eq=False)
 class Task:
     """asked: what the worker is told. limit: seconds. patience: seconds by which others, asked for later, may go first.
@@ -63,11 +67,17 @@ class Lane:
         for worker in self.workers:
             worker.start()
 
-    async def close(self) -> None:
+    def end(self) -> None:
+        """Kills the processes; the answer of what waits for them becomes Ending."""
         self.closed = True
         for _, _, task in self._waiting:
-            task.answer.cancel()
-        await asyncio.gather(*(worker.close() for worker in self.workers))
+            if not task.answer.done():
+                task.answer.set_exception(Ending())
+        for worker in self.workers:
+            worker.end()
+
+    async def ended(self) -> None:
+        await asyncio.gather(*(worker.ended() for worker in self.workers))
 
     @property
     def ready(self) -> bool:
@@ -135,8 +145,10 @@ class Worker:
     def start(self) -> None:
         self._keeper = asyncio.create_task(self._keep())
 
-    async def close(self) -> None:
+    def end(self) -> None:
         self._keeper.cancel()
+
+    async def ended(self) -> None:
         with suppress(asyncio.CancelledError):
             await self._keeper
 
@@ -227,7 +239,7 @@ class Worker:
         if task is None or task.answer.done():
             return
         if self.lane.closed:
-            task.answer.cancel()
+            task.answer.set_exception(Ending())
         elif reason is not None:
             task.answer.set_exception(reason)
         else:

@@ -15,7 +15,7 @@ from typing import Any
 from stylecine.errors import StylecineError
 from stylecine.formats import check_output
 from stylecine.options import period
-from stylecine.server.dispatch import Cancelled, Lane, Task
+from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
 from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem, not_found, of_error
 from stylecine.server.store import Row, Store, is_id, new_id
@@ -41,6 +41,7 @@ class Service:
         self.lanes = (self.waited, self.animations)
         self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
         self.bytes_used = 0
+        self.ending = False
         self.ended: Counter[tuple[str, str]] = Counter()  # scenes and animations, by their last state
         self._tasks: dict[str, Task] = {}  # of unfinished scenes and animations
         self._jobs: set[asyncio.Task[Any]] = set()
@@ -59,15 +60,22 @@ class Service:
             self._run(self._animate(row))
         self._run(self._sweep())
 
-    async def close(self) -> None:
+    def hang_up(self) -> None:
+        """Ends what is waited for; what is under way is done again after the next start."""
+        self.ending = True
         for lane in self.lanes:
-            await lane.close()
-        for job in self._jobs:
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+            lane.end()
         for events in self._watchers.values():
             for event in events:
                 event.set()
+
+    async def close(self) -> None:
+        self.hang_up()
+        for lane in self.lanes:
+            await lane.ended()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
         self.store.close()
 
     # --- scenes
@@ -126,6 +134,8 @@ class Service:
             ended = {"state": "ready", "edits": edits, **found}
         except Problem as problem:
             ended = {"state": "failed", "problem": problem.json}
+        except Ending:
+            return
         except Cancelled:  # by whoever deletes it now
             ended = {"state": "cancelled"}
         await self.store.change("scenes", id, expires=self._expiry(), **ended)
@@ -179,6 +189,8 @@ class Service:
             raise of_error("TookTooLong", "Others took too long to let this go; try again later.") from None
         except Cancelled:
             raise of_error("Cancelled", "The work was cancelled.") from None
+        except Ending:
+            raise of_error("NotReady", "The service is ending; try again when it is back.") from None
         finally:
             if not task.answer.done():
                 self.waited.cancel(task)
@@ -239,6 +251,8 @@ class Service:
             ended = {"state": "done", **found}
         except Problem as problem:
             ended = {"state": "failed", "problem": problem.json}
+        except Ending:
+            return
         except Cancelled:
             ended = {"state": "cancelled"}
         if ended["state"] != "done":
@@ -287,7 +301,7 @@ class Service:
         event = asyncio.Event()
         self._watchers[id].add(event)
         try:
-            while not self.waited.closed:
+            while not self.ending:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(15):
                         await event.wait()
@@ -302,7 +316,7 @@ class Service:
         """Waits until something is so."""
         changes = self.changes(id)
         try:
-            while not until() and not self.waited.closed:
+            while not until() and not self.ending:
                 await anext(changes)
         finally:
             await changes.aclose()  # type: ignore[attr-defined]

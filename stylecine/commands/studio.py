@@ -1,0 +1,29 @@
+"""stylecine studio: the studio, in a browser."""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stylecine.commands.arguments import PHOTOS, Commands
+from stylecine.errors import PhotoError
+
+
+def add_to(commands: Commands) -> None:
+    studio = commands.add_parser(
+        "studio", help="open the studio in a browser", description="Opens the studio in a browser, until Ctrl-C."
+    )
+    studio.set_defaults(run=run)
+    studio.add_argument("photo", metavar="PHOTO", type=Path, nargs="?", help=f"to begin with: {PHOTOS}, or .cine")
+    studio.add_argument("--port", metavar="N", type=int, default=0, help="(default: any that is free)")
+    studio.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.server.launch import studio
+    from stylecine.server.limits import Settings
+
+    if options.photo and not options.photo.is_file():
+        raise PhotoError(f"There is no photo at '{options.photo}'; check the path.")
+    with TemporaryDirectory(prefix="stylecine-studio-", ignore_cleanup_errors=True) as data:
+        studio(Settings(Path(data), port=options.port), options.photo, browser=not options.no_browser)
+    return 0

@@ -1,0 +1,166 @@
+"""Runs the service until somebody ends it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import webbrowser
+from asyncio import TimerHandle, Transport
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from stylecine.errors import OptionError
+from stylecine.server.app import create_app
+from stylecine.server.limits import Settings
+from stylecine.server.service import Service
+
+HEAD = 20.0  # seconds in which a request's header has to come
+SHORTEST = 16  # characters of a token
+ENVIRONMENT = "STYLECINE_TOKEN"
+
+
+def serve(settings: Settings, tokens: Iterable[str]) -> None:
+    """Serves until Ctrl-C or SIGTERM. Raises OptionError where it cannot listen, OutputError without a data folder."""
+    tokens = tuple(tokens)
+    if not settings.local and not tokens:
+        raise OptionError(f"At {settings.host} other machines reach it, so it needs a token; give --token-file.")
+
+    async def begun(address: str, service: Service) -> None:
+        print(f"stylecine serves at {address} (Ctrl-C ends it)", flush=True)
+
+    with _listening(settings.host, settings.port) as listener:
+        _run(create_app(settings, tokens=tokens), listener, begun)
+
+
+def studio(settings: Settings, photo: Path | None, *, browser: bool) -> None:
+    """The same with the studio's page, which a browser is told to open, with a photo or without."""
+
+    async def begun(address: str, service: Service) -> None:
+        if photo is not None:
+            upload = service.store.temporary(".part")
+            shutil.copyfile(photo, upload)
+            address += f"?scene={await service.add_scene(upload, photo.name, 1024, 0)}"
+        print(f"stylecine's studio: {address} (Ctrl-C ends it)", flush=True)
+        if browser and _has_screen():
+            await asyncio.to_thread(webbrowser.open, address)
+
+    with _listening(settings.host, settings.port) as listener:
+        _run(create_app(settings, studio=True), listener, begun)
+
+
+def read_tokens(path: Path | None) -> list[str]:
+    """The tokens of a file, one a line, and the environment's. Raises OptionError for what is no safe token."""
+    tokens = [os.environ[ENVIRONMENT]] if os.environ.get(ENVIRONMENT) else []
+    if path is not None:
+        try:
+            tokens += path.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"The tokens in '{path}' cannot be read ({error}); check the path.") from None
+        if not tokens:
+            raise OptionError(f"'{path}' holds no token; write one a line.")
+    if any(len(token) < SHORTEST for token in tokens):
+        raise OptionError(f"A token has {SHORTEST} characters or more; make a longer one that nobody can guess.")
+    return tokens
+
+
+Begun = Callable[[str, Service], Awaitable[None]]
+
+
+def _run(app: FastAPI, listener: socket.socket, begun: Begun) -> None:
+    config = uvicorn.Config(
+        app,
+        http=_Prompt,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    _Server(config, app.state.service, begun).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family)
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"Nothing can listen at {host}, port {port} ({reason}); choose another --port.") from None
+    return listener
+
+
+def _has_screen() -> bool:
+    """Whether a browser would have a window of its own, and not take the terminal."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+class _Server(uvicorn.Server):
+    """Says when it has begun, and ends what would go on for long as soon as it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, begun: Begun) -> None:
+        super().__init__(config)
+        self._service, self._begun = service, begun
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if sockets and self.started:
+            host, port = sockets[0].getsockname()[:2]
+            await self._begun(f"http://{f'[{host}]' if ':' in host else host}:{port}/", self._service)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """To be ended by a signal is how it ends well, so nobody is told of the signal afterwards."""
+        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self.handle_exit) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What goes on for long ends at once; a second signal changes nothing."""
+        if not self.should_exit:
+            self.should_exit = True
+            asyncio.get_running_loop().call_soon_threadsafe(self._service.hang_up)
+
+
+class _Prompt(H11Protocol):
+    """Hangs up where a request's header takes too long to come."""
+
+    _timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def _watch(self) -> None:
+        """The time runs from a connection's begin, or a header's, until the header is there."""
+        waits = self.conn.their_state is h11.IDLE
+        if waits and self._timer is None:
+            self._timer = self.loop.call_later(HEAD, self.transport.close)
+        elif not waits and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
