@@ -1,0 +1,44 @@
+"""Small loops that play: of some photo, with a drift that is known."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from stylecine.displacement import Displacement, integrate
+from stylecine.live import pack
+from stylecine.loop import Loop, laplacian_levels, make_loop
+from stylecine.ops.pixels import to_tensor
+from stylecine.synthesis import canvas, plain_plate
+
+FPS = 30
+
+
+def loop_of(
+    photo: np.ndarray,
+    moving: np.ndarray,
+    speed: float,
+    *,
+    period: int = 60,
+    margin: int = 32,
+    roll: bool = False,
+) -> Loop:
+    """What moves of a photo drifts at `speed` (its pixels per 1/30 s) near its right border and not at its left."""
+    height, width = moving.shape
+    image, moves = to_tensor(photo), torch.from_numpy(moving.astype(np.float32))
+    across = torch.linspace(0, speed / 2, width // 2).expand(height // 2, -1)
+    flow = torch.stack((across, -0.3 * across)).contiguous()
+    rolls = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1)) if roll else None
+    wide, visible = canvas(image, moves, margin)
+    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, roll=rolls)
+    return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
+
+
+def rough(photo: np.ndarray) -> np.ndarray:
+    """With a texture whose motion is seen."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(2).normal(size=photo.shape[:2]), 1)
+    return np.clip(photo + 120.0 * noise[..., None], 0, 255).astype(np.uint8)
+
+
+def packed(loop: Loop) -> bytes:
+    assert isinstance(loop.displacement, Displacement)
+    return pack(loop, loop.displacement.period, FPS)

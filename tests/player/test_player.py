@@ -1,0 +1,220 @@
+"""The player in headless Chromium: its frames are the engine's, and it behaves."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.browser import CHROMIUM, Stage, chromium
+from stylecine.live import pack
+from stylecine.loop import Loop, frame
+from tests.loops import FPS, loop_of, packed, rough
+
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
+pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
+
+
+def crossed(water: np.ndarray) -> np.ndarray:
+    """Water, and a square of the sky: two regions, which may go round at different paces."""
+    moving = water.astype(np.float32)
+    moving[4:16, :20] = 0.6
+    return moving
+
+
+def enlarged(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    rows, columns = (np.arange(n) * m // n for n, m in zip((height, width), pixels.shape[:2], strict=True))
+    return np.ascontiguousarray(pixels[rows][:, columns])
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with chromium() as browser:
+        yield Stage(browser)
+
+
+@pytest.fixture(scope="module")
+def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
+    photo = rough(photo)
+    odd, odd_water = photo[:61, :83], water[:61, :83]
+    large, large_water = enlarged(photo, 261, 340), enlarged(water, 261, 340)
+    return {
+        "drift": loop_of(photo, water, 0.07),
+        "several turns": loop_of(photo, crossed(water), 0.12),
+        "odd sizes": loop_of(odd, odd_water, 0.4, margin=37),
+        "roll": loop_of(photo, water, 0.2, roll=True),
+        "less than a second": loop_of(photo, water, 0.3, period=13),
+        "a grid coarser than the photo": loop_of(large, large_water, 0.5),
+        "everything moves": loop_of(photo, np.ones_like(water), 0.3),
+    }
+
+
+CASES = (
+    *("drift", "several turns", "odd sizes", "roll", "less than a second", "a grid coarser than the photo"),
+    "everything moves",
+)
+
+
+# --- frames
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_frames_are_the_engines(stage: Stage, loops: dict[str, Loop], case: str) -> None:
+    loop = loops[case]
+    moves, photo = loop.moving.numpy() > 0, loop.photo.numpy()
+    stage.load(packed(loop))
+    period = stage.page.evaluate("player.period")
+    for t in (0.0, 0.21 * period, 0.5 * period, 0.87 * period):
+        shown, expected = stage.frame(t), frame(loop, t).numpy()
+        off = np.abs(shown.astype(int) - expected)[moves]
+        assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
+        assert np.array_equal(shown[~moves], photo[~moves])
+    assert (np.abs(expected.astype(int) - photo)[moves] > 2).mean() > 0.1  # or nothing would be shown by this
+
+
+def test_frame_0_is_the_photo_and_comes_again(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["several turns"]))
+    for t in (0, 60, -60, 600):
+        assert np.array_equal(stage.frame(t), loops["several turns"].photo.numpy())
+    assert np.array_equal(stage.frame(7.5), stage.frame(-52.5))
+    assert not np.array_equal(stage.frame(7.5), stage.frame(8))
+
+
+def test_of_long_loops_fewer_knots_do(stage: Stage, photo: np.ndarray, water: np.ndarray) -> None:
+    loop = loop_of(photo, water, 0.02, period=600)  # 151 knots
+    stage.load(packed(loop))
+    off = np.abs(stage.frame(217).astype(int) - frame(loop, 217).numpy())
+    assert off.mean() < 0.2
+
+
+# --- what it does beside
+
+
+def test_a_later_pack_plays_on_where_the_loop_was_and_keeps_the_plate(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["drift"]
+    stage.load(packed(loop))
+    stage.frame(30)
+    halved = replace(loop, displacement=replace(loop.displacement, period=30))  # type: ignore[type-var]
+    stage.page.evaluate(
+        """() => {
+          const plain = createImageBitmap;
+          Object.assign(window, {pictures: 0, createImageBitmap: (...given) => (pictures++, plain(...given))});
+        }"""
+    )
+    stage.load(packed(halved))
+    assert stage.page.evaluate("[player.time, player.period, pictures]") == [15, 30, 0]
+    assert np.abs(stage.frame(15).astype(int) - frame(halved, 15).numpy()).mean() < 0.2
+    stage.load(packed(loops["everything moves"]))
+    assert stage.page.evaluate("[player.time, player.period, pictures]") == [30, 60, 2]
+
+
+def test_it_plays_and_pauses(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["drift"]))
+    seen = stage.page.evaluate(
+        """async () => {
+          const seen = [];
+          player.seek(59.5);
+          player.onframe = t => seen.push(t);
+          player.play();
+          const playing = player.playing;
+          while (seen.length < 6) await new Promise(requestAnimationFrame);
+          player.pause();
+          const count = seen.length;
+          for (let k = 0; k < 3; k++) await new Promise(requestAnimationFrame);
+          player.onframe = null;
+          return {seen, playing, still: seen.length === count && !player.playing};
+        }"""
+    )
+    assert seen["playing"] and seen["still"]
+    passed = np.diff(seen["seen"]) % 60
+    assert (passed > 0).all() and passed.sum() < 60
+    assert min(seen["seen"]) < 59  # it went round
+
+
+def test_graphics_that_are_lost_come_back(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["drift"]))
+    before = stage.frame(20)
+    stage.page.evaluate(
+        """async () => {
+          const lost = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+          const happened = name => new Promise(done => canvas.addEventListener(name, done, {once: true}));
+          const gone = happened("webglcontextlost"), back = happened("webglcontextrestored");
+          lost.loseContext();
+          await gone;
+          player.render(25);  // nothing to draw into: no error either
+          await new Promise(done => setTimeout(done));
+          const drawn = new Promise(done => { player.onframe = done; });
+          lost.restoreContext();
+          await back;
+          await drawn;
+          player.onframe = null;
+        }"""
+    )
+    assert np.array_equal(stage.frame(20), before)
+
+
+def test_maps_for_overlays(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["odd sizes"]
+    layers = torch.zeros(4, *loop.moving.shape)
+    layers[1] = loop.moving
+    stage.load(pack(loop, 60, FPS, layers=layers))
+    maps = stage.page.evaluate(
+        """() => {
+          const {grid, velocity, layers, moving} = player.maps;
+          return {grid, velocity: [...velocity], layers: Object.fromEntries(
+            Object.entries(layers).map(([name, map]) => [name, [...map]])), moving: [...moving]};
+        }"""
+    )
+    gh, gw = loop.displacement.turn.shape
+    assert maps["grid"] == {"width": gw, "height": gh, "cell": 1, "margin": 37}
+    velocity = np.array(maps["velocity"]).reshape(gh, gw, 2)
+    assert np.abs(velocity - loop.displacement.rates[0, 0].permute(1, 2, 0).numpy()).max() < 1e-4
+    assert set(maps["layers"]) == {"sky", "water", "falls", "smoke"} and max(maps["layers"]["sky"]) == 0
+    assert np.array(maps["layers"]["water"]).reshape(gh, gw)[37 + 55, 37 + 40] == 255
+    assert np.array_equal(np.array(maps["moving"]).reshape(61, 83) > 0, loop.moving.numpy() > 0)
+
+
+# --- what it refuses
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("player.load(new ArrayBuffer(4))", "no loop of stylecine"),
+        ("player.load(new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0, 123, 125]).buffer)", "another version"),
+        (
+            "(() => { const taken = document.createElement('canvas'); taken.getContext('2d');"
+            " return Player.create(taken); })()",
+            "no WebGL2",
+        ),
+    ],
+)
+def test_errors_are_one_plain_sentence(stage: Stage, call: str, says: str) -> None:
+    told = stage.page.evaluate(f"{call}.then(() => null, error => [error.name, error.message])")
+    assert told[0] == "PlayerError" and says in told[1] and told[1].endswith(".")
+
+
+def test_a_pack_that_is_refused_leaves_the_loop_as_it_was(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["drift"]))
+    before = stage.frame(9)
+    stage.page.evaluate("player.load(new ArrayBuffer(4)).catch(() => {})")
+    assert np.array_equal(stage.frame(9), before)
+
+
+def test_what_is_given_back_draws_no_more(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.packs["pack"] = packed(loops["drift"])
+    drawn = stage.page.evaluate(
+        """async () => {
+          const other = await Player.create(document.createElement("canvas"));
+          let drawn = 0;
+          await other.load(await (await fetch("pack")).arrayBuffer());
+          other.onframe = () => drawn++;
+          other.render(1);
+          other.dispose();
+          other.render(2);
+          return drawn;
+        }"""
+    )
+    assert drawn == 1
