@@ -127,6 +127,7 @@ def test_it_plays_by_itself_and_pauses_when_told(browser: Any, saved: Path) -> N
     assert page.screenshot() != before
     page.get_by_role("button", name="Pause").press("Enter")
     assert look(page) == {"photo": False, "canvas": True, "button": "Play", "told": ""}
+    page.wait_for_timeout(400)  # until the button has faded in
     before, _ = page.screenshot(), page.wait_for_timeout(200)
     assert page.screenshot() == before
     assert [url for url in requests if not url.startswith("data:")] == [saved.as_uri()] and not complaints

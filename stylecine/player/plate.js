@@ -3,14 +3,15 @@
 import {PlayerError, Target, Texture} from "./gl.js";
 import {decoded} from "./pack.js";
 
-const STRIP = 512;  // rows of coefficients made at once, so that there is room for those of large photos
-const ASIDE = 17;  // rows of a level that coefficients depend on, above and below
-const APRON = 8;  // pixels more than a level's doubled ones that the prefilter needs
+const STRIP = 256;  // rows of an image whose coefficients are made at once, so that there is room for large photos
+const ASIDE = 17;  // rows that coefficients depend on, above and below
 
-// Half way between two pixels: sinc under a wider sinc (Lanczos 12).
-const SINC = Array.from({length: 24}, (_, k) => Math.PI * (k - 11.5)).map(x => Math.sin(x) * Math.sin(x / 12) / x ** 2);
-const BETWEEN = SINC.map(tap => tap / SINC.reduce((sum, other) => sum + other));
-const PREFILTER = Array.from({length: 17}, (_, k) => Math.sqrt(3) * (Math.sqrt(3) - 2) ** Math.abs(k - 8));
+// Half way between two pixels: sinc under a wider sinc (Lanczos 12). Then the inverse of (1, 4, 1) / 6.
+const LANCZOS = Array.from({length: 24}, (_, k) => Math.PI * (k - 11.5))
+  .map(x => Math.sin(x) * Math.sin(x / 12) / x ** 2);
+const SINC = LANCZOS.map(tap => tap / LANCZOS.reduce((sum, other) => sum + other));
+const INVERSE = Array.from({length: 17}, (_, k) => Math.sqrt(3) * (Math.sqrt(3) - 2) ** Math.abs(k - 8));
+const PREFILTER = [0, ...INVERSE, 0];
 
 /** The photo and the splines of its plate's levels, finest first, as textures. */
 export class Plate {
@@ -54,21 +55,19 @@ function splines(gl, programs, image, bands) {
 
 /** Coefficients at twice the resolution of an image. */
 function spline(gl, programs, image, form) {
-  const {width, height} = image, wide = 2 * width, high = 2 * height;
-  const rows = Math.min(height, STRIP / 2 + 2 * ASIDE + 1), strip = Math.min(STRIP, high);
-  const made = new Target(gl, wide, high, form);
-  const doubled = new Target(gl, wide + 2 * APRON, rows), filtered = new Target(gl, wide, rows);
-  const tall = new Target(gl, wide, strip + 2 * APRON);
-  for (let top = 0; top < high; top += STRIP) {
-    const end = Math.min(top + STRIP, high), first = Math.max(0, top / 2 - ASIDE);
-    const count = Math.min(height, Math.ceil(end / 2) + ASIDE) - first;
-    const along = {between: BETWEEN, axis: 0, origin: 0, size: width, shift: [-APRON, first]};
-    const down = {between: BETWEEN, axis: 1, origin: first, size: height, shift: [0, top - APRON]};
-    programs.DOUBLED.draw(doubled, {image, ...along}, 0, count);
-    programs.PREFILTERED.draw(filtered, {image: doubled, prefilter: PREFILTER, axis: 0, top: 0}, 0, count);
-    programs.DOUBLED.draw(tall, {image: filtered, ...down}, 0, end - top + 2 * APRON);
-    programs.PREFILTERED.draw(made, {image: tall, prefilter: PREFILTER, axis: 1, top}, top, end - top);
+  const {width, height} = image, made = new Target(gl, 2 * width, 2 * height, form);
+  const rows = Math.min(height, STRIP + 2 * ASIDE);
+  const [across, wide, down] = [width, 2 * width, 2 * width].map(columns => new Target(gl, columns, rows));
+  for (let top = 0; top < height; top += STRIP) {
+    const end = Math.min(top + STRIP, height), row = Math.max(0, top - ASIDE);
+    const count = Math.min(height, end + ASIDE) - row;
+    const along = {image, axis: 0, size: width, origin: 0, row};
+    programs.BETWEEN.draw(across, {...along, sinc: SINC}, 0, count);
+    programs.COEFFICIENTS.draw(wide, {...along, between: across, prefilter: PREFILTER}, 0, count);
+    const upright = {image: wide, axis: 1, size: height, origin: row, row: 0};
+    programs.BETWEEN.draw(down, {...upright, sinc: SINC}, 0, count);
+    programs.COEFFICIENTS.draw(made, {...upright, between: down, prefilter: PREFILTER}, 2 * top, 2 * (end - top));
   }
-  for (const done of [doubled, filtered, tall]) done.dispose();
+  for (const done of [across, wide, down]) done.dispose();
   return made;
 }

@@ -42,6 +42,7 @@ export class Scene {
   /** Draws frame t, from 0 to the period, into the canvas. */
   draw(t) {
     const {facts: {period, turns, margin, cell, scales, block, cycles, bands}, programs, plate} = this;
+    if (t === 0) return programs.PHOTO.draw(null, {photo: plate.photo});
     const {moving, needed, ...textures} = this.textures;
     const angle = 2 * Math.PI * cycles * t / period;
     const filled = list => [...list, ...Array(TURNS - list.length).fill(0)];

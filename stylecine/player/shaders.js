@@ -60,37 +60,44 @@ void main() {
   made = vec4(texelFetch(image, at, 0).rgb - enlarged(coarse, at), 0);
 }`;
 
-// Twice as many pixels along an axis, by sinc under a wider sinc, `shift` on from here. The image, mirrored at its
-// borders, has `size` pixels along the axis; the texture begins with the one that has the number `origin`.
-const DOUBLED = PIXEL + `
+// A spline is made strip by strip. Of an image, mirrored at its borders, that has `size` pixels along an axis, textures
+// hold what begins with pixel `origin`, or, across the axis, with row `row`.
+const STRIPS = PIXEL + `
 uniform sampler2D image;
-uniform float between[24];
-uniform int axis, origin, size;
-uniform ivec2 shift;
+uniform int axis, size, origin, row;
 out vec4 made;
-void main() {
-  ivec2 at = pixel_of() + shift;
-  int place = mirrored(at[axis], 2 * size), from = place / 2;
-  made = vec4(0);
-  bool inside = from >= 11 && from < size - 12;
-  for (int k = 0; k < 24; ++k) {
-    int other = inside ? from - 11 + k : mirrored(from - 11 + k, size);
-    made += between[k] * texelFetch(image, along(axis, at, other - origin), 0);
-  }
-  if (place % 2 == 0) made = texelFetch(image, along(axis, at, from - origin), 0);
-}`;
+vec4 pixel(ivec2 at, int place) { return texelFetch(image, along(axis, at, place - origin) + ivec2(0, row), 0); }
+`;
 
-// The cubic B-spline's coefficients along an axis of an image with 8 pixels more at each end, from row `top` on.
-const PREFILTERED = PIXEL + `
-uniform sampler2D image;
-uniform float prefilter[17];
-uniform int axis, top;
-out vec4 made;
+// What lies half way between a pixel and the next: sinc under a wider sinc.
+const BETWEEN = STRIPS + `
+uniform float sinc[24];
 void main() {
   ivec2 at = pixel_of();
-  at.y -= top;
+  int first = at[axis] + origin - 11;
   made = vec4(0);
-  for (int k = 0; k < 17; ++k) made += prefilter[k] * texelFetch(image, along(axis, at, at[axis] + k), 0);
+  if (first >= 0 && first <= size - 24) for (int k = 0; k < 24; ++k) made += sinc[k] * pixel(at, first + k);
+  else for (int k = 0; k < 24; ++k) made += sinc[k] * pixel(at, mirrored(first + k, size));
+}`;
+
+// The cubic B-spline's coefficients of an image and what lies between its pixels; the filter has a 0 at either end.
+const COEFFICIENTS = STRIPS + `
+uniform sampler2D between;
+uniform float prefilter[19];
+vec4 half_way(ivec2 at, int place) { return texelFetch(between, along(axis, at, place - origin), 0); }
+void main() {
+  ivec2 at = pixel_of();
+  int first = at[axis] - 8, odd = at[axis] & 1, here = (at[axis] >> 1) - 4;
+  made = vec4(0);
+  if (first >= 0 && first <= 2 * size - 18) {
+    for (int k = 0; k < 9; ++k)
+      made += prefilter[2 * k + 1 - odd] * pixel(at, here + k) + prefilter[2 * k + 2 - odd] * half_way(at, here + k);
+  } else {
+    for (int k = 0; k < 17; ++k) {
+      int place = mirrored(first + k, 2 * size);
+      made += prefilter[k + 1] * (place % 2 == 0 ? pixel(at, place / 2) : half_way(at, place / 2));
+    }
+  }
 }`;
 
 // The velocity at a place of its grid, counted from the centre of its first point; replicated past the border.
@@ -273,6 +280,15 @@ void main() {
 const LOW_PASS = level(true, "#define FLOATS\n");
 const LEVEL = level(false, "");
 
+// The photo: frame 0, of which nothing has moved yet, whatever the graphics' look-ups round.
+const PHOTO = PIXEL + `
+uniform sampler2D photo;
+out vec4 frame;
+void main() {
+  ivec2 at = pixel_of();
+  frame = vec4(texelFetch(photo, ivec2(at.x, textureSize(photo, 0).y - 1 - at.y), 0).rgb, 1);
+}`;
+
 // The finest level and all coarser ones, set into the photo; bytes.
 const FRAME = PIXEL + MIXED + ENLARGED + `
 uniform sampler2D photo, moving, coarse;
@@ -291,4 +307,6 @@ void main() {
   frame.rgb = floor(mix(still * 255.0, over, moves) + dither) / 255.0;
 }`;
 
-export const SHADERS = {PLATE, HALVED, BAND, DOUBLED, PREFILTERED, CARRIED, FIELDS, LOW_PASS, LEVEL, FRAME};
+export const SHADERS = {
+  PLATE, HALVED, BAND, BETWEEN, COEFFICIENTS, CARRIED, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME,
+};
