@@ -13,7 +13,7 @@ export class CropView {
     this.upright = this.ratio < this.aspect;  // its window goes left and right
     this.place = place ?? busiest(maps, this.upright);
     this.canvas = make("canvas", {width: WIDTH, height: Math.round(WIDTH / this.aspect), role: "img", ariaLabel: "What is kept of the picture"});
-    this.element = make("div", {className: "crop"}, make("div", {className: "frame-shape"}, this.canvas));
+    this.element = make("div", {className: "crop wide"}, make("div", {className: "frame-shape"}, this.canvas));
     if (Math.abs(this.ratio / this.aspect - 1) > 0.01) this.element.append(this.#slider(changed));
     changed(this.place);
   }

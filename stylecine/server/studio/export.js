@@ -11,6 +11,7 @@ import {set, state} from "./state.js";
 const SIDES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides offered
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
 const TURNS = [1, 2, 3, 5, 10];
+const WIDE = ["codec", "repeat"];  // take a row of their own
 const chosen = {format: "mp4", codec: "", size: null, quality: "good", shape: "", place: 0.5, fps: 30, repeat: 1};
 let job = null;
 let crop = null;
@@ -52,7 +53,7 @@ function grouped(forms) {
 }
 
 function formatLabel({id, name, hint, icon: picture, most}) {
-  const input = make("input", {type: "radio", name: "format", value: id, checked: id === chosen.format});
+  const input = make("input", {type: "radio", name: "format", value: id, checked: id === chosen.format, autofocus: id === chosen.format});
   input.addEventListener("change", () => {
     Object.assign(chosen, {format: id, codec: "", size: most && most < wholeSide() ? most : null});
     showHow();
@@ -75,7 +76,7 @@ function showHow() {
     qualities(form) ? select("Quality", "quality", Object.entries(QUALITIES)) : null,
     form.still || page ? null : select("Frames a second", "fps", RATES.map(rate => [rate, String(rate)]), showSize),
     form.repeats ? select("Turns in the file", "repeat", TURNS.map(turns => [turns, turns === 1 ? "One; most players loop" : `${turns}`])) : null,
-    page ? make("p", {className: "hint"}, "A page of your own that plays the loop at any size, without a network. Open it, send it, or put it into a site with an iframe.") : null,
+    page ? make("p", {className: "hint wide"}, "A page of your own that plays the loop at any size, without a network. Open it, send it, or put it into a site with an iframe.") : null,
   ];
   $("how").replaceChildren(...parts.filter(Boolean));
   crop?.draw();
@@ -90,7 +91,7 @@ function select(label, name, choices, changed = () => {}) {
     chosen[name] = number ? (made.value ? Number(made.value) : null) : made.value;
     changed();
   });
-  return make("label", {}, label, made);
+  return make("label", {className: WIDE.includes(name) ? "wide" : ""}, label, made);
 }
 
 function sizes() {

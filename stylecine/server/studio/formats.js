@@ -13,7 +13,7 @@ export const FORMATS = [
     {id: "vp9", name: "VP9, all browsers", quality: videos(34, 24, 16)},
     {id: "av1", name: "AV1, smallest; new browsers", quality: videos(38, 28, 20)},
   ]},
-  {id: "html", group: "To embed", icon: "page", name: "Web page", hint: "One file that plays it", quality: videos(75, undefined, 97)},
+  {id: "html", group: "To embed", icon: "page", name: "Web page", hint: "A file to embed", quality: videos(75, undefined, 97)},
   {id: "gif", group: "Picture that plays", icon: "picture", name: "GIF", hint: "Works in any chat", most: 384, quality: videos(60, 80, 100)},
   {id: "webp", group: "Picture that plays", icon: "picture", name: "WebP", hint: "Smaller than GIF", most: 512, quality: videos(60, 80, 95)},
   {id: "avif", group: "Picture that plays", icon: "picture", name: "AVIF", hint: "Smallest of all", most: 768, quality: videos(38, 28, 18)},

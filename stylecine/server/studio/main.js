@@ -10,7 +10,7 @@ import {beginConnection} from "./connection.js";
 import {$, debounced, download} from "./dom.js";
 import {beginExport, openExport} from "./export.js";
 import {beginPanel} from "./panel.js";
-import {beginSession, redo, saved, sync, tooSlow, undo} from "./session.js";
+import {beginSession, pace, redo, saved, sync, undo} from "./session.js";
 import {beginShortcuts} from "./shortcuts.js";
 import {beginStart, choose} from "./start.js";
 import {isDirty, set, state, watch} from "./state.js";
@@ -30,7 +30,7 @@ async function begin() {
   beginCompare();
   beginTools();
   beginPanel();
-  beginTransport(player, tooSlow);
+  beginTransport(player, pace);
   beginExport();
   beginStart();
   beginShortcuts({openFile: choose, save, exportLoop: openExport});

@@ -4,7 +4,7 @@ import {$, icon, make} from "./dom.js";
 import {colourOf} from "./canvas/marks.js";
 import {change, removeEdit} from "./session.js";
 import {set, state, watch} from "./state.js";
-import {CLASSES, show, timesAsFast} from "./tools.js";
+import {CLASSES, factorSlider, placeOf, show, timesAsFast} from "./tools.js";
 
 const SEEN = 0.004;  // of the picture: a class of less has no slider
 const LOOKS = [
@@ -72,15 +72,13 @@ function showClasses() {
   if (shown.join() !== seen.join()) $("classes").replaceChildren(...seen.map(classField));
   for (const name of seen) {
     const factor = speedOf(name)?.factor ?? 1;
-    show($(`class-${name}`), factor, $(`class-${name}-value`), timesAsFast(factor));
+    show($(`class-${name}`), placeOf(factor), $(`class-${name}-value`), timesAsFast(factor));
   }
 }
 
 function classField(name) {
-  const input = make("input", {type: "range", id: `class-${name}`, min: "0", max: "4", step: "0.05"});
-  input.addEventListener("input", () => {
+  const input = factorSlider(`class-${name}`, factor => {
     const others = state.edits.filter(edit => edit !== speedOf(name));
-    const factor = Number(input.value);
     const edits = factor === 1 ? others : [...others, {kind: "speed", what: name, factor}];
     change({edits}, `class ${name}`);
   });

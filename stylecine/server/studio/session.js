@@ -8,6 +8,8 @@ import {isDirty, set, state} from "./state.js";
 
 const PLAIN = {speed: 1, seconds: 4, detail: 1};
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
+const FIRST = 400;  // of them, so that there is something to see soon
+const [QUICK, SLOW] = [36, 72];  // ms a frame
 const TOGETHER = 1500;  // ms within which changes of one kind are one step of the history
 
 let player = null;
@@ -15,7 +17,8 @@ let shortSide = () => 512;  // of the picture on the screen, in device pixels
 let source = null;  // the file that was opened, for a server that has forgotten it
 let onServer = [];  // edits
 let playing = "";  // what the loop that plays was made of
-let most = Infinity;  // the short side that this machine plays smoothly
+let most = FIRST;  // of the live loop's short side, by how smoothly this machine plays
+let ceiling = Infinity;  // it turned out to be too slow for more
 let opening = null, fetching = null;  // AbortControllers
 let last = {kind: null, at: 0};
 
@@ -27,24 +30,31 @@ export function beginSession(itsPlayer, itsShortSide) {
 // --- opening
 
 /** Opens a photo or a .cine file; `told` hears what is being done and how much of it is done. Throws what went wrong. */
-export async function open(file, name, told) {
+export function open(file, name, told) {
+  return show(signal => made(file, name, told, signal), {file, name}, told);
+}
+
+/** Opens a scene that the server has already. */
+export function openScene(id, told) {
+  return show(async signal => ready(await api.readScene(id, 0, signal), told, signal), null, told);
+}
+
+async function show(sceneOf, itsSource, told) {
   opening?.abort();
   const mine = opening = new AbortController();
   const before = state.scene;
-  told("Sending the photo", 0.08);
-  const scene = await made(file, name, told, mine.signal);
+  const scene = await sceneOf(mine.signal);
   told("Setting it in motion", 0.7);
   const pack = await api.readPack(scene.id, options(scene, PLAIN), mine.signal);
   told("Drawing the first frame", 0.95);
   await player.load(pack);
   const edits = owned(scene.edits);
-  source = {file, name};
+  source = itsSource;
   onServer = edits;
   playing = nameOf(scene, edits, options(scene, PLAIN));
-  most = Infinity;
   last = {kind: null, at: 0};
   set({
-    ...{phase: "ready", scene, name, edits, shown: edits, saved: edits, look: PLAIN, past: [], future: []},
+    ...{phase: "ready", scene, name: scene.name, edits, shown: edits, saved: edits, look: PLAIN, past: [], future: []},
     ...{maps: maps(), split: null, before: false, marked: null},
   });
   hideNotice();
@@ -57,7 +67,11 @@ export function stopOpening() {
 }
 
 async function made(file, name, told, signal) {
-  let scene = await api.makeScene(file, name, signal);
+  told("Sending the photo", 0.08);
+  return ready(await api.makeScene(file, name, signal), told, signal);
+}
+
+async function ready(scene, told, signal) {
   while (scene.state === "queued" || scene.state === "running") {
     if (scene.state === "queued") told("Waiting for its turn", 0.15);
     else told("Finding what moves", 0.35);
@@ -78,6 +92,7 @@ export function change(changes, kind = null) {
   const now = performance.now();
   const goesOn = kind !== null && kind === last.kind && now - last.at < TOGETHER;
   last = {kind, at: now};
+  hideNotice();
   const past = goesOn ? state.past : [...state.past, {edits: state.edits, look: state.look}];
   set({...changes, past, future: []});
   kind === null ? sync() : syncSoon();
@@ -201,12 +216,13 @@ function takeBack() {
 
 // --- the live loop's size
 
-/** Sees to it that the loop is as fine as the screen shows it, and no finer than plays smoothly. */
-export function tooSlow() {
-  const now = player.height < player.width ? player.height : player.width;
-  const lower = SIZES.filter(size => size < now).at(-1);
-  if (state.full || !lower || now <= SIZES[1]) return;
-  most = lower;
+/** As fine as the screen shows it, and no finer than plays smoothly; `frame`: ms that one takes. */
+export function pace(frame) {
+  const now = Math.min(player.width, player.height);
+  if (frame > SLOW && now > SIZES[1]) ceiling = SIZES.filter(size => size < now).at(-1);
+  else if (frame > QUICK) return;
+  if (most === ceiling) return;
+  most = ceiling;
   sync();
 }
 

@@ -4,7 +4,7 @@ import {PlayerError} from "/player/player.js";
 import {$, make} from "./dom.js";
 import {say, showNotice} from "./announce.js";
 import {ask} from "./ask.js";
-import {open, stopOpening} from "./session.js";
+import {open, openScene, stopOpening} from "./session.js";
 import {isDirty, set, state} from "./state.js";
 import {play} from "./transport.js";
 
@@ -30,6 +30,9 @@ export function beginStart() {
     if (file) take(file, file.name || "pasted.png");
   });
   listenForDrops();
+  const given = new URLSearchParams(location.search).get("scene");  // what the studio was started with
+  history.replaceState(null, "", location.pathname);
+  if (given) moved(() => openScene(given, tell));
 }
 
 /** Asks for a file. */
@@ -56,28 +59,31 @@ function exampleButton({id, name, alt}) {
 /** Opens a file, whatever it turns out to be. */
 async function take(file, name) {
   if (isDirty() && !await ask("Open another photo?", "The changes to this one are not saved.", "Open without saving")) return;
-  const before = state.phase;
   const url = URL.createObjectURL(file);
   $("still").src = url;
+  await moved(() => open(file, name, tell));
+  URL.revokeObjectURL(url);
+}
+
+/** Shows what `opens` opens, or why it could not. */
+async function moved(opens) {
+  const before = state.phase;
   $("start-problem").hidden = true;
   $("live").hidden = true;
   set({phase: "opening"});
-  tell("Sending the photo", 0.04);
   try {
-    await open(file, name, tell);
+    await opens();
     $("live").hidden = false;
     play(!calm.matches);
-    say(`${name} moves. ${Math.round(100 * (state.scene.moving ?? 0))} percent of it was found to move.`);
+    say(`${state.name} moves. ${Math.round(100 * (state.scene.moving ?? 0))} percent of it was found to move.`);
     $("marks").focus({preventScroll: true});
   } catch (error) {
-    await giveUp(before, error);
-  } finally {
-    URL.revokeObjectURL(url);
+    giveUp(before, error);
   }
 }
 
 /** Back to where one was. */
-async function giveUp(before, error) {
+function giveUp(before, error) {
   const phase = before === "ready" ? "ready" : "start";
   set({phase});
   $("live").hidden = phase !== "ready";

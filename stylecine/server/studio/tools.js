@@ -23,6 +23,7 @@ export function beginTools() {
     $("tools").querySelector(`[value="${state.tool}"]`).checked = true;
     showOptions();
   });
+  watch(["scene"], () => { if (state.tool === "view") showOptions(); });
   watch(["radii", "what", "factor"], showValues);
 }
 
@@ -35,11 +36,30 @@ function toolButton({id, name, icon: picture, hint, key}) {
 function showOptions() {
   const tool = TOOLS.find(({id}) => id === state.tool);
   const parts = [make("h2", {}, tool.name), make("p", {className: "hint"}, tool.hint)];
+  if (tool.id === "view") parts.push(facts());
   if (tool.id === "paint") parts.push(classChoice());
   if (tool.id in state.radii) parts.push(sizeField(tool.id));
   if (tool.id === "speed") parts.push(factorField());
   $("options").replaceChildren(...parts);
   showValues();
+}
+
+/** How large the photo is, and how much of it moves. */
+function facts() {
+  const {scene} = state;
+  const list = make("dl", {className: "facts"});
+  if (!scene) return list;
+  const percent = share => share > 0 && share < 0.01 ? "<1%" : `${Math.round(100 * share)}%`;
+  const rows = [["Size", `${scene.width} × ${scene.height}`], ["Moving", percent(scene.moving)]];
+  for (const [name, words] of Object.entries(CLASSES)) {
+    if (scene.classes[name] >= 0.004) rows.push([words, percent(scene.classes[name]), COLOURS[name]]);
+  }
+  for (const [term, value, colour] of rows) {
+    const swatch = colour ? make("span", {className: "swatch"}) : null;
+    swatch?.style.setProperty("--colour", colour);
+    list.append(make("div", {}, make("dt", {}, ...[swatch, term].filter(Boolean)), make("dd", {}, value)));
+  }
+  return list;
 }
 
 function classChoice() {
@@ -61,8 +81,7 @@ function sizeField(tool) {
 }
 
 function factorField() {
-  const input = make("input", {type: "range", id: "factor", min: "0", max: "4", step: "0.05"});
-  input.addEventListener("input", () => set({factor: Number(input.value)}));
+  const input = factorSlider("factor", factor => set({factor}));
   return make("div", {className: "field"}, make("label", {htmlFor: "factor"}, "Speed there"), make("output", {id: "factor-value"}), input);
 }
 
@@ -75,7 +94,22 @@ function showValues() {
     const words = `${(200 * radius).toFixed(radius < 0.05 ? 1 : 0)}%`;
     show(size, sliderOf(radius), $("brush-value"), words, `${words} of the short side across`);
   }
-  if (factor) show(factor, state.factor, $("factor-value"), timesAsFast(state.factor));
+  if (factor) show(factor, placeOf(state.factor), $("factor-value"), timesAsFast(state.factor));
+}
+
+/** A slider from rest to four times as fast, with once in its middle. */
+export function factorSlider(id, told) {
+  const input = make("input", {type: "range", id, min: "-1", max: "1", step: "0.05"});
+  input.addEventListener("input", () => {
+    const at = Number(input.value);
+    told(Math.round(100 * (at < 0 ? 1 + at : 4 ** at)) / 100);
+  });
+  return input;
+}
+
+/** Where on such a slider a factor lies. */
+export function placeOf(factor) {
+  return factor < 1 ? factor - 1 : Math.log(factor) / Math.log(4);
 }
 
 /** How many times as fast, in words. */

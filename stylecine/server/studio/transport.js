@@ -3,18 +3,18 @@
 import {$, fill, setIcon} from "./dom.js";
 import {set, state, watch} from "./state.js";
 
-const COUNTED = 45;  // frames
-const SMOOTH = 1000 / 14;  // ms a frame may take on average
+const COUNTED = 24;  // frames, and the first few of a new loop are not
+const UNCOUNTED = 6;
 
 let player = null;
-let tooSlow = () => {};
+let told = () => {};
 let times = [];
 let scrubbed = false;
 
-/** `whenTooSlow` is called where frames come too slowly to look like motion. */
-export function beginTransport(itsPlayer, whenTooSlow) {
+/** `pace` is told every now and then how many ms a frame takes. */
+export function beginTransport(itsPlayer, pace) {
   player = itsPlayer;
-  tooSlow = whenTooSlow;
+  told = pace;
   player.onframe = showTime;
   $("play").addEventListener("click", togglePlay);
   const scrub = $("scrub");
@@ -32,6 +32,7 @@ export function beginTransport(itsPlayer, whenTooSlow) {
     watch([name], () => $(name).setAttribute("aria-pressed", String(state[name])));
   }
   watch(["maps"], () => { times = []; });
+  fill(scrub);
   document.addEventListener("visibilitychange", () => { times = []; });
 }
 
@@ -72,8 +73,8 @@ function showTime(time) {
 
 function count() {
   times.push(performance.now());
-  if (times.length <= COUNTED) return;
-  const mean = (times.at(-1) - times[10]) / (COUNTED - 10);
+  if (times.length <= UNCOUNTED + COUNTED) return;
+  const frame = (times.at(-1) - times[UNCOUNTED]) / COUNTED;
   times = [];
-  if (mean > SMOOTH) tooSlow();
+  if (!document.hidden) told(frame);
 }

@@ -2,11 +2,11 @@
 
 import {COLOURS, drawArrow} from "./marks.js";
 
-const TINT = 0.62;  // of a class's colour, where it is sure
-const SHADE = 0.5;  // of black, where nothing moves
+const TINT = 0.5;  // of a class's colour, where it is sure
+const SHADE = 0.45;  // of black, where nothing moves
 const SPACING = 46;  // CSS pixels between two arrows of the flow
-const AHEAD = 0.6;  // seconds of travel that an arrow shows
-const LONGEST = 60;  // CSS pixels
+const [SHORTEST, LONGEST] = [10, 34];  // CSS pixels of an arrow, of the slowest and of the quickest
+const STILL = 0.02;  // of the quickest: slower is no motion
 
 let tinted = {maps: null, canvas: null};
 
@@ -24,23 +24,32 @@ export function drawMask(context, view, maps, strength) {
   context.restore();
 }
 
-/** Arrows where matter goes, as long as it travels in AHEAD. */
+/** Arrows where matter goes, the longer the quicker. */
 export function drawFlow(context, view, maps) {
   const {left, top, width, height} = view.place;
   const {grid, velocity} = maps;
-  const scale = width / maps.width * grid.cell * maps.fps * AHEAD;
+  const quickest = quickestOf(maps);
   for (let y = top + SPACING / 2; y < top + height; y += SPACING) {
     for (let x = left + SPACING / 2; x < left + width; x += SPACING) {
       const column = Math.floor(((x - left) / width * maps.width + grid.margin) / grid.cell);
       const row = Math.floor(((y - top) / height * maps.height + grid.margin) / grid.cell);
       const cell = Math.min(row, grid.height - 1) * grid.width + Math.min(column, grid.width - 1);
-      if (movingAt(maps, cell) < 0.3) continue;
-      const [dx, dy] = [velocity[2 * cell] * scale, velocity[2 * cell + 1] * scale];
-      const shrunk = Math.min(1, LONGEST / Math.hypot(dx, dy));
-      if (Math.hypot(dx, dy) < 2) continue;
-      drawArrow(context, [x, y], [x + dx * shrunk, y + dy * shrunk], {width: 1.75, start: false});
+      const [dx, dy] = [velocity[2 * cell], velocity[2 * cell + 1]];
+      const speed = Math.hypot(dx, dy);
+      if (movingAt(maps, cell) < 0.3 || speed < STILL * quickest) continue;
+      const half = (SHORTEST + (LONGEST - SHORTEST) * Math.min(1, Math.sqrt(speed / quickest))) / 2 / speed;
+      drawArrow(context, [x - dx * half, y - dy * half], [x + dx * half, y + dy * half], {width: 2, start: false});
     }
   }
+}
+
+/** Of what moves; a few are quicker. */
+function quickestOf(maps) {
+  const speeds = [];
+  for (let cell = 0; cell < maps.grid.width * maps.grid.height; cell += 7) {
+    if (movingAt(maps, cell) >= 0.3) speeds.push(Math.hypot(maps.velocity[2 * cell], maps.velocity[2 * cell + 1]));
+  }
+  return speeds.sort((a, b) => a - b)[Math.floor(0.9 * speeds.length)] || 1;
 }
 
 function movingAt({layers}, cell) {

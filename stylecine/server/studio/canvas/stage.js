@@ -102,6 +102,7 @@ function layOut() {
   view.measure(stage, shape);
   const {left, top, width, height} = view.place;
   Object.assign($("picture").style, {left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px`});
+  $("opening").style.bottom = `${Math.max(10, stage.height - top - height + 20)}px`;
   const marks = $("marks");
   marks.width = Math.round(stage.width * devicePixelRatio);
   marks.height = Math.round(stage.height * devicePixelRatio);

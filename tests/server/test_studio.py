@@ -1,0 +1,537 @@
+"""The studio in headless Chromium, against a real server, the default model and a real photo.
+
+STYLECINE_SCREENSHOTS=docs/images python -m pytest tests/server/test_studio.py -k screenshots: draws the pictures of docs/studio.md.
+"""
+
+import base64
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylecine.video import read_video
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
+
+QUIET = ("background-networking", "component-update", "sync", "quic")
+ARGUMENTS = [
+    *("--no-sandbox", "--no-first-run", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+    *(f"--disable-{what}" for what in QUIET),
+]
+SEA = Path(__file__).parents[2] / "examples/sea.jpg"
+WATER = (0.2, 0.8)  # a place in it, of width and height
+SKY = (0.3, 0.3)
+CLIFF = (0.93, 0.3)
+
+# The loop at a share of its length, as it is drawn: read in the same task, before the browser clears it.
+DRAWN = """share => {
+  const scrub = document.querySelector("#scrub"), live = document.querySelector("#live");
+  document.querySelector("#play[aria-label=Pause]")?.click();
+  scrub.value = share;
+  scrub.dispatchEvent(new Event("input"));
+  const canvas = Object.assign(document.createElement("canvas"), {width: live.width, height: live.height});
+  canvas.getContext("2d").drawImage(live, 0, 0);
+  return canvas.toDataURL("image/png");
+}"""
+
+# Text whose contrast to what is behind it is below 4.5, or 3 where it is large: [words, contrast].
+PALE = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const rgba = colour => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data].map((value, k) => k < 3 ? value : value / 255);
+  };
+  const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
+  const behind = element => element === null ? [255, 255, 255, 1]
+    : over(rgba(getComputedStyle(element).backgroundColor), behind(element.parentElement));
+  const light = ([r, g, b]) => [r, g, b].map(value => value / 255)
+    .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, k) => sum + value * [0.2126, 0.7152, 0.0722][k], 0);
+  const found = [];
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const element = words.currentNode.parentElement, text = words.currentNode.textContent.trim();
+    if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    if (element.closest(":disabled, [inert], .unseen, option")) continue;
+    const style = getComputedStyle(element), back = behind(element);
+    const [a, b] = [light(over(rgba(style.color), back)), light(back)].sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24 || parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700;
+    if ((a + 0.05) / (b + 0.05) < (large ? 3 : 4.5)) found.push([text, (a + 0.05) / (b + 0.05)]);
+  }
+  return found;
+}"""
+
+
+class Studio:
+    """What a person does and sees in the page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def at(self, id: str) -> Locator:
+        return self.page.locator(f"#{id}")
+
+    def open(self, photo: Path) -> None:
+        self.at("picker").set_input_files(photo)
+        self.is_ready()
+
+    def is_ready(self) -> None:
+        expect(self.page.locator("body[data-phase=ready]")).to_be_visible(timeout=30_000)
+        self.is_idle()
+
+    def is_idle(self) -> None:
+        expect(self.page.locator("#stage[aria-busy=true]")).to_have_count(0, timeout=20_000)
+
+    def moves_on(self, does: Callable[[], Any]) -> None:
+        """Does something after which a new loop is made, and waits for it."""
+        with self.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000):
+            does()
+        self.is_idle()
+
+    def frame(self, share: float) -> np.ndarray:
+        """What the canvas shows at a share of the loop, int [H,W,3]; it pauses."""
+        url = self.page.evaluate(DRAWN, share)
+        with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as drawn:
+            return np.asarray(drawn.convert("RGB")).astype(int)
+
+    def motion(self, place: tuple[float, float]) -> float:
+        """How much a small neighbourhood changes within the loop, in levels."""
+        one, other = self.frame(0.1), self.frame(0.45)
+        h, w = one.shape[:2]
+        x, y, around = round(place[0] * w), round(place[1] * h), round(0.03 * h)
+        cut = (slice(y - around, y + around + 1), slice(x - around, x + around + 1))
+        return float(np.abs(one[cut] - other[cut]).mean())
+
+    def tool(self, name: str) -> None:
+        self.page.get_by_role("radio", name=name, exact=True).check(force=True)
+
+    def place(self, fraction: tuple[float, float]) -> tuple[float, float]:
+        box = self.at("picture").bounding_box()
+        assert box
+        return box["x"] + fraction[0] * box["width"], box["y"] + fraction[1] * box["height"]
+
+    def drag(self, *fractions: tuple[float, float]) -> None:
+        mouse = self.page.mouse
+        mouse.move(*self.place(fractions[0]))
+        mouse.down()
+        for fraction in fractions:
+            mouse.move(*self.place(fraction), steps=4)
+        mouse.up()
+
+    def slide(self, id: str, value: float) -> None:
+        self.at(id).evaluate(
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", value
+        )
+
+    def changes(self) -> list[str]:
+        return self.at("changes").locator("li").all_inner_texts()
+
+    def start_over(self) -> None:
+        """No changes, no overlays, the first tool."""
+        self.page.keyboard.press("Escape")
+        while self.at("undo").is_enabled():
+            self.at("undo").click()
+        self.tool("Look")
+        self.is_idle()
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "sea.jpg"
+    with Image.open(SEA) as sea:
+        sea.resize((256, 160), Image.Resampling.LANCZOS).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a studio that really runs."""
+    command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    found = re.search(r"http://\S+", server.stdout.readline())
+    assert found
+    yield found[0]
+    server.terminate()
+    server.wait(timeout=10)
+    server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def heard() -> dict[str, list[str]]:
+    """What pages complained about, and every address they asked."""
+    return {"errors": [], "requests": []}
+
+
+@pytest.fixture(scope="module")
+def new_page(browser: Browser, address: str, heard: dict[str, list[str]]) -> Callable[..., Page]:
+    def new(**options: Any) -> Page:
+        page = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options}).new_page()
+        page.on("console", lambda said: heard["errors"].append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: heard["errors"].append(str(error)))
+        page.on("request", lambda request: heard["requests"].append(request.url))
+        page.goto(address)
+        return page
+
+    return new
+
+
+@pytest.fixture(scope="module")
+def opened(new_page: Callable[..., Page], photo: Path) -> Studio:
+    """One page with the photo; opening it with the keyboard alone is the first test."""
+    studio = Studio(new_page(color_scheme="dark"))
+    for _ in range(8):
+        studio.page.keyboard.press("Tab")
+        if studio.page.evaluate("document.activeElement.id") == "choose":
+            break
+    with studio.page.expect_file_chooser() as chooser:
+        studio.page.keyboard.press("Enter")
+    chooser.value.set_files(photo)
+    studio.is_ready()
+    return studio
+
+
+@pytest.fixture
+def studio(opened: Studio) -> Iterator[Studio]:
+    yield opened
+    opened.start_over()
+
+
+def test_a_photo_moves_and_its_loop_closes(studio: Studio) -> None:
+    assert studio.at("play").get_attribute("aria-label") == "Pause"
+    clock = studio.at("clock").inner_text()
+    expect(studio.at("clock")).not_to_have_text(clock)
+    first, middle, last = (studio.frame(share) for share in (0, 0.5, 1))
+    assert np.abs(middle - first).mean() > 0.5
+    assert np.abs(last - first).max() <= 1
+    assert studio.motion(SKY) > 0.3 and studio.motion(CLIFF) == 0
+
+
+def test_frozen_water_stands_still_and_undo_lets_it_go(studio: Studio) -> None:
+    before = studio.motion(WATER)
+    studio.tool("Freeze")
+    studio.slide("brush-size", 80)
+    studio.moves_on(lambda: studio.drag((0.15, 0.8), (0.3, 0.8)))
+    assert before > 0.1 and studio.motion(WATER) == 0
+    assert studio.changes() == ["Frozen"]
+    studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))
+    assert studio.motion(WATER) == pytest.approx(before)
+    studio.moves_on(lambda: studio.page.keyboard.press("Control+Shift+z"))
+    assert studio.motion(WATER) == 0
+
+
+def test_painted_matter_moves_and_what_is_erased_does_not(studio: Studio) -> None:
+    studio.tool("Paint")
+    studio.page.get_by_role("radio", name="Falls").check(force=True)
+    studio.moves_on(lambda: studio.drag((0.9, 0.25), (0.95, 0.35)))
+    studio.tool("Erase")
+    studio.slide("brush-size", 75)
+    studio.moves_on(lambda: studio.drag((0.25, 0.3), (0.35, 0.3)))
+    assert studio.motion(CLIFF) > 0.1 and studio.motion(SKY) == 0
+    assert studio.changes() == ["Nothing moves here", "Falls moves here"]
+
+
+def test_an_arrow_turns_the_flow_and_one_from_what_rests_is_refused(studio: Studio) -> None:
+    before = studio.frame(0.3)
+    studio.tool("Push")
+    studio.moves_on(lambda: studio.drag((0.3, 0.8), (0.28, 0.95)))
+    assert np.abs(studio.frame(0.3) - before).mean() > 0.1
+    studio.drag(CLIFF, (0.93, 0.4))
+    expect(studio.at("notice")).to_contain_text("starts where nothing moves")
+    assert studio.changes() == ["Pushed"]
+
+
+def test_anchors_and_the_brush_of_speed(studio: Studio) -> None:
+    before = studio.motion(WATER)
+    studio.tool("Anchor")
+    studio.moves_on(lambda: studio.drag(WATER, (0.3, 0.8)))
+    assert studio.motion(WATER) < 0.5 * before
+    studio.tool("Speed")
+    studio.slide("factor", -1)
+    studio.moves_on(lambda: studio.drag((0.2, 0.3), (0.4, 0.3)))
+    assert studio.changes() == ["Speed here at rest", "Anchored"]
+
+
+def test_sliders_make_another_loop_while_the_old_one_plays(studio: Studio) -> None:
+    one, sky = studio.frame(0), studio.motion(SKY)
+    studio.moves_on(lambda: (studio.slide("look-seconds", 2), studio.slide("look-detail", 0)))
+    expect(studio.at("clock")).to_contain_text("/ 2.0 s")
+    assert np.abs(studio.frame(0) - one).mean() > 1
+    studio.moves_on(lambda: (studio.slide("look-speed", 1), studio.slide("class-sky", -1)))
+    assert studio.motion(SKY) < 0.3 * sky and studio.motion(WATER) > 0.1
+
+
+def test_before_and_after(studio: Studio) -> None:
+    page, before = studio.page, studio.at("before")
+    studio.at("marks").focus()
+    page.keyboard.down("b")
+    expect(before).to_be_visible()
+    page.keyboard.up("b")
+    expect(before).to_be_hidden()
+    studio.at("split").click()
+    divider = page.get_by_role("slider", name="Before and after")
+    divider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert divider.get_attribute("aria-valuenow") == "48"
+    assert before.evaluate("image => image.style.clipPath") == "inset(0px 52% 0px 0px)"
+    page.mouse.move(*studio.place((0.48, 0.5)))
+    page.mouse.down()
+    page.mouse.move(*studio.place((0.25, 0.5)), steps=3)
+    page.mouse.up()
+    assert abs(int(divider.get_attribute("aria-valuenow") or 0) - 25) <= 1
+    studio.at("split").click()
+    expect(divider).to_be_hidden()
+
+
+def test_overlays_show_mask_and_flow(studio: Studio) -> None:
+    def marks() -> np.ndarray:
+        with Image.open(io.BytesIO(studio.at("stage").screenshot())) as shot:
+            return np.asarray(shot.convert("RGB")).astype(int)
+
+    studio.frame(0)
+    plain = marks()
+    for name in ("mask", "flow"):
+        studio.at(name).click()
+        expect(studio.at(name)).to_have_attribute("aria-pressed", "true")
+        studio.page.mouse.move(5, 5)
+        assert np.abs(marks() - plain).mean() > 1, name
+        studio.at(name).click()
+
+
+def test_zoom_by_wheel_and_keys(studio: Studio) -> None:
+    page = studio.page
+    page.mouse.move(*studio.place(WATER))
+    under = studio.place(WATER)
+    page.mouse.wheel(0, -600)
+    expect(studio.at("zoom-fit")).not_to_have_text("Fit")
+    assert studio.place(WATER) == pytest.approx(under, abs=2)  # what is under the pointer stays there
+    page.keyboard.press("0")
+    expect(studio.at("zoom-fit")).to_have_text("Fit")
+
+
+def test_everything_can_be_painted_with_the_keyboard(studio: Studio) -> None:
+    page = studio.page
+    studio.at("marks").focus()
+    page.keyboard.press("f")
+    page.keyboard.press("]")
+    for key in (*["ArrowDown"] * 3, "Shift+ArrowLeft"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    assert studio.changes() == []  # given up
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowLeft")
+    studio.moves_on(lambda: page.keyboard.press("Space"))
+    assert studio.changes() == ["Frozen"]
+    page.keyboard.press("v")
+    playing = studio.at("play").get_attribute("aria-label")
+    page.keyboard.press("Space")
+    expect(studio.at("play")).not_to_have_attribute("aria-label", playing or "")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys and gestures")).to_be_visible()
+
+
+def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path, new_page: Callable[..., Page]) -> None:
+    def exported(name: str) -> Path:
+        studio.at("export").click()
+        dialog.get_by_role("radio", name=name).check(force=True)
+        dialog.get_by_role("button", name="Export").click()
+        with studio.page.expect_download(timeout=30_000) as kept:
+            dialog.get_by_role("link", name="Download").click(timeout=30_000)
+        dialog.get_by_role("button", name="Close").click()
+        kept.value.save_as(tmp_path / kept.value.suggested_filename)
+        return tmp_path / kept.value.suggested_filename
+
+    dialog = studio.at("export-dialog")
+    studio.moves_on(lambda: studio.slide("look-seconds", 2))
+    film = exported("MP4")
+    assert film.name == "sea.mp4"
+    frames, fps = read_video(film)
+    assert (frames.shape, fps) == ((60, 160, 256, 3), 30)
+    page = new_page()
+    page.goto(exported("Web page").as_uri())
+    page.locator("canvas").wait_for()
+    first = page.screenshot()
+    page.wait_for_timeout(400)
+    assert page.screenshot() != first
+
+
+def test_an_export_is_cancelled(studio: Studio) -> None:
+    dialog = studio.at("export-dialog")
+    studio.moves_on(lambda: studio.slide("look-seconds", 12))
+    studio.at("export").click()
+    dialog.get_by_role("radio", name="APNG").check(force=True)
+    dialog.get_by_role("button", name="Export").click()
+    expect(dialog.get_by_role("progressbar")).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(studio.at("said")).to_have_text("Export cancelled", timeout=15_000)
+    dialog.get_by_role("button", name="Close").click()
+
+
+def test_what_is_no_photo_is_refused_and_the_work_stays(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no photo")
+    studio.at("picker").set_input_files(tmp_path / "notes.jpg")
+    expect(studio.at("notice")).to_contain_text("is not an image this can read")
+    expect(studio.at("notice").get_by_role("button", name="Choose another")).to_be_visible()
+    studio.at("notice-close").click()
+    assert studio.motion(SKY) > 0.3
+
+
+def test_the_page_waits_for_a_server_that_is_gone(studio: Studio) -> None:
+    studio.tool("Freeze")
+    studio.page.context.set_offline(True)
+    studio.drag((0.2, 0.8), (0.3, 0.8))
+    expect(studio.at("banner")).to_contain_text("does not answer", timeout=10_000)
+    assert studio.changes() == ["Frozen"]
+    with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000):
+        studio.page.context.set_offline(False)
+    expect(studio.at("banner")).to_be_hidden()
+    studio.is_idle()
+    assert studio.motion((0.25, 0.8)) == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_can_be_read_and_every_control_has_a_name(studio: Studio, theme: str) -> None:
+    page, unnamed = studio.page, r"- (button|slider|radio|checkbox|combobox|link|dialog|img|application)(:|$| \[)"
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    expect(page.locator(f"html[data-theme={theme}]")).to_have_count(1)
+    for does in (
+        lambda: studio.tool("Paint"),
+        lambda: page.keyboard.press("?"),
+        lambda: page.get_by_role("dialog").get_by_role("button", name="Close").click(),
+        lambda: page.keyboard.press("x"),
+    ):
+        does()
+        page.wait_for_timeout(250)  # colours change softly
+        assert page.evaluate(PALE) == []
+        assert not re.findall(unnamed, page.locator("body").aria_snapshot(), re.MULTILINE)
+    studio.at("export-close").click()
+
+
+def test_on_a_phone_one_finger_paints_and_two_zoom(new_page: Callable[..., Page], photo: Path) -> None:
+    phone = Studio(new_page(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True))
+    phone.open(photo)
+    page = phone.page
+    sizes = "() => [document.documentElement.scrollWidth, innerWidth]"
+    assert len(set(page.evaluate(sizes))) == 1  # nothing sticks out
+    small = """() => [...document.querySelectorAll("button, .tool, .choice label, select")]
+      .filter(control => control.checkVisibility() && !control.closest("[inert]"))
+      .map(control => [control.id || control.className, control.getBoundingClientRect()])
+      .filter(([, box]) => box.width < 44 || box.height < 44).map(([name]) => name)"""
+    assert page.evaluate(small) == []
+    phone.tool("Freeze")
+    phone.moves_on(lambda: page.touchscreen.tap(*phone.place(WATER)))
+    page.get_by_role("button", name="Adjust speed").click()
+    expect(page.get_by_role("slider", name="Length")).to_be_visible()
+    assert phone.changes() == ["Frozen"]
+    page.get_by_role("button", name="Close").click()
+    touches = page.context.new_cdp_session(page)
+    x, y = phone.place((0.5, 0.5))
+    for apart in (20, 40, 60, 80):
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        kind = "touchStart" if apart == 20 else "touchMove"
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(phone.at("zoom-fit")).to_contain_text("%")
+    assert phone.changes() == ["Frozen"]
+
+
+def test_leaving_with_changes_asks(studio: Studio) -> None:
+    studio.tool("Freeze")
+    studio.moves_on(lambda: studio.drag((0.2, 0.8), (0.3, 0.8)))
+    studio.at("home").click()
+    expect(studio.page.get_by_role("alertdialog", name="Leave this photo?")).to_be_visible()
+    studio.page.get_by_role("button", name="Cancel").click()
+    assert studio.changes() == ["Frozen"]
+
+
+def test_a_cine_file_brings_the_changes_back(studio: Studio, tmp_path: Path) -> None:
+    studio.tool("Freeze")
+    studio.moves_on(lambda: studio.drag((0.2, 0.8), (0.3, 0.8)))
+    expect(studio.at("unsaved")).to_be_visible()
+    with studio.page.expect_download(timeout=20_000) as kept:
+        studio.page.keyboard.press("Control+s")
+    kept.value.save_as(tmp_path / "sea.cine")
+    expect(studio.at("unsaved")).to_be_hidden()
+    studio.open(tmp_path / "sea.cine")
+    assert studio.changes() == ["Frozen"]
+    studio.moves_on(lambda: studio.page.get_by_role("button", name="Take back: Frozen").click())
+    studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))  # its pixels are in the file alone
+    assert studio.changes() == ["Frozen"]
+    studio.moves_on(lambda: studio.page.keyboard.press("Control+Shift+z"))
+
+
+def test_nothing_was_complained_about_and_no_other_host_asked(
+    studio: Studio, heard: dict[str, list[str]], address: str
+) -> None:
+    """Of all the tests above; what the tests of errors provoke is named by the browser itself."""
+    provoked = re.compile(
+        r"Failed to load resource: (net::ERR_INTERNET_DISCONNECTED|the server responded with a status of 4)"
+    )
+    assert [error for error in heard["errors"] if not provoked.match(error)] == []
+    assert {url for url in heard["requests"] if not url.startswith((address, "blob:", "data:", "file:"))} == set()
+
+
+@pytest.mark.skipif("STYLECINE_SCREENSHOTS" not in os.environ, reason="STYLECINE_SCREENSHOTS names no folder for them")
+def test_screenshots(new_page: Callable[..., Page]) -> None:
+    folder = Path(os.environ["STYLECINE_SCREENSHOTS"])
+
+    def shown(name: str, studio: Studio) -> None:
+        with Image.open(io.BytesIO(studio.page.screenshot())) as shot:
+            shot.convert("RGB").save(folder / f"studio-{name}.webp", quality=88, method=6)
+
+    def opened(photo: Path, **options: Any) -> Studio:
+        studio = Studio(new_page(**{"viewport": {"width": 1440, "height": 900}, **options}))
+        studio.open(photo)
+        studio.moves_on(lambda: studio.at("full").evaluate("box => box.click()"))
+        studio.frame(0.2)
+        return studio
+
+    start = Studio(new_page(color_scheme="dark", viewport={"width": 1440, "height": 900}))
+    start.page.wait_for_timeout(1500)
+    shown("start", start)
+    dark = opened(SEA, color_scheme="dark")
+    shown("dark", dark)
+    light = opened(SEA.with_name("waterfall.jpg"), color_scheme="light")
+    shown("light", light)
+    dark.at("mask").click()
+    dark.at("flow").click()
+    dark.tool("Freeze")
+    dark.drag((0.4, 0.85), (0.45, 0.83))
+    dark.page.mouse.move(*dark.place((0.49, 0.84)))
+    dark.page.mouse.down()
+    dark.page.mouse.move(*dark.place((0.55, 0.84)), steps=6)
+    shown("paint", dark)
+    dark.page.mouse.up()
+    light.at("export").click()
+    light.at("export-dialog").get_by_label("Shape").select_option("4:5")
+    light.page.wait_for_timeout(300)
+    shown("export", light)
+    phone = opened(SEA, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=2)
+    phone.tool("Paint")
+    shown("phone", phone)
