@@ -16,7 +16,6 @@ from stylecine.server.problems import Problem
 JSON_BYTES = 4 << 20  # of a body that is no upload
 PATIENT = 20.0  # seconds that a body may take in any case, ...
 SLOWEST = 20_000  # ... and bytes a second on top of that
-CLOSE = {"Connection": "close"}  # what is left of a refused body is not waited for
 READS = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/health", "/ready")  # to everybody
 
@@ -82,25 +81,32 @@ class Guard:
 
     def _check_host(self, headers: Headers) -> None:
         """A page elsewhere can have its own name lead here (DNS rebinding); its name betrays it."""
-        host = (urlsplit(f"//{headers.get('host', '')}").hostname or "").lower()
-        if self.names is not None and host not in self.names:
+        if self.names is not None and _host_in(headers.get("host", "")) not in self.names:
             detail = "The service is not called that; use the address it listens on, or tell it its names."
-            raise Problem(421, "WrongHost", detail, CLOSE)
+            raise Problem(421, "WrongHost", detail)
 
     def _check_token(self, headers: Headers) -> None:
         kind, _, token = headers.get("authorization", "").partition(" ")
         given = _digest(token.strip() if kind.lower() == "bearer" else "")
         if not any([hmac.compare_digest(given, known) for known in self.tokens]):
             detail = "A valid token is needed; send the header 'Authorization: Bearer TOKEN'."
-            raise Problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer", **CLOSE})
+            raise Problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+
+
+def _host_in(place: str) -> str:
+    """The host of what may have a port too; "" in what is neither."""
+    try:
+        return (urlsplit(f"//{place}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _check_origin(headers: Headers) -> None:
     """Other sites' pages may not have anything changed."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    foreign = origin is not None and origin.lower().partition("://")[2] != headers.get("host", "").lower()
     if foreign or site not in ("same-origin", "none"):
-        raise Problem(403, "ForeignOrigin", "Pages of other sites may not change anything here.", CLOSE)
+        raise Problem(403, "ForeignOrigin", "Pages of other sites may not change anything here.")
 
 
 def _limited(receive: Receive, most: int) -> Receive:
@@ -117,7 +123,7 @@ def _limited(receive: Receive, most: int) -> Receive:
             ):
                 message = await receive()
         except TimeoutError:
-            raise Problem(408, "TooSlow", "The body comes in too slowly; try again on a better line.", CLOSE) from None
+            raise Problem(408, "TooSlow", "The body comes in too slowly; try again on a better line.", {"Connection": "close"}) from None
         if message["type"] == "http.request":
             got += len(message.get("body", b""))
             over = not message.get("more_body", False)
@@ -129,7 +135,7 @@ def _limited(receive: Receive, most: int) -> Receive:
 
 
 def _too_large(most: int) -> Problem:
-    return Problem(413, "TooLarge", f"The body is larger than {most / 1e6:.3g} MB; send a smaller one.", CLOSE)
+    return Problem(413, "TooLarge", f"The body is larger than {most / 1e6:.3g} MB; send a smaller one.")
 
 
 def _digest(token: str) -> bytes:

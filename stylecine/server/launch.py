@@ -139,7 +139,7 @@ class _Server(uvicorn.Server):
 
 
 class _Prompt(H11Protocol):
-    """Hangs up where a request's header takes too long to come."""
+    """Hangs up where a request's header takes too long to come, or the rest of a body that was refused."""
 
     _timer: TimerHandle | None = None
 
@@ -152,8 +152,9 @@ class _Prompt(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        """The time runs from a connection's begin, or a header's, until the header is there."""
-        waits = self.conn.their_state is h11.IDLE
+        """The time runs while there is nothing else to do for this connection."""
+        refused = self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
+        waits = self.conn.their_state is h11.IDLE or refused
         if waits and self._timer is None:
             self._timer = self.loop.call_later(HEAD, self.transport.close)
         elif not waits and self._timer is not None:

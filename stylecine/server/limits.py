@@ -66,7 +66,8 @@ class Settings:
 
     def updated(self, changes: Mapping[str, Any]) -> Self:
         """The same with changes, checked by name and type. Raises OptionError."""
-        kinds = {field.name: type(field.default) for field in fields(self)} | {"device": str, "data": str}
+        kinds: dict[str, Any] = {field.name: field.type for field in fields(self)}
+        kinds |= {"data": str, "device": str, "names": tuple}
         read: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in kinds:

@@ -81,6 +81,8 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, Problem):  # a guard's, which the framework took for an unreadable body
+            return error.__cause__.response()
         phrase = HTTPStatus(error.status_code).phrase
         detail = {
             404: f"There is nothing at {request.url.path[:200]}; /openapi.json tells what there is.",

@@ -36,8 +36,8 @@ class Service:
         self.settings, self.store = settings, store
         waiting = settings.workers // 2
         animating = settings.workers - waiting
-        self.waited = Lane("waited", waiting, settings.waiting, _command(settings, waiting, 5))
-        self.animations = Lane("animations", animating, settings.queue, _command(settings, animating, 10))
+        self.waited = Lane("waited", waiting, settings.waiting, command(settings, waiting, 5))
+        self.animations = Lane("animations", animating, settings.queue, command(settings, animating, 10))
         self.lanes = (self.waited, self.animations)
         self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
         self.bytes_used = 0
@@ -231,7 +231,8 @@ class Service:
         id, scene = row["id"], self.store.scene(row["scene"])
         output = self.store.result(id, row["format"])
         _remove_all(output)  # what an attempt has left that was under way at a crash
-        if scene is None:
+        if scene is None:  # deleted at the moment it was asked for
+            await self.store.change("animations", id, state="cancelled", finished=time.time())
             return
         asked = self._asked(scene, row["edits"], row["scene"]) | row["asked"]
         asked |= {"task": "animate", "scene": row["scene"], "output": str(output)}
@@ -297,16 +298,16 @@ class Service:
     # --- whoever watches
 
     async def changes(self, id: str) -> AsyncIterator[None]:
-        """Comes by whenever a scene or an animation may have changed, at least every 15 s, and at the end."""
+        """Comes by at once, and whenever a scene or an animation may have changed, at least every 15 s."""
         event = asyncio.Event()
         self._watchers[id].add(event)
         try:
             while not self.ending:
+                yield
                 with suppress(TimeoutError):
                     async with asyncio.timeout(15):
                         await event.wait()
                 event.clear()
-                yield
         finally:
             self._watchers[id].discard(event)
             if not self._watchers[id]:
@@ -401,7 +402,7 @@ def _numbered(asked: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
     return numbered
 
 
-def _command(settings: Settings, processes: int, nice: int) -> list[str]:
+def command(settings: Settings, processes: int, nice: int) -> list[str]:
     threads = max(1, (os.cpu_count() or 1) // processes)
     told = (settings.model, settings.device or "", str(threads), str(nice))
     return [sys.executable, "-m", "stylecine.server.worker", *told]

@@ -180,6 +180,13 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _without_paths(detail: str, asked: Spec) -> str:
+    """A sentence without our own files' names, which are nobody's business."""
+    for name in ("upload", "cine", "output"):
+        detail = detail.replace(asked.get(name, "\0"), asked.get("name", "the file"))
+    return detail
+
+
 class _Line:
     """The line to the service: requests come in by a thread of its own, so that a cancellation is heard at once."""
 
@@ -228,7 +235,7 @@ def _serve(line: _Line, worker: Worker) -> None:
             answer = getattr(worker, asked["task"])(asked, line.progress_of(id))
             line.tell(id=id, done=answer)
         except StylecineError as error:
-            line.tell(id=id, error=type(error).__name__, detail=str(error))
+            line.tell(id=id, error=type(error).__name__, detail=_without_paths(str(error), asked))
         except Exception as error:
             traceback.print_exc()
             line.tell(id=id, error="InternalError", detail=f"Something went wrong inside ({type(error).__name__}).")

@@ -1,0 +1,115 @@
+"""Services in processes of their own, on free ports: most with quick workers, one with real ones."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("fastapi")
+HERE = Path(__file__).parent
+
+
+class Served:
+    """A service in a process of its own; `client` is connected to it."""
+
+    def __init__(self, data: Path, *tokens: str, quick: bool = True, patient: float = 20, **settings: Any) -> None:
+        self.data = data
+        asked = {"data": str(data), "port": 0, "quick": quick, "patient": patient, **settings}
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "serving.py"), json.dumps(asked), *tokens],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=HERE.parent.parent,
+        )
+        assert self.process.stdout is not None and self.process.stderr is not None
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, self.process.communicate()
+        self.address = found[0].rstrip("/")
+        self.client = httpx.Client(base_url=self.address, timeout=60)
+
+    def ready(self) -> "Served":
+        wait_until(lambda: self.client.get("/ready").status_code == 200)
+        return self
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.client.close()
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return code
+
+    def scene(self, content: bytes = b"a photo", **options: Any) -> dict[str, Any]:
+        answer = self.client.post("/v1/scenes", content=content, params=options)
+        assert answer.status_code in (201, 202), answer.text
+        return dict(answer.json())
+
+    def animation(self, scene: str, **options: Any) -> dict[str, Any]:
+        answer = self.client.post("/v1/animations", json={"scene": scene, **options})
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    def finished(self, job: str) -> dict[str, Any]:
+        wait_until(lambda: self.client.get(f"/v1/animations/{job}").json()["state"] not in ("queued", "running"))
+        return dict(self.client.get(f"/v1/animations/{job}").json())
+
+    def files(self) -> set[str]:
+        """What lies in its folders."""
+        return {
+            path.name for folder in ("uploads", "scenes", "results", "tmp") for path in (self.data / folder).iterdir()
+        }
+
+
+def wait_until(so: Callable[[], Any], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def workers_of(served: Served) -> list[int]:
+    """Process ids."""
+    listed = subprocess.run(["pgrep", "-P", str(served.process.pid)], capture_output=True, text=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts services that end with the test."""
+    served: list[Served] = []
+
+    def start(*tokens: str, data: Path = tmp_path / "data", **settings: Any) -> Served:
+        served.append(Served(data, *tokens, **settings))
+        return served[-1].ready()
+
+    yield start
+    for one in served:
+        if one.process.poll() is None:
+            one.end()
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One with quick workers, for all tests that leave it as it was."""
+    served = Served(tmp_path_factory.mktemp("quick") / "data").ready()
+    yield served
+    assert served.end() == 0
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Iterator[Served]:
+    """One with real workers and the small model."""
+    served = Served(tmp_path_factory.mktemp("real") / "data", quick=False, model=str(small_model)).ready()
+    yield served
+    assert served.end() == 0

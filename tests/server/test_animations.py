@@ -1,0 +1,181 @@
+"""/v1/animations: jobs are accepted once, told of while they go on, cancelled, and their results are read in parts."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import Served, wait_until
+
+RESULT = bytes(range(250)) * 4  # of a quick worker
+
+
+@pytest.fixture(scope="session")
+def scene(quick: Served) -> str:
+    return str(quick.scene(name="lake.jpg")["id"])
+
+
+@pytest.fixture(scope="session")
+def done(quick: Served, scene: str) -> dict[str, Any]:
+    return quick.finished(quick.animation(scene, seconds=0.2)["id"])
+
+
+def events(served: Served, job: str) -> list[tuple[str, dict[str, Any]]]:
+    """All events of a job until the stream ends."""
+    heard = []
+    with served.client.stream("GET", f"/v1/animations/{job}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for block in answer.read().decode().strip().split("\n\n"):
+            name, data = block.split("\n")
+            heard.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return heard
+
+
+def test_a_job_is_accepted_and_done(quick: Served, scene: str) -> None:
+    answer = quick.client.post("/v1/animations", json={"scene": scene, "seconds": 3})
+    job = answer.json()
+    assert answer.status_code == 202 and answer.headers["location"] == job["links"]["self"]
+    assert job["state"] in ("queued", "running") and job["bytes"] is None
+    early = quick.client.get(job["links"]["result"])
+    assert early.status_code == 409 and early.json()["detail"].startswith("There is no result")
+    job = quick.finished(job["id"])
+    assert (job["state"], job["bytes"], job["progress"]["share"]) == ("done", 1000, 1)
+    assert job["created"] <= job["started"] <= job["finished"] < job["expires"]
+    assert quick.client.get(job["links"]["result"]).content == RESULT
+    assert quick.client.delete(job["links"]["self"]).status_code == 204
+    assert quick.client.get(job["links"]["result"]).status_code == 404
+    assert f"{job['id']}.mp4" not in quick.files()
+
+
+def test_progress_is_told_as_it_is_made(quick: Served, scene: str) -> None:
+    heard = events(quick, quick.animation(scene, seconds=5)["id"])
+    shares = [job["progress"]["share"] for _, job in heard]
+    assert shares == sorted(shares) and len(set(shares)) > 2 and shares[-1] == 1
+    assert {name for name, _ in heard[:-1]} == {"progress"} and heard[-1][0] == "done"
+    assert heard[-1][1]["state"] == "done"
+
+
+def test_the_same_key_is_the_same_job(quick: Served, scene: str) -> None:
+    def ask(seconds: float, key: str) -> Any:
+        headers = {"Idempotency-Key": key}
+        return quick.client.post("/v1/animations", json={"scene": scene, "seconds": seconds}, headers=headers)
+
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(ask(0.2, "a-key"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert quick.finished(answers[0].json()["id"])["state"] == "done"
+    assert ask(0.2, "a-key").json()["state"] == "done"
+    other = ask(0.3, "a-key")
+    assert other.status_code == 422 and "new key" in other.json()["detail"]
+
+
+def test_a_running_and_a_queued_job_are_cancelled(quick: Served, scene: str) -> None:
+    running = quick.animation(scene, seconds=50)["id"]
+    wait_until(lambda: quick.client.get(f"/v1/animations/{running}").json()["state"] == "running")
+    queued = quick.animation(scene, seconds=50)["id"]
+    for job in (queued, running):
+        answer = quick.client.delete(f"/v1/animations/{job}")
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+        assert [name for name, _ in events(quick, job)] == ["cancelled"]
+    assert not [name for name in quick.files() if running in name]
+    assert quick.finished(quick.animation(scene, seconds=0.1)["id"])["state"] == "done"
+
+
+def test_a_scene_takes_its_jobs_with_it(quick: Served) -> None:
+    scene = quick.scene()["id"]
+    jobs = [quick.animation(scene, seconds=50)["id"] for _ in range(2)]
+    wait_until(lambda: quick.client.get(f"/v1/animations/{jobs[0]}").json()["state"] == "running")
+    assert quick.client.delete(f"/v1/scenes/{scene}").status_code == 204
+    assert [quick.client.get(f"/v1/animations/{job}").json()["state"] for job in jobs] == ["cancelled"] * 2
+    assert not [name for name in quick.files() if scene in name]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "begin", "end"),
+    [
+        ("bytes=0-9", 206, 0, 10),
+        ("bytes=990-", 206, 990, 1000),
+        ("bytes=-10", 206, 990, 1000),
+        ("bytes=0-99999", 206, 0, 1000),
+        ("bytes=0-9,20-29", 200, 0, 1000),  # several may be ignored
+        ("bytes=9-0", 200, 0, 1000),
+        ("nonsense", 200, 0, 1000),
+    ],
+)
+def test_a_result_is_read_in_parts(
+    quick: Served, done: dict[str, Any], asked: str, status: int, begin: int, end: int
+) -> None:
+    answer = quick.client.get(done["links"]["result"], headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (status, RESULT[begin:end])
+    if status == 206:
+        assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/1000"
+
+
+@pytest.mark.parametrize("asked", ["bytes=1000-", "bytes=5000-6000", "bytes=-0"])
+def test_there_is_nothing_past_the_end(quick: Served, done: dict[str, Any], asked: str) -> None:
+    answer = quick.client.get(done["links"]["result"], headers={"Range": asked})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */1000")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"format": "exe"},
+        {"seconds": 61},
+        {"seconds": "4"},
+        {"fps": 0},
+        {"seconds": 0.01},
+        {"size": 8},
+        {"quality": 99},
+        {"format": "gif", "codec": "h264"},
+        {"codec": "../../x"},
+        {"crop": "1:0"},
+        {"repeat": 21},
+        {"unknown": 1},
+        {"speed": 1e999},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_at_once(quick: Served, scene: str, options: dict[str, Any]) -> None:
+    body = json.dumps({"scene": scene, **options})
+    answer = quick.client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 422 and answer.json()["detail"].endswith(".")
+
+
+def test_a_full_queue_says_when_to_come_again(serve: Callable[..., Served]) -> None:
+    served = serve(queue=2)
+    scene = served.scene()["id"]
+    running = served.animation(scene, seconds=50)["id"]
+    wait_until(lambda: served.client.get(f"/v1/animations/{running}").json()["state"] == "running")
+    for _ in range(2):
+        served.animation(scene, seconds=50)
+    answer = served.client.post("/v1/animations", json={"scene": scene})
+    assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
+
+
+def test_scenes_are_counted(serve: Callable[..., Served]) -> None:
+    served = serve(scenes=1)
+    served.scene()
+    answer = served.client.post("/v1/scenes", content=b"one more")
+    assert answer.status_code == 429 and answer.headers["retry-after"]
+
+
+def test_what_is_old_goes(serve: Callable[..., Served]) -> None:
+    served = serve(keep_hours=0.5 / 3600)
+    scene = served.scene()["id"]
+    job = served.animation(scene, seconds=3)["id"]
+    time.sleep(0.1)
+    assert served.client.get(f"/v1/scenes/{scene}").status_code == 200, "it is being animated"
+    wait_until(lambda: served.client.get(f"/v1/scenes/{scene}").status_code == 404)
+    wait_until(lambda: served.client.get(f"/v1/animations/{job}").status_code == 404)
+    assert not served.files()

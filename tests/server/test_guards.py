@@ -1,0 +1,173 @@
+"""Strangers: wrong names, origins and tokens, bodies without end, ids that are paths."""
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.conftest import Served
+
+TOKEN = "a-token-nobody-guesses"
+
+
+def is_problem(answer: httpx.Response, status: int) -> bool:
+    kind, told = answer.headers["content-type"], answer.json()
+    return (answer.status_code, kind, told["status"]) == (status, "application/problem+json", status) and told[
+        "detail"
+    ].endswith(".")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"])
+def test_a_name_that_is_not_ours_is_refused(quick: Served, host: str) -> None:
+    assert is_problem(quick.client.get("/health", headers={"Host": host}), 421)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "LOCALHOST:80", "[::1]:80"])
+def test_our_names_are_known(quick: Served, host: str) -> None:
+    assert quick.client.get("/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://localhost"},
+    ],
+)
+def test_other_sites_may_not_change_anything(quick: Served, headers: dict[str, str]) -> None:
+    assert is_problem(quick.client.post("/v1/scenes", content=b"x", headers=headers), 403)
+    assert quick.client.get("/health", headers=headers).status_code == 200
+
+
+def test_our_own_page_may(quick: Served) -> None:
+    headers = {"Origin": quick.address, "Sec-Fetch-Site": "same-origin"}
+    answer = quick.client.post("/v1/scenes", content=b"bad", headers=headers)
+    assert is_problem(answer, 422)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_token_is_needed_where_there_are_tokens(serve: Callable[..., Served]) -> None:
+    served = serve(TOKEN)
+    assert served.client.get("/health").status_code == 200
+    for value in (None, "", TOKEN, "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"):
+        headers = {} if value is None else {"Authorization": value.encode("latin-1")}
+        for path in ("/v1/scenes/x", "/metrics", "/openapi.json", "/nothing"):
+            answer = served.client.get(path, headers=headers)
+            assert is_problem(answer, 401) and answer.headers["www-authenticate"] == "Bearer"
+    known = {"Authorization": f"bearer {TOKEN}"}
+    assert served.client.post("/v1/scenes", content=b"x", headers=known).status_code == 201
+    assert served.client.get("/openapi.json", headers=known).json()["security"] == [{"token": []}]
+
+
+def chunks(size: int, pause: float = 0) -> Iterator[bytes]:
+    while size > 0:
+        yield bytes(min(size, 100_000))
+        size -= 100_000
+        time.sleep(pause)
+
+
+def test_a_body_that_is_too_large_is_refused_and_leaves_nothing(serve: Callable[..., Served]) -> None:
+    served = serve(upload_mb=1)
+    assert is_problem(served.client.post("/v1/scenes", content=bytes(1_000_001)), 413)
+    assert is_problem(served.client.post("/v1/scenes", content=chunks(1_000_001)), 413)
+    assert is_problem(served.client.post("/v1/animations", content=chunks(5_000_000)), 413)
+    assert served.client.post("/v1/scenes", content=chunks(1_000_000)).status_code == 201
+    assert len(served.files()) == 1
+
+
+def raw(served: Served, *parts: bytes, pause: float = 0) -> bytes:
+    """What is answered to bytes that are sent one part after another."""
+    host, port = served.address.removeprefix("http://").split(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return answer
+
+
+def test_who_is_too_slow_is_let_go(serve: Callable[..., Served]) -> None:
+    served = serve(patient=0.3)
+    begun = time.monotonic()
+    head = b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    answer = raw(served, head, b"half")
+    assert answer.startswith(b"HTTP/1.1 408") and b"application/problem+json" in answer
+    assert raw(served, head.split(b"Content")[0]) == b""
+    json = head.replace(b"scenes", b"animations").replace(b"Host", b"Content-Type: application/json\r\nHost")
+    assert raw(served, json, b"{").startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - begun < 5 and not served.files()
+
+
+def test_who_hangs_up_halfway_leaves_nothing(quick: Served) -> None:
+    before = quick.files()
+    host, port = quick.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+        time.sleep(0.1)
+    time.sleep(0.1)
+    assert quick.files() == before
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["..%2f..%2fetc%2fpasswd", "....", "%00", "a" * 5000, "store.sqlite", "%2e%2e", "ä", "'; DROP TABLE scenes; --"],
+)
+@pytest.mark.parametrize(
+    "path", ["/v1/scenes/{}", "/v1/scenes/{}/photo", "/v1/animations/{}", "/v1/animations/{}/result"]
+)
+def test_an_id_is_never_a_path(quick: Served, path: str, id: str) -> None:
+    answer = quick.client.get(path.format(id))
+    assert is_problem(answer, 404)
+
+
+def test_all_else_is_a_problem_too(quick: Served) -> None:
+    client = quick.client
+    assert is_problem(client.get("/nothing"), 404)
+    assert is_problem(client.put("/v1/scenes", content=b"x"), 405)
+    assert is_problem(client.post("/v1/scenes?size=9", content=b"x"), 422)
+    assert is_problem(client.post("/v1/scenes?size=4096", content=b"x"), 422)
+    assert is_problem(client.post("/v1/scenes", files={"photo": b"x"}), 415)
+    for body in (b"{", b"[]", b'{"scene": NaN}', b"\xff\xfe", b"[" * 100_000):
+        answer = client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (400, 422) and is_problem(answer, answer.status_code)
+
+
+def test_every_answer_guards_whoever_shows_it(quick: Served) -> None:
+    for path in ("/health", "/nothing", "/openapi.json"):
+        headers = quick.client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        assert (
+            "default-src 'none'" in headers["content-security-policy"]
+            and "unsafe" not in headers["content-security-policy"]
+        )
+        assert "server" not in headers
+
+
+def test_the_description_is_complete(quick: Served) -> None:
+    told: dict[str, Any] = quick.client.get("/openapi.json").json()
+    assert told["openapi"].startswith("3.1")
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', quick.client.get("/openapi.json").text))
+    assert named <= set(told["components"]["schemas"])
+    for path, operations in told["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"] and operation["description"], (method, path)
+            for status, answer in operation["responses"].items():
+                problem = int(status) >= 400
+                assert problem == ("application/problem+json" in answer.get("content", {})), (method, path, status)
+
+
+def test_figures_for_prometheus(quick: Served) -> None:
+    quick.client.get("/health")
+    quick.client.get("/v1/scenes/none")
+    text = quick.client.get("/metrics").text
+    assert re.search(r'stylecine_requests_total\{method="GET",route="/health",status="200"\} \d+', text)
+    assert re.search(r'stylecine_requests_total\{method="GET",route="/v1/scenes/\{id\}",status="404"\} \d+', text)
+    assert 'stylecine_workers{lane="animations",state="idle"} 1.0' in text

@@ -1,0 +1,151 @@
+"""/v1/scenes with real workers: a photo comes in, is touched up, and is looked at."""
+
+import io
+import json
+import random
+import struct
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylecine.cine import read_cine
+from tests.server.conftest import Served
+
+FREEZE = {"kind": "paint", "what": None, "mode": "freeze", "stroke": [[0.2, 0.8], [0.4, 0.8]], "radius": 0.1}
+SKY = {"kind": "paint", "what": "sky", "mode": "add", "stroke": [[0.1, 0.2], [0.9, 0.2]], "radius": 0.2}
+ARROW = {"kind": "push", "arrow": [0.5, 0.2, 0.6, 0.2]}
+CALM = {"kind": "anchor", "point": [0.3, 0.2], "radius": 0.1}
+FASTER = {"kind": "speed", "what": "sky", "stroke": None, "radius": 0.03, "factor": 2.0}
+
+
+@pytest.fixture(scope="session")
+def png(photo: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def scene(real: Served, png: bytes) -> str:
+    return str(real.scene(png, name="my lake.png")["id"])
+
+
+def edited(real: Served, scene: str, *edits: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = real.client.patch(f"/v1/scenes/{scene}", json={"edits": edits})
+    assert answer.status_code == 200, answer.text
+    assert real.client.get(f"/v1/scenes/{scene}").json() == answer.json()
+    return list(answer.json()["edits"])
+
+
+def test_a_photo_becomes_a_scene(real: Served, png: bytes, photo: np.ndarray) -> None:
+    answer = real.client.post("/v1/scenes?name=../../etc/my%20lake.png", content=png)
+    found = answer.json()
+    assert answer.status_code == 201 and answer.headers["location"] == found["links"]["self"]
+    assert (found["state"], found["name"], found["width"], found["height"]) == ("ready", "my lake.png", 96, 72)
+    assert set(found["classes"]) == {"sky", "water", "falls", "smoke"} and found["edits"] == []
+    shown = Image.open(io.BytesIO(real.client.get(found["links"]["photo"]).content))
+    assert np.array_equal(np.asarray(shown), photo)
+    assert real.client.delete(found["links"]["self"]).status_code == 204
+    assert real.client.get(found["links"]["self"]).status_code == 404
+
+
+def test_edits_are_replaced_and_keep_their_numbers(real: Served, scene: str) -> None:
+    first = edited(real, scene, SKY, ARROW)
+    assert [{**edit, "id": None} for edit in first] == [{**SKY, "id": None}, {**ARROW, "id": None}]
+    more = edited(real, scene, *first, CALM, FASTER, FREEZE)
+    assert more[:2] == first and [edit["kind"] for edit in more[2:]] == ["anchor", "speed", "paint"]
+    assert edited(real, scene, {"id": more[0]["id"]}, SKY | {"what": "water"})[0] == first[0]
+    assert edited(real, scene) == []
+
+
+def test_an_impossible_edit_changes_nothing(real: Served, scene: str) -> None:
+    before = edited(real, scene, SKY)
+    nowhere = {"kind": "paint", "what": None, "mode": "erase", "stroke": [[2, 2]]}
+    answer = real.client.patch(f"/v1/scenes/{scene}", json={"edits": [*before, nowhere]})
+    assert answer.status_code == 422 and "does not touch the photo" in answer.json()["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert real.client.get(f"/v1/scenes/{scene}").json()["edits"] == before
+
+
+def test_a_scene_leaves_as_a_file_and_comes_back(real: Served, scene: str, tmp_path: Any) -> None:
+    edited(real, scene, SKY, ARROW)
+    answer = real.client.get(f"/v1/scenes/{scene}/file")
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''my%20lake.cine"
+    (tmp_path / "back.cine").write_bytes(answer.content)
+    assert len(read_cine(tmp_path / "back.cine").edits) == 2
+    again = real.scene(answer.content, name="back.cine")
+    assert [edit["kind"] for edit in again["edits"]] == ["paint", "push"]
+    second = {"id": again["edits"][0]["id"]}
+    assert edited(real, str(again["id"]), second, FREEZE)[0] == again["edits"][0]
+
+
+def test_it_is_seen_live(real: Served, scene: str) -> None:
+    edited(real, scene, SKY)
+    answer = real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1")
+    assert answer.status_code == 200, answer.text
+    (length,) = struct.unpack("<Q", answer.content[:8])
+    facts = json.loads(json.loads(answer.content[8 : 8 + length])["__metadata__"]["stylecine"])
+    assert (facts["height"], facts["period"]) == (64, 30)
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 304
+    edited(real, scene, SKY, CALM)
+    assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 200
+
+
+def test_it_is_seen_small(real: Served, scene: str) -> None:
+    edited(real, scene, SKY)
+    answer = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp")
+    assert Image.open(io.BytesIO(answer.content)).format == "WEBP" and answer.headers["content-type"] == "image/webp"
+
+
+def test_a_still_scene_says_why_nothing_is_to_be_seen(real: Served, scene: str) -> None:
+    edited(
+        real, scene, *({"kind": "speed", "what": what, "factor": 0.0} for what in ("sky", "water", "falls", "smoke"))
+    )
+    answer = real.client.get(f"/v1/scenes/{scene}/live")
+    assert answer.status_code == 422 and "move" in answer.json()["detail"]
+
+
+def test_what_is_no_photo_is_refused_and_leaves_nothing(real: Served, png: bytes) -> None:
+    before = real.files()
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    fake = io.BytesIO()
+    with zipfile.ZipFile(fake, "w") as archive:
+        archive.writestr("../../evil", b"x")
+    for content, status in (
+        (b"", 422),
+        (b"no photo", 422),
+        (png[:300], 422),
+        (bomb.getvalue(), 413),
+        (fake.getvalue(), 422),
+    ):
+        answer = real.client.post("/v1/scenes", content=content)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json" and answer.json()["detail"].endswith(".")
+        assert str(real.data) not in answer.text
+    rng = random.Random(7)
+    for _ in range(30):
+        damaged = bytearray(png)
+        for _ in range(rng.choice((1, 5, 50))):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        answer = real.client.post("/v1/scenes", content=bytes(damaged))
+        assert answer.status_code in (201, 413, 422), answer.text
+        if answer.status_code == 201:
+            real.client.delete(answer.json()["links"]["self"])
+    assert real.files() == before
+
+
+@pytest.mark.parametrize("form", ["mp4", "gif", "png", "zip", "html"])
+def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None:
+    edited(real, scene, SKY)
+    job = real.finished(real.animation(scene, format=form, size=64, seconds=0.2, fps=10)["id"])
+    assert job["state"] == "done", job
+    answer = real.client.get(job["links"]["result"])
+    assert len(answer.content) == job["bytes"] > 0
+    assert answer.headers["content-disposition"] == f"attachment; filename*=utf-8''my%20lake.{form}"
+    if form == "zip":
+        assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["frame-0000.png", "frame-0001.png"]

@@ -1,0 +1,112 @@
+"""What survives what: workers that die, hang or take too long; the service killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stylecine.errors import OutputError
+from stylecine.server.store import Store
+from tests.server.conftest import Served, wait_until, workers_of
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+def starts(served: Served, scene: str) -> int:
+    """How often an animation of a scene was begun."""
+    path = served.data / f"{scene}.starts"
+    return len(path.read_text().split()) if path.exists() else 0
+
+
+def test_what_killed_a_worker_is_tried_again_but_not_for_ever(quick: Served) -> None:
+    assert quick.scene(b"dies once")["state"] == "ready"
+    answer = quick.client.post("/v1/scenes", content=b"dies")
+    assert answer.status_code == 500 and "3 times" in answer.json()["detail"]
+    assert quick.scene()["state"] == "ready"
+
+
+def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
+    served = serve()
+    scene = served.scene()["id"]
+    job = served.animation(scene, seconds=5)["id"]
+    wait_until(lambda: starts(served, scene) == 1)
+    for worker in workers_of(served):
+        os.kill(worker, signal.SIGKILL)
+    assert served.finished(job)["state"] == "done" and starts(served, scene) == 2
+    assert 'stylecine_worker_restarts_total{lane="animations"} 1.0' in served.client.get("/metrics").text
+
+
+def test_what_was_accepted_outlives_the_service(serve: Callable[..., Served]) -> None:
+    served = serve()
+    scene = served.scene(name="lake.jpg")["id"]
+    done = served.finished(served.animation(scene, seconds=0.1)["id"])["id"]
+    jobs = [served.animation(scene, seconds=5)["id"] for _ in range(3)]
+    waiting = served.scene(b"slow", wait=0)
+    assert waiting["state"] in ("queued", "running")
+    wait_until(lambda: starts(served, scene) == 2)
+    served.end(signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{served.process.pid}").exists())
+    (served.data / "tmp" / "left.part").touch()
+    again = serve(data=served.data)
+    assert again.client.get(f"/v1/animations/{done}/result").status_code == 200
+    assert [again.finished(job)["state"] for job in jobs] == ["done"] * 3
+    assert starts(again, scene) == 5, "the one under way was begun again, all others once"
+    assert again.client.get(f"/v1/scenes/{waiting['id']}").json()["state"] in ("queued", "running")
+    assert "left.part" not in again.files()
+    assert again.client.delete(f"/v1/scenes/{waiting['id']}").status_code == 204
+    assert again.end() == 0
+
+
+def test_nobody_is_left_when_the_service_is_killed(serve: Callable[..., Served]) -> None:
+    served = serve()
+    workers = workers_of(served)
+    assert len(workers) == 2
+    served.end(signal.SIGKILL)
+    wait_until(lambda: not any(alive(worker) for worker in workers), 5)
+
+
+def alive(process: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True)
+    return bool(listed.stdout.strip()) and not listed.stdout.startswith("Z")
+
+
+def test_it_ends_at_once_while_it_works(serve: Callable[..., Served]) -> None:
+    served = serve()
+    scene = served.scene()["id"]
+    served.animation(scene, seconds=50)
+    served.scene(b"slow", wait=0)
+    workers = workers_of(served)
+    begun = time.monotonic()
+    assert served.end(signal.SIGINT) == 0
+    assert time.monotonic() - begun < 3 and not any(alive(worker) for worker in workers)
+
+
+def test_work_has_an_end(serve: Callable[..., Served]) -> None:
+    served = serve(animation_seconds=0.3, scene_seconds=0.3)
+    scene = served.scene()["id"]
+    job = served.finished(served.animation(scene, seconds=50)["id"])
+    assert job["state"] == "failed" and "longer than 0.3 s" in job["problem"]["detail"]
+    answer = served.client.post("/v1/scenes", content=b"deaf")
+    assert answer.status_code == 503 and "longer than 0.3 s" in answer.json()["detail"]
+    assert served.scene()["state"] == "ready"
+
+
+def test_whoever_goes_away_takes_the_work_along(quick: Served) -> None:
+    before = quick.files()
+    with pytest.raises(Exception, match="timed out"):
+        quick.client.post("/v1/scenes", content=b"slow", timeout=0.3)
+    wait_until(lambda: quick.files() == before)
+    assert quick.scene()["state"] == "ready"
+
+
+def test_two_services_never_share_a_folder(quick: Served, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="Another service uses"):
+        Store(quick.data)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be used"):
+        Store(tmp_path / "file" / "data")
