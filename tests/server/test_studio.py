@@ -1,6 +1,6 @@
 """The studio in headless Chromium, against a real server, the default model and a real photo.
 
-STYLECINE_SCREENSHOTS=docs/images python -m pytest tests/server/test_studio.py -k screenshots: draws the pictures of docs/studio.md.
+With STYLECINE_SCREENSHOTS=docs/images in the environment it also draws the pictures of docs/studio.md.
 """
 
 import base64
@@ -140,7 +140,7 @@ class Studio:
         )
 
     def changes(self) -> list[str]:
-        return self.at("changes").locator("li").all_inner_texts()
+        return self.at("changes").locator("li").all_text_contents()
 
     def start_over(self) -> None:
         """No changes, no overlays, the first tool."""
@@ -374,7 +374,7 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     frames, fps = read_video(film)
     assert (frames.shape, fps) == ((60, 160, 256, 3), 30)
     page = new_page()
-    page.goto(exported("Web page").as_uri())
+    page.goto(exported("A file to embed").as_uri())
     page.locator("canvas").wait_for()
     first = page.screenshot()
     page.wait_for_timeout(400)
@@ -404,15 +404,16 @@ def test_what_is_no_photo_is_refused_and_the_work_stays(studio: Studio, tmp_path
 
 def test_the_page_waits_for_a_server_that_is_gone(studio: Studio) -> None:
     studio.tool("Freeze")
+    studio.slide("brush-size", 80)
     studio.page.context.set_offline(True)
-    studio.drag((0.2, 0.8), (0.3, 0.8))
+    studio.drag((0.15, 0.8), (0.3, 0.8))
     expect(studio.at("banner")).to_contain_text("does not answer", timeout=10_000)
     assert studio.changes() == ["Frozen"]
     with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000):
         studio.page.context.set_offline(False)
     expect(studio.at("banner")).to_be_hidden()
     studio.is_idle()
-    assert studio.motion((0.25, 0.8)) == 0
+    assert studio.motion(WATER) == 0
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -450,6 +451,7 @@ def test_on_a_phone_one_finger_paints_and_two_zoom(new_page: Callable[..., Page]
     expect(page.get_by_role("slider", name="Length")).to_be_visible()
     assert phone.changes() == ["Frozen"]
     page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("slider", name="Length")).to_be_hidden()
     touches = page.context.new_cdp_session(page)
     x, y = phone.place((0.5, 0.5))
     for apart in (20, 40, 60, 80):

@@ -12,10 +12,9 @@ export function isLost() {
   return lost;
 }
 
-/** Has `work` done as soon as the server answers again; the page says meanwhile that it does not. */
+/** Has `work` done as soon as the server answers again. */
 export function whenBack(work) {
   waiting.add(work);
-  if (!lost) lose();
 }
 
 /** Begins to ask. */
@@ -33,7 +32,9 @@ async function ask() {
   next();
 }
 
-function lose() {
+/** It did not answer. */
+export function lose() {
+  if (lost) return;
   lost = true;
   $("banner").textContent = "The studio's server does not answer. What you did is kept in this page, which goes on trying;" +
     " if it was stopped, run “stylecine studio” again.";

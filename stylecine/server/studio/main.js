@@ -22,21 +22,22 @@ import {beginTransport} from "./transport.js";
 async function begin() {
   beginTheme();
   beginTips();
-  const player = await madePlayer();
-  if (!player) return;
-  beginSession(player, shortSide);
-  const finer = debounced(sync, 600);  // the window or the zoom may ask for another size of the loop
-  beginStage(view => { placeDivider(view); finer(); });
-  beginCompare();
+  beginStart();
+  beginBar();
   beginTools();
   beginPanel();
-  beginTransport(player, pace);
+  beginCompare();
   beginExport();
-  beginStart();
   beginShortcuts({openFile: choose, save, exportLoop: openExport});
   beginConnection();
-  beginBar();
+  const finer = debounced(sync, 600);  // the window or the zoom may ask for another size of the loop
+  beginStage(view => { placeDivider(view); finer(); });
   watch(["phase"], showPhase);
+  await new Promise(done => setTimeout(done));  // the page is drawn before the graphics are made ready
+  const player = await madePlayer();
+  if (!player) return;
+  beginTransport(player, pace);
+  beginSession(player, shortSide);
   watch(["full"], () => sync());
 }
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import {hideNotice, say, showBusy, showNotice} from "./announce.js";
-import {isLost, whenBack} from "./connection.js";
+import {isLost, lose, whenBack} from "./connection.js";
 import {debounced} from "./dom.js";
 import {isDirty, set, state} from "./state.js";
 
@@ -13,6 +13,8 @@ const [QUICK, SLOW] = [36, 72];  // ms a frame
 const TOGETHER = 1500;  // ms within which changes of one kind are one step of the history
 
 let player = null;
+let begun = null;
+const hasBegun = new Promise(done => { begun = done; });
 let shortSide = () => 512;  // of the picture on the screen, in device pixels
 let source = null;  // the file that was opened, for a server that has forgotten it
 let onServer = [];  // edits
@@ -22,9 +24,11 @@ let ceiling = Infinity;  // it turned out to be too slow for more
 let opening = null, fetching = null;  // AbortControllers
 let last = {kind: null, at: 0};
 
+/** What has been opened before waits for the player. */
 export function beginSession(itsPlayer, itsShortSide) {
   player = itsPlayer;
   shortSide = itsShortSide;
+  begun();
 }
 
 // --- opening
@@ -44,6 +48,7 @@ async function show(sceneOf, itsSource, told) {
   const mine = opening = new AbortController();
   const before = state.scene;
   const scene = await sceneOf(mine.signal);
+  await hasBegun;
   told("Setting it in motion", 0.7);
   const pack = await api.readPack(scene.id, options(scene, PLAIN), mine.signal);
   told("Drawing the first frame", 0.95);
@@ -135,7 +140,7 @@ let again = false, running = null;
 export function sync() {
   if (state.phase !== "ready") return null;
   again = true;
-  fetching?.abort();
+  if (fetching?.name !== wanted().name) fetching?.abort();
   running ??= catchUp().finally(() => { running = null; });
   return running;
 }
@@ -151,24 +156,24 @@ async function catchUp() {
       await failed(error);
     }
   }
+  if (again) whenBack(sync);
   showBusy(null);
 }
 
 async function bring() {
-  const {edits, look, scene} = state;
+  const {edits, scene} = state;
   if (edits !== onServer) {
     showBusy("Fitting it to the picture");
     set({scene: await api.editScene(scene.id, edits)});
     onServer = edits;
-    if (again) return;
+    if (state.edits !== edits) return;
   }
-  const wanted = options(scene, look);
-  const name = nameOf(scene, edits, wanted);
+  const {name, asked} = wanted();
   if (name !== playing) {
     showBusy("Setting it in motion");
-    fetching = new AbortController();
-    const pack = await api.readPack(scene.id, wanted, fetching.signal);
-    if (again) return;
+    fetching = Object.assign(new AbortController(), {name});
+    const pack = await api.readPack(scene.id, asked, fetching.signal).finally(() => { fetching = null; });
+    if (wanted().name !== name) return;
     await player.load(pack);
     playing = name;
   }
@@ -179,7 +184,7 @@ async function failed(error) {
   if (error.name === "AbortError") return;
   if (error instanceof api.ServerGone) {
     again = true;
-    whenBack(sync);
+    lose();
   } else if (error.status === 429) {
     again = true;
     showBusy("Waiting for the server, which is busy");
@@ -239,8 +244,14 @@ function maps() {
   return {...player.maps, width, height, fps};
 }
 
-function nameOf(scene, edits, wanted) {
-  return JSON.stringify([scene.id, edits, wanted]);
+/** What the loop has to be made of now: as the service is asked, and as a name. */
+function wanted() {
+  const asked = options(state.scene, state.look);
+  return {asked, name: nameOf(state.scene, state.edits, asked)};
+}
+
+function nameOf(scene, edits, asked) {
+  return JSON.stringify([scene.id, edits, asked]);
 }
 
 // --- keeping
