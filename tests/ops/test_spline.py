@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from scipy import ndimage
 
-from stylecine.ops.spline import coefficients, sample
+from stylecine.ops.spline import coefficients, decoded, sample
 
 
 def shift(x: float, y: float, h: int, w: int) -> torch.Tensor:
@@ -13,6 +14,12 @@ def test_at_pixel_centres_it_is_the_image_to_its_very_border():
     image = torch.randn(3, 21, 34)
     back = sample(coefficients(image), torch.zeros(2, 21, 34))
     torch.testing.assert_close(back, image, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(9, 14), (1, 3)], ids=str)
+def test_coefficients_tell_their_image(size):
+    image = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(decoded(coefficients(image)), image, atol=1e-4)
 
 
 def test_between_pixels_it_agrees_with_scipys_spline_of_the_smooth():
