@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from stylecine import __version__
-from stylecine.commands import animate, batch, convert, doctor, edit, measure, models, render, report, scene, serve, studio
+from stylecine.commands import (
+    animate,
+    batch,
+    convert,
+    doctor,
+    edit,
+    measure,
+    models,
+    render,
+    report,
+    scene,
+    serve,
+    studio,
+)
 from stylecine.commands.arguments import Parser, Usage
 from stylecine.commands.telling import complain
 from stylecine.errors import StylecineError

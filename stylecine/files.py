@@ -14,7 +14,9 @@ from typing import TypeAlias
 
 from stylecine.errors import OutputError
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -74,6 +76,22 @@ def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -
             elif target.exists():
                 shutil.copymode(target, part)
             os.replace(part, target)
+
+
+def locked(path: Path, otherwise: str) -> int:
+    """An open descriptor of a file, made where it is missing, that nobody else gets until it is closed or this process
+    ends, however it ends; not even a child has it. OutputError(otherwise) where somebody else has it."""
+    with told_plainly(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        elif not _free(descriptor):
+            raise BlockingIOError
+    except OSError:
+        os.close(descriptor)
+        raise OutputError(otherwise) from None
+    return descriptor
 
 
 def part_of(target: Path) -> Path:

@@ -52,7 +52,7 @@ def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
     Raises OptionError for an impossible size, TooLarge for one that does not fit, PhotoError for anything
     that is not a readable photo of at least 64 pixels on its shorter side.
     """
-    size = _checked_size(size)
+    size = checked_size(size)
     name = _describe(source)
     if isinstance(source, np.ndarray):
         image = _from_array(source)
@@ -70,7 +70,7 @@ def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
     return np.array(_to_srgb(_resized(image, size)))
 
 
-def _checked_size(size: Any) -> Size:
+def checked_size(size: Any) -> Size:
     if size is None:
         return None
     pair = isinstance(size, tuple | list)

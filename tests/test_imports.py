@@ -15,6 +15,7 @@ PACKAGE = Path(stylecine.__file__).parent
 LAYERS = [
     {"errors"},
     {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap", "interrupts"},
+    {"journal"},
     {"networks", "codecs", "changeover", "roll"},
     {
         *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
@@ -26,6 +27,8 @@ LAYERS = [
     {"cinemagraph"},
     {"pipeline"},
     {"doctor"},
+    {"batch"},
+    {"batch_report", "processes", "cluster"},
     {"client", "server"},
     {"commands"},
     {"cli"},

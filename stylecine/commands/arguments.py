@@ -91,13 +91,18 @@ def add_model_options(command: argparse.ArgumentParser, default: str | None) -> 
     works.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
 
 
-def add_file_options(command: argparse.ArgumentParser) -> None:
-    file = command.add_argument_group("the file and what is told")
+def add_format_options(command: argparse.ArgumentParser) -> None:
+    file = command.add_argument_group("the file")
     file.add_argument("--quality", metavar="Q", type=int, help="as the format counts it: docs/formats.md")
     file.add_argument("--codec", metavar="NAME", help="of a video, where its container takes several")
     file.add_argument("--repeat", metavar="N", type=int, default=1, help="times a video holds the loop (default 1)")
     file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its middle, in fractions")
     file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
+
+
+def add_file_options(command: argparse.ArgumentParser) -> None:
+    add_format_options(command)
+    file = command.add_argument_group("its signature, and what is told")
     file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
     file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
     file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")

@@ -1,0 +1,157 @@
+"""stylecine batch: a loop of each of many photos."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self
+
+from stylecine.commands.arguments import (
+    Commands,
+    Usage,
+    add_format_options,
+    add_inversion_options,
+    add_loop_options,
+    add_model_options,
+    file_options,
+)
+from stylecine.commands.telling import complain, make_folder
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from stylecine.batch import Crew, Task
+    from stylecine.journal import Record
+
+
+def add_to(commands: Commands) -> None:
+    batch = commands.add_parser(
+        "batch",
+        help="make loops from many photos",
+        description="Makes loops from all photos in a folder, or from those that a manifest lists. Run it again, and"
+        " only what is missing, has failed or has changed is done.",
+    )
+    batch.set_defaults(run=run)
+    batch.add_argument("source", metavar="FOLDER|MANIFEST", type=Path, help="folder, or .csv or .jsonl: docs/batch.md")
+    batch.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the loops and the report"
+    )
+    batch.add_argument("--format", metavar="NAME", default="mp4", help="ending of the loops (default mp4)")
+    work = batch.add_argument_group("who works")
+    work.add_argument("--processes", metavar="N", type=int, help="workers (default: one a core, if memory lasts)")
+    work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
+    add_inversion_options(batch)
+    add_loop_options(batch)
+    add_model_options(batch, "default")
+    add_format_options(batch)
+    batch.add_argument("--json", action="store_true", help="print what became of the photos as one JSON object")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    if options.processes is not None and not 1 <= options.processes <= 1024:
+        raise Usage("--processes takes a whole number from 1 to 1024")
+
+    from stylecine import batch, batch_report
+    from stylecine.commands.manifest import tasks_of
+
+    tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _common(options))
+    make_folder(options.output)
+    with _Bar() as bar:
+        records = batch.run(tasks, options.output, options.model, partial(_crew, options, bar), bar.tell)
+    report = batch_report.summary(records, perf_counter() - start, new=bar.done)
+    page = batch_report.write(report, records, options.output)
+    return _told(report, page, options.json)
+
+
+def _common(options: argparse.Namespace) -> dict[str, Any]:
+    """What all photos have, but for what a manifest says of one."""
+    names = ("size", "refine", "seed", "seconds", "fps", "speed", "warp", "sampling", "detail", "embed_report")
+    return (
+        {"mask": None, "motion": None, "arrows": ()} | {n: getattr(options, n) for n in names} | file_options(options)
+    )
+
+
+def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Crew]":
+    """The workers for these tasks, whose options and outputs are looked at before."""
+    _check(tasks, options.output)
+    bar.photos = len(tasks)
+    if options.ray is not None:
+        from stylecine.cluster import Actors
+
+        return Actors(options.ray, tasks, options.processes, options.output, options.model, options.device)
+
+    from stylecine.processes import Processes, count_for, devices_for
+
+    devices = devices_for(options.device)
+    count = min(options.processes or count_for(tasks, devices), len(tasks))
+    return Processes(count, options.output, options.model, devices)
+
+
+def _check(tasks: "Sequence[Task]", folder: Path) -> None:
+    """Raises OptionError or OutputError for what no work should be begun with."""
+    from stylecine.batch import SAVE
+    from stylecine.errors import StylecineError
+    from stylecine.formats import check_output, is_folder
+    from stylecine.options import Look, check_arrows, check_effort
+    from stylecine.photo import checked_size
+
+    for task in tasks:
+        told = task.options
+        try:
+            Look(*(told[name] for name in ("seconds", "fps", "speed", "warp", "sampling", "detail")))
+            check_effort(told["refine"], told["seed"])
+            check_arrows(told["arrows"])
+            checked_size(told["size"])
+            path = folder / task.output
+            if is_folder(path):
+                raise Usage(f"--format takes the ending of a file, as mp4 is; '{task.output}' would be a folder")
+            make_folder(path.parent)
+            save = {name: told[name] for name in SAVE if name != "embed_report"}
+            check_output(path, fps=told["fps"], comment=told["embed_report"], **save)
+        except StylecineError as error:
+            raise type(error)(f"{task.photo}: {error}") from None
+
+
+class _Bar:
+    """How many of `photos` are done, on standard error, where that is a terminal; failures in a line each, anywhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self.photos = self.done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def tell(self, record: "Record") -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=self.photos, unit="photo", disable=None)
+        if record["state"] == "failed":
+            with tqdm.external_write_mode(sys.stderr):
+                named = record["photo"] in record["error"]
+                complain(record["error"] if named else f"{record['photo']}: {record['error']}", 0)
+        self.done += 1
+        self._bar.update()
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _told(report: dict[str, Any], page: Path, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(report | {"report": str(page)}, allow_nan=False))
+    else:
+        print(
+            f"{page}: {report['photos']} photos, {report['new']} new, {report['failed']} failed, {report['seconds']} s"
+        )
+    if not report["failed"]:
+        return 0
+    internal = any(failure["kind"] == "internal" for failure in report["failures"])
+    return complain(
+        f"{report['failed']} of {report['photos']} photos have no loop; {page} says why.", 1 if internal else 2
+    )

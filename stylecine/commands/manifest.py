@@ -1,0 +1,164 @@
+"""What a batch is to animate: every photo in a folder, or the rows of a manifest, CSV or JSON Lines."""
+
+import argparse
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stylecine.batch import FILES, Task
+from stylecine.commands.arguments import arrow_of, size_of
+from stylecine.errors import OptionError, PhotoError
+from stylecine.journal import NAME
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
+REPORTS = ("report.json", "report.html")
+TAKEN = (NAME, *REPORTS)
+
+Row = Mapping[str, Any]
+
+
+def tasks_of(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
+    """What is to be done, in the order of the manifest, or of the names in a folder and the folders in it.
+
+    folder: where loops go, left out where it lies in `source`. ending: of loops that no row names, with its dot.
+    options: of each that its row leaves open. Raises PhotoError, OptionError.
+    """
+    if source.is_dir():
+        return _in_folder(source, folder, ending, options)
+    if not source.is_file():
+        raise PhotoError(f"There is no folder or manifest at '{source}'; check the path.")
+    kinds: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
+    if source.suffix.lower() not in kinds:
+        raise OptionError(
+            f"'{source}' is not a folder, and no manifest, which ends in .csv or .jsonl; name another one."
+        )
+    try:
+        rows = list(kinds[source.suffix.lower()](source))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OptionError(f"'{source}' cannot be read ({error}); save it as text in UTF-8.") from None
+    tasks = [_task(row, f"'{source}', line {line}", source.parent, ending, options) for line, row in rows]
+    _refuse_twins(tasks, [line for line, _ in rows], source)
+    if not tasks:
+        raise PhotoError(f"'{source}' names no photo; give each a line.")
+    return tasks
+
+
+def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
+    """Hidden files and folders are left out. Where two photos differ in their endings only, loops keep these."""
+    photos = sorted(_photos_in(source, folder.resolve()))
+    taken, tasks = {name.casefold() for name in TAKEN}, []
+    for photo in photos:
+        below = photo.relative_to(source)
+        output = below.with_name(below.stem + ending).as_posix()
+        if output.casefold() in taken:
+            output = below.as_posix() + ending
+        taken.add(output.casefold())
+        tasks.append(Task(photo, output, dict(options)))
+    if not tasks:
+        raise PhotoError(f"There is no photo in '{source}' ({', '.join(PHOTOS)}); name another folder.")
+    return tasks
+
+
+def _photos_in(source: Path, without: Path) -> Iterator[Path]:
+    for folder, inner, files in os.walk(source):
+        here = Path(folder)
+        inner[:] = [name for name in inner if not name.startswith(".") and (here / name).resolve() != without]
+        yield from (here / name for name in files if not name.startswith(".") and Path(name).suffix.lower() in PHOTOS)
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Row]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restkey="more cells than columns", restval="", strict=True)
+        for row in reader:
+            yield reader.line_num, {name.strip(): cell for name, cell in row.items() if cell != ""}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise OptionError(f'\'{path}\', line {number} is no JSON object; write one a line, {{"photo": "sea.jpg"}}.')
+        yield number, {name: value for name, value in row.items() if value is not None}
+
+
+def _task(row: Row, where: str, beside: Path, ending: str, options: Mapping[str, Any]) -> Task:
+    """What is not absolute is beside the manifest."""
+    unknown = next((name for name in row if name not in COLUMNS), None)
+    if unknown is not None:
+        raise OptionError(f"{where} has '{unknown}', which is none of {', '.join(COLUMNS)}; correct it.")
+    if not row.get("photo"):
+        raise OptionError(f"{where} has no photo; name one in the column photo.")
+    told = {}
+    for name, value in row.items():
+        try:
+            told[name] = COLUMNS[name](value)
+        except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
+            says = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} is impossible"
+            raise OptionError(f"{where}: {name}: {says}; correct it.") from None
+    photo = beside / told.pop("photo")
+    output = _output(told.pop("output"), where, ending) if "output" in told else photo.stem + ending
+    told |= {name: str(beside / told[name]) for name in FILES if name in told}
+    return Task(photo, output, {**options, **told})
+
+
+def _output(name: str, where: str, ending: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\\" in name or "\0" in name:
+        raise OptionError(f"{where}: output '{name}' is to be a path inside the output folder, with / in between.")
+    return str(path if path.suffix else path.with_name(path.name + ending))
+
+
+def _refuse_twins(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> None:
+    seen: dict[str, str] = {name.casefold(): "the batch itself" for name in TAKEN}
+    for task, line in zip(tasks, lines, strict=True):
+        before = seen.setdefault(task.output.casefold(), f"line {line}")
+        if before != f"line {line}":
+            raise OptionError(
+                f"'{source}', line {line} writes '{task.output}', and so does {before}; name another one in the column"
+                " output."
+            )
+
+
+def _size(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else size_of(str(value))
+
+
+def _arrows(value: Any) -> tuple[tuple[float, ...], ...]:
+    """Lists of four numbers, or X0,Y0,X1,Y1 with blanks in between."""
+    parts = value.split() if isinstance(value, str) else [",".join(map(str, arrow)) for arrow in value]
+    return tuple(arrow_of(part) for part in parts)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, float | bool):
+        raise TypeError
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+COLUMNS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("photo", "output", *FILES, "warp", "sampling", "codec", "crop"), _text),
+    **dict.fromkeys(("seconds", "fps", "speed", "detail"), _number),
+    **dict.fromkeys(("refine", "seed", "quality", "repeat"), _whole),
+    "size": _size,
+    "arrows": _arrows,
+}
