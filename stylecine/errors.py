@@ -16,6 +16,7 @@
     ├── OutputError            the output cannot be written where it was asked for
     │   └── WriterUnavailable  no encoder for the asked-for format, or nothing to sign with
     ├── TooLarge               would need too much memory; names a size that fits
+    ├── ServiceError           a service elsewhere cannot be reached, or refuses
     ├── Cancelled              the caller's progress function returned False
     └── OptionError            an option (size, fps, seconds, quality, ...) has an impossible value
 
@@ -86,6 +87,10 @@ class WriterUnavailable(OutputError):
 
 class TooLarge(StylecineError):
     """The work would need too much memory; the message names a size that fits."""
+
+
+class ServiceError(StylecineError):
+    """A service elsewhere cannot be reached, or refuses; the message is its own then."""
 
 
 class Cancelled(StylecineError):

@@ -16,6 +16,7 @@ from stylecine.commands.arguments import (
     add_output,
     credentials,
 )
+from stylecine.commands.remote import add_server_options, animate_there
 from stylecine.commands.saving import check_files, save
 from stylecine.commands.telling import Bar, tell
 from stylecine.errors import OutputError
@@ -31,12 +32,15 @@ def add_to(commands: Commands) -> None:
     add_loop_options(animate)
     add_model_options(animate, "default")
     add_file_options(animate)
+    add_server_options(animate)
 
 
 def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".mp4")
     if output.exists() and options.photo.exists() and output.samefile(options.photo):
         raise OutputError(f"{output} is the photo itself; choose another output.")
+    if options.server:
+        return animate_there(options, output, start)
     c2pa = credentials(options)
 
     from stylecine.pipeline import animate

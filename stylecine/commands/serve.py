@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from stylecine.commands.arguments import Commands
+from stylecine.commands.remote import add_token_file, read_tokens
 
 OPTIONS = ("host", "port", "data", "workers", "model", "device")  # that are settings too
 
@@ -19,12 +20,12 @@ def add_to(commands: Commands) -> None:
     serve.add_argument("--workers", metavar="N", type=int, help="processes that work, 2 or more (default 2)")
     serve.add_argument("--model", metavar="NAME", help="its name or path (default: default)")
     serve.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
-    serve.add_argument("--token-file", metavar="FILE", type=Path, help="tokens, one a line, one of which clients send")
+    add_token_file(serve, "tokens, one a line, one of which clients have to send")
     serve.add_argument("--settings", metavar="FILE", type=Path, help="TOML with these and all limits: docs/service.md")
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.server.launch import read_tokens, serve
+    from stylecine.server.launch import serve
     from stylecine.server.limits import Settings, read_settings
 
     settings = Settings(Path.home() / ".local/share/stylecine")

@@ -123,7 +123,8 @@ def _limited(receive: Receive, most: int) -> Receive:
             ):
                 message = await receive()
         except TimeoutError:
-            raise Problem(408, "TooSlow", "The body comes in too slowly; try again on a better line.", {"Connection": "close"}) from None
+            detail = "The body comes in too slowly; try again on a better line."
+            raise Problem(408, "TooSlow", detail, {"Connection": "close"}) from None
         if message["type"] == "http.request":
             got += len(message.get("body", b""))
             over = not message.get("more_body", False)

@@ -25,12 +25,13 @@ from stylecine.server.service import Service
 
 HEAD = 20.0  # seconds in which a request's header has to come
 SHORTEST = 16  # characters of a token
-ENVIRONMENT = "STYLECINE_TOKEN"
 
 
 def serve(settings: Settings, tokens: Iterable[str]) -> None:
     """Serves until Ctrl-C or SIGTERM. Raises OptionError where it cannot listen, OutputError without a data folder."""
     tokens = tuple(tokens)
+    if any(len(token) < SHORTEST for token in tokens):
+        raise OptionError(f"A token has {SHORTEST} characters or more; make a longer one that nobody can guess.")
     if not settings.local and not tokens:
         raise OptionError(f"At {settings.host} other machines reach it, so it needs a token; give --token-file.")
 
@@ -55,21 +56,6 @@ def studio(settings: Settings, photo: Path | None, *, browser: bool) -> None:
 
     with _listening(settings.host, settings.port) as listener:
         _run(create_app(settings, studio=True), listener, begun)
-
-
-def read_tokens(path: Path | None) -> list[str]:
-    """The tokens of a file, one a line, and the environment's. Raises OptionError for what is no safe token."""
-    tokens = [os.environ[ENVIRONMENT]] if os.environ.get(ENVIRONMENT) else []
-    if path is not None:
-        try:
-            tokens += path.read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"The tokens in '{path}' cannot be read ({error}); check the path.") from None
-        if not tokens:
-            raise OptionError(f"'{path}' holds no token; write one a line.")
-    if any(len(token) < SHORTEST for token in tokens):
-        raise OptionError(f"A token has {SHORTEST} characters or more; make a longer one that nobody can guess.")
-    return tokens
 
 
 Begun = Callable[[str, Service], Awaitable[None]]

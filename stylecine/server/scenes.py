@@ -12,7 +12,7 @@ from stylecine import __version__
 from stylecine.server import schemas
 from stylecine.server.answers import Gone, attached, scene, unless_gone
 from stylecine.server.problems import Problem, documented
-from stylecine.server.service import Service
+from stylecine.server.service import Service, full
 from stylecine.server.store import Row
 
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
@@ -184,6 +184,9 @@ async def _received(request: Request, service: Service) -> Path:
                 file.write(chunk)
             if not file.tell():
                 raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise full("there is no room left on the disk") from None
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -102,7 +102,7 @@ class Service:
         """Raises a 429 where no photo can be taken in now."""
         self.waited.require_room()
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
-            raise _full(f"{self.settings.scenes} scenes are kept already")
+            raise full(f"{self.settings.scenes} scenes are kept already")
         self._require_disk()
 
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
@@ -366,7 +366,7 @@ class Service:
     def _require_disk(self) -> None:
         used, free = self.bytes_used, shutil.disk_usage(self.store.folder).free
         if used > 1e6 * self.settings.disk_mb or free < FREE:
-            raise _full("there is no room left on the disk")
+            raise full("there is no room left on the disk")
 
     async def _sweep(self) -> None:
         while True:
@@ -408,7 +408,7 @@ def command(settings: Settings, processes: int, nice: int) -> list[str]:
     return [sys.executable, "-m", "stylecine.server.worker", *told]
 
 
-def _full(why: str) -> Problem:
+def full(why: str) -> Problem:
     return Problem(
         429, "StoreFull", f"Nothing more can be taken in, because {why}; try again later.", {"Retry-After": "60"}
     )

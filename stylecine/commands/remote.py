@@ -1,0 +1,86 @@
+"""Work that a service elsewhere does: its address, its token, and what becomes of a photo there."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from time import perf_counter
+
+from stylecine.commands.telling import Bar, complain
+from stylecine.errors import OptionError
+
+ENVIRONMENT = "STYLECINE_TOKEN"
+HERE = ("mask", "motion", "model", "device", "seed", "embed_report", "c2pa_cert", "c2pa_key", "preview")  # not there
+THERE = ("seconds", "fps", "speed", "warp", "sampling", "detail", "quality", "codec", "repeat", "crop")
+
+
+def add_server_options(command: argparse.ArgumentParser) -> None:
+    there = command.add_argument_group("another machine does the work")
+    there.add_argument("--server", metavar="URL", help="where `stylecine serve` runs, like http://127.0.0.1:8350")
+    add_token_file(there, "holds the token that it wants")
+
+
+def add_token_file(command: "argparse.ArgumentParser | argparse._ArgumentGroup", says: str) -> None:
+    command.add_argument(
+        "--token-file", metavar="FILE", type=Path, help=f"{says} (default: the environment's {ENVIRONMENT})"
+    )
+
+
+def read_tokens(path: Path | None) -> list[str]:
+    """The tokens of a file, one a line; without one the environment's, if it has any. Raises OptionError."""
+    if path is None:
+        return os.environ.get(ENVIRONMENT, "").split()
+    try:
+        tokens = path.read_text(encoding="ascii").split()
+    except OSError as error:
+        raise OptionError(f"The tokens in '{path}' cannot be read ({error.strerror}); check the path.") from None
+    except UnicodeDecodeError:
+        raise OptionError(
+            f"'{path}' holds more than letters, digits and signs of ASCII; write tokens of those."
+        ) from None
+    if not tokens:
+        raise OptionError(f"'{path}' holds no token; write one a line.")
+    return tokens
+
+
+def animate_there(options: argparse.Namespace, output: Path, start: float) -> int:
+    """`stylecine animate --server`: the same options, file and exit codes as here."""
+    from stylecine.client import Client
+    from stylecine.formats import check_output
+
+    _check(options)
+    there = {name: getattr(options, name) for name in THERE}
+    check_output(output, **{name: there[name] for name in ("fps", "quality", "codec", "repeat", "crop")})
+    (token, *_) = (*read_tokens(options.token_file), "")
+    client = Client(options.server, token)
+    with Bar() as bar:
+        told = client.animate(
+            options.photo,
+            output,
+            size=options.size,
+            refine=options.refine,
+            arrows=options.arrows,
+            progress=bar,
+            **there,
+        )
+    seconds, scene, job = perf_counter() - start, told["scene"], told["job"]
+    if warning := job["warning"]:
+        complain(warning, 0)
+    if options.json:
+        figures = {"output": str(output), "warning": warning, "seconds": {"total": round(seconds, 3)}}
+        print(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
+    else:
+        print(f"{output}: {job['bytes'] / 1e6:.1f} MB of a {scene['width']}x{scene['height']} scene, {seconds:.1f} s")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises OptionError for what a service does not do."""
+    defaults = {"model": "default", "seed": 0, "embed_report": False}
+    for name in HERE:
+        if getattr(options, name) != defaults.get(name):
+            raise OptionError(
+                f"--{name.replace('_', '-')} works on this machine only; leave it out, or leave out --server."
+            )
+    if not isinstance(options.size, int):
+        raise OptionError("With --server the size is the short side, a number of pixels.")

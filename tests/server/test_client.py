@@ -1,0 +1,128 @@
+"""`stylecine animate --server`: the file as from here, the work there, and nothing left there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from stylecine.cli import main
+from tests.server.conftest import Served, wait_until
+
+
+@pytest.fixture
+def slow_photo(tmp_path: Path) -> Path:
+    """What quick workers take a while for."""
+    (tmp_path / "lake.jpg").write_bytes(b"a photo")
+    return tmp_path / "lake.jpg"
+
+
+def kept(served: Served) -> list[Any]:
+    """What the service has for others still."""
+    lines = served.client.get("/metrics").text.splitlines()
+    return [line for line in lines if line.startswith("stylecine_kept") and not line.endswith(" 0.0")]
+
+
+def test_a_loop_is_made_there(
+    real: Served, photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = kept(real)
+    common = ["animate", str(photo_file), "--server", real.address, "--seconds", "0.2", "--fps", "10"]
+    arrow = ["--arrow", "0.5,0.8,0.6,0.8"]
+    assert main([*common, *arrow, "-o", str(tmp_path / "loop.gif"), "--json"]) == 0, capsys.readouterr().err
+    told = json.loads(capsys.readouterr().out)
+    assert told["job"]["state"] == "done" and told["scene"]["edits"][0]["kind"] == "push"
+    with Image.open(tmp_path / "loop.gif") as loop:
+        assert loop.format == "GIF"
+    assert main([*common, "-o", str(tmp_path / "frames")]) == 0
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["frame-0000.png", "frame-0001.png"]
+    assert kept(real) == before
+
+
+def test_a_token_goes_along(
+    serve: Callable[..., Served], slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = serve("a-token-nobody-guesses")
+    command = ["animate", str(slow_photo), "--server", served.address, "-o", str(tmp_path / "loop.mp4")]
+    assert main(command) == 2 and "valid token" in capsys.readouterr().err
+    (tmp_path / "token").write_text("a-token-nobody-guesses\n")
+    assert main([*command, "--token-file", str(tmp_path / "token")]) == 0
+    assert (tmp_path / "loop.mp4").stat().st_size == 1000
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one sentence on standard error."""
+    told = capsys.readouterr().err
+    assert told.startswith("stylecine: ") and told.count("\n") == 1
+    return told
+
+
+def test_what_goes_wrong_is_one_sentence(
+    quick: Served, slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "loop.mp4"
+    before = kept(quick)
+
+    def animate(*options: str, server: str = quick.address, photo: Path = slow_photo) -> str:
+        assert main(["animate", str(photo), "-o", str(output), "--server", server, *options]) == 2
+        assert not list(tmp_path.glob("loop*"))
+        return complaint(capsys)
+
+    assert "cannot be reached" in animate(server="http://127.0.0.1:9")
+    assert "no address" in animate(server="ftp://127.0.0.1")
+    assert "no address" in animate(server="http://[::1")
+    assert "There is no photo" in animate(photo=tmp_path / "none.jpg")
+    assert "this machine only" in animate("--mask", "mask.png")
+    assert "short side" in animate("--size", "own")
+    assert "less than two frames" in animate("--seconds", "0.01")
+    assert "more than allowed" in animate("--seconds", "61", "--fps", "10")
+    slow_photo.write_bytes(b"bad")
+    assert "The photo is bad" in animate()
+    assert kept(quick) == before
+
+
+def test_a_stranger_is_no_service(slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Stranger(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<p>Hello")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert main(["animate", str(slow_photo), "-o", str(tmp_path / "x.mp4"), "--server", address]) == 2
+        server.shutdown()
+    assert "no service of stylecine" in complaint(capsys)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_ctrl_c_cancels_there_too(quick: Served, slow_photo: Path, tmp_path: Path) -> None:
+    output, before = tmp_path / "loop.mp4", kept(quick)
+    command = [sys.executable, "-m", "stylecine", "animate", str(slow_photo), "--server", quick.address]
+    process = subprocess.Popen(
+        [*command, "--seconds", "50", "-o", str(output)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    wait_until(lambda: any('state="running"' in line and "animations" in line for line in kept(quick)))
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 130 and told.startswith("stylecine: Interrupted") and not list(tmp_path.glob("loop*"))
+    assert [line for line in kept(quick) if "cancelled" not in line] == [
+        line for line in before if "cancelled" not in line
+    ]
