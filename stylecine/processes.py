@@ -125,7 +125,7 @@ class Processes:
 
 def devices_for(device: str | None) -> list[str]:
     """The devices that `device` stands for: "cuda", and None where there is one, for all of them. OptionError."""
-    place = str(check_device(device))
+    place = device if device == "cpu" else str(check_device(device))  # PyTorch takes seconds to be asked
     if place != "cuda":
         return [place]
 

@@ -1,0 +1,134 @@
+"""stylecine batch, as people run, interrupt and kill it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylecine
+from stylecine.cli import main
+from stylecine.journal import Journal
+
+PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+SLOW = ["--seconds", "60"]  # of a loop that is being rendered for some seconds
+
+
+@pytest.fixture
+def command(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path, small_model: Path) -> list[str]:
+    """Arguments for a batch of a photo and of a file that is none, into the folder out."""
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no photo")
+    manifest = tmp_path / "photos.csv"
+    manifest.write_text(f"photo,mask,motion\na.png,{mask_file},{motion_file}\nb.png,,\n")
+    options = ["--model", str(small_model), "--device", "cpu", "--processes", "1", "--warp", "pixel", "--fps", "12"]
+    return ["batch", str(manifest), "-o", str(tmp_path / "out"), *options]
+
+
+def started(command: list[str], *more: str) -> "subprocess.Popen[str]":
+    """In a process group of its own, as a shell does it, so that all of it can be sent a signal."""
+    code = "import sys; from stylecine.cli import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *command, *more],
+        env=PLACE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def until(holds: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it has not come to that"
+        time.sleep(0.02)
+
+
+def state(out: Path) -> dict[str, str]:
+    return {line["output"]: line["state"] for line in map(json.loads, (out / "batch.jsonl").read_text().splitlines())}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    part = out / "a.mp4.part"
+
+    with started(command, *SLOW) as run:
+        until(part.exists)
+        asked = time.monotonic()
+        os.killpg(run.pid, signal.SIGINT)
+        _, told = run.communicate(timeout=60)
+        assert time.monotonic() - asked < 5  # on a machine that does nothing else: 1
+    assert run.returncode == 130
+    assert told == "stylecine: Interrupted; nothing half-written is left. Run the command again.\n"
+    assert os.listdir(out) == ["batch.jsonl"] and state(out) == {}
+
+    with started(command, *SLOW) as run:
+        until(part.exists)
+        run.kill()
+        until(lambda: not part.exists(), 20)  # its worker notices
+    assert os.listdir(out) == ["batch.jsonl"]
+
+    with started(command, "--seconds", "1") as run:
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert told.splitlines() == [
+        f"stylecine: '{tmp_path / 'b.png'}' is not an image this can read; save it as JPEG or PNG and try again.",
+        f"stylecine: 1 of 2 photos have no loop; {out / 'report.html'} says why.",
+    ]
+    assert state(out) == {"a.mp4": "done", "b.mp4": "failed"}
+    assert set(os.listdir(out)) == {"a.mp4", "batch.jsonl", "report.html", "report.json"}
+
+
+def test_what_is_done_needs_no_worker(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none_needed(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("stylecine.batch._is_done", lambda *_: True)
+    monkeypatch.setattr("stylecine.processes.Processes", none_needed)
+    failed = {"state": "failed", "kind": "PhotoError", "error": "It is empty."}
+    with Journal(tmp_path / "out") as journal:
+        for name in ("a", "b"):
+            journal.add({"output": f"{name}.mp4", "photo": f"{name}.png"} | failed)
+    assert main([*command, "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["photos"], told["new"], told["failed"]) == (2, 0, 2)
+    assert told["report"] == str(tmp_path / "out/report.html") and Path(told["report"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--processes", "0"], "--processes takes a whole number from 1 to 1024"),
+        (["--format", "txt"], "does not end in .mp4"),
+        (["--format", ""], "--format takes the ending of a file"),
+        (["--seconds", "0"], "seconds must be a number above 0"),
+        (["--size", "9"], "size 9 is too small"),
+        (["--crop", "wide"], "a.png: "),
+        (["--format", "png", "--quality", "3"], "A .png is one frame without loss"),
+    ],
+)
+def test_nothing_is_begun_with_impossible_options(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], says: str
+) -> None:
+    assert main([*command, *more]) == 2
+    told = capsys.readouterr().err
+    assert says in told and told.count("\n") == 1
+    assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == ["batch.jsonl"]
+
+
+def test_two_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Journal(tmp_path / "out"):
+        assert main(command) == 2
+    assert "Another run is at work in" in capsys.readouterr().err

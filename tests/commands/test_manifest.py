@@ -1,0 +1,110 @@
+"""Folders and manifests: which photos, which loops, which options."""
+
+from pathlib import Path
+
+import pytest
+
+from stylecine.batch import Task
+from stylecine.commands.manifest import tasks_of
+from stylecine.errors import OptionError, PhotoError
+
+COMMON = {"mask": None, "arrows": (), "seconds": 4.0, "size": 1024}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def listed(folder: Path, out: Path, text: str, name: str = "photos.csv") -> list[Task]:
+    (folder / name).write_text(text, encoding="utf-8")
+    return tasks_of(folder / name, out, ".mp4", COMMON)
+
+
+def test_all_photos_of_a_folder_and_the_folders_in_it(tmp_path: Path, out: Path) -> None:
+    for name in ("b.JPG", "a.heic", "notes.txt", ".hidden.jpg", "day 1/c.png", ".git/d.jpg", "out/e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    tasks = tasks_of(tmp_path, out, ".webm", COMMON)
+    assert [(task.photo.name, task.output) for task in tasks] == [
+        ("a.heic", "a.webm"),
+        ("b.JPG", "b.webm"),
+        ("c.png", "day 1/c.webm"),
+    ]
+    assert all(task.options == COMMON for task in tasks)
+
+
+def test_photos_that_differ_in_their_endings_have_loops_of_their_own(tmp_path: Path, out: Path) -> None:
+    for name in ("sea.jpg", "sea.png", "SEA.tif", "report.jpg"):
+        (tmp_path / name).touch()
+    outputs = {task.photo.name: task.output for task in tasks_of(tmp_path, out, ".html", COMMON)}
+    assert outputs == {
+        "SEA.tif": "SEA.html",
+        "sea.jpg": "sea.jpg.html",
+        "sea.png": "sea.png.html",
+        "report.jpg": "report.jpg.html",  # report.html is the batch's own
+    }
+
+
+def test_rows_say_what_differs_from_the_command_line(tmp_path: Path, out: Path) -> None:
+    rows = (
+        "photo,output,seconds,size,arrows,mask\n"
+        'sea.jpg,,6,,"0.2,0.8,0.25,0.8 0.5,0.5,0.5,0.6",\n'
+        "/photos/falls.v2.heic,sub/falls.webm,,own,,masks/falls.png\n"
+        "lake.jpg,lake,,640x480,,\n"
+    )
+    sea, falls, lake = listed(tmp_path, out, rows)
+    assert (sea.photo, sea.output) == (tmp_path / "sea.jpg", "sea.mp4")
+    assert sea.options == COMMON | {"seconds": 6.0, "arrows": ((0.2, 0.8, 0.25, 0.8), (0.5, 0.5, 0.5, 0.6))}
+    assert (falls.photo, falls.output) == (Path("/photos/falls.v2.heic"), "sub/falls.webm")
+    assert falls.options == COMMON | {"size": None, "mask": str(tmp_path / "masks/falls.png")}
+    assert lake.output == "lake.mp4" and lake.options["size"] == (640, 480)
+
+
+def test_json_lines_say_the_same(tmp_path: Path, out: Path) -> None:
+    rows = (
+        '{"photo": "sea.jpg", "seconds": 6, "size": [640, 480], "arrows": [[0.2, 0.8, 0.25, 0.8]]}\n\n'
+        '{"photo": "falls.v2.heic", "size": "own", "seconds": null}\n'
+    )
+    sea, falls = listed(tmp_path, out, rows, "photos.jsonl")
+    assert sea.options == COMMON | {"seconds": 6.0, "size": (640, 480), "arrows": ((0.2, 0.8, 0.25, 0.8),)}
+    assert falls.output == "falls.v2.mp4" and falls.options == COMMON | {"size": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("p.csv", "photo,colour\nsea.jpg,red\n", "line 2 has 'colour', which is none of photo, output"),
+        ("p.csv", "photo\nsea.jpg\nsea.png,6\n", "line 3 has 'more cells than columns'"),
+        ("p.csv", "picture\nsea.jpg\n", "line 2 has 'picture'"),
+        ("p.csv", "photo,seconds\n,4\n", "line 2 has no photo"),
+        ("p.csv", "photo,seconds\nsea.jpg,long\n", "line 2: seconds: 'long' is impossible"),
+        ("p.csv", "photo,size\nsea.jpg,big\n", "line 2: size: 'big' is not a size like 1024"),
+        ("p.csv", "photo,arrows\nsea.jpg,0.1\n", "line 2: arrows: '0.1' is not four numbers"),
+        ("p.csv", "photo,output\nsea.jpg,../sea.mp4\n", "inside the output folder"),
+        ("p.csv", "photo,output\nsea.jpg,/tmp/sea.mp4\n", "inside the output folder"),
+        ("p.csv", "photo,output\nsea.jpg,report.html\n", "line 2 writes 'report.html', and so does the batch itself"),
+        ("p.csv", "photo\na/sea.jpg\nb/SEA.jpg\n", "line 3 writes 'SEA.mp4', and so does line 2"),
+        ("p.csv", 'photo\n"sea.jpg\n', "cannot be read"),
+        ("p.jsonl", '{"photo": "sea.jpg"}\nsea.jpg\n', "line 2 is no JSON object"),
+        ("p.jsonl", '{"photo": 3}\n', "line 1: photo: 3 is impossible"),
+        ("p.jsonl", '{"photo": "a.jpg", "refine": 1.5}\n', "line 1: refine: 1.5 is impossible"),
+        ("p.jsonl", '{"photo": "a.jpg", "seconds": true}\n', "line 1: seconds: True is impossible"),
+        ("p.txt", "sea.jpg\n", "ends in .csv or .jsonl"),
+    ],
+)
+def test_what_is_wrong_in_a_manifest_is_told_with_its_line(
+    tmp_path: Path, out: Path, name: str, text: str, says: str
+) -> None:
+    with pytest.raises(OptionError) as error:
+        listed(tmp_path, out, text, name)
+    assert says in str(error.value)
+
+
+def test_nothing_to_do_is_an_error(tmp_path: Path, out: Path) -> None:
+    with pytest.raises(PhotoError, match="There is no photo in"):
+        tasks_of(tmp_path, out, ".mp4", COMMON)
+    with pytest.raises(PhotoError, match="names no photo"):
+        listed(tmp_path, out, "photo\n")
+    with pytest.raises(PhotoError, match="no folder or manifest at"):
+        tasks_of(tmp_path / "missing", out, ".mp4", COMMON)
