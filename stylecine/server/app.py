@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -54,8 +54,9 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
         _add_studio(app)
     answer_problems(app)
 
+    @app.exception_handler(ClientDisconnect)
     @app.exception_handler(Gone)
-    async def _(request: Request, error: Gone) -> Response:
+    async def _(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody hears it
 
     names = None if tokens and not settings.names else (*settings.names, settings.host)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine.errors import OptionError
+from stylecine.photo import MIN_SIDE
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -54,6 +55,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.workers < 2:
             raise OptionError(f"workers must be 2 or more, not {self.workers}: one animates, one answers who waits.")
+        if self.size < MIN_SIDE:
+            raise OptionError(f"size must be {MIN_SIDE} or more, not {self.size}.")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and field.name != "port" and value <= 0:

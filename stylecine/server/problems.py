@@ -84,11 +84,12 @@ def answer_problems(app: FastAPI) -> None:
         if isinstance(error.__cause__, Problem):  # a guard's, which the framework took for an unreadable body
             return error.__cause__.response()
         phrase = HTTPStatus(error.status_code).phrase
+        headers = {"Allow": _methods_at(app, request.url.path)} if error.status_code == 405 else error.headers
         detail = {
             404: f"There is nothing at {request.url.path[:200]}; /openapi.json tells what there is.",
             405: f"{request.method} is not for this address; /openapi.json tells what is.",
         }.get(error.status_code, f"{error.detail}.")
-        return Problem(error.status_code, phrase.title().replace(" ", ""), detail, error.headers).response()
+        return Problem(error.status_code, phrase.title().replace(" ", ""), detail, headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
@@ -101,3 +102,11 @@ def answer_problems(app: FastAPI) -> None:
         return Problem(
             500, "InternalError", "Something went wrong inside of the service; its log says what."
         ).response()
+
+
+def _methods_at(app: FastAPI, path: str) -> str:
+    """What an address can be asked for; each route of the framework knows its own method only."""
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return "GET"  # the studio's files

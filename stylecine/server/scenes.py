@@ -50,15 +50,15 @@ def routes(service: Service) -> APIRouter:
         request: Request,
         response: Response,
         name: Annotated[str, Query(max_length=255)] = "photo",
-        size: Annotated[int, Query(ge=64, le=8192, description="short side, never enlarged")] = 1024,
+        size: Annotated[int, Query(ge=64, le=settings.size, description="short side, never enlarged")] = min(
+            1024, settings.size
+        ),
         refine: Annotated[int, Query(ge=0, le=200)] = 0,
         wait: Wait = 30,
     ) -> schemas.Scene:
         """Understands a photo, or opens a .cine file; the body is its bytes."""
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise Problem(415, "NoPhoto", "Send the photo's bytes themselves as the body, not a form.")
-        if size > settings.size:
-            raise Problem(422, "BeyondLimits", f"This is more than allowed: size is at most {settings.size} here.")
         service.require_room_for_scene()
         upload = await _received(request, service)
         try:
@@ -88,7 +88,9 @@ def routes(service: Service) -> APIRouter:
         await service.delete_scene(id)
 
     @router.patch(
-        "/{id}", response_model_exclude_unset=True, responses=documented(*ALWAYS, 403, 404, 409, 422, 429, 500, 503)
+        "/{id}",
+        response_model_exclude_unset=True,
+        responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, 503),
     )
     async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> schemas.Scene:
         """Replaces the list of edits: all of them or, where one is impossible, none."""

@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import sqlite3
-import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stylecine.errors import OutputError
+from stylecine.files import locked
 
 VERSION = 1
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns that hold it
@@ -55,7 +55,9 @@ class Store:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _locked(folder / "lock")
+            self._lock = locked(
+                folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
+            )
             for name in ("uploads", "scenes", "results", "tmp"):
                 (folder / name).mkdir(exist_ok=True)
             self._writer = self._opened()
@@ -176,21 +178,3 @@ def _packed(row: Row) -> list[Any]:
 
 def _unpacked(row: sqlite3.Row) -> Row:
     return {name: json.loads(row[name]) if name in JSON and row[name] is not None else row[name] for name in row.keys()}  # noqa: SIM118
-
-
-def _locked(path: Path) -> int:
-    """An open descriptor of a file that is locked until it is closed, or this process ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise OutputError(f"Another service uses the data folder '{path.parent}'; choose another one.") from None
-    return descriptor

@@ -132,6 +132,7 @@ def test_there_is_nothing_past_the_end(quick: Served, done: dict[str, Any], aske
         {"format": "exe"},
         {"seconds": 61},
         {"seconds": "4"},
+    {"size": 64.5},
         {"fps": 0},
         {"seconds": 0.01},
         {"size": 8},
