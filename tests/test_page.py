@@ -15,6 +15,7 @@ import stylecine.page
 from benchmarks.browser import CHROMIUM, chromium
 from stylecine import animate
 from stylecine.cinemagraph import Cinemagraph
+from stylecine.cli import main
 from stylecine.errors import OptionError, OutputError
 
 SAYS = "Photo in motion"
@@ -88,6 +89,14 @@ def test_loops_that_no_shader_plays(
     with pytest.raises(OptionError, match="use sampling gather"):
         splat.live()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_refuses_them_before_the_work(
+    photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["animate", str(photo_file), "-o", str(tmp_path / "loop.html"), "--sampling", "splat"]) == 2
+    assert "use sampling gather" in capsys.readouterr().err
+    assert not (tmp_path / "loop.html").exists()
 
 
 def test_where_nothing_can_be_written(loop: Cinemagraph, tmp_path: Path) -> None:

@@ -7,23 +7,20 @@ const ARRAYS = {U8: Uint8Array, I16: Int16Array};
 
 /** {facts, tensors} of an ArrayBuffer; tensors are {shape, data}. Throws PlayerError where it is no pack. */
 export function unpacked(buffer) {
-  let header, start;
+  let told, entries, start;
   try {
     start = 8 + Number(new DataView(buffer).getBigUint64(0, true));
-    header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, start - 8)));
+    ({__metadata__: told, ...entries} = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, start - 8))));
   } catch {
     throw new PlayerError("What was given to play is no loop of stylecine's.");
   }
-  const {__metadata__: told, ...entries} = header;
   const facts = JSON.parse(told?.stylecine ?? "{}");
   if (facts.format !== FORMAT) {
     throw new PlayerError("This loop was made by another version of stylecine than this player; reload the page.");
   }
-  const tensors = {};
-  for (const [name, {dtype, shape, data_offsets: [from, to]}] of Object.entries(entries)) {
-    tensors[name] = {shape, data: new ARRAYS[dtype](buffer.slice(start + from, start + to))};
-  }
-  return {facts, tensors};
+  const tensors = Object.entries(entries).map(([name, {dtype, shape, data_offsets: [from, to]}]) =>
+    [name, {shape, data: new ARRAYS[dtype](buffer.slice(start + from, start + to))}]);
+  return {facts, tensors: Object.fromEntries(tensors)};
 }
 
 /** A picture's own bytes, whatever the screen's colours are. */

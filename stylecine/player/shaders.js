@@ -156,7 +156,7 @@ vec2 displaced(ivec2 at, bool back, float age) {
 }
 vec4 statistic(ivec2 at, int which) {
   vec2 size = vec2(textureSize(statistics, 0).xy);
-  return texture(statistics, vec3((vec2(at) + 0.5) * (float(cell) / block) / size, which));
+  return textureLod(statistics, vec3((vec2(at) + 0.5) * (float(cell) / block) / size, which), 0.0);
 }
 float near(float phase, float now) { return max(1.0 - abs(now - phase) * 4.0, 0.0); }
 vec4 sine(vec4 x) {  // of [0,pi], to 4e-7
@@ -253,8 +253,9 @@ vec3 read(vec2 place) {
   vec2 cube = f * f * f, second = 1.0 - (((2.0 * f - 3.0) * f - 3.0) * f + 5.0) / 6.0;
   vec2 left = (whole - 0.5 + (3.0 * cube - 6.0 * f * f + 4.0) / (6.0 - 6.0 * second)) / size;
   vec2 right = (whole + 1.5 + cube / (6.0 * second)) / size;
-  return mix(mix(texture(spline, left).rgb, texture(spline, vec2(right.x, left.y)).rgb, second.x),
-             mix(texture(spline, vec2(left.x, right.y)).rgb, texture(spline, right).rgb, second.x), second.y);
+  vec3 above = mix(textureLod(spline, left, 0.0).rgb, textureLod(spline, vec2(right.x, left.y), 0.0).rgb, second.x);
+  vec3 below = mix(textureLod(spline, vec2(left.x, right.y), 0.0).rgb, textureLod(spline, right, 0.0).rgb, second.x);
+  return mix(above, below, second.y);
 }
 #endif
 vec3 mixed(ivec2 pixel) {
