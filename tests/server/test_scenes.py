@@ -149,3 +149,7 @@ def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None
     assert answer.headers["content-disposition"] == f"attachment; filename*=utf-8''my%20lake.{form}"
     if form == "zip":
         assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["frame-0000.png", "frame-0001.png"]
+
+
+def test_a_photo_that_may_disappoint_says_so(real: Served, png: bytes) -> None:
+    assert "no landscape" in real.scene(png)["warning"], "the small model knows no picture"
