@@ -8,6 +8,7 @@ as lines on what was standard output: {"ready": true} once, or {"broken": why}; 
 
 import ctypes
 import json
+import logging
 import os
 import queue
 import shutil
@@ -262,6 +263,7 @@ def main(model: str, device: str, threads: str, nice: str) -> None:
     _end_with_the_service()
     line = _Line()
     warnings.simplefilter("ignore")  # libraries talk to programmers
+    logging.getLogger("stylecine").setLevel(logging.ERROR)
     if hasattr(os, "nice"):
         os.nice(int(nice))
     torch.set_num_threads(int(threads))
