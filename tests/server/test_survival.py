@@ -98,6 +98,15 @@ def test_whoever_goes_away_takes_the_work_along(quick: Served) -> None:
     assert quick.scene()["state"] == "ready"
 
 
+def test_without_a_model_it_says_so(tmp_path: Path) -> None:
+    served = Served(tmp_path / "data", model="none")
+    wait_until(lambda: "no model" in served.client.get("/ready").json()["detail"])
+    answer = served.client.post("/v1/scenes", content=b"a photo")
+    assert answer.status_code == 503 and answer.json()["detail"] == "There is no model none; choose another."
+    assert served.client.get("/health").status_code == 200 and not served.files()
+    assert served.end() == 0
+
+
 def test_two_services_never_share_a_folder(quick: Served, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="Another service uses"):
         Store(quick.data)
