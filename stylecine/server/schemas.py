@@ -28,7 +28,7 @@ class _Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: Annotated[int, WHOLE, Field(ge=0)] | None = None
+    id: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
 class PaintEdit(_Asked):
@@ -69,7 +69,7 @@ class SpeedEdit(_Asked):
 class KnownEdit(_Asked):
     """One that the scene has already."""
 
-    id: Annotated[int, WHOLE, Field(ge=0)]
+    id: Annotated[int, Field(ge=0), WHOLE]
 
 
 def _tag(edit: Any) -> str:
@@ -169,14 +169,14 @@ class Animation(BaseModel):
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
-    size: Annotated[int, WHOLE, Field(ge=64, le=8192, description="short side, at most the scene's")] | None = None
+    size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
     seconds: Annotated[FiniteFloat, Field(gt=0, le=3600)] = 4.0
     fps: Annotated[FiniteFloat, Field(gt=0, le=240)] = 30.0
     speed: Annotated[FiniteFloat, Field(gt=0, le=100)] = 1.0
     detail: Share = 1.0
     warp: Literal["msdfw", "dfw", "pixel"] = "msdfw"
     sampling: Literal["gather", "splat"] = "gather"
-    quality: Annotated[int, WHOLE, Field(ge=0, le=100)] | None = None
+    quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
-    repeat: Annotated[int, WHOLE, Field(ge=1, le=1000)] = 1
+    repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
     crop: Annotated[str | None, Field(max_length=64)] = None
