@@ -110,16 +110,14 @@ class Cinemagraph:
     @property
     def warning(self) -> str:
         """One line that says why this loop may disappoint; "" where nothing speaks against it."""
-        doubts = []
         painted = any(isinstance(edit, Paint) for edit in self.edits)
-        if self.settings["mask"] == "found" and not painted and float(self.mask.mean()) < LITTLE:
-            doubts.append("hardly any sky or water was found")
-        if self.settings["warp"] != "pixel" and self.scene.likeness < UNLIKE:
-            doubts.append("the model does not know pictures like it, so what comes into view may look wrong")
-        if not doubts:
-            return ""
-        exact = "; the first frame is the photo all the same" if self.settings["detail"] == 1 else ""
-        return f"This may be no landscape: {', and '.join(doubts)}{exact}."
+        return doubts(
+            self.scene,
+            self.mask,
+            found=self.settings["mask"] == "found" and not painted,
+            generated=self.settings["warp"] != "pixel",
+            exact=self.settings["detail"] == 1,
+        )
 
     def report(self) -> dict[str, Any]:
         """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.
@@ -215,6 +213,22 @@ class Cinemagraph:
     def _window(self, crop: Crop, *, even: bool) -> Window:
         moves = on_grid_of(self.mask, self.motion) * self.motion.norm(dim=0)
         return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
+
+
+def doubts(scene: Scene, mask: Tensor, *, found: bool, generated: bool = True, exact: bool = True) -> str:
+    """One line that says why loops of a scene may disappoint; "" where nothing speaks against it.
+
+    mask [H,W]: what moves; found: by the predictor alone. generated: with the generator. exact: frame 0 is the photo.
+    """
+    told = []
+    if found and float(mask.mean()) < LITTLE:
+        told.append("hardly any sky or water was found")
+    if generated and scene.likeness < UNLIKE:
+        told.append("the model does not know pictures like it, so what comes into view may look wrong")
+    if not told:
+        return ""
+    first = "; the first frame is the photo all the same" if exact else ""
+    return f"This may be no landscape: {', and '.join(told)}{first}."
 
 
 class _Shots(Sequence[np.ndarray]):

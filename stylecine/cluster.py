@@ -6,6 +6,7 @@ Nodes need stylecine and Ray, and no disk in common with this machine: a photo's
 import logging
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -165,6 +166,7 @@ def _connected(address: str) -> Any:
         raise OptionError("--ray needs Ray; install it with: pip install 'stylecine[ray]'.") from None
     heard = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
@@ -173,3 +175,10 @@ def _connected(address: str) -> Any:
         with suppress(ValueError):  # only the main thread hears signals
             signal.signal(signal.SIGTERM, heard)  # Ray takes it for itself
     return ray
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody listens; Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _common(options))
     make_folder(options.output)
-    with _Bar() as bar:
+    with _Bar() as bar, redirect_stdout(sys.stderr):  # where Ray tells of dead workers
         records = batch.run(tasks, options.output, options.model, partial(_crew, options, bar), bar.tell)
     report = batch_report.summary(records, perf_counter() - start, new=bar.done)
     page = batch_report.write(report, records, options.output)

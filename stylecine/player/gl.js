@@ -22,7 +22,10 @@ const BYTES = {R8: "RED", RGB8: "RGB", RGBA8: "RGBA"};
 /** A WebGL2 context whose pictures keep their bytes. Throws PlayerError. */
 export function contextOf(canvas) {
   const gl = canvas.getContext("webgl2", {alpha: false, antialias: false, depth: false});
-  if (!gl) throw new PlayerError("This browser shows no WebGL2 graphics, so the photo cannot move here; another browser or device may do better.");
+  if (!gl) {
+    throw new PlayerError("This browser shows no WebGL2 graphics, so the photo cannot move here;"
+      + " another browser or device may do better.");
+  }
   if (!gl.getExtension("EXT_color_buffer_float")) {
     throw new PlayerError("This device's graphics cannot draw into textures of floats, so the photo cannot move here.");
   }

@@ -223,7 +223,8 @@ void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
   ivec2 place = 2 * pixel + 1 - ratio;  // past the first point, in halves of a pixel
   ivec2 whole = ivec2(place.x < 0 ? -1 : place.x / (2 * ratio), place.y < 0 ? -1 : place.y / (2 * ratio));
   vec2 f = vec2(place - whole * 2 * ratio) / float(2 * ratio);
-  ivec2 a = clamp(whole, ivec2(0), last), d = clamp(whole + 1, ivec2(0), last), b = ivec2(d.x, a.y), c = ivec2(a.x, d.y);
+  ivec2 a = clamp(whole, ivec2(0), last), d = clamp(whole + 1, ivec2(0), last);
+  ivec2 b = ivec2(d.x, a.y), c = ivec2(a.x, d.y);
   from = mix(mix(texelFetch(sources, a, 0), texelFetch(sources, b, 0), f.x),
              mix(texelFetch(sources, c, 0), texelFetch(sources, d, 0), f.x), f.y);
   weight = mix(mix(texelFetch(weights, a, 0), texelFetch(weights, b, 0), f.x),

@@ -32,7 +32,7 @@ Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x2
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/animations", tags=["animations"])
 
-    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429))
+    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 503))
     async def animate(asked: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Asks for a file of a scene as it is now. The same Idempotency-Key asks for the same job."""
         row = await service.add_animation(asked.model_dump(), idempotency_key)

@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import itertools
 import json
+import logging
 import os
 import time
 from asyncio.subprocess import PIPE, Process
@@ -18,10 +19,11 @@ from typing import Any
 
 from stylecine.server.problems import Problem, of_error
 
+LOG = logging.getLogger("uvicorn.error")
 ATTEMPTS = 3
 GRACE = 5.0  # seconds in which a cancelled task should have stopped
 RESTART = 1.0  # seconds before a process that died at once is started again; doubled each time, to a minute
-LINE = 1 << 20  # most bytes of a line from a worker
+LINE = 16 << 20  # most bytes of a line from a worker: of all edits of a .cine file
 
 Asked = dict[str, Any]
 
@@ -84,11 +86,18 @@ class Lane:
         return any(worker.ready for worker in self.workers)
 
     @property
+    def broken(self) -> str:
+        """Why a process cannot work, in a sentence; "" where none says so."""
+        return next((worker.broken for worker in self.workers if worker.broken), "")
+
+    @property
     def length(self) -> int:
         return len(self._waiting)
 
     def require_room(self) -> None:
-        """Raises a 429 where the queue is full."""
+        """Raises a 429 where the queue is full, and a 503 where no process can work."""
+        if self.broken and not self.ready:
+            raise of_error("NotReady", self.broken)
         if len(self._waiting) >= self.most:
             seconds = str(max(1, min(60, len(self._waiting) // len(self.workers))))
             raise Problem(
@@ -97,8 +106,11 @@ class Lane:
 
     def submit(self, task: Task) -> Task:
         """Queues a task; its `answer` is what the worker answers, or raises a Problem or Cancelled."""
-        heapq.heappush(self._waiting, (task.since + task.patience, next(self._order), task))
-        self.dispatch()
+        if self.closed:
+            task.answer.set_exception(Ending())
+        else:
+            heapq.heappush(self._waiting, (task.since + task.patience, next(self._order), task))
+            self.dispatch()
         return task
 
     def cancel(self, task: Task) -> None:
@@ -198,6 +210,7 @@ class Worker:
                     self.lane.dispatch()
                 elif "broken" in said:
                     self.broken = said["broken"]
+                    LOG.error("A worker cannot work: %s", self.broken)
                 elif self.task is not None and said["id"] == self._id:
                     self._told(self.task, said)
 

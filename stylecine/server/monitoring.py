@@ -29,7 +29,7 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
         """Every lane has a process with its networks loaded."""
         if all(lane.ready for lane in service.lanes):
             return Health()
-        broken = next((worker.broken for lane in service.lanes for worker in lane.workers if worker.broken), "")
+        broken = next((lane.broken for lane in service.lanes if lane.broken), "")
         raise Problem(
             503,
             "NotReady",

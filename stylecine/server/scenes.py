@@ -43,7 +43,7 @@ def routes(service: Service) -> APIRouter:
         response_model_exclude_unset=True,
         responses={
             202: {"model": schemas.Scene, "description": "Still being made"},
-            **documented(*ALWAYS, 403, 415, 422, 429, 500),
+            **documented(*ALWAYS, 403, 415, 422, 429, 500, 503),
         },
     )
     async def open_scene(

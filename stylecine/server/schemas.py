@@ -15,7 +15,7 @@ Mode = Literal["add", "erase", "freeze"]
 assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
 
 # 4.0 is a whole number in JSON.
-Whole = Annotated[int, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)]
+WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
 Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
 Stroke = Annotated[list[Point], Field(min_length=1, max_length=MOST_POINTS, description="[[x, y], ...], fractions")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -28,7 +28,7 @@ class _Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: Annotated[Whole | None, Field(ge=0)] = None
+    id: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
 class PaintEdit(_Asked):
@@ -69,7 +69,7 @@ class SpeedEdit(_Asked):
 class KnownEdit(_Asked):
     """One that the scene has already."""
 
-    id: Annotated[Whole, Field(ge=0)]
+    id: Annotated[int, Field(ge=0), WHOLE]
 
 
 def _tag(edit: Any) -> str:
@@ -169,14 +169,14 @@ class Animation(BaseModel):
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
-    size: Annotated[Whole | None, Field(ge=64, le=8192, description="short side, at most the scene's")] = None
+    size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
     seconds: Annotated[FiniteFloat, Field(gt=0, le=3600)] = 4.0
     fps: Annotated[FiniteFloat, Field(gt=0, le=240)] = 30.0
     speed: Annotated[FiniteFloat, Field(gt=0, le=100)] = 1.0
     detail: Share = 1.0
     warp: Literal["msdfw", "dfw", "pixel"] = "msdfw"
     sampling: Literal["gather", "splat"] = "gather"
-    quality: Annotated[Whole | None, Field(ge=0, le=100)] = None
+    quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
-    repeat: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
     crop: Annotated[str | None, Field(max_length=64)] = None

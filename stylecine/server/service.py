@@ -1,6 +1,7 @@
 """What the service does, without a word of HTTP: it brings together the store, the workers and whoever watches."""
 
 import asyncio
+import logging
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem, not_found, of_error
 from stylecine.server.store import Row, Store, is_id, new_id
 
+LOG = logging.getLogger("uvicorn.error")
 PATIENCE = 5.0  # seconds for which a new photo lets those go first who wait for an edit or a live pack
 SWEEP = 20.0  # seconds between two looks at what has expired
 TOUCH = 60.0  # seconds: how exactly it is known when a scene was last used
@@ -171,10 +173,11 @@ class Service:
     async def made(self, row: Row, task: str, ending: str, **options: Any) -> Path:
         """The file that a task on a scene makes, for whoever waits; the caller removes it."""
         output = self.store.temporary(ending)
+        doing = self.scene_task(row, task, output=str(output), **options)
         try:
-            await self.wait_for(self.scene_task(row, task, output=str(output), **options))
+            await self.wait_for(doing)
         except BaseException:
-            _remove_all(output)
+            doing.answer.add_done_callback(lambda _: _remove_all(output))  # it may be written yet
             raise
         return output
 
@@ -358,7 +361,12 @@ class Service:
     def _run(self, work: Any) -> None:
         job = asyncio.ensure_future(work)
         self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(self._over)
+
+    def _over(self, job: asyncio.Task[Any]) -> None:
+        self._jobs.discard(job)
+        if not job.cancelled() and (error := job.exception()):  # no disk any more, say; a new start does it again
+            LOG.error("Work was left undone: %s", error, exc_info=error)
 
     def _expiry(self) -> float:
         return time.time() + 3600 * self.settings.keep_hours
@@ -369,11 +377,12 @@ class Service:
             raise full("there is no room left on the disk")
 
     async def _sweep(self) -> None:
+        delete = {"animations": self.delete_animation, "scenes": self.delete_scene}
         while True:
-            for row in self.store.expired("animations"):
-                await self.delete_animation(row["id"])
-            for row in self.store.expired("scenes"):
-                await self.delete_scene(row["id"])
+            for table in delete:
+                for row in self.store.expired(table):
+                    with suppress(Problem):  # somebody was quicker
+                        await delete[table](row["id"])
             self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
             await asyncio.sleep(min(SWEEP, 900 * self.settings.keep_hours))
 

@@ -36,6 +36,8 @@ CREATE TABLE animations (
 CREATE INDEX animations_of_scene ON animations (scene);
 """
 
+TOLD = "id, scene, state, format, name, asked, bytes, warning, problem, created, started, finished, expires"
+
 Row = dict[str, Any]
 
 
@@ -123,10 +125,11 @@ class Store:
         return self._one("SELECT * FROM scenes WHERE id = ?", id)
 
     def animation(self, id: str) -> Row | None:
-        return self._one("SELECT * FROM animations WHERE id = ?", id)
+        """All but the edits, which only its work needs."""
+        return self._one(f"SELECT {TOLD} FROM animations WHERE id = ?", id)
 
     def animation_of_key(self, key: str) -> Row | None:
-        return self._one("SELECT * FROM animations WHERE key = ?", key)
+        return self._one(f"SELECT {TOLD} FROM animations WHERE key = ?", key)
 
     def unfinished(self, table: str) -> list[Row]:
         return self._all(f"SELECT * FROM {table} WHERE state IN ('queued', 'running') ORDER BY created")

@@ -8,6 +8,7 @@ as lines on what was standard output: {"ready": true} once, or {"broken": why}; 
 
 import ctypes
 import json
+import logging
 import os
 import queue
 import shutil
@@ -27,7 +28,7 @@ from typing import Any
 
 import torch
 
-from stylecine.cinemagraph import Cinemagraph
+from stylecine.cinemagraph import Cinemagraph, doubts
 from stylecine.errors import NothingMoves, StylecineError
 from stylecine.files import whole
 from stylecine.live import pack
@@ -35,7 +36,7 @@ from stylecine.mask import moving, require_motion
 from stylecine.options import CLASSES
 from stylecine.pipeline import Animator
 from stylecine.scene import Scene
-from stylecine.touchup import Edit, to_json
+from stylecine.touchup import Edit, Paint, to_json
 
 SCENES = 6  # kept: of 1024x1024 some 50 MB each
 TOLD_EVERY = 0.05  # seconds between two lines of progress
@@ -150,14 +151,20 @@ def _facts(scene: Scene) -> Spec:
     """What the service tells of a scene."""
     layers, (height, width) = scene.edited_layers, scene.photo.shape[:2]
     moves = moving(layers)
-    warning = None
-    if not scene.edits:
-        try:
-            require_motion(moves)
-        except NothingMoves as error:
-            warning = str(error)
     shares = {name: float(layer.mean()) for name, layer in zip(CLASSES, layers, strict=True)}
-    return {"width": width, "height": height, "moving": float(moves.mean()), "classes": shares, "warning": warning}
+    facts = {"width": width, "height": height, "moving": float(moves.mean()), "classes": shares}
+    return facts | {"warning": _warning(scene) or None}
+
+
+def _warning(scene: Scene) -> str:
+    """Why loops of it may disappoint, or why there is none yet."""
+    painted = any(isinstance(edit, Paint) for edit in scene.edits)
+    try:
+        if not painted:
+            require_motion(scene.mask)
+    except NothingMoves as error:
+        return str(error)
+    return doubts(scene, scene.mask, found=not painted)
 
 
 def _told(edit: Edit) -> Spec:
@@ -256,6 +263,7 @@ def main(model: str, device: str, threads: str, nice: str) -> None:
     _end_with_the_service()
     line = _Line()
     warnings.simplefilter("ignore")  # libraries talk to programmers
+    logging.getLogger("stylecine").setLevel(logging.ERROR)
     if hasattr(os, "nice"):
         os.nice(int(nice))
     torch.set_num_threads(int(threads))

@@ -79,6 +79,9 @@ def animate(asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
+    if sys.argv[1] == "none":
+        tell(broken="There is no model none; choose another.")
+        sys.exit(1)
     tell(ready=True)
     while True:
         asked = requests.get()

@@ -12,6 +12,6 @@ from stylecine.server.limits import Settings
 
 settings = json.loads(sys.argv[1])
 if settings.pop("quick"):
-    service.command = lambda *_: [sys.executable, str(Path(__file__).with_name("quick_worker.py"))]
+    service.command = lambda told, *_: [sys.executable, str(Path(__file__).with_name("quick_worker.py")), told.model]
 guards.PATIENT = launch.HEAD = settings.pop("patient")
 launch.serve(Settings(Path(settings.pop("data"))).updated(settings), sys.argv[2:])

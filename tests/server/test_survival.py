@@ -49,8 +49,10 @@ def test_what_was_accepted_outlives_the_service(serve: Callable[..., Served]) ->
     waiting = served.scene(b"slow", wait=0)
     assert waiting["state"] in ("queued", "running")
     wait_until(lambda: starts(served, scene) == 2)
+    workers = workers_of(served)
+    assert len(workers) == 2
     served.end(signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{served.process.pid}").exists())
+    wait_until(lambda: not any(alive(worker) for worker in workers), 5)
     (served.data / "tmp" / "left.part").touch()
     again = serve(data=served.data)
     assert again.client.get(f"/v1/animations/{done}/result").status_code == 200
@@ -60,14 +62,6 @@ def test_what_was_accepted_outlives_the_service(serve: Callable[..., Served]) ->
     assert "left.part" not in again.files()
     assert again.client.delete(f"/v1/scenes/{waiting['id']}").status_code == 204
     assert again.end() == 0
-
-
-def test_nobody_is_left_when_the_service_is_killed(serve: Callable[..., Served]) -> None:
-    served = serve()
-    workers = workers_of(served)
-    assert len(workers) == 2
-    served.end(signal.SIGKILL)
-    wait_until(lambda: not any(alive(worker) for worker in workers), 5)
 
 
 def alive(process: int) -> bool:
@@ -102,6 +96,15 @@ def test_whoever_goes_away_takes_the_work_along(quick: Served) -> None:
         quick.client.post("/v1/scenes", content=b"slow", timeout=0.3)
     wait_until(lambda: quick.files() == before)
     assert quick.scene()["state"] == "ready"
+
+
+def test_without_a_model_it_says_so(tmp_path: Path) -> None:
+    served = Served(tmp_path / "data", model="none")
+    wait_until(lambda: "no model" in served.client.get("/ready").json()["detail"])
+    answer = served.client.post("/v1/scenes", content=b"a photo")
+    assert answer.status_code == 503 and answer.json()["detail"] == "There is no model none; choose another."
+    assert served.client.get("/health").status_code == 200 and not served.files()
+    assert served.end() == 0
 
 
 def test_two_services_never_share_a_folder(quick: Served, tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ async function asked(path, method, body, options = {}) {
   return (await call(path, {...options, method, headers, body: JSON.stringify(body)})).json();
 }
 
-/** Sends a photo or a .cine file; the scene may still have to be made. */
-export async function makeScene(file, name, signal) {
-  const query = new URLSearchParams({name, size: 1024, wait: 0});
+/** Sends a photo, which is worked on at a short side of `size` at most, or a .cine file; the scene is still to be made. */
+export async function makeScene({file, name, size}, signal) {
+  const query = new URLSearchParams({name, size, wait: 0});
   const headers = {"Content-Type": "application/octet-stream"};
   return (await call(`/v1/scenes?${query}`, {method: "POST", body: file, headers, signal})).json();
 }

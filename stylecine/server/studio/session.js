@@ -33,9 +33,12 @@ export function beginSession(itsPlayer, itsShortSide) {
 
 // --- opening
 
-/** Opens a photo or a .cine file; `told` hears what is being done and how much of it is done. Throws what went wrong. */
-export function open(file, name, told) {
-  return show(signal => made(file, name, told, signal), {file, name}, told);
+/**
+ * Opens a photo or a .cine file: {file, name, size}. `told` hears what is being done and how much of it is done.
+ * Throws what went wrong.
+ */
+export function open(given, told) {
+  return show(signal => made(given, told, signal), given, told);
 }
 
 /** Opens a scene that the server has already. */
@@ -71,9 +74,9 @@ export function stopOpening() {
   opening?.abort();
 }
 
-async function made(file, name, told, signal) {
+async function made(given, told, signal) {
   told("Sending the photo", 0.08);
-  return ready(await api.makeScene(file, name, signal), told, signal);
+  return ready(await api.makeScene(given, signal), told, signal);
 }
 
 async function ready(scene, told, signal) {
@@ -201,7 +204,7 @@ async function failed(error) {
 async function reopen() {
   showBusy("Opening it again");
   try {
-    const scene = await made(source.file, source.name, () => {}, undefined);
+    const scene = await made(source, () => {});
     onServer = state.edits.every(edit => edit.own) && state.edits.length === scene.edits.length ? state.edits : [];
     playing = "";
     set({scene});

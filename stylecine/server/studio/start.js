@@ -18,7 +18,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 export function beginStart() {
   for (const example of EXAMPLES) $("examples").append(make("li", {}, exampleButton(example)));
   $("choose").addEventListener("click", choose);
-  $("drop").addEventListener("click", event => { if (event.target !== $("choose")) choose(); });
+  $("drop").addEventListener("click", event => { if (!event.target.closest("button, label")) choose(); });
   $("picker").addEventListener("change", () => {
     const [file] = $("picker").files;
     $("picker").value = "";
@@ -42,12 +42,13 @@ export function choose() {
 
 function exampleButton({id, name, alt}) {
   const file = `/studio/examples/${id}`;
+  const still = make("img", {src: `${file}-small.jpg`, alt: ""});
   const film = make("video", {
-    ...{src: `${file}.mp4`, poster: `${file}-small.jpg`, muted: true, loop: true, playsInline: true, preload: "metadata"},
+    ...{src: `${file}.mp4`, muted: true, loop: true, playsInline: true, preload: "metadata"},
     ...{autoplay: !calm.matches, "aria-hidden": "true", tabIndex: -1, disablePictureInPicture: true},
   });
   const label = `Example: ${name}. ${alt}`;
-  const button = make("button", {className: "example", type: "button", ariaLabel: label}, film, make("span", {className: "name"}, name));
+  const button = make("button", {className: "example", type: "button", ariaLabel: label}, still, film, make("span", {className: "name"}, name));
   button.addEventListener("click", async () => {
     const photo = await fetch(`${file}.jpg`).catch(() => null);
     if (photo?.ok) take(await photo.blob(), `${id}.jpg`);
@@ -61,7 +62,7 @@ async function take(file, name) {
   if (isDirty() && !await ask("Open another photo?", "The changes to this one are not saved.", "Open without saving")) return;
   const url = URL.createObjectURL(file);
   $("still").src = url;
-  await moved(() => open(file, name, tell));
+  await moved(() => open({file, name, size: $("work-size").value}, tell));
   URL.revokeObjectURL(url);
 }
 

@@ -106,6 +106,7 @@ function layOut() {
   const marks = $("marks");
   marks.width = Math.round(stage.width * devicePixelRatio);
   marks.height = Math.round(stage.height * devicePixelRatio);
+  marks.dataset.zoomed = String(view.zoom > 1);
   $("zoom-fit").textContent = view.zoom === 1 ? "Fit" : `${Math.round(100 * view.zoom)}%`;
   placed(view);
   draw();
