@@ -24,7 +24,15 @@ KINDS = {
 OVER = ("done", "failed", "cancelled")
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FILES = {"content": {kind.partition(";")[0]: BINARY for kind in KINDS.values()}}
-TOLD: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["progress", *OVER]},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "the job"},
+    },
+    "required": ["event", "data"],
+}
+TOLD: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": EVENT}}}}
 
 Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 

@@ -148,7 +148,7 @@ class Worker:
         self._ids = itertools.count()
         self._id = -1
         self._timer: asyncio.TimerHandle | None = None
-        self._reason: Exception | None = None  # why we killed it
+        self._reason: Exception | None = None  # why its task is over, if it dies
 
     @property
     def state(self) -> str:
@@ -175,7 +175,8 @@ class Worker:
     def cancel(self, task: Task) -> None:
         if self.task is task and self._timer is not None:
             self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self._kill, Cancelled())
+            self._reason = Cancelled()  # also if it dies meanwhile
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self._kill, self._reason)
             self._say({"cancel": self._id})
 
     async def _keep(self) -> None:
@@ -238,7 +239,7 @@ class Worker:
             self._timer.cancel()
         if self.task is not None:
             self.task.worker = None
-        self.task, self._timer = None, None
+        self.task, self._timer, self._reason = None, None, None
 
     async def _bury(self) -> None:
         """The process is gone, or has to go: its task goes to another, or is told why not."""
@@ -247,7 +248,7 @@ class Worker:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        task, reason, self._reason = self.task, self._reason, None
+        task, reason = self.task, self._reason
         self._release()
         if task is None or task.answer.done():
             return

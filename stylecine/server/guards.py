@@ -19,7 +19,8 @@ SLOWEST = 20_000  # ... and bytes a second on top of that
 READS = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/health", "/ready")  # to everybody
 
-HEADERS = {
+HEADERS = {  # of every answer that does not say otherwise
+    "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from stylecine.errors import StylecineError
 from stylecine.formats import check_output
@@ -38,7 +39,7 @@ class Service:
         self.settings, self.store = settings, store
         waiting = settings.workers // 2
         animating = settings.workers - waiting
-        self.waited = Lane("waited", waiting, settings.waiting, command(settings, waiting, 5))
+        self.waited = Lane("waited", waiting, settings.waiting, command(settings, waiting, 2))
         self.animations = Lane("animations", animating, settings.queue, command(settings, animating, 10))
         self.lanes = (self.waited, self.animations)
         self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
@@ -48,7 +49,7 @@ class Service:
         self._tasks: dict[str, Task] = {}  # of unfinished scenes and animations
         self._jobs: set[asyncio.Task[Any]] = set()
         self._watchers: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._editing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._editing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody holds them
 
     async def start(self) -> None:
         """Begins to work, with what was left undone."""
@@ -104,7 +105,7 @@ class Service:
         """Raises a 429 where no photo can be taken in now."""
         self.waited.require_room()
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
-            raise full(f"{self.settings.scenes} scenes are kept already")
+            raise full(f"the limit of kept scenes, {self.settings.scenes}, is reached")
         self._require_disk()
 
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
@@ -159,7 +160,8 @@ class Service:
 
     async def edit_scene(self, id: str, asked: list[dict[str, Any]]) -> Row:
         """Replaces the edits of a scene; all of them or, where one is impossible, none."""
-        async with self._editing[id]:
+        lock = self._editing.setdefault(id, asyncio.Lock())
+        async with lock:
             row = await self.ready_scene(id)
             edits = _numbered(asked, row)
             found = await self.wait_for(self.scene_task(row | {"edits": edits}, "edit"))

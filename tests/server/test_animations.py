@@ -163,7 +163,7 @@ def test_who_comes_when_all_is_full_is_told_when_to_come_again(serve: Callable[.
     answer = served.client.post("/v1/animations", json={"scene": scene})
     assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
     answer = served.client.post("/v1/scenes", content=b"one more")
-    assert answer.status_code == 429 and "1 scenes are kept" in answer.json()["detail"]
+    assert answer.status_code == 429 and "limit of kept scenes, 1, is reached" in answer.json()["detail"]
 
 
 def test_what_is_old_goes(serve: Callable[..., Served]) -> None:
