@@ -3,7 +3,8 @@
 # make lint    ruff, mypy and clang-format
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped;
-#              damaged .cine files; the tutorial notebook, executed
+#              damaged .cine files; the service, on this machine alone: 200 clients for MINUTES, requests made up from its
+#              description, damaged uploads; into benchmarks/results/soak_*.json; the tutorial notebook, executed
 # make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
 # make quality FOLDER=...   every measure of a loop, on a folder of photos (with labels/ and val.txt where it has them),
 #              into benchmarks/results/quality.md and .json; without FOLDER, of examples/
@@ -18,6 +19,7 @@ PYTHON ?= python3
 TORCH  ?= torch>=2.11,<2.14
 PHOTOS ?= examples/sea.jpg examples/waterfall.jpg
 CASES  ?= 100000
+MINUTES ?= 5
 FOLDER ?= examples
 
 # Python itself is not sanitized, so the sanitizer's library has to be there before it; its own leaks are no matter.
@@ -30,7 +32,7 @@ OUT := examples/out
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test lint sanitize soak bench quality train-smoke clean
+.PHONY: demo test lint sanitize soak soak-service bench quality train-smoke clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -53,10 +55,15 @@ lint: .venv/installed-dev
 sanitize: build/sanitized
 	$(SANITIZED) $(BIN)/python -m pytest --capture=sys tests/ops
 
-soak: build/sanitized .venv/installed-notebook
+soak: build/sanitized .venv/installed-notebook soak-service
 	$(SANITIZED) $(BIN)/python -m benchmarks.fuzz_kernels --cases $(CASES)
 	$(BIN)/python -m benchmarks.fuzz_cine
 	$(BIN)/jupyter-execute examples/tutorial.ipynb
+
+soak-service: .venv/installed-soak
+	$(BIN)/python -m benchmarks.soak_clients --minutes $(MINUTES)
+	$(BIN)/python -m benchmarks.soak_schema
+	$(BIN)/python -m benchmarks.soak_uploads
 
 build/sanitized: .venv/installed-test $(NATIVE)
 	CXXFLAGS="$(SANITIZE) -fno-omit-frame-pointer -g" \

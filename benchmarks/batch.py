@@ -25,7 +25,12 @@ from benchmarks.tables import write
 RESULT = ROOT / "benchmarks/results/batch.json"
 EXAMPLES = ("lake", "sea", "snow", "waterfall")
 LOOPBACK = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-NODE = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 200_000_000, "include_dashboard": False}
+NODE: dict[str, Any] = {
+    "node_ip_address": "127.0.0.1",
+    "num_cpus": 1,
+    "object_store_memory": 200_000_000,
+    "include_dashboard": False,
+}
 
 
 def main() -> None:

@@ -24,14 +24,16 @@ class Served:
         self.data, self.settings = data, settings
         self._files = tempfile.TemporaryDirectory()
         self._errors = (Path(self._files.name) / "errors.txt").open("w+")
+        self.address = "http://127.0.0.1:0"
         self.start()
 
     def start(self) -> None:
         """Also after `kill`, with the same data and at the same address."""
         told = Path(self._files.name) / "settings.toml"
         told.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in self.settings.items()))
-        port = self.address.rpartition(":")[2] if hasattr(self, "address") else "0"
-        command = [sys.executable, "-m", "stylecine", "serve", "--settings", told, "--data", self.data, "--port", port]
+        port = self.address.rpartition(":")[2]
+        command: list[str | Path] = [sys.executable, "-m", "stylecine", "serve", "--port", port]
+        command += ["--settings", told, "--data", self.data]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -62,11 +64,11 @@ class Served:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def complaints(self) -> str:
-        """What it has said on standard error."""
-        self._errors.flush()
+    def complaints(self) -> list[str]:
+        """What it has said on standard error, but for what it says to requests that are none; at most 20 lines."""
         self._errors.seek(0)
-        return self._errors.read()
+        lines = self._errors.read().splitlines()
+        return [line for line in lines if line != "WARNING:  Invalid HTTP request received."][:20]
 
     def megabytes(self) -> float:
         """Resident memory of the interface's process."""

@@ -1,5 +1,6 @@
 """A batch's workers on this machine: processes with the networks loaded once, replaced when they die."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -172,6 +173,7 @@ def _work(pipe: Connection, folder: Path, model: str, device: str) -> None:
     """A worker's life: None once the networks are loaded, or why not; then a record for each task."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)  # as that an odd size was cropped: the record has the size
     with suppress(KeyboardInterrupt, EOFError, OSError), Interrupts():
         import torch
 
