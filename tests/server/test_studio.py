@@ -160,7 +160,7 @@ class Studio:
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "sea.jpg"
     with Image.open(SEA) as sea:
-        sea.resize((256, 160), Image.Resampling.LANCZOS).save(path, quality=95)
+        sea.resize((192, 120), Image.Resampling.LANCZOS).save(path, quality=95)
     return path
 
 
@@ -291,6 +291,16 @@ def test_sliders_make_another_loop_while_the_old_one_plays(studio: Studio) -> No
     assert studio.motion(SKY) < 0.3 * sky and studio.motion(WATER) > 0.1
 
 
+def test_where_nothing_moves_any_more_the_photo_is_shown(studio: Studio) -> None:
+    studio.tool("Erase")
+    studio.slide("brush-size", 100)
+    studio.moves_on(lambda: studio.drag((0.1, 0.2), (0.9, 0.2), (0.9, 0.7), (0.1, 0.7)))
+    expect(studio.at("notice")).to_contain_text("Nothing moves in this photo")
+    expect(studio.at("live")).to_be_hidden()
+    studio.moves_on(lambda: studio.at("undo").click())
+    expect(studio.at("live")).to_be_visible()
+
+
 def test_before_and_after(studio: Studio) -> None:
     page, before = studio.page, studio.at("before")
     studio.at("marks").focus()
@@ -378,7 +388,7 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     film = exported("MP4")
     assert film.name == "sea.mp4"
     frames, fps = read_video(film)
-    assert (frames.shape, fps) == ((60, 160, 256, 3), 30)
+    assert (frames.shape, fps) == ((60, 120, 192, 3), 30)
     page = new_page()
     page.goto(exported("A file to embed").as_uri())
     page.locator("canvas").wait_for()

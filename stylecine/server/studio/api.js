@@ -2,9 +2,10 @@
 
 /** What the server refused, with its sentence. */
 export class Problem extends Error {
-  constructor(status, {detail, title} = {}, retryAfter = 0) {
+  constructor(status, {detail, title, type} = {}, retryAfter = 0) {
     super(detail ?? title ?? "The server could not do this; try again.");
     this.status = status;
+    this.nothingMoves = type?.endsWith(":nothing-moves") ?? false;
     this.retryAfter = retryAfter;
   }
 }
@@ -54,9 +55,9 @@ export function editScene(id, edits) {
   return asked(`/v1/scenes/${id}`, "PATCH", {edits: edits.map(told)});
 }
 
-/** What a pack is made of can be named by what was asked for. */
-export async function readPack(id, options, signal) {
-  return (await call(`/v1/scenes/${id}/live?${new URLSearchParams(options)}`, {signal})).arrayBuffer();
+/** The pack of a loop, an ArrayBuffer; `query` says how large, long and quick. */
+export async function readPack(id, query, signal) {
+  return (await call(`/v1/scenes/${id}/live?${query}`, {signal})).arrayBuffer();
 }
 
 export async function readFile(id) {

@@ -26,6 +26,10 @@ export function beginExport() {
 
 export function openExport() {
   if (state.phase !== "ready" || $("export-dialog").open) return;
+  if (!state.maps) {
+    showNotice("Nothing moves in this photo so far; paint over what should, then export it.");
+    return;
+  }
   showForm();
   $("export-dialog").showModal();
 }

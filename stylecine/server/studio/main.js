@@ -38,7 +38,8 @@ async function begin() {
   if (!player) return;
   beginTransport(player, pace);
   beginSession(player, shortSide);
-  watch(["full"], () => sync());
+  watch(["full", "phase"], () => sync());
+  watch(["phase", "maps"], () => { $("live").hidden = state.phase !== "ready" || !state.maps; });
 }
 
 /** Null, with a word about it, where the browser cannot play a loop. */

@@ -10,6 +10,7 @@ const PLAIN = {speed: 1, seconds: 4, detail: 1};
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
 const FIRST = 400;  // of them, so that there is something to see soon
 const [QUICK, SLOW] = [36, 72];  // ms a frame
+const NOTHING = "Nothing moves in this photo so far; paint over what should.";
 const TOGETHER = 1500;  // ms within which changes of one kind are one step of the history
 
 let player = null;
@@ -18,7 +19,7 @@ const hasBegun = new Promise(done => { begun = done; });
 let shortSide = () => 512;  // of the picture on the screen, in device pixels
 let source = null;  // the file that was opened, for a server that has forgotten it
 let onServer = [];  // edits
-let playing = "";  // what the loop that plays was made of
+let playing = {};  // the wish that the loop came of
 let most = FIRST;  // of the live loop's short side, by how smoothly this machine plays
 let ceiling = Infinity;  // it turned out to be too slow for more
 let opening = null, fetching = null;  // AbortControllers
@@ -50,24 +51,25 @@ async function show(sceneOf, itsSource, told) {
   opening?.abort();
   const mine = opening = new AbortController();
   const before = state.scene;
+  fetching?.abort();
   const scene = await sceneOf(mine.signal);
   await hasBegun;
   told("Setting it in motion", 0.7);
-  const pack = await api.readPack(scene.id, options(scene, PLAIN), mine.signal);
-  told("Drawing the first frame", 0.95);
-  await player.load(pack);
   const edits = owned(scene.edits);
+  const wish = wishFor(scene, edits, PLAIN);
+  const pack = await packOf(wish, mine.signal);
+  told("Drawing the first frame", 0.95);
+  const maps = await played(pack, wish);
   source = itsSource;
   onServer = edits;
-  playing = nameOf(scene, edits, options(scene, PLAIN));
   last = {kind: null, at: 0};
   set({
     ...{phase: "ready", scene, name: scene.name, edits, shown: edits, saved: edits, look: PLAIN, past: [], future: []},
-    ...{maps: maps(), split: null, before: false, marked: null},
+    ...{maps, split: null, before: false, marked: null},
   });
   hideNotice();
   if (before) api.deleteScene(before.id);
-  if (scene.warning) showNotice(scene.warning);
+  if (!maps) showNotice(NOTHING);
 }
 
 export function stopOpening() {
@@ -143,7 +145,7 @@ let again = false, running = null;
 export function sync() {
   if (state.phase !== "ready") return null;
   again = true;
-  if (fetching?.name !== wanted().name) fetching?.abort();
+  if (fetching && !isWanted(fetching.wish)) fetching.abort();
   running ??= catchUp().finally(() => { running = null; });
   return running;
 }
@@ -171,16 +173,17 @@ async function bring() {
     onServer = edits;
     if (state.edits !== edits) return;
   }
-  const {name, asked} = wanted();
-  if (name !== playing) {
+  const wish = wishFor(state.scene, edits, state.look);
+  let {maps} = state;
+  if (!same(wish, playing)) {
     showBusy("Setting it in motion");
-    fetching = Object.assign(new AbortController(), {name});
-    const pack = await api.readPack(scene.id, asked, fetching.signal).finally(() => { fetching = null; });
-    if (wanted().name !== name) return;
-    await player.load(pack);
-    playing = name;
+    fetching = Object.assign(new AbortController(), {wish});
+    const pack = await packOf(wish, fetching.signal).finally(() => { fetching = null; });
+    if (!isWanted(wish)) return;
+    maps = await played(pack, wish);
+    if (!maps) showNotice(NOTHING);
   }
-  set({shown: edits, maps: maps()});
+  set({shown: edits, maps});
 }
 
 async function failed(error) {
@@ -195,8 +198,9 @@ async function failed(error) {
   } else if (error.status === 404 && source) {
     await reopen();
   } else {
+    const refused = state.edits !== onServer;
     takeBack();
-    showNotice(error.message);
+    showNotice(error.message, refused ? null : {words: "Try again", run: sync});
   }
 }
 
@@ -206,7 +210,7 @@ async function reopen() {
   try {
     const scene = await made(source, () => {});
     onServer = state.edits.every(edit => edit.own) && state.edits.length === scene.edits.length ? state.edits : [];
-    playing = "";
+    playing = {};
     set({scene});
     again = true;
   } catch (error) {
@@ -234,27 +238,39 @@ export function pace(frame) {
   sync();
 }
 
-function options(scene, look) {
+/** What a loop has to be made of: the scene, its edits, and what the service is asked for. */
+function wishFor(scene, edits, look) {
   const whole = Math.min(scene.width, scene.height);
   const needed = SIZES.find(size => size >= shortSide(scene) * 0.92) ?? SIZES.at(-1);
   const size = state.full ? whole : Math.min(needed, most, whole);
-  return {size, seconds: look.seconds, fps: 30, speed: look.speed, detail: look.detail};
+  const query = new URLSearchParams({size, seconds: look.seconds, fps: 30, speed: look.speed, detail: look.detail});
+  return {id: scene.id, edits, query: String(query)};
 }
 
-/** The player's, with what one needs to draw them over the picture. */
-function maps() {
+function same(one, other) {
+  return one.id === other.id && one.edits === other.edits && one.query === other.query;
+}
+
+function isWanted(wish) {
+  return same(wish, wishFor(state.scene, state.edits, state.look));
+}
+
+/** The pack; null where nothing moves. */
+async function packOf(wish, signal) {
+  try {
+    return await api.readPack(wish.id, wish.query, signal);
+  } catch (error) {
+    if (error.nothingMoves) return null;
+    throw error;
+  }
+}
+
+/** Has the player play a pack: its maps, with what one needs to draw them over the picture. Null where there is none. */
+async function played(pack, wish) {
+  if (pack) await player.load(pack);
+  playing = wish;
   const {width, height, fps} = player;
-  return {...player.maps, width, height, fps};
-}
-
-/** What the loop has to be made of now: as the service is asked, and as a name. */
-function wanted() {
-  const asked = options(state.scene, state.look);
-  return {asked, name: nameOf(state.scene, state.edits, asked)};
-}
-
-function nameOf(scene, edits, asked) {
-  return JSON.stringify([scene.id, edits, asked]);
+  return pack && {...player.maps, width, height, fps};
 }
 
 // --- keeping

@@ -70,11 +70,9 @@ async function take(file, name) {
 async function moved(opens) {
   const before = state.phase;
   $("start-problem").hidden = true;
-  $("live").hidden = true;
   set({phase: "opening"});
   try {
     await opens();
-    $("live").hidden = false;
     play(!calm.matches);
     say(`${state.name} moves. ${Math.round(100 * (state.scene.moving ?? 0))} percent of it was found to move.`);
     $("marks").focus({preventScroll: true});
@@ -87,7 +85,6 @@ async function moved(opens) {
 function giveUp(before, error) {
   const phase = before === "ready" ? "ready" : "start";
   set({phase});
-  $("live").hidden = phase !== "ready";
   $("still").removeAttribute("src");
   if (phase === "start") $("choose").focus({preventScroll: true});
   if (error.name !== "AbortError") fail(sentence(error));

@@ -17,7 +17,7 @@ export const state = {
   split: null,  // where before and after meet, 0 to 1
   before: false,
   full: false,  // whether the loop plays at the photo's full size
-  maps: null,  // the player's
+  maps: null,  // the player's, while anything moves
   marked: null,  // the edit that is pointed out on the picture
 };
 
