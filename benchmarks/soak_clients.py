@@ -48,6 +48,7 @@ class Seen:
     ends: dict[str, str] = field(default_factory=dict)  # id -> state, or "deleted"
     answers: Counter[str] = field(default_factory=Counter)  # "POST /v1/scenes 429" -> how often
     faults: list[str] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)  # seconds by which the clients' own event loop was late
     checked: int = 0  # results that were fetched and whole
 
 
@@ -189,7 +190,7 @@ async def soak(served: Served, clients: int, seconds: float, kill: bool) -> dict
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     memory: list[tuple[float, float]] = []
     async with httpx.AsyncClient(base_url=served.address, timeout=60, limits=limits) as http:
-        watcher = asyncio.create_task(_watch(served, memory))
+        watcher = asyncio.gather(_watch(served, memory), _feel(seen.late))
         crowd = [asyncio.create_task(Client(n, http, photos, seen, until).live()) for n in range(clients)]
         if kill:
             await asyncio.sleep(seconds / 2)
@@ -199,6 +200,14 @@ async def soak(served: Served, clients: int, seconds: float, kill: bool) -> dict
         await asyncio.gather(*crowd)
         watcher.cancel()
     return _told(seen, served, memory, seconds)
+
+
+async def _feel(late: list[float]) -> None:
+    """How late this process itself is, as all that it measures then is too."""
+    while True:
+        start = time.perf_counter()
+        await asyncio.sleep(0.02)
+        late.append(time.perf_counter() - start - 0.02)
 
 
 async def _watch(served: Served, memory: list[tuple[float, float]]) -> None:
@@ -240,6 +249,7 @@ def _told(seen: Seen, served: Served, memory: list[tuple[float, float]], seconds
         "answers": dict(sorted(seen.answers.items())),
         "status_calls": len(calls),
         "status_ms": {f"p{p}": round(1e3 * float(np.percentile(calls, p)), 1) for p in (50, 90, 99, 100)},
+        "clients_late_ms_p99": round(1e3 * float(np.percentile(seen.late, 99)), 1),
         "memory_mb": {"first": round(float(sizes[0]), 1), "last": round(float(sizes[-1]), 1)},
         "memory_mb_a_minute": round(60 * float(np.polyfit(times, sizes, 1)[0]), 3),
         "complaints": served.complaints(),
