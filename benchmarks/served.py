@@ -22,6 +22,7 @@ class Served:
 
     def __init__(self, data: Path, **settings: Any) -> None:
         self.data, self.settings = data, settings
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # for __exit__ to end the service
         self._files = tempfile.TemporaryDirectory()
         self._errors = (Path(self._files.name) / "errors.txt").open("w+")
         self.address = "http://127.0.0.1:0"
