@@ -128,6 +128,7 @@ export class Target {
     gl.drawBuffers(places);
     const state = gl.checkFramebufferStatus(gl.FRAMEBUFFER);
     if (state !== gl.FRAMEBUFFER_COMPLETE && !gl.isContextLost()) {
+      this.dispose();
       throw new PlayerError("This device's graphics has no room for the photo at this size; ask for a smaller one.");
     }
   }

@@ -23,10 +23,21 @@ export class Plate {
     });
     const [shown, hidden] = pictures.map(picture => new Texture(gl, "RGBA8", picture.width, picture.height, picture));
     for (const picture of pictures) picture.close();
-    const whole = new Target(gl, hidden.width, hidden.height);
-    programs.PLATE.draw(whole, {photo: shown, made_up: hidden, margin: facts.margin});
-    hidden.dispose();
-    return new Plate(facts.plate, shown, splines(gl, programs, whole, facts.bands));
+    const targets = [];
+    const target = (...asked) => {
+      targets.push(new Target(gl, ...asked));
+      return targets.at(-1);
+    };
+    try {
+      const whole = target(hidden.width, hidden.height);
+      programs.PLATE.draw(whole, {photo: shown, made_up: hidden, margin: facts.margin});
+      return new Plate(facts.plate, shown, splines(target, programs, whole, facts.bands));
+    } catch (error) {
+      for (const made of [shown, ...targets]) made.dispose();
+      throw error;
+    } finally {
+      hidden.dispose();
+    }
   }
 
   constructor(digest, photo, levels) { Object.assign(this, {digest, photo, splines: levels}); }
@@ -34,30 +45,30 @@ export class Plate {
   dispose() { for (const texture of [this.photo, ...this.splines]) texture.dispose(); }
 }
 
-/** Of the bands of an image, finest first, and of the low-pass that is left. The image is disposed of. */
-function splines(gl, programs, image, bands) {
+/** Of the bands of an image, finest first, and of the low-pass that is left, in targets made by `target`. */
+function splines(target, programs, image, bands) {
   const made = [];
   for (let i = 0; i < bands; i++) {
-    const across = new Target(gl, Math.ceil(image.width / 2), image.height);
-    const coarse = new Target(gl, across.width, Math.ceil(image.height / 2));
-    const band = new Target(gl, image.width, image.height);
+    const across = target(Math.ceil(image.width / 2), image.height);
+    const coarse = target(across.width, Math.ceil(image.height / 2));
+    const band = target(image.width, image.height);
     programs.HALVED.draw(across, {image, axis: 0});
     programs.HALVED.draw(coarse, {image: across, axis: 1});
     programs.BAND.draw(band, {image, coarse});
-    made.push(spline(gl, programs, band, {format: "RGBA16F", filter: "LINEAR"}));
+    made.push(spline(target, programs, band, {format: "RGBA16F", filter: "LINEAR"}));
     for (const done of [across, band, image]) done.dispose();
     image = coarse;
   }
-  made.push(spline(gl, programs, image, {format: "RGBA32F"}));
+  made.push(spline(target, programs, image, {format: "RGBA32F"}));
   image.dispose();
   return made;
 }
 
 /** Coefficients at twice the resolution of an image. */
-function spline(gl, programs, image, form) {
-  const {width, height} = image, made = new Target(gl, 2 * width, 2 * height, form);
+function spline(target, programs, image, form) {
+  const {width, height} = image, made = target(2 * width, 2 * height, form);
   const rows = Math.min(height, STRIP + 2 * ASIDE);
-  const [across, wide, down] = [width, 2 * width, 2 * width].map(columns => new Target(gl, columns, rows));
+  const [across, wide, down] = [width, 2 * width, 2 * width].map(columns => target(columns, rows));
   for (let top = 0; top < height; top += STRIP) {
     const end = Math.min(top + STRIP, height), row = Math.max(0, top - ASIDE);
     const count = Math.min(height, end + ASIDE) - row;

@@ -87,14 +87,14 @@ export class Player {
 
   async #take(given) {
     const {facts, tensors} = given, gl = this.#gl, mine = ++this.#loads;
-    this.#given = given;
-    if (gl.isContextLost()) return;
-    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
+    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Infinity;  // null: lost graphics tell nothing
     const longest = 2 * (Math.max(facts.width, facts.height) + 2 * facts.margin);
     if (longest > most) {
       throw new PlayerError(`This loop needs textures of ${longest} pixels a side, and this device's graphics has them`
         + ` up to ${most}; ask for a smaller one.`);
     }
+    this.#given = given;
+    if (gl.isContextLost()) return;
     const same = this.#scene?.plate.digest === facts.plate;
     const plate = same ? this.#scene.plate : await Plate.of(gl, this.#programs, given);
     if (mine !== this.#loads) {

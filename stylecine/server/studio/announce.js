@@ -9,15 +9,29 @@ export function say(words) {
   setTimeout(() => { said.textContent = words; }, 30);
 }
 
-/** What is being done right now; null: nothing. */
+const PATIENCE = 700;  // ms: what is done sooner is not worth a word
+let busy = null, waiting = 0;
+
+/** What is being done right now, told once it has lasted a while; null: nothing. */
 export function showBusy(words) {
-  const chip = $("chip");
-  if (words && chip.textContent !== words) {
-    chip.textContent = words;
-    say(words);
-  }
-  chip.hidden = !words;
+  busy = words;
   $("stage").setAttribute("aria-busy", String(Boolean(words)));
+  if (!words) {
+    clearTimeout(waiting);
+    waiting = 0;
+    $("chip").hidden = true;
+  } else if (!$("chip").hidden) {
+    $("chip").textContent = words;
+  } else {
+    waiting ||= setTimeout(tellBusy, PATIENCE);
+  }
+}
+
+function tellBusy() {
+  waiting = 0;
+  $("chip").textContent = busy;
+  $("chip").hidden = false;
+  say(busy);
 }
 
 /** Something went wrong: the sentence, and a way on. */

@@ -107,10 +107,10 @@ function item(edit) {
   const row = make("li", {}, icon(picture), make("span", {}, words), remove);
   row.style.setProperty("--colour", ["push", "anchor"].includes(edit.kind) ? "var(--muted)" : `var(--mark-${markOf(edit)})`);
   remove.addEventListener("click", () => {
-    const next = row.nextElementSibling ?? row.previousElementSibling;
-    const at = [...$("changes").children].indexOf(next ?? row);
+    const at = [...$("changes").children].indexOf(row);
     removeEdit(edit);
-    ($("changes").children[Math.min(at, $("changes").children.length - 1)]?.querySelector("button") ?? $("marks")).focus();
+    const left = $("changes").children;
+    (left[Math.min(at, left.length - 1)]?.querySelector("button") ?? $("marks")).focus();
   });
   for (const name of ["pointerenter", "focusin"]) row.addEventListener(name, () => set({marked: edit}));
   for (const name of ["pointerleave", "focusout"]) row.addEventListener(name, () => set({marked: null}));

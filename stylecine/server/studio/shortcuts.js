@@ -10,6 +10,7 @@ import {step, toggle, togglePlay} from "./transport.js";
 
 const KEPT = "stylecine.letters";
 const MAC = navigator.platform.startsWith("Mac");
+const PRESSED = "button, select, a, input:not([type=range], [type=radio]:checked)";  // by Space
 const CTRL = MAC ? "⌘" : "Ctrl";
 
 /** `commands`: openFile, save, exportLoop. */
@@ -83,7 +84,7 @@ function fits({ctrl = false, shift = false, match, keys}, event) {
 function isTaken({key, target, altKey}) {
   const space = key === " ";
   if (altKey) return true;
-  if (space && (paintsByKey() || target.closest("button, input, select, a"))) return true;
+  if (space && (paintsByKey() || target.closest(PRESSED))) return true;
   if (target.closest("select, input:not([type=range], [type=radio], [type=checkbox])")) return true;
   return key.length === 1 && !space && localStorage.getItem(KEPT) === "off";
 }

@@ -8,7 +8,7 @@ import {set, state, watch} from "./state.js";
 export const CLASSES = {sky: "Sky", water: "Water", falls: "Falls", smoke: "Smoke"};
 
 export const TOOLS = [
-  {id: "view", icon: "hand", name: "Look", key: "v", hint: "Drag to move the picture when it is zoomed in; pinch or turn the wheel to zoom."},
+  {id: "view", icon: "hand", name: "Look", key: "v", hint: matchMedia("(pointer: coarse)").matches ? "Pinch to zoom, then drag to move the picture." : "Turn the wheel to zoom, then drag to move the picture."},
   {id: "paint", icon: "paint", name: "Paint", key: "p", hint: "Paint roughly over what should move; the edge of it is found."},
   {id: "erase", icon: "erase", name: "Erase", key: "e", hint: "What was taken for moving and does not move."},
   {id: "freeze", icon: "freeze", name: "Freeze", key: "f", hint: "Paint over what must stand still: a rock, a boat, a pier."},
@@ -82,7 +82,7 @@ function sizeField(tool) {
 
 function factorField() {
   const input = factorSlider("factor", factor => set({factor}));
-  return make("div", {className: "field"}, make("label", {htmlFor: "factor"}, "Speed there"), make("output", {id: "factor-value"}), input);
+  return make("div", {className: "field"}, make("label", {htmlFor: "factor"}, "Speed"), make("output", {id: "factor-value"}), input);
 }
 
 function showValues() {

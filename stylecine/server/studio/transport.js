@@ -42,6 +42,7 @@ export function toggle(overlay) {
 
 export function play(wanted) {
   wanted ? player.play() : player.pause();
+  if (!wanted) showTime(player.time);
   times = [];
   setIcon($("play"), wanted ? "pause" : "play");
   $("play").setAttribute("aria-label", wanted ? "Pause" : "Play");
@@ -64,10 +65,9 @@ function showTime(time) {
   scrub.value = share;
   fill(scrub);
   const words = `${(share * seconds).toFixed(1)} / ${seconds.toFixed(1)} s`;
-  if ($("clock").textContent !== words) {
-    $("clock").textContent = words;
-    scrub.setAttribute("aria-valuetext", `${(share * seconds).toFixed(1)} of ${seconds.toFixed(1)} seconds`);
-  }
+  if ($("clock").textContent !== words) $("clock").textContent = words;
+  const spoken = `${(share * seconds).toFixed(player.playing ? 0 : 1)} of ${Number(seconds.toFixed(1))} seconds`;  // once a second will do
+  if (scrub.ariaValueText !== spoken) scrub.ariaValueText = spoken;
   if (player.playing) count();
 }
 

@@ -16,10 +16,8 @@ export function beginCompare() {
   });
   divider.addEventListener("keydown", key);
   hold.addEventListener("pointerdown", event => { hold.setPointerCapture(event.pointerId); showBefore(true); });
-  for (const name of ["pointerup", "pointercancel"]) hold.addEventListener(name, () => showBefore(false));
-  hold.addEventListener("keydown", event => { if (["Enter", " "].includes(event.key)) showBefore(true); });
-  hold.addEventListener("keyup", () => showBefore(false));
-  hold.addEventListener("blur", () => showBefore(false));
+  for (const name of ["pointerup", "pointercancel", "blur"]) hold.addEventListener(name, () => showBefore(false));
+  hold.addEventListener("click", event => { if (!event.detail) showBefore(!state.before); });  // by a key or a screen reader
   watch(["split", "before", "scene"], show);
 }
 

@@ -9,6 +9,7 @@ const [SHORTEST, LONGEST] = [10, 34];  // CSS pixels of an arrow, of the slowest
 const STILL = 0.02;  // of the quickest: slower is no motion
 
 let tinted = {maps: null, canvas: null};
+let measured = {maps: null, quickest: 1};
 
 /** What moves, tinted by its class; what stands still, darker. */
 export function drawMask(context, view, maps, strength) {
@@ -28,7 +29,8 @@ export function drawMask(context, view, maps, strength) {
 export function drawFlow(context, view, maps) {
   const {left, top, width, height} = view.place;
   const {grid, velocity} = maps;
-  const quickest = quickestOf(maps);
+  if (measured.maps !== maps) measured = {maps, quickest: quickestOf(maps)};
+  const {quickest} = measured;
   for (let y = top + SPACING / 2; y < top + height; y += SPACING) {
     for (let x = left + SPACING / 2; x < left + width; x += SPACING) {
       const column = Math.floor(((x - left) / width * maps.width + grid.margin) / grid.cell);

@@ -27,6 +27,7 @@ export function beginStage(whenPlaced) {
   placed = whenPlaced;
   const marks = $("marks");
   new ResizeObserver(layOut).observe($("stage"));
+  watch(["phase"], () => { if (state.phase !== "ready") forget(); });
   watch(["scene", "phase"], layOut);
   watch(["tool", "what", "radii", "edits", "mask", "flow", "maps", "marked", "split", "before"], redraw);
   watch(["shown"], showWhatItCameTo);
@@ -37,9 +38,10 @@ export function beginStage(whenPlaced) {
   });
   marks.addEventListener("pointerdown", down);
   marks.addEventListener("pointermove", move);
-  for (const name of ["pointerup", "pointercancel"]) marks.addEventListener(name, up);
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) marks.addEventListener(name, up);
   marks.addEventListener("pointerleave", () => { pointer = null; redraw(); });
-  marks.addEventListener("blur", () => { cursor = null; redraw(); });
+  marks.addEventListener("focus", () => { if (marks.matches(":focus-visible")) cursor ??= [0.5, 0.5]; redraw(); });
+  marks.addEventListener("blur", leave);
   marks.addEventListener("wheel", wheel, {passive: false});
   marks.addEventListener("keydown", key);
   $("zoom-in").addEventListener("click", () => zoomBy(1.5));
@@ -81,6 +83,14 @@ export function giveUp() {
   gesture = null;
   redraw();
   return was;
+}
+
+/** Of a photo that is left nothing stays for the next. */
+function forget() {
+  gesture = pointer = cursor = null;
+  fingers.clear();
+  shownUntil = 0;
+  view.fit();
 }
 
 /** Whether the keyboard paints, so that Space is not for playing. */
@@ -216,7 +226,7 @@ function place(event) {
 }
 
 function down(event) {
-  if (state.phase !== "ready") return;
+  if (state.phase !== "ready" || event.button > 1) return;
   cursor = null;
   $("marks").setPointerCapture(event.pointerId);
   fingers.set(event.pointerId, place(event));
@@ -231,6 +241,7 @@ function down(event) {
 function move(event) {
   const at = place(event);
   pointer = event.pointerType === "touch" && !fingers.size ? null : view.fraction(at);
+  if (!gesture) cursor = null;  // the mouse takes over from the keyboard
   const before = fingers.get(event.pointerId);
   if (before && fingers.size > 1) pinch(event.pointerId, before, at);
   else if (before && gesture) follow(event);
@@ -293,7 +304,7 @@ function key(event) {
     layOut();
   } else if (step) {
     walk(step, event.shiftKey ? 5 : event.altKey ? 0.2 : 1);
-  } else if ((event.key === "Enter" || event.key === " ") && state.tool !== "view" && cursor) {
+  } else if (event.key === "Enter" && state.tool !== "view" || event.key === " " && paintsByKey()) {
     gesture ? endByKey() : beginByKey();
   } else {
     return;
@@ -314,6 +325,7 @@ function walk([dx, dy], times) {
 }
 
 function beginByKey() {
+  cursor ??= pointer ?? [0.5, 0.5];
   gesture = begun(cursor, aspect());
   say(state.tool === "push" ? "Arrow begins; move to its end and press Enter" : "Drawing; press Enter to end");
   redraw();
@@ -322,6 +334,13 @@ function beginByKey() {
 function endByKey() {
   finish();
   say("Done");
+}
+
+/** A stroke of the keyboard ends where the keyboard leaves. */
+function leave() {
+  if (cursor && giveUp()) say("Given up what was being drawn");
+  cursor = null;
+  redraw();
 }
 
 let telling = 0;

@@ -6,10 +6,12 @@ export const BRUSHES = ["paint", "erase", "freeze", "speed"];
 const NEAR = 0.2;  // of the radius: points of a stroke lie no closer together
 const MOST = 2000;  // points of a stroke
 const SHORT = 0.012;  // of the picture: a shorter arrow is a slip
+const BESIDE = 0.05;  // of the short side: arrows and anchors that begin farther from the picture are slips
 
-/** A gesture begins at a fraction of the picture; `aspect` is width over height. */
+/** A gesture begins at a fraction of the picture, null too far beside it; `aspect` is width over height. */
 export function begun(point, aspect) {
   const at = inside(point);
+  if (!BRUSHES.includes(state.tool) && distance(at, point, aspect) > BESIDE) return null;
   if (state.tool === "push") return {tool: "push", from: at, to: at};
   if (state.tool === "anchor") return {tool: "anchor", point: at, radius: state.radii.anchor, aspect};
   return {tool: state.tool, points: [near(point)], radius: state.radii[state.tool], what: state.what, aspect};
@@ -28,9 +30,12 @@ export function drawn(gesture, point) {
   }
 }
 
-/** The edit that a finished gesture is, as the server wants it; null where it is none. */
+/** The edit that a finished gesture is, as the server wants it; null where it is none, as beside the picture. */
 export function edit(gesture) {
-  const stroke = gesture.points?.map(point => point.map(rounded));
+  const {points, aspect} = gesture;
+  const beside = point => distance(point, inside(point), aspect) >= gesture.radius;
+  if (points?.every(beside)) return null;
+  const stroke = points?.map(point => point.map(rounded));
   const radius = rounded(gesture.radius ?? 0);
   switch (gesture.tool) {
     case "push": {
