@@ -12,6 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
+
+from benchmarks.browser import chromium
 
 pytest.importorskip("fastapi")
 HERE = Path(__file__).parent
@@ -113,3 +116,57 @@ def real(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Iterato
     served = Served(tmp_path_factory.mktemp("real") / "data", quick=False, model=str(small_model)).ready()
     yield served
     assert served.end() == 0
+
+
+# --- the studio in a browser
+
+
+@pytest.fixture(scope="module")
+def small_sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """examples/sea.jpg as a file of 192 × 120 pixels."""
+    path = tmp_path_factory.mktemp("photos") / "sea.jpg"
+    with Image.open(HERE.parents[1] / "examples/sea.jpg") as sea:
+        sea.resize((192, 120), Image.Resampling.LANCZOS).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="module")
+def studio_address() -> Iterator[str]:
+    """Of a studio that really runs."""
+    command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    found = re.search(r"http://\S+", server.stdout.readline())
+    assert found
+    yield found[0]
+    server.terminate()
+    server.wait(timeout=10)
+    server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Of one module: Playwright cannot be begun again while it runs."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def heard() -> dict[str, list[str]]:
+    """What pages complained about, and every address they asked."""
+    return {"errors": [], "requests": []}
+
+
+@pytest.fixture(scope="module")
+def new_page(browser: Any, studio_address: str, heard: dict[str, list[str]]) -> Callable[..., Any]:
+    """Opens the studio in pages of their own; keyword arguments are those of a browser context."""
+
+    def new(**options: Any) -> Any:
+        page = browser.new_context(**{"viewport": {"width": 960, "height": 680}, **options}).new_page()
+        page.on("console", lambda said: heard["errors"].append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: heard["errors"].append(str(error)))
+        page.on("request", lambda request: heard["requests"].append(request.url))
+        page.goto(studio_address)
+        return page
+
+    return new

@@ -3,13 +3,9 @@
 With STYLECINE_SCREENSHOTS=docs/images in the environment it also draws the pictures of docs/studio.md.
 """
 
-import base64
 import io
 import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,34 +15,9 @@ import pytest
 from PIL import Image
 
 from stylecine.video import read_video
+from tests.server.studio_page import CLIFF, SKY, WATER, Page, Studio, expect
 
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("no Chromium is installed", allow_module_level=True)
-
-QUIET = ("background-networking", "component-update", "sync", "quic")
-ARGUMENTS = [
-    *("--no-sandbox", "--no-first-run", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
-    *(f"--disable-{what}" for what in QUIET),
-]
-SEA = Path(__file__).parents[2] / "examples/sea.jpg"
-WATER = (0.2, 0.8)  # a place in it, of width and height
-SKY = (0.3, 0.3)
-CLIFF = (0.93, 0.3)
-
-# The loop at a share of its length, as it is drawn: read in the same task, before the browser clears it.
-DRAWN = """share => {
-  const scrub = document.querySelector("#scrub"), live = document.querySelector("#live");
-  document.querySelector("#play[aria-label=Pause]")?.click();
-  scrub.value = share;
-  scrub.dispatchEvent(new Event("input"));
-  const canvas = Object.assign(document.createElement("canvas"), {width: live.width, height: live.height});
-  canvas.getContext("2d").drawImage(live, 0, 0);
-  return canvas.toDataURL("image/png");
-}"""
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # Text whose contrast to what is behind it is below 4.5, or 3 where it is large: [words, contrast].
 PALE = """() => {
@@ -78,135 +49,8 @@ PALE = """() => {
 }"""
 
 
-class Studio:
-    """What a person does and sees in the page."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def at(self, id: str) -> Locator:
-        return self.page.locator(f"#{id}")
-
-    def open(self, photo: Path) -> None:
-        self.at("picker").set_input_files(photo)
-        self.is_ready()
-
-    def is_ready(self) -> None:
-        expect(self.page.locator("body[data-phase=ready]")).to_be_visible(timeout=30_000)
-        self.is_idle()
-
-    def pause(self) -> None:
-        """Playing takes much of a machine whose graphics are software."""
-        self.at("play").click()
-        expect(self.at("play")).to_have_attribute("aria-label", "Play")
-
-    def is_idle(self) -> None:
-        expect(self.page.locator("#stage[aria-busy=true]")).to_have_count(0, timeout=20_000)
-
-    def moves_on(self, does: Callable[[], Any]) -> None:
-        """Does something after which a new loop is made, and waits for it."""
-        with self.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000):
-            does()
-        self.is_idle()
-
-    def frame(self, share: float) -> np.ndarray:
-        """What the canvas shows at a share of the loop, int [H,W,3]; it pauses."""
-        url = self.page.evaluate(DRAWN, share)
-        with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as drawn:
-            return np.asarray(drawn.convert("RGB")).astype(int)
-
-    def motion(self, place: tuple[float, float]) -> float:
-        """How much a small neighbourhood changes within the loop, in levels."""
-        one, other = self.frame(0.1), self.frame(0.45)
-        h, w = one.shape[:2]
-        x, y, around = round(place[0] * w), round(place[1] * h), round(0.03 * h)
-        cut = (slice(y - around, y + around + 1), slice(x - around, x + around + 1))
-        return float(np.abs(one[cut] - other[cut]).mean())
-
-    def tool(self, name: str) -> None:
-        self.page.get_by_role("radio", name=name, exact=True).check(force=True)
-
-    def place(self, fraction: tuple[float, float]) -> tuple[float, float]:
-        box = self.at("picture").bounding_box()
-        assert box
-        return box["x"] + fraction[0] * box["width"], box["y"] + fraction[1] * box["height"]
-
-    def drag(self, *fractions: tuple[float, float]) -> None:
-        mouse = self.page.mouse
-        mouse.move(*self.place(fractions[0]))
-        mouse.down()
-        for fraction in fractions:
-            mouse.move(*self.place(fraction), steps=4)
-        mouse.up()
-
-    def slide(self, id: str, value: float) -> None:
-        self.at(id).evaluate(
-            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", value
-        )
-
-    def changes(self) -> list[str]:
-        return self.at("changes").locator("li").all_text_contents()
-
-    def start_over(self) -> None:
-        """No changes, no overlays, the first tool."""
-        self.page.keyboard.press("Escape")
-        while self.at("undo").is_enabled():
-            self.at("undo").click()
-        self.tool("Look")
-        self.is_idle()
-
-
 @pytest.fixture(scope="module")
-def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("photos") / "sea.jpg"
-    with Image.open(SEA) as sea:
-        sea.resize((192, 120), Image.Resampling.LANCZOS).save(path, quality=95)
-    return path
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Of a studio that really runs."""
-    command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout
-    found = re.search(r"http://\S+", server.stdout.readline())
-    assert found
-    yield found[0]
-    server.terminate()
-    server.wait(timeout=10)
-    server.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def heard() -> dict[str, list[str]]:
-    """What pages complained about, and every address they asked."""
-    return {"errors": [], "requests": []}
-
-
-@pytest.fixture(scope="module")
-def new_page(browser: Browser, address: str, heard: dict[str, list[str]]) -> Callable[..., Page]:
-    def new(**options: Any) -> Page:
-        page = browser.new_context(**{"viewport": {"width": 960, "height": 680}, **options}).new_page()
-        page.on("console", lambda said: heard["errors"].append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: heard["errors"].append(str(error)))
-        page.on("request", lambda request: heard["requests"].append(request.url))
-        page.goto(address)
-        return page
-
-    return new
-
-
-@pytest.fixture(scope="module")
-def opened(new_page: Callable[..., Page], photo: Path) -> Studio:
+def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
     """One page with the photo; opening it with the keyboard alone is the first test."""
     studio = Studio(new_page(color_scheme="dark"))
     for _ in range(8):
@@ -215,7 +59,7 @@ def opened(new_page: Callable[..., Page], photo: Path) -> Studio:
             break
     with studio.page.expect_file_chooser() as chooser:
         studio.page.keyboard.press("Enter")
-    chooser.value.set_files(photo)
+    chooser.value.set_files(small_sea)
     studio.is_ready()
     return studio
 
@@ -449,9 +293,9 @@ def test_every_text_can_be_read_and_every_control_has_a_name(studio: Studio, the
     studio.at("export-close").click()
 
 
-def test_on_a_phone_one_finger_paints_and_two_zoom(new_page: Callable[..., Page], photo: Path) -> None:
+def test_on_a_phone_one_finger_paints_and_two_zoom(new_page: Callable[..., Page], small_sea: Path) -> None:
     phone = Studio(new_page(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True))
-    phone.open(photo)
+    phone.open(small_sea)
     phone.pause()
     page = phone.page
     sizes = "() => [document.documentElement.scrollWidth, innerWidth]"
@@ -501,14 +345,16 @@ def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Stud
 
 
 def test_nothing_was_complained_about_and_no_other_host_asked(
-    studio: Studio, heard: dict[str, list[str]], address: str
+    studio: Studio, heard: dict[str, list[str]], studio_address: str
 ) -> None:
     """Of all the tests above; what the tests of errors provoke is named by the browser itself."""
     provoked = re.compile(
         r"Failed to load resource: (net::ERR_INTERNET_DISCONNECTED|the server responded with a status of 4)"
     )
     assert [error for error in heard["errors"] if not provoked.match(error)] == []
-    assert {url for url in heard["requests"] if not url.startswith((address, "blob:", "data:", "file:"))} == set()
+    assert {
+        url for url in heard["requests"] if not url.startswith((studio_address, "blob:", "data:", "file:"))
+    } == set()
 
 
 @pytest.mark.skipif("STYLECINE_SCREENSHOTS" not in os.environ, reason="STYLECINE_SCREENSHOTS names no folder for them")
@@ -529,9 +375,9 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
     start = Studio(new_page(color_scheme="dark", viewport={"width": 1440, "height": 900}))
     start.page.wait_for_timeout(1500)
     shown("start", start)
-    dark = opened(SEA, color_scheme="dark")
+    dark = opened(EXAMPLES / "sea.jpg", color_scheme="dark")
     shown("dark", dark)
-    light = opened(SEA.with_name("waterfall.jpg"), color_scheme="light")
+    light = opened(EXAMPLES / "waterfall.jpg", color_scheme="light")
     shown("light", light)
     dark.at("mask").click()
     dark.at("flow").click()
@@ -546,6 +392,12 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
     light.at("export-dialog").get_by_label("Shape").select_option("4:5")
     light.page.wait_for_timeout(300)
     shown("export", light)
-    phone = opened(SEA, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=2)
+    phone = opened(
+        EXAMPLES / "sea.jpg",
+        viewport={"width": 360, "height": 740},
+        has_touch=True,
+        is_mobile=True,
+        device_scale_factor=2,
+    )
     phone.tool("Paint")
     shown("phone", phone)

@@ -1,0 +1,109 @@
+"""What a person does and sees in the page of the studio, for tests in headless Chromium."""
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.browser import CHROMIUM
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
+from playwright.sync_api import Locator, Page, expect
+
+WATER = (0.2, 0.8)  # a place in examples/sea.jpg, of width and height
+SKY = (0.3, 0.3)
+CLIFF = (0.93, 0.3)
+
+# The loop at a share of its length, as it is drawn: read in the same task, before the browser clears it.
+DRAWN = """share => {
+  const scrub = document.querySelector("#scrub"), live = document.querySelector("#live");
+  document.querySelector("#play[aria-label=Pause]")?.click();
+  scrub.value = share;
+  scrub.dispatchEvent(new Event("input"));
+  const canvas = Object.assign(document.createElement("canvas"), {width: live.width, height: live.height});
+  canvas.getContext("2d").drawImage(live, 0, 0);
+  return canvas.toDataURL("image/png");
+}"""
+
+
+class Studio:
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def at(self, id: str) -> Locator:
+        return self.page.locator(f"#{id}")
+
+    def open(self, photo: Path) -> None:
+        self.at("picker").set_input_files(photo)
+        self.is_ready()
+
+    def is_ready(self) -> None:
+        expect(self.page.locator("body[data-phase=ready]")).to_be_visible(timeout=30_000)
+        self.is_idle()
+
+    def pause(self) -> None:
+        """Playing takes much of a machine whose graphics are software."""
+        self.at("play").click()
+        expect(self.at("play")).to_have_attribute("aria-label", "Play")
+
+    def is_idle(self) -> None:
+        expect(self.page.locator("#stage[aria-busy=true]")).to_have_count(0, timeout=20_000)
+
+    def moves_on(self, does: Callable[[], Any]) -> None:
+        """Does something after which a new loop is made, and waits for it."""
+        with self.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000):
+            does()
+        self.is_idle()
+
+    def frame(self, share: float) -> np.ndarray:
+        """What the canvas shows at a share of the loop, int [H,W,3]; it pauses."""
+        url = self.page.evaluate(DRAWN, share)
+        with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as drawn:
+            return np.asarray(drawn.convert("RGB")).astype(int)
+
+    def motion(self, place: tuple[float, float]) -> float:
+        """How much a small neighbourhood changes within the loop, in levels."""
+        one, other = self.frame(0.1), self.frame(0.45)
+        h, w = one.shape[:2]
+        x, y, around = round(place[0] * w), round(place[1] * h), round(0.03 * h)
+        cut = (slice(y - around, y + around + 1), slice(x - around, x + around + 1))
+        return float(np.abs(one[cut] - other[cut]).mean())
+
+    def tool(self, name: str) -> None:
+        self.page.get_by_role("radio", name=name, exact=True).check(force=True)
+
+    def place(self, fraction: tuple[float, float]) -> tuple[float, float]:
+        box = self.at("picture").bounding_box()
+        assert box
+        return box["x"] + fraction[0] * box["width"], box["y"] + fraction[1] * box["height"]
+
+    def drag(self, *fractions: tuple[float, float]) -> None:
+        mouse = self.page.mouse
+        mouse.move(*self.place(fractions[0]))
+        mouse.down()
+        for fraction in fractions:
+            mouse.move(*self.place(fraction), steps=4)
+        mouse.up()
+
+    def slide(self, id: str, value: float) -> None:
+        self.at(id).evaluate(
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", value
+        )
+
+    def changes(self) -> list[str]:
+        return self.at("changes").locator("li").all_text_contents()
+
+    def start_over(self) -> None:
+        """No changes, no overlays, the first tool."""
+        self.page.keyboard.press("Escape")
+        while self.at("undo").is_enabled():
+            self.at("undo").click()
+        self.tool("Look")
+        self.is_idle()
