@@ -14,7 +14,7 @@ def add_to(commands: Commands) -> None:
     )
     studio.set_defaults(run=run)
     studio.add_argument("photo", metavar="PHOTO", type=Path, nargs="?", help=f"to begin with: {PHOTOS}, or .cine")
-    studio.add_argument("--port", metavar="N", type=int, default=0, help="(default: any that is free)")
+    studio.add_argument("--port", metavar="N", type=int, help="(default 8351, or any that is free)")
     studio.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
@@ -25,5 +25,5 @@ def run(options: argparse.Namespace, start: float) -> int:
     if options.photo and not options.photo.is_file():
         raise PhotoError(f"There is no photo at '{options.photo}'; check the path.")
     with TemporaryDirectory(prefix="stylecine-studio-", ignore_cleanup_errors=True) as data:
-        studio(Settings(Path(data), port=options.port), options.photo, browser=not options.no_browser)
+        studio(Settings(Path(data)), options.photo, port=options.port, browser=not options.no_browser)
     return 0

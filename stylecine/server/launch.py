@@ -25,6 +25,7 @@ from stylecine.server.service import Service
 
 HEAD = 20.0  # seconds in which a request's header has to come
 SHORTEST = 16  # characters of a token
+STUDIO = 8351  # the studio's port: always the same, so that a page that lost its server finds the next one
 
 
 def serve(settings: Settings, tokens: Iterable[str]) -> None:
@@ -42,8 +43,11 @@ def serve(settings: Settings, tokens: Iterable[str]) -> None:
         _run(create_app(settings, tokens=tokens), listener, begun)
 
 
-def studio(settings: Settings, photo: Path | None, *, browser: bool) -> None:
-    """The same with the studio's page, which a browser is told to open, with a photo or without."""
+def studio(settings: Settings, photo: Path | None, *, port: int | None, browser: bool) -> None:
+    """The same with the studio's page, which a browser is told to open, with a photo or without.
+
+    port: None: 8351, or any free one where that is taken.
+    """
 
     async def begun(address: str, service: Service) -> None:
         if photo is not None:
@@ -54,7 +58,7 @@ def studio(settings: Settings, photo: Path | None, *, browser: bool) -> None:
         if browser and _has_screen():
             await asyncio.to_thread(webbrowser.open, address)
 
-    with _listening(settings.host, settings.port) as listener:
+    with _listening_for_studio(settings.host, port) as listener:
         _run(create_app(settings, studio=True), listener, begun)
 
 
@@ -88,6 +92,15 @@ def _listening(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise OptionError(f"Nothing can listen at {host}, port {port} ({reason}); choose another --port.") from None
     return listener
+
+
+def _listening_for_studio(host: str, port: int | None) -> socket.socket:
+    if port is not None:
+        return _listening(host, port)
+    try:
+        return _listening(host, STUDIO)
+    except OptionError:
+        return _listening(host, 0)
 
 
 def _has_screen() -> bool:

@@ -12,10 +12,10 @@ export function say(words) {
 const PATIENCE = 700;  // ms: what is done sooner is not worth a word
 let busy = null, waiting = 0;
 
-/** What is being done right now, told once it has lasted a while; null: nothing. */
+/** What is being done right now, told once it has lasted a while; "": what is not worth a word; null: nothing. */
 export function showBusy(words) {
   busy = words;
-  $("stage").setAttribute("aria-busy", String(Boolean(words)));
+  $("stage").setAttribute("aria-busy", String(words !== null));
   if (!words) {
     clearTimeout(waiting);
     waiting = 0;

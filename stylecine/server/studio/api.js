@@ -77,37 +77,8 @@ export function cancelAnimation(id) {
   return call(`/v1/animations/${id}`, {method: "DELETE"});
 }
 
-/** A job as it goes on, to its end; `told` is called with each. Goes on asking where the events break off. */
-export async function followed(job, told) {
-  while (!ENDED.includes(job.state)) {
-    job = await eventsOf(job, told).catch(() => job);
-    if (ENDED.includes(job.state)) break;
-    await new Promise(done => setTimeout(done, 1000));
-    job = await (await call(`/v1/animations/${job.id}`)).json();
-    told(job);
-  }
-  return job;
-}
-
-const ENDED = ["done", "failed", "cancelled"];
-
-function eventsOf(job, told) {
-  return new Promise((done, broken) => {
-    const events = new EventSource(`/v1/animations/${job.id}/events`);
-    for (const name of ["progress", ...ENDED]) {
-      events.addEventListener(name, event => {
-        const now = JSON.parse(event.data);
-        told(now);
-        if (!ENDED.includes(now.state)) return;
-        events.close();
-        done(now);
-      });
-    }
-    events.onerror = () => {
-      events.close();
-      broken(new ServerGone());
-    };
-  });
+export async function readAnimation(id) {
+  return (await call(`/v1/animations/${id}`)).json();
 }
 
 export async function isThere() {

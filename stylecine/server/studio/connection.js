@@ -8,6 +8,9 @@ const EVERY = 5000, HURRIED = 1500;  // ms between two questions, while it answe
 let lost = false, timer = 0;
 const waiting = new Set();
 
+/** What starts a server that this page finds. */
+export const COMMAND = `stylecine studio --port ${location.port}`;
+
 export function isLost() {
   return lost;
 }
@@ -37,7 +40,7 @@ export function lose() {
   if (lost) return;
   lost = true;
   $("banner").textContent = "The studio's server does not answer. What you did is kept in this page, which goes on trying;" +
-    " if it was stopped, run “stylecine studio” again.";
+    ` if it was stopped, run “${COMMAND}”.`;
   $("banner").hidden = false;
   next();
 }

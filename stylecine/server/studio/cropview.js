@@ -30,9 +30,14 @@ export class CropView {
   }
 
   draw() {
+    const still = $("still");
+    if (!still.naturalWidth) {
+      still.addEventListener("load", () => this.draw(), {once: true});
+      return;
+    }
     const {width, height} = this.canvas;
     const context = this.canvas.getContext("2d");
-    context.drawImage($("still").naturalWidth ? $("still") : $("live"), 0, 0, width, height);
+    context.drawImage(still, 0, 0, width, height);
     const [wide, high] = this.sized([width, height]);
     const [left, top] = this.upright ? [start(this.place, width, wide), 0] : [0, start(this.place, height, high)];
     context.fillStyle = "rgb(8 10 12 / 0.66)";

@@ -4,24 +4,28 @@ import * as api from "./api.js";
 import {say, showNotice} from "./announce.js";
 import {CropView} from "./cropview.js";
 import {$, icon, make} from "./dom.js";
+import {followed} from "./follow.js";
 import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
-import {sync} from "./session.js";
+import {settled} from "./session.js";
 import {set, state} from "./state.js";
 
 const SIDES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides offered
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
 const TURNS = [1, 2, 3, 5, 10];
 const WIDE = ["codec", "repeat"];  // take a row of their own
-const chosen = {format: "mp4", codec: "", size: null, quality: "good", shape: "", place: 0.5, fps: 30, repeat: 1};
-let job = null;
+const chosen = {format: "mp4", codec: "", size: null, quality: "good", shape: "", place: null, fps: 30, repeat: 1};
+let scene = null;  // the id of the one that this was chosen for
 let crop = null;
 
 export function beginExport() {
   $("export").addEventListener("click", openExport);
-  $("export-dialog").addEventListener("cancel", event => {
-    if (job) event.preventDefault();  // Escape gives up no work
+  $("export-dialog").addEventListener("keydown", event => {
+    if (event.key === "Escape" && state.exporting) event.preventDefault();  // it gives up no work
   });
-  $("export-dialog").addEventListener("close", () => $("export").focus());
+  $("export-dialog").addEventListener("close", () => {
+    if (state.exporting) $("export-dialog").showModal();  // a phone's way back cannot be prevented
+    else $("export").focus();
+  });
 }
 
 export function openExport() {
@@ -29,6 +33,10 @@ export function openExport() {
   if (!state.maps) {
     showNotice("Nothing moves in this photo so far; paint over what should, then export it.");
     return;
+  }
+  if (scene !== state.scene.id) {
+    scene = state.scene.id;
+    Object.assign(chosen, {size: usualSize(theForm()), place: null});
   }
   showForm();
   $("export-dialog").showModal();
@@ -56,10 +64,11 @@ function grouped(forms) {
   return groups;
 }
 
-function formatLabel({id, name, hint, icon: picture, most}) {
+function formatLabel(form) {
+  const {id, name, hint, icon: picture} = form;
   const input = make("input", {type: "radio", name: "format", value: id, checked: id === chosen.format, autofocus: id === chosen.format});
   input.addEventListener("change", () => {
-    Object.assign(chosen, {format: id, codec: "", size: most && most < wholeSide() ? most : null});
+    Object.assign(chosen, {format: id, codec: "", size: usualSize(form), fps: Math.min(chosen.fps, fastest(form))});
     showHow();
   });
   return make("label", {}, input, icon(picture), make("span", {}, name, make("small", {}, hint)));
@@ -78,7 +87,7 @@ function showHow() {
     select("Size", "size", sizes(), showSize),
     form.codecs ? select("Codec", "codec", form.codecs.map(({id, name}) => [id, name])) : null,
     qualities(form) ? select("Quality", "quality", Object.entries(QUALITIES)) : null,
-    form.still || page ? null : select("Frames a second", "fps", RATES.map(rate => [rate, String(rate)]), showSize),
+    form.still || page ? null : select("Frames a second", "fps", rates(form), showSize),
     form.repeats ? select("Turns in the file", "repeat", TURNS.map(turns => [turns, turns === 1 ? "One; most players loop" : `${turns}`])) : null,
     page ? make("p", {className: "hint wide"}, "A page of your own that plays the loop at any size, without a network. Open it, send it, or put it into a site with an iframe.") : null,
   ];
@@ -105,6 +114,18 @@ function sizes() {
     return `${width} × ${height}`;
   };
   return [["", `Full, ${told(null)}`], ...SIDES.filter(side => side < whole).map(side => [side, told(side)])];
+}
+
+function usualSize({most}) {
+  return most < wholeSide() ? most : null;
+}
+
+function fastest({fastest = Infinity}) {
+  return fastest;
+}
+
+function rates(form) {
+  return RATES.filter(rate => rate <= fastest(form)).map(rate => [rate, String(rate)]);
 }
 
 function wholeSide() {
@@ -149,35 +170,50 @@ function wanted() {
 // --- making it
 
 async function begin() {
-  const edits = state.edits;
+  const exporting = new AbortController();
+  const {signal} = exporting;
+  set({exporting});
   showProgress();
   try {
-    await sync();  // what was changed last is exported too
-    job = await api.makeAnimation(wanted());
-    tell(job);
-    const ended = await api.followed(job, tell);
-    job = null;
-    if (ended.state === "done") {
-      set({saved: edits});
-      showResult(ended);
-    } else if (ended.state === "failed") {
-      showFailure(ended.problem.detail);
-    } else {
-      say("Export cancelled");
-      showForm();
-    }
+    const edits = await settled();  // what was changed last is exported too
+    if (signal.aborted) return;
+    const job = await api.makeAnimation(wanted());
+    const stop = () => api.cancelAnimation(job.id).catch(() => {});
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop);
+    const ended = await followed(job, now => { if (!signal.aborted) tell(now); });
+    if (!signal.aborted) end(ended, edits);
   } catch (error) {
-    job = null;
+    if (signal.aborted) return;
+    set({exporting: null});
     showFailure(error.message);
   }
 }
 
+function end(job, edits) {
+  set({exporting: null});
+  if (job.state === "done") {
+    set({saved: edits});
+    showResult(job);
+  } else if (job.state === "failed") {
+    showFailure(job.problem.detail);
+  } else {
+    showForm();
+  }
+}
+
+/** What the server still does for it ends behind the form. */
+function giveUp() {
+  state.exporting.abort();
+  set({exporting: null});
+  showForm();
+  $("export-close").focus();
+  say("Export cancelled");
+}
+
 function showProgress() {
   const cancel = make("button", {className: "outline", type: "button"}, "Cancel");
-  cancel.addEventListener("click", () => {
-    cancel.disabled = true;
-    if (job) api.cancelAnimation(job.id).catch(error => showNotice(error.message));
-  });
+  cancel.addEventListener("click", giveUp);
   const meter = make("div", {className: "meter", id: "meter", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": "Export"}, make("span"));
   const body = make("div", {className: "exporting"},
     make("p", {className: "stage-words", id: "stage-words", role: "status"}, STAGES.queued), meter, make("p", {className: "hint mono", id: "stage-count"}, " "), cancel);

@@ -2,7 +2,7 @@
 
 const videos = (small, good, best) => ({small, good, best});
 
-/** `sizes`: at most this short side unless asked for. `quality`: by choice; null where nothing is lost. */
+/** `most`: short side unless asked for. `fastest`: frames a second that it can hold. `quality`: by choice; null where nothing is lost. */
 export const FORMATS = [
   {id: "mp4", group: "Video", icon: "video", name: "MP4", hint: "Plays everywhere", repeats: true, codecs: [
     {id: "h264", name: "H.264, plays everywhere", quality: videos(23, 16, 10)},
@@ -14,7 +14,7 @@ export const FORMATS = [
     {id: "av1", name: "AV1, smallest; new browsers", quality: videos(38, 28, 20)},
   ]},
   {id: "html", group: "To embed", icon: "page", name: "Web page", hint: "A file to embed", quality: videos(75, undefined, 97)},
-  {id: "gif", group: "Picture that plays", icon: "picture", name: "GIF", hint: "Works in any chat", most: 384, quality: videos(60, 80, 100)},
+  {id: "gif", group: "Picture that plays", icon: "picture", name: "GIF", hint: "Works in any chat", most: 384, fastest: 50, quality: videos(60, 80, 100)},
   {id: "webp", group: "Picture that plays", icon: "picture", name: "WebP", hint: "Smaller than GIF", most: 512, quality: videos(60, 80, 95)},
   {id: "avif", group: "Picture that plays", icon: "picture", name: "AVIF", hint: "Smallest of all", most: 768, quality: videos(38, 28, 18)},
   {id: "apng", group: "Picture that plays", icon: "picture", name: "APNG", hint: "Lossless, large", most: 512, quality: null},

@@ -17,7 +17,7 @@ import {isDirty, set, state, watch} from "./state.js";
 import {beginTheme} from "./theme.js";
 import {beginTips} from "./tips.js";
 import {beginTools} from "./tools.js";
-import {beginTransport} from "./transport.js";
+import {beginTransport, play} from "./transport.js";
 
 async function begin() {
   beginTheme();
@@ -92,6 +92,7 @@ function beginBar() {
 async function startAgain() {
   if (state.phase !== "ready") return;
   if (isDirty() && !await ask("Leave this photo?", "The changes to it are not saved.", "Leave without saving")) return;
+  play(false);
   set({phase: "start"});
   $("choose").focus({preventScroll: true});
 }

@@ -4,13 +4,14 @@ import * as api from "./api.js";
 import {hideNotice, say, showBusy, showNotice} from "./announce.js";
 import {isLost, lose, whenBack} from "./connection.js";
 import {debounced} from "./dom.js";
-import {isDirty, set, state} from "./state.js";
+import {alike, isDirty, set, state} from "./state.js";
 
 const PLAIN = {speed: 1, seconds: 4, detail: 1};
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
 const FIRST = 400;  // of them, so that there is something to see soon
 const [QUICK, SLOW] = [36, 72];  // ms a frame
 const NOTHING = "Nothing moves in this photo so far; paint over what should.";
+const LITTLE = 0.15;  // of the picture: where less moves, something may have been mistaken or missed
 const TOGETHER = 1500;  // ms within which changes of one kind are one step of the history
 
 let player = null;
@@ -22,7 +23,7 @@ let onServer = [];  // edits
 let playing = {};  // the wish that the loop came of
 let most = FIRST;  // of the live loop's short side, by how smoothly this machine plays
 let ceiling = Infinity;  // it turned out to be too slow for more
-let opening = null, fetching = null;  // AbortControllers
+let opening = null, fetching = null;  // AbortControllers; `wish`: the loop that is fetched
 let last = {kind: null, at: 0};
 
 /** What has been opened before waits for the player. */
@@ -39,27 +40,37 @@ export function beginSession(itsPlayer, itsShortSide) {
  * Throws what went wrong.
  */
 export function open(given, told) {
-  return show(signal => made(given, told, signal), given, told);
+  told("Sending the photo", 0.08);
+  return show(signal => api.makeScene(given, signal), given, told);
 }
 
 /** Opens a scene that the server has already. */
 export function openScene(id, told) {
-  return show(async signal => ready(await api.readScene(id, 0, signal), told, signal), null, told);
+  return show(signal => api.readScene(id, 0, signal), null, told);
 }
 
 async function show(sceneOf, itsSource, told) {
-  opening?.abort();
-  const mine = opening = new AbortController();
-  const before = state.scene;
+  const {signal} = opening = new AbortController();
   fetching?.abort();
-  const scene = await sceneOf(mine.signal);
-  await hasBegun;
-  told("Setting it in motion", 0.7);
-  const edits = owned(scene.edits);
-  const wish = wishFor(scene, edits, PLAIN);
-  const pack = await packOf(wish, mine.signal);
-  told("Drawing the first frame", 0.95);
-  const maps = await played(pack, wish);
+  let scene = await sceneOf(signal);
+  let edits, maps;
+  try {
+    scene = await ready(scene, told, signal);
+    await hasBegun;
+    await running;  // nothing of the photo before comes after this
+    told("Setting it in motion", 0.7);
+    [most, ceiling] = [FIRST, Infinity];
+    edits = owned(scene.edits);
+    const wish = wishFor(scene, edits, PLAIN);
+    const pack = await packOf(wish, signal);
+    told("Drawing the first frame", 0.95);
+    maps = await played(pack, wish);
+    signal.throwIfAborted();
+  } catch (error) {
+    api.deleteScene(scene.id);
+    throw error;
+  }
+  const before = state.scene;
   source = itsSource;
   onServer = edits;
   last = {kind: null, at: 0};
@@ -69,16 +80,30 @@ async function show(sceneOf, itsSource, told) {
   });
   hideNotice();
   if (before) api.deleteScene(before.id);
-  if (!maps) showNotice(NOTHING);
+  if (!source) keepSource(scene);
+  tellWhatWasFound();
+}
+
+/** What a scene of the server's own can be opened from again. */
+async function keepSource({id, name}) {
+  const file = await api.readFile(id).catch(() => null);
+  if (file && state.scene.id === id) source = {file, name, size: 1024};
+}
+
+/** Newcomers learn what to do where little was found. */
+function tellWhatWasFound() {
+  const {edits, maps, scene} = state;
+  if (!maps) {
+    showNotice(NOTHING);
+  } else if (!edits.length && (scene.warning || scene.moving < LITTLE)) {
+    const found = scene.warning ?? `About ${Math.ceil(100 * scene.moving)} % of this photo was found to move.`;
+    const words = `${found} Erase what should not move, and paint over what should.`;
+    showNotice(words, {words: "Show the mask", run: () => set({mask: true})});
+  }
 }
 
 export function stopOpening() {
   opening?.abort();
-}
-
-async function made(given, told, signal) {
-  told("Sending the photo", 0.08);
-  return ready(await api.makeScene(given, signal), told, signal);
 }
 
 async function ready(scene, told, signal) {
@@ -145,7 +170,7 @@ let again = false, running = null;
 export function sync() {
   if (state.phase !== "ready") return null;
   again = true;
-  if (fetching && !isWanted(fetching.wish)) fetching.abort();
+  if (fetching?.wish && !isWanted(fetching.wish)) fetching.abort();
   running ??= catchUp().finally(() => { running = null; });
   return running;
 }
@@ -153,7 +178,7 @@ export function sync() {
 export const syncSoon = debounced(sync, 220);
 
 async function catchUp() {
-  while (again && !isLost()) {
+  while (again && state.phase === "ready" && !isLost()) {
     again = false;
     try {
       await bring();
@@ -161,29 +186,69 @@ async function catchUp() {
       await failed(error);
     }
   }
-  if (again) whenBack(sync);
+  if (isLost()) whenBack(sync);
   showBusy(null);
 }
 
 async function bring() {
-  const {edits, scene} = state;
-  if (edits !== onServer) {
+  const {edits, look} = state;
+  if (!alike(edits, onServer)) {
     showBusy("Fitting it to the picture");
-    set({scene: await api.editScene(scene.id, edits)});
-    onServer = edits;
-    if (state.edits !== edits) return;
+    await send(edits);
   }
-  const wish = wishFor(state.scene, edits, state.look);
+  if (state.phase !== "ready" || !alike(state.edits, onServer)) return;
+  const wish = wishFor(state.scene, state.edits, look);
   let {maps} = state;
   if (!same(wish, playing)) {
-    showBusy("Setting it in motion");
+    const asked = look !== playing.look || !alike(wish.edits, playing.edits);  // or else it is the window's size
+    showBusy(asked ? "Setting it in motion" : "");
     fetching = Object.assign(new AbortController(), {wish});
     const pack = await packOf(wish, fetching.signal).finally(() => { fetching = null; });
     if (!isWanted(wish)) return;
     maps = await played(pack, wish);
     if (!maps) showNotice(NOTHING);
   }
-  set({shown: edits, maps});
+  set({shown: wish.edits, maps});
+}
+
+async function send(edits) {
+  try {
+    await patch(edits);
+  } catch (error) {
+    if (error.status !== 422) throw error;
+    await sendOneByOne(edits);
+  }
+}
+
+/** Of edits that the server refuses together only those go that it refuses one by one. */
+async function sendOneByOne(edits) {
+  const accepted = onServer;
+  const kept = edits.filter((edit, at) => alike(edits.slice(0, at + 1), accepted.slice(0, at + 1)));
+  for (const edit of edits.slice(kept.length)) {
+    try {
+      await patch([...kept, edit]);
+      kept.push(edit);
+    } catch (error) {
+      if (error.status !== 422) throw error;
+      leaveOut(edit, accepted.includes(edit));
+      showNotice(error.message);
+    }
+  }
+}
+
+async function patch(edits) {
+  set({scene: await api.editScene(state.scene.id, edits)});
+  onServer = edits;
+}
+
+/** An edit goes; out of the history too, unless the server had it once. */
+function leaveOut(edit, wasAccepted) {
+  const without = ({edits, look}) => ({edits: edits.filter(other => other !== edit), look});
+  const here = without(state);
+  const differ = (one, other) => one.look !== other.look || !alike(one.edits, other.edits);
+  const tidied = steps => steps.map(without).filter((step, at, all) => differ(step, all[at + 1] ?? here));
+  set({edits: here.edits});
+  if (!wasAccepted) set({past: tidied(state.past), future: tidied(state.future)});
 }
 
 async function failed(error) {
@@ -198,38 +263,33 @@ async function failed(error) {
   } else if (error.status === 404 && source) {
     await reopen();
   } else {
-    const refused = state.edits !== onServer;
-    takeBack();
-    showNotice(error.message, refused ? null : {words: "Try again", run: sync});
+    showNotice(error.message, {words: "Try again", run: sync});
   }
 }
 
 /** The server has forgotten the scene: it gets the file once more. */
 async function reopen() {
   showBusy("Opening it again");
+  fetching = new AbortController();
+  const {signal} = fetching;
   try {
-    const scene = await made(source, () => {});
-    onServer = state.edits.every(edit => edit.own) && state.edits.length === scene.edits.length ? state.edits : [];
-    playing = {};
+    const scene = await ready(await api.makeScene(source, signal), () => {}, signal);
+    onServer = owned(scene.edits);
     set({scene});
     again = true;
   } catch (error) {
-    if (error instanceof api.ServerGone) await failed(error);
+    if (error.status === undefined) await failed(error);
     else showNotice(error.message);
+  } finally {
+    fetching = null;
   }
-}
-
-/** What the server refused is undone. */
-function takeBack() {
-  if (state.edits === onServer) return;
-  const past = state.past.at(-1)?.edits === onServer ? state.past.slice(0, -1) : state.past;
-  set({edits: onServer, past});
 }
 
 // --- the live loop's size
 
 /** As fine as the screen shows it, and no finer than plays smoothly; `frame`: ms that one takes. */
 export function pace(frame) {
+  if (state.exporting || running) return;  // what else the machine does will end
   const now = Math.min(player.width, player.height);
   if (frame > SLOW && now > SIZES[1]) ceiling = SIZES.filter(size => size < now).at(-1);
   else if (frame > QUICK) return;
@@ -244,15 +304,15 @@ function wishFor(scene, edits, look) {
   const needed = SIZES.find(size => size >= shortSide(scene) * 0.92) ?? SIZES.at(-1);
   const size = state.full ? whole : Math.min(needed, most, whole);
   const query = new URLSearchParams({size, seconds: look.seconds, fps: 30, speed: look.speed, detail: look.detail});
-  return {id: scene.id, edits, query: String(query)};
+  return {id: scene.id, edits, look, query: String(query)};
 }
 
 function same(one, other) {
-  return one.id === other.id && one.edits === other.edits && one.query === other.query;
+  return one.id === other.id && one.query === other.query && alike(one.edits, other.edits);
 }
 
 function isWanted(wish) {
-  return same(wish, wishFor(state.scene, state.edits, state.look));
+  return state.phase === "ready" && same(wish, wishFor(state.scene, state.edits, state.look));
 }
 
 /** The pack; null where nothing moves. */
@@ -275,11 +335,19 @@ async function played(pack, wish) {
 
 // --- keeping
 
+/** Once the server has all changes, those that it has. Throws where it has not taken them. */
+export async function settled() {
+  await sync();
+  if (!alike(state.edits, onServer)) throw new Error("The last changes have not reached the server; try again.");
+  return onServer;
+}
+
 /** The scene as a .cine file. */
 export async function saved() {
-  await sync();
-  const file = await api.readFile(state.scene.id);
-  set({saved: state.edits});
+  const edits = await settled();
+  const {id} = state.scene;
+  const file = await api.readFile(id);
+  if (state.scene.id === id) set({saved: edits});
   return file;
 }
 

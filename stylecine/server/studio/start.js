@@ -4,9 +4,10 @@ import {PlayerError} from "/player/player.js";
 import {$, make} from "./dom.js";
 import {say, showNotice} from "./announce.js";
 import {ask} from "./ask.js";
+import {COMMAND} from "./connection.js";
 import {open, openScene, stopOpening} from "./session.js";
 import {isDirty, set, state} from "./state.js";
-import {play} from "./transport.js";
+import {isPlaying, play} from "./transport.js";
 
 const EXAMPLES = [
   {id: "sea", name: "Sea and sky", alt: "A calm sea at dusk with a rock standing in the water, under drifting clouds"},
@@ -52,13 +53,18 @@ function exampleButton({id, name, alt}) {
   button.addEventListener("click", async () => {
     const photo = await fetch(`${file}.jpg`).catch(() => null);
     if (photo?.ok) take(await photo.blob(), `${id}.jpg`);
-    else fail("The studio's server does not answer; start it again with “stylecine studio”.");
+    else fail(`The studio's server does not answer. Start it again with “${COMMAND}”.`);
   });
   return button;
 }
 
 /** Opens a file, whatever it turns out to be. */
 async function take(file, name) {
+  const words = hindrance();
+  if (words) {
+    fail(words);
+    return;
+  }
   if (isDirty() && !await ask("Open another photo?", "The changes to this one are not saved.", "Open without saving")) return;
   const url = URL.createObjectURL(file);
   $("still").src = url;
@@ -66,11 +72,20 @@ async function take(file, name) {
   URL.revokeObjectURL(url);
 }
 
+/** Why nothing can be opened right now; null: it can. */
+function hindrance() {
+  if (document.querySelector("dialog[open]")) return "Another photo can be opened once the dialog is closed.";
+  if (state.phase === "opening") return "Another photo can be opened once this one is there, or is cancelled.";
+  return null;
+}
+
 /** Shows what `opens` opens, or why it could not. */
 async function moved(opens) {
-  const before = state.phase;
+  const before = {phase: state.phase, playing: isPlaying()};
   $("start-problem").hidden = true;
   set({phase: "opening"});
+  $("opening-cancel").focus({preventScroll: true});
+  if (before.playing) play(false);
   try {
     await opens();
     play(!calm.matches);
@@ -82,23 +97,23 @@ async function moved(opens) {
 }
 
 /** Back to where one was. */
-function giveUp(before, error) {
-  const phase = before === "ready" ? "ready" : "start";
+function giveUp({phase, playing}, error) {
   set({phase});
-  $("still").removeAttribute("src");
-  if (phase === "start") $("choose").focus({preventScroll: true});
+  if (phase === "start") $("still").removeAttribute("src");
+  $(phase === "start" ? "choose" : "marks").focus({preventScroll: true});
+  if (playing) play(true);
   if (error.name !== "AbortError") fail(sentence(error));
 }
 
 function sentence(error) {
   if (error instanceof PlayerError || error.status !== undefined) return error.message;
-  if (error.name === "ServerGone" || error.message.includes("server")) return `${error.message} Start it again with “stylecine studio”.`;
+  if (error.name === "ServerGone" || error.message.includes("server")) return `${error.message} Start it again with “${COMMAND}”.`;
   console.error(error);
   return "Something went wrong in the page; reload it and try again.";
 }
 
 function fail(words) {
-  if (state.phase === "ready") {
+  if (state.phase !== "start") {
     showNotice(words, {words: "Choose another", run: choose});
     return;
   }
@@ -116,7 +131,7 @@ function listenForDrops() {
   let depth = 0;
   const over = is => {
     $("drop").classList.toggle("over", is);
-    $("curtain").hidden = !is || state.phase === "start";
+    $("curtain").hidden = !is || state.phase === "start" || hindrance() !== null;
   };
   addEventListener("dragenter", event => {
     if (!event.dataTransfer?.types.includes("Files")) return;
@@ -133,6 +148,6 @@ function listenForDrops() {
     depth = 0;
     over(false);
     const [file] = event.dataTransfer?.files ?? [];
-    if (file && state.phase !== "opening") take(file, file.name);
+    if (file) take(file, file.name);
   });
 }

@@ -16,6 +16,7 @@ export const state = {
   mask: false, flow: false,  // overlays
   split: null,  // where before and after meet, 0 to 1
   before: false,
+  exporting: null,  // the AbortController of an export while it is made
   full: false,  // whether the loop plays at the photo's full size
   maps: null,  // the player's, while anything moves
   marked: null,  // the edit that is pointed out on the picture
@@ -38,6 +39,11 @@ export function watch(names, told) {
   told();
 }
 
+/** Whether two lists hold the same edits. */
+export function alike(one, other) {
+  return one.length === other.length && one.every((edit, at) => edit === other[at]);
+}
+
 export function isDirty() {
-  return state.phase === "ready" && state.edits !== state.saved;
+  return state.phase === "ready" && !alike(state.edits, state.saved);
 }

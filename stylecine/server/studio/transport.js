@@ -48,6 +48,10 @@ export function play(wanted) {
   $("play").setAttribute("aria-label", wanted ? "Pause" : "Play");
 }
 
+export function isPlaying() {
+  return player?.playing ?? false;  // there is none before the graphics are ready
+}
+
 export function togglePlay() {
   play(!player.playing);
 }
