@@ -40,7 +40,7 @@ export function beginStage(whenPlaced) {
   marks.addEventListener("pointermove", move);
   for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) marks.addEventListener(name, up);
   marks.addEventListener("pointerleave", () => { pointer = null; redraw(); });
-  marks.addEventListener("focus", () => { if (marks.matches(":focus-visible")) cursor ??= [0.5, 0.5]; redraw(); });
+  marks.addEventListener("keyup", event => { if (event.key === "Tab") arrive(); });
   marks.addEventListener("blur", leave);
   marks.addEventListener("wheel", wheel, {passive: false});
   marks.addEventListener("keydown", key);
@@ -314,10 +314,10 @@ function key(event) {
 }
 
 function walk([dx, dy], times) {
-  const from = cursor ?? pointer ?? [0.5, 0.5];
+  arrive();
   const [wide, high] = aspect() > 1 ? [aspect(), 1] : [1, 1 / aspect()];
   const step = 0.02 * times;
-  cursor = [from[0] + dx * step / wide, from[1] + dy * step / high].map(value => Math.min(1, Math.max(0, value)));
+  cursor = [cursor[0] + dx * step / wide, cursor[1] + dy * step / high].map(value => Math.min(1, Math.max(0, value)));
   if (gesture) drawn(gesture, cursor);
   view.reveal(cursor);
   layOut();
@@ -325,7 +325,7 @@ function walk([dx, dy], times) {
 }
 
 function beginByKey() {
-  cursor ??= pointer ?? [0.5, 0.5];
+  arrive();
   gesture = begun(cursor, aspect());
   say(state.tool === "push" ? "Arrow begins; move to its end and press Enter" : "Drawing; press Enter to end");
   redraw();
@@ -334,6 +334,12 @@ function beginByKey() {
 function endByKey() {
   finish();
   say("Done");
+}
+
+/** The keyboard has a place from the moment it is in the picture. */
+function arrive() {
+  cursor ??= pointer ?? [0.5, 0.5];
+  redraw();
 }
 
 /** A stroke of the keyboard ends where the keyboard leaves. */
