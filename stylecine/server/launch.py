@@ -58,7 +58,7 @@ def studio(settings: Settings, photo: Path | None, *, port: int | None, browser:
         if browser and _has_screen():
             await asyncio.to_thread(webbrowser.open, address)
 
-    with _listening_for_studio(settings.host, port) as listener:
+    with listening_for_studio(settings.host, port) as listener:
         _run(create_app(settings, studio=True), listener, begun)
 
 
@@ -94,7 +94,8 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _listening_for_studio(host: str, port: int | None) -> socket.socket:
+def listening_for_studio(host: str, port: int | None) -> socket.socket:
+    """A socket at that port, or at the studio's own, or where that is taken at any that is free."""
     if port is not None:
         return _listening(host, port)
     try:

@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from benchmarks.browser import CHROMIUM
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 WATER = (0.2, 0.8)  # a place in examples/sea.jpg, of width and height
 SKY = (0.3, 0.3)
@@ -107,3 +107,28 @@ class Studio:
             self.at("undo").click()
         self.tool("Look")
         self.is_idle()
+
+
+class Held:
+    """Keeps the first request of a kind from the server until it is let go, within a `with`."""
+
+    def __init__(self, page: Page, method: str, url: str) -> None:
+        self.page, self.method, self.url = page, method, url
+        self.route: Route | None = None
+
+    def __enter__(self) -> Self:
+        self.page.route(self.url, self._handle)
+        return self
+
+    def let_go(self) -> None:
+        assert self.route, "nobody asked for it"
+        self.route.continue_()
+
+    def __exit__(self, *_: object) -> None:
+        self.page.unroute(self.url, self._handle)
+
+    def _handle(self, route: Route) -> None:
+        if self.route or route.request.method != self.method:
+            route.continue_()
+        else:
+            self.route = route

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stylecine.cli import main
+from stylecine.server import launch
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,16 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert main(["serve", "--port", port, "--data", str(tmp_path / "data")]) == 2
         assert "choose another --port" in capsys.readouterr().err
         assert main(["studio", "--port", port, "--no-browser"]) == 2
+
+
+def test_the_studio_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(launch, "STUDIO", port)
+        with launch.listening_for_studio("127.0.0.1", None) as other:
+            assert other.getsockname()[1] != port
+    with launch.listening_for_studio("127.0.0.1", None) as again:
+        assert again.getsockname()[1] == port
 
 
 def test_a_photo_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

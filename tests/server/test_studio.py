@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from stylecine.video import read_video
-from tests.server.studio_page import CLIFF, SKY, WATER, Page, Studio, expect
+from tests.server.studio_page import CLIFF, SKY, WATER, Held, Page, Studio, expect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -105,14 +105,25 @@ def test_painted_matter_moves_and_what_is_erased_does_not(studio: Studio) -> Non
     assert studio.changes() == ["Nothing moves here", "Falls moves here"]
 
 
-def test_an_arrow_turns_the_flow_and_one_from_what_rests_is_refused(studio: Studio) -> None:
+def test_an_arrow_turns_the_flow_and_of_what_was_drawn_only_one_from_what_rests_is_refused(studio: Studio) -> None:
     before = studio.frame(0.3)
     studio.tool("Push")
     studio.moves_on(lambda: studio.drag((0.3, 0.8), (0.28, 0.95)))
     assert np.abs(studio.frame(0.3) - before).mean() > 0.1
-    studio.drag(CLIFF, (0.93, 0.4))
-    expect(studio.at("notice")).to_contain_text("starts where nothing moves")
-    assert studio.changes() == ["Pushed"]
+    with Held(studio.page, "PATCH", "**/v1/scenes/*") as held:
+        studio.tool("Anchor")
+        studio.drag((0.6, 0.3))
+        studio.tool("Push")
+        studio.drag(CLIFF, (0.93, 0.4))
+        studio.tool("Anchor")
+        studio.drag((0.3, 0.2))
+        held.let_go()
+        expect(studio.at("notice")).to_contain_text("starts where nothing moves", timeout=20_000)
+    assert studio.changes() == ["Anchored", "Anchored", "Pushed"]
+    for left in (["Anchored", "Pushed"], ["Pushed"], []):
+        studio.at("undo").click()
+        assert studio.changes() == left
+    expect(studio.at("undo")).to_be_disabled()
 
 
 def test_anchors_and_the_brush_of_speed(studio: Studio) -> None:
@@ -241,16 +252,40 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     assert page.screenshot() != first
 
 
-def test_an_export_is_cancelled(studio: Studio) -> None:
-    dialog = studio.at("export-dialog")
-    studio.moves_on(lambda: studio.slide("look-seconds", 12))
+def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
+    dialog, page = studio.at("export-dialog"), studio.page
     studio.at("export").click()
-    dialog.get_by_role("radio", name="APNG").check(force=True)
-    dialog.get_by_role("button", name="Export").click()
-    expect(dialog.get_by_role("progressbar")).to_be_visible()
-    dialog.get_by_role("button", name="Cancel").click()
-    expect(studio.at("said")).to_have_text("Export cancelled", timeout=15_000)
-    dialog.get_by_role("button", name="Close").click()
+    with Held(page, "POST", "**/v1/animations") as held:
+        dialog.get_by_role("button", name="Export").click()
+        progress = dialog.get_by_role("progressbar")
+        for _ in range(3):
+            page.keyboard.press("Escape")
+        studio.at("picker").set_input_files(small_sea)  # as one that is dropped or pasted
+        expect(studio.at("notice")).to_contain_text("once the dialog is closed")
+        expect(progress).to_be_visible()
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(studio.at("said")).to_have_text("Export cancelled")
+        with page.expect_request(lambda asked: asked.method == "DELETE" and "/v1/animations/" in asked.url):
+            held.let_go()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    studio.at("notice-close").click()
+
+
+def test_an_opening_is_cancelled(studio: Studio, small_sea: Path) -> None:
+    page = studio.page
+    before, playing = studio.frame(0.2), studio.at("play").get_attribute("aria-label")
+    with Held(page, "GET", "**/v1/scenes/*wait=*"):
+        studio.at("picker").set_input_files(small_sea)
+        expect(studio.at("opening-cancel")).to_be_focused()
+        studio.at("picker").set_input_files(small_sea)
+        expect(studio.at("notice")).to_contain_text("once this one is there")
+        with page.expect_request(lambda asked: asked.method == "DELETE" and "/v1/scenes/" in asked.url):
+            page.keyboard.press("Enter")
+    expect(studio.at("marks")).to_be_focused()
+    assert studio.at("play").get_attribute("aria-label") == playing
+    assert np.array_equal(studio.frame(0.2), before)
+    studio.at("notice-close").click()
 
 
 def test_what_is_no_photo_is_refused_and_the_work_stays(studio: Studio, tmp_path: Path) -> None:
@@ -332,6 +367,14 @@ def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Stud
     studio.at("home").click()
     expect(studio.page.get_by_role("alertdialog", name="Leave this photo?")).to_be_visible()
     studio.page.get_by_role("button", name="Cancel").click()
+    with Held(studio.page, "GET", "**/file") as held:
+        with studio.page.expect_request("**/file"):
+            studio.page.keyboard.press("Control+s")
+        studio.moves_on(lambda: studio.drag((0.3, 0.3), (0.4, 0.3)))
+        with studio.page.expect_download(timeout=20_000):
+            held.let_go()
+    expect(studio.at("unsaved")).to_be_visible()  # the second stroke came too late for the file
+    studio.moves_on(studio.at("undo").click)
     with studio.page.expect_download(timeout=20_000) as kept:
         studio.page.keyboard.press("Control+s")
     kept.value.save_as(tmp_path / "sea.cine")

@@ -36,10 +36,10 @@ async function asked(path, method, body, options = {}) {
 }
 
 /** Sends a photo, which is worked on at a short side of `size` at most, or a .cine file; the scene is still to be made. */
-export async function makeScene({file, name, size}, signal) {
+export async function makeScene({file, name, size}) {
   const query = new URLSearchParams({name, size, wait: 0});
   const headers = {"Content-Type": "application/octet-stream"};
-  return (await call(`/v1/scenes?${query}`, {method: "POST", body: file, headers, signal})).json();
+  return (await call(`/v1/scenes?${query}`, {method: "POST", body: file, headers})).json();
 }
 
 /** The scene, at once or after some seconds of waiting for it. */

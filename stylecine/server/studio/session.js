@@ -41,7 +41,7 @@ export function beginSession(itsPlayer, itsShortSide) {
  */
 export function open(given, told) {
   told("Sending the photo", 0.08);
-  return show(signal => api.makeScene(given, signal), given, told);
+  return show(() => api.makeScene(given), given, told);  // of one whose making is broken off nobody knows the id
 }
 
 /** Opens a scene that the server has already. */
@@ -273,7 +273,7 @@ async function reopen() {
   fetching = new AbortController();
   const {signal} = fetching;
   try {
-    const scene = await ready(await api.makeScene(source, signal), () => {}, signal);
+    const scene = await ready(await api.makeScene(source), () => {}, signal);
     onServer = owned(scene.edits);
     set({scene});
     again = true;
