@@ -141,7 +141,8 @@ export function redraw() {
 function draw() {
   const context = $("marks").getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
+  // past the edges: Chromium may go on showing what was drawn before where nothing follows a clear of exactly all
+  context.clearRect(-1, -1, context.canvas.width + 2, context.canvas.height + 2);
   if (state.phase !== "ready" || state.before) return;
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.save();
