@@ -187,7 +187,7 @@ def test_a_line_that_was_cut_short_is_written_anew(tmp_path: Path) -> None:
         journal.add({"output": "a.mp4", "state": "failed"})
         journal.add({"output": "a.mp4", "state": "done"})
     with (tmp_path / "batch.jsonl").open("ab") as file:
-        file.write(b'nonsense\n[1]\n{"output": "b.mp4", "sta')
+        file.write(b'nonsense\n[1]\n{"output": "a.mp4"}\n{"output": "b.mp4", "sta')
     with Journal(tmp_path) as journal:
         assert journal.records == {"a.mp4": {"output": "a.mp4", "state": "done"}}
         journal.add({"output": "c.mp4", "state": "done"})
