@@ -9,6 +9,7 @@ from typing import Any, Self
 from stylecine.errors import OptionError
 from stylecine.photo import MIN_SIDE
 
+POINTS = 20_000  # most of all strokes of a scene together, which every answer about it tells of
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

@@ -16,9 +16,9 @@ from weakref import WeakValueDictionary
 
 from stylecine.errors import StylecineError
 from stylecine.formats import check_output
-from stylecine.options import period
+from stylecine.options import check_live, period
 from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
-from stylecine.server.limits import Settings
+from stylecine.server.limits import POINTS, Settings
 from stylecine.server.problems import Problem, not_found, of_error
 from stylecine.server.store import Row, Store, is_id, new_id
 
@@ -106,7 +106,7 @@ class Service:
         self.waited.require_room()
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
             raise full(f"the limit of kept scenes, {self.settings.scenes}, is reached")
-        self._require_disk()
+        self.require_disk()
 
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
         """Takes over the file of an upload; the scene's id."""
@@ -125,7 +125,8 @@ class Service:
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
         facts = {"scene": id, "upload": str(upload), "cine": str(cine)}
-        asked = {"task": "scene", **facts, **{name: row[name] for name in ("name", "size", "refine")}}
+        asked = {"task": "scene", **facts, "most": self.settings.size}
+        asked |= {name: row[name] for name in ("name", "size", "refine")}
 
         def started() -> None:
             self._run(self.store.change("scenes", id, state="running"))
@@ -219,7 +220,7 @@ class Service:
         scene = await self.ready_scene(asked["scene"])
         self._check(asked)
         self.animations.require_room()
-        self._require_disk()
+        self.require_disk()
         row = {
             **{"id": new_id(), "scene": scene["id"], "state": "queued", "format": asked["format"]},
             **{"name": scene["name"], "asked": asked, "edits": scene["edits"], "key": key},
@@ -288,6 +289,8 @@ class Service:
         options = {name: asked[name] for name in ("fps", "quality", "codec", "repeat", "crop")}
         try:
             check_output(self.store.folder / "tmp" / name, **options)
+            if asked["format"] == "html":
+                check_live(asked["warp"], asked["sampling"])
         except StylecineError as error:
             raise of_error(type(error).__name__, str(error)) from None
 
@@ -331,7 +334,8 @@ class Service:
         """Stage, steps done and in all, and share of the whole of an animation."""
         if row["state"] == "done":
             return "done", 1, 1, 1.0
-        stage, done, total = self.progress.get(row["id"], ("queued", 0, 1))
+        began = "queued" if row["state"] == "running" else row["state"]
+        stage, done, total = self.progress.get(row["id"], (began, 0, 1))
         begin, end = STAGES.get(stage, (0.0, 0.0))
         return stage, done, total, begin + (end - begin) * done / max(1, total)
 
@@ -373,7 +377,8 @@ class Service:
     def _expiry(self) -> float:
         return time.time() + 3600 * self.settings.keep_hours
 
-    def _require_disk(self) -> None:
+    def require_disk(self) -> None:
+        """Raises a 429 where the disk has no room."""
         used, free = self.bytes_used, shutil.disk_usage(self.store.folder).free
         if used > 1e6 * self.settings.disk_mb or free < FREE:
             raise full("there is no room left on the disk")
@@ -410,6 +415,8 @@ def _numbered(asked: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
         numbered.append({"id": number, **spec})
     if len({edit["id"] for edit in numbered}) < len(numbered):
         raise Problem(422, "UnknownEdit", "An edit is named twice; name each once.")
+    if sum(len(edit.get("stroke") or ()) for edit in numbered) > POINTS:
+        raise _beyond(f"all strokes together have at most {POINTS} points here")
     return numbered
 
 

@@ -131,7 +131,7 @@ def test_all_else_is_a_problem_too(quick: Served) -> None:
     client = quick.client
     assert is_problem(client.get("/nothing"), 404)
     refused = client.put("/v1/scenes/x", content=b"x")
-    assert is_problem(refused, 405) and refused.headers["allow"] == "DELETE, GET, PATCH"
+    assert is_problem(refused, 405) and refused.headers["allow"] == "DELETE, GET, HEAD, PATCH"
     assert is_problem(client.post("/v1/scenes?size=9", content=b"x"), 422)
     assert is_problem(client.post("/v1/scenes?size=4096", content=b"x"), 422)
     assert is_problem(client.post("/v1/scenes", files={"photo": b"x"}), 415)
