@@ -20,7 +20,7 @@ from stylecine.options import check_live, period
 from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
 from stylecine.server.limits import POINTS, Settings
 from stylecine.server.problems import Problem, not_found, of_error
-from stylecine.server.store import Row, Store, is_id, new_id
+from stylecine.server.store import Row, Store, flushed, is_id, new_id
 
 LOG = logging.getLogger("uvicorn.error")
 PATIENCE = 5.0  # seconds for which a new photo lets those go first who wait for an edit or a live pack
@@ -117,6 +117,7 @@ class Service:
             **{"edits": [], "version": 0, "created": now, "expires": self._expiry()},
         }
         upload.rename(self.store.upload(id))
+        await asyncio.to_thread(flushed, self.store.upload(id))
         await self.store.insert("scenes", row)
         self._run(self._understand(row))
         return id
