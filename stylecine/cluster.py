@@ -73,7 +73,7 @@ class Actors:
         self._awaited[actor.animate.remote(task, files)] = actor, task
 
     def wait(self) -> list[tuple[Task, Record | None]]:
-        """Raises what kept an actor from loading the networks, and OptionError where there is no room for any, or all die."""
+        """Raises what kept an actor from loading the networks, and OptionError where none has room or can."""
         done, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=TURN)
         found: list[tuple[Task, Record | None]] = []
         for owed in done:
