@@ -141,10 +141,10 @@ export function redraw() {
 }
 
 function draw() {
-  const context = $("marks").getContext("2d");
+  // in memory: of a canvas of the graphics' Chromium may go on showing what was drawn before it was cleared
+  const context = $("marks").getContext("2d", {willReadFrequently: true});
   context.setTransform(1, 0, 0, 1, 0, 0);
-  // past the edges: Chromium may go on showing what was drawn before where nothing follows a clear of exactly all
-  context.clearRect(-1, -1, context.canvas.width + 2, context.canvas.height + 2);
+  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   if (state.phase !== "ready" || state.before) return;
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.save();
