@@ -62,7 +62,7 @@ def routes(service: Service) -> APIRouter:
         service.require_room_for_scene()
         upload = await _received(request, service, coming)
         try:
-            id = await service.add_scene(upload, _plain_name(name), size, refine)
+            id = await service.add_scene(upload, plain_name(name), size, refine)
         finally:
             upload.unlink(missing_ok=True)
         try:
@@ -230,7 +230,7 @@ def _photo_in(cine: Path) -> bytes:
         return archive.read("photo.png")
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """A file's name without folders and without what could hurt in a header or a terminal."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip(". ")[:120] or "photo"
