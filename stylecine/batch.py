@@ -162,7 +162,9 @@ def _is_done(task: Task, folder: Path, model: str, record: Record | None) -> boo
     if record is None or record["state"] != "done":
         return False
     file = folder / task.output
-    return file.is_file() and file.stat().st_size == record["bytes"] and record["digest"] == digest_of(task, model)
+    return (
+        file.is_file() and file.stat().st_size == record.get("bytes") and record.get("digest") == digest_of(task, model)
+    )
 
 
 def _figures(loop: "Cinemagraph") -> Record:

@@ -18,11 +18,11 @@ from stylecine.crop import Crop, Window, check_crop, window
 from stylecine.displacement import on_grid_of
 from stylecine.files import VideoInfo
 from stylecine.formats import check_output, has_codec, is_page, shown, write
-from stylecine.live import check_live, pack
+from stylecine.live import pack
 from stylecine.loop import Loop, frame
 from stylecine.measures import measure_loop
 from stylecine.notebook import loop_html
-from stylecine.options import CLASSES
+from stylecine.options import CLASSES, check_live
 from stylecine.page import write_page
 from stylecine.pictures import is_poster, png
 from stylecine.progress import Progress, Stages

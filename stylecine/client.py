@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
-from stylecine.errors import Cancelled, PhotoError, ServiceError
+from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError
 from stylecine.files import told_plainly, whole
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WAIT = 30  # seconds for which the service keeps us waiting for a scene
 SILENT = 90.0  # seconds without a word after which it is taken for gone
-TRIES = 4  # to hear how the work goes on after the line broke
+TRIES = 4  # where the line breaks, or the service has no room
 Tell: TypeAlias = Callable[[str, int, int], None]
 
 FRAME = re.compile(r"frame-\d{4,6}\.png")
@@ -68,18 +68,22 @@ class Client:
         links: list[str] = []
         try:
             scene = self._scene(photo, size, refine, tell)
-            links.append(scene["links"]["self"])
+            links.append(str(scene["links"]["self"]))
             if arrows:
                 edits = [{"kind": "push", "arrow": [float(value) for value in arrow]} for arrow in arrows]
                 scene = self._told("PATCH", links[0], {"edits": edits})
             asked = {"scene": scene["id"], "format": output.suffix.lower().removeprefix(".") or "zip", **options}
-            job = self._told("POST", "/v1/animations", asked, {"Idempotency-Key": str(uuid.uuid4())})
-            links.insert(0, job["links"]["self"])
+            job = self._job(asked)
+            links = 2 * [str(job["links"]["self"])] + links  # twice: what is not done is cancelled first
             job = self._finished(job, tell)
             self._fetch(job, output)
             return {"scene": scene, "job": job}
+        except StylecineError:
+            raise
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            raise self._stranger() from None
         finally:
-            for link in links:  # the job first, so that it is cancelled if it is not done
+            for link in links:
                 with suppress(ServiceError):
                     self._told("DELETE", link)
 
@@ -109,6 +113,16 @@ class Client:
         tell("inversion", 1, 1)
         return scene
 
+    def _job(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The job of one key, which may be asked for again."""
+        key, tries = {"Idempotency-Key": str(uuid.uuid4())}, 0
+        while True:
+            try:
+                return self._told("POST", "/v1/animations", asked, key)
+            except _Again as again:
+                tries += 1
+                again.wait(tries)
+
     def _finished(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         """The job once it is done; a line that breaks is taken up again."""
         silent = 0
@@ -118,11 +132,11 @@ class Client:
                     job, silent = told, 0
                     now = job["progress"]
                     tell(now["stage"], now["done"], now["total"])
-            except _Broken as broken:
+                if job["state"] in ("queued", "running"):
+                    raise _Again(f"{self.url} does not tell how the work goes on; try again.")
+            except _Again as again:
                 silent += 1
-                if silent == TRIES:
-                    raise ServiceError(str(broken)) from None
-                time.sleep(2**silent / 2)
+                again.wait(silent)
         if job["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
         if job["state"] == "failed":
@@ -177,12 +191,12 @@ class Client:
                 raise self._refusal(answer)
             yield answer
         except ssl.SSLError as error:
-            raise _Broken(
+            raise _Again(
                 f"{self.url} cannot be trusted ({error.reason}); check the address and its certificate."
             ) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise _Broken(
+            raise _Again(
                 f"{self.url} cannot be reached ({reason}); check the address, and that a service runs there."
             ) from None
         finally:
@@ -190,7 +204,11 @@ class Client:
 
     def _refusal(self, answer: http.client.HTTPResponse) -> ServiceError:
         try:
-            return ServiceError(_printable(json.loads(answer.read(1 << 16))["detail"]))
+            detail = _printable(json.loads(answer.read(1 << 16))["detail"])
+            if answer.status == http.client.TOO_MANY_REQUESTS:
+                after = answer.headers.get("Retry-After", "")
+                return _Again(detail, int(after) if after.isdecimal() else 0)
+            return ServiceError(detail)
         except (ValueError, KeyError, TypeError):
             return self._stranger()
 
@@ -198,8 +216,19 @@ class Client:
         return ServiceError(f"What answers at {self.url} is no service of stylecine; check the address.")
 
 
-class _Broken(ServiceError):
-    """The line, not what is at its end."""
+class _Again(ServiceError):
+    """May go well another time: the line broke, or the service has no room."""
+
+    def __init__(self, detail: str, after: int = 0) -> None:
+        """after: seconds that the service asks to wait for."""
+        super().__init__(detail)
+        self._after = after
+
+    def wait(self, tries: int) -> None:
+        """Waits for the next try; after the last one raises what went wrong."""
+        if tries == TRIES:
+            raise ServiceError(str(self)) from None
+        time.sleep(max(min(self._after, WAIT), 2**tries / 2))
 
 
 def _unpack(archive: Path, folder: Path) -> None:

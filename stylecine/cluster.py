@@ -23,6 +23,7 @@ from stylecine.journal import Record
 
 PER_GPU = 4  # actors that share one: while some encode on the processor, others use it
 PATIENCE = 120.0  # seconds without any actor until it is said that there is no room
+LOADS = 3  # actors that may die while they load the model before no more are begun
 TURN = 1.0  # seconds of waiting after which Ctrl-C is heard at the latest
 
 
@@ -45,7 +46,7 @@ class Actors:
         self._new = lambda: actor.remote(*self._told)
         self._awaited: dict[Any, tuple[Any, Task | None]] = {}  # what an actor owes -> the actor; None: to be loaded
         self._ready: list[Any] = []
-        self._since = time.monotonic()
+        self._since, self._lost = time.monotonic(), 0
         for _ in range(count):
             self._begin()
 
@@ -72,20 +73,21 @@ class Actors:
         self._awaited[actor.animate.remote(task, files)] = actor, task
 
     def wait(self) -> list[tuple[Task, Record | None]]:
-        """Raises what kept an actor from loading the networks, and OptionError where there is no room for any."""
+        """Raises what kept an actor from loading the networks, and OptionError where none has room or can."""
         done, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=TURN)
         found: list[tuple[Task, Record | None]] = []
         for owed in done:
             actor, task = self._awaited.pop(owed)
             try:
                 answer = self._ray.get(owed)
-            except self._ray.exceptions.RayError:
-                self._begin()
+            except self._ray.exceptions.RayError as error:
+                self._replace(task, error)
                 if task is not None:
                     found.append((task, None))
                 continue
             if task is None:
                 _check(answer)
+                self._lost = 0
             else:
                 found.append((task, self._kept(task, *answer)))
             self._ready.append(actor)
@@ -94,6 +96,17 @@ class Actors:
         elif time.monotonic() - self._since > PATIENCE:
             raise OptionError("The Ray cluster has no room for one actor of one core; wait for it, or add nodes.")
         return found
+
+    def _replace(self, task: Task | None, error: Exception) -> None:
+        """An actor that has died. After LOADS that did so while they loaded, in a row, there are fewer from then on."""
+        self._lost += task is None
+        if task is not None or self._lost < LOADS:
+            self._begin()
+        elif not self._awaited and not self._ready:
+            first = (str(error).splitlines() or [""])[0]
+            raise OptionError(
+                f"Actors end while they load the model ({first}), as happens where memory runs out; look at the nodes."
+            )
 
     def _begin(self) -> None:
         actor = self._new()

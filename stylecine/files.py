@@ -82,7 +82,7 @@ def locked(path: Path, otherwise: str) -> int:
     """An open descriptor of a file, made where it is missing, that nobody else gets until it is closed or this process
     ends, however it ends; not even a child has it. OutputError(otherwise) where somebody else has it."""
     with told_plainly(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

@@ -26,7 +26,8 @@ class Journal:
         path = folder / NAME
         self._file = locked(path, f"Another run is at work in '{folder}'; wait for it or name another folder.")
         with told_plainly(path):
-            content = path.read_bytes()
+            with open(self._file, "rb", closefd=False) as file:  # on Windows nobody else can read what is locked
+                content = file.read()
             whole = content.rfind(b"\n") + 1
             os.ftruncate(self._file, whole)
             os.lseek(self._file, 0, os.SEEK_END)
@@ -54,4 +55,5 @@ def _record(line: bytes) -> Record | None:
         record = json.loads(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("output"), str) else None
+    known = isinstance(record, dict) and isinstance(record.get("output"), str) and "state" in record
+    return record if known else None

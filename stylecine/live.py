@@ -18,13 +18,12 @@ from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
-from stylecine.errors import OptionError
 from stylecine.loop import BANDS, Loop
 from stylecine.ops.mirror import mirrored
 from stylecine.ops.pixels import to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
-from stylecine.options import CLASSES
+from stylecine.options import CLASSES, check_live
 from stylecine.pictures import check_webp, png
 
 FORMAT = 1  # counts up when a player can no longer read what an older one could
@@ -32,15 +31,6 @@ BLOCK = 8  # canvas pixels between two values of the statistics, which are means
 FINE = 32767  # steps of what is kept as int16
 BEGINS = 510  # steps of a turn, half of which is all that a beginning can be
 WEBP_EFFORT = 4  # of 6
-
-
-def check_live(warp: str, sampling: str) -> None:
-    """OptionError for a loop that no shader plays."""
-    if warp == "dfw" or sampling == "splat":
-        raise OptionError(
-            "A live loop is gathered from the plate in the browser, which runs no generator; use sampling gather with"
-            " warp msdfw or pixel, or write a video."
-        )
 
 
 def pack(

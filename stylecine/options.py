@@ -40,6 +40,15 @@ def period(seconds: float, fps: float) -> int:
     return frames
 
 
+def check_live(warp: str, sampling: str) -> None:
+    """OptionError for a loop that no shader plays."""
+    if warp == "dfw" or sampling == "splat":
+        raise OptionError(
+            "A live loop is gathered from the plate in the browser, which runs no generator; use sampling gather with"
+            " warp msdfw or pixel, or write a video."
+        )
+
+
 @dataclass(frozen=True)
 class Look:
     """How a loop looks, as `animate` takes it; OptionError for what is impossible."""

@@ -64,7 +64,7 @@ class Processes:
             worker.pipe.send(task)
 
     def wait(self) -> list[tuple[Task, Record | None]]:
-        """Raises what kept a worker from loading the networks; TooLarge where one was killed meanwhile."""
+        """Raises what kept a worker from loading the networks; TooLarge where all were killed meanwhile."""
         pipes = {worker.pipe: worker for worker in self._workers}
         found: list[tuple[Task, Record | None]] = []
         for pipe in wait(list(pipes)):
@@ -103,14 +103,17 @@ class Processes:
                 check_place(self._folder / task.output)  # which cleans up after those who had to be killed
 
     def _replace(self, worker: _Worker) -> None:
+        """One that could not even load is not, as memory lasts for fewer."""
         worker.process.join(GRACE)
-        if not worker.ready:
+        worker.pipe.close()
+        self._workers.remove(worker)
+        if worker.ready:
+            self._workers.append(self._started())
+        elif not self._workers:
             raise TooLarge(
                 f"A process ended while it was loading the model (exit code {worker.process.exitcode}), as happens"
                 " where memory runs out; use fewer processes."
             )
-        worker.pipe.close()
-        self._workers[self._workers.index(worker)] = self._started()
 
     def _started(self) -> _Worker:
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit locks that PyTorch's threads hold

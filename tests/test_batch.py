@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import pytest
 from PIL import Image
 
 from stylecine.batch import Task, animate_one, run, worked_off
-from stylecine.errors import OutputError, WeightsNotFound
+from stylecine.errors import OutputError, TooLarge, WeightsNotFound
 from stylecine.journal import Journal, Record
 from stylecine.pipeline import Animator
-from stylecine.processes import Processes, count_for
+from stylecine.processes import Processes, _Worker, count_for
 from stylecine.video import read_video
 
 LOOP = {"seconds": 0.5, "fps": 12, "speed": 1.0, "warp": "pixel", "sampling": "gather", "detail": 1.0}
@@ -187,7 +188,7 @@ def test_a_line_that_was_cut_short_is_written_anew(tmp_path: Path) -> None:
         journal.add({"output": "a.mp4", "state": "failed"})
         journal.add({"output": "a.mp4", "state": "done"})
     with (tmp_path / "batch.jsonl").open("ab") as file:
-        file.write(b'nonsense\n[1]\n{"output": "b.mp4", "sta')
+        file.write(b'nonsense\n[1]\n{"output": "a.mp4"}\n{"output": "b.mp4", "sta')
     with Journal(tmp_path) as journal:
         assert journal.records == {"a.mp4": {"output": "a.mp4", "state": "done"}}
         journal.add({"output": "c.mp4", "state": "done"})
@@ -225,6 +226,43 @@ def test_a_killed_process_is_replaced(photos: list[Task], out: Path, animator: A
     for name in made:
         assert made[name]["state"] == "done" and made[name]["frames_sha256"] == here[name]["frames_sha256"]
     assert sorted(record["attempts"] for record in made.values()) == [1, 2]
+
+
+class Played:
+    """A worker's process that says what it is told to and then ends."""
+
+    exitcode = -9
+
+    def __init__(self, pipe: Any, *says: Any) -> None:
+        for message in says:
+            pipe.send(message)
+        pipe.close()
+
+    def join(self, seconds: float | None = None) -> None:
+        pass
+
+    terminate = kill = join
+
+
+def crew_of(*lives: Sequence[Any]) -> Processes:
+    """Workers that say these things, the first of them there from the beginning."""
+    left = list(lives)
+
+    class Few(Processes):
+        def _started(self) -> Any:
+            ours, theirs = Pipe()
+            return _Worker(Played(theirs, *left.pop(0)), ours)  # type: ignore[arg-type]
+
+    return Few(2, Path(), "small", ["cpu"])
+
+
+def test_without_memory_for_all_workers_the_others_go_on() -> None:
+    done: Record = {"state": "done"}
+    tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(3)]
+    with crew_of([], [None, done, done, done]) as crew:
+        assert [record for _, record in worked_off(tasks, crew)] == [done | {"attempts": n} for n in (1, 1, 2)]
+    with crew_of([], [None], []) as crew, pytest.raises(TooLarge, match="exit code -9"):
+        list(worked_off(tasks, crew))
 
 
 def test_what_keeps_processes_from_loading_ends_the_run(photos: list[Task], out: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,20 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes
 LOOP = {"seconds": 1.0, "fps": 12, "speed": 1.0, "warp": "pixel", "sampling": "gather", "detail": 1.0}
 FILE = {"quality": None, "codec": None, "repeat": 1, "crop": None, "embed_report": False}
 PLAIN = {"mask": None, "motion": None, "arrows": (), "size": 1024, "refine": 0, "seed": 0} | LOOP | FILE
-HERE = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+HERE = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 80_000_000, "include_log_monitor": False}
+HEAD = HERE | {"include_dashboard": False, "no_monitor": True}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _loopback() -> Iterator[None]:
-    """Ray told, before it is imported, to stay on loopback; Linux has no other name for that."""
+    """Ray told, before it is imported, to stay on loopback, and to start no worker before it has something to do."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is an extra")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # which on Linux is to say that
+        patch.setenv("RAY_enable_worker_prestart", "0")
+        patch.setenv("RAY_prestart_worker_first_driver", "0")
         yield
 
 
@@ -46,7 +50,7 @@ def address(_loopback: None) -> Iterator[str]:
     """Of a cluster of two nodes of one core each."""
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args=HERE)
+    nodes = Cluster(initialize_head=True, head_node_args=HEAD)
     nodes.add_node(**HERE)
     yield nodes.address
     nodes.shutdown()
@@ -60,7 +64,7 @@ def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path
     for number, name in enumerate(("a", "b", "c")):
         Image.fromarray(photo[:, number:]).save(tmp_path / f"{name}.png")
         tasks.append(Task(tmp_path / f"{name}.png", f"sub/{name}.mp4", options))
-    return [replace(tasks[0], options=options | {"seconds": 30.0}), *tasks[1:]]
+    return [replace(tasks[0], options=options | {"seconds": 8.0}), *tasks[1:]]
 
 
 def children(parent: int) -> list[int]:
@@ -138,6 +142,38 @@ def test_what_keeps_actors_from_loading_ends_the_run(address: str, photos: list[
         with pytest.raises(WeightsNotFound, match="no-such-model"):
             while True:
                 crew.wait()
+
+
+def test_actors_that_die_while_they_load_are_not_begun_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(Exception):
+        pass
+
+    begun: list[object] = []
+
+    def load() -> object:
+        begun.append(object())
+        return begun[-1]
+
+    def get(owed: object) -> None:
+        raise Death("The actor died.\nIts node says more.")
+
+    actor = SimpleNamespace(load=SimpleNamespace(remote=load))
+    fake = SimpleNamespace(
+        cluster_resources=lambda: {"CPU": 2.0},
+        remote=lambda **_: lambda _: SimpleNamespace(remote=lambda *_: actor),
+        wait=lambda owed, **_: (owed[:1], owed[1:]),
+        get=get,
+        exceptions=SimpleNamespace(RayError=Death),
+    )
+    monkeypatch.setattr(cluster, "_connected", lambda address: fake)
+    tasks = [Task(tmp_path / f"{n}.jpg", f"{n}.mp4", PLAIN) for n in range(2)]
+    crew = Actors("auto", tasks, None, tmp_path, "small", "cpu")
+    with pytest.raises(OptionError, match=r"end while they load the model \(The actor died\.\)"):
+        while True:
+            assert crew.wait() == []
+    assert len(begun) == 4  # for two that were wanted
 
 
 def test_no_cluster_is_told(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

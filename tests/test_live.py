@@ -11,9 +11,10 @@ from PIL import Image
 from safetensors.numpy import load
 
 from stylecine.errors import OptionError
-from stylecine.live import check_live, pack, plate
+from stylecine.live import pack, plate
 from stylecine.loop import Loop
 from stylecine.ops.mirror import mirrored
+from stylecine.options import check_live
 from tests.loops import FPS, loop_of, packed, rough
 
 PERIOD, MARGIN = 60, 32

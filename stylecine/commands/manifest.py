@@ -10,7 +10,7 @@ from typing import Any
 
 from stylecine.batch import FILES, Task
 from stylecine.commands.arguments import arrow_of, size_of
-from stylecine.errors import OptionError, PhotoError
+from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.journal import NAME
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
@@ -24,10 +24,27 @@ def tasks_of(source: Path, folder: Path, ending: str, options: Mapping[str, Any]
     """What is to be done, in the order of the manifest, or of the names in a folder and the folders in it.
 
     folder: where loops go, left out where it lies in `source`. ending: of loops that no row names, with its dot.
-    options: of each that its row leaves open. Raises PhotoError, OptionError.
+    options: of each that its row leaves open. Raises PhotoError, OptionError; OutputError where what is read would be
+    written.
     """
-    if source.is_dir():
-        return _in_folder(source, folder, ending, options)
+    tasks = (_in_folder if source.is_dir() else _in_manifest)(source, folder, ending, options)
+    read = {_identity(path) for path in (source, *(path for task in tasks for path in task.files.values()))} - {None}
+    for path in (folder / name for name in (*TAKEN, *(task.output for task in tasks))):
+        if _identity(path) in read:
+            raise OutputError(f"'{path}' would be replaced, and the batch reads it; name another output folder.")
+    return tasks
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for all names of a file, as of links and on disks that ignore case; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
     if not source.is_file():
         raise PhotoError(f"There is no folder or manifest at '{source}'; check the path.")
     kinds: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
@@ -48,6 +65,8 @@ def tasks_of(source: Path, folder: Path, ending: str, options: Mapping[str, Any]
 
 def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
     """Hidden files and folders are left out. Where two photos differ in their endings only, loops keep these."""
+    if ending.lower() in PHOTOS and folder.resolve() == source.resolve():
+        raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
     photos = sorted(_photos_in(source, folder.resolve()))
     taken, tasks = {name.casefold() for name in TAKEN}, []
     for photo in photos:

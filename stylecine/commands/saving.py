@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
     """Says what cannot be written before any work."""
     from stylecine.formats import check_output, is_page
-    from stylecine.live import check_live
+    from stylecine.options import check_live
     from stylecine.signing import signer_for
 
     check_output(

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import FileResponse, StreamingResponse
 
 from stylecine.server import schemas
-from stylecine.server.answers import file_name, job
-from stylecine.server.problems import Problem, documented
+from stylecine.server.answers import file_name, is_known, job
+from stylecine.server.problems import Problem, documented, not_found
 from stylecine.server.scenes import ALWAYS
 from stylecine.server.service import Service
 
@@ -62,16 +62,30 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/{id}/result",
         response_class=FileResponse,
-        responses={200: FILES, 206: FILES | {"description": "Part of it"}, **documented(*ALWAYS, 404, 409, 416, 422)},
+        responses={
+            200: FILES,
+            206: FILES | {"description": "Part of it"},
+            304: {"description": "Not changed"},
+            **documented(*ALWAYS, 404, 409, 416, 422),
+        },
     )
     async def get_result(request: Request, id: str) -> Response:
         """The file, or the range of it that is asked for."""
         row = service.animation(id)
         if row["state"] != "done":
             raise Problem(409, "NotDone", f"There is no result, because the animation is {row['state']}.")
-        _check_range(request, row["bytes"])
-        path, name = service.store.result(id, row["format"]), file_name(row["name"], row["format"])
-        return FileResponse(path, media_type=KINDS[row["format"]], filename=name, headers={"Cache-Control": "private"})
+        form, headers = row["format"], {"Cache-Control": "private"}
+        path, name = service.store.result(id, form), file_name(row["name"], form)
+        try:
+            answer = FileResponse(path, 200, headers, KINDS[form], filename=name, stat_result=path.stat())
+        except FileNotFoundError:  # deleted meanwhile
+            raise not_found("animation") from None
+        tag = answer.headers["etag"]
+        if is_known(request, tag):
+            return Response(status_code=304, headers=headers | {"ETag": tag})
+        if request.headers.get("if-range", tag) in (tag, answer.headers["last-modified"]):  # else all of it is sent
+            _check_range(request, row["bytes"])
+        return answer
 
     @router.delete(
         "/{id}",

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from pydantic_core import to_json
 from starlette.requests import Request
+from starlette.responses import Response
 
 from stylecine.server import schemas
 from stylecine.server.service import Service
@@ -20,7 +22,8 @@ class Gone(Exception):
     """Whoever asked has hung up."""
 
 
-def scene(row: Row) -> schemas.Scene:
+def scene(row: Row, status: int = 200) -> Response:
+    """A schemas.Scene as the store has it, whose strokes may be long: they were checked when they came."""
     here = f"/v1/scenes/{row['id']}"
     links = {
         "self": here,
@@ -31,7 +34,9 @@ def scene(row: Row) -> schemas.Scene:
     }
     same = ("id", "state", "name", "width", "height", "moving", "classes", "edits", "warning", "problem")
     times = {name: _time(row[name]) for name in ("created", "expires")}
-    return schemas.Scene(**{name: row[name] for name in same}, **times, links=links)
+    content = to_json({name: row[name] for name in same} | times | {"links": links})
+    headers = {"Location": here} if status in (201, 202) else {}
+    return Response(content, status, headers, "application/json")
 
 
 def job(service: Service, row: Row) -> schemas.Job:
@@ -52,6 +57,12 @@ def file_name(name: str, ending: str) -> str:
 def attached(name: str, ending: str) -> dict[str, str]:
     """Headers that have a browser save it."""
     return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file_name(name, ending), safe='')}"}
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the client has what is called so already (If-None-Match)."""
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or tag in known
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

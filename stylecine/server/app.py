@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import stylecine
 from stylecine.server import animations, monitoring, scenes, schemas
@@ -62,8 +63,26 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
     names = None if tokens and not settings.names else (*settings.names, settings.host)
     app.add_middleware(Guard, names=names, tokens=tokens, uploads=int(1e6 * settings.upload_mb))
     app.add_middleware(metrics.counting)
+    app.add_middleware(_with_head)
     app.openapi = lambda: _described(app, bool(tokens))  # type: ignore[method-assign]
     return app
+
+
+def _with_head(app: ASGIApp) -> ASGIApp:
+    """HEAD is answered as GET, up to where the body begins."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        async def head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body"})
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await app({**scope, "method": "GET"}, receive, head)
+        else:
+            await app(scope, receive, send)
+
+    return answered
 
 
 def _add_studio(app: FastAPI) -> None:

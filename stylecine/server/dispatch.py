@@ -193,6 +193,9 @@ class Worker:
                     start_new_session=True,  # a Ctrl-C in the terminal is the service's to hear
                 )
                 await self._hear(self._process)
+            except OSError as error:  # no memory, process or file is left
+                self.broken = f"A process cannot be started ({error.strerror or error}); see to the machine's limits."
+                LOG.error("A worker cannot work: %s", self.broken)
             finally:
                 worked = self.ready
                 await self._bury()

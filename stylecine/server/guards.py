@@ -16,6 +16,7 @@ from stylecine.server.problems import Problem
 JSON_BYTES = 4 << 20  # of a body that is no upload
 PATIENT = 20.0  # seconds that a body may take in any case, ...
 SLOWEST = 20_000  # ... and bytes a second on top of that
+STALLED = 60.0  # seconds that a part of an answer may wait for whoever asked for it
 READS = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/health", "/ready")  # to everybody
 
@@ -30,6 +31,10 @@ HEADERS = {  # of every answer that does not say otherwise
     " media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
+
+
+class _Stalled(Exception):
+    """Whoever asked does not read the answer."""
 
 
 class Guard:
@@ -57,7 +62,11 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-            await send(message)
+            try:
+                async with asyncio.timeout(STALLED):
+                    await send(message)
+            except TimeoutError:
+                raise _Stalled from None
 
         try:
             most = self._admitted(scope)
@@ -65,6 +74,8 @@ class Guard:
         except Problem as problem:
             if not begun:
                 await problem.response()(scope, receive, guarded)
+        except _Stalled:
+            pass  # the server hangs up on who does not read
 
     def _admitted(self, scope: Scope) -> int:
         """Most bytes that the body may have. Raises a Problem."""

@@ -18,12 +18,15 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from stylecine.errors import OptionError
+from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.server.app import create_app
 from stylecine.server.limits import Settings
+from stylecine.server.problems import Problem
+from stylecine.server.scenes import plain_name
 from stylecine.server.service import Service
 
 HEAD = 20.0  # seconds in which a request's header has to come
+CONNECTIONS = 800  # at once; most systems let a process have 1024 files
 SHORTEST = 16  # characters of a token
 STUDIO = 8351  # the studio's port: always the same, so that a page that lost its server finds the next one
 
@@ -51,15 +54,25 @@ def studio(settings: Settings, photo: Path | None, *, port: int | None, browser:
 
     async def begun(address: str, service: Service) -> None:
         if photo is not None:
-            upload = service.store.temporary(".part")
-            shutil.copyfile(photo, upload)
-            address += f"?scene={await service.add_scene(upload, photo.name, 1024, 0)}"
+            address += f"?scene={await _opened(service, photo)}"
         print(f"stylecine's studio: {address} (Ctrl-C ends it)", flush=True)
         if browser and _has_screen():
             await asyncio.to_thread(webbrowser.open, address)
 
     with listening_for_studio(settings.host, port) as listener:
         _run(create_app(settings, studio=True), listener, begun)
+
+
+async def _opened(service: Service, photo: Path) -> str:
+    """The id of a photo's scene. Raises PhotoError or OutputError."""
+    upload = service.store.temporary(".part")
+    try:
+        await asyncio.to_thread(shutil.copyfile, photo, upload)
+        return await service.add_scene(upload, plain_name(photo.name), 1024, 0)
+    except OSError as error:
+        raise PhotoError(f"The photo '{photo}' cannot be read or copied ({error.strerror}); check it.") from None
+    except Problem as problem:
+        raise OutputError(problem.detail) from None
 
 
 Begun = Callable[[str, Service], Awaitable[None]]
@@ -74,8 +87,12 @@ def _run(app: FastAPI, listener: socket.socket, begun: Begun) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
+        limit_concurrency=CONNECTIONS,
     )
-    _Server(config, app.state.service, begun).run(sockets=[listener])
+    server = _Server(config, app.state.service, begun)
+    server.run(sockets=[listener])
+    if server.failure:
+        raise server.failure
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -115,12 +132,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, begun: Begun) -> None:
         super().__init__(config)
         self._service, self._begun = service, begun
+        self.failure: Exception | None = None  # for which it has ended by itself
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if sockets and self.started:
             host, port = sockets[0].getsockname()[:2]
-            await self._begun(f"http://{f'[{host}]' if ':' in host else host}:{port}/", self._service)
+            try:
+                await self._begun(f"http://{f'[{host}]' if ':' in host else host}:{port}/", self._service)
+            except Exception as error:
+                self.failure, self.should_exit = error, True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """What the service is told when it starts: where it keeps things, who may come in, and how much of what."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -9,6 +10,8 @@ from typing import Any, Self
 from stylecine.errors import OptionError
 from stylecine.photo import MIN_SIDE
 
+POINTS = 20_000  # most of all strokes of a scene together, which every answer about it tells of
+MOST = 10_000_000  # of any setting: that many megabytes, seconds, hours
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -59,8 +62,8 @@ class Settings:
             raise OptionError(f"size must be {MIN_SIDE} or more, not {self.size}.")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and field.name != "port" and value <= 0:
-                raise OptionError(f"{field.name} must be above 0, not {value:g}.")
+            if isinstance(value, int | float) and field.name != "port" and not 0 < value <= MOST:
+                raise OptionError(f"{field.name} must be above 0 and at most {MOST}, not {value:g}.")
 
     @property
     def local(self) -> bool:
@@ -85,7 +88,7 @@ class Settings:
             elif kind is int and number and float(value).is_integer():
                 read[name] = int(value)
             elif kind is str and isinstance(value, str | Path):
-                read[name] = Path(value) if name == "data" else str(value)
+                read[name] = Path(os.path.expanduser(value)) if name == "data" else str(value)
             else:
                 wanted = {float: "a number", int: "a whole number", tuple: "a list of texts", str: "a text"}[kind]
                 raise OptionError(f"The setting {name} is {wanted}, not {value!r}.")

@@ -108,5 +108,6 @@ def _methods_at(app: FastAPI, path: str) -> str:
     """What an address can be asked for; each route of the framework knows its own method only."""
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            return ", ".join(sorted(method.upper() for method in operations))
-    return "GET"  # the studio's files
+            methods = {method.upper() for method in operations}
+            return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return "GET, HEAD"  # the studio's files

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from stylecine import __version__
 from stylecine.server import schemas
-from stylecine.server.answers import Gone, attached, scene, unless_gone
-from stylecine.server.problems import Problem, documented
+from stylecine.server.answers import Gone, attached, is_known, scene, unless_gone
+from stylecine.server.problems import Problem, documented, not_found
 from stylecine.server.service import Service, full
 from stylecine.server.store import Row
 
@@ -35,34 +35,34 @@ PACK: dict[int | str, dict[str, Any]] = {
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/scenes", tags=["scenes"])
     settings = service.settings
+    coming: set[Path] = set()  # uploads under way
 
     @router.post(
         "",
         status_code=201,
         openapi_extra=PHOTO,
-        response_model_exclude_unset=True,
+        response_model=schemas.Scene,
         responses={
             202: {"model": schemas.Scene, "description": "Still being made"},
-            **documented(*ALWAYS, 403, 415, 422, 429, 500, 503),
+            **documented(*ALWAYS, 403, 404, 415, 422, 429, 500, 503),
         },
     )
     async def open_scene(
         request: Request,
-        response: Response,
         name: Annotated[str, Query(max_length=255)] = "photo",
         size: Annotated[int, Query(ge=64, le=settings.size, description="short side, never enlarged")] = min(
             1024, settings.size
         ),
         refine: Annotated[int, Query(ge=0, le=200)] = 0,
         wait: Wait = 30,
-    ) -> schemas.Scene:
+    ) -> Response:
         """Understands a photo, or opens a .cine file; the body is its bytes."""
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise Problem(415, "NoPhoto", "Send the photo's bytes themselves as the body, not a form.")
         service.require_room_for_scene()
-        upload = await _received(request, service)
+        upload = await _received(request, service, coming)
         try:
-            id = await service.add_scene(upload, _plain_name(name), size, refine)
+            id = await service.add_scene(upload, plain_name(name), size, refine)
         finally:
             upload.unlink(missing_ok=True)
         try:
@@ -73,12 +73,10 @@ def routes(service: Service) -> APIRouter:
         if row["state"] == "failed":
             await service.delete_scene(id)
             raise Problem.again(row["problem"])
-        response.status_code = 201 if row["state"] == "ready" else 202
-        response.headers["Location"] = f"/v1/scenes/{id}"
-        return scene(row)
+        return scene(row, 201 if row["state"] == "ready" else 202)
 
-    @router.get("/{id}", response_model_exclude_unset=True, responses=documented(*ALWAYS, 404, 422))
-    async def get_scene(request: Request, id: str, wait: Wait = 0) -> schemas.Scene:
+    @router.get("/{id}", response_model=schemas.Scene, responses=documented(*ALWAYS, 404, 422))
+    async def get_scene(request: Request, id: str, wait: Wait = 0) -> Response:
         """A scene, once it is ready or after `wait` seconds."""
         return scene(await unless_gone(request, _waited(service, id, wait)))
 
@@ -89,10 +87,10 @@ def routes(service: Service) -> APIRouter:
 
     @router.patch(
         "/{id}",
-        response_model_exclude_unset=True,
+        response_model=schemas.Scene,
         responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, 503),
     )
-    async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> schemas.Scene:
+    async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> Response:
         """Replaces the list of edits: all of them or, where one is impossible, none."""
         asked = [edit.model_dump(exclude_unset=isinstance(edit, schemas.KnownEdit)) for edit in edits.edits]
         return scene(await unless_gone(request, service.edit_scene(id, asked)))
@@ -108,7 +106,11 @@ def routes(service: Service) -> APIRouter:
     async def get_photo(id: str) -> Response:
         """The photo as it was sized, a PNG."""
         row = await service.ready_scene(id)
-        return Response(await asyncio.to_thread(_photo_in, service.store.cine(row["id"])), media_type="image/png")
+        try:
+            content = await asyncio.to_thread(_photo_in, service.store.cine(row["id"]))
+        except FileNotFoundError:  # deleted meanwhile
+            raise not_found("scene") from None
+        return Response(content, media_type="image/png")
 
     @router.get(
         "/{id}/file", response_class=Response, responses={**PACK, **documented(*ALWAYS, 404, 409, 422, 429, 500, 503)}
@@ -139,7 +141,7 @@ def routes(service: Service) -> APIRouter:
         look = {"size": size, "seconds": seconds, "fps": fps, "speed": speed, "detail": detail}
         tag = _tag(row, look)
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if tag in request.headers.get("if-none-match", ""):
+        if is_known(request, tag):
             return Response(status_code=304, headers=headers)
         content = await _made(request, service, row, "live", ".pack", **look)
         return Response(content, media_type="application/octet-stream", headers=headers)
@@ -177,12 +179,16 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-async def _received(request: Request, service: Service) -> Path:
+async def _received(request: Request, service: Service, coming: set[Path]) -> Path:
     """The body in a file of its own, which is not there if anything goes wrong."""
+    if len(coming) >= service.settings.waiting:
+        raise full(f"{len(coming)} others are being sent")
     path = service.store.temporary(".part")
+    coming.add(path)
     try:
         with path.open("wb") as file:
             async for chunk in request.stream():
+                service.require_disk()
                 file.write(chunk)
             if not file.tell():
                 raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
@@ -192,6 +198,8 @@ async def _received(request: Request, service: Service) -> Path:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        coming.remove(path)
     return path
 
 
@@ -222,7 +230,7 @@ def _photo_in(cine: Path) -> bytes:
         return archive.read("photo.png")
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """A file's name without folders and without what could hurt in a header or a terminal."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip(". ")[:120] or "photo"

@@ -82,7 +82,11 @@ AskedEdit = Annotated[
     | Annotated[AnchorEdit, Tag("anchor")]
     | Annotated[SpeedEdit, Tag("speed")]
     | Annotated[KnownEdit, Tag("known")],
-    Discriminator(_tag),
+    Discriminator(
+        _tag,
+        custom_error_type="edit",
+        custom_error_message="an edit is of kind paint, push, anchor or speed, or the id alone of one that is there",
+    ),
 ]
 
 

@@ -8,19 +8,19 @@ import sqlite3
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from stylecine.errors import StylecineError
 from stylecine.formats import check_output
-from stylecine.options import period
+from stylecine.options import check_live, period
 from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
-from stylecine.server.limits import Settings
+from stylecine.server.limits import POINTS, Settings
 from stylecine.server.problems import Problem, not_found, of_error
-from stylecine.server.store import Row, Store, is_id, new_id
+from stylecine.server.store import Row, Store, flushed, is_id, new_id
 
 LOG = logging.getLogger("uvicorn.error")
 PATIENCE = 5.0  # seconds for which a new photo lets those go first who wait for an edit or a live pack
@@ -106,7 +106,7 @@ class Service:
         self.waited.require_room()
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
             raise full(f"the limit of kept scenes, {self.settings.scenes}, is reached")
-        self._require_disk()
+        self.require_disk()
 
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
         """Takes over the file of an upload; the scene's id."""
@@ -117,6 +117,7 @@ class Service:
             **{"edits": [], "version": 0, "created": now, "expires": self._expiry()},
         }
         upload.rename(self.store.upload(id))
+        await asyncio.to_thread(flushed, self.store.upload(id))
         await self.store.insert("scenes", row)
         self._run(self._understand(row))
         return id
@@ -125,26 +126,25 @@ class Service:
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
         facts = {"scene": id, "upload": str(upload), "cine": str(cine)}
-        asked = {"task": "scene", **facts, **{name: row[name] for name in ("name", "size", "refine")}}
+        asked = {"task": "scene", **facts, "most": self.settings.size}
+        asked |= {name: row[name] for name in ("name", "size", "refine")}
 
         def started() -> None:
             self._run(self.store.change("scenes", id, state="running"))
 
         task = Task(asked, self.settings.scene_seconds, PATIENCE, started)
-        try:
-            found = await self._work(id, self.waited, task)
-            edits = [{"id": number, **edit} for number, edit in enumerate(found["base"])]
-            ended = {"state": "ready", "edits": edits, **found}
-        except Problem as problem:
-            ended = {"state": "failed", "problem": problem.json}
-        except Ending:
-            return
-        except Cancelled:  # by whoever deletes it now
-            ended = {"state": "cancelled"}
-        await self.store.change("scenes", id, expires=self._expiry(), **ended)
-        self.ended["scenes", ended["state"]] += 1
-        _remove(upload)
-        self._end(id)
+        with self._under_way(id, task):
+            try:
+                found = await self.waited.submit(task).answer
+                edits = [{"id": number, **edit} for number, edit in enumerate(found["base"])]
+                ended = {"state": "ready", "edits": edits, **found}
+            except Problem as problem:
+                ended = {"state": "failed", "problem": problem.json}
+            except (Ending, Cancelled):  # cancelled by whoever deletes the scene now
+                return
+            await self.store.change("scenes", id, expires=self._expiry(), **ended)
+            self.ended["scenes", ended["state"]] += 1
+            _remove(upload)
 
     async def delete_scene(self, id: str) -> None:
         """With all that is still to be made of it."""
@@ -219,7 +219,7 @@ class Service:
         scene = await self.ready_scene(asked["scene"])
         self._check(asked)
         self.animations.require_room()
-        self._require_disk()
+        self.require_disk()
         row = {
             **{"id": new_id(), "scene": scene["id"], "state": "queued", "format": asked["format"]},
             **{"name": scene["name"], "asked": asked, "edits": scene["edits"], "key": key},
@@ -252,21 +252,21 @@ class Service:
             self._changed(id)
 
         task = Task(asked, self.settings.animation_seconds, started=started, progress=told)
-        try:
-            found = await self._work(id, self.animations, task)
-            ended = {"state": "done", **found}
-        except Problem as problem:
-            ended = {"state": "failed", "problem": problem.json}
-        except Ending:
-            return
-        except Cancelled:
-            ended = {"state": "cancelled"}
-        if ended["state"] != "done":
-            _remove_all(output)
-        await self.store.change("animations", id, finished=time.time(), expires=self._expiry(), **ended)
-        self.ended["animations", ended["state"]] += 1
-        self.progress.pop(id, None)
-        self._end(id)
+        with self._under_way(id, task):
+            try:
+                found = await self.animations.submit(task).answer
+                ended = {"state": "done", **found}
+            except Problem as problem:
+                ended = {"state": "failed", "problem": problem.json}
+            except Ending:
+                return
+            except Cancelled:
+                ended = {"state": "cancelled"}
+            if ended["state"] != "done":
+                _remove_all(output)
+            ended |= {"finished": time.time(), "expires": self._expiry(), "edits": []}  # which nobody needs any more
+            await self.store.change("animations", id, **ended)
+            self.ended["animations", ended["state"]] += 1
 
     async def delete_animation(self, id: str) -> Row | None:
         """Cancels what is not finished: the job; removes what is: None."""
@@ -274,7 +274,9 @@ class Service:
         if id in self._tasks:
             self.animations.cancel(self._tasks[id])
             await self.changed(id, until=lambda: id not in self._tasks)
-            return self.animation(id)
+            row = self.animation(id)
+            if row["state"] == "cancelled":  # and not finished just before
+                return row
         await self.store.delete("animations", id)
         _remove(self.store.result(id, row["format"]))
         return None
@@ -288,6 +290,8 @@ class Service:
         options = {name: asked[name] for name in ("fps", "quality", "codec", "repeat", "crop")}
         try:
             check_output(self.store.folder / "tmp" / name, **options)
+            if asked["format"] == "html":
+                check_live(asked["warp"], asked["sampling"])
         except StylecineError as error:
             raise of_error(type(error).__name__, str(error)) from None
 
@@ -302,7 +306,7 @@ class Service:
 
     # --- whoever watches
 
-    async def changes(self, id: str) -> AsyncIterator[None]:
+    async def changes(self, id: str) -> AsyncGenerator[None]:
         """Comes by at once, and whenever a scene or an animation may have changed, at least every 15 s."""
         event = asyncio.Event()
         self._watchers[id].add(event)
@@ -319,19 +323,18 @@ class Service:
                 del self._watchers[id]
 
     async def changed(self, id: str, until: Callable[[], bool]) -> None:
-        """Waits until something is so."""
-        changes = self.changes(id)
-        try:
-            while not until() and not self.ending:
-                await anext(changes)
-        finally:
-            await changes.aclose()  # type: ignore[attr-defined]
+        """Waits until something is so, or the service ends."""
+        async with aclosing(self.changes(id)) as changes:
+            async for _ in changes:
+                if until():
+                    return
 
     def share(self, row: Row) -> tuple[str, int, int, float]:
         """Stage, steps done and in all, and share of the whole of an animation."""
         if row["state"] == "done":
             return "done", 1, 1, 1.0
-        stage, done, total = self.progress.get(row["id"], ("queued", 0, 1))
+        began = "queued" if row["state"] == "running" else row["state"]
+        stage, done, total = self.progress.get(row["id"], (began, 0, 1))
         begin, end = STAGES.get(stage, (0.0, 0.0))
         return stage, done, total, begin + (end - begin) * done / max(1, total)
 
@@ -341,15 +344,16 @@ class Service:
 
     # --- below
 
-    async def _work(self, id: str, lane: Lane, task: Task) -> dict[str, Any]:
-        """Has the task of a scene or an animation done, which can be cancelled until `_end`."""
+    @contextmanager
+    def _under_way(self, id: str, task: Task) -> Iterator[None]:
+        """Meanwhile the task of a scene or an animation can be cancelled."""
         self._tasks[id] = task
-        lane.submit(task)
-        return await task.answer
-
-    def _end(self, id: str) -> None:
-        self._tasks.pop(id, None)
-        self._changed(id)
+        try:
+            yield
+        finally:
+            del self._tasks[id]
+            self.progress.pop(id, None)
+            self._changed(id)
 
     def _asked(self, scene: Row, edits: list[dict[str, Any]], id: str) -> dict[str, Any]:
         """What a worker has to know of a scene; edits that its file has are told by number."""
@@ -373,20 +377,28 @@ class Service:
     def _expiry(self) -> float:
         return time.time() + 3600 * self.settings.keep_hours
 
-    def _require_disk(self) -> None:
+    def require_disk(self) -> None:
+        """Raises a 429 where the disk has no room."""
         used, free = self.bytes_used, shutil.disk_usage(self.store.folder).free
         if used > 1e6 * self.settings.disk_mb or free < FREE:
             raise full("there is no room left on the disk")
 
     async def _sweep(self) -> None:
-        delete = {"animations": self.delete_animation, "scenes": self.delete_scene}
         while True:
-            for table in delete:
-                for row in self.store.expired(table):
-                    with suppress(Problem):  # somebody was quicker
-                        await delete[table](row["id"])
-            self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
+            try:
+                await self._remove_expired()
+                self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
+            except Exception:  # the next round may do better
+                LOG.exception("What has expired could not be removed.")
             await asyncio.sleep(min(SWEEP, 900 * self.settings.keep_hours))
+
+    async def _remove_expired(self) -> None:
+        delete = {"animations": self.delete_animation, "scenes": self.delete_scene}
+        for table in delete:
+            for row in self.store.expired(table):
+                with suppress(Problem):  # somebody was quicker
+                    await delete[table](row["id"])
+        await self.store.shrink()
 
 
 def _numbered(asked: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
@@ -410,6 +422,8 @@ def _numbered(asked: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
         numbered.append({"id": number, **spec})
     if len({edit["id"] for edit in numbered}) < len(numbered):
         raise Problem(422, "UnknownEdit", "An edit is named twice; name each once.")
+    if sum(len(edit.get("stroke") or ()) for edit in numbered) > POINTS:
+        raise _beyond(f"all strokes together have at most {POINTS} points here")
     return numbered
 
 

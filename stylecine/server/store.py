@@ -10,8 +10,9 @@ import os
 import re
 import secrets
 import sqlite3
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from stylecine.errors import OutputError
 from stylecine.files import locked
 
 VERSION = 1
+DATABASE = "store.sqlite"
+JOURNAL = 16 << 20  # bytes that the database's journal keeps when it is empty
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns that hold it
 SCHEMA = """
 CREATE TABLE scenes (
@@ -49,21 +52,35 @@ def is_id(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_-]{22}", text) is not None
 
 
+def flushed(path: Path) -> None:
+    """Has a file, under the name that it has now, outlive a power cut; takes a moment."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    if sys.platform != "win32":  # where no folder can be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
 class Store:
     """The database and the folders `uploads`, `scenes`, `results` and `tmp` of one data folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OutputError where the folder cannot be used, or another service uses it."""
-        self.folder = folder
+        """Raises OutputError where the folder cannot be used, is somebody else's, or another service uses it."""
+        self.folder = folder.resolve()
         try:
+            _check_ours(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = locked(
                 folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
             )
-            for name in ("uploads", "scenes", "results", "tmp"):
-                (folder / name).mkdir(exist_ok=True)
+            (folder / DATABASE).touch(mode=0o600)  # as are the files that SQLite adds beside it
             self._writer = self._opened()
             self._reader = self._opened()
+            for name in ("uploads", "scenes", "results", "tmp"):
+                (folder / name).mkdir(exist_ok=True, mode=0o700)
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"The data folder '{folder}' cannot be used ({error}); choose another one.") from None
         self._thread = ThreadPoolExecutor(1, "store")
@@ -75,9 +92,11 @@ class Store:
         os.close(self._lock)
 
     def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.folder / "store.sqlite", check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(self.folder / DATABASE, check_same_thread=False, isolation_level=None)
         connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # or it would never shrink
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL}")
         connection.execute("PRAGMA synchronous = FULL")  # what was accepted survives a power cut too
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -163,9 +182,15 @@ class Store:
     async def delete(self, table: str, id: str) -> None:
         await self._write(f"DELETE FROM {table} WHERE id = ?", (id,))
 
+    async def shrink(self) -> None:
+        """Gives the disk back what deleted rows took; `execute` would free one page of it."""
+        await self._in_turn(lambda: self._writer.executescript("PRAGMA incremental_vacuum"))
+
     async def _write(self, sql: str, values: Iterable[Any]) -> None:
-        done = self._thread.submit(self._writer.execute, sql, tuple(values))
-        await asyncio.shield(asyncio.wrap_future(done))
+        await self._in_turn(lambda: self._writer.execute(sql, tuple(values)))
+
+    async def _in_turn(self, work: Callable[[], Any]) -> None:
+        await asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
 
     def _one(self, sql: str, value: str) -> Row | None:
         row = self._reader.execute(sql, (value,)).fetchone()
@@ -173,6 +198,12 @@ class Store:
 
     def _all(self, sql: str, *values: Any) -> list[Row]:
         return [_unpacked(row) for row in self._reader.execute(sql, values).fetchall()]
+
+
+def _check_ours(folder: Path) -> None:
+    """Raises OutputError for a folder with files of anybody else's, among which ours would be tidied up."""
+    if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:
+        raise OutputError(f"The folder '{folder}' is not empty, and no service's; choose another one.")
 
 
 def _packed(row: Row) -> list[Any]:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import re
 import shutil
 import signal
 import sys
@@ -29,16 +30,17 @@ from typing import Any
 import torch
 
 from stylecine.cinemagraph import Cinemagraph, doubts
-from stylecine.errors import NothingMoves, StylecineError
+from stylecine.errors import NothingMoves, StylecineError, TooLarge
 from stylecine.files import whole
 from stylecine.live import pack
 from stylecine.mask import moving, require_motion
 from stylecine.options import CLASSES
 from stylecine.pipeline import Animator
 from stylecine.scene import Scene
-from stylecine.touchup import Edit, Paint, to_json
+from stylecine.server.limits import POINTS
+from stylecine.touchup import Edit, Paint, Speed, to_json
 
-SCENES = 6  # kept: of 1024x1024 some 50 MB each
+PIXELS = 6 << 20  # of the scenes that are kept, some 50 bytes each; the last one is kept in any case
 TOLD_EVERY = 0.05  # seconds between two lines of progress
 LOOK = ("seconds", "fps", "speed", "detail", "warp", "sampling")
 OUTPUT = ("quality", "codec", "repeat", "crop")
@@ -94,6 +96,7 @@ class Worker:
             is_cine = file.read(4) == b"PK\x03\x04"
         if is_cine:
             scene = Scene.load(upload)
+            _check_limits(scene, asked["most"])
         else:
             scene = self.animator.invert(upload, size=asked["size"], refine=asked["refine"], progress=progress)
             assert scene.source is not None
@@ -143,8 +146,17 @@ class Worker:
     def _hold(self, name: str, held: Held) -> None:
         self.held[name] = held
         self.held.move_to_end(name)
-        while len(self.held) > SCENES:
+        while len(self.held) > 1 and sum(one.base.photo[..., 0].size for one in self.held.values()) > PIXELS:
             self.held.popitem(last=False)
+
+
+def _check_limits(scene: Scene, most: int) -> None:
+    """Raises TooLarge for a scene from elsewhere whose short side is above `most`, or whose strokes are too long."""
+    if (side := min(scene.photo.shape[:2])) > most:
+        raise TooLarge(f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one.")
+    points = sum(len(edit.area.stroke) for edit in scene.edits if isinstance(edit, Paint | Speed) and edit.area)
+    if points > POINTS:
+        raise TooLarge(f"The scene's strokes have {points} points, and {POINTS} are allowed here; use fewer.")
 
 
 def _facts(scene: Scene) -> Spec:
@@ -189,9 +201,8 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
 
 def _without_paths(detail: str, asked: Spec) -> str:
     """A sentence without our own files' names, which are nobody's business."""
-    for name in ("upload", "cine", "output"):
-        detail = detail.replace(asked.get(name, "\0"), asked.get("name", "the file"))
-    return detail
+    folder = re.escape(str(Path(asked["cine"]).parent.parent))
+    return re.sub(rf"{folder}([\w./\\-]*\w)?", lambda _: asked.get("name", "the file"), detail)
 
 
 class _Line:

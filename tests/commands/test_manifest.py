@@ -6,7 +6,7 @@ import pytest
 
 from stylecine.batch import Task
 from stylecine.commands.manifest import tasks_of
-from stylecine.errors import OptionError, PhotoError
+from stylecine.errors import OptionError, OutputError, PhotoError
 
 COMMON = {"mask": None, "arrows": (), "seconds": 4.0, "size": 1024}
 
@@ -99,6 +99,25 @@ def test_what_is_wrong_in_a_manifest_is_told_with_its_line(
     with pytest.raises(OptionError) as error:
         listed(tmp_path, out, text, name)
     assert says in str(error.value)
+
+
+def test_what_is_read_is_not_written(tmp_path: Path) -> None:
+    """Photos, masks, the manifest, under whatever name; and no loop is taken for a photo by the next run."""
+    for name in ("sea.jpg", "sea.png", "mask.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/link.mp4").symlink_to("../sea.jpg")
+    for text, out, name in [
+        ("photo,output\nsea.jpg,sea.png\nsea.png,x\n", tmp_path, "photos.csv"),
+        ("photo,output,mask\nsea.jpg,mask,mask.mp4\n", tmp_path, "photos.csv"),
+        ("photo,output\nsea.jpg,link\n", tmp_path / "out", "photos.csv"),
+        ('{"photo": "sea.jpg"}\n', tmp_path, "batch.jsonl"),
+    ]:
+        with pytest.raises(OutputError, match="would be replaced, and the batch reads it"):
+            listed(tmp_path, out, text, name)
+    with pytest.raises(OutputError, match="would be among its photos"):
+        tasks_of(tmp_path, tmp_path / "out" / "..", ".webp", COMMON)
+    assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)] == ["sea.mp4", "sea.png.mp4"]
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path, out: Path) -> None:

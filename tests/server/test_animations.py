@@ -84,6 +84,7 @@ def test_a_running_and_a_queued_job_are_cancelled(quick: Served, scene: str) -> 
     for job in (queued, running):
         answer = quick.client.delete(f"/v1/animations/{job}")
         assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+        assert answer.json()["progress"] == {"stage": "cancelled", "done": 0, "total": 1, "share": 0}
         assert [name for name, _ in events(quick, job)] == ["cancelled"]
     assert not [name for name in quick.files() if running in name]
     assert quick.finished(quick.animation(scene, seconds=0.1)["id"])["state"] == "done"
@@ -126,13 +127,45 @@ def test_there_is_nothing_past_the_end(quick: Served, done: dict[str, Any], aske
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_what_is_known_is_not_sent_again(quick: Served, done: dict[str, Any]) -> None:
+    def answer(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return quick.client.get(done["links"]["result"], headers=named).status_code
+
+    tag = quick.client.head(done["links"]["result"]).headers["etag"]
+    assert answer(If_None_Match=tag) == answer(If_None_Match="*") == answer(If_None_Match=f'"other", W/{tag}') == 304
+    assert answer(If_None_Match='"other"') == 200
+    assert answer(Range="bytes=5000-", If_Range=tag) == 416 and answer(Range="bytes=0-9", If_Range=tag) == 206
+    assert answer(Range="bytes=5000-", If_Range='"old"') == 200, "what it has is of another file, so it gets all"
+
+
+def test_head_is_as_get_without_the_body(quick: Served, done: dict[str, Any]) -> None:
+    for path in (done["links"]["self"], done["links"]["result"], done["links"]["events"], "/health", "/openapi.json"):
+        head = quick.client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == quick.client.get(path).headers["content-type"]
+    assert quick.client.head(done["links"]["result"]).headers["content-length"] == "1000"
+    assert quick.client.head("/v1/animations/none").status_code == 404
+
+
+def test_a_file_that_has_just_gone_is_not_found(quick: Served) -> None:
+    scene = quick.scene()
+    job = quick.finished(quick.animation(scene["id"], seconds=0.1)["id"])
+    (quick.data / "results" / f"{job['id']}.mp4").unlink()
+    (quick.data / "scenes" / f"{scene['id']}.cine").unlink()
+    assert quick.client.get(job["links"]["result"]).status_code == 404
+    assert quick.client.get(scene["links"]["photo"]).status_code == 404
+    for one in (job, scene):
+        assert quick.client.delete(one["links"]["self"]).status_code == 204
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"format": "exe"},
         {"seconds": 61},
         {"seconds": "4"},
-    {"size": 64.5},
+        {"size": 64.5},
         {"fps": 0},
         {"seconds": 0.01},
         {"size": 8},
@@ -140,6 +173,8 @@ def test_there_is_nothing_past_the_end(quick: Served, done: dict[str, Any], aske
         {"format": "gif", "codec": "h264"},
         {"codec": "../../x"},
         {"crop": "1:0"},
+        {"format": "html", "warp": "dfw"},
+        {"format": "html", "sampling": "splat"},
         {"repeat": 21},
         {"unknown": 1},
         {"speed": 1e999},

@@ -1,14 +1,17 @@
 """Strangers: wrong names, origins and tokens, bodies without end, ids that are paths."""
 
+import asyncio
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 
+from stylecine.server import guards
 from tests.server.conftest import Served, wait_until
 
 TOKEN = "a-token-nobody-guesses"
@@ -106,11 +109,55 @@ def too_slow(served: Served) -> None:
     assert time.monotonic() - begun < 5
 
 
+def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(guards, "STALLED", 0.01)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    guard = guards.Guard(app, None, (), 1)
+    asyncio.run(asyncio.wait_for(guard(scope, asyncio.Event().wait, send), 5))  # type: ignore[arg-type]
+
+
+HALF = b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
+
+
+def test_photos_that_are_being_sent_are_counted(quick: Served) -> None:
+    before = quick.files()
+    host, port = quick.address.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(socket.create_connection((host, int(port)))).sendall(HALF)
+        wait_until(lambda: len(quick.files()) == len(before) + 64)
+        answer = quick.client.post("/v1/scenes", content=b"a photo")
+        assert is_problem(answer, 429) and "64 others are being sent" in answer.json()["detail"]
+    wait_until(lambda: quick.files() == before)
+
+
+def test_edits_are_of_a_kind_and_of_bounded_length(quick: Served) -> None:
+    link = quick.scene()["links"]["self"]
+
+    def patch(*edits: Any) -> httpx.Response:
+        return quick.client.patch(link, json={"edits": edits})
+
+    odd = patch({"kind": "dance"})
+    assert is_problem(odd, 422) and odd.json()["detail"].startswith("body.edits.0: an edit is of kind paint, push")
+    long = {"kind": "speed", "factor": 2, "stroke": [[0.5, 0.5]] * 10_000}
+    assert patch(long, long).status_code == 200
+    assert is_problem(patch(long, long, long), 422)
+    assert quick.client.get(link).json()["edits"][1]["stroke"] == long["stroke"]
+    assert quick.client.delete(link).status_code == 204
+
+
 def test_who_hangs_up_halfway_leaves_nothing(quick: Served) -> None:
     before = quick.files()
     host, port = quick.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+        connection.sendall(HALF)
         wait_until(lambda: len(quick.files()) > len(before))
     wait_until(lambda: quick.files() == before)
 
@@ -131,7 +178,7 @@ def test_all_else_is_a_problem_too(quick: Served) -> None:
     client = quick.client
     assert is_problem(client.get("/nothing"), 404)
     refused = client.put("/v1/scenes/x", content=b"x")
-    assert is_problem(refused, 405) and refused.headers["allow"] == "DELETE, GET, PATCH"
+    assert is_problem(refused, 405) and refused.headers["allow"] == "DELETE, GET, HEAD, PATCH"
     assert is_problem(client.post("/v1/scenes?size=9", content=b"x"), 422)
     assert is_problem(client.post("/v1/scenes?size=4096", content=b"x"), 422)
     assert is_problem(client.post("/v1/scenes", files={"photo": b"x"}), 415)

@@ -1,12 +1,16 @@
 """`stylecine serve` and `studio`: what cannot be started says so in one sentence."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from stylecine.cli import main
-from stylecine.server import launch
+from stylecine.server import launch, service
+from stylecine.server.limits import Settings
+
+QUICK_WORKER = Path(__file__).with_name("quick_worker.py")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +22,8 @@ from stylecine.server import launch
         ("names = 'x'", "names is a list"),
         ("size = 10", "64 or more"),
         ("seconds = -1", "above 0"),
+        ("keep_hours = nan", "above 0"),
+        ("keep_hours = 1e9", "at most 10000000"),
         ("host = '0.0.0.0'", "needs a token"),
         ("port = 70000", "Nothing can listen"),
         ("port =", "not TOML"),
@@ -61,6 +67,32 @@ def test_the_studio_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
             assert other.getsockname()[1] != port
     with launch.listening_for_studio("127.0.0.1", None) as again:
         assert again.getsockname()[1] == port
+
+
+def test_the_data_may_be_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert Settings(Path("x")).updated({"data": "~/loops"}).data == tmp_path / "loops"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that nobody can read")
+def test_a_photo_that_cannot_be_read_ends_the_studio(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service, "command", lambda *_: [sys.executable, str(QUICK_WORKER), "default"])
+    assert main(["studio", "/proc/self/mem", "--port", "0", "--no-browser"]) == 2
+    told = capsys.readouterr().err
+    assert "'/proc/self/mem' cannot be read" in told and told.count("\n") == 1
+
+
+def test_a_disk_that_is_full_ends_the_studio(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(service, "command", lambda *_: [sys.executable, str(QUICK_WORKER), "default"])
+    monkeypatch.setattr(service, "FREE", 1e30)
+    (tmp_path / "sea.jpg").write_bytes(b"a photo")
+    assert main(["studio", str(tmp_path / "sea.jpg"), "--port", "0", "--no-browser"]) == 2
+    assert "no room left on the disk" in capsys.readouterr().err
 
 
 def test_a_photo_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

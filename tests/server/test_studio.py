@@ -53,11 +53,11 @@ PALE = """() => {
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
     """One page with the photo; opening it with the keyboard alone is the first test."""
     studio = Studio(new_page(color_scheme="dark"))
-    for _ in range(8):
-        studio.page.keyboard.press("Tab")
-        if studio.page.evaluate("document.activeElement.id") == "choose":
-            break
     with studio.page.expect_file_chooser() as chooser:
+        for _ in range(8):
+            studio.page.keyboard.press("Tab")
+            if studio.page.evaluate("document.activeElement.id") == "choose":
+                break
         studio.page.keyboard.press("Enter")
     chooser.value.set_files(small_sea)
     studio.is_ready()

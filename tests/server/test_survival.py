@@ -113,3 +113,18 @@ def test_two_services_never_share_a_folder(quick: Served, tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be used"):
         Store(tmp_path / "file" / "data")
+
+
+def test_nobody_elses_folder_is_used(tmp_path: Path) -> None:
+    thesis = tmp_path / "results" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.touch()
+    with pytest.raises(OutputError, match="is not empty, and no service's"):
+        Store(tmp_path)
+    assert thesis.exists() and [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    Store(tmp_path).close()
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir() if path.name != "lock"} == {0}

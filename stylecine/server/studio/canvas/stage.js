@@ -114,8 +114,10 @@ function layOut() {
   Object.assign($("picture").style, {left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px`});
   $("opening").style.bottom = `${Math.max(10, stage.height - top - height + 20)}px`;
   const marks = $("marks");
-  marks.width = Math.round(stage.width * devicePixelRatio);
-  marks.height = Math.round(stage.height * devicePixelRatio);
+  for (const side of ["width", "height"]) {
+    const pixels = Math.round(stage[side] * devicePixelRatio);
+    if (marks[side] !== pixels) marks[side] = pixels;  // set, it would be cleared
+  }
   marks.dataset.zoomed = String(view.zoom > 1);
   $("zoom-fit").textContent = view.zoom === 1 ? "Fit" : `${Math.round(100 * view.zoom)}%`;
   placed(view);
@@ -139,10 +141,10 @@ export function redraw() {
 }
 
 function draw() {
-  const context = $("marks").getContext("2d");
+  // in memory: of a canvas of the graphics' Chromium may go on showing what was drawn before it was cleared
+  const context = $("marks").getContext("2d", {willReadFrequently: true});
   context.setTransform(1, 0, 0, 1, 0, 0);
-  // past the edges: Chromium may go on showing what was drawn before where nothing follows a clear of exactly all
-  context.clearRect(-1, -1, context.canvas.width + 2, context.canvas.height + 2);
+  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   if (state.phase !== "ready" || state.before) return;
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.save();
@@ -328,6 +330,7 @@ function walk([dx, dy], times) {
 function beginByKey() {
   arrive();
   gesture = begun(cursor, aspect());
+  clearTimeout(telling);
   say(state.tool === "push" ? "Arrow begins; move to its end and press Enter" : "Drawing; press Enter to end");
   redraw();
 }
@@ -345,6 +348,7 @@ function arrive() {
 
 /** A stroke of the keyboard ends where the keyboard leaves. */
 function leave() {
+  clearTimeout(telling);
   if (cursor && giveUp()) say("Given up what was being drawn");
   cursor = null;
   redraw();

@@ -1,0 +1,154 @@
+"""The service without HTTP and without workers: awkward moments, and writes that fail."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from stylecine.server.dispatch import Lane
+from stylecine.server.limits import Settings
+from stylecine.server.problems import Problem
+from stylecine.server.schemas import Animation
+from stylecine.server.service import Service
+from stylecine.server.store import Row, Store
+
+UNDERSTOOD = {"base": [], "width": 96, "height": 72, "moving": 0.5, "classes": {}, "warning": None}
+FULL = sqlite3.OperationalError("database or disk is full")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """One whose workers never begin: tests answer for them."""
+    service = Service(Settings(tmp_path), Store(tmp_path))
+    yield service
+    service.store.close()
+
+
+async def queued_scene(service: Service) -> str:
+    upload = service.store.temporary(".part")
+    upload.write_bytes(b"a photo")
+    id = await service.add_scene(upload, "lake.jpg", 1024, 0)
+    await asyncio.sleep(0)
+    return id
+
+
+async def queued_animation(service: Service) -> str:
+    scene = await queued_scene(service)
+    answer(service, scene, UNDERSTOOD)
+    await service.changed(scene, until=lambda: service.scene(scene)["state"] == "ready")
+    row = await service.add_animation(Animation(scene=scene).model_dump(), None)
+    await asyncio.sleep(0)
+    return str(row["id"])
+
+
+def answer(service: Service, id: str, said: dict[str, Any]) -> None:
+    """Does as a worker that has finished."""
+    service._tasks[id].answer.set_result(said)
+
+
+def test_what_cannot_be_written_down_can_be_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise FULL
+
+    async def run() -> None:
+        job, scene = await queued_animation(service), await queued_scene(service)
+        with monkeypatch.context() as patch:
+            patch.setattr(service.store, "change", full)
+            answer(service, scene, UNDERSTOOD)
+            answer(service, job, {"bytes": 1, "warning": None})
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await service.delete_scene(scene)
+            assert await service.delete_animation(job) is None
+        assert service.store.scene(scene) is None and service.store.animation(job) is None
+
+    asyncio.run(run())
+
+
+def test_a_failed_round_of_tidying_is_not_the_last(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = []
+
+    def expired(table: str) -> list[Row]:
+        rounds.append(table)
+        raise FULL
+
+    async def run() -> None:
+        monkeypatch.setattr(service.store, "expired", expired)
+        monkeypatch.setattr("stylecine.server.service.SWEEP", 0.01)
+        sweep = asyncio.create_task(service._sweep())
+        await asyncio.sleep(0.1)
+        sweep.cancel()
+
+    asyncio.run(run())
+    assert len(rounds) > 1
+
+
+def test_deleting_a_job_that_has_just_finished_removes_it(service: Service) -> None:
+    async def run() -> None:
+        job = await queued_animation(service)
+        service.store.result(job, "mp4").touch()
+        answer(service, job, {"bytes": 1, "warning": None})
+        assert await service.delete_animation(job) is None
+        assert service.store.animation(job) is None and not service.store.result(job, "mp4").exists()
+
+    asyncio.run(run())
+
+
+def test_deleting_a_job_that_waits_cancels_it(service: Service) -> None:
+    async def run() -> None:
+        row = await service.delete_animation(await queued_animation(service))
+        assert row is not None and row["state"] == "cancelled"
+
+    asyncio.run(run())
+
+
+def test_a_scene_that_is_deleted_while_it_is_made_leaves_nothing(service: Service) -> None:
+    async def run() -> None:
+        scene = await queued_scene(service)
+        await service.delete_scene(scene)
+        assert service.store.count("scenes") == {} and not service.store.upload(scene).exists()
+
+    asyncio.run(run())
+
+
+def test_who_waits_is_let_go_when_the_service_ends(service: Service) -> None:
+    async def run() -> None:
+        waiting = asyncio.create_task(service.changed("x", until=lambda: False))
+        await asyncio.sleep(0)
+        service.ending = True
+        service._changed("x")
+        await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(run())
+
+
+def test_the_database_shrinks(service: Service) -> None:
+    async def run() -> None:
+        row = {"id": "x", "scene": "x", "state": "queued", "format": "mp4", "name": "x", "asked": {}, "expires": 0.0}
+        await service.store.insert("animations", row | {"edits": ["x" * 1_000_000], "created": time.time()})
+        await service.store.delete("animations", "x")
+        await service.store.shrink()
+
+    asyncio.run(run())
+    (pages,) = service.store._reader.execute("PRAGMA page_count").fetchone()
+    assert pages < 20
+
+
+def test_a_process_that_cannot_be_started_is_told_of_and_tried_again() -> None:
+    async def run() -> None:
+        lane = Lane("lane", 1, 1, ["no such program"])
+        lane.start()
+        await asyncio.sleep(0.1)
+        with pytest.raises(Problem, match="cannot be started"):
+            lane.require_room()
+        assert not lane.workers[0]._keeper.done()
+        lane.end()
+        await lane.ended()
+
+    asyncio.run(run())
