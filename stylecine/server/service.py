@@ -39,8 +39,8 @@ class Service:
         self.settings, self.store = settings, store
         waiting = settings.workers // 2
         animating = settings.workers - waiting
-        self.waited = Lane("waited", waiting, settings.waiting, command(settings, waiting, 2))
-        self.animations = Lane("animations", animating, settings.queue, command(settings, animating, 10))
+        self.waited = Lane("waited", waiting, settings.waiting, command(settings, waiting, 5))
+        self.animations = Lane("animations", animating, settings.queue, command(settings, animating, 15))
         self.lanes = (self.waited, self.animations)
         self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
         self.bytes_used = 0
