@@ -32,6 +32,7 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
             cwd=HERE.parent.parent,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a script's background
         )
         assert self.process.stdout is not None and self.process.stderr is not None
         line = self.process.stdout.readline()
