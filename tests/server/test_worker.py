@@ -52,6 +52,6 @@ def test_a_scene_from_elsewhere_has_limits_and_few_are_kept(
     "place", ["uploads/x", "results/x.zip", "results/x", "results/x/frame-0001.png", "scenes/x.cine"]
 )
 def test_where_files_lie_is_nobodys_business(place: str) -> None:
-    asked = {"cine": "/home/a b/data/scenes/x.cine", "name": r"la\1ke.jpg"}
-    told = worker._without_paths(f"'/home/a b/data/{place}' cannot be read; check /home/a b/data/{place}.", asked)
+    asked = {"cine": "/srv/a b/data/scenes/x.cine", "name": r"la\1ke.jpg"}
+    told = worker._without_paths(f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}.", asked)
     assert told == r"'la\1ke.jpg' cannot be read; check la\1ke.jpg."
