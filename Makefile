@@ -1,6 +1,5 @@
 # make demo    animate two example photos with the default model, into examples/out/
-# make test    run the tests, but for those of the studio's page
-# make test-studio   those, in headless Chromium
+# make test    run the tests
 # make lint    ruff, mypy and clang-format
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped;
@@ -33,7 +32,7 @@ OUT := examples/out
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test test-studio lint sanitize soak soak-service bench quality train-smoke clean
+.PHONY: demo test lint sanitize soak soak-service bench quality train-smoke clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -46,11 +45,7 @@ demo: .venv/installed
 	done
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore-glob 'tests/server/test_studio*.py'
-
-# One after the other: two browsers that draw by the processor at a time have been seen to hang.
-test-studio: .venv/installed-test
-	$(BIN)/python -m pytest tests/server/test_studio.py tests/server/test_studio_input.py
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

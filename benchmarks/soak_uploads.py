@@ -29,21 +29,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pillow_heif
-import safetensors.torch
-import torch
 from PIL import Image
-from torch import nn
 
 from benchmarks.fuzz_cine import mutated, small_scene
 from benchmarks.machine import ROOT, machine
 from benchmarks.served import Served
+from benchmarks.small_model import write_small_model
 from benchmarks.tables import write
 from stylecine.cine import pack
-from stylecine.networks.encoder import Encoder
-from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
-from stylecine.networks.motionnet import MotionNet
-from stylecine.networks.segmenter import Segmenter
 
 RESULT = ROOT / "benchmarks/results/soak_uploads.json"
 PATHS = (
@@ -69,7 +62,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = small_model(folder / "model")
+        model = write_small_model(folder / "model")
         with Served(folder / "data", model=str(model), workers=4) as served:
             result: dict[str, Any] = {
                 "machine": machine(),
@@ -82,23 +75,6 @@ def main() -> None:
     print(json.dumps(result, indent=1))
     if any(result[part]["wrong"] for part in ("uploads", "hostile", "studio")) or result["complaints"]:
         sys.exit("not as it has to be")
-
-
-def small_model(folder: Path) -> Path:
-    folder.mkdir()
-    torch.manual_seed(3)
-    channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
-    networks: dict[str, nn.Module] = {
-        "generator": Generator(channels, "b64.conv1", mapping_layers=2),
-        "encoder": Encoder(16, 14, stride=4, width=16, context=16),
-        "segmenter": Segmenter(trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
-        "motion": MotionNet(),
-        "lpips": LPIPS(),
-    }
-    for role, network in networks.items():
-        tensors = {name: t.contiguous() for name, t in network.state_dict().items()}
-        safetensors.torch.save_file(tensors, folder / f"{role}.safetensors", {"injection": "b64.conv1"})
-    return folder
 
 
 # --- mutated uploads

@@ -12,18 +12,16 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from benchmarks.browser import chromium
 from benchmarks.machine import ROOT, machine
 
-ARGUMENTS = ["--no-sandbox", "--no-first-run", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-QUIET = [f"--disable-{what}" for what in ("background-networking", "component-update", "sync", "quic")]
 RUNS = 3
 GOAL = 10.0  # seconds to the first motion, on two cores
 
@@ -44,15 +42,15 @@ def main() -> None:
 def run(photo: Path) -> dict[str, float]:
     load, start = os.getloadavg()[0], time.perf_counter()
     command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address, "the studio says where it is"
-            chromium = shutil.which("chromium") or shutil.which("google-chrome")
-            page = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS + QUIET).new_page()
-            page.goto(address[0])
-            figures = {"page": time.perf_counter() - start, **looked_at(page, photo), "load": load}
+            with chromium() as browser:
+                page = browser.new_page()
+                page.goto(address[0])
+                figures = {"page": time.perf_counter() - start, **looked_at(page, photo), "load": load}
         finally:
             server.terminate()
     return {name: round(value, 2) for name, value in figures.items()}

@@ -2,6 +2,7 @@
 // instruction set.
 #include "compare.h"
 #include "cpu.h"
+#include "drape.h"
 #include "integrate.h"
 #include "render.h"
 #include "splat.h"
@@ -106,5 +107,17 @@ STYLECINE_SETS(void compare(const stylecine_compare_args &args, stylecine_cpu *c
 int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message) {
   if (const int status = stylecine::ready(args, cpu, message)) return status;
   STYLECINE_CALL(cpu, compare(*args, cpu));
+  return STYLECINE_OK;
+}
+
+// drape
+
+namespace stylecine {
+STYLECINE_SETS(void drape(const stylecine_drape_args &args, stylecine_cpu *cpu))
+}  // namespace stylecine
+
+int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message) {
+  if (const int status = stylecine::ready(args, cpu, message)) return status;
+  STYLECINE_CALL(cpu, drape(*args, cpu));
   return STYLECINE_OK;
 }

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 3       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 4       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -178,6 +178,28 @@ typedef struct {
 } stylecine_compare_args;
 STYLECINE_API int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message);
+
+/* drape: cloth over a frame, as it hangs in the wind at some moment. The photo, by Catmull-Rom, and the matte, bilinear,
+ * are read at x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), as a gain of linear
+ * light is for such values; behind it is the frame, changed by background - photo. Where the cloth has moved by less
+ * than a pixel, what the photo is more than itself over that background is added, so that a field of zeros leaves the
+ * photo's own bytes. Where there is no cloth, before or now, and the background is the photo, the frame's bytes stay. A
+ * displacement that is not a number reads the first column or row, such a gain is the smallest. */
+#define STYLECINE_DRAPE_TILE 32 /* pixels */
+typedef struct {
+  const uint8_t *photo;      /* [height,width,3] */
+  const uint8_t *background; /* [height,width,3]: the photo, and behind the cloth what is there */
+  const uint8_t *matte;      /* [height,width]: 255 is cloth, 0 is none */
+  int64_t height, width;
+  const float *field; /* [3,gh,gw]: x and y in pixels, and the binary logarithm of the gain, from -1 to 1; coefficients
+                         of a cubic B-spline, one in the middle of every cell*cell pixels, the border's replicated */
+  int32_t cell;       /* a power of two, at most 4096 */
+  int64_t gh, gw;     /* gh*cell and gw*cell cover the frame */
+  const uint8_t *active; /* [height over tile, width over tile], rounded up: tiles that are 0 are left alone */
+  uint8_t *frame;        /* in and out [height,width,3]: the photo, or it with a landscape in motion */
+} stylecine_drape_args;
+STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);
+STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);
 
 #ifdef __cplusplus
 }

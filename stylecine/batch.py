@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from stylecine.pipeline import Animator
 
 INVERT = ("size", "refine", "seed")
-RENDER = ("mask", "motion", "arrows", "seconds", "fps", "speed", "warp", "sampling", "detail")
+RENDER = (
+    *("subject", "mask", "motion", "arrows", "wind"),
+    *("seconds", "fps", "speed", "warp", "sampling", "detail"),
+)
 SAVE = ("quality", "codec", "repeat", "crop", "embed_report")
 FILES = ("mask", "motion")  # that options name
 ATTEMPTS = 3
@@ -210,7 +213,7 @@ def _thumbnails(loop: "Cinemagraph") -> tuple[str, str]:
     picture = Image.fromarray(loop[0])
     picture.thumbnail(THUMBNAIL, reducing_gap=3)
     small = np.asarray(picture)
-    layers = F.interpolate(loop.layers[None].cpu(), small.shape[:2], mode="area")[0]
+    layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
     return _webp(small), _webp(mask_overlay(small, layers))
 
 

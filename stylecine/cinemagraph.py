@@ -16,13 +16,14 @@ from torch import Tensor
 from stylecine import __version__
 from stylecine.crop import Crop, Window, check_crop, window
 from stylecine.displacement import on_grid_of
+from stylecine.drapery import Drapery
 from stylecine.files import VideoInfo
 from stylecine.formats import check_output, has_codec, is_page, shown, write
 from stylecine.live import pack
-from stylecine.loop import Loop, frame
+from stylecine.loop import frame
 from stylecine.measures import measure_loop
 from stylecine.notebook import loop_html
-from stylecine.options import CLASSES, check_live
+from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.page import write_page
 from stylecine.pictures import is_poster, png
 from stylecine.progress import Progress, Stages
@@ -42,15 +43,17 @@ class Cinemagraph:
     Attributes:
         scene: the photo it was made from, understood.
         layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
-        mask: their union: how much each pixel moves, float32 [H,W] in [0,1]; 0: the photo's own bytes.
-        motion: the motion field it follows, speed included: [2,h,w], pixels of its own grid per 1/30 s.
+        mask: their union with the cloth: how much each pixel moves, float32 [H,W] in [0,1]; 0: the photo's own bytes.
+        motion: the motion field that its landscape follows, speed included: [2,h,w], pixels of its own grid per 1/30 s;
+            0 where cloth alone moves.
         period: N, frames in the loop. fps: frames per second it was made for.
         settings: the options it was made with; "given", "found" or "from motion" for the mask and the motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: what people had changed about the scene.
+        loop: what its landscape is drawn from, None where that stands still. drapery: the same of its cloth.
     """
 
-    loop: Loop
+    loop: Any  # a Loop; None is rare, and all who ask for landscapes know that theirs is there
     scene: Scene
     layers: Tensor
     mask: Tensor
@@ -61,6 +64,7 @@ class Cinemagraph:
     timings: dict[str, float] = field(default_factory=dict)
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
+    drapery: Drapery | None = None
 
     def __repr__(self) -> str:
         return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
@@ -80,8 +84,20 @@ class Cinemagraph:
         """The frame uint8 [H,W,3] at time t in frames: any finite number, taken modulo `len(self)`."""
         if not math.isfinite(t):
             raise IndexError(f"A time is a finite number of frames, not {t!r}.")
+        t %= self.period
         with torch.inference_mode():
-            return frame(self.loop, t % self.period).cpu().numpy()
+            shown = self._still if self.loop is None else frame(self.loop, t)
+            return (self.drapery.over(shown, t) if self.drapery else shown).cpu().numpy()
+
+    @cached_property
+    def _still(self) -> Tensor:
+        """The photo, uint8 [H,W,3]: what cloth alone moves over."""
+        return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
+
+    @cached_property
+    def tinted(self) -> Tensor:
+        """`layers`, and the cloth as one more where there is any, to be shown over the photo."""
+        return torch.cat((self.layers, self.drapery.reach[None])) if self.drapery else self.layers
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames of one loop, each rendered when it is asked for."""
@@ -99,17 +115,23 @@ class Cinemagraph:
 
     @property
     def moved(self) -> dict[str, float]:
-        """{"error", "travel"}: how far pixels are from following `motion`, how far they get a loop."""
+        """{"error", "travel"}: how far pixels are from following `motion`, how far they get a loop.
+
+        Of the landscape alone; NaN without one, since cloth follows no steady motion.
+        """
         return {"error": self.measures["moved_error"], "travel": self.measures["travel"]}
 
     @cached_property
     def measures(self) -> dict[str, float]:
         """Every figure of `stylecine.measures.measure_loop`, computed in one pass when first asked for."""
-        return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps)
+        flowing = None if self.drapery is None else self.mask.cpu() * (self.drapery.reach.cpu() == 0)
+        return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
 
     @property
     def warning(self) -> str:
         """One line that says why this loop may disappoint; "" where nothing speaks against it."""
+        if self.drapery is not None:  # whoever asks for cloth knows that it is there
+            return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return doubts(
             self.scene,
@@ -148,7 +170,7 @@ class Cinemagraph:
 
         Raises OptionError where it was made with warp dfw or sampling splat, which no shader plays.
         """
-        return pack(self.loop, self.period, self.fps, layers=self.layers)
+        return pack(self.loop, self.period, self.fps, drapery=self.drapery, layers=self.layers)
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
@@ -207,11 +229,23 @@ class Cinemagraph:
 
     def _save_page(self, path: str | PathLike[str], quality: int | None) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
-        says = ", ".join(["Photo in motion", *(name for name, share in shares if share > LITTLE)])
-        return write_page(self.loop, self.period, self.fps, path, title=Path(path).stem, says=says, quality=quality)
+        moving = [*(name for name, share in shares if share > LITTLE), *([CLOTH] if self.drapery else [])]
+        says, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
+        return write_page(
+            self.loop,
+            self.period,
+            self.fps,
+            path,
+            title=title,
+            says=says,
+            quality=quality,
+            drapery=self.drapery,
+        )
 
     def _window(self, crop: Crop, *, even: bool) -> Window:
         moves = on_grid_of(self.mask, self.motion) * self.motion.norm(dim=0)
+        if self.drapery is not None:
+            moves = moves + on_grid_of(self.drapery.reach, self.motion) * moves.amax().clamp_min(1)
         return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 

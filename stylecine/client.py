@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import shutil
 import ssl
@@ -11,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 WAIT = 30  # seconds for which the service keeps us waiting for a scene
 SILENT = 90.0  # seconds without a word after which it is taken for gone
 TRIES = 4  # where the line breaks, or the service has no room
+T = TypeVar("T")
 Tell: TypeAlias = Callable[[str, int, int], None]
 
 FRAME = re.compile(r"frame-\d{4,6}\.png")
@@ -71,7 +73,7 @@ class Client:
             links.append(str(scene["links"]["self"]))
             if arrows:
                 edits = [{"kind": "push", "arrow": [float(value) for value in arrow]} for arrow in arrows]
-                scene = self._told("PATCH", links[0], {"edits": edits})
+                scene = _tried(lambda: self._told("PATCH", links[0], {"edits": edits}))
             asked = {"scene": scene["id"], "format": output.suffix.lower().removeprefix(".") or "zip", **options}
             job = self._job(asked)
             links = 2 * [str(job["links"]["self"])] + links  # twice: what is not done is cancelled first
@@ -94,16 +96,15 @@ class Client:
             raise PhotoError(f"There is no photo at '{photo}'; check the path.")
         tell("photo", 0, 1)
         try:
-            with photo.open("rb") as file:
-                length = {"Content-Length": str(photo.stat().st_size), "Content-Type": "application/octet-stream"}
-                scene = self._told("POST", f"/v1/scenes?{asked}", file, length)
+            with photo.open("rb") as file:  # once only where the line breaks: the scene may have come to be
+                scene = _tried(lambda: self._sent(file, f"/v1/scenes?{asked}"), _Full)
         except OSError as error:
             raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
         link = scene["links"]["self"]
         try:
             while scene["state"] in ("queued", "running"):
                 tell("inversion", 0, 1)
-                scene = self._told("GET", f"{link}?wait={WAIT}")
+                scene = _tried(lambda: self._told("GET", f"{link}?wait={WAIT}"))
             if scene["state"] == "failed":
                 raise ServiceError(_printable(scene["problem"]["detail"]))
         except BaseException:
@@ -113,15 +114,16 @@ class Client:
         tell("inversion", 1, 1)
         return scene
 
+    def _sent(self, file: IO[bytes], link: str) -> dict[str, Any]:
+        """What is answered to a file, from its beginning."""
+        length = {"Content-Length": str(file.seek(0, os.SEEK_END)), "Content-Type": "application/octet-stream"}
+        file.seek(0)
+        return self._told("POST", link, file, length)
+
     def _job(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The job of one key, which may be asked for again."""
-        key, tries = {"Idempotency-Key": str(uuid.uuid4())}, 0
-        while True:
-            try:
-                return self._told("POST", "/v1/animations", asked, key)
-            except _Again as again:
-                tries += 1
-                again.wait(tries)
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        return _tried(lambda: self._told("POST", "/v1/animations", asked, key))
 
     def _finished(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         """The job once it is done; a line that breaks is taken up again."""
@@ -153,12 +155,22 @@ class Client:
         folder = not output.suffix
         with whole(output, folder=folder) as part:
             target = part / "frame-0.png" if folder else part
-            with self._answer("GET", job["links"]["result"]) as answer, told_plainly(target), target.open("wb") as file:
-                shutil.copyfileobj(answer, file, 1 << 20)
-            if target.stat().st_size != job["bytes"]:
-                raise ServiceError(f"The line to {self.url} broke before the file was whole; try again.")
+            _tried(lambda: self._download(job, target))
             if folder:
                 _unpack(target, part)
+
+    def _download(self, job: dict[str, Any], target: Path) -> None:
+        with told_plainly(target), target.open("wb") as file:
+            for chunk in self._chunks(job["links"]["result"]):
+                file.write(chunk)
+        if target.stat().st_size != job["bytes"]:
+            raise _Again(f"The line to {self.url} broke before the file was whole; try again.")
+
+    def _chunks(self, link: str) -> Iterator[bytes]:
+        """The bytes of an answer; here, and not among whoever writes them, it shows that the line broke."""
+        with self._answer("GET", link) as answer:
+            while chunk := answer.read(1 << 20):
+                yield chunk
 
     def _told(
         self,
@@ -207,7 +219,7 @@ class Client:
             detail = _printable(json.loads(answer.read(1 << 16))["detail"])
             if answer.status == http.client.TOO_MANY_REQUESTS:
                 after = answer.headers.get("Retry-After", "")
-                return _Again(detail, int(after) if after.isdecimal() else 0)
+                return _Full(detail, int(after) if after.isdecimal() else 0)
             return ServiceError(detail)
         except (ValueError, KeyError, TypeError):
             return self._stranger()
@@ -229,6 +241,21 @@ class _Again(ServiceError):
         if tries == TRIES:
             raise ServiceError(str(self)) from None
         time.sleep(max(min(self._after, WAIT), 2**tries / 2))
+
+
+class _Full(_Again):
+    """The service has no room, and has taken nothing in."""
+
+
+def _tried(work: Callable[[], T], kind: type[_Again] = _Again) -> T:
+    """What the work gives, at the first try that does not fail so."""
+    tries = 0
+    while True:
+        try:
+            return work()
+        except kind as again:
+            tries += 1
+            again.wait(tries)
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -65,19 +65,27 @@ def passes(figures: Mapping[str, float]) -> dict[str, bool]:
 
 
 def measure_loop(
-    frames: Frames, photo: np.ndarray, mask: Array, flow: Array, fps: float, label: np.ndarray | None = None
+    frames: Frames,
+    photo: np.ndarray,
+    mask: Array,
+    flow: Array,
+    fps: float,
+    label: np.ndarray | None = None,
+    flowing: Array | None = None,
 ) -> dict[str, float]:
     """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, static_drift, first_frame_error.
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. label: [H,W] hand-made classes, 0 static; narrows static_drift to what is static
-    in truth.
+    in truth. flowing: [H,W], how much each pixel moves as the flow says; None: all that moves does. Where
+    nothing does, as in a loop of cloth, moved_error and travel are NaN.
     """
     moving = _floats(mask)
+    steady = moving if flowing is None else _floats(flowing)
     meters: list[_Meter] = [
         _Seam(len(frames)),
         _Pulse(moving),
-        _Moved(len(frames), moving, fps, _floats(flow)),
+        _Moved(len(frames), steady, fps, _floats(flow)),
         _Drift(photo, _static(moving, label)),
         _FirstFrame(photo),
     ]

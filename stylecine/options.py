@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 WARPS = ("msdfw", "dfw", "pixel")
 SAMPLINGS = ("gather", "splat")
 CLASSES = ("sky", "water", "falls", "smoke")  # that move, in the order of layers
+CLOTH = "cloth"  # moves in the wind, and so is no layer
+PAINTS = (*CLASSES, CLOTH)  # what a user may say is somewhere
+SUBJECTS = ("landscape", CLOTH, "auto")
+GUST = 2.0  # seconds from one to the next, at speed 1
 NOTHING = 0.02  # less of a layer than this is none
 MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
 
@@ -78,6 +82,51 @@ def check_effort(refine: int, seed: int) -> None:
     for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
             raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class Wind:
+    """Where a wind blows to, seen from above, and how strongly.
+
+    degrees: 0 to the right of the picture, 90 away from the viewer, 180 to the left, 270 towards the viewer.
+    strength: above 0, at most 1.
+    """
+
+    degrees: float = 0.0
+    strength: float = 0.5
+
+    @property
+    def angle(self) -> float:
+        """In radians."""
+        return math.radians(self.degrees)
+
+
+def check_wind(wind: Sequence[float] | Sequence[str] | None) -> Wind:
+    """The wind of (degrees, strength); None: a usual one. OptionError for anything else."""
+    if wind is None:
+        return Wind()
+    try:
+        degrees, strength = (float(value) for value in wind)
+    except (TypeError, ValueError):
+        raise OptionError(f"A wind is two numbers, degrees and strength, like (270, 0.6); {wind!r} is not.") from None
+    check_number("The wind's direction", degrees, least=-3600, most=3600)
+    check_number("The wind's strength", strength, above=0, most=1)
+    return Wind(degrees % 360, strength)
+
+
+def check_subject(subject: str, wind: Sequence[float] | None, motion: Any, arrows: Sequence[Arrow]) -> Wind:
+    """The wind, once it is known that what was asked for fits to the subject. OptionError, MotionError."""
+    _one_of("subject", subject, SUBJECTS)
+    if subject == "landscape" and wind is not None:
+        raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
+    if subject == CLOTH and (motion is not None or len(arrows)):
+        raise OptionError("Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead.")
+    return check_wind(wind)
+
+
+def gusts(seconds: float, speed: float) -> int:
+    """How many gusts there are in a loop: a whole number."""
+    return max(1, round(seconds * speed / GUST))
 
 
 def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, float], ...]:

@@ -11,36 +11,50 @@ from importlib.resources import files
 from pathlib import Path
 
 from stylecine import __version__
+from stylecine.drapery import Drapery
 from stylecine.files import PathLike, VideoInfo, check_place, told_plainly, whole
-from stylecine.live import pack, picture
+from stylecine.live import pack, photo_of, picture
 from stylecine.loop import Loop
 
 QUALITY = 90  # of the pictures, as WebP
-MODULES = ("gl", "pack", "shaders", "plate", "scene", "player", "page")  # each after those that it imports
+# Each after those that it imports.
+MODULES = ("gl", "pack", "maps", "shaders", "plate", "scene", "cloth", "loop", "player", "page")
 
 
 def write_page(
-    loop: Loop, period: int, fps: float, path: PathLike, *, title: str, says: str, quality: int | None = None
+    loop: Loop | None,
+    period: int,
+    fps: float,
+    path: PathLike,
+    *,
+    title: str,
+    says: str,
+    quality: int | None = None,
+    drapery: Drapery | None = None,
 ) -> VideoInfo:
     """The loop as an HTML file, whole or not at all. title: of the page. says: what is seen, for who does not see it.
 
     quality: of the pictures in it, 0 to 100 (best); default 90. Raises as `live.pack`, and OutputError where the file
     cannot be written.
     """
-    content = page(loop, period, fps, title=title, says=says, quality=QUALITY if quality is None else quality)
+    quality = QUALITY if quality is None else quality
+    content = page(loop, period, fps, title=title, says=says, quality=quality, drapery=drapery)
     target = check_place(path)
     with whole(target) as part, told_plainly(target):
         part.write_text(content, encoding="utf-8", newline="\n")
-    height, width = loop.photo.shape[:2]
+    height, width = photo_of(loop, drapery).shape[:2]
     return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))
 
 
-def page(loop: Loop, period: int, fps: float, *, title: str, says: str, quality: int) -> str:
+def page(
+    loop: Loop | None, period: int, fps: float, *, title: str, says: str, quality: int, drapery: Drapery | None = None
+) -> str:
     """The HTML. Its policy lets nothing run but what is in it, and nothing be fetched."""
-    packed = zlib.compress(pack(loop, period, fps, quality=quality, photo=False), 9)
-    photo = picture(loop.photo.cpu().numpy(), quality)
+    packed = zlib.compress(pack(loop, period, fps, drapery=drapery, quality=quality, photo=False), 9)
+    still = photo_of(loop, drapery)
+    photo = picture(still, quality)
     style, script = _file("page.css"), _script()
-    height, width = loop.photo.shape[:2]
+    height, width = still.shape[:2]
     values = {
         "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'",

@@ -3,35 +3,45 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from os import PathLike
 from typing import Any, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
+from stylecine.cloth import ClothNets, hang
 from stylecine.displacement import integrate, margin_for, on_grid_of
-from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
+from stylecine.drapery import Drapery
+from stylecine.errors import MaskError, NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.inversion import SLACK, effort, invert
-from stylecine.loop import laplacian_levels, make_loop
+from stylecine.loop import Loop, laplacian_levels, make_loop
 from stylecine.mask import apply_mask, given_mask, moving, predict_layers, require_motion, without_fringe
 from stylecine.motion import given_motion, predict_motion
+from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
 from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.pixels import to_tensor, to_uint8
 from stylecine.options import (
+    CLOTH,
     NOTHING,
     Arrow,
     Look,
+    Wind,
     check_arrows,
     check_device,
     check_dtype,
     check_effort,
     check_int,
     check_memory,
+    check_subject,
+    gusts,
     told_origin,
     told_size,
 )
@@ -41,19 +51,22 @@ from stylecine.provenance import photo_file
 from stylecine.roll import roll
 from stylecine.scene import Scene
 from stylecine.synthesis import Plate, canvas, feature_plate, plain_plate
-from stylecine.touchup import Anchor, Edit, Paint, Speed, live_arrows, steered
+from stylecine.touchup import Anchor, Edit, Paint, Speed, anchored, live_arrows, steered
 from stylecine.weights import ModelRecord, find_model, role_tensors
 
 SLOW = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
+CALM_GRID = 256  # rows on which anchors hold cloth
 STILL = 1e-3  # below this nothing can be seen to move
 
 
 def animate(
     photo: Source,
     *,
+    subject: str = "landscape",
     mask: Any = None,
     motion: Any = None,
     arrows: Sequence[Arrow] = (),
+    wind: Sequence[float] | None = None,
     seconds: float = 4.0,
     fps: float = 30,
     speed: float = 1.0,
@@ -71,10 +84,14 @@ def animate(
     """One photo in, one seamless loop out. Everything is optional but the photo.
 
     photo: path, bytes, binary file, PIL image or uint8 array [H,W,3].
-    mask: what moves, white or 1: path, PIL image or array (bool, float 0..1, uint8) of any size.
+    subject: what moves: "landscape", "cloth", or "auto", both where both are there.
+    mask: what moves, white or 1: path, PIL image or array (bool, float 0..1, uint8) of any size. Of subject "cloth" the
+        cloth, which is not found by itself; of "auto" the landscape's part.
     motion: Eulerian motion field [2,h,w] or [1,2,h,w], array or .npy, pixels of its own grid per 1/30 s, x right,
         y down; without a mask, what is faster than 0.05 moves.
     arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second.
+    wind: (degrees, strength), of cloth: where it blows to seen from above, 0 to the right, 90 away from the viewer, 180
+        to the left, 270 towards the viewer; strength above 0, at most 1. (0, 0.5) unless told.
     seconds, fps: length and rate of the loop. speed: times as fast.
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
@@ -87,6 +104,9 @@ def animate(
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the photo seems to be no landscape.
     """
     Look(seconds, fps, speed, warp, sampling, detail)
+    check_subject(subject, wind, motion, arrows)
+    if subject == CLOTH and mask is None:
+        raise _no_cloth()
     check_effort(refine, seed)
     check_dtype(dtype)
     place = check_device(device)
@@ -103,9 +123,11 @@ def animate(
     scene = replace(scene, source=source, settings={**scene.settings, "size": told_size(size)})
     loop = animator.render(
         scene,
+        subject=subject,
         mask=mask,
         motion=motion,
         arrows=arrows,
+        wind=wind,
         seconds=seconds,
         fps=fps,
         speed=speed,
@@ -122,6 +144,25 @@ def animate(
 
 
 @dataclass(frozen=True)
+class _Given:
+    """What moves and how, as a caller says it; checked, but for masks and motions, which are read when needed."""
+
+    subject: str
+    mask: Any
+    motion: Any
+    arrows: Sequence[Arrow]
+    wind: Wind
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For a report; a loop of a landscape says nothing of cloth."""
+        if self.subject == "landscape":
+            return {}
+        painted = {"mask": "painted"} if self.subject == CLOTH and self.mask is None else {}
+        return {"subject": self.subject, "wind": [self.wind.degrees, self.wind.strength]} | painted
+
+
+@dataclass(frozen=True)
 class Animator:
     """The networks of one model on one device, to be used for any number of photos."""
 
@@ -131,6 +172,7 @@ class Animator:
     encoder: Encoder | None  # foreign generators have none
     segmenter: Segmenter
     motionnet: MotionNet
+    cloth_nets: ClothNets | None = None  # None: the model's, read when they are needed
 
     @classmethod
     @torch.inference_mode(False)  # the generator's gradients may be wanted
@@ -191,9 +233,11 @@ class Animator:
         scene: Scene,
         *,
         size: int = 256,
+        subject: str = "landscape",
         mask: Any = None,
         motion: Any = None,
         arrows: Sequence[Arrow] = (),
+        wind: Sequence[float] | None = None,
         progress: Progress | None = None,
         **look: Any,
     ) -> Cinemagraph:
@@ -202,16 +246,19 @@ class Animator:
         Only the photo and what moves are shrunk; nothing is inverted again.
         """
         short = check_int("size", size, MIN_SIDE, MAX_SIDE)
-        return self._render(scene, short, mask, motion, arrows, Look(**look), progress)
+        given = _Given(subject, mask, motion, check_arrows(arrows), check_subject(subject, wind, motion, arrows))
+        return self._render(scene, short, given, Look(**look), progress)
 
     @torch.no_grad()
     def render(
         self,
         scene: Scene,
         *,
+        subject: str = "landscape",
         mask: Any = None,
         motion: Any = None,
         arrows: Sequence[Arrow] = (),
+        wind: Sequence[float] | None = None,
         seconds: float = 4.0,
         fps: float = 30,
         speed: float = 1.0,
@@ -225,39 +272,60 @@ class Animator:
         Parameters as in `animate`. Warns with a StylecineWarning if the scene was made with another model.
         """
         look = Look(seconds, fps, speed, warp, sampling, detail)
-        return self._render(scene, None, mask, motion, arrows, look, progress)
+        given = _Given(subject, mask, motion, check_arrows(arrows), check_subject(subject, wind, motion, arrows))
+        return self._render(scene, None, given, look, progress)
 
     def _render(
-        self,
-        scene: Scene,
-        short: int | None,
-        mask: Any,
-        motion: Any,
-        arrows: Sequence[Arrow],
-        look: Look,
-        progress: Progress | None,
+        self, scene: Scene, short: int | None, given: "_Given", look: Look, progress: Progress | None
     ) -> Cinemagraph:
         """The loop of a scene, shrunk to a `short` side once it is known what moves, and how; None: as it is."""
-        arrows = check_arrows(arrows)
         self._require_model(scene, look.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         edits = scene.edits
         with stages.stage("motion"):
             photo = to_tensor(scene.photo).to(self.device)
-            layers, flow = self._what_moves(scene, photo, mask, motion, arrows)
+            cloth = self._cloth(scene, given)
+            layers, flow = self._flowing(scene, photo, given, cloth)
             if short is not None:
-                scene, layers = _shrunk(scene, layers, short)
+                scene, layers, cloth = _shrunk(scene, layers, cloth, short)
                 photo = to_tensor(scene.photo).to(self.device)
-            alone = to_tensor(scene.reconstruction).to(self.device)
-            shown = photo if look.warp == "pixel" else torch.lerp(alone, photo, look.detail)
-            moves, flow = without_fringe(layers, photo), flow * look.speed
+        loop, drapery, moves = None, None, torch.zeros_like(layers[0])
+        if cloth is not None:
+            with stages.stage("cloth"):
+                drapery = self._hung(photo, cloth, given.wind, look, edits)
+                layers = layers * (1 - drapery.covers)
+        flow = flow * look.speed
+        if cloth is None or (without_fringe(layers, photo) > 0).any():
+            loop, moves = self._loop(scene, photo, layers, flow, given, look, stages)
+        if drapery is not None:
+            moves = torch.maximum(moves, drapery.reach)
+        settings = told_origin(given.mask, given.motion, given.arrows) | given.told | asdict(look)
+        times = stages.timings
+        return Cinemagraph(
+            loop, scene, layers, moves, flow, look.frames, look.fps, settings, times, progress, edits, drapery
+        )
+
+    def _loop(
+        self,
+        scene: Scene,
+        photo: Tensor,
+        layers: Tensor,
+        flow: Tensor,
+        given: "_Given",
+        look: Look,
+        stages: Stages,
+    ) -> tuple[Loop, Tensor]:
+        """The landscape's loop, and how much each pixel moves [H,W]."""
         refine = scene.settings["refine"] if look.warp == "dfw" and self.encoder is None else 0
         with stages.stage("plate", max(1, refine)) as step:
+            alone = to_tensor(scene.reconstruction).to(self.device)
+            shown = photo if look.warp == "pixel" else torch.lerp(alone, photo, look.detail)
+            moves = without_fringe(layers, photo)
             margin = margin_for(flow, moves, look.frames, look.fps)
             plate = self._plate(scene, photo, shown, moves, margin, look.warp, look.detail, refine, step)
         with stages.stage("loop"):
-            rolls = roll(layers, flow) if motion is None else None
+            rolls = roll(layers, flow) if given.motion is None else None
             displacement = integrate(flow, moves, period=look.frames, fps=look.fps, margin=margin, roll=rolls)
             loop = make_loop(
                 to_uint8(shown).cpu().numpy(),
@@ -269,9 +337,51 @@ class Animator:
                 feature=plate.feature,
                 resynthesise=plate.resynthesise,
             )
-        settings = told_origin(mask, motion, arrows) | asdict(look)
-        times = stages.timings
-        return Cinemagraph(loop, scene, layers, moves, flow, look.frames, look.fps, settings, times, progress, edits)
+        return loop, moves
+
+    def _cloth(self, scene: Scene, given: "_Given") -> Tensor | None:
+        """What is cloth and what is frozen, [2,H,W] in [0,1], if cloth is to move and there is any.
+
+        Raises MaskError where cloth is asked for and nobody says where.
+        """
+        if given.subject == "landscape":
+            return None
+        frozen = scene.frozen.to(self.device)
+        if given.subject == CLOTH and given.mask is not None:
+            cloth = given_mask(given.mask, (scene.photo.shape[0], scene.photo.shape[1])).to(self.device) * (1 - frozen)
+            if not (cloth > 0.5).any():
+                raise NothingMoves("All that cloth is frozen, so nothing would move; undo the freeze.")
+        else:
+            cloth = scene.edited_cloth.to(self.device)
+        if (cloth > 0.5).any():
+            return torch.stack((cloth, frozen))
+        if given.subject == CLOTH:
+            raise _no_cloth()
+        return None
+
+    def _flowing(self, scene: Scene, photo: Tensor, given: "_Given", cloth: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The landscape's layers and flow; where cloth moves these may be 0."""
+        nothing = torch.zeros_like(scene.layers), torch.zeros_like(scene.motion)
+        if given.subject == CLOTH:
+            return nothing
+        if cloth is None:
+            return self._what_moves(scene, photo, given.mask, given.motion, given.arrows)
+        try:
+            return self._what_moves(scene, photo, given.mask, given.motion, given.arrows)
+        except NothingMoves:
+            return nothing
+
+    def _hung(self, photo: Tensor, cloth: Tensor, wind: Wind, look: Look, edits: Sequence[Edit]) -> Drapery:
+        nets = self.cloth_nets or self._own_cloth_nets
+        kept = anchored(np.ones((CALM_GRID, round(CALM_GRID * cloth.shape[2] / cloth.shape[1])), np.float32), edits)
+        calm = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
+        cycles = gusts(look.seconds, look.speed)
+        return hang(photo, cloth[0], nets, wind, cycles=cycles, period=look.frames, frozen=cloth[1], calm=calm)
+
+    @cached_property
+    def _own_cloth_nets(self) -> ClothNets:
+        normals = NormalNet.from_tensors(role_tensors(self.model, "normals")).to(self.device)
+        return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
 
     def _what_moves(
         self, scene: Scene, photo: Tensor, mask: Any, motion: Any, arrows: Sequence[Arrow]
@@ -348,6 +458,13 @@ class Animator:
         return feature_plate(wide, visible, hidden.reconstruction, detail, generator, hidden.w_plus, hidden.feature)
 
 
+def _no_cloth() -> MaskError:
+    return MaskError(
+        "Cloth is not found by itself; give a mask that is white where the cloth is, or paint it: scene.paint('cloth',"
+        " stroke), or stylecine edit --add cloth:STROKE."
+    )
+
+
 def _rounded(feature: Tensor) -> Tensor:
     """F as a .cine file keeps it: in half precision, unless that is too small for it."""
     half = feature.half().float()
@@ -364,23 +481,27 @@ def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:
     return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
 
 
-def _shrunk(scene: Scene, layers: Tensor, short: int) -> tuple[Scene, Tensor]:
-    """A scene with those layers, without edits, at a `short` side, and its layers.
+def _shrunk(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> tuple[Scene, Tensor, Tensor | None]:
+    """A scene with those layers, without edits, at a `short` side, its layers, and what is cloth and frozen [2,H,W].
 
     Its latents stay those of all the photo. NothingMoves if nothing is left of what moves.
     """
     photo, alone = (load_photo(picture, short) for picture in (scene.photo, scene.reconstruction))
-    small = F.interpolate(layers[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
-    small = torch.where(small < NOTHING, 0, small).clamp(max=1)
-    if not small.any():
+
+    def small(maps: Tensor) -> Tensor:
+        made = F.interpolate(maps[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
+        return torch.where(made < NOTHING, 0, made).clamp(max=1)
+
+    layers, cloth = small(layers), None if cloth is None else small(cloth)
+    if not layers.any() and (cloth is None or not cloth[0].any()):
         raise NothingMoves(f"What moves is too little to be seen at a size of {short}; ask for a larger preview.")
     shrunk = replace(
         scene,
         photo=photo,
         reconstruction=alone,
-        layers=small.clone(),
-        mask=moving(small),
+        layers=layers.clone(),
+        mask=moving(layers),
         edits=(),
         settings={**scene.settings, "size": told_size(short)},
     )
-    return shrunk, small
+    return shrunk, layers, cloth

@@ -13,7 +13,8 @@ from stylecine.errors import OutputError
 from stylecine.files import whole
 from stylecine.measures import Array, Frames
 
-COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200))  # sky, water, falls, smoke
+# sky, water, falls, smoke, cloth
+COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40))
 SHEET_WIDTH = 480  # pixels of one frame on the contact sheet
 SLICE_TIMES = 40  # frames looked at for the x-t slice
 

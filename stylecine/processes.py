@@ -44,6 +44,7 @@ class Processes:
 
     def __init__(self, count: int, folder: Path, model: str, devices: Sequence[str]) -> None:
         self._folder, self._model, self._devices = folder, model, cycle(devices)
+        self._failure: StylecineError | None = None  # for which nothing more is waited for
         self._workers = [self._started() for _ in range(count)]
 
     def __enter__(self) -> Self:
@@ -64,27 +65,39 @@ class Processes:
             worker.pipe.send(task)
 
     def wait(self) -> list[tuple[Task, Record | None]]:
-        """Raises what kept a worker from loading the networks; TooLarge where all were killed meanwhile."""
-        pipes = {worker.pipe: worker for worker in self._workers}
+        """Raises what kept a worker from loading the networks; TooLarge where all were killed meanwhile.
+
+        What has been found by then is returned before that is raised.
+        """
         found: list[tuple[Task, Record | None]] = []
-        for pipe in wait(list(pipes)):
-            worker = pipes[pipe]  # type: ignore[index]
-            task = worker.task
-            try:
-                message = worker.pipe.recv()
-            except (EOFError, OSError):
-                self._replace(worker)
-                if task is not None:
-                    found.append((task, None))
-                continue
-            if isinstance(message, StylecineError):
-                raise message
-            if message is None:
-                worker.ready = True
-            elif task is not None:
-                worker.task = None
-                found.append((task, message))
+        if self._failure is None:
+            pipes = {worker.pipe: worker for worker in self._workers}
+            for pipe in wait(list(pipes)):
+                try:
+                    found += self._heard(pipes[pipe])  # type: ignore[index]
+                except StylecineError as failure:
+                    self._failure = failure
+        if self._failure is not None and not found:
+            raise self._failure
         return found
+
+    def _heard(self, worker: _Worker) -> Iterator[tuple[Task, Record | None]]:
+        """Of a worker that has said something, or has died."""
+        task = worker.task
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._replace(worker)
+            if task is not None:
+                yield task, None
+            return
+        if isinstance(message, StylecineError):
+            raise message
+        if message is None:
+            worker.ready = True
+        elif task is not None:
+            worker.task = None
+            yield task, message
 
     def __exit__(self, *_: object) -> None:
         """Whoever is at work is stopped, and leaves nothing behind."""

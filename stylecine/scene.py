@@ -24,7 +24,7 @@ from stylecine.options import check_memory
 from stylecine.preview import mask_overlay
 from stylecine.provenance import PhotoFile, model_facts
 from stylecine.touchup import Edit, Editable
-from stylecine.weights import ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
+from stylecine.weights import CLOTH, ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,7 +64,7 @@ class Scene(Editable):
 
     def made_with(self, model: ModelRecord) -> bool:
         """Whether a model's weights are those that found all this, to the byte."""
-        digests = ({r: w["sha256"] for r, w in model_facts(m)["weights"].items()} for m in (self.model, model))
+        digests = ({r: w["sha256"] for r, w in _facts(m)["weights"].items()} for m in (self.model, model))
         return self.model is model or operator.eq(*digests)
 
     def __repr__(self) -> str:
@@ -108,12 +108,18 @@ class Scene(Editable):
         """How much each pixel is frozen, float32 [H,W] in [0,1]: at 1 nothing ever moves there."""
         return torch.from_numpy(self.edited[1]).to(self.layers.device)
 
+    @cached_property
+    def edited_cloth(self) -> Tensor:
+        """How much of each pixel was painted as cloth, float32 [H,W] in [0,1]."""
+        return torch.from_numpy(self.cloth).to(self.layers.device)
+
     def _repr_html_(self) -> str:
         """What moves, tinted by class, edits included, for a notebook."""
         height, width = self.photo.shape[:2]
         count = len(self.edits) or "no"
         says = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
-        return picture_html(mask_overlay(self.photo, self.edited_layers), says)
+        shown = torch.cat((self.edited_layers, self.edited_cloth[None]))
+        return picture_html(mask_overlay(self.photo, shown), says)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes a .cine file, whole or not at all; of the photo's own file it keeps name and checksum only.
@@ -158,9 +164,10 @@ class Scene(Editable):
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """What a file says of a model."""
+    """What a file says of a model: nothing of what only moves cloth."""
     public = model_facts(model)
-    weights = {role: {name: told[name] for name in ("sha256", "licence")} for role, told in public["weights"].items()}
+    found_by = {role: told for role, told in public["weights"].items() if role not in CLOTH}
+    weights = {role: {name: told[name] for name in ("sha256", "licence")} for role, told in found_by.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 
 

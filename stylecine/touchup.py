@@ -22,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, SceneError
-from stylecine.options import CLASSES, NOTHING, check_arrows, check_number
+from stylecine.options import CLASSES, CLOTH, NOTHING, PAINTS, check_arrows, check_number
 from stylecine.snap import Box, brushed, painted
 
 MODES = ("add", "erase", "freeze")
@@ -124,14 +124,20 @@ class Editable:
         """Layers as they are after the edits, and how much each pixel is frozen: see `edited_layers`."""
         return edited_layers(self.found_layers, self.edits)
 
+    @cached_property
+    def cloth(self) -> np.ndarray:
+        """What was painted as cloth, edits included, float32 [H,W] in [0,1]; nothing is found to be cloth unasked."""
+        return edited_cloth(self.photo.shape[:2], self.edits)
+
     def paint(self, what: str | None, where: Where, mode: str = "add", radius: float = RADIUS) -> Self:
         """Says what is where: the same with one more edit.
 
-        what: "sky", "water", "falls" or "smoke"; to erase or freeze, None or "all".
+        what: "sky", "water", "falls", "smoke" or "cloth"; to erase or freeze, None or "all".
         where: a stroke, points [[x, y], ...] of a brush of `radius`, which is fitted to the edges of what is under it
             and changes nothing further than 0.3 radii past the brush; or a mask as `animate` takes one, taken as it is.
-        mode: "add": it moves there as `what` does. "erase": no `what` moves there. "freeze": the photo stands still
-            there, whatever mask or motion is given later, unless something is added there later.
+        mode: "add": it moves there as `what` does, cloth if `subject` asks for it. "erase": no `what` moves there.
+            "freeze": the photo stands still there, whatever mask or motion is given later, unless something is added
+            there later.
         Raises OptionError, MaskError.
         """
         return self._with(paint(self.photo, what, where, mode, radius))
@@ -174,7 +180,7 @@ def paint(photo: np.ndarray, what: str | None, where: Where, mode: str, radius: 
     if mode == "freeze" and what is not None:
         raise OptionError(f"Freezing stops everything there, not only {what!r}; give None, or erase it.")
     if what is not None or mode == "add":
-        _check_class(what)
+        _check_class(what, PAINTS)
     return Paint(what, mode, _area(photo, where, radius, fitted=True))
 
 
@@ -208,9 +214,9 @@ def speed(photo: np.ndarray, what: Any, factor: float, radius: float) -> Speed:
     return Speed(None, float(factor), _area(photo, what, radius, fitted=False))
 
 
-def _check_class(what: Any) -> None:
-    if what not in CLASSES:
-        raise OptionError(f"There is no class {what!r}; use {', '.join(CLASSES[:-1])} or {CLASSES[-1]}.")
+def _check_class(what: Any, classes: Sequence[str] = CLASSES) -> None:
+    if what not in classes:
+        raise OptionError(f"There is no class {what!r}; use {', '.join(classes[:-1])} or {classes[-1]}.")
 
 
 def _area(photo: np.ndarray, where: Where, radius: float, fitted: bool) -> Area:
@@ -295,15 +301,30 @@ def edited_layers(layers: np.ndarray, edits: Iterable[Edit]) -> tuple[np.ndarray
         window, share = edit.area.window, edit.area.share
         here = layers[:, *window]
         if edit.mode == "add" and edit.what is not None:
-            here[:] = _added(here, CLASSES.index(edit.what), share)
+            here[:] = here * (1 - share) if edit.what == CLOTH else _added(here, CLASSES.index(edit.what), share)
             frozen[window] *= 1 - share
-        else:
+        elif edit.what != CLOTH:
             chosen = slice(None) if edit.what is None else slice(k := CLASSES.index(edit.what), k + 1)
             here[chosen] *= 1 - share
             if edit.mode == "freeze":
                 frozen[window] = np.maximum(frozen[window], share)
     layers[layers < NOTHING] = 0
     return layers, frozen
+
+
+def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit]) -> np.ndarray:
+    """What is painted as cloth and not as anything else later, erased or frozen: [H,W] in [0,1]."""
+    cloth = np.zeros(size, np.float32)
+    for edit in edits:
+        if not isinstance(edit, Paint):
+            continue
+        here, share = cloth[edit.area.window], edit.area.share
+        if edit.mode == "add" and edit.what == CLOTH:
+            here[:] = np.maximum(here, share)
+        elif edit.mode != "erase" or edit.what in (None, CLOTH):
+            here *= 1 - share
+    cloth[cloth < NOTHING] = 0
+    return cloth
 
 
 def _added(layers: np.ndarray, k: int, share: np.ndarray) -> np.ndarray:
@@ -349,10 +370,15 @@ def steered(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> np.n
         if speed.area is not None:
             times = times * (1 + (speed.factor - 1) * _softened(speed.area, layers.shape[1:], grid))
             times = np.minimum(times, FASTEST)
+    return (flow * anchored(times, edits)).astype(np.float32)
+
+
+def anchored(kept: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
+    """How much of its motion each place of a grid [h,w] keeps, beside anchors too."""
     for edit in edits:
         if isinstance(edit, Anchor):
-            times = times * _smooth(_distance(edit.point, grid) / edit.radius)
-    return (flow * times).astype(np.float32)
+            kept = kept * _smooth(_distance(edit.point, kept.shape) / edit.radius)
+    return kept
 
 
 def _owner(layers: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
@@ -456,7 +482,7 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
             if mode not in MODES or (what is None if mode == "add" else mode == "freeze" and what is not None):
                 raise ValueError("no such way to paint")
             if what is not None:
-                _check_class(what)
+                _check_class(what, PAINTS)
             return Paint(what, mode, _area_from_json(area, values, size))
         case {"edit": "push", "arrow": list(arrow), **rest} if not rest:
             return Push(check_arrows([_numbers(arrow)])[0])

@@ -3,8 +3,8 @@
 A model is a record in pretrained/models.toml: facts about it and one weight file for each role. Well-known public
 generators have records in pretrained/public.toml, without files: `stylecine convert` puts theirs into the folder of
 models. A user's own model is a folder with generator.safetensors and its companions named by their roles, or a
-generator file with them beside it. What does not depend on the generator (segmenter, motion, lpips) is borrowed from
-the default model where missing. Only safetensors are read here: they hold tensors and text, no code.
+generator file with them beside it. What does not depend on the generator (all but the encoder) is borrowed from the
+default model where missing. Only safetensors are read here: they hold tensors and text, no code.
 """
 
 import hashlib
@@ -24,8 +24,9 @@ from torch import Tensor
 
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
 
-ROLES = ("generator", "encoder", "segmenter", "motion", "lpips")
-BORROWED = ("segmenter", "motion", "lpips")
+ROLES = ("generator", "encoder", "segmenter", "motion", "lpips", "normals", "cloth")
+CLOTH = ("normals", "cloth")  # asked only when cloth is to move: no scene depends on them
+BORROWED = ("segmenter", "motion", "lpips", *CLOTH)
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
-from torch import nn
 
-from stylecine.networks.encoder import Encoder
-from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
-from stylecine.networks.motionnet import MotionNet
-from stylecine.networks.segmenter import Segmenter
+from benchmarks.small_model import write_small_model
 
 HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With xdist a file's tests run in one process, as they share what is dear; those of browsers all in the same."""
+    for item in items:
+        group = "browser" if item.get_closest_marker("browser") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,17 +79,4 @@ def motion_file(drift: np.ndarray, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a model with random weights: it knows nothing, but is read and run like the default one."""
-    folder = tmp_path_factory.mktemp("small-model")
-    torch.manual_seed(3)
-    channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
-    networks: dict[str, nn.Module] = {
-        "generator": Generator(channels, "b64.conv1", mapping_layers=2),
-        "encoder": Encoder(16, 14, stride=4, width=16, context=16),
-        "segmenter": Segmenter(trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
-        "motion": MotionNet(),
-        "lpips": LPIPS(),
-    }
-    for role, network in networks.items():
-        tensors = {name: t.contiguous() for name, t in network.state_dict().items()}
-        safetensors.torch.save_file(tensors, folder / f"{role}.safetensors", {"injection": "b64.conv1"})
-    return folder
+    return write_small_model(tmp_path_factory.mktemp("small-model"))

@@ -19,10 +19,7 @@ from stylecine.journal import Journal, Record
 from stylecine.pipeline import Animator
 from stylecine.processes import Processes, _Worker, count_for
 from stylecine.video import read_video
-
-LOOP = {"seconds": 0.5, "fps": 12, "speed": 1.0, "warp": "pixel", "sampling": "gather", "detail": 1.0}
-FILE = {"quality": None, "codec": None, "repeat": 1, "crop": None, "embed_report": False}
-PLAIN = {"mask": None, "motion": None, "arrows": (), "size": 1024, "refine": 0, "seed": 0} | LOOP | FILE
+from tests.tasks import PLAIN, three_tasks
 
 
 class Here:
@@ -67,13 +64,7 @@ def animator(small_model: Path) -> Animator:
 
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path) -> list[Task]:
-    """Three small photos, each with a mask and a motion, for loops of six frames."""
-    options = PLAIN | {"mask": str(mask_file), "motion": str(motion_file)}
-    tasks = []
-    for number, name in enumerate(("a", "b", "c")):
-        Image.fromarray(photo[:, number:]).save(tmp_path / f"{name}.png")
-        tasks.append(Task(tmp_path / f"{name}.png", f"{name}.mp4", options))
-    return tasks
+    return three_tasks(tmp_path, photo, {"mask": str(mask_file), "motion": str(motion_file)})
 
 
 @pytest.fixture
@@ -263,6 +254,18 @@ def test_without_memory_for_all_workers_the_others_go_on() -> None:
         assert [record for _, record in worked_off(tasks, crew)] == [done | {"attempts": n} for n in (1, 1, 2)]
     with crew_of([], [None], []) as crew, pytest.raises(TooLarge, match="exit code -9"):
         list(worked_off(tasks, crew))
+
+
+def test_what_was_found_beside_a_failure_is_told_first() -> None:
+    done: Record = {"state": "done"}
+    tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(3)]
+    failure = WeightsNotFound("There are none.")
+    for lives in ([[done], [failure]], [[failure], [done]]):  # whoever of them is heard first
+        told = []
+        with crew_of(*lives, []) as crew, pytest.raises(WeightsNotFound, match="none"):
+            for _, record in worked_off(tasks, crew):
+                told.append(record["state"])
+        assert told == ["done"]
 
 
 def test_what_keeps_processes_from_loading_ends_the_run(photos: list[Task], out: Path) -> None:

@@ -26,6 +26,7 @@ from stylecine.pictures import ANIMATIONS
 from stylecine.video import FORMATS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.browser
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
 

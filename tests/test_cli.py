@@ -101,7 +101,8 @@ def test_every_option_reaches_the_loop(
 
     monkeypatch.setattr("stylecine.pipeline.animate", animate)
     arguments = (
-        f"animate {photo_file} --mask m.png --motion v.npy --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
+        f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
+        " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
         " --speed 1.5 --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5"
         f" --refine 7 --seed 9 --model {small_model} --device cpu"
     )
@@ -109,6 +110,8 @@ def test_every_option_reaches_the_loop(
     seen.pop("progress")
     assert seen == {
         "photo": photo_file,
+        "subject": "auto",
+        "wind": (270, 0.6),
         "mask": Path("m.png"),
         "motion": Path("v.npy"),
         "arrows": [(0.1, 0.2, 0.3, 0.2), (0.5, 0.5, 0.6, 0.7)],
@@ -194,6 +197,10 @@ BAD_OPTIONS = [
     "--arrow 0.1,0.2,nan,0.4",
     "--warp swirl",
     "--sampling nearest",
+    "--subject flags",
+    "--subject cloth",
+    "--wind 270,0.6",
+    "--subject auto --wind 270",
     "--detail 2",
     "--refine -1",
     "--model no-such-model",

@@ -15,19 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from stylecine import cluster
 from stylecine.batch import Task, animate_one, run
 from stylecine.cluster import Actors
 from stylecine.errors import OptionError, WeightsNotFound
 from stylecine.pipeline import Animator
+from tests.tasks import PLAIN, three_tasks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
-LOOP = {"seconds": 1.0, "fps": 12, "speed": 1.0, "warp": "pixel", "sampling": "gather", "detail": 1.0}
-FILE = {"quality": None, "codec": None, "repeat": 1, "crop": None, "embed_report": False}
-PLAIN = {"mask": None, "motion": None, "arrows": (), "size": 1024, "refine": 0, "seed": 0} | LOOP | FILE
 HERE = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 80_000_000, "include_log_monitor": False}
 HEAD = HERE | {"include_dashboard": False, "no_monitor": True}
 
@@ -59,12 +56,9 @@ def address(_loopback: None) -> Iterator[str]:
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path) -> list[Task]:
     """Three small photos, the first with a longer loop."""
-    options = PLAIN | {"mask": str(mask_file), "motion": str(motion_file)}
-    tasks = []
-    for number, name in enumerate(("a", "b", "c")):
-        Image.fromarray(photo[:, number:]).save(tmp_path / f"{name}.png")
-        tasks.append(Task(tmp_path / f"{name}.png", f"sub/{name}.mp4", options))
-    return [replace(tasks[0], options=options | {"seconds": 8.0}), *tasks[1:]]
+    options = {"mask": str(mask_file), "motion": str(motion_file), "seconds": 1.0}
+    tasks = [replace(task, output=f"sub/{task.output}") for task in three_tasks(tmp_path, photo, options)]
+    return [replace(tasks[0], options={**tasks[0].options, "seconds": 8.0}), *tasks[1:]]
 
 
 def children(parent: int) -> list[int]:

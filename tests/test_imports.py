@@ -16,9 +16,9 @@ LAYERS = [
     {"errors"},
     {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap", "interrupts"},
     {"journal"},
-    {"networks", "codecs", "changeover", "roll"},
+    {"networks", "codecs", "changeover", "roll", "shading", "drapery", "outline"},
     {
-        *("photo", "inversion", "mask", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
+        *("photo", "inversion", "mask", "cloth", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
         *("foreign", "blockmatch"),
     },
     {"measures", "convert", "provenance", "formats", "touchup", "notebook", "live"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load
 
 import stylecine.page
@@ -16,7 +17,12 @@ from benchmarks.browser import CHROMIUM, chromium
 from stylecine import animate
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.cli import main
+from stylecine.cloth import hang
 from stylecine.errors import OptionError, OutputError
+from stylecine.ops.pixels import to_tensor
+from stylecine.options import Wind
+from stylecine.page import write_page
+from tests.cloths import STAND_INS, flag_mask, flag_photo
 
 SAYS = "Photo in motion"
 
@@ -104,6 +110,24 @@ def test_where_nothing_can_be_written(loop: Cinemagraph, tmp_path: Path) -> None
         loop.save(tmp_path / "missing" / "loop.html")
 
 
+@pytest.fixture(scope="module")
+def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page in which nothing but cloth moves."""
+    mask = torch.from_numpy(flag_mask().astype(np.float32))
+    drapery = hang(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=60)
+    path = tmp_path_factory.mktemp("page") / "flag.html"
+    write_page(None, 60, 30, path, title="flag", says=SAYS, drapery=drapery)
+    return path
+
+
+def test_a_page_of_cloth_alone(flag: Path) -> None:
+    text = flag.read_text()
+    found = re.search(r'id="pack">([^<]+)<', text)
+    assert found and text.count("data:image/webp;base64,") == 1 and len(text) < 150_000
+    tensors = load(zlib.decompress(b64decode(found[1])))
+    assert set(tensors) == {"background", "matte", "knots", "active"}
+
+
 # --- in a browser
 
 
@@ -125,6 +149,7 @@ def look(page: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.browser
 def test_it_plays_by_itself_and_pauses_when_told(browser: Any, saved: Path) -> None:
     page, requests, complaints = browser.new_page(), list[str](), list[str]()
     page.on("request", lambda request: requests.append(request.url))
@@ -143,6 +168,7 @@ def test_it_plays_by_itself_and_pauses_when_told(browser: Any, saved: Path) -> N
     page.close()
 
 
+@pytest.mark.browser
 def test_who_wants_less_motion_sees_the_photo_and_a_button(browser: Any, saved: Path) -> None:
     page = browser.new_page(reduced_motion="reduce")
     page.goto(saved.as_uri())
@@ -155,6 +181,7 @@ def test_who_wants_less_motion_sees_the_photo_and_a_button(browser: Any, saved: 
     page.close()
 
 
+@pytest.mark.browser
 def test_without_webgl2_the_photo_is_there_and_a_sentence(browser: Any, saved: Path) -> None:
     page = browser.new_page()
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
@@ -166,6 +193,18 @@ def test_without_webgl2_the_photo_is_there_and_a_sentence(browser: Any, saved: P
     page.close()
 
 
+@pytest.mark.browser
+def test_cloth_plays(browser: Any, flag: Path) -> None:
+    page, complaints = browser.new_page(), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(flag.as_uri())
+    page.get_by_role("button", name="Pause").wait_for()
+    before, _ = page.screenshot(), page.wait_for_timeout(300)
+    assert page.screenshot() != before and not complaints
+    page.close()
+
+
+@pytest.mark.browser
 def test_it_can_be_embedded(browser: Any, saved: Path, tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
     outer.write_text(f'<iframe src="{saved.as_uri()}" sandbox="allow-scripts" width="300" height="225"></iframe>')
@@ -175,6 +214,7 @@ def test_it_can_be_embedded(browser: Any, saved: Path, tmp_path: Path) -> None:
     page.close()
 
 
+@pytest.mark.browser
 def test_every_module_of_the_player_is_in_the_page() -> None:
     folder = Path(stylecine.__file__).parent / "player"
     assert {path.stem for path in folder.glob("*.js")} == set(stylecine.page.MODULES)

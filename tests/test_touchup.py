@@ -63,6 +63,22 @@ def test_added_water_is_water_and_nothing_else(scene: Cine, water: np.ndarray) -
     assert (layers[WATER] == 1).all() and not layers[[SKY, FALLS, SMOKE]].any()
 
 
+def test_painted_cloth_is_before_the_landscape_and_no_layer_of_it(scene: Cine, water: np.ndarray) -> None:
+    flag = scene.paint("cloth", water)
+    assert (flag.cloth == water).all()
+    assert (flag.edited[0] == scene.layers * ~water).all() and not scene.cloth.any()
+    assert not flag.paint("water", water).cloth.any(), "what is painted later counts"
+    for mode, what in (("erase", "cloth"), ("erase", None), ("freeze", None)):
+        assert not flag.paint(what, water, mode).cloth.any()
+    assert (flag.paint("sky", water, "erase").cloth == water).all()
+    assert not scene.paint(None, water, "freeze").paint("cloth", water).edited[1].any(), "and is no longer frozen"
+
+
+def test_cloth_has_no_speed_of_its_own(scene: Cine) -> None:
+    with pytest.raises(OptionError, match="neither a class"):
+        scene.speed("cloth", 2)
+
+
 def test_a_place_that_stood_still_moves_once_it_is_painted(scene: Cine) -> None:
     still = replace(scene, layers=np.zeros_like(scene.layers))
     layers, _ = still.paint("smoke", [[0.5, 0.25]], radius=0.1).edited

@@ -22,10 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))   # a checkout need
 from data import Sample
 
 
-def arguments(doc: str | None, out: str) -> argparse.ArgumentParser:
+def arguments(doc: str | None, out: str, photos: bool = True) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True, help="folder of photos and labels, or a pack (.npz)")
-    parser.add_argument("--val", type=Path, help="folder or pack of validation photos (default: the folder's val.txt)")
+    if photos:
+        parser.add_argument("--photos", type=Path, required=True, help="folder of photos and labels, or a pack (.npz)")
+        parser.add_argument("--val", type=Path,
+                            help="folder or pack of validation photos (default: the folder's val.txt)")
     parser.add_argument("--minutes", type=float, default=9.0, help="how long to train; run again to go on")
     parser.add_argument("--steps", type=int, help="stop after so many steps, however few minutes they take")
     parser.add_argument("--out", type=Path, default=Path(out), help="state, log and sample sheets")

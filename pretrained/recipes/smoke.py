@@ -2,9 +2,10 @@
 
     python pretrained/recipes/smoke.py              # or: make train-smoke
 
-Photos are examples/*.jpg, shrunk, with labels and arrows made up here, and the published networks that training needs
-(AlexNet, VGG16) are random numbers of the right shapes, so nothing has to be fetched. Rounding VGG16 to four bits takes
-minutes: the default model's is used instead. Everything lies in .runs/smoke afterwards, the model in .runs/smoke/model.
+Photos are examples/*.jpg, shrunk, with labels and arrows made up here, clips of cloth are made up altogether, and the
+published networks that training needs (AlexNet, VGG16) are random numbers of the right shapes, so nothing has to be
+fetched. Rounding VGG16 to four bits takes minutes: the default model's is used instead. Everything lies in .runs/smoke
+afterwards, the model in .runs/smoke/model.
 """
 
 from __future__ import annotations
@@ -50,6 +51,25 @@ def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
     (folder / "val.txt").write_text(pictures[-1].stem)
 
 
+def make_clips(folder: Path, clips: int = 24, side: int = 128, phases: int = 16) -> None:
+    """One shard as cloth/simulate.py writes it, every tenth clip held out: squares in whose folds a wave travels."""
+    random = np.random.default_rng(0)
+    y, x = (np.mgrid[:side, :side] + 0.5) / side
+    mask = (abs(x - 0.5) < 0.42) & (abs(y - 0.5) < 0.42)
+    degrees, strength = random.uniform(0, 360, clips), random.uniform(0.1, 1, clips)
+    turn = 2 * np.pi * np.arange(phases) / phases
+    sway = (np.cos(np.radians(degrees)) * strength)[:, None] * (1 - np.cos(turn)) / 2       # [C,K]
+    folds = 2 * np.pi * 4 * x - turn[None, :, None, None] * np.sign(sway[:, 1, None, None, None])
+    slope = 0.4 * np.cos(folds) * np.ones_like(sway)[:, :, None, None]
+    normals = np.stack([slope, np.zeros_like(slope), np.ones_like(slope)], 2) / np.sqrt(1 + slope[:, :, None] ** 2)
+    shift = np.stack([0.05 * sway[:, :, None, None] * y, np.zeros_like(slope)], 2)
+    folder.mkdir(parents=True)
+    np.savez(folder / "squares-00000.npz", normals=np.int8(np.round(127 * normals * mask)),
+             displacement=np.float16(shift * mask), visible=np.broadcast_to(mask, (clips, phases, side, side)),
+             wind=np.stack([degrees, strength], 1, dtype=np.float32), kind=np.full(clips, "flag"),
+             split=np.where(np.arange(clips) % 10 == 9, "held out", "train"), closure=np.zeros(clips, np.float32))
+
+
 def make_published(folder: Path) -> None:
     """Random networks in the files, pickled trees of arrays, in which convert_lpips.py finds the published ones."""
     random = np.random.default_rng(0)
@@ -79,6 +99,8 @@ def commands(at: Path) -> list[list[Any]]:
     vgg = ("--vgg", at / "vgg16.safetensors")
     packed = ("--photos", pack, "--val", at / "val.npz")
     segmenter = ("train_segmenter.py", "--photos", photos, *vgg)
+    clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
+    sway = ("cloth/train_cloth_motion.py", "--clips", clips)
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -92,6 +114,15 @@ def commands(at: Path) -> list[list[Any]]:
         ["compare_features.py", "--photos", photos, *vgg, *FEW, "--out", at / "features"],
         ["train_motion.py", "--photos", photos, *FEW, "--out", at / "motion"],
         ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
+        ["cloth/simulate.py", "--out", at / "simulated", "--clips", 2, "--shards", 1, "--kinds", "banner"],
+        ["cloth/train_cloth_normals.py", "--clips", clips, *FEW, "--out", at / "normals"],
+        ["cloth/train_cloth_normals.py", "--out", at / "normals", "--export", normals],
+        [*sway, "--normals", normals, *FEW, "--out", at / "short/harmonics"],
+        [*sway, "--out", at / "short/harmonics", "--export", cloth],
+        *([*sway, "--variant", name, *FEW, "--out", at / "short" / name]
+          for name in ("no-wind", "cyclic", "time")),
+        ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth, "--normals", normals, "--short", at / "short",
+         "--train-mean", "--out", at / "cloth.json"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],
@@ -102,6 +133,7 @@ def run(at: Path) -> None:
     """All of it, in an empty folder; stops at the first recipe that fails."""
     make_photos(at / "photos", sorted((ROOT / "examples").glob("*.jpg")))
     make_published(at / "published")
+    make_clips(at / "clips")
     keep_rounded_trunk(at / "segmenter")
     (at / "model").mkdir()
     shutil.copy(ROOT / "pretrained/models.toml", at / "model")

@@ -8,7 +8,10 @@ Size: TypeAlias = int | tuple[int, int] | None
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
-LOOP = ("mask", "motion", "arrows", "seconds", "fps", "speed", "warp", "sampling", "detail")  # of animate and render
+LOOP = (  # of animate and render
+    *("subject", "mask", "motion", "arrows", "wind"),
+    *("seconds", "fps", "speed", "warp", "sampling", "detail"),
+)
 
 
 class Usage(Exception):
@@ -38,6 +41,7 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
     what = command.add_argument_group(f"what moves, and how (default: {default})")
+    add_subject_options(what)
     what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
     what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
     what.add_argument(
@@ -48,6 +52,22 @@ def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
         default=[],
         dest="arrows",
         help="where matter travels in one second, in fractions of width and height; may be repeated",
+    )
+
+
+def add_subject_options(command: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    command.add_argument(
+        "--subject",
+        metavar="NAME",
+        default="landscape",
+        help="landscape (default), cloth, or auto: both, where there are both",
+    )
+    command.add_argument(
+        "--wind",
+        metavar="DEGREES,STRENGTH",
+        type=wind_of,
+        help="of cloth, blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer; strength to 1"
+        " (default 0,0.5)",
     )
 
 
@@ -132,6 +152,16 @@ def size_of(text: str) -> Size:
     if len(numbers) == 2:
         return numbers[0], numbers[1]
     raise argparse.ArgumentTypeError(f"{text!r} is not a size like 1024, 1024x768 or own")
+
+
+def wind_of(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers, degrees and strength, like 270,0.6")
+    return numbers
 
 
 def arrow_of(text: str) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from stylecine.commands.arguments import (
     add_inversion_options,
     add_loop_options,
     add_model_options,
+    add_subject_options,
     file_options,
 )
 from stylecine.commands.telling import complain, make_folder
@@ -44,6 +45,7 @@ def add_to(commands: Commands) -> None:
     work = batch.add_argument_group("who works")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one a core, if memory lasts)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
+    add_subject_options(batch.add_argument_group("what moves (default: found in each photo)"))
     add_inversion_options(batch)
     add_loop_options(batch)
     add_model_options(batch, "default")
@@ -69,7 +71,10 @@ def run(options: argparse.Namespace, start: float) -> int:
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:
     """What all photos have, but for what a manifest says of one."""
-    names = ("size", "refine", "seed", "seconds", "fps", "speed", "warp", "sampling", "detail", "embed_report")
+    names = (
+        *("subject", "wind", "size", "refine", "seed"),
+        *("seconds", "fps", "speed", "warp", "sampling", "detail", "embed_report"),
+    )
     return (
         {"mask": None, "motion": None, "arrows": ()} | {n: getattr(options, n) for n in names} | file_options(options)
     )
@@ -96,7 +101,7 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     from stylecine.batch import SAVE
     from stylecine.errors import StylecineError
     from stylecine.formats import check_output, is_folder
-    from stylecine.options import Look, check_arrows, check_effort
+    from stylecine.options import Look, check_arrows, check_effort, check_subject
     from stylecine.photo import checked_size
 
     for task in tasks:
@@ -105,6 +110,7 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
             Look(*(told[name] for name in ("seconds", "fps", "speed", "warp", "sampling", "detail")))
             check_effort(told["refine"], told["seed"])
             check_arrows(told["arrows"])
+            check_subject(*(told[name] for name in ("subject", "wind", "motion", "arrows")))
             checked_size(told["size"])
             path = folder / task.output
             if is_folder(path):

@@ -22,7 +22,7 @@ def add_to(commands: Commands) -> None:
     edit.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
     edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
     for name, metavar, read, says in (
-        ("--add", "CLASS:STROKE", _added, "sky, water, falls or smoke moves there"),
+        ("--add", "CLASS:STROKE", _added, "sky, water, falls, smoke or cloth moves there"),
         ("--erase", "[CLASS:]STROKE", _erased, "it, or nothing, moves there"),
         ("--freeze", "STROKE", _frozen, "the photo stands still there, to the byte"),
         ("--arrow", "X0,Y0,X1,Y1", _pushed, "where matter travels in one second"),

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stylecine.batch import FILES, Task
-from stylecine.commands.arguments import arrow_of, size_of
+from stylecine.commands.arguments import arrow_of, size_of, wind_of
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.journal import NAME
 
@@ -156,6 +156,11 @@ def _arrows(value: Any) -> tuple[tuple[float, ...], ...]:
     return tuple(arrow_of(part) for part in parts)
 
 
+def _wind(value: Any) -> tuple[float, ...]:
+    """Two numbers, or DEGREES,STRENGTH."""
+    return wind_of(value if isinstance(value, str) else ",".join(map(str, value)))
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
@@ -175,9 +180,10 @@ def _number(value: Any) -> float:
 
 
 COLUMNS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("photo", "output", *FILES, "warp", "sampling", "codec", "crop"), _text),
+    **dict.fromkeys(("photo", "output", *FILES, "subject", "warp", "sampling", "codec", "crop"), _text),
     **dict.fromkeys(("seconds", "fps", "speed", "detail"), _number),
     **dict.fromkeys(("refine", "seed", "quality", "repeat"), _whole),
     "size": _size,
     "arrows": _arrows,
+    "wind": _wind,
 }

@@ -10,8 +10,14 @@ from stylecine.commands.telling import Bar, complain
 from stylecine.errors import OptionError
 
 ENVIRONMENT = "STYLECINE_TOKEN"
-HERE = ("mask", "motion", "model", "device", "seed", "embed_report", "c2pa_cert", "c2pa_key", "preview")  # not there
-THERE = ("seconds", "fps", "speed", "warp", "sampling", "detail", "quality", "codec", "repeat", "crop")
+HERE = (  # not there
+    *("mask", "motion", "model", "device", "seed"),
+    *("embed_report", "c2pa_cert", "c2pa_key", "preview"),
+)
+THERE = (
+    *("subject", "wind", "seconds", "fps", "speed", "warp", "sampling", "detail"),
+    *("quality", "codec", "repeat", "crop"),
+)
 
 
 def add_server_options(command: argparse.ArgumentParser) -> None:

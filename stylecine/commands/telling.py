@@ -26,7 +26,7 @@ def tell(
     if options.preview:
         from stylecine.preview import write_previews
 
-        write_previews(options.preview, loop.scene.photo, loop.layers.cpu(), loop.motion.cpu(), loop)
+        write_previews(options.preview, loop.scene.photo, loop.tinted.cpu(), loop.motion.cpu(), loop)
     if options.json:
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 
-ABI = 3
+ABI = 4
 MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
@@ -49,6 +49,7 @@ KERNELS = {  # name: needs a workspace
     "warp_features": False,
     "render": True,
     "compare": False,
+    "drape": False,
 }
 for _name, _works in KERNELS.items():
     _start = [c_void_p, c_void_p, c_size_t] if _works else [c_void_p]  # args, workspace, bytes

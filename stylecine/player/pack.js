@@ -2,7 +2,7 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMAT = 1;
+const FORMATS = [1, 2];  // 2: with cloth
 const ARRAYS = {U8: Uint8Array, I16: Int16Array};
 
 /** {facts, tensors} of an ArrayBuffer; tensors are {shape, data}. Throws PlayerError where it is no pack. */
@@ -15,7 +15,7 @@ export function unpacked(buffer) {
     throw new PlayerError("What was given to play is no loop of stylecine's.");
   }
   const facts = JSON.parse(told?.stylecine ?? "{}");
-  if (facts.format !== FORMAT) {
+  if (!FORMATS.includes(facts.format)) {
     throw new PlayerError("This loop was made by another version of stylecine than this player; reload the page.");
   }
   const tensors = Object.entries(entries).map(([name, {dtype, shape, data_offsets: [from, to]}]) =>

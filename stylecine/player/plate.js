@@ -13,16 +13,17 @@ const SINC = LANCZOS.map(tap => tap / LANCZOS.reduce((sum, other) => sum + other
 const INVERSE = Array.from({length: 17}, (_, k) => Math.sqrt(3) * (Math.sqrt(3) - 2) ** Math.abs(k - 8));
 const PREFILTER = [0, ...INVERSE, 0];
 
-/** The photo and the splines of its plate's levels, finest first, as textures. */
+/** The photo and the splines of its plate's levels, finest first, as textures; of a photo that stands still none. */
 export class Plate {
   /** facts, tensors: of a pack. photo: a Blob. Throws PlayerError. */
   static async of(gl, programs, {facts, tensors, photo}) {
-    const made_up = new Blob([tensors.made_up.data], {type: facts.picture});
-    const pictures = await Promise.all([photo, made_up].map(decoded)).catch(() => {
+    const made_up = tensors.made_up ? [new Blob([tensors.made_up.data], {type: facts.picture})] : [];
+    const pictures = await Promise.all([photo, ...made_up].map(decoded)).catch(() => {
       throw new PlayerError("The pictures of this loop cannot be read.");
     });
     const [shown, hidden] = pictures.map(picture => new Texture(gl, "RGBA8", picture.width, picture.height, picture));
     for (const picture of pictures) picture.close();
+    if (!hidden) return new Plate(facts.plate, shown, []);
     const targets = [];
     const target = (...asked) => {
       targets.push(new Target(gl, ...asked));

@@ -1,9 +1,11 @@
 // Plays a loop in a canvas: Player.create(canvas), load(pack), play(). docs/player.md has the whole of it.
 
+import {clothPictures} from "./cloth.js";
 import {PlayerError, Program, contextOf} from "./gl.js";
+import {Loop} from "./loop.js";
+import {mapsOf} from "./maps.js";
 import {unpacked} from "./pack.js";
 import {Plate} from "./plate.js";
-import {Scene} from "./scene.js";
 import {SHADERS} from "./shaders.js";
 
 export {PlayerError};
@@ -21,7 +23,7 @@ export class Player {
   onframe = null;  // called with the time of every frame that has been drawn
   onerror = null;  // called with a PlayerError where the graphics came back and the loop did not
   #canvas; #gl; #programs;
-  #scene = null;
+  #loop = null;
   #given = null;  // the last pack, for graphics that are lost and come back
   #loads = 0;
   #handle = 0;
@@ -49,8 +51,8 @@ export class Player {
   /** Draws frame t, any real number; frame `period` is frame 0. */
   render(t) {
     this.time = t - Math.floor(t / this.period) * this.period;
-    if (!this.#scene || this.#gl.isContextLost()) return;
-    this.#scene.draw(this.time);
+    if (!this.#loop || this.#gl.isContextLost()) return;
+    this.#loop.draw(this.time);
     this.onframe?.(this.time);
   }
 
@@ -80,36 +82,44 @@ export class Player {
     this.pause();
     this.#heard.abort();
     this.#loads++;
-    this.#scene?.dispose();
-    this.#scene = this.#given = null;
+    this.#loop?.dispose();
+    this.#loop = this.#given = null;
     for (const program of Object.values(this.#programs)) program.dispose();
   }
 
   async #take(given) {
-    const {facts, tensors} = given, gl = this.#gl, mine = ++this.#loads;
+    const {facts} = given, gl = this.#gl, mine = ++this.#loads;
     const most = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Infinity;  // null: lost graphics tell nothing
-    const longest = 2 * (Math.max(facts.width, facts.height) + 2 * facts.margin);
+    const side = Math.max(facts.width, facts.height);
+    const longest = facts.turns ? 2 * (side + 2 * facts.margin) : side;
     if (longest > most) {
       throw new PlayerError(`This loop needs textures of ${longest} pixels a side, and this device's graphics has them`
         + ` up to ${most}; ask for a smaller one.`);
     }
     this.#given = given;
-    if (gl.isContextLost()) return;
-    const same = this.#scene?.plate.digest === facts.plate;
-    const plate = same ? this.#scene.plate : await Plate.of(gl, this.#programs, given);
+    if (gl.isContextLost()) return this.#know(given);  // it is drawn once they are back
+    const same = this.#loop?.plate.digest === facts.plate;
+    const plate = same ? this.#loop.plate : await Plate.of(gl, this.#programs, given);
+    const pictures = await clothPictures(given);
     if (mine !== this.#loads) {
       if (!same) plate.dispose();
       return;
     }
-    this.#scene?.dispose(plate);
-    this.#scene = new Scene(gl, this.#programs, plate, facts, tensors);
+    this.#loop?.dispose(plate);
+    this.#loop = new Loop(gl, this.#programs, plate, pictures, given);
+    for (const picture of pictures) picture.close();
+    this.#know(given);
+    this.render(this.time);
+  }
+
+  /** What can be told of a loop without its being drawn. */
+  #know({facts, tensors}) {
     this.#canvas.width = this.width = facts.width;
     this.#canvas.height = this.height = facts.height;
     this.time *= facts.period / this.period;
     this.period = facts.period;
     this.fps = facts.fps;
-    this.maps = this.#scene.maps;
-    this.render(this.time);
+    this.maps = mapsOf(facts, tensors);
   }
 
   #start() {
@@ -119,7 +129,7 @@ export class Player {
   }
 
   async #restore() {
-    this.#scene = null;
+    this.#loop = null;
     try {
       this.#start();
       if (this.#given) await this.#take(this.#given);

@@ -1,4 +1,4 @@
-// One loop, ready to be drawn: all that depends on what moves and how, and the passes of a frame.
+// A landscape in motion, ready to be drawn: all that depends on what moves and how, and the passes of a frame.
 
 import {Target, Texture} from "./gl.js";
 import {scaled} from "./pack.js";
@@ -31,18 +31,11 @@ export class Scene {
       const scale = 2 ** (i + 1);
       return new Target(gl, Math.ceil((width + 2 * margin) / scale), Math.ceil((height + 2 * margin) / scale));
     });
-    this.maps = {
-      grid: {width: gw, height: gh, cell, margin},
-      velocity,
-      layers: layersOf(facts, tensors),
-      moving: tensors.moving.data,
-    };
   }
 
-  /** Draws frame t, from 0 to the period, into the canvas. */
-  draw(t) {
+  /** Draws frame t, above 0 and below the period, into a target that counts its rows from below, or the canvas. */
+  draw(t, target = null) {
     const {facts: {period, turns, margin, cell, scales, block, cycles, bands}, programs, plate} = this;
-    if (t === 0) return programs.PHOTO.draw(null, {photo: plate.photo});
     const {moving, needed, ...textures} = this.textures;
     const angle = 2 * Math.PI * cycles * t / period;
     const filled = list => [...list, ...Array(TURNS - list.length).fill(0)];
@@ -59,14 +52,10 @@ export class Scene {
     for (let i = bands - 1; i > 0; i--) {
       programs.LEVEL.draw(this.sums[i - 1], {...level(i), needed, coarse: this.sums[i]});
     }
-    programs.FRAME.draw(null, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0]});
+    programs.FRAME.draw(target, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0]});
   }
 
-  /** Disposes of all but a plate that is kept. */
-  dispose(kept = null) {
-    for (const made of [...Object.values(this.textures), this.fields, ...this.sums]) made.dispose();
-    if (this.plate !== kept) this.plate.dispose();
-  }
+  dispose() { for (const made of [...Object.values(this.textures), this.fields, ...this.sums]) made.dispose(); }
 
   /** The knots: where matter has got to along the flow and against it after every `stride` frames. */
   #carry(gw, gh) {
@@ -106,10 +95,4 @@ function needed(moving, {width, height, margin, cell}, [wide, high]) {
       }
     }
   return found;
-}
-
-/** The classes' maps on the grid, by name. */
-function layersOf({classes, grid: [gh, gw]}, {layers}) {
-  if (!layers) return {};
-  return Object.fromEntries(classes.map((name, k) => [name, layers.data.subarray(k * gh * gw, (k + 1) * gh * gw)]));
 }

@@ -1,5 +1,5 @@
-// The arithmetic of cuda_ops/render.h, ops/pyramid, ops/spline and ops/integrate as fragment shaders. Textures keep row
-// 0 of a picture in their row 0; only the canvas counts from below.
+// The arithmetic of cuda_ops/render.h, drape.h, ops/pyramid, ops/spline and ops/integrate as fragment shaders. Textures
+// keep row 0 of a picture in their row 0; only the canvas, and a frame under cloth, counts from below.
 
 const PIXEL = `
 ivec2 pixel_of() { return ivec2(gl_FragCoord.xy); }
@@ -309,6 +309,79 @@ void main() {
   frame.rgb = floor(mix(still * 255.0, over, moves) + dither) / 255.0;
 }`;
 
+// The cloth's field at some moment: its knots, weighted.
+const BLOWN = PIXEL + `
+uniform sampler2DArray knots;
+uniform float weights[32];
+out vec4 field;
+void main() {
+  field = vec4(0);
+  for (int k = 0; k < textureSize(knots, 0).z; ++k) field += weights[k] * texelFetch(knots, ivec3(pixel_of(), k), 0);
+}`;
+
+// Cloth over a frame, the arithmetic of cuda_ops/drape.h: moved, shaded anew, and what is behind it.
+const DRAPED = PIXEL + `
+uniform sampler2D frame, photo, background, matte, field, tiles;
+uniform int cell;
+out vec4 drawn;
+const int TILE = 32;
+vec4 b_spline(float f) {
+  float g = 1.0 - f;
+  return vec4(g * g * g, 4.0 - 6.0 * f * f + 3.0 * f * f * f, 4.0 - 6.0 * g * g + 3.0 * g * g * g, f * f * f) / 6.0;
+}
+vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
+  return 0.5 * vec4(((2.0 - f) * f - 1.0) * f, (3.0 * f - 5.0) * f * f + 2.0, ((4.0 - 3.0 * f) * f + 1.0) * f,
+                    (f - 1.0) * f * f);
+}
+vec3 field_at(ivec2 at) {  // x and y in pixels, and the binary logarithm of the gain
+  ivec2 place = 2 * at + 1 - cell, last = textureSize(field, 0) - 1;  // past the first point, in halves of a pixel
+  ivec2 whole = ivec2(place.x < 0 ? -1 : place.x / (2 * cell), place.y < 0 ? -1 : place.y / (2 * cell));
+  vec2 f = vec2(place - whole * 2 * cell) / float(2 * cell);
+  vec4 across = b_spline(f.x), down = b_spline(f.y);
+  vec3 sum = vec3(0);
+  for (int y = 0; y < 4; ++y) {
+    vec3 row = vec3(0);
+    for (int x = 0; x < 4; ++x)
+      row += across[x] * texelFetch(field, clamp(whole + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
+    sum += down[y] * row;
+  }
+  return sum;
+}
+float matte_at(ivec2 at, vec2 f) {
+  ivec2 last = textureSize(matte, 0) - 1, a = clamp(at, ivec2(0), last), d = clamp(at + 1, ivec2(0), last);
+  return mix(mix(texelFetch(matte, a, 0).r, texelFetch(matte, ivec2(d.x, a.y), 0).r, f.x),
+             mix(texelFetch(matte, ivec2(a.x, d.y), 0).r, texelFetch(matte, d, 0).r, f.x), f.y);
+}
+vec3 photo_at(ivec2 at, vec2 f) {
+  ivec2 last = textureSize(photo, 0) - 1;
+  vec4 across = catmull_rom(f.x), down = catmull_rom(f.y);
+  vec3 sum = vec3(0);
+  for (int y = 0; y < 4; ++y) {
+    vec3 row = vec3(0);
+    for (int x = 0; x < 4; ++x) row += across[x] * texelFetch(photo, clamp(at + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
+    sum += down[y] * row;
+  }
+  return sum;
+}
+void main() {
+  ivec2 size = textureSize(photo, 0), at = pixel_of();
+  drawn = texelFetch(frame, at, 0);
+  at.y = size.y - 1 - at.y;
+  if (texelFetch(tiles, at / TILE, 0).r == 0.0) return;
+  vec3 moved = field_at(at), here = texelFetch(photo, at, 0).rgb;
+  vec4 hidden = texelFetch(background, at, 0);
+  vec2 from = clamp(vec2(at) + moved.xy, vec2(-4), vec2(size) + 4.0), whole = floor(from);
+  float before = texelFetch(matte, at, 0).r, now = matte_at(ivec2(whole), from - whole);
+  if (before == 0.0 && now == 0.0 && hidden.a == 0.0) return;  // no cloth, before or now
+  vec3 behind = hidden.a > 0.5 ? hidden.rgb : here, shown = vec3(0);
+  if (now > 0.0) shown = photo_at(ivec2(whole), from - whole) * exp2(clamp(moved.z, -1.0, 1.0) / 2.2);
+  float still = clamp(1.0 - dot(moved.xy, moved.xy), 0.0, 1.0);
+  vec3 unmoved = here - mix(behind, here, before);
+  vec3 over = mix(drawn.rgb + behind - here, shown, now) + still * still * unmoved;
+  drawn.rgb = floor(clamp(over * 255.0 + 0.5, 0.0, 255.0)) / 255.0;
+}`;
+
 export const SHADERS = {
-  PLATE, HALVED, BAND, BETWEEN, COEFFICIENTS, CARRIED, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME,
+  ...{PLATE, HALVED, BAND, BETWEEN, COEFFICIENTS, CARRIED, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
+  ...{BLOWN, DRAPED},
 };

@@ -69,7 +69,7 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
 
 
 def _with_head(app: ASGIApp) -> ASGIApp:
-    """HEAD is answered as GET, up to where the body begins."""
+    """HEAD is answered as GET, up to where the body begins; routes find "head" in the scope."""
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         async def head(message: Message) -> None:
@@ -78,7 +78,7 @@ def _with_head(app: ASGIApp) -> ASGIApp:
                 await send({"type": "http.response.body"})
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await app({**scope, "method": "GET"}, receive, head)
+            await app({**scope, "method": "GET", "head": True}, receive, head)
         else:
             await app(scope, receive, send)
 

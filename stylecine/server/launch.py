@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any, cast
 
 import h11
 import uvicorn
@@ -19,6 +20,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stylecine.errors import OptionError, OutputError, PhotoError
+from stylecine.server import guards
 from stylecine.server.app import create_app
 from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem
@@ -165,9 +167,11 @@ class _Prompt(H11Protocol):
     """Hangs up where a request's header takes too long to come, or the rest of a body that was refused."""
 
     _timer: TimerHandle | None = None
+    _impatient: "_Impatient"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._impatient = _Impatient(transport, self.loop)
+        super().connection_made(cast(Transport, self._impatient))
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -188,3 +192,24 @@ class _Prompt(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
+        self._impatient.lost()
+
+
+class _Impatient:
+    """A transport that, once it is closed, gives up what whoever asked does not read; else it would stay for ever."""
+
+    def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._timer: TimerHandle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        if self._timer is None and self._transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(guards.STALLED, self._transport.abort)
+        self._transport.close()
+
+    def lost(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

@@ -6,20 +6,18 @@ import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from stylecine import __version__
+from stylecine.errors import OptionError
+from stylecine.options import check_wind
 from stylecine.server import schemas
 from stylecine.server.answers import Gone, attached, is_known, scene, unless_gone
-from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.problems import Problem, documented, not_found, of_error
 from stylecine.server.service import Service, full
 from stylecine.server.store import Row
 
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
-Seconds = Annotated[float, Query(gt=0, le=3600, allow_inf_nan=False)]
-Fps = Annotated[float, Query(gt=0, le=240, allow_inf_nan=False)]
-Speed = Annotated[float, Query(gt=0, le=100, allow_inf_nan=False)]
-Detail = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
 ALWAYS = (401, 408, 413, 421)  # a guard may answer so to anything
 PHOTO = {
     "requestBody": {
@@ -30,6 +28,25 @@ PHOTO = {
 PACK: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
+
+
+def _look(
+    seconds: Annotated[float, Query(gt=0, le=3600, allow_inf_nan=False)] = 4,
+    fps: Annotated[float, Query(gt=0, le=240, allow_inf_nan=False)] = 30,
+    speed: Annotated[float, Query(gt=0, le=100, allow_inf_nan=False)] = 1,
+    detail: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)] = 1,
+    subject: schemas.Subject = "landscape",
+    wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
+) -> dict[str, Any]:
+    try:
+        blown = None if wind is None else check_wind(wind.split(","))
+    except OptionError as error:
+        raise of_error("OptionError", str(error)) from None
+    look = {"seconds": seconds, "fps": fps, "speed": speed, "detail": detail, "subject": subject}
+    return look | {"wind": blown and [blown.degrees, blown.strength]}
+
+
+LiveLook = Annotated[dict[str, Any], Depends(_look)]  # what may change from one look to the next
 
 
 def routes(service: Service) -> APIRouter:
@@ -118,8 +135,8 @@ def routes(service: Service) -> APIRouter:
     async def get_file(request: Request, id: str) -> Response:
         """The scene with its edits, as a .cine file."""
         row = await service.ready_scene(id)
-        content = await _made(request, service, row, "file", ".cine")
-        return Response(content, media_type="application/octet-stream", headers=attached(row["name"], "cine"))
+        headers = attached(row["name"], "cine")
+        return await _made(request, service, row, "file", ".cine", "application/octet-stream", headers)
 
     @router.get(
         "/{id}/live",
@@ -129,22 +146,18 @@ def routes(service: Service) -> APIRouter:
     async def get_live(
         request: Request,
         id: str,
+        look: LiveLook,
         size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
-        seconds: Seconds = 4,
-        fps: Fps = 30,
-        speed: Speed = 1,
-        detail: Detail = 1,
     ) -> Response:
         """All that the player needs to show the loop: a safetensors file."""
-        service.check_loop(seconds, fps)
+        service.check_loop(look)
         row = await service.ready_scene(id)
-        look = {"size": size, "seconds": seconds, "fps": fps, "speed": speed, "detail": detail}
+        look = {"size": size, **look}
         tag = _tag(row, look)
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if is_known(request, tag):
             return Response(status_code=304, headers=headers)
-        content = await _made(request, service, row, "live", ".pack", **look)
-        return Response(content, media_type="application/octet-stream", headers=headers)
+        return await _made(request, service, row, "live", ".pack", "application/octet-stream", headers, **look)
 
     @router.get(
         "/{id}/preview",
@@ -162,19 +175,15 @@ def routes(service: Service) -> APIRouter:
     async def get_preview(
         request: Request,
         id: str,
+        look: LiveLook,
         size: Annotated[int, Query(ge=64, le=512, description="short side")] = 256,
         format: Literal["mp4", "webp"] = "mp4",
-        seconds: Seconds = 4,
-        fps: Fps = 30,
-        speed: Speed = 1,
-        detail: Detail = 1,
     ) -> Response:
         """A small, quick loop."""
-        service.check_loop(seconds, fps)
+        service.check_loop(look)
         row = await service.ready_scene(id)
-        look = {"size": size, "seconds": seconds, "fps": fps, "speed": speed, "detail": detail}
-        content = await _made(request, service, row, "animate", f".{format}", **look)
-        return Response(content, media_type={"mp4": "video/mp4", "webp": "image/webp"}[format])
+        kind = {"mp4": "video/mp4", "webp": "image/webp"}[format]
+        return await _made(request, service, row, "animate", f".{format}", kind, {}, size=size, **look)
 
     return router
 
@@ -217,10 +226,24 @@ async def _waited(service: Service, id: str, wait: float) -> Row:
     return service.scene(id)
 
 
-async def _made(request: Request, service: Service, row: Row, task: str, ending: str, **options: Any) -> bytes:
+async def _made(
+    request: Request,
+    service: Service,
+    row: Row,
+    task: str,
+    ending: str,
+    kind: str,
+    headers: dict[str, str],
+    **options: Any,
+) -> Response:
+    """The file that a task makes; for HEAD nothing is made, so it is not told how long that would be."""
+    if "head" in request.scope:
+        answer = Response(media_type=kind, headers=headers)
+        del answer.headers["content-length"]
+        return answer
     path = await unless_gone(request, service.made(row, task, ending, **options))
     try:
-        return await asyncio.to_thread(path.read_bytes)
+        return Response(await asyncio.to_thread(path.read_bytes), media_type=kind, headers=headers)
     finally:
         path.unlink(missing_ok=True)
 

@@ -4,15 +4,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
-from stylecine.options import CLASSES
+from stylecine.options import CLASSES, PAINTS, SUBJECTS
 from stylecine.touchup import CALM, FASTEST, MODES, MOST_EDITS, MOST_POINTS, RADIUS
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
 State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 What = Literal["sky", "water", "falls", "smoke"]
+Paintable = Literal["sky", "water", "falls", "smoke", "cloth"]
 Mode = Literal["add", "erase", "freeze"]
+Subject = Literal["landscape", "cloth", "auto"]
 assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
+assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
 
 # 4.0 is a whole number in JSON.
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
@@ -21,6 +24,10 @@ Stroke = Annotated[list[Point], Field(min_length=1, max_length=MOST_POINTS, desc
 Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
 Factor = Annotated[FiniteFloat, Field(ge=0, le=FASTEST)]
+WIND = (
+    "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
+    " viewer; a strength above 0, at most 1"
+)
 
 
 class _Asked(BaseModel):
@@ -35,7 +42,7 @@ class PaintEdit(_Asked):
     """What is where: it is added, erased or frozen."""
 
     kind: Literal["paint"]
-    what: What | None = None
+    what: Paintable | None = None
     mode: Mode = "add"
     stroke: Stroke
     radius: Radius = RADIUS
@@ -103,7 +110,7 @@ class Edit(BaseModel):
 
     id: int
     kind: Literal["paint", "push", "anchor", "speed"]
-    what: What | None = None
+    what: Paintable | None = None
     mode: Mode | None = None
     stroke: list[list[float]] | None = None
     radius: float | None = None
@@ -130,7 +137,7 @@ class Scene(BaseModel):
     width: int | None
     height: int | None
     moving: Share | None
-    classes: dict[What, Share]
+    classes: dict[Paintable, Share]
     edits: list[Edit]
     warning: str | None
     problem: Problem | None
@@ -178,6 +185,8 @@ class Animation(BaseModel):
     fps: Annotated[FiniteFloat, Field(gt=0, le=240)] = 30.0
     speed: Annotated[FiniteFloat, Field(gt=0, le=100)] = 1.0
     detail: Share = 1.0
+    subject: Subject = "landscape"
+    wind: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)] | None = None
     warp: Literal["msdfw", "dfw", "pixel"] = "msdfw"
     sampling: Literal["gather", "splat"] = "gather"
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None

@@ -1,6 +1,7 @@
 """What the service does, without a word of HTTP: it brings together the store, the workers and whoever watches."""
 
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from stylecine.errors import StylecineError
 from stylecine.formats import check_output
-from stylecine.options import check_live, period
+from stylecine.options import check_live, check_subject, period
 from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
 from stylecine.server.limits import POINTS, Settings
 from stylecine.server.problems import Problem, not_found, of_error
@@ -29,7 +30,10 @@ TOUCH = 60.0  # seconds: how exactly it is known when a scene was last used
 FREE = 256e6  # bytes that have to be left on the disk
 
 # Stages of an animation, each with the share of the whole work that comes before it.
-STAGES = {"queued": (0.0, 0.0), "motion": (0.0, 0.05), "plate": (0.05, 0.1), "loop": (0.1, 0.15), "video": (0.15, 1.0)}
+STAGES = {
+    **{"queued": (0.0, 0.0), "motion": (0.0, 0.05), "plate": (0.05, 0.1), "loop": (0.1, 0.15)},
+    **{"cloth": (0.15, 0.2), "video": (0.2, 1.0)},
+}
 
 
 class Service:
@@ -117,8 +121,12 @@ class Service:
             **{"edits": [], "version": 0, "created": now, "expires": self._expiry()},
         }
         upload.rename(self.store.upload(id))
-        await asyncio.to_thread(flushed, self.store.upload(id))
-        await self.store.insert("scenes", row)
+        try:
+            await asyncio.to_thread(flushed, self.store.upload(id))
+            await self.store.insert("scenes", row)
+        except Exception:  # and not where only the waiting ends: the row may come yet
+            _remove(self.store.upload(id))
+            raise
         self._run(self._understand(row))
         return id
 
@@ -283,7 +291,7 @@ class Service:
 
     def _check(self, asked: dict[str, Any]) -> None:
         """Raises a 422 for what can be told before the work."""
-        self.check_loop(asked["seconds"], asked["fps"])
+        self.check_loop(asked)
         if asked["repeat"] > self.settings.repeat:
             raise _beyond(f"repeat is at most {self.settings.repeat} here")
         name = "x" if asked["format"] == "zip" else f"x.{asked['format']}"
@@ -295,10 +303,12 @@ class Service:
         except StylecineError as error:
             raise of_error(type(error).__name__, str(error)) from None
 
-    def check_loop(self, seconds: float, fps: float) -> None:
-        """Raises a 422 for a loop that is longer than allowed."""
+    def check_loop(self, asked: dict[str, Any]) -> None:
+        """Raises a 422 for a loop that is longer than allowed, and for a wind that there is not."""
+        seconds = asked["seconds"]
         try:
-            frames = period(seconds, fps)
+            frames = period(seconds, asked["fps"])
+            check_subject(asked["subject"], asked["wind"], None, ())
         except StylecineError as error:
             raise of_error(type(error).__name__, str(error)) from None
         if seconds > self.settings.seconds or frames > self.settings.frames:
@@ -405,26 +415,36 @@ def _numbered(asked: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
     """Edits as they were asked for, each in full and with its number: that of the same edit, or a new one."""
     base = [{"id": number, **edit} for number, edit in enumerate(row["base"])]
     known = {edit["id"]: edit for edit in (*base, *row["edits"])}
+    same: dict[str, list[int]] = defaultdict(list)  # what an edit says -> the numbers of those that say it
+    for number in reversed(known):
+        same[_said(known[number])].append(number)
     free = max(known, default=-1) + 1
-    numbered = []
+    numbered: list[dict[str, Any]] = []
+    taken: set[int] = set()
     for edit in asked:
         if "kind" not in edit:
             if edit["id"] not in known:
                 raise Problem(422, "UnknownEdit", f"The scene has no edit {edit['id']}; send the edit itself.")
-            numbered.append(known[edit["id"]])
-            continue
-        spec = {name: value for name, value in edit.items() if name != "id"}
-        taken = {edit["id"] for edit in numbered}
-        same = (n for n, other in known.items() if n not in taken and {**other, "id": None} == {**spec, "id": None})
-        number = next(same, None)
-        if number is None:
-            number, free = free, free + 1
-        numbered.append({"id": number, **spec})
-    if len({edit["id"] for edit in numbered}) < len(numbered):
+            edit = known[edit["id"]]
+        else:
+            numbers = same[_said(edit)]
+            while numbers and numbers[-1] in taken:
+                numbers.pop()
+            number = numbers.pop() if numbers else free
+            free = max(free, number + 1)
+            edit = {**edit, "id": number}
+        numbered.append(edit)
+        taken.add(edit["id"])
+    if len(taken) < len(numbered):
         raise Problem(422, "UnknownEdit", "An edit is named twice; name each once.")
     if sum(len(edit.get("stroke") or ()) for edit in numbered) > POINTS:
         raise _beyond(f"all strokes together have at most {POINTS} points here")
     return numbered
+
+
+def _said(edit: dict[str, Any]) -> str:
+    """The same for edits that differ in nothing but their number."""
+    return json.dumps({name: value for name, value in edit.items() if name != "id"}, sort_keys=True)
 
 
 def command(settings: Settings, processes: int, nice: int) -> list[str]:

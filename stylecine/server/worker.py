@@ -32,9 +32,8 @@ import torch
 from stylecine.cinemagraph import Cinemagraph, doubts
 from stylecine.errors import NothingMoves, StylecineError, TooLarge
 from stylecine.files import whole
-from stylecine.live import pack
 from stylecine.mask import moving, require_motion
-from stylecine.options import CLASSES
+from stylecine.options import PAINTS
 from stylecine.pipeline import Animator
 from stylecine.scene import Scene
 from stylecine.server.limits import POINTS
@@ -42,7 +41,7 @@ from stylecine.touchup import Edit, Paint, Speed, to_json
 
 PIXELS = 6 << 20  # of the scenes that are kept, some 50 bytes each; the last one is kept in any case
 TOLD_EVERY = 0.05  # seconds between two lines of progress
-LOOK = ("seconds", "fps", "speed", "detail", "warp", "sampling")
+LOOK = ("seconds", "fps", "speed", "detail", "subject", "wind", "warp", "sampling")
 OUTPUT = ("quality", "codec", "repeat", "crop")
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th that the scene's file has
@@ -115,7 +114,7 @@ class Worker:
 
     def live(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
         loop = self._loop(asked, progress)
-        Path(asked["output"]).write_bytes(pack(loop.loop, len(loop), loop.fps, layers=loop.layers.cpu()))
+        Path(asked["output"]).write_bytes(loop.live())
         return {}
 
     def animate(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
@@ -161,9 +160,9 @@ def _check_limits(scene: Scene, most: int) -> None:
 
 def _facts(scene: Scene) -> Spec:
     """What the service tells of a scene."""
-    layers, (height, width) = scene.edited_layers, scene.photo.shape[:2]
+    layers, (height, width) = torch.cat((scene.edited_layers, scene.edited_cloth[None])), scene.photo.shape[:2]
     moves = moving(layers)
-    shares = {name: float(layer.mean()) for name, layer in zip(CLASSES, layers, strict=True)}
+    shares = {name: float(layer.mean()) for name, layer in zip(PAINTS, layers, strict=True)}
     facts = {"width": width, "height": height, "moving": float(moves.mean()), "classes": shares}
     return facts | {"warning": _warning(scene) or None}
 
@@ -171,6 +170,8 @@ def _facts(scene: Scene) -> Spec:
 def _warning(scene: Scene) -> str:
     """Why loops of it may disappoint, or why there is none yet."""
     painted = any(isinstance(edit, Paint) for edit in scene.edits)
+    if scene.edited_cloth.any():  # whoever paints cloth knows that it is there
+        return ""
     try:
         if not painted:
             require_motion(scene.mask)

@@ -71,6 +71,14 @@ def test_json_lines_say_the_same(tmp_path: Path, out: Path) -> None:
     assert falls.output == "falls.v2.mp4" and falls.options == COMMON | {"size": None}
 
 
+def test_a_row_says_which_wind_blows_over_what(tmp_path: Path, out: Path) -> None:
+    wanted = {"subject": "cloth", "wind": (270.0, 0.6), "mask": str(tmp_path / "flag-mask.png")}
+    (flag,) = listed(tmp_path, out, 'photo,subject,wind,mask\nflag.jpg,cloth,"270,0.6",flag-mask.png\n')
+    assert flag.options == COMMON | wanted
+    row = '{"photo": "flag.jpg", "subject": "cloth", "wind": [270, 0.6], "mask": "flag-mask.png"}\n'
+    assert listed(tmp_path, out, row, "photos.jsonl")[0].options == COMMON | wanted
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [

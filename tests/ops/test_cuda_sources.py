@@ -17,11 +17,12 @@ from torch import Tensor
 from stylecine.errors import KernelUnavailable
 from stylecine.ops import native
 from stylecine.ops.compare import compare
+from stylecine.ops.drape import drape
 from stylecine.ops.integrate import integrate
 from stylecine.ops.render import render
 from stylecine.ops.splat import splat
 from stylecine.ops.warp_features import warp_features
-from tests.ops import test_compare, test_integrate, test_render, test_splat, test_warp_features
+from tests.ops import test_compare, test_drape, test_integrate, test_render, test_splat, test_warp_features
 from tests.ops.cuda_on_cpu.build import SOURCES, build, translated
 
 COMPILER = os.environ.get("CXX", "g++")
@@ -126,6 +127,15 @@ def test_compare_agrees_with_its_reference(library, sample):
     [made] = in_any_order(library, lambda: compare(*tensors, **keywords))
     with native.disabled():
         test_compare.assert_alike(made, compare(*tensors, **keywords))
+
+
+@needs_compiler
+@test_drape.named
+def test_drape_agrees_with_its_reference(library, sample):
+    tensors, keywords = sample.arguments()
+    [made] = in_any_order(library, lambda: drape(*tensors, **keywords))
+    with native.disabled():
+        test_drape.assert_alike(made, drape(*tensors, **keywords))
 
 
 def askew(level: Tensor) -> Tensor:

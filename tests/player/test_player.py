@@ -8,13 +8,19 @@ import pytest
 import torch
 
 from benchmarks.browser import CHROMIUM, Stage, chromium
+from stylecine.cloth import hang
+from stylecine.drapery import Drapery
 from stylecine.live import pack
 from stylecine.loop import Loop, frame
+from stylecine.ops.pixels import to_tensor
+from stylecine.options import Wind
+from tests.cloths import STAND_INS, flag_mask, flag_photo
 from tests.loops import FPS, loop_of, packed, rough
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
 pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
+pytestmark = pytest.mark.browser
 
 
 def crossed(water: np.ndarray) -> np.ndarray:
@@ -87,6 +93,74 @@ def test_of_long_loops_fewer_knots_do(stage: Stage, photo: np.ndarray, water: np
     stage.load(packed(loop))
     off = np.abs(stage.frame(217).astype(int) - frame(loop, 217).numpy())
     assert off.mean() < 0.2
+
+
+# --- cloth
+
+
+def flag_in(wind: Wind, scale: int = 1) -> Drapery:
+    """The flag of tests/cloths.py, `scale` times as large."""
+    photo, mask = (enlarged(x, 96 * scale, 128 * scale) for x in (flag_photo(), flag_mask()))
+    return hang(to_tensor(photo), torch.from_numpy(mask.astype(np.float32)), STAND_INS, wind, cycles=2, period=60)
+
+
+@pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (180, 1), (30, 5)])
+def test_cloth_is_the_engines(stage: Stage, degrees: float, scale: int) -> None:
+    drapery = flag_in(Wind(degrees, 1), scale)
+    photo = drapery.photo.numpy()
+    stage.load(pack(None, 60, FPS, drapery=drapery))
+    for t in (0.4, 7.5, 22.3, 49):
+        shown, expected = stage.frame(t), drapery.over(drapery.photo, t).numpy()
+        changed = (expected != photo).any(-1)
+        off = np.abs(shown.astype(int) - expected)
+        assert off[changed].mean() <= 0.2 and np.percentile(off[changed], 99) <= 1 and off.max() <= 4
+        assert np.array_equal(shown[drapery.reach == 0], photo[drapery.reach == 0])
+    assert np.abs(expected.astype(int) - photo)[changed].mean() > 3  # or nothing would be shown by this
+    for t in (0, 60):
+        assert np.array_equal(stage.frame(t), photo)
+
+
+def test_cloth_over_a_landscape_is_the_engines(stage: Stage) -> None:
+    drapery, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
+    sky[:14] = 1
+    loop = loop_of(rough(flag_photo()), sky, 0.2)
+    drapery = replace(
+        drapery,
+        photo=loop.photo,
+        background=torch.where(
+            (drapery.background != drapery.photo).any(-1, keepdim=True), drapery.background, loop.photo
+        ),
+    )
+    stage.load(pack(loop, 60, FPS, drapery=drapery))
+    for t in (13.2, 41):
+        under = frame(loop, t)
+        shown, expected = stage.frame(t), drapery.over(under, t).numpy()
+        off = np.abs(shown.astype(int) - expected)
+        assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
+        assert (expected != under.numpy()).any() and (under != loop.photo).any()
+    assert np.array_equal(stage.frame(0), loop.photo.numpy())
+
+
+def test_another_wind_keeps_the_plate_and_a_landscape_may_follow(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(pack(None, 60, FPS, drapery=flag_in(Wind(0, 1))))
+    stage.page.evaluate("window.before = player.maps")
+    other = flag_in(Wind(180, 1))
+    stage.load(pack(None, 60, FPS, drapery=other))
+    off = np.abs(stage.frame(20).astype(int) - other.over(other.photo, 20).numpy())
+    assert off.max() <= 4
+    stage.load(packed(loops["drift"]))
+    assert np.array_equal(stage.frame(0), loops["drift"].photo.numpy())
+    assert np.abs(stage.frame(20).astype(int) - frame(loops["drift"], 20).numpy()).mean() < 0.2
+
+
+def test_maps_of_cloth(stage: Stage) -> None:
+    stage.load(pack(None, 60, FPS, drapery=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
+    maps = stage.page.evaluate(
+        "(({grid, layers, moving, velocity}) =>"
+        " ({grid, cloth: [...layers.cloth], moving, still: velocity.every(v => v === 0)}))(player.maps)"
+    )
+    assert maps["grid"] == {"width": 64, "height": 48, "cell": 2, "margin": 0}
+    assert np.array(maps["cloth"]).reshape(48, 64)[22, 34] == 255 and maps["moving"] is None and maps["still"]
 
 
 # --- what it does beside

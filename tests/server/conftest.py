@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,32 +27,35 @@ class Served:
     def __init__(self, data: Path, *tokens: str, quick: bool = True, patient: float = 20, **settings: Any) -> None:
         self.data = data
         asked = {"data": str(data), "port": 0, "quick": quick, "patient": patient, **settings}
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "serving.py"), json.dumps(asked), *tokens],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=HERE.parent.parent,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a script's background
-        )
-        assert self.process.stdout is not None and self.process.stderr is not None
-        line = self.process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, self.process.communicate()
-        self.address = found[0].rstrip("/")
+        complaints = data.with_name(f"{data.name}.stderr")
+        with complaints.open("a") as stderr:  # no pipe: nobody reads it, and workers write there too
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "serving.py"), json.dumps(asked), *tokens],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                cwd=HERE.parent.parent,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a script's background
+            )
+        address = address_of(self.process)
+        assert address, complaints.read_text()
+        self.address = address.rstrip("/")
         self.client = httpx.Client(base_url=self.address, timeout=60)
 
     def ready(self) -> "Served":
-        wait_until(lambda: self.client.get("/ready").status_code == 200)
+        try:
+            wait_until(lambda: self.client.get("/ready").status_code == 200, 60)
+        except BaseException:
+            self.end()
+            raise
         return self
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.client.close()
         self.process.send_signal(number)
         code = self.process.wait(20)
-        for pipe in (self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            pipe.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         return code
 
     def scene(self, content: bytes = b"a photo", **options: Any) -> dict[str, Any]:
@@ -73,6 +77,21 @@ class Served:
         return {
             path.name for folder in ("uploads", "scenes", "results", "tmp") for path in (self.data / folder).iterdir()
         }
+
+
+def address_of(process: subprocess.Popen[str], seconds: float = 120) -> str:
+    """At which it says that it can be reached; "" where it does not, and is ended."""
+    assert process.stdout is not None
+    patience = threading.Timer(seconds, process.kill)
+    patience.start()
+    found = re.search(r"http://\S+", process.stdout.readline())
+    patience.cancel()
+    if found:
+        return found[0]
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    return ""
 
 
 def wait_until(so: Callable[[], Any], seconds: float = 20) -> None:
@@ -137,12 +156,14 @@ def studio_address() -> Iterator[str]:
     command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout
-    found = re.search(r"http://\S+", server.stdout.readline())
-    assert found
-    yield found[0]
-    server.terminate()
-    server.wait(timeout=10)
-    server.stdout.close()
+    try:
+        address = address_of(server)
+        assert address, "it says where it is"
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+        server.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from typing import Any
 
 requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 cancelled: set[int] = set()
-SHARES = {"sky": 0.5, "water": 0.25, "falls": 0.0, "smoke": 0.0}
+SHARES = {"sky": 0.5, "water": 0.25, "falls": 0.0, "smoke": 0.0, "cloth": 0.0}
 FACTS = {"width": 96, "height": 72, "moving": 0.75, "classes": SHARES, "warning": None}
 
 

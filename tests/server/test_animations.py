@@ -148,6 +148,17 @@ def test_head_is_as_get_without_the_body(quick: Served, done: dict[str, Any]) ->
     assert quick.client.head("/v1/animations/none").status_code == 404
 
 
+def test_head_makes_nothing(quick: Served) -> None:
+    links = quick.scene()["links"]
+    for name in ("file", "live", "preview"):
+        head, get = (quick.client.request(method, links[name]) for method in ("HEAD", "GET"))
+        assert (head.status_code, get.status_code) == (200, 200) and "content-length" not in head.headers
+        assert all(head.headers.get(name) == get.headers.get(name) for name in ("content-type", "etag"))
+    with (quick.data / f"{links['self'].rpartition('/')[2]}.starts").open() as starts:
+        assert len(starts.readlines()) == 1, "of the two who asked for a preview"
+    quick.client.delete(links["self"])
+
+
 def test_a_file_that_has_just_gone_is_not_found(quick: Served) -> None:
     scene = quick.scene()
     job = quick.finished(quick.animation(scene["id"], seconds=0.1)["id"])
@@ -178,6 +189,12 @@ def test_a_file_that_has_just_gone_is_not_found(quick: Served) -> None:
         {"repeat": 21},
         {"unknown": 1},
         {"speed": 1e999},
+        {"subject": "sail"},
+        {"wind": [0, 0.5]},
+        {"subject": "cloth", "wind": [0, 0]},
+        {"subject": "auto", "wind": [0, 1.1]},
+        {"subject": "auto", "wind": [0]},
+        {"subject": "auto", "wind": "0,0.5"},
     ],
     ids=str,
 )

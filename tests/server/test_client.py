@@ -16,6 +16,7 @@ from PIL import Image
 
 from stylecine import client
 from stylecine.cli import main
+from stylecine.errors import ServiceError
 from tests.server.conftest import Served, wait_until
 
 
@@ -37,7 +38,7 @@ def test_a_loop_is_made_there(
 ) -> None:
     before = kept(real)
     common = ["animate", str(photo_file), "--server", real.address, "--seconds", "0.2", "--fps", "10"]
-    arrow = ["--arrow", "0.5,0.8,0.6,0.8"]
+    arrow = ["--arrow", "0.5,0.8,0.6,0.8", "--subject", "auto", "--wind", "270,0.6"]
     assert main([*common, *arrow, "-o", str(tmp_path / "loop.gif"), "--json"]) == 0, capsys.readouterr().err
     told = json.loads(capsys.readouterr().out)
     assert told["job"]["state"] == "done" and told["scene"]["edits"][0]["kind"] == "push"
@@ -164,6 +165,81 @@ def test_the_work_is_asked_for_again_with_the_same_key(
     assert deleted == ["/j", "/j", "/s"]
 
 
+def test_everything_is_asked_for_again(slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first the service has no room for what is sent, and each answer that is fetched breaks off."""
+    monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
+    waited: list[float] = []
+    seen: list[tuple[str, str, bytes]] = []
+    progress = {"stage": "video", "done": 1, "total": 2}
+    scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
+    job = {"state": "done", "bytes": 4, "progress": progress, "links": {"self": "/j", "events": "/e", "result": "/r"}}
+    answers = {
+        "/v1/scenes": {**scene, "state": "queued"},
+        "/s": scene,
+        "/v1/animations": job,
+        "/r": "loop",
+        "/j": {},
+    }
+
+    class Forgetful(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            path = self.path.partition("?")[0]
+            again = any(before[:2] == (self.command, path) for before in seen)
+            seen.append((self.command, path, self.rfile.read(int(self.headers.get("Content-Length", 0)))))
+            if again or self.command == "DELETE":
+                self.say(answers[path])
+            elif self.command == "GET":
+                self.say(answers[path], cut=2)
+            else:
+                self.say({"detail": "Full; come again."}, 429)
+
+        do_POST = do_PATCH = do_GET = do_DELETE = answer
+
+        def say(self, what: Any, status: int = 200, cut: int = 0) -> None:
+            content = what.encode() if isinstance(what, str) else json.dumps(what).encode()
+            self.send_response(status)
+            self.send_header("Retry-After", "3")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) - cut])
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Forgetful) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        there = client.Client(f"http://127.0.0.1:{server.server_port}")
+        there.animate(slow_photo, tmp_path / "x.mp4", arrows=[(0.5, 0.5, 0.6, 0.5)])
+        server.shutdown()
+    assert (tmp_path / "x.mp4").read_bytes() == b"loop"
+    assert [path for method, path, _ in seen if method != "DELETE"] == [
+        *2 * ["/v1/scenes"],
+        *4 * ["/s"],
+        *2 * ["/v1/animations"],
+        *2 * ["/r"],
+    ]
+    assert [body for _, path, body in seen if path == "/v1/scenes"] == 2 * [b"a photo"]
+    assert waited == [3, 1, 3, 3, 1]
+
+
+def test_a_photo_is_not_sent_twice_where_the_line_breaks(slow_photo: Path, tmp_path: Path) -> None:
+    sent: list[str] = []
+
+    class Gone(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append(self.path)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Gone) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with pytest.raises(ServiceError, match="cannot be reached"):
+            client.Client(f"http://127.0.0.1:{server.server_port}").animate(slow_photo, tmp_path / "x.mp4")
+        server.shutdown()
+    assert len(sent) == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_cancels_there_too(quick: Served, slow_photo: Path, tmp_path: Path) -> None:
     output, before = tmp_path / "loop.mp4", kept(quick)
@@ -177,6 +253,6 @@ def test_ctrl_c_cancels_there_too(quick: Served, slow_photo: Path, tmp_path: Pat
     )
     wait_until(lambda: any('state="running"' in line and "animations" in line for line in kept(quick)))
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and told.startswith("stylecine: Interrupted") and not list(tmp_path.glob("loop*"))
     assert kept(quick) == before

@@ -4,14 +4,16 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
-from stylecine.server import guards
+from stylecine.server import guards, launch
 from tests.server.conftest import Served, wait_until
 
 TOKEN = "a-token-nobody-guesses"
@@ -123,6 +125,60 @@ def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     asyncio.run(asyncio.wait_for(guard(scope, asyncio.Event().wait, send), 5))  # type: ignore[arg-type]
 
 
+@asynccontextmanager
+async def asking(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]]:
+    """A server, guarded as the service is, that answers with this in one message; and who asks, with little room."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": body})
+
+    config = uvicorn.Config(guards.Guard(app, None, (), 1), lifespan="off", log_level="critical", timeout_keep_alive=0)
+    config.load()
+    state, loop = ServerState(), asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        server = await loop.create_server(lambda: launch._Prompt(config, state, {}), sock=listener)
+        client.setblocking(False)
+        await loop.sock_connect(client, listener.getsockname())
+        await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield state, client
+        server.close()
+
+
+@pytest.mark.parametrize("size", [5_000_000, 120_000])  # handed over in part only; and all of it, to lie there
+def test_who_reads_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(guards, "STALLED", 0.3)
+
+    async def run() -> None:
+        async with asyncio.timeout(20), asking(bytes(size)) as (state, _):
+            most = 0
+            while not most:
+                await asyncio.sleep(0.01)
+                most = max((one.transport.get_write_buffer_size() for one in state.connections), default=0)
+            assert most < 4 * guards.PART
+            while state.connections:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+def test_who_reads_slowly_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "STALLED", 5)
+    body = bytes(range(250)) * 2000
+
+    async def run() -> None:
+        async with asyncio.timeout(20), asking(body) as (_, client):
+            got = b""
+            while not got.endswith(body):
+                got += await asyncio.get_running_loop().sock_recv(client, 10_000)
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
 HALF = b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
 
 
@@ -146,6 +202,7 @@ def test_edits_are_of_a_kind_and_of_bounded_length(quick: Served) -> None:
 
     odd = patch({"kind": "dance"})
     assert is_problem(odd, 422) and odd.json()["detail"].startswith("body.edits.0: an edit is of kind paint, push")
+    assert is_problem(patch({"kind": "speed", "what": "cloth", "factor": 2}), 422)  # gusts are as quick as the loop
     long = {"kind": "speed", "factor": 2, "stroke": [[0.5, 0.5]] * 10_000}
     assert patch(long, long).status_code == 200
     assert is_problem(patch(long, long, long), 422)

@@ -18,6 +18,7 @@ FREEZE = {"kind": "paint", "what": None, "mode": "freeze", "stroke": [[0.2, 0.8]
 SKY = {"kind": "paint", "what": "sky", "mode": "add", "stroke": [[0.1, 0.2], [0.9, 0.2]], "radius": 0.2}
 ARROW = {"kind": "push", "arrow": [0.5, 0.2, 0.6, 0.2]}
 CALM = {"kind": "anchor", "point": [0.3, 0.2], "radius": 0.1}
+FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
 FASTER = {"kind": "speed", "what": "sky", "stroke": None, "radius": 0.03, "factor": 2.0}
 
 
@@ -45,7 +46,7 @@ def test_a_photo_becomes_a_scene(real: Served, png: bytes, photo: np.ndarray) ->
     found = answer.json()
     assert answer.status_code == 201 and answer.headers["location"] == found["links"]["self"]
     assert (found["state"], found["name"], found["width"], found["height"]) == ("ready", "my lake.png", 96, 72)
-    assert set(found["classes"]) == {"sky", "water", "falls", "smoke"} and found["edits"] == []
+    assert set(found["classes"]) == {"sky", "water", "falls", "smoke", "cloth"} and found["edits"] == []
     shown = Image.open(io.BytesIO(real.client.get(found["links"]["photo"]).content))
     assert np.array_equal(np.asarray(shown), photo)
     assert real.client.delete(found["links"]["self"]).status_code == 204
@@ -82,12 +83,55 @@ def test_a_scene_leaves_as_a_file_and_comes_back(real: Served, scene: str, tmp_p
     assert edited(real, str(again["id"]), second, FREEZE)[0] == again["edits"][0]
 
 
+def packed_facts(content: bytes) -> dict[str, Any]:
+    (length,) = struct.unpack("<Q", content[:8])
+    facts: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["stylecine"])
+    return facts
+
+
+def test_painted_cloth_moves_in_the_wind_that_is_asked_for(real: Served, scene: str) -> None:
+    assert edited(real, scene, SKY, FLAG)[1] == {**FLAG, "id": 1}
+    assert 0.1 < real.client.get(f"/v1/scenes/{scene}").json()["classes"]["cloth"] < 0.3
+    live = f"/v1/scenes/{scene}/live?size=64&seconds=1"
+    plain, still, right, left = (
+        real.client.get(live + query)
+        for query in ("", "&subject=landscape", "&subject=auto&wind=0,0.8", "&subject=auto&wind=180,0.8")
+    )
+    assert {answer.status_code for answer in (plain, still, right, left)} == {200}
+    assert plain.content == still.content and "cloth" not in packed_facts(plain.content)
+    assert packed_facts(right.content)["cloth"]["cycles"] == 1 and right.content != left.content
+    assert len({answer.headers["etag"] for answer in (plain, right, left)}) == 3
+    small = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp&subject=cloth")
+    assert small.status_code == 200, small.text
+    job = real.finished(real.animation(scene, format="html", size=64, subject="cloth", wind=[90, 1])["id"])
+    assert job["state"] == "done", job
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("subject=sail", "subject"),
+        ("subject=auto&wind=strong", "wind"),
+        ("subject=auto&wind=0", "wind"),
+        ("subject=auto&wind=0,0", "strength must be a number above 0"),
+        ("subject=auto&wind=0,2", "strength must be"),
+        ("wind=0,0.5", "Wind moves cloth"),
+        ("subject=cloth", "paint it"),
+    ],
+)
+def test_a_wind_that_cannot_be(real: Served, scene: str, query: str, says: str) -> None:
+    edited(real, scene, SKY)
+    for what in ("live", "preview"):
+        answer = real.client.get(f"/v1/scenes/{scene}/{what}?size=64&seconds=1&{query}")
+        assert answer.status_code == 422 and says in answer.json()["detail"], answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_it_is_seen_live(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
     answer = real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1")
     assert answer.status_code == 200, answer.text
-    (length,) = struct.unpack("<Q", answer.content[:8])
-    facts = json.loads(json.loads(answer.content[8 : 8 + length])["__metadata__"]["stylecine"])
+    facts = packed_facts(answer.content)
     assert (facts["height"], facts["period"]) == (64, 30)
     known = {"If-None-Match": answer.headers["etag"]}
     assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 304

@@ -15,7 +15,7 @@ from stylecine.server.dispatch import Lane
 from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation
-from stylecine.server.service import Service
+from stylecine.server.service import Service, _numbered
 from stylecine.server.store import Row, Store
 
 UNDERSTOOD = {"base": [], "width": 96, "height": 72, "moving": 0.5, "classes": {}, "warning": None}
@@ -69,6 +69,44 @@ def test_what_cannot_be_written_down_can_be_deleted(service: Service, monkeypatc
         assert service.store.scene(scene) is None and service.store.animation(job) is None
 
     asyncio.run(run())
+
+
+def test_a_photo_that_cannot_be_written_down_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any) -> None:
+        raise FULL
+
+    monkeypatch.setattr(service.store, "insert", full)
+    with pytest.raises(sqlite3.OperationalError):
+        asyncio.run(queued_scene(service))
+    assert not list((service.store.folder / "uploads").iterdir())
+
+
+def test_edits_keep_their_numbers() -> None:
+    """The first that says the same and is not taken yet, be it by number; what is new gets a new one."""
+    fast, slow = {"kind": "speed", "factor": 2.0}, {"kind": "speed", "factor": 0.5}
+    row = {"base": [fast], "edits": [{"id": 0, **fast}, {"id": 4, **slow}, {"id": 5, **fast}]}
+
+    def numbers(*asked: dict[str, Any]) -> list[int]:
+        return [edit["id"] for edit in _numbered(list(asked), row)]
+
+    assert numbers(fast, slow, fast, fast) == [0, 4, 5, 6]
+    assert numbers({"id": 0}, fast, {"id": 3, **slow}, {"factor": 2.0, "kind": "speed"}, slow) == [0, 5, 4, 6, 7]
+    assert _numbered([{"id": 4}], row) == [{"id": 4, **slow}]
+    for twice in ([{"id": 4}, {"id": 4}], [fast, {"id": 0}], [{"id": 1}]):
+        with pytest.raises(Problem):
+            numbers(*twice)
+
+
+def test_as_many_edits_as_there_may_be_hold_nobody_up() -> None:
+    known = [
+        {"id": n, "kind": "speed", "factor": 2.0, "stroke": [[n / 1000, y / 20] for y in range(20)]}
+        for n in range(1000)
+    ]
+    asked = [edit | {"id": None, "factor": 3.0} for edit in known]
+    begun = time.process_time()
+    assert _numbered([*reversed(known)], {"base": [], "edits": known}) == [*reversed(known)]
+    assert [edit["id"] for edit in _numbered(asked, {"base": [], "edits": known})] == [*range(1000, 2000)]
+    assert time.process_time() - begun < 1, "a comparison of each with each takes several times as long"
 
 
 def test_a_failed_round_of_tidying_is_not_the_last(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

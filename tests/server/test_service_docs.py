@@ -23,7 +23,7 @@ def test_the_lines_run(real: Served, photo: np.ndarray, tmp_path: Path) -> None:
     (lines,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     lines = lines.replace("http://127.0.0.1:8350", real.address).replace("curl ", "curl --fail-with-body ")
     done = subprocess.run(
-        ["bash", "-euc", lines], cwd=tmp_path, capture_output=True, text=True, timeout=60, env=os.environ
+        ["bash", "-euc", lines], cwd=tmp_path, capture_output=True, text=True, timeout=200, env=os.environ
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "event: progress" in done.stdout and "event: done" in done.stdout

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from stylecine.video import read_video
-from tests.server.studio_page import CLIFF, SKY, WATER, Held, Page, Studio, expect
+from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, Held, Page, Studio, expect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -47,6 +47,9 @@ PALE = """() => {
   }
   return found;
 }"""
+
+
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +121,7 @@ def test_an_arrow_turns_the_flow_and_of_what_was_drawn_only_one_from_what_rests_
         studio.tool("Anchor")
         studio.drag((0.3, 0.2))
         held.let_go()
-        expect(studio.at("notice")).to_contain_text("starts where nothing moves", timeout=20_000)
+        expect(studio.at("notice")).to_contain_text("starts where nothing moves", timeout=SLOW)
     assert studio.changes() == ["Anchored", "Anchored", "Pushed"]
     for left in (["Anchored", "Pushed"], ["Pushed"], []):
         studio.at("undo").click()
@@ -232,8 +235,8 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
         studio.at("export").click()
         dialog.get_by_role("radio", name=name).check(force=True)
         dialog.get_by_role("button", name="Export").click()
-        with studio.page.expect_download(timeout=30_000) as kept:
-            dialog.get_by_role("link", name="Download").click(timeout=30_000)
+        with studio.page.expect_download(timeout=SLOW) as kept:
+            dialog.get_by_role("link", name="Download").click(timeout=SLOW)
         dialog.get_by_role("button", name="Close").click()
         kept.value.save_as(tmp_path / kept.value.suggested_filename)
         return tmp_path / kept.value.suggested_filename
@@ -250,6 +253,7 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     first = page.screenshot()
     page.wait_for_timeout(400)
     assert page.screenshot() != first
+    page.context.close()
 
 
 def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
@@ -302,9 +306,9 @@ def test_the_page_waits_for_a_server_that_is_gone(studio: Studio) -> None:
     studio.slide("brush-size", 80)
     studio.page.context.set_offline(True)
     studio.drag((0.15, 0.8), (0.3, 0.8))
-    expect(studio.at("banner")).to_contain_text("does not answer", timeout=10_000)
+    expect(studio.at("banner")).to_contain_text("does not answer", timeout=SLOW)
     assert studio.changes() == ["Frozen"]
-    with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000):
+    with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=SLOW):
         studio.page.context.set_offline(False)
     expect(studio.at("banner")).to_be_hidden()
     studio.is_idle()
@@ -371,11 +375,11 @@ def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Stud
         with studio.page.expect_request("**/file"):
             studio.page.keyboard.press("Control+s")
         studio.moves_on(lambda: studio.drag((0.3, 0.3), (0.4, 0.3)))
-        with studio.page.expect_download(timeout=20_000):
+        with studio.page.expect_download(timeout=SLOW):
             held.let_go()
     expect(studio.at("unsaved")).to_be_visible()  # the second stroke came too late for the file
     studio.moves_on(studio.at("undo").click)
-    with studio.page.expect_download(timeout=20_000) as kept:
+    with studio.page.expect_download(timeout=SLOW) as kept:
         studio.page.keyboard.press("Control+s")
     kept.value.save_as(tmp_path / "sea.cine")
     expect(studio.at("unsaved")).to_be_hidden()
@@ -431,6 +435,18 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
     dark.page.mouse.move(*dark.place((0.55, 0.84)), steps=6)
     shown("paint", dark)
     dark.page.mouse.up()
+    flag = opened(EXAMPLES / "cloth/flag.jpg", color_scheme="dark")
+    flag.page.keyboard.press("5")
+    flag.slide("brush-size", 80)
+    flag.moves_on(lambda: flag.drag((0.1, 0.3), (0.5, 0.2), (0.55, 0.7), (0.85, 0.4)))
+    flag.at("wind").focus()
+    for _ in range(4):
+        flag.page.keyboard.press("ArrowUp")
+    flag.moves_on(lambda: flag.page.keyboard.press("Shift+ArrowLeft"))
+    flag.frame(0.3)
+    flag.at("wind").evaluate("dial => dial.blur()")
+    flag.page.mouse.move(5, 5)
+    shown("wind", flag)
     light.at("export").click()
     light.at("export-dialog").get_by_label("Shape").select_option("4:5")
     light.page.wait_for_timeout(300)

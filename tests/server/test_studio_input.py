@@ -7,6 +7,8 @@ import pytest
 
 from tests.server.studio_page import WATER, Page, Studio, expect
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture(scope="module")
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
@@ -123,5 +125,5 @@ def test_a_new_photo_begins_with_nothing_of_the_old_one(studio: Studio, small_se
       const marks = document.querySelector("#marks");
       return !marks.getContext("2d").getImageData(0, 0, marks.width, marks.height).data.some(Boolean);
     }"""
-    studio.page.wait_for_function(clean)
+    studio.page.wait_for_function(clean, polling=200)  # each frame it would leave the page no time to draw
     assert studio.changes() == []

@@ -1,5 +1,7 @@
 // The service's HTTP interface, docs/service.md.
 
+const PATIENCE = 4000;  // ms for which a server may be silent before it counts as gone
+
 /** What the server refused, with its sentence. */
 export class Problem extends Error {
   constructor(status, {detail, title, type} = {}, retryAfter = 0) {
@@ -83,7 +85,7 @@ export async function readAnimation(id) {
 
 export async function isThere() {
   try {
-    return (await fetch("/health", {cache: "no-store"})).ok;
+    return (await fetch("/health", {cache: "no-store", signal: AbortSignal.timeout(PATIENCE)})).ok;
   } catch {
     return false;
   }

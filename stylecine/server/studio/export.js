@@ -7,7 +7,7 @@ import {$, icon, make} from "./dom.js";
 import {followed} from "./follow.js";
 import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
 import {settled} from "./session.js";
-import {set, state} from "./state.js";
+import {asked, fileName, set, state} from "./state.js";
 
 const SIDES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides offered
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
@@ -23,8 +23,12 @@ export function beginExport() {
     if (event.key === "Escape" && state.exporting) event.preventDefault();  // it gives up no work
   });
   $("export-dialog").addEventListener("close", () => {
-    if (state.exporting) $("export-dialog").showModal();  // a phone's way back cannot be prevented
-    else $("export").focus();
+    if (state.exporting) {
+      $("export-dialog").showModal();  // a phone's way back cannot be prevented
+    } else {
+      $("export-dialog").replaceChildren();  // a video in it would play on
+      $("export").focus();
+    }
   });
 }
 
@@ -156,9 +160,8 @@ function qualities(form) {
 function wanted() {
   const form = theForm();
   const quality = qualities(form)?.[chosen.quality];
-  const {seconds, speed, detail} = state.look;
   return {
-    ...{scene: state.scene.id, format: form.id, seconds, speed, detail, fps: form.id === "html" ? 30 : chosen.fps},
+    ...{scene: state.scene.id, format: form.id, ...asked(state), fps: form.id === "html" ? 30 : chosen.fps},
     ...(chosen.size && {size: chosen.size}),
     ...(quality !== undefined && quality !== null && {quality}),
     ...(form.codecs && chosen.codec && {codec: chosen.codec}),
@@ -233,7 +236,7 @@ function tell({progress: {stage, done, total, share}}) {
 // --- the file
 
 function showResult({links, bytes, format, warning}) {
-  const name = `${state.name.replace(/\.[^.]*$/, "")}.${format}`;
+  const name = fileName(format);
   const keep = make("a", {className: "button primary large", href: links.result, download: name}, icon("save"), "Download");
   const another = make("button", {className: "quiet", type: "button"}, "Export another");
   another.addEventListener("click", showForm);

@@ -29,6 +29,7 @@ export const STAGES = {
   motion: "Working out the motion",
   plate: "Filling in what lies behind",
   loop: "Closing the loop",
+  cloth: "Hanging the cloth in the wind",
   video: "Drawing and writing the frames",
   done: "Done",
 };

@@ -13,11 +13,12 @@ import {beginPanel} from "./panel.js";
 import {beginSession, pace, redo, saved, sync, undo} from "./session.js";
 import {beginShortcuts} from "./shortcuts.js";
 import {beginStart, choose} from "./start.js";
-import {isDirty, set, state, watch} from "./state.js";
+import {fileName, isDirty, set, state, watch} from "./state.js";
 import {beginTheme} from "./theme.js";
 import {beginTips} from "./tips.js";
 import {beginTools} from "./tools.js";
 import {beginTransport, play} from "./transport.js";
+import {beginWind} from "./wind.js";
 
 async function begin() {
   beginTheme();
@@ -26,6 +27,7 @@ async function begin() {
   beginBar();
   beginTools();
   beginPanel();
+  beginWind();
   beginCompare();
   beginExport();
   beginShortcuts({openFile: choose, save, exportLoop: openExport});
@@ -101,7 +103,7 @@ async function save() {
   if (state.phase !== "ready") return;
   try {
     const file = URL.createObjectURL(await saved());
-    const name = `${state.name.replace(/\.[^.]*$/, "")}.cine`;
+    const name = fileName("cine");
     download(file, name);
     setTimeout(() => URL.revokeObjectURL(file), 60_000);
     say(`Saved ${name}`);

@@ -4,9 +4,8 @@ import {$, icon, make} from "./dom.js";
 import {colourOf} from "./canvas/marks.js";
 import {change, removeEdit} from "./session.js";
 import {set, state, watch} from "./state.js";
-import {CLASSES, factorSlider, placeOf, show, timesAsFast} from "./tools.js";
+import {CLASSES, PAINTS, SEEN, factorSlider, placeOf, show, timesAsFast} from "./tools.js";
 
-const SEEN = 0.004;  // of the picture: a class of less has no slider
 const LOOKS = [
   {id: "speed", name: "Speed", min: -2, max: 2, step: 0.05, to: at => round(2 ** at), from: Math.log2, words: timesAsFast},
   {id: "seconds", name: "Length", min: 1, max: 12, step: 0.5, words: value => `${value} s`},
@@ -124,9 +123,9 @@ function described({kind, mode, what, factor, stroke}) {
     case "anchor": return ["anchor", "Anchored"];
     case "speed": return ["speed", `Speed here ${timesAsFast(factor)}`];
     default: {
-      if (mode === "add") return [what, `${CLASSES[what]} moves here${area}`];
+      if (mode === "add") return [what, `${PAINTS[what]} moves here${area}`];
       if (mode === "freeze") return ["freeze", `Frozen${area}`];
-      return ["erase", `${what ? CLASSES[what] : "Nothing"} ${what ? "erased" : "moves here"}${area}`];
+      return ["erase", `${what ? PAINTS[what] : "Nothing"} ${what ? "erased" : "moves here"}${area}`];
     }
   }
 }

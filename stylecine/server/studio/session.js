@@ -4,9 +4,9 @@ import * as api from "./api.js";
 import {hideNotice, say, showBusy, showNotice} from "./announce.js";
 import {isLost, lose, whenBack} from "./connection.js";
 import {debounced} from "./dom.js";
-import {alike, isDirty, set, state} from "./state.js";
+import {alike, asked, isDirty, set, state} from "./state.js";
 
-const PLAIN = {speed: 1, seconds: 4, detail: 1};
+const PLAIN = {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]};
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
 const FIRST = 400;  // of them, so that there is something to see soon
 const [QUICK, SLOW] = [36, 72];  // ms a frame
@@ -57,7 +57,7 @@ async function show(sceneOf, itsSource, told) {
   try {
     scene = await ready(scene, told, signal);
     await hasBegun;
-    await running;  // nothing of the photo before comes after this
+    await Promise.race([running, brokenOff(signal)]);  // nothing of the photo before comes after this
     told("Setting it in motion", 0.7);
     [most, ceiling] = [FIRST, Infinity];
     edits = owned(scene.edits);
@@ -104,6 +104,11 @@ function tellWhatWasFound() {
 
 export function stopOpening() {
   opening?.abort();
+}
+
+/** Never answers; throws once the signal is given. */
+function brokenOff(signal) {
+  return new Promise((_, fail) => signal.addEventListener("abort", () => fail(signal.reason), {once: true}));
 }
 
 async function ready(scene, told, signal) {
@@ -175,7 +180,7 @@ export function sync() {
   return running;
 }
 
-export const syncSoon = debounced(sync, 220);
+const syncSoon = debounced(sync, 220);
 
 async function catchUp() {
   while (again && state.phase === "ready" && !isLost()) {
@@ -252,7 +257,7 @@ function leaveOut(edit, wasAccepted) {
 }
 
 async function failed(error) {
-  if (error.name === "AbortError") return;
+  if (error.name === "AbortError" || state.phase !== "ready") return;  // or another photo is being opened
   if (error instanceof api.ServerGone) {
     again = true;
     lose();
@@ -272,12 +277,16 @@ async function reopen() {
   showBusy("Opening it again");
   fetching = new AbortController();
   const {signal} = fetching;
+  let made = null;
   try {
-    const scene = await ready(await api.makeScene(source), () => {}, signal);
+    made = await api.makeScene(source);
+    const scene = await ready(made, () => {}, signal);
+    if (state.phase !== "ready") throw new DOMException("Another photo is being opened.", "AbortError");
     onServer = owned(scene.edits);
     set({scene});
     again = true;
   } catch (error) {
+    if (made) api.deleteScene(made.id);
     if (error.status === undefined) await failed(error);
     else showNotice(error.message);
   } finally {
@@ -303,7 +312,7 @@ function wishFor(scene, edits, look) {
   const whole = Math.min(scene.width, scene.height);
   const needed = SIZES.find(size => size >= shortSide(scene) * 0.92) ?? SIZES.at(-1);
   const size = state.full ? whole : Math.min(needed, most, whole);
-  const query = new URLSearchParams({size, seconds: look.seconds, fps: 30, speed: look.speed, detail: look.detail});
+  const query = new URLSearchParams({size, fps: 30, ...asked({edits, look})});
   return {id: scene.id, edits, look, query: String(query)};
 }
 

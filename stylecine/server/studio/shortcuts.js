@@ -3,9 +3,10 @@
 import {$, icon, make} from "./dom.js";
 import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {fit, giveUp, growBrush, paintsByKey, zoomBy} from "./canvas/stage.js";
+import {keep, kept} from "./kept.js";
 import {redo, undo} from "./session.js";
 import {set, state} from "./state.js";
-import {CLASSES, TOOLS} from "./tools.js";
+import {PAINTS, TOOLS} from "./tools.js";
 import {step, toggle, togglePlay} from "./transport.js";
 
 const KEPT = "stylecine.letters";
@@ -41,11 +42,15 @@ function table({openFile, save, exportLoop}) {
     ],
     Tools: [
       ...TOOLS.map(({key: letter, id, name}) => key(letter.toUpperCase(), name, () => set({tool: id}))),
-      key(["1", "–", "4"], "Paint sky, water, falls, smoke", event => {
-        set({tool: "paint", what: Object.keys(CLASSES)[event.key - 1]});
-      }, {match: ["1", "2", "3", "4"]}),
+      key(["1", "–", "5"], "Paint sky, water, falls, smoke, cloth", event => {
+        set({tool: "paint", what: Object.keys(PAINTS)[event.key - 1]});
+      }, {match: ["1", "2", "3", "4", "5"]}),
       key(["[", "]"], "A thinner, a wider brush", event => growBrush(event.key === "[" ? 1 / 1.15 : 1.15)),
       {keys: ["Shift", "Wheel"], does: "The same with the mouse"},
+    ],
+    "The wind dial": [
+      {keys: ["←", "→"], does: "Turn the wind; with Shift further"},
+      {keys: ["↑", "↓"], does: "Stronger, weaker"},
     ],
     "On the picture": [
       {keys: ["Tab"], does: "To the picture and on"},
@@ -86,7 +91,7 @@ function isTaken({key, target, altKey}) {
   if (altKey) return true;
   if (space && (paintsByKey() || target.closest(PRESSED))) return true;
   if (target.closest("select, input:not([type=range], [type=radio], [type=checkbox])")) return true;
-  return key.length === 1 && !space && localStorage.getItem(KEPT) === "off";
+  return key.length === 1 && !space && kept(KEPT) === "off";
 }
 
 function showHelp(groups) {
@@ -114,7 +119,7 @@ function touchSection() {
 }
 
 function lettersSwitch() {
-  const input = make("input", {type: "checkbox", checked: localStorage.getItem(KEPT) !== "off"});
-  input.addEventListener("change", () => localStorage.setItem(KEPT, input.checked ? "on" : "off"));
+  const input = make("input", {type: "checkbox", checked: kept(KEPT) !== "off"});
+  input.addEventListener("change", () => keep(KEPT, input.checked ? "on" : "off"));
   return make("label", {className: "switch"}, make("span", {}, "Single letters and signs are shortcuts"), input);
 }

@@ -6,7 +6,7 @@ import {say, showNotice} from "./announce.js";
 import {ask} from "./ask.js";
 import {COMMAND} from "./connection.js";
 import {open, openScene, stopOpening} from "./session.js";
-import {isDirty, set, state} from "./state.js";
+import {isDirty, set, state, watch} from "./state.js";
 import {isPlaying, play} from "./transport.js";
 
 const EXAMPLES = [
@@ -18,6 +18,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function beginStart() {
   for (const example of EXAMPLES) $("examples").append(make("li", {}, exampleButton(example)));
+  watch(["phase"], showFilms);
   $("choose").addEventListener("click", choose);
   $("drop").addEventListener("click", event => { if (!event.target.closest("button, label")) choose(); });
   $("picker").addEventListener("change", () => {
@@ -36,6 +37,14 @@ export function beginStart() {
   if (given) moved(() => openScene(given, tell));
 }
 
+/** The examples play while they can be seen; unseen they would go on taking time from what is opened. */
+function showFilms() {
+  for (const film of $("examples").querySelectorAll("video")) {
+    if (state.phase !== "start") film.pause();
+    else if (!calm.matches) film.play().catch(() => {});  // broken off by the next pause
+  }
+}
+
 /** Asks for a file. */
 export function choose() {
   $("picker").click();
@@ -46,7 +55,7 @@ function exampleButton({id, name, alt}) {
   const still = make("img", {src: `${file}-small.jpg`, alt: ""});
   const film = make("video", {
     ...{src: `${file}.mp4`, muted: true, loop: true, playsInline: true, preload: "metadata"},
-    ...{autoplay: !calm.matches, "aria-hidden": "true", tabIndex: -1, disablePictureInPicture: true},
+    ...{"aria-hidden": "true", tabIndex: -1, disablePictureInPicture: true},
   });
   const label = `Example: ${name}. ${alt}`;
   const button = make("button", {className: "example", type: "button", ariaLabel: label}, still, film, make("span", {className: "name"}, name));

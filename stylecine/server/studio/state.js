@@ -7,7 +7,7 @@ export const state = {
   edits: [],  // wanted; as the server's interface has them
   shown: [],  // the edits of the loop that is playing
   saved: [],  // those of the file that was saved, or exported, last
-  look: {speed: 1, seconds: 4, detail: 1},
+  look: {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]},  // degrees and strength, of cloth
   past: [], future: [],  // {edits, look}
   tool: "view",
   what: "water",  // to paint
@@ -42,6 +42,21 @@ export function watch(names, told) {
 /** Whether two lists hold the same edits. */
 export function alike(one, other) {
   return one.length === other.length && one.every((edit, at) => edit === other[at]);
+}
+
+/** Whether anything was painted as cloth. */
+export function hasCloth(edits) {
+  return edits.some(({kind, mode, what}) => kind === "paint" && mode === "add" && what === "cloth");
+}
+
+/** What the service is asked for so that all moves that can, and as the person wants it. */
+export function asked({edits, look: {wind, ...look}}) {
+  return {...look, subject: "auto", ...(hasCloth(edits) && {wind})};
+}
+
+/** What a file made of the photo is called. */
+export function fileName(ending) {
+  return `${state.name.replace(/\.[^.]*$/, "")}.${ending}`;
 }
 
 export function isDirty() {

@@ -2,6 +2,7 @@
 
 import {$, setIcon} from "./dom.js";
 import {say} from "./announce.js";
+import {keep, kept} from "./kept.js";
 
 const KEY = "stylecine.theme";
 const NEXT = {auto: "light", light: "dark", dark: "auto"};
@@ -11,7 +12,7 @@ const system = matchMedia("(prefers-color-scheme: light)");
 export function beginTheme() {
   $("theme").addEventListener("click", () => {
     const next = NEXT[chosen()];
-    next === "auto" ? localStorage.removeItem(KEY) : localStorage.setItem(KEY, next);
+    keep(KEY, next === "auto" ? null : next);
     apply();
     say(WORDS[next]);
   });
@@ -20,7 +21,7 @@ export function beginTheme() {
 }
 
 function chosen() {
-  return localStorage.getItem(KEY) ?? "auto";
+  return kept(KEY) ?? "auto";
 }
 
 function apply() {

@@ -1,11 +1,13 @@
 // The tools, and what each can be told: which class, how wide, how fast.
 
 import {$, fill, icon, make} from "./dom.js";
-import {setRadius} from "./canvas/stage.js";
+import {THINNEST, WIDEST, setRadius} from "./canvas/stage.js";
 import {COLOURS} from "./canvas/marks.js";
 import {set, state, watch} from "./state.js";
 
+export const SEEN = 0.004;  // of the picture: a class of less is not spoken of
 export const CLASSES = {sky: "Sky", water: "Water", falls: "Falls", smoke: "Smoke"};
+export const PAINTS = {...CLASSES, cloth: "Cloth"};
 
 export const TOOLS = [
   {id: "view", icon: "hand", name: "Look", key: "v", hint: matchMedia("(pointer: coarse)").matches ? "Pinch to zoom, then drag to move the picture." : "Turn the wheel to zoom, then drag to move the picture."},
@@ -51,8 +53,8 @@ function facts() {
   if (!scene) return list;
   const percent = share => share > 0 && share < 0.01 ? "<1%" : `${Math.round(100 * share)}%`;
   const rows = [["Size", `${scene.width} × ${scene.height}`], ["Moving", percent(scene.moving)]];
-  for (const [name, words] of Object.entries(CLASSES)) {
-    if (scene.classes[name] >= 0.004) rows.push([words, percent(scene.classes[name]), COLOURS[name]]);
+  for (const [name, words] of Object.entries(PAINTS)) {
+    if (scene.classes[name] >= SEEN) rows.push([words, percent(scene.classes[name]), COLOURS[name]]);
   }
   for (const [term, value, colour] of rows) {
     const swatch = colour ? make("span", {className: "swatch"}) : null;
@@ -63,8 +65,8 @@ function facts() {
 }
 
 function classChoice() {
-  const labels = Object.entries(CLASSES).map(([id, name], at) => {
-    const input = make("input", {type: "radio", name: "what", value: id});
+  const labels = Object.entries(PAINTS).map(([id, name], at) => {
+    const input = make("input", {type: "radio", name: "what", value: id, "aria-label": name});  // phones show no words
     input.addEventListener("change", () => set({what: id}));
     const swatch = make("span", {className: "swatch"});
     swatch.style.setProperty("--colour", COLOURS[id]);
@@ -127,9 +129,9 @@ export function show(input, value, output, words, spoken = words) {
 
 /** Radii grow by the same factor for every step of the slider. */
 function radiusOf(at) {
-  return 0.006 * (0.4 / 0.006) ** (at / 100);
+  return THINNEST * (WIDEST / THINNEST) ** (at / 100);
 }
 
 function sliderOf(radius) {
-  return 100 * Math.log(radius / 0.006) / Math.log(0.4 / 0.006);
+  return 100 * Math.log(radius / THINNEST) / Math.log(WIDEST / THINNEST);
 }

@@ -31,8 +31,9 @@ export function drawFlow(context, view, maps) {
   const {grid, velocity} = maps;
   if (measured.maps !== maps) measured = {maps, quickest: quickestOf(maps)};
   const {quickest} = measured;
-  for (let y = top + SPACING / 2; y < top + height; y += SPACING) {
-    for (let x = left + SPACING / 2; x < left + width; x += SPACING) {
+  const {canvas} = context;
+  for (const y of places(top, height, canvas.height / devicePixelRatio)) {
+    for (const x of places(left, width, canvas.width / devicePixelRatio)) {
       const column = Math.floor(((x - left) / width * maps.width + grid.margin) / grid.cell);
       const row = Math.floor(((y - top) / height * maps.height + grid.margin) / grid.cell);
       const cell = Math.min(row, grid.height - 1) * grid.width + Math.min(column, grid.width - 1);
@@ -43,6 +44,14 @@ export function drawFlow(context, view, maps) {
       drawArrow(context, [x - dx * half, y - dy * half], [x + dx * half, y + dy * half], {width: 2, start: false});
     }
   }
+}
+
+/** Of a side of the picture, `size` long from `from` on: every place of an arrow that can be seen on the stage. */
+function places(from, size, stage) {
+  const first = from + SPACING / 2;
+  const begin = Math.max(0, Math.floor(-first / SPACING));
+  const end = Math.ceil((Math.min(from + size, stage + SPACING) - first) / SPACING);
+  return Array.from({length: Math.max(0, end - begin)}, (_, k) => first + (begin + k) * SPACING);
 }
 
 /** Of what moves; a few are quicker. */

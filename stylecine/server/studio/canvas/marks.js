@@ -1,7 +1,7 @@
 // Draws what lies over the picture: strokes, arrows, anchors, the brush.
 
 export const COLOURS = {
-  ...{sky: "#79b4ff", water: "#2fd4c2", falls: "#b79bff", smoke: "#ffb45e"},
+  ...{sky: "#79b4ff", water: "#2fd4c2", falls: "#b79bff", smoke: "#ffb45e", cloth: "#b8e06a"},
   ...{freeze: "#eaf6ff", erase: "#ff7f7f", speed: "#ffe08a", push: "#ffffff", anchor: "#ffffff"},
 };
 const DARK = "rgb(8 12 14 / 0.75)";

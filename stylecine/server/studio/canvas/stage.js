@@ -11,7 +11,7 @@ import {View} from "./view.js";
 
 const view = new View();
 const SHOWN = 1600;  // ms for which the mask shows what an edit came to
-const [THINNEST, WIDEST] = [0.006, 0.4];  // radius, of the short side
+export const [THINNEST, WIDEST] = [0.006, 0.4];  // radius, of the short side
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let gesture = null;

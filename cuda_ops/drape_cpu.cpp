@@ -1,0 +1,224 @@
+// drape on the CPU: tile by tile, 16 pixels of a row at a time; the taps of a pixel in the lanes of a vector, four
+// columns of four channels, row by row.
+#include "drape.h"
+#include "vector.h"
+
+namespace stylecine {
+namespace STYLECINE_SET {
+namespace {
+
+constexpr int64_t TILE = kDrapeTile;
+constexpr int64_t POINTS = TILE + 4;  // of the field that a row of a tile reads, at most
+constexpr int LANES = 16;
+
+// Catmull-Rom's weights of four taps as polynomials of f, each for four channels.
+#define FOUR(x) x, x, x, x
+alignas(64) const float kCatmullRom[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0)},
+                                              {FOUR(-0.5f), FOUR(0), FOUR(0.5f), FOUR(0)},
+                                              {FOUR(1), FOUR(-2.5f), FOUR(2), FOUR(-0.5f)},
+                                              {FOUR(-0.5f), FOUR(1.5f), FOUR(-1.5f), FOUR(0.5f)}};
+#undef FOUR
+
+// A run of pixels between the same two points of the field's grid.
+struct Run {
+  int64_t from, to;  // pixels of the tile
+  int64_t point[4];  // past the first one that the tile reads
+};
+
+// What all rows of a tile have in common.
+struct Columns {
+  alignas(64) float f[TILE];  // how far each pixel is past the second of its four points
+  Run run[TILE];
+  int64_t runs, first, points;
+};
+
+// The field at the pixels of one row of a tile.
+struct Line {
+  alignas(64) float at[3][TILE];
+};
+
+// Where 16 pixels are read, and how much of what is seen there.
+struct Batch {
+  alignas(64) float f[LANES], down[4][LANES];
+  alignas(64) float gain[LANES], still[LANES], now[LANES], before[LANES];
+  int32_t row[LANES], column[LANES];
+  bool inside;  // all taps of all of them
+};
+
+void plan(const stylecine_drape_args &args, int64_t left, int64_t n, Columns &made) {
+  made.runs = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const Between at = between_coefficients(left + i, args.cell);
+    made.f[i] = at.f;
+    if (i == 0 || at.f <= made.f[i - 1]) {
+      Run &run = made.run[made.runs++];
+      run.from = i;
+      for (int k = 0; k < 4; ++k) run.point[k] = at_least(0, at_most(at.second - 1 + k, args.gw - 1));
+    }
+    made.run[made.runs - 1].to = i + 1;
+  }
+  made.first = made.run[0].point[0];
+  made.points = made.run[made.runs - 1].point[3] - made.first + 1;
+  for (int64_t i = 0; i < made.runs; ++i)
+    for (int64_t &point : made.run[i].point) point -= made.first;
+}
+
+// Between two points a cubic B-spline is one polynomial.
+void read_field(const stylecine_drape_args &args, int64_t y, const Columns &columns, Line &line) {
+  const Around down = around(y, args.cell, args.gh);
+  const int64_t plane = args.gh * args.gw;
+  for (int k = 0; k < 3; ++k) {
+    const float *row[4];
+    for (int j = 0; j < 4; ++j) row[j] = args.field + k * plane + down.at[j] * args.gw + columns.first;
+    float sum[POINTS];
+    for (int64_t i = 0; i < columns.points; ++i)
+      sum[i] = down.weight[0] * row[0][i] + down.weight[1] * row[1][i] + down.weight[2] * row[2][i] +
+               down.weight[3] * row[3][i];
+    for (int64_t r = 0; r < columns.runs; ++r) {
+      const Run &run = columns.run[r];
+      const float a = sum[run.point[0]], b = sum[run.point[1]], c = sum[run.point[2]], d = sum[run.point[3]];
+      const float whole = (a + 4 * b + c) * (1 / 6.f), slope = (c - a) * 0.5f, bend = (a + c) * 0.5f - b,
+                  twist = (d - a) * (1 / 6.f) + (b - c) * 0.5f;
+      if (run.to - run.from == 4) {
+        for (int i = 0; i < 4; ++i) {
+          const float f = columns.f[run.from + i];
+          line.at[k][run.from + i] = ((twist * f + bend) * f + slope) * f + whole;
+        }
+      } else {
+        for (int64_t i = run.from; i < run.to; ++i) {
+          const float f = columns.f[i];
+          line.at[k][i] = ((twist * f + bend) * f + slope) * f + whole;
+        }
+      }
+    }
+  }
+}
+
+// Of `count` pixels of row y from column x on, whose fields are given.
+STYLECINE_INLINE void locate(const stylecine_drape_args &args, int64_t y, int64_t x, int count, const float *dx,
+                             const float *dy, const float *gain, Batch &made) {
+  const int32_t width = int32_t(args.width), height = int32_t(args.height);
+  int outside = 0;
+  for (int i = 0; i < LANES; ++i) {
+    float down;
+    read_at(float(int32_t(x) + i) + dx[i], width, made.column[i], made.f[i]);
+    read_at(float(int32_t(y)) + dy[i], height, made.row[i], down);
+    float weight[4];
+    catmull_rom(down, weight);
+    for (int k = 0; k < 4; ++k) made.down[k][i] = weight[k];
+    made.gain[i] = gamma_gain(gain[i]);
+    made.still[i] = unmoved(dx[i], dy[i]);
+    outside |= (i < count) &
+               ((made.column[i] < 1) | (made.column[i] > width - 3) | (made.row[i] < 1) | (made.row[i] > height - 3));
+  }
+  made.inside = !outside;
+  const uint8_t *const here = args.matte + y * args.width + x;
+  for (int i = 0; i < count; ++i) {
+    made.before[i] = float(here[i]) * (1 / 255.f);
+    uint16_t above = 0, below = 0;
+    if (made.inside) {
+      const uint8_t *const corner = args.matte + int64_t(made.row[i]) * args.width + made.column[i];
+      memcpy(&above, corner, 2);
+      memcpy(&below, corner + args.width, 2);
+      if (above == below && (above == 0 || above == 0xffff)) {
+        made.now[i] = above ? 1 : 0;
+        continue;
+      }
+    }
+    float down;
+    read_at(float(int32_t(y)) + dy[i], height, made.row[i], down);
+    made.now[i] = matte_at(args.matte, height, width, made.row[i], down, made.column[i], made.f[i]);
+  }
+}
+
+STYLECINE_INLINE Vector across(float f) {
+  const Vector x = all(f);
+  return fma(fma(fma(load(kCatmullRom[3]), x, load(kCatmullRom[2])), x, load(kCatmullRom[1])), x, load(kCatmullRom[0]));
+}
+
+// The photo's colour at pixel i's place: red, green, blue, nothing.
+STYLECINE_INLINE void show(const stylecine_drape_args &args, const Batch &at, int i, float *out) {
+  const int64_t pitch = args.width * 3;
+  Vector sum;
+  if (at.inside) {
+    const uint8_t *const p = args.photo + (at.row[i] - 1) * pitch + (at.column[i] - 1) * int64_t(3);
+    sum = load_rgb(p) * all(at.down[0][i]);
+    for (int k = 1; k < 4; ++k) sum = fma(load_rgb(p + k * pitch), all(at.down[k][i]), sum);
+  } else {
+    sum = all(0);
+    for (int k = 0; k < 4; ++k) {
+      const uint8_t *const row = args.photo + at_least(0, at_most(at.row[i] + k - 1, args.height - 1)) * pitch;
+      uint8_t four[12];
+      for (int j = 0; j < 4; ++j)
+        memcpy(four + 3 * j, row + at_least(0, at_most(at.column[i] + j - 1, args.width - 1)) * 3, 3);
+      sum = fma(load_rgb(four), all(at.down[k][i]), sum);
+    }
+  }
+  add_fold(out, sum * across(at.f[i]));
+}
+
+// Pixels i to i + count, at most four, of a batch, the first of which is the frame's pixel `pixel`.
+STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, int i, int count, int64_t pixel) {
+  bool whole = true, none = true;  // cloth and nothing else, before and now; no cloth at all
+  for (int k = i; k < i + count; ++k) {
+    whole &= at.now[k] == 1 && at.before[k] == 1;
+    none &= at.now[k] == 0 && at.before[k] == 0;
+  }
+  uint8_t photo[12] = {}, background[12] = {}, frame[12] = {};
+  if (!whole) {
+    memcpy(photo, args.photo + 3 * pixel, 3 * size_t(count));
+    memcpy(background, args.background + 3 * pixel, 3 * size_t(count));
+    if (none && !memcmp(photo, background, sizeof photo)) return;
+  }
+  float shown[16] = {};
+  for (int k = 0; k < count; ++k)
+    if (at.now[i + k] > 0) show(args, at, i + k, shown + 4 * k);
+  Vector sum;
+  if (whole) {
+    sum = fma(load(shown), spread(at.gain + i), all(0.5f));
+  } else {
+    float part[4][4] = {};
+    for (int k = 0; k < count; ++k) {
+      const Shares made = shares(at.now[i + k], at.before[i + k], at.gain[i + k], at.still[i + k]);
+      part[0][k] = made.shown, part[1][k] = made.photo, part[2][k] = made.background, part[3][k] = made.frame;
+    }
+    memcpy(frame, args.frame + 3 * pixel, 3 * size_t(count));
+    sum = fma(load(shown), spread(part[0]), all(0.5f));
+    sum = fma(load_rgb(photo), spread(part[1]), sum);
+    sum = fma(load_rgb(background), spread(part[2]), sum);
+    sum = fma(load_rgb(frame), spread(part[3]), sum);
+  }
+  sum = clamp(sum, 0, 255.5f);
+  if (count == 4) return save_rgb(args.frame + 3 * pixel, sum);
+  save_rgb(frame, sum);
+  memcpy(args.frame + 3 * pixel, frame, 3 * size_t(count));
+}
+
+void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left) {
+  const int64_t bottom = at_most(top + TILE, args.height), n = at_most(TILE, args.width - left);
+  Columns columns;
+  plan(args, left, n, columns);
+  Line line = {};
+  Batch batch = {};
+  for (int64_t y = top; y < bottom; ++y) {
+    read_field(args, y, columns, line);
+    for (int64_t x = 0; x < n; x += LANES) {
+      const int count = int(at_most(LANES, n - x));
+      locate(args, y, left + x, count, line.at[0] + x, line.at[1] + x, line.at[2] + x, batch);
+      for (int i = 0; i < count; i += 4)
+        draw(args, batch, i, int(at_most(4, count - i)), y * args.width + left + x + i);
+    }
+  }
+}
+
+}  // namespace
+
+void drape(const stylecine_drape_args &args, stylecine_cpu *cpu) {
+  const int64_t wide = (args.width + TILE - 1) / TILE, high = (args.height + TILE - 1) / TILE;
+  parallel(cpu, wide * high, [&](int64_t tile) {
+    if (args.active[tile]) drape_tile(args, tile / wide * TILE, tile % wide * TILE);
+  });
+}
+
+}  // namespace STYLECINE_SET
+}  // namespace stylecine

@@ -1,0 +1,180 @@
+"""Train the network that says how cloth moves in a wind, on simulated clips.
+
+    python pretrained/recipes/cloth/train_cloth_motion.py --clips DIR --minutes 60
+    python pretrained/recipes/cloth/train_cloth_motion.py --clips DIR --export pretrained/cloth.safetensors
+
+Views are mirrored, parts of the cloth fill some of them, other things stand in front, and the normals are made as wrong
+as those found in photos. A prediction that may be wrong is smaller than the truth on the average (regression to the
+mean): --export fits one factor for displacement and one for normals on a part of the training clips, in which the
+swing is as large as the simulation's, and folds `--calibrate` of it into the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cloth.clips import Batches, Clips, Views, load, misjudged, pictured
+from cloth.figures import Predict, measure, moved_normals, predictor
+from cloth.variants import VARIANTS, variant
+from common import Average, Run, arguments, sheet
+from safetensors.torch import save_file
+
+from stylecine.networks.clothnet import UNITS, ClothNet
+from stylecine.networks.normalnet import NormalNet
+from stylecine.weights import read_tensors
+
+SIZE = 64  # of the views: what the network works at inside
+PHASES = 4  # of a view in one step
+RATE = 2e-3
+TUNING = 20  # every so many training clips are kept for the calibration
+CLOSED = 0.4  # most that a clip may have missed its own beginning by, of its way: what swings on cannot be foretold
+ROUND = 0.3  # below this many units an error counts by its square
+
+
+def loss(views: Views, answer: Tensor) -> Tensor:
+    """Rounded distance of displacement and normals in units of their usual size, of their differences from pixel to
+    pixel, which are what one sees of folds, and of the whole cloth's mean displacement, which is what one sees of the
+    wind's direction; where the cloth is seen."""
+    units = torch.tensor(UNITS).to(answer)[:, None, None]
+    guess = torch.cat([answer[:, :, :2], moved_normals(views, answer)], 2) / units
+    truth = torch.cat([views.displacement, views.normals], 2) / units
+    error, weight = guess - truth, views.weight
+    far = (_rounded(error[:, :, :2]) + _rounded(error[:, :, 2:])) * weight
+    along = error[..., 1:] - error[..., :-1]
+    down = error[..., 1:, :] - error[..., :-1, :]
+    jumps = (_rounded(along) * weight[..., 1:] * weight[..., :-1]).sum() + (
+        _rounded(down) * weight[..., 1:, :] * weight[..., :-1, :]
+    ).sum()
+    drift = (error[:, :, :2] * weight).sum((3, 4), keepdim=True) / weight.sum((3, 4), keepdim=True).clamp_min(1)
+    return (far.sum() + 0.5 * jumps) / weight.sum().clamp_min(1) + _rounded(drift).mean()
+
+
+def _rounded(error: Tensor) -> Tensor:
+    return (error.square().sum(2, keepdim=True) + ROUND**2).sqrt() - ROUND
+
+
+def train(options: argparse.Namespace) -> None:
+    run = Run(options)
+    torch.manual_seed(options.seed)
+    network, predict = variant(options.variant)
+    network.to(run.device)
+    average = Average(network, half_life=150)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
+    run.resume(network=network, average=average, optimiser=optimiser)
+    clips, val = (load(options.clips, split, SIZE).closed(CLOSED) for split in ("train", "held out"))
+    clips = clips.parted(TUNING)[0]
+    run.log(event="clips", train=len(clips), val=len(val))
+    batches = Batches(clips, options.seed + run.step)
+    seen = Seen(options.normals, batches.rng)
+    first, values = run.step, []
+    for step in run.steps():
+        for group in optimiser.param_groups:
+            group["lr"] = (
+                RATE * min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
+            )
+        views = batches(options.batch, PHASES)
+        value = loss(views.to(run.device), predict(seen(views).to(run.device)))
+        optimiser.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        average.update(step - first)
+        values.append(value.item())
+        if run.due(4.0):
+            finish(run, options, (network, average, optimiser), val, values)
+            values = []
+    finish(run, options, (network, average, optimiser), val, values or [math.nan])
+
+
+class Seen:
+    """Views as they are found in photos: half of them with normals misjudged, a third with normals that a NormalNet
+    (its weights in `path`, if given) has made out of a rendered picture."""
+
+    def __init__(self, path: Path | None, rng: np.random.Generator) -> None:
+        self.network = None if path is None else NormalNet.from_tensors(read_tensors(path))
+        self.rng = rng
+
+    def __call__(self, views: Views) -> Views:
+        chance = self.rng.random()
+        if self.network is not None and chance < 0.33:
+            return replace(views, still=pictured(views, self.network, self.rng))
+        return replace(views, still=misjudged(views, self.rng)) if chance < 0.7 else views
+
+
+def finish(
+    run: Run,
+    options: argparse.Namespace,
+    parts: tuple[nn.Module, Average, torch.optim.Optimizer],
+    val: Clips,
+    values: list[float],
+) -> None:
+    network, average, optimiser = parts
+    smooth, predict = variant(options.variant)
+    smooth.load_state_dict(average.shadow[0])
+    smooth.to(run.device).eval()
+    run.log(loss=float(np.mean(values)), **measure(predict, val, 60))
+    run.save(network=network, average=average, optimiser=optimiser)
+    draw(predict, val, run.folder / "samples.png")
+
+
+@torch.no_grad()
+def draw(predict: Predict, clips: Clips, path: Path) -> None:
+    """A row a clip: the still's normals; simulated and predicted ones at three phases; both displacements half-way."""
+    rows = []
+    for i in range(0, len(clips), max(1, len(clips) // 8)):
+        at = torch.arange(1, 4) * clips.normals.shape[1] // 4
+        views = clips.whole([i], at)
+        answer = predict(views)
+        weight = views.weight[0]
+        pictures = [views.still[0], *(views.normals[0] * weight), *(moved_normals(views, answer)[0] * weight)]
+        for shift in (views.displacement[0, 1], answer[0, 1, :2]):
+            pictures.append(torch.cat([shift, torch.zeros_like(shift[:1])]) * 10 * weight[1])
+        rows.append(pictures)
+    sheet(rows, path)
+
+
+def swing(network: ClothNet, clips: Clips) -> Tensor:
+    """Factors [CHANNELS] that make the network's swing (root mean square over clips) as large as the simulation's."""
+    figures = measure(predictor(network.coarse), clips)
+    return torch.tensor([1 / figures["travel"]] * 2 + [1 / figures["relief"]] * 3)
+
+
+def export(options: argparse.Namespace) -> None:
+    """The averaged weights as float16 .safetensors, part of the calibration folded into the units."""
+    state = torch.load(options.out / "state.pt", map_location="cpu", weights_only=True)["average"]["0"]
+    network = ClothNet.from_tensors(state)
+    factors = swing(network, load(options.clips, "train", SIZE).parted(TUNING)[1]) ** options.calibrate
+    print("units times", [round(factor, 3) for factor in factors.tolist()])
+    network.units *= factors
+    tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(tensors, options.export, metadata={"network": "stylecine.networks.clothnet.ClothNet", "format": "pt"})
+    print(f"{options.export}: {options.export.stat().st_size / 1e6:.2f} MB")
+
+
+def main() -> None:
+    parser = arguments(__doc__, ".runs/cloth", photos=False)
+    parser.set_defaults(batch=8)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
+    parser.add_argument("--normals", type=Path, help="NormalNet's weights: shows views as it makes them out")
+    parser.add_argument("--variant", choices=VARIANTS, default="harmonics", help="others are for comparison")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
+    parser.add_argument("--calibrate", type=float, default=1.0, help="share of the missing swing that --export adds")
+    options = parser.parse_args()
+    if options.export:
+        export(options)
+    else:
+        train(options)
+
+
+if __name__ == "__main__":
+    main()

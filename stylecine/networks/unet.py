@@ -1,0 +1,76 @@
+"""A small U-Net (Ronneberger et al. 2015), which may be told something (FiLM, Perez et al. 2018).
+
+The networks of cloth are made of it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUPS = 8
+
+
+class UNet(nn.Module):
+    """maps [N,inputs,H,W], told [N,condition] or None -> features [N,widths[0],H/stride,W/stride].
+
+    `widths` are those of the features, at that size, half of it, …; each a multiple of 8, on CPUs best of 16. H and W
+    are multiples of the stride and large enough for one pixel to be left. `told` scales and shifts the features of
+    every block.
+    """
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(inputs, widths[0], 5, stride=stride, padding=2)
+        before = (widths[0], *widths[:-1])
+        self.down = nn.ModuleList(Block(a, b, condition) for a, b in zip(before, widths, strict=True))
+        self.overall = nn.Linear(widths[-1], widths[-1])
+        self.up = nn.ModuleList(
+            Block(widths[i] + widths[i - 1], widths[i - 1], condition) for i in range(len(widths) - 1, 0, -1)
+        )
+
+    def forward(self, maps: Tensor, told: Tensor | None = None) -> Tensor:
+        x = self.enter(maps)
+        fine = []
+        for i, block in enumerate(self.down):
+            x = block(x if i == 0 else F.avg_pool2d(x, 2), told)
+            fine.append(x)
+        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
+        for block, skip in zip(self.up, fine[-2::-1], strict=True):
+            x = F.interpolate(x, skip.shape[-2:], mode="bilinear", align_corners=False)
+            x = block(torch.cat([x, skip], 1), told)
+        return x
+
+
+class Block(nn.Module):
+    """x [N,inputs,H,W], told [N,condition] or None -> [N,width,H,W]."""
+
+    def __init__(self, inputs: int, width: int, condition: int = 0) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.norm1, self.norm2 = nn.GroupNorm(GROUPS, width), nn.GroupNorm(GROUPS, width)
+        self.film = nn.Linear(condition, 2 * width) if condition else None
+
+    def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
+        x = F.relu(self.norm1(self.first(x)))
+        x = self.norm2(self.second(x))
+        if self.film is not None:
+            scale, shift = self.film(told)[:, :, None, None].chunk(2, 1)
+            x = x * (1 + scale) + shift
+        return F.relu(x)
+
+
+def widths_of(tensors: dict[str, Tensor], prefix: str) -> tuple[int, ...]:
+    """The widths of the UNet whose tensors are called prefix + name. KeyError if they are no UNet's."""
+    levels = sum(name.startswith(f"{prefix}down.") and name.endswith("first.bias") for name in tensors)
+    return tuple(len(tensors[f"{prefix}down.{i}.first.bias"]) for i in range(levels))
+
+
+def coordinates(maps: Tensor) -> Tensor:
+    """Rows and columns from -1 to 1, [N,2,H,W], of pixel centres of maps [N,C,H,W]."""
+    n, _, h, w = maps.shape
+    rows = (torch.arange(h, device=maps.device, dtype=maps.dtype) + 0.5) / h * 2 - 1
+    columns = (torch.arange(w, device=maps.device, dtype=maps.dtype) + 0.5) / w * 2 - 1
+    return torch.stack([rows[:, None].expand(h, w), columns[None].expand(h, w)]).expand(n, 2, h, w)

@@ -1,0 +1,223 @@
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylecine.ops import native
+from stylecine.ops.drape import TILE, _Args, drape, reference, widened
+from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    h: int = 45
+    w: int = 70
+    cell: int = 4
+    travel: float = 3.0  # pixels
+    matte: str = "soft"  # or "all", "none"
+    active: str = "all"  # or "some", "none"
+    moving: bool = False  # a landscape around the cloth
+    more: int = 0  # points of the grid past the frame
+    lost: bool = False  # some places and gains are no numbers
+    strided: bool = False
+
+    def arguments(self, device: str = "cpu") -> tuple[list[Tensor], dict[str, Any]]:
+        noise = torch.Generator().manual_seed(5)
+
+        def picture() -> Tensor:
+            return torch.randint(0, 256, (self.h, self.w, 3), generator=noise, dtype=torch.uint8)
+
+        photo, background = picture(), picture()
+        shape = smooth(1, self.h, self.w, seed=11)[0]
+        soft = (shape * 600 + 128).clamp(0, 255).to(torch.uint8)
+        matte = {"soft": soft, "all": torch.full_like(soft, 255), "none": torch.zeros_like(soft)}[self.matte]
+        away = (shape < -0.3)[..., None]  # further from the cloth the background is the photo
+        background = torch.where(away, photo, background)
+        frame = torch.where(away, picture(), photo) if self.moving else photo.clone()
+        grid = (-(-n // self.cell) + self.more for n in (self.h, self.w))
+        field = smooth(3, *grid) * torch.tensor([self.travel, self.travel, 1.0])[:, None, None]
+        if self.lost:
+            field.flatten()[7::83] = math.nan
+        tiles = torch.ones(-(-self.h // TILE), -(-self.w // TILE), dtype=torch.uint8)
+        tiles.flatten()[:: {"all": 10**9, "some": 2, "none": 1}[self.active]] = 0
+        if self.active == "all":
+            tiles[:] = 1
+        tensors = [frame, photo, background, matte, field, tiles]
+        if self.strided:
+            tensors = [apart(x) for x in tensors]
+        return [x.to(device) for x in tensors], {"cell": self.cell}
+
+
+SAMPLES = [
+    Sample("a usual one"),
+    Sample("over a landscape", moving=True),
+    Sample("all cloth", matte="all"),
+    Sample("no cloth", matte="none"),
+    Sample("some tiles", h=130, w=150, active="some"),
+    Sample("no tiles", active="none"),
+    Sample("one pixel", h=1, w=1, cell=1),
+    Sample("one row", h=1, w=300),
+    Sample("one column", h=300, w=1),
+    Sample("whole tiles", h=64, w=128),
+    *(Sample(f"cells of {cell}", h=67, w=97, cell=cell) for cell in (1, 2, 8, 64, 256)),
+    Sample("a larger grid", more=3),
+    Sample("hardly moved", travel=0.4),
+    Sample("far outside", travel=1e9),
+    Sample("lost places", lost=True),
+    Sample("strided", strided=True),
+]
+named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+def assert_alike(made: Tensor, expected: Tensor) -> None:
+    """One level at most, where a value lies between two; hardly anywhere."""
+    assert made.shape == expected.shape and made.dtype == expected.dtype
+    difference = (made.int() - expected.int()).abs()
+    assert difference.max() <= 1
+    assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()
+
+
+@named
+@pytest.mark.parametrize("instructions", SETS)
+def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
+    tensors, keywords = sample.arguments()
+    before = tensors[0].clone()
+    [made] = same_on_any_threads(lambda: drape(*tensors, **keywords), instructions)
+    assert made.is_contiguous() and torch.equal(tensors[0], before), "what is drawn into is a copy"
+    assert_alike(made, reference(*tensors, **keywords))
+
+
+@named
+@without_gpu
+def test_the_gpu_agrees_with_the_cpu(sample):
+    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
+    made = drape(*on_gpu[0], **on_gpu[1])
+    assert torch.equal(made, drape(*on_gpu[0], **on_gpu[1]))
+    assert_alike(made.cpu(), drape(*on_cpu[0], **on_cpu[1]))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_op_is_declared_as_it_behaves(device):
+    tensors, keywords = Sample("small", h=9, w=11).arguments(device)
+    torch.library.opcheck(torch.ops.stylecine.drape, (*tensors, *keywords.values()))
+    with native.disabled():
+        torch.library.opcheck(torch.ops.stylecine.drape, (*tensors, *keywords.values()))
+
+
+@pytest.fixture(params=[True, False], ids=["native", "reference"])
+def either(request):
+    """What is true of the kernel is true of its reference."""
+    if request.param:
+        yield
+    else:
+        with native.disabled():
+            yield
+
+
+def scene(**change: Any) -> tuple[list[Tensor], dict[str, Any]]:
+    """A usual sample with some of its tensors replaced by name."""
+    tensors, keywords = Sample("of parts", **{n: change.pop(n) for n in ("matte", "h", "w") if n in change}).arguments()
+    names = ("frame", "photo", "background", "soft", "field", "active")
+    return [change.get(name, tensor) for name, tensor in zip(names, tensors, strict=True)], keywords
+
+
+def still(dx: float = 0.0, dy: float = 0.0, gain: float = 0.0) -> Tensor:
+    return torch.tensor([dx, dy, gain])[:, None, None].expand(3, 12, 18).contiguous()
+
+
+def test_nothing_but_zeros_leaves_the_photos_own_bytes_under_a_soft_matte_too(either):
+    tensors, keywords = scene(field=still())
+    assert torch.equal(drape(*tensors, **keywords), tensors[1])
+
+
+def test_cloth_moves_by_whole_pixels_against_the_displacement(either):
+    tensors, keywords = scene(matte="all", field=still(3, -2))
+    made, photo = drape(*tensors, **keywords), tensors[1]
+    assert torch.equal(made[2:, :-3], photo[:-2, 3:])
+    assert (made[:2, :-3] == photo[0, 3:]).all(), "the border is replicated"
+    assert (made[2:, -3:] == photo[:-2, -1:]).all()
+
+
+def test_what_the_cloth_leaves_shows_the_background(either):
+    matte = torch.zeros(45, 70, dtype=torch.uint8)
+    matte[10:30, 20:50] = 255
+    tensors, keywords = scene(soft=matte, field=still(-5, 0))
+    made, (_, photo, background, *_) = drape(*tensors, **keywords), tensors
+    assert torch.equal(made[10:30, 20:25], background[10:30, 20:25])
+    assert torch.equal(made[10:30, 25:55], photo[10:30, 20:50])
+
+
+def test_behind_the_cloth_a_landscape_goes_on(either):
+    """Where the background is the photo, there is the frame; nothing else is drawn there."""
+    tensors, keywords = Sample("over a landscape", h=130, w=150, moving=True, travel=2.0).arguments()
+    frame, photo, background, matte, *_ = tensors
+    made = drape(*tensors, **keywords)
+    far = torch.nn.functional.max_pool2d((matte > 0).float()[None], 17, 1, 8)[0] == 0
+    same = far & (photo == background).all(-1)
+    assert same.any() and (frame != photo)[same].any()
+    assert torch.equal(made[same], frame[same])
+
+
+@pytest.mark.parametrize("stops", [-1.0, -0.5, 0.5, 1.0])
+def test_the_gain_is_one_of_linear_light(either, stops):
+    grey = torch.full((45, 70, 3), 100, dtype=torch.uint8)
+    tensors, keywords = scene(matte="all", photo=grey, frame=grey, field=still(gain=stops))
+    made = drape(*tensors, **keywords).float() / 255
+    linear = (made**2.2).mean() / (100 / 255) ** 2.2
+    assert math.log2(linear) == pytest.approx(stops, abs=0.02)
+
+
+def test_a_gain_beyond_its_bounds_is_held(either):
+    bright, dark = (scene(matte="all", field=still(gain=x)) for x in (7.0, math.nan))
+    most, least = (scene(matte="all", field=still(gain=x)) for x in (1.0, -1.0))
+    for beyond, bound in ((bright, most), (dark, least)):
+        assert torch.equal(drape(*beyond[0], **beyond[1]), drape(*bound[0], **bound[1]))
+
+
+def test_inactive_tiles_are_left_alone(either):
+    tensors, keywords = Sample("some tiles", h=100, w=100, matte="all", active="some").arguments()
+    made, tiles = drape(*tensors, **keywords), tensors[-1]
+    for row, column in [(0, 0), (1, 1), (3, 3)]:
+        part = slice(TILE * row, TILE * (row + 1)), slice(TILE * column, TILE * (column + 1))
+        assert torch.equal(made[part], tensors[0][part]) == (not tiles[row, column])
+
+
+def test_a_field_between_its_points_has_no_creases():
+    """Of a cubic B-spline even the second derivative has no jumps, and a ramp stays one."""
+    ramp = torch.arange(12.0).expand(1, 10, 12)
+    wide = widened(ramp, 8)[0, 40, 20:-20]
+    torch.testing.assert_close(wide.diff(), torch.full_like(wide.diff(), 1 / 8), rtol=0, atol=1e-5)
+    bumps = widened(torch.randn(1, 10, 12, generator=torch.Generator().manual_seed(1)), 64)[0, 300]
+    bends = bumps.diff().diff()
+    assert bends.diff().abs().max() < 0.2 * bends.abs().max()
+
+
+def test_arguments_that_do_not_fit_are_named():
+    tensors, keywords = Sample("bad").arguments()
+    for i, name in enumerate(("frame", "photo", "background", "matte")):
+        for bad in (tensors[i].int(), tensors[i][:0]):
+            wrong = [*tensors[:i], bad, *tensors[i + 1 :]]
+            with pytest.raises(ValueError, match=f"drape: {name} is uint8"):
+                drape(*wrong, **keywords)
+    for bad in (tensors[4][:2], tensors[4].double(), tensors[4][0]):
+        with pytest.raises(ValueError, match=r"drape: the field is float32 \[3,gh,gw\]"):
+            drape(*tensors[:4], bad, tensors[5], **keywords)
+    with pytest.raises(ValueError, match="drape: active is uint8"):
+        drape(*tensors[:5], tensors[5][:1], **keywords)
+    for cell in (0, 3, 2):
+        with pytest.raises(ValueError, match="do not cover"):
+            drape(*tensors, cell=cell)
+    place = tensors[0].data_ptr()
+    good = [place, place, place, 4, 4, place, 4, 1, 1, place, place]
+    for words, i, bad in (
+        ("NULL", 10, None),
+        ("height and width", 3, 0),
+        ("power of two", 6, 3),
+        ("cover", 6, 2),
+    ):
+        with pytest.raises(ValueError, match=words):
+            native.run("drape", _Args(*good[:i], bad, *good[i + 1 :]), tensors[0].device)

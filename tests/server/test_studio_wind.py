@@ -1,0 +1,151 @@
+"""Cloth in the studio: it is painted, and a dial turns the wind that moves it."""
+
+import io
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cloths import flag_photo
+from tests.server.studio_page import Page, Studio, expect
+
+pytestmark = pytest.mark.browser
+FLAG = (0.53, 0.45)  # of the photo of tests/cloths.py
+POLE = (0.295, 0.8)
+
+
+@pytest.fixture(scope="module")
+def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "flag.png"
+    Image.fromarray(flag_photo()).resize((256, 192), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(new_page: Callable[..., Page], flag: Path) -> Studio:
+    studio = Studio(new_page(color_scheme="dark"))
+    studio.open(flag)
+    return studio
+
+
+@pytest.fixture
+def studio(opened: Studio) -> Iterator[Studio]:
+    """With the flag painted as cloth."""
+    paint_flag(opened)
+    yield opened
+    opened.start_over()
+
+
+def paint_flag(studio: Studio) -> None:
+    studio.page.keyboard.press("5")
+    assert studio.page.get_by_role("radio", name="Cloth").is_checked()
+    studio.slide("brush-size", 75)
+    studio.moves_on(lambda: studio.drag((0.4, 0.45), (0.66, 0.45)))
+
+
+def turned(studio: Studio, degrees: float, strength: float, does: str = "") -> str:
+    """Drags the wind's arrow; the wind that the next loop is asked for with."""
+    dial = studio.at("wind")
+    dial.scroll_into_view_if_needed()
+    box = dial.bounding_box()
+    assert box
+    away, angle = 0.74 * strength * box["width"] / 2, math.radians(degrees)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse = studio.page.mouse
+    with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000) as made:
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + away * math.cos(angle), y - away * math.sin(angle), steps=4)
+        mouse.up()
+    studio.is_idle()
+    return asked(made.value.url)
+
+
+def asked(url: str) -> str:
+    query = parse_qs(urlsplit(url).query)
+    assert query["subject"] == ["auto"]
+    return query["wind"][0]
+
+
+def test_the_dial_comes_with_cloth_and_goes_with_it(opened: Studio) -> None:
+    expect(opened.at("wind")).to_be_hidden()
+    paint_flag(opened)
+    expect(opened.at("wind")).to_be_visible()
+    assert opened.changes() == ["Cloth moves here"]
+    opened.at("undo").click()
+    expect(opened.at("wind")).to_be_hidden()
+    opened.start_over()
+
+
+def test_painted_cloth_moves_and_the_photo_around_it_stays(studio: Studio) -> None:
+    assert studio.motion(FLAG) > 0.3
+    first, later = studio.frame(0), studio.frame(0.4)
+    x, y = round(POLE[0] * first.shape[1]), round(POLE[1] * first.shape[0])
+    assert np.array_equal(first[y - 4 : y + 4, x], later[y - 4 : y + 4, x])
+
+
+def test_dragging_the_dial_turns_the_wind(studio: Studio) -> None:
+    dial, before = studio.at("wind"), studio.frame(0.25)
+    assert turned(studio, 180, 0.8) == "180,0.8"
+    assert dial.get_attribute("aria-valuetext") == "to the left, 180 degrees, 80 percent strong"
+    assert np.abs(studio.frame(0.25) - before).mean() > 0.05
+    assert np.abs(studio.frame(0) - studio.frame(1)).max() <= 1
+    degrees, strength = (float(number) for number in turned(studio, 110, 0.4).split(","))
+    assert abs(degrees - 110) <= 3 and abs(strength - 0.4) <= 0.03
+    expect(studio.at("wind-way")).to_contain_text("Away from you")
+    studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))
+    assert dial.get_attribute("aria-valuenow") in ("0", "180")  # both drags, if they were quick, are one step
+
+
+def test_the_keyboard_turns_the_wind_and_makes_it_stronger(studio: Studio) -> None:
+    dial, page = studio.at("wind"), studio.page
+    dial.focus()
+    for key in ("ArrowLeft", "Shift+ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    with page.expect_response(lambda answer: "/live?" in answer.url, timeout=20_000) as made:
+        page.keyboard.press("ArrowUp")
+    studio.is_idle()
+    assert asked(made.value.url) == "20,0.6"
+    assert dial.get_attribute("aria-valuenow") == "20"
+    expect(page.get_by_role("slider", name="Wind, seen from above")).to_be_focused()
+    studio.moves_on(lambda: page.keyboard.press("End"))
+    studio.moves_on(lambda: page.keyboard.press("Home"))
+    assert "5 percent" in (dial.get_attribute("aria-valuetext") or "")
+    assert studio.changes() == ["Cloth moves here"]  # nothing was painted by these keys
+
+
+def test_the_mask_shows_cloth(studio: Studio) -> None:
+    studio.frame(0)
+    studio.at("mask").click()
+    studio.page.mouse.move(5, 5)
+    studio.page.wait_for_timeout(1800)  # strokes show what they came to for a moment
+    with Image.open(io.BytesIO(studio.at("stage").screenshot())) as shot:
+        shown = np.asarray(shot.convert("RGB")).astype(int)
+    stage, (x, y) = studio.at("stage").bounding_box(), studio.place(FLAG)
+    assert stage
+    _, green, blue = shown[round(y - stage["y"]), round(x - stage["x"])]
+    assert green > blue + 20  # what is red in the photo is tinted green
+    studio.at("mask").click()
+
+
+def test_on_a_phone_a_finger_turns_the_wind(new_page: Callable[..., Page], flag: Path) -> None:
+    phone = Studio(new_page(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True))
+    phone.open(flag)
+    phone.pause()
+    page = phone.page
+    phone.tool("Paint")
+    page.get_by_role("radio", name="Cloth").check(force=True)
+    assert len(set(page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]"))) == 1
+    phone.moves_on(lambda: phone.drag((0.4, 0.45), (0.66, 0.45)))
+    page.get_by_role("button", name="Adjust speed").click()
+    expect(phone.at("wind")).to_be_visible()
+    page.wait_for_timeout(300)  # until the sheet has come up
+    box = phone.at("wind").bounding_box()
+    assert box and min(box["width"], box["height"]) >= 120
+    phone.moves_on(lambda: page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] - 30))
+    assert "towards you" in (phone.at("wind").get_attribute("aria-valuetext") or "")
+    page.context.close()
