@@ -179,12 +179,12 @@ typedef struct {
 STYLECINE_API int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message);
 
-/* drape: cloth over a frame, as it hangs in the wind at some moment. The photo, by Catmull-Rom, and the matte, bilinear,
- * are read at x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), as a gain of linear
- * light is for such values; behind it is the frame, changed by background - photo. Where the cloth has moved by less
- * than a pixel, what the photo is more than itself over that background is added, so that a field of zeros leaves the
- * photo's own bytes. Where there is no cloth, before or now, and the background is the photo, the frame's bytes stay. A
- * displacement that is not a number reads the first column or row, such a gain is the smallest. */
+/* drape: cloth over a frame, as it hangs in the wind at some moment. The photo, by Catmull-Rom, and the matte,
+ * bilinear, are read at x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), as a gain of
+ * linear light is for such values; behind it is the frame, changed by background - photo. Where the cloth has moved by
+ * less than a pixel, what the photo is more than itself over that background is added, so that a field of zeros leaves
+ * the photo's own bytes. Where there is no cloth, before or now, and the background is the photo, the frame's bytes
+ * stay. A displacement that is not a number reads the first column or row, such a gain is the smallest. */
 #define STYLECINE_DRAPE_TILE 32 /* pixels */
 typedef struct {
   const uint8_t *photo;      /* [height,width,3] */
