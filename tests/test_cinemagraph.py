@@ -77,7 +77,8 @@ def test_report_is_json_and_names_all_that_made_it(loop: Cinemagraph, small_mode
     assert (report["width"], report["height"], report["frames"], report["fps"]) == (96, 72, 12, 10)
     assert report["photo"] is None  # it was given as pixels
     assert report["model"]["name"] == small_model.name
-    assert set(report["model"]["weights"]) == {"generator", "encoder", "segmenter", "motion", "lpips"}
+    roles = {"generator", "encoder", "segmenter", "motion", "lpips", "cloth", "normals"}
+    assert set(report["model"]["weights"]) == roles
     assert {"python", "torch", "numpy", "Pillow", "av", "native", "platform"} == set(report["versions"])
     assert report["inversion"] == loop.scene.score | {"likeness": loop.scene.likeness}
     assert set(report["seconds"]) == set(loop.timings)

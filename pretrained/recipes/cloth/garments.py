@@ -116,7 +116,7 @@ def curtain(draw: Draw, shape: tuple[int, int]) -> Garment:
         pinned[0, -1] = True
     free = crumpled(draw, start, pinned, 0.02)
     base = level(draw.uniform(0, 2 * math.pi), draw.uniform(0.3, 1.5) if draw.chance(0.5) else 0.0)
-    return Garment(free, pattern, pinned, random_fabric(draw), base, 2.6, (-0.8, 0.8), both_sides=True)
+    return Garment(free, pattern, pinned, random_fabric(draw), base, 1.8, (-0.8, 0.8), both_sides=True)
 
 
 def tube(draw: Draw, shape: tuple[int, int], length: float, radii: tuple[float, float], hem: float, folds: int,
@@ -155,7 +155,7 @@ def skirt(draw: Draw, shape: tuple[int, int]) -> Garment:
     body: list[Part] = [(torch.tensor([-0.04, 0.16, 0.0]), torch.tensor([0.04, 0.16, 0.0]), waist * 0.95, still)]
     body += legs(draw, 0.16, length + 0.2)
     base = level(draw.uniform(0, 2 * math.pi), draw.uniform(0.5, 2.5) if draw.chance(0.6) else 0.0)
-    return Garment(start, pattern, pinned, random_fabric(draw, 0.1, 0.3), base, 3.2, (-math.pi, math.pi), body)
+    return Garment(start, pattern, pinned, random_fabric(draw, 0.1, 0.3), base, 2.0, (-math.pi, math.pi), body)
 
 
 def dress(draw: Draw, shape: tuple[int, int]) -> Garment:
@@ -178,7 +178,7 @@ def dress(draw: Draw, shape: tuple[int, int]) -> Garment:
     body: list[Part] = [(torch.tensor([0.0, 0.05, 0.0]), torch.tensor([0.0, 0.5, 0.0]), 0.105, still)]
     body += legs(draw, 0.55, length - 0.2)
     base = level(draw.uniform(0, 2 * math.pi), draw.uniform(0.5, 2.5) if draw.chance(0.6) else 0.0)
-    return Garment(start, pattern, pinned, random_fabric(draw, 0.1, 0.3), base, 3.4, (-math.pi, math.pi), body)
+    return Garment(start, pattern, pinned, random_fabric(draw, 0.1, 0.3), base, 2.0, (-math.pi, math.pi), body)
 
 
 def cape(draw: Draw, shape: tuple[int, int]) -> Garment:
@@ -199,7 +199,7 @@ def cape(draw: Draw, shape: tuple[int, int]) -> Garment:
     body: list[Part] = [(torch.tensor([-0.03, 0.06, 0.0]), torch.tensor([0.03, 0.5, 0.0]), 0.12, still)]
     body += legs(draw, 0.55, length)
     base = level(draw.uniform(0, 2 * math.pi), draw.uniform(0.5, 2.5) if draw.chance(0.6) else 0.0)
-    return Garment(start, pattern, pinned, random_fabric(draw, 0.1, 0.3), base, 3.2, (-1.0, 1.0), body)
+    return Garment(start, pattern, pinned, random_fabric(draw, 0.1, 0.3), base, 2.0, (-1.0, 1.0), body)
 
 
 @dataclass

@@ -36,10 +36,11 @@ from cloth.xpbd import Cloth, Compliance, area_vectors, stack_capsules
 FRAMES, SUBSTEPS = 48, 10
 PHASES = 16
 WARM = 1.5              # cycles to fall into place, heavily damped and without gust
+REST = 1                # cycles to come to rest there
 SETTLE = 2              # cycles with gusts before the one that is recorded
-GUST = 0.65             # of a garment's own gust, at strength 1: normals turn by about 20 degrees
+GUST = 0.65             # of a garment's own gust, at strength 1
 CLOSURE = 0.25          # what counts as a cycle: the way missed at its end, of the way made in it (both RMS)
-CREASED = 0.03          # most neighbouring normals, as a share, that may face away from each other
+CREASED = 0.05          # most neighbouring normals, as a share, that may face away from each other
 STRAIN = 1.3            # most that a distance may be stretched, at the 99th percentile
 ORDER = ("flag", "curtain", "skirt", "banner", "flag", "dress", "cape", "banner")
 SIDE = 128
@@ -91,22 +92,31 @@ def make_batch(kind: str, draws: list[Draw]) -> Batch:
 def play(batch: Batch) -> tuple[Tensor, Tensor]:
     """The cloth in its periodic state: [PHASES,3,H,W,N] and closure [N]."""
     cloth, wind = batch.cloth, batch.wind
-
-    def calm(x: Tensor, _: float) -> Tensor:
-        return wind.steady(x)
-
-    for _ in range(round(WARM * FRAMES)):
-        cloth.step(SUBSTEPS, calm, 0.0, 0.0, 4.0)
-    wind.origin = cloth.x.mean((1, 2))
+    rest(batch)
     recorded = []
     for number in range(SETTLE * FRAMES, 0, -1):
-        cloth.step(SUBSTEPS, wind, -number / FRAMES % 1, 1 / FRAMES / SUBSTEPS, batch.damping)
+        cloth.step(SUBSTEPS, wind, -number / FRAMES % 1, 1 / FRAMES / SUBSTEPS, batch.damping, wind.steady)
     for number in range(FRAMES):
         if number % (FRAMES // PHASES) == 0:
             recorded.append(cloth.x.clone())
-        cloth.step(SUBSTEPS, wind, number / FRAMES, 1 / FRAMES / SUBSTEPS, batch.damping)
+        cloth.step(SUBSTEPS, wind, number / FRAMES, 1 / FRAMES / SUBSTEPS, batch.damping, wind.steady)
     positions = torch.stack(recorded)
     return positions, closure(positions, cloth.x)
+
+
+def rest(batch: Batch) -> None:
+    """Lets the cloth fall into place in the steady wind, then keeps the wind's mean pull, in which it comes to rest."""
+    cloth, wind = batch.cloth, batch.wind
+    for _ in range(round(WARM * FRAMES)):
+        cloth.step(SUBSTEPS, wind.steady, 0.0, 0.0, 4.0)
+    pull = torch.zeros_like(cloth.x)
+    for _ in range(FRAMES // 2):
+        cloth.step(SUBSTEPS, wind.steady, 0.0, 0.0, 6.0)
+        pull += cloth.drag(wind.steady(cloth.x, 0.0))
+    cloth.settle(pull / (FRAMES // 2))
+    for _ in range(round(REST * FRAMES)):
+        cloth.step(SUBSTEPS, wind.steady, 0.0, 0.0, 4.0, wind.steady)
+    wind.origin = cloth.x.mean((1, 2))
 
 
 def closure(positions: Tensor, after: Tensor) -> Tensor:

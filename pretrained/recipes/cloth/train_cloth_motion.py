@@ -34,7 +34,7 @@ from stylecine.networks.normalnet import NormalNet
 from stylecine.weights import read_tensors
 
 SIZE = 64  # of the views: what the network works at inside
-PHASES = 4  # of a view in one step
+PHASES = 6  # of a view in one step
 RATE = 2e-3
 TUNING = 20  # every so many training clips are kept for the calibration
 CLOSED = 0.4  # most that a clip may have missed its own beginning by, of its way: what swings on cannot be foretold
@@ -67,6 +67,8 @@ def train(options: argparse.Namespace) -> None:
     run = Run(options)
     torch.manual_seed(options.seed)
     network, predict = variant(options.variant)
+    if options.start:
+        network.load_state_dict({name: tensor.float() for name, tensor in read_tensors(options.start).items()})
     network.to(run.device)
     average = Average(network, half_life=150)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
@@ -165,6 +167,7 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/cloth", photos=False)
     parser.set_defaults(batch=8)
     parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
+    parser.add_argument("--start", type=Path, help="exported weights to begin with, if not random ones")
     parser.add_argument("--normals", type=Path, help="NormalNet's weights: shows views as it makes them out")
     parser.add_argument("--variant", choices=VARIANTS, default="harmonics", help="others are for comparison")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")

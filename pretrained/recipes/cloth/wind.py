@@ -35,8 +35,8 @@ class Wind:
     origin: Tensor
     size: Tensor
 
-    def steady(self, x: Tensor) -> Tensor:
-        """[3,H,W,N]: the base wind at x [3,H,W,N]."""
+    def steady(self, x: Tensor, _: float = 0.0) -> Tensor:
+        """[3,H,W,N]: the base wind at x [3,H,W,N], the same at all phases."""
         base = self.base[:, None, None]
         along, across = torch.ones_like(x[0]), torch.zeros_like(x[0])
         for wave in self.uneven:

@@ -40,6 +40,10 @@ class Capsules:
         return self.start + part * self.sway, self.end + part * self.sway
 
 
+Air = Callable[[Tensor, float], Tensor]
+"""Points [3,H,W,N] and phase -> the air's velocity there, m/s."""
+
+
 @dataclass
 class Compliance:
     """m/N, each [N]: along the threads, across the cells, and over two edges (which is what bending shortens)."""
@@ -143,6 +147,7 @@ class Cloth:
         self.before = torch.empty_like(start)
         scale = torch.ones_like(mass) if stretched is None else stretched
         self.tethers = tethers(start, pattern, pinned)
+        self.pull: Tensor | None = None     # [3,H,W,N]: what the steady air gives, once the cloth is at rest in it
         self.colours = []
         known = torch.cat([pattern, self.lightness[None], scale[None]])
         for (kind, a, b), (_, p, q) in zip(pairs(self.x, closed), pairs(known, closed), strict=True):
@@ -151,16 +156,18 @@ class Cloth:
             total = (p[3] + q[3] + soft).clamp(min=1e-9)
             self.colours.append(Colour(a, b, rest, p[3] / total, q[3] / total))
 
-    def step(self, count: int, wind: Callable[[Tensor, float], Tensor] | None, phase: float, advance: float,
-             damping: Tensor | float) -> None:
+    def step(self, count: int, wind: Air | None, phase: float, advance: float, damping: Tensor | float,
+             steady: Air | None = None) -> None:
         """count substeps, in which the wind stays as it is at their beginning: points and phase → the air's velocity
-        [3,H,W,N]. The phase goes on by `advance` a substep. damping: 1/s, a number or [N]."""
+        [3,H,W,N]. The phase goes on by `advance` a substep. damping: 1/s, a number or [N]. steady: the part of the wind
+        in which the cloth has been brought to rest (`settle`); only what the wind adds to it moves the cloth then."""
         keep = torch.as_tensor(damping).mul(-self.substep).exp()
         push = torch.zeros_like(self.x)
         air = None if wind is None else wind(self.x, phase)
+        base = None if steady is None else steady(self.x, phase)
         for number in range(count):
             if number % FORCE_EVERY == 0:
-                push = self.acceleration(air).mul_(self.substep)
+                push = self.acceleration(air, base).mul_(self.substep)
             self.v.add_(push).mul_(keep)
             self.before.copy_(self.x)
             self.x.add_(self.v, alpha=self.substep)
@@ -182,24 +189,36 @@ class Cloth:
         mean = (wide[:, :, :-2] + wide[:, :, 2:]).add_(high[:, :-2]).add_(high[:, 2:]).div_(4)
         v.addcmul_(mean.sub_(v), self.free, value=RUB)
 
-    def acceleration(self, wind: Tensor | None) -> Tensor:
-        """[3,H,W,N]: gravity and the air's force: pressure along the normal, which grows with the speed and its normal
-        part, and a little friction. Thin cloth follows the air within a few substeps, so the force is an implicit
-        one: what it will be when the cloth has followed it."""
-        total = torch.zeros_like(self.x)
-        if wind is not None:
-            air = wind - self.v
-            area = area_vectors(self.x, self.closed)
-            size = area.square().sum(0).clamp_(min=1e-14).sqrt_()
-            against = (air * area).sum(0).div_(size)               # the air's speed along the normal
-            square = air.square().sum(0)
-            speed = (square * GRAZING**2).addcmul_(against, against).sqrt_()
-            rate = speed * size * self.lightness * (0.5 * AIR * NORMAL_DRAG)     # 1/s, at which it follows
-            rate.div_(1 + rate * (FORCE_EVERY * self.substep))
-            total.addcmul_(area, against.mul_(rate).div_(size))
-            total.addcmul_(air, square.sqrt_().mul_(size).mul_(self.lightness).mul_(0.5 * AIR * SURFACE_DRAG))
+    def settle(self, pull: Tensor) -> None:
+        """From now on the steady air pulls with this acceleration [3,H,W,N], wherever the cloth goes: air that follows
+        the cloth's own waves keeps them going for ever, with no period. And the cloth keeps the folds that it has, as
+        cloth does that has hung or been worn: its distances are what they are now."""
+        self.pull = pull
+        for colour in self.colours:
+            colour.rest = (colour.b - colour.a).square().sum(0).sqrt()
+
+    def acceleration(self, wind: Tensor | None, steady: Tensor | None = None) -> Tensor:
+        """[3,H,W,N]: gravity and the air's force; of settled cloth the steady air's pull, and what the wind's force is
+        more than the steady air's would be on cloth at rest."""
+        total = torch.zeros_like(self.x) if wind is None else self.drag(wind - self.v)
+        if self.pull is not None and steady is not None:
+            total.add_(self.pull).sub_(self.drag(steady))
         total[1] += GRAVITY * self.free
         return total
+
+    def drag(self, air: Tensor) -> Tensor:
+        """[3,H,W,N]: what air that goes by at this velocity does: pressure along the normal, which grows with the speed
+        and its normal part, and a little friction. Thin cloth follows the air within a few substeps, so the force is an
+        implicit one: what it will be when the cloth has followed it."""
+        area = area_vectors(self.x, self.closed)
+        size = area.square().sum(0).clamp_(min=1e-14).sqrt_()
+        against = (air * area).sum(0).div_(size)               # the air's speed along the normal
+        square = air.square().sum(0)
+        speed = (square * GRAZING**2).addcmul_(against, against).sqrt_()
+        rate = speed * size * self.lightness * (0.5 * AIR * NORMAL_DRAG)     # 1/s, at which it follows
+        rate.div_(1 + rate * (FORCE_EVERY * self.substep))
+        total = area * against.mul_(rate).div_(size)
+        return total.addcmul_(air, square.sqrt_().mul_(size).mul_(self.lightness).mul_(0.5 * AIR * SURFACE_DRAG))
 
     def leave(self, body: Capsules, phase: float) -> None:
         """Points in a capsule go to its surface, and lose a part of their way along it."""

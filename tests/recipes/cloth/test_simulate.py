@@ -9,6 +9,7 @@ import torch
 from cloth import simulate
 from cloth.fabrics import Draw
 from cloth.garments import KINDS
+from cloth.xpbd import Air
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,22 @@ def test_every_garment_is_held_and_folds_before_it_moves(kind: str) -> None:
     assert batch.cloth.x.isfinite().all() and (batch.cloth.mass > 0).all()
     first = batch.cloth.x[:, 0, 0]
     assert (first[..., None] - first[:, None]).norm(dim=0).triu(1).count_nonzero() > 0 or kind in ("flag", "banner")
+
+
+def test_cloth_at_rest_stays_there_in_the_steady_wind_and_leaves_in_a_gust() -> None:
+    """A flag waves for ever in a wind that follows its waves; what is to be foretold must come from the gust."""
+    batch = simulate.make_batch("flag", [Draw(seed) for seed in range(6)])
+    cloth, wind = batch.cloth, batch.wind
+    simulate.rest(batch)
+
+    def way(air: Air) -> torch.Tensor:
+        start = cloth.x.clone()
+        for frame in range(simulate.FRAMES // 2):
+            cloth.step(simulate.SUBSTEPS, air, frame / simulate.FRAMES, 0.0, batch.damping, wind.steady)
+        return (cloth.x - start).norm(dim=0).mean((0, 1)) / wind.size
+
+    assert way(wind.steady).median() < 0.01
+    assert way(wind).median() > 0.03
 
 
 def test_a_shard_holds_what_training_reads_and_is_the_same_for_the_same_number(tmp_path: Path) -> None:
