@@ -48,6 +48,14 @@ export class Player {
     await this.#take({facts, tensors, photo: photo ?? new Blob([tensors.photo.data], {type: facts.picture})});
   }
 
+  /** Draws a moment of a loop that nobody keeps, {facts, tensors, photo}, so that all is ready for one that matters. */
+  async rehearse(given) {
+    const loads = this.#loads, plate = await Plate.of(this.#gl, this.#programs, given);
+    const loop = new Loop(this.#gl, this.#programs, plate, [], given);
+    if (loads === this.#loads) loop.draw(given.facts.period / 2);
+    loop.dispose();
+  }
+
   /** Draws frame t, any real number; frame `period` is frame 0. */
   render(t) {
     this.time = t - Math.floor(t / this.period) * this.period;

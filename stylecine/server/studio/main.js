@@ -1,6 +1,7 @@
 // Begins everything, and shows what phase the page is in.
 
 import {Player, PlayerError} from "/player/player.js";
+import {tinyLoop} from "./warm.js";
 import {say, showNotice} from "./announce.js";
 import {photoOf} from "./api.js";
 import {ask} from "./ask.js";
@@ -38,6 +39,7 @@ async function begin() {
   await new Promise(done => setTimeout(done));  // the page is drawn before the graphics are made ready
   const player = await madePlayer();
   if (!player) return;
+  tinyLoop().then(given => player.rehearse(given)).catch(() => {});  // what is wrong will be told of a photo
   beginTransport(player, pace);
   beginSession(player, shortSide);
   watch(["full", "phase"], () => sync());

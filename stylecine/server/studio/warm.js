@@ -1,0 +1,29 @@
+// A loop too small to be seen, which uses all programs of a landscape: graphics make a program ready when it is first
+// drawn with, and on some that takes seconds.
+
+const [SIDE, MARGIN, CELL, BLOCK, BANDS, STATISTICS] = [32, 16, 8, 16, 4, 9];
+const CANVAS = SIDE + 2 * MARGIN, GRID = CANVAS / CELL, BLOCKS = CANVAS / BLOCK;
+
+/** As a pack has it: {facts, tensors, photo}; all of it moves, and nothing gets anywhere. */
+export async function tinyLoop() {
+  const facts = {
+    ...{width: SIDE, height: SIDE, margin: MARGIN, cell: CELL, block: BLOCK, grid: [GRID, GRID], bands: BANDS},
+    ...{period: 16, fps: 8, stride: 1, turns: [2], cycles: 1, plate: "", picture: "image/png"},
+    scales: {velocity: 1, roll: 1, angle: 1, lift: 1, change: 1},
+  };
+  const tensors = {
+    moving: {data: new Uint8Array(SIDE * SIDE).fill(255)},
+    change: {data: new Uint8Array(GRID * GRID * 3)},
+    velocity: {data: new Int16Array(GRID * GRID * 2)},
+    roll: {data: new Int16Array(GRID * GRID * 4)},
+    statistics: {shape: [STATISTICS, BLOCKS, BLOCKS], data: new Uint8Array(STATISTICS * BLOCKS * BLOCKS * 4)},
+    made_up: {data: await png(CANVAS)},
+  };
+  return {facts, tensors, photo: new Blob([await png(SIDE)], {type: facts.picture})};
+}
+
+async function png(side) {
+  const canvas = new OffscreenCanvas(side, side);
+  canvas.getContext("2d").fillRect(0, 0, side, side);
+  return (await canvas.convertToBlob()).arrayBuffer();
+}
