@@ -190,7 +190,9 @@ class Worker:
                     stdout=PIPE,
                     limit=LINE,
                     env={"GOMP_SPINCOUNT": "1000", **os.environ},  # threads that wait leave the cores to others soon
-                    start_new_session=True,  # a Ctrl-C in the terminal is the service's to hear
+                    # A Ctrl-C in the terminal is the service's to hear. No session of its own: Linux shares the
+                    # cores among sessions before it looks at who is nice.
+                    process_group=0,
                 )
                 await self._hear(self._process)
             except OSError as error:  # no memory, process or file is left

@@ -271,22 +271,13 @@ def _end_with_the_service() -> None:
             Path("/proc/self/oom_score_adj").write_text("500")
 
 
-def _make_way(nice: int) -> None:
-    """For the service, and for whatever else the machine is used for."""
-    if hasattr(os, "nice"):
-        os.nice(nice)
-    # Linux weighs sessions against each other before it looks at niceness (sched(7)), and ours is our own.
-    if sys.platform == "linux" and os.getsid(0) == os.getpid():
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(nice))
-
-
 def main(model: str, device: str, threads: str, nice: str) -> None:
     _end_with_the_service()
     line = _Line()
     warnings.simplefilter("ignore")  # libraries talk to programmers
     logging.getLogger("stylecine").setLevel(logging.ERROR)
-    _make_way(int(nice))
+    if hasattr(os, "nice"):
+        os.nice(int(nice))
     torch.set_num_threads(int(threads))
     try:
         worker = Worker(Animator.from_pretrained(model, device or None))

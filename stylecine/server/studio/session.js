@@ -8,7 +8,7 @@ import {alike, asked, isDirty, set, state} from "./state.js";
 
 const PLAIN = {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]};
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
-const FIRST = 400;  // of them, so that there is something to see soon
+const FIRST = 320;  // of them, so that there is something to see soon
 const [QUICK, SLOW] = [36, 72];  // ms a frame
 const NOTHING = "Nothing moves in this photo so far; paint over what should.";
 const LITTLE = 0.15;  // of the picture: where less moves, something may have been mistaken or missed
