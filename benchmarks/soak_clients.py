@@ -118,6 +118,7 @@ class Client:
             answer = await self._asked("GET", f"/v1/animations/{job}")
             if answer.status_code == 404:  # it was done when it was cancelled, and so was removed
                 return self._end(job, "deleted")
+            assert answer.status_code == 200, f"status: {answer.status_code} {answer.text}"
             if answer.json()["state"] in FINAL:
                 return self._end(job, answer.json()["state"])
             await self._pause(self.random.uniform(0.5, 2))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.browser import CHROMIUM, Stage, chromium
+from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
 from stylecine.cloth import hang
 from stylecine.drapery import Drapery
 from stylecine.live import pack
@@ -292,3 +292,24 @@ def test_what_is_given_back_draws_no_more(stage: Stage, loops: dict[str, Loop]) 
         }"""
     )
     assert drawn == 1
+
+
+def test_a_rehearsal_has_all_programs_of_a_landscape_made_ready(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.packs["pack"] = packed(loops["roll"])
+    tiny = (PLAYER.parent / "server/studio/warm.js").read_text(encoding="utf-8")
+    error, rehearsed, more = stage.page.evaluate(
+        """async source => {
+          const {tinyLoop} = await import("data:text/javascript," + encodeURIComponent(source));
+          const canvas = document.createElement("canvas"), other = await Player.create(canvas);
+          const gl = canvas.getContext("webgl2"), use = gl.useProgram.bind(gl), used = new Set();
+          gl.useProgram = program => { used.add(program); use(program); };
+          await other.rehearse(await tinyLoop());
+          const error = gl.getError(), rehearsed = used.size;
+          await other.load(await (await fetch("pack")).arrayBuffer());
+          other.render(1);
+          other.dispose();
+          return [error, rehearsed, used.size - rehearsed];
+        }""",
+        tiny,
+    )
+    assert (error, more) == (0, 1) and rehearsed > 5  # what is left is the photo's own, for frame 0
