@@ -346,7 +346,7 @@ class Service:
         began = "queued" if row["state"] == "running" else row["state"]
         stage, done, total = self.progress.get(row["id"], (began, 0, 1))
         begin, end = STAGES.get(stage, (0.0, 0.0))
-        return stage, done, total, begin + (end - begin) * done / max(1, total)
+        return stage, done, total, min(1.0, begin + (end - begin) * done / max(1, total))  # 0.2 + 0.8 is above 1
 
     def _changed(self, id: str) -> None:
         for event in self._watchers.get(id, ()):

@@ -15,7 +15,7 @@ from stylecine.server.dispatch import Lane
 from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation
-from stylecine.server.service import Service, _numbered
+from stylecine.server.service import STAGES, Service, _numbered
 from stylecine.server.store import Row, Store
 
 UNDERSTOOD = {"base": [], "width": 96, "height": 72, "moving": 0.5, "classes": {}, "warning": None}
@@ -79,6 +79,17 @@ def test_a_photo_that_cannot_be_written_down_leaves_nothing(service: Service, mo
     with pytest.raises(sqlite3.OperationalError):
         asyncio.run(queued_scene(service))
     assert not list((service.store.folder / "uploads").iterdir())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_is_more_than_the_whole(service: Service, stage: str) -> None:
+    """0.2 + 0.8 is: the last step of a job could not be told of."""
+    row = {"id": "x", "state": "running"}
+    shares = []
+    for done in range(25):
+        service.progress["x"] = (stage, done, 24)
+        shares.append(service.share(row)[3])
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
 
 
 def test_edits_keep_their_numbers() -> None:
