@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import get_native_id
 from typing import Any
 
 import av
@@ -291,7 +292,30 @@ def _add_stream(container: Any, encoding: Encoding, width: int, height: int, cou
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
     if codec.tag:
         context.codec_tag = codec.tag
+    if codec.encoder == "libsvtav1":
+        with _unhurried():
+            context.open()
     return stream
+
+
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """Threads that begin meanwhile are scheduled as this one, and this one stays as it is.
+
+    SVT-AV1 makes its threads, and the one that opens it, real-time ones where it may (as root, so in most containers):
+    everything else on the machine waits for them, and this one would stay so for good.
+    """
+    tasks = Path("/proc/self/task")
+    if not tasks.exists() or not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+    before = {task.name for task in tasks.iterdir()} - {str(get_native_id())}
+    yield
+    for task in tasks.iterdir():
+        if task.name not in before:
+            with suppress(OSError):  # it has ended
+                os.sched_setscheduler(int(task.name), policy, param)
 
 
 def _first_decoded(

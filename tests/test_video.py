@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -121,6 +122,22 @@ def test_luma_is_bt709_as_the_tags_say(each: tuple[Path, str]) -> None:
     assert tags == (1, 1, 1, 1)  # BT.709 three times, limited range
     assert frame.format.name == "yuv420p"
     assert abs(luma - (16 + 219 * 0.2126)) <= 1  # 63; by BT.601 it would be 81
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="schedulers are Linux's")
+def test_av1_leaves_the_rest_of_the_machine_its_turn(tmp_path: Path) -> None:
+    """SVT-AV1 makes the thread that opens it, and its own, real-time ones where it may."""
+    seen = set()
+
+    def frames() -> Iterator[np.ndarray]:
+        for frame in clip(40):
+            for task in Path("/proc/self/task").iterdir():
+                with suppress(ProcessLookupError):
+                    seen.add(os.sched_getscheduler(int(task.name)))
+            yield frame
+
+    write_video(frames(), tmp_path / "loop.mp4", 25, codec="av1")
+    assert seen | {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
 
 
 def test_info_tells_what_is_in_the_file(each: tuple[Path, str]) -> None:
