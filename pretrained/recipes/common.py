@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))   # a checkout need not be installed to train
@@ -109,6 +111,11 @@ def decay(run: Run, start: float = 0.6) -> float:
     return max(0.05, 1 - max(0.0, run.fraction - start) / (1 - start))
 
 
+def cosine(run: Run, first: int, step: int) -> float:
+    """Learning-rate factor: up to 1 in the 50 steps after this run's `first`, then half a cosine down to 0.02."""
+    return min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
+
+
 class Average:
     """Exponential moving average of a network's parameters, which is what gets exported."""
 
@@ -129,6 +136,19 @@ class Average:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.shadow = [state[str(i)] for i in range(len(self.shadow))]
+
+
+def averaged(state: Path) -> dict[str, Tensor]:
+    """The first averaged network's tensors in a run's state.pt."""
+    tensors: dict[str, Tensor] = torch.load(state, map_location="cpu", weights_only=True)["average"]["0"]
+    return tensors
+
+
+def save_weights(tensors: dict[str, Tensor], path: Path, network: type[nn.Module]) -> None:
+    """As float16 .safetensors, which names the network they belong to."""
+    halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+    save_file(halves, path, metadata={"network": f"{network.__module__}.{network.__qualname__}", "format": "pt"})
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator,

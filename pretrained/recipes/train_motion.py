@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Average, Run, arguments
+from common import Average, Run, arguments, averaged, save_weights
 from data import Sample
 from labelled import View, look, photometric, read_small, tinted
-from safetensors.torch import save_file
 from torch import Tensor
 
 from stylecine.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
@@ -266,14 +265,6 @@ def finish(run: Run, network: MotionNet, average: Average, val: list[Sample], va
     run.save(network=network, average=average)
 
 
-def export(state: Path, path: Path) -> None:
-    """The averaged weights as float16 .safetensors."""
-    average = torch.load(state, map_location="cpu", weights_only=True)["average"]["0"]
-    tensors = {name: tensor.half().contiguous() for name, tensor in average.items()}
-    save_file(tensors, path, metadata={"network": "stylecine.networks.motionnet.MotionNet", "format": "pt"})
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-
-
 def main() -> None:
     parser = arguments(__doc__, ".runs/motion")
     parser.set_defaults(batch=12)
@@ -281,7 +272,7 @@ def main() -> None:
     next(action for action in parser._actions if action.dest == "photos").required = False
     options = parser.parse_args()
     if options.export:
-        export(options.out / "state.pt", options.export)
+        save_weights(averaged(options.out / "state.pt"), options.export, MotionNet)
     else:
         train(options)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Average, Run, arguments
+from common import Average, Run, arguments, averaged
 from data import Sample
 from labelled import look, photometric, random_view, read_small, relit, tinted, transplanted
 from PIL import Image
@@ -250,7 +250,7 @@ def rounded_trunk(options: argparse.Namespace) -> dict[str, Tensor]:
 def export(options: argparse.Namespace) -> None:
     """The trunk in four bits; the decoder as float16, the mean of the best and the last (Izmailov et al. 2018)."""
     best = torch.load(options.out / "best.pt", map_location="cpu", weights_only=True)
-    last = torch.load(options.out / "state.pt", map_location="cpu", weights_only=True)["average"]["0"]
+    last = averaged(options.out / "state.pt")
     decoder = {name: (tensor + last[name]) / 2 for name, tensor in best.items()}
     stored = rounded_trunk(options) | {f"decoder.{name}": tensor for name, tensor in decoder.items()}
     tensors = {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in stored.items()}

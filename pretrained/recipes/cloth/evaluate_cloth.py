@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cloth.clips import Clips, Views, load, pictured
 from cloth.figures import Predict, mean_displacement, measure, predictor
 from cloth.variants import variant
+from common import averaged
 
 from stylecine.networks.clothnet import CHANNELS, ClothNet, at_phases, phase_weights
 from stylecine.networks.normalnet import NormalNet
@@ -158,7 +159,7 @@ def rows(options: argparse.Namespace, loose: Clips) -> dict[str, dict[str, float
 def trained(name: str, folder: Path) -> Predict:
     """One of the short trainings' averaged networks."""
     network, predict = variant(name)
-    network.load_state_dict(torch.load(folder / "state.pt", map_location="cpu", weights_only=True)["average"]["0"])
+    network.load_state_dict(averaged(folder / "state.pt"))
     network.eval()
     return predict
 

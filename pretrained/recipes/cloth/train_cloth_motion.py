@@ -26,8 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cloth.clips import Batches, Clips, Views, load, misjudged, pictured
 from cloth.figures import Predict, measure, moved_normals, predictor
 from cloth.variants import VARIANTS, variant
-from common import Average, Run, arguments, sheet
-from safetensors.torch import save_file
+from common import Average, Run, arguments, averaged, cosine, save_weights, sheet
 
 from stylecine.networks.clothnet import UNITS, ClothNet
 from stylecine.networks.normalnet import NormalNet
@@ -81,9 +80,7 @@ def train(options: argparse.Namespace) -> None:
     first, values = run.step, []
     for step in run.steps():
         for group in optimiser.param_groups:
-            group["lr"] = (
-                RATE * min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
-            )
+            group["lr"] = RATE * cosine(run, first, step)
         views = batches(options.batch, PHASES)
         value = loss(views.to(run.device), predict(seen(views).to(run.device)))
         optimiser.zero_grad()
@@ -153,14 +150,11 @@ def swing(network: ClothNet, clips: Clips) -> Tensor:
 
 def export(options: argparse.Namespace) -> None:
     """The averaged weights as float16 .safetensors, part of the calibration folded into the units."""
-    state = torch.load(options.out / "state.pt", map_location="cpu", weights_only=True)["average"]["0"]
-    network = ClothNet.from_tensors(state)
+    network = ClothNet.from_tensors(averaged(options.out / "state.pt"))
     factors = swing(network, load(options.clips, "train", SIZE).parted(TUNING)[1]) ** options.calibrate
     print("units times", [round(factor, 3) for factor in factors.tolist()])
     network.units *= factors
-    tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, options.export, metadata={"network": "stylecine.networks.clothnet.ClothNet", "format": "pt"})
-    print(f"{options.export}: {options.export.stat().st_size / 1e6:.2f} MB")
+    save_weights(network.state_dict(), options.export, ClothNet)
 
 
 def main() -> None:

@@ -23,9 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.clips import Batches, load
 from cloth.rendered import folded, rendered, soft, wrinkled
-from common import Average, Run, arguments, hidden_parts, sheet
+from common import Average, Run, arguments, averaged, cosine, hidden_parts, save_weights, sheet
 from PIL import Image
-from safetensors.torch import save_file
 
 from stylecine.networks.normalnet import NormalNet
 
@@ -103,9 +102,7 @@ def train(options: argparse.Namespace) -> None:
     first, values = run.step, []
     for step in run.steps():
         for group in optimiser.param_groups:
-            group["lr"] = (
-                RATE * min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
-            )
+            group["lr"] = RATE * cosine(run, first, step)
         photo, seen, normals, mask = (part.to(run.device) for part in pictures(options.batch))
         value = loss(network(photo, seen), normals, mask)
         optimiser.zero_grad()
@@ -164,14 +161,6 @@ def shaded(normals: Tensor, mask: Tensor) -> Tensor:
     return (1.4 * (normals * light[:, None, None]).sum(0, keepdim=True) * mask - 1).expand(3, -1, -1)
 
 
-def export(state: Path, path: Path) -> None:
-    """The averaged weights as float16 .safetensors."""
-    average = torch.load(state, map_location="cpu", weights_only=True)["average"]["0"]
-    tensors = {name: tensor.half().contiguous() for name, tensor in average.items()}
-    save_file(tensors, path, metadata={"network": "stylecine.networks.normalnet.NormalNet", "format": "pt"})
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-
-
 def main() -> None:
     parser = arguments(__doc__, ".runs/normals", photos=False)
     parser.set_defaults(batch=8)
@@ -180,7 +169,7 @@ def main() -> None:
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
     options = parser.parse_args()
     if options.export:
-        export(options.out / "state.pt", options.export)
+        save_weights(averaged(options.out / "state.pt"), options.export, NormalNet)
     else:
         train(options)
 
