@@ -66,6 +66,7 @@ class Lane:
         self.closed = False
 
     def start(self) -> None:
+        """Its processes begin to load, if they have not yet."""
         for worker in self.workers:
             worker.start()
 
@@ -84,6 +85,11 @@ class Lane:
     @property
     def ready(self) -> bool:
         return any(worker.ready for worker in self.workers)
+
+    @property
+    def idle(self) -> bool:
+        """Ready, and with nothing to do."""
+        return self.ready and not self._waiting and all(worker.task is None for worker in self.workers)
 
     @property
     def broken(self) -> str:
@@ -110,6 +116,7 @@ class Lane:
             task.answer.set_exception(Ending())
         else:
             heapq.heappush(self._waiting, (task.since + task.patience, next(self._order), task))
+            self.start()
             self.dispatch()
         return task
 
@@ -144,6 +151,7 @@ class Worker:
         self.restarts = 0
         self.task: Task | None = None
         self.scene = ""
+        self._keeper: asyncio.Task[None] | None = None
         self._process: Process | None = None
         self._ids = itertools.count()
         self._id = -1
@@ -155,14 +163,18 @@ class Worker:
         return "loading" if not self.ready else "idle" if self.task is None else "busy"
 
     def start(self) -> None:
-        self._keeper = asyncio.create_task(self._keep())
+        """The process begins to load, if it has not yet."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
 
     def end(self) -> None:
-        self._keeper.cancel()
+        if self._keeper is not None:
+            self._keeper.cancel()
 
     async def ended(self) -> None:
-        with suppress(asyncio.CancelledError):
-            await self._keeper
+        if self._keeper is not None:
+            with suppress(asyncio.CancelledError):
+                await self._keeper
 
     def take(self, task: Task) -> None:
         self.task, self.scene, self._id = task, task.asked["scene"], next(self._ids)

@@ -26,10 +26,10 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
 
     @router.get("/ready", responses=documented(421, 503))
     async def ready() -> Health:
-        """Every lane has a process with its networks loaded."""
-        if all(lane.ready for lane in service.lanes):
+        """Photos can be taken in; the processes for animations load a little later, or with the first one."""
+        broken = next((lane.broken for lane in service.lanes if lane.broken and not lane.ready), "")
+        if service.waited.ready and not broken:
             return Health()
-        broken = next((lane.broken for lane in service.lanes if lane.broken), "")
         raise Problem(
             503,
             "NotReady",

@@ -25,6 +25,7 @@ from stylecine.server.store import Row, Store, flushed, is_id, new_id
 
 LOG = logging.getLogger("uvicorn.error")
 PATIENCE = 5.0  # seconds for which a new photo lets those go first who wait for an edit or a live pack
+CALM = 3  # seconds without anything to do after which the processes for animations load
 SWEEP = 20.0  # seconds between two looks at what has expired
 TOUCH = 60.0  # seconds: how exactly it is known when a scene was last used
 FREE = 256e6  # bytes that have to be left on the disk
@@ -59,8 +60,8 @@ class Service:
         """Begins to work, with what was left undone."""
         for path in self.store.orphans():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for lane in self.lanes:
-            lane.start()
+        self.waited.start()
+        self._run(self._load_animations())
         for row in self.store.unfinished("scenes"):
             self._run(self._understand(row))
         for row in self.store.unfinished("animations"):
@@ -84,6 +85,15 @@ class Service:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
         self.store.close()
+
+    async def _load_animations(self) -> None:
+        """Their processes load once nobody waits for the others, or an animation does: a first photo's way to its
+        first look takes all that two cores have."""
+        calm = 0
+        while calm < CALM:
+            await asyncio.sleep(1)
+            calm = calm + 1 if self.waited.idle else 0
+        self.animations.start()
 
     # --- scenes
 
