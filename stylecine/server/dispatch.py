@@ -66,7 +66,6 @@ class Lane:
         self.closed = False
 
     def start(self) -> None:
-        """Its processes begin to load, if they have not yet."""
         for worker in self.workers:
             worker.start()
 
@@ -116,7 +115,6 @@ class Lane:
             task.answer.set_exception(Ending())
         else:
             heapq.heappush(self._waiting, (task.since + task.patience, next(self._order), task))
-            self.start()
             self.dispatch()
         return task
 
@@ -163,9 +161,7 @@ class Worker:
         return "loading" if not self.ready else "idle" if self.task is None else "busy"
 
     def start(self) -> None:
-        """The process begins to load, if it has not yet."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
+        self._keeper = asyncio.create_task(self._keep())
 
     def end(self) -> None:
         if self._keeper is not None:

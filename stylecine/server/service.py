@@ -25,7 +25,7 @@ from stylecine.server.store import Row, Store, flushed, is_id, new_id
 
 LOG = logging.getLogger("uvicorn.error")
 PATIENCE = 5.0  # seconds for which a new photo lets those go first who wait for an edit or a live pack
-CALM = 3  # seconds without anything to do after which the processes for animations load
+CALM, PAUSE = 3.0, 0.2  # seconds with nothing to do, after which the processes for animations load; and between looks
 SWEEP = 20.0  # seconds between two looks at what has expired
 TOUCH = 60.0  # seconds: how exactly it is known when a scene was last used
 FREE = 256e6  # bytes that have to be left on the disk
@@ -87,12 +87,12 @@ class Service:
         self.store.close()
 
     async def _load_animations(self) -> None:
-        """Their processes load once nobody waits for the others, or an animation does: a first photo's way to its
-        first look takes all that two cores have."""
-        calm = 0
-        while calm < CALM:
-            await asyncio.sleep(1)
-            calm = calm + 1 if self.waited.idle else 0
+        """Their processes load once nobody waits for the others, or an animation for them: the way to the first look
+        at a first photo takes all that two cores have."""
+        calm = 0.0
+        while calm < CALM and not self.animations.length:
+            await asyncio.sleep(PAUSE)
+            calm = calm + PAUSE if self.waited.idle else 0.0
         self.animations.start()
 
     # --- scenes

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from stylecine.server.dispatch import Lane
+from stylecine.server.dispatch import Lane, Task
 from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation
@@ -50,6 +50,34 @@ async def queued_animation(service: Service) -> str:
 def answer(service: Service, id: str, said: dict[str, Any]) -> None:
     """Does as a worker that has finished."""
     service._tasks[id].answer.set_result(said)
+
+
+@pytest.mark.parametrize("wish", ["nobody waits", "an animation waits"])
+def test_processes_for_animations_load_after_the_first_look(
+    service: Service, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    begun: list[bool] = []
+    worker = service.waited.workers[0]
+    monkeypatch.setattr("stylecine.server.service.CALM", 0.4)
+    monkeypatch.setattr("stylecine.server.service.PAUSE", 0.01)
+    monkeypatch.setattr(service.animations, "start", lambda: begun.append(True))
+
+    async def run() -> None:
+        loading = asyncio.create_task(service._load_animations())
+        await asyncio.sleep(0.5)
+        assert not begun, "the other process still loads"
+        worker.ready = True
+        worker.task = Task({"scene": "the first photo"}, 9.0)
+        await asyncio.sleep(0.5)
+        assert not begun, "the other process is at work"
+        if wish == "nobody waits":
+            worker.task = None
+        else:
+            service.animations.submit(Task({"scene": "the first photo"}, 9.0))
+        await asyncio.wait_for(loading, 5)
+        assert begun == [True]
+
+    asyncio.run(run())
 
 
 def test_what_cannot_be_written_down_can_be_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

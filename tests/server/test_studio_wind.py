@@ -143,9 +143,9 @@ def test_on_a_phone_a_finger_turns_the_wind(new_page: Callable[..., Page], flag:
     phone.moves_on(lambda: phone.drag((0.4, 0.45), (0.66, 0.45)))
     page.get_by_role("button", name="Adjust speed").click()
     expect(phone.at("wind")).to_be_visible()
-    page.wait_for_timeout(300)  # until the sheet has come up
     box = phone.at("wind").bounding_box()
     assert box and min(box["width"], box["height"]) >= 120
-    phone.moves_on(lambda: page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] - 30))
+    below = {"x": box["width"] / 2, "y": box["height"] - 30}
+    phone.moves_on(lambda: phone.at("wind").tap(position=below))  # once the sheet has come up
     assert "towards you" in (phone.at("wind").get_attribute("aria-valuetext") or "")
     page.context.close()
