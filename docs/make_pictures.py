@@ -91,6 +91,11 @@ def main() -> None:
     touch_up(animator, scene)
     small = [animator.render(animator.invert(EXAMPLES / name, size=480)) for name in ("waterfall.jpg", "sea.jpg")]
     moving_picture(small, IMAGES / "moving.webp")
+    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=280)
+    flag = animator.render(
+        cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=20
+    )
+    flag.save(IMAGES / "flag.webp", quality=60)
 
 
 if __name__ == "__main__":

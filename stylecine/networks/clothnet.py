@@ -2,6 +2,9 @@
 
 The paper (CycleNet, CVPR 2023) asks its network once a frame, told the phase; here one pass answers for all phases,
 the answer is cyclic and exactly 0 at phase 0 by construction, and 0 where there is no wind.
+
+Much of what wind does to cloth is linear in what is seen: it leans, and its folds flatten, deepen and wander with the
+direction. The last layer is given such gestures beside the U-Net's features, which norms have robbed of their size.
 """
 
 from __future__ import annotations
@@ -17,6 +20,10 @@ from stylecine.networks.unet import UNet, coordinates, widths_of
 
 INPUTS = 8  # normals 3, mask 1, wind's direction 2, coordinates 2
 CHANNELS = 5  # displacement x, y; normal change x, y, z
+BLURS = (2, 4, 8, 16)  # pixels of the coarse maps: folds are told from what is so far around them
+SEEN = 10 + 2 * len(BLURS)  # maps that gestures are made of, and
+WAYS = 5  # what each is multiplied with
+GESTURES = SEEN * WAYS
 UNITS = (0.02, 0.02, 0.2, 0.2, 0.2)  # what an answer of 1 means: fractions of the side, components of a unit normal
 
 
@@ -35,7 +42,7 @@ class ClothNet(nn.Module):
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(3, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU())
         self.net = UNet(INPUTS, widths, condition=embedding)
-        self.leave = nn.Conv2d(widths[0], 2 * self.HARMONICS * CHANNELS, 1)
+        self.leave = nn.Conv2d(widths[0] + GESTURES, 2 * self.HARMONICS * CHANNELS, 1)
         self.register_buffer("units", torch.tensor(UNITS))
 
     def forward(self, normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
@@ -52,7 +59,8 @@ class ClothNet(nn.Module):
         direction = wind / strength.clamp_min(1e-6)
         blown = direction[:, :, None, None] * mask
         maps = torch.cat([normals, mask, blown, coordinates(mask)], 1)
-        answer = self.leave(self.net(maps, self.embed(torch.cat([direction, strength], 1))))
+        features = self.net(maps, self.embed(torch.cat([direction, strength], 1)))
+        answer = self.leave(torch.cat([features, gestures(normals, mask, direction)], 1))
         cycle = answer.unflatten(1, (2 * self.HARMONICS, CHANNELS))
         return cycle * (self.units[:, None, None] * strength[:, None, :, None, None])
 
@@ -65,6 +73,31 @@ class ClothNet(nn.Module):
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsMalformed("The cloth weights do not fit their network; fetch the model again.") from error
         return network.eval().requires_grad_(False)
+
+
+def gestures(normals: Tensor, mask: Tensor, direction: Tensor) -> Tensor:
+    """[N,GESTURES,S,S], of unit normals [N,3,S,S] within mask [N,1,S,S] and the wind's direction [N,2]: the cloth
+    itself, where it is, its normals, how they change from row to row and column to column, and how they differ from
+    their surroundings'; each as it is, and times x, z, x² and xz of the direction."""
+    side = normals[:, :2]
+    around = [_mean(torch.cat([side, mask], 1), radius) for radius in BLURS]
+    folds = [(mean[:, :2] / mean[:, 2:].clamp_min(1e-3) - side) * mask for mean in around]
+    seen = torch.cat([mask, coordinates(mask) * mask, normals, *_slopes(side), *folds], 1)
+    x, z = direction.T
+    ways = torch.stack([torch.ones_like(x), x, z, x * x, x * z], 1)
+    return (ways[:, :, None, None, None] * seen[:, None]).flatten(1, 2)
+
+
+def _mean(maps: Tensor, radius: int) -> Tensor:
+    """Over squares, nothing being beyond the border."""
+    wide = 2 * radius + 1
+    return F.avg_pool2d(F.avg_pool2d(maps, (wide, 1), 1, (radius, 0)), (1, wide), 1, (0, radius))
+
+
+def _slopes(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the difference of the neighbours' in x and y; nothing is beyond the border."""
+    wide = F.pad(maps, (1, 1, 1, 1))
+    return (wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2]) / 2, (wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1]) / 2
 
 
 def phase_weights(phases: Tensor, harmonics: int = ClothNet.HARMONICS) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.clothnet import CHANNELS, ClothNet, at_phases, phase_weights
+from stylecine.networks.clothnet import CHANNELS, GESTURES, SEEN, ClothNet, at_phases, gestures, phase_weights
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,27 @@ def test_sizes_come_from_the_tensors(small: ClothNet) -> None:
     wind = torch.tensor([[0.3, -0.4]])
     again = ClothNet.from_tensors(small.state_dict())
     assert torch.equal(again(*cloth(1, 64), wind), small(*cloth(1, 64), wind))
+
+
+def test_gestures_are_of_the_cloth_alone_and_times_the_wind() -> None:
+    normals, mask = cloth(1, 32)
+    winds = torch.tensor([[[0.0, 1.0]], [[-1.0, 0.0]]])
+    ahead, left = (gestures(normals, mask, wind).unflatten(1, (-1, SEEN)) for wind in winds)
+    assert ahead.flatten(1, 2).shape == (1, GESTURES, 32, 32)
+    assert (ahead * (1 - mask[:, None])).abs().max() == (left * (1 - mask[:, None])).abs().max() == 0
+    assert torch.equal(ahead[:, 0], left[:, 0])  # as it is
+    assert ahead[:, 1].abs().max() == 0 and torch.equal(left[:, 1], -left[:, 0])  # x
+    assert torch.equal(ahead[:, 2], ahead[:, 0]) and left[:, 2].abs().max() == 0  # z
+    assert torch.equal(left[:, 3], left[:, 0])  # x²
+
+
+def test_what_is_flat_has_no_folds() -> None:
+    normals, mask = cloth(1, 32)
+    folds = gestures(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:SEEN]
+    assert folds.abs().max() < 1e-6
+    normals[:, 0, 16] = 0.6 * mask[:, 0, 16]  # one row is tilted
+    folds = gestures(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:SEEN:2]
+    assert (folds[0, :, 16, 16] < -0.4).all()
 
 
 @pytest.mark.parametrize("name", ["net.down.0.first.weight", "leave.weight", "embed.0.bias", "units"])

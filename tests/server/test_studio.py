@@ -438,7 +438,8 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
     flag = opened(EXAMPLES / "cloth/flag.jpg", color_scheme="dark")
     flag.page.keyboard.press("5")
     flag.slide("brush-size", 80)
-    flag.moves_on(lambda: flag.drag((0.1, 0.3), (0.5, 0.2), (0.55, 0.7), (0.85, 0.4)))
+    flag.moves_on(lambda: flag.drag((0.05, 0.15), (0.2, 0.45), (0.5, 0.15), (0.55, 0.45), (0.9, 0.2)))
+    flag.moves_on(lambda: flag.drag((0.15, 0.5), (0.35, 0.75), (0.5, 0.88), (0.55, 0.6), (0.85, 0.6)))
     flag.at("wind").focus()
     for _ in range(4):
         flag.page.keyboard.press("ArrowUp")

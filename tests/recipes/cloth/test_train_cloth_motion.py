@@ -1,0 +1,24 @@
+"""Training the motion of cloth: what is linear is known before the first step."""
+
+from pathlib import Path
+
+import torch
+from cloth.clips import Batches, load
+from cloth.figures import measure, predictor
+from cloth.train_cloth_motion import begin
+from smoke import make_clips
+
+from stylecine.networks.clothnet import ClothNet
+
+
+def test_where_cloth_leans_with_the_wind_it_is_known_at_once(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips", clips=10, side=32, phases=16)
+    clips = load(tmp_path / "clips", "train")
+    batches = Batches(clips, 0)
+    torch.manual_seed(0)
+    network = ClothNet(widths=(8, 8, 8), embedding=8).eval()
+    before = measure(predictor(network.coarse), clips)
+    begin(network, lambda phases: batches(8, phases), 15, count=10)
+    after = measure(predictor(network.coarse), clips)
+    assert after["direction"] < 10 < before["direction"]
+    assert after["displacement"] < 0.5 * before["displacement"]
