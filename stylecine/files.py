@@ -102,11 +102,11 @@ def part_of(target: Path) -> Path:
 def _claimed(target: Path, folder: bool) -> Iterator[Path]:
     """An empty .part of `target`, locked so that no other run takes it for one that a crash left; gone afterwards."""
     part = part_of(target)
-    lock = None
+    held: list[int] = []  # filled before there is a lock: an interrupt may come between any two steps
     try:
         with told_plainly(target):
             private = target.is_file()  # until it gets the permissions of what it replaces
-            lock = _locked(part, folder, 0o600 if private else 0o666)
+            _lock(part, folder, 0o600 if private else 0o666, held)
             if folder:
                 _empty(part)
             else:
@@ -114,37 +114,38 @@ def _claimed(target: Path, folder: bool) -> Iterator[Path]:
         yield part
     finally:
         try:
-            _let_go(part, lock, folder)
+            _let_go(part, held, folder)
         except KeyboardInterrupt:  # just then; the command line lets no second one through
-            _let_go(part, lock, folder)
+            _let_go(part, held, folder)
             raise
 
 
-def _let_go(part: Path, lock: int | None, folder: bool) -> None:
-    with suppress(OSError):
-        if lock is not None:
+def _let_go(part: Path, held: list[int], folder: bool) -> None:
+    for lock in held:
+        with suppress(OSError):
             os.close(lock)
     _sweep(part, folder)
 
 
-def _locked(part: Path, folder: bool, mode: int) -> int | None:
-    """An open descriptor of `part`, made where it is missing, with a lock that ends with the process at the latest."""
+def _lock(part: Path, folder: bool, mode: int, held: list[int]) -> None:
+    """Adds to `held` an open descriptor of `part`, made where it is missing, and locks it until the process ends at the
+    latest."""
     if not _ours(part, folder):
         raise OutputError(f"'{part}' is in the way, and no run has left it; move it or name another output.")
     if folder:
         part.mkdir(exist_ok=True)
     if sys.platform == "win32":  # where what somebody has open cannot be replaced or removed anyway
-        return None
-    lock = os.open(part, _OPENED[folder] | (0 if folder else os.O_CREAT), mode)
-    if not _free(lock):
-        os.close(lock)
+        return
+    held.append(os.open(part, _OPENED[folder] | (0 if folder else os.O_CREAT), mode))
+    if not _free(held[-1]):
+        os.close(held.pop())
         name = part.with_suffix("")
         raise OutputError(f"Another run is writing '{name}'; wait for it or name another output.")
     with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(lock), os.lstat(part)):
-            return lock
-    os.close(lock)
-    return _locked(part, folder, mode)  # whoever had it has finished just now
+        if os.path.samestat(os.fstat(held[-1]), os.lstat(part)):
+            return
+    os.close(held.pop())
+    _lock(part, folder, mode, held)  # whoever had it has finished just now
 
 
 def _ours(part: Path, folder: bool) -> bool:

@@ -45,6 +45,20 @@ def test_a_failure_leaves_nothing(tmp_path: Path, folder: bool) -> None:
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_an_interrupt_just_after_the_lock_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.path.samestat", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "x", folder=folder):
+        pass
+    assert not os.listdir(tmp_path)
+
+
 def left_by_a_killed_run(target: Path, folder: bool) -> None:
     code = f"""
 import os, signal
