@@ -10,8 +10,8 @@ from pathlib import Path
 
 import av
 
-from stylecine.measures import passes
 from stylecine.ops import native
+from stylecine.quality.measures import passes
 
 MB = 1_000_000
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -23,7 +23,7 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos
 from benchmarks.tables import table, write
 from stylecine import Animator, NothingMoves
-from stylecine.measures import measure_loop
+from stylecine.quality.measures import measure_loop
 
 FIGURES = ("moved_error", "seam", "pulse_tiles", "pulse_global", "first_frame_error", "lpips", "psnr")
 

@@ -6,9 +6,10 @@
 FOLDER holds images/ID.jpg and labels/ID.png. Of each photo: frame 0 against it, the largest change away from the cloth,
 seam, pulse, how far the cloth goes. Of the first N: whether cloth moves to the side that the wind blows to, for six
 winds with a sideways part, read from the finished frames alone (blocks of frame 0 looked for in later ones, as
-stylecine.blockmatch does it), and how much it changes at four strengths. Of the first how long a frame takes beside one
-of a landscape of the same size. --pictures writes a sheet of each photo: frames side by side, their differences from
-frame 0 eight times, and a row of pixels over time. --write puts the figures into benchmarks/results/cloth.json.
+`stylecine.quality.blockmatch` does it), and how much it changes at four strengths. Of the first how long a frame takes
+beside one of a landscape of the same size. --pictures writes a sheet of each photo: frames side by side, their
+differences from frame 0 eight times, and a row of pixels over time. --write puts the figures into
+benchmarks/results/cloth.json.
 """
 
 import argparse
@@ -26,9 +27,9 @@ import torch
 from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene
-from stylecine.blockmatch import track
-from stylecine.measures import LUMA
-from stylecine.preview import time_slice
+from stylecine.output.report import time_slice
+from stylecine.quality.blockmatch import track
+from stylecine.quality.measures import LUMA
 
 RESULTS = Path(__file__).parent / "results" / "cloth.json"
 PHOTOS = (

@@ -28,8 +28,8 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from benchmarks.machine import machine
 from benchmarks.tables import table, write
 from stylecine import Animator
-from stylecine.codecs import CODECS, FORMATS
-from stylecine.video import read_video, write_video
+from stylecine.output.codecs import CODECS, FORMATS
+from stylecine.output.video import read_video, write_video
 
 Row = dict[str, Any]
 

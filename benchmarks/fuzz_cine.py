@@ -18,7 +18,7 @@ from random import Random
 
 import numpy as np
 
-from stylecine.cine import Cine, pack, read_cine
+from stylecine.edits.scene_file import Cine, pack, read_cine
 from stylecine.errors import StylecineError
 
 SLOW = 5.0  # seconds

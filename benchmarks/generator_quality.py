@@ -27,11 +27,12 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import find_photos, read_label
 from benchmarks.tables import table, write
-from stylecine import Animator, synthesis
-from stylecine.inversion import invert, reconstruct
+from stylecine import Animator
 from stylecine.networks.segmenter import Trunk, normalise
-from stylecine.ops.pixels import to_tensor, to_uint8
-from stylecine.photo import load_photo
+from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.stages import plate as synthesis
+from stylecine.stages.inversion import invert, reconstruct
+from stylecine.stages.photo import load_photo
 
 CROP, PATCH = 256, 64   # pixels a side
 HOLE = 128              # pixels a side, in the middle of a crop of which everything moves

@@ -29,10 +29,10 @@ from benchmarks.machine import machine
 from benchmarks.photos import find_photos
 from benchmarks.tables import table, write
 from stylecine import Animator
-from stylecine.inversion import Inversion, invert, reconstruct
 from stylecine.networks.lpips import LPIPS
-from stylecine.ops.pixels import to_tensor
-from stylecine.photo import load_photo
+from stylecine.ops.image import to_tensor
+from stylecine.stages.inversion import Inversion, invert, reconstruct
+from stylecine.stages.photo import load_photo
 from stylecine.weights import role_tensors
 
 CELLS = (1, 2)  # of F, in the shift test

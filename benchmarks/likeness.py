@@ -20,7 +20,7 @@ from benchmarks.machine import ROOT, machine
 from benchmarks.photos import find_photos
 from stylecine import Animator
 from stylecine.cinemagraph import LITTLE, UNLIKE
-from stylecine.measures import psnr
+from stylecine.quality.measures import psnr
 
 WIDTH, HEIGHT = 1280, 960
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

@@ -23,11 +23,11 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import table, write
-from stylecine.mask import moving, predict_layers
-from stylecine.measures import boundary_f, false_positive_area, mask_iou
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.pixels import to_tensor
-from stylecine.photo import load_photo
+from stylecine.ops.image import to_tensor
+from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
+from stylecine.stages.mask import moving, predict_layers
+from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
 
 NOTHING_LABELLED = 0.01  # of the photo: less counts as a photo where nothing moves

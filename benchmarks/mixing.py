@@ -26,8 +26,8 @@ from benchmarks.machine import machine
 from benchmarks.tables import table, write
 from stylecine import Animator
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.loop import Loop
-from stylecine.measures import measure_loop
+from stylecine.quality.measures import measure_loop
+from stylecine.stages.loop import Loop
 
 FIGURES = ("strange", "pulse_global", "pulse_tiles", "seam", "moved_error")
 PATCH, SHRINK, PARTS, LOOKED_AT = 7, 2, 20, 3000  # of what `strange` compares

@@ -31,13 +31,13 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import table, write
-from stylecine.displacement import integrate, margin_for, over_canvas
-from stylecine.mask import CLASSES, predict_layers, without_fringe
-from stylecine.motion import predict_motion
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.pixels import to_tensor
-from stylecine.photo import load_photo
+from stylecine.ops.image import to_tensor
+from stylecine.stages.displacement import integrate, margin_for, over_canvas
+from stylecine.stages.mask import CLASSES, predict_layers, without_fringe
+from stylecine.stages.motion import predict_motion
+from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from

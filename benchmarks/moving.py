@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 
 from stylecine import Animator, Cinemagraph, Scene
-from stylecine.displacement import in_photo_pixels
+from stylecine.stages.displacement import in_photo_pixels
 
 PHOTO = Path(__file__).resolve().parent.parent / "examples" / "sea.jpg"  # 1280x800, cropped and enlarged to a square
 SPEED = 2.0  # times as fast as animate()'s default: at 1024 pixels more than half then moves by half a pixel a frame

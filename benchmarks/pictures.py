@@ -19,7 +19,7 @@ from PIL import Image, ImageSequence
 
 from benchmarks.machine import ROOT, machine
 from stylecine import animate
-from stylecine.formats import shown, write
+from stylecine.output.formats import shown, write
 
 QUALITIES = {".gif": 80, ".webp": 80, ".avif": 28, ".apng": None, "": None}  # the defaults
 

@@ -31,13 +31,13 @@ from benchmarks.ablation import random_generator
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import table, write
-from stylecine import Animator, synthesis
-from stylecine.inversion import invert
+from stylecine import Animator
 from stylecine.networks.lpips import LPIPS, unit
-from stylecine.ops.pixels import to_tensor, to_uint8
-from stylecine.ops.push_pull import push_pull
+from stylecine.ops.image import push_pull, to_tensor, to_uint8
 from stylecine.ops.texture import textured
-from stylecine.photo import load_photo
+from stylecine.stages import plate as synthesis
+from stylecine.stages.inversion import invert
+from stylecine.stages.photo import load_photo
 from stylecine.weights import role_tensors
 
 Fills = dict[str, Tensor]  # way -> filled photo [3,H,W]

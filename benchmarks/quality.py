@@ -33,7 +33,10 @@ from benchmarks.photo_to_video import to_video
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.warm import warm
 from stylecine import Animator, Cinemagraph, NothingMoves, StylecineError
-from stylecine.measures import (
+from stylecine.ops import native
+from stylecine.output.report import write_previews
+from stylecine.output.video import read_video
+from stylecine.quality.measures import (
     GOALS,
     false_positive_area,
     mask_iou,
@@ -42,9 +45,6 @@ from stylecine.measures import (
     seam,
     static_kept,
 )
-from stylecine.ops import native
-from stylecine.preview import write_previews
-from stylecine.video import read_video
 from stylecine.weights import find_model
 
 OF_THE_MEAN = ("lpips", "psnr", "mask_iou")  # goals of the mean over the photos, not of each

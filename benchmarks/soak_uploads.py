@@ -36,7 +36,7 @@ from benchmarks.machine import ROOT, machine
 from benchmarks.served import Served
 from benchmarks.small_model import write_small_model
 from benchmarks.tables import write
-from stylecine.cine import pack
+from stylecine.edits.scene_file import pack
 
 RESULT = ROOT / "benchmarks/results/soak_uploads.json"
 PATHS = (

@@ -26,8 +26,8 @@ from scipy import ndimage
 from benchmarks.machine import ROOT, machine
 from benchmarks.photos import find_photos, read_label
 from stylecine import Animator, Scene
-from stylecine.photo import load_photo
-from stylecine.snap import brushed, painted
+from stylecine.edits.strokes import brushed, painted
+from stylecine.stages.photo import load_photo
 
 SMALLEST, LARGEST = 0.0008, 0.03  # of the photo
 EXAMPLES = ("lake", "sea", "waterfall")

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.timing import now, threads
 from stylecine import Cinemagraph
-from stylecine.loop import frame
 from stylecine.ops import native
+from stylecine.stages.loop import frame
 
 HELD = 400_000_000  # bytes of frames rendered in one go: 120 frames of 1024x1024 and a few more
 PASSES = 5

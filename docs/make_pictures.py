@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylecine import Animator, Cinemagraph, Scene, preview, snap
-from stylecine.displacement import margin_for
-from stylecine.ops.pixels import to_tensor, to_uint8
-from stylecine.synthesis import canvas, plain_plate
+from stylecine import Animator, Cinemagraph, Scene
+from stylecine.edits import strokes as snap
+from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.output import report as preview
+from stylecine.stages.displacement import margin_for
+from stylecine.stages.plate import canvas, plain_plate
 
 EXAMPLES, IMAGES = Path("examples"), Path("docs/images")
 WIDTH = 960

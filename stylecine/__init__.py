@@ -35,8 +35,9 @@ from stylecine.errors import (
 )
 
 if TYPE_CHECKING:
+    from stylecine.animator import Animator
     from stylecine.cinemagraph import Cinemagraph
-    from stylecine.pipeline import Animator, animate
+    from stylecine.pipeline import animate
     from stylecine.scene import Scene
 
 __version__ = "0.1.0"
@@ -70,7 +71,7 @@ __all__ = [
 ]
 
 # These need torch, which takes seconds to import: each is fetched from its module when first used.
-_HOME = {"animate": "pipeline", "Animator": "pipeline", "Scene": "scene", "Cinemagraph": "cinemagraph"}
+_HOME = {"animate": "pipeline", "Animator": "animator", "Scene": "scene", "Cinemagraph": "cinemagraph"}
 
 
 def __getattr__(name: str) -> Any:

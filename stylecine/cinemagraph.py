@@ -14,23 +14,23 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
-from stylecine.crop import Crop, Window, check_crop, window
-from stylecine.displacement import on_grid_of
-from stylecine.drapery import Drapery
-from stylecine.files import VideoInfo
-from stylecine.formats import check_output, has_codec, is_page, shown, write
-from stylecine.live import pack
-from stylecine.loop import frame
-from stylecine.measures import measure_loop
-from stylecine.notebook import loop_html
+from stylecine.atomic import VideoInfo
+from stylecine.cloth.layer import Drapery
+from stylecine.edits.apply import Edit, Paint, told
 from stylecine.options import CLASSES, CLOTH, check_live
-from stylecine.page import write_page
-from stylecine.pictures import is_poster, png
+from stylecine.output.c2pa import Credentials, signer_for
+from stylecine.output.crop import Crop, Window, check_crop, window
+from stylecine.output.formats import check_output, has_codec, is_page, shown, write
+from stylecine.output.html import write_page
+from stylecine.output.images import is_poster, png
+from stylecine.output.metadata import PhotoFile, model_facts, versions
+from stylecine.output.notebook import loop_html
+from stylecine.output.web_pack import pack
 from stylecine.progress import Progress, Stages
-from stylecine.provenance import PhotoFile, model_facts, versions
+from stylecine.quality.measures import measure_loop
 from stylecine.scene import Scene
-from stylecine.signing import Credentials, signer_for
-from stylecine.touchup import Edit, Paint, told
+from stylecine.stages.displacement import on_grid_of
+from stylecine.stages.loop import frame
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
@@ -123,7 +123,7 @@ class Cinemagraph:
 
     @cached_property
     def measures(self) -> dict[str, float]:
-        """Every figure of `stylecine.measures.measure_loop`, computed in one pass when first asked for."""
+        """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass when first asked for."""
         flowing = None if self.drapery is None else self.mask.cpu() * (self.drapery.reach.cpu() == 0)
         return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
 

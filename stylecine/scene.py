@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylecine.cine import Cine, read_cine, write_cine
-from stylecine.mask import moving
-from stylecine.measures import psnr
+from stylecine.edits.apply import Edit, Editable
+from stylecine.edits.scene_file import Cine, read_cine, write_cine
 from stylecine.networks.lpips import LPIPS
-from stylecine.notebook import picture_html
-from stylecine.ops.pixels import to_tensor
+from stylecine.ops.image import to_tensor
 from stylecine.options import check_memory
-from stylecine.preview import mask_overlay
-from stylecine.provenance import PhotoFile, model_facts
-from stylecine.touchup import Edit, Editable
+from stylecine.output.metadata import PhotoFile, model_facts
+from stylecine.output.notebook import picture_html
+from stylecine.output.report import mask_overlay
+from stylecine.quality.measures import psnr
+from stylecine.stages.mask import moving
 from stylecine.weights import CLOTH, ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
 
 

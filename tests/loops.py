@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from stylecine.displacement import Displacement, integrate
-from stylecine.live import pack
-from stylecine.loop import Loop, laplacian_levels, make_loop
-from stylecine.ops.pixels import to_tensor
-from stylecine.synthesis import canvas, plain_plate
+from stylecine.ops.image import to_tensor
+from stylecine.output.web_pack import pack
+from stylecine.stages.displacement import Displacement, integrate
+from stylecine.stages.loop import Loop, laplacian_levels, make_loop
+from stylecine.stages.plate import canvas, plain_plate
 
 FPS = 30
 

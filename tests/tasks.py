@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stylecine.batch import Task
+from stylecine.batch.tasks import Task
 
 LOOP = {"seconds": 0.5, "fps": 12, "speed": 1.0, "warp": "pixel", "sampling": "gather", "detail": 1.0}
 FILE = {"quality": None, "codec": None, "repeat": 1, "crop": None, "embed_report": False}

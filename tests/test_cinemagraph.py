@@ -23,8 +23,8 @@ from stylecine import (
     VideoError,
     animate,
 )
-from stylecine.provenance import read_report
-from stylecine.video import read_video
+from stylecine.output.metadata import read_report
+from stylecine.output.video import read_video
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from PIL import Image
 import stylecine
 from stylecine.cli import _wait_briefly, main
 from stylecine.commands.telling import complain
-from stylecine.provenance import read_report
-from stylecine.video import read_video
+from stylecine.output.metadata import read_report
+from stylecine.output.video import read_video
 
 DOUBT = "stylecine: This may be no landscape: "  # the small model knows no picture, and says so
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,31 +12,27 @@ import stylecine
 
 PACKAGE = Path(stylecine.__file__).parent
 
-# From the ground up: a module imports only from lower rows (and a package of the tree below from itself).
+# From the ground up: a module imports only from lower rows, or from its own package. `stages` are checked one by one.
 LAYERS = [
     {"errors"},
-    {"weights", "ops", "progress", "options", "files", "gif", "crop", "snap", "interrupts"},
-    {"journal"},
-    {"networks", "codecs", "changeover", "roll", "shading", "drapery", "outline"},
-    {
-        *("photo", "inversion", "mask", "cloth", "motion", "displacement", "synthesis", "loop", "video", "pictures"),
-        *("foreign", "blockmatch"),
-    },
-    {"measures", "convert", "provenance", "formats", "touchup", "notebook", "live"},
-    {"signing", "cine", "preview", "page"},
+    {"atomic", "interrupts", "options", "progress", "weights"},
+    {"networks", "ops"},
+    {"checkpoints"},
+    {"quality", "stages"},
+    {"cloth", "edits"},
+    {"output"},
     {"scene"},
     {"cinemagraph"},
+    {"animator"},
     {"pipeline"},
-    {"doctor"},
-    {"batch"},
-    {"batch_report", "processes", "cluster"},
-    {"client", "server"},
+    {"batch", "doctor"},
+    {"server"},
     {"commands"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
-TREES = {"ops", "networks", "foreign", "server", "commands"}
+PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"swell"}}  # what one stage alone uses
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -56,6 +53,10 @@ def imported(path: Path) -> set[str]:
     return {name.removeprefix("stylecine.") for name in names}
 
 
+def name_of(module: Path) -> str:
+    return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+
+
 def module_file(name: str) -> bool:
     return (PACKAGE / f"{name}.py").exists()
 
@@ -66,8 +67,18 @@ def test_imports_point_downward(module: Path) -> None:
     assert here in RANK, f"{module} has no place in LAYERS yet"
     for name in imported(PACKAGE / module):
         there = name.split(".")[0]
-        inside = there == here and here in TREES
-        assert inside or RANK[there] < RANK[here], f"stylecine.{name} is not below {module}"
+        assert there == here or RANK[there] < RANK[here], f"stylecine.{name} is not below {module}"
+
+
+def test_no_module_imports_itself_on_the_way() -> None:
+    graph = {name_of(module): imported(PACKAGE / module) & set(map(name_of, MODULES)) for module in MODULES}
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_stages_do_not_import_each_other() -> None:
+    for module in (PACKAGE / "stages").glob("*.py"):
+        names = {name.removeprefix("stages.") for name in imported(module) if name.startswith("stages.")}
+        assert names <= PARTS_OF_STAGES.get(module.stem, set()), f"{module.stem} imports {names}"
 
 
 def test_nothing_heavy_is_imported_until_used() -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 import stylecine
 from stylecine.errors import WriterUnavailable
-from stylecine.formats import check_output, is_folder
 from stylecine.interrupts import Interrupts
+from stylecine.output.formats import check_output, is_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -27,8 +27,9 @@ import os, resource, signal, sys
 from collections.abc import Sequence
 from unittest.mock import patch
 import numpy as np
-from stylecine import cli, gif
-from stylecine.formats import check_output, write
+from stylecine import cli
+from stylecine.output import gif
+from stylecine.output.formats import check_output, write
 
 class Noise(Sequence):
     def __len__(self):
@@ -152,7 +153,7 @@ def test_two_runs_with_one_output(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["loop.gif"]
 
 
-# The command itself, PyTorch and all; Ctrl-C comes when `moment` holds, or just after the pipeline calls a function.
+# The command itself, PyTorch and all; Ctrl-C comes when `moment` holds, or just after the animator calls a function.
 WATCHED = """
 import os, signal, sys, threading, time
 
@@ -165,14 +166,14 @@ def watch():
     ctrl_c()
 
 def calls(name):
-    from stylecine import pipeline
-    function = getattr(pipeline, name)
+    from stylecine import animator
+    function = getattr(animator, name)
 
     def called(*given, **named):
         threading.Timer(1e-3, ctrl_c).start()
         return function(*given, **named)
 
-    setattr(pipeline, name, called)
+    setattr(animator, name, called)
     threading.Event().wait()
 
 from stylecine.cli import main

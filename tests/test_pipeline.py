@@ -23,7 +23,7 @@ from stylecine import (
     animate,
     options,
 )
-from stylecine.photo import load_photo
+from stylecine.stages.photo import load_photo
 
 Given = dict[str, Any]
 

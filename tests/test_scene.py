@@ -19,9 +19,9 @@ from stylecine import (
     TooLarge,
     WeightsNotFound,
 )
-from stylecine.cine import edit_cine
+from stylecine.edits.scene_file import edit_cine
 from stylecine.options import needed_bytes
-from stylecine.provenance import PhotoFile
+from stylecine.output.metadata import PhotoFile
 
 DATA = Path(__file__).parent / "data"
 SHORT = {"seconds": 0.4, "fps": 10}
@@ -170,8 +170,8 @@ def test_little_is_enough_where_it_was_painted(lake: Scene, animator: Animator) 
 def test_a_preview_shows_the_edits_and_inverts_nothing(
     photo: np.ndarray, lake: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stylecine.pipeline.invert", None)
-    monkeypatch.setattr("stylecine.pipeline.predict_layers", None)
+    monkeypatch.setattr("stylecine.animator.invert", None)
+    monkeypatch.setattr("stylecine.animator.predict_layers", None)
     rock = np.zeros((72, 96), bool)
     rock[48:, 24:48] = True
     loop = animator.preview(lake.paint(None, rock, "freeze").speed("sky", 2), size=64, **SHORT)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.networks.lpips import LPIPS
-from stylecine.ops.push_pull import push_pull
+from stylecine.ops.image import push_pull
 from stylecine.weights import PRETRAINED
 
 CHANNELS = {4: 160, 8: 160, 16: 160, 32: 160, 64: 128, 128: 96, 256: 64, 512: 48, 1024: 24}

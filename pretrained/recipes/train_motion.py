@@ -25,8 +25,8 @@ from data import Sample
 from labelled import View, look, photometric, read_small, tinted
 from torch import Tensor
 
-from stylecine.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
 from stylecine.networks.motionnet import MotionNet
+from stylecine.stages.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
 
 SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (232, 232))
 SHAPE_CHANCES = (0.6, 0.25, 0.15)

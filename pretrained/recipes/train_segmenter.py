@@ -26,8 +26,8 @@ from rounding import round_convolutions
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stylecine.mask import SHORT_SIDE
 from stylecine.networks.segmenter import Segmenter, normalise
+from stylecine.stages.mask import SHORT_SIDE
 
 SIZE = 320  # of the views to train on
 PEAK = 1.2e-3  # learning rate

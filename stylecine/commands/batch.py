@@ -25,8 +25,8 @@ from stylecine.commands.telling import complain, make_folder
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from stylecine.batch import Crew, Task
-    from stylecine.journal import Record
+    from stylecine.batch.journal import Record
+    from stylecine.batch.tasks import Crew, Task
 
 
 def add_to(commands: Commands) -> None:
@@ -57,7 +57,8 @@ def run(options: argparse.Namespace, start: float) -> int:
     if options.processes is not None and not 1 <= options.processes <= 1024:
         raise Usage("--processes takes a whole number from 1 to 1024")
 
-    from stylecine import batch, batch_report
+    from stylecine.batch import report as batch_report
+    from stylecine.batch import tasks as batch
     from stylecine.commands.manifest import tasks_of
 
     tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _common(options))
@@ -85,11 +86,11 @@ def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> 
     _check(tasks, options.output)
     bar.photos = len(tasks)
     if options.ray is not None:
-        from stylecine.cluster import Actors
+        from stylecine.batch.ray import Actors
 
         return Actors(options.ray, tasks, options.processes, options.output, options.model, options.device)
 
-    from stylecine.processes import Processes, count_for, devices_for
+    from stylecine.batch.local import Processes, count_for, devices_for
 
     devices = devices_for(options.device)
     count = min(options.processes or count_for(tasks, devices), len(tasks))
@@ -98,11 +99,11 @@ def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> 
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError for what no work should be begun with."""
-    from stylecine.batch import SAVE
+    from stylecine.batch.tasks import SAVE
     from stylecine.errors import StylecineError
-    from stylecine.formats import check_output, is_folder
     from stylecine.options import Look, check_arrows, check_effort, check_subject
-    from stylecine.photo import checked_size
+    from stylecine.output.formats import check_output, is_folder
+    from stylecine.stages.photo import checked_size
 
     for task in tasks:
         told = task.options

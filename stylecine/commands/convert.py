@@ -18,7 +18,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.convert import convert
+    from stylecine.checkpoints.convert import convert
 
     print(convert(options.checkpoint, options.output).path)
     return 0

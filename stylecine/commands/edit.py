@@ -37,8 +37,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.cine import Cine, edit_cine, read_cine
-    from stylecine.touchup import told
+    from stylecine.edits.apply import told
+    from stylecine.edits.scene_file import Cine, edit_cine, read_cine
 
     def edited(scene: Cine) -> Cine:
         for name, values, named in options.steps:

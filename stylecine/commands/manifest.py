@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stylecine.batch import FILES, Task
+from stylecine.batch.journal import NAME
+from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.arguments import arrow_of, size_of, wind_of
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.journal import NAME
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 REPORTS = ("report.json", "report.html")

@@ -16,8 +16,8 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.cinemagraph import plain
-    from stylecine.measures import measure_video
-    from stylecine.video import read_video
+    from stylecine.output.video import read_video
+    from stylecine.quality.measures import measure_video
 
     frames, fps = read_video(options.video)
     found = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)

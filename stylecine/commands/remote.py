@@ -51,8 +51,8 @@ def read_tokens(path: Path | None) -> list[str]:
 
 def animate_there(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, file and exit codes as here."""
-    from stylecine.client import Client
-    from stylecine.formats import check_output
+    from stylecine.output.formats import check_output
+    from stylecine.server.client import Client
 
     _check(options)
     there = {name: getattr(options, name) for name in THERE}

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.scene.stem + ".mp4")
     c2pa = credentials(options)
 
-    from stylecine.pipeline import Animator
+    from stylecine.animator import Animator
     from stylecine.scene import Scene
 
     imported = perf_counter() - start

@@ -18,7 +18,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.provenance import read_report
+    from stylecine.output.metadata import read_report
 
     print(json.dumps(read_report(options.file), indent=2))
     return 0

@@ -8,15 +8,15 @@ from stylecine.commands.arguments import file_options
 from stylecine.commands.telling import make_folder
 
 if TYPE_CHECKING:
+    from stylecine.atomic import VideoInfo
     from stylecine.cinemagraph import Cinemagraph
-    from stylecine.files import VideoInfo
 
 
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
     """Says what cannot be written before any work."""
-    from stylecine.formats import check_output, is_page
     from stylecine.options import check_live
-    from stylecine.signing import signer_for
+    from stylecine.output.c2pa import signer_for
+    from stylecine.output.formats import check_output, is_page
 
     check_output(
         output,

@@ -26,8 +26,8 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".cine")
 
-    from stylecine.cine import check_ending
-    from stylecine.pipeline import Animator
+    from stylecine.animator import Animator
+    from stylecine.edits.scene_file import check_ending
 
     check_ending(output)
     with Bar() as bar:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from stylecine.errors import OutputError
 
 if TYPE_CHECKING:
+    from stylecine.atomic import VideoInfo
     from stylecine.cinemagraph import Cinemagraph
-    from stylecine.files import VideoInfo
 
 
 def tell(
@@ -24,7 +24,7 @@ def tell(
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
     if options.preview:
-        from stylecine.preview import write_previews
+        from stylecine.output.report import write_previews
 
         write_previews(options.preview, loop.scene.photo, loop.tinted.cpu(), loop.motion.cpu(), loop)
     if options.json:

@@ -35,7 +35,7 @@ class Residual(nn.Module):
 class Encoder(nn.Module):
     """Photo [N,3,H,W] in [-1,1] and visibility [N,1,H,W] in {0,1} -> w+ [N,L,512], F [N,C,H/s,W/s].
 
-    Hidden parts of the photo are to be filled by `ops.push_pull` beforehand.
+    Hidden parts of the photo are to be filled by `ops.image` beforehand.
 
     Args:
         feature_channels: C. num_ws: L. stride: s (4 or 8).

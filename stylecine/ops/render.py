@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import mixing, native
-from stylecine.ops.knots import displaced
+from stylecine.ops.hermite import displaced
 from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import sample

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.ops.mirror import mirrored
+from stylecine.ops.image import mirrored
 
 STRIP = 1 << 16  # points sampled at a time
 BLOCK = 32  # pixels of a row or column filtered at a time

@@ -1,4 +1,4 @@
-// Reads a pack, as stylecine/live.py writes it: a safetensors file with what a loop is made from.
+// Reads a pack, as stylecine/output/web_pack.py writes it: a safetensors file with what a loop is made from.
 
 import {PlayerError} from "./gl.js";
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine.errors import OptionError
-from stylecine.photo import MIN_SIDE
+from stylecine.stages.photo import MIN_SIDE
 
 POINTS = 20_000  # most of all strokes of a scene together, which every answer about it tells of
 MOST = 10_000_000  # of any setting: that many megabytes, seconds, hours

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
+from stylecine.edits.apply import CALM, FASTEST, MODES, MOST_EDITS, MOST_POINTS, RADIUS
 from stylecine.options import CLASSES, PAINTS, SUBJECTS
-from stylecine.touchup import CALM, FASTEST, MODES, MOST_EDITS, MOST_POINTS, RADIUS
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
 State = Literal["queued", "running", "ready", "failed"]

@@ -16,8 +16,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from stylecine.errors import StylecineError
-from stylecine.formats import check_output
 from stylecine.options import check_live, check_subject, period
+from stylecine.output.formats import check_output
 from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
 from stylecine.server.limits import POINTS, Settings
 from stylecine.server.problems import Problem, not_found, of_error

@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from stylecine.atomic import locked
 from stylecine.errors import OutputError
-from stylecine.files import locked
 
 VERSION = 1
 DATABASE = "store.sqlite"

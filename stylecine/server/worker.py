@@ -29,15 +29,15 @@ from typing import Any
 
 import torch
 
+from stylecine.animator import Animator
+from stylecine.atomic import whole
 from stylecine.cinemagraph import Cinemagraph, doubts
+from stylecine.edits.apply import Edit, Paint, Speed, to_json
 from stylecine.errors import NothingMoves, StylecineError, TooLarge
-from stylecine.files import whole
-from stylecine.mask import moving, require_motion
 from stylecine.options import PAINTS
-from stylecine.pipeline import Animator
 from stylecine.scene import Scene
 from stylecine.server.limits import POINTS
-from stylecine.touchup import Edit, Paint, Speed, to_json
+from stylecine.stages.mask import moving, require_motion
 
 PIXELS = 6 << 20  # of the scenes that are kept, some 50 bytes each; the last one is kept in any case
 TOLD_EVERY = 0.05  # seconds between two lines of progress

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import stylecine
+from stylecine.batch.journal import Journal
 from stylecine.cli import main
-from stylecine.journal import Journal
 
 PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
 SLOW = ["--seconds", "60"]  # of a loop that is being rendered for some seconds
@@ -95,8 +95,8 @@ def test_what_is_done_needs_no_worker(
     def none_needed(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("stylecine.batch._is_done", lambda *_: True)
-    monkeypatch.setattr("stylecine.processes.Processes", none_needed)
+    monkeypatch.setattr("stylecine.batch.tasks._is_done", lambda *_: True)
+    monkeypatch.setattr("stylecine.batch.local.Processes", none_needed)
     failed = {"state": "failed", "kind": "PhotoError", "error": "It is empty."}
     with Journal(tmp_path / "out") as journal:
         for name in ("a", "b"):

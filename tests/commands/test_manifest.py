@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stylecine.batch import Task
+from stylecine.batch.tasks import Task
 from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
-from stylecine.cloth import hang
-from stylecine.drapery import Drapery
-from stylecine.live import pack
-from stylecine.loop import Loop, frame
-from stylecine.ops.pixels import to_tensor
+from stylecine.cloth.animate import hang
+from stylecine.cloth.layer import Drapery
+from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
+from stylecine.output.web_pack import pack
+from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo
 from tests.loops import FPS, loop_of, packed, rough
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stylecine import client
 from stylecine.cli import main
 from stylecine.errors import ServiceError
+from stylecine.server import client
 from tests.server.conftest import Served, wait_until
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine.cine import read_cine
+from stylecine.edits.scene_file import read_cine
 from tests.server.conftest import Served
 
 FREEZE = {"kind": "paint", "what": None, "mode": "freeze", "stroke": [[0.2, 0.8], [0.4, 0.8]], "radius": 0.1}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine.video import read_video
+from stylecine.output.video import read_video
 from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, Held, Page, Studio, expect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from stylecine.animator import Animator
 from stylecine.errors import TooLarge
-from stylecine.pipeline import Animator
 from stylecine.server import worker
 from stylecine.server.worker import Held, Worker
 from tests.server.conftest import Served

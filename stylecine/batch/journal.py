@@ -1,0 +1,59 @@
+"""What became of each photo of a batch: one line of JSON each in OUT/batch.jsonl, written once it is certain."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from stylecine.atomic import locked, told_plainly
+from stylecine.errors import OutputError
+
+NAME = "batch.jsonl"
+
+Record = dict[str, Any]  # as batch.animate_one makes it; "output" says of what
+
+
+class Journal:
+    """The records of a folder, by output, the last of each; nobody else writes there while it is open.
+
+    A line that a killed run left half-written is cut off.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Makes the folder where it is missing. Raises OutputError, also where another run is at work."""
+        with told_plainly(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        path = folder / NAME
+        self._file = locked(path, f"Another run is at work in '{folder}'; wait for it or name another folder.")
+        with told_plainly(path):
+            with open(self._file, "rb", closefd=False) as file:  # on Windows nobody else can read what is locked
+                content = file.read()
+            whole = content.rfind(b"\n") + 1
+            os.ftruncate(self._file, whole)
+            os.lseek(self._file, 0, os.SEEK_END)
+        self.records = {record["output"]: record for record in map(_record, content[:whole].splitlines()) if record}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def add(self, record: Record) -> None:
+        """On the disk when this returns."""
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        with told_plainly(Path(NAME)):
+            if os.write(self._file, line) < len(line):
+                raise OutputError("There is no space left for the batch's journal; free some and run it again.")
+            os.fsync(self._file)
+        self.records[record["output"]] = record
+
+
+def _record(line: bytes) -> Record | None:
+    """None for what is no record: whoever edited the file has the photo animated again."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    known = isinstance(record, dict) and isinstance(record.get("output"), str) and "state" in record
+    return record if known else None

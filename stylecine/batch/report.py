@@ -1,0 +1,152 @@
+"""What became of a batch: report.json to compute with, report.html to look at, everything inside of it."""
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from stylecine import __version__
+from stylecine.atomic import whole
+from stylecine.batch.journal import Record
+
+PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
+COLUMNS = {  # heading -> how a figure of a record is shown
+    "seam": "{:.2f}",
+    "pulse_tiles": "{:.3f}",
+    "moved_error": "{:.2f}",
+    "travel": "{:.3f}",
+    "moving": "{:.0%}",
+}
+HEADINGS = ("photo", "first frame", "what moves", *(name.replace("_", " ") for name in COLUMNS), "seconds", "notes")
+
+
+def summary(records: Mapping[str, Record], seconds: float, new: int) -> dict[str, Any]:
+    """What report.json holds: counts, failures, and all that is known of each photo but its pictures.
+
+    new: how many of them this run has seen to, in so many seconds.
+    """
+    failures = [record for record in records.values() if record["state"] == "failed"]
+    return {
+        "stylecine": __version__,
+        "photos": len(records),
+        "new": new,
+        "failed": len(failures),
+        "seconds": round(seconds, 1),
+        "failures": [{name: record[name] for name in ("photo", "kind", "error")} for record in failures],
+        "results": [{k: v for k, v in record.items() if k not in PICTURES} for record in records.values()],
+    }
+
+
+def write(report: Mapping[str, Any], records: Mapping[str, Record], folder: Path) -> Path:
+    """Writes report.json and report.html into the folder, and returns the latter's path. Raises OutputError."""
+    _write(folder / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return _write(folder / "report.html", page(report, records))
+
+
+def page(report: Mapping[str, Any], records: Mapping[str, Record]) -> str:
+    """The HTML, which fetches nothing from anywhere; names of files link to the loops beside it."""
+    heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in HEADINGS)
+    failed = f", {report['failed']} failed" if report["failed"] else ""
+    last = f"{report['new']} done in the last run, in {report['seconds']:g} seconds"
+    return PAGE.format(
+        title=f"{report['photos']} photos{failed}",
+        says=f"stylecine {report['stylecine']}; {last}.",
+        heads=heads,
+        rows="\n".join(_row(record) for record in records.values()),
+    )
+
+
+def _row(record: Record) -> str:
+    title = f'title="{_escaped(record["photo"])}"'
+    if record["state"] == "failed":
+        name, blank = Path(record["photo"]).name, "<td></td>" * (len(HEADINGS) - 2)
+        told = _escaped(record["error"])
+        return f'<tr class="failed"><th scope="row" {title}>{_escaped(name)}</th>{blank}<td>{told}</td></tr>'
+    output = record["output"]
+    cells = [
+        f'<th scope="row" {title}><a href="{quote(output, errors="surrogateescape")}">{_escaped(output)}</a></th>',
+        *(f"<td>{_picture(record[key], what)}</td>" for key, what in PICTURES.items()),
+        *(_figure(record[key], shown) for key, shown in COLUMNS.items()),
+        _figure(record["seconds"]["total"], "{:.1f}"),
+        f"<td>{_escaped(record['warning'] or '')}</td>",
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _picture(webp: str, what: str) -> str:
+    return f'<img src="data:image/webp;base64,{webp}" alt="{what}" loading="lazy">'
+
+
+def _figure(figure: float | None, shown: str) -> str:
+    return "<td></td>" if figure is None else f'<td data-value="{figure:.6g}">{shown.format(figure)}</td>'
+
+
+def _escaped(text: str) -> str:
+    """For HTML; what is no character, as in names of files that are not UTF-8, as Python tells it."""
+    return html.escape(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _write(path: Path, text: str) -> Path:
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; --line: color-mix(in srgb, currentColor 15%, transparent); }}
+body {{ margin: 2rem; font: 0.9rem/1.4 system-ui, sans-serif; color: CanvasText; background: Canvas; }}
+h1 {{ margin: 0; font-size: 1.4rem; font-weight: 600; }}
+h1 + p {{ margin: 0.2rem 0 1.5rem; opacity: 0.7; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: 0.4rem 0.8rem 0.4rem 0; border-bottom: 1px solid var(--line); text-align: left; }}
+tbody th {{ max-width: 18rem; font-weight: 500; overflow-wrap: anywhere; }}
+thead th {{ position: sticky; top: 0; background: Canvas; vertical-align: bottom; }}
+thead button {{ all: unset; cursor: pointer; font-weight: 600; }}
+thead button:focus-visible {{ outline: 2px solid; outline-offset: 2px; }}
+[aria-sort="ascending"] button::after {{ content: " \\2191"; }}
+[aria-sort="descending"] button::after {{ content: " \\2193"; }}
+td[data-value] {{ text-align: right; font-variant-numeric: tabular-nums; }}
+td:last-child {{ max-width: 26rem; }}
+.failed td, .failed th {{ color: color-mix(in srgb, CanvasText 45%, #e5484d); }}
+img {{ display: block; max-width: 15rem; border-radius: 4px; }}
+a {{ color: LinkText; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{says}</p>
+<table>
+<thead><tr>{heads}</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+<script>
+const body = document.querySelector("tbody");
+const value = (row, column) => {{
+  const cell = row.cells[column];
+  return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
+}};
+const compare = (a, b) =>
+  typeof a === "number" && typeof b === "number" ? a - b
+    : typeof a === typeof b ? a.localeCompare(b, undefined, {{numeric: true}})
+    : typeof a === "number" ? -1 : 1;
+document.querySelectorAll("thead th").forEach((head, column, heads) => head.addEventListener("click", () => {{
+  const down = head.ariaSort === "ascending";
+  heads.forEach(other => other.removeAttribute("aria-sort"));
+  head.ariaSort = down ? "descending" : "ascending";
+  const rows = [...body.rows].sort((a, b) => compare(value(a, column), value(b, column)));
+  body.append(...(down ? rows.reverse() : rows));
+}}));
+</script>
+</body>
+</html>
+"""

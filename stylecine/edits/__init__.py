@@ -1,0 +1,1 @@
+"""What a person changes about a scene, and the .cine file that keeps it."""

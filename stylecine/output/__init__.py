@@ -1,0 +1,1 @@
+"""Files: video, animated images, pages, and the metadata and signatures in them."""

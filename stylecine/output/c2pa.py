@@ -1,0 +1,207 @@
+"""C2PA: signs a file with the user's own certificate, naming the photo, what was done to it, and by what.
+
+The standard: https://spec.c2pa.org. The work is done by c2pa-python, an extra; nothing here reaches the network, so
+there is no time stamp and a signature lasts as long as its certificate.
+"""
+
+import io
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from stylecine import __version__
+from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.output.images import png
+from stylecine.output.metadata import PhotoFile
+
+Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
+
+# Of what we write, what c2pa-python can sign. It would sign .avif, but may leave what is in it out of place.
+MEDIA_TYPES = {
+    ".mp4": "video/mp4",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".apng": "image/png",
+    ".png": "image/png",
+}
+BYTES = "application/octet-stream"
+REPORT = "stylecine.report"  # label of our assertion
+# IPTC's term for a picture that a generative model has changed in part; https://cv.iptc.org/newscodes/digitalsourcetype
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+SETTINGS = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},  # would reach the network
+    "builder": {"thumbnail": {"enabled": False}},
+}
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who signs: the certificate chain (PEM, the signer's own first) and its private key (PEM, PKCS 8)."""
+
+    algorithm: str
+    chain: bytes
+    key: bytes = field(repr=False)
+
+    def sign(self, path: Path, title: str, report: Mapping[str, Any], photo: PhotoFile, generated: bool) -> None:
+        """Signs the file at `path` in place; `title` is the name that it will have.
+
+        report: goes along as an assertion of its own. photo: becomes the ingredient, with the manifest that it may
+        have itself. generated: whether networks had a part in what is seen; a poster is the photo.
+        Raises OptionError where the certificate or key does not do.
+        """
+        manifest = _manifest(title, report, photo, generated)
+        with tempfile.TemporaryFile(dir=path.parent) as signed:
+            with path.open("rb") as unsigned:
+                self._sign(manifest, photo, unsigned, signed)
+            signed.seek(0)
+            with path.open("wb") as file:
+                shutil.copyfileobj(signed, file)
+
+    def try_out(self) -> None:
+        """Signs a picture of one pixel: raises OptionError where the certificate or key does not do."""
+        dot = PhotoFile("dot.png", png(np.zeros((1, 1, 3), np.uint8)))
+        self._sign(_manifest("dot.png", {}, dot, False), dot, io.BytesIO(dot.content), io.BytesIO())
+
+    def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
+        c2pa = _c2pa()
+        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no server for time stamps
+        try:
+            with (
+                c2pa.Context.from_dict(SETTINGS) as context,
+                c2pa.Builder(manifest, context) as builder,
+                c2pa.Signer.from_info(info) as signer,
+            ):
+                _add(photo, builder, c2pa)
+                builder.sign(signer, manifest["format"], unsigned, signed)
+        except c2pa.C2paError as error:
+            raise OptionError(
+                f"C2PA refuses to sign ({error}); use a valid certificate made for signing documents or e-mail,"
+                " followed in its file by those it depends on."
+            ) from None
+
+
+def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer:
+    """Reads and checks what is needed to sign the file that `path` will be. To be called before minutes of work.
+
+    Raises WriterUnavailable without c2pa-python, OptionError for a format that cannot be signed and for credentials
+    that cannot be used.
+    """
+    if Path(path).suffix.lower() not in MEDIA_TYPES:
+        known = f"{', '.join(list(MEDIA_TYPES)[:-1])} or .png"
+        raise OptionError(f"C2PA cannot sign '{os.fspath(path)}'; write {known}, or do not sign.")
+    _c2pa()
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        certificate, key = credentials
+    except (TypeError, ValueError):
+        raise OptionError("c2pa is two files: (certificate chain, private key), both PEM.") from None
+    chain, secret = _read("certificate", certificate), _read("key", key)
+    try:
+        public = x509.load_pem_x509_certificate(chain).public_key()
+    except ValueError:
+        raise OptionError(f"'{os.fspath(certificate)}' holds no certificate; give a chain in PEM form.") from None
+    try:
+        private = serialization.load_pem_private_key(secret, None)
+    except TypeError:
+        raise OptionError(f"'{os.fspath(key)}' asks for a password; give a key without one.") from None
+    except ValueError:
+        raise OptionError(f"'{os.fspath(key)}' holds no private key; give one in PEM form.") from None
+    if private.public_key() != public:
+        raise OptionError(f"'{os.fspath(key)}' is not the key of '{os.fspath(certificate)}'; give the two that match.")
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    signer = Signer(_algorithm(private), chain, pem)
+    signer.try_out()
+    return signer
+
+
+def _c2pa() -> ModuleType:
+    try:
+        import c2pa
+    except ImportError:
+        raise WriterUnavailable("C2PA signing needs c2pa-python; run pip install 'stylecine[c2pa]'.") from None
+    module: ModuleType = c2pa
+    return module
+
+
+def _read(what: str, path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"The C2PA {what} {str(path)!r} cannot be read ({reason}); check its path.") from None
+
+
+def _algorithm(key: Any) -> str:
+    """C2PA's name of the algorithm that a key is for."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "ps256"
+    curves = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+    name = curves.get(key.curve.name) if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    if name is None:
+        raise OptionError("C2PA does not know this kind of key; use ES256 (P-256), Ed25519 or RSA.")
+    return name
+
+
+def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated: bool) -> dict[str, Any]:
+    return {
+        "claim_generator_info": [{"name": "stylecine", "version": __version__}],
+        "title": title,
+        "format": MEDIA_TYPES[Path(title).suffix.lower()],
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated)}},
+            {"label": REPORT, "data": dict(report)},
+        ],
+    }
+
+
+def _actions(photo: PhotoFile, generated: bool) -> list[dict[str, Any]]:
+    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [photo.sha256]}}
+    done = {"softwareAgent": {"name": "stylecine", "version": __version__}}
+    if not generated:
+        says = "The photo as the first frame of a loop shows it; nothing in it was generated."
+        return [opened, {"action": "c2pa.converted", "description": says, **done}]
+    says = "Sky, water or mist in the photo was set in motion as a loop, with trained networks."
+    return [opened, {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": says, **done}]
+
+
+def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:
+    """Makes the photo the ingredient, with its own manifest; with a damaged one it is bytes and no more."""
+    ingredient = {
+        "title": photo.name or "photo",
+        "relationship": "parentOf",
+        "instance_id": photo.sha256,
+        # in words, since C2PA itself binds a photo only by the photo's manifest
+        "description": f"The photo; SHA-256 of its file: {photo.sha256}",
+    }
+    try:
+        builder.add_ingredient(ingredient, _media_type(photo), io.BytesIO(photo.content))
+    except c2pa.C2paError:
+        builder.add_ingredient(ingredient, BYTES, io.BytesIO(photo.content))
+
+
+def _media_type(photo: PhotoFile) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large photos, which were read long ago
+            image = Image.open(io.BytesIO(photo.content))
+    except UnidentifiedImageError:
+        return BYTES
+    with image:
+        return image.get_format_mimetype() or BYTES

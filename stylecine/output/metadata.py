@@ -1,0 +1,164 @@
+"""Where a loop comes from: the photo's file, the weights with their data, the versions; and a report read back."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import PIL
+import torch
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
+
+from stylecine.errors import VideoError
+from stylecine.ops import native
+from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
+
+PICTURES = (".gif", ".webp", ".apng", ".png")
+LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """The photo's file to the byte, as it was given; `name` is None where it came without one.
+
+    Of a scene from a .cine file only `name` and `digest` are known, as that file claims them; `content` is empty then.
+    """
+
+    name: str | None
+    content: bytes = field(repr=False)
+    digest: str | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        return self.digest or hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it; "claimed": True where nobody here has seen the file itself."""
+        return {"name": self.name, "sha256": self.sha256} | ({"claimed": True} if self.digest else {})
+
+
+def photo_file(source: Any) -> PhotoFile | None:
+    """The file behind what was given as a photo; None for pixels, and for what can be read only once.
+
+    A binary file object is read from where it stands and left there. What cannot be read is None as well: the photo's
+    own reader says why.
+    """
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            return PhotoFile(None, bytes(source))
+        if isinstance(source, str | os.PathLike):
+            path = Path(source)  # a pipe would be read empty here, for the photo's own reader to wait for
+            return PhotoFile(path.name, path.read_bytes()) if path.is_file() else None
+        if hasattr(source, "read") and source.seekable():
+            start = source.tell()
+            content = source.read()
+            source.seek(start)
+            return PhotoFile(None, content) if isinstance(content, bytes) else None
+    except (OSError, ValueError, AttributeError):
+        pass
+    return None
+
+
+def model_facts(model: ModelRecord) -> dict[str, Any]:
+    """Name, licence and source of a model; of each weight file its SHA-256, licence, card and training data."""
+    folders = {folder for file in model.files.values() for folder in (file.path, *file.path.parents)}
+    local = Path(model.source) in folders  # of the user's own, nobody else's business; never looked for, see Scene.load
+    return {
+        "name": model.name,
+        "licence": model.licence,
+        "source": Path(model.source).name if local else model.source,
+        "weights": {role: _weight_facts(file) for role, file in model.files.items()},
+    }
+
+
+def _weight_facts(file: FileRecord) -> dict[str, str | None]:
+    card = _card(file)
+    return {
+        "file": file.path.name,
+        "sha256": file.sha256 or _sha256(file.path),
+        "licence": file.licence,
+        "card": f"cards/{card.name}" if card else None,
+        "data": _data(card) if card else None,
+    }
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # gone since it was read
+        return None
+
+
+def _card(file: FileRecord) -> Path | None:
+    """The card beside the installed weights whose heading names this file."""
+    if file.path.parent != PRETRAINED:
+        return None
+    cards = sorted(PRETRAINED.glob("cards/*.md"))
+    return next((card for card in cards if file.path.name in card.read_text("utf-8").splitlines()[0].split()), None)
+
+
+def _data(card: Path) -> str | None:
+    """What a card's table says the weights were trained on."""
+    row = re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)
+    return row[1].replace("`", "") if row else None
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Of everything that has a part in the pixels; the native library's is that of its C interface."""
+    runs = native.why(device) if native.available(device) else "PyTorch references"
+    return {
+        "python": platform.python_version(),
+        **{name: str(library.__version__) for name, library in LIBRARIES.items()},
+        "native": f"{runs}, C interface {native.ABI}",
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The report that `Cinemagraph.save(embed_report=True)` left in a video or picture.
+
+    Raises VideoError where there is none. What it says is only as true as whoever wrote the file: a signature
+    (`stylecine.output.c2pa`) is what binds it to the pixels.
+    """
+    name = os.fspath(path)
+    if not os.path.isfile(name):
+        raise VideoError(f"There is no file at '{name}'; check the path.")
+    try:
+        report = json.loads(_comment(Path(name)))
+        json.dumps(report, indent=2, allow_nan=False)  # whoever prints it is to have JSON
+    except (ValueError, RecursionError):
+        report = None
+    if not isinstance(report, dict) or "stylecine" not in report:
+        raise VideoError(f"'{name}' holds no report of stylecine; write it with --embed-report.")
+    return report
+
+
+def _comment(path: Path) -> str:
+    """What the file's metadata calls its comment; "" without one."""
+    try:
+        if path.suffix.lower() in PICTURES:
+            with Image.open(path) as picture:
+                return _picture_comment(picture)
+        with av.open("file:" + os.path.abspath(path)) as container:
+            tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in capitals
+            return str(tags.get("comment", ""))
+    except (av.FFmpegError, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+        return ""
+
+
+def _picture_comment(picture: Image.Image) -> str:
+    """A PNG's text, a GIF's comment, or the description in the EXIF of all others; Pillow gives that byte by byte."""
+    if "Comment" in picture.info:
+        return str(picture.info["Comment"])
+    found = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
+    return bytes(found).decode()

@@ -1,0 +1,196 @@
+"""Pictures to judge a loop by, as `stylecine animate --preview DIR` writes them."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw
+
+from stylecine.atomic import whole
+from stylecine.errors import OutputError
+from stylecine.quality.measures import Array, Frames
+
+# sky, water, falls, smoke, cloth
+COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40))
+SHEET_WIDTH = 480  # pixels of one frame on the contact sheet
+SLICE_TIMES = 40  # frames looked at for the x-t slice
+
+
+def write_previews(
+    folder: str | os.PathLike[str], photo: np.ndarray, layers: Array, flow: Array, frames: Frames
+) -> list[Path]:
+    """Write mask.png, motion.png, sheet.png, difference.png and slice.png; the folder is made where it is missing.
+
+    photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1], or [H,W] for a mask without classes. flow: [2,h,w],
+    pixels of its own grid per 1/30 s. Each picture appears whole or not at all. Raises OutputError.
+    """
+    maps = torch.as_tensor(layers).float().cpu()
+    moving = 1 - (1 - maps).prod(0) if maps.ndim == 3 else maps
+    pictures = {
+        "mask": mask_overlay(photo, maps),
+        "motion": flow_picture(photo, flow, moving),
+        "sheet": contact_sheet(frames),
+        "difference": difference_sheet(frames),
+        "slice": time_slice(frames),
+    }
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        return [_write(picture, target / f"{name}.png") for name, picture in pictures.items()]
+    except OSError as error:
+        raise OutputError(f"Cannot write pictures into {target}: {error.strerror or error}.") from error
+
+
+def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
+    """The photo, what is static greyed, what moves tinted by class, the border at 0.5 drawn: uint8 [H,W,3]."""
+    maps = torch.as_tensor(layers).float().cpu().numpy()
+    maps = maps[None] if maps.ndim == 2 else maps
+    moving = 1 - np.prod(1 - maps, axis=0)
+    colours = np.array(COLOURS[: len(maps)] if len(maps) > 1 else [COLOURS[1]], np.float32)
+    tint = np.einsum("khw,kc->hwc", maps, colours) / np.maximum(maps.sum(0), 1e-6)[..., None]
+    grey = photo.mean(-1, keepdims=True) * 0.5 + photo * 0.1
+    picture = grey + moving[..., None] * (0.6 * photo + 0.4 * tint - grey)
+    inside = moving >= 0.5
+    border = np.zeros_like(inside)
+    border[1:] |= inside[1:] != inside[:-1]
+    border[:, 1:] |= inside[:, 1:] != inside[:, :-1]
+    picture[border] = 255
+    return _bytes(picture)
+
+
+def flow_picture(photo: np.ndarray, flow: Array, moving: Array) -> np.ndarray:
+    """Direction as hue and speed as saturation over the photo, arrows on top, a colour wheel: uint8 [H,W,3].
+
+    The longest arrow, and full saturation, is the fastest that moves (99th percentile); the wheel says
+    how fast that is.
+    """
+    height, width = photo.shape[:2]
+    field = torch.as_tensor(flow).float().cpu()
+    ratio = torch.tensor([width / field.shape[2], height / field.shape[1]])
+    field = F.interpolate(field[None], (height, width), mode="bilinear", align_corners=False)[0]
+    velocity = (field * ratio[:, None, None]).numpy()
+    moves = torch.as_tensor(moving).float().cpu().numpy()
+    speed = np.hypot(*velocity)
+    fastest = float(np.percentile(speed[moves > 0], 99)) if (moves > 0).any() else 0.0
+    colours = _wheel(velocity / max(fastest, 1e-6))
+    grey = photo.mean(-1, keepdims=True)
+    picture = Image.fromarray(_bytes(grey * (1 - 0.6 * moves[..., None]) + 0.6 * moves[..., None] * colours))
+    _draw_arrows(picture, velocity / max(fastest, 1e-6), moves)
+    _draw_wheel(picture, f"{fastest:.2f} px per 1/30 s")
+    return np.asarray(picture)
+
+
+def contact_sheet(frames: Frames, count: int = 8) -> np.ndarray:
+    """`count` frames at even distances over the loop, four to a row, their times written on them: uint8."""
+    times = _even_times(len(frames), count)
+    return _sheet([_shrunk(np.asarray(frames[t])) for t in times], [f"{t} of {len(frames)}" for t in times])
+
+
+def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.ndarray:
+    """What changes from frame to frame, `gain` times, mid-grey where nothing does; the last one is the seam: uint8."""
+    times = [*_even_times(len(frames), count)[: count - 1], len(frames) - 1]
+    pictures, names = [], []
+    for t in times:
+        following = (t + 1) % len(frames)
+        change = np.asarray(frames[following]).astype(np.float32) - np.asarray(frames[t])
+        pictures.append(_shrunk(_bytes(128 + gain * change)))
+        names.append(f"{t} to {following}")
+    return _sheet(pictures, names)
+
+
+def time_slice(frames: Frames) -> np.ndarray:
+    """The row in which most changes, over time from top to bottom, twice round: uint8 [T,W,3].
+
+    A rock is straight down, drift is slanted, a jump is a cut, a pulse a band, a cross-dissolve straight
+    and fading. The seam lies in the middle.
+    """
+    row = _liveliest_row(frames)
+    times = _even_times(len(frames), SLICE_TIMES)
+    once = np.stack([np.asarray(frames[t])[row] for t in times])
+    thickness = max(1, round(once.shape[1] / 3 / (2 * len(times))))
+    return np.concatenate([once, once]).repeat(thickness, axis=0)
+
+
+def _liveliest_row(frames: Frames) -> int:
+    later = math.ceil(0.37 * len(frames))  # not back at its start, however often a region goes round in the loop
+    change = np.asarray(frames[later]).astype(np.float32) - np.asarray(frames[0])
+    return int(np.abs(change).sum((1, 2)).argmax())
+
+
+def _even_times(period: int, count: int) -> list[int]:
+    return [period * i // min(count, period) for i in range(min(count, period))]
+
+
+def _sheet(pictures: list[np.ndarray], names: list[str], columns: int = 4, gap: int = 4) -> np.ndarray:
+    height, width = pictures[0].shape[:2]
+    rows = math.ceil(len(pictures) / columns)
+    columns = min(columns, len(pictures))
+    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+        x, y = i % columns * (width + gap), i // columns * (height + gap)
+        sheet.paste(Image.fromarray(picture), (x, y))
+        draw.text((x + 6, y + 4), name, fill="white", stroke_width=1, stroke_fill="black")
+    return np.asarray(sheet)
+
+
+def _shrunk(frame: np.ndarray) -> np.ndarray:
+    height, width = frame.shape[:2]
+    if width <= SHEET_WIDTH:
+        return frame
+    size = (SHEET_WIDTH, max(1, round(height * SHEET_WIDTH / width)))
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
+
+
+def _wheel(velocity: np.ndarray) -> np.ndarray:
+    """Colours [h,w,3] of velocities [2,h,w] with length at most 1: hue by direction, white at rest."""
+    angle = np.arctan2(velocity[1], velocity[0])[..., None]
+    full = 0.5 + 0.5 * np.cos(angle - np.array([0.0, 2.0, 4.0]) * np.pi / 3)
+    strength = np.minimum(np.hypot(*velocity), 1)[..., None]
+    return 255 * (1 - strength * (1 - full))
+
+
+def _draw_arrows(picture: Image.Image, velocity: np.ndarray, moves: np.ndarray) -> None:
+    draw = ImageDraw.Draw(picture)
+    step = max(12, min(picture.size) // 20)
+    for y in range(step // 2, picture.height, step):
+        for x in range(step // 2, picture.width, step):
+            if moves[y, x] >= 0.5:
+                dx, dy = velocity[:, y, x] * step * 0.9
+                _draw_arrow(draw, x, y, float(dx), float(dy))
+
+
+def _draw_arrow(draw: ImageDraw.ImageDraw, x: float, y: float, dx: float, dy: float) -> None:
+    tip = (x + dx, y + dy)
+    if math.hypot(dx, dy) < 1.5:
+        draw.point((x, y), fill="black")
+        return
+    draw.line([(x, y), tip], fill="black", width=2)
+    for side in (0.5, -0.5):
+        bx, by = -0.35 * (dx - side * dy), -0.35 * (dy + side * dx)
+        draw.line([tip, (tip[0] + bx, tip[1] + by)], fill="black", width=2)
+
+
+def _draw_wheel(picture: Image.Image, says: str) -> None:
+    """The colour wheel in the lower right corner, with the speed at its rim."""
+    radius = max(8, min(picture.size) // 14)
+    line = (np.arange(2 * radius) + 0.5) / radius - 1
+    x, y = np.meshgrid(line, line)
+    disc = Image.fromarray((255 * (np.hypot(x, y) <= 1)).astype(np.uint8))
+    corner = (picture.width - 2 * radius - 4, picture.height - 2 * radius - 4)
+    picture.paste(Image.fromarray(_bytes(_wheel(np.stack([x, y])))), corner, disc)
+    place = (corner[0] - 6, picture.height - 6)
+    ImageDraw.Draw(picture).text(place, says, fill="white", stroke_width=1, stroke_fill="black", anchor="rs")
+
+
+def _bytes(picture: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _write(picture: np.ndarray, path: Path) -> Path:
+    with whole(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
+    return path

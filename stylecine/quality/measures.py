@@ -1,0 +1,418 @@
+"""Figures for a loop, a mask and an inversion: what they must reach stands in GOALS.
+
+`frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video
+[N,H,W,3]. Frames are asked for one at a time and few are held, so a loop may render them on demand.
+`measure_loop` looks at each once.
+
+Up to 40 frames all are looked at. Of longer loops a sample of at most 35 (`sample_times`): five runs of
+five consecutive frames, every eighth of the loop, and both sides of the seam. A figure that cannot be had
+is NaN, and NaN fails.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.quality.blockmatch import Blocks, blur, track
+
+GOALS: dict[str, tuple[float, float]] = {
+    "moved_error": (0.0, 0.25),
+    "travel": (0.02, math.inf),
+    "seam": (0.95, 1.05),
+    "seam_encoded": (0.0, 1.3),
+    "pulse_tiles": (0.0, 0.10),
+    "pulse_global": (0.0, 0.03),
+    "static_drift": (0.0, 0.0),
+    "static_kept": (0.95, 1.0),
+    "first_frame_error": (0.0, 1 / 255),
+    "lpips": (0.0, 0.20),
+    "psnr": (25.0, math.inf),
+    "mask_iou": (0.90, 1.0),
+}
+"""Lowest and highest figure that passes. `lpips`, `psnr`, `mask_iou`: of the mean over held-out photos."""
+
+LAG = 4  # frames between the two that are matched for `moved`
+TILE = 64  # pixels, `pulse`
+FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma takes away
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
+
+Array = np.ndarray | Tensor
+
+
+class Frames(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, t: int, /) -> np.ndarray: ...
+
+
+class _Meter(Protocol):
+    """Sees frames in the order of time, frame 0 first, and tells its figures at the end."""
+
+    def see(self, t: int, frame: np.ndarray) -> None: ...
+
+    def figures(self) -> dict[str, float]: ...
+
+
+def passes(figures: Mapping[str, float]) -> dict[str, bool]:
+    """Which of the figures that have a goal reach it. NaN never does."""
+    return {name: low <= figures[name] <= high for name, (low, high) in GOALS.items() if name in figures}
+
+
+def measure_loop(
+    frames: Frames,
+    photo: np.ndarray,
+    mask: Array,
+    flow: Array,
+    fps: float,
+    label: np.ndarray | None = None,
+    flowing: Array | None = None,
+) -> dict[str, float]:
+    """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, static_drift, first_frame_error.
+
+    photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
+    own grid per 1/30 s. label: [H,W] hand-made classes, 0 static; narrows static_drift to what is static
+    in truth. flowing: [H,W], how much each pixel moves as the flow says; None: all that moves does. Where
+    nothing does, as in a loop of cloth, moved_error and travel are NaN.
+    """
+    moving = _floats(mask)
+    steady = moving if flowing is None else _floats(flowing)
+    meters: list[_Meter] = [
+        _Seam(len(frames)),
+        _Pulse(moving),
+        _Moved(len(frames), steady, fps, _floats(flow)),
+        _Drift(photo, _static(moving, label)),
+        _FirstFrame(photo),
+    ]
+    return _run(frames, meters)
+
+
+def measure_video(frames: Frames, fps: float) -> dict[str, float]:
+    """What can be told of a finished video alone: seam, pulse_* and travel, where its pixels change."""
+    moving = changing(frames)
+    return _run(frames, [_Seam(len(frames)), _Pulse(moving), _Moved(len(frames), moving, fps)])
+
+
+def seam(frames: Frames) -> float:
+    """Mean absolute step from the last frame to the first over the median step; NaN where nothing moves."""
+    return _run(frames, [_Seam(len(frames))])["seam"]
+
+
+def pulse(frames: Frames, mask: Array) -> dict[str, float]:
+    """How much fine contrast comes and goes: {"tiles", "global"}, worst over time.
+
+    Fine contrast is the standard deviation of frame − Gaussian (sigma 4 px) in grey, over pixels with
+    mask ≥ 0.5, the Gaussian taken among those alone. Its ratio to frame 0's: |1 − ratio| over all of them
+    ("global"), and its 95th percentile over the 64 px tiles that move in at least half of their pixels
+    and have a fine contrast of at least one grey level ("tiles"). Texture that differs from place to
+    place changes a tile's contrast by merely passing through, so a perfect loop has pulsing tiles too;
+    "global" has no such floor.
+    """
+    figures = _run(frames, [_Pulse(_floats(mask))])
+    return {"tiles": figures["pulse_tiles"], "global": figures["pulse_global"]}
+
+
+def moved(frames: Frames, flow: Array, mask: Array, fps: float) -> dict[str, float]:
+    """Whether pixels follow the motion field, by block matching over 4 frames: {"error", "travel"}.
+
+    flow: [2,h,w], pixels of its own grid per 1/30 s. error: median |measured − flow| over median |flow|
+    of the blocks that have texture, about 1 for a frozen clip; blocks textured in one direction only are
+    compared along it, if at least half of their flow runs that way; textured blocks found nowhere count
+    as not moved. travel: median distance in one loop over the short side.
+    """
+    moving = _floats(mask)
+    figures = _run(frames, [_Moved(len(frames), moving, fps, _floats(flow))])
+    return {"error": figures["moved_error"], "travel": figures["travel"]}
+
+
+def static_drift(frames: Frames, photo: np.ndarray, mask: Array, label: np.ndarray | None = None) -> float:
+    """Largest difference to the photo, 0..1, over pixels with mask exactly 0.
+
+    label: [H,W] classes; narrows it to pixels labelled 0 (static), eroded by 1% of the width. 0 where
+    there are none.
+    """
+    return _run(frames, [_Drift(photo, _static(_floats(mask), label))])["static_drift"]
+
+
+def first_frame_error(frames: Frames, photo: np.ndarray) -> float:
+    """Largest difference of frame 0 to the photo, 0..1."""
+    meter = _FirstFrame(photo)
+    meter.see(0, frames[0])
+    return meter.figures()["first_frame_error"]
+
+
+def static_kept(mask: Array, label: np.ndarray) -> float:
+    """Share of pixels labelled static, eroded by 1% of the width, with mask exactly 0; 1 if none are."""
+    static = _erode(torch.as_tensor(np.asarray(label) == 0))
+    return float((_floats(mask)[static] == 0).float().mean()) if static.any() else 1.0
+
+
+def mask_iou(mask: Array, label: np.ndarray) -> float:
+    """Intersection over union of mask ≥ 0.5 and label > 0; NaN where neither has a pixel."""
+    ours, theirs = _floats(mask) >= 0.5, torch.as_tensor(np.asarray(label) > 0)
+    union = int((ours | theirs).sum())
+    return int((ours & theirs).sum()) / union if union else math.nan
+
+
+def false_positive_area(mask: Array, label: np.ndarray) -> float:
+    """Share of the picture with mask ≥ 0.5 but labelled static: the score of photos where nothing moves."""
+    return float(((_floats(mask) >= 0.5) & torch.as_tensor(np.asarray(label) == 0)).float().mean())
+
+
+def boundary_f(mask: Array, label: np.ndarray, tolerance: float = 4.0) -> float:
+    """F-score of the mask's border against the label's: NaN where neither has one, 0 where only one has.
+
+    A border pixel is found, or right, if the other border comes within `tolerance` pixels of 1024 to the long
+    side (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013). The
+    picture's own edges are no border.
+    """
+    scale = 1024 / max(label.shape)
+    size = (max(1, round(label.shape[0] * scale)), max(1, round(label.shape[1] * scale)))
+    ours = _border(F.adaptive_avg_pool2d(_floats(mask)[None, None], size)[0, 0] >= 0.5)
+    theirs = _border(F.adaptive_avg_pool2d(torch.as_tensor(label > 0)[None, None].float(), size)[0, 0] >= 0.5)
+    if not ours.any() or not theirs.any():
+        return math.nan if ours.any() == theirs.any() else 0.0
+    right = float((ndimage.distance_transform_edt(~theirs)[ours] <= tolerance).mean())
+    found = float((ndimage.distance_transform_edt(~ours)[theirs] <= tolerance).mean())
+    return 2 * right * found / (right + found) if right + found else 0.0
+
+
+def _border(inside: Tensor) -> np.ndarray:
+    """Pixels whose left or upper neighbour is on the other side, bool [H,W]."""
+    area = inside.numpy()
+    border = np.zeros_like(area)
+    border[:, 1:] |= area[:, 1:] != area[:, :-1]
+    border[1:] |= area[1:] != area[:-1]
+    return border
+
+
+def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of two uint8 pictures in dB; inf where they are equal."""
+    error = np.square(picture.astype(np.float32) - truth.astype(np.float32)).mean(dtype=np.float64)
+    return 10 * math.log10(255**2 / error) if error > 0 else math.inf
+
+
+def changing(frames: Frames, levels: int = 8) -> Tensor:
+    """1 where a pixel ranges over more than `levels` of 255 in eight frames of the video, else 0: [H,W]."""
+    times = sorted({round(len(frames) * i / 8) % len(frames) for i in range(8)})
+    low = high = np.asarray(frames[0])
+    for t in times:
+        low, high = np.minimum(low, frames[t]), np.maximum(high, frames[t])
+    spread = torch.from_numpy((high - low).max(-1).astype(np.float32))
+    return (blur(spread[None, None], 2.0)[0, 0] > levels).float()
+
+
+def sample_times(count: int) -> list[int]:
+    """The frames looked at: all of up to 40, at most 35 of more."""
+    if count <= 40:
+        return list(range(count))
+    runs = {start + k for start in _starts(count) for k in range(LAG + 1)}
+    eighths = {round(count * i / 8) for i in range(8)}  # least contrast, if a region goes round 1 to 4 times
+    return sorted({0, 1, count - 1} | runs | eighths)
+
+
+def _starts(count: int) -> list[int]:
+    """First frames of the runs: five, centred at each sixth of the loop."""
+    lag = min(LAG, count - 1)
+    return sorted({min(max(round(count * i / 6) - lag // 2, 0), count - 1 - lag) for i in range(1, 6)})
+
+
+def _run(frames: Frames, meters: Sequence[_Meter]) -> dict[str, float]:
+    with torch.inference_mode():
+        for t in sample_times(len(frames)):
+            frame = np.asarray(frames[t])
+            for meter in meters:
+                meter.see(t, frame)
+        return {name: figure for meter in meters for name, figure in meter.figures().items()}
+
+
+class _Seam:
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.first: np.ndarray | None = None
+        self.last: tuple[int, np.ndarray] | None = None
+        self.steps: list[float] = []
+
+    def see(self, t: int, frame: np.ndarray) -> None:
+        if self.first is None:
+            self.first = frame
+        if self.last is not None and t == self.last[0] + 1:
+            self.steps.append(_step(self.last[1], frame))
+        self.last = (t, frame)
+
+    def figures(self) -> dict[str, float]:
+        if self.first is None or self.last is None or self.last[0] != self.count - 1 or not self.steps:
+            return {"seam": math.nan}
+        over = _step(self.last[1], self.first)
+        middle = float(np.median([*self.steps, over]))
+        return {"seam": over / middle if middle > 0 else math.nan}
+
+
+class _Pulse:
+    def __init__(self, moving: Tensor) -> None:
+        self.weight = (moving >= 0.5).float()[None, None]
+        self.spread = blur(self.weight, FINE).clamp_min(1e-6)
+        self.share = _tiles(self.weight)
+        self.reference: tuple[Tensor, float] | None = None
+        self.worst = {"pulse_tiles": math.nan, "pulse_global": math.nan}
+
+    def see(self, t: int, frame: np.ndarray) -> None:
+        tiles, overall = self._contrast(_grey(frame))
+        if self.reference is None:
+            self.reference = tiles, overall
+        tiles_before, overall_before = self.reference
+        counted = (self.share >= 0.5) & (tiles_before >= 1.0)
+        if counted.any():
+            change = (1 - tiles[counted] / tiles_before[counted]).abs()
+            self._keep("pulse_tiles", float(torch.quantile(change, 0.95)))
+        if overall_before > 0:
+            self._keep("pulse_global", abs(1 - overall / overall_before))
+
+    def figures(self) -> dict[str, float]:
+        return dict(self.worst)
+
+    def _keep(self, name: str, value: float) -> None:
+        self.worst[name] = value if math.isnan(self.worst[name]) else max(self.worst[name], value)
+
+    def _contrast(self, grey: Tensor) -> tuple[Tensor, float]:
+        """Fine contrast of each tile, and of all that moves."""
+        fine = (grey - blur(grey * self.weight, FINE) / self.spread) * self.weight
+        mean, square = _tiles(fine), _tiles(fine * fine)
+        share = self.share.clamp_min(1e-6)
+        tiles = (square / share - (mean / share) ** 2).clamp_min(0).sqrt()
+        count = self.weight.sum().clamp_min(1)
+        overall = (fine.square().sum() / count - (fine.sum() / count) ** 2).clamp_min(0).sqrt()
+        return tiles, float(overall)
+
+
+class _Moved:
+    def __init__(self, count: int, moving: Tensor, fps: float, flow: Tensor | None = None) -> None:
+        self.count, self.fps, self.flow = count, fps, flow
+        self.starts = _starts(count)
+        self.lag = min(LAG, count - 1)
+        self.short = min(moving.shape)
+        self.weight = torch.where(moving >= 0.5, moving, 0.0)
+        self.open: dict[int, list[Tensor]] = {}
+        self.errors: list[Tensor] = []
+        self.sizes: list[Tensor] = []
+        self.distances: list[Tensor] = []
+
+    def see(self, t: int, frame: np.ndarray) -> None:
+        if self.lag == 0:
+            return
+        if t in self.starts:
+            self.open[t] = []
+        for start in [s for s in self.open if t <= s + self.lag]:
+            self.open[start].append(_grey(frame)[0, 0])
+            if t == start + self.lag:
+                self._compare(track(self.open.pop(start), self.weight))
+
+    def figures(self) -> dict[str, float]:
+        travel = _median(self.distances) * self.count / max(self.lag, 1) / self.short
+        if self.flow is None:
+            return {"travel": travel}
+        size = _median(self.sizes)
+        return {"moved_error": _median(self.errors) / size if size > 0 else math.nan, "travel": travel}
+
+    def _compare(self, blocks: Blocks) -> None:
+        found = blocks.alike >= 0.5
+        if self.flow is None:
+            both = blocks.both & found
+            self.distances.append(blocks.shift[both].norm(dim=1))
+            return
+        truth = self._expected(blocks.centre)
+        shift = torch.where(found[:, None], blocks.shift, 0.0)
+        error, size, distance = ((a * a).sum(1).sqrt() for a in (shift - truth, truth, shift))
+        along, truth_along = (shift * blocks.normal).sum(1), (truth * blocks.normal).sum(1)
+        telling = blocks.one & (truth_along.abs() >= size / 2) & (size > 0)
+        self.errors += [error[blocks.both], (along - truth_along).abs()[telling]]
+        self.sizes += [size[blocks.both], truth_along.abs()[telling]]
+        self.distances += [distance[blocks.both], along.abs()[telling]]
+
+    def _expected(self, at: Tensor) -> Tensor:
+        """Shift [n,2] by the motion field over the lag, by one midpoint step."""
+        if self.flow is None or not len(at):
+            return torch.zeros_like(at)
+        frames = self.lag * 30 / self.fps
+        halfway = at + self._velocity(at) * frames / 2
+        return self._velocity(halfway) * frames
+
+    def _velocity(self, at: Tensor) -> Tensor:
+        assert self.flow is not None
+        height, width = self.weight.shape
+        grid = at / at.new_tensor([width, height]) * 2 - 1
+        sampled = F.grid_sample(self.flow[None], grid[None, None], padding_mode="border", align_corners=False)
+        return sampled[0, :, 0].T * at.new_tensor([width / self.flow.shape[2], height / self.flow.shape[1]])
+
+
+class _Drift:
+    def __init__(self, photo: np.ndarray, static: Tensor) -> None:
+        self.photo, self.static = photo, static.numpy()
+        self.worst = 0
+
+    def see(self, t: int, frame: np.ndarray) -> None:
+        self.worst = max(self.worst, _largest(frame[self.static], self.photo[self.static]))
+
+    def figures(self) -> dict[str, float]:
+        return {"static_drift": self.worst / 255}
+
+
+class _FirstFrame:
+    def __init__(self, photo: np.ndarray) -> None:
+        self.photo, self.error = photo, math.nan
+
+    def see(self, t: int, frame: np.ndarray) -> None:
+        if t == 0:
+            self.error = _largest(frame, self.photo) / 255
+
+    def figures(self) -> dict[str, float]:
+        return {"first_frame_error": self.error}
+
+
+def _floats(array: Array) -> Tensor:
+    return torch.as_tensor(array).detach().float().cpu()
+
+
+def _grey(frame: np.ndarray) -> Tensor:
+    """uint8 [H,W,3] -> float32 [1,1,H,W], 0..255."""
+    return torch.from_numpy(frame.astype(np.float32) @ LUMA)[None, None]
+
+
+def _step(a: np.ndarray, b: np.ndarray) -> float:
+    return float(_difference(a, b).mean(dtype=np.float64))
+
+
+def _largest(a: np.ndarray, b: np.ndarray) -> int:
+    return int(_difference(a, b).max(initial=0))
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.maximum(a, b) - np.minimum(a, b)  # stays in uint8
+
+
+def _tiles(image: Tensor) -> Tensor:
+    """Mean of [1,1,H,W] over each tile; tiles that stick out of the frame count what is outside as 0."""
+    return F.avg_pool2d(F.pad(image, (0, -image.shape[3] % TILE, 0, -image.shape[2] % TILE)), TILE)[0, 0]
+
+
+def _static(moving: Tensor, label: np.ndarray | None) -> Tensor:
+    static = moving == 0
+    return static if label is None else static & _erode(torch.as_tensor(np.asarray(label) == 0))
+
+
+def _erode(mask: Tensor) -> Tensor:
+    """Bool [H,W] less a margin of 1% of the width, whose label is a guess. The frame's border is no edge."""
+    radius = max(1, round(mask.shape[1] / 100))
+    return F.max_pool2d((~mask).float()[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] == 0
+
+
+def _median(parts: Sequence[Tensor]) -> float:
+    values = torch.cat(list(parts)) if parts else torch.zeros(0)
+    return float(np.median(values.numpy())) if len(values) else math.nan
+
+

@@ -1,0 +1,81 @@
+"""The report of a batch: what is in it, and that names cannot break it."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from stylecine.batch.journal import Record
+from stylecine.batch.report import page, summary, write
+
+FIGURES = ("seam", "pulse_tiles", "moved_error", "travel")
+DONE = dict.fromkeys(FIGURES, 1.0) | {"state": "done", "moving": 0.5, "warning": None, "seconds": {"total": 9.87}}
+PICTURES = {"thumbnail": "UklGRg==", "mask_thumbnail": "UklGRg=="}
+NASTY = 'a <b> & "c"\'s #1?.mp4'
+
+
+@pytest.fixture
+def records() -> dict[str, Record]:
+    """A loop, one with a bad name and without a seam, and a photo without a loop."""
+    sea: Record = {"output": "day 1/sea.mp4", "photo": "in/day 1/sea.jpg"} | DONE | PICTURES
+    nasty: Record = {"output": NASTY, "photo": "in/</script>.jpg"} | DONE | PICTURES | {"seam": None, "warning": "<hm>"}
+    failed = {"output": "no.mp4", "photo": "in/n\udcffo.jpg", "state": "failed", "kind": "PhotoError", "error": "<no>"}
+    return {record["output"]: record for record in (sea, nasty, failed)}
+
+
+class Read(HTMLParser):
+    """Cells of the rows, links and what is fetched."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        told = dict(attributes)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        self.links += [told["href"] or ""] if tag == "a" else []
+        self.fetched += [told["src"] or ""] if "src" in told else []
+        assert tag not in ("b", "hm", "no", "link")
+
+    def handle_data(self, data: str) -> None:
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_it_tells_of_every_photo(records: dict[str, Record]) -> None:
+    text = page(summary(records, seconds=12.34, new=2), records)
+    read = Read(text)
+    headings, sea, nasty, failed = read.rows[0], *read.rows[1:4]
+    assert headings[0] == "photo" and {"seam", "travel", "seconds"} <= set(headings)
+    assert (
+        sea[0] == "day 1/sea.mp4" and sea[headings.index("seam")] == "1.00" and sea[headings.index("moving")] == "50%"
+    )
+    assert nasty[0] == NASTY and nasty[headings.index("seam")] == "" and nasty[-1].startswith("<hm>")
+    assert failed[0] == "n\\udcffo.jpg" and failed[-1].startswith("<no>")
+    assert len(sea) == len(nasty) == len(failed) == len(headings)
+    assert "3 photos, 1 failed" in text and "2 done in the last run, in 12.3 seconds" in text
+
+
+def test_it_needs_nothing_but_itself(records: dict[str, Record]) -> None:
+    text = page(summary(records, 1, 3), records)
+    read = Read(text)
+    assert read.links == ["day%201/sea.mp4", "a%20%3Cb%3E%20%26%20%22c%22%27s%20%231%3F.mp4"]
+    assert read.fetched and all(source.startswith("data:image/webp;base64,") for source in read.fetched)
+    assert "http" not in text and text.count("</script>") == 1
+
+
+def test_both_files_are_written(records: dict[str, Record], tmp_path: Path) -> None:
+    path = write(summary(records, 1, 3), records, tmp_path)
+    assert path == tmp_path / "report.html" and path.read_text("utf-8").startswith("<!doctype html>")
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert (told["photos"], told["new"], told["failed"]) == (3, 3, 1)
+    assert told["failures"] == [{"photo": "in/n\udcffo.jpg", "kind": "PhotoError", "error": "<no>"}]
+    assert [result["output"] for result in told["results"]] == list(records)
+    assert not any("thumbnail" in result for result in told["results"])

@@ -1,0 +1,315 @@
+"""Cloth in the wind, from a mask to frames; the networks are stand-ins whose answers are known (tests.cloths)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine import (
+    Animator,
+    Cinemagraph,
+    MaskError,
+    NothingMoves,
+    OptionError,
+    Scene,
+    WeightsNotFound,
+    animate,
+)
+from stylecine.cloth.animate import backward, hang, pieces
+from stylecine.cloth.layer import Drapery
+from stylecine.ops.image import to_tensor
+from stylecine.options import Wind
+from tests.cloths import FLAG, POLE, STAND_INS, flag_mask, flag_photo
+
+Given = dict[str, Any]
+SHORT: Given = {"seconds": 2.0, "fps": 8}  # one gust in 16 frames
+CLOTH: Given = {"subject": "cloth", "wind": (0, 0.8), **SHORT}
+
+
+@pytest.fixture(scope="module")
+def animator(small_model: Path) -> Animator:
+    return replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS)
+
+
+@pytest.fixture(scope="module")
+def flag(animator: Animator) -> Scene:
+    return animator.invert(flag_photo())
+
+
+@pytest.fixture(scope="module")
+def loop(animator: Animator, flag: Scene) -> Cinemagraph:
+    return animator.render(flag, mask=flag_mask(), **CLOTH)
+
+
+@pytest.fixture(scope="module")
+def beach(flag: Scene) -> Scene:
+    """The same with a sky that drifts to the right, in which the model found sky."""
+    layers = torch.zeros_like(flag.layers)
+    layers[0] = torch.from_numpy(~flag_mask())
+    layers[0][POLE] = 0
+    motion = torch.zeros(2, 48, 64)
+    motion[0] = 0.25
+    return replace(flag, layers=layers, mask=layers.sum(0), motion=motion)
+
+
+def frames(loop: Cinemagraph) -> np.ndarray:
+    return np.stack(list(loop)).astype(int)
+
+
+def drifted(loop: Cinemagraph) -> float:
+    """How far to the right the cloth is, averaged over the loop, in pixels: minus the mean displacement read."""
+    assert loop.drapery is not None
+    rows, columns = (slice(part.start // 2, part.stop // 2) for part in FLAG)
+    return -float(loop.drapery.knots[:, 0, rows, columns].mean())
+
+
+# --- what a loop of cloth is
+
+
+def test_the_first_frame_is_the_photo_exactly(loop: Cinemagraph) -> None:
+    assert np.array_equal(loop[0], flag_photo())
+    assert np.array_equal(loop[len(loop)], flag_photo()), "frame N is frame 0"
+
+
+def test_cloth_moves_and_nothing_away_from_it(loop: Cinemagraph) -> None:
+    changes = np.abs(frames(loop) - flag_photo()).max((0, 3))
+    assert changes[FLAG].mean() > 10
+    assert (changes[loop.mask.numpy() == 0] == 0).all()
+    far = np.ones(changes.shape, bool)
+    far[FLAG[0].start - 12 : FLAG[0].stop + 12, FLAG[1].start - 12 : FLAG[1].stop + 12] = False
+    assert far.any() and (changes[far] == 0).all()
+
+
+def test_any_real_time_can_be_asked_for_and_time_has_no_seam(loop: Cinemagraph) -> None:
+    before, after = loop[len(loop) - 0.01].astype(int), loop[0.01].astype(int)
+    assert np.abs(before - flag_photo()).max() <= 2 and np.abs(after - flag_photo()).max() <= 2
+    steps = [np.abs(loop[t + 1].astype(int) - loop[t]).mean() for t in (-2, -1, 0)]
+    assert 0.7 < 2 * steps[1] / (steps[0] + steps[2]) < 1.2, "the step over the seam is as those beside it"
+    assert np.array_equal(loop[3.7], loop[3.7 + len(loop)])
+
+
+def test_a_pole_stays_exactly_as_it_is(loop: Cinemagraph) -> None:
+    changes = np.abs(frames(loop) - flag_photo()).max((0, 3))
+    assert (changes[POLE][:, :-1] == 0).all(), "but for the column that the mask's own softness reaches"
+
+
+def test_cloth_leaves_its_outline_before_the_sky(loop: Cinemagraph) -> None:
+    beside = FLAG[0], slice(FLAG[1].stop, FLAG[1].stop + 2)
+    red = frames(loop)[(slice(None), *beside)][..., 0] - frames(loop)[(slice(None), *beside)][..., 2]
+    assert red[0].max() < 0 < red[len(loop) // 2].mean(), "the flag's red where frame 0 shows sky"
+
+
+def test_more_wind_moves_cloth_further(animator: Animator, flag: Scene) -> None:
+    found = [
+        drifted(animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (0, strength)}))
+        for strength in (0.1, 0.3, 0.6, 1.0)
+    ]
+    assert found[0] > 0 and found == sorted(found) and found[3] > 2 * found[0]
+
+
+@pytest.mark.parametrize(("degrees", "side"), [(0, 1), (45, 1), (315, 1), (135, -1), (180, -1), (225, -1)])
+def test_cloth_moves_to_the_side_that_the_wind_blows_to(
+    animator: Animator, flag: Scene, degrees: float, side: int
+) -> None:
+    assert side * drifted(animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (degrees, 0.8)})) > 0.2
+
+
+def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
+    photo, mask = flag_photo(), flag_mask()
+    given = {"cycles": 1, "period": 16}
+    right = hang(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS, Wind(30, 0.8), **given)
+    left = hang(
+        to_tensor(photo[:, ::-1]), torch.from_numpy(mask[:, ::-1].copy()).float(), STAND_INS, Wind(150, 0.8), **given
+    )
+
+    def shown(drapery: Drapery) -> np.ndarray:
+        return drapery.over(drapery.photo, 5).numpy().astype(int)
+
+    assert np.abs(shown(left)[:, ::-1] - shown(right)).mean() < 0.5
+    assert np.abs(shown(left)[:, ::-1] - photo).mean() > 1.5
+
+
+@pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])
+def test_a_loop_has_a_whole_number_of_gusts(
+    animator: Animator, flag: Scene, seconds: float, speed: float, gusts: int
+) -> None:
+    loop = animator.render(flag, subject="cloth", mask=flag_mask(), seconds=seconds, fps=8, speed=speed)
+    assert loop.drapery is not None and loop.drapery.cycles == gusts
+
+
+# --- what people change
+
+
+def test_painted_cloth_moves_as_given_cloth_does(animator: Animator, flag: Scene, loop: Cinemagraph) -> None:
+    painted = animator.render(flag.paint("cloth", flag_mask()), **CLOTH)
+    assert np.array_equal(painted[5], loop[5])
+
+
+def test_a_stroke_is_enough(animator: Animator, flag: Scene) -> None:
+    stroke = [[0.38, 0.45], [0.70, 0.45]]
+    loop = animator.render(flag.paint("cloth", stroke, radius=0.2), **CLOTH)
+    assert float(loop.mask[FLAG].mean()) > 0.9
+    assert np.abs(frames(loop) - flag_photo())[:, FLAG[0], FLAG[1]].mean() > 2
+
+
+def test_what_is_frozen_or_erased_stands_still(animator: Animator, flag: Scene) -> None:
+    right = np.zeros((96, 128), bool)
+    right[:, 70:] = True
+    for mode, still in (("freeze", 70), ("erase", 82)):  # what is like the cloth beside it a mask may have missed
+        scene = flag.paint("cloth", flag_mask()).paint(None, right, mode)
+        changes = np.abs(frames(animator.render(scene, **CLOTH)) - flag_photo()).max((0, 3))
+        assert changes[FLAG[0], 42:66].max() > 10
+        assert (changes[:, still:] == 0).all()
+
+
+def test_a_freeze_is_stronger_than_a_mask(animator: Animator, flag: Scene) -> None:
+    with pytest.raises(NothingMoves, match="frozen"):
+        animator.render(flag.paint(None, np.ones((96, 128), bool), "freeze"), mask=flag_mask(), **CLOTH)
+
+
+def test_an_anchor_holds_cloth(animator: Animator, flag: Scene) -> None:
+    scene = flag.paint("cloth", flag_mask())
+    near = FLAG[0], slice(84, 92)
+    free, held = (
+        np.abs(frames(animator.render(s, **CLOTH)) - flag_photo())[(slice(None), *near)].mean()
+        for s in (scene, scene.anchor((88 / 128, 44 / 96), 0.3))
+    )
+    assert held < 0.5 * free
+
+
+def test_a_scene_keeps_its_painted_cloth_in_a_file(animator: Animator, flag: Scene, tmp_path: Path) -> None:
+    scene = flag.paint("cloth", [[0.38, 0.45], [0.70, 0.45]], radius=0.2).paint("cloth", (0.4, 0.5), "erase")
+    again = Scene.load(scene.save(tmp_path / "flag.cine"))
+    assert torch.equal(again.edited_cloth, scene.edited_cloth) and scene.edited_cloth.any()
+    assert np.array_equal(animator.render(again, **CLOTH)[5], animator.render(scene, **CLOTH)[5])
+
+
+# --- beside a landscape
+
+
+def test_landscapes_do_not_know_of_cloth(animator: Animator, beach: Scene) -> None:
+    loop = animator.render(beach, **SHORT)
+    assert loop.drapery is None and "subject" not in loop.settings and "wind" not in loop.settings
+    auto = animator.render(beach, subject="auto", **SHORT)
+    assert np.array_equal(frames(auto), frames(loop))
+
+
+def test_both_move_where_both_are_there(animator: Animator, beach: Scene) -> None:
+    loop = animator.render(beach.paint("cloth", flag_mask()), subject="auto", wind=(0, 0.8), **SHORT)
+    changes = np.abs(frames(loop) - flag_photo()).max((0, 3))
+    assert np.array_equal(loop[0], flag_photo())
+    assert changes[FLAG].mean() > 10 and changes[:, 112:].mean() > 0.1
+    assert (changes[POLE][:, :-1] == 0).all()
+    assert (changes[loop.mask.numpy() == 0] == 0).all()
+
+
+def test_auto_moves_the_cloth_alone_where_there_is_no_landscape(
+    animator: Animator, flag: Scene, loop: Cinemagraph
+) -> None:
+    still = replace(flag, layers=torch.zeros_like(flag.layers), mask=torch.zeros_like(flag.mask))
+    auto = animator.render(still.paint("cloth", flag_mask()), **CLOTH | {"subject": "auto"})
+    assert auto.loop is None and np.array_equal(auto[5], loop[5])
+    with pytest.raises(NothingMoves):
+        animator.render(still, subject="auto", **SHORT)
+
+
+# --- what a loop tells of itself
+
+
+def test_measures_tell_what_can_be_told_of_cloth(loop: Cinemagraph) -> None:
+    assert loop.measures["first_frame_error"] == 0 and loop.measures["static_drift"] == 0
+    assert np.isnan(loop.moved["error"]) and np.isnan(loop.moved["travel"]), "cloth follows no steady motion"
+    assert loop.warning == ""
+    report = loop.report()
+    assert report["settings"]["subject"] == "cloth" and report["settings"]["wind"] == [0, 0.8]
+
+
+def test_every_format_takes_it(loop: Cinemagraph, tmp_path: Path) -> None:
+    for name in ("flag.mp4", "flag.gif", "flag.png", "flag.html", "flag"):
+        loop.save(tmp_path / name)
+    loop.save(tmp_path / "square.webp", crop="1:1")
+
+
+def test_a_preview_is_small(animator: Animator, flag: Scene) -> None:
+    quick = animator.preview(flag.paint("cloth", flag_mask()), size=64, **CLOTH)
+    assert (quick.width, quick.height) == (85, 64)
+    assert np.array_equal(quick[0], quick.scene.photo) and not np.array_equal(quick[8], quick[0])
+
+
+# --- what is refused
+
+
+def test_cloth_is_not_found_by_itself(animator: Animator, flag: Scene, small_model: Path) -> None:
+    with pytest.raises(MaskError, match="paint it"):
+        animator.render(flag, **CLOTH)
+    with pytest.raises(MaskError, match="paint it"):
+        animate("nothing is read before.jpg", subject="cloth", model=small_model)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"subject": "flag"},
+        {"wind": (0, 0.5)},
+        {"subject": "cloth", "wind": (0, 0)},
+        {"subject": "cloth", "wind": (0, 1.5)},
+        {"subject": "cloth", "wind": (float("nan"), 0.5)},
+        {"subject": "cloth", "wind": 3},
+        {"subject": "cloth", "wind": (1, 2, 3)},
+        {"subject": "cloth", "arrows": [(0.1, 0.1, 0.2, 0.1)]},
+        {"subject": "cloth", "motion": np.ones((2, 8, 8))},
+    ],
+    ids=str,
+)
+def test_impossible_winds_and_subjects_are_refused(animator: Animator, flag: Scene, wrong: Given) -> None:
+    with pytest.raises(OptionError):
+        animator.render(flag, mask=flag_mask(), **wrong)
+
+
+def test_specks_stand_still(animator: Animator, flag: Scene) -> None:
+    speck = np.zeros((96, 128), bool)
+    speck[10:12, 10:12] = True
+    with pytest.raises(NothingMoves, match="too small"):
+        animator.render(flag, mask=speck, **CLOTH)
+
+
+def test_without_weights_for_cloth_it_is_said_where_they_belong(
+    small_model: Path, flag: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Animator.from_pretrained(small_model, "cpu")
+    files = {role: file for role, file in bare.model.files.items() if role not in ("cloth", "normals")}
+    bare = replace(bare, model=replace(bare.model, files=files))
+    with pytest.raises(WeightsNotFound, match="has no normals"):
+        bare.render(flag, mask=flag_mask(), **CLOTH)
+
+
+# --- its parts
+
+
+def test_pieces_are_found_the_largest_first_near_ones_together() -> None:
+    mask = torch.zeros(300, 400)
+    mask[100:200, 50:150] = 1
+    mask[100:150, 153:160] = 1  # hangs beside it
+    mask[20:60, 300:340] = 1
+    mask[5, 5] = 1
+    large, small = pieces(mask)
+    assert (large.mask > 0).sum() == 10_000 + 350 and (small.mask > 0).sum() == 1600
+    assert large.side == 132 and (large.top, large.left) == (84, 39)  # 110 wide, and a fifth more
+    assert (small.top, small.left, small.side) == (16, 296, 48)
+
+
+def test_fields_are_inverted() -> None:
+    """Where a place went to, it is found to have come from."""
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(50.0), indexing="ij")
+    gone = torch.stack((6 * torch.sin(x / 9), 5 * torch.cos(y / 8), x / 50))
+    forward = torch.stack((torch.zeros_like(gone), gone))
+    found = backward(forward, cell=2)
+    assert (found[0] == 0).all()
+    inside = slice(8, -8), slice(8, -8)
+    source = torch.stack((x, y)) + found[1, :2] / 2
+    grid = torch.stack(((2 * source[0] + 1) / 50 - 1, (2 * source[1] + 1) / 40 - 1), -1)
+    there = torch.nn.functional.grid_sample(gone[None], grid[None], align_corners=False)[0]
+    assert (there[:2] + found[1, :2]).abs()[:, *inside].max() < 0.1

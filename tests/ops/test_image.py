@@ -1,0 +1,72 @@
+"""Bytes to floats and back, mirrored borders, and push-pull filling."""
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine.ops.image import mirrored, push_pull, to_tensor, to_uint8
+
+EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+
+
+def test_range_shape_and_order() -> None:
+    photo = np.zeros((2, 5, 3), np.uint8)
+    photo[1, 4] = (255, 128, 0)
+    image = to_tensor(photo)
+    assert image.shape == (3, 2, 5) and image.dtype == torch.float32 and image.is_contiguous()
+    assert image.min() == -1 and image.max() == 1
+    assert image[:, 1, 4].tolist() == [1.0, np.float32(128) / np.float32(127.5) - np.float32(1), -1.0]
+
+
+def test_every_byte_comes_back() -> None:
+    assert np.array_equal(to_uint8(to_tensor(EVERY_BYTE)).numpy(), EVERY_BYTE)
+
+
+def test_rounds_half_to_even_and_clamps() -> None:
+    levels = torch.tensor([-7.0, 300.0, 41.4, 41.6])
+    image = (levels / 127.5 - 1).expand(3, 1, 4)
+    assert to_uint8(image)[0, :, 0].tolist() == [0, 255, 41, 42]
+    assert to_uint8(torch.zeros(3, 1, 1))[0, 0].tolist() == [128, 128, 128]  # 127.5 -> 128
+    assert to_uint8(torch.full((3, 1, 1), float("nan"))).max() == 0
+    assert to_uint8(torch.full((3, 1, 1), float("inf"))).min() == 255
+
+
+def test_leaves_the_photo_alone_and_takes_views() -> None:
+    photo = EVERY_BYTE.copy()
+    photo.setflags(write=False)
+    flipped = photo[::-1, ::-1]  # negative strides, which torch does not take
+    assert np.array_equal(to_uint8(to_tensor(flipped)).numpy(), flipped)
+    to_tensor(flipped).zero_()
+    assert np.array_equal(photo, EVERY_BYTE)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (2, 3), (4, 4), (9, 6), (0, 21)])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_it_is_numpys_symmetric_padding(before, after, axis):
+    image = torch.randn(2, 4, 5)
+    width = [(0, 0)] * 3
+    width[axis] = before, after
+    expected = np.pad(image.numpy(), width, mode="symmetric")
+    np.testing.assert_array_equal(mirrored(image, before, after, axis).numpy(), expected)
+
+
+def test_what_is_visible_is_kept_and_the_rest_lies_within_its_range() -> None:
+    y, x = torch.meshgrid(torch.arange(41.0), torch.arange(60.0), indexing="ij")
+    image = (torch.sin(x / 9) * torch.cos(y / 7))[None, None]
+    visible = torch.ones(1, 1, 41, 60)
+    visible[..., 10:30, 20:40] = 0
+    filled = push_pull(image, visible)
+    assert torch.equal(filled * visible, image * visible)
+    assert filled.abs().max() <= image.abs().max() + 1e-6
+    step = (filled[..., 15:25, 26:35] - filled[..., 15:25, 25:34]).abs().max()
+    assert step < 0.2
+
+
+def test_one_visible_pixel_colours_everything() -> None:
+    visible = torch.zeros(1, 1, 33, 70)
+    visible[..., 3, 4] = 1
+    torch.testing.assert_close(push_pull(torch.full((1, 3, 33, 70), 0.3), visible), torch.full((1, 3, 33, 70), 0.3))
+
+
+def test_nothing_visible_gives_nothing_infinite() -> None:
+    assert torch.isfinite(push_pull(torch.ones(1, 3, 40, 60), torch.zeros(1, 1, 40, 60))).all()

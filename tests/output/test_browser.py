@@ -1,0 +1,224 @@
+"""Every format in headless Chromium: size, number and times of frames, that it loops, and what it shows."""
+
+import base64
+import http.server
+import io
+import json
+import os
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylecine.errors import WriterUnavailable
+from stylecine.output.codecs import PLAYED
+from stylecine.output.formats import write
+from stylecine.output.images import ANIMATIONS
+from stylecine.output.video import FORMATS
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.browser
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
+
+FPS, COUNT, HEIGHT, WIDTH = 10, 12, 96, 128
+LOOKED_AT = (0, 6, 11)  # frames that are compared
+VIDEOS = [(ending, codec) for ending, form in FORMATS.items() for codec in form.codecs]
+PICTURES = [*ANIMATIONS, *PLAYED]
+NEAR = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean levels off; videos: 5
+
+PAGE = """<!doctype html><script>
+const drawn = (source, width, height) => {
+  const canvas = Object.assign(document.createElement("canvas"), {width, height});
+  canvas.getContext("2d").drawImage(source, 0, 0);
+  return canvas.toDataURL("image/png");
+};
+
+async function picture(name) {
+  const image = new Image();
+  image.src = name;
+  await image.decode();
+  const type = {gif: "image/gif", webp: "image/webp", avif: "image/avif", apng: "image/png"}[name.split(".")[1]];
+  const data = await (await fetch(name)).arrayBuffer();
+  const decoder = new ImageDecoder({data, type, preferAnimation: true});
+  await decoder.tracks.ready;
+  await decoder.completed;
+  const track = decoder.tracks.selectedTrack;
+  const found = {width: image.naturalWidth, height: image.naturalHeight, frames: track.frameCount,
+                 forever: track.repetitionCount === Infinity, times: [], shown: {}};
+  for (let k = 0; k < track.frameCount; k++) {
+    const frame = (await decoder.decode({frameIndex: k})).image;
+    found.times.push(frame.duration / 1e6);
+    if (LOOKED_AT.includes(k)) found.shown[k] = drawn(frame, frame.displayWidth, frame.displayHeight);
+    frame.close();
+  }
+  return found;
+}
+
+async function video(name) {
+  const src = URL.createObjectURL(await (await fetch(name)).blob());  // all of it, so that it can be gone through
+  const film = Object.assign(document.createElement("video"), {src, muted: true, loop: true, preload: "auto"});
+  document.body.append(film);
+  await new Promise((done, failed) => {
+    film.oncanplaythrough = done;
+    film.onerror = () => failed(film.error.message);
+  });
+  const found = {width: film.videoWidth, height: film.videoHeight, duration: film.duration, shown: {}};
+  for (const k of LOOKED_AT) {
+    const there = new Promise(done => film.requestVideoFrameCallback(done));
+    film.currentTime = (k + 0.5) / FPS;
+    await there;
+    found.shown[k] = drawn(film, film.videoWidth, film.videoHeight);
+  }
+  found.loops = await new Promise(done => {  // it plays past its end: time goes back
+    let before = -1;
+    const look = (_, {mediaTime}) => mediaTime < before ? done(true) :
+      (before = mediaTime, film.requestVideoFrameCallback(look));
+    film.currentTime = film.duration - 3.5 / FPS;
+    film.onseeked = () => { film.requestVideoFrameCallback(look); film.play(); };
+  });
+  film.remove();
+  return found;
+}
+
+onload = async () => {
+  for (const name of NAMES) {
+    let found;
+    const late = new Promise((_, failed) => setTimeout(() => failed("it takes too long"), 8000));
+    try { found = await Promise.race([late, name.includes("video") ? video(name) : picture(name)]); }
+    catch (error) { found = {error: String(error)}; }
+    await fetch("/found/" + name, {method: "POST", body: JSON.stringify(found)});
+  }
+};
+</script><body>"""
+
+
+def clip() -> list[np.ndarray]:
+    """Ramps that tell BT.601 from BT.709; a disc goes round, once."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    ramps = np.stack([x / WIDTH, y / HEIGHT, 1 - (x / WIDTH + y / HEIGHT) / 2], axis=-1)
+    frames = []
+    for angle in 2 * np.pi * np.arange(COUNT) / COUNT:
+        off = np.hypot(x - WIDTH * (0.5 + 0.25 * np.cos(angle)), y - HEIGHT * (0.5 + 0.25 * np.sin(angle)))
+        share = np.clip(14 - off, 0, 1)[..., None]
+        frames.append(np.round(255 * (ramps * (1 - share) + 0.9 * share)).astype(np.uint8))
+    return frames
+
+
+class Pages(http.server.SimpleHTTPRequestHandler):
+    """The files of a folder; what the page finds is put into `found`."""
+
+    found: queue.Queue[tuple[str, dict[str, Any]]]
+
+    def do_POST(self) -> None:
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.found.put((self.path.rsplit("/", 1)[1], told))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+    """What Chromium finds in one file of every format that can be written here, by its name."""
+    folder = tmp_path_factory.mktemp("formats")
+    names = [name for name in (*map(video_name, VIDEOS), *map(picture_name, PICTURES)) if written(folder / name)]
+    values = {"NAMES": json.dumps(names), "LOOKED_AT": json.dumps(LOOKED_AT), "FPS": str(FPS)}
+    page = PAGE
+    for name, value in values.items():
+        page = page.replace(name, value)
+    (folder / "page.html").write_text(page)
+    handler = type("Handler", (Pages,), {"found": queue.Queue()})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = subprocess.Popen(
+            command(profile, f"http://127.0.0.1:{server.server_port}/page.html"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield dict(handler.found.get(timeout=60) for _ in names)  # type: ignore[attr-defined]
+        finally:
+            browser.kill()
+            browser.wait()
+            server.shutdown()
+            server.server_close()
+
+
+def command(profile: str, page: str) -> list[str]:
+    quiet = ("background-networking", "component-update", "sync", "gpu", "quic")
+    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return [
+        *(str(CHROMIUM), "--headless", "--no-first-run", "--autoplay-policy=no-user-gesture-required", *root),
+        *(f"--disable-{what}" for what in quiet),
+        *(f"--user-data-dir={profile}", page),
+    ]
+
+
+def video_name(form: tuple[str, str]) -> str:
+    return f"video-{form[1]}{form[0]}"
+
+
+def picture_name(ending: str) -> str:
+    return f"loop{ending}"
+
+
+def written(path: Path) -> bool:
+    """Writes the clip; False where the installed libraries have no encoder."""
+    try:
+        codec = path.stem.split("-")[1] if "-" in path.stem else None
+        write(clip(), path, FPS, codec=codec, quality=90 if path.suffix in (".gif", ".webp") else None)
+    except WriterUnavailable:
+        return False
+    return True
+
+
+def pixels(url: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as canvas:
+        return np.asarray(canvas.convert("RGB")).astype(int)
+
+
+def assert_shows_the_clip(found: dict[str, Any], near: float) -> None:
+    frames = clip()
+    shown = {int(k): pixels(url) for k, url in found["shown"].items()}
+    assert set(shown) == set(LOOKED_AT)
+    for k, picture in shown.items():
+        assert np.abs(picture - frames[k]).mean() <= near
+        nearest = min(range(COUNT), key=lambda other: np.abs(picture - frames[other]).mean())
+        assert nearest == k
+
+
+@pytest.mark.parametrize("ending", PICTURES)
+def test_pictures(opened: dict[str, dict[str, Any]], ending: str) -> None:
+    if picture_name(ending) not in opened:
+        pytest.skip("the installed libraries have no encoder for it")
+    found = opened[picture_name(ending)]
+    assert "error" not in found, found
+    assert (found["width"], found["height"], found["frames"]) == (WIDTH, HEIGHT, COUNT)
+    assert found["forever"] and found["times"] == pytest.approx([1 / FPS] * COUNT)
+    assert_shows_the_clip(found, NEAR[ending])
+
+
+@pytest.mark.parametrize("form", VIDEOS, ids=video_name)
+def test_videos(opened: dict[str, dict[str, Any]], form: tuple[str, str]) -> None:
+    if video_name(form) not in opened:
+        pytest.skip("the installed PyAV has no encoder for it")
+    found = opened[video_name(form)]
+    if "error" in found and form[1] == "h265":
+        pytest.skip("this Chromium has no decoder for H.265, as most on Linux")
+    assert "error" not in found, found
+    assert (found["width"], found["height"]) == (WIDTH, HEIGHT)
+    assert found["duration"] == pytest.approx(COUNT / FPS, abs=0.02) and found["loops"]
+    assert_shows_the_clip(found, 5)

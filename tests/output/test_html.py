@@ -1,0 +1,220 @@
+"""A loop as a page of its own: what is in the file, and, where there is a Chromium, what it does."""
+
+import re
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load
+
+import stylecine.output.html
+from benchmarks.browser import CHROMIUM, chromium
+from stylecine import animate
+from stylecine.cinemagraph import Cinemagraph
+from stylecine.cli import main
+from stylecine.cloth.animate import hang
+from stylecine.errors import OptionError, OutputError
+from stylecine.ops.image import to_tensor
+from stylecine.options import Wind
+from stylecine.output.html import write_page
+from tests.cloths import STAND_INS, flag_mask, flag_photo
+
+SAYS = "Photo in motion"
+
+
+@pytest.fixture(scope="module")
+def loop(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path) -> Cinemagraph:
+    return animate(photo, mask=water, motion=drift, seconds=1, model=small_model)
+
+
+@pytest.fixture(scope="module")
+def saved(loop: Cinemagraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "a & b.html"
+    loop.save(path)
+    return path
+
+
+# --- the file
+
+
+def test_what_was_written_is_told(loop: Cinemagraph, tmp_path: Path) -> None:
+    info = loop.save(tmp_path / "loop.html")
+    assert (info.frames, info.fps, info.width, info.height, info.codec) == (30, 30, 96, 72, "webgl2")
+    assert info.bytes == (tmp_path / "loop.html").stat().st_size < 300_000
+    assert [path.name for path in tmp_path.iterdir()] == ["loop.html"] and loop.timings["video"] > 0
+
+
+def test_nothing_in_it_is_elsewhere(saved: Path) -> None:
+    text = saved.read_text()
+    assert not re.findall(r"https?://|\bimport\b|url\(", re.sub(r"//.*", "", text))
+    assert "default-src 'none'" in text and "unsafe" not in text
+    assert "<title>a &amp; b</title>" in text
+
+
+def test_it_holds_the_photo_once_and_the_pack_without_it(saved: Path) -> None:
+    text = saved.read_text()
+    assert text.count("data:image/webp;base64,") == 1
+    found = re.search(r'id="pack">([^<]+)<', text)
+    assert found
+    tensors = load(zlib.decompress(b64decode(found[1])))
+    assert tensors["moving"].shape == (72, 96) and "photo" not in tensors and "layers" not in tensors
+
+
+def test_a_better_quality_takes_more_room(loop: Cinemagraph, tmp_path: Path) -> None:
+    worse, better = (loop.save(tmp_path / f"{quality}.html", quality=quality).bytes for quality in (20, 100))
+    assert worse < better
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"codec": "h264"}, "pages play for ever"),
+        ({"repeat": 2}, "pages play for ever"),
+        ({"crop": "1:1"}, "whole photo"),
+        ({"quality": 101}, "0 to 100"),
+        ({"embed_report": True}, "no place for a report"),
+    ],
+)
+def test_options_that_make_no_sense(loop: Cinemagraph, tmp_path: Path, wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(OptionError, match=says):
+        loop.save(tmp_path / "loop.html", **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_loops_that_no_shader_plays(
+    photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path, tmp_path: Path
+) -> None:
+    splat = animate(photo, mask=water, motion=drift, seconds=1, model=small_model, sampling="splat")
+    with pytest.raises(OptionError, match="use sampling gather"):
+        splat.save(tmp_path / "loop.html")
+    with pytest.raises(OptionError, match="use sampling gather"):
+        splat.live()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_refuses_them_before_the_work(
+    photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["animate", str(photo_file), "-o", str(tmp_path / "loop.html"), "--sampling", "splat"]) == 2
+    assert "use sampling gather" in capsys.readouterr().err
+    assert not (tmp_path / "loop.html").exists()
+
+
+def test_where_nothing_can_be_written(loop: Cinemagraph, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no folder"):
+        loop.save(tmp_path / "missing" / "loop.html")
+
+
+@pytest.fixture(scope="module")
+def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page in which nothing but cloth moves."""
+    mask = torch.from_numpy(flag_mask().astype(np.float32))
+    drapery = hang(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=60)
+    path = tmp_path_factory.mktemp("page") / "flag.html"
+    write_page(None, 60, 30, path, title="flag", says=SAYS, drapery=drapery)
+    return path
+
+
+def test_a_page_of_cloth_alone(flag: Path) -> None:
+    text = flag.read_text()
+    found = re.search(r'id="pack">([^<]+)<', text)
+    assert found and text.count("data:image/webp;base64,") == 1 and len(text) < 150_000
+    tensors = load(zlib.decompress(b64decode(found[1])))
+    assert set(tensors) == {"background", "matte", "knots", "active"}
+
+
+# --- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
+    with chromium() as opened:
+        yield opened
+
+
+def look(page: Any) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(
+        """() => ({photo: !document.querySelector("img").hidden, canvas: !document.querySelector("canvas").hidden,
+          button: document.querySelector("button").getAttribute("aria-label"),
+          told: document.querySelector("p").textContent})"""
+    )
+    return found
+
+
+@pytest.mark.browser
+def test_it_plays_by_itself_and_pauses_when_told(browser: Any, saved: Path) -> None:
+    page, requests, complaints = browser.new_page(), list[str](), list[str]()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(saved.as_uri())
+    page.get_by_role("button", name="Pause").wait_for()
+    assert page.get_by_role("img", name=SAYS).count() == 1
+    before, _ = page.screenshot(), page.wait_for_timeout(300)
+    assert page.screenshot() != before
+    page.get_by_role("button", name="Pause").press("Enter")
+    assert look(page) == {"photo": False, "canvas": True, "button": "Play", "told": ""}
+    page.wait_for_timeout(400)  # until the button has faded in
+    before, _ = page.screenshot(), page.wait_for_timeout(200)
+    assert page.screenshot() == before
+    assert [url for url in requests if not url.startswith("data:")] == [saved.as_uri()] and not complaints
+    page.close()
+
+
+@pytest.mark.browser
+def test_who_wants_less_motion_sees_the_photo_and_a_button(browser: Any, saved: Path) -> None:
+    page = browser.new_page(reduced_motion="reduce")
+    page.goto(saved.as_uri())
+    play = page.get_by_role("button", name="Play")
+    play.wait_for()
+    before, _ = page.screenshot(), page.wait_for_timeout(200)
+    assert page.screenshot() == before
+    play.click()
+    assert look(page)["button"] == "Pause"
+    page.close()
+
+
+@pytest.mark.browser
+def test_without_webgl2_the_photo_is_there_and_a_sentence(browser: Any, saved: Path) -> None:
+    page = browser.new_page()
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto(saved.as_uri())
+    page.get_by_text("no WebGL2 graphics").wait_for()
+    told = look(page)
+    assert told["photo"] and not told["canvas"] and told["told"].endswith(".")
+    assert page.get_by_role("img", name=SAYS).count() == 1
+    page.close()
+
+
+@pytest.mark.browser
+def test_cloth_plays(browser: Any, flag: Path) -> None:
+    page, complaints = browser.new_page(), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(flag.as_uri())
+    page.get_by_role("button", name="Pause").wait_for()
+    before, _ = page.screenshot(), page.wait_for_timeout(300)
+    assert page.screenshot() != before and not complaints
+    page.close()
+
+
+@pytest.mark.browser
+def test_it_can_be_embedded(browser: Any, saved: Path, tmp_path: Path) -> None:
+    outer = tmp_path / "outer.html"
+    outer.write_text(f'<iframe src="{saved.as_uri()}" sandbox="allow-scripts" width="300" height="225"></iframe>')
+    page = browser.new_page()
+    page.goto(outer.as_uri())
+    page.frame_locator("iframe").get_by_role("button", name="Pause").wait_for()
+    page.close()
+
+
+@pytest.mark.browser
+def test_every_module_of_the_player_is_in_the_page() -> None:
+    folder = Path(stylecine.__file__).parent / "player"
+    assert {path.stem for path in folder.glob("*.js")} == set(stylecine.output.html.MODULES)

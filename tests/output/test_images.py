@@ -1,0 +1,277 @@
+"""Writing pictures: what is in the file, and nothing left behind by a failure."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence, features
+
+from stylecine.errors import OptionError, OutputError, WriterUnavailable
+from stylecine.output.images import ANIMATIONS, moments, write_animation, write_folder, write_poster
+
+NEAR = {".gif": 8, ".webp": 6, ".apng": 0}  # mean levels that a decoded frame may be off
+
+
+def chart(height: int = 96, width: int = 128) -> np.ndarray:
+    """Smooth, with saturated corners."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.round(np.stack([x, y, 1 - (x + y) / 2], axis=-1) * 255).astype(np.uint8)
+
+
+def clip(count: int = 6, height: int = 97, width: int = 131) -> list[np.ndarray]:
+    """The chart; a disc goes round in its right half, once."""
+    y, x = np.mgrid[0:height, 0:width]
+    frames = []
+    for angle in 2 * np.pi * np.arange(count) / count:
+        inside = np.hypot(x - width * (0.75 + 0.1 * np.cos(angle)), y - height * (0.5 + 0.2 * np.sin(angle))) < 9
+        frames.append(np.where(inside[..., None], np.uint8(240), chart(height, width)))
+    return frames
+
+
+def decoded(path: Path) -> tuple[np.ndarray, list[float]]:
+    """Frames uint8 [N,H,W,3] as a player shows them, and the milliseconds of each."""
+    with Image.open(path) as picture:
+        shown = [(np.asarray(part.convert("RGB")), part.info["duration"]) for part in ImageSequence.Iterator(picture)]
+    return np.stack([frame for frame, _ in shown]), [duration for _, duration in shown]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylecine.output.gif.CELL", 16)  # a coarser dither, and a quicker one
+
+
+@pytest.fixture(params=ANIMATIONS)
+def out(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == ".webp" and not features.check("webp"):
+        pytest.skip("this Pillow does not write it")
+    return tmp_path / f"loop{request.param}"
+
+
+# --- animated pictures
+
+
+def test_frames_come_back(out: Path) -> None:
+    frames = clip()
+    info = write_animation(frames, str(out), 10)
+    shown, durations = decoded(out)
+    assert shown.shape == (info.frames, info.height, info.width, 3) == (6, 97, 131, 3)
+    assert (info.path, info.bytes, info.cropped, info.fps) == (out, out.stat().st_size, (0, 0), 10)
+    assert durations == [100] * 6
+    assert np.abs(shown.astype(int) - frames).mean() <= NEAR[out.suffix]
+    assert os.listdir(out.parent) == [out.name]
+
+
+def test_ffmpeg_reads_them_too(out: Path) -> None:
+    if out.suffix == ".webp":
+        pytest.skip("FFmpeg 8.1 reads no animated WebP")
+    frames = clip()
+    write_animation(frames, out, 10)
+    with av.open(str(out)) as container:
+        rate = container.streams.video[0].average_rate
+        shown = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    assert rate == 10 and np.abs(shown.astype(int) - frames).mean() <= NEAR[out.suffix]
+
+
+def test_it_plays_for_ever(out: Path) -> None:
+    write_animation(clip(), out, 10)
+    with Image.open(out) as picture:
+        assert picture.info["loop"] == 0
+
+
+def test_rounded_times_do_not_add_up(out: Path) -> None:
+    """Neither 1/100 nor 1/1000 s goes into 1/30 s; a loop of a second lasts a second all the same."""
+    write_animation(clip(30), out, 30)
+    assert sum(decoded(out)[1]) == 1000
+    assert moments(6, 30, 100) == [0, 3, 7, 10, 13, 17, 20]
+
+
+def test_the_seam_is_a_step_like_any_other(out: Path) -> None:
+    write_animation(clip(16), out, 10, quality=None if out.suffix == ".apng" else 95)
+    shown = decoded(out)[0].astype(int)
+    steps = np.abs(np.roll(shown, -1, axis=0) - shown).mean(axis=(1, 2, 3))
+    assert steps[-1] / np.median(steps[:-1]) < 1.5
+
+
+def test_what_stands_still_stays(out: Path) -> None:
+    write_animation(clip(), out, 10)
+    still = decoded(out)[0][:, :, :48].astype(int)
+    assert np.abs(still - still[0]).max() == 0
+
+
+def test_what_stands_still_costs_little(out: Path) -> None:
+    ground = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
+    frames = [np.where(frame == 240, frame, ground) for frame in clip(12)]
+    many = write_animation(frames, out, 10).bytes
+    assert many < 2 * write_animation(frames[:2], out, 10).bytes
+
+
+def test_better_is_larger(out: Path) -> None:
+    texture = [np.random.default_rng(t).integers(0, 256, (64, 64, 3), np.uint8) // 16 for t in range(4)]
+    if out.suffix == ".apng":
+        with pytest.raises(OptionError, match="Nothing is lost"):
+            write_animation(texture, out, 10, quality=90)
+    else:
+        sizes = [write_animation(texture, out, 10, quality=q).bytes for q in (0, 50, 100)]
+        assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_frames_are_taken_one_at_a_time(out: Path) -> None:
+    """But for a few that are being compressed beside."""
+    alive = most = 0
+
+    class Counted(np.ndarray):
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= self.base is None
+
+    class Rendered(list[int]):
+        def __getitem__(self, k: Any) -> Any:
+            nonlocal alive, most
+            frame = np.ndarray.__new__(Counted, (32, 32, 3), np.uint8)
+            frame[...] = k
+            alive += 1
+            most = max(most, alive)
+            return frame
+
+        def __iter__(self) -> Any:
+            return (self[k] for k in range(len(self)))
+
+    write_animation(Rendered(range(40)), out, 10)  # type: ignore[arg-type]
+    assert most <= 10
+
+
+@pytest.mark.parametrize("wrong", [-1, 101, 50.5, True], ids=str)
+def test_impossible_qualities(out: Path, wrong: Any) -> None:
+    with pytest.raises(OptionError):
+        write_animation(clip(), out, 10, quality=wrong)
+    assert not os.listdir(out.parent)
+
+
+@pytest.mark.parametrize("fps", [0, -1, 0.01, float("nan"), 240, None, "10"], ids=str)
+def test_impossible_rates(out: Path, fps: Any) -> None:
+    with pytest.raises(OptionError):
+        write_animation(clip(), out, fps)
+    assert not os.listdir(out.parent)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [np.zeros((64, 64, 3), np.float32)] * 2,
+        [np.zeros((64, 64), np.uint8)] * 2,
+        [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 66, 3), np.uint8)],
+        [np.zeros((1, 20000, 3), np.uint8)] * 2,
+    ],
+    ids=["none", "float", "grey", "uneven", "long"],
+)
+def test_impossible_frames(out: Path, frames: list[np.ndarray]) -> None:
+    for write in (lambda: write_animation(frames, out, 10), lambda: write_folder(frames, out.with_suffix(""), 10)):
+        with pytest.raises(OptionError):
+            write()
+        assert not os.listdir(out.parent)
+
+
+def test_unknown_endings(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"\.gif or \.webp"):
+        write_animation(clip(), tmp_path / "loop.txt", 10)
+
+
+def test_a_pillow_that_cannot_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda _: False)
+    with pytest.raises(WriterUnavailable, match="pip install"):
+        write_animation(clip(), tmp_path / "loop.webp", 10)
+
+
+# --- whole or not at all
+
+
+def every_way(out: Path, finish: Callable[[Path], None] | None = None) -> dict[str, Callable[[Any], Any]]:
+    return {
+        "animation": lambda frames: write_animation(frames, out, 10, finish=finish),
+        "folder": lambda frames: write_folder(frames, out.with_suffix(""), 10),
+    }
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("way", ["animation", "folder"])
+def test_a_failure_of_the_frames_leaves_what_was_there(out: Path, way: str, error: type[BaseException]) -> None:
+    class Failing(list[np.ndarray]):
+        def __iter__(self) -> Any:
+            yield from self[:3]
+            assert len(os.listdir(out.parent)) == 2
+            raise error("from the frames")
+
+    out.write_bytes(b"an older loop")
+    with pytest.raises((error, OutputError), match="from the frames"):
+        every_way(out)[way](Failing(clip()))
+    assert out.read_bytes() == b"an older loop" and os.listdir(out.parent) == [out.name]
+
+
+def test_finish_has_the_last_word(out: Path) -> None:
+    def fail(part: Path) -> None:
+        assert part.name.endswith(".part")
+        raise OptionError("no")
+
+    with pytest.raises(OptionError, match="no"):
+        write_animation(clip(), out, 10, finish=fail)
+    assert not os.listdir(out.parent)
+
+
+# --- a folder
+
+
+def test_a_folder_has_the_frames_themselves(tmp_path: Path) -> None:
+    frames = clip(3)
+    info = write_folder(frames, tmp_path / "frames", 24)
+    names = sorted(os.listdir(tmp_path / "frames"))
+    assert names == ["frame-0000.png", "frame-0001.png", "frame-0002.png"]
+    for name, frame in zip(names, frames, strict=True):
+        with Image.open(tmp_path / "frames" / name) as picture:
+            assert np.array_equal(np.asarray(picture), frame)
+    assert (info.frames, info.fps, info.width, info.height, info.codec) == (3, 24, 131, 97, "png")
+    assert info.bytes == sum(file.stat().st_size for file in (tmp_path / "frames").iterdir())
+    assert os.listdir(tmp_path) == ["frames"]
+
+
+def test_an_empty_folder_may_be_there_a_full_one_not(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    write_folder(clip(2), tmp_path / "frames", 10)
+    with pytest.raises(OutputError, match="not empty"):
+        write_folder(clip(2), tmp_path / "frames", 10)
+    assert len(os.listdir(tmp_path / "frames")) == 2
+
+
+# --- a poster
+
+
+def test_a_poster_is_the_frame_itself_and_says_that_it_is_srgb(tmp_path: Path) -> None:
+    odd = chart(97, 131)
+    info = write_poster(odd, tmp_path / "loop.png", comment='{"größe": 1}')
+    with Image.open(tmp_path / "loop.png") as poster:
+        assert np.array_equal(np.asarray(poster), odd)
+        assert poster.info["srgb"] == 0 and poster.info["Comment"] == '{"größe": 1}'
+    assert (info.frames, info.width, info.height, info.cropped) == (1, 131, 97, (0, 0))
+    assert info.bytes == (tmp_path / "loop.png").stat().st_size
+    assert os.listdir(tmp_path) == ["loop.png"]
+
+
+def test_what_fails_in_finish_leaves_no_poster(tmp_path: Path) -> None:
+    def fail(part: Path) -> None:
+        raise OptionError("no")
+
+    with pytest.raises(OptionError, match="no"):
+        write_poster(chart(), tmp_path / "loop.png", finish=fail)
+    assert not os.listdir(tmp_path)
+
+
+def test_impossible_posters(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="uint8"):
+        write_poster(np.zeros((64, 64, 3), np.float32), tmp_path / "loop.png")
+    assert not os.listdir(tmp_path)
+    with pytest.raises(OptionError, match=r"\.png"):
+        write_poster(chart(), tmp_path / "loop.txt")

@@ -1,0 +1,188 @@
+"""What a report can say of a photo's file, a model and its data; and reading a report back."""
+
+import io
+import json
+import os
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylecine.errors import VideoError
+from stylecine.ops import native
+from stylecine.output.images import ANIMATIONS, write_animation, write_poster
+from stylecine.output.metadata import PhotoFile, model_facts, photo_file, read_report, versions
+from stylecine.output.video import write_video
+from stylecine.weights import PRETRAINED, ROLES, find_model
+
+# --- the photo's file
+
+
+def test_a_photo_file_is_what_was_given_to_the_byte(given_file: Path) -> None:
+    content = given_file.read_bytes()
+    for given in (given_file, str(given_file)):
+        found = photo_file(given)
+        assert found and (found.name, found.content) == ("photo.png", content)
+        assert found.sha256 == sha256(content).hexdigest()
+    for nameless in (content, bytearray(content), io.BytesIO(content)):
+        found = photo_file(nameless)
+        assert found and (found.name, found.content) == (None, content)
+
+
+@pytest.fixture
+def given_file(photo: np.ndarray, tmp_path: Path) -> Path:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_a_file_object_is_left_where_it_stood() -> None:
+    file = io.BytesIO(b"before the photo")
+    file.seek(7)
+    found = photo_file(file)
+    assert found and found.content == b"the photo" and file.tell() == 7
+
+
+def test_pixels_and_what_cannot_be_read_have_no_file(photo: np.ndarray, tmp_path: Path) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    none = (photo, Image.fromarray(photo), Pipe(b"once"), io.StringIO("text"), tmp_path / "missing", tmp_path, None)
+    for given in none:
+        assert photo_file(given) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_named_pipe_is_left_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert photo_file(tmp_path / "pipe") is None
+
+
+# --- the model
+
+
+def test_the_default_models_facts_are_checked_ones_with_their_data() -> None:
+    facts = model_facts(find_model("default"))
+    assert facts["name"] == "default" and facts["licence"] and facts["source"]
+    assert list(facts["weights"]) == list(ROLES)
+    for role, weights in facts["weights"].items():
+        assert weights["sha256"] == sha256((PRETRAINED / weights["file"]).read_bytes()).hexdigest()
+        assert weights["licence"]
+        assert weights["file"] in (PRETRAINED / weights["card"]).read_text(encoding="utf-8"), role
+        assert weights["data"] and "`" not in weights["data"]
+
+
+def test_a_users_own_weights_are_hashed_and_their_folder_is_not_told(small_model: Path) -> None:
+    facts = model_facts(find_model(small_model))
+    generator = facts["weights"]["generator"]
+    assert generator["sha256"] == sha256((small_model / "generator.safetensors").read_bytes()).hexdigest()
+    assert generator["card"] is generator["data"] is None
+    assert str(small_model.parent) not in json.dumps(facts)
+
+
+def test_a_source_in_words_stays_as_it_is(small_model: Path) -> None:
+    words = "trained by somebody, " * 30  # longer than any file name
+    assert model_facts(replace(find_model(small_model), source=words))["source"] == words
+
+
+def test_a_source_that_a_file_names_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = replace(find_model("default"), source=r"\\evil.example\share")
+    looked_at: list[str] = []
+    stat = os.stat
+
+    def watched(path: Any, *rest: Any, **named: Any) -> os.stat_result:
+        looked_at.append(str(path))
+        return stat(path, *rest, **named)
+
+    monkeypatch.setattr(os, "stat", watched)
+    monkeypatch.setattr(os.path, "exists", watched)
+    assert model_facts(record)["source"] == r"\\evil.example\share"
+    assert not any("evil" in path for path in looked_at)
+
+
+def test_a_photo_that_a_scene_claims_is_told_as_claimed() -> None:
+    assert PhotoFile("a.jpg", b"", "0" * 64).facts == {"name": "a.jpg", "sha256": "0" * 64, "claimed": True}
+    assert PhotoFile("a.jpg", b"seen").facts == {"name": "a.jpg", "sha256": sha256(b"seen").hexdigest()}
+
+
+def test_weights_that_have_gone_have_no_hash(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = find_model(small_model)
+
+    def gone(*_: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "open", gone)
+    assert model_facts(record)["weights"]["encoder"]["sha256"] is None
+
+
+# --- the versions
+
+
+def test_versions_need_no_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen program has none, and a package may be another one's replacement."""
+    monkeypatch.setattr(sys, "path", [])
+    assert {"torch", "numpy", "Pillow", "av"} <= versions(torch.device("cpu")).keys()
+
+
+def test_versions_say_whether_the_native_library_ran() -> None:
+    told = versions(torch.device("cpu"))
+    assert told["torch"] == torch.__version__.split("+")[0] or told["torch"] == torch.__version__
+    assert told["native"].startswith("libstylecine" if native.available("cpu") else "PyTorch references")
+    with native.disabled():
+        assert versions(torch.device("cpu"))["native"].startswith("PyTorch references")
+
+
+# --- a report read back
+
+REPORT = {"stylecine": "0.1.0", "name": "größe"}
+
+
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *(f"loop{e}" for e in ANIMATIONS), "loop.png", "LOOP.PNG"])
+def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> None:
+    comment = json.dumps(REPORT)
+    if name.lower().endswith(".png"):
+        write_poster(photo, tmp_path / name, comment=comment)
+    elif Path(name).suffix in ANIMATIONS:
+        write_animation([photo] * 2, tmp_path / name, 30, comment=comment)
+    else:
+        write_video([photo] * 2, tmp_path / name, 30, comment=comment)
+    assert read_report(tmp_path / name) == REPORT
+
+
+def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
+    video, poster = tmp_path / "loop.mp4", tmp_path / "loop.png"
+    animated = [tmp_path / f"loop{ending}" for ending in ANIMATIONS]
+    for path in animated:
+        write_animation([photo] * 2, path, 30, comment="taken at dawn")
+    no_json = ('{"stylecine": NaN}', '{"stylecine": 1e999}', "[" * 200_000)
+    for comment in ("", "taken at dawn", "[1]", '{"other": 1}', *no_json):
+        write_video([photo] * 2, video, 30, comment=comment)
+        write_poster(photo, poster, comment=comment)
+        for path in (video, poster):
+            with pytest.raises(VideoError, match="no report"):
+                read_report(path)
+    for path in (video, poster, *animated):
+        with pytest.raises(VideoError, match="no report"):
+            read_report(path)
+        path.write_bytes(path.read_bytes()[:60])
+        with pytest.raises(VideoError, match="no report"):
+            read_report(path)
+    with pytest.raises(VideoError, match="no file"):
+        read_report(tmp_path / "missing.mp4")
+
+
+def test_other_programs_find_the_report(photo: np.ndarray, tmp_path: Path) -> None:
+    write_video([photo] * 2, tmp_path / "loop.mp4", 30, comment=json.dumps(REPORT))
+    with av.open(str(tmp_path / "loop.mp4")) as container:
+        assert json.loads(container.metadata["comment"]) == REPORT
+    write_poster(photo, tmp_path / "loop.png", comment=json.dumps(REPORT))
+    with Image.open(tmp_path / "loop.png") as poster:
+        assert json.loads(poster.text["Comment"]) == REPORT  # type: ignore[attr-defined]
+    assert b"iTXtComment\0" in (tmp_path / "loop.png").read_bytes()

@@ -1,0 +1,579 @@
+"""Writing and reading video: colours, sizes, rates, and nothing left behind by a failure."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from stylecine.atomic import check_place
+from stylecine.errors import OptionError, OutputError, StylecineError, VideoError, WriterUnavailable
+from stylecine.output.codecs import CODECS, FORMATS
+from stylecine.output.video import read_video, write_video
+from stylecine.quality.measures import psnr, seam
+
+
+def chart(height: int = 96, width: int = 128) -> np.ndarray:
+    """Smooth, with saturated corners: red, green, blue ramps that BT.601 and BT.709 tell apart."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.round(np.stack([x, y, 1 - (x + y) / 2], axis=-1) * 255).astype(np.uint8)
+
+
+def cube() -> np.ndarray:
+    """The cube of all colours, smoothly: red and green ramps, blue going up and down along the diagonal."""
+    y, x = np.mgrid[0:1:256j, 0:1:256j]
+    return np.round(np.stack([x, y, 0.5 - 0.5 * np.cos(2 * np.pi * (x + y))], axis=-1) * 255).astype(np.uint8)
+
+
+def slow_sky(count: int = 60, side: int = 128) -> list[np.ndarray]:
+    """Soft clouds that go round in a circle, a fifth of a level a frame, above ground that stands still."""
+    rng = np.random.default_rng(0)
+    ky, kx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)
+    spectrum = np.fft.rfft2(rng.standard_normal((side, side))) * np.exp(-((np.hypot(ky, kx) / 0.06) ** 2))
+    ground = 90 + 24 * rng.standard_normal((side - side * 2 // 3, side, 1)).repeat(3, axis=2)
+
+    def frame(t: int) -> np.ndarray:
+        angle = 2 * np.pi * t / count
+        clouds = np.fft.irfft2(spectrum * np.exp(2j * np.pi * (kx * np.cos(angle) + ky * np.sin(angle))))
+        picture = 150 + 18 * clouds[..., None] / clouds.std() * np.array([1.0, 0.8, 0.6])
+        picture[side * 2 // 3 :] = ground
+        return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+
+    return [frame(t) for t in range(count)]
+
+
+PLAIN = {
+    "h264": {"preset": "veryfast"},
+    "h265": {"preset": "fast", "x265-params": "log-level=none"},
+    "vp9": {"b": "0", "deadline": "realtime", "cpu-used": "8"},
+    "av1": {"preset": "8"},
+}
+
+
+def write_plainly(frames: list[np.ndarray], path: Path, codec: str) -> None:
+    """As an encoder does it by itself: the last frame knows nothing of the first."""
+    options = PLAIN[codec] | {"crf": str(CODECS[codec].quality)}
+    with av.open(str(path), "w", format=FORMATS[path.suffix].container) as container:
+        stream = container.add_stream(CODECS[codec].encoder, rate=30, options=options)
+        stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
+        stream.codec_context.color_range, stream.codec_context.colorspace = 1, 1
+        for t, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace=1, dst_color_range=1, interpolation="AREA"
+            )
+            picture.pts = t
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def clip(count: int = 5, height: int = 96, width: int = 128) -> list[np.ndarray]:
+    return [np.roll(chart(height, width), 3 * t, axis=1) for t in range(count)]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "loop.mp4"
+
+
+@pytest.fixture(params=FORMATS)
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"loop{request.param}"
+
+
+@pytest.fixture(params=[(ending, name) for ending, form in FORMATS.items() for name in form.codecs], ids="".join)
+def each(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A file and a codec for it."""
+    ending, codec = request.param
+    return tmp_path / f"loop{ending}", codec
+
+
+# --- what is written
+
+
+def test_colours_come_back(each: tuple[Path, str]) -> None:
+    path, codec = each
+    write_video([cube()] * 3, path, 30, quality=8, codec=codec)
+    frames, _ = read_video(path)
+    error = frames.astype(int) - cube()
+    assert np.abs(error).mean() <= 2
+    assert np.abs(error.mean(axis=(0, 1, 2))).max() <= 0.5  # no tint, neither darker nor lighter
+
+
+def test_luma_is_bt709_as_the_tags_say(each: tuple[Path, str]) -> None:
+    path, codec = each
+    red = np.zeros((96, 96, 3), np.uint8)
+    red[..., 0] = 255
+    write_video([red] * 2, path, 30, quality=1, codec=codec)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        tags = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+        frame = next(container.decode(stream))
+        luma = np.frombuffer(frame.planes[0], np.uint8)[0]
+    assert tags == (1, 1, 1, 1)  # BT.709 three times, limited range
+    assert frame.format.name == "yuv420p"
+    assert abs(luma - (16 + 219 * 0.2126)) <= 1  # 63; by BT.601 it would be 81
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="schedulers are Linux's")
+def test_av1_leaves_the_rest_of_the_machine_its_turn(tmp_path: Path) -> None:
+    """SVT-AV1 makes the thread that opens it, and its own, real-time ones where it may."""
+    seen = set()
+
+    def frames() -> Iterator[np.ndarray]:
+        for frame in clip(40):
+            for task in Path("/proc/self/task").iterdir():
+                with suppress(ProcessLookupError):
+                    seen.add(os.sched_getscheduler(int(task.name)))
+            yield frame
+
+    write_video(frames(), tmp_path / "loop.mp4", 25, codec="av1")
+    assert seen | {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
+
+
+def test_info_tells_what_is_in_the_file(each: tuple[Path, str]) -> None:
+    path, codec = each
+    info = write_video(clip(7), str(path), 25, codec=codec)
+    frames, fps = read_video(path)
+    assert frames.shape == (info.frames, info.height, info.width, 3) == (7, 96, 128, 3)
+    assert fps == info.fps == 25
+    assert info.path == path and info.codec == codec
+    assert info.bytes == path.stat().st_size
+    assert info.cropped == (0, 0)
+    assert os.listdir(path.parent) == [path.name]
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == {"h265": "hevc"}.get(codec, codec)
+
+
+def test_each_ending_has_its_default(either: Path) -> None:
+    assert write_video(clip(2), either, 30).codec == {".mp4": "h264", ".webm": "vp9"}[either.suffix]
+
+
+def test_apples_players_find_their_tag(out: Path) -> None:
+    write_video(clip(2), out, 30, codec="h265")
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_every_turn_starts_with_a_frame_that_needs_no_other(each: tuple[Path, str]) -> None:
+    path, codec = each
+    write_video(clip(150, 96, 96), path, 30, codec=codec, repeat=2)
+    with av.open(str(path)) as container:
+        keys = [
+            packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size and packet.is_keyframe
+        ]
+        assert [float(key) for key in keys] == pytest.approx([0, 150 / 30], abs=1e-3)
+        container.seek(int(1e6 * 150 / 30))
+        assert sum(1 for _ in container.decode(video=0)) == 150
+
+
+def test_the_index_comes_before_the_pictures(out: Path) -> None:
+    write_video(clip(), out, 30)
+    data = out.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+def test_odd_sizes_lose_one_column_and_row_and_it_is_said(either: Path, caplog: pytest.LogCaptureFixture) -> None:
+    odd = clip(3, 97, 131)
+    info = write_video(odd, either, 30, quality=4)
+    assert (info.height, info.width, info.cropped) == (96, 130, (1, 1))
+    assert len(caplog.records) == 1 and "even sizes" in caplog.text
+    frames, _ = read_video(either)
+    assert np.abs(frames[0].astype(int) - odd[0][:96, :130]).mean() < 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 21])
+def test_repeat_goes_round_again(each: tuple[Path, str], count: int) -> None:
+    path, codec = each
+    assert write_video(iter(clip(count)), path, 30, repeat=3, codec=codec).frames == 3 * count
+    frames, fps = read_video(path)
+    assert len(frames) == 3 * count and fps == 30
+    assert np.array_equal(frames[:count], frames[count : 2 * count])
+    assert np.array_equal(frames[:count], frames[2 * count :])
+
+
+def test_frames_are_taken_one_at_a_time(out: Path) -> None:
+    alive = 0
+
+    class Counted(np.ndarray):
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    def frames() -> Iterator[np.ndarray]:
+        nonlocal alive
+        for frame in clip(6):
+            counted = np.ndarray.__new__(Counted, frame.shape, np.uint8)
+            counted[...] = frame
+            alive += 1
+            yield counted
+            del counted
+            assert alive <= 1  # the writer's own, at most
+
+    assert write_video(frames(), out, 30).frames == 6
+
+
+@pytest.mark.parametrize(
+    ("fps", "exact"),
+    [
+        (30, Fraction(30)),
+        (29.97002997, Fraction(30000, 1001)),
+        (12.5, Fraction(25, 2)),
+        (Fraction(24000, 1001), Fraction(24000, 1001)),
+        (0.5, Fraction(1, 2)),
+        (1000, Fraction(1000)),
+    ],
+)
+def test_any_rate(either: Path, fps: float, exact: Fraction) -> None:
+    info = write_video(clip(4), either, fps)
+    assert info.fps == float(exact)
+    with av.open(str(either)) as container:
+        assert container.streams.video[0].average_rate == exact
+        seconds = container.duration / 1e6
+    assert seconds == pytest.approx(float(4 / exact), abs=1e-3)  # both count whole milliseconds
+
+
+def test_a_comment_goes_along(either: Path) -> None:
+    write_video(clip(2), either, 30, comment='{"größe": 1}')
+    with av.open(str(either)) as container:
+        assert '{"größe": 1}' in container.metadata.values()
+
+
+def test_finish_has_the_last_word_before_the_file_appears(either: Path) -> None:
+    def stamp(part: Path) -> None:
+        assert os.listdir(part.parent) == [part.name]
+        part.write_bytes(part.read_bytes() + b"stamp")
+
+    info = write_video(clip(2), either, 30, finish=stamp)
+    assert either.read_bytes().endswith(b"stamp") and info.bytes == either.stat().st_size
+
+
+def test_what_fails_in_finish_leaves_nothing(either: Path) -> None:
+    def fail(part: Path) -> None:
+        raise OptionError("no")
+
+    with pytest.raises(OptionError, match="no"):
+        write_video(clip(2), either, 30, finish=fail)
+    assert not os.listdir(either.parent)
+
+
+def test_quality_is_x264s(out: Path) -> None:
+    texture = [np.random.default_rng(t).integers(0, 256, (96, 128, 3), np.uint8) for t in range(3)]
+    sizes = [write_video(texture, out, 30, quality=q).bytes for q in (10, 18, 30, 51)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_encoded_seam_is_a_step_like_any_other(each: tuple[Path, str]) -> None:
+    """In a sky so slow that what an encoder does by itself jumps there; without more bytes or more noise for it."""
+    path, codec = each
+    frames, plain = slow_sky(), path.with_stem("plain")
+    write_plainly(frames, plain, codec)
+    info = write_video(frames, path, 30, codec=codec)
+    before, after = read_video(plain)[0], read_video(path)[0]
+    assert seam(before) > 1.5 and seam(after) <= 1.3
+    assert info.bytes <= 1.25 * plain.stat().st_size
+    assert psnr(after, np.stack(frames)) >= psnr(before, np.stack(frames)) - 0.1
+
+
+def test_the_same_frames_make_the_same_video(each: tuple[Path, str]) -> None:
+    """Or what frame 0 will look like could not be found out beforehand. Memory that was used before is used again."""
+    path, codec = each
+    sky, seen = slow_sky(40, 128), set()
+    for width in (128, 96, 128, 96, 128):
+        write_video([frame[:, :width] for frame in sky], path, 30, codec=codec)
+        seen.add(read_video(path)[0].tobytes())
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("count", [2, 3, 17, 18, 19, 33, 300])
+def test_loops_of_any_length_are_closed(each: tuple[Path, str], count: int) -> None:
+    path, codec = each
+    assert write_video(slow_sky(count, 96), path, 30, codec=codec).frames == count
+    assert len(read_video(path)[0]) == count
+
+
+def test_only_the_beginning_is_asked_for_twice(out: Path) -> None:
+    asked = []
+
+    class Loop(list[np.ndarray]):
+        def __getitem__(self, t: Any) -> Any:
+            asked.append(t)
+            return super().__getitem__(t)
+
+    write_video(Loop(clip(150)), out, 30)
+    assert asked == list(range(len(asked))) and len(asked) <= 100
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fps": 0},
+        {"fps": -30},
+        {"fps": float("nan")},
+        {"fps": float("inf")},
+        {"fps": 1e9},
+        {"fps": True},
+        {"fps": "fast"},
+        {"fps": None},
+        {"quality": -1},
+        {"quality": 52},
+        {"quality": 18.5},
+        {"quality": True},
+        {"repeat": 0},
+        {"repeat": 1.5},
+        {"codec": "vp9000"},
+    ],
+    ids=str,
+)
+def test_impossible_options(out: Path, options: dict) -> None:
+    with pytest.raises(OptionError) as caught:
+        write_video(clip(2), out, **{"fps": 30, **options})
+    assert "\n" not in str(caught.value)
+    assert not os.listdir(out.parent)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [np.zeros((64, 64, 3), np.float32)],
+        [np.zeros((64, 64), np.uint8)],
+        [np.zeros((64, 64, 4), np.uint8)],
+        [np.zeros((4, 4, 3), np.uint8)],
+        [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 66, 3), np.uint8)],
+    ],
+    ids=["none", "float", "grey", "alpha", "tiny", "uneven"],
+)
+def test_impossible_frames(out: Path, frames: list[np.ndarray]) -> None:
+    with pytest.raises(OptionError):
+        write_video(frames, out, 30)
+    assert not os.listdir(out.parent)
+
+
+def test_sizes_beyond_the_codec_name_it(each: tuple[Path, str]) -> None:
+    path, codec = each
+    smallest = {"h265": 96, "av1": 64}.get(codec, 16)
+    with pytest.raises(OptionError, match=f"{codec}; give {smallest} to 16384"):
+        write_video([np.zeros((smallest - 2, 200, 3), np.uint8)], path, 30, codec=codec)
+    assert write_video([np.zeros((smallest, 200, 3), np.uint8)] * 2, path, 30, codec=codec).frames == 2
+
+
+@pytest.mark.parametrize("name", ["loop.avi", "loop", "loop.mp4.txt"])
+def test_unknown_extensions(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError, match=r"\.mp4"):
+        write_video(clip(2), tmp_path / name, 30)
+
+
+def test_a_codec_belongs_to_its_ending(tmp_path: Path) -> None:
+    assert write_video(clip(2), tmp_path / "loop.webm", 30, codec="vp9", quality=63).codec == "vp9"
+    with pytest.raises(OptionError, match=r"h264, h265, av1 in \.mp4; vp9, av1 in \.webm"):
+        write_video(clip(2), tmp_path / "loop.webm", 30, codec="h264")
+
+
+def test_no_encoder(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CODECS, "h265", replace(CODECS["h265"], encoder="no-such-encoder"))
+    with pytest.raises(WriterUnavailable, match="take codec h264 or av1, or run 'pip install"):
+        write_video(clip(2), out, 30, codec="h265")
+
+
+# --- where it cannot be written
+
+
+def assert_refused(path: Path, match: str) -> None:
+    """Early by check_place, and by write_video before it takes the first frame."""
+
+    def frames() -> Iterator[np.ndarray]:
+        pytest.fail("work was done for a file that cannot be written")
+        yield
+
+    with pytest.raises(OutputError, match=match):
+        check_place(path)
+    with pytest.raises(OutputError, match=match):
+        write_video(frames(), path, 30)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    assert_refused(tmp_path / "nowhere" / "loop.mp4", r"no folder .*nowhere'")
+
+
+def test_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_refused(tmp_path / "file" / "loop.mp4", "no folder")
+
+
+def test_folder_in_place_of_the_file(out: Path) -> None:
+    out.mkdir()
+    assert_refused(out, "is a folder")
+
+
+def test_name_too_long(tmp_path: Path) -> None:
+    assert_refused(tmp_path / ("x" * 300 + ".mp4"), "cannot be written")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_pipe_in_place_of_the_file(out: Path) -> None:
+    os.mkfifo(out)
+    assert_refused(out, "not a regular file")
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """A folder that this process may not write to; the superuser steps down for the while."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("needs POSIX permissions")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        superuser = os.geteuid() == 0
+        if superuser:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if superuser:
+                os.seteuid(0)
+            folder.chmod(0o755)
+
+
+def test_read_only_folder(read_only_folder: Path) -> None:
+    assert_refused(read_only_folder / "loop.mp4", "may not be written")
+
+
+def test_no_space(tmp_path: Path) -> None:
+    """A limit on file size stands for a full disk: the kernel cuts the write short in the same way."""
+    pytest.importorskip("resource")
+    out = tmp_path / "loop.mp4"
+    out.write_bytes(b"an older film")
+    code = f"""
+import resource, numpy as np
+from stylecine.errors import OutputError
+from stylecine.output.video import write_video
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+rng = np.random.default_rng(0)
+try:
+    write_video((rng.integers(0, 256, (256, 256, 3), np.uint8) for _ in range(40)), {str(out)!r}, 30)
+except OutputError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert "no space left" in run.stdout
+    assert out.read_bytes() == b"an older film"
+    assert os.listdir(tmp_path) == [out.name]
+
+
+def test_no_space_for_the_last_bytes(tmp_path: Path) -> None:
+    """The index is written when the file is closed: a disk that fills up then must be noticed too."""
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "loop.mp4"
+    noise = [np.random.default_rng(t).integers(0, 256, (64, 64, 3), np.uint8) for t in range(3)]
+    whole = write_video(noise, out, 30).bytes
+    out.unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (whole - 1, whole - 400, whole // 2, 100):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(OutputError):
+                write_video(noise, out, 30)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert not os.listdir(tmp_path)
+
+
+# --- whole or not at all
+
+
+@pytest.mark.parametrize("error", [ValueError, FileNotFoundError, KeyboardInterrupt, StylecineError])
+def test_a_failure_of_the_frames_leaves_the_older_file(either: Path, error: type[BaseException]) -> None:
+    either.write_bytes(b"an older film")
+
+    def frames() -> Iterator[np.ndarray]:
+        yield from clip(3)
+        assert either.with_name(either.name + ".part").exists()
+        raise error("from the frames")
+
+    with pytest.raises(error, match="from the frames") as caught:
+        write_video(frames(), either, 30)
+    assert not isinstance(caught.value, OutputError)  # none of the writer's business
+    assert either.read_bytes() == b"an older film"
+    assert os.listdir(either.parent) == [either.name]
+
+
+def test_a_stale_part_is_overwritten(out: Path) -> None:
+    part = out.with_name("loop.mp4.part")
+    part.write_bytes(b"x" * 1_000_000)
+    write_video(clip(), out, 30)
+    assert not part.exists() and len(read_video(out)[0]) == 5
+
+
+def test_check_place_leaves_nothing(out: Path) -> None:
+    assert check_place(out) == out
+    out.write_bytes(b"an older film")
+    check_place(out)
+    assert out.read_bytes() == b"an older film" and os.listdir(out.parent) == [out.name]
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    film, link = tmp_path / "film.mp4", tmp_path / "link.mp4"
+    film.touch()
+    link.symlink_to(film)
+    write_video(clip(), link, 30)
+    assert link.is_symlink() and len(read_video(film)[0]) == 5
+
+
+def test_names_with_odd_characters(tmp_path: Path) -> None:
+    out = tmp_path / "http: 100% größe #1?.mp4"
+    write_video(clip(2), out, 30)
+    assert len(read_video(out)[0]) == 2
+
+
+def test_no_file_stays_open(out: Path) -> None:
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    write_video(clip(2), out, 30)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        write_video(clip(2), out, 30)
+        read_video(out)
+        with pytest.raises(OptionError):
+            write_video([chart(), chart(64, 64)], out, 30)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# --- reading
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    for content in (b"", b"not a video", os.urandom(2000)):
+        bad.write_bytes(content)
+        with pytest.raises(VideoError, match="not a video"):
+            read_video(bad)
+    with pytest.raises(VideoError, match="no video at"):
+        read_video(tmp_path / "missing.mp4")
+    with pytest.raises(VideoError, match="is a folder"):
+        read_video(tmp_path)
+    for name in ("loop.webp", "loop.avif"):  # FFmpeg would see one still picture, or none
+        with pytest.raises(VideoError, match="cannot be read as a video"):
+            read_video(tmp_path / name)
+    with pytest.raises(VideoError):
+        read_video(tmp_path)
+
+
+def test_a_video_cut_short(out: Path) -> None:
+    write_video(clip(), out, 30)
+    out.write_bytes(out.read_bytes()[:700])
+    with pytest.raises(VideoError):
+        read_video(out)

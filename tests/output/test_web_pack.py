@@ -1,0 +1,189 @@
+"""What a browser gets of a loop; tests/player shows that it is enough."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load
+
+from stylecine.cloth.animate import hang
+from stylecine.cloth.layer import Drapery
+from stylecine.errors import OptionError
+from stylecine.ops.image import mirrored, to_tensor
+from stylecine.options import Wind, check_live
+from stylecine.output.web_pack import pack, plate
+from stylecine.stages.loop import Loop
+from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.loops import FPS, loop_of, packed, rough
+
+PERIOD, MARGIN = 60, 32
+
+
+def facts(content: bytes) -> dict[str, object]:
+    length = int.from_bytes(content[:8], "little")
+    told: dict[str, object] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["stylecine"])
+    return told
+
+
+def opened(picture: np.ndarray) -> np.ndarray:
+    with Image.open(io.BytesIO(picture.tobytes())) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def loop(photo: np.ndarray, water: np.ndarray) -> Loop:
+    return loop_of(rough(photo), water, 0.2, margin=MARGIN, roll=True)
+
+
+def test_the_plate_is_found_again_in_its_splines(loop: Loop) -> None:
+    found, moves = plate(loop)[MARGIN:-MARGIN, MARGIN:-MARGIN], loop.moving > 0
+    assert torch.equal(found[moves], loop.photo[moves])
+
+
+def test_photo_and_what_was_made_up_are_the_plate(loop: Loop) -> None:
+    tensors = load(packed(loop))
+    assert np.array_equal(opened(tensors["photo"]), loop.photo.numpy())
+    made_up, expected = opened(tensors["made_up"]), loop.photo
+    for axis in (0, 1):
+        expected = mirrored(expected, MARGIN, MARGIN, axis)
+    joined = np.where(made_up[..., 3:] > 0, made_up[..., :3], expected.numpy())
+    assert np.array_equal(joined, plate(loop).numpy())
+    still = made_up[MARGIN:-MARGIN, MARGIN:-MARGIN, 3] > 0
+    assert not still[loop.moving.numpy() > 0].any() and still[loop.moving.numpy() == 0].mean() > 0.8
+
+
+def test_fields_are_kept_to_a_fraction_of_what_can_be_seen(loop: Loop) -> None:
+    content = packed(loop)
+    tensors, scales = load(content), facts(content)["scales"]
+    assert isinstance(scales, dict)
+    displacement = loop.displacement
+    velocity = tensors["velocity"] * scales["velocity"] - displacement.rates[0, 0].permute(1, 2, 0).numpy()
+    assert np.abs(velocity).max() * PERIOD < 0.01  # pixels at the end of the loop
+    assert displacement.roll is not None
+    roll = (
+        tensors["roll"].reshape(-1, 2, 2) * scales["roll"] - displacement.roll.permute(2, 3, 0, 1).flatten(0, 1).numpy()
+    )
+    assert np.abs(roll).max() < 0.001
+    begin = tensors["change"][..., 1] * scales["change"] - loop.change[0].numpy()
+    assert np.abs(begin).max() <= scales["change"] / 2 + 1e-6
+    assert np.array_equal(tensors["change"][..., 0], displacement.turn.numpy())
+    assert np.array_equal(tensors["change"][..., 2], loop.change[1].numpy())
+    assert np.array_equal(tensors["moving"] > 0, loop.moving.numpy() > 0)
+    assert np.abs(tensors["moving"] / 255 - loop.moving.numpy()).max() <= 1 / 255
+
+
+def test_statistics_are_means_over_blocks(loop: Loop) -> None:
+    content = packed(loop)
+    scales = facts(content)["scales"]
+    assert isinstance(scales, dict)
+    statistics = load(content)["statistics"]
+    assert statistics.shape == (9, (72 + 2 * MARGIN) // 8, (96 + 2 * MARGIN) // 8, 4)
+    angle = loop.angle[2, 1, 64:72, 80:88].mean()
+    assert statistics[1, 8, 10, 2] * scales["angle"] == pytest.approx(float(angle), abs=scales["angle"])
+    lift = loop.lift[0, 1, 2, 64:72, 80:88].mean()
+    assert statistics[8, 8, 10, 0] * scales["lift"] == pytest.approx(float(lift), abs=scales["lift"])
+
+
+def test_the_digest_stays_while_the_plate_does(loop: Loop) -> None:
+    other = replace(loop, change=torch.zeros_like(loop.change), displacement=replace(loop.displacement, roll=None))  # type: ignore[type-var]
+    assert facts(packed(loop))["plate"] == facts(packed(other))["plate"]
+    darker = replace(loop, photo=loop.photo // 2)
+    assert facts(packed(loop))["plate"] != facts(packed(darker))["plate"]
+
+
+def test_layers_go_along_on_the_grid(loop: Loop) -> None:
+    layers = torch.zeros(4, 72, 96)
+    layers[1] = loop.moving
+    kept = load(pack(loop, PERIOD, FPS, layers=layers))["layers"]
+    assert kept.shape == (4, *loop.displacement.turn.shape)
+    inside = kept[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    assert np.array_equal(inside[1], np.rint(loop.moving.numpy() * 255)) and not inside[[0, 2, 3]].any()
+    assert (kept[1, -MARGIN:, MARGIN:-MARGIN] == inside[1, -1]).all()  # past the border what is at it
+
+
+def test_pictures_may_be_smaller_or_left_out(loop: Loop) -> None:
+    plain, small, none = (
+        pack(loop, PERIOD, FPS, **given) for given in ({}, {"quality": 60}, {"quality": 60, "photo": False})
+    )
+    assert len(none) < len(small) < len(plain)
+    assert facts(plain)["picture"] == "image/png" and facts(small)["picture"] == "image/webp"
+    assert "photo" not in load(none)
+    assert np.abs(opened(load(small)["photo"]).astype(int) - loop.photo.numpy()).mean() < 6
+
+
+def test_loops_that_no_shader_plays(loop: Loop) -> None:
+    for warp, sampling in (("dfw", "gather"), ("msdfw", "splat")):
+        with pytest.raises(OptionError, match="use sampling gather with warp msdfw or pixel"):
+            check_live(warp, sampling)
+    with pytest.raises(OptionError, match="write a video"):
+        packed(replace(loop, sampling="splat"))
+    with pytest.raises(OptionError, match="0 to 100"):
+        pack(loop, PERIOD, FPS, quality=101)
+
+
+# --- cloth
+
+
+@pytest.fixture(scope="module")
+def drapery() -> Drapery:
+    mask = torch.from_numpy(flag_mask().astype(np.float32))
+    return hang(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
+
+
+def test_a_landscape_alone_is_packed_as_before_there_was_cloth(loop: Loop) -> None:
+    content = packed(loop)
+    assert facts(content)["format"] == 1 and "cloth" not in facts(content) and "matte" not in load(content)
+
+
+def test_cloth_is_kept_to_a_fraction_of_what_can_be_seen(drapery: Drapery) -> None:
+    content = pack(None, PERIOD, FPS, drapery=drapery)
+    tensors, told = load(content), facts(content)
+    assert (told["format"], told["width"], told["height"], told["period"]) == (2, 128, 96, PERIOD)
+    cloth = told["cloth"]
+    assert isinstance(cloth, dict) and cloth["cycles"] == 2 and cloth["grid"] == [48, 64]
+    knots = np.cumsum(tensors["knots"], axis=3, dtype=np.int16) * np.array(cloth["steps"])[[0, 0, 1], None, None]
+    (top, left), (rows, columns) = cloth["at"], knots.shape[2:]
+    expected = drapery.knots[1:, :, top : top + rows, left : left + columns].numpy()
+    needed = np.zeros((48, 64), bool)
+    for y, x in zip(*np.nonzero(drapery.active.numpy()), strict=True):
+        needed[max(0, 16 * y - 2) : 16 * y + 18, max(0, 16 * x - 2) : 16 * x + 18] = True
+    beside = ~needed[top : top + rows, left : left + columns]
+    off = np.where(beside, 0, np.abs(knots - expected))
+    assert off[:, :2].max() <= 1 / 256 and off[:, 2].max() <= 1 / 2048
+    outside = drapery.knots.numpy() * needed
+    outside[:, :, top : top + rows, left : left + columns] = 0
+    assert not outside.any()
+
+
+def test_pictures_of_cloth(drapery: Drapery) -> None:
+    for quality in (None, 80):
+        tensors = load(pack(None, PERIOD, FPS, drapery=drapery, quality=quality))
+        assert np.array_equal(opened(tensors["matte"]), drapery.matte.numpy())  # or the sky would be a little cloth
+    tensors = load(pack(None, PERIOD, FPS, drapery=drapery))
+    assert np.array_equal(opened(tensors["photo"]), drapery.photo.numpy())
+    behind = opened(tensors["background"])
+    joined = np.where(behind[..., 3:] > 0, behind[..., :3], drapery.photo.numpy())
+    assert np.array_equal(joined, drapery.background.numpy()) and not behind[0, 0].any()
+
+
+def test_cloth_is_one_more_layer(drapery: Drapery) -> None:
+    content = pack(None, PERIOD, FPS, drapery=drapery, layers=torch.zeros(4, 96, 128))
+    (kept,) = load(content)["layers"]
+    assert facts(content)["classes"] == ["cloth"] and kept.shape == (48, 64)
+    assert kept[22, 34] == 255 and kept[1, 1] == 0
+
+
+def test_cloth_over_a_landscape(drapery: Drapery) -> None:
+    photo = flag_photo()
+    sky = np.zeros((96, 128), np.float32)
+    sky[:12] = 1
+    loop = loop_of(photo, sky, 0.2)
+    content = pack(loop, PERIOD, FPS, drapery=drapery, layers=torch.zeros(4, 96, 128))
+    tensors = load(content)
+    assert facts(content)["classes"] == ["sky", "water", "falls", "smoke", "cloth"]
+    assert tensors["layers"].shape == (5, *loop.displacement.turn.shape)
+    assert np.array_equal(opened(tensors["photo"]), photo) and {"velocity", "made_up", "knots"} <= set(tensors)

@@ -1,0 +1,293 @@
+"""What each measure lets pass and what it must not, on loops whose truth is known."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine.quality import measures
+from stylecine.quality.measures import measure_loop, passes
+
+SIZE, FRAMES, FPS = 128, 32, 30.0
+VELOCITY = (4.0, -4.0)  # pixels per frame: once round the picture in a loop, so there is no seam
+
+
+def texture(seed: int, size: int = SIZE) -> np.ndarray:
+    """Random picture without edges at its borders, detail of every scale down to 3 pixels: uint8 [H,W,3]."""
+    noise = np.random.default_rng(seed).standard_normal((3, size, size))
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    shaped = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-((frequency * 3) ** 2)) / (frequency + 0.1)).real
+    return np.clip(128 + 40 * shaped / shaped.std(), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def shifted(picture: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The picture moved by x, y pixels, wrapping round, exact below the pixel (by its Fourier series)."""
+    v, u = np.meshgrid(np.fft.fftfreq(picture.shape[0]), np.fft.fftfreq(picture.shape[1]), indexing="ij")
+    phase = np.exp(-2j * np.pi * (u * x + v * y))[..., None]
+    moved = np.fft.ifft2(np.fft.fft2(picture, axes=(0, 1)) * phase, axes=(0, 1)).real
+    return np.clip(moved.round(), 0, 255).astype(np.uint8)
+
+
+def travelling(picture: np.ndarray, velocity: tuple[float, float], frames: int = FRAMES) -> np.ndarray:
+    return np.stack([shifted(picture, velocity[0] * t, velocity[1] * t) for t in range(frames)])
+
+
+def dissolve(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """There and back between two stills."""
+    share = np.abs(np.linspace(-1, 1, FRAMES, endpoint=False))[:, None, None, None]
+    return (a * share + b * (1 - share)).round().astype(np.uint8)
+
+
+def flow(velocity: tuple[float, float]) -> torch.Tensor:
+    """Uniform motion field on a coarser, anisotropic grid."""
+    vx, vy = velocity
+    return torch.tensor([vx / 4, vy / 8]).view(2, 1, 1).expand(2, SIZE // 8, SIZE // 4)
+
+
+EVERYWHERE = torch.ones(SIZE, SIZE)
+
+
+@pytest.fixture(scope="module")
+def perfect() -> np.ndarray:
+    return travelling(texture(0), VELOCITY)
+
+
+def measured(frames: np.ndarray) -> dict[str, float]:
+    return measure_loop(frames, frames[0], EVERYWHERE, flow(VELOCITY), FPS)
+
+
+def test_a_perfect_loop_reaches_every_goal(perfect: np.ndarray) -> None:
+    figures = measured(perfect)
+    assert all(passes(figures).values()), figures
+    assert figures["moved_error"] < 0.05
+    assert figures["travel"] == pytest.approx(math.hypot(*VELOCITY) * FRAMES / SIZE, rel=0.05)
+    assert figures["seam"] == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("velocity", [(0.3, 0.1), (-1.3, 0.45), (0.0, 6.7), (9.5, -3.25)])
+def test_motion_is_measured_below_the_pixel_and_over_many(velocity: tuple[float, float]) -> None:
+    frames = travelling(texture(1), velocity, 8)
+    figures = measures.moved(frames, flow(velocity), EVERYWHERE, FPS)
+    assert figures["error"] < 0.1
+
+
+def test_motion_is_per_thirtieth_of_a_second_whatever_the_frame_rate(perfect: np.ndarray) -> None:
+    twice_as_fast = measures.moved(perfect, flow(VELOCITY) / 2, EVERYWHERE, fps=15.0)
+    assert twice_as_fast["error"] < 0.05
+    assert measures.moved(perfect, flow(VELOCITY) / 2, EVERYWHERE, fps=30.0)["error"] > 0.9
+
+
+def test_motion_the_other_way_fails(perfect: np.ndarray) -> None:
+    assert measures.moved(perfect, -flow(VELOCITY), EVERYWHERE, FPS)["error"] == pytest.approx(2, abs=0.1)
+
+
+def test_a_frozen_clip_fails() -> None:
+    figures = measured(np.stack([texture(0)] * FRAMES))
+    assert figures["moved_error"] == pytest.approx(1, abs=0.02)
+    assert figures["travel"] == pytest.approx(0, abs=1e-3)
+    assert math.isnan(figures["seam"])
+    failed = {name for name, good in passes(figures).items() if not good}
+    assert failed == {"moved_error", "travel", "seam"}
+
+
+def test_a_frozen_clip_with_noise_fails() -> None:
+    noise = np.random.default_rng(0).normal(0, 3, (FRAMES, SIZE, SIZE, 3))
+    frames = np.clip(texture(0) + noise, 0, 255).astype(np.uint8)
+    figures = measured(frames)
+    assert figures["moved_error"] > 0.9
+    assert figures["travel"] < 0.02
+
+
+def test_a_cross_dissolve_between_two_shifted_stills_fails() -> None:
+    """It has no seam, changes everywhere and its brightness is right; nothing in it travels."""
+    figures = measured(dissolve(texture(0), shifted(texture(0), *(16 * v for v in VELOCITY))))
+    assert figures["moved_error"] > 0.5
+    assert figures["pulse_global"] > 0.1  # two unlike pictures mixed lose contrast
+    assert not passes(figures)["moved_error"] and not passes(figures)["pulse_global"]
+
+
+def test_boiling_texture_that_is_found_nowhere_counts_as_not_moved() -> None:
+    figures = measured(np.stack([texture(seed) for seed in range(FRAMES)]))
+    assert figures["moved_error"] == pytest.approx(1, abs=0.2)
+
+
+def test_stripes_are_compared_across_and_say_nothing_along() -> None:
+    """The aperture problem: vertical stripes show motion in x only."""
+    stripes = texture(3)
+    stripes[:] = stripes[:1]
+    right = travelling(stripes, (2.0, 0.0), 8)
+    assert measures.moved(right, flow((2.0, 1.0)), EVERYWHERE, FPS)["error"] < 0.1
+    along = np.stack([stripes] * 8)
+    assert math.isnan(measures.moved(along, flow((0.0, 2.0)), EVERYWHERE, FPS)["error"])
+
+
+def test_two_copies_that_mix_while_they_move_still_count_as_moving() -> None:
+    """What a loop is made of: copy A fades out and copy B, elsewhere in its travel, fades in."""
+    share = np.arange(FRAMES)[:, None, None, None] / FRAMES
+    a, b = (travelling(texture(seed), VELOCITY) for seed in (0, 9))
+    mixed = (a * (1 - share) + b * share).round().astype(np.uint8)
+    assert measures.moved(mixed, flow(VELOCITY), EVERYWHERE, FPS)["error"] < 0.1
+
+
+def test_static_things_within_the_mask_s_box_do_not_disturb(perfect: np.ndarray) -> None:
+    mask = torch.zeros(SIZE, SIZE)
+    mask[:, 40:88] = 1
+    still = texture(7)
+    frames = np.where(mask.numpy()[None, :, :, None] > 0, perfect, still)
+    figures = measures.moved(frames, flow(VELOCITY), mask, FPS)
+    assert figures["error"] < 0.1
+    assert measures.pulse(frames, mask) == measures.pulse(perfect, mask)
+    photo = frames[0]
+    assert measures.static_drift(frames, photo, mask) == 0
+
+
+def test_nothing_moving_is_nan_and_nan_fails(perfect: np.ndarray) -> None:
+    figures = measure_loop(perfect, perfect[0], torch.zeros(SIZE, SIZE), flow(VELOCITY), FPS)
+    for name in ("moved_error", "travel", "pulse_tiles", "pulse_global"):
+        assert math.isnan(figures[name])
+        assert not passes(figures)[name]
+
+
+def test_textureless_motion_cannot_be_seen() -> None:
+    flat = np.full((8, SIZE, SIZE, 3), 130, np.uint8)
+    assert math.isnan(measures.moved(flat, flow((2.0, 0.0)), EVERYWHERE, FPS)["error"])
+
+
+def test_a_jump_at_the_seam_fails_the_seam_alone() -> None:
+    frames = travelling(texture(0), (0.75, 0.0))  # 24 of 128 pixels round
+    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.75, 0.0)), FPS)
+    assert figures["seam"] > 1.5
+    assert {name for name, good in passes(figures).items() if not good} == {"seam"}
+
+
+def test_a_frame_shown_twice_fails_the_seam(perfect: np.ndarray) -> None:
+    assert measures.seam(np.concatenate([perfect, perfect[:1]])) == 0
+
+
+def test_a_pulse_fails_where_it_is(perfect: np.ndarray) -> None:
+    """Haze in the middle of the loop, in one tile's place of four."""
+    hazy = perfect.astype(np.float32)
+    depth = 0.4 * np.sin(np.pi * np.arange(FRAMES) / FRAMES)[:, None, None, None]
+    corner = hazy[:, :64, :64]
+    hazy[:, :64, :64] = corner + depth * (corner.mean((1, 2), keepdims=True) - corner)
+    figures = measured(hazy.round().astype(np.uint8))
+    assert figures["pulse_tiles"] > 0.25
+    assert 0.05 < figures["pulse_global"] < 0.2
+    assert passes(figures)["moved_error"]
+
+
+def test_a_static_pixel_that_changes_once_is_drift(perfect: np.ndarray) -> None:
+    mask = torch.ones(SIZE, SIZE)
+    mask[100:] = 0
+    frames = np.where(mask.numpy()[None, :, :, None] > 0, perfect, perfect[0])
+    frames[FRAMES // 2, 110, 5, 1] ^= 4
+    figures = measure_loop(frames, frames[0], mask, flow(VELOCITY), FPS)
+    assert figures["static_drift"] == pytest.approx(4 / 255)
+    assert not passes(figures)["static_drift"]
+
+
+def test_static_drift_with_labels_asks_only_inside_what_is_labelled_static() -> None:
+    mask, label = torch.zeros(SIZE, SIZE), np.zeros((SIZE, SIZE), np.uint8)
+    label[:64] = 1
+    photo = texture(0)
+    frames = np.stack([photo] * 4)
+    frames[2, :65] += 9  # labelled moving, and the first row of the margin
+    assert measures.static_drift(frames, photo, mask) > 0
+    assert measures.static_drift(frames, photo, mask, label) == 0
+    frames[2, 66] = 255 - frames[2, 66]
+    assert measures.static_drift(frames, photo, mask, label) > 0
+
+
+def test_first_frame_error_allows_one_level(perfect: np.ndarray) -> None:
+    photo = perfect[0]
+    off = np.where(photo < 255, photo + 1, photo)
+    assert measures.first_frame_error(perfect, off) == 1 / 255
+    assert passes({"first_frame_error": 1 / 255})["first_frame_error"]
+    assert not passes({"first_frame_error": 2 / 255})["first_frame_error"]
+
+
+def test_mask_figures() -> None:
+    label = np.zeros((100, 100), np.uint8)
+    label[:50] = 2
+    mask = torch.zeros(100, 100)
+    mask[:40] = 0.9
+    mask[40:60] = 0.3
+    assert measures.mask_iou(mask, label) == pytest.approx(0.8)
+    assert measures.static_kept(mask, label) == pytest.approx(40 / 49)  # rows 51..99 lie beyond the margin
+    assert measures.false_positive_area(mask, label) == 0
+    assert measures.false_positive_area(mask, np.zeros_like(label)) == pytest.approx(0.4)
+    assert math.isnan(measures.mask_iou(torch.zeros(100, 100), np.zeros_like(label)))
+
+
+def test_borders_count_as_found_within_four_pixels_of_1024() -> None:
+    label = np.zeros((256, 512), np.uint8)
+    label[:100] = 1
+    mask = torch.zeros(256, 512)
+    mask[:102] = 1  # 4 px at twice the size
+    assert measures.boundary_f(mask, label) == 1
+    assert measures.boundary_f(mask, np.roll(label, -1, 0)) == 0  # 6 px
+    mask[:, 256:] = 0  # half the border is where it should be, and there is one down the middle
+    right, found = 256 / (256 + 102), 0.5
+    assert measures.boundary_f(mask, label) == pytest.approx(2 * right * found / (right + found), abs=0.01)
+
+
+def test_no_border_against_none_is_no_figure_and_against_one_is_0() -> None:
+    label = np.zeros((64, 64), np.uint8)
+    assert math.isnan(measures.boundary_f(torch.ones(64, 64), label))
+    label[:32] = 1
+    assert measures.boundary_f(torch.ones(64, 64), label) == 0
+
+
+def test_psnr() -> None:
+    black = np.zeros((8, 8, 3), np.uint8)
+    assert measures.psnr(black, black) == math.inf
+    assert measures.psnr(black + 255, black) == 0
+    assert measures.psnr(black + 1, black) == pytest.approx(48.13, abs=0.01)
+
+
+def test_nan_never_passes_and_figures_without_a_goal_are_left_out() -> None:
+    assert passes({"seam": math.nan, "psnr": math.inf, "seconds": 3.0}) == {"seam": False, "psnr": True}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40, 41, 120, 1000])
+def test_the_sample_of_frames(count: int) -> None:
+    times = measures.sample_times(count)
+    assert times[0] == 0 and times[-1] == count - 1 and len(times) <= 40
+    assert times == sorted(set(times))
+    pairs = sum(b == a + 1 for a, b in pairwise(times))
+    assert count <= 40 or pairs >= 20
+
+
+def test_a_loop_of_one_or_two_frames_gives_figures_not_errors() -> None:
+    for count in (1, 2):
+        frames = np.stack([texture(0)] * count)
+        assert not all(passes(measured(frames)).values())
+
+
+def test_each_frame_is_asked_for_once(perfect: np.ndarray) -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.asked: list[int] = []
+
+        def __len__(self) -> int:
+            return FRAMES
+
+        def __getitem__(self, t: int) -> np.ndarray:
+            self.asked.append(t)
+            return perfect[t]
+
+    frames = Counting()
+    measure_loop(frames, perfect[0], EVERYWHERE, flow(VELOCITY), FPS)
+    assert frames.asked == sorted(set(frames.asked))
+
+
+def test_a_video_alone_finds_out_what_moves(perfect: np.ndarray) -> None:
+    frames = perfect.copy()
+    frames[:, 64:] = perfect[0, 64:]
+    moving = measures.changing(frames)
+    assert moving[:56].mean() > 0.95 and moving[72:].max() == 0
+    figures = measures.measure_video(frames, FPS)
+    assert figures["travel"] == pytest.approx(math.hypot(*VELOCITY) * FRAMES / SIZE, rel=0.1)
+    assert figures["seam"] == pytest.approx(1, abs=0.03)

@@ -1,0 +1,123 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine.ops.integrate import look_up
+from stylecine.stages.displacement import integrate, margin_for, turns
+
+
+def constant(x: float, y: float, h: int = 32, w: int = 32) -> torch.Tensor:
+    return torch.tensor([x, y])[:, None, None].expand(2, h, w)
+
+
+def whirl(n: int, speed: float) -> torch.Tensor:
+    """A smooth flow that is not linear, with still corners."""
+    c = (torch.arange(n) + 0.5) / n * math.pi
+    y, x = torch.meshgrid(c, c, indexing="ij")
+    return speed * torch.stack((x.sin() * y.cos(), -x.cos() * y.sin()))
+
+
+def test_travel_is_flow_times_time_at_any_grid_size_and_frame_rate():
+    moving = torch.ones(64, 128)
+    # 0.5 and 0.25 px of a 32*32 grid are 2 and 0.5 px of the photo; 12 frames at 15 fps are 24/30 s.
+    moved = integrate(constant(0.5, 0.25), moving, period=20, fps=15, margin=16)
+    torch.testing.assert_close(moved.forward(12)[:, 20, 20], torch.tensor([48.0, 12.0]))
+    torch.testing.assert_close(moved.backward(12)[:, 20, 20], torch.tensor([-48.0, -12.0]))
+
+
+@pytest.mark.parametrize(("size", "cell"), [((64, 90), 1), ((256, 300), 1), ((257, 300), 2), ((1024, 1025), 4)])
+def test_the_grid_has_a_short_side_of_at_most_256(size, cell):
+    moved = integrate(constant(0.1, 0), torch.ones(size), period=4, fps=30, margin=32)
+    assert moved.cell == cell
+    assert moved.turns.shape == (-(-(size[0] + 64) // cell), -(-(size[1] + 64) // cell))
+
+
+def test_between_knots_time_is_real_and_the_path_smooth():
+    moved = integrate(whirl(64, 0.4), torch.ones(64, 64), period=24, fps=30, margin=16)
+    fine = [moved.forward(t)[:, 40, 50] for t in np.arange(0, 24.01, 0.25)]
+    path = torch.stack(fine)
+    steps = path.diff(dim=0).norm(dim=1)
+    assert steps.min() > 0 and (steps.diff().abs() < 0.1 * steps[1:]).all()
+    assert moved.forward(0).abs().max() == 0
+
+
+def test_hermite_agrees_with_steps_of_a_quarter_frame():
+    flow, moving = whirl(64, 0.1), torch.ones(64, 64)
+    moved = integrate(flow, moving, period=36, fps=30, margin=0)
+    quarter = integrate(flow / 4, moving, period=36 * 4, fps=30, margin=0)
+    for t in (2, 5.5, 13, 22.75, 35):
+        assert (moved.forward(t) - quarter.forward(t * 4)).abs().max() < 1e-3
+
+
+def test_backward_undoes_forward():
+    moved = integrate(whirl(64, 0.4), torch.ones(64, 64), period=24, fps=30, margin=0)
+    there = moved.forward(20)
+    back = look_up(moved.backward(20)[None], there[None])[0]
+    assert (there + back)[:, 4:-4, 4:-4].abs().max() < 0.1
+
+
+def test_flow_is_replicated_past_the_border():
+    flow = constant(0, 0).clone()
+    flow[0, :, -1] = 1
+    moved = integrate(flow, torch.ones(32, 32), period=8, fps=30, margin=32)
+    torch.testing.assert_close(moved.forward(4)[:, 40, 90], torch.tensor([4.0, 0.0]))
+
+
+def test_turns_are_constant_in_a_region_and_grow_with_speed():
+    moving = torch.zeros(128, 128)
+    moving[:40], moving[60:] = 1, 1
+    flow = constant(0.02, 0, 64, 64).clone()
+    flow[0, 40:] = 0.5
+    count = turns(flow, moving, period=120, fps=30)
+    assert (count[:20] == 1).all()
+    assert (count[30:] == 6).all(), "also where that region's flow is slow"
+
+
+def test_a_turn_is_never_shorter_than_a_moment():
+    count = turns(constant(9, 0), torch.ones(64, 64), period=30, fps=30)
+    assert (count == 1).all()
+
+
+def test_places_go_round_their_own_number_of_times():
+    moving = torch.zeros(64, 64)
+    moving[:20], moving[40:] = 1, 1
+    flow = constant(0.005, 0, 64, 64).clone()
+    flow[0, 32:] = 0.06
+    moved = integrate(flow, moving, period=120, fps=30, margin=16)
+    assert moved.counts == (1, 2)
+    phases = moved.phases(75)
+    torch.testing.assert_close(torch.tensor(phases), torch.tensor([0.625, 0.25]))
+    passed, sources = moved.passed(phases)[0], moved.sources(phases)
+    assert passed[20, 40] == 0.625 and passed[70, 40] == 0.25
+    torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved.targets(phases)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
+
+
+def test_the_roll_sways_both_copies_alike_and_is_nothing_at_either_end():
+    flow, moving = constant(0.05, 0), torch.ones(128, 128)
+    roll = torch.zeros(2, 2, 32, 32)
+    roll[0, 1], roll[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
+    moved = integrate(flow, moving, period=120, fps=30, margin=32, roll=roll)
+    assert moved.cycles == 2 and moved.swing(0) == moved.swing(60) == moved.swing(120) == (0, 0)
+    sources, plain = (moved.sources([0.25] * len(moved.counts), swing) for swing in (moved.swing(15), (0, 0)))
+    swayed = sources - plain
+    torch.testing.assert_close(swayed[:2], swayed[2:])
+    torch.testing.assert_close(swayed[:2, 60, 60], torch.tensor([2.0, -1.0]), atol=1e-4, rtol=0)  # a quarter cycle
+    targets = moved.targets([0.25] * len(moved.counts), moved.swing(15))
+    torch.testing.assert_close(targets - moved.targets([0.25] * len(moved.counts)), -swayed)
+
+
+def test_no_cycle_of_the_roll_is_shorter_than_a_second():
+    flow, moving = constant(0.05, 0), torch.ones(128, 128)
+    for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
+        moved = integrate(flow, moving, period=frames, fps=30, margin=32, roll=torch.ones(2, 2, 32, 32))
+        assert (moved.cycles, moved.roll is not None) == (cycles, cycles > 0)
+        assert moved.rolled((0.5, 0.5)).any() == (cycles > 0)
+
+
+def test_the_margin_holds_the_longest_travel():
+    moving = torch.ones(128, 128)
+    assert margin_for(constant(0, 0), moving, 120, 30) == 32
+    assert margin_for(constant(0.05, 0), moving, 120, 30) == 32  # 24 px in 3 turns

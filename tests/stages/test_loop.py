@@ -1,0 +1,224 @@
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from stylecine.errors import NothingMoves
+from stylecine.networks.generator import Generator
+from stylecine.networks.generator import merge as merge_rgb
+from stylecine.ops.mixing import share_of
+from stylecine.ops.pyramid import merge, upsample
+from stylecine.ops.spline import coefficients
+from stylecine.stages.displacement import integrate
+from stylecine.stages.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
+from tests.networks import stylegan2_literal as literal
+
+SIZE, MARGIN, PERIOD = 128, 32, 40
+
+
+def texture(h: int, w: int, seed: int = 0) -> torch.Tensor:
+    """A natural-looking texture in whole byte values: [3,h,w] in [-1,1]."""
+    noise = torch.Generator().manual_seed(seed)
+    image = sum(
+        torch.nn.functional.interpolate(
+            torch.randn(1, 3, h // s + 2, w // s + 2, generator=noise), size=(h, w), mode="bicubic"
+        )[0]
+        * 0.04
+        * s**0.5
+        for s in (1, 2, 4, 8, 16)
+    )
+    return (image.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
+
+
+def scene(
+    speed: float = 0.18, *, sampling: str = "gather", moving: torch.Tensor | None = None, fps: float = 30
+) -> tuple[Loop, np.ndarray]:
+    """A loop of a texture whose upper quarter stands still, and its photo."""
+    plate = texture(SIZE + 2 * MARGIN, SIZE + 2 * MARGIN)
+    inside = plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    photo = ((inside + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    if moving is None:
+        moving = torch.ones(SIZE, SIZE)
+        moving[: SIZE // 4] = 0
+    flow = torch.tensor([speed, speed / 4])[:, None, None].expand(2, 32, 32) / 4
+    displacement = integrate(flow, moving, period=PERIOD, fps=30, margin=MARGIN)
+    return make_loop(photo, moving, laplacian_levels(plate), displacement, fps=fps, sampling=sampling), photo
+
+
+@pytest.mark.parametrize("cell", [16, 32])
+@pytest.mark.parametrize("size", [(150, 170), (136, 200), (161, 129)], ids=str)
+def test_large_photos_have_cells_wider_than_what_is_compared(cell, size):
+    moving = torch.ones(size)
+    displacement = integrate(torch.full((2, 8, 8), 0.02), moving, period=PERIOD, fps=30, margin=MARGIN)
+    wide = tuple(-(-(n + 2 * MARGIN) // cell) for n in size)
+    knots = [torch.nn.functional.interpolate(x.flatten(1, 2), wide).unflatten(1, (2, 2)) / cell
+             for x in (displacement.positions, displacement.rates)]
+    coarse = replace(displacement, positions=knots[0], rates=knots[1], turns=torch.ones(wide).long(), cell=cell)
+    plate = texture(size[0] + 2 * MARGIN, size[1] + 2 * MARGIN)
+    photo = ((plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    loop = make_loop(photo, moving, laplacian_levels(plate), coarse)
+    assert loop.angle.shape[2:] == wide
+    assert np.array_equal(frame(loop, 0).numpy(), photo)
+
+
+def contrast(image: np.ndarray) -> float:
+    moving = image[SIZE // 4 + 8 :].astype(float)
+    return float((moving - ndimage.gaussian_filter(moving, (4, 4, 0))).std())
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_frame_0_and_frame_n_are_the_photo(sampling):
+    loop, photo = scene(sampling=sampling)
+    assert np.array_equal(frame(loop, 0).numpy(), photo)
+    assert np.array_equal(frame(loop, PERIOD).numpy(), photo)
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_what_stands_still_keeps_the_photos_bytes(sampling):
+    loop, photo = scene(sampling=sampling)
+    moved = frame(loop, 17.3).numpy()
+    assert np.array_equal(moved[: SIZE // 4], photo[: SIZE // 4])
+    assert (moved[SIZE // 4 + 4 :] != photo[SIZE // 4 + 4 :]).mean() > 0.5
+
+
+def test_frames_depend_on_nothing_but_their_time():
+    loop, _ = scene()
+    first = frame(loop, 11)
+    frame(loop, 29.5)
+    assert torch.equal(first, frame(loop, 11))
+    assert torch.equal(first, frame(loop, 11 + PERIOD))
+    assert torch.equal(first, frame(loop, 11 - PERIOD))
+    assert torch.equal(frame(loop, -1e-12), frame(loop, 0))
+
+
+def test_the_seam_is_a_step_like_any_other():
+    loop, _ = scene()
+    frames = np.stack([frame(loop, t).numpy() for t in range(PERIOD)]).astype(float)
+    steps = [np.abs(frames[(t + 1) % PERIOD] - frames[t]).mean() for t in range(PERIOD)]
+    assert 0.95 < steps[-1] / np.median(steps) < 1.05
+    assert 0.95 < steps[0] / np.median(steps) < 1.05
+
+
+def test_contrast_holds_over_the_loop():
+    loop, photo = scene()
+    relative = [contrast(frame(loop, t).numpy()) / contrast(photo) for t in range(0, PERIOD, 5)]
+    assert max(abs(1 - r) for r in relative) < 0.05
+
+
+def test_a_dissolve_without_gain_would_haze_over():
+    loop, photo = scene()
+    plain = Loop(**{**loop.__dict__, "angle": torch.zeros_like(loop.angle)})
+    assert contrast(frame(plain, PERIOD / 2).numpy()) / contrast(photo) < 0.8
+
+
+def test_a_standing_flow_shows_the_photo_in_every_frame():
+    loop, photo = scene(speed=0.0)
+    assert np.abs(frame(loop, PERIOD / 2).numpy().astype(int) - photo).max() <= 1
+
+
+def test_early_in_the_loop_the_texture_moves_with_the_flow():
+    loop, photo = scene(speed=0.18)
+    after = frame(loop, 11).numpy().astype(float)  # 2 px to the right, half a pixel down
+    rows = slice(SIZE // 4 + 16, -16)
+    detail = [x - ndimage.gaussian_filter(x, (2, 2, 0)) for x in (after, photo.astype(float))]
+    here = np.corrcoef(detail[0][rows, 16:-16].ravel(), detail[1][rows, 16:-16].ravel())[0, 1]
+    there = np.corrcoef(detail[0][rows, 16:-16].ravel(), detail[1][rows, 14:-18].ravel())[0, 1]
+    assert there > 0.6 and there > 2 * abs(here)
+
+
+def test_in_a_turn_of_seconds_half_of_the_picture_changes_first_and_then_the_rest():
+    loop, photo = scene(fps=15)  # the change of half a turn takes 1.3 s
+    shares = [share_of(loop.displacement.passed([phase]), loop.change) for phase in (0.25, 0.5, 0.75)]
+    mixed = [((share > 0.02) & (share < 0.98)).float().mean() for share in shares]
+    assert max(mixed) < 0.7
+    relative = [contrast(frame(loop, t).numpy()) / contrast(photo) for t in range(0, PERIOD, 5)]
+    assert max(abs(1 - r) for r in relative) < 0.05
+
+
+def test_at_the_border_a_place_shows_the_copy_that_the_photo_knows():
+    loop, _ = scene(fps=15)  # 7 pixels to the right: B comes from past the right border, A from past the left one
+    begin = loop.change[0, 3 * MARGIN // 2 + SIZE // 4 : -MARGIN]
+    assert begin[:, MARGIN : MARGIN + 3].mean() < 0.15 < 0.35 < begin[:, -MARGIN - 3 : -MARGIN].mean()
+
+
+def test_in_a_turn_of_a_second_all_of_it_changes_all_the_time():
+    loop, _ = scene()
+    share = share_of(loop.displacement.passed([0.5]), loop.change)
+    assert (share == 0.5).all()
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_what_rolls_is_the_photo_in_frame_0_and_sways_as_often_as_it_should(sampling):
+    still, photo = scene(speed=0.0, sampling=sampling)
+    roll = torch.zeros(2, 2, *still.displacement.turn.shape)
+    roll[1, 0] = 1.5  # with the sine, to the left and right
+    loop = replace(still, displacement=replace(still.displacement, roll=roll, cycles=2))
+    frames = [frame(loop, t).numpy()[SIZE // 4 + 8 :, 8:-8].astype(int) for t in (0, 5, 10, 15, 20)]
+    assert np.array_equal(frame(loop, 0).numpy(), photo)
+    assert np.abs(frames[0] - frames[1]).mean() > 3 and np.abs(frames[1] - frames[3]).mean() > 3
+    assert np.abs(frames[0] - frames[2]).max() <= 1 and np.abs(frames[0] - frames[4]).max() <= 1
+    assert np.abs(frames[1][:, :-3] - frames[3][:, 3:]).mean() < 0.3 * np.abs(frames[1] - frames[3]).mean()
+
+
+def test_feather_stays_inside_what_moves():
+    moving = torch.zeros(SIZE, SIZE)
+    moving[40:90, 40:90] = 1
+    loop, photo = scene(moving=moving)
+    assert loop.moving[40:90, 40].max() < 0.5 and (loop.moving[43:87, 43:87] == 1).all()
+    changed = (frame(loop, 20).numpy() != photo).any(axis=2)
+    assert changed.any() and not changed[(moving == 0).numpy()].any()
+
+
+def test_nothing_moving_is_an_error():
+    with pytest.raises(NothingMoves):
+        scene(moving=torch.zeros(SIZE, SIZE))
+
+
+def test_features_are_warped_and_the_image_made_of_them():
+    loop, photo = scene()
+    h = (SIZE + 2 * MARGIN) // 4
+    feature = torch.randn(5, h, h)
+    seen = []
+
+    def resynthesise(warped: torch.Tensor) -> torch.Tensor:
+        seen.append(warped)
+        return upsample(upsample(warped[:3])) * 0.01
+
+    made = Loop(**{**loop.__dict__, "feature": coefficients(feature), "resynthesise": resynthesise})
+    at_start, later = frame(made, 0), frame(made, 10)
+    torch.testing.assert_close(seen[0], feature, atol=1e-4, rtol=0)
+    assert seen[1].shape == feature.shape and not torch.equal(seen[1], feature)
+    expected = (
+        torch.from_numpy(photo).float() + upsample(upsample(feature[:3]))[:, 32:-32, 32:-32].permute(1, 2, 0) * 1.275
+    )
+    assert (at_start[40:] - expected[40:].clamp(0, 255)).abs().max() < 1
+    assert not torch.equal(later, frame(loop, 10))
+
+
+def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb():
+    """ToRGB, a modulated 1*1 convolution without demodulation, commutes with a normalised splat."""
+    generator = Generator.from_tensors(literal.random_tensors({4: 8, 8: 8, 16: 6, 32: 4}, noise=False), "b8.conv1")
+    noise = torch.Generator().manual_seed(3)
+    w_plus = torch.randn(1, 8, 512, generator=noise)
+    side = (SIZE + 2 * MARGIN) // 4
+    features = generator.trunk_from_feature(torch.randn(1, 8, side, side, generator=noise), w_plus)
+    scales = 4, 2, 1
+    loop, _ = scene(sampling="splat")
+    phases = loop.displacement.phases(0.4 * PERIOD)
+    share = share_of(loop.displacement.passed(phases), loop.change)
+    warp = partial(
+        splat_level,
+        loop,
+        alike=torch.ones_like(share),
+        targets=loop.displacement.targets(phases),
+        mixing=torch.cat((1 - share, share)),
+    )
+    contributions = generator.to_rgb(features, w_plus)
+    commuted = [warp(Level(x[0], scale, False)) for x, scale in zip(contributions, scales, strict=True)]
+    warped = [warp(Level(x[0], scale, False))[None] for x, scale in zip(features, scales, strict=True)]
+    expected = merge_rgb(generator.to_rgb(warped, w_plus))[0]
+    assert (expected - merge_rgb(contributions)[0]).std() > 0.1 * expected.std()  # it has moved
+    torch.testing.assert_close(merge(commuted[::-1]) / expected.std(), expected / expected.std(), atol=1e-4, rtol=0)

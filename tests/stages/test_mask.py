@@ -1,0 +1,313 @@
+"""What moves: from a network's soft answer to layers at full size, and from whatever a user gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from stylecine.errors import MaskError, NothingMoves
+from stylecine.stages.mask import (
+    CLASSES,
+    PLACES,
+    _agreed,
+    _coarse,
+    _grown,
+    apply_mask,
+    given_mask,
+    moving,
+    predict_layers,
+    require_motion,
+    without_fringe,
+)
+
+H, W = 192, 256
+
+
+class BlueIsSky(nn.Module):
+    """Stands in for the segmenter: 4 times as coarse as the photo, unsure by a few cells at borders."""
+
+    def forward(self, photo: Tensor) -> Tensor:
+        blue = nn.functional.avg_pool2d((photo[:, 2:] > 0.2).float(), 2)
+        blue = nn.functional.avg_pool2d(blue, 9, 1, 4, count_include_pad=False)
+        logits = torch.full((len(photo), 5, *blue.shape[2:]), -6.0)
+        logits[:, 0], logits[:, 1] = 0.0, (12 * (blue - 0.5))[:, 0]
+        return logits
+
+
+def landscape() -> tuple[Tensor, Tensor]:
+    """A slanting ridge under a blue sky: the photo [3,H,W] and what of it is sky."""
+    y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    sky = y < 90 + 0.2 * x
+    colours = torch.where(
+        sky, torch.tensor([0.0, 0.4, 0.9])[:, None, None], torch.tensor([-0.5, -0.6, -0.8])[:, None, None]
+    )
+    torch.manual_seed(0)
+    return colours + 0.02 * torch.randn(3, H, W), sky
+
+
+def test_layers_follow_the_edges_of_the_photo() -> None:
+    photo, sky = landscape()
+    layers = predict_layers(photo, BlueIsSky())
+    assert layers.shape == (4, H, W) and layers.min() >= 0 and layers.max() <= 1
+    predicted = moving(layers) > 0.5
+    assert (predicted & sky).sum() / (predicted | sky).sum() > 0.99
+    torch.testing.assert_close(moving(layers), layers[CLASSES.index("sky")])
+
+
+def test_what_stands_still_is_exactly_zero() -> None:
+    photo, sky = landscape()
+    moves = moving(predict_layers(photo, BlueIsSky()))
+    far = nn.functional.max_pool2d(sky[None].float(), 7, 1, 3)[0] == 0
+    assert (moves[far] == 0).float().mean() == 1
+    assert not bool(((moves > 0) & (moves < 0.02)).any())
+
+
+def test_specks_do_not_move() -> None:
+    photo, _ = landscape()
+    photo[:, 170:174, 40:44] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
+    assert moving(predict_layers(photo, BlueIsSky()))[160:185, 30:55].max() == 0
+
+
+def test_small_islands_beside_a_large_one_do_not_move_but_by_themselves_they_do() -> None:
+    photo, sky = landscape()
+    blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
+    photo[:, 165:181, 40:59] = blue  # 0.6% of the photo
+    assert moving(predict_layers(photo, BlueIsSky()))[150:, 20:80].max() == 0
+    photo[:] = torch.where(sky, torch.tensor([-0.5, -0.6, -0.8])[:, None, None], photo)
+    assert moving(predict_layers(photo, BlueIsSky()))[165:181, 40:59].mean() > 0.5
+
+
+def test_moving_joins_the_layers() -> None:
+    layers = torch.zeros(4, 2, 2)
+    layers[0, 0, 0], layers[1, 0, 0], layers[2, 1, 1] = 0.5, 0.5, 1.0
+    assert moving(layers).tolist() == [[0.75, 0.0], [0.0, 1.0]]
+
+
+def test_almost_nothing_is_nothing() -> None:
+    mask = torch.zeros(100, 100)
+    mask[:6, :10] = 1
+    assert require_motion(mask) is mask
+    mask[:2] = 0
+    with pytest.raises(NothingMoves, match="mask"):
+        require_motion(mask)
+
+
+def test_a_given_mask_decides_what_moves_and_the_layers_as_what() -> None:
+    layers = torch.zeros(4, 100, 100)
+    layers[CLASSES.index("sky"), :30] = 1
+    mask = torch.zeros(100, 100)
+    mask[:35], mask[80:] = 0.75, 1.0
+    applied = apply_mask(layers, mask)
+    assert torch.equal(moving(applied), mask)
+    assert torch.equal(applied[CLASSES.index("sky")][:35], mask[:35])
+    assert torch.equal(applied[CLASSES.index("water")][80:], mask[80:])
+
+
+def test_without_any_class_it_is_water() -> None:
+    mask = torch.ones(20, 30)
+    assert torch.equal(apply_mask(torch.zeros(4, 20, 30), mask)[CLASSES.index("water")], mask)
+
+
+def half() -> np.ndarray:
+    """Its right half moves."""
+    return np.repeat(np.arange(40)[None] >= 20, 30, axis=0)
+
+
+FORMS = {
+    "bool": half(),
+    "float": half().astype(np.float64),
+    "bytes": half().astype(np.uint8) * 255,
+    "bytes of 0 and 1": half().astype(np.uint8),
+    "integers": half().astype(np.int64) * 255,
+    "[h,w,1]": half()[..., None],
+    "[1,h,w]": half()[None],
+    "[1,1,h,w]": half()[None, None],
+    "colour": np.repeat(half()[..., None], 3, 2).astype(np.uint8) * 255,
+    "alpha": np.dstack([np.full((30, 40, 3), 255, np.uint8), half().astype(np.uint8) * 255]),
+    "tensor": torch.from_numpy(half()).float(),
+    "list": half().astype(float).tolist(),
+    "image": Image.fromarray(half().astype(np.uint8) * 255),
+    "black and white image": Image.fromarray(half().astype(np.uint8) * 255).convert("1"),
+    "16-bit image": Image.fromarray(half().astype(np.uint16) * 65535),
+    "palette image": Image.fromarray(half().astype(np.uint8) * 255).convert("RGB").convert("P"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_masks_come_in_many_forms(form: str) -> None:
+    mask = given_mask(FORMS[form], (60, 80))
+    assert mask.shape == (60, 80) and mask.dtype == torch.float32
+    assert (mask[:, :38] == 0).all() and (mask[:, 42:] == 1).all()
+
+
+def test_masks_come_from_files(tmp_path: Path) -> None:
+    Image.fromarray(half().astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    np.save(tmp_path / "mask.npy", half())
+    assert torch.equal(
+        given_mask(tmp_path / "mask.png", (30, 40)), given_mask(str(tmp_path / "mask.npy"), (30, 40))
+    )
+
+
+WRONG: dict[str, Any] = {
+    "NaN": np.full((4, 4), np.nan),
+    "negative": np.full((4, 4), -1.0),
+    "floats to 255": np.full((4, 4), 255.0),
+    "too large integers": np.full((4, 4), 4000),
+    "complex": np.ones((4, 4), np.complex64),
+    "text": "no such file.png",
+    "words": np.array([["a", "b"]]),
+    "one dimension": np.ones(5),
+    "two channels": np.ones((4, 4, 2)),
+    "a batch": np.ones((2, 5, 5)),
+    "empty": np.ones((0, 4)),
+    "ragged": [[1, 2], [3]],
+    "object": object(),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_masks_that_cannot_be_used(kind: str) -> None:
+    with pytest.raises(MaskError):
+        given_mask(WRONG[kind], (8, 8))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n\0\0"])
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_broken_mask_files(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"mask.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(MaskError):
+        given_mask(path, (8, 8))
+
+
+def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(MaskError):
+        given_mask(tmp_path / "mask.npy", (8, 8))
+
+
+@pytest.mark.parametrize("empty", [np.zeros((4, 4)), np.zeros((4, 4), bool), np.zeros((4, 4), np.uint8)])
+def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
+    with pytest.raises(NothingMoves):
+        given_mask(empty, (8, 8))
+
+
+def test_no_fringe_is_torn_off_what_stands_still() -> None:
+    """The mask reaches four pixels too far over a dark ridge; what moves ends at the ridge's own edge."""
+    photo = torch.full((3, 400, 400), 0.5)
+    photo[:, 200:] = -0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :204] = 1
+    still = without_fringe(layers, photo) == 0
+    assert still[198:].all()
+    assert not still[:190].any()
+
+
+def test_places_of_like_colour_nearby_agree() -> None:
+    """The network says water on the blue half and static on the brown one, but errs on some places of each."""
+    torch.manual_seed(0)
+    photo = torch.full((3, 96, 128), -0.5)
+    photo[2, :, :64] = 0.5
+    water = torch.full((48, 64), 0.4)
+    water[:, :32] = 0.6
+    water = torch.where(torch.rand(12, 16).repeat_interleave(4, 0).repeat_interleave(4, 1) < 0.15, 1 - water, water)
+    shares = torch.stack([1 - water, torch.zeros_like(water), water, *torch.zeros(2, 48, 64)])
+    agreed = _agreed(shares, photo)
+    assert (water[:, :32] < 0.5).float().mean() > 0.15
+    assert (agreed[2, :, :32] > 0.5).float().mean() > 0.95
+    assert (agreed[0, :, 32:] > 0.5).float().mean() > 0.95
+    torch.testing.assert_close(agreed.sum(0), torch.ones(48, 64))
+
+
+@pytest.mark.parametrize("size", [(448, 448), (448, 1792), (1792, 448), (16, 16), (1, 5000)])
+def test_how_many_places_agree_is_bounded(size: tuple[int, int]) -> None:
+    rows, columns = _coarse(torch.Size(size))
+    assert 1 <= rows * columns <= max(PLACES, max(size))
+    assert rows <= size[0] and columns <= size[1]
+
+
+def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A photo of a bright, slightly cloudy sky over dark ground, with dark things in the sky that the mask misses."""
+    photo = 0.4 + 0.1 * torch.sin(torch.arange(400) / 40).expand(3, 400, 400).clone()
+    for place in [(slice(300, 400), slice(0, 400)), *things]:
+        photo[:, place[0], place[1]] = -0.4
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :300] = 1
+    return photo, layers
+
+
+def test_a_mast_in_the_sky_stands_still() -> None:
+    mast = (slice(100, 300), slice(200, 203))
+    photo, layers = sky_over_ground([mast])
+    moves = without_fringe(layers, photo)
+    assert (moves[mast] == 0).all()
+    assert (moves[:290, :190] == 1).all()
+    assert (moves[:290, 212:] == 1).all()
+
+
+def test_a_bird_in_the_sky_flies_along() -> None:
+    bird = (slice(100, 103), slice(200, 206))
+    photo, layers = sky_over_ground([bird])
+    assert (without_fringe(layers, photo)[:290] == 1).all()
+
+
+def disc(radius: float) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(400), torch.arange(400), indexing="ij")
+    return (y - 120) ** 2 + (x - 200) ** 2 <= radius**2
+
+
+def test_the_sun_stands_still_and_its_glow_does_not() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(9)] = 1.0
+    moves = without_fringe(layers, photo)
+    assert (moves[disc(9)] == 0).all()
+    assert (moves[:290][~disc(24)[:290]] == 1).all()
+
+
+def test_the_sun_stands_still_even_where_it_is_taken_for_something_else() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(9)] = 1.0
+    falls = CLASSES.index("falls")
+    layers[:, disc(12)] = nn.functional.one_hot(torch.tensor(falls), 4).float()[:, None]
+    assert (without_fringe(layers, photo)[disc(9)] == 0).all()
+
+
+def test_a_large_white_cloud_is_no_sun() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(60)] = 1.0
+    assert (without_fringe(layers, photo)[:290] == 1).all()
+
+
+@pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
+def test_stars_stand_still_at_night(sky: float, stands: bool) -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, :300] = sky
+    photo[:, 100, 100] = photo[:, 200, 300] = sky + 0.4
+    still = without_fringe(layers, photo)[:290] == 0
+    assert bool(still[100, 100] and still[200, 300]) == stands
+    assert still.float().mean() < 0.001
+
+
+def test_texture_is_no_edge() -> None:
+    """Rough water keeps moving up to a thin rim along its border."""
+    torch.manual_seed(0)
+    photo = torch.rand(3, 400, 400) - 0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[1, :200] = 1
+    assert (without_fringe(layers, photo)[:196] == 1).all()
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 7, 40])
+def test_places_grow_by_a_radius_in_rows_and_columns(radius: int) -> None:
+    places = torch.rand(33, 50, generator=torch.Generator().manual_seed(0)) > 0.99
+    expected = torch.nn.functional.max_pool2d(places[None].float(), 2 * radius + 1, 1, radius)[0] if radius else places
+    if radius < 16:  # PyTorch pads by at most half of its window
+        assert torch.equal(_grown(places, radius), expected > 0)
+    else:
+        assert _grown(places, radius).all()

@@ -1,0 +1,264 @@
+"""How it moves: what each class does, what arrows change, what of a given field is accepted."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stylecine.errors import MotionError
+from stylecine.stages.motion import given_motion, predict_motion
+
+SKY, WATER, FALLS, SMOKE = range(4)
+H, W = 128, 192
+
+
+class Everywhere(nn.Module):
+    """Stands in for the motion network: the same direction everywhere, which it sees in the photo.
+
+    The photos here are brighter on the right, so that it knows a mirror image.
+    """
+
+    def __init__(self, x: float, y: float) -> None:
+        super().__init__()
+        self.direction = torch.tensor([float(x), float(y)])
+
+    def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+        return torch.stack([_mirrored(self.field(*p.shape[1:]), p) for p in photo])
+
+    def field(self, h: int, w: int) -> Tensor:
+        return self.direction[:, None, None].expand(2, h // 4, w // 4)
+
+
+class Bending(Everywhere):
+    """Runs right on the left, down on the right."""
+
+    def field(self, h: int, w: int) -> Tensor:
+        angle = (torch.arange(w // 4) + 0.5) / (w // 4) * math.pi / 2
+        return torch.stack([angle.cos(), angle.sin()])[:, None].expand(2, h // 4, w // 4)
+
+
+class Habit(Everywhere):
+    """Always answers the same, whatever the photo: that much to the right, and so much that it sees downward."""
+
+    def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+        return torch.stack([self.field(*p.shape[1:]) for p in photo])
+
+
+def _mirrored(field: Tensor, photo: Tensor) -> Tensor:
+    """The field as the stub sees it in this photo, which may be a mirror image."""
+    is_mirrored = photo[0, :, 0].mean() > photo[0, :, -1].mean()
+    return field.flip(2) * torch.tensor([-1.0, 1.0])[:, None, None] if is_mirrored else field
+
+
+def layer(kind: int, where: Tensor) -> Tensor:
+    layers = torch.zeros(4, H, W)
+    layers[kind] = where.float()
+    return layers
+
+
+def rows() -> Tensor:
+    return torch.arange(H)[:, None].expand(H, W)
+
+
+def columns() -> Tensor:
+    return torch.arange(W)[None].expand(H, W)
+
+
+def travel(flow: Tensor, where: Tensor) -> float:
+    """Median way in 4 s, in short sides."""
+    return float(flow.norm(dim=0)[where].median()) * 120 / min(flow.shape[1:])
+
+
+GREY = (columns() / W * 1e-3).expand(3, H, W)
+
+
+def test_the_grid_is_at_most_256_on_its_short_side() -> None:
+    everywhere = torch.ones(4, 320, 480) * torch.tensor([1.0, 0, 0, 0])[:, None, None]
+    assert predict_motion(torch.zeros(3, 320, 480), everywhere, Everywhere(1, 0)).shape == (2, 256, 384)
+    assert predict_motion(GREY, layer(SKY, rows() >= 0), Everywhere(1, 0)).shape == (2, H, W)
+
+
+def test_one_wind_blows_through_the_whole_sky_and_slower_at_the_horizon() -> None:
+    sky = rows() < 80
+    flow = predict_motion(GREY, layer(SKY, sky), Everywhere(-1, 0.1))
+    assert (flow[0][sky] < 0).all()
+    assert 1.3 < flow[:, 2].norm(dim=0).mean() / flow[:, 70].norm(dim=0).mean() < 4
+    assert flow[:, 110:].abs().max() == 0
+
+
+def test_a_wind_is_level_unless_it_clearly_is_not() -> None:
+    sky = layer(SKY, rows() < 80)
+    assert predict_motion(GREY, sky, Everywhere(1, 0.1))[1].abs().max() == 0
+    rising = predict_motion(GREY, sky, Everywhere(1, -0.3))[:, 20, 50]
+    assert 0.1 < -rising[1] / rising[0] < 0.25
+
+
+def test_water_does_not_pull_the_horizon_along() -> None:
+    layers = layer(SKY, rows() < 60) + layer(WATER, (rows() >= 60) & ((columns() - 90).abs() > 4))  # beside a post
+    flow = predict_motion(GREY, layers, Everywhere(0.5, 0.5))
+    assert flow[1, 61, :80].abs().max() < 0.1 * flow[0, 61, :80].max() and (flow[0, 61, :60] > 0).all()
+    assert flow[1, 110, 20] > 0.5 * flow[0, 110, 20]
+
+
+def test_falls_are_faster_at_their_foot() -> None:
+    falls = (rows() > 20) & (rows() < 110) & ((columns() - 90).abs() < 20)
+    down = predict_motion(GREY, layer(FALLS, falls), Everywhere(0, 1))[1, :, 90]
+    assert (down[26:100].diff() > -1e-6).all() and 1.4 < down[100] / down[30] < 2
+
+
+def test_a_habit_goes_where_the_picture_tells() -> None:
+    """The network is asked a second time in the mirror: what it answers to both alike it has seen."""
+    where = rows() >= 0
+    lake = predict_motion(GREY, layer(WATER, where), Habit(1, 0.1))[:, 64, 96]
+    river = predict_motion(GREY, layer(WATER, where), Habit(0.5, 0.8))[:, 64, 96]
+    assert lake[0] > 5 * lake[1].abs()
+    assert river[1] > 50 * river[0].abs()
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [(SKY, 0.03, 0.08), (WATER, 0.025, 0.08), (FALLS, 0.08, 0.25)])
+def test_what_moves_moves_far_enough_to_be_seen(kind: int, least: float, most: float) -> None:
+    where = (rows() > 20) & (rows() < 110)
+    assert least < travel(predict_motion(GREY, layer(kind, where), Everywhere(0.3, 0.7)), where) < most
+
+
+def test_falls_follow_their_streaks() -> None:
+    slant = math.radians(25)
+    streaks = torch.sin(0.9 * (columns() * math.cos(slant) - rows() * math.sin(slant)))
+    where = (columns() > 60) & (columns() < 130)
+    flow = predict_motion(GREY + 0.5 * streaks.expand(3, H, W), layer(FALLS, where), Everywhere(0, 1))
+    middle = flow[:, 40:90, 85:105].mean((1, 2))
+    assert math.degrees(math.atan2(middle[0], middle[1])) == pytest.approx(25, abs=7)
+
+
+def test_water_runs_past_rocks_and_out_of_the_frame() -> None:
+    rock = (rows() - 64) ** 2 + (columns() - 96) ** 2 < 20**2
+    flow = predict_motion(GREY, layer(WATER, ~rock), Everywhere(1, 0))
+    free = float(flow[0, 64, 20])
+    assert abs(flow[0, 64, 76]) < 0.2 * free  # into the rock
+    assert flow[0, 42, 96] > 0.8 * free  # past it
+    assert flow[0, 64, 191] > 0.9 * free  # out of the frame
+
+
+def test_clouds_pass_behind_ridges() -> None:
+    tower = (columns() > 80) & (columns() < 110) & (rows() > 30)
+    flow = predict_motion(GREY, layer(SKY, ~tower & (rows() < 90)), Everywhere(1, 0))
+    assert flow[0, 40, 78] == pytest.approx(float(flow[0, 40, 20]), rel=1e-4)
+
+
+def test_neighbours_do_not_tear_apart() -> None:
+    where = (rows() > 30) & ((rows() - 80) ** 2 + (columns() - 96) ** 2 > 15**2)
+    flow = predict_motion(GREY, layer(WATER, where), Everywhere(0.8, 0.6))
+    steps = torch.cat(
+        [
+            (flow[:, 1:] - flow[:, :-1]).norm(dim=0)[(where[1:] & where[:-1])],
+            (flow[:, :, 1:] - flow[:, :, :-1]).norm(dim=0)[(where[:, 1:] & where[:, :-1])],
+        ]
+    )
+    assert steps.quantile(0.99) * 120 < 0.9  # pixels of stretch a pixel in 4 s
+
+
+def test_an_arrow_is_met_where_it_starts_and_turns_its_region() -> None:
+    left, right = (columns() < 80), (columns() > 110)
+    layers = layer(WATER, left | right)
+    calm = predict_motion(GREY, layers, Everywhere(1, 0))
+    bent = predict_motion(GREY, layers, Everywhere(1, 0), [(0.2, 0.5, 0.2, 0.56)])
+    tail = bent[:, int(0.5 * H), int(0.2 * W)]
+    assert tail.tolist() == pytest.approx([0, 0.06 * H / 30], abs=1e-5)
+    assert (bent[1][20:108, 20:60] > 0.5 * bent[1].max()).float().mean() > 0.9
+    assert torch.allclose(bent[:, :, 115:], calm[:, :, 115:])
+
+
+def test_two_arrows_of_one_region_are_both_met() -> None:
+    arrows = [(0.2, 0.5, 0.3, 0.5), (0.8, 0.5, 0.8, 0.4)]
+    flow = predict_motion(GREY, layer(WATER, rows() >= 0), Everywhere(1, 0), arrows)
+    for x0, y0, x1, y1 in arrows:
+        wanted = [(x1 - x0) * W / 30, (y1 - y0) * H / 30]
+        assert flow[:, int(y0 * H), int(x0 * W)].tolist() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_what_falls_into_a_pool_falls_whatever_the_pools_arrow_says() -> None:
+    pool, fall = rows() >= 64, (rows() < 64) & (columns() > 60) & (columns() < 130)
+    layers = layer(WATER, pool) + layer(FALLS, fall)
+    into_pool, into_fall = (0.2, 0.8, 0.1, 0.8), (0.5, 0.3, 0.52, 0.5)
+    for arrows in ([into_pool], [into_pool, into_fall]):
+        flow = predict_motion(GREY, layers, Everywhere(0, 1), arrows)
+        assert (flow[0][100:, 20:] < -flow[1][100:, 20:].abs()).float().mean() > 0.9
+        assert (flow[1][10:50, 65:125] > 2 * flow[0][10:50, 65:125].abs()).all()
+        for x0, y0, x1, y1 in arrows:
+            wanted = [(x1 - x0) * W / 30, (y1 - y0) * H / 30]
+            assert flow[:, int(y0 * H), int(x0 * W)].tolist() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_one_arrow_in_a_bending_river_leaves_it_bending() -> None:
+    layers = layer(WATER, rows() >= 0)
+    flow = predict_motion(GREY, layers, Bending(1, 0), [(0.1, 0.5, 0.2, 0.5)])
+    start, end = flow[:, H // 2, int(0.1 * W)], flow[:, H // 2, int(0.9 * W)]
+    assert abs(math.degrees(math.atan2(start[1], start[0]))) < 1
+    assert 15 < math.degrees(math.atan2(end[1], end[0])) < 60
+
+
+def test_an_arrow_beside_the_water_means_the_water() -> None:
+    layers = layer(WATER, columns() < 80)
+    flow = predict_motion(GREY, layers, Everywhere(1, 0), [(83 / W, 0.5, 83 / W, 0.6)])
+    assert flow[1, 64, 79] == pytest.approx(0.1 * H / 30, rel=1e-3)
+    with pytest.raises(MotionError, match="nothing moves"):
+        predict_motion(GREY, layers, Everywhere(1, 0), [(0.7, 0.5, 0.8, 0.5)])
+
+
+def test_nothing_moves_nowhere() -> None:
+    assert predict_motion(GREY, torch.zeros(4, H, W), Everywhere(1, 0)).abs().max() == 0
+
+
+def test_a_given_field_is_taken_as_it_is(tmp_path: Path) -> None:
+    field = np.random.default_rng(0).normal(size=(2, 6, 8))
+    np.save(tmp_path / "motion.npy", field[None])
+    for given in (
+        field,
+        field[None],
+        torch.from_numpy(field),
+        field.tolist(),
+        tmp_path / "motion.npy",
+        str(tmp_path / "motion.npy"),
+    ):
+        motion = given_motion(given)
+        assert motion.dtype == torch.float32
+        np.testing.assert_allclose(motion.numpy(), field, rtol=1e-6)
+
+
+WRONG: dict[str, Any] = {
+    "NaN": np.full((2, 4, 4), np.nan),
+    "infinite": np.full((2, 4, 4), np.inf),
+    "channels last": np.zeros((4, 4, 2)),
+    "one component": np.zeros((1, 4, 4)),
+    "two fields": np.zeros((2, 2, 4, 4)),
+    "empty": np.zeros((2, 0, 4)),
+    "complex": np.zeros((2, 4, 4), np.complex64),
+    "words": np.full((2, 4, 4), "a"),
+    "faster than the photo": np.full((2, 4, 4), 100.0),
+    "huge": np.broadcast_to(np.float32(0), (2, 10_000, 10_000)),
+    "ragged": [[1, 2], [3]],
+    "no such file": "motion.npy",
+    "object": object(),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_fields_that_cannot_be_used(kind: str) -> None:
+    with pytest.raises(MotionError):
+        given_motion(WRONG[kind])
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "several.npz", a=np.zeros((2, 4, 4)))
+    (tmp_path / "empty.npy").touch()
+    (tmp_path / "text.npy").write_text("no array")
+    for path in tmp_path.iterdir():
+        with pytest.raises(MotionError):
+            given_motion(path)

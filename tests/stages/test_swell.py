@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from stylecine.stages.swell import open_water, roll
+
+SKY, WATER, FALLS = range(3)
+
+
+def landscape(water: slice = slice(40, 128), columns: slice = slice(0, 160)) -> torch.Tensor:
+    """Layers [4,128,160]: sky above, water below it."""
+    layers = torch.zeros(4, 128, 160)
+    layers[SKY, :40] = 1
+    layers[WATER, water, columns] = 1
+    return layers
+
+
+def drift(speed: float = 0.05) -> torch.Tensor:
+    return torch.tensor([speed, 0.0])[:, None, None].expand(2, 128, 160)
+
+
+def downward() -> torch.Tensor:
+    return drift().flip(0)
+
+
+def owner(layers: torch.Tensor) -> np.ndarray:
+    return np.where(layers.amax(0) > 0, layers.argmax(0), -1)
+
+
+def test_open_water_reaches_across_the_picture_or_lies_level_and_meets_no_fall():
+    assert open_water(owner(landscape()), downward().numpy()).sum() == 88 * 160, "a sea that comes in"
+    narrow = landscape(columns=slice(60, 100))
+    assert open_water(owner(narrow), drift().numpy()).sum() == 88 * 40, "a pond"
+    assert not open_water(owner(narrow), downward().numpy()).any(), "a stream"
+    pool = landscape()
+    pool[:, 40:60, 70:90] = 0
+    pool[FALLS, 40:60, 70:90] = 1
+    assert not open_water(owner(pool), drift().numpy()).any(), "a pool below a fall"
+
+
+def test_without_open_water_nothing_rolls():
+    assert roll(landscape(columns=slice(60, 100)), downward()) is None
+
+
+def test_water_rolls_up_and_down_more_than_sideways_and_the_nearer_the_more():
+    swell = roll(landscape(), drift())
+    reach = swell.square().sum(0).sqrt()  # over the cycle, x and y
+    assert reach[1].mean() > 3 * reach[0].mean()
+    assert reach[1, 110:120].mean() > 2 * reach[1, 55:65].mean()
+    assert 0.1 < float(reach[1].max()) < 0.01 * 128
+
+
+def test_nothing_rolls_outside_the_water_nor_at_its_shore():
+    layers = landscape()
+    layers[WATER, 80:100, 60:90] = 0  # a rock
+    swell = roll(layers, drift())
+    assert swell[..., :40, :].abs().max() == 0 and swell[..., 80:100, 60:90].abs().max() == 0
+    assert swell[..., 79, 60:90].abs().max() < 0.05 * swell.abs().max()
+    assert swell[..., -1, 5:50].abs().max() > 0.3 * swell.abs().max(), "the photo's border is no shore"
+
+
+def test_the_picture_is_nowhere_folded():
+    swell = roll(landscape(), drift())
+    for part in (swell[0], swell[1], (swell[0] + swell[1]) * 2**-0.5):
+        for axis in (0, 1):
+            assert torch.gradient(2 * part[axis], dim=1 - axis)[0].abs().max() < 0.7
+
+
+def test_water_that_is_held_does_not_roll():
+    held = drift().clone()
+    held[:, 90:110, 60:90] = 0
+    assert roll(landscape(), held)[..., 90:110, 60:90].abs().max() == 0
+    assert roll(landscape(), drift(0)).abs().max() == 0
+
+
+@pytest.mark.parametrize("size", [(64, 80), (200, 250)])
+def test_the_roll_has_the_flows_grid_and_the_same_reach_on_it(size):
+    flow = torch.nn.functional.interpolate(drift()[None], size)[0] * size[0] / 128
+    swell = roll(landscape(), flow)
+    assert swell.shape == (2, 2, *size)
+    reach = float(roll(landscape(), drift()).abs().max()) / 128
+    assert float(swell.abs().max()) / size[0] == pytest.approx(reach, rel=0.2)
