@@ -35,7 +35,7 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.stages.displacement import integrate, margin_for, over_canvas
-from stylecine.stages.mask import CLASSES, predict_layers, without_fringe
+from stylecine.stages.mask import CLASSES, erode_moving_edges, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
@@ -210,7 +210,7 @@ def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
     shore_angle: median angle between flow and static border there, degrees; into_shore: the part of the speed
     that runs into or out of the border, over the speed.
     """
-    moving = without_fringe(layers, image)
+    moving = erode_moving_edges(layers, image)
     if not bool((moving > 0.5).any()):
         return {}
     figures = folds_none(flow, moving)

@@ -26,19 +26,19 @@ from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import (
     CLOTH,
-    NOTHING,
+    MIN_LAYER_ALPHA,
     Arrow,
-    Look,
+    RenderOptions,
     Wind,
     check_arrows,
     check_device,
-    check_effort,
     check_int,
+    check_inversion_options,
     check_memory,
     check_subject,
-    gusts,
-    told_origin,
-    told_size,
+    describe_inputs,
+    format_size,
+    gust_count,
 )
 from stylecine.output.metadata import photo_file
 from stylecine.progress import Progress, Stages
@@ -46,7 +46,7 @@ from stylecine.scene import Scene
 from stylecine.stages.displacement import integrate, margin_for, on_grid_of
 from stylecine.stages.inversion import SLACK, effort, invert
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
-from stylecine.stages.mask import apply_mask, given_mask, moving, predict_layers, require_motion, without_fringe
+from stylecine.stages.mask import apply_mask, erode_moving_edges, given_mask, moving, predict_layers, require_motion
 from stylecine.stages.motion import given_motion, predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Size, Source, load_photo
 from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
@@ -114,7 +114,7 @@ class Animator:
         progress: Progress | None = None,
     ) -> Scene:
         """The dear part, once a photo: its latents, what moves in it and how. Parameters as in `animate`."""
-        check_effort(refine, seed)
+        check_inversion_options(refine, seed)
         stages = Stages(progress, self.device)
         with stages.stage("photo"):
             source = photo_file(photo)
@@ -138,7 +138,7 @@ class Animator:
             motion=motion,
             model=self.model,
             source=source,
-            settings={"size": told_size(size), "refine": refine, "seed": seed},
+            settings={"size": format_size(size), "refine": refine, "seed": seed},
             timings=stages.timings,
         )
 
@@ -162,7 +162,7 @@ class Animator:
         """
         short = check_int("size", size, MIN_SIDE, MAX_SIDE)
         given = _Given(subject, mask, motion, check_arrows(arrows), check_subject(subject, wind, motion, arrows))
-        return self._render(scene, short, given, Look(**look), progress)
+        return self._render(scene, short, given, RenderOptions(**look), progress)
 
     @torch.no_grad()
     def render(
@@ -186,12 +186,12 @@ class Animator:
 
         Parameters as in `animate`. Warns with a StylecineWarning if the scene was made with another model.
         """
-        look = Look(seconds, fps, speed, warp, sampling, detail)
+        look = RenderOptions(seconds, fps, speed, warp, sampling, detail)
         given = _Given(subject, mask, motion, check_arrows(arrows), check_subject(subject, wind, motion, arrows))
         return self._render(scene, None, given, look, progress)
 
     def _render(
-        self, scene: Scene, short: int | None, given: "_Given", look: Look, progress: Progress | None
+        self, scene: Scene, short: int | None, given: "_Given", look: RenderOptions, progress: Progress | None
     ) -> Cinemagraph:
         """The loop of a scene, shrunk to a `short` side once it is known what moves, and how; None: as it is."""
         self._require_model(scene, look.warp)
@@ -211,11 +211,11 @@ class Animator:
                 drapery = self._hung(photo, cloth, given.wind, look, edits)
                 layers = layers * (1 - drapery.covers)
         flow = flow * look.speed
-        if cloth is None or (without_fringe(layers, photo) > 0).any():
+        if cloth is None or (erode_moving_edges(layers, photo) > 0).any():
             loop, moves = self._loop(scene, photo, layers, flow, given, look, stages)
         if drapery is not None:
             moves = torch.maximum(moves, drapery.reach)
-        settings = told_origin(given.mask, given.motion, given.arrows) | given.told | asdict(look)
+        settings = describe_inputs(given.mask, given.motion, given.arrows) | given.told | asdict(look)
         times = stages.timings
         return Cinemagraph(
             loop, scene, layers, moves, flow, look.frames, look.fps, settings, times, progress, edits, drapery
@@ -228,7 +228,7 @@ class Animator:
         layers: Tensor,
         flow: Tensor,
         given: "_Given",
-        look: Look,
+        look: RenderOptions,
         stages: Stages,
     ) -> tuple[Loop, Tensor]:
         """The landscape's loop, and how much each pixel moves [H,W]."""
@@ -236,7 +236,7 @@ class Animator:
         with stages.stage("plate", max(1, refine)) as step:
             alone = to_tensor(scene.reconstruction).to(self.device)
             shown = photo if look.warp == "pixel" else torch.lerp(alone, photo, look.detail)
-            moves = without_fringe(layers, photo)
+            moves = erode_moving_edges(layers, photo)
             margin = margin_for(flow, moves, look.frames, look.fps)
             plate = self._plate(scene, photo, shown, moves, margin, look.warp, look.detail, refine, step)
         with stages.stage("loop"):
@@ -286,11 +286,11 @@ class Animator:
         except NothingMoves:
             return nothing
 
-    def _hung(self, photo: Tensor, cloth: Tensor, wind: Wind, look: Look, edits: Sequence[Edit]) -> Drapery:
+    def _hung(self, photo: Tensor, cloth: Tensor, wind: Wind, look: RenderOptions, edits: Sequence[Edit]) -> Drapery:
         nets = self.cloth_nets or self._own_cloth_nets
         kept = anchored(np.ones((CALM_GRID, round(CALM_GRID * cloth.shape[2] / cloth.shape[1])), np.float32), edits)
         calm = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
-        cycles = gusts(look.seconds, look.speed)
+        cycles = gust_count(look.seconds, look.speed)
         return hang(photo, cloth[0], nets, wind, cycles=cycles, period=look.frames, frozen=cloth[1], calm=calm)
 
     @cached_property
@@ -311,7 +311,7 @@ class Animator:
         if mask is not None:
             layers = apply_mask(layers, given_mask(mask, (scene.photo.shape[0], scene.photo.shape[1])).to(self.device))
             layers = layers * (1 - scene.frozen.to(self.device))
-            layers = torch.where(layers < NOTHING, 0, layers)
+            layers = torch.where(layers < MIN_LAYER_ALPHA, 0, layers)
             if not layers.any():
                 raise NothingMoves("All that would move is frozen; undo the freeze, or give another mask or motion.")
         elif any(isinstance(edit, Paint) for edit in scene.edits):
@@ -405,7 +405,7 @@ def _shrunk(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> t
 
     def small(maps: Tensor) -> Tensor:
         made = F.interpolate(maps[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
-        return torch.where(made < NOTHING, 0, made).clamp(max=1)
+        return torch.where(made < MIN_LAYER_ALPHA, 0, made).clamp(max=1)
 
     layers, cloth = small(layers), None if cloth is None else small(cloth)
     if not layers.any() and (cloth is None or not cloth[0].any()):
@@ -417,6 +417,6 @@ def _shrunk(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> t
         layers=layers.clone(),
         mask=moving(layers),
         edits=(),
-        settings={**scene.settings, "size": told_size(short)},
+        settings={**scene.settings, "size": format_size(short)},
     )
     return shrunk, layers, cloth

@@ -133,7 +133,7 @@ class Cinemagraph:
         if self.drapery is not None:  # whoever asks for cloth knows that it is there
             return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
-        return doubts(
+        return quality_warning(
             self.scene,
             self.mask,
             found=self.settings["mask"] == "found" and not painted,
@@ -249,7 +249,7 @@ class Cinemagraph:
         return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 
-def doubts(scene: Scene, mask: Tensor, *, found: bool, generated: bool = True, exact: bool = True) -> str:
+def quality_warning(scene: Scene, mask: Tensor, *, found: bool, generated: bool = True, exact: bool = True) -> str:
     """One line that says why loops of a scene may disappoint; "" where nothing speaks against it.
 
     mask [H,W]: what moves; found: by the predictor alone. generated: with the generator. exact: frame 0 is the photo.

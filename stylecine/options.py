@@ -23,7 +23,7 @@ CLOTH = "cloth"  # moves in the wind, and so is no layer
 PAINTS = (*CLASSES, CLOTH)  # what a user may say is somewhere
 SUBJECTS = ("landscape", CLOTH, "auto")
 GUST = 2.0  # seconds from one to the next, at speed 1
-NOTHING = 0.02  # less of a layer than this is none
+MIN_LAYER_ALPHA = 0.02  # less of a layer than this is none
 MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
 
 Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
@@ -54,7 +54,7 @@ def check_live(warp: str, sampling: str) -> None:
 
 
 @dataclass(frozen=True)
-class Look:
+class RenderOptions:
     """How a loop looks, as `animate` takes it; OptionError for what is impossible."""
 
     seconds: float = 4.0
@@ -77,7 +77,7 @@ class Look:
         return period(self.seconds, self.fps)
 
 
-def check_effort(refine: int, seed: int) -> None:
+def check_inversion_options(refine: int, seed: int) -> None:
     """The options of `Animator.invert`."""
     for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
@@ -124,7 +124,7 @@ def check_subject(subject: str, wind: Sequence[float] | None, motion: Any, arrow
     return check_wind(wind)
 
 
-def gusts(seconds: float, speed: float) -> int:
+def gust_count(seconds: float, speed: float) -> int:
     """How many gusts there are in a loop: a whole number."""
     return max(1, round(seconds * speed / GUST))
 
@@ -147,7 +147,7 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, fl
     return tuple(checked)
 
 
-def told_origin(mask: Any, motion: Any, arrows: Sequence[Arrow]) -> dict[str, Any]:
+def describe_inputs(mask: Any, motion: Any, arrows: Sequence[Arrow]) -> dict[str, Any]:
     """Where mask and motion come from, for a report: "given", "found" or "from motion"; arrows as one types them."""
     return {
         "mask": "given" if mask is not None else "from motion" if motion is not None else "found",
@@ -156,7 +156,7 @@ def told_origin(mask: Any, motion: Any, arrows: Sequence[Arrow]) -> dict[str, An
     }
 
 
-def told_size(size: int | tuple[int, int] | None) -> str:
+def format_size(size: int | tuple[int, int] | None) -> str:
     """A size as one types it: 1024, 1024x768 or own."""
     if size is None:
         return "own"

@@ -14,13 +14,13 @@ from stylecine.errors import StylecineWarning
 from stylecine.options import (
     CLOTH,
     Arrow,
-    Look,
+    RenderOptions,
     check_arrows,
     check_device,
     check_dtype,
-    check_effort,
+    check_inversion_options,
     check_subject,
-    told_size,
+    format_size,
 )
 from stylecine.output.metadata import photo_file
 from stylecine.progress import Progress, Stages
@@ -73,11 +73,11 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the photo seems to be no landscape.
     """
-    Look(seconds, fps, speed, warp, sampling, detail)
+    RenderOptions(seconds, fps, speed, warp, sampling, detail)
     check_subject(subject, wind, motion, arrows)
     if subject == CLOTH and mask is None:
         raise _no_cloth()
-    check_effort(refine, seed)
+    check_inversion_options(refine, seed)
     check_dtype(dtype)
     place = check_device(device)
     stages = Stages(progress)
@@ -90,7 +90,7 @@ def animate(
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
-    scene = replace(scene, source=source, settings={**scene.settings, "size": told_size(size)})
+    scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
     loop = animator.render(
         scene,
         subject=subject,

@@ -37,7 +37,7 @@ class _Worker:
 
 
 class Processes:
-    """So many workers, one thread each, that write their loops below `folder`; see `batch.Crew`.
+    """So many workers, one thread each, that write their loops below `folder`; see `batch.WorkerPool`.
 
     devices: they take turns in choosing one.
     """

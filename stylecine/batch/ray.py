@@ -28,7 +28,7 @@ TURN = 1.0  # seconds of waiting after which Ctrl-C is heard at the latest
 
 
 class Actors:
-    """Actors of one thread each on the cluster at `address`, for these tasks; see `batch.Crew`.
+    """Actors of one thread each on the cluster at `address`, for these tasks; see `batch.WorkerPool`.
 
     count: how many; None: one a core, or where nodes have GPUs PER_GPU for each. Loops are written below `folder`,
     here. Raises OptionError where Ray is not installed or no cluster found.

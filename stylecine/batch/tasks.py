@@ -56,7 +56,7 @@ class Task:
         return {"photo": self.photo} | {name: Path(self.options[name]) for name in FILES if self.options.get(name)}
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Workers: whoever is idle is given a task, and what became of it is waited for."""
 
     @property
@@ -75,7 +75,7 @@ def run(
     tasks: Sequence[Task],
     folder: Path,
     model: str,
-    crew: Callable[[Sequence[Task]], AbstractContextManager[Crew]],
+    crew: Callable[[Sequence[Task]], AbstractContextManager[WorkerPool]],
     tell: Callable[[Record], None],
 ) -> dict[str, Record]:
     """Animates what is not yet done, and returns the records of all tasks, by output.
@@ -87,14 +87,14 @@ def run(
         left = [task for task in tasks if not _is_done(task, folder, model, journal.records.get(task.output))]
         if left:
             with crew(left) as workers:
-                for task, record in worked_off(left, workers):
+                for task, record in run_tasks(left, workers):
                     record = {"output": task.output, "photo": str(task.photo), "at": _now()} | record
                     journal.add(record)
                     tell(record)
         return {task.output: journal.records[task.output] for task in tasks}
 
 
-def worked_off(tasks: Sequence[Task], crew: Crew) -> Iterator[tuple[Task, Record]]:
+def run_tasks(tasks: Sequence[Task], crew: WorkerPool) -> Iterator[tuple[Task, Record]]:
     """Tasks with their records as they come. One whose worker dies is given to another, three times in all."""
     left, attempts = deque(tasks), Counter[str]()
     while left or crew.busy:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stylecine.batch.journal import Record
-    from stylecine.batch.tasks import Crew, Task
+    from stylecine.batch.tasks import Task, WorkerPool
 
 
 def add_to(commands: Commands) -> None:
@@ -81,7 +81,7 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
     )
 
 
-def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Crew]":
+def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[WorkerPool]":
     """The workers for these tasks, whose options and outputs are looked at before."""
     _check(tasks, options.output)
     bar.photos = len(tasks)
@@ -101,15 +101,15 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError for what no work should be begun with."""
     from stylecine.batch.tasks import SAVE
     from stylecine.errors import StylecineError
-    from stylecine.options import Look, check_arrows, check_effort, check_subject
+    from stylecine.options import RenderOptions, check_arrows, check_inversion_options, check_subject
     from stylecine.output.formats import check_output, is_folder
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
         told = task.options
         try:
-            Look(*(told[name] for name in ("seconds", "fps", "speed", "warp", "sampling", "detail")))
-            check_effort(told["refine"], told["seed"])
+            RenderOptions(*(told[name] for name in ("seconds", "fps", "speed", "warp", "sampling", "detail")))
+            check_inversion_options(told["refine"], told["seed"])
             check_arrows(told["arrows"])
             check_subject(*(told[name] for name in ("subject", "wind", "motion", "arrows")))
             checked_size(told["size"])

@@ -49,14 +49,14 @@ def run(options: argparse.Namespace, start: float) -> int:
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
-    with warnings.catch_warnings(record=True) as doubts, Bar() as bar:
+    with warnings.catch_warnings(record=True) as quality_warning, Bar() as bar:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
         make = animator.render if options.size is None else partial(animator.preview, size=options.size)
         loop = make(scene, **{name: getattr(options, name) for name in LOOP}, progress=bar)
         info = save(loop, output, options, c2pa)
-    for doubt in doubts:
+    for doubt in quality_warning:
         complain(str(doubt.message), 0)
     return tell(loop, info, output, options, imported, start)
 

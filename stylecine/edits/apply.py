@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from stylecine.edits.strokes import Box, brushed, painted
 from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, SceneError
-from stylecine.options import CLASSES, CLOTH, NOTHING, PAINTS, check_arrows, check_number
+from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, PAINTS, check_arrows, check_number
 
 MODES = ("add", "erase", "freeze")
 MOST_EDITS = 1000
@@ -308,7 +308,7 @@ def edited_layers(layers: np.ndarray, edits: Iterable[Edit]) -> tuple[np.ndarray
             here[chosen] *= 1 - share
             if edit.mode == "freeze":
                 frozen[window] = np.maximum(frozen[window], share)
-    layers[layers < NOTHING] = 0
+    layers[layers < MIN_LAYER_ALPHA] = 0
     return layers, frozen
 
 
@@ -323,7 +323,7 @@ def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit]) -> np.ndarray:
             here[:] = np.maximum(here, share)
         elif edit.mode != "erase" or edit.what in (None, CLOTH):
             here *= 1 - share
-    cloth[cloth < NOTHING] = 0
+    cloth[cloth < MIN_LAYER_ALPHA] = 0
     return cloth
 
 

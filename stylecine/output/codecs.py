@@ -135,7 +135,8 @@ FORMATS = {
     ".mp4": Format("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # the index first: browsers start
     ".webm": Format("webm", ("vp9", "av1"), {}),
 }
-PLAYED = {".avif": Format("avif", ("av1",), {"loop": "0"})}  # pictures: they play for ever, and a still one comes first
+# They play for ever; a still image comes first in the file.
+ANIMATED_IMAGES = {".avif": Format("avif", ("av1",), {"loop": "0"})}
 
 
 def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
@@ -143,7 +144,7 @@ def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
 
     Raises OptionError for an ending or a codec that is none, WriterUnavailable without an encoder for it.
     """
-    form = (FORMATS | PLAYED).get(Path(path).suffix.lower())
+    form = (FORMATS | ANIMATED_IMAGES).get(Path(path).suffix.lower())
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
     if name is not None and name not in form.codecs:

@@ -8,7 +8,7 @@ import numpy as np
 
 from stylecine.atomic import Finish, PathLike, VideoInfo, check_place
 from stylecine.errors import OptionError
-from stylecine.output.codecs import PLAYED
+from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.crop import check_crop
 from stylecine.output.images import (
     ANIMATIONS,
@@ -25,7 +25,7 @@ from stylecine.output.images import (
 from stylecine.output.video import FORMATS, check_encoding, write_video
 
 PAGE = ".html"
-ENDINGS = (*FORMATS, *ANIMATIONS, *PLAYED, PAGE, POSTER)
+ENDINGS = (*FORMATS, *ANIMATIONS, *ANIMATED_IMAGES, PAGE, POSTER)
 
 
 def check_output(
@@ -65,7 +65,7 @@ def check_output(
         check_encoding(path, fps, quality, codec, repeat)
     if is_folder(path) and quality is not None:
         raise OptionError("A folder of PNG loses nothing, so it has no quality; leave it out.")
-    if comment and (is_folder(path) or ending in (*PLAYED, PAGE)):
+    if comment and (is_folder(path) or ending in (*ANIMATED_IMAGES, PAGE)):
         what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {ending}"
         raise OptionError(f"{what} has no place for a report; write another format, or leave the report out.")
     return check_place(path, folder=is_folder(path))
@@ -117,7 +117,7 @@ def is_video(path: PathLike) -> bool:
 
 def has_codec(path: PathLike) -> bool:
     """Whether a video codec writes it: the videos, and AVIF, the picture that AV1 makes."""
-    return Path(path).suffix.lower() in (*FORMATS, *PLAYED)
+    return Path(path).suffix.lower() in (*FORMATS, *ANIMATED_IMAGES)
 
 
 def is_page(path: PathLike) -> bool:

@@ -31,7 +31,7 @@ import torch
 
 from stylecine.animator import Animator
 from stylecine.atomic import whole
-from stylecine.cinemagraph import Cinemagraph, doubts
+from stylecine.cinemagraph import Cinemagraph, quality_warning
 from stylecine.edits.apply import Edit, Paint, Speed, to_json
 from stylecine.errors import NothingMoves, StylecineError, TooLarge
 from stylecine.options import PAINTS
@@ -177,7 +177,7 @@ def _warning(scene: Scene) -> str:
             require_motion(scene.mask)
     except NothingMoves as error:
         return str(error)
-    return doubts(scene, scene.mask, found=not painted)
+    return quality_warning(scene, scene.mask, found=not painted)
 
 
 def _told(edit: Edit) -> Spec:

@@ -29,7 +29,7 @@ from stylecine.stages.crossfade import changeover
 BANDS = 4
 FEATHER = 3  # pixels
 HALVES = (0.125, 0.25, 0.375), (0.625, 0.75, 0.875)  # of a turn: where copies are compared to choose between the two
-MADE_UP = 4.0  # times as unlike as they are count copies that come from where the photo shows nothing that moves
+INPAINTED_PENALTY = 4.0  # factor on the difference of copies that come from inpainted parts of the plate
 WINDOW = 16  # pixels of a level over which the two copies are compared
 LEAST_ALIKE = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise is not to be blown up
 MOST_LIFT = 1.2
@@ -133,7 +133,7 @@ def make_loop(
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
     likeness = [_compared(*each, displacement) for each in zip(levels, splines, weights, strict=True)]
     unlike = torch.stack([_unlike(levels, splines, weights, displacement, phases) for phases in HALVES])
-    unlike *= 1 + MADE_UP * _made_up(moving, displacement)
+    unlike *= 1 + INPAINTED_PENALTY * _made_up(moving, displacement)
     change = changeover(unlike, displacement.turn, displacement.lengths, fps)
     still = [_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, likeness, still, strict=True)]

@@ -16,7 +16,7 @@ from torch import Tensor
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import quick_dtype
-from stylecine.options import CLASSES, NOTHING
+from stylecine.options import CLASSES, MIN_LAYER_ALPHA
 
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 
@@ -92,7 +92,7 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     return _layers(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
 
 
-def without_fringe(layers: Tensor, photo: Tensor) -> Tensor:
+def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
     """layers [4,H,W] -> `moving` [H,W] of them, let stand still along what stands still.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
@@ -166,7 +166,7 @@ def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     """
     values = _fractions(_grey(_array(mask)))
     resized = _resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
-    resized = torch.where(resized < NOTHING, 0.0, resized)
+    resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):
         raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     return resized
@@ -274,7 +274,7 @@ def _decided(soft: Tensor) -> Tensor:
 def _without_specks(mask: Tensor, falls: Tensor) -> Tensor:
     """Small islands of motion become static; small things that stand still in it, and side falls, stay as they are."""
     grid = _small(mask.shape, 512)
-    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > NOTHING
+    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
     labels, count = ndimage.label(moves)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
     area = ndimage.sum_labels(weight, labels, np.arange(count + 1))

@@ -35,7 +35,7 @@ REACH = 0.05  # of the short side: an arrow that starts so close to something th
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 # median travel in 4 s, in short sides: sky, running water, falls, smoke
 TRAVEL = (0.050, 0.050, 0.160, 0.045)
-AFLOAT = 0.6  # of that for open water, which rolls more than it drifts
+OPEN_WATER_SPEED = 0.6  # of that for open water, which rolls more than it drifts
 PLUNGE = 3.0  # a fall is so many times as fast at its foot as at its lip, before differences are halved
 SLOWEST, FASTEST = 0.6, 1.7  # of a class's median speed
 LEVEL = 0.12  # a wind that the network sees fall or rise by less is level
@@ -186,7 +186,7 @@ def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
         here = ground.owner == k
         if here.any():
             flow = np.where(here, _paced(shape(answer, here, ground), here, k, ground.short), flow)
-    flow = np.where(open_water(ground.owner, flow), AFLOAT * flow, flow)
+    flow = np.where(open_water(ground.owner, flow), OPEN_WATER_SPEED * flow, flow)
     liquid = (ground.owner >= 0) & (ground.owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a little way

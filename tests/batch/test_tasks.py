@@ -16,7 +16,7 @@ from PIL import Image
 from stylecine.animator import Animator
 from stylecine.batch.journal import Journal, Record
 from stylecine.batch.local import Processes, _Worker, count_for
-from stylecine.batch.tasks import Task, animate_one, run, worked_off
+from stylecine.batch.tasks import Task, animate_one, run, run_tasks
 from stylecine.errors import OutputError, TooLarge, WeightsNotFound
 from stylecine.output.video import read_video
 from tests.tasks import PLAIN, three_tasks
@@ -167,7 +167,7 @@ def test_several_workers_at_once() -> None:
 
     crew = Many()
     tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(7)]
-    assert {task.output for task, _ in worked_off(tasks, crew)} == {task.output for task in tasks}
+    assert {task.output for task, _ in run_tasks(tasks, crew)} == {task.output for task in tasks}
     assert crew.most == 3
 
 
@@ -251,9 +251,9 @@ def test_without_memory_for_all_workers_the_others_go_on() -> None:
     done: Record = {"state": "done"}
     tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(3)]
     with crew_of([], [None, done, done, done]) as crew:
-        assert [record for _, record in worked_off(tasks, crew)] == [done | {"attempts": n} for n in (1, 1, 2)]
+        assert [record for _, record in run_tasks(tasks, crew)] == [done | {"attempts": n} for n in (1, 1, 2)]
     with crew_of([], [None], []) as crew, pytest.raises(TooLarge, match="exit code -9"):
-        list(worked_off(tasks, crew))
+        list(run_tasks(tasks, crew))
 
 
 def test_what_was_found_beside_a_failure_is_told_first() -> None:
@@ -263,7 +263,7 @@ def test_what_was_found_beside_a_failure_is_told_first() -> None:
     for lives in ([[done], [failure]], [[failure], [done]]):  # whoever of them is heard first
         told = []
         with crew_of(*lives, []) as crew, pytest.raises(WeightsNotFound, match="none"):
-            for _, record in worked_off(tasks, crew):
+            for _, record in run_tasks(tasks, crew):
                 told.append(record["state"])
         assert told == ["done"]
 

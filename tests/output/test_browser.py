@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from stylecine.errors import WriterUnavailable
-from stylecine.output.codecs import PLAYED
+from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.formats import write
 from stylecine.output.images import ANIMATIONS
 from stylecine.output.video import FORMATS
@@ -33,7 +33,7 @@ if CHROMIUM is None:
 FPS, COUNT, HEIGHT, WIDTH = 10, 12, 96, 128
 LOOKED_AT = (0, 6, 11)  # frames that are compared
 VIDEOS = [(ending, codec) for ending, form in FORMATS.items() for codec in form.codecs]
-PICTURES = [*ANIMATIONS, *PLAYED]
+PICTURES = [*ANIMATIONS, *ANIMATED_IMAGES]
 NEAR = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean levels off; videos: 5
 
 PAGE = """<!doctype html><script>

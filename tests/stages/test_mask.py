@@ -19,11 +19,11 @@ from stylecine.stages.mask import (
     _coarse,
     _grown,
     apply_mask,
+    erode_moving_edges,
     given_mask,
     moving,
     predict_layers,
     require_motion,
-    without_fringe,
 )
 
 H, W = 192, 256
@@ -204,7 +204,7 @@ def test_no_fringe_is_torn_off_what_stands_still() -> None:
     photo[:, 200:] = -0.5
     layers = torch.zeros(4, 400, 400)
     layers[0, :204] = 1
-    still = without_fringe(layers, photo) == 0
+    still = erode_moving_edges(layers, photo) == 0
     assert still[198:].all()
     assert not still[:190].any()
 
@@ -245,7 +245,7 @@ def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, to
 def test_a_mast_in_the_sky_stands_still() -> None:
     mast = (slice(100, 300), slice(200, 203))
     photo, layers = sky_over_ground([mast])
-    moves = without_fringe(layers, photo)
+    moves = erode_moving_edges(layers, photo)
     assert (moves[mast] == 0).all()
     assert (moves[:290, :190] == 1).all()
     assert (moves[:290, 212:] == 1).all()
@@ -254,7 +254,7 @@ def test_a_mast_in_the_sky_stands_still() -> None:
 def test_a_bird_in_the_sky_flies_along() -> None:
     bird = (slice(100, 103), slice(200, 206))
     photo, layers = sky_over_ground([bird])
-    assert (without_fringe(layers, photo)[:290] == 1).all()
+    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
 
 
 def disc(radius: float) -> torch.Tensor:
@@ -265,7 +265,7 @@ def disc(radius: float) -> torch.Tensor:
 def test_the_sun_stands_still_and_its_glow_does_not() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(9)] = 1.0
-    moves = without_fringe(layers, photo)
+    moves = erode_moving_edges(layers, photo)
     assert (moves[disc(9)] == 0).all()
     assert (moves[:290][~disc(24)[:290]] == 1).all()
 
@@ -275,13 +275,13 @@ def test_the_sun_stands_still_even_where_it_is_taken_for_something_else() -> Non
     photo[:, disc(9)] = 1.0
     falls = CLASSES.index("falls")
     layers[:, disc(12)] = nn.functional.one_hot(torch.tensor(falls), 4).float()[:, None]
-    assert (without_fringe(layers, photo)[disc(9)] == 0).all()
+    assert (erode_moving_edges(layers, photo)[disc(9)] == 0).all()
 
 
 def test_a_large_white_cloud_is_no_sun() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(60)] = 1.0
-    assert (without_fringe(layers, photo)[:290] == 1).all()
+    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
 
 
 @pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
@@ -289,7 +289,7 @@ def test_stars_stand_still_at_night(sky: float, stands: bool) -> None:
     photo, layers = sky_over_ground([])
     photo[:, :300] = sky
     photo[:, 100, 100] = photo[:, 200, 300] = sky + 0.4
-    still = without_fringe(layers, photo)[:290] == 0
+    still = erode_moving_edges(layers, photo)[:290] == 0
     assert bool(still[100, 100] and still[200, 300]) == stands
     assert still.float().mean() < 0.001
 
@@ -300,7 +300,7 @@ def test_texture_is_no_edge() -> None:
     photo = torch.rand(3, 400, 400) - 0.5
     layers = torch.zeros(4, 400, 400)
     layers[1, :200] = 1
-    assert (without_fringe(layers, photo)[:196] == 1).all()
+    assert (erode_moving_edges(layers, photo)[:196] == 1).all()
 
 
 @pytest.mark.parametrize("radius", [0, 1, 2, 7, 40])
