@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from stylecine.edits.strokes import Box, brushed, painted
 from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, SceneError
+from stylecine.ops.arrows import start_cells
 from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, PAINTS, check_arrows, check_number
 
 MODES = ("add", "erase", "freeze")
@@ -31,8 +32,6 @@ MOST_POINTS = 10_000  # of a stroke
 RADIUS = 0.03  # of a brush, of the short side
 CALM = 0.1  # of an anchor
 FASTEST = 10.0  # times as fast, at most
-REACH = 0.045  # of the short side: an arrow so near to what moves means that; a little less than motion.REACH
-GRID = 256  # short side on which it is looked for
 MELT = 0.05  # of the short side: over this distance one speed becomes another
 
 Point: TypeAlias = tuple[float, float]
@@ -187,7 +186,7 @@ def paint(photo: np.ndarray, what: str | None, where: Where, mode: str, radius: 
 def push(layers: np.ndarray, arrow: Sequence[float]) -> Push:
     """See `Editable.push`; layers [K,H,W] as they are by now. Raises MotionError."""
     (checked,) = check_arrows([arrow])
-    if not _starts(layers, [checked]):
+    if start_cells(layers, [checked]) == [None]:
         raise MotionError(
             f"The arrow from ({checked[0]:g}, {checked[1]:g}) starts where nothing moves; start it on sky or water,"
             " or add some there first."
@@ -338,23 +337,8 @@ def _added(layers: np.ndarray, k: int, share: np.ndarray) -> np.ndarray:
 
 def live_arrows(edits: Iterable[Edit], layers: np.ndarray) -> tuple[tuple[float, float, float, float], ...]:
     """The arrows of all pushes whose start still moves in `layers` [K,H,W]."""
-    return tuple(_starts(layers, [edit.arrow for edit in edits if isinstance(edit, Push)]))
-
-
-def _starts(
-    layers: np.ndarray, arrows: Sequence[tuple[float, float, float, float]]
-) -> list[tuple[float, float, float, float]]:
-    """Those arrows that start on, or close to, something that moves."""
-    if not arrows:
-        return []
-    scale = min(1.0, GRID / min(layers.shape[1:]))
-    owner = _owner(layers, tuple(max(1, round(n * scale)) for n in layers.shape[1:]))
-    if (owner < 0).all():
-        return []
-    distance = ndimage.distance_transform_edt(owner < 0)
-    h, w = owner.shape
-    near = distance <= REACH * min(h, w)
-    return [a for a in arrows if near[min(h - 1, int(a[1] * h)), min(w - 1, int(a[0] * w))]]
+    arrows = [edit.arrow for edit in edits if isinstance(edit, Push)]
+    return tuple(arrow for arrow, cell in zip(arrows, start_cells(layers, arrows), strict=True) if cell)
 
 
 def steered(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> np.ndarray:

@@ -22,16 +22,15 @@ from torch import Tensor
 
 from stylecine.errors import MotionError
 from stylecine.networks.motionnet import MotionNet
+from stylecine.ops.arrows import GRID, start_cells
 from stylecine.stages.swell import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
 
-GRID = 256  # longest short side of the field
 NETWORK_SHORT = 192  # that the network was trained at
 LONGEST_ASPECT = 4.0
 UNIT = 0.1  # of the short side: the network's unit
 HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's mark, and of its exact hold on the field
-REACH = 0.05  # of the short side: an arrow that starts so close to something that moves means that
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 # median travel in 4 s, in short sides: sky, running water, falls, smoke
 TRAVEL = (0.050, 0.050, 0.160, 0.045)
@@ -76,7 +75,7 @@ def predict_motion(
     """
     grid = _grid(photo.shape[-2:])
     ground = _ground(photo, layers, grid)
-    wanted = _arrows_on(ground, arrows)
+    wanted = _arrows_on(layers, arrows, grid)
     answer = _ask(motionnet, photo, layers, wanted, grid)
     flow = _shaped(answer, ground)
     flow = _follow(flow, ground, wanted)
@@ -125,20 +124,16 @@ class _Arrow:
     velocity: complex  # pixels of the grid per 1/30 s, x + iy
 
 
-def _arrows_on(ground: _Ground, arrows: Sequence[Sequence[float]]) -> list[_Arrow]:
-    if not len(arrows):
-        return []
-    h, w = ground.owner.shape
-    distance, (rows, columns) = ndimage.distance_transform_edt(ground.owner < 0, return_indices=True)
+def _arrows_on(layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]) -> list[_Arrow]:
+    h, w = grid
     found = []
-    for x0, y0, x1, y1 in arrows:
-        row, column = min(h - 1, max(0, int(y0 * h))), min(w - 1, max(0, int(x0 * w)))
-        if distance[row, column] > REACH * ground.short or not (ground.owner >= 0).any():
+    cells = start_cells(layers.cpu().numpy(), arrows) if len(arrows) else []
+    for (x0, y0, x1, y1), cell in zip(arrows, cells, strict=True):
+        if cell is None:
             raise MotionError(
                 f"The arrow from ({x0:g}, {y0:g}) starts where nothing moves; start it on sky or water, or give a mask."
             )
-        velocity = complex((x1 - x0) * w, (y1 - y0) * h) / PER_SECOND
-        found.append(_Arrow(int(rows[row, column]), int(columns[row, column]), velocity))
+        found.append(_Arrow(*cell, complex((x1 - x0) * w, (y1 - y0) * h) / PER_SECOND))
     return found
 
 

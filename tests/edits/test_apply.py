@@ -16,14 +16,17 @@ from stylecine.edits.apply import (
     Anchor,
     Area,
     Paint,
+    Push,
     Speed,
     from_json,
     live_arrows,
+    push,
     steered,
     to_json,
     told,
 )
 from stylecine.edits.scene_file import Cine
+from stylecine.ops.arrows import start_cells
 
 SKY, WATER, FALLS, SMOKE = range(4)
 MASK = "a mask"  # stands for one, in lists of parameters
@@ -197,6 +200,17 @@ def test_an_arrow_needs_something_that_moves(scene: Cine, water: np.ndarray) -> 
     assert live_arrows(pushed.edits, pushed.edited[0]) == ((0.5, 0.9, 0.6, 0.9), (0.5, 0.2, 0.6, 0.2))
     frozen = pushed.paint(None, water, "freeze")
     assert live_arrows(frozen.edits, frozen.edited[0]) == ((0.5, 0.2, 0.6, 0.2),)
+
+
+def test_an_arrow_may_start_as_far_from_the_water_as_one_given_to_animate() -> None:
+    """Both take an arrow up to 5% of the short side beside what moves."""
+    layers = np.zeros((4, 256, 320), np.float32)
+    layers[WATER, :, :160] = 1
+    near, far = ((column / 320, 0.5, 0.9, 0.5) for column in (171.5, 172.5))  # 12 and 13 pixels beside it
+    assert push(layers, near) == Push(near)
+    assert start_cells(layers, [near, far]) == [(128, 159), None]
+    with pytest.raises(MotionError, match="starts where nothing moves"):
+        push(layers, far)
 
 
 @pytest.mark.parametrize(
