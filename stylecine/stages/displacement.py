@@ -20,7 +20,7 @@ GRID = 256  # longest short side of the grid that displacements are kept on
 STRIDE = 4  # frames between two knots
 TRAVEL = 0.06  # what a region may travel in one turn, in short sides of the photo
 MOST_TURNS = 6
-SHORTEST_TURN = 20  # frames
+SUB_CYCLES_PER_SECOND = 1.5  # at most
 SWELL = 2.0  # seconds of one cycle of the roll, about
 BRIEFEST = 1.0  # second: a shorter loop, which its one cycle would fill, does not roll
 
@@ -153,7 +153,7 @@ def turns(flow: Tensor, moving: Tensor, period: int, fps: float) -> Tensor:
     support = on_grid_of(moving, flow).cpu().numpy()
     # Two grid points of clearance: displacements of different ages must not be interpolated where it moves.
     labels, regions = ndimage.label(ndimage.binary_dilation(support, iterations=2), structure=np.ones((3, 3)))
-    most = max(1, min(MOST_TURNS, period // SHORTEST_TURN))
+    most = max(1, min(MOST_TURNS, int(SUB_CYCLES_PER_SECOND * period / fps)))
     allowed = TRAVEL * min(moving.shape) / (period * 30 / fps)  # pixels per 1/30 s that one turn allows
     count = np.ones(regions + 1, dtype=np.int64)
     for label in range(1, regions + 1):

@@ -75,9 +75,16 @@ def test_turns_are_constant_in_a_region_and_grow_with_speed():
     assert (count[30:] == 6).all(), "also where that region's flow is slow"
 
 
-def test_a_turn_is_never_shorter_than_a_moment():
-    count = turns(constant(9, 0), torch.ones(64, 64), period=30, fps=30)
-    assert (count == 1).all()
+def test_a_sub_cycle_is_never_shorter_than_two_thirds_of_a_second():
+    for frames, most in ((30, 1), (39, 1), (40, 2), (119, 5), (120, 6), (600, 6)):
+        assert (turns(constant(9, 0), torch.ones(64, 64), period=frames, fps=30) == most).all()
+
+
+@pytest.mark.parametrize("fps", [5, 12, 15, 24, 60])
+@pytest.mark.parametrize("seconds", [1, 2, 4])
+def test_a_preview_and_its_export_have_the_same_sub_cycles_at_any_frame_rate(fps, seconds):
+    exported = turns(constant(9, 0), torch.ones(64, 64), period=30 * seconds, fps=30)
+    assert torch.equal(turns(constant(9, 0), torch.ones(64, 64), period=fps * seconds, fps=fps), exported)
 
 
 def test_places_go_round_their_own_number_of_times():
