@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,14 @@ def to_uint8(image: Tensor) -> Tensor:
     """
     levels = torch.nan_to_num((image.float() + 1.0) * 127.5, nan=0.0).round().clamp(0, 255)
     return levels.to(torch.uint8).permute(1, 2, 0).contiguous()
+
+
+def resize(image: Tensor, size: Sequence[int]) -> Tensor:
+    """[C,h,w] -> [C,*size], bilinear, antialiased where it shrinks; values are not scaled."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
+    return F.interpolate(image[None], tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)[0]
 
 
 def mirrored(image: Tensor, before: int, after: int, axis: int) -> Tensor:

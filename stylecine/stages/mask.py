@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import quick_dtype
+from stylecine.ops.image import quick_dtype, resize
 from stylecine.options import CLASSES, MIN_LAYER_ALPHA
 
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
@@ -39,6 +39,7 @@ DARKER = 0.12  # of [-1, 1]: so much darker than the sky around them, and than t
 WHITE, WHITER = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far what is around it stays below
 DISC = 0.005  # of the photo: the sun is smaller
 SMOOTH = 0.03  # of [-1, 1]: stars rise, four times as far, from a sky that is no rougher
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 REACH = 0.1  # of the short side: how far a predicted class speaks for a place the user added
 
 
@@ -52,7 +53,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """
     shares = _agreed(_class_shares(photo, segmenter), photo)
     likely = _mean(shares[1:], max(1, round(CALM * min(shares.shape[1:]))))
-    classes = _resize(likely, photo.shape[-2:]).max(0).indices  # many times as quick as argmax
+    classes = resize(likely, photo.shape[-2:]).max(0).indices  # many times as quick as argmax
     mask = _decided(_follow_edges(1 - shares[:1], photo))
     return _layers(_without_specks(mask, classes == FALLS), classes)
 
@@ -160,12 +161,13 @@ def _shining_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
 def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves.
 
-    mask: path of an image or .npy, PIL image, or array (bool, float 0..1, uint8 0..255) of any size, shaped
-    [h,w], [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the grey value counts, times
-    alpha. Raises MaskError if it is none of these, NothingMoves if it is empty.
+    mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
+    [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
+    Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. Raises
+    MaskError if it is none of these, NothingMoves if it is empty.
     """
-    values = _fractions(_grey(_array(mask)))
-    resized = _resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
+    values = _grey(_read_mask(mask))
+    resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):
         raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
@@ -209,7 +211,7 @@ def _class_shares(photo: Tensor, segmenter: Segmenter) -> Tensor:
     rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * SHORT_SIDE) / 16) * 16) for n in (h, w))
     quick = quick_dtype(photo.device)
     with torch.autocast(photo.device.type, quick, enabled=quick != torch.float32):
-        return segmenter(_resize(photo, (rows, columns))[None])[0].float().softmax(0)
+        return segmenter(resize(photo, (rows, columns))[None])[0].float().softmax(0)
 
 
 def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
@@ -219,10 +221,10 @@ def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
     whose changes the fine one takes over.
     """
     grid = _coarse(shares.shape[-2:])
-    own = _resize(shares, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
+    own = resize(shares, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
     rows, columns = (torch.arange(n, device=photo.device) / min(grid) for n in grid)
     where = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
-    looks = torch.cat([(_resize(photo, grid) / 2).flatten(1) / LIKE, where / NEAR]).T
+    looks = torch.cat([(resize(photo, grid) / 2).flatten(1) / LIKE, where / NEAR]).T
     apart = torch.cdist(looks, looks).square_()
     affinity = apart.mul_(-0.5).clamp_(min=FAINT).exp_().fill_diagonal_(0)
     affinity /= affinity.sum(0) + 1e-3
@@ -230,7 +232,7 @@ def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
     for _ in range(rounds):
         field = (own + AGREEMENT * field @ affinity).softmax(0)
     change = (field.clamp_min(1e-4).log() - own).unflatten(1, grid)
-    return (shares.clamp_min(1e-4).log() + _resize(change, shares.shape[-2:])).softmax(0)
+    return (shares.clamp_min(1e-4).log() + resize(change, shares.shape[-2:])).softmax(0)
 
 
 def _coarse(size: torch.Size) -> tuple[int, int]:
@@ -245,7 +247,7 @@ def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     The linear coefficients are found at the resolution of `soft` and applied at the photo's.
     """
     guide = photo / 2 + 0.5
-    small = _resize(guide, soft.shape[-2:])
+    small = resize(guide, soft.shape[-2:])
     radius = max(2, round(0.015 * min(soft.shape[-2:])))
 
     centre, value = _mean(small, radius), _mean(soft, radius)
@@ -256,7 +258,7 @@ def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
         2, 0, 1
     )
     offset = value - (slope * centre).sum(0, keepdim=True)
-    slope, offset = (_resize(_mean(part, radius), guide.shape[-2:]) for part in (slope, offset))
+    slope, offset = (resize(_mean(part, radius), guide.shape[-2:]) for part in (slope, offset))
     return ((slope * guide).sum(0) + offset[0]).clamp(0, 1)
 
 
@@ -290,87 +292,58 @@ def _layers(mask: Tensor, classes: Tensor) -> Tensor:
     return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(len(CLASSES))])
 
 
-def _array(mask: Any) -> np.ndarray:
+def _read_mask(mask: Any) -> np.ndarray:
+    """The mask as an array of any shape and type; images as floats, as their integers say how large they can be."""
     if isinstance(mask, Tensor):
         return mask.detach().cpu().numpy()
-    if isinstance(mask, (str, PathLike)):
-        return _read(mask)
-    if isinstance(mask, Image.Image):
-        return _from_pil(mask)
     try:
-        return np.asarray(mask)
-    except ValueError as error:
-        raise MaskError(
-            "The mask is not an array of numbers; give an image or an array [height, width]."
-        ) from error
-
-
-def _read(path: str | PathLike[str]) -> np.ndarray:
-    try:
-        if str(path).endswith(".npy"):
-            return np.load(path, allow_pickle=False)
-        with Image.open(path) as image:
-            return _from_pil(image)
+        if isinstance(mask, (str, PathLike)):
+            if str(mask).endswith(".npy"):
+                return np.asarray(np.load(mask, allow_pickle=False))
+            with Image.open(mask) as image:
+                return _from_pil(image)
+        return _from_pil(mask) if isinstance(mask, Image.Image) else np.asarray(mask)
     except FileNotFoundError as error:
-        raise MaskError(f"There is no mask at {path}.") from error
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        SyntaxError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise MaskError(
-            f"{path} cannot be read as a mask; give a PNG that is white where it moves."
-        ) from error
+        raise MaskError(f"There is no mask at {mask}.") from error
+    except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(mask, (str, PathLike)):
+            raise MaskError(f"{mask} cannot be read as a mask; give a PNG that is white where it moves.") from error
+        raise MaskError("The mask is not an array of numbers; give an image, or an array [height, width].") from error
 
 
 def _from_pil(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image)
-        return values.astype(np.float32) / 65535 if image.mode.startswith("I") else values
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "L"))
+    if image.mode.startswith("F"):
+        return np.asarray(image)
+    if image.mode.startswith("I"):
+        return np.asarray(image) / 65535
+    if image.mode not in ("1", "L"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return np.asarray(image.convert("L") if image.mode == "1" else image) / 255
 
 
 def _grey(values: np.ndarray) -> np.ndarray:
-    """Any of the shapes a mask comes in -> [h,w], of the same dtype where it was grey already."""
+    """A mask in any of the shapes and types it comes in -> float32 [h,w] in [0,1]."""
     shape = values.shape
     while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
         values = values[0] if values.shape[0] == 1 else values[..., 0]
-    if values.ndim == 3 and values.shape[2] in (3, 4):
-        fractions = _fractions(values)
-        alpha = fractions[..., 3] if values.shape[2] == 4 else 1.0
-        values = fractions[..., :3].mean(2) * alpha
-    if values.ndim != 2 or values.size == 0:
+    coloured = values.ndim == 3 and values.shape[2] in (3, 4)
+    if values.size == 0 or not (values.ndim == 2 or coloured):
         raise MaskError(f"A mask of shape {list(shape)} is not understood; give [height, width].")
-    return values
-
-
-def _fractions(values: np.ndarray) -> np.ndarray:
-    """Numbers of any type -> float32 in [0,1]."""
     if values.dtype.kind not in "buif":
-        raise MaskError(
-            f"A mask of type {values.dtype} is not understood; give bool, float 0 to 1 or uint8 0 to 255."
-        )
+        raise MaskError(f"A mask of type {values.dtype} is not understood; give bool, float 0 to 1 or uint8 0 to 255.")
     if not np.isfinite(values).all():
         raise MaskError("The mask holds NaN or infinite numbers; give values from 0 to 1.")
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    # integers that never exceed 1 are an array of yes and no
-    scale = 255 if values.dtype.kind in "ui" and high > 1 else 1
+    low, high = float(values.min()), float(values.max())
+    scale = 255 if values.dtype.kind in "ui" and (coloured or high > 1) else 1
     if low < -1e-3 or high > scale * (1 + 1e-3):
         raise MaskError(
             f"The mask holds values from {low:g} to {high:g}; give floats from 0 to 1 or uint8 from 0 to 255."
         )
-    return (values.astype(np.float32) / scale).clip(0, 1)
-
-
-def _resize(image: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """[C,h,w] -> [C,*size], antialiased where it shrinks."""
-    if tuple(image.shape[-2:]) == tuple(size):
-        return image
-    shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
-    return F.interpolate(image[None], tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)[0]
+    grey = values.astype(np.float64) / scale
+    if coloured:
+        alpha = grey[..., 3] if values.shape[2] == 4 else 1.0
+        grey = grey[..., :3] @ LUMA * alpha
+    return grey.astype(np.float32).clip(0, 1)
 
 
 def _small(size: tuple[int, ...] | torch.Size, short: int) -> tuple[int, int]:

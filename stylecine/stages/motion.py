@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import MotionError
 from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
+from stylecine.ops.image import resize
 from stylecine.stages.swell import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
@@ -112,9 +112,9 @@ def _grid(size: torch.Size | tuple[int, int]) -> tuple[int, int]:
 
 
 def _ground(photo: Tensor, layers: Tensor, grid: tuple[int, int]) -> _Ground:
-    small = _resize(layers, grid).cpu().numpy()
+    small = resize(layers, grid).cpu().numpy()
     owner = np.where(small.max(0) > 0.05, small.argmax(0), -1)
-    return _Ground(_resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), small, owner)
+    return _Ground(resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), small, owner)
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def _ask(
         direction = arrow.velocity / max(abs(arrow.velocity), 1e-9)
         known = torch.stack([mark * direction.real, mark * direction.imag, mark])
         hints = torch.where(mark > hints[2], known, hints)
-    answer = _told(motionnet, _resize(photo, size), _resize(layers, size), hints)
-    return _resize(answer, grid).cpu().numpy()
+    answer = _told(motionnet, resize(photo, size), resize(layers, size), hints)
+    return resize(answer, grid).cpu().numpy()
 
 
 def _told(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
@@ -365,11 +365,3 @@ def _array(motion: Any) -> np.ndarray:
     if not isinstance(loaded, np.ndarray):
         raise MotionError(f"{motion} holds several arrays; save one [2, height, width] array with numpy.save.")
     return loaded
-
-
-def _resize(image: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
-    """[C,h,w] -> [C,*size], antialiased where it shrinks; values are not scaled."""
-    if tuple(image.shape[-2:]) == tuple(size):
-        return image
-    shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
-    return F.interpolate(image[None], tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)[0]

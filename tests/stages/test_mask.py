@@ -154,6 +154,58 @@ def test_masks_come_from_files(tmp_path: Path) -> None:
     )
 
 
+GREEN, GREY, CLEAR = (0, 255, 0), (153, 153, 153), 128
+
+
+def painted(*colour: int) -> np.ndarray:
+    """Colour, or colour and alpha, on the left half; white on the right."""
+    picture = np.full((8, 16, len(colour)), 255, np.uint8)
+    picture[:, :8] = colour
+    return picture
+
+
+@pytest.mark.parametrize(("colour", "luminance"), [(GREEN, 0.587), (GREY, 0.6), ((255, 0, 0), 0.299)])
+def test_colour_is_read_by_its_luminance_in_whatever_form_it_comes(
+    tmp_path: Path, colour: tuple[int, ...], luminance: float
+) -> None:
+    for name, pixels in (("rgb", painted(*colour)), ("rgba", painted(*colour, 255))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    np.save(tmp_path / "mask.npy", painted(*colour))
+    forms = [
+        *(tmp_path / name for name in ("rgb.png", "rgba.png", "mask.npy")),
+        Image.fromarray(painted(*colour)),
+        painted(*colour),
+        painted(*colour, 255),
+        painted(*colour) / 255,
+        torch.from_numpy(painted(*colour)),
+    ]
+    masks = [given_mask(form, (8, 16)) for form in forms]
+    for mask in masks:
+        torch.testing.assert_close(mask[:, :8], torch.full((8, 8), luminance))
+        assert (mask[:, 8:] == 1).all()
+
+
+def test_what_is_transparent_counts_less() -> None:
+    mask = given_mask(painted(*GREEN, CLEAR), (8, 16))
+    torch.testing.assert_close(mask[:, :8], torch.full((8, 8), 0.587 * CLEAR / 255))
+    assert torch.equal(mask, given_mask(Image.fromarray(painted(*GREEN, CLEAR)), (8, 16)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_a_picture_as_good_as_black_is_black(tmp_path: Path, mode: str) -> None:
+    picture = Image.fromarray(half().astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "mask.png")
+    for mask in (picture, tmp_path / "mask.png"):
+        with pytest.raises(NothingMoves):
+            given_mask(mask, (30, 40))
+
+
+def test_integers_of_an_array_that_are_all_0_or_1_say_yes_and_no() -> None:
+    assert torch.equal(given_mask(half().astype(np.uint8), (30, 40)), given_mask(half(), (30, 40)))
+    with pytest.raises(NothingMoves):
+        given_mask(2 * half().astype(np.uint8), (30, 40))
+
+
 WRONG: dict[str, Any] = {
     "NaN": np.full((4, 4), np.nan),
     "negative": np.full((4, 4), -1.0),
