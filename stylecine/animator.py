@@ -40,7 +40,6 @@ from stylecine.options import (
     format_size,
     gust_count,
 )
-from stylecine.output.metadata import photo_file
 from stylecine.progress import Progress, Stages
 from stylecine.scene import Scene
 from stylecine.stages.displacement import integrate, margin_for, on_grid_of
@@ -48,7 +47,7 @@ from stylecine.stages.inversion import SLACK, effort, invert
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.mask import apply_mask, erode_moving_edges, given_mask, moving, predict_layers, require_motion
 from stylecine.stages.motion import given_motion, predict_motion
-from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Size, Source, load_photo
+from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Size, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
 from stylecine.stages.swell import roll
 from stylecine.weights import ModelRecord, find_model, role_tensors
@@ -117,8 +116,7 @@ class Animator:
         check_inversion_options(refine, seed)
         stages = Stages(progress, self.device)
         with stages.stage("photo"):
-            source = photo_file(photo)
-            picture = load_photo(photo, size)
+            picture, source = read_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
         refine = effort(self.encoder, refine)

@@ -23,7 +23,7 @@ from stylecine.output.crop import Crop, Window, check_crop, window
 from stylecine.output.formats import check_output, has_codec, is_page, shown, write
 from stylecine.output.html import write_page
 from stylecine.output.images import is_poster, png
-from stylecine.output.metadata import PhotoFile, model_facts, versions
+from stylecine.output.metadata import model_facts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.web_pack import pack
 from stylecine.progress import Progress, Stages
@@ -31,6 +31,7 @@ from stylecine.quality.measures import measure_loop
 from stylecine.scene import Scene
 from stylecine.stages.displacement import on_grid_of
 from stylecine.stages.loop import frame
+from stylecine.stages.photo import PhotoFile
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water

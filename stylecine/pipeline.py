@@ -22,11 +22,10 @@ from stylecine.options import (
     check_subject,
     format_size,
 )
-from stylecine.output.metadata import photo_file
 from stylecine.progress import Progress, Stages
 from stylecine.stages.mask import given_mask
 from stylecine.stages.motion import given_motion
-from stylecine.stages.photo import Size, Source, load_photo
+from stylecine.stages.photo import Size, Source, read_photo
 
 
 def animate(
@@ -82,8 +81,7 @@ def animate(
     place = check_device(device)
     stages = Stages(progress)
     with stages.stage("photo"):  # and all else a user gave, before the first dear step
-        source = photo_file(photo)
-        picture = load_photo(photo, size)
+        picture, source = read_photo(photo, size)
         mask = None if mask is None else given_mask(mask, (picture.shape[0], picture.shape[1]))
         motion = None if motion is None else given_motion(motion)
         arrows = check_arrows(arrows)

@@ -19,11 +19,12 @@ from stylecine.edits.scene_file import Cine, read_cine, write_cine
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
 from stylecine.options import check_memory
-from stylecine.output.metadata import PhotoFile, model_facts
+from stylecine.output.metadata import model_facts
 from stylecine.output.notebook import picture_html
 from stylecine.output.report import mask_overlay
 from stylecine.quality.measures import psnr
 from stylecine.stages.mask import moving
+from stylecine.stages.photo import PhotoFile
 from stylecine.weights import CLOTH, ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
 
 

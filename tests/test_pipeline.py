@@ -1,5 +1,6 @@
 """From a photo to a loop: what may be given, what comes out, what is refused before the work starts."""
 
+import io
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from stylecine import (
     animate,
     options,
 )
-from stylecine.stages.photo import load_photo
+from stylecine.output.images import png
+from stylecine.stages.photo import PhotoFile, read_photo
 
 Given = dict[str, Any]
 
@@ -132,12 +134,26 @@ def test_progress_tells_every_stage_and_timings_keep_it(photo: np.ndarray, small
 def test_timings_have_the_reading_of_the_photo(
     photo_file: Path, small_model: Path, given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(source: Any, size: Any) -> np.ndarray:
-        time.sleep(0.3 if isinstance(source, Path) else 0)
-        return load_photo(source, size)
+    def slow(source: Any, size: Any) -> tuple[np.ndarray, PhotoFile | None]:
+        time.sleep(0.3)
+        return read_photo(source, size)
 
-    monkeypatch.setattr("stylecine.pipeline.load_photo", slow)
+    monkeypatch.setattr("stylecine.pipeline.read_photo", slow)
     assert animate(photo_file, model=small_model, **given).timings["photo"] >= 0.3
+
+
+def test_the_scene_records_the_very_bytes_that_were_decoded(animator: Animator, photo: np.ndarray) -> None:
+    class Replaced(io.BytesIO):
+        """A file that is overwritten as soon as it has been read."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            content = super().read(size)
+            self.seek(0)
+            self.write(png(255 - photo))
+            return content
+
+    scene = animator.invert(Replaced(png(photo)))
+    assert np.array_equal(scene.photo, photo) and scene.source == PhotoFile(None, png(photo))
 
 
 def test_without_an_encoder_the_plate_of_dfw_is_optimised_as_the_photo_was(

@@ -21,7 +21,7 @@ from stylecine import (
 )
 from stylecine.edits.scene_file import edit_cine
 from stylecine.options import needed_bytes
-from stylecine.output.metadata import PhotoFile
+from stylecine.stages.photo import PhotoFile
 
 DATA = Path(__file__).parent / "data"
 SHORT = {"seconds": 0.4, "fps": 10}

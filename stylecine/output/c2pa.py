@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from stylecine import __version__
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.output.images import png
-from stylecine.output.metadata import PhotoFile
+from stylecine.stages.photo import PhotoFile
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 

@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +21,6 @@ from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
 
 PICTURES = (".gif", ".webp", ".apng", ".png")
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
-
-
-@dataclass(frozen=True)
-class PhotoFile:
-    """The photo's file to the byte, as it was given; `name` is None where it came without one.
-
-    Of a scene from a .cine file only `name` and `digest` are known, as that file claims them; `content` is empty then.
-    """
-
-    name: str | None
-    content: bytes = field(repr=False)
-    digest: str | None = None
-
-    @cached_property
-    def sha256(self) -> str:
-        return self.digest or hashlib.sha256(self.content).hexdigest()
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a report says of it; "claimed": True where nobody here has seen the file itself."""
-        return {"name": self.name, "sha256": self.sha256} | ({"claimed": True} if self.digest else {})
-
-
-def photo_file(source: Any) -> PhotoFile | None:
-    """The file behind what was given as a photo; None for pixels, and for what can be read only once.
-
-    A binary file object is read from where it stands and left there. What cannot be read is None as well: the photo's
-    own reader says why.
-    """
-    try:
-        if isinstance(source, bytes | bytearray | memoryview):
-            return PhotoFile(None, bytes(source))
-        if isinstance(source, str | os.PathLike):
-            path = Path(source)  # a pipe would be read empty here, for the photo's own reader to wait for
-            return PhotoFile(path.name, path.read_bytes()) if path.is_file() else None
-        if hasattr(source, "read") and source.seekable():
-            start = source.tell()
-            content = source.read()
-            source.seek(start)
-            return PhotoFile(None, content) if isinstance(content, bytes) else None
-    except (OSError, ValueError, AttributeError):
-        pass
-    return None
 
 
 def model_facts(model: ModelRecord) -> dict[str, Any]:

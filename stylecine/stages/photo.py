@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import operator
 import os
 import threading
 import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
@@ -40,10 +43,36 @@ _UPRIGHT = {  # EXIF orientation -> what undoes it
 _opening = threading.Lock()  # Python's warning filters are global
 
 
-def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
-    """Read a photo as uint8 [H,W,3], sRGB, upright.
+@dataclass(frozen=True)
+class PhotoFile:
+    """The exact bytes of the photo's file; `name` is None if it was not read by name.
 
-    source: path, bytes, binary file object (read from where it stands, left open), PIL image, or uint8 array
+    A .cine file keeps only `name` and `digest` of its photo's file, which it claims; `content` is then empty.
+    """
+
+    name: str | None
+    content: bytes = field(repr=False)
+    digest: str | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        return self.digest or hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For a report; "claimed": True if the file itself was never seen here."""
+        return {"name": self.name, "sha256": self.sha256} | ({"claimed": True} if self.digest else {})
+
+
+def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
+    """The pixels alone; see `read_photo`."""
+    return read_photo(source, size)[0]
+
+
+def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile | None]:
+    """Read a photo once: uint8 [H,W,3], sRGB, upright, and the file that it was decoded from, None for pixels.
+
+    source: path, bytes, binary file object (read from its current position, left open), PIL image, or uint8 array
         [H,W,3], [H,W], [H,W,1] or [H,W,4]. JPEG, PNG, WebP, TIFF and HEIC with any colour profile, 8 or 16
         bits, grey, palette or CMYK; of an animation the first frame. Transparent parts become white.
     size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cut
@@ -54,20 +83,16 @@ def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
     """
     size = checked_size(size)
     name = _describe(source)
+    file = None
     if isinstance(source, np.ndarray):
         image = _from_array(source)
     elif isinstance(source, Image.Image):
         image = _decoded(source, size, name)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        image = _from_file(io.BytesIO(source), size, name)
-    elif isinstance(source, str | os.PathLike):
-        image = _from_path(source, size, name)
-    elif hasattr(source, "read"):
-        image = _from_file(_buffered(source), size, name)
     else:
-        raise PhotoError(f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array.")
-    # The profile comes last: it costs most and does not mind the resampling.
-    return np.array(_to_srgb(_resized(image, size)))
+        file = _read_file(source, name)
+        image = _from_bytes(file.content, size, name)
+    # Colours are converted last: it costs the most and commutes with resampling.
+    return np.array(_to_srgb(_resized(image, size))), file
 
 
 def checked_size(size: Any) -> Size:
@@ -112,11 +137,22 @@ def _describe(source: Any) -> str:
 # --- from each source to a decoded, upright image: L, RGB or CMYK, its profile still attached
 
 
-def _from_path(path: str | os.PathLike[str], size: Size, name: str) -> Image.Image:
+def _read_file(source: Any, name: str) -> PhotoFile:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return PhotoFile(None, bytes(source))
+    if isinstance(source, str | os.PathLike):
+        return PhotoFile(os.path.basename(source), _read_path(source, name))
+    if hasattr(source, "read"):
+        return PhotoFile(None, _read_object(source))
+    raise PhotoError(f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array.")
+
+
+def _read_path(path: str | os.PathLike[str], name: str) -> bytes:
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise PhotoError(f"{name} is a pipe or a device, not a file; save the photo to a file and name that.")
     try:
-        file = open(path, "rb")  # noqa: SIM115 (closed below)
+        with open(path, "rb") as file:
+            return file.read()
     except FileNotFoundError:
         raise PhotoError(f"There is no photo at {name}; check the path.") from None
     except IsADirectoryError:
@@ -124,29 +160,25 @@ def _from_path(path: str | os.PathLike[str], size: Size, name: str) -> Image.Ima
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PhotoError(f"{name} cannot be opened ({reason}); check the path and its permissions.") from None
-    with file:
-        return _from_file(file, size, name)
 
 
-def _buffered(file: Any) -> BinaryIO:
-    """All that is left in a file object: pipes and uploads cannot seek, Pillow must."""
+def _read_object(file: Any) -> bytes:
+    """The rest of a file object; it may be a pipe or an upload, which cannot seek."""
     try:
-        data = file.read()
+        content = file.read()
     except (OSError, ValueError) as error:
         raise PhotoError(f"The file object cannot be read ({error}); give an open binary file.") from None
-    if not isinstance(data, bytes | bytearray):
+    if not isinstance(content, bytes | bytearray):
         raise PhotoError("The file object gives text, not bytes; open the photo with mode 'rb'.")
-    return io.BytesIO(data)
+    return bytes(content)
 
 
-def _from_file(file: BinaryIO, size: Size, name: str) -> Image.Image:
-    head = file.read(12)
-    file.seek(0)
-    if not head:
+def _from_bytes(content: bytes, size: Size, name: str) -> Image.Image:
+    if not content:
         raise PhotoError(f"{name} is empty; copy or download it again.")
-    if head[4:8] == b"ftyp":
+    if content[4:8] == b"ftyp":
         _know_heic(name)
-    with _opened(file, name) as image:
+    with _opened(io.BytesIO(content), name) as image:
         return _decoded(image, size, name)
 
 

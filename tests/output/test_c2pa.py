@@ -19,8 +19,9 @@ from stylecine import Animator, Cinemagraph, OptionError, WriterUnavailable, __v
 from stylecine.cli import main
 from stylecine.output import c2pa as signing
 from stylecine.output.c2pa import MEDIA_TYPES, REPORT, SOURCE_TYPE, signer_for
-from stylecine.output.metadata import photo_file, read_report
+from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
+from stylecine.stages.photo import PhotoFile
 
 c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
 
@@ -91,7 +92,7 @@ def loop(
 
 def made_from(loop: Cinemagraph, photo: Path | None) -> Cinemagraph:
     """As if the loop had been made from another file, or from pixels."""
-    return replace(loop, scene=replace(loop.scene, source=photo and photo_file(photo)))
+    return replace(loop, scene=replace(loop.scene, source=photo and PhotoFile(photo.name, photo.read_bytes())))
 
 
 def claim(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

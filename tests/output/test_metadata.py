@@ -1,6 +1,5 @@
 """What a report can say of a photo's file, a model and its data; and reading a report back."""
 
-import io
 import json
 import os
 import sys
@@ -18,52 +17,9 @@ from PIL import Image
 from stylecine.errors import VideoError
 from stylecine.ops import native
 from stylecine.output.images import ANIMATIONS, write_animation, write_poster
-from stylecine.output.metadata import PhotoFile, model_facts, photo_file, read_report, versions
+from stylecine.output.metadata import model_facts, read_report, versions
 from stylecine.output.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
-
-# --- the photo's file
-
-
-def test_a_photo_file_is_what_was_given_to_the_byte(given_file: Path) -> None:
-    content = given_file.read_bytes()
-    for given in (given_file, str(given_file)):
-        found = photo_file(given)
-        assert found and (found.name, found.content) == ("photo.png", content)
-        assert found.sha256 == sha256(content).hexdigest()
-    for nameless in (content, bytearray(content), io.BytesIO(content)):
-        found = photo_file(nameless)
-        assert found and (found.name, found.content) == (None, content)
-
-
-@pytest.fixture
-def given_file(photo: np.ndarray, tmp_path: Path) -> Path:
-    Image.fromarray(photo).save(tmp_path / "photo.png")
-    return tmp_path / "photo.png"
-
-
-def test_a_file_object_is_left_where_it_stood() -> None:
-    file = io.BytesIO(b"before the photo")
-    file.seek(7)
-    found = photo_file(file)
-    assert found and found.content == b"the photo" and file.tell() == 7
-
-
-def test_pixels_and_what_cannot_be_read_have_no_file(photo: np.ndarray, tmp_path: Path) -> None:
-    class Pipe(io.BytesIO):
-        def seekable(self) -> bool:
-            return False
-
-    none = (photo, Image.fromarray(photo), Pipe(b"once"), io.StringIO("text"), tmp_path / "missing", tmp_path, None)
-    for given in none:
-        assert photo_file(given) is None
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
-def test_a_named_pipe_is_left_unread(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    assert photo_file(tmp_path / "pipe") is None
-
 
 # --- the model
 
@@ -105,11 +61,6 @@ def test_a_source_that_a_file_names_is_not_looked_for(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os.path, "exists", watched)
     assert model_facts(record)["source"] == r"\\evil.example\share"
     assert not any("evil" in path for path in looked_at)
-
-
-def test_a_photo_that_a_scene_claims_is_told_as_claimed() -> None:
-    assert PhotoFile("a.jpg", b"", "0" * 64).facts == {"name": "a.jpg", "sha256": "0" * 64, "claimed": True}
-    assert PhotoFile("a.jpg", b"seen").facts == {"name": "a.jpg", "sha256": sha256(b"seen").hexdigest()}
 
 
 def test_weights_that_have_gone_have_no_hash(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import os
 import struct
 import warnings
 import zlib
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from stylecine.errors import OptionError, PhotoError, StylecineError, TooLarge
-from stylecine.stages.photo import load_photo
+from stylecine.stages.photo import PhotoFile, load_photo, read_photo
 
 
 def picture(height: int = 80, width: int = 120) -> np.ndarray:
@@ -48,6 +49,37 @@ def test_every_source_gives_the_same(tmp_path: Path) -> None:
             assert photo.flags.c_contiguous and photo.flags.writeable
             assert np.array_equal(photo, picture())
         assert not file.closed
+
+
+def test_the_file_is_returned_with_the_pixels_decoded_from_it(tmp_path: Path) -> None:
+    path, content = tmp_path / "photo.png", encoded(picture())
+    path.write_bytes(content)
+    for source in (path, str(path)):
+        _, file = read_photo(source)
+        assert file and (file.name, file.content) == ("photo.png", content)
+        assert file.facts == {"name": "photo.png", "sha256": sha256(content).hexdigest()}
+    for nameless in (content, bytearray(content), io.BytesIO(content)):
+        assert read_photo(nameless)[1] == PhotoFile(None, content)
+    for pixels in (picture(), Image.fromarray(picture())):
+        assert read_photo(pixels)[1] is None
+
+
+def test_a_photo_is_read_only_once() -> None:
+    class Replaced(io.BytesIO):
+        """A file that is overwritten as soon as it has been read."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            content = super().read(size)
+            self.seek(0)
+            self.write(encoded(255 - picture()))
+            return content
+
+    pixels, file = read_photo(Replaced(encoded(picture())))
+    assert file and file.content == encoded(picture()) and np.array_equal(pixels, picture())
+
+
+def test_a_digest_from_a_scene_file_is_marked_as_claimed() -> None:
+    assert PhotoFile("a.jpg", b"", "0" * 64).facts == {"name": "a.jpg", "sha256": "0" * 64, "claimed": True}
 
 
 def test_a_pipe_cannot_seek() -> None:
