@@ -1,5 +1,6 @@
 # make demo    animate two example photos with the default model, into examples/out/
-# make test    run the tests
+# make test    run the quick tests: every module, every kernel against its reference
+# make test-all    the same, then the slow ones: packaging, Ray, recipes, CUDA sources run on the CPU, browsers, ...
 # make lint    ruff, mypy and clang-format
 # make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped;
@@ -29,10 +30,11 @@ SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=
 
 BIN := .venv/bin
 OUT := examples/out
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test lint sanitize soak soak-service bench quality train-smoke clean
+.PHONY: demo test test-all lint sanitize soak soak-service bench quality train-smoke clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -45,7 +47,10 @@ demo: .venv/installed
 	done
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(PYTEST) -m "not slow"
+
+test-all: test
+	$(PYTEST) -m slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

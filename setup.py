@@ -1,7 +1,7 @@
-"""What pyproject.toml cannot say: which folders are packages, and that the native library is built.
+"""What pyproject.toml cannot express: which folders are packages, and the build of the native library.
 
-The weights lie in pretrained/ at the top of the repository, beside the recipes that made them, and are installed as
-stylecine.pretrained; the recipes are not. cuda_ops/build_native.py makes stylecine/lib; no torch is needed for that.
+The weights are in pretrained/ at the top of the repository, next to the recipes that trained them, and are installed
+as stylecine.pretrained; the recipes are not. cuda_ops/build_native.py builds stylecine/lib; it needs no torch.
 """
 
 import platform
@@ -21,14 +21,14 @@ import build_native  # noqa: E402
 
 
 class native(Command):
-    """Puts the native library where the package is put together; for an editable install that is here."""
+    """Builds the native library into the package; for an editable install, into this tree."""
 
     user_options: list[tuple[str, str, str]] = []  # noqa: RUF012
 
     def initialize_options(self) -> None:
         self.build_lib: Any = None
         self.editable_mode = False
-        self.made: list[str] = []
+        self.built: list[str] = []
 
     def finalize_options(self) -> None:
         self.set_undefined_options("build", ("build_lib", "build_lib"))
@@ -36,15 +36,15 @@ class native(Command):
     def run(self) -> None:
         package = ROOT if self.editable_mode else Path(self.build_lib).resolve()
         try:
-            self.made = build_native.build(package / "stylecine/lib")
-        except build_native.Unbuilt as failure:
+            self.built = build_native.build(package / "stylecine/lib")
+        except build_native.NotBuilt as failure:
             raise CompileError(str(failure)) from failure
 
     def get_source_files(self) -> list[str]:
         return []  # MANIFEST.in has them
 
     def get_outputs(self) -> list[str]:
-        return [str(Path(self.build_lib, "stylecine/lib", name)) for name in self.made]
+        return [str(Path(self.build_lib, "stylecine/lib", name)) for name in self.built]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}
@@ -55,13 +55,13 @@ class build_with_native(build):
 
 
 class wheel(bdist_wheel):
-    """For this platform if something was compiled into it, and for every Python: nothing in it knows Python."""
+    """Tagged for this platform if a library was compiled, and for any Python 3: the library does not use its API."""
 
     def get_tag(self) -> tuple[str, str, str]:
         command: Any = self.get_finalized_command("native")
-        self.root_is_pure = command.editable_mode or not command.made
+        self.root_is_pure = command.editable_mode or not command.built
         tag = super().get_tag()
-        # macOS: nothing is compiled for the other processor of a universal Python.
+        # macOS: the library is for one processor, even under a universal Python.
         return tag if self.root_is_pure else ("py3", "none", tag[2].replace("universal2", platform.machine()))
 
 

@@ -2,9 +2,9 @@
 
     python3 cuda_ops/build_native.py [FOLDER]
 
-puts them into FOLDER, with stylecine.h and build.json, which says what was built or why not. Without FOLDER they go
-into stylecine/lib, where an editable install finds them. setup.py calls this too. It needs ninja, which compiles only
-what has changed, and no torch. docs/native.md has the environment variables: CXX, CXXFLAGS, LDFLAGS, NVCC,
+writes them to FOLDER, with stylecine.h and build.json, which records what was built or why not. The default FOLDER is
+stylecine/lib, where an editable install finds them. setup.py calls this too. It needs ninja, which recompiles only
+what has changed, but not torch. docs/native.md lists the environment variables: CXX, CXXFLAGS, LDFLAGS, NVCC,
 STYLECINE_CPU, STYLECINE_CUDA.
 """
 
@@ -28,7 +28,7 @@ SOURCES = Path(__file__).resolve().parent
 OBJECTS = SOURCES.parent / f"build/native-{sys.platform}"
 LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
 
-# FMA contraction alike for g++, clang++ and nvcc; no fast-math.
+# The same FMA contraction for g++, clang++ and nvcc; no fast-math.
 FLAGS = "-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra"
 CUDA_FLAGS = "-std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden"
 SETS = {
@@ -38,44 +38,44 @@ SETS = {
 }
 if platform.machine().lower() not in ("x86_64", "amd64"):
     SETS = {"portable": ""}
-ARCHITECTURES = ["75", "80", "90"]  # of GPUs, where none is present
+ARCHITECTURES = ["75", "80", "90"]  # compute capabilities to compile for on a machine without a GPU
 
 
-class Unbuilt(Exception):
-    """Why a library is not built; `mend` is what to do about it before building again, where that can be told."""
+class NotBuilt(Exception):
+    """Why a library was not built; `remedy` is what to do before building again, if that is known."""
 
-    def __init__(self, why: str, mend: str = "") -> None:
+    def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)
-        self.mend = mend
+        self.remedy = remedy
 
 
 def build(folder: Path, objects: Path = OBJECTS) -> list[str]:
-    """Builds into `folder` and returns the names of the libraries made; what they are linked from stays in `objects`.
+    """Builds into `folder` and returns the names of the built libraries; object files stay in `objects`.
 
-    A library that cannot be built is left out, unless STYLECINE_CPU or STYLECINE_CUDA is 1: Unbuilt.
+    A library that cannot be built is left out, or raises NotBuilt if STYLECINE_CPU or STYLECINE_CUDA is 1.
     """
     objects.mkdir(parents=True, exist_ok=True)
     lines = [f"builddir = {escape(objects)}"]
     made: dict[str, dict[str, Any]] = {}
-    failed: dict[str, Unbuilt] = {}
+    failed: dict[str, NotBuilt] = {}
     for kind, plan in (("cpu", plan_cpu), ("cuda", plan_cuda)):
         try:
             if os.environ.get(f"STYLECINE_{kind.upper()}") == "0":
-                raise Unbuilt(f"stylecine was installed with STYLECINE_{kind.upper()}=0", "unset it")
+                raise NotBuilt(f"stylecine was installed with STYLECINE_{kind.upper()}=0", "unset it")
             find_ninja()
             more, made[kind] = plan(objects)
             lines += more
-        except Unbuilt as failure:
+        except NotBuilt as failure:
             failed[kind] = failure
     (objects / "exports.map").write_text("{ global: stylecine_*; local: *; };\n")
     (objects / "build.ninja").write_text("\n".join([*lines, ""]))
     try:
         run_ninja(objects, *made)
-    except Unbuilt:
-        for kind in list(made):  # which of them was it?
+    except NotBuilt:
+        for kind in list(made):  # to find out which one failed
             try:
                 run_ninja(objects, kind)
-            except Unbuilt as failure:
+            except NotBuilt as failure:
                 failed[kind] = failure
                 del made[kind]
     for kind, reason in failed.items():
@@ -86,8 +86,8 @@ def build(folder: Path, objects: Path = OBJECTS) -> list[str]:
     return [LIBRARIES[kind] for kind in made]
 
 
-def place(folder: Path, objects: Path, made: dict[str, dict[str, Any]], failed: dict[str, Unbuilt]) -> None:
-    """Puts what was made into `folder`, each file whole, and takes away what an earlier build left there."""
+def place(folder: Path, objects: Path, made: dict[str, dict[str, Any]], failed: dict[str, NotBuilt]) -> None:
+    """Copies the libraries into `folder`, each atomically, and removes those of an earlier build."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = {LIBRARIES[kind]: objects / LIBRARIES[kind] for kind in made}
     if made:
@@ -98,22 +98,22 @@ def place(folder: Path, objects: Path, made: dict[str, dict[str, Any]], failed: 
             os.replace(folder / f"{name}.part", folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    record = made | {kind: {"why": str(reason), "mend": reason.mend} for kind, reason in failed.items()}
+    record = made | {kind: {"why": str(reason), "remedy": reason.remedy} for kind, reason in failed.items()}
     (folder / "build.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
-# --- build.ninja; sources are named relative to cuda_ops, so that a space in the way there matters to nobody ----------
+# --- build.ninja; paths are relative to cuda_ops, so that a space in the path above it does no harm ------------------
 
 
 def plan_cpu(objects: Path) -> tuple[list[str], dict[str, Any]]:
-    """The lines that make libstylecine.so, and what build.json says of it."""
+    """The lines of build.ninja for libstylecine.so, and its record for build.json."""
     compiler, static = find_compiler()
     flags, link_flags = os.environ.get("CXXFLAGS", ""), os.environ.get("LDFLAGS", "")
     lines = rule("cxx", f"{compiler} {FLAGS} {flags}", "$set -MMD -MF $out.d -c $in -o $out")
     linker = f"{compiler} -shared -pthread {flags}"
     lines += rule("link", linker, f"$in -o $out {static} {shared(objects, 'cpu')} {link_flags}")
     made: list[Path] = []
-    # In this order: of an inline function that several objects have the linker keeps the first, which has to run on
+    # Portable objects first: of an inline function in several objects the linker keeps the first, which must run on
     # every processor.
     for name, set_flags in SETS.items():
         for source in sorted(SOURCES.glob("*.cpp" if name == "portable" else "*_cpu.cpp")):
@@ -131,7 +131,7 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
     nvcc, architectures = find_nvcc()
     host = f"{shlex.quote(nvcc)} -ccbin {compiler}" if len(shlex.split(compiler)) == 1 else shlex.quote(nvcc)
     codes = " ".join(f"-gencode arch=compute_{arch},code=sm_{arch}" for arch in architectures)
-    codes += f" -gencode arch=compute_{architectures[-1]},code=compute_{architectures[-1]}"  # PTX for what came after
+    codes += f" -gencode arch=compute_{architectures[-1]},code=compute_{architectures[-1]}"  # PTX for later GPUs
     link = " ".join(f"-Xcompiler {flag}" for flag in static.split())
     linker = f"{host} -shared -cudart static {codes}"
     lines = rule("nvcc", f"{host} {CUDA_FLAGS} {codes}", "-MD -MF $out.d -c $in -o $out")
@@ -147,7 +147,7 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
 
 
 def shared(objects: Path, kind: str) -> str:
-    """Flags of a shared library: its own name, and nothing to be seen but our functions."""
+    """Linker flags: the library's own name, and only our functions exported."""
     if sys.platform == "darwin":
         return f"-Xlinker -install_name -Xlinker @rpath/{LIBRARIES[kind]}"
     options = [f"-soname={LIBRARIES[kind]}", f"--version-script={relative(objects / 'exports.map')}"]
@@ -178,7 +178,7 @@ def run_ninja(objects: Path, *targets: str) -> None:
         print(run(find_ninja(), "-f", relative(objects / "build.ninja"), "-k", "0", "-j", str(cores), *targets))
 
 
-# --- what there is to build with ---------------------------------------------------------------------------------
+# --- tools ------------------------------------------------------------------------------------------------------------
 
 
 def find_ninja() -> str:
@@ -187,70 +187,70 @@ def find_ninja() -> str:
     except ImportError:
         if path := shutil.which("ninja"):
             return path
-        raise Unbuilt("ninja was not found", "run 'pip install ninja'") from None
+        raise NotBuilt("ninja was not found", "run 'pip install ninja'") from None
     return str(Path(BIN_DIR, "ninja"))
 
 
 @functools.cache
 def find_compiler() -> tuple[str, str]:
-    """The C++ compiler as a shell has it, and the flags for a library that runs elsewhere, as far as it takes them."""
+    """The C++ compiler as a shell command, and flags that link its runtime statically, if it accepts them."""
     if sys.platform not in ("linux", "darwin"):
-        raise Unbuilt("native kernels are built on Linux and macOS only")
+        raise NotBuilt("native kernels are built on Linux and macOS only")
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "c++")), "")
     if not compiler:
-        raise Unbuilt("no C++ compiler was found when stylecine was installed", "install g++")
+        raise NotBuilt("no C++ compiler was found when stylecine was installed", "install g++")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "attempt.cpp")
         source.write_text("#include <thread>\nvoid attempt() { std::thread([] {}).join(); }\n")
         attempt = [*shlex.split(compiler), *FLAGS.split(), "-pthread", "-shared", str(source), "-o", f"{source}.so"]
-        for static in ("-static-libstdc++ -static-libgcc", ""):  # not everybody has the static libraries
+        for static in ("-static-libstdc++ -static-libgcc", ""):  # the static libraries may not be installed
             try:
                 run(*attempt, *static.split())
                 return compiler, static
-            except Unbuilt as error:
+            except NotBuilt as error:
                 failure = error
-    raise Unbuilt(f"the C++ compiler does not work: {failure}", "install g++ or set CXX") from failure
+    raise NotBuilt(f"the C++ compiler does not work: {failure}", "install g++ or set CXX") from failure
 
 
 def find_nvcc() -> tuple[str, list[str]]:
-    """nvcc, and what to compile for: the architectures of the GPUs here, or else those of ours that it knows."""
+    """nvcc and the architectures to compile for: of the GPUs present, else ARCHITECTURES, where nvcc knows them."""
     named = os.environ.get("NVCC", "nvcc")
     nvcc = shutil.which(named) or (shutil.which("/usr/local/cuda/bin/nvcc") if named == "nvcc" else None)
     if not nvcc:
-        raise Unbuilt(f"{named} was not found when stylecine was installed", "install the CUDA toolkit")
+        raise NotBuilt(f"{named} was not found when stylecine was installed", "install the CUDA toolkit")
     present = set()
     if shutil.which("nvidia-smi"):
         try:
             listed = run("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
             present = {major + minor for major, minor in re.findall(r"^(\d+)\.(\d+)$", listed, re.MULTILINE)}
-        except Unbuilt:  # a driver without a GPU
+        except NotBuilt:  # a driver without a GPU
             pass
     known = run(nvcc, "--list-gpu-arch").split()
     architectures = [arch for arch in sorted(present, key=int) or ARCHITECTURES if f"compute_{arch}" in known]
     if not architectures:
-        raise Unbuilt(f"{nvcc} is too old or too new for this GPU", "install another CUDA toolkit")
+        raise NotBuilt(f"{nvcc} is too old or too new for this GPU", "install another CUDA toolkit")
     return nvcc, architectures
 
 
 def run(*command: str) -> str:
-    """What a command prints; Unbuilt if it fails."""
+    """The standard output of a command. Raises NotBuilt if it fails."""
     try:
         done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise Unbuilt(f"{command[0]} does not run ({error.strerror})") from error
+        raise NotBuilt(f"{command[0]} does not run ({error.strerror})") from error
     if done.returncode == 0:
         return done.stdout
-    said = done.stdout + done.stderr
-    print(said, file=sys.stderr)
-    first = next((line for line in said.splitlines() if "error" in line), f"exit status {done.returncode}")
-    raise Unbuilt(f"{Path(command[0]).name} failed ({first.strip()})")
+    output = done.stdout + done.stderr
+    print(output, file=sys.stderr)
+    first = next((line for line in output.splitlines() if "error" in line), f"exit status {done.returncode}")
+    raise NotBuilt(f"{Path(command[0]).name} failed ({first.strip()})")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Builds the native library.")
-    parser.add_argument("folder", nargs="?", type=Path, help="where the libraries go (default: stylecine/lib)")
-    given = parser.parse_args().folder
-    if given is None:
+    parser.add_argument("folder", nargs="?", type=Path, help="where to write the libraries (default: stylecine/lib)")
+    folder = parser.parse_args().folder
+    if folder is None:
         build(SOURCES.parent / "stylecine/lib")
     else:
-        build(given.resolve(), given.resolve() / "objects")
+        build(folder.resolve(), folder.resolve() / "objects")

@@ -1,4 +1,4 @@
-"""Looks over an installation: what is there, what is missing, and why."""
+"""Checks an installation: what is installed, what is missing, and why."""
 
 import platform
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Every finding, in the order a reader would ask; what is not good needs mending."""
+    """All findings, most general first; `good` is False for a problem."""
     checks: dict[str, Callable[[], str]] = {
         "stylecine": lambda: f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
         "PyTorch": _torch,
@@ -46,7 +46,7 @@ def _torch() -> str:
 
 
 def _native(kind: str) -> str:
-    """What runs and why; a library that is there and cannot be used, or is older than its sources, needs mending."""
+    """What runs and why. A library that exists but does not load, or is older than its sources, is a problem."""
     says, library = native.why(kind), native.folder() / native.LIBRARIES[kind]
     if not library.exists():
         return says
@@ -75,7 +75,7 @@ def _heic() -> str:
 
 
 def _weights() -> str:
-    """Reads every file of the default model, which checks its checksum."""
+    """Reads every file of the default model and so verifies its checksums."""
     record = find_model("default")
     for role in record.files:
         role_tensors(record, role)

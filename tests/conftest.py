@@ -1,4 +1,4 @@
-"""Small photos and a small model, so that the whole way from photo to video takes a fraction of a second."""
+"""Small photos and a small model, so that photo to video takes a fraction of a second; which tests are slow."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +14,22 @@ HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With xdist a file's tests run in one process, as they share what is dear; those of browsers all in the same."""
+    """Browser tests are slow. With xdist one process runs all of them, and one each file, whose fixtures are shared."""
     for item in items:
-        group = "browser" if item.get_closest_marker("browser") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        browser = item.get_closest_marker("browser")
+        if browser:
+            item.add_marker(pytest.mark.slow)
+        item.add_marker(pytest.mark.xdist_group("browser" if browser else str(item.path)))
+    # The longest groups come first, so that no process is left alone with one of them at the end.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.get_closest_marker("browser"), item.path not in slow))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Small pictures are quicker with one thread, and figures do not depend on the machine."""
+    """One thread is faster for small images, and makes results independent of the machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

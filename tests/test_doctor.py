@@ -1,4 +1,4 @@
-"""What doctor says of the native library: built or not, used or not, and how to mend it."""
+"""What `stylecine doctor` reports on the native library: whether it was built, whether it is used, and the remedy."""
 
 import json
 import os
@@ -16,37 +16,37 @@ def finding(what: str) -> Finding:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder that the libraries are looked for in."""
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder where the libraries are looked for."""
     monkeypatch.setenv("STYLECINE_LIB", str(tmp_path))
     native._library.cache_clear()
     yield tmp_path
     native._library.cache_clear()
 
 
-def test_the_library_that_runs_and_what_it_was_built_by() -> None:
+def test_a_working_library_is_reported_with_its_compiler() -> None:
     found, record = finding("native library"), native.built()["cpu"]
     assert found.good, found.says
     assert found.says.startswith(native.why("cpu")) and record["compiler"] in found.says
 
 
-def test_not_built_is_no_fault_but_has_a_reason_and_a_remedy(elsewhere: Path) -> None:
-    record = {"why": "no C++ compiler was found when stylecine was installed", "mend": "install g++"}
-    (elsewhere / "build.json").write_text(json.dumps({"cpu": record}))
+def test_a_library_that_was_not_built_is_no_problem_but_has_a_reason_and_a_remedy(empty_folder: Path) -> None:
+    record = {"why": "no C++ compiler was found when stylecine was installed", "remedy": "install g++"}
+    (empty_folder / "build.json").write_text(json.dumps({"cpu": record}))
     found = finding("native library")
     assert found.good
     assert found.says == f"the PyTorch references: {record['why']}; install g++, then {native.rebuild()}"
 
 
-def test_a_library_that_does_not_load_needs_mending(elsewhere: Path) -> None:
-    (elsewhere / "libstylecine_cuda.so").write_text("not this")
+def test_a_library_that_does_not_load_is_a_problem(empty_folder: Path) -> None:
+    (empty_folder / "libstylecine_cuda.so").write_text("not this")
     found = finding("native library, CUDA")
     assert not found.good
     assert "does not load" in found.says and native.rebuild() in found.says
 
 
-def test_a_library_older_than_its_sources_needs_mending(elsewhere: Path) -> None:
-    library = elsewhere / "libstylecine.so"
+def test_a_library_older_than_its_sources_is_a_problem(empty_folder: Path) -> None:
+    library = empty_folder / "libstylecine.so"
     library.write_bytes((Path(native.__file__).parents[1] / "lib/libstylecine.so").read_bytes())
     os.utime(library, (1, 1))
     assert finding("native library").says == f"{library} is older than its sources; {native.rebuild()}"

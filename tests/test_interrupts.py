@@ -17,7 +17,8 @@ from stylecine.output.formats import check_output, is_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
-OUTPUTS = ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng", "loop.png", "frames"]
+MORE_OUTPUTS = ["loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng", "loop.png"]
+OUTPUTS = ["loop.mp4", "frames", *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_OUTPUTS)]
 PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
 LINE = "stylecine: Interrupted; nothing half-written is left. Run the command again.\n"
 
@@ -184,14 +185,16 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize(
     "moment",
-    [
-        "'torch' in sys.modules",
-        "'torch._C' in sys.modules and 'torch.nn' in sys.modules",
-        "'stylecine.pipeline' in sys.modules",
-        "calls('find_model')",
-        "calls('invert')",
-        "calls('make_loop')",
-        "any(name.endswith('.part') for name in os.listdir('.'))",
+    ["'torch' in sys.modules", "any(name.endswith('.part') for name in os.listdir('.'))"]
+    + [
+        pytest.param(moment, marks=pytest.mark.slow)
+        for moment in (
+            "'torch._C' in sys.modules and 'torch.nn' in sys.modules",
+            "'stylecine.pipeline' in sys.modules",
+            "calls('find_model')",
+            "calls('invert')",
+            "calls('make_loop')",
+        )
     ],
 )
 def test_ctrl_c_at_any_moment(

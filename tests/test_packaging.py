@@ -1,7 +1,8 @@
-"""What a wheel holds, found out by looking into it. It is built from the sdist, in a folder with a space."""
+"""The wheel, built from the sdist in a folder with a space in its name: its modules, library, weights and metadata."""
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,35 +11,37 @@ import tarfile
 import tomllib
 from email.parser import Parser
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
+import setuptools
 
 REPOSITORY = Path(__file__).parent.parent
 BUILD = "import sys, setuptools.build_meta as b; getattr(b, 'build_' + sys.argv[1])(sys.argv[2])"
 
-
-# Not the CUDA library, which takes long and is looked for by .ci/check.py; and not optimised.
-QUICK = {"STYLECINE_CUDA": "0", "CXXFLAGS": "-O0"}
+# Without the CUDA library, which .ci/check.py looks for, and without optimisation.
+FAST_BUILD = {"STYLECINE_CUDA": "0", "CXXFLAGS": "-O0"}
 LIBRARY = {"stylecine/lib/libstylecine.so", "stylecine/lib/stylecine.h"}
 
 
 def build(kind: str, source: Path, output: Path, **environment: str) -> Path:
-    """Runs setuptools' own backend without isolation, so without network; returns the one file it makes."""
+    """Runs the build backend without isolation, so without a network; returns the one file it writes."""
     output.mkdir()
     command = [sys.executable, "-c", BUILD, kind, str(output)]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, env=os.environ | QUICK | environment)
-    assert done.returncode == 0, done.stderr
-    (made,) = output.iterdir()
-    return made
+    environment = {**os.environ, **FAST_BUILD, **environment}
+    run = subprocess.run(command, cwd=source, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    (built,) = output.iterdir()
+    return built
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the sdist of this tree unpacks to."""
+    """The unpacked sdist of this tree."""
     folder = tmp_path_factory.mktemp("a package")
-    unwanted = (".*", "build", "dist", "*.egg-info", "__pycache__", "out", "lib")
-    shutil.copytree(REPOSITORY, folder / "tree", ignore=shutil.ignore_patterns(*unwanted))
+    ignored = (".*", "build", "dist", "*.egg-info", "__pycache__", "out", "lib")
+    shutil.copytree(REPOSITORY, folder / "tree", ignore=shutil.ignore_patterns(*ignored))
     sdist = build("sdist", folder / "tree", folder / "sdist")
     with tarfile.open(sdist) as archive:
         archive.extractall(folder / "unpacked", filter="data")
@@ -57,7 +60,8 @@ def names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def test_the_native_library_is_in_it_and_one_wheel_serves_every_python(wheel: Path, names: set[str]) -> None:
+@pytest.mark.slow
+def test_a_wheel_with_the_native_library_is_for_this_platform_and_any_python_3(wheel: Path, names: set[str]) -> None:
     assert names >= LIBRARY
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     assert wheel.name.endswith(f"-py3-none-{platform}.whl")
@@ -66,17 +70,21 @@ def test_the_native_library_is_in_it_and_one_wheel_serves_every_python(wheel: Pa
         assert "Root-Is-Purelib: false" in archive.read(info).decode()
 
 
-def test_the_library_in_it_runs_where_there_is_no_compiler(wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_library_in_the_wheel_runs_without_a_compiler(wheel: Path, tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    ask = "from stylecine.ops import native; print(native.__file__, native.available('cpu'), native.why('cpu'))"
+    code = "from stylecine.ops import native; print(native.__file__, native.available('cpu'), native.why('cpu'))"
     environment = {"PATH": "", "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert told.stdout.startswith(f"{tmp_path}/stylecine/ops/native.py True libstylecine, "), told.stderr
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert run.stdout.startswith(f"{tmp_path}/stylecine/ops/native.py True libstylecine, "), run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", [{"PATH": ""}, {"CXX": "false"}, {"STYLECINE_CPU": "0"}], ids=str)
-def test_what_cannot_be_compiled_is_left_out(without: dict[str, str], source: Path, tmp_path: Path) -> None:
+def test_without_a_compiler_the_wheel_is_pure_and_records_why(
+    without: dict[str, str], source: Path, tmp_path: Path
+) -> None:
     wheel = build("wheel", source, tmp_path / "wheel", **without)
     assert wheel.name.endswith("-py3-none-any.whl")
     with ZipFile(wheel) as archive:
@@ -85,18 +93,22 @@ def test_what_cannot_be_compiled_is_left_out(without: dict[str, str], source: Pa
     assert all(record[kind]["why"] for kind in ("cpu", "cuda"))
 
 
-def test_an_editable_install_finds_the_library_in_place(source: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_editable_install_builds_the_library_in_place(source: Path, tmp_path: Path) -> None:
     build("editable", source, tmp_path / "wheel")
     assert {name for name in LIBRARY if (source / name).exists()} == LIBRARY
 
 
-def test_every_module_of_the_package_is_in_it(names: set[str]) -> None:
+@pytest.mark.slow
+def test_every_module_and_data_file_of_the_package_is_in_the_wheel(names: set[str]) -> None:
+    tracked = subprocess.run(["git", "ls-files", "stylecine"], cwd=REPOSITORY, capture_output=True, text=True).stdout
     modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "stylecine").rglob("*.py")}
-    assert modules <= names
+    assert modules | set(tracked.split()) <= names
     assert "stylecine/py.typed" in names
 
 
-def test_the_weights_are_in_it_with_their_records_and_cards(names: set[str]) -> None:
+@pytest.mark.slow
+def test_the_weights_are_in_the_wheel_with_their_records_and_cards(names: set[str]) -> None:
     records = tomllib.loads((REPOSITORY / "pretrained/models.toml").read_text())
     files = {file["path"] for record in records.values() for file in record["files"].values()}
     cards = {f"cards/{card.name}" for card in (REPOSITORY / "pretrained/cards").iterdir()}
@@ -104,12 +116,14 @@ def test_the_weights_are_in_it_with_their_records_and_cards(names: set[str]) -> 
     assert {f"stylecine/pretrained/{name}" for name in {"models.toml", "public.toml"} | files | cards} <= names
 
 
-def test_recipes_tests_and_examples_stay_out(names: set[str]) -> None:
+@pytest.mark.slow
+def test_recipes_tests_and_examples_are_not_in_the_wheel(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"stylecine"}
     assert not [name for name in names if "recipes" in name]
 
 
-def test_metadata_names_the_command_the_licences_and_what_it_needs(wheel: Path, names: set[str]) -> None:
+@pytest.mark.slow
+def test_metadata_names_the_command_the_licences_and_the_dependencies(wheel: Path, names: set[str]) -> None:
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     with ZipFile(wheel) as archive:
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
@@ -119,6 +133,18 @@ def test_metadata_names_the_command_the_licences_and_what_it_needs(wheel: Path, 
     assert "torch<2.14,>=2.11" in (metadata.get_all("Requires-Dist") or [])
 
 
+def test_setup_lists_every_package_of_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of modules without an __init__.py would be left out of the wheel."""
+    settings: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", settings.update)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.chdir(REPOSITORY)
+    runpy.run_path("setup.py")
+    folders = {path.parent.relative_to(REPOSITORY) for path in (REPOSITORY / "stylecine").rglob("*.py")}
+    packages = [".".join(folder.parts) for folder in folders]
+    assert sorted(settings["packages"]) == sorted([*packages, "stylecine.pretrained"])
+
+
 def test_the_build_needs_no_torch() -> None:
-    wanted = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["build-system"]["requires"]
-    assert [requirement.split(">")[0] for requirement in wanted] == ["setuptools", "ninja"]
+    required = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert [requirement.split(">")[0] for requirement in required] == ["setuptools", "ninja"]

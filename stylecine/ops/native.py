@@ -268,5 +268,5 @@ def built() -> dict[str, Any]:
 
 def _not_built(kind: str) -> str:
     record = built().get(kind, {})
-    why, mend = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("mend")
-    return f"{why}; {f'{mend}, then ' if mend else ''}{rebuild()}"
+    why, remedy = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("remedy")
+    return f"{why}; {f'{remedy}, then ' if remedy else ''}{rebuild()}"

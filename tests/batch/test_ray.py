@@ -96,6 +96,7 @@ def kill_one(killed: list[int]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_path: Path, small_model: Path) -> None:
     """What is made there is what is made here, with a file that is none told in between."""
     (tmp_path / "d.png").write_text("no photo")
@@ -130,6 +131,7 @@ def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_p
     assert {path.name for path in (out / "sub").iterdir()} == {"a.mp4", "b.mp4", "c.mp4"}
 
 
+@pytest.mark.slow
 def test_what_keeps_actors_from_loading_ends_the_run(address: str, photos: list[Task], tmp_path: Path) -> None:
     with Actors(address, photos, 1, tmp_path, "no-such-model", "cpu") as crew:
         assert not crew.idle and not crew.busy

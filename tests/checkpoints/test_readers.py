@@ -61,6 +61,7 @@ def nvidia(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, module)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "channels"), FULL_SIZE.values(), ids=FULL_SIZE.keys())
 def test_from_checkpoint_to_loop(
     make: Callable[[dict[int, int]], bytes],

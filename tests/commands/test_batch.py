@@ -57,6 +57,7 @@ def state(out: Path) -> dict[str, str]:
     return {line["output"]: line["state"] for line in map(json.loads, (out / "batch.jsonl").read_text().splitlines())}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"

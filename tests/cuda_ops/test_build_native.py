@@ -98,7 +98,7 @@ def test_what_is_demanded_and_cannot_be_built_is_an_error(
 ) -> None:
     monkeypatch.setenv("STYLECINE_CPU", "1")
     monkeypatch.setenv("CXX", "false")
-    with pytest.raises(builder.Unbuilt, match="the C\\+\\+ compiler does not work"):
+    with pytest.raises(builder.NotBuilt, match="the C\\+\\+ compiler does not work"):
         builder.build(lib)
 
 
@@ -124,12 +124,12 @@ def test_no_nvcc_no_ninja_no_compiler(builder: ModuleType, lib: Path, monkeypatc
     builder.build(lib)
     assert record(lib)["cuda"] == {
         "why": "no-such-nvcc was not found when stylecine was installed",
-        "mend": "install the CUDA toolkit",
+        "remedy": "install the CUDA toolkit",
     }
     builder.find_compiler.cache_clear()
     monkeypatch.setenv("PATH", "")
     assert builder.build(lib) == []
-    assert record(lib)["cpu"]["mend"] in ("install g++", "run 'pip install ninja'")
+    assert record(lib)["cpu"]["remedy"] in ("install g++", "run 'pip install ninja'")
 
 
 def test_the_compiler_may_be_a_command_of_several_words(

@@ -26,9 +26,14 @@ from tests.ops import test_compare, test_drape, test_integrate, test_render, tes
 from tests.ops.cuda_on_cpu.build import SOURCES, build, translated
 
 COMPILER = os.environ.get("CXX", "g++")
-needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which(COMPILER.split()[0]), reason=f"this needs Linux and {COMPILER}"
-)
+ON_LINUX = sys.platform == "linux" and shutil.which(COMPILER.split()[0])
+
+
+def needs_compiler(test: Callable[..., None]) -> Callable[..., None]:
+    skip = pytest.mark.skipif(not ON_LINUX, reason=f"this needs Linux and {COMPILER}")
+    return pytest.mark.slow(skip(test))
+
+
 ASCENDING, SHUFFLED = 0, 1
 
 

@@ -185,7 +185,7 @@ def test_never_built(elsewhere: Path) -> None:
 
 
 def test_not_built_for_a_reason(elsewhere: Path) -> None:
-    record = {"cpu": {"why": "no C++ compiler was found", "mend": "install g++"}, "cuda": {"why": "nvcc failed"}}
+    record = {"cpu": {"why": "no C++ compiler was found", "remedy": "install g++"}, "cuda": {"why": "nvcc failed"}}
     (elsewhere / "build.json").write_text(json.dumps(record))
     assert native._load("cpu") == f"no C++ compiler was found; install g++, then {native.rebuild()}"
     assert native._load("cuda") == f"nvcc failed; {native.rebuild()}"

@@ -78,6 +78,7 @@ def test_the_photos_that_the_model_was_made_with_are_credited() -> None:
     assert not ids["training"] & ids["validation"]
 
 
+@pytest.mark.slow
 def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_path: Path) -> None:
     options = ("--photos", photos, "--steps", "2", "--batch", "1", "--threads", "1", "--out", tmp_path)
     first = [json.loads(line) for line in run("train_generator.py", *options).splitlines()]
@@ -91,6 +92,7 @@ def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_pat
     assert second[-1]["minutes"] > first[-1]["minutes"]
 
 
+@pytest.mark.slow
 def test_the_published_networks_are_converted(smoke: ModuleType, tmp_path: Path) -> None:
     smoke.make_published(tmp_path / "published")
     run("convert_lpips.py", tmp_path / "published", "--out", tmp_path / "lpips.safetensors",

@@ -17,6 +17,7 @@ from tests.server.conftest import Served
 PAGE = (Path(__file__).parent.parent.parent / "docs/service.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_lines_run(real: Served, photo: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(photo).resize((192, 144)).save(tmp_path / "photo.jpg")
