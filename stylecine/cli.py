@@ -39,7 +39,6 @@ INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again.
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     start = perf_counter()
-    _wait_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
     with Interrupts() as interrupts:
@@ -67,16 +66,6 @@ def _told(error: BaseException) -> int:
         traceback.print_exception(error)
     first = (str(error).splitlines() or [""])[0]
     return complain(f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)", 1)
-
-
-def _wait_briefly() -> None:
-    """Has PyTorch's threads sleep soon when they wait for each other, unless PyTorch has been loaded already.
-
-    GNU OpenMP has them spin for milliseconds, after each of thousands of small operations; as soon as another program
-    uses a core they mostly spin.
-    """
-    if "torch" not in sys.modules and not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
-        os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def parser() -> Parser:

@@ -1,87 +1,34 @@
-"""What a caller may ask for, checked before any work starts: OptionError and TooLarge come from here."""
+"""Every option of a loop: its name, default, range, help, and how it is read from text. Checked before any work starts.
+
+`animate`, the command line, batches and their manifests, the service and the studio all take their options from
+`RenderOptions`.
+"""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import numpy as np
-
-from stylecine.errors import MotionError, OptionError, TooLarge
+from stylecine.errors import MotionError, OptionError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch  # its functions import it: editing a scene does without
 
 WARPS = ("msdfw", "dfw", "pixel")
 SAMPLINGS = ("gather", "splat")
-CLASSES = ("sky", "water", "falls", "smoke")  # that move, in the order of layers
-CLOTH = "cloth"  # moves in the wind, and so is no layer
-PAINTS = (*CLASSES, CLOTH)  # what a user may say is somewhere
+CLASSES = ("sky", "water", "falls", "smoke")  # what can move in a landscape, in the order of layers
+CLOTH = "cloth"  # moves in the wind, so it is not a layer
+PAINTS = (*CLASSES, CLOTH)  # what can be painted
 SUBJECTS = ("landscape", CLOTH, "auto")
-GUST = 2.0  # seconds from one to the next, at speed 1
-MIN_LAYER_ALPHA = 0.02  # less of a layer than this is none
-MOST_FRAMES = 1800  # a minute at 30 fps; a longer video is this loop repeated
+GUST_SECONDS = 2.0  # length of a gust at speed 1
+MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
+MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
 
 Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
-
-
-def period(seconds: float, fps: float) -> int:
-    """Frames in one loop, N = round(seconds·fps)."""
-    check_number("seconds", seconds, above=0, most=3600)
-    check_number("fps", fps, above=0, most=240)
-    frames = round(seconds * fps)
-    if frames < 2:
-        raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
-    if frames > MOST_FRAMES:
-        raise OptionError(
-            f"{seconds:g} s at {fps:g} fps is {frames} frames, and a loop holds at most {MOST_FRAMES};"
-            " use fewer seconds and save it with repeat."
-        )
-    return frames
-
-
-def check_live(warp: str, sampling: str) -> None:
-    """OptionError for a loop that no shader plays."""
-    if warp == "dfw" or sampling == "splat":
-        raise OptionError(
-            "A live loop is gathered from the plate in the browser, which runs no generator; use sampling gather with"
-            " warp msdfw or pixel, or write a video."
-        )
-
-
-@dataclass(frozen=True)
-class RenderOptions:
-    """How a loop looks, as `animate` takes it; OptionError for what is impossible."""
-
-    seconds: float = 4.0
-    fps: float = 30
-    speed: float = 1.0
-    warp: str = "msdfw"
-    sampling: str = "gather"
-    detail: float = 1.0
-
-    def __post_init__(self) -> None:
-        period(self.seconds, self.fps)
-        check_number("speed", self.speed, above=0, most=100)
-        check_number("detail", self.detail, least=0, most=1)
-        _one_of("warp", self.warp, WARPS)
-        _one_of("sampling", self.sampling, SAMPLINGS)
-
-    @property
-    def frames(self) -> int:
-        """N, of one loop."""
-        return period(self.seconds, self.fps)
-
-
-def check_inversion_options(refine: int, seed: int) -> None:
-    """The options of `Animator.invert`."""
-    for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+Size = int | tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -101,32 +48,184 @@ class Wind:
         return math.radians(self.degrees)
 
 
-def check_wind(wind: Sequence[float] | Sequence[str] | None) -> Wind:
-    """The wind of (degrees, strength); None: a usual one. OptionError for anything else."""
-    if wind is None:
-        return Wind()
+def parse_size(text: str) -> Size:
+    """A size as one types it: 1024, 1024x768 or own. OptionError for anything else."""
+    if text == "own":
+        return None
+    try:
+        sides = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) == 1:
+        return sides[0]
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    raise OptionError(f"{text!r} is not a size like 1024, 1024x768 or own")
+
+
+def format_size(size: Size) -> str:
+    """The inverse of `parse_size`."""
+    if size is None:
+        return "own"
+    return "x".join(str(side) for side in size) if isinstance(size, tuple | list) else str(size)
+
+
+def parse_arrow(text: str) -> tuple[float, ...]:
+    return _parse_numbers(text, 4, "four numbers like 0.2,0.3,0.4,0.3")
+
+
+def parse_wind(text: str) -> tuple[float, ...]:
+    return _parse_numbers(text, 2, "two numbers, degrees and strength, like 270,0.6")
+
+
+def _parse_numbers(text: str, count: int, example: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise OptionError(f"{text!r} is not {example}")
+    return numbers
+
+
+def _about(help: str, metavar: str, parse: Callable[[str], Any] = str, **limits: Any) -> dict[str, Any]:
+    """Metadata of an option: how to read and show it; limits: choices, or gt, ge and le as pydantic names them."""
+    return {"help": help, "metavar": metavar, "parse": parse, "limits": limits}
+
+
+WIND = (
+    "of cloth, blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer; strength to 1 (default 0,0.5)"
+)
+ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
+DETAIL = "share of what the generator misses that is put back, 0 to 1"
+
+
+@dataclass(frozen=True, eq=False)
+class RenderOptions:
+    """The options of one loop, as `animate` documents them. Raises OptionError or MotionError for impossible ones.
+
+    mask and motion are read later, when the size of the photo is known; arrows and wind are converted here.
+    """
+
+    subject: str = field(
+        default="landscape",
+        metadata=_about("landscape, cloth, or auto: both, where there are both", "NAME", choices=SUBJECTS),
+    )
+    mask: Any = field(default=None, metadata=_about("picture, white moves", "FILE"))
+    motion: Any = field(default=None, metadata=_about(".npy [2,h,w]: pixels of its own grid per 1/30 s", "FILE"))
+    arrows: Sequence[Arrow] = field(default=(), metadata=_about(ARROWS, "X0,Y0,X1,Y1", parse_arrow))
+    wind: Any = field(default=None, metadata=_about(WIND, "DEGREES,STRENGTH", parse_wind))
+    seconds: float = field(default=4.0, metadata=_about("length of one loop", "S", float, gt=0, le=3600))
+    fps: float = field(default=30, metadata=_about("frames per second", "F", float, gt=0, le=240))
+    speed: float = field(default=1.0, metadata=_about("times as fast", "S", float, gt=0, le=100))
+    warp: str = field(default="msdfw", metadata=_about("msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS))
+    sampling: str = field(default="gather", metadata=_about("gather or splat", "NAME", choices=SAMPLINGS))
+    detail: float = field(default=1.0, metadata=_about(DETAIL, "D", float, ge=0, le=1))
+
+    def __post_init__(self) -> None:
+        for name, spec in OPTIONS.items():
+            limits = dict(spec["limits"])
+            if "choices" in limits:
+                _check_choice(name, getattr(self, name), limits["choices"])
+            elif limits:
+                check_number(name, getattr(self, name), **limits)
+        period(self.seconds, self.fps)
+        if self.subject == "landscape" and self.wind is not None:
+            raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
+        if self.subject == CLOTH and (self.motion is not None or len(self.arrows)):
+            raise OptionError(
+                "Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead."
+            )
+        object.__setattr__(self, "arrows", check_arrows(self.arrows))
+        if self.wind is not None:
+            object.__setattr__(self, "wind", check_wind(self.wind))
+
+    @property
+    def period(self) -> int:
+        """N, the frames in one loop."""
+        return period(self.seconds, self.fps)
+
+    @property
+    def gusts(self) -> int:
+        """Gusts in one loop: a whole number."""
+        return max(1, round(self.seconds * self.speed / GUST_SECONDS))
+
+    def describe(self) -> dict[str, Any]:
+        """For a report; mask and motion are "given", "found", "from motion" or "painted"."""
+        mask = "given" if self.mask is not None else "from motion" if self.motion is not None else "found"
+        described: dict[str, Any] = {
+            "mask": "painted" if self.subject == CLOTH and self.mask is None else mask,
+            "motion": "given" if self.motion is not None else "found",
+            "arrows": [",".join(f"{value:g}" for value in arrow) for arrow in self.arrows],
+        }
+        if self.subject != "landscape":
+            described |= {"subject": self.subject, "wind": [*astuple(self.wind or Wind())]}
+        return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
+
+
+# The metadata of every option: "default", "help", "metavar", "parse" (text to value) and "limits".
+OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: {"default": f.default} | f.metadata for f in fields(RenderOptions)}
+OUTPUT_OPTIONS = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # that steer no motion
+
+
+class RenderArguments(TypedDict, total=False):
+    """RenderOptions as keyword arguments, for type checkers and editors."""
+
+    subject: str
+    mask: Any
+    motion: Any
+    arrows: Sequence[Arrow]
+    wind: Sequence[float] | None
+    seconds: float
+    fps: float
+    speed: float
+    warp: str
+    sampling: str
+    detail: float
+
+
+def period(seconds: float, fps: float) -> int:
+    """Frames in one loop, N = round(seconds·fps)."""
+    for name, value in (("seconds", seconds), ("fps", fps)):
+        check_number(name, value, **OPTIONS[name]["limits"])
+    frames = round(seconds * fps)
+    if frames < 2:
+        raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
+    if frames > MAX_FRAMES:
+        raise OptionError(
+            f"{seconds:g} s at {fps:g} fps is {frames} frames, and a loop holds at most {MAX_FRAMES};"
+            " use fewer seconds and save it with repeat."
+        )
+    return frames
+
+
+def check_live(warp: str, sampling: str) -> None:
+    """OptionError for a loop that no shader plays."""
+    if warp == "dfw" or sampling == "splat":
+        raise OptionError(
+            "A live loop is gathered from the plate in the browser, which runs no generator; use sampling gather with"
+            " warp msdfw or pixel, or write a video."
+        )
+
+
+def check_inversion_options(refine: int, seed: int) -> None:
+    """The options of `Animator.invert`."""
+    for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+
+
+def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
+    """The wind for (degrees, strength), or the default one for None. OptionError for anything else."""
+    if wind is None or isinstance(wind, Wind):
+        return wind or Wind()
     try:
         degrees, strength = (float(value) for value in wind)
     except (TypeError, ValueError):
         raise OptionError(f"A wind is two numbers, degrees and strength, like (270, 0.6); {wind!r} is not.") from None
-    check_number("The wind's direction", degrees, least=-3600, most=3600)
-    check_number("The wind's strength", strength, above=0, most=1)
+    check_number("The wind's direction", degrees, ge=-3600, le=3600)
+    check_number("The wind's strength", strength, gt=0, le=1)
     return Wind(degrees % 360, strength)
-
-
-def check_subject(subject: str, wind: Sequence[float] | None, motion: Any, arrows: Sequence[Arrow]) -> Wind:
-    """The wind, once it is known that what was asked for fits to the subject. OptionError, MotionError."""
-    _one_of("subject", subject, SUBJECTS)
-    if subject == "landscape" and wind is not None:
-        raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
-    if subject == CLOTH and (motion is not None or len(arrows)):
-        raise OptionError("Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead.")
-    return check_wind(wind)
-
-
-def gust_count(seconds: float, speed: float) -> int:
-    """How many gusts there are in a loop: a whole number."""
-    return max(1, round(seconds * speed / GUST))
 
 
 def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, float], ...]:
@@ -145,22 +244,6 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, fl
             )
         checked.append((x0, y0, x1, y1))
     return tuple(checked)
-
-
-def describe_inputs(mask: Any, motion: Any, arrows: Sequence[Arrow]) -> dict[str, Any]:
-    """Where mask and motion come from, for a report: "given", "found" or "from motion"; arrows as one types them."""
-    return {
-        "mask": "given" if mask is not None else "from motion" if motion is not None else "found",
-        "motion": "given" if motion is not None else "found",
-        "arrows": [",".join(f"{value:g}" for value in arrow) for arrow in arrows],
-    }
-
-
-def format_size(size: int | tuple[int, int] | None) -> str:
-    """A size as one types it: 1024, 1024x768 or own."""
-    if size is None:
-        return "own"
-    return "x".join(str(side) for side in size) if isinstance(size, tuple | list) else str(size)
 
 
 def check_device(device: str | torch.device | None) -> torch.device:
@@ -197,73 +280,21 @@ def check_int(name: str, value: Any, least: int, most: int) -> int:
 
 def check_frame(frame: np.ndarray) -> None:
     """OptionError unless a picture is as the package has them."""
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+    if frame.dtype != "uint8" or frame.ndim != 3 or frame.shape[2] != 3:
         raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
 
 
-# The generator runs at a short side of at most this; finer detail comes from the photo.
-GENERATOR_SIDE = 1024
-
-
-def needed_bytes(width: int, height: int) -> float:
-    """Peak memory on the way from photo to frames, fitted to CPU runs from 512x512 to 4096x4096."""
-    scale = min(1.0, GENERATOR_SIDE / min(width, height))
-    return 450e6 + width * height * (450 * scale**2 + 290)
-
-
-def check_memory(width: int, height: int, device: torch.device | None = None, remedy: str = "use") -> None:
-    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left (None: CPU's)."""
-    free, need = available_bytes(device), needed_bytes(width, height)
-    if need <= free:
-        return
-    short = min(width, height)
-    sides = range(short // 32 * 32, 63, -32)
-    fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
-    side = next(fits, None)
-    advice = f"{remedy} size={side}" if side else "free some memory first"
-    raise TooLarge(
-        f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
-    )
-
-
-def available_bytes(device: torch.device | None) -> float:
-    """Memory that can still be used on `device`; infinite where the system does not say."""
-    if device is not None and device.type == "cuda":
-        import torch
-
-        return float(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        try:
-            free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        except (AttributeError, ValueError, OSError):
-            return math.inf
-    return min(free, _container_bytes())
-
-
-def _container_bytes() -> float:
-    """What a container's memory limit (cgroup v2) leaves; infinite without one."""
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
-        return math.inf if limit == "max" else float(limit) - float(used)
-    except (OSError, ValueError):
-        return math.inf
-
-
-def check_number(name: str, value: float, *, above: float = -math.inf, least: float = -math.inf, most: float) -> None:
+def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = -math.inf, le: float) -> None:
     """OptionError unless the value is a finite number in that range."""
     try:
-        good = math.isfinite(value) and value > above and least <= value <= most
+        good = math.isfinite(value) and value > gt and ge <= value <= le
     except TypeError:
         good = False
     if not good:
-        low = f"above {above:g}" if math.isfinite(above) else f"from {least:g}"
-        raise OptionError(f"{name} must be a number {low} and at most {most:g}, not {value!r}.")
+        low = f"above {gt:g}" if math.isfinite(gt) else f"from {ge:g}"
+        raise OptionError(f"{name} must be a number {low} and at most {le:g}, not {value!r}.")
 
 
-def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise OptionError(f"{name} must be {' or '.join(choices)}, not {value!r}.")

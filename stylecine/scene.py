@@ -16,9 +16,9 @@ from torch import Tensor
 
 from stylecine.edits.apply import Edit, Editable
 from stylecine.edits.scene_file import Cine, read_cine, write_cine
+from stylecine.memory import check_memory
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
-from stylecine.options import check_memory
 from stylecine.output.metadata import model_facts
 from stylecine.output.notebook import picture_html
 from stylecine.output.report import mask_overlay

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import stylecine
-from stylecine.cli import _wait_briefly, main
+from stylecine.cli import main
 from stylecine.commands.telling import complain
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
@@ -432,15 +432,6 @@ def test_the_command_itself(given: list[str], work: Path) -> None:
     assert done.returncode == 0 and done.stderr.startswith(DOUBT) and done.stderr.count("\n") == 1
     failed = subprocess.run([*command, *given, "--fps", "-1"], capture_output=True, text=True, env=place)
     assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
-def test_threads_that_wait_sleep_soon_unless_the_user_says_otherwise(monkeypatch, given):
-    others = {name: x for name, x in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    monkeypatch.setattr(os, "environ", others | given)
-    monkeypatch.delitem(sys.modules, "torch", raising=False)  # as in a new process
-    _wait_briefly()
-    assert os.environ.get("GOMP_SPINCOUNT") == (given.get("GOMP_SPINCOUNT") if given else "1000")
 
 
 @pytest.fixture

@@ -15,13 +15,14 @@ PACKAGE = Path(stylecine.__file__).parent
 # From the ground up: a module imports only from lower rows, or from its own package. `stages` are checked one by one.
 LAYERS = [
     {"errors"},
-    {"atomic", "interrupts", "options", "progress", "weights"},
+    {"atomic", "interrupts", "memory", "options", "progress", "threads", "weights"},
     {"networks", "ops"},
     {"checkpoints"},
     {"quality", "stages"},
     {"cloth", "edits"},
     {"output"},
     {"scene"},
+    {"resolve"},
     {"cinemagraph"},
     {"animator"},
     {"pipeline"},

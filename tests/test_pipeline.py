@@ -22,6 +22,7 @@ from stylecine import (
     TooLarge,
     WeightsNotFound,
     animate,
+    memory,
     options,
 )
 from stylecine.output.images import png
@@ -280,18 +281,18 @@ def test_an_unreadable_photo_is_refused(tmp_path: Path, small_model: Path) -> No
 def test_what_does_not_fit_is_refused_with_a_size_that_does(
     photo: np.ndarray, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = options.needed_bytes(256, 256)
-    monkeypatch.setattr(options, "available_bytes", lambda device: room)
+    room = memory.needed_bytes(256, 256)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: room)
     large = np.zeros((512, 512, 3), np.uint8)
     with pytest.raises(TooLarge, match="size=256"):
         animator.invert(large)
     animator.invert(large, size=256)
-    monkeypatch.setattr(options, "available_bytes", lambda device: 1e6)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 1e6)
     with pytest.raises(TooLarge, match="free some memory"):
         animator.invert(photo)
 
 
 def test_memory_is_estimated() -> None:
-    assert options.available_bytes(torch.device("cpu")) > 1e6
-    assert options.needed_bytes(1024, 1024) < 1.5e9  # what the whole run may take
-    assert options.needed_bytes(2048, 2048) < 4 * options.needed_bytes(1024, 1024)
+    assert memory.available_bytes(torch.device("cpu")) > 1e6
+    assert memory.needed_bytes(1024, 1024) < 1.5e9  # what the whole run may take
+    assert memory.needed_bytes(2048, 2048) < 4 * memory.needed_bytes(1024, 1024)

@@ -20,7 +20,7 @@ from stylecine import (
     WeightsNotFound,
 )
 from stylecine.edits.scene_file import edit_cine
-from stylecine.options import needed_bytes
+from stylecine.memory import needed_bytes
 from stylecine.stages.photo import PhotoFile
 
 DATA = Path(__file__).parent / "data"
@@ -268,7 +268,7 @@ def test_what_cannot_be_rendered_for_lack_of_memory_can_be_edited(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.save(tmp_path / "x.cine")
-    monkeypatch.setattr("stylecine.options.available_bytes", lambda device: needed_bytes(96, 72) - 1)
+    monkeypatch.setattr("stylecine.memory.available_bytes", lambda device: needed_bytes(96, 72) - 1)
     assert len(edit_cine(tmp_path / "x.cine", lambda cine: cine.speed("water", 2), tmp_path / "x.cine").edits) == 1
     with pytest.raises(TooLarge, match="make the scene again with size=64"):
         Scene.load(tmp_path / "x.cine")

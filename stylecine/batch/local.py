@@ -21,7 +21,8 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, animate_one
 from stylecine.errors import OutputError, StylecineError, TooLarge
 from stylecine.interrupts import Interrupts
-from stylecine.options import available_bytes, check_device, needed_bytes
+from stylecine.memory import available_bytes, needed_bytes
+from stylecine.options import check_device
 
 GRACE = 1.5  # seconds for workers to put things away before they are killed
 LONG = 1.5  # width to height, or the other way round, that photos are taken to have

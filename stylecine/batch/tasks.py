@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stylecine.batch.journal import Journal, Record
 from stylecine.errors import StylecineError
+from stylecine.options import OPTIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
 
 INVERT = ("size", "refine", "seed")
-RENDER = (
-    *("subject", "mask", "motion", "arrows", "wind"),
-    *("seconds", "fps", "speed", "warp", "sampling", "detail"),
-)
+RENDER = tuple(OPTIONS)
 SAVE = ("quality", "codec", "repeat", "crop", "embed_report")
 FILES = ("mask", "motion")  # that options name
 ATTEMPTS = 3

@@ -5,7 +5,6 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import (
-    LOOP,
     PHOTOS,
     Commands,
     add_file_options,
@@ -15,6 +14,7 @@ from stylecine.commands.arguments import (
     add_motion_options,
     add_output,
     credentials,
+    render_options,
 )
 from stylecine.commands.remote import add_server_options, animate_there
 from stylecine.commands.saving import check_files, save
@@ -47,8 +47,16 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)
-    names = ("size", "refine", "seed", "model", "device", *LOOP)
     with Bar() as bar:
-        loop = animate(options.photo, **{name: getattr(options, name) for name in names}, progress=bar)
+        loop = animate(
+            options.photo,
+            size=options.size,
+            refine=options.refine,
+            seed=options.seed,
+            model=options.model,
+            device=options.device,
+            progress=bar,
+            **render_options(options),
+        )
         info = save(loop, output, options, c2pa)
     return tell(loop, info, output, options, imported, start)

@@ -1,17 +1,16 @@
-"""Arguments that several commands take alike, and what a word of the command line becomes."""
+"""Arguments that several commands share."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-Size: TypeAlias = int | tuple[int, int] | None
+from stylecine.errors import OptionError
+from stylecine.options import OPTIONS, OUTPUT_OPTIONS, parse_size
+
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
-LOOP = (  # of animate and render
-    *("subject", "mask", "motion", "arrows", "wind"),
-    *("seconds", "fps", "speed", "warp", "sampling", "detail"),
-)
 
 
 class Usage(Exception):
@@ -40,35 +39,46 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
-    what = command.add_argument_group(f"what moves, and how (default: {default})")
-    add_subject_options(what)
-    what.add_argument("--mask", metavar="FILE", type=Path, help="picture, white moves")
-    what.add_argument("--motion", metavar="FILE", type=Path, help=".npy [2,h,w]: pixels of its own grid per 1/30 s")
-    what.add_argument(
-        "--arrow",
-        metavar="X0,Y0,X1,Y1",
-        type=arrow_of,
-        action="append",
-        default=[],
-        dest="arrows",
-        help="where matter travels in one second, in fractions of width and height; may be repeated",
-    )
+    group = command.add_argument_group(f"what moves, and how (default: {default})")
+    _add_options(group, "subject", "wind", "mask", "motion", "arrows")
 
 
-def add_subject_options(command: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
-    command.add_argument(
-        "--subject",
-        metavar="NAME",
-        default="landscape",
-        help="landscape (default), cloth, or auto: both, where there are both",
-    )
-    command.add_argument(
-        "--wind",
-        metavar="DEGREES,STRENGTH",
-        type=wind_of,
-        help="of cloth, blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer; strength to 1"
-        " (default 0,0.5)",
-    )
+def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
+    _add_options(command.add_argument_group(f"what moves (default: {default})"), "subject", "wind")
+
+
+def add_loop_options(command: argparse.ArgumentParser) -> None:
+    _add_options(command.add_argument_group("the loop"), *OUTPUT_OPTIONS)
+
+
+def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
+    """The options of these names as `RenderOptions` describes them."""
+    for name in names:
+        option = OPTIONS[name]
+        settings: dict[str, Any] = {"metavar": option["metavar"], "default": option["default"], "help": option["help"]}
+        if option["metavar"] == "FILE":
+            settings["type"] = Path
+        elif option["parse"] is not str:
+            settings["type"] = argument(option["parse"])
+        if isinstance(option["default"], str | float | int):
+            settings["help"] += f" (default {option['default']})"
+        if name == "arrows":
+            group.add_argument("--arrow", **settings | {"action": "append", "default": [], "dest": "arrows"})
+        else:
+            group.add_argument(f"--{name}", **settings)
+
+
+def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of `options` for argparse, which shows the message of no other error."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except OptionError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parsed.__name__ = parse.__name__  # argparse names it where a ValueError has no message
+    return parsed
 
 
 def add_inversion_options(command: argparse.ArgumentParser) -> None:
@@ -76,7 +86,7 @@ def add_inversion_options(command: argparse.ArgumentParser) -> None:
     photo.add_argument(
         "--size",
         metavar="SIZE",
-        type=size_of,
+        type=argument(parse_size),
         default=1024,
         help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
     )
@@ -84,18 +94,6 @@ def add_inversion_options(command: argparse.ArgumentParser) -> None:
         "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
     )
     photo.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
-
-
-def add_loop_options(command: argparse.ArgumentParser) -> None:
-    loop = command.add_argument_group("the loop")
-    loop.add_argument("--seconds", metavar="S", type=float, default=4.0, help="length of one loop (default 4)")
-    loop.add_argument("--fps", metavar="F", type=float, default=30.0, help="frames per second (default 30)")
-    loop.add_argument("--speed", metavar="S", type=float, default=1.0, help="times as fast (default 1)")
-    loop.add_argument("--warp", metavar="NAME", default="msdfw", help="msdfw (default), dfw or pixel (no generator)")
-    loop.add_argument("--sampling", metavar="NAME", default="gather", help="gather (default) or splat")
-    loop.add_argument(
-        "--detail", metavar="D", type=float, default=1.0, help="share of what the generator misses, 0 to 1"
-    )
 
 
 def add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
@@ -129,6 +127,10 @@ def add_file_options(command: argparse.ArgumentParser) -> None:
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
 
+def render_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in OPTIONS}
+
+
 def file_options(options: argparse.Namespace) -> dict[str, Any]:
     """What is both checked before the work and used after it."""
     return {name: getattr(options, name) for name in ("quality", "codec", "repeat", "crop")}
@@ -138,37 +140,3 @@ def credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:
     if (options.c2pa_cert is None) != (options.c2pa_key is None):
         raise Usage("--c2pa-cert and --c2pa-key go together; give both")
     return (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None
-
-
-def size_of(text: str) -> Size:
-    if text == "own":
-        return None
-    try:
-        numbers = [int(part) for part in text.lower().split("x")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1:
-        return numbers[0]
-    if len(numbers) == 2:
-        return numbers[0], numbers[1]
-    raise argparse.ArgumentTypeError(f"{text!r} is not a size like 1024, 1024x768 or own")
-
-
-def wind_of(text: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers, degrees and strength, like 270,0.6")
-    return numbers
-
-
-def arrow_of(text: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers like 0.2,0.3,0.4,0.3")
-    return numbers

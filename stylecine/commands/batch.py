@@ -21,6 +21,7 @@ from stylecine.commands.arguments import (
     file_options,
 )
 from stylecine.commands.telling import complain, make_folder
+from stylecine.options import OPTIONS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -45,7 +46,7 @@ def add_to(commands: Commands) -> None:
     work = batch.add_argument_group("who works")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one a core, if memory lasts)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
-    add_subject_options(batch.add_argument_group("what moves (default: found in each photo)"))
+    add_subject_options(batch, "found in each photo")
     add_inversion_options(batch)
     add_loop_options(batch)
     add_model_options(batch, "default")
@@ -71,14 +72,11 @@ def run(options: argparse.Namespace, start: float) -> int:
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:
-    """What all photos have, but for what a manifest says of one."""
-    names = (
-        *("subject", "wind", "size", "refine", "seed"),
-        *("seconds", "fps", "speed", "warp", "sampling", "detail", "embed_report"),
-    )
-    return (
-        {"mask": None, "motion": None, "arrows": ()} | {n: getattr(options, n) for n in names} | file_options(options)
-    )
+    """What all photos share, except for what a manifest says of one."""
+    defaults = {name: option["default"] for name, option in OPTIONS.items()}
+    shared = {name: getattr(options, name, default) for name, default in defaults.items()}
+    names = ("size", "refine", "seed", "embed_report")
+    return shared | {name: getattr(options, name) for name in names} | file_options(options)
 
 
 def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[WorkerPool]":
@@ -101,17 +99,15 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError for what no work should be begun with."""
     from stylecine.batch.tasks import SAVE
     from stylecine.errors import StylecineError
-    from stylecine.options import RenderOptions, check_arrows, check_inversion_options, check_subject
+    from stylecine.options import RenderOptions, check_inversion_options
     from stylecine.output.formats import check_output, is_folder
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
         told = task.options
         try:
-            RenderOptions(*(told[name] for name in ("seconds", "fps", "speed", "warp", "sampling", "detail")))
+            RenderOptions(**{name: told[name] for name in OPTIONS})
             check_inversion_options(told["refine"], told["seed"])
-            check_arrows(told["arrows"])
-            check_subject(*(told[name] for name in ("subject", "wind", "motion", "arrows")))
             checked_size(told["size"])
             path = folder / task.output
             if is_folder(path):

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from stylecine.commands.arguments import Commands, arrow_of
+from stylecine.commands.arguments import Commands, argument
+from stylecine.options import parse_arrow
 
 Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and what it is given
 
@@ -77,7 +78,7 @@ def _frozen(text: str) -> Step:
 
 
 def _pushed(text: str) -> Step:
-    return "push", (arrow_of(text),), {}
+    return "push", (argument(parse_arrow)(text),), {}
 
 
 def _anchored(text: str) -> Step:

@@ -1,6 +1,5 @@
 """What a batch is to animate: every photo in a folder, or the rows of a manifest, CSV or JSON Lines."""
 
-import argparse
 import csv
 import json
 import os
@@ -10,8 +9,8 @@ from typing import Any
 
 from stylecine.batch.journal import NAME
 from stylecine.batch.tasks import FILES, Task
-from stylecine.commands.arguments import arrow_of, size_of, wind_of
 from stylecine.errors import OptionError, OutputError, PhotoError
+from stylecine.options import parse_arrow, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 REPORTS = ("report.json", "report.html")
@@ -119,8 +118,8 @@ def _task(row: Row, where: str, beside: Path, ending: str, options: Mapping[str,
     for name, value in row.items():
         try:
             told[name] = COLUMNS[name](value)
-        except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
-            says = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} is impossible"
+        except (OptionError, TypeError, ValueError) as error:
+            says = str(error) if isinstance(error, OptionError) else f"{value!r} is impossible"
             raise OptionError(f"{where}: {name}: {says}; correct it.") from None
     photo = beside / told.pop("photo")
     output = _output(told.pop("output"), where, ending) if "output" in told else photo.stem + ending
@@ -147,18 +146,18 @@ def _refuse_twins(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> 
 
 
 def _size(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else size_of(str(value))
+    return tuple(value) if isinstance(value, list) else parse_size(str(value))
 
 
 def _arrows(value: Any) -> tuple[tuple[float, ...], ...]:
     """Lists of four numbers, or X0,Y0,X1,Y1 with blanks in between."""
     parts = value.split() if isinstance(value, str) else [",".join(map(str, arrow)) for arrow in value]
-    return tuple(arrow_of(part) for part in parts)
+    return tuple(parse_arrow(part) for part in parts)
 
 
 def _wind(value: Any) -> tuple[float, ...]:
     """Two numbers, or DEGREES,STRENGTH."""
-    return wind_of(value if isinstance(value, str) else ",".join(map(str, value)))
+    return parse_wind(value if isinstance(value, str) else ",".join(map(str, value)))
 
 
 def _text(value: Any) -> str:

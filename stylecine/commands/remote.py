@@ -8,6 +8,7 @@ from time import perf_counter
 
 from stylecine.commands.telling import Bar, complain
 from stylecine.errors import OptionError
+from stylecine.options import OUTPUT_OPTIONS
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 HERE = (  # not there
@@ -15,7 +16,7 @@ HERE = (  # not there
     *("embed_report", "c2pa_cert", "c2pa_key", "preview"),
 )
 THERE = (
-    *("subject", "wind", "seconds", "fps", "speed", "warp", "sampling", "detail"),
+    *("subject", "wind", *OUTPUT_OPTIONS),
     *("quality", "codec", "repeat", "crop"),
 )
 

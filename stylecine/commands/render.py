@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from stylecine.commands.arguments import (
-    LOOP,
     Commands,
     add_file_options,
     add_loop_options,
@@ -16,6 +15,7 @@ from stylecine.commands.arguments import (
     add_motion_options,
     add_output,
     credentials,
+    render_options,
 )
 from stylecine.commands.saving import check_files, save
 from stylecine.commands.telling import Bar, complain, tell
@@ -49,15 +49,15 @@ def run(options: argparse.Namespace, start: float) -> int:
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
-    with warnings.catch_warnings(record=True) as quality_warning, Bar() as bar:
+    with warnings.catch_warnings(record=True) as caught, Bar() as bar:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
         make = animator.render if options.size is None else partial(animator.preview, size=options.size)
-        loop = make(scene, **{name: getattr(options, name) for name in LOOP}, progress=bar)
+        loop = make(scene, progress=bar, **render_options(options))
         info = save(loop, output, options, c2pa)
-    for doubt in quality_warning:
-        complain(str(doubt.message), 0)
+    for warning in caught:
+        complain(str(warning.message), 0)
     return tell(loop, info, output, options, imported, start)
 
 

@@ -199,13 +199,13 @@ def anchor(point: Sequence[float], radius: float) -> Anchor:
     points = _pairs(point)
     if points is None or len(points) != 1 or not ((points >= 0) & (points <= 1)).all():
         raise OptionError(f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not.")
-    check_number("radius", radius, above=0, most=1)
+    check_number("radius", radius, gt=0, le=1)
     return Anchor((float(points[0, 0]), float(points[0, 1])), float(radius))
 
 
 def speed(photo: np.ndarray, what: Any, factor: float, radius: float) -> Speed:
     """See `Editable.speed`. Raises OptionError, MaskError."""
-    check_number("factor", factor, least=0, most=FASTEST)
+    check_number("factor", factor, ge=0, le=FASTEST)
     if isinstance(what, str) and what in CLASSES:
         return Speed(what, float(factor))
     if isinstance(what, str) and not os.path.exists(what):
@@ -222,7 +222,7 @@ def _area(photo: np.ndarray, where: Where, radius: float, fitted: bool) -> Area:
     """Strokes are `fitted` to edges of the photo, or softened; masks are taken as they are."""
     if _is_mask(where):
         return _cut((), 0.0, (0, 0, *photo.shape[:2]), _mask(where, photo.shape[:2]))
-    check_number("radius", radius, above=0, most=1)
+    check_number("radius", radius, gt=0, le=1)
     points = _points(where)
     height, width = photo.shape[:2]
     thick = max(1.0, radius * min(height, width))
@@ -474,10 +474,10 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
             return anchor(_numbers(point), *_numbers([radius]))
         case {"edit": "speed", "what": str(what), "factor": factor, "area": None, **rest} if not rest:
             _check_class(what)
-            check_number("factor", *_numbers([factor]), least=0, most=FASTEST)
+            check_number("factor", *_numbers([factor]), ge=0, le=FASTEST)
             return Speed(what, float(factor))
         case {"edit": "speed", "what": None, "factor": factor, "area": dict(area), **rest} if not rest:
-            check_number("factor", *_numbers([factor]), least=0, most=FASTEST)
+            check_number("factor", *_numbers([factor]), ge=0, le=FASTEST)
             return Speed(None, float(factor), _area_from_json(area, values, size))
     raise ValueError("no such edit")
 
@@ -490,7 +490,7 @@ def _area_from_json(facts: dict[str, Any], values: np.ndarray | None, size: tupl
         if type(start) is not int or extent < 1 or not 0 <= start <= whole - extent:
             raise ValueError("an area is not inside of the photo")
     (radius,) = _numbers([facts["radius"]])
-    check_number("radius", radius, least=0, most=1)
+    check_number("radius", radius, ge=0, le=1)
     if not isinstance(facts["stroke"], list) or len(facts["stroke"]) > MOST_POINTS:
         raise ValueError("a stroke is too long")
     stroke = tuple((x, y) for x, y in map(_numbers, facts["stroke"]))

@@ -38,7 +38,8 @@ from stylecine import __version__
 from stylecine.atomic import check_place, told_plainly, whole
 from stylecine.edits.apply import MOST_EDITS, Edit, Editable, Paint, Speed, from_json, to_json
 from stylecine.errors import SceneError, StylecineError, TooLarge
-from stylecine.options import CLASSES, available_bytes
+from stylecine.memory import available_bytes
+from stylecine.options import CLASSES
 from stylecine.stages.photo import MAX_PIXELS, MIN_SIDE
 
 VERSION = 1

@@ -60,7 +60,7 @@ def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
     form = ANIMATIONS.get(ending)
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ANIMATIONS)}; rename it.")
-    check_number("fps", fps, least=SLOWEST, most=math.inf)
+    check_number("fps", fps, ge=SLOWEST, le=math.inf)
     if quality is not None and form.quality is None:
         raise OptionError(f"Nothing is lost in {ending}, so it has no quality; leave it out.")
     if form.codec == "webp":
@@ -103,7 +103,7 @@ def write_animation(
     WriterUnavailable without an encoder.
     """
     form = check_animation(path, fps, quality)
-    check_number("fps", fps, least=SLOWEST, most=form.fastest)
+    check_number("fps", fps, ge=SLOWEST, le=form.fastest)
     when = moments(len(frames), fps, form.clock)
     delays = [end - start for start, end in pairwise(when)]
     checked = _Checked(frames)

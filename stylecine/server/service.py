@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from stylecine.errors import StylecineError
-from stylecine.options import check_live, check_subject, period
+from stylecine.options import OPTIONS, RenderOptions, check_live
 from stylecine.output.formats import check_output
 from stylecine.server.dispatch import Cancelled, Ending, Lane, Task
 from stylecine.server.limits import POINTS, Settings
@@ -315,13 +315,11 @@ class Service:
 
     def check_loop(self, asked: dict[str, Any]) -> None:
         """Raises a 422 for a loop that is longer than allowed, and for a wind that there is not."""
-        seconds = asked["seconds"]
         try:
-            frames = period(seconds, asked["fps"])
-            check_subject(asked["subject"], asked["wind"], None, ())
+            options = RenderOptions(**{name: asked[name] for name in OPTIONS if name in asked})
         except StylecineError as error:
             raise of_error(type(error).__name__, str(error)) from None
-        if seconds > self.settings.seconds or frames > self.settings.frames:
+        if options.seconds > self.settings.seconds or options.period > self.settings.frames:
             raise _beyond(f"a loop has at most {self.settings.seconds:g} s and {self.settings.frames} frames here")
 
     # --- whoever watches

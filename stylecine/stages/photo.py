@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from stylecine.errors import OptionError, PhotoError, TooLarge
+from stylecine.options import Size
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
-Size: TypeAlias = "int | tuple[int, int] | None"
 
 MIN_SIDE = 64  # shorter side, pixels; below this there is no texture to move
 MAX_SIDE = 8192  # shorter side, pixels

@@ -1,0 +1,70 @@
+"""How much memory a photo of some size needs, and how much there is."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylecine.errors import TooLarge
+
+if TYPE_CHECKING:
+    import torch
+
+CGROUP = Path("/sys/fs/cgroup")
+GENERATOR_SIDE = 1024  # the generator runs at a short side of at most this; finer detail comes from the photo
+
+
+def needed_bytes(width: int, height: int) -> float:
+    """Peak memory on the way from photo to frames, fitted to CPU runs from 512x512 to 4096x4096."""
+    scale = min(1.0, GENERATOR_SIDE / min(width, height))
+    return 450e6 + width * height * (450 * scale**2 + 290)
+
+
+def check_memory(width: int, height: int, device: torch.device | None = None, remedy: str = "use") -> None:
+    """Raises TooLarge, naming a size that fits, if width x height does not fit into the memory left (None: CPU's)."""
+    free, need = available_bytes(device), needed_bytes(width, height)
+    if need <= free:
+        return
+    short = min(width, height)
+    sides = range(short // 32 * 32, 63, -32)
+    fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
+    side = next(fits, None)
+    advice = f"{remedy} size={side}" if side else "free some memory first"
+    raise TooLarge(
+        f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
+    )
+
+
+def available_bytes(device: torch.device | None) -> float:
+    """Memory that can still be used on `device`; infinite where the system does not say."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        try:
+            free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        except (AttributeError, ValueError, OSError):
+            return math.inf
+    return min(free, _container_bytes())
+
+
+def _container_bytes() -> float:
+    """What a container's memory limit (cgroup v2) leaves; infinite without one.
+
+    memory.current counts the page cache too; its inactive part is reclaimed as soon as somebody needs the memory.
+    """
+    try:
+        limit = (CGROUP / "memory.max").read_text().strip()
+        if limit == "max":
+            return math.inf
+        statistics = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        used = int((CGROUP / "memory.current").read_text()) - int(statistics["inactive_file"])
+        return float(int(limit) - used)
+    except (OSError, ValueError, KeyError):
+        return math.inf

@@ -1,0 +1,121 @@
+"""What moves in a scene, and how: what was given comes before what was edited, and that before what was predicted."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stylecine.edits.apply import Anchor, Edit, Paint, Speed, live_arrows, steered
+from stylecine.errors import MaskError, NothingMoves
+from stylecine.networks.motionnet import MotionNet
+from stylecine.options import CLOTH, MIN_LAYER_ALPHA, Arrow, RenderOptions
+from stylecine.scene import Scene
+from stylecine.stages.displacement import on_grid_of
+from stylecine.stages.mask import apply_mask, given_mask, moving, require_motion
+from stylecine.stages.motion import given_motion, predict_motion
+
+MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
+MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
+
+
+def resolve_cloth(scene: Scene, options: RenderOptions, device: torch.device) -> Tensor | None:
+    """Cloth and what is frozen, [2,H,W] in [0,1]; None where no cloth is to move.
+
+    Raises MaskError if the subject is cloth and nothing says where it is, NothingMoves if all of it is frozen.
+    """
+    if options.subject == "landscape":
+        return None
+    frozen = scene.frozen.to(device)
+    if options.subject == CLOTH and options.mask is not None:
+        cloth = given_mask(options.mask, _size(scene)).to(device) * (1 - frozen)
+        if not (cloth > 0.5).any():
+            raise NothingMoves("All that cloth is frozen, so nothing would move; undo the freeze.")
+    else:
+        cloth = scene.edited_cloth.to(device)
+    if (cloth > 0.5).any():
+        return torch.stack((cloth, frozen))
+    if options.subject == CLOTH:
+        raise cloth_not_marked()
+    return None
+
+
+def cloth_not_marked() -> MaskError:
+    return MaskError(
+        "Cloth is not detected automatically; give a mask that is white where the cloth is, or paint it:"
+        " scene.paint('cloth', stroke), or stylecine edit --add cloth:STROKE."
+    )
+
+
+def resolve_landscape(
+    scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet, *, optional: bool
+) -> tuple[Tensor, Tensor]:
+    """The layers [K,H,W] and flow [2,h,w] of the landscape.
+
+    photo [3,H,W] in [-1,1] on the device to work on. optional: all zeros, not NothingMoves, if nothing moves.
+    """
+    if options.subject != CLOTH:
+        try:
+            return _resolve_landscape(scene, photo, options, network)
+        except NothingMoves:
+            if not optional:
+                raise
+    return torch.zeros_like(scene.layers, device=photo.device), torch.zeros_like(scene.motion, device=photo.device)
+
+
+def _resolve_landscape(
+    scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet
+) -> tuple[Tensor, Tensor]:
+    given = None if options.motion is None else given_motion(options.motion).to(photo.device)
+    mask = options.mask
+    if mask is None and given is not None:
+        mask = given.norm(dim=0) > MIN_GIVEN_SPEED
+        if not mask.any():
+            raise NothingMoves(f"The motion is nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move.")
+    layers = _resolve_layers(scene, mask, photo.device)
+    arrows = (*live_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
+    flow = _predict_flow(scene, photo, layers, arrows, network, mask) if given is None else given
+    if not (flow.norm(dim=0)[on_grid_of(moving(layers), flow)] > MIN_SPEED).any():
+        if options.mask is not None and given is not None:
+            raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
+        raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows))
+    return layers, flow
+
+
+def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
+    layers = scene.edited_layers.to(device, copy=True)  # the loop keeps its own
+    if mask is not None:
+        layers = apply_mask(layers, given_mask(mask, _size(scene)).to(device))
+        layers = layers * (1 - scene.frozen.to(device))
+        layers = torch.where(layers < MIN_LAYER_ALPHA, 0, layers)
+        if not layers.any():
+            raise NothingMoves("All that would move is frozen; undo the freeze, or give another mask or motion.")
+    elif any(isinstance(edit, Paint) for edit in scene.edits):
+        if not (layers > 0.5).any():
+            raise NothingMoves("The edits leave nothing that moves; undo one, or add some sky or water.")
+    else:
+        require_motion(scene.mask)
+    return layers
+
+
+def _predict_flow(
+    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], network: MotionNet, mask: object
+) -> Tensor:
+    """The scene's flow, predicted anew where layers or arrows have changed, and steered by its edits."""
+    flow = scene.motion.to(photo.device)
+    if mask is not None or arrows or not torch.equal(layers, scene.layers.to(photo.device)):
+        flow = predict_motion(photo, layers, network, arrows)
+    return torch.from_numpy(steered(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
+
+
+def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:
+    """What to say where something could move but does not."""
+    kinds = {type(edit) for edit in edits}
+    named = {"arrows": len(arrows) > 0, "anchors": Anchor in kinds, "speeds": Speed in kinds}
+    causes = [name for name, there in named.items() if there]
+    if not causes:
+        return "What could move has no motion, so nothing would; give arrows, or a motion."
+    return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
+
+
+def _size(scene: Scene) -> tuple[int, int]:
+    return scene.photo.shape[0], scene.photo.shape[1]

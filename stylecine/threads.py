@@ -1,0 +1,33 @@
+"""Keeps PyTorch's OpenMP threads from spinning while another program needs the core."""
+
+import os
+import sys
+import threading
+
+_lock = threading.Lock()
+_parked: threading.Thread | None = None
+
+
+def share_cores() -> None:
+    """Shortens the busy waiting of GNU OpenMP's threads in this process, however early PyTorch was loaded.
+
+    Threads that wait for each other spin for milliseconds after each of thousands of small operations, so next to a
+    busy program they mostly spin: seconds become minutes. GNU OpenMP spins 1000 times at most as soon as a process has
+    more OpenMP threads than cores (manual, GOMP_SPINCOUNT), which a second, sleeping team of threads brings about.
+    Does nothing where the environment decides (GOMP_SPINCOUNT, OMP_WAIT_POLICY), or where PyTorch uses one thread.
+    """
+    import torch
+
+    global _parked
+    with _lock:
+        settled = os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+        if _parked is None and not settled and sys.platform == "linux" and torch.get_num_threads() > 1:
+            _parked = threading.Thread(target=_park, name="stylecine-openmp", daemon=True)
+            _parked.start()
+
+
+def _park() -> None:
+    import torch
+
+    torch.ones(1 << 18).add_(1)  # large enough to be shared among threads, which makes this thread's own team
+    threading.Event().wait()

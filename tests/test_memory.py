@@ -1,0 +1,32 @@
+"""How much memory there is, in a container too."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from stylecine import memory
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The control group of a container of 4 GiB, of which 3.9 GB are used, nearly all of it by the page cache."""
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{4 * GIB}\n")
+    (tmp_path / "memory.current").write_text("3900000000\n")
+    (tmp_path / "memory.stat").write_text("anon 100000000\nfile 3800000000\ninactive_file 3700000000\n")
+    return tmp_path
+
+
+def test_page_cache_that_can_be_reclaimed_is_free(container: Path) -> None:
+    assert memory._container_bytes() == 4 * GIB - 200_000_000
+    memory.check_memory(1536, 1024)  # needs 1.5 GB
+
+
+def test_without_a_limit_or_figures_a_container_says_nothing(container: Path) -> None:
+    (container / "memory.stat").unlink()
+    assert memory._container_bytes() == math.inf
+    (container / "memory.max").write_text("max\n")
+    assert memory._container_bytes() == math.inf

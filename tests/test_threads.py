@@ -1,0 +1,43 @@
+"""PyTorch's threads leave the cores to other programs, whichever of PyTorch and stylecine was imported first."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stylecine
+
+CODE = """
+import torch
+torch.set_num_threads({threads})
+from stylecine import Animator
+for _ in range(2):
+    Animator.from_pretrained({model!r}, "cpu")
+import threading
+print([thread.name for thread in threading.enumerate()].count("stylecine-openmp"))
+"""
+
+
+def parked_teams(model: Path, threads: int, environment: dict[str, str]) -> int:
+    """How many sleeping teams of OpenMP threads a process has that has loaded two models."""
+    unset = {name: x for name, x in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    path = {"PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    command = [sys.executable, "-c", CODE.format(threads=threads, model=str(model))]
+    run = subprocess.run(command, env=unset | path | environment, capture_output=True, text=True, check=True)
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP is what PyTorch uses on Linux")
+def test_one_team_is_parked_however_many_animators_there_are(small_model: Path) -> None:
+    assert parked_teams(small_model, 2, {}) == 1
+
+
+@pytest.mark.parametrize("environment", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
+def test_the_environment_decides_if_it_says_anything(small_model: Path, environment: dict[str, str]) -> None:
+    assert parked_teams(small_model, 2, environment) == 0
+
+
+def test_one_thread_waits_for_nobody(small_model: Path) -> None:
+    assert parked_teams(small_model, 1, {}) == 0
