@@ -159,7 +159,7 @@ class Maker:
     def render(self) -> Case:
         h, w = self.size()
         margin, cell = self.random.choice((0, 0, 1, 8, 16)), 2 ** self.random.randint(0, 4)
-        turns, knots = self.random.randint(1, 3), self.random.randint(2, 4)
+        kinds, knots = self.random.randint(1, 3), self.random.randint(2, 4)
         height, width = h + 2 * margin, w + 2 * margin
         # Not more than one level of one pixel: pyramids end there.
         count = self.random.randint(1, min(6, 1 + math.ceil(math.log2(max(height, width)))))
@@ -175,34 +175,35 @@ class Maker:
         if self.kind == "lost":  # one direction, one axis, all of it: between places interpolation would decide
             positions[:, self.random.randint(0, 1), self.random.randint(0, 1)] = math.nan
         angle = self.uniform(count, 3, *grid) * self.random.choice((0.0, 0.02, 3.1))
-        lift = self.damaged(0.8 + 0.4 * self.uniform(count, 2, 3, *grid), ("wild",))
+        contrast_gain = self.damaged(0.8 + 0.4 * self.uniform(count, 2, 3, *grid), ("wild",))
         begin = self.uniform(*grid) * self.random.choice((0.0, 0.5))
-        change = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin))), ("wild",)))
-        roll = self.damaged(self.smooth(2, 2, *grid), ("wild",)) if self.random.random() < 0.5 else None
-        swing = self.random.uniform(-2, 0), self.random.uniform(-1, 1)
+        crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin))), ("wild",)))
+        swell = self.damaged(self.smooth(2, 2, *grid), ("wild",)) if self.random.random() < 0.5 else None
+        swell_phase = self.random.uniform(-2, 0), self.random.uniform(-1, 1)
         moving = self.uniform(h, w) * (self.uniform(h, w) < self.random.choice((0.0, 0.5, 1.0)))
         moving = (moving * 2).clamp(max=1)
         photo = torch.randint(0, 256, (h, w, 3), generator=self.noise, dtype=torch.uint8)
-        turn = torch.randint(0, turns, grid, generator=self.noise, dtype=torch.uint8)
+        sub_cycle = torch.randint(0, kinds, grid, generator=self.noise, dtype=torch.uint8)
         base = self.damaged(self.uniform(3, height, width) - 0.5, ("wild",)) if self.random.random() < 0.2 else None
         angle, moving = self.damaged(angle, ("wild",)), self.damaged(moving, ("lost", "wild"))
-        angle, photo, moving, turn = (self.layout(x) for x in (angle, photo, moving, turn))
-        lengths = [4.0 * (knots - 1) / (k + 1) for k in range(turns)]
-        phases = [self.random.choice((0.0, 0.25, 0.5, 0.999, self.random.random())) for _ in range(turns)]
+        angle, photo, moving, sub_cycle = (self.layout(x) for x in (angle, photo, moving, sub_cycle))
+        lengths = [4.0 * (knots - 1) / (k + 1) for k in range(kinds)]
+        phases = [self.random.choice((0.0, 0.25, 0.5, 0.999, self.random.random())) for _ in range(kinds)]
 
         def call() -> Sequence[Tensor]:
             frame = render.render(
-                photo, moving, levels, positions, rates, turn, angle, lift, change,
-                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, roll=roll, swing=swing, base=base,
+                photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade,
+                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
+                swell=swell, swell_phase=swell_phase,
             )  # fmt: skip
             assert torch.equal(frame[moving == 0], photo[moving == 0]), "what stands still has changed"
             return [frame]
 
         def reference() -> Sequence[Tensor]:
-            arrays = photo, moving, levels, positions, rates, turn, angle, lift, change, roll, base
-            return [render.reference(*arrays, 4.0, lengths, phases, swing, cell, margin)]
+            arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, base
+            return [render.reference(*arrays, 4.0, lengths, phases, swell_phase, cell, margin)]
 
-        shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {turns} turns"
+        shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
         return Case("render", self.kind, shape, call, reference, tolerance=1)
 
     def compare(self) -> Case:

@@ -119,7 +119,7 @@ def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, 
 
 
 def traffic(name: str, arguments: Sequence[Any], found: Any) -> int:
-    """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each length of turn."""
+    """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each sub-cycle length."""
     needed = sum(x.numel() * x.element_size() for x in (*tensors(arguments), *tensors(found)))
     if name == "render":
         knots, lengths = (arguments[i] for i in (render_index("positions"), render_index("lengths")))

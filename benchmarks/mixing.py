@@ -1,4 +1,4 @@
-"""Ways to get from copy A to copy B within a turn: figures, and pictures of the middle of the loop.
+"""Ways to get from copy A to copy B within a sub-cycle: figures, and pictures of the middle of the loop.
 
     python benchmarks/mixing.py PHOTO... --size 640 --pictures docs/images
 """
@@ -52,7 +52,7 @@ class Variant:
 def variants(made: Cinemagraph) -> list[Variant]:
     """From the plainest to what the engine does."""
     whole = replace(made, loop=_changing(made.loop, *_whole(made.loop)))
-    plain = replace(whole, loop=_unlifted(whole.loop))
+    plain = replace(whole, loop=_without_gain(whole.loop))
     at_random = replace(made, loop=_changing(made.loop, *_random_halves(made.loop)))
     known = {"dissolve": plain, "variance kept": whole, "halves at random": at_random, "halves by likeness": made}
     found = [Variant(name, len(loop), loop.__getitem__) for name, loop in known.items()]
@@ -76,14 +76,15 @@ def strange(frame: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> float:
 
 
 class _Histogram:
-    """Histogram-preserving blending (Heitz and Neyret 2018) over the whole turn: both copies are made Gaussian, channel
-    by channel along the colours' principal axes, mixed with their variance kept, and given their histogram back."""
+    """Histogram-preserving blending (Heitz and Neyret 2018) over the whole sub-cycle: both copies are made Gaussian,
+    channel by channel along the colours' principal axes, mixed with their variance kept and given their histogram
+    back."""
 
     def __init__(self, made: Cinemagraph) -> None:
-        unlifted = _unlifted(made.loop)
-        ones = torch.ones_like(made.loop.change[0])
-        self.first = replace(made, loop=_changing(unlifted, ones, ones))
-        self.second = replace(made, loop=_changing(unlifted, -ones, 1e6 * ones))
+        plain_gain = _without_gain(made.loop)
+        ones = torch.ones_like(made.loop.crossfade[0])
+        self.first = replace(made, loop=_changing(plain_gain, ones, ones))
+        self.second = replace(made, loop=_changing(plain_gain, -ones, 1e6 * ones))
         self.made, self.mask = made, made.loop.moving.cpu().numpy()[..., None]
         colours = made.scene.photo[self.mask[..., 0] > 0.5].astype(np.float64)
         self.mean, self.axes = colours.mean(0), np.linalg.eigh(np.cov(colours.T))[1]
@@ -105,20 +106,20 @@ class _Histogram:
 
 
 def _changing(loop: Loop, begin: Tensor, pace: Tensor) -> Loop:
-    return replace(loop, change=torch.stack((begin, pace)))
+    return replace(loop, crossfade=torch.stack((begin, pace)))
 
 
-def _unlifted(loop: Loop) -> Loop:
-    return replace(loop, angle=torch.zeros_like(loop.angle), lift=torch.ones_like(loop.lift))
+def _without_gain(loop: Loop) -> Loop:
+    return replace(loop, angle=torch.zeros_like(loop.angle), contrast_gain=torch.ones_like(loop.contrast_gain))
 
 
 def _whole(loop: Loop) -> tuple[Tensor, Tensor]:
-    return torch.zeros_like(loop.change[0]), torch.ones_like(loop.change[0])
+    return torch.zeros_like(loop.crossfade[0]), torch.ones_like(loop.crossfade[0])
 
 
 def _random_halves(loop: Loop) -> tuple[Tensor, Tensor]:
     """Staggered phases without a look at the picture: blots as large as those by likeness."""
-    shape = tuple(loop.change.shape[1:])
+    shape = tuple(loop.crossfade.shape[1:])
     noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(shape), 0.03 * min(shape))
     later = ndimage.gaussian_filter((noise > np.median(noise)).astype(np.float32), 1.0)
     return torch.from_numpy(later * 0.5), torch.full(shape, 2.0)

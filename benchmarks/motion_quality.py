@@ -34,7 +34,7 @@ from benchmarks.tables import table, write
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
-from stylecine.stages.displacement import integrate, margin_for, over_canvas
+from stylecine.stages.displacement import integrate, margin_for, to_canvas
 from stylecine.stages.mask import CLASSES, erode_moving_edges, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import load_photo
@@ -206,7 +206,7 @@ def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
     """What can be said of a field without arrows. Empty for a photo in which nothing moves.
 
     folds_none_*: share of moving grid points at which x + D(x) keeps its orientation (its Jacobian is positive)
-    after half a turn and a whole one. divergence: median over water and falls of how much area changes in 4 s.
+    after half a sub-cycle and a whole one. divergence: median over water and falls of how much area changes in 4 s.
     shore_angle: median angle between flow and static border there, degrees; into_shore: the part of the speed
     that runs into or out of the border, over the speed.
     """
@@ -227,15 +227,15 @@ def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
 def folds_none(flow: Tensor, moving: Tensor) -> dict[str, float]:
     margin = margin_for(flow, moving, PERIOD, FPS)
     displacement = integrate(flow, moving, period=PERIOD, fps=FPS, margin=margin)
-    grid = (displacement.turns.shape[0], displacement.turns.shape[1])
+    grid = (displacement.sub_cycles.shape[0], displacement.sub_cycles.shape[1])
     size = (moving.shape[0], moving.shape[1])
-    here = over_canvas(moving[None], grid, displacement.cell, size, margin)[0] > 0.5
+    here = to_canvas(moving[None], grid, displacement.cell, size, margin)[0] > 0.5
     shares = {}
     for name, phase in (("half", 0.5), ("whole", 1.0)):
         positive = torch.zeros_like(here)
         for count, length in zip(displacement.counts, displacement.lengths, strict=True):
             jacobian = _jacobian(displacement.forward(length * phase) / displacement.cell)
-            positive |= (jacobian > 0) & (displacement.turns == count)
+            positive |= (jacobian > 0) & (displacement.sub_cycles == count)
         shares[f"folds_none_{name}"] = float(positive[here].float().mean())
     return shares
 

@@ -46,7 +46,7 @@ from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
-from stylecine.stages.swell import roll
+from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
 from stylecine.weights import ModelRecord, find_model, role_tensors
 
@@ -190,8 +190,8 @@ class Animator:
             margin = margin_for(flow, moves, options.period, options.fps)
             plate = self._make_plate(scene, photo, shown, moves, margin, options, refine, step)
         with stages.stage("loop"):
-            swell = roll(layers, flow) if options.motion is None else None
-            displacement = integrate(flow, moves, period=options.period, fps=options.fps, margin=margin, roll=swell)
+            swell = predict_swell(layers, flow) if options.motion is None else None
+            displacement = integrate(flow, moves, period=options.period, fps=options.fps, margin=margin, swell=swell)
             return make_loop(
                 to_uint8(shown).cpu().numpy(),
                 moves,

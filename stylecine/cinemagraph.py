@@ -29,7 +29,7 @@ from stylecine.output.web_pack import pack
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import measure_loop
 from stylecine.scene import Scene
-from stylecine.stages.displacement import on_grid_of
+from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import frame
 from stylecine.stages.photo import PhotoFile
 
@@ -244,9 +244,9 @@ class Cinemagraph:
         )
 
     def _window(self, crop: Crop, *, even: bool) -> Window:
-        moves = on_grid_of(self.mask, self.motion) * self.motion.norm(dim=0)
+        moves = moving_points(self.mask, self.motion) * self.motion.norm(dim=0)
         if self.drapery is not None:
-            moves = moves + on_grid_of(self.drapery.reach, self.motion) * moves.amax().clamp_min(1)
+            moves = moves + moving_points(self.drapery.reach, self.motion) * moves.amax().clamp_min(1)
         return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 

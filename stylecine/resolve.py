@@ -10,7 +10,7 @@ from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.motionnet import MotionNet
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, Arrow, RenderOptions
 from stylecine.scene import Scene
-from stylecine.stages.displacement import on_grid_of
+from stylecine.stages.displacement import moving_points
 from stylecine.stages.mask import apply_mask, given_mask, moving, require_motion
 from stylecine.stages.motion import given_motion, predict_motion
 
@@ -74,7 +74,7 @@ def _resolve_landscape(
     layers = _resolve_layers(scene, mask, photo.device)
     arrows = (*live_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
     flow = _predict_flow(scene, photo, layers, arrows, network, mask) if given is None else given
-    if not (flow.norm(dim=0)[on_grid_of(moving(layers), flow)] > MIN_SPEED).any():
+    if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
         if options.mask is not None and given is not None:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows))

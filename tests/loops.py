@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from stylecine.ops.image import to_tensor
 from stylecine.output.web_pack import pack
-from stylecine.stages.displacement import Displacement, integrate
+from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.plate import canvas, plain_plate
 
@@ -20,16 +20,16 @@ def loop_of(
     *,
     period: int = 60,
     margin: int = 32,
-    roll: bool = False,
+    swell: bool = False,
 ) -> Loop:
     """What moves of a photo drifts at `speed` (its pixels per 1/30 s) near its right border and not at its left."""
     height, width = moving.shape
     image, moves = to_tensor(photo), torch.from_numpy(moving.astype(np.float32))
     across = torch.linspace(0, speed / 2, width // 2).expand(height // 2, -1)
     flow = torch.stack((across, -0.3 * across)).contiguous()
-    rolls = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1)) if roll else None
+    waves = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1)) if swell else None
     wide, visible = canvas(image, moves, margin)
-    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, roll=rolls)
+    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swell=waves)
     return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
 
 
@@ -40,5 +40,4 @@ def rough(photo: np.ndarray) -> np.ndarray:
 
 
 def packed(loop: Loop) -> bytes:
-    assert isinstance(loop.displacement, Displacement)
     return pack(loop, loop.displacement.period, FPS)

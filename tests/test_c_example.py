@@ -35,11 +35,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cinemagraph(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path) -> Cinemagraph:
-    """A loop that also rolls, as open water does that has been found."""
+    """A loop that also has a swell, as recognised open water does."""
     made = animate(photo, mask=water, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30)
-    roll = torch.randn(2, 2, *made.loop.displacement.turn.shape, generator=torch.Generator().manual_seed(0))
-    rolling = replace(made.loop.displacement, roll=roll, cycles=2)
-    return replace(made, loop=replace(made.loop, displacement=rolling))
+    swell = torch.randn(2, 2, *made.loop.displacement.sub_cycle.shape, generator=torch.Generator().manual_seed(0))
+    with_swell = replace(made.loop.displacement, swell=swell, swell_cycles=2)
+    return replace(made, loop=replace(made.loop, displacement=with_swell))
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])

@@ -21,13 +21,13 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "moving": loop.moving,
         "positions": displacement.positions,
         "rates": displacement.rates,
-        "turn": displacement.turn,
+        "turn": displacement.sub_cycle,
         "length": torch.tensor(displacement.lengths),
         "angle": loop.angle,
-        "lift": loop.lift,
-        "change": loop.change,
+        "lift": loop.contrast_gain,
+        "change": loop.crossfade,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
-    arrays |= {} if displacement.roll is None else {"roll": displacement.roll}
+    arrays |= {} if displacement.swell is None else {"roll": displacement.swell}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("level_*.npy"):
         old.unlink()
@@ -35,7 +35,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
-        f"stride {displacement.stride:.9g}\ncycles {displacement.cycles}\n"
+        f"stride {displacement.stride:.9g}\ncycles {displacement.swell_cycles}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""One frame of the loop: two displaced copies of every level, mixed, added up and set into the photo."""
+"""One frame of the loop: two displaced copies of every level, mixed, summed and composited into the photo."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import mixing, native
-from stylecine.ops.hermite import displaced
+from stylecine.ops.displacement import hermite
 from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import sample
 
 Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0 lie on the coarsest grid
-MOST_LEVELS = 8
-MOST_TURNS = 8
+MAX_LEVELS = 8
+MAX_LENGTHS = 8
 
 
 def render(
@@ -26,18 +26,18 @@ def render(
     levels: Sequence[Tensor],
     positions: Tensor,
     rates: Tensor,
-    turn: Tensor,
+    sub_cycle: Tensor,
     angle: Tensor,
-    lift: Tensor,
-    change: Tensor,
+    contrast_gain: Tensor,
+    crossfade: Tensor,
     *,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
     cell: int,
     margin: int,
-    roll: Tensor | None = None,
-    swing: tuple[float, float] = (0.0, 0.0),
+    swell: Tensor | None = None,
+    swell_phase: tuple[float, float] = (0.0, 0.0),
     base: Tensor | None = None,
 ) -> Tensor:
     """The frame [H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
@@ -45,28 +45,29 @@ def render(
     The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
     cell*cell canvas pixels (`cell` a power of two) and cover it.
 
-    photo      [H,W,3] uint8
-    moving     [H,W] in [0,1]; what is outside is taken for the nearer, what is no number for 0
-    levels     [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and nothing; finest
-               first, a pixel of level i is 2^i canvas pixels wide, so its h is the canvas's over 2^i, rounded up
-    positions  [knots,2,2,gh,gw]: displacement along the flow and against it every `stride` frames, x and y, pixels
-               of the grid
-    rates      the same, their derivatives, per frame
-    turn       [gh,gw] uint8: which of `lengths` (frames) a turn of this place has
-    phases     how much of each of these turns has passed, in [0,1]
-    angle      [levels,3,gh,gw], lift [levels,2,3,gh,gw], change [2,gh,gw]: see ops.mixing
-    roll       [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels, for each part of
-    swing      where its cycle stands: cosine - 1, so that it is nothing at its beginning, and sine
-    base       [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (an image made anew)
+    photo          [H,W,3] uint8
+    moving         [H,W] in [0,1]; clamped to that, NaN is 0
+    levels         [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and an unused
+                   channel; finest first, a pixel of level i is 2^i canvas pixels wide, so its h is the canvas's over
+                   2^i, rounded up
+    positions      [knots,2,2,gh,gw]: displacement along the flow and against it every `stride` frames, x and y, pixels
+                   of the grid
+    rates          their derivatives, per frame
+    sub_cycle      [gh,gw] uint8: index of the place into `lengths` (frames) and `phases`
+    phases         of the sub-cycles of each length, in [0,1]
+    angle          [levels,3,gh,gw], contrast_gain [levels,2,3,gh,gw], crossfade [2,gh,gw]: see ops.mixing
+    swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
+    swell_phase    their weights: cosine - 1, so that it is 0 at the beginning, and sine
+    base           [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (a resynthesised image)
 
-    A coordinate that is not a number reads the first column or row (and, within a cell of it, one that is may as
-    well); a colour that is none is black. Raises ValueError if the arguments do not fit together.
+    A NaN coordinate reads the first column or row (and a coordinate within a cell of it may do so, too); a NaN colour
+    is black. Raises ValueError if the arguments do not fit together.
     """
-    fields = positions, rates, turn, angle, lift, change, roll
+    fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell
     _check(photo, moving, levels, *fields, base, stride, lengths, phases, cell, margin)
     return torch.ops.stylecine.render(
         photo, moving, list(levels), *fields, base,
-        float(stride), [float(x) for x in lengths], [float(x) for x in phases], [float(x) for x in swing], cell, margin,
+        float(stride), *([float(x) for x in numbers] for numbers in (lengths, phases, swell_phase)), cell, margin,
     )  # fmt: skip
 
 
@@ -122,27 +123,27 @@ def _render(
     levels: list[Tensor],
     positions: Tensor,
     rates: Tensor,
-    turn: Tensor,
+    sub_cycle: Tensor,
     angle: Tensor,
-    lift: Tensor,
-    change: Tensor,
-    roll: Tensor | None,
+    contrast_gain: Tensor,
+    crossfade: Tensor,
+    swell: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: list[float],
     phases: list[float],
-    swing: list[float],
+    swell_phase: list[float],
     cell: int,
     margin: int,
 ) -> Tensor:
     if not native.available(photo.device):
-        fields = positions, rates, turn, angle, lift, change, roll
-        return reference(photo, moving, levels, *fields, base, stride, lengths, phases, swing, cell, margin)
-    photo, moving, positions, rates, turn, angle, lift, change = (
-        x.contiguous() for x in (photo, moving, positions, rates, turn, angle, lift, change)
+        fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell
+        return reference(photo, moving, levels, *fields, base, stride, lengths, phases, swell_phase, cell, margin)
+    photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade = (
+        x.contiguous() for x in (photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade)
     )
     levels = [level.contiguous() for level in levels]
-    roll, base = (None if x is None else x.contiguous() for x in (roll, base))
+    swell, base = (None if x is None else x.contiguous() for x in (swell, base))
     out = _made(photo)
     described = [
         _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
@@ -150,12 +151,12 @@ def _render(
     ]
     times = ctypes.c_float * len(lengths)
     args = _Args(
-        native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *turn.shape,
+        native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
         (_Level * len(levels))(*described), len(levels), len(positions),
         native.pointer(positions), native.pointer(rates), stride,
-        len(lengths), native.pointer(turn), times(*lengths), times(*phases),
-        native.pointer(angle), native.pointer(lift), native.pointer(change),
-        None if roll is None else native.pointer(roll), *swing,
+        len(lengths), native.pointer(sub_cycle), times(*lengths), times(*phases),
+        native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
+        None if swell is None else native.pointer(swell), *swell_phase,
         None if base is None else native.pointer(base), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
@@ -168,11 +169,11 @@ def _check(
     levels: Sequence[Tensor],
     positions: Tensor,
     rates: Tensor,
-    turn: Tensor,
+    sub_cycle: Tensor,
     angle: Tensor,
-    lift: Tensor,
-    change: Tensor,
-    roll: Tensor | None,
+    contrast_gain: Tensor,
+    crossfade: Tensor,
+    swell: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: Sequence[float],
@@ -184,23 +185,23 @@ def _check(
         raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
     h, w = moving.shape
     height, width = h + 2 * margin, w + 2 * margin
-    gh, gw = turn.shape
+    gh, gw = sub_cycle.shape
     grid = -(-height // cell), -(-width // cell)
     wanted = {
         "photo": (photo, (h, w, 3), torch.uint8),
         "moving": (moving, (h, w), torch.float32),
-        "turn": (turn, (max(gh, grid[0]), max(gw, grid[1])), torch.uint8),
+        "sub_cycle": (sub_cycle, (max(gh, grid[0]), max(gw, grid[1])), torch.uint8),
         "positions": (positions, (max(len(positions), 2), 2, 2, gh, gw), torch.float32),
         "rates": (rates, tuple(positions.shape), torch.float32),
         "angle": (angle, (len(levels), 3, gh, gw), torch.float32),
-        "lift": (lift, (len(levels), 2, 3, gh, gw), torch.float32),
-        "change": (change, (2, gh, gw), torch.float32),
+        "contrast_gain": (contrast_gain, (len(levels), 2, 3, gh, gw), torch.float32),
+        "crossfade": (crossfade, (2, gh, gw), torch.float32),
     }
     for i, level in enumerate(levels):
         size = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
         wanted[f"level {i}"] = level, size, level.dtype if level.dtype in native.DTYPES else torch.float32
-    if roll is not None:
-        wanted["roll"] = roll, (2, 2, gh, gw), torch.float32
+    if swell is not None:
+        wanted["swell"] = swell, (2, 2, gh, gw), torch.float32
     if base is not None:
         wanted["base"] = base, (3, height, width), torch.float32
     for name, (tensor, shape, dtype) in wanted.items():
@@ -210,13 +211,13 @@ def _check(
             )
         if tensor.device != photo.device:
             raise ValueError(f"render: {name} is on {tensor.device}, the photo on {photo.device}.")
-    if not 1 <= len(levels) <= MOST_LEVELS or not 1 <= len(lengths) <= MOST_TURNS or len(phases) != len(lengths):
+    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= len(lengths) <= MAX_LENGTHS or len(phases) != len(lengths):
         raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
     if not all(0 <= phase <= 1 for phase in phases):
         raise ValueError(f"render: phases are in [0,1], not {list(phases)}.")
     longest = (len(positions) - 1) * stride
     if not all(0 < length <= longest * 1.0001 for length in lengths):
-        raise ValueError(f"render: turns of {list(lengths)} frames are not within knots for {longest:g}.")
+        raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
 
 
 def reference(
@@ -225,16 +226,16 @@ def reference(
     levels: Sequence[Tensor],
     positions: Tensor,
     rates: Tensor,
-    turn: Tensor,
+    sub_cycle: Tensor,
     angle: Tensor,
-    lift: Tensor,
-    change: Tensor,
-    roll: Tensor | None,
+    contrast_gain: Tensor,
+    crossfade: Tensor,
+    swell: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
-    swing: Sequence[float],
+    swell_phase: Sequence[float],
     cell: int,
     margin: int,
 ) -> Tensor:
@@ -243,16 +244,16 @@ def reference(
     if not bool((moving > 0).any()):
         return photo.clone()
     region = around(moving, margin, max(cell, 2 ** (len(levels) - 1)))
-    sources, passed = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
+    sources, phase_map = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
     for k, (length, phase) in enumerate(zip(lengths, phases, strict=True)):
-        source_a = displaced(positions[:, 1], rates[:, 1], stride, length * phase)
-        source_b = displaced(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
-        here = (turn == k) | (k == 0)
+        source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
+        source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
+        here = (sub_cycle == k) | (k == 0)
         sources = torch.where(here, torch.cat((source_a, source_b)) * cell, sources)
-        passed = torch.where(here, phase, passed)
-    if roll is not None:
-        sources += (swing[0] * roll[0] + swing[1] * roll[1]).repeat(2, 1, 1)
-    weights = mixing.weights(angle, lift, passed, mixing.share_of(passed, change))
+        phase_map = torch.where(here, phase, phase_map)
+    if swell is not None:
+        sources += (swell_phase[0] * swell[0] + swell_phase[1] * swell[1]).repeat(2, 1, 1)
+    weights = mixing.weights(angle, contrast_gain, phase_map, mixing.copy_b_share(phase_map, crossfade))
     moved = merge(
         [
             _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[i], cell=cell, scale=2**i, region=region)

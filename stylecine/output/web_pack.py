@@ -123,12 +123,12 @@ def _facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
         "margin": displacement.margin,
         "cell": displacement.cell,
         "block": max(BLOCK, displacement.cell),
-        "grid": list(displacement.turn.shape),
+        "grid": list(displacement.sub_cycle.shape),
         "period": period,
         "fps": float(fps),
         "stride": displacement.stride,
         "turns": [round(period / length) for length in displacement.lengths],
-        "cycles": displacement.cycles,
+        "cycles": displacement.swell_cycles,
         "bands": BANDS,
     }
 
@@ -147,17 +147,17 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """What there is on the displacement's grid and the photo, channels last, and what a step of each means."""
     displacement = loop.displacement
     moving = torch.where(loop.moving > 0, (loop.moving * 255).round().clamp(min=1), 0).to(torch.uint8)
-    begin, pace = loop.change
-    change = torch.stack((displacement.turn, *(x.round().to(torch.uint8) for x in (begin * BEGINS, pace))), -1)
+    begin, pace = loop.crossfade
+    change = torch.stack((displacement.sub_cycle, *(x.round().to(torch.uint8) for x in (begin * BEGINS, pace))), -1)
     tensors, scales = {"moving": moving.cpu().numpy(), "change": change.cpu().numpy()}, {"change": 1 / BEGINS}
     signed = {"velocity": displacement.rates[0, 0]}
-    if displacement.roll is not None:
-        signed["roll"] = displacement.roll.flatten(0, 1)
+    if displacement.swell is not None:
+        signed["roll"] = displacement.swell.flatten(0, 1)
     for name, field in signed.items():
         field = field.nan_to_num(0.0, 0.0, 0.0).permute(1, 2, 0).contiguous().cpu()
         scales[name] = float(field.abs().max()) / FINE
         tensors[name] = (field / (scales[name] or 1.0)).round().to(torch.int16).numpy()
-    lift, angle = loop.lift[:BANDS], loop.angle[:BANDS]
+    lift, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
     scales["angle"] = math.pi / 255
     scales["lift"] = float(lift.max()) / 255
     steps = torch.cat((angle[:, None] / scales["angle"], lift / scales["lift"]), 1).flatten(1, 2)
@@ -175,7 +175,7 @@ def _in_blocks(fields: Tensor, cell: int) -> Tensor:
 def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
     """How much of each class a place of the grid shows, past the photo's border what does at it: uint8 [K,gh,gw]."""
     displacement = loop.displacement
-    (gh, gw), cell, margin = displacement.turn.shape, displacement.cell, displacement.margin
+    (gh, gw), cell, margin = displacement.sub_cycle.shape, displacement.cell, displacement.margin
     height, width = layers.shape[1:]
     around = (margin, gw * cell - margin - width, margin, gh * cell - margin - height)
     wide = F.pad(layers[None].float(), around, mode="replicate")

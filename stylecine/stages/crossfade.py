@@ -1,7 +1,7 @@
-"""When a place changes from copy A to copy B: half of what moves in the first half of a turn, the rest in the second.
+"""When a place crossfades from copy A to copy B: half of what moves in the first half of a sub-cycle, the rest later.
 
-A dissolve that takes the whole turn shows all of the picture twice in its middle. Here a place shows one copy alone
-for half of its turn, and changes when the two differ less there: clouds meet where the sky is blue.
+A crossfade over the whole sub-cycle would show everything twice in its middle. Here a place shows a single copy for
+half of its sub-cycle and changes in the half in which the two differ less: clouds meet where the sky is blue.
 """
 
 from __future__ import annotations
@@ -13,38 +13,39 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-SHORTEST = 1.0  # seconds; quicker changes flash, so that short turns change over their whole length
-AROUND = 0.02  # of the grid's short side: what is compared around a place (standard deviation)
-SOFT = 0.005  # of the preference, which is 0 to 1: within it places change between the two halves
+MIN_SECONDS = 1.0  # quicker crossfades flash, so short sub-cycles use their whole length
+WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourhood that is compared
+SOFTNESS = 0.005  # of the preference, which is 0 to 1: transition between early and late
 
 
-def changeover(unlike: Tensor, turn: Tensor, lengths: Sequence[float], fps: float) -> Tensor:
-    """The beginning and the pace of each place's change, in turns and per turn: [2,gh,gw], for ops.mixing.share_of.
+def crossfade_schedule(difference: Tensor, sub_cycle: Tensor, lengths: Sequence[float], fps: float) -> Tensor:
+    """Phase at which each place's crossfade begins, and its pace per sub-cycle: [2,gh,gw], see mixing.copy_b_share.
 
-    unlike [2,gh,gw]: how much the copies differ (mean square, times how much moves) in each half of a turn; the halves
-    are chosen so that as much changes in the first as in the second, and the steps between frames stay even.
-    turn [gh,gw]: which of `lengths`, in frames, a turn of a place has. fps: frames per second.
+    difference [2,gh,gw]: how much the copies differ (mean square, times how much moves) in each half of a sub-cycle.
+    The halves are chosen so that as much changes in the first as in the second, and the steps between frames stay even.
+    sub_cycle [gh,gw]: index of each place into `lengths`, in frames. fps: frames per second.
     """
-    halved = torch.tensor([length / 2 >= SHORTEST * fps for length in lengths], device=turn.device)[turn.long()]
-    sigma = AROUND * min(turn.shape)
-    early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in unlike.double().cpu().numpy())
-    later = _softly(early / (early + late), _even(early, late, halved.cpu().numpy()), sigma)
-    begin = torch.from_numpy(later * 0.5).float().to(turn.device)
-    return torch.stack((torch.where(halved, begin, 0.0), 1.0 + halved.float()))
+    split = torch.tensor([length / 2 >= MIN_SECONDS * fps for length in lengths], device=sub_cycle.device)
+    split = split[sub_cycle.long()]
+    sigma = WINDOW * min(sub_cycle.shape)
+    early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in difference.double().cpu().numpy())
+    later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma)
+    begin = torch.from_numpy(later * 0.5).float().to(sub_cycle.device)
+    return torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
 
 
-def _even(early: np.ndarray, late: np.ndarray, among: np.ndarray) -> float:
+def _balanced_threshold(early: np.ndarray, late: np.ndarray, among: np.ndarray) -> float:
     """The preference above which to change late, so that both halves show as much change."""
     first, second = np.sqrt(early[among]), np.sqrt(late[among])
     if not len(first):
         return 0.5
     preference = early[among] / (early[among] + late[among])
     order = preference.argsort(kind="stable")
-    done, left = first[order].cumsum(), second[order][::-1].cumsum()[::-1]
-    return float(preference[order][(done >= left).argmax()])
+    before, after = first[order].cumsum(), second[order][::-1].cumsum()[::-1]
+    return float(preference[order][(before >= after).argmax()])
 
 
-def _softly(preference: np.ndarray, border: float, sigma: float) -> np.ndarray:
-    """0 below the border, 1 above it, and no step between the two in the picture."""
-    later = 1 / (1 + np.exp(-np.clip((preference - border) / SOFT, -50, 50)))
+def _soft_step(preference: np.ndarray, threshold: float, sigma: float) -> np.ndarray:
+    """0 below the threshold, 1 above it, without a visible edge between the two."""
+    later = 1 / (1 + np.exp(-np.clip((preference - threshold) / SOFTNESS, -50, 50)))
     return ndimage.gaussian_filter(later, 0.1 * sigma)

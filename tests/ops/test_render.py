@@ -23,12 +23,12 @@ class Sample:
     margin: int = 16
     cell: int = 4
     levels: int = 5
-    turns: int = 1
+    kinds: int = 1
     dtype: torch.dtype = torch.float16
     moving: str = "disc"  # "disc", "all", "none" or "corner"
     travel: float = 3.0  # pixels of the grid, from knot to knot
     base: bool = False
-    roll: bool = False
+    swell: bool = False
     strided: bool = False
     share: float = 0.3
 
@@ -41,29 +41,29 @@ class Sample:
         levels = [torch.nn.functional.pad(x, (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).to(self.dtype) for x in splines]
         steps = torch.randn(2, 4, 2, 2, *grid, generator=noise) * self.travel
         positions, rates = steps[0].cumsum(0), steps[1] / 4
-        turn = torch.randint(0, self.turns, grid, generator=noise, dtype=torch.uint8)
+        sub_cycle = torch.randint(0, self.kinds, grid, generator=noise, dtype=torch.uint8)
         angle = torch.rand(self.levels, 3, *grid, generator=noise) * 2.0
         angle[-1] = 0  # the low-pass
-        lift = 0.9 + 0.2 * torch.rand(self.levels, 2, 3, *grid, generator=noise)
+        contrast_gain = 0.9 + 0.2 * torch.rand(self.levels, 2, 3, *grid, generator=noise)
         begin = torch.rand(grid, generator=noise) * 0.5
-        change = torch.stack((begin, 1 / (1 - begin)))
-        roll = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.roll else None
+        crossfade = torch.stack((begin, 1 / (1 - begin)))
+        swell = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.swell else None
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
         base = torch.rand(3, height, width, generator=noise) - 0.5 if self.base else None
-        tensors = [photo, self.mask(), positions, rates, turn, angle, lift, change, roll, base]
+        tensors = [photo, self.mask(), positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, base]
         if self.strided:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
         tensors = [x if x is None else x.to(device) for x in tensors]
         keywords = {
             "stride": 4.0,
-            "lengths": [12.0 / (k + 1) for k in range(self.turns)],
-            "phases": [(self.share * (k + 1)) % 1 for k in range(self.turns)],
+            "lengths": [12.0 / (k + 1) for k in range(self.kinds)],
+            "phases": [(self.share * (k + 1)) % 1 for k in range(self.kinds)],
             "cell": self.cell,
             "margin": self.margin,
             "base": tensors.pop(),
-            "roll": tensors.pop(),
-            "swing": (math.cos(2.0 * self.share) - 1, math.sin(2.0 * self.share)),
+            "swell": tensors.pop(),
+            "swell_phase": (math.cos(2.0 * self.share) - 1, math.sin(2.0 * self.share)),
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
 
@@ -90,10 +90,10 @@ SAMPLES = [
     Sample("one level", levels=1),
     Sample("eight levels", levels=8, height=130, width=140, moving="all"),
     *(Sample(f"cell {cell}", cell=cell, moving="all") for cell in (1, 2, 8, 16, 32)),
-    Sample("three kinds of turn", turns=3, moving="all"),
-    Sample("an image made anew below", base=True, moving="all"),
-    Sample("it rolls", roll=True, moving="all"),
-    Sample("strided", strided=True, base=True, roll=True),
+    Sample("three lengths of sub-cycle", kinds=3, moving="all"),
+    Sample("a resynthesised image below", base=True, moving="all"),
+    Sample("a swell", swell=True, moving="all"),
+    Sample("strided", strided=True, base=True, swell=True),
     Sample("far outside", travel=1e6, moving="all"),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
@@ -128,10 +128,10 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", height=9, width=11, levels=2, base=True, roll=True).arguments(device)
-    times = [keywords[name] for name in ("stride", "lengths", "phases", "swing", "cell", "margin")]
+    tensors, keywords = Sample("small", height=9, width=11, levels=2, base=True, swell=True).arguments(device)
+    times = [keywords[name] for name in ("stride", "lengths", "phases", "swell_phase", "cell", "margin")]
     tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, keywords["roll"], keywords["base"], *times))
+    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, keywords["swell"], keywords["base"], *times))
 
 
 def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
@@ -164,14 +164,15 @@ def test_halfway_two_unlike_copies_have_equal_power_and_like_ones_are_averaged()
     level = torch.full((1, 8, 8), 0.5)
     spline = torch.nn.functional.pad(level.expand(3, -1, -1), (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).contiguous()
     photo, moving, knots = torch.zeros(4, 4, 3, dtype=torch.uint8), torch.ones(4, 4), torch.zeros(2, 2, 2, 4, 4)
-    turn, lift = torch.zeros(4, 4, dtype=torch.uint8), torch.ones(1, 2, 3, 4, 4)
-    change = torch.stack((torch.zeros(4, 4), torch.ones(4, 4)))
+    sub_cycle, no_gain = torch.zeros(4, 4, dtype=torch.uint8), torch.ones(1, 2, 3, 4, 4)
+    crossfade = torch.stack((torch.zeros(4, 4), torch.ones(4, 4)))
     keywords = {"stride": 4.0, "lengths": [4.0], "phases": [0.5], "cell": 1, "margin": 0}
     for angle, gain in ((0.0, 1.0), (math.pi / 2, math.sqrt(2)), (math.pi / 3, 2 / math.sqrt(3))):
-        made = render(photo, moving, [spline], knots, knots, turn, lift[:, 0] * angle, lift, change, **keywords)
+        fields = knots, knots, sub_cycle, no_gain[:, 0] * angle
+        made = render(photo, moving, [spline], *fields, no_gain, crossfade, **keywords)
         assert (made.float() - (0.5 * gain + 1) * 127.5).abs().max() <= 1
-        lifted = render(photo, moving, [spline], knots, knots, turn, lift[:, 0] * angle, lift * 0.8, change, **keywords)
-        assert (lifted.float() - (0.4 * gain + 1) * 127.5).abs().max() <= 1
+        weaker = render(photo, moving, [spline], *fields, 0.8 * no_gain, crossfade, **keywords)
+        assert (weaker.float() - (0.4 * gain + 1) * 127.5).abs().max() <= 1
 
 
 def test_what_is_not_a_number_reads_the_corner_or_is_black():
@@ -245,6 +246,7 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert around(part, 32, 16) == (32, 32, 96, 112)
-    times = [keywords[name] for name in ("roll", "base", "stride", "lengths", "phases", "swing", "cell", "margin")]
+    names = "swell", "base", "stride", "lengths", "phases", "swell_phase", "cell", "margin"
+    times = [keywords[name] for name in names]
     whole = reference(*tensors, *times)
     assert_alike(reference(tensors[0], part, *tensors[2:], *times)[20:40, 30:60], whole[20:40, 30:60])

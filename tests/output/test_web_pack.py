@@ -36,7 +36,7 @@ def opened(picture: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def loop(photo: np.ndarray, water: np.ndarray) -> Loop:
-    return loop_of(rough(photo), water, 0.2, margin=MARGIN, roll=True)
+    return loop_of(rough(photo), water, 0.2, margin=MARGIN, swell=True)
 
 
 def test_the_plate_is_found_again_in_its_splines(loop: Loop) -> None:
@@ -63,15 +63,13 @@ def test_fields_are_kept_to_a_fraction_of_what_can_be_seen(loop: Loop) -> None:
     displacement = loop.displacement
     velocity = tensors["velocity"] * scales["velocity"] - displacement.rates[0, 0].permute(1, 2, 0).numpy()
     assert np.abs(velocity).max() * PERIOD < 0.01  # pixels at the end of the loop
-    assert displacement.roll is not None
-    roll = (
-        tensors["roll"].reshape(-1, 2, 2) * scales["roll"] - displacement.roll.permute(2, 3, 0, 1).flatten(0, 1).numpy()
-    )
-    assert np.abs(roll).max() < 0.001
-    begin = tensors["change"][..., 1] * scales["change"] - loop.change[0].numpy()
+    assert displacement.swell is not None
+    swell = tensors["roll"].reshape(-1, 2, 2) * scales["roll"]
+    assert np.abs(swell - displacement.swell.permute(2, 3, 0, 1).flatten(0, 1).numpy()).max() < 0.001
+    begin = tensors["change"][..., 1] * scales["change"] - loop.crossfade[0].numpy()
     assert np.abs(begin).max() <= scales["change"] / 2 + 1e-6
-    assert np.array_equal(tensors["change"][..., 0], displacement.turn.numpy())
-    assert np.array_equal(tensors["change"][..., 2], loop.change[1].numpy())
+    assert np.array_equal(tensors["change"][..., 0], displacement.sub_cycle.numpy())
+    assert np.array_equal(tensors["change"][..., 2], loop.crossfade[1].numpy())
     assert np.array_equal(tensors["moving"] > 0, loop.moving.numpy() > 0)
     assert np.abs(tensors["moving"] / 255 - loop.moving.numpy()).max() <= 1 / 255
 
@@ -84,12 +82,13 @@ def test_statistics_are_means_over_blocks(loop: Loop) -> None:
     assert statistics.shape == (9, (72 + 2 * MARGIN) // 8, (96 + 2 * MARGIN) // 8, 4)
     angle = loop.angle[2, 1, 64:72, 80:88].mean()
     assert statistics[1, 8, 10, 2] * scales["angle"] == pytest.approx(float(angle), abs=scales["angle"])
-    lift = loop.lift[0, 1, 2, 64:72, 80:88].mean()
-    assert statistics[8, 8, 10, 0] * scales["lift"] == pytest.approx(float(lift), abs=scales["lift"])
+    gain = loop.contrast_gain[0, 1, 2, 64:72, 80:88].mean()
+    assert statistics[8, 8, 10, 0] * scales["lift"] == pytest.approx(float(gain), abs=scales["lift"])
 
 
 def test_the_digest_stays_while_the_plate_does(loop: Loop) -> None:
-    other = replace(loop, change=torch.zeros_like(loop.change), displacement=replace(loop.displacement, roll=None))  # type: ignore[type-var]
+    without_swell = replace(loop.displacement, swell=None)
+    other = replace(loop, crossfade=torch.zeros_like(loop.crossfade), displacement=without_swell)
     assert facts(packed(loop))["plate"] == facts(packed(other))["plate"]
     darker = replace(loop, photo=loop.photo // 2)
     assert facts(packed(loop))["plate"] != facts(packed(darker))["plate"]
@@ -99,7 +98,7 @@ def test_layers_go_along_on_the_grid(loop: Loop) -> None:
     layers = torch.zeros(4, 72, 96)
     layers[1] = loop.moving
     kept = load(pack(loop, PERIOD, FPS, layers=layers))["layers"]
-    assert kept.shape == (4, *loop.displacement.turn.shape)
+    assert kept.shape == (4, *loop.displacement.sub_cycle.shape)
     inside = kept[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
     assert np.array_equal(inside[1], np.rint(loop.moving.numpy() * 255)) and not inside[[0, 2, 3]].any()
     assert (kept[1, -MARGIN:, MARGIN:-MARGIN] == inside[1, -1]).all()  # past the border what is at it
@@ -185,5 +184,5 @@ def test_cloth_over_a_landscape(drapery: Drapery) -> None:
     content = pack(loop, PERIOD, FPS, drapery=drapery, layers=torch.zeros(4, 96, 128))
     tensors = load(content)
     assert facts(content)["classes"] == ["sky", "water", "falls", "smoke", "cloth"]
-    assert tensors["layers"].shape == (5, *loop.displacement.turn.shape)
+    assert tensors["layers"].shape == (5, *loop.displacement.sub_cycle.shape)
     assert np.array_equal(opened(tensors["photo"]), photo) and {"velocity", "made_up", "knots"} <= set(tensors)

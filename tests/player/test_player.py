@@ -48,9 +48,9 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
     large, large_water = enlarged(photo, 261, 340), enlarged(water, 261, 340)
     return {
         "drift": loop_of(photo, water, 0.07),
-        "several turns": loop_of(photo, crossed(water), 0.12),
+        "several sub-cycles": loop_of(photo, crossed(water), 0.12),
         "odd sizes": loop_of(odd, odd_water, 0.4, margin=37),
-        "roll": loop_of(photo, water, 0.2, roll=True),
+        "swell": loop_of(photo, water, 0.2, swell=True),
         "less than a second": loop_of(photo, water, 0.3, period=13),
         "a grid coarser than the photo": loop_of(large, large_water, 0.5),
         "everything moves": loop_of(photo, np.ones_like(water), 0.3),
@@ -58,7 +58,7 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
 
 
 CASES = (
-    *("drift", "several turns", "odd sizes", "roll", "less than a second", "a grid coarser than the photo"),
+    *("drift", "several sub-cycles", "odd sizes", "swell", "less than a second", "a grid coarser than the photo"),
     "everything moves",
 )
 
@@ -81,9 +81,9 @@ def test_frames_are_the_engines(stage: Stage, loops: dict[str, Loop], case: str)
 
 
 def test_frame_0_is_the_photo_and_comes_again(stage: Stage, loops: dict[str, Loop]) -> None:
-    stage.load(packed(loops["several turns"]))
+    stage.load(packed(loops["several sub-cycles"]))
     for t in (0, 60, -60, 600):
-        assert np.array_equal(stage.frame(t), loops["several turns"].photo.numpy())
+        assert np.array_equal(stage.frame(t), loops["several sub-cycles"].photo.numpy())
     assert np.array_equal(stage.frame(7.5), stage.frame(-52.5))
     assert not np.array_equal(stage.frame(7.5), stage.frame(8))
 
@@ -241,7 +241,7 @@ def test_maps_for_overlays(stage: Stage, loops: dict[str, Loop]) -> None:
             Object.entries(layers).map(([name, map]) => [name, [...map]])), moving: [...moving]};
         }"""
     )
-    gh, gw = loop.displacement.turn.shape
+    gh, gw = loop.displacement.sub_cycle.shape
     assert maps["grid"] == {"width": gw, "height": gh, "cell": 1, "margin": 37}
     velocity = np.array(maps["velocity"]).reshape(gh, gw, 2)
     assert np.abs(velocity - loop.displacement.rates[0, 0].permute(1, 2, 0).numpy()).max() < 1e-4
@@ -295,7 +295,7 @@ def test_what_is_given_back_draws_no_more(stage: Stage, loops: dict[str, Loop]) 
 
 
 def test_a_rehearsal_has_all_programs_of_a_landscape_made_ready(stage: Stage, loops: dict[str, Loop]) -> None:
-    stage.packs["pack"] = packed(loops["roll"])
+    stage.packs["pack"] = packed(loops["swell"])
     tiny = (PLAYER.parent / "server/studio/warm.js").read_text(encoding="utf-8")
     error, rehearsed, more = stage.page.evaluate(
         """async source => {

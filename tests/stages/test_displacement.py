@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stylecine.ops.integrate import look_up
-from stylecine.stages.displacement import integrate, margin_for, turns
+from stylecine.stages.displacement import count_sub_cycles, integrate, margin_for
 
 
 def constant(x: float, y: float, h: int = 32, w: int = 32) -> torch.Tensor:
@@ -31,7 +31,7 @@ def test_travel_is_flow_times_time_at_any_grid_size_and_frame_rate():
 def test_the_grid_has_a_short_side_of_at_most_256(size, cell):
     moved = integrate(constant(0.1, 0), torch.ones(size), period=4, fps=30, margin=32)
     assert moved.cell == cell
-    assert moved.turns.shape == (-(-(size[0] + 64) // cell), -(-(size[1] + 64) // cell))
+    assert moved.sub_cycles.shape == (-(-(size[0] + 64) // cell), -(-(size[1] + 64) // cell))
 
 
 def test_between_knots_time_is_real_and_the_path_smooth():
@@ -65,26 +65,26 @@ def test_flow_is_replicated_past_the_border():
     torch.testing.assert_close(moved.forward(4)[:, 40, 90], torch.tensor([4.0, 0.0]))
 
 
-def test_turns_are_constant_in_a_region_and_grow_with_speed():
+def test_sub_cycles_are_constant_in_a_region_and_grow_with_speed():
     moving = torch.zeros(128, 128)
     moving[:40], moving[60:] = 1, 1
     flow = constant(0.02, 0, 64, 64).clone()
     flow[0, 40:] = 0.5
-    count = turns(flow, moving, period=120, fps=30)
+    count = count_sub_cycles(flow, moving, period=120, fps=30)
     assert (count[:20] == 1).all()
     assert (count[30:] == 6).all(), "also where that region's flow is slow"
 
 
 def test_a_sub_cycle_is_never_shorter_than_two_thirds_of_a_second():
     for frames, most in ((30, 1), (39, 1), (40, 2), (119, 5), (120, 6), (600, 6)):
-        assert (turns(constant(9, 0), torch.ones(64, 64), period=frames, fps=30) == most).all()
+        assert (count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=frames, fps=30) == most).all()
 
 
 @pytest.mark.parametrize("fps", [5, 12, 15, 24, 60])
 @pytest.mark.parametrize("seconds", [1, 2, 4])
 def test_a_preview_and_its_export_have_the_same_sub_cycles_at_any_frame_rate(fps, seconds):
-    exported = turns(constant(9, 0), torch.ones(64, 64), period=30 * seconds, fps=30)
-    assert torch.equal(turns(constant(9, 0), torch.ones(64, 64), period=fps * seconds, fps=fps), exported)
+    exported = count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=30 * seconds, fps=30)
+    assert torch.equal(count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=fps * seconds, fps=fps), exported)
 
 
 def test_places_go_round_their_own_number_of_times():
@@ -96,35 +96,34 @@ def test_places_go_round_their_own_number_of_times():
     assert moved.counts == (1, 2)
     phases = moved.phases(75)
     torch.testing.assert_close(torch.tensor(phases), torch.tensor([0.625, 0.25]))
-    passed, sources = moved.passed(phases)[0], moved.sources(phases)
+    passed, sources = moved.phase_map(phases)[0], moved.sources(phases)
     assert passed[20, 40] == 0.625 and passed[70, 40] == 0.25
     torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0)
     torch.testing.assert_close(moved.targets(phases)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
 
 
-def test_the_roll_sways_both_copies_alike_and_is_nothing_at_either_end():
+def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
     flow, moving = constant(0.05, 0), torch.ones(128, 128)
-    roll = torch.zeros(2, 2, 32, 32)
-    roll[0, 1], roll[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
-    moved = integrate(flow, moving, period=120, fps=30, margin=32, roll=roll)
-    assert moved.cycles == 2 and moved.swing(0) == moved.swing(60) == moved.swing(120) == (0, 0)
-    sources, plain = (moved.sources([0.25] * len(moved.counts), swing) for swing in (moved.swing(15), (0, 0)))
-    swayed = sources - plain
+    swell = torch.zeros(2, 2, 32, 32)
+    swell[0, 1], swell[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
+    moved = integrate(flow, moving, period=120, fps=30, margin=32, swell=swell)
+    assert moved.swell_cycles == 2 and moved.swell_phase(0) == moved.swell_phase(60) == moved.swell_phase(120) == (0, 0)
+    phases = [0.25] * len(moved.counts)
+    swayed = moved.sources(phases, moved.swell_phase(15)) - moved.sources(phases)
     torch.testing.assert_close(swayed[:2], swayed[2:])
     torch.testing.assert_close(swayed[:2, 60, 60], torch.tensor([2.0, -1.0]), atol=1e-4, rtol=0)  # a quarter cycle
-    targets = moved.targets([0.25] * len(moved.counts), moved.swing(15))
-    torch.testing.assert_close(targets - moved.targets([0.25] * len(moved.counts)), -swayed)
+    torch.testing.assert_close(moved.targets(phases, moved.swell_phase(15)) - moved.targets(phases), -swayed)
 
 
-def test_no_cycle_of_the_roll_is_shorter_than_a_second():
+def test_no_cycle_of_the_swell_is_shorter_than_a_second():
     flow, moving = constant(0.05, 0), torch.ones(128, 128)
     for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
-        moved = integrate(flow, moving, period=frames, fps=30, margin=32, roll=torch.ones(2, 2, 32, 32))
-        assert (moved.cycles, moved.roll is not None) == (cycles, cycles > 0)
-        assert moved.rolled((0.5, 0.5)).any() == (cycles > 0)
+        moved = integrate(flow, moving, period=frames, fps=30, margin=32, swell=torch.ones(2, 2, 32, 32))
+        assert (moved.swell_cycles, moved.swell is not None) == (cycles, cycles > 0)
+        assert moved.swell_offset((0.5, 0.5)).any() == (cycles > 0)
 
 
 def test_the_margin_holds_the_longest_travel():
     moving = torch.ones(128, 128)
     assert margin_for(constant(0, 0), moving, 120, 30) == 32
-    assert margin_for(constant(0.05, 0), moving, 120, 30) == 32  # 24 px in 3 turns
+    assert margin_for(constant(0.05, 0), moving, 120, 30) == 32  # 24 px in 3 sub-cycles

@@ -9,7 +9,7 @@ from scipy import ndimage
 from stylecine.errors import NothingMoves
 from stylecine.networks.generator import Generator
 from stylecine.networks.generator import merge as merge_rgb
-from stylecine.ops.mixing import share_of
+from stylecine.ops.mixing import copy_b_share
 from stylecine.ops.pyramid import merge, upsample
 from stylecine.ops.spline import coefficients
 from stylecine.stages.displacement import integrate
@@ -56,7 +56,7 @@ def test_large_photos_have_cells_wider_than_what_is_compared(cell, size):
     wide = tuple(-(-(n + 2 * MARGIN) // cell) for n in size)
     knots = [torch.nn.functional.interpolate(x.flatten(1, 2), wide).unflatten(1, (2, 2)) / cell
              for x in (displacement.positions, displacement.rates)]
-    coarse = replace(displacement, positions=knots[0], rates=knots[1], turns=torch.ones(wide).long(), cell=cell)
+    coarse = replace(displacement, positions=knots[0], rates=knots[1], sub_cycles=torch.ones(wide).long(), cell=cell)
     plate = texture(size[0] + 2 * MARGIN, size[1] + 2 * MARGIN)
     photo = ((plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
     loop = make_loop(photo, moving, laplacian_levels(plate), coarse)
@@ -129,9 +129,9 @@ def test_early_in_the_loop_the_texture_moves_with_the_flow():
     assert there > 0.6 and there > 2 * abs(here)
 
 
-def test_in_a_turn_of_seconds_half_of_the_picture_changes_first_and_then_the_rest():
-    loop, photo = scene(fps=15)  # the change of half a turn takes 1.3 s
-    shares = [share_of(loop.displacement.passed([phase]), loop.change) for phase in (0.25, 0.5, 0.75)]
+def test_in_long_sub_cycles_half_of_the_picture_crossfades_first_and_then_the_rest():
+    loop, photo = scene(fps=15)  # the crossfade of half a sub-cycle takes 1.3 s
+    shares = [copy_b_share(loop.displacement.phase_map([phase]), loop.crossfade) for phase in (0.25, 0.5, 0.75)]
     mixed = [((share > 0.02) & (share < 0.98)).float().mean() for share in shares]
     assert max(mixed) < 0.7
     relative = [contrast(frame(loop, t).numpy()) / contrast(photo) for t in range(0, PERIOD, 5)]
@@ -140,22 +140,22 @@ def test_in_a_turn_of_seconds_half_of_the_picture_changes_first_and_then_the_res
 
 def test_at_the_border_a_place_shows_the_copy_that_the_photo_knows():
     loop, _ = scene(fps=15)  # 7 pixels to the right: B comes from past the right border, A from past the left one
-    begin = loop.change[0, 3 * MARGIN // 2 + SIZE // 4 : -MARGIN]
+    begin = loop.crossfade[0, 3 * MARGIN // 2 + SIZE // 4 : -MARGIN]
     assert begin[:, MARGIN : MARGIN + 3].mean() < 0.15 < 0.35 < begin[:, -MARGIN - 3 : -MARGIN].mean()
 
 
-def test_in_a_turn_of_a_second_all_of_it_changes_all_the_time():
+def test_in_short_sub_cycles_everything_crossfades_all_the_time():
     loop, _ = scene()
-    share = share_of(loop.displacement.passed([0.5]), loop.change)
+    share = copy_b_share(loop.displacement.phase_map([0.5]), loop.crossfade)
     assert (share == 0.5).all()
 
 
 @pytest.mark.parametrize("sampling", ["gather", "splat"])
-def test_what_rolls_is_the_photo_in_frame_0_and_sways_as_often_as_it_should(sampling):
+def test_a_swell_leaves_frame_0_the_photo_and_repeats_as_often_as_it_has_cycles(sampling):
     still, photo = scene(speed=0.0, sampling=sampling)
-    roll = torch.zeros(2, 2, *still.displacement.turn.shape)
-    roll[1, 0] = 1.5  # with the sine, to the left and right
-    loop = replace(still, displacement=replace(still.displacement, roll=roll, cycles=2))
+    swell = torch.zeros(2, 2, *still.displacement.sub_cycle.shape)
+    swell[1, 0] = 1.5  # with the sine, to the left and right
+    loop = replace(still, displacement=replace(still.displacement, swell=swell, swell_cycles=2))
     frames = [frame(loop, t).numpy()[SIZE // 4 + 8 :, 8:-8].astype(int) for t in (0, 5, 10, 15, 20)]
     assert np.array_equal(frame(loop, 0).numpy(), photo)
     assert np.abs(frames[0] - frames[1]).mean() > 3 and np.abs(frames[1] - frames[3]).mean() > 3
@@ -208,11 +208,11 @@ def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb(
     scales = 4, 2, 1
     loop, _ = scene(sampling="splat")
     phases = loop.displacement.phases(0.4 * PERIOD)
-    share = share_of(loop.displacement.passed(phases), loop.change)
+    share = copy_b_share(loop.displacement.phase_map(phases), loop.crossfade)
     warp = partial(
         splat_level,
         loop,
-        alike=torch.ones_like(share),
+        correlation=torch.ones_like(share),
         targets=loop.displacement.targets(phases),
         mixing=torch.cat((1 - share, share)),
     )
@@ -222,3 +222,10 @@ def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb(
     expected = merge_rgb(generator.to_rgb(warped, w_plus))[0]
     assert (expected - merge_rgb(contributions)[0]).std() > 0.1 * expected.std()  # it has moved
     torch.testing.assert_close(merge(commuted[::-1]) / expected.std(), expected / expected.std(), atol=1e-4, rtol=0)
+
+
+def test_levels_and_loops_can_be_compared_and_hashed():
+    loop, _ = scene()
+    level = Level(torch.ones(3, 4, 4), 1, True)
+    for thing in (loop, level, loop.displacement):
+        assert thing in {thing} and thing != replace(thing)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.stages.swell import open_water, roll
+from stylecine.stages.swell import open_water, predict_swell
 
 SKY, WATER, FALLS = range(3)
 
@@ -38,45 +38,45 @@ def test_open_water_reaches_across_the_picture_or_lies_level_and_meets_no_fall()
     assert not open_water(owner(pool), drift().numpy()).any(), "a pool below a fall"
 
 
-def test_without_open_water_nothing_rolls():
-    assert roll(landscape(columns=slice(60, 100)), downward()) is None
+def test_without_open_water_there_is_no_swell():
+    assert predict_swell(landscape(columns=slice(60, 100)), downward()) is None
 
 
-def test_water_rolls_up_and_down_more_than_sideways_and_the_nearer_the_more():
-    swell = roll(landscape(), drift())
+def test_water_moves_up_and_down_more_than_sideways_and_more_when_near():
+    swell = predict_swell(landscape(), drift())
     reach = swell.square().sum(0).sqrt()  # over the cycle, x and y
     assert reach[1].mean() > 3 * reach[0].mean()
     assert reach[1, 110:120].mean() > 2 * reach[1, 55:65].mean()
     assert 0.1 < float(reach[1].max()) < 0.01 * 128
 
 
-def test_nothing_rolls_outside_the_water_nor_at_its_shore():
+def test_there_is_no_swell_off_the_water_or_at_its_shore():
     layers = landscape()
     layers[WATER, 80:100, 60:90] = 0  # a rock
-    swell = roll(layers, drift())
+    swell = predict_swell(layers, drift())
     assert swell[..., :40, :].abs().max() == 0 and swell[..., 80:100, 60:90].abs().max() == 0
     assert swell[..., 79, 60:90].abs().max() < 0.05 * swell.abs().max()
     assert swell[..., -1, 5:50].abs().max() > 0.3 * swell.abs().max(), "the photo's border is no shore"
 
 
 def test_the_picture_is_nowhere_folded():
-    swell = roll(landscape(), drift())
+    swell = predict_swell(landscape(), drift())
     for part in (swell[0], swell[1], (swell[0] + swell[1]) * 2**-0.5):
         for axis in (0, 1):
             assert torch.gradient(2 * part[axis], dim=1 - axis)[0].abs().max() < 0.7
 
 
-def test_water_that_is_held_does_not_roll():
+def test_water_that_is_held_still_has_no_swell():
     held = drift().clone()
     held[:, 90:110, 60:90] = 0
-    assert roll(landscape(), held)[..., 90:110, 60:90].abs().max() == 0
-    assert roll(landscape(), drift(0)).abs().max() == 0
+    assert predict_swell(landscape(), held)[..., 90:110, 60:90].abs().max() == 0
+    assert predict_swell(landscape(), drift(0)).abs().max() == 0
 
 
 @pytest.mark.parametrize("size", [(64, 80), (200, 250)])
-def test_the_roll_has_the_flows_grid_and_the_same_reach_on_it(size):
+def test_the_swell_is_on_the_flows_grid_with_the_same_reach(size):
     flow = torch.nn.functional.interpolate(drift()[None], size)[0] * size[0] / 128
-    swell = roll(landscape(), flow)
+    swell = predict_swell(landscape(), flow)
     assert swell.shape == (2, 2, *size)
-    reach = float(roll(landscape(), drift()).abs().max()) / 128
+    reach = float(predict_swell(landscape(), drift()).abs().max()) / 128
     assert float(swell.abs().max()) / size[0] == pytest.approx(reach, rel=0.2)
