@@ -12,6 +12,7 @@ from stylecine.cloth.animate import ClothNets
 HEIGHT, WIDTH = 96, 128
 FLAG = slice(24, 64), slice(40, 96)  # rows, columns
 POLE = slice(16, 96), slice(36, 40)
+CLOUD = slice(0, 7), slice(61, 128)  # a corner of the sky away from both
 
 
 def flag_photo() -> np.ndarray:

@@ -25,6 +25,7 @@ BETWEEN = 0.07  # of [0,1]: a colour further from all mixtures of cloth and back
 FRINGE = 0.15  # so much of the cloth's colour beside a mask, and it has missed some
 FAR = 0.04  # of the long side: so far behind the cloth nothing is known of the background's detail
 ALIKE = 0.06  # of [0,1]: cloth and background nearer than that are not told apart by colour
+UNCOVERED = 2  # cells from what goes with the cloth: further away the photo is what is behind it
 LEAST = 0.02  # of the picture: plain regions that do not reach its border are larger than this
 
 
@@ -61,7 +62,7 @@ def outline(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Outline:
     clearance = torch.from_numpy(away.astype(np.float32) * cell).to(photo.device)
     shaded = torch.where(inside, share, torch.zeros_like(share))
     leaves = _grown(inside | (near & free & (share > FRINGE)), 1) & (inside | free)
-    matte, background = _parted(colour, mask, leaves, free & ~leaves, inside | free, cell)
+    matte, background = _parted(colour, mask, leaves, free & ~leaves, (inside | free) & _grown(leaves, UNCOVERED), cell)
     return Outline(matte, background, clearance, F.avg_pool2d(shaded[None], 3, 1, 1, count_include_pad=False)[0])
 
 

@@ -22,7 +22,7 @@ from stylecine.cloth.animate import backward, hang, pieces
 from stylecine.cloth.layer import Drapery
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
-from tests.cloths import FLAG, POLE, STAND_INS, flag_mask, flag_photo
+from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo
 
 Given = dict[str, Any]
 SHORT: Given = {"seconds": 2.0, "fps": 8}  # one gust in 16 frames
@@ -204,6 +204,16 @@ def test_both_move_where_both_are_there(animator: Animator, beach: Scene) -> Non
     assert changes[FLAG].mean() > 10 and changes[:, 112:].mean() > 0.1
     assert (changes[POLE][:, :-1] == 0).all()
     assert (changes[loop.mask.numpy() == 0] == 0).all()
+
+
+def test_cloth_holds_no_sky_away_from_it(animator: Animator, beach: Scene) -> None:
+    """Edges of clouds far from the cloth keep drifting."""
+    photo = beach.photo.copy()
+    photo[CLOUD] = 235
+    cloudy = replace(beach, photo=photo)
+    alone = animator.render(cloudy, subject="auto", **SHORT).mask[:10]
+    beside = animator.render(cloudy.paint("cloth", flag_mask()), subject="auto", **SHORT).mask[:10]
+    assert alone.any() and torch.equal(beside > 0, alone > 0)
 
 
 def test_auto_moves_the_cloth_alone_where_there_is_no_landscape(

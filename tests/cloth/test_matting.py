@@ -5,7 +5,7 @@ import torch
 
 from stylecine.cloth.matting import outline
 from stylecine.ops.image import to_tensor
-from tests.cloths import FLAG, flag_mask, flag_photo
+from tests.cloths import CLOUD, FLAG, flag_mask, flag_photo
 
 CELL = 2
 
@@ -64,3 +64,12 @@ def test_the_sky_around_takes_nothing_of_the_clothes_shading() -> None:
     row = (FLAG[0].start + FLAG[0].stop) // 2 // CELL
     assert edge.shaded[row, FLAG[1].stop // CELL + 3] == 0
     assert edge.shaded[row, FLAG[1].start // CELL + 6 : FLAG[1].stop // CELL - 4].min() > 0.8
+
+
+def test_the_background_differs_from_the_photo_only_next_to_the_cloth() -> None:
+    """Edges of clouds bound regions of plain sky as cloth does, but no cloth ever uncovers them."""
+    photo, mask = flag_photo(), flag_mask()
+    photo[CLOUD] = 235
+    far = np.ones(mask.shape, bool)
+    far[FLAG[0].start - 14 : FLAG[0].stop + 14, FLAG[1].start - 14 : FLAG[1].stop + 14] = False
+    assert np.array_equal(of(photo, mask).background.numpy()[far], photo[far])
