@@ -1,16 +1,19 @@
-"""Files and folders that appear whole or not at all; what the file system complains about, in one sentence."""
+"""Files and folders that appear complete or not at all, and errors of the file system in one sentence."""
 
 import errno
+import hashlib
 import os
+import random
 import re
+import secrets
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 from stylecine.errors import OutputError
 
@@ -22,51 +25,42 @@ else:
 PathLike: TypeAlias = str | os.PathLike[str]
 Finish: TypeAlias = Callable[[Path], None]
 
+ATTEMPTS, PAUSE = 5, 0.02  # to get an output that another run holds, and seconds in between
+_TEMP = re.compile(r"\.stylecine-[0-9a-f]{12}-[0-9a-f]{8}")  # hash of the output's name, random
+_LOCK = ".lock"
+
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
-_FRAME = re.compile(r"frame-\d+\.png")  # all that is ever in a folder's .part
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What was written: frames and pixels as they are in the file."""
-
-    path: Path
-    frames: int
-    fps: float
-    width: int
-    height: int
-    codec: str
-    bytes: int
-    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: video wants even sizes
-    window: tuple[int, int, int, int] | None = None  # what a crop kept of the loop: left, top, width, height
-
-
-def check_place(path: PathLike, *, folder: bool = False) -> Path:
-    """The file or folder that `path` stands for, symbolic links resolved. OutputError where none can be written."""
+def check_destination(path: PathLike, *, folder: bool = False) -> Path:
+    """The file or folder that `path` names, symbolic links resolved. OutputError if it cannot be written."""
     target = Path(os.path.realpath(path))
-    with told_plainly(target):
+    with translate_os_errors(target):
         if target.is_dir() and not folder:
             raise OutputError(f"'{target}' is a folder; name a file in it.")
         if target.is_dir() and any(target.iterdir()):
             raise OutputError(f"The folder '{target}' is not empty; empty it or name another one.")
         if target.exists() and not (target.is_dir() if folder else target.is_file()):
             raise OutputError(f"'{target}' is not a {'folder' if folder else 'regular file'}; name another one.")
-    with _claimed(target, folder):  # permissions, quotas and mounts have too many rules to foretell: try it
+    with _temporary(target):  # permissions, quotas and mounts have too many rules to predict: try it
         return target
 
 
 @contextmanager
-def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -> Iterator[Path]:
-    """Gives the .part beside `target`, a file or a folder, which becomes it once complete and on the disk, or goes.
+def atomic_write(target: Path, finish: Finish | None = None, *, folder: bool = False) -> Iterator[Path]:
+    """Yields a temporary file or folder that replaces `target` at the end of the block, and is removed if that fails.
 
-    finish: called with the complete .part before it is renamed. A file that is replaced keeps its permissions. Raises
-    OutputError where the .part or its renaming fails, where another run is writing it, or where something is in its
-    place that no run has left; what goes wrong in the block, be it an interrupt, is passed on.
+    It lies in a private folder beside `target`, and is flushed to the disk before it is renamed.
+    finish: called with the complete temporary file before it is renamed. A file that is replaced keeps its permissions.
+    Raises OutputError if `target` cannot be written or another run is writing it; errors and interrupts in the block
+    are passed on.
     """
-    with _claimed(target, folder) as part:
+    with _temporary(target) as part:
+        with translate_os_errors(target):
+            part.mkdir() if folder else part.touch()
         yield part
-        with told_plainly(target):
+        with translate_os_errors(target):
             if finish:
                 finish(part)
             for file in part.iterdir() if folder else (part,):
@@ -78,128 +72,42 @@ def whole(target: Path, finish: Finish | None = None, *, folder: bool = False) -
             os.replace(part, target)
 
 
-def locked(path: Path, otherwise: str) -> int:
-    """An open descriptor of a file, made where it is missing, that nobody else gets until it is closed or this process
-    ends, however it ends; not even a child has it. OutputError(otherwise) where somebody else has it."""
-    with told_plainly(path):
+def remove_stale_temp(target: Path, *, keep: Path | None = None) -> bool:
+    """Removes what killed runs left of `target`, but not `keep`; returns False if another run is writing it now."""
+    available = True
+    for temp in target.parent.glob(f"{_prefix(target)}*"):
+        with suppress(OSError):
+            if temp == keep or not _is_ours(temp):
+                continue
+            with (temp / _LOCK).open("ab") as file:
+                locked = _try_lock(file.fileno())
+                if locked:
+                    shutil.rmtree(temp, ignore_errors=True)
+            if locked:
+                shutil.rmtree(temp, ignore_errors=True)  # Windows removes no open file
+            elif locked is False:
+                available = False
+    return available
+
+
+def lock_file(path: Path, if_locked: str) -> int:
+    """A descriptor of a file, created if missing, locked until it is closed or the process ends in any way.
+
+    Child processes do not inherit it. Raises OutputError(if_locked) if another process holds the lock.
+    """
+    with translate_os_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        elif not _free(descriptor):
-            raise BlockingIOError
-    except OSError:
+    if _try_lock(descriptor) is False:
         os.close(descriptor)
-        raise OutputError(otherwise) from None
+        raise OutputError(if_locked)
     return descriptor
 
 
-def part_of(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
-
-
 @contextmanager
-def _claimed(target: Path, folder: bool) -> Iterator[Path]:
-    """An empty .part of `target`, locked so that no other run takes it for one that a crash left; gone afterwards."""
-    part = part_of(target)
-    held: list[int] = []  # filled before there is a lock: an interrupt may come between any two steps
-    try:
-        with told_plainly(target):
-            private = target.is_file()  # until it gets the permissions of what it replaces
-            _lock(part, folder, 0o600 if private else 0o666, held)
-            if folder:
-                _empty(part)
-            else:
-                part.open("wb").close()
-        yield part
-    finally:
-        try:
-            _let_go(part, held, folder)
-        except KeyboardInterrupt:  # just then; the command line lets no second one through
-            _let_go(part, held, folder)
-            raise
-
-
-def _let_go(part: Path, held: list[int], folder: bool) -> None:
-    for lock in held:
-        with suppress(OSError):
-            os.close(lock)
-    _sweep(part, folder)
-
-
-def _lock(part: Path, folder: bool, mode: int, held: list[int]) -> None:
-    """Adds to `held` an open descriptor of `part`, made where it is missing, and locks it until the process ends at the
-    latest."""
-    if not _ours(part, folder):
-        raise OutputError(f"'{part}' is in the way, and no run has left it; move it or name another output.")
-    if folder:
-        part.mkdir(exist_ok=True)
-    if sys.platform == "win32":  # where what somebody has open cannot be replaced or removed anyway
-        return
-    held.append(os.open(part, _OPENED[folder] | (0 if folder else os.O_CREAT), mode))
-    if not _free(held[-1]):
-        os.close(held.pop())
-        name = part.with_suffix("")
-        raise OutputError(f"Another run is writing '{name}'; wait for it or name another output.")
-    with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(held[-1]), os.lstat(part)):
-            return
-    os.close(held.pop())
-    _lock(part, folder, mode, held)  # whoever had it has finished just now
-
-
-def _ours(part: Path, folder: bool) -> bool:
-    """Whether `part` is missing, or what a run may have left: a file of its own or a folder of frames, never a link."""
-    try:
-        status = part.lstat()
-        if folder:
-            return stat.S_ISDIR(status.st_mode) and all(_FRAME.fullmatch(file.name) for file in part.iterdir())
-        return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
-    except FileNotFoundError:
-        return True
-
-
-def _sweep(part: Path, folder: bool) -> None:
-    """Removes `part` if it is what a run has left, and none is writing it."""
-    with suppress(OSError):  # its folder may be none
-        if not _ours(part, folder):
-            return
-        lock = None if sys.platform == "win32" else os.open(part, _OPENED[folder])
-        try:
-            if lock is None or _free(lock):
-                if folder:
-                    _empty(part)
-                    part.rmdir()
-                else:
-                    part.unlink()
-        finally:
-            if lock is not None:
-                os.close(lock)
-
-
-def _empty(folder: Path) -> None:
-    for frame in folder.iterdir():
-        frame.unlink()
-
-
-if sys.platform != "win32":
-    _OPENED = {True: os.O_RDONLY | os.O_NOFOLLOW, False: os.O_RDWR | os.O_NOFOLLOW}  # by whether it is a folder
-
-    def _free(descriptor: int) -> bool:
-        """Locks an open file or folder unless another has; a file system without locks has it always free."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
-
-
-@contextmanager
-def told_plainly(target: Path) -> Iterator[None]:
-    """Turns an OSError of writing `target`, or its .part, into an OutputError."""
-    name = target.with_suffix("") if target.suffix == ".part" else target
+def translate_os_errors(target: Path) -> Iterator[None]:
+    """Turns an OSError while `target`, or its temporary file, is written into an OutputError."""
+    temp = next((parent for parent in target.parents if _TEMP.fullmatch(parent.name)), None)
+    name = temp.parent / target.relative_to(temp) if temp else target
     try:
         yield
     except OSError as error:
@@ -212,6 +120,69 @@ def told_plainly(target: Path) -> Iterator[None]:
         else:
             message = f"'{name}' cannot be written ({error.strerror or error}); choose another place."
         raise OutputError(message) from error
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A path of the same name in a new, locked folder beside `target`; the folder is removed afterwards."""
+    temp = target.with_name(_prefix(target) + secrets.token_hex(4))  # known before it exists: an interrupt may come
+    lock: IO[bytes] | None = None
+    try:
+        with translate_os_errors(target):
+            lock = _claim(temp, target)
+        yield temp / target.name
+    finally:
+        try:
+            _discard(temp, lock)
+        except KeyboardInterrupt:  # the command line lets no second one through
+            _discard(temp, lock)
+            raise
+
+
+def _claim(temp: Path, target: Path) -> IO[bytes]:
+    """Makes `temp` and returns its locked lock file. OutputError if another run is writing `target`."""
+    for _ in range(ATTEMPTS):
+        temp.mkdir(0o700, exist_ok=True)
+        with suppress(FileNotFoundError), ExitStack() as stack:  # another run may sweep it before it is locked
+            lock = stack.enter_context((temp / _LOCK).open("ab"))
+            locked = _try_lock(lock.fileno()) is not False
+            mine = locked and os.path.samestat(os.fstat(lock.fileno()), os.stat(temp / _LOCK))
+            if mine and remove_stale_temp(target, keep=temp):
+                stack.pop_all()
+                return lock
+        shutil.rmtree(temp, ignore_errors=True)
+        time.sleep(PAUSE * random.uniform(0.5, 1.5))  # it may only be checking, or have started at the same moment
+    raise OutputError(f"Another run is writing '{target}'; wait for it or name another output.")
+
+
+def _discard(temp: Path, lock: IO[bytes] | None) -> None:
+    if lock is not None:
+        lock.close()
+    shutil.rmtree(temp, ignore_errors=True)
+
+
+def _prefix(target: Path) -> str:
+    return f".stylecine-{hashlib.sha256(os.fsencode(os.path.normcase(target.name))).hexdigest()[:12]}-"
+
+
+def _is_ours(temp: Path) -> bool:
+    status = temp.lstat()
+    owner = os.getuid() if sys.platform != "win32" else status.st_uid
+    return bool(_TEMP.fullmatch(temp.name)) and stat.S_ISDIR(status.st_mode) and status.st_uid == owner
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    """True: locked until it is closed. False: another process holds the lock. None: the file system has no locks."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
-from stylecine.atomic import VideoInfo
 from stylecine.cloth.layer import Drapery
 from stylecine.edits.apply import Edit, Paint, told
 from stylecine.options import CLASSES, CLOTH, check_live
+from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, Window, check_crop, window
 from stylecine.output.formats import check_output, has_codec, is_page, shown, write

@@ -102,7 +102,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path, output: str) -> None
 def test_what_kill_9_leaves_is_cleaned_by_the_next_run(tmp_path: Path, output: str) -> None:
     before = older(tmp_path, output)
     assert written(tmp_path, output, "os.kill(os.getpid(), signal.SIGKILL)").returncode == -signal.SIGKILL
-    assert {name: data for name, data in content(tmp_path).items() if ".part" not in name} == before
+    assert {name: data for name, data in content(tmp_path).items() if not name.startswith(".stylecine-")} == before
     run = written(tmp_path, output)
     assert (run.returncode, run.stderr) == (0, "")
     assert os.listdir(tmp_path) == [output] and content(tmp_path) != before
@@ -116,7 +116,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path,
     before = older(tmp_path, output)
     run = written(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")
     assert run.returncode == 2 and run.stdout == "" and run.stderr.count("\n") == 1
-    assert "no space left" in run.stderr and output in run.stderr and ".part" not in run.stderr
+    assert "no space left" in run.stderr and output in run.stderr and ".stylecine-" not in run.stderr
     assert content(tmp_path) == before and len(os.listdir(tmp_path)) == len(before)
 
 
@@ -185,7 +185,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize(
     "moment",
-    ["'torch' in sys.modules", "any(name.endswith('.part') for name in os.listdir('.'))"]
+    ["'torch' in sys.modules", "any(name.startswith('.stylecine-') for name in os.listdir('.'))"]
     + [
         pytest.param(moment, marks=pytest.mark.slow)
         for moment in (

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from stylecine.atomic import locked, told_plainly
+from stylecine.atomic import lock_file, translate_os_errors
 from stylecine.errors import OutputError
 
 NAME = "batch.jsonl"
@@ -21,11 +21,11 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Makes the folder where it is missing. Raises OutputError, also where another run is at work."""
-        with told_plainly(folder):
+        with translate_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         path = folder / NAME
-        self._file = locked(path, f"Another run is at work in '{folder}'; wait for it or name another folder.")
-        with told_plainly(path):
+        self._file = lock_file(path, f"Another run is at work in '{folder}'; wait for it or name another folder.")
+        with translate_os_errors(path):
             with open(self._file, "rb", closefd=False) as file:  # on Windows nobody else can read what is locked
                 content = file.read()
             whole = content.rfind(b"\n") + 1
@@ -42,7 +42,7 @@ class Journal:
     def add(self, record: Record) -> None:
         """On the disk when this returns."""
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
-        with told_plainly(Path(NAME)):
+        with translate_os_errors(Path(NAME)):
             if os.write(self._file, line) < len(line):
                 raise OutputError("There is no space left for the batch's journal; free some and run it again.")
             os.fsync(self._file)

@@ -16,10 +16,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
 
-from stylecine.atomic import check_place
+from stylecine.atomic import remove_stale_temp
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, animate_one
-from stylecine.errors import OutputError, StylecineError, TooLarge
+from stylecine.errors import StylecineError, TooLarge
 from stylecine.interrupts import Interrupts
 from stylecine.memory import available_bytes, needed_bytes
 from stylecine.options import check_device
@@ -113,8 +113,7 @@ class Processes:
             worker.process.kill()
             worker.process.join()
         for task in unfinished:
-            with suppress(OutputError):
-                check_place(self._folder / task.output)  # which cleans up after those who had to be killed
+            remove_stale_temp(self._folder / task.output)  # of workers that had to be killed
 
     def _replace(self, worker: _Worker) -> None:
         """One that could not even load is not, as memory lasts for fewer."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine import __version__
-from stylecine.atomic import whole
+from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, animate_one, failed
 from stylecine.errors import OptionError, StylecineError
@@ -115,7 +115,7 @@ class Actors:
     def _kept(self, task: Task, record: Record, loop: bytes) -> Record:
         if record["state"] == "done":
             try:
-                with whole(self._folder / task.output) as part:
+                with atomic_write(self._folder / task.output) as part:
                     part.write_bytes(loop)
             except StylecineError as error:
                 return failed(type(error).__name__, str(error))

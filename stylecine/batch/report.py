@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stylecine import __version__
-from stylecine.atomic import whole
+from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
 
 PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
@@ -89,7 +89,7 @@ def _escaped(text: str) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
 

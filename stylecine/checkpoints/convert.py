@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from stylecine.atomic import told_plainly, whole
+from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.checkpoints.nvidia import from_nvidia
 from stylecine.checkpoints.rosinality import from_rosinality
 from stylecine.errors import OptionError, OutputError, WeightsMalformed, WeightsNotFound
@@ -110,5 +110,5 @@ def _make(folder: Path) -> None:
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     content = safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}, metadata)
-    with whole(path) as part, told_plainly(path):
+    with atomic_write(path) as part, translate_os_errors(path):
         part.write_bytes(content)

@@ -8,8 +8,8 @@ from stylecine.commands.arguments import file_options
 from stylecine.commands.telling import make_folder
 
 if TYPE_CHECKING:
-    from stylecine.atomic import VideoInfo
     from stylecine.cinemagraph import Cinemagraph
+    from stylecine.output import VideoInfo
 
 
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from stylecine.errors import OutputError
 
 if TYPE_CHECKING:
-    from stylecine.atomic import VideoInfo
     from stylecine.cinemagraph import Cinemagraph
+    from stylecine.output import VideoInfo
 
 
 def tell(

@@ -35,7 +35,7 @@ import safetensors.numpy
 from PIL import Image
 
 from stylecine import __version__
-from stylecine.atomic import check_place, told_plainly, whole
+from stylecine.atomic import atomic_write, check_destination, translate_os_errors
 from stylecine.edits.apply import MOST_EDITS, Edit, Editable, Paint, Speed, from_json, to_json
 from stylecine.errors import SceneError, StylecineError, TooLarge
 from stylecine.memory import available_bytes
@@ -94,7 +94,7 @@ class Cine(Editable):
 def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
     """Writes it whole or not at all. Raises OutputError; SceneError for another ending, or what could not be read."""
     target = check_ending(path)
-    with whole(target, finish=partial(_check_opens, target)) as part:
+    with atomic_write(target, finish=partial(_check_opens, target)) as part:
         _archive(pack(cine), part, target)
     return target
 
@@ -111,7 +111,7 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
     by somebody else.
     """
     target = check_ending(output)
-    with whole(target, finish=partial(_check_opens, target)) as part:  # nobody else changes it once it is read
+    with atomic_write(target, finish=partial(_check_opens, target)) as part:  # nobody else changes it once it is read
         members = _members(Path(path))
         cine = change(unpack(members, Path(path)))
         facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
@@ -123,7 +123,7 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     """The file that a scene is to be written to. Raises SceneError for another ending, OutputError where none can."""
     if Path(path).suffix.lower() != ENDING:
         raise SceneError(f"'{os.fspath(path)}' does not end in {ENDING}; name the scene's file so.")
-    return check_place(path)
+    return check_destination(path)
 
 
 # --- members of the archive
@@ -229,7 +229,7 @@ def _damaged(path: Path) -> SceneError:
 
 
 def _archive(members: dict[str, bytes], part: Path, target: Path) -> None:
-    with told_plainly(target), zipfile.ZipFile(part, "w", compresslevel=1) as archive:
+    with translate_os_errors(target), zipfile.ZipFile(part, "w", compresslevel=1) as archive:
         for name in MEMBERS:
             info = zipfile.ZipInfo(name)  # without a date: the same scene is the same file
             info.external_attr = 0o644 << 16

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stylecine.atomic import Finish, PathLike, VideoInfo, check_place
+from stylecine.atomic import Finish, PathLike, check_destination
 from stylecine.errors import OptionError
+from stylecine.output import VideoInfo
 from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.crop import check_crop
 from stylecine.output.images import (
@@ -68,7 +69,7 @@ def check_output(
     if comment and (is_folder(path) or ending in (*ANIMATED_IMAGES, PAGE)):
         what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {ending}"
         raise OptionError(f"{what} has no place for a report; write another format, or leave the report out.")
-    return check_place(path, folder=is_folder(path))
+    return check_destination(path, folder=is_folder(path))
 
 
 def write(

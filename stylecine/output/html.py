@@ -11,8 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from stylecine import __version__
-from stylecine.atomic import PathLike, VideoInfo, check_place, told_plainly, whole
+from stylecine.atomic import PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.cloth.layer import Drapery
+from stylecine.output import VideoInfo
 from stylecine.output.web_pack import pack, photo_of, picture
 from stylecine.stages.loop import Loop
 
@@ -39,8 +40,8 @@ def write_page(
     """
     quality = QUALITY if quality is None else quality
     content = page(loop, period, fps, title=title, says=says, quality=quality, drapery=drapery)
-    target = check_place(path)
-    with whole(target) as part, told_plainly(target):
+    target = check_destination(path)
+    with atomic_write(target) as part, translate_os_errors(target):
         part.write_text(content, encoding="utf-8", newline="\n")
     height, width = photo_of(loop, drapery).shape[:2]
     return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))

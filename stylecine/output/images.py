@@ -19,9 +19,10 @@ from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import binary_opening
 
-from stylecine.atomic import Finish, PathLike, VideoInfo, check_place, told_plainly, whole
+from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.options import check_frame, check_int, check_number
+from stylecine.output import VideoInfo
 from stylecine.output.gif import encode_gif
 
 Frames: TypeAlias = Sequence[np.ndarray]
@@ -107,8 +108,8 @@ def write_animation(
     when = moments(len(frames), fps, form.clock)
     delays = [end - start for start, end in pairwise(when)]
     checked = _Checked(frames)
-    target = check_place(path)
-    with whole(target, finish) as part, told_plainly(target), part.open("wb") as file:
+    target = check_destination(path)
+    with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
         form.encode(checked, file, delays, (form.quality or 0) if quality is None else quality, comment)
     height, width = checked.shape
     rate = form.clock * len(frames) / when[-1]
@@ -121,8 +122,8 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
     Raises OptionError for an impossible frame, OutputError where the folder cannot be made or has something in it.
     """
     checked = _Checked(frames)
-    target = check_place(path, folder=True)
-    with whole(target, folder=True) as part, told_plainly(target):
+    target = check_destination(path, folder=True)
+    with atomic_write(target, folder=True) as part, translate_os_errors(target):
         for k, content in enumerate(_beside(png, checked)):
             (part / FRAME.format(k)).write_bytes(content)
     height, width = checked.shape
@@ -138,8 +139,8 @@ def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish
     check_frame(frame)
     if not is_poster(path):
         raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
-    target = check_place(path)
-    with whole(target, finish) as part, told_plainly(target):
+    target = check_destination(path)
+    with atomic_write(target, finish) as part, translate_os_errors(target):
         part.write_bytes(png(frame, comment))
     height, width = frame.shape[:2]
     return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from stylecine.atomic import whole
+from stylecine.atomic import atomic_write
 from stylecine.errors import OutputError
 from stylecine.quality.measures import Array, Frames
 
@@ -191,6 +191,6 @@ def _bytes(picture: np.ndarray) -> np.ndarray:
 
 
 def _write(picture: np.ndarray, path: Path) -> Path:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="PNG")
     return path

@@ -21,9 +21,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
-from stylecine.atomic import Finish, PathLike, VideoInfo, check_place, told_plainly, whole
+from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, OutputError, VideoError
 from stylecine.options import check_frame, check_int
+from stylecine.output import VideoInfo
 from stylecine.output.codecs import FORMATS, RUN, Codec, Format, codec_for
 
 __all__ = ["FORMATS", "check_encoding", "read_video", "write_video"]
@@ -61,19 +62,18 @@ def write_video(
     frames: one turn of a loop. With `len` and indices, as a list has them, the last frames are encoded so that they
         lead over to the first as it is decoded; some 30 to 100 frames are asked for twice. Others are encoded as they
         come, and may jump there.
-    path: ends in .mp4 or .webm; written as path.part beside it and renamed once it is complete and on the disk, so
-        a failure of any kind, in `frames` too, leaves neither a piece of it nor harms an older file.
+    path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
     quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
         to 63, 28, for AV1. repeat: how many times the turn is in the file. comment: put into the file's metadata, if
-        there is one. finish: called with the complete .part before it is renamed, and may change it.
+        there is one. finish: called with the complete temporary file before it is renamed, and may change it.
 
     An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
     option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
     """
     encoding = check_encoding(path, fps, quality, codec, repeat)
-    target = check_place(path)
-    with whole(target, finish) as part:
+    target = check_destination(path)
+    with atomic_write(target, finish) as part:
         encoder = _Encoder(part, encoding, comment, repeat, frames if _is_loop(frames) else None)
         try:
             _encode_beside(encoder, frames)
@@ -195,7 +195,7 @@ class _Encoder:
         for turn in range(1, self.repeat):
             self._mux(_later(packet, turn * self.frames) for packet in self.turn)
         container, self.container = self.container, None
-        with _told_plainly(self.path):
+        with _translate_errors(self.path):
             container.close()
 
     def close(self) -> None:
@@ -212,7 +212,7 @@ class _Encoder:
             raise OptionError(
                 f"Frames of {width}x{height} cannot be encoded as {codec.name}; give {codec.smallest} to 16384 a side."
             )
-        with _told_plainly(self.path):
+        with _translate_errors(self.path):
             form = self.encoding.form
             self.container = av.open(_url(self.path), "w", format=form.container, options=form.options)
             if self.comment:
@@ -230,20 +230,20 @@ class _Encoder:
             _to_yuv(_picture(np.asarray(self.loop[t]), t, encoding.rate, self.width, self.height)) for t in range(count)
         )
         first = next(pictures)
-        with _told_plainly(self.path):
+        with _translate_errors(self.path):
             shown = _first_decoded(first, pictures, encoding, count)
         return _Closing.of(first, shown, count, encoding.codec)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         """Frames past the last, which nobody is to see, are told by their time: all others have been taken."""
-        with _told_plainly(self.path):
+        with _translate_errors(self.path):
             packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
         if self.repeat > 1:
             self.turn += [_later(packet, 0) for packet in packets]
         self._mux(packets)
 
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
-        with _told_plainly(self.path):
+        with _translate_errors(self.path):
             for packet in packets:
                 packet.stream = self.stream
                 self.container.mux(packet)
@@ -386,11 +386,10 @@ def _url(path: Path) -> str:
 
 
 @contextmanager
-def _told_plainly(target: Path) -> Iterator[None]:
-    """Turns what the file system or the encoder complains about into one sentence."""
+def _translate_errors(target: Path) -> Iterator[None]:
+    """Turns errors of the file system and of the encoder into an OutputError."""
     try:
-        with told_plainly(target):
+        with translate_os_errors(target):
             yield
     except av.FFmpegError as error:
-        name = target.with_suffix("") if target.suffix == ".part" else target
-        raise OutputError(f"'{name}' cannot be encoded ({error}); choose another place or quality.") from error
+        raise OutputError(f"'{target.name}' cannot be encoded ({error}); choose another place or quality.") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from stylecine.atomic import told_plainly, whole
+from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError
 
 if TYPE_CHECKING:
@@ -153,14 +153,14 @@ class Client:
 
     def _fetch(self, job: dict[str, Any], output: Path) -> None:
         folder = not output.suffix
-        with whole(output, folder=folder) as part:
+        with atomic_write(output, folder=folder) as part:
             target = part / "frame-0.png" if folder else part
             _tried(lambda: self._download(job, target))
             if folder:
                 _unpack(target, part)
 
     def _download(self, job: dict[str, Any], target: Path) -> None:
-        with told_plainly(target), target.open("wb") as file:
+        with translate_os_errors(target), target.open("wb") as file:
             for chunk in self._chunks(job["links"]["result"]):
                 file.write(chunk)
         if target.stat().st_size != job["bytes"]:
@@ -265,7 +265,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         if not all(FRAME.fullmatch(name) for name in names):
             raise ServiceError("The service sent something else than frames; nothing is written.")
         for name in names:
-            with told_plainly(folder / name), frames.open(name) as packed, (folder / name).open("wb") as file:
+            with translate_os_errors(folder / name), frames.open(name) as packed, (folder / name).open("wb") as file:
                 shutil.copyfileobj(packed, file)
     archive.unlink()
 

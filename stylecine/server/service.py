@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from stylecine.atomic import remove_stale_temp
 from stylecine.errors import StylecineError
 from stylecine.options import OPTIONS, RenderOptions, check_live
 from stylecine.output.formats import check_output
@@ -478,5 +479,6 @@ def _remove(*paths: Path) -> None:
 
 def _remove_all(output: Path) -> None:
     """An output and what an attempt at it may have left beside it."""
+    remove_stale_temp(output)
     for path in output.parent.glob(f"{output.stem}*"):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

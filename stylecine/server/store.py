@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stylecine.atomic import locked
+from stylecine.atomic import lock_file
 from stylecine.errors import OutputError
 
 VERSION = 1
@@ -73,7 +73,7 @@ class Store:
         try:
             _check_ours(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = locked(
+            self._lock = lock_file(
                 folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
             )
             (folder / DATABASE).touch(mode=0o600)  # as are the files that SQLite adds beside it

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 
 from stylecine.animator import Animator
-from stylecine.atomic import whole
+from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, quality_warning
 from stylecine.edits.apply import Edit, Paint, Speed, to_json
 from stylecine.errors import NothingMoves, StylecineError, TooLarge
@@ -193,7 +193,7 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
     folder = output.with_suffix("")
     try:
         loop.save(folder, crop=crop)
-        with whole(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # PNG is packed already
+        with atomic_write(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for frame in sorted(folder.iterdir()):
                 archive.write(frame, frame.name)
     finally:

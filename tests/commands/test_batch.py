@@ -61,10 +61,12 @@ def state(out: Path) -> dict[str, str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    part = out / "a.mp4.part"
+
+    def being_written() -> bool:
+        return any(out.glob(".stylecine-*"))
 
     with started(command, *SLOW) as run:
-        until(part.exists)
+        until(being_written)
         asked = time.monotonic()
         os.killpg(run.pid, signal.SIGINT)
         _, told = run.communicate(timeout=60)
@@ -74,9 +76,9 @@ def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) ->
     assert os.listdir(out) == ["batch.jsonl"] and state(out) == {}
 
     with started(command, *SLOW) as run:
-        until(part.exists)
+        until(being_written)
         run.kill()
-        until(lambda: not part.exists(), 20)  # its worker notices
+        until(lambda: not being_written(), 20)  # its worker notices
     assert os.listdir(out) == ["batch.jsonl"]
 
     with started(command, "--seconds", "1") as run:

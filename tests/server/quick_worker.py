@@ -1,4 +1,4 @@
-"""Stands in for stylecine.server.worker: speaks as it does, loads nothing, and does what the photo's bytes tell it to.
+"""Stands in for stylecine.server.worker without any networks: does what the photo's first bytes tell it to.
 
 A photo that begins with "dies" kills the process, "dies once" only the first time; "bad" is refused; "slow" takes a
 minute unless it is cancelled, "deaf" also then. An animation takes a tenth of a second for each of its seconds, and
@@ -14,6 +14,9 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from stylecine.atomic import atomic_write
+from stylecine.errors import Cancelled
 
 requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 cancelled: set[int] = set()
@@ -68,12 +71,14 @@ def animate(asked: dict[str, Any]) -> dict[str, Any] | None:
     with open(Path(asked["cine"]).parent.parent / f"{asked['scene']}.starts", "a") as starts:
         starts.write(f"{os.getpid()}\n")
     output = Path(asked["output"])
-    output.with_name(output.name + ".part").touch()
-    if not pause(asked, asked["seconds"] / 10, "video"):
+    try:
+        with atomic_write(output) as part:
+            part.write_bytes(bytes(range(250)) * 4)
+            if not pause(asked, asked["seconds"] / 10, "video"):
+                raise Cancelled
+    except Cancelled:
         tell(id=asked["id"], error="Cancelled", detail="")
         return None
-    output.with_name(output.name + ".part").unlink()
-    output.write_bytes(bytes(range(250)) * 4)
     return {"bytes": 1000, "warning": None}
 
 
