@@ -37,6 +37,8 @@ LEAVES = 0.015  # of the long side: how far cloth leaves its outline, at most
 CALM = 2.5  # times the displacement: over this distance it comes to rest towards what holds it
 INVERSIONS = 10  # rounds of the fixed point
 GAMMA = 2.2
+VISIBLE = 2  # levels of 255: a smaller change of a pixel is not seen
+VISIBLE_SHARE = 0.02  # of the cloth: less that changes is not seen; wind of strength 0.02 changes 0.29 or more
 
 Normals = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
 Cycle = Callable[[Tensor, Tensor, Tensor], Tensor]  # normals, mask, wind [N,2] -> harmonics [N,8,5,S,S]
@@ -97,7 +99,22 @@ def hang(
     knots = backward(forward, cell)
     active, reach = _touched(knots, edge, cell)
     bytes_ = ((photo + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-    return Drapery(bytes_, edge.background, edge.matte, active, knots, cell, reach, cycles, period)
+    layer = Drapery(bytes_, edge.background, edge.matte, active, knots, cell, reach, cycles, period)
+    if not _visibly_moves(layer):
+        raise NothingMoves(
+            "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
+            " undo anchors on it, or raise the wind's strength."
+        )
+    return layer
+
+
+def _visibly_moves(layer: Drapery) -> bool:
+    """Whether enough of the cloth changes over a gust for it to be seen."""
+    cloth = layer.matte > 127
+    gust = layer.period / layer.cycles
+    drawn = [layer.over(layer.photo, phase * gust) for phase in (0.125, 0.375, 0.625, 0.875)]
+    changes = torch.stack([(frame.int() - layer.photo.int()).abs().amax(-1) for frame in drawn]).amax(0)
+    return float((changes[cloth] >= VISIBLE).float().mean()) >= VISIBLE_SHARE
 
 
 def cell_of(height: int, width: int) -> int:

@@ -286,6 +286,22 @@ def test_specks_stand_still(animator: Animator, flag: Scene) -> None:
         animator.render(flag, mask=speck, **CLOTH)
 
 
+def test_cloth_too_narrow_to_move_before_a_rough_background_is_refused(animator: Animator, flag: Scene) -> None:
+    """It is held at both of its edges, so that no frame would differ from the photo."""
+    ribbon = np.zeros((96, 128), bool)
+    ribbon[10:70, 50:53] = True
+    rough = np.random.default_rng(1).integers(0, 256, flag.photo.shape, np.uint8)
+    rough[ribbon] = (180, 60, 60)
+    with pytest.raises(NothingMoves, match="paint its whole width"):
+        animator.render(replace(flag, photo=rough), mask=ribbon, **CLOTH)
+
+
+def test_cloth_that_anchors_hold_everywhere_is_refused(animator: Animator, flag: Scene) -> None:
+    scene = flag.anchor((0.4, 0.45), 1).anchor((0.7, 0.45), 1).anchor((0.5, 0.3), 1).anchor((0.6, 0.6), 1)
+    with pytest.raises(NothingMoves, match="anchors"):
+        animator.render(scene.paint("cloth", flag_mask()), **CLOTH)
+
+
 def test_without_weights_for_cloth_it_is_said_where_they_belong(
     small_model: Path, flag: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
