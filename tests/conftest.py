@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks.small_model import write_small_model
+from stylecine import Animator, Scene
 
 HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
@@ -86,3 +87,20 @@ def motion_file(drift: np.ndarray, tmp_path: Path) -> Path:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a model with random weights: it knows nothing, but is read and run like the default one."""
     return write_small_model(tmp_path_factory.mktemp("small-model"))
+
+
+@pytest.fixture(scope="session")
+def animator(small_model: Path) -> Animator:
+    return Animator.from_pretrained(small_model, "cpu")
+
+
+@pytest.fixture(scope="session")
+def scene(animator: Animator, photo: np.ndarray) -> Scene:
+    """The small photo, inverted."""
+    return animator.invert(photo)
+
+
+@pytest.fixture
+def coarse_gif(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIFs are dithered more coarsely and written faster."""
+    monkeypatch.setattr("stylecine.output.gif.CELL", 16)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from stylecine.output.video import read_video
 
 DOUBT = "stylecine: This may be no landscape: "  # the small model knows no picture, and says so
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
+pytestmark = pytest.mark.usefixtures("coarse_gif")
 
 
 @pytest.fixture
@@ -434,15 +436,36 @@ def test_the_command_itself(given: list[str], work: Path) -> None:
     assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1
 
 
-@pytest.fixture
-def scene_file(photo_file: Path, small_model: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """photo.cine in the current folder, with water painted where the photo shows it."""
+PAINT_WATER = ["edit", "photo.cine", "--erase", "0.5,0.5@1", "--add", "water:0,0.9 1,0.9 @0.3"]
+
+
+def test_a_photo_becomes_a_scene_and_a_scene_is_edited(
+    photo_file: Path, small_model: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["scene", str(photo_file), "--model", str(small_model), "--device", "cpu"]) == 0
     out, err = told(capsys)
     assert out.startswith("photo.cine: 96x72, ") and out.count("\n") == 1 and not err
     assert os.listdir() == ["photo.cine"]
-    assert main(["edit", "photo.cine", "--erase", "0.5,0.5@1", "--add", "water:0,0.9 1,0.9 @0.3"]) == 0
+    assert main(PAINT_WATER) == 0
     assert told(capsys)[0] == "photo.cine: 2 edits\n"
+
+
+@pytest.fixture(scope="module")
+def painted_scene(photo: np.ndarray, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A .cine file with water painted where the photo shows it."""
+    folder = tmp_path_factory.mktemp("scene")
+    Image.fromarray(photo).save(folder / "photo.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["scene", "photo.png", "--model", str(small_model), "--device", "cpu"]) == 0
+        assert main(PAINT_WATER) == 0
+    return folder / "photo.cine"
+
+
+@pytest.fixture
+def scene_file(painted_scene: Path, work: Path) -> Path:
+    """A copy of that file in the current folder."""
+    shutil.copy(painted_scene, "photo.cine")
     return Path("photo.cine")
 
 

@@ -19,6 +19,7 @@ from stylecine import (
     NothingMoves,
     OptionError,
     PhotoError,
+    Scene,
     TooLarge,
     WeightsNotFound,
     animate,
@@ -29,11 +30,6 @@ from stylecine.output.images import png
 from stylecine.stages.photo import PhotoFile, read_photo
 
 Given = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def animator(small_model: Path) -> Animator:
-    return Animator.from_pretrained(small_model, "cpu")
 
 
 @pytest.fixture
@@ -51,30 +47,31 @@ def test_a_photo_becomes_a_loop(photo: np.ndarray, water: np.ndarray, small_mode
     assert not np.array_equal(loop[4][water], photo[water])
 
 
-def test_animate_is_invert_and_render(photo: np.ndarray, animator: Animator, small_model: Path, given: Given) -> None:
+def test_animate_is_invert_and_render(
+    photo: np.ndarray, animator: Animator, scene: Scene, small_model: Path, given: Given
+) -> None:
     whole = animate(photo, model=small_model, device="cpu", **given)
-    parts = animator.render(animator.invert(photo), **given)
+    parts = animator.render(scene, **given)
     assert np.array_equal(whole[3], parts[3])
 
 
-def test_matter_follows_the_motion(photo: np.ndarray, animator: Animator, given: Given) -> None:
+def test_matter_follows_the_motion(photo: np.ndarray, animator: Animator, scene: Scene, given: Given) -> None:
     """Half a pixel per 1/30 s to the right is 1.5 a frame at 10 fps; frame 1 is almost copy A alone."""
-    loop = animator.render(animator.invert(photo), **given | {"seconds": 4.0})
+    loop = animator.render(scene, **given | {"seconds": 4.0})
     inner = loop[1][50:64, 20:80].astype(float)
     error = {dx: np.abs(inner - photo[50:64, 20 - dx : 80 - dx]).mean() for dx in (-2, -1, 0, 1, 2)}
     assert min(error, key=error.__getitem__) in (1, 2)
 
 
-def test_motion_alone_moves_where_it_is_not_slow(photo: np.ndarray, animator: Animator) -> None:
+def test_motion_alone_moves_where_it_is_not_slow(scene: Scene, animator: Animator) -> None:
     motion = np.zeros((1, 2, 512, 512), np.float32)  # the shape that StyleCineGAN's files have
     motion[:, 0, 256:] = 1.0
     motion[:, 0, :256] = 0.04
-    loop = animator.render(animator.invert(photo), motion=motion, seconds=0.4)
+    loop = animator.render(scene, motion=motion, seconds=0.4)
     assert loop.mask[:34].max() == 0 and loop.mask[38:].min() > 0.999
 
 
-def test_a_change_of_mind_is_cheap(photo: np.ndarray, animator: Animator, given: Given) -> None:
-    scene = animator.invert(photo)
+def test_a_change_of_mind_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:
     slow, fast = (animator.render(scene, **given | {"speed": speed}) for speed in (0.5, 2.0))
     assert torch.equal(fast.motion, 4 * slow.motion)
     assert not np.array_equal(fast[2], slow[2])
@@ -90,17 +87,17 @@ def test_preview_is_small(animator: Animator) -> None:
     assert quick.scene.settings == {"size": "256", "refine": 1, "seed": 5}
 
 
-def test_without_detail_the_generator_is_seen_alone(photo: np.ndarray, animator: Animator, given: Given) -> None:
-    scene = animator.invert(photo)
+def test_without_detail_the_generator_is_seen_alone(
+    photo: np.ndarray, animator: Animator, scene: Scene, given: Given
+) -> None:
     alone = animator.render(scene, **given, detail=0.0)
     assert np.abs(alone[0].astype(int) - scene.reconstruction).max() <= 1
     assert not np.array_equal(scene.reconstruction, photo)
 
 
 def test_pixel_uses_no_generator_and_the_whole_residual_makes_msdfw_its_equal(
-    photo: np.ndarray, animator: Animator, given: Given
+    scene: Scene, animator: Animator, given: Given
 ) -> None:
-    scene = animator.invert(photo)
     pixel = animator.render(scene, **given, warp="pixel", detail=0.0)[4]
     assert np.array_equal(pixel, animator.render(scene, **given)[4])
     assert not np.array_equal(pixel, animator.render(scene, **given, detail=0.0)[4])
@@ -109,9 +106,9 @@ def test_pixel_uses_no_generator_and_the_whole_residual_makes_msdfw_its_equal(
 @pytest.mark.parametrize("warp", options.WARPS)
 @pytest.mark.parametrize("sampling", options.SAMPLINGS)
 def test_every_warp_starts_with_the_photo_and_moves(
-    photo: np.ndarray, water: np.ndarray, animator: Animator, given: Given, warp: str, sampling: str
+    photo: np.ndarray, water: np.ndarray, animator: Animator, scene: Scene, given: Given, warp: str, sampling: str
 ) -> None:
-    loop = animator.render(animator.invert(photo), **given, warp=warp, sampling=sampling)
+    loop = animator.render(scene, **given, warp=warp, sampling=sampling)
     assert np.abs(loop[0].astype(int) - photo).max() <= 1
     assert np.array_equal(loop[3][~water], photo[~water])
     assert np.abs(loop[3].astype(int) - photo)[water].mean() > 1

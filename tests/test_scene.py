@@ -28,16 +28,6 @@ SHORT = {"seconds": 0.4, "fps": 10}
 
 
 @pytest.fixture(scope="module")
-def animator(small_model: Path) -> Animator:
-    return Animator.from_pretrained(small_model, "cpu")
-
-
-@pytest.fixture(scope="module")
-def scene(photo: np.ndarray, animator: Animator) -> Scene:
-    return animator.invert(photo)
-
-
-@pytest.fixture(scope="module")
 def lake(scene: Scene, water: np.ndarray) -> Scene:
     """Sky above the shore, water below it, which the small model does not know; both drift to the right."""
     layers = torch.zeros_like(scene.layers)

@@ -57,11 +57,6 @@ class Here:
         return [(task, animate_one(self.animator, task, self.folder / task.output, "small"))]
 
 
-@pytest.fixture(scope="module")
-def animator(small_model: Path) -> Animator:
-    return Animator.from_pretrained(small_model, "cpu")
-
-
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path) -> list[Task]:
     return three_tasks(tmp_path, photo, {"mask": str(mask_file), "motion": str(motion_file)})

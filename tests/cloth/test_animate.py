@@ -237,6 +237,7 @@ def test_measures_tell_what_can_be_told_of_cloth(loop: Cinemagraph) -> None:
     assert report["settings"]["subject"] == "cloth" and report["settings"]["wind"] == [0, 0.8]
 
 
+@pytest.mark.usefixtures("coarse_gif")
 def test_every_format_takes_it(loop: Cinemagraph, tmp_path: Path) -> None:
     for name in ("flag.mp4", "flag.gif", "flag.png", "flag.html", "flag"):
         loop.save(tmp_path / name)

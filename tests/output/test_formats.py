@@ -87,6 +87,7 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: s
     assert np.diff(times).max() < 1.6 * fps / most
 
 
+@pytest.mark.usefixtures("coarse_gif")
 @pytest.mark.parametrize("fps", [7, 12.5, 24, Fraction(30000, 1001), 59.94, 90.5])
 @pytest.mark.parametrize("ending", PICTURES)
 def test_whatever_the_rate_the_loop_lasts_as_long_to_half_a_tick(tmp_path: Path, ending: str, fps: float) -> None:

@@ -14,6 +14,7 @@ from stylecine.errors import OptionError, OutputError, WriterUnavailable
 from stylecine.output.images import ANIMATIONS, moments, write_animation, write_folder, write_poster
 
 NEAR = {".gif": 8, ".webp": 6, ".apng": 0}  # mean levels that a decoded frame may be off
+pytestmark = pytest.mark.usefixtures("coarse_gif")
 
 
 def chart(height: int = 96, width: int = 128) -> np.ndarray:
@@ -37,11 +38,6 @@ def decoded(path: Path) -> tuple[np.ndarray, list[float]]:
     with Image.open(path) as picture:
         shown = [(np.asarray(part.convert("RGB")), part.info["duration"]) for part in ImageSequence.Iterator(picture)]
     return np.stack([frame for frame, _ in shown]), [duration for _, duration in shown]
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylecine.output.gif.CELL", 16)  # a coarser dither, and a quicker one
 
 
 @pytest.fixture(params=ANIMATIONS)

@@ -294,7 +294,7 @@ def test_the_same_frames_make_the_same_video(each: tuple[Path, str]) -> None:
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("count", [2, 3, 17, 18, 19, 33, 300])
+@pytest.mark.parametrize("count", [2, 3, 17, 18, 19, 33, pytest.param(300, marks=pytest.mark.slow)])
 def test_loops_of_any_length_are_closed(each: tuple[Path, str], count: int) -> None:
     path, codec = each
     assert write_video(slow_sky(count, 96), path, 30, codec=codec).frames == count

@@ -104,7 +104,7 @@ def test_painted_cloth_moves_in_the_wind_that_is_asked_for(real: Served, scene: 
     assert len({answer.headers["etag"] for answer in (plain, right, left)}) == 3
     small = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp&subject=cloth")
     assert small.status_code == 200, small.text
-    job = real.finished(real.animation(scene, format="html", size=64, subject="cloth", wind=[90, 1])["id"])
+    job = real.finished(real.animation(scene, format="html", size=64, seconds=0.5, subject="cloth", wind=[90, 1])["id"])
     assert job["state"] == "done", job
 
 
