@@ -78,10 +78,10 @@ def measured(loop: Cinemagraph, example: Example) -> dict[str, float]:
     drift, furthest = 0, 0.0
     for t in range(0, len(loop), 5):
         drift = max(drift, int(np.abs(loop[t].astype(int) - loop.scene.photo)[away].max(initial=0)))
-    assert loop.drapery is not None
+    assert loop.cloth_layer is not None
     inside = torch.from_numpy(example.mask)
-    cell = loop.drapery.cell
-    moved = loop.drapery.knots[:, :2].norm(dim=1).amax(0)
+    cell = loop.cloth_layer.cell
+    moved = loop.cloth_layer.knots[:, :2].norm(dim=1).amax(0)
     small = torch.nn.functional.avg_pool2d(inside[None].float(), cell, ceil_mode=True)[0] > 0.5
     furthest = float(moved[small].quantile(0.95))
     return {
@@ -129,8 +129,8 @@ def sideways(loop: Cinemagraph, mask: np.ndarray) -> float:
 
 
 def loop_cycles(loop: Cinemagraph) -> int:
-    assert loop.drapery is not None
-    return loop.drapery.cycles
+    assert loop.cloth_layer is not None
+    return loop.cloth_layer.cycles
 
 
 def amplitudes(animator: Animator, examples: list[Example]) -> dict[str, Any]:

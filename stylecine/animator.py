@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.cloth.animate import ClothNets, hang
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.animate import ClothNets, animate_cloth
+from stylecine.cloth.layer import ClothLayer
 from stylecine.edits.apply import anchored
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.memory import check_memory
@@ -148,20 +148,20 @@ class Animator:
             if short is not None:
                 scene, layers, cloth = _shrink(scene, layers, cloth, short)
                 photo = to_tensor(scene.photo).to(self.device)
-        drapery = None
+        cloth_layer = None
         if cloth is not None:
             with stages.stage("cloth"):
-                drapery = self._animate_cloth(photo, cloth, options, scene, edits)
-                layers = layers * (1 - drapery.covers)
+                cloth_layer = self._animate_cloth(photo, cloth, options, scene, edits)
+                layers = layers * (1 - cloth_layer.footprint)
         flow = flow * options.speed
         moves, loop = erode_moving_edges(layers, photo), None
-        if drapery is None or moves.any():
+        if cloth_layer is None or moves.any():
             loop = self._make_loop(scene, photo, layers, moves, flow, options, stages)
         return Cinemagraph(
             loop=loop,
             scene=scene,
             layers=layers,
-            mask=moves if drapery is None else torch.maximum(moves, drapery.reach),
+            mask=moves if cloth_layer is None else torch.maximum(moves, cloth_layer.reach),
             motion=flow,
             period=options.period,
             fps=options.fps,
@@ -169,7 +169,7 @@ class Animator:
             timings=stages.timings,
             progress=progress,
             edits=edits,
-            drapery=drapery,
+            cloth_layer=cloth_layer,
         )
 
     def _make_loop(
@@ -230,13 +230,13 @@ class Animator:
 
     def _animate_cloth(
         self, photo: Tensor, cloth: Tensor, options: RenderOptions, scene: Scene, edits: tuple[Any, ...]
-    ) -> Drapery:
+    ) -> ClothLayer:
         """cloth [2,H,W]: cloth and what is frozen."""
         columns = round(ANCHOR_ROWS * cloth.shape[2] / cloth.shape[1])
         kept = anchored(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
         calm = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
         nets = self.cloth_nets or self._model_cloth_nets
-        return hang(
+        return animate_cloth(
             photo,
             cloth[0],
             nets,

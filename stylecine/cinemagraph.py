@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.layer import ClothLayer
 from stylecine.edits.apply import Edit, Paint, told
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
@@ -51,7 +51,7 @@ class Cinemagraph:
         settings: the options it was made with; "given", "found" or "from motion" for the mask and the motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: what people had changed about the scene.
-        loop: what its landscape is drawn from, None where that stands still. drapery: the same of its cloth.
+        loop: what its landscape is drawn from, None where that stands still. cloth_layer: the same of its cloth.
     """
 
     loop: Any  # a Loop; None is rare, and all who ask for landscapes know that theirs is there
@@ -65,7 +65,7 @@ class Cinemagraph:
     timings: dict[str, float] = field(default_factory=dict)
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
-    drapery: Drapery | None = None
+    cloth_layer: ClothLayer | None = None
 
     def __repr__(self) -> str:
         return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
@@ -88,7 +88,7 @@ class Cinemagraph:
         t %= self.period
         with torch.inference_mode():
             shown = self._still if self.loop is None else frame(self.loop, t)
-            return (self.drapery.over(shown, t) if self.drapery else shown).cpu().numpy()
+            return (self.cloth_layer.draw_over(shown, t) if self.cloth_layer else shown).cpu().numpy()
 
     @cached_property
     def _still(self) -> Tensor:
@@ -98,7 +98,7 @@ class Cinemagraph:
     @cached_property
     def tinted(self) -> Tensor:
         """`layers`, and the cloth as one more where there is any, to be shown over the photo."""
-        return torch.cat((self.layers, self.drapery.reach[None])) if self.drapery else self.layers
+        return torch.cat((self.layers, self.cloth_layer.reach[None])) if self.cloth_layer else self.layers
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames of one loop, each rendered when it is asked for."""
@@ -125,13 +125,13 @@ class Cinemagraph:
     @cached_property
     def measures(self) -> dict[str, float]:
         """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass when first asked for."""
-        flowing = None if self.drapery is None else self.mask.cpu() * (self.drapery.reach.cpu() == 0)
+        flowing = None if self.cloth_layer is None else self.mask.cpu() * (self.cloth_layer.reach.cpu() == 0)
         return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
 
     @property
     def warning(self) -> str:
         """One line that says why this loop may disappoint; "" where nothing speaks against it."""
-        if self.drapery is not None:  # whoever asks for cloth knows that it is there
+        if self.cloth_layer is not None:  # whoever asks for cloth knows that it is there
             return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return quality_warning(
@@ -171,7 +171,7 @@ class Cinemagraph:
 
         Raises OptionError where it was made with warp dfw or sampling splat, which no shader plays.
         """
-        return pack(self.loop, self.period, self.fps, drapery=self.drapery, layers=self.layers)
+        return pack(self.loop, self.period, self.fps, cloth_layer=self.cloth_layer, layers=self.layers)
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
@@ -230,7 +230,7 @@ class Cinemagraph:
 
     def _save_page(self, path: str | PathLike[str], quality: int | None) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
-        moving = [*(name for name, share in shares if share > LITTLE), *([CLOTH] if self.drapery else [])]
+        moving = [*(name for name, share in shares if share > LITTLE), *([CLOTH] if self.cloth_layer else [])]
         says, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
         return write_page(
             self.loop,
@@ -240,13 +240,13 @@ class Cinemagraph:
             title=title,
             says=says,
             quality=quality,
-            drapery=self.drapery,
+            cloth_layer=self.cloth_layer,
         )
 
     def _window(self, crop: Crop, *, even: bool) -> Window:
         moves = moving_points(self.mask, self.motion) * self.motion.norm(dim=0)
-        if self.drapery is not None:
-            moves = moves + moving_points(self.drapery.reach, self.motion) * moves.amax().clamp_min(1)
+        if self.cloth_layer is not None:
+            moves = moves + moving_points(self.cloth_layer.reach, self.motion) * moves.amax().clamp_min(1)
         return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 

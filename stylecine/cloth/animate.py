@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth import lighting
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.matting import Outline, on_grid, outline
 from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
@@ -63,7 +63,7 @@ class Piece:
 
 
 @torch.no_grad()
-def hang(
+def animate_cloth(
     photo: Tensor,
     mask: Tensor,
     nets: ClothNets,
@@ -73,7 +73,7 @@ def hang(
     period: int,
     frozen: Tensor | None = None,
     calm: Tensor | None = None,
-) -> Drapery:
+) -> ClothLayer:
     """The cloth of a loop.
 
     photo [3,H,W] in [-1,1]. mask [H,W] in [0,1]: what is cloth. frozen [H,W] in [0,1]: what stands still. calm [a,b] in
@@ -99,7 +99,7 @@ def hang(
     knots = backward(forward, cell)
     active, reach = _touched(knots, edge, cell)
     bytes_ = ((photo + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-    layer = Drapery(bytes_, edge.background, edge.matte, active, knots, cell, reach, cycles, period)
+    layer = ClothLayer(bytes_, edge.background, edge.matte, active, knots, cell, reach, cycles, period)
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -108,11 +108,11 @@ def hang(
     return layer
 
 
-def _visibly_moves(layer: Drapery) -> bool:
+def _visibly_moves(layer: ClothLayer) -> bool:
     """Whether enough of the cloth changes over a gust for it to be seen."""
     cloth = layer.matte > 127
     gust = layer.period / layer.cycles
-    drawn = [layer.over(layer.photo, phase * gust) for phase in (0.125, 0.375, 0.625, 0.875)]
+    drawn = [layer.draw_over(layer.photo, phase * gust) for phase in (0.125, 0.375, 0.625, 0.875)]
     changes = torch.stack([(frame.int() - layer.photo.int()).abs().amax(-1) for frame in drawn]).amax(0)
     return float((changes[cloth] >= VISIBLE).float().mean()) >= VISIBLE_SHARE
 
@@ -293,7 +293,7 @@ def _territories(found: Sequence[Piece], cell: int) -> Tensor:
 
 
 def _touched(knots: Tensor, edge: Outline, cell: int) -> tuple[Tensor, Tensor]:
-    """The tiles in which anything may change, and the matte with something wherever else it may: `Drapery`'s."""
+    """The tiles in which anything may change, and the matte with something wherever else it may: `ClothLayer`'s."""
     size = edge.matte.shape
     matte = edge.matte.float() / 255
     furthest = math.ceil(float(knots[:, :2].abs().amax())) + 2

@@ -13,8 +13,8 @@ from stylecine.ops.drape import drape
 
 
 @dataclass(frozen=True, eq=False)
-class Drapery:
-    """All that the cloth of a loop is drawn from; `cloth.hang` makes it."""
+class ClothLayer:
+    """All that the cloth of a loop is drawn from; made by `animate_cloth`."""
 
     photo: Tensor  # uint8 [H,W,3]
     background: Tensor  # uint8 [H,W,3]: the photo, and behind the cloth what is there
@@ -27,11 +27,11 @@ class Drapery:
     period: int  # frames
 
     @cached_property
-    def covers(self) -> Tensor:
+    def footprint(self) -> Tensor:
         """1 where the cloth is, or what is behind it is not what the photo shows, [H,W]: no landscape moves there."""
         return ((self.matte > 0) | (self.background != self.photo).any(-1)).float()
 
-    def over(self, frame: Tensor, t: float) -> Tensor:
+    def draw_over(self, frame: Tensor, t: float) -> Tensor:
         """A frame uint8 [H,W,3] of time t with the cloth over it; at t = 0 the photo's own bytes where that has cloth.
 
         Between the knots the fields are those of the only wave through them that needs no more than K/2 cycles.

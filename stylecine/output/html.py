@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stylecine import __version__
 from stylecine.atomic import PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.layer import ClothLayer
 from stylecine.output import VideoInfo
 from stylecine.output.web_pack import pack, photo_of, picture
 from stylecine.stages.loop import Loop
@@ -31,7 +31,7 @@ def write_page(
     title: str,
     says: str,
     quality: int | None = None,
-    drapery: Drapery | None = None,
+    cloth_layer: ClothLayer | None = None,
 ) -> VideoInfo:
     """The loop as an HTML file, whole or not at all. title: of the page. says: what is seen, for who does not see it.
 
@@ -39,20 +39,27 @@ def write_page(
     cannot be written.
     """
     quality = QUALITY if quality is None else quality
-    content = page(loop, period, fps, title=title, says=says, quality=quality, drapery=drapery)
+    content = page(loop, period, fps, title=title, says=says, quality=quality, cloth_layer=cloth_layer)
     target = check_destination(path)
     with atomic_write(target) as part, translate_os_errors(target):
         part.write_text(content, encoding="utf-8", newline="\n")
-    height, width = photo_of(loop, drapery).shape[:2]
+    height, width = photo_of(loop, cloth_layer).shape[:2]
     return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))
 
 
 def page(
-    loop: Loop | None, period: int, fps: float, *, title: str, says: str, quality: int, drapery: Drapery | None = None
+    loop: Loop | None,
+    period: int,
+    fps: float,
+    *,
+    title: str,
+    says: str,
+    quality: int,
+    cloth_layer: ClothLayer | None = None,
 ) -> str:
     """The HTML. Its policy lets nothing run but what is in it, and nothing be fetched."""
-    packed = zlib.compress(pack(loop, period, fps, drapery=drapery, quality=quality, photo=False), 9)
-    still = photo_of(loop, drapery)
+    packed = zlib.compress(pack(loop, period, fps, cloth_layer=cloth_layer, quality=quality, photo=False), 9)
+    still = photo_of(loop, cloth_layer)
     photo = picture(still, quality)
     style, script = _file("page.css"), _script()
     height, width = still.shape[:2]

@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import mirrored, to_uint8
 from stylecine.ops.pyramid import merge
@@ -43,7 +43,7 @@ def pack(
     period: int,
     fps: float,
     *,
-    drapery: Drapery | None = None,
+    cloth_layer: ClothLayer | None = None,
     layers: Tensor | None = None,
     quality: int | None = None,
     photo: bool = True,
@@ -52,16 +52,16 @@ def pack(
 
     loop: gathered, and without resynthesis; None where nothing but cloth moves. period, fps: its frames, and how many
         a second.
-    drapery: the cloth over it.
+    cloth_layer: the cloth over it.
     layers: [K,H,W] in [0,1], to be shown over the photo; they go along on the displacement's grid, and the cloth as
         one more.
     quality: None keeps the pictures without loss, as PNG; 0 to 100 (best) makes them WebP, which puts frames a few
         levels off.
-    photo: False leaves it out, for who sends it apart: `picture(photo_of(loop, drapery), quality)`.
+    photo: False leaves it out, for who sends it apart: `picture(photo_of(loop, cloth_layer), quality)`.
 
     Raises OptionError for a loop that no shader plays or an impossible quality, WriterUnavailable without WebP.
     """
-    pixels = photo_of(loop, drapery)
+    pixels = photo_of(loop, cloth_layer)
     shown = picture(pixels, quality)
     tensors: dict[str, np.ndarray] = {"photo": _raw(shown)} if photo else {}
     if loop is None:
@@ -72,32 +72,32 @@ def pack(
         plate_of = shown + made_up
         fields, scales = _fields(loop)
         tensors |= {**fields, "made_up": _raw(made_up)}
-        classes = [*CLASSES, CLOTH] if drapery else list(CLASSES)
+        classes = [*CLASSES, CLOTH] if cloth_layer else list(CLASSES)
         told = _facts(loop, period, fps) | {"classes": classes, "scales": scales}
         if layers is not None:
-            tensors["layers"] = _layers(_with_cloth(layers, drapery), loop)
+            tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
     facts = {
-        "format": WITH_CLOTH if drapery else FORMAT,
+        "format": WITH_CLOTH if cloth_layer else FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         **told,
         "picture": "image/png" if quality is None else "image/webp",
         "plate": hashlib.sha256(plate_of).hexdigest(),
     }
-    if drapery is not None:
-        hung, facts["cloth"] = _cloth(drapery, quality)
+    if cloth_layer is not None:
+        hung, facts["cloth"] = _cloth(cloth_layer, quality)
         tensors |= hung
         if loop is None and layers is not None:
-            tensors["layers"] = _on_grid(drapery)[None]
+            tensors["layers"] = _on_grid(cloth_layer)[None]
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
-def photo_of(loop: Loop | None, drapery: Drapery | None) -> np.ndarray:
+def photo_of(loop: Loop | None, cloth_layer: ClothLayer | None) -> np.ndarray:
     """Frame 0 of such a loop, uint8 [H,W,3]."""
-    if drapery is None:
+    if cloth_layer is None:
         assert loop is not None, "nothing moves"
         return loop.photo.cpu().numpy()
-    return drapery.over(drapery.photo if loop is None else loop.photo, 0).cpu().numpy()
+    return cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0).cpu().numpy()
 
 
 def picture(pixels: np.ndarray, quality: int | None) -> bytes:
@@ -182,13 +182,13 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
     return (F.avg_pool2d(wide, cell)[0] * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def _cloth(drapery: Drapery, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The cloth: the pictures, what moves it, and what the player has to know of that.
 
     Knots are cut to where they are needed, without the first, which is 0 all over; along a row they are kept as
     differences, which compress well. The matte is never lossy: what is no cloth would become a little of it.
     """
-    knots = (drapery.knots[1:] * _needed(drapery)).cpu()
+    knots = (cloth_layer.knots[1:] * _needed(cloth_layer)).cpu()
     rows, columns = (knots.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
     top, left = (int(places[0]) if len(places) else 0 for places in (rows, columns))
     bottom, right = (int(places[-1]) + 1 if len(places) else 1 for places in (rows, columns))
@@ -196,39 +196,41 @@ def _cloth(drapery: Drapery, quality: int | None) -> tuple[dict[str, np.ndarray]
     counted = knots[:, :, top:bottom, left:right] / torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
     whole = counted.round().to(torch.int16).numpy()
     tensors = {
-        "background": _raw(picture(_behind(drapery), quality)),
-        "matte": _raw(png(drapery.matte.cpu().numpy())),
-        "active": drapery.active.cpu().numpy(),
+        "background": _raw(picture(_behind(cloth_layer), quality)),
+        "matte": _raw(png(cloth_layer.matte.cpu().numpy())),
+        "active": cloth_layer.active.cpu().numpy(),
         "knots": np.diff(whole, axis=3, prepend=np.int16(0)),
     }
-    grid = list(drapery.knots.shape[2:])
-    facts = {"cell": drapery.cell, "grid": grid, "at": [top, left], "steps": steps, "cycles": drapery.cycles}
+    grid = list(cloth_layer.knots.shape[2:])
+    facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, "cycles": cloth_layer.cycles}
     return tensors, facts
 
 
-def _needed(drapery: Drapery) -> Tensor:
+def _needed(cloth_layer: ClothLayer) -> Tensor:
     """Which points of the cloth's grid a pixel of an active tile is near enough to, [gh,gw] of 0 and 1."""
-    gh, gw = drapery.knots.shape[2:]
-    wide = drapery.active.float()
+    gh, gw = cloth_layer.knots.shape[2:]
+    wide = cloth_layer.active.float()
     for axis in (0, 1):
-        wide = wide.repeat_interleave(max(1, TILE // drapery.cell), axis)
+        wide = wide.repeat_interleave(max(1, TILE // cloth_layer.cell), axis)
     wide = F.pad(wide, (0, gw, 0, gh))[:gh, :gw]
     return F.max_pool2d(wide[None], 2 * SUPPORT + 1, 1, SUPPORT)[0]
 
 
-def _behind(drapery: Drapery) -> np.ndarray:
+def _behind(cloth_layer: ClothLayer) -> np.ndarray:
     """The background where it is not the photo; else transparent: uint8 [H,W,4]."""
-    unlike = (drapery.background != drapery.photo).any(-1, keepdim=True)
-    return torch.cat((drapery.background * unlike, unlike * torch.tensor(255, dtype=torch.uint8)), -1).cpu().numpy()
+    unlike = (cloth_layer.background != cloth_layer.photo).any(-1, keepdim=True)
+    return torch.cat((cloth_layer.background * unlike, unlike * torch.tensor(255, dtype=torch.uint8)), -1).cpu().numpy()
 
 
-def _with_cloth(layers: Tensor, drapery: Drapery | None) -> Tensor:
-    return layers if drapery is None else torch.cat((layers, drapery.matte[None].to(layers) / 255))
+def _with_cloth(layers: Tensor, cloth_layer: ClothLayer | None) -> Tensor:
+    return layers if cloth_layer is None else torch.cat((layers, cloth_layer.matte[None].to(layers) / 255))
 
 
-def _on_grid(drapery: Drapery) -> np.ndarray:
+def _on_grid(cloth_layer: ClothLayer) -> np.ndarray:
     """The matte on the grid of the cloth's own fields: uint8 [gh,gw]."""
-    means = F.avg_pool2d(drapery.matte[None].float().cpu(), drapery.cell, ceil_mode=True, count_include_pad=False)[0]
+    means = F.avg_pool2d(
+        cloth_layer.matte[None].float().cpu(), cloth_layer.cell, ceil_mode=True, count_include_pad=False
+    )[0]
     return means.round().to(torch.uint8).numpy()
 
 

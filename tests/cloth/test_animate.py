@@ -18,8 +18,8 @@ from stylecine import (
     WeightsNotFound,
     animate,
 )
-from stylecine.cloth.animate import backward, hang, pieces
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.animate import animate_cloth, backward, pieces
+from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo
@@ -61,9 +61,9 @@ def frames(loop: Cinemagraph) -> np.ndarray:
 
 def drifted(loop: Cinemagraph) -> float:
     """How far to the right the cloth is, averaged over the loop, in pixels: minus the mean displacement read."""
-    assert loop.drapery is not None
+    assert loop.cloth_layer is not None
     rows, columns = (slice(part.start // 2, part.stop // 2) for part in FLAG)
-    return -float(loop.drapery.knots[:, 0, rows, columns].mean())
+    return -float(loop.cloth_layer.knots[:, 0, rows, columns].mean())
 
 
 # --- what a loop of cloth is
@@ -120,13 +120,13 @@ def test_cloth_moves_to_the_side_that_the_wind_blows_to(
 def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
     photo, mask = flag_photo(), flag_mask()
     given = {"cycles": 1, "period": 16}
-    right = hang(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS, Wind(30, 0.8), **given)
-    left = hang(
+    right = animate_cloth(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS, Wind(30, 0.8), **given)
+    left = animate_cloth(
         to_tensor(photo[:, ::-1]), torch.from_numpy(mask[:, ::-1].copy()).float(), STAND_INS, Wind(150, 0.8), **given
     )
 
-    def shown(drapery: Drapery) -> np.ndarray:
-        return drapery.over(drapery.photo, 5).numpy().astype(int)
+    def shown(cloth_layer: ClothLayer) -> np.ndarray:
+        return cloth_layer.draw_over(cloth_layer.photo, 5).numpy().astype(int)
 
     assert np.abs(shown(left)[:, ::-1] - shown(right)).mean() < 0.5
     assert np.abs(shown(left)[:, ::-1] - photo).mean() > 1.5
@@ -137,7 +137,7 @@ def test_a_loop_has_a_whole_number_of_gusts(
     animator: Animator, flag: Scene, seconds: float, speed: float, gusts: int
 ) -> None:
     loop = animator.render(flag, subject="cloth", mask=flag_mask(), seconds=seconds, fps=8, speed=speed)
-    assert loop.drapery is not None and loop.drapery.cycles == gusts
+    assert loop.cloth_layer is not None and loop.cloth_layer.cycles == gusts
 
 
 # --- what people change
@@ -192,7 +192,7 @@ def test_a_scene_keeps_its_painted_cloth_in_a_file(animator: Animator, flag: Sce
 
 def test_landscapes_do_not_know_of_cloth(animator: Animator, beach: Scene) -> None:
     loop = animator.render(beach, **SHORT)
-    assert loop.drapery is None and "subject" not in loop.settings and "wind" not in loop.settings
+    assert loop.cloth_layer is None and "subject" not in loop.settings and "wind" not in loop.settings
     auto = animator.render(beach, subject="auto", **SHORT)
     assert np.array_equal(frames(auto), frames(loop))
 

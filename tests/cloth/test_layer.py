@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from stylecine.cloth.layer import Drapery, periodic_weights
+from stylecine.cloth.layer import ClothLayer, periodic_weights
 
 
 def test_at_a_knot_it_alone_counts() -> None:
@@ -31,8 +31,8 @@ def test_the_loop_begins_with_the_frame_and_has_whole_gusts() -> None:
     knots = torch.zeros(16, 3, 10, 12)
     knots[1:, 0] = 2.5
     matte, active = torch.full((40, 48), 255, dtype=torch.uint8), torch.ones(2, 2, dtype=torch.uint8)
-    drapery = Drapery(photo, photo, matte, active, knots, 4, torch.ones(40, 48), cycles=2, period=30)
-    assert torch.equal(drapery.over(photo, 0), photo)
-    assert not torch.equal(drapery.over(photo, 4), photo)
-    assert torch.equal(drapery.over(photo, 15), photo), "after the first of two gusts"
-    assert (drapery.over(photo, 19).int() - drapery.over(photo, 4).int()).abs().max() <= 1
+    cloth_layer = ClothLayer(photo, photo, matte, active, knots, 4, torch.ones(40, 48), cycles=2, period=30)
+    assert torch.equal(cloth_layer.draw_over(photo, 0), photo)
+    assert not torch.equal(cloth_layer.draw_over(photo, 4), photo)
+    assert torch.equal(cloth_layer.draw_over(photo, 15), photo), "after the first of two gusts"
+    assert (cloth_layer.draw_over(photo, 19).int() - cloth_layer.draw_over(photo, 4).int()).abs().max() <= 1

@@ -17,7 +17,7 @@ from benchmarks.browser import CHROMIUM, chromium
 from stylecine import animate
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.cli import main
-from stylecine.cloth.animate import hang
+from stylecine.cloth.animate import animate_cloth
 from stylecine.errors import OptionError, OutputError
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
@@ -114,9 +114,9 @@ def test_where_nothing_can_be_written(loop: Cinemagraph, tmp_path: Path) -> None
 def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page in which nothing but cloth moves."""
     mask = torch.from_numpy(flag_mask().astype(np.float32))
-    drapery = hang(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=60)
+    cloth_layer = animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=60)
     path = tmp_path_factory.mktemp("page") / "flag.html"
-    write_page(None, 60, 30, path, title="flag", says=SAYS, drapery=drapery)
+    write_page(None, 60, 30, path, title="flag", says=SAYS, cloth_layer=cloth_layer)
     return path
 
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import load
 
-from stylecine.cloth.animate import hang
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.animate import animate_cloth
+from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import OptionError
 from stylecine.ops.image import mirrored, to_tensor
 from stylecine.options import Wind, check_live
@@ -128,9 +128,9 @@ def test_loops_that_no_shader_plays(loop: Loop) -> None:
 
 
 @pytest.fixture(scope="module")
-def drapery() -> Drapery:
+def cloth_layer() -> ClothLayer:
     mask = torch.from_numpy(flag_mask().astype(np.float32))
-    return hang(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
+    return animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
 
 
 def test_a_landscape_alone_is_packed_as_before_there_was_cloth(loop: Loop) -> None:
@@ -138,50 +138,50 @@ def test_a_landscape_alone_is_packed_as_before_there_was_cloth(loop: Loop) -> No
     assert facts(content)["format"] == 1 and "cloth" not in facts(content) and "matte" not in load(content)
 
 
-def test_cloth_is_kept_to_a_fraction_of_what_can_be_seen(drapery: Drapery) -> None:
-    content = pack(None, PERIOD, FPS, drapery=drapery)
+def test_cloth_is_kept_to_a_fraction_of_what_can_be_seen(cloth_layer: ClothLayer) -> None:
+    content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer)
     tensors, told = load(content), facts(content)
     assert (told["format"], told["width"], told["height"], told["period"]) == (2, 128, 96, PERIOD)
     cloth = told["cloth"]
     assert isinstance(cloth, dict) and cloth["cycles"] == 2 and cloth["grid"] == [48, 64]
     knots = np.cumsum(tensors["knots"], axis=3, dtype=np.int16) * np.array(cloth["steps"])[[0, 0, 1], None, None]
     (top, left), (rows, columns) = cloth["at"], knots.shape[2:]
-    expected = drapery.knots[1:, :, top : top + rows, left : left + columns].numpy()
+    expected = cloth_layer.knots[1:, :, top : top + rows, left : left + columns].numpy()
     needed = np.zeros((48, 64), bool)
-    for y, x in zip(*np.nonzero(drapery.active.numpy()), strict=True):
+    for y, x in zip(*np.nonzero(cloth_layer.active.numpy()), strict=True):
         needed[max(0, 16 * y - 2) : 16 * y + 18, max(0, 16 * x - 2) : 16 * x + 18] = True
     beside = ~needed[top : top + rows, left : left + columns]
     off = np.where(beside, 0, np.abs(knots - expected))
     assert off[:, :2].max() <= 1 / 256 and off[:, 2].max() <= 1 / 2048
-    outside = drapery.knots.numpy() * needed
+    outside = cloth_layer.knots.numpy() * needed
     outside[:, :, top : top + rows, left : left + columns] = 0
     assert not outside.any()
 
 
-def test_pictures_of_cloth(drapery: Drapery) -> None:
+def test_pictures_of_cloth(cloth_layer: ClothLayer) -> None:
     for quality in (None, 80):
-        tensors = load(pack(None, PERIOD, FPS, drapery=drapery, quality=quality))
-        assert np.array_equal(opened(tensors["matte"]), drapery.matte.numpy())  # or the sky would be a little cloth
-    tensors = load(pack(None, PERIOD, FPS, drapery=drapery))
-    assert np.array_equal(opened(tensors["photo"]), drapery.photo.numpy())
+        tensors = load(pack(None, PERIOD, FPS, cloth_layer=cloth_layer, quality=quality))
+        assert np.array_equal(opened(tensors["matte"]), cloth_layer.matte.numpy())  # or the sky would be a little cloth
+    tensors = load(pack(None, PERIOD, FPS, cloth_layer=cloth_layer))
+    assert np.array_equal(opened(tensors["photo"]), cloth_layer.photo.numpy())
     behind = opened(tensors["background"])
-    joined = np.where(behind[..., 3:] > 0, behind[..., :3], drapery.photo.numpy())
-    assert np.array_equal(joined, drapery.background.numpy()) and not behind[0, 0].any()
+    joined = np.where(behind[..., 3:] > 0, behind[..., :3], cloth_layer.photo.numpy())
+    assert np.array_equal(joined, cloth_layer.background.numpy()) and not behind[0, 0].any()
 
 
-def test_cloth_is_one_more_layer(drapery: Drapery) -> None:
-    content = pack(None, PERIOD, FPS, drapery=drapery, layers=torch.zeros(4, 96, 128))
+def test_cloth_is_one_more_layer(cloth_layer: ClothLayer) -> None:
+    content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer, layers=torch.zeros(4, 96, 128))
     (kept,) = load(content)["layers"]
     assert facts(content)["classes"] == ["cloth"] and kept.shape == (48, 64)
     assert kept[22, 34] == 255 and kept[1, 1] == 0
 
 
-def test_cloth_over_a_landscape(drapery: Drapery) -> None:
+def test_cloth_over_a_landscape(cloth_layer: ClothLayer) -> None:
     photo = flag_photo()
     sky = np.zeros((96, 128), np.float32)
     sky[:12] = 1
     loop = loop_of(photo, sky, 0.2)
-    content = pack(loop, PERIOD, FPS, drapery=drapery, layers=torch.zeros(4, 96, 128))
+    content = pack(loop, PERIOD, FPS, cloth_layer=cloth_layer, layers=torch.zeros(4, 96, 128))
     tensors = load(content)
     assert facts(content)["classes"] == ["sky", "water", "falls", "smoke", "cloth"]
     assert tensors["layers"].shape == (5, *loop.displacement.sub_cycle.shape)

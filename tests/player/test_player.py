@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
-from stylecine.cloth.animate import hang
-from stylecine.cloth.layer import Drapery
+from stylecine.cloth.animate import animate_cloth
+from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import pack
@@ -98,43 +98,45 @@ def test_of_long_loops_fewer_knots_do(stage: Stage, photo: np.ndarray, water: np
 # --- cloth
 
 
-def flag_in(wind: Wind, scale: int = 1) -> Drapery:
+def flag_in(wind: Wind, scale: int = 1) -> ClothLayer:
     """The flag of tests/cloths.py, `scale` times as large."""
     photo, mask = (enlarged(x, 96 * scale, 128 * scale) for x in (flag_photo(), flag_mask()))
-    return hang(to_tensor(photo), torch.from_numpy(mask.astype(np.float32)), STAND_INS, wind, cycles=2, period=60)
+    return animate_cloth(
+        to_tensor(photo), torch.from_numpy(mask.astype(np.float32)), STAND_INS, wind, cycles=2, period=60
+    )
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (180, 1), (30, 5)])
 def test_cloth_is_the_engines(stage: Stage, degrees: float, scale: int) -> None:
-    drapery = flag_in(Wind(degrees, 1), scale)
-    photo = drapery.photo.numpy()
-    stage.load(pack(None, 60, FPS, drapery=drapery))
+    cloth_layer = flag_in(Wind(degrees, 1), scale)
+    photo = cloth_layer.photo.numpy()
+    stage.load(pack(None, 60, FPS, cloth_layer=cloth_layer))
     for t in (0.4, 7.5, 22.3, 49):
-        shown, expected = stage.frame(t), drapery.over(drapery.photo, t).numpy()
+        shown, expected = stage.frame(t), cloth_layer.draw_over(cloth_layer.photo, t).numpy()
         changed = (expected != photo).any(-1)
         off = np.abs(shown.astype(int) - expected)
         assert off[changed].mean() <= 0.2 and np.percentile(off[changed], 99) <= 1 and off.max() <= 4
-        assert np.array_equal(shown[drapery.reach == 0], photo[drapery.reach == 0])
+        assert np.array_equal(shown[cloth_layer.reach == 0], photo[cloth_layer.reach == 0])
     assert np.abs(expected.astype(int) - photo)[changed].mean() > 3  # or nothing would be shown by this
     for t in (0, 60):
         assert np.array_equal(stage.frame(t), photo)
 
 
 def test_cloth_over_a_landscape_is_the_engines(stage: Stage) -> None:
-    drapery, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
+    cloth_layer, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
     sky[:14] = 1
     loop = loop_of(rough(flag_photo()), sky, 0.2)
-    drapery = replace(
-        drapery,
+    cloth_layer = replace(
+        cloth_layer,
         photo=loop.photo,
         background=torch.where(
-            (drapery.background != drapery.photo).any(-1, keepdim=True), drapery.background, loop.photo
+            (cloth_layer.background != cloth_layer.photo).any(-1, keepdim=True), cloth_layer.background, loop.photo
         ),
     )
-    stage.load(pack(loop, 60, FPS, drapery=drapery))
+    stage.load(pack(loop, 60, FPS, cloth_layer=cloth_layer))
     for t in (13.2, 41):
         under = frame(loop, t)
-        shown, expected = stage.frame(t), drapery.over(under, t).numpy()
+        shown, expected = stage.frame(t), cloth_layer.draw_over(under, t).numpy()
         off = np.abs(shown.astype(int) - expected)
         assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
         assert (expected != under.numpy()).any() and (under != loop.photo).any()
@@ -142,10 +144,10 @@ def test_cloth_over_a_landscape_is_the_engines(stage: Stage) -> None:
 
 
 def test_another_wind_keeps_the_plate_and_a_landscape_may_follow(stage: Stage, loops: dict[str, Loop]) -> None:
-    stage.load(pack(None, 60, FPS, drapery=flag_in(Wind(0, 1))))
+    stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1))))
     stage.page.evaluate("window.before = player.maps")
     other = flag_in(Wind(180, 1))
-    stage.load(pack(None, 60, FPS, drapery=other))
+    stage.load(pack(None, 60, FPS, cloth_layer=other))
     off = np.abs(stage.frame(20).astype(int) - other.over(other.photo, 20).numpy())
     assert off.max() <= 4
     stage.load(packed(loops["drift"]))
@@ -154,7 +156,7 @@ def test_another_wind_keeps_the_plate_and_a_landscape_may_follow(stage: Stage, l
 
 
 def test_maps_of_cloth(stage: Stage) -> None:
-    stage.load(pack(None, 60, FPS, drapery=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
+    stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
     maps = stage.page.evaluate(
         "(({grid, layers, moving, velocity}) =>"
         " ({grid, cloth: [...layers.cloth], moving, still: velocity.every(v => v === 0)}))(player.maps)"
