@@ -22,7 +22,7 @@ from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, Window, check_crop, window
 from stylecine.output.formats import check_output, has_codec, is_page, shown, write
 from stylecine.output.html import write_page
-from stylecine.output.images import is_poster, png
+from stylecine.output.images import is_poster
 from stylecine.output.metadata import model_facts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.web_pack import pack
@@ -31,7 +31,7 @@ from stylecine.quality.measures import measure_loop
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import frame
-from stylecine.stages.photo import PhotoFile
+from stylecine.stages.photo import PhotoFile, encode_png
 
 UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
 LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
@@ -211,8 +211,11 @@ class Cinemagraph:
         finish = None
         if signer:
             source = self.scene.source
-            photo = source if source and source.content else PhotoFile("pixels.png", png(self.scene.photo))
-            generated = not is_poster(path) or self.settings["detail"] != 1
+            photo = source if source and source.content else PhotoFile("pixels.png", encode_png(self.scene.photo))
+            landscape, cloth = self.loop is not None, self.cloth_layer is not None
+            generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
+            if is_poster(path) and self.settings["detail"] == 1:
+                generated = []  # it is the photo
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
         stages = Stages(self.progress)
         if is_page(path):

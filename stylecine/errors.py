@@ -103,3 +103,8 @@ class OptionError(StylecineError, ValueError):
 
 class StylecineWarning(UserWarning):
     """The work was done, but the photo seems to be no landscape; one plain sentence says why."""
+
+
+def printable(text: object) -> str:
+    """Text with control characters escaped: names of files may hold anything, and a terminal obeys some of it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

@@ -152,6 +152,11 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return _tensors(_content(Path(path)), Path(path))
 
 
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

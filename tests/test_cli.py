@@ -314,6 +314,15 @@ def test_what_is_told_is_one_line_that_no_terminal_obeys(capsys: pytest.CaptureF
     assert capsys.readouterr().err == "stylecine: made with 'x [31mall is lost ]0; '\n"
 
 
+def test_control_characters_of_the_outputs_name_are_escaped(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "-o", "a\x1b[31m\n.gif"]) == 0
+    assert told(capsys)[0].startswith("a\\x1b[31m\\n.gif: 96x72")
+    assert main(["scene", given[1], "-o", "b\x07.cine", *given[-2:], *given[given.index("--model") :][:2]]) == 0
+    assert told(capsys)[0].startswith("b\\x07.cine: 96x72")
+
+
 def test_the_photo_is_never_overwritten(photo_file: Path, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = photo_file.read_bytes()
     assert main([*given, "-o", str(photo_file)]) == 2

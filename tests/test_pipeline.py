@@ -26,8 +26,7 @@ from stylecine import (
     memory,
     options,
 )
-from stylecine.output.images import png
-from stylecine.stages.photo import PhotoFile, read_photo
+from stylecine.stages.photo import PhotoFile, encode_png, read_photo
 
 Given = dict[str, Any]
 
@@ -147,11 +146,11 @@ def test_the_scene_records_the_very_bytes_that_were_decoded(animator: Animator, 
         def read(self, size: int | None = -1) -> bytes:
             content = super().read(size)
             self.seek(0)
-            self.write(png(255 - photo))
+            self.write(encode_png(255 - photo))
             return content
 
-    scene = animator.invert(Replaced(png(photo)))
-    assert np.array_equal(scene.photo, photo) and scene.source == PhotoFile(None, png(photo))
+    scene = animator.invert(Replaced(encode_png(photo)))
+    assert np.array_equal(scene.photo, photo) and scene.source == PhotoFile(None, encode_png(photo))
 
 
 def test_without_an_encoder_the_plate_of_dfw_is_optimised_as_the_photo_was(

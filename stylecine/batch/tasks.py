@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from stylecine.batch.journal import Journal, Record
 from stylecine.errors import StylecineError
 from stylecine.options import OPTIONS
+from stylecine.weights import file_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,7 +136,7 @@ def animate_one(animator: "Animator", task: Task, path: Path, model: str) -> Rec
         "state": "done",
         "digest": digest,
         "bytes": info.bytes,
-        "sha256": _sha256(path),
+        "sha256": file_sha256(path),
         "width": info.width,
         "height": info.height,
         "frames": info.frames,
@@ -152,7 +153,7 @@ def failed(kind: str, says: str) -> Record:
 def digest_of(task: Task, model: str) -> str | None:
     """Of the bytes that are read and of the options: what the loop depends on. None where a file cannot be read."""
     try:
-        read = {name: _sha256(path) for name, path in task.files.items()}
+        read = {name: file_sha256(path) for name, path in task.files.items()}
     except OSError:
         return None
     told = task.options | read | {"model": model, "ending": Path(task.output).suffix}
@@ -221,11 +222,6 @@ def _webp(picture: "np.ndarray") -> str:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "WEBP", quality=70)
     return base64.b64encode(file.getvalue()).decode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _now() -> str:

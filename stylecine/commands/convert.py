@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from stylecine.commands.arguments import Commands
+from stylecine.errors import printable
 
 
 def add_to(commands: Commands) -> None:
@@ -20,5 +21,5 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.checkpoints.convert import convert
 
-    print(convert(options.checkpoint, options.output).path)
+    print(printable(convert(options.checkpoint, options.output).path))
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stylecine.commands.arguments import Commands, argument
+from stylecine.errors import printable
 from stylecine.options import parse_arrow
 
 Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and what it is given
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     if options.list:
         print("".join(f"{told(edit)}\n" for edit in scene.edits), end="")
     else:
-        print(f"{output}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
+        print(f"{printable(output)}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.telling import Bar, complain
-from stylecine.errors import OptionError
+from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS
 
 ENVIRONMENT = "STYLECINE_TOKEN"
@@ -77,7 +77,8 @@ def animate_there(options: argparse.Namespace, output: Path, start: float) -> in
         figures = {"output": str(output), "warning": warning, "seconds": {"total": round(seconds, 3)}}
         print(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
     else:
-        print(f"{output}: {job['bytes'] / 1e6:.1f} MB of a {scene['width']}x{scene['height']} scene, {seconds:.1f} s")
+        size = f"{job['bytes'] / 1e6:.1f} MB of a {scene['width']}x{scene['height']} scene"
+        print(f"{printable(output)}: {size}, {seconds:.1f} s")
     return 0
 
 

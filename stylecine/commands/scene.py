@@ -6,6 +6,7 @@ from time import perf_counter
 
 from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options
 from stylecine.commands.telling import Bar
+from stylecine.errors import printable
 
 
 def add_to(commands: Commands) -> None:
@@ -37,5 +38,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         )
     scene.save(output)
     height, width = scene.photo.shape[:2]
-    print(f"{output}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s")
+    print(
+        f"{printable(output)}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s"
+    )
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from stylecine.errors import OutputError
+from stylecine.errors import OutputError, printable
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -31,7 +31,7 @@ def tell(
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:
         frames = f"{info.frames} frame{'s' if info.frames > 1 else ''}"
-        print(f"{output}: {info.width}x{info.height}, {frames}, {seconds['total']:.1f} s")
+        print(f"{printable(output)}: {info.width}x{info.height}, {frames}, {seconds['total']:.1f} s")
     return 0
 
 

@@ -40,7 +40,7 @@ from stylecine.edits.apply import MOST_EDITS, Edit, Editable, Paint, Speed, from
 from stylecine.errors import SceneError, StylecineError, TooLarge
 from stylecine.memory import available_bytes
 from stylecine.options import CLASSES
-from stylecine.stages.photo import MAX_PIXELS, MIN_SIDE
+from stylecine.stages.photo import MAX_PIXELS, MIN_SIDE, encode_png
 
 VERSION = 1
 ENDING = ".cine"
@@ -272,8 +272,8 @@ def pack(cine: Cine) -> dict[str, bytes]:
     }
     return {
         JSON: _text(facts),
-        PHOTO: _png(cine.photo),
-        ALONE: _png(cine.reconstruction),
+        PHOTO: encode_png(cine.photo),
+        ALONE: encode_png(cine.reconstruction),
         FOUND: safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in found.items()}),
         EDITS: _areas(cine.edits),
     }
@@ -333,12 +333,6 @@ def _printable(facts: Any) -> Any:
     if isinstance(facts, Mapping):
         return {_printable(name): _printable(fact) for name, fact in facts.items()}
     return "".join(c if c.isprintable() else "?" for c in facts) if isinstance(facts, str) else facts
-
-
-def _png(picture: Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", compress_level=2)  # a third of the time, a few % larger
-    return file.getvalue()
 
 
 def _picture(content: bytes, size: tuple[int, int]) -> Array:

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, WriterUnavailable
-from stylecine.output.images import png
-from stylecine.stages.photo import PhotoFile
+from stylecine.stages.photo import PhotoFile, encode_png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
@@ -51,12 +50,14 @@ class Signer:
     chain: bytes
     key: bytes = field(repr=False)
 
-    def sign(self, path: Path, title: str, report: Mapping[str, Any], photo: PhotoFile, generated: bool) -> None:
-        """Signs the file at `path` in place; `title` is the name that it will have.
+    def sign(
+        self, path: Path, title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str]
+    ) -> None:
+        """Signs the file at `path` in place; `title` is its final name.
 
-        report: goes along as an assertion of its own. photo: becomes the ingredient, with the manifest that it may
-        have itself. generated: whether networks had a part in what is seen; a poster is the photo.
-        Raises OptionError where the certificate or key does not do.
+        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one.
+        generated: what networks have set in motion; empty for a poster, which is the photo.
+        Raises OptionError for a certificate or key that cannot sign.
         """
         manifest = _manifest(title, report, photo, generated)
         with tempfile.TemporaryFile(dir=path.parent) as signed:
@@ -68,8 +69,8 @@ class Signer:
 
     def try_out(self) -> None:
         """Signs a picture of one pixel: raises OptionError where the certificate or key does not do."""
-        dot = PhotoFile("dot.png", png(np.zeros((1, 1, 3), np.uint8)))
-        self._sign(_manifest("dot.png", {}, dot, False), dot, io.BytesIO(dot.content), io.BytesIO())
+        dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
+        self._sign(_manifest("dot.png", {}, dot, ()), dot, io.BytesIO(dot.content), io.BytesIO())
 
     def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
         c2pa = _c2pa()
@@ -159,7 +160,7 @@ def _algorithm(key: Any) -> str:
     return name
 
 
-def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated: bool) -> dict[str, Any]:
+def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str]) -> dict[str, Any]:
     return {
         "claim_generator_info": [{"name": "stylecine", "version": __version__}],
         "title": title,
@@ -171,13 +172,13 @@ def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated
     }
 
 
-def _actions(photo: PhotoFile, generated: bool) -> list[dict[str, Any]]:
+def _actions(photo: PhotoFile, generated: Sequence[str]) -> list[dict[str, Any]]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [photo.sha256]}}
     done = {"softwareAgent": {"name": "stylecine", "version": __version__}}
     if not generated:
         says = "The photo as the first frame of a loop shows it; nothing in it was generated."
         return [opened, {"action": "c2pa.converted", "description": says, **done}]
-    says = "Sky, water or mist in the photo was set in motion as a loop, with trained networks."
+    says = f"Parts of the photo were set in motion as a loop, with trained networks: {' and '.join(generated)}."
     return [opened, {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": says, **done}]
 
 

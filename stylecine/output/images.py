@@ -1,6 +1,5 @@
 """Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> PNG; whole or not at all."""
 
-import io
 import math
 import os
 import struct
@@ -16,7 +15,6 @@ from typing import Any, BinaryIO, TypeAlias, TypeVar
 import numpy as np
 from PIL import Image, features
 from PIL.ExifTags import Base
-from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import binary_opening
 
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
@@ -24,6 +22,7 @@ from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.options import check_frame, check_int, check_number
 from stylecine.output import VideoInfo
 from stylecine.output.gif import encode_gif
+from stylecine.stages.photo import encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
 Encode: TypeAlias = Callable[[Frames, BinaryIO, list[int], int, str], None]
@@ -36,7 +35,6 @@ FASTEST = 90  # browsers show a frame of 10 ms and less for 100 ms
 LONGEST_SIDE = 16383  # of WebP; the others take more
 AHEAD = 3  # frames made while earlier ones are being compressed
 STILL = np.ones((5, 5))  # the least that an APNG leaves out
-PNG_LEVEL = 3  # of zlib; 9 made two loops 1% larger and took five times as long
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
     checked = _Checked(frames)
     target = check_destination(path, folder=True)
     with atomic_write(target, folder=True) as part, translate_os_errors(target):
-        for k, content in enumerate(_beside(png, checked)):
+        for k, content in enumerate(_beside(encode_png, checked)):
             (part / FRAME.format(k)).write_bytes(content)
     height, width = checked.shape
     size = sum(file.stat().st_size for file in target.iterdir())
@@ -141,20 +139,9 @@ def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish
         raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target):
-        part.write_bytes(png(frame, comment))
+        part.write_bytes(encode_png(frame, comment))
     height, width = frame.shape[:2]
     return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
-
-
-def png(frame: np.ndarray, comment: str = "") -> bytes:
-    """A frame, [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment, in Unicode, is an iTXt chunk."""
-    notes = PngInfo()
-    notes.add(b"sRGB", b"\0")  # 0: perceptual
-    if comment:
-        notes.add_itxt("Comment", comment)
-    file = io.BytesIO()
-    Image.fromarray(frame).save(file, "PNG", pnginfo=notes, compress_level=PNG_LEVEL)
-    return file.getvalue()
 
 
 def is_poster(path: PathLike) -> bool:
@@ -190,52 +177,42 @@ class _Checked(Sequence[np.ndarray]):
         return frame
 
 
-class _Film(Image.Image):
-    """Frames as a Pillow image of many, of which it holds one. Pillow's writers take lists, but go by `seek`."""
+class _Film:
+    """Frames as Pillow's writer of WebP sees an image of many, of which this holds one: it asks for them in turn."""
 
-    def __init__(self, frames: Frames) -> None:
-        super().__init__()
-        self.n_frames, self.is_animated = len(frames), len(frames) > 1
-        self._coming, self._at, self._wanted = iter(frames), -1, 0
-        self.load()
+    def __init__(self, frames: Iterable[np.ndarray], count: int) -> None:
+        self._frames, self.n_frames = iter(frames), count
 
     def seek(self, frame: int) -> None:
-        if frame >= self.n_frames:
-            raise EOFError
-        self._wanted = frame  # writers go forward; in the end back to the first, which nobody looks at
+        self._image = Image.fromarray(next(self._frames))
 
-    def tell(self) -> int:
-        return self._wanted
-
-    def load(self) -> Any:
-        while self._at < self._wanted:
-            picture = Image.fromarray(next(self._coming))
-            self._at, self.im, self._mode, self._size = self._at + 1, picture.im, picture.mode, picture.size
-        return super().load()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._image, name)
 
 
 def _encode_webp(frames: Frames, file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
-    # whole frames in between (kmin, kmax) are for seeking; what stands still would flicker with them
-    never = len(delays) + 1
-    _Film(frames).save(
+    never = len(delays) + 1  # key frames, which only help seeking, would make static parts flicker
+    coming = iter(frames)
+    Image.fromarray(next(coming)).save(
         file,
         "WEBP",
         save_all=True,
+        append_images=[_Film(coming, len(delays) - 1)] if len(delays) > 1 else [],
         duration=delays,
         loop=0,
         quality=quality,
         method=4,
         kmin=never,
         kmax=never + 1,
-        exif=_noted(comment),
+        exif=_exif(comment),
     )
 
 
-def _noted(comment: str) -> bytes:
-    """EXIF with a comment, UTF-8, as the description of the picture; empty without one."""
-    notes = Image.Exif()
-    notes[Base.ImageDescription] = comment.encode()
-    return notes.tobytes() if comment else b""
+def _exif(comment: str) -> bytes:
+    """EXIF with a comment, UTF-8, as the image description; empty without one."""
+    tags = Image.Exif()
+    tags[Base.ImageDescription] = comment.encode()
+    return tags.tobytes() if comment else b""
 
 
 def _encode_apng(frames: Frames, file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
@@ -288,7 +265,7 @@ def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarra
 def _compressed(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, bytes]:
     """Left, top, width, height and what is in the IDAT chunks of its PNG."""
     left, top, pixels = change
-    content, at, data = png(pixels), 8, b""
+    content, at, data = encode_png(pixels), 8, b""
     while at < len(content):
         (length,) = struct.unpack_from(">I", content, at)
         if content[at + 4 : at + 8] == b"IDAT":

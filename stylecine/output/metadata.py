@@ -1,6 +1,5 @@
 """Where a loop comes from: the photo's file, the weights with their data, the versions; and a report read back."""
 
-import hashlib
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ from PIL.ExifTags import Base
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
-from stylecine.weights import PRETRAINED, FileRecord, ModelRecord
+from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
 
 PICTURES = (".gif", ".webp", ".apng", ".png")
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
@@ -39,18 +38,17 @@ def _weight_facts(file: FileRecord) -> dict[str, str | None]:
     card = _card(file)
     return {
         "file": file.path.name,
-        "sha256": file.sha256 or _sha256(file.path),
+        "sha256": file.sha256 or _sha256_of(file.path),
         "licence": file.licence,
         "card": f"cards/{card.name}" if card else None,
         "data": _data(card) if card else None,
     }
 
 
-def _sha256(path: Path) -> str | None:
+def _sha256_of(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # gone since it was read
+        return file_sha256(path)
+    except OSError:  # deleted since it was read
         return None
 
 

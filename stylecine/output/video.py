@@ -22,7 +22,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.errors import OptionError, OutputError, VideoError
+from stylecine.errors import OptionError, OutputError, VideoError, printable
 from stylecine.options import check_frame, check_int
 from stylecine.output import VideoInfo
 from stylecine.output.codecs import FORMATS, RUN, Codec, Format, codec_for
@@ -82,8 +82,8 @@ def write_video(
             encoder.close()
     if any(encoder.cropped):
         _log.warning(
-            "%s: video wants even sizes, so the last %s is left out.",
-            os.fspath(path),
+            "%s: video needs even sizes, so the last %s is left out.",
+            printable(path),
             " and ".join(name for name, odd in zip(("column", "row"), encoder.cropped, strict=True) if odd),
         )
     return VideoInfo(

@@ -25,8 +25,9 @@ from stylecine.ops.image import mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, CLOTH, check_live
-from stylecine.output.images import check_webp, png
+from stylecine.output.images import check_webp
 from stylecine.stages.loop import BANDS, Loop
+from stylecine.stages.photo import encode_png
 
 FORMAT = 1  # counts up when a player can no longer read what an older one could
 WITH_CLOTH = 2  # which players of format 1 alone would leave out
@@ -103,7 +104,7 @@ def photo_of(loop: Loop | None, cloth_layer: ClothLayer | None) -> np.ndarray:
 def picture(pixels: np.ndarray, quality: int | None) -> bytes:
     """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of some quality."""
     if quality is None:
-        return png(pixels)
+        return encode_png(pixels)
     check_webp("a loop's pictures", quality)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=WEBP_EFFORT)
@@ -197,7 +198,7 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
     whole = counted.round().to(torch.int16).numpy()
     tensors = {
         "background": _raw(picture(_behind(cloth_layer), quality)),
-        "matte": _raw(png(cloth_layer.matte.cpu().numpy())),
+        "matte": _raw(encode_png(cloth_layer.matte.cpu().numpy())),
         "active": cloth_layer.active.cpu().numpy(),
         "knots": np.diff(whole, axis=3, prepend=np.int16(0)),
     }

@@ -22,6 +22,7 @@ from stylecine.output.c2pa import MEDIA_TYPES, REPORT, SOURCE_TYPE, signer_for
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import PhotoFile
+from tests.cloths import STAND_INS, flag_mask, flag_photo
 
 c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
 
@@ -136,6 +137,20 @@ def test_a_signed_file_says_what_it_is_made_of_and_how(
         "loop.mp4": ("c2pa.edited", SOURCE_TYPE),
         "loop.png": ("c2pa.converted", None),  # a poster is the photo: nothing was generated
     }[name]
+
+
+def test_the_signature_says_whether_landscape_or_cloth_was_set_in_motion(
+    loop: Cinemagraph, small_model: Path, signed_by: Pair, tmp_path: Path
+) -> None:
+    animator = replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS)
+    flag = animator.render(animator.invert(flag_photo()), subject="cloth", mask=flag_mask(), seconds=1, fps=10)
+    for moving, says in ((loop, "sky, water or mist."), (flag, "cloth.")):
+        moving.save(tmp_path / "loop.png", c2pa=signed_by)
+        moving.save(tmp_path / "loop.gif", c2pa=signed_by)
+        (_, poster), (_, done) = (
+            assertion(claim(tmp_path / name)[1], "c2pa.actions")["actions"] for name in ("loop.png", "loop.gif")
+        )
+        assert done["description"].endswith(f"networks: {says}") and "nothing" in poster["description"]
 
 
 def test_a_signed_video_still_plays(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:

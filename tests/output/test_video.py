@@ -191,6 +191,11 @@ def test_odd_sizes_lose_one_column_and_row_and_it_is_said(either: Path, caplog: 
     assert np.abs(frames[0].astype(int) - odd[0][:96, :130]).mean() < 3
 
 
+def test_control_characters_of_a_name_are_escaped_in_the_note(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_video(clip(1, 97, 131), tmp_path / "a\x1b[31mb\n.mp4", 30)
+    assert "a\\x1b[31mb\\n.mp4: video needs" in caplog.text
+
+
 @pytest.mark.parametrize("count", [1, 2, 21])
 def test_repeat_goes_round_again(each: tuple[Path, str], count: int) -> None:
     path, codec = each
