@@ -98,8 +98,8 @@ def hidden(photo: Tensor, moving: Tensor, animator: Animator, random: np.random.
     continued = invert(crop, animator.generator, animator.encoder, visible=visible).reconstruction
     ways = {
         "hidden: the photo": crop,
-        "hidden: generator": synthesis.joined(crop, visible, continued),
-        "hidden: generator + texture": synthesis.fill(crop, visible, continued),
+        "hidden: generator": synthesis.blend(crop, visible, continued),
+        "hidden: generator + texture": synthesis.inpaint(crop, visible, continued),
         "hidden: push-pull + texture": synthesis.plain_plate(crop, visible).image,
     }
     return {name: crop_at(image, inset, inset, HOLE) for name, image in ways.items()}

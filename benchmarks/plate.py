@@ -34,7 +34,7 @@ from benchmarks.tables import table, write
 from stylecine import Animator
 from stylecine.networks.lpips import LPIPS, unit
 from stylecine.ops.image import push_pull, to_tensor, to_uint8
-from stylecine.ops.texture import textured
+from stylecine.ops.texture import copy_texture
 from stylecine.stages import plate as synthesis
 from stylecine.stages.inversion import invert
 from stylecine.stages.photo import load_photo
@@ -59,11 +59,11 @@ def ways(animator: Animator) -> Callable[[Tensor, Tensor], Fills]:
         continued, drawn = (invert(photo, a.generator, a.encoder, visible=visible).reconstruction
                             for a in (animator, random))
         smooth = {
-            "generator": synthesis.joined(photo, visible, continued),
+            "generator": synthesis.blend(photo, visible, continued),
             "push-pull": push_pull(photo[None], visible[None, None])[0],
-            "random weights": synthesis.joined(photo, visible, drawn),
+            "random weights": synthesis.blend(photo, visible, drawn),
         }
-        rough = {f"{name} + texture": textured(image, visible) for name, image in smooth.items()}
+        rough = {f"{name} + texture": copy_texture(image, visible) for name, image in smooth.items()}
         return rough | smooth | {"nearest mirror": nearest_mirror(photo, visible)}
 
     return fill

@@ -40,7 +40,7 @@ from stylecine.progress import Progress, Stages
 from stylecine.resolve import resolve_cloth, resolve_landscape
 from stylecine.scene import Scene
 from stylecine.stages.displacement import integrate, margin_for
-from stylecine.stages.inversion import SLACK, effort, invert
+from stylecine.stages.inversion import SLACK, invert, refinement_steps
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
@@ -91,7 +91,7 @@ class Animator:
             picture, source = read_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
-        refine = effort(self.encoder, refine)
+        refine = refinement_steps(self.encoder, refine)
         with stages.stage("inversion", max(1, refine)) as step:
             inverted = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
         with stages.stage("mask"):

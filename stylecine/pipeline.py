@@ -23,8 +23,8 @@ from stylecine.options import (
 )
 from stylecine.progress import Progress, Stages
 from stylecine.resolve import cloth_not_marked
-from stylecine.stages.mask import given_mask
-from stylecine.stages.motion import given_motion
+from stylecine.stages.mask import read_mask
+from stylecine.stages.motion import read_motion
 from stylecine.stages.photo import Source, read_photo
 
 
@@ -82,9 +82,9 @@ def animate(
     with stages.stage("photo"):  # everything given is read before the first expensive step
         picture, source = read_photo(photo, size)
         if mask is not None:
-            options = replace(options, mask=given_mask(mask, (picture.shape[0], picture.shape[1])))
+            options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1])))
         if motion is not None:
-            options = replace(options, motion=given_motion(motion))
+            options = replace(options, motion=read_motion(motion))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)

@@ -11,8 +11,8 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, Arrow, RenderOptions
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
-from stylecine.stages.mask import apply_mask, given_mask, moving, require_motion
-from stylecine.stages.motion import given_motion, predict_motion
+from stylecine.stages.mask import apply_mask, moving, read_mask, require_motion
+from stylecine.stages.motion import predict_motion, read_motion
 
 MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
 MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
@@ -27,7 +27,7 @@ def resolve_cloth(scene: Scene, options: RenderOptions, device: torch.device) ->
         return None
     frozen = scene.frozen.to(device)
     if options.subject == CLOTH and options.mask is not None:
-        cloth = given_mask(options.mask, _size(scene)).to(device) * (1 - frozen)
+        cloth = read_mask(options.mask, _size(scene)).to(device) * (1 - frozen)
         if not (cloth > 0.5).any():
             raise NothingMoves("All that cloth is frozen, so nothing would move; undo the freeze.")
     else:
@@ -65,7 +65,7 @@ def resolve_landscape(
 def _resolve_landscape(
     scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet
 ) -> tuple[Tensor, Tensor]:
-    given = None if options.motion is None else given_motion(options.motion).to(photo.device)
+    given = None if options.motion is None else read_motion(options.motion).to(photo.device)
     mask = options.mask
     if mask is None and given is not None:
         mask = given.norm(dim=0) > MIN_GIVEN_SPEED
@@ -84,7 +84,7 @@ def _resolve_landscape(
 def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
     layers = scene.edited_layers.to(device, copy=True)  # the loop keeps its own
     if mask is not None:
-        layers = apply_mask(layers, given_mask(mask, _size(scene)).to(device))
+        layers = apply_mask(layers, read_mask(mask, _size(scene)).to(device))
         layers = layers * (1 - scene.frozen.to(device))
         layers = torch.where(layers < MIN_LAYER_ALPHA, 0, layers)
         if not layers.any():

@@ -268,10 +268,10 @@ def _pairs(values: Any) -> np.ndarray | None:
 
 
 def _mask(where: Where, size: tuple[int, ...]) -> np.ndarray:
-    from stylecine.stages.mask import given_mask
+    from stylecine.stages.mask import read_mask
 
     try:
-        return np.asarray(given_mask(where, (size[0], size[1])))
+        return np.asarray(read_mask(where, (size[0], size[1])))
     except NothingMoves:
         raise MaskError("The painted mask is empty; make it white where the edit is meant.") from None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+MAX_ASPECT = 4.0  # of what a network sees
 
 
 def to_tensor(photo: np.ndarray) -> Tensor:
@@ -25,6 +28,19 @@ def to_uint8(image: Tensor) -> Tensor:
     return levels.to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
+def fit_short_side(size: Sequence[int], short: int) -> tuple[int, int]:
+    """(H, W) scaled down to that short side; as it is if it is smaller."""
+    scale = min(1.0, short / min(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def network_size(size: Sequence[int], short: int) -> tuple[int, int]:
+    """(H, W) for a network trained at that short side: multiples of 16; panoramas beyond 4:1 are squeezed."""
+    scale = short / min(size)
+    h, w = (max(32, round(min(n * scale, MAX_ASPECT * short) / 16) * 16) for n in size)
+    return h, w
+
+
 def resize(image: Tensor, size: Sequence[int]) -> Tensor:
     """[C,h,w] -> [C,*size], bilinear, antialiased where it shrinks; values are not scaled."""
     if tuple(image.shape[-2:]) == tuple(size):
@@ -33,8 +49,25 @@ def resize(image: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(image[None], tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)[0]
 
 
+def dilate(x: Tensor, radius: int) -> Tensor:
+    """[H,W] bool or float: the largest value within `radius` rows and columns.
+
+    Window sizes double from step to step, so that large radii are cheap.
+    """
+    fill = False if x.dtype == torch.bool else -math.inf
+    for axis in (0, 1):
+        x = F.pad(x, (0, 0, radius, radius) if axis == 0 else (radius, radius), value=fill)
+        reached, window = 1, 2 * radius + 1
+        while reached < window:
+            step = min(reached, window - reached)
+            rest = x.shape[axis] - step
+            x = torch.maximum(x.narrow(axis, 0, rest), x.narrow(axis, step, rest))
+            reached += step
+    return x
+
+
 def mirrored(image: Tensor, before: int, after: int, axis: int) -> Tensor:
-    """With so many more pixels on both sides along an axis, however many: c b a | a b c | c b a."""
+    """The image extended along an axis by its mirror image, by any number of pixels: c b a | a b c | c b a."""
     size = image.shape[axis]
     if max(before, after) > size:
         place = torch.arange(-before, size + after, device=image.device) % (2 * size)
@@ -44,12 +77,12 @@ def mirrored(image: Tensor, before: int, after: int, axis: int) -> Tensor:
 
 
 def push_pull(image: Tensor, visible: Tensor) -> Tensor:
-    """Fill image [N,C,H,W] where visible [N,1,H,W], in [0,1], is 0; where it is 1 the image is kept as it is."""
+    """image [N,C,H,W] filled in where visible [N,1,H,W], in [0,1], is 0; kept as it is where it is 1."""
     return _filled(image * visible, visible)
 
 
 def _filled(image: Tensor, weight: Tensor) -> Tensor:
-    """image is premultiplied by its weight; what comes back is not."""
+    """The argument is premultiplied by its weight; the result is not."""
     height, width = image.shape[-2:]
     if max(height, width) == 1:
         return image / weight.clamp(min=1e-6)
@@ -61,8 +94,8 @@ def _filled(image: Tensor, weight: Tensor) -> Tensor:
     return image + (1 - weight) * blurred
 
 
-def quick_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 on processors that calculate in it, where convolutions are twice as quick; else float32."""
-    asked = getattr(torch.cpu, "get_capabilities", None)  # older versions of torch do not say
-    able = asked() if asked and device.type == "cpu" else {}
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on CPUs that compute in it, where convolutions are twice as fast; else float32."""
+    query = getattr(torch.cpu, "get_capabilities", None)  # older versions of torch lack it
+    capabilities = query() if query and device.type == "cpu" else {}
+    return torch.bfloat16 if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else torch.float32

@@ -1,9 +1,9 @@
-"""Fine detail for what was made up, from places nearby that look like it.
+"""Fine detail for inpainted areas, copied from similar places nearby.
 
-What fills a hole, generated or interpolated, has about the right colours and is smoother than what is around it. So
-its finest detail is replaced by that of a place that can be seen, a short shift away. Which shift is chosen place by
-place among a few dozen, by how well it matches on a coarse grid. After He and Sun, "Statistics of Patch Offsets for
-Image Completion" (ECCV 2012), with a fixed fan of shifts and no graph cut: fine detail hardly shows its seams.
+What fills a hole, generated or interpolated, has about the right colours and is smoother than its surroundings. So its
+finest detail is replaced by that of a visible place a short shift away. The shift is chosen place by place among a few
+dozen by how well the two match on a coarse grid. After He and Sun, "Statistics of Patch Offsets for Image Completion"
+(ECCV 2012), with a fixed fan of shifts and no graph cut: fine detail hardly shows seams.
 """
 
 from __future__ import annotations
@@ -15,55 +15,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FINE = 170          # cells across the short side: what is finer than these, or than 6 pixels, is copied
-CELLS = 128         # cells across the short side on which shifts are compared
-WINDOW = 9          # cells a side, over which they are
-REACHES = (0.06, 0.10, 0.16)    # of the short side: lengths of the shifts, in DIRECTIONS each
+DETAIL_CELLS = 170  # across the short side: what is finer than these, or than 6 pixels, is copied
+MATCH_CELLS = 128  # across the short side, on which shifts are compared
+WINDOW = 9  # cells a side, over which they are compared
+REACHES = (0.06, 0.10, 0.16)  # of the short side: lengths of the shifts, in DIRECTIONS each
 DIRECTIONS = 8
-UNSEEN = 0.5        # what a window costs of which nothing can be seen, in squared differences of colour (2 is the most)
+HIDDEN_COST = 0.5  # of a window with nothing visible, in squared differences of colour (2 is the maximum)
 
 
-def textured(filled: Tensor, visible: Tensor) -> Tensor:
+def copy_texture(filled: Tensor, visible: Tensor) -> Tensor:
     """filled [3,H,W] with detail of visible places where visible [H,W] in {0,1} is 0.
 
-    Places from which no shift leads to a visible one are left as they are.
+    Places from which no shift leads to a visible one keep theirs.
     """
     height, width = visible.shape
-    cell = max(1, round(min(height, width) / CELLS))
+    cell = max(1, round(min(height, width) / MATCH_CELLS))
     shift = best_shift(filled, visible, cell)
     y, x = torch.nonzero(visible == 0, as_tuple=True)
     dy, dx = shift[:, y // cell, x // cell]
     found = (dy != 0) | (dx != 0)
-    y, x, dy, dx = (numbers[found] for numbers in (y, x, dy, dx))
+    y, x, dy, dx = (indices[found] for indices in (y, x, dy, dx))
     detail = filled - blurred(filled)
-    there = detail[:, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
+    source = detail[:, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
     textured = filled.clone()
-    textured[:, y, x] += there - detail[:, y, x]
+    textured[:, y, x] += source - detail[:, y, x]
     return textured
 
 
 def blurred(image: Tensor) -> Tensor:
-    """image [3,H,W] without what is finer than FINE cells across the short side, or 6 pixels."""
-    cell = max(6, round(min(image.shape[1:]) / FINE))
+    """image [3,H,W] without what is finer than DETAIL_CELLS across the short side, or 6 pixels."""
+    cell = max(6, round(min(image.shape[1:]) / DETAIL_CELLS))
     coarse = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)
-    wide = F.interpolate(coarse, scale_factor=float(cell), mode="bilinear", align_corners=False)[0]
-    return wide[:, : image.shape[1], : image.shape[2]]
+    enlarged = F.interpolate(coarse, scale_factor=float(cell), mode="bilinear", align_corners=False)[0]
+    return enlarged[:, : image.shape[1], : image.shape[2]]
 
 
 def best_shift(image: Tensor, visible: Tensor, cell: int) -> Tensor:
-    """Rows and columns, in pixels, to the place that resembles a cell most: int [2,h,w]; 0, 0 where there is none."""
+    """Rows and columns, in pixels, to the place most similar to each cell: int [2,h,w]; 0, 0 where there is none."""
     colours = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)[0]
-    seen = 1 - F.max_pool2d(1 - visible[None], cell, ceil_mode=True)       # the whole cell
+    seen = 1 - F.max_pool2d(1 - visible[None], cell, ceil_mode=True)  # the whole cell
     h, w = seen.shape[1:]
     candidates = shifts(min(h, w))
     reach = max(max(abs(dy), abs(dx)) for dy, dx in candidates)
-    wide = F.pad(torch.cat((seen, colours)), (reach, reach, reach, reach))
+    padded = F.pad(torch.cat((seen, colours)), (reach, reach, reach, reach))
     best, chosen = torch.full_like(seen[0], torch.inf), torch.zeros((2, h, w), dtype=torch.long, device=image.device)
     for dy, dx in candidates:
-        there = wide[:, reach + dy : reach + dy + h, reach + dx : reach + dx + w]
-        apart = (there[1:] - colours).square().sum(0) * there[0]
-        both = F.avg_pool2d(torch.stack((there[0], apart))[None], WINDOW, 1, WINDOW // 2, count_include_pad=False)[0]
-        cost = torch.where(there[0] > 0, both[1] / both[0].clamp_min(1e-6) + UNSEEN * (1 - both[0]), torch.inf)
+        there = padded[:, reach + dy : reach + dy + h, reach + dx : reach + dx + w]
+        difference = (there[1:] - colours).square().sum(0) * there[0]
+        both = torch.stack((there[0], difference))[None]
+        share, error = F.avg_pool2d(both, WINDOW, 1, WINDOW // 2, count_include_pad=False)[0]
+        cost = torch.where(there[0] > 0, error / share.clamp_min(1e-6) + HIDDEN_COST * (1 - share), torch.inf)
         better = cost < best
         best = torch.where(better, cost, best)
         chosen[0].masked_fill_(better, dy * cell)
@@ -73,8 +74,10 @@ def best_shift(image: Tensor, visible: Tensor, cell: int) -> Tensor:
 
 @cache
 def shifts(short: int) -> list[tuple[int, int]]:
-    """Rows and columns of the shifts on a grid of so many cells; every other reach's directions lie in between."""
-    return list(dict.fromkeys(
-        (round(short * reach * math.sin(angle)), round(short * reach * math.cos(angle)))
-        for number, reach in enumerate(REACHES)
-        for angle in (2 * math.pi * (turn + number / 2) / DIRECTIONS for turn in range(DIRECTIONS))))
+    """Rows and columns of the shifts on a grid with that short side; directions alternate from reach to reach."""
+    found = []
+    for number, reach in enumerate(REACHES):
+        for k in range(DIRECTIONS):
+            angle = 2 * math.pi * (k + number / 2) / DIRECTIONS
+            found.append((round(short * reach * math.sin(angle)), round(short * reach * math.cos(angle))))
+    return list(dict.fromkeys(found))

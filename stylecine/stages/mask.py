@@ -1,4 +1,4 @@
-"""What moves: soft layers of sky, water, falls and smoke, predicted from the photo or given by its owner."""
+"""What moves: soft layers of sky, water, falls and smoke, predicted from the photo or supplied by the user."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from torch import Tensor
 
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import quick_dtype, resize
+from stylecine.ops.image import dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, MIN_LAYER_ALPHA
 
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 
 SHORT_SIDE = 448  # of what the network sees
-LONGEST_ASPECT = 4.0  # panoramas longer than this are squeezed for the network
-SPECK = 0.0015  # of the photo: smaller islands of motion are errors
-ISLET = 0.008  # of the photo: and so mostly are smaller ones beside one that is ten times as large
-LEAST = 0.005  # of the photo must move
-PLACES = 4000  # of the grid on which they agree: its matrix has their square
-LIKE, NEAR = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places tend to agree
-AGREEMENT = 1.5  # how much all others count beside a place's own answer
-FAINT = -60.0  # smaller powers of e count nothing, and are slow where they are too small for normal numbers
-CALM = 0.03  # of the short side: over this distance a place's class is its neighbours'
-RIM = 0.003  # of the short side: so far inside what moves its border stands still
-FRINGE = 0.012  # of the short side: so far from the border an edge in the photo is taken for the border's true place
-STEEP = 2.5  # times the steepness that a tenth of what moves exceeds: an edge, not texture
-OPEN = 0.03  # of the short side: so far from all that stands still the sky is only sky
+MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
+MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
+MIN_MOVING = 0.005  # of the photo
+CRF_CELLS = 4000  # of the random field's grid: its matrix has their square
+COLOUR_SIGMA, DISTANCE_SIGMA = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places agree
+PAIRWISE_WEIGHT = 1.5  # of all other places beside a place's own prediction
+MIN_EXPONENT = -60.0  # smaller powers of e do not matter, and are slow where they are denormal
+CLASS_SMOOTHING = 0.03  # of the short side: over this distance places take the class of their neighbourhood
+RIM = 0.003  # of the short side: this far inside what moves its border stands still
+EDGE_SEARCH = 0.012  # of the short side: this near the border an edge in the photo is taken for its true place
+EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: an edge, not texture
+OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
 THIN = 0.006  # of the short side: half the width of twigs, masts and wires, at most
-DARKER = 0.12  # of [-1, 1]: so much darker than the sky around them, and than twice what clouds do
-WHITE, WHITER = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far what is around it stays below
-DISC = 0.005  # of the photo: the sun is smaller
-SMOOTH = 0.03  # of [-1, 1]: stars rise, four times as far, from a sky that is no rougher
+MIN_DARKER = 0.12  # of [-1, 1]: they are this much darker than the sky around them, and twice as much as clouds
+SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
+MAX_DISC = 0.005  # of the photo: the sun is smaller
+STAR_NOISE = 0.03  # of [-1, 1]: stars rise, by four times this, from a sky that is no rougher
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
-REACH = 0.1  # of the short side: how far a predicted class speaks for a place the user added
+CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 
 
 @torch.inference_mode()
 def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
-    Each place belongs to its neighbourhood's likeliest class, so `moving` of the result is the layer that
-    is there. Places of like colour are brought to agree, and the network's answer, at a short side of 448,
-    follows the photo's own edges at full size; what is hardly there is exactly 0.
+    Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
+    layer. The network's prediction, at a short side of 448, is made consistent among places of similar colour, and
+    follows the photo's own edges at full size; low probabilities become exactly 0.
     """
-    shares = _agreed(_class_shares(photo, segmenter), photo)
-    likely = _mean(shares[1:], max(1, round(CALM * min(shares.shape[1:]))))
-    classes = resize(likely, photo.shape[-2:]).max(0).indices  # many times as quick as argmax
-    mask = _decided(_follow_edges(1 - shares[:1], photo))
-    return _layers(_without_specks(mask, classes == FALLS), classes)
+    probabilities = crf_refine(_class_probabilities(photo, segmenter), photo)
+    smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
+    classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
+    mask = soft_threshold(_follow_edges(1 - probabilities[:1], photo))
+    return _split_by_class(_remove_small_regions(mask, classes == FALLS), classes)
 
 
 def moving(layers: Tensor) -> Tensor:
@@ -65,100 +65,97 @@ def moving(layers: Tensor) -> Tensor:
 
 def require_motion(mask: Tensor) -> Tensor:
     """mask [H,W] as it is; NothingMoves if less than 0.5% of the photo moves."""
-    if (mask > 0.5).float().mean() < LEAST:
-        raise NothingMoves(
-            "Nothing that moves was found in this photo; give a mask that is white where it should move."
-        )
+    if (mask > 0.5).float().mean() < MIN_MOVING:
+        raise NothingMoves("Nothing in this photo seems to move; give a mask that is white where it should move.")
     return mask
 
 
 def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     """layers [4,H,W] whose `moving` is `mask` [H,W] in [0,1].
 
-    Classes are those of `layers`; a place where those say nothing has the class of the nearest one, or is
-    water if none is near.
+    Classes are those of `layers`; a place without one takes that of the nearest place, or is water if none is near.
     """
-    grid = _small(layers.shape[-2:], 256)
+    grid = fit_short_side(layers.shape[-2:], 256)
     coarse = F.adaptive_avg_pool2d(layers[None], grid)[0]
     known = coarse.amax(0) > 0.1
     classes = coarse.argmax(0)
     if bool(known.any()):
         distance, nearest = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
         y, x = torch.from_numpy(nearest).to(classes.device)
-        far = torch.from_numpy(distance > REACH * min(grid)).to(classes.device)
+        far = torch.from_numpy(distance > CLASS_REACH * min(grid)).to(classes.device)
         classes = torch.where(far, WATER, classes[y.long(), x.long()])
     else:
         classes = torch.full_like(classes, WATER)
     full = F.interpolate(classes[None, None].float(), layers.shape[-2:], mode="nearest")[0, 0].long()
-    return _layers(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
+    return _split_by_class(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
 
 
 def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
-    """layers [4,H,W] -> `moving` [H,W] of them, let stand still along what stands still.
+    """layers [4,H,W] -> `moving` [H,W] of them, eroded along static things.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
-    rim is taken off, and where the photo [3,H,W] has an edge near the border that is much steeper than what moves
-    has itself, everything up to that edge; and twigs, masts and wires that reach into the sky, the sun and stars.
+    rim is removed; where the photo [3,H,W] has an edge near the border that is much stronger than the texture of what
+    moves, everything up to that edge; and twigs, masts and wires that reach into the sky, the sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
-    still = mask == 0
+    static = mask == 0
     sky = (mask > 0) & (layers.max(0).indices == SKY)
-    open_sky = sky & ~_grown(still, round(OPEN * short))
+    open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
     if bool(open_sky.any()):
-        still |= _thin_in_sky(photo, sky, open_sky, still) | _shining_in_sky(photo, sky, open_sky)
-    near = _grown(still, round(FRINGE * short)) & ~still
-    steepness = _steepness(photo)
-    edges = torch.zeros_like(still)
+        static |= _thin_in_sky(photo, sky, open_sky, static) | _bright_in_sky(photo, sky, open_sky)
+    near = dilate(static, round(EDGE_SEARCH * short)) & ~static
+    strength = _edge_strength(photo)
+    edges = torch.zeros_like(static)
     for layer in layers:
         inside = (layer > 0) & ~near
         if bool(inside.any()):
-            usual = steepness[inside][:: max(1, int(inside.sum()) // 10_000)].quantile(0.9)
-            edges |= (layer > 0) & near & (steepness > STEEP * usual + 0.02)
-    gap = max(1, round(FRINGE * short / 2))
-    closed = ~_grown(~_grown(still | edges, gap), gap)
-    return torch.where(_grown(still | (closed & near), max(1, round(RIM * short))), 0.0, mask)
+            texture = strength[inside][:: max(1, int(inside.sum()) // 10_000)].quantile(0.9)
+            edges |= (layer > 0) & near & (strength > EDGE_FACTOR * texture + 0.02)
+    gap = max(1, round(EDGE_SEARCH * short / 2))
+    closed = ~dilate(~dilate(static | edges, gap), gap)
+    return torch.where(dilate(static | (closed & near), max(1, round(RIM * short))), 0.0, mask)
 
 
-def _thin_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor, still: Tensor) -> Tensor:
-    """bool [H,W]: thin things darker than the sky around them that hang together with what stands still.
+def _thin_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor, static: Tensor) -> Tensor:
+    """bool [H,W]: thin things darker than the sky around them and connected to something static.
 
     Found by closing the grey image over their width (the black top-hat of mathematical morphology).
     """
     grey, radius = photo.mean(0), max(2, round(THIN * min(sky.shape)))
-    filled = -_grown(-_grown(grey, radius), radius)
-    darker = filled - grey
-    usual = darker[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].quantile(0.98)
-    thin = sky & (darker > torch.clamp(2 * usual, min=DARKER))
-    pieces, count = ndimage.label((_grown(thin, 2) | still).cpu().numpy())
-    attached = np.bincount(pieces[still.cpu().numpy()], minlength=count + 1) > 0
-    return thin & torch.from_numpy(attached[pieces]).to(thin.device)
+    closed = -dilate(-dilate(grey, radius), radius)
+    darker = closed - grey
+    clouds = darker[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].quantile(0.98)
+    thin = sky & (darker > torch.clamp(2 * clouds, min=MIN_DARKER))
+    labels, count = ndimage.label((dilate(thin, 2) | static).cpu().numpy())
+    attached = np.bincount(labels[static.cpu().numpy()], minlength=count + 1) > 0
+    return thin & torch.from_numpy(attached[labels]).to(thin.device)
 
 
-def _shining_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
+def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
     """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
-    A disc is white, as bright as anything in the sky, small, and much whiter than the sky around it, whatever it is
-    itself taken for. Stars are points in a smooth sky at night (the white top-hat).
+    A disc is white, as bright as anything in the sky, small, and much whiter than the sky around it, whatever its own
+    class. Stars are points in a smooth sky at night (the white top-hat).
     """
-    shining, white = torch.zeros_like(open_sky), photo.amin(0)
-    near_sky = _grown(sky, round(OPEN * min(sky.shape)))
-    most = float(white[near_sky].max())
-    if most > WHITE:
-        for disc in _pieces(near_sky & (white > most - 0.15), DISC * sky.numel()):
-            around = _grown(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
-            if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < most - WHITER:
-                shining |= _grown(disc, 2)
+    bright, white = torch.zeros_like(open_sky), photo.amin(0)
+    near_sky = dilate(sky, round(OPEN_SKY * min(sky.shape)))
+    whitest = float(white[near_sky].max())
+    if whitest > SUN_WHITE:
+        for disc in _small_components(near_sky & (white > whitest - 0.15), MAX_DISC * sky.numel()):
+            around = dilate(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
+            if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < whitest - SUN_CONTRAST:
+                bright |= dilate(disc, 2)
     grey, radius = photo.mean(0), max(2, round(THIN / 2 * min(open_sky.shape)))
-    brighter = grey - _grown(-_grown(-grey, radius), radius)
+    brighter = grey - dilate(-dilate(-grey, radius), radius)
     step = max(1, int(open_sky.sum()) // 20_000)
     night = float(grey[open_sky][::step].median()) < 0
-    if night and float(brighter[open_sky][::step].quantile(0.98)) < SMOOTH:
-        shining |= _grown(open_sky & (brighter > 4 * SMOOTH), 1)
-    return shining
+    if night and float(brighter[open_sky][::step].quantile(0.98)) < STAR_NOISE:
+        bright |= dilate(open_sky & (brighter > 4 * STAR_NOISE), 1)
+    return bright
 
 
-def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
+def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves.
 
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
@@ -166,7 +163,7 @@ def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. Raises
     MaskError if it is none of these, NothingMoves if it is empty.
     """
-    values = _grey(_read_mask(mask))
+    values = _grey(_to_array(mask))
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):
@@ -174,125 +171,105 @@ def given_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     return resized
 
 
-def _pieces(places: Tensor, largest: float, most: int = 12) -> list[Tensor]:
-    """The connected pieces of bool [H,W] of at most `largest` pixels; none if there are more than `most`."""
+def _small_components(places: Tensor, max_size: float, max_count: int = 12) -> list[Tensor]:
+    """The connected components of bool [H,W] of at most `max_size` pixels; none of more than `max_count` in all."""
     labels, count = ndimage.label(places.cpu().numpy())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    small = [n + 1 for n in np.flatnonzero(sizes <= largest)] if count <= most else []
+    small = [n + 1 for n in np.flatnonzero(sizes <= max_size)] if count <= max_count else []
     return [torch.from_numpy(labels == n).to(places.device) for n in small]
 
 
-def _grown(x: Tensor, radius: int) -> Tensor:
-    """[H,W] bool or float: largest within `radius` rows and columns, in few steps, each as long as what is reached."""
-    nothing = False if x.dtype == torch.bool else -math.inf
-    for axis in (0, 1):
-        x = F.pad(x, (0, 0, radius, radius) if axis == 0 else (radius, radius), value=nothing)
-        reached, wanted = 1, 2 * radius + 1
-        while reached < wanted:
-            step = min(reached, wanted - reached)
-            rest = x.shape[axis] - step
-            x = torch.maximum(x.narrow(axis, 0, rest), x.narrow(axis, step, rest))
-            reached += step
-    return x
-
-
-def _steepness(photo: Tensor) -> Tensor:
-    """[3,H,W] -> [H,W]: largest step of any channel to the next pixel but one, of the place and its neighbours."""
+def _edge_strength(photo: Tensor) -> Tensor:
+    """[3,H,W] -> [H,W]: largest difference across two pixels, in any channel, at a place and its neighbours."""
     padded = F.pad(photo[None], (1, 1, 1, 1), mode="replicate")[0]
     across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).abs().amax(0)
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).abs().amax(0)
     return F.max_pool2d(torch.maximum(across, down)[None, None], 3, 1, 1)[0, 0]
 
 
-def _class_shares(photo: Tensor, segmenter: Segmenter) -> Tensor:
+def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """[5,h,w], summing to 1; static first."""
-    h, w = photo.shape[-2:]
-    scale = SHORT_SIDE / min(h, w)
-    rows, columns = (max(32, round(min(n * scale, LONGEST_ASPECT * SHORT_SIDE) / 16) * 16) for n in (h, w))
-    quick = quick_dtype(photo.device)
-    with torch.autocast(photo.device.type, quick, enabled=quick != torch.float32):
-        return segmenter(resize(photo, (rows, columns))[None])[0].float().softmax(0)
+    size = network_size(photo.shape[-2:], SHORT_SIDE)
+    dtype = fast_dtype(photo.device)
+    with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
+        return segmenter(resize(photo, size)[None])[0].float().softmax(0)
 
 
-def _agreed(shares: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
-    """shares [5,h,w] after a fully connected conditional random field (Kraehenbuehl and Koltun 2011), [5,h,w].
+def crf_refine(probabilities: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
+    """Probabilities [5,h,w] refined by a fully connected conditional random field (Kraehenbuehl and Koltun 2011).
 
-    Every place asks all others, those of like colour nearby the most; exact, by mean field, on a coarse grid,
-    whose changes the fine one takes over.
+    Mean-field inference is exact on a coarse grid; the changes of the logarithms are then interpolated.
     """
-    grid = _coarse(shares.shape[-2:])
-    own = resize(shares, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
+    grid = _crf_grid(probabilities.shape[-2:])
+    own = resize(probabilities, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
     rows, columns = (torch.arange(n, device=photo.device) / min(grid) for n in grid)
-    where = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
-    looks = torch.cat([(resize(photo, grid) / 2).flatten(1) / LIKE, where / NEAR]).T
-    apart = torch.cdist(looks, looks).square_()
-    affinity = apart.mul_(-0.5).clamp_(min=FAINT).exp_().fill_diagonal_(0)
+    positions = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
+    features = torch.cat([(resize(photo, grid) / 2).flatten(1) / COLOUR_SIGMA, positions / DISTANCE_SIGMA]).T
+    affinity = torch.cdist(features, features).square_()
+    affinity = affinity.mul_(-0.5).clamp_(min=MIN_EXPONENT).exp_().fill_diagonal_(0)
     affinity /= affinity.sum(0) + 1e-3
     field = own.softmax(0)
     for _ in range(rounds):
-        field = (own + AGREEMENT * field @ affinity).softmax(0)
+        field = (own + PAIRWISE_WEIGHT * field @ affinity).softmax(0)
     change = (field.clamp_min(1e-4).log() - own).unflatten(1, grid)
-    return (shares.clamp_min(1e-4).log() + resize(change, shares.shape[-2:])).softmax(0)
+    return (probabilities.clamp_min(1e-4).log() + resize(change, probabilities.shape[-2:])).softmax(0)
 
 
-def _coarse(size: torch.Size) -> tuple[int, int]:
-    """Rows and columns of a grid of at most PLACES cells, in the proportions of `size`."""
-    scale = min(1.0, math.sqrt(PLACES / (size[0] * size[1])))
+def _crf_grid(size: torch.Size) -> tuple[int, int]:
+    """Rows and columns of a grid of at most CRF_CELLS cells, in the proportions of `size`."""
+    scale = min(1.0, math.sqrt(CRF_CELLS / (size[0] * size[1])))
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
 def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     """soft [1,h,w] -> [H,W], locally linear in the photo's colours: the fast guided filter (He and Sun 2015).
 
-    The linear coefficients are found at the resolution of `soft` and applied at the photo's.
+    The linear coefficients are fitted at the resolution of `soft` and applied at the photo's.
     """
     guide = photo / 2 + 0.5
     small = resize(guide, soft.shape[-2:])
     radius = max(2, round(0.015 * min(soft.shape[-2:])))
 
-    centre, value = _mean(small, radius), _mean(soft, radius)
+    mean, value = _mean(small, radius), _mean(soft, radius)
     products = _mean((small[:, None] * small[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
-    covariance = (products - centre[:, None] * centre[None]).permute(2, 3, 0, 1)
-    with_value = (_mean(small * soft, radius) - centre * value).permute(1, 2, 0)
-    slope = torch.linalg.solve(covariance + eps * torch.eye(3, device=photo.device), with_value).permute(
-        2, 0, 1
-    )
-    offset = value - (slope * centre).sum(0, keepdim=True)
+    covariance = (products - mean[:, None] * mean[None]).permute(2, 3, 0, 1)
+    with_value = (_mean(small * soft, radius) - mean * value).permute(1, 2, 0)
+    slope = torch.linalg.solve(covariance + eps * torch.eye(3, device=photo.device), with_value).permute(2, 0, 1)
+    offset = value - (slope * mean).sum(0, keepdim=True)
     slope, offset = (resize(_mean(part, radius), guide.shape[-2:]) for part in (slope, offset))
     return ((slope * guide).sum(0) + offset[0]).clamp(0, 1)
 
 
 def _mean(x: Tensor, radius: int) -> Tensor:
-    """Box mean of [C,h,w], over what of the box is inside."""
+    """Box mean of [C,h,w] over the part of the box that is inside."""
     return F.avg_pool2d(x[None], 2 * radius + 1, 1, radius, count_include_pad=False)[0]
 
 
-def _decided(soft: Tensor) -> Tensor:
-    """Soft tails end, and doubt stays still: below 0.5 is 0, above 0.8 is 1, a smooth step between."""
-    t = ((soft - 0.5) / 0.3).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+def soft_threshold(soft: Tensor) -> Tensor:
+    """0 below 0.5, 1 above 0.8, smoothstep between: without soft tails, and static where in doubt."""
+    return smoothstep(((soft - 0.5) / 0.3).clamp(0, 1))
 
 
-def _without_specks(mask: Tensor, falls: Tensor) -> Tensor:
-    """Small islands of motion become static; small things that stand still in it, and side falls, stay as they are."""
-    grid = _small(mask.shape, 512)
+def _remove_small_regions(mask: Tensor, falls: Tensor) -> Tensor:
+    """Small islands of motion become static; small static islands and side falls stay as they are."""
+    grid = fit_short_side(mask.shape, 512)
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
     labels, count = ndimage.label(moves)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
     area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
     falling = F.adaptive_avg_pool2d(falls[None, None].float(), grid)[0, 0].cpu().numpy()
     fall = ndimage.sum_labels(weight * falling, labels, np.arange(count + 1)) > 0.5 * area
-    least = np.where(fall, SPECK * moves.size, min(ISLET * moves.size, 0.1 * float(area[1:].max(initial=0))))
-    keep = torch.from_numpy((area >= np.maximum(least, SPECK * moves.size))[labels] & moves).to(mask.device)
+    least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
+    keep = torch.from_numpy((area >= np.maximum(least, MIN_REGION * moves.size))[labels] & moves).to(mask.device)
     kept = F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
     return mask * kept
 
 
-def _layers(mask: Tensor, classes: Tensor) -> Tensor:
+def _split_by_class(mask: Tensor, classes: Tensor) -> Tensor:
     return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(len(CLASSES))])
 
 
-def _read_mask(mask: Any) -> np.ndarray:
+def _to_array(mask: Any) -> np.ndarray:
     """The mask as an array of any shape and type; images as floats, as their integers say how large they can be."""
     if isinstance(mask, Tensor):
         return mask.detach().cpu().numpy()
@@ -344,8 +321,3 @@ def _grey(values: np.ndarray) -> np.ndarray:
         alpha = grey[..., 3] if values.shape[2] == 4 else 1.0
         grey = grey[..., :3] @ LUMA * alpha
     return grey.astype(np.float32).clip(0, 1)
-
-
-def _small(size: tuple[int, ...] | torch.Size, short: int) -> tuple[int, int]:
-    scale = min(1.0, short / min(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

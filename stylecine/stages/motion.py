@@ -1,9 +1,8 @@
-"""How it moves: an Eulerian motion field, predicted from the photo, bent by arrows, or given.
+"""How it moves: an Eulerian motion field, predicted from the photo, adjusted by arrows, or supplied by the user.
 
-The network knows directions: which way a river runs, a fall drops, a cloud drifts. The rest is said here,
-class by class: one level wind for the whole sky, slower towards the horizon; falls along their streaks; water
-slower in the distance and along, not through, what stands still in it; speeds that a loop of a few seconds
-can show.
+The network knows directions: which way a river runs, a fall drops, a cloud drifts. The rest is modelled here, class by
+class: one level wind for the whole sky, slower towards the horizon; falls along their streaks; water slower in the
+distance and along, not through, static things in it; speeds that a loop of a few seconds can show.
 """
 
 from __future__ import annotations
@@ -22,32 +21,31 @@ from torch import Tensor
 from stylecine.errors import MotionError
 from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
-from stylecine.ops.image import resize
+from stylecine.ops.image import fit_short_side, network_size, resize
+from stylecine.ops.smoothstep import smoothstep
 from stylecine.stages.swell import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
 
-NETWORK_SHORT = 192  # that the network was trained at
-LONGEST_ASPECT = 4.0
+NETWORK_SHORT = 192  # short side that the network was trained at
 UNIT = 0.1  # of the short side: the network's unit
-HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's mark, and of its exact hold on the field
+HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, and of its exact hold on the field
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 # median travel in 4 s, in short sides: sky, running water, falls, smoke
 TRAVEL = (0.050, 0.050, 0.160, 0.045)
-OPEN_WATER_SPEED = 0.6  # of that for open water, which rolls more than it drifts
-PLUNGE = 3.0  # a fall is so many times as fast at its foot as at its lip, before differences are halved
-SLOWEST, FASTEST = 0.6, 1.7  # of a class's median speed
-LEVEL = 0.12  # a wind that the network sees fall or rise by less is level
-SHORE = 0.05  # of the short side: over this distance water's way towards what stands still ends
-MOST_PIXELS = 1 << 26  # of a given field
+OPEN_WATER_SPEED = 0.6  # of that for open water, whose swell is stronger than its drift
+FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
+MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
+LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
+SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
+MAX_VALUES = 1 << 26  # of a user's field
 
 
-@dataclass(frozen=True)
-class _Ground:
-    """What the field is shaped over, on its own grid."""
+@dataclass(frozen=True, eq=False)
+class MotionContext:
+    """What the field is modelled on, on the field's own grid."""
 
     grey: np.ndarray  # [h,w]
-    layers: np.ndarray  # [4,h,w]
     owner: np.ndarray  # [h,w]: class of each place, -1 where nothing moves
 
     @property
@@ -67,22 +65,21 @@ def predict_motion(
 ) -> Tensor:
     """photo [3,H,W] in [-1,1], layers [4,H,W] -> flow [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
 
-    The grid's short side is 256, or the photo's if that is less; where nothing moves the flow is 0 only far
-    from what moves, so that it can be interpolated at edges. arrows: (x0, y0, x1, y1) in fractions of width
-    and height, where matter travels in one second; each is met exactly where it starts, and turns and
-    stretches the motion of its region: the whole sky, or a connected stretch of water, of falls or of smoke.
-    MotionError for an arrow that starts further than 5% of the short side from anything that moves.
+    The grid's short side is 256, or the photo's if that is less; around what moves the flow fades to 0, so that it can
+    be interpolated at edges. arrows: (x0, y0, x1, y1) in fractions of width and height, where matter travels in one
+    second; each is met exactly where it starts, and rotates and scales the motion of its region: the whole sky, or a
+    connected stretch of water, of falls or of smoke. MotionError for an arrow that starts further than 5% of the short
+    side from anything that moves.
     """
-    grid = _grid(photo.shape[-2:])
-    ground = _ground(photo, layers, grid)
-    wanted = _arrows_on(layers, arrows, grid)
-    answer = _ask(motionnet, photo, layers, wanted, grid)
-    flow = _shaped(answer, ground)
-    flow = _follow(flow, ground, wanted)
-    return torch.from_numpy(_spread_out(flow, ground).astype(np.float32)).to(photo.device)
+    grid = fit_short_side(photo.shape[-2:], GRID)
+    context = _context(photo, layers, grid)
+    placed = _place_arrows(layers, arrows, grid)
+    directions = _predict_directions(motionnet, photo, layers, placed, grid)
+    flow = _apply_arrows(_model_flow(directions, context), context, placed)
+    return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
 
 
-def given_motion(motion: Any) -> Tensor:
+def read_motion(motion: Any) -> Tensor:
     """A user's motion field as float32 [2,h,w], in pixels of its own grid per 1/30 s.
 
     motion: array, tensor or path of a .npy, [2,h,w] or [1,2,h,w] of finite numbers. MotionError otherwise;
@@ -95,7 +92,7 @@ def given_motion(motion: Any) -> Tensor:
         raise MotionError(f"Motion of shape {list(values.shape)} is not understood; give [2, height, width].")
     if values.dtype.kind not in "buif":
         raise MotionError(f"Motion of type {values.dtype} is not understood; give floating-point numbers.")
-    if values.size > MOST_PIXELS:
+    if values.size > MAX_VALUES:
         raise MotionError(f"A motion field of {values.shape[2]}x{values.shape[1]} is too large; 512x512 is plenty.")
     if not np.isfinite(values).all():
         raise MotionError("The motion holds NaN or infinite numbers; give finite pixels per 1/30 s.")
@@ -106,15 +103,10 @@ def given_motion(motion: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
-def _grid(size: torch.Size | tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, GRID / min(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _ground(photo: Tensor, layers: Tensor, grid: tuple[int, int]) -> _Ground:
+def _context(photo: Tensor, layers: Tensor, grid: tuple[int, int]) -> MotionContext:
     small = resize(layers, grid).cpu().numpy()
     owner = np.where(small.max(0) > 0.05, small.argmax(0), -1)
-    return _Ground(resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), small, owner)
+    return MotionContext(resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), owner)
 
 
 @dataclass(frozen=True)
@@ -124,143 +116,143 @@ class _Arrow:
     velocity: complex  # pixels of the grid per 1/30 s, x + iy
 
 
-def _arrows_on(layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]) -> list[_Arrow]:
+def _place_arrows(layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]) -> list[_Arrow]:
     h, w = grid
-    found = []
+    placed = []
     cells = start_cells(layers.cpu().numpy(), arrows) if len(arrows) else []
     for (x0, y0, x1, y1), cell in zip(arrows, cells, strict=True):
         if cell is None:
             raise MotionError(
                 f"The arrow from ({x0:g}, {y0:g}) starts where nothing moves; start it on sky or water, or give a mask."
             )
-        found.append(_Arrow(*cell, complex((x1 - x0) * w, (y1 - y0) * h) / PER_SECOND))
-    return found
+        placed.append(_Arrow(*cell, complex((x1 - x0) * w, (y1 - y0) * h) / PER_SECOND))
+    return placed
 
 
-def _ask(
+def _predict_directions(
     motionnet: MotionNet, photo: Tensor, layers: Tensor, arrows: list[_Arrow], grid: tuple[int, int]
 ) -> np.ndarray:
     """The network's directions [2,h,w] on the grid."""
-    h, w = photo.shape[-2:]
-    scale = NETWORK_SHORT / min(h, w)
-    size = tuple(max(32, round(min(n * scale, LONGEST_ASPECT * NETWORK_SHORT) / 16) * 16) for n in (h, w))
+    size = network_size(photo.shape[-2:], NETWORK_SHORT)
     hints = torch.zeros(3, *size, device=photo.device)
     rows = (torch.arange(size[0], device=photo.device) + 0.5) / size[0] * grid[0]
     columns = (torch.arange(size[1], device=photo.device) + 0.5) / size[1] * grid[1]
     for arrow in arrows:
         squared = (rows[:, None] - arrow.row - 0.5) ** 2 + (columns - arrow.column - 0.5) ** 2
         mark = torch.exp(-squared / (2 * (HINT_RADIUS * min(grid)) ** 2))
-        # its length is a user's own; the network knows arrows of about one unit
+        # The network was trained on hints of about unit length, whatever the arrow's own.
         direction = arrow.velocity / max(abs(arrow.velocity), 1e-9)
-        known = torch.stack([mark * direction.real, mark * direction.imag, mark])
-        hints = torch.where(mark > hints[2], known, hints)
-    answer = _told(motionnet, resize(photo, size), resize(layers, size), hints)
-    return resize(answer, grid).cpu().numpy()
+        hint = torch.stack([mark * direction.real, mark * direction.imag, mark])
+        hints = torch.where(mark > hints[2], hint, hints)
+    directions = mirror_averaged(motionnet, resize(photo, size), resize(layers, size), hints)
+    return resize(directions, grid).cpu().numpy()
 
 
-def _told(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
-    """What the network answers to the photo and to its mirror image alike.
+def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+    """The network's mean prediction for the photo and its mirror image.
 
-    Where the two contradict each other it has not read the picture but has a habit: calm water and clouds drift to
-    the right. That stays only where the picture tells little.
+    Where the two contradict each other the network has not read the picture but has a bias: calm water and clouds drift
+    to the right. The bias is kept only where the mean says little.
     """
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
-    mirrored = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
-    pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored))
-    seen, other = motionnet(*(torch.stack(pair) for pair in pairs))
-    other = other.flip(2) * sides
-    told, habit = (seen + other) / 2, (seen - other) / 2
-    little = (1 - 2 * told.norm(dim=0) / habit.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
-    return told + little * habit
+    mirrored_hints = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
+    pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored_hints))
+    direct, mirrored = motionnet(*(torch.stack(pair) for pair in pairs))
+    mirrored = mirrored.flip(2) * sides
+    mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
+    uncertainty = (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
+    return mean + uncertainty * bias
 
 
-def _shaped(answer: np.ndarray, ground: _Ground) -> np.ndarray:
-    """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then one field."""
-    flow = np.zeros_like(answer)
-    for k, shape in ((SKY, _sky), (WATER, _water), (FALLS, _falls), (SMOKE, _smoke)):
-        here = ground.owner == k
+def _model_flow(directions: np.ndarray, context: MotionContext) -> np.ndarray:
+    """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then joined into one field."""
+    flow = np.zeros_like(directions)
+    for k, model in ((SKY, _sky), (WATER, _water), (FALLS, _falls), (SMOKE, _smoke)):
+        here = context.owner == k
         if here.any():
-            flow = np.where(here, _paced(shape(answer, here, ground), here, k, ground.short), flow)
-    flow = np.where(open_water(ground.owner, flow), OPEN_WATER_SPEED * flow, flow)
-    liquid = (ground.owner >= 0) & (ground.owner != SKY)
+            flow = np.where(here, normalize_speed(model(directions, here, context), here, k, context.short), flow)
+    flow = np.where(open_water(context.owner, flow), OPEN_WATER_SPEED * flow, flow)
+    liquid = (context.owner >= 0) & (context.owner != SKY)
     if liquid.any():
-        # where river and fall meet, the change of speed takes a little way
-        flow = np.where(liquid, ground.blur(flow, 0.025, liquid), flow)
-        wet = (ground.owner == WATER) | (ground.owner == FALLS)
-        flow = np.where(wet, _past(flow, ground.owner < 0, ground.short), flow)
-        flow = np.where(ground.owner == WATER, _past(flow, ground.owner == SKY, ground.short), flow)  # the horizon
+        # where river and fall meet, the change of speed takes a short way
+        flow = np.where(liquid, context.blur(flow, 0.025, liquid), flow)
+        wet = (context.owner == WATER) | (context.owner == FALLS)
+        flow = np.where(wet, remove_normal_component(flow, context.owner < 0, context.short), flow)
+        horizon = context.owner == SKY
+        flow = np.where(context.owner == WATER, remove_normal_component(flow, horizon, context.short), flow)
     return flow
 
 
-def _sky(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
+def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
     """One wind, seen in perspective: clouds near the horizon are further away. It blows sideways, and quite level
     unless the network is sure of more."""
-    x, y = (float(c[here].mean()) for c in answer)
-    y = math.copysign(min(max(abs(y) - LEVEL * abs(x), 0.0), 0.25 * abs(x)), y)
+    x, y = (float(c[here].mean()) for c in directions)
+    y = math.copysign(min(max(abs(y) - LEVEL_WIND * abs(x), 0.0), 0.25 * abs(x)), y)
     if math.hypot(x, y) < 1e-3:
         x, y = 1.0, 0.0
     wind = np.array([x, y]) / math.hypot(x, y)
     rows = np.flatnonzero(here.any(1))
-    horizon = max(float(np.percentile(np.nonzero(here)[0], 98)) + 1, 0.3 * ground.short) if len(rows) else 1.0
+    horizon = max(float(np.percentile(np.nonzero(here)[0], 98)) + 1, 0.3 * context.short) if len(rows) else 1.0
     height = np.clip(1 - np.arange(here.shape[0]) / horizon, 0, 1)
     return wind[:, None, None] * (0.35 + 0.65 * height)[None, :, None] * np.ones(here.shape)
 
 
-def _water(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
-    """As the network says, smoothly, and slower in the distance."""
-    flow = ground.blur(answer, 0.03, here)
+def _water(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
+    """As predicted, smoothed, and slower in the distance."""
+    flow = context.blur(directions, 0.03, here)
     rows = np.nonzero(here)[0]
     top, bottom = np.percentile(rows, [2, 98])
-    nearness = np.clip((np.arange(here.shape[0]) - top) / max(bottom - top, 0.1 * ground.short), 0, 1)
+    nearness = np.clip((np.arange(here.shape[0]) - top) / max(bottom - top, 0.1 * context.short), 0, 1)
     return flow * (0.55 + 0.45 * nearness)[None, :, None]
 
 
-def _falls(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
+def _falls(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
     """Along the streaks if there are any: where the photo changes least (structure tensor)."""
-    flow = ground.blur(answer, 0.02, here)
+    flow = context.blur(directions, 0.02, here)
     direction = flow / (np.linalg.norm(flow, axis=0) + 1e-6)
     direction = np.where(direction[1] > -0.2, direction, np.array([0.0, 1.0])[:, None, None])
-    gy, gx = (ndimage.gaussian_filter(ground.grey, 1.0, order=order) for order in ((1, 0), (0, 1)))
-    xx, xy, yy = ground.blur(np.stack([gx * gx, gx * gy, gy * gy]), 0.02, here)
+    gy, gx = (ndimage.gaussian_filter(context.grey, 1.0, order=order) for order in ((1, 0), (0, 1)))
+    xx, xy, yy = context.blur(np.stack([gx * gx, gx * gy, gy * gy]), 0.02, here)
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + math.pi / 2
     streak = np.stack([np.cos(angle), np.sin(angle)])
-    along = (streak * direction).sum(0)
+    agreement = (streak * direction).sum(0)
     coherence = np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6)
-    trust = 0.8 * coherence * np.abs(along)  # a streak across what the network says is no streak
-    mixed = (1 - trust) * direction + trust * np.sign(along) * streak
-    mixed = ground.blur(mixed, 0.015, here)
-    along_it = mixed / (np.linalg.norm(mixed, axis=0) + 1e-6)
-    return along_it * np.linalg.norm(flow, axis=0).clip(0.05) * _plunging(here)
+    trust = 0.8 * coherence * np.abs(agreement)  # a streak across the predicted direction is no streak
+    mixed = (1 - trust) * direction + trust * np.sign(agreement) * streak
+    mixed = context.blur(mixed, 0.015, here)
+    unit = mixed / (np.linalg.norm(mixed, axis=0) + 1e-6)
+    return unit * np.linalg.norm(flow, axis=0).clip(0.05) * _fall_acceleration(here)
 
 
-def _plunging(here: np.ndarray) -> np.ndarray:
-    """How much faster water has become on its way down each fall: 1 at the lip, PLUNGE at the foot."""
+def _fall_acceleration(here: np.ndarray) -> np.ndarray:
+    """Factor on the speed within each fall: 1 at the lip, FALL_ACCELERATION at the foot."""
     falls, _ = ndimage.label(here, structure=np.ones((3, 3)))
-    faster = np.ones(here.shape)
+    factor = np.ones(here.shape)
     for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
         depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
-        faster = np.where(falls == i, (1 + (PLUNGE - 1) * depth)[:, None], faster)
-    return faster
+        factor = np.where(falls == i, (1 + (FALL_ACCELERATION - 1) * depth)[:, None], factor)
+    return factor
 
 
-def _smoke(answer: np.ndarray, here: np.ndarray, ground: _Ground) -> np.ndarray:
-    """Drifts as the network says and rises a little."""
-    flow = ground.blur(answer, 0.06, here)
+def _smoke(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
+    """Drifts as predicted and rises a little."""
+    flow = context.blur(directions, 0.06, here)
     return flow + np.array([0.0, -0.25])[:, None, None] * np.linalg.norm(flow, axis=0)
 
 
-def _paced(flow: np.ndarray, here: np.ndarray, k: int, short: int) -> np.ndarray:
-    """The same directions, at the class's median speed, differences between places halved and bounded."""
+def normalize_speed(flow: np.ndarray, here: np.ndarray, k: int, short: int) -> np.ndarray:
+    """The same directions at the class's median speed, with differences between places halved (in logarithms) and
+    bounded."""
     length = np.linalg.norm(flow, axis=0)
     median = float(np.median(length[here])) + 1e-6
-    relative = np.sqrt(length / median).clip(SLOWEST, FASTEST)
-    # where the network hardly says anything, opposite directions meet: slow there rather than torn
+    relative = np.sqrt(length / median).clip(MIN_SPEED, MAX_SPEED)
+    # where predictions are weak, opposite directions meet: slow there rather than torn
     relative = relative * np.clip(length / (0.15 * median), 0, 1)
     return flow / (length + 1e-9) * relative * (TRAVEL[k] * short / (4 * PER_SECOND))
 
 
-def _past(flow: np.ndarray, shore: np.ndarray, short: int) -> np.ndarray:
-    """Takes the part that runs into or out of `shore` [h,w], the nearer the more; the rest runs past it.
+def remove_normal_component(flow: np.ndarray, shore: np.ndarray, short: int) -> np.ndarray:
+    """The flow without what runs into or out of `shore` [h,w], the more the nearer it is; the rest runs along it.
 
     The photo's own border is no shore.
     """
@@ -270,79 +262,79 @@ def _past(flow: np.ndarray, shore: np.ndarray, short: int) -> np.ndarray:
     smooth = ndimage.gaussian_filter(distance, 0.012 * short, mode="nearest")
     normal = np.stack(np.gradient(smooth)[::-1])
     normal = normal / (np.linalg.norm(normal, axis=0) + 1e-3)
-    t = np.clip((distance - 1.5) / (SHORE * short), 0, 1)  # the first pixel lies a pixel away, and is at the border
-    near = 1 - t * t * (3 - 2 * t)
+    # the first pixel has a distance of 1, and lies at the border
+    near = 1 - smoothstep(np.clip((distance - 1.5) / (SHORE * short), 0, 1))
     return flow - near * (flow * normal).sum(0) * normal
 
 
-def _follow(flow: np.ndarray, ground: _Ground, arrows: list[_Arrow]) -> np.ndarray:
-    """Turns and stretches the flow of what has arrows so that it does what they say: of the whole sky, or of one
-    class in a connected region. What falls into a pool still falls when the pool is given an arrow."""
+def _apply_arrows(flow: np.ndarray, context: MotionContext, arrows: list[_Arrow]) -> np.ndarray:
+    """The flow, rotated and scaled to follow the arrows: that of the whole sky, or of one class in a connected region.
+    What falls into a pool still falls when the pool has an arrow."""
     if not arrows:
         return flow
     field = flow[0] + 1j * flow[1]
-    sky = ground.owner == SKY
-    connected = ndimage.label((ground.owner >= 0) & ~sky, structure=np.ones((3, 3)))[0] - sky
-    for region, k in {(int(connected[a.row, a.column]), int(ground.owner[a.row, a.column])) for a in arrows}:
+    sky = context.owner == SKY
+    connected = ndimage.label((context.owner >= 0) & ~sky, structure=np.ones((3, 3)))[0] - sky
+    for region, k in {(int(connected[a.row, a.column]), int(context.owner[a.row, a.column])) for a in arrows}:
         around = connected == region
-        here = around & (ground.owner == k)
-        # as between river and fall, the change into another class takes a little way
-        share = ground.blur(here[None].astype(np.float32), 0.025, around)[0] * around
-        turned = _turned(field, here, [a for a in arrows if here[a.row, a.column]])
-        field = field + share * (turned - field)
+        here = around & (context.owner == k)
+        # as between river and fall, the change into another class takes a short way
+        share = context.blur(here[None].astype(np.float32), 0.025, around)[0] * around
+        rotated = _rotate_to_arrows(field, here, [a for a in arrows if here[a.row, a.column]])
+        field = field + share * (rotated - field)
     for region in {int(connected[a.row, a.column]) for a in arrows}:
         own = [a for a in arrows if connected[a.row, a.column] == region]
-        rests = [a.velocity - field[a.row, a.column] for a in own]
-        hold = zip(_shares(own, sky.shape, power=2.0), own, rests, strict=True)
-        rest = sum(s * _mark(a, sky.shape, HINT_RADIUS * ground.short) * r for s, a, r in hold)
-        field = np.where(connected == region, field + rest, field)
+        errors = [a.velocity - field[a.row, a.column] for a in own]
+        terms = zip(_shepard_weights(own, sky.shape, power=2.0), own, errors, strict=True)
+        correction = sum(s * _gaussian(a, sky.shape, HINT_RADIUS * context.short) * r for s, a, r in terms)
+        field = np.where(connected == region, field + correction, field)
     return np.stack([field.real, field.imag])
 
 
-def _turned(field: np.ndarray, here: np.ndarray, arrows: list[_Arrow]) -> np.ndarray:
-    """The field turned as a whole so that the arrows are met, and mixed, one to two, with the arrows' own directions.
+def _rotate_to_arrows(field: np.ndarray, here: np.ndarray, arrows: list[_Arrow]) -> np.ndarray:
+    """The field rotated as a whole so that the arrows are met, and mixed, one to two, with the arrows' directions.
 
-    What is wrong with the field at the arrow would otherwise make all the rest wrong.
+    An error of the field at an arrow would otherwise spread everywhere.
     """
     slow = 0.35 * float(np.median(np.abs(field[here]))) + 1e-6
-    shares = _shares(arrows, here.shape, power=1.0)
-    ratios = [a.velocity / _at_least(field[a.row, a.column], slow) for a in arrows]
-    turned = field * np.sum([s * r for s, r in zip(shares, ratios, strict=True)], axis=0)
-    plain = np.sum([s * a.velocity for s, a in zip(shares, arrows, strict=True)], axis=0)
-    return np.abs(turned) * _unit(_unit(turned) + 2 * _unit(plain))
+    weights = _shepard_weights(arrows, here.shape, power=1.0)
+    ratios = [a.velocity / _min_length(field[a.row, a.column], slow) for a in arrows]
+    rotated = field * np.sum([w * r for w, r in zip(weights, ratios, strict=True)], axis=0)
+    direct = np.sum([w * a.velocity for w, a in zip(weights, arrows, strict=True)], axis=0)
+    return np.abs(rotated) * _unit(_unit(rotated) + 2 * _unit(direct))
 
 
 def _unit(field: np.ndarray) -> np.ndarray:
     return field / (np.abs(field) + 1e-9)
 
 
-def _at_least(value: complex, length: float) -> complex:
+def _min_length(value: complex, length: float) -> complex:
     return value * max(1.0, length / abs(value)) if abs(value) > 1e-9 else complex(length)
 
 
-def _shares(arrows: list[_Arrow], shape: tuple[int, ...], power: float) -> list[np.ndarray]:
-    """Shepard's weights: how much each arrow counts at each place, in all 1, and 1 at its own start."""
-    weights = [1 / (_squared(a, shape) + 1e-6) ** power for a in arrows]
+def _shepard_weights(arrows: list[_Arrow], shape: tuple[int, ...], power: float) -> list[np.ndarray]:
+    """Each arrow's weight at each place (Shepard 1968); they sum to 1, and an arrow's is 1 at its own start."""
+    weights = [1 / (_squared_distance(a, shape) + 1e-6) ** power for a in arrows]
     total = np.sum(weights, axis=0)
     return [w / total for w in weights]
 
 
-def _mark(arrow: _Arrow, shape: tuple[int, ...], radius: float) -> np.ndarray:
-    return np.exp(-_squared(arrow, shape) / (2 * radius**2))
+def _gaussian(arrow: _Arrow, shape: tuple[int, ...], radius: float) -> np.ndarray:
+    return np.exp(-_squared_distance(arrow, shape) / (2 * radius**2))
 
 
-def _squared(arrow: _Arrow, shape: tuple[int, ...]) -> np.ndarray:
+def _squared_distance(arrow: _Arrow, shape: tuple[int, ...]) -> np.ndarray:
     y, x = np.ogrid[0 : shape[0], 0 : shape[1]]
     return (y - arrow.row) ** 2.0 + (x - arrow.column) ** 2.0
 
 
-def _spread_out(flow: np.ndarray, ground: _Ground) -> np.ndarray:
-    """Around each region the flow of its nearest place, fading, so that edges interpolate to something sensible."""
-    moves = ground.owner >= 0
+def _extrapolate(flow: np.ndarray, context: MotionContext) -> np.ndarray:
+    """The flow, extended past each region by that of the nearest place and fading, for interpolation at edges."""
+    moves = context.owner >= 0
     if not moves.any() or moves.all():
         return flow
     distance, (rows, columns) = ndimage.distance_transform_edt(~moves, return_indices=True)
-    fade = np.clip(1 - (distance - 2) / (0.04 * ground.short), 0, 1)
+    fade = np.clip(1 - (distance - 2) / (0.04 * context.short), 0, 1)
     return flow[:, rows, columns] * fade
 
 

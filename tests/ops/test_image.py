@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.image import mirrored, push_pull, to_tensor, to_uint8
+from stylecine.ops.image import dilate, mirrored, push_pull, to_tensor, to_uint8
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
@@ -70,3 +70,13 @@ def test_one_visible_pixel_colours_everything() -> None:
 
 def test_nothing_visible_gives_nothing_infinite() -> None:
     assert torch.isfinite(push_pull(torch.ones(1, 3, 40, 60), torch.zeros(1, 1, 40, 60))).all()
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 7, 40])
+def test_places_are_dilated_by_a_radius_in_rows_and_columns(radius: int) -> None:
+    places = torch.rand(33, 50, generator=torch.Generator().manual_seed(0)) > 0.99
+    expected = torch.nn.functional.max_pool2d(places[None].float(), 2 * radius + 1, 1, radius)[0] if radius else places
+    if radius < 16:  # PyTorch pads by at most half of its window
+        assert torch.equal(dilate(places, radius), expected > 0)
+    else:
+        assert dilate(places, radius).all()

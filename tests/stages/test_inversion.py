@@ -1,4 +1,4 @@
-"""Inversion with the default model: what comes back is the photo, and F is features."""
+"""Inversion with the default model: the reconstruction is the photo, and F is features."""
 
 import pytest
 import torch
@@ -9,7 +9,15 @@ from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
-from stylecine.stages.inversion import STEPS, Inversion, effort, invert, reconstruct, refined, synthesised
+from stylecine.stages.inversion import (
+    STEPS,
+    Inversion,
+    invert,
+    reconstruct,
+    refine_feature,
+    refinement_steps,
+    synthesise,
+)
 from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
 
@@ -54,28 +62,28 @@ def example(request: pytest.FixtureRequest) -> Tensor:
 
 
 @pytest.mark.parametrize("steps", [0, 8], ids=["single pass", "refined"])
-def test_f_is_features_not_stored_pixels(example: Tensor, generator: Generator, encoder: Encoder, steps: int) -> None:
+def test_f_holds_features_not_pixels(example: Tensor, generator: Generator, encoder: Encoder, steps: int) -> None:
     """F shifted by a cell or two shows the photo shifted by as many times s pixels, within 2 dB."""
     found = invert(example, generator, encoder, refine=steps)
     inside = slice(32, -32)
-    alone = psnr(found.reconstruction[:, inside, inside], example[:, inside, inside])
+    unshifted = psnr(found.reconstruction[:, inside, inside], example[:, inside, inside])
     for cells in (1, 2):
         moved = found.feature.roll((cells, cells), dims=(1, 2))[None]
         image = reconstruct(generator, found.w_plus[None], moved, (192, 256))[0, :, inside, inside]
         pixels = cells * generator.stride
         shifted = example.roll((pixels, pixels), dims=(1, 2))[:, inside, inside]
-        assert psnr(image, shifted) > alone - 2
-        assert psnr(image, example[:, inside, inside]) < alone - 2
+        assert psnr(image, shifted) > unshifted - 2
+        assert psnr(image, example[:, inside, inside]) < unshifted - 2
 
 
 def test_refining_comes_closer(photo: Tensor, generator: Generator, encoder: Encoder, inversion: Inversion) -> None:
     lpips = LPIPS.from_tensors(role_tensors(RECORD, "lpips"))
-    told: list[tuple[int, int]] = []
-    refined = invert(photo, generator, encoder, refine=8, progress=lambda *done: told.append(done))
+    calls: list[tuple[int, int]] = []
+    refined = invert(photo, generator, encoder, refine=8, progress=lambda *done: calls.append(done))
     assert psnr(refined.reconstruction, photo) > psnr(inversion.reconstruction, photo) + 1.5
     before, after = (float(lpips(found.reconstruction[None], photo[None])) for found in (inversion, refined))
     assert after < before
-    assert told == [(step, 8) for step in range(1, 9)]
+    assert calls == [(step, 8) for step in range(1, 9)]
 
 
 def test_refining_does_not_look_at_hidden_parts(photo: Tensor, generator: Generator, encoder: Encoder) -> None:
@@ -91,14 +99,14 @@ def test_without_an_encoder_optimisation_comes_near(photo: Tensor, generator: Ge
     assert more.w_plus.shape == (18, 512) and more.feature.shape == (64, 48, 80)
     assert psnr(more.reconstruction, photo) > psnr(few.reconstruction, photo) + 1
     assert psnr(more.reconstruction, photo) > 25
-    assert (effort(None, 0), effort(None, 7)) == (STEPS, 7)
+    assert (refinement_steps(None, 0), refinement_steps(None, 7)) == (STEPS, 7)
 
 
-def test_an_exact_start_stays(photo: Tensor, generator: Generator, inversion: Inversion) -> None:
-    """Nothing to be gained, nothing divided by zero."""
+def test_an_exact_start_is_kept(photo: Tensor, generator: Generator, inversion: Inversion) -> None:
+    """Nothing to gain, and no division by zero."""
     w_plus, feature = inversion.w_plus[None], inversion.feature[None, :, :16, :16]
-    exact = synthesised(generator, w_plus, feature, (64, 64))
-    found = refined(exact, torch.zeros(1, 1, 64, 64), w_plus, feature, generator, 2, None)
+    exact = synthesise(generator, w_plus, feature, (64, 64))
+    found = refine_feature(exact, torch.zeros(1, 1, 64, 64), w_plus, feature, generator, 2, None)
     assert torch.equal(found, feature)
 
 

@@ -14,15 +14,14 @@ from torch import Tensor, nn
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.stages.mask import (
     CLASSES,
-    PLACES,
-    _agreed,
-    _coarse,
-    _grown,
+    CRF_CELLS,
+    _crf_grid,
     apply_mask,
+    crf_refine,
     erode_moving_edges,
-    given_mask,
     moving,
     predict_layers,
+    read_mask,
     require_motion,
 )
 
@@ -74,7 +73,7 @@ def test_specks_do_not_move() -> None:
     assert moving(predict_layers(photo, BlueIsSky()))[160:185, 30:55].max() == 0
 
 
-def test_small_islands_beside_a_large_one_do_not_move_but_by_themselves_they_do() -> None:
+def test_small_islands_move_only_without_a_large_one_beside_them() -> None:
     photo, sky = landscape()
     blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
     photo[:, 165:181, 40:59] = blue  # 0.6% of the photo
@@ -89,7 +88,7 @@ def test_moving_joins_the_layers() -> None:
     assert moving(layers).tolist() == [[0.75, 0.0], [0.0, 1.0]]
 
 
-def test_almost_nothing_is_nothing() -> None:
+def test_less_than_half_a_percent_of_the_photo_is_nothing() -> None:
     mask = torch.zeros(100, 100)
     mask[:6, :10] = 1
     assert require_motion(mask) is mask
@@ -98,7 +97,7 @@ def test_almost_nothing_is_nothing() -> None:
         require_motion(mask)
 
 
-def test_a_given_mask_decides_what_moves_and_the_layers_as_what() -> None:
+def test_a_read_mask_decides_what_moves_and_the_layers_as_what() -> None:
     layers = torch.zeros(4, 100, 100)
     layers[CLASSES.index("sky"), :30] = 1
     mask = torch.zeros(100, 100)
@@ -109,7 +108,7 @@ def test_a_given_mask_decides_what_moves_and_the_layers_as_what() -> None:
     assert torch.equal(applied[CLASSES.index("water")][80:], mask[80:])
 
 
-def test_without_any_class_it_is_water() -> None:
+def test_places_without_any_class_near_are_water() -> None:
     mask = torch.ones(20, 30)
     assert torch.equal(apply_mask(torch.zeros(4, 20, 30), mask)[CLASSES.index("water")], mask)
 
@@ -141,7 +140,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_masks_come_in_many_forms(form: str) -> None:
-    mask = given_mask(FORMS[form], (60, 80))
+    mask = read_mask(FORMS[form], (60, 80))
     assert mask.shape == (60, 80) and mask.dtype == torch.float32
     assert (mask[:, :38] == 0).all() and (mask[:, 42:] == 1).all()
 
@@ -150,7 +149,7 @@ def test_masks_come_from_files(tmp_path: Path) -> None:
     Image.fromarray(half().astype(np.uint8) * 255).save(tmp_path / "mask.png")
     np.save(tmp_path / "mask.npy", half())
     assert torch.equal(
-        given_mask(tmp_path / "mask.png", (30, 40)), given_mask(str(tmp_path / "mask.npy"), (30, 40))
+        read_mask(tmp_path / "mask.png", (30, 40)), read_mask(str(tmp_path / "mask.npy"), (30, 40))
     )
 
 
@@ -179,16 +178,16 @@ def test_colour_is_read_by_its_luminance_in_whatever_form_it_comes(
         painted(*colour) / 255,
         torch.from_numpy(painted(*colour)),
     ]
-    masks = [given_mask(form, (8, 16)) for form in forms]
+    masks = [read_mask(form, (8, 16)) for form in forms]
     for mask in masks:
         torch.testing.assert_close(mask[:, :8], torch.full((8, 8), luminance))
         assert (mask[:, 8:] == 1).all()
 
 
 def test_what_is_transparent_counts_less() -> None:
-    mask = given_mask(painted(*GREEN, CLEAR), (8, 16))
+    mask = read_mask(painted(*GREEN, CLEAR), (8, 16))
     torch.testing.assert_close(mask[:, :8], torch.full((8, 8), 0.587 * CLEAR / 255))
-    assert torch.equal(mask, given_mask(Image.fromarray(painted(*GREEN, CLEAR)), (8, 16)))
+    assert torch.equal(mask, read_mask(Image.fromarray(painted(*GREEN, CLEAR)), (8, 16)))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
@@ -197,13 +196,13 @@ def test_a_picture_as_good_as_black_is_black(tmp_path: Path, mode: str) -> None:
     picture.save(tmp_path / "mask.png")
     for mask in (picture, tmp_path / "mask.png"):
         with pytest.raises(NothingMoves):
-            given_mask(mask, (30, 40))
+            read_mask(mask, (30, 40))
 
 
 def test_integers_of_an_array_that_are_all_0_or_1_say_yes_and_no() -> None:
-    assert torch.equal(given_mask(half().astype(np.uint8), (30, 40)), given_mask(half(), (30, 40)))
+    assert torch.equal(read_mask(half().astype(np.uint8), (30, 40)), read_mask(half(), (30, 40)))
     with pytest.raises(NothingMoves):
-        given_mask(2 * half().astype(np.uint8), (30, 40))
+        read_mask(2 * half().astype(np.uint8), (30, 40))
 
 
 WRONG: dict[str, Any] = {
@@ -226,7 +225,7 @@ WRONG: dict[str, Any] = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_masks_that_cannot_be_used(kind: str) -> None:
     with pytest.raises(MaskError):
-        given_mask(WRONG[kind], (8, 8))
+        read_mask(WRONG[kind], (8, 8))
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n\0\0"])
@@ -235,22 +234,22 @@ def test_broken_mask_files(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"mask.{suffix}"
     path.write_bytes(content)
     with pytest.raises(MaskError):
-        given_mask(path, (8, 8))
+        read_mask(path, (8, 8))
 
 
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "mask.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(MaskError):
-        given_mask(tmp_path / "mask.npy", (8, 8))
+        read_mask(tmp_path / "mask.npy", (8, 8))
 
 
 @pytest.mark.parametrize("empty", [np.zeros((4, 4)), np.zeros((4, 4), bool), np.zeros((4, 4), np.uint8)])
 def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
     with pytest.raises(NothingMoves):
-        given_mask(empty, (8, 8))
+        read_mask(empty, (8, 8))
 
 
-def test_no_fringe_is_torn_off_what_stands_still() -> None:
+def test_no_edge_is_torn_off_static_things() -> None:
     """The mask reaches four pixels too far over a dark ridge; what moves ends at the ridge's own edge."""
     photo = torch.full((3, 400, 400), 0.5)
     photo[:, 200:] = -0.5
@@ -261,7 +260,7 @@ def test_no_fringe_is_torn_off_what_stands_still() -> None:
     assert not still[:190].any()
 
 
-def test_places_of_like_colour_nearby_agree() -> None:
+def test_nearby_places_of_similar_colour_agree() -> None:
     """The network says water on the blue half and static on the brown one, but errs on some places of each."""
     torch.manual_seed(0)
     photo = torch.full((3, 96, 128), -0.5)
@@ -270,17 +269,17 @@ def test_places_of_like_colour_nearby_agree() -> None:
     water[:, :32] = 0.6
     water = torch.where(torch.rand(12, 16).repeat_interleave(4, 0).repeat_interleave(4, 1) < 0.15, 1 - water, water)
     shares = torch.stack([1 - water, torch.zeros_like(water), water, *torch.zeros(2, 48, 64)])
-    agreed = _agreed(shares, photo)
+    refined = crf_refine(shares, photo)
     assert (water[:, :32] < 0.5).float().mean() > 0.15
-    assert (agreed[2, :, :32] > 0.5).float().mean() > 0.95
-    assert (agreed[0, :, 32:] > 0.5).float().mean() > 0.95
-    torch.testing.assert_close(agreed.sum(0), torch.ones(48, 64))
+    assert (refined[2, :, :32] > 0.5).float().mean() > 0.95
+    assert (refined[0, :, 32:] > 0.5).float().mean() > 0.95
+    torch.testing.assert_close(refined.sum(0), torch.ones(48, 64))
 
 
 @pytest.mark.parametrize("size", [(448, 448), (448, 1792), (1792, 448), (16, 16), (1, 5000)])
-def test_how_many_places_agree_is_bounded(size: tuple[int, int]) -> None:
-    rows, columns = _coarse(torch.Size(size))
-    assert 1 <= rows * columns <= max(PLACES, max(size))
+def test_the_grid_of_the_random_field_is_bounded(size: tuple[int, int]) -> None:
+    rows, columns = _crf_grid(torch.Size(size))
+    assert 1 <= rows * columns <= max(CRF_CELLS, max(size))
     assert rows <= size[0] and columns <= size[1]
 
 
@@ -303,7 +302,7 @@ def test_a_mast_in_the_sky_stands_still() -> None:
     assert (moves[:290, 212:] == 1).all()
 
 
-def test_a_bird_in_the_sky_flies_along() -> None:
+def test_a_bird_moves_with_the_sky() -> None:
     bird = (slice(100, 103), slice(200, 206))
     photo, layers = sky_over_ground([bird])
     assert (erode_moving_edges(layers, photo)[:290] == 1).all()
@@ -322,7 +321,7 @@ def test_the_sun_stands_still_and_its_glow_does_not() -> None:
     assert (moves[:290][~disc(24)[:290]] == 1).all()
 
 
-def test_the_sun_stands_still_even_where_it_is_taken_for_something_else() -> None:
+def test_the_sun_stands_still_whatever_its_class() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(9)] = 1.0
     falls = CLASSES.index("falls")
@@ -330,7 +329,7 @@ def test_the_sun_stands_still_even_where_it_is_taken_for_something_else() -> Non
     assert (erode_moving_edges(layers, photo)[disc(9)] == 0).all()
 
 
-def test_a_large_white_cloud_is_no_sun() -> None:
+def test_a_large_white_cloud_is_not_the_sun() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(60)] = 1.0
     assert (erode_moving_edges(layers, photo)[:290] == 1).all()
@@ -346,20 +345,10 @@ def test_stars_stand_still_at_night(sky: float, stands: bool) -> None:
     assert still.float().mean() < 0.001
 
 
-def test_texture_is_no_edge() -> None:
+def test_texture_is_not_an_edge() -> None:
     """Rough water keeps moving up to a thin rim along its border."""
     torch.manual_seed(0)
     photo = torch.rand(3, 400, 400) - 0.5
     layers = torch.zeros(4, 400, 400)
     layers[1, :200] = 1
     assert (erode_moving_edges(layers, photo)[:196] == 1).all()
-
-
-@pytest.mark.parametrize("radius", [0, 1, 2, 7, 40])
-def test_places_grow_by_a_radius_in_rows_and_columns(radius: int) -> None:
-    places = torch.rand(33, 50, generator=torch.Generator().manual_seed(0)) > 0.99
-    expected = torch.nn.functional.max_pool2d(places[None].float(), 2 * radius + 1, 1, radius)[0] if radius else places
-    if radius < 16:  # PyTorch pads by at most half of its window
-        assert torch.equal(_grown(places, radius), expected > 0)
-    else:
-        assert _grown(places, radius).all()

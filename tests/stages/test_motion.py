@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stylecine.errors import MotionError
-from stylecine.stages.motion import given_motion, predict_motion
+from stylecine.stages.motion import predict_motion, read_motion
 
 SKY, WATER, FALLS, SMOKE = range(4)
 H, W = 128, 192
@@ -226,7 +226,7 @@ def test_a_given_field_is_taken_as_it_is(tmp_path: Path) -> None:
         tmp_path / "motion.npy",
         str(tmp_path / "motion.npy"),
     ):
-        motion = given_motion(given)
+        motion = read_motion(given)
         assert motion.dtype == torch.float32
         np.testing.assert_allclose(motion.numpy(), field, rtol=1e-6)
 
@@ -251,7 +251,7 @@ WRONG: dict[str, Any] = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_fields_that_cannot_be_used(kind: str) -> None:
     with pytest.raises(MotionError):
-        given_motion(WRONG[kind])
+        read_motion(WRONG[kind])
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
@@ -261,4 +261,4 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "text.npy").write_text("no array")
     for path in tmp_path.iterdir():
         with pytest.raises(MotionError):
-            given_motion(path)
+            read_motion(path)

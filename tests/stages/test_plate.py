@@ -4,7 +4,7 @@ import torch
 
 from stylecine.networks.generator import Generator
 from stylecine.stages.inversion import reconstruct
-from stylecine.stages.plate import canvas, feature_plate, fill, joined, plain_plate
+from stylecine.stages.plate import blend, canvas, feature_plate, inpaint, plain_plate
 
 
 def waves(height: int, width: int) -> torch.Tensor:
@@ -12,7 +12,7 @@ def waves(height: int, width: int) -> torch.Tensor:
     return torch.stack([0.5 * torch.sin(x / 9 + i) * torch.cos(y / 7) for i in range(3)])
 
 
-def test_the_canvas_hides_what_stands_still_and_mirrors_what_moves() -> None:
+def test_the_canvas_hides_static_things_and_mirrors_what_moves() -> None:
     photo, moving = waves(20, 30), torch.zeros(20, 30)
     moving[5:10, :5] = 0.5
     wide, visible = canvas(photo, moving, 8)
@@ -29,20 +29,20 @@ def test_margins_may_be_wider_than_the_photo() -> None:
     assert torch.equal(image[:, 8:12, 8:14], waves(4, 6)) and visible.shape == (20, 22)
 
 
-def test_the_generators_continuation_is_shifted_to_meet_the_photo() -> None:
+def test_a_generated_image_is_shifted_to_meet_the_photo() -> None:
     image, visible = waves(64, 64), torch.ones(64, 64)
     visible[:, 32:] = 0
-    filled = joined(image, visible, image + 0.2)      # right in every detail, only brighter
+    filled = blend(image, visible, image + 0.2)  # right in every detail, only brighter
     torch.testing.assert_close(filled, image, atol=1e-5, rtol=0)
 
 
-def test_what_is_made_up_is_as_rough_as_what_is_around() -> None:
+def test_inpainted_parts_are_as_rough_as_their_surroundings() -> None:
     random = torch.Generator().manual_seed(0)
     image, visible = 0.5 * torch.randn(3, 128, 128, generator=random).clamp(-1, 1), torch.ones(128, 128)
     visible[50:78, 50:78] = 0
     smooth = torch.zeros(3, 128, 128)
-    hole = fill(image, visible, smooth)[:, 54:74, 54:74]
-    assert joined(image, visible, smooth)[:, 54:74, 54:74].std() < 0.3 * image.std() < 0.8 * hole.std()
+    hole = inpaint(image, visible, smooth)[:, 54:74, 54:74]
+    assert blend(image, visible, smooth)[:, 54:74, 54:74].std() < 0.3 * image.std() < 0.8 * hole.std()
 
 
 def test_a_plate_is_the_photo_where_it_moves() -> None:
@@ -58,7 +58,7 @@ def test_deep_feature_warping_warps_the_residual_and_resynthesises_the_rest() ->
     generator = Generator({4: 8, 8: 8, 16: 8}, "b8.conv1", mapping_layers=1).requires_grad_(False)
     feature, w_plus = torch.randn(8, 20, 24), torch.randn(6, 512)
     image = waves(40, 48)
-    continued = reconstruct(generator, w_plus[None], feature[None], (40, 48))[0]
-    plate = feature_plate(image, torch.ones(40, 48), continued, 1.0, generator, w_plus, feature)
+    generated = reconstruct(generator, w_plus[None], feature[None], (40, 48))[0]
+    plate = feature_plate(image, torch.ones(40, 48), generated, 1.0, generator, w_plus, feature)
     assert plate.resynthesise is not None
     torch.testing.assert_close(plate.resynthesise(feature) + plate.image, image, atol=1e-5, rtol=0)
