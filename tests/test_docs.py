@@ -1,4 +1,4 @@
-"""The documentation says what the code does: its programs run, its names and options are the code's own."""
+"""The documentation agrees with the code: its programs run; its names, options, paths and links exist."""
 
 import re
 import runpy
@@ -16,6 +16,13 @@ README = (REPOSITORY / "README.md").read_text()
 API = (REPOSITORY / "docs/api.md").read_text()
 CLI = (REPOSITORY / "docs/cli.md").read_text()
 COMMANDS = re.findall(r"^## `stylecine (\w+)", CLI, re.MULTILINE)
+PAGES = sorted(
+    page
+    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "benchmarks/README.md", "examples/**/*.md",
+                    "pretrained/recipes/*.md", "pretrained/cards/*.md")
+    for page in REPOSITORY.glob(pattern)
+)
+BUILT = {"stylecine/lib"}  # not tracked
 
 
 @pytest.fixture
@@ -86,10 +93,42 @@ def test_every_error_is_in_the_table_and_every_row_is_an_error() -> None:
     assert set(rows) <= set(stylecine.__all__)
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]:
-        for target in re.findall(r'(?:\]\(|src=")([^)"#]+)', page.read_text()):
-            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+def anchors(page: Path) -> set[str]:
+    """The fragments that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_to_existing_files_and_headings(page: Path) -> None:
+    for link in re.findall(r'(?:\]\(|src=")([^)"\s]+)', page.read_text()):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, fragment = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{link}: no such file"
+        assert not fragment or fragment in anchors(target), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_paths_of_the_repository_exist(page: Path) -> None:
+    text = page.read_text()
+    for path in re.findall(r"(?<![\w/.-])((?:stylecine|benchmarks|cuda_ops|pretrained|tests)/[\w./-]*\w)", text):
+        if path not in BUILT:
+            assert (REPOSITORY / path).exists(), path
+
+
+def test_make_targets_exist() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    for page in PAGES:
+        named = re.findall(r"^ {4}make ([a-z][a-z-]*)|`make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
+        assert {one or other for one, other in named} <= set(phony.split()), page
+
+
+def test_the_manual_stays_short() -> None:
+    pages = (REPOSITORY / "docs").rglob("*.md")
+    assert sum(len(re.findall(r"\S*\w\S*", page.read_text())) for page in pages) <= 18_000
 
 
 def test_every_example_photo_is_credited() -> None:
