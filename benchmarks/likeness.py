@@ -3,7 +3,7 @@
     python -m benchmarks.likeness PHOTOS --split PHOTOS/val.txt
 
 Each is inverted; written are LPIPS, PSNR at full, half and a quarter of the size (the last is `Scene.likeness`) and the
-share that would move. `cinemagraph.UNLIKE` and `LITTLE` were chosen by these figures.
+share that would move. `cinemagraph.NO_PHOTO` and `LITTLE` were chosen by these figures.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks.machine import ROOT, machine
 from benchmarks.photos import find_photos
 from stylecine import Animator
-from stylecine.cinemagraph import LITTLE, UNLIKE
+from stylecine.cinemagraph import LITTLE, NO_PHOTO
 from stylecine.quality.measures import psnr
 
 WIDTH, HEIGHT = 1280, 960
@@ -41,7 +41,7 @@ def main() -> None:
         kind: [row(animator, name, picture, given.size) for name, picture in tqdm(pictures, kind)]
         for kind, pictures in {"photos": photos, "drawn": drawn}.items()
     }
-    header = {"machine": machine(), "settings": {"size": given.size, "unlike": UNLIKE, "little": LITTLE}}
+    header = {"machine": machine(), "settings": {"size": given.size, "no_photo": NO_PHOTO, "little": LITTLE}}
     given.out.write_text(json.dumps(header | rows, indent=1) + "\n")
 
 

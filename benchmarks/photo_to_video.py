@@ -50,7 +50,7 @@ def main() -> None:
     options = _options()
     began, start = time(), perf_counter()
     from benchmarks.moving import FPS, PHOTO, SPEED
-    from stylecine.commands.telling import peak_rss_mb
+    from stylecine.commands.console import peak_rss_mb
     from stylecine.pipeline import animate
 
     imported = perf_counter() - start

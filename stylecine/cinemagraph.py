@@ -1,13 +1,14 @@
-"""The finished loop: frames on demand, measures on demand, a video file on demand."""
+"""The finished loop: frames, measures and files, each computed on demand."""
 
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -33,8 +34,9 @@ from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import frame
 from stylecine.stages.photo import PhotoFile, encode_png
 
-UNLIKE = 35.5  # dB of Scene.likeness: 36.6 to 51 for validation photos, less for text, noise and plots
-LITTLE = 0.01  # of the picture: validation photos have 0.16 or more of sky and water
+NO_PHOTO = 33.0  # dB of Scene.likeness: text, noise and patterns are below it, photos above (benchmarks/results)
+POORLY_KNOWN = 35.5  # dB: below it what the generator makes up differs visibly from the photo
+LITTLE = 0.01  # of the picture: photos of landscapes have 0.16 or more of sky and water
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,19 +44,20 @@ class Cinemagraph:
     """A seamless loop of N = `len(c)` frames; `c[t]` renders one for any real t, and frame N is frame 0.
 
     Attributes:
-        scene: the photo it was made from, understood.
+        scene: the inverted photo that it was made from.
         layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
-        mask: their union with the cloth: how much each pixel moves, float32 [H,W] in [0,1]; 0: the photo's own bytes.
-        motion: the motion field that its landscape follows, speed included: [2,h,w], pixels of its own grid per 1/30 s;
-            0 where cloth alone moves.
-        period: N, frames in the loop. fps: frames per second it was made for.
-        settings: the options it was made with; "given", "found" or "from motion" for the mask and the motion.
+        mask: their union with the cloth: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames have
+            the photo's own bytes.
+        motion: the motion field of the landscape, speed included: [2,h,w], pixels of its own grid per 1/30 s; 0 where
+            only cloth moves.
+        period: N, frames in the loop. fps: frames per second.
+        settings: the options it was made with; "given", "found", "from motion" or "painted" for mask and motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
-        edits: what people had changed about the scene.
-        loop: what its landscape is drawn from, None where that stands still. cloth_layer: the same of its cloth.
+        edits: the scene's edits.
+        loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
     """
 
-    loop: Any  # a Loop; None is rare, and all who ask for landscapes know that theirs is there
+    loop: Any  # a Loop or None; callers that render a landscape know that it is there
     scene: Scene
     layers: Tensor
     mask: Tensor
@@ -81,23 +84,34 @@ class Cinemagraph:
     def __len__(self) -> int:
         return self.period
 
-    def __getitem__(self, t: float) -> np.ndarray:
-        """The frame uint8 [H,W,3] at time t in frames: any finite number, taken modulo `len(self)`."""
+    @overload
+    def __getitem__(self, t: float) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, t: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, t: Any) -> Any:
+        """The frame uint8 [H,W,3] at time t in frames: any finite number, taken modulo `len(self)`.
+
+        A slice gives the list of its frames, with the bounds of a sequence: loop[0:3], loop[::2].
+        """
+        if isinstance(t, slice):
+            return [self[k] for k in range(*t.indices(len(self)))]
+        if not isinstance(t, Real):
+            raise TypeError(f"A time is a number of frames or a slice of them, not {t!r}.")
         if not math.isfinite(t):
             raise IndexError(f"A time is a finite number of frames, not {t!r}.")
-        t %= self.period
+        t = t % self.period
         with torch.inference_mode():
             shown = self._still if self.loop is None else frame(self.loop, t)
             return (self.cloth_layer.draw_over(shown, t) if self.cloth_layer else shown).cpu().numpy()
 
     @cached_property
     def _still(self) -> Tensor:
-        """The photo, uint8 [H,W,3]: what cloth alone moves over."""
+        """The photo, uint8 [H,W,3]: the background where only cloth moves."""
         return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
 
     @cached_property
     def tinted(self) -> Tensor:
-        """`layers`, and the cloth as one more where there is any, to be shown over the photo."""
+        """`layers` and, if there is any, the cloth as one more: what `mask_overlay` shows over the photo."""
         return torch.cat((self.layers, self.cloth_layer.reach[None])) if self.cloth_layer else self.layers
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -106,46 +120,45 @@ class Cinemagraph:
 
     @property
     def seam(self) -> float:
-        """The step from the last frame to the first over the median step: 1 where the seam cannot be seen."""
+        """The step from the last frame to the first over the median step: 1 if the seam is invisible."""
         return self.measures["seam"]
 
     @property
     def pulse(self) -> dict[str, float]:
-        """How much fine contrast comes and goes over the loop: {"tiles", "global"}, 0 for not at all."""
+        """How much fine contrast varies over the loop: {"tiles", "global"}; 0 is not at all."""
         return {name: self.measures[f"pulse_{name}"] for name in ("tiles", "global")}
 
     @property
     def moved(self) -> dict[str, float]:
-        """{"error", "travel"}: how far pixels are from following `motion`, how far they get a loop.
+        """{"error", "travel"}: how far pixels are from following `motion`, and how far they get in a loop.
 
-        Of the landscape alone; NaN without one, since cloth follows no steady motion.
+        For the landscape only; NaN without one, since cloth follows no steady motion.
         """
         return {"error": self.measures["moved_error"], "travel": self.measures["travel"]}
 
     @cached_property
     def measures(self) -> dict[str, float]:
-        """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass when first asked for."""
+        """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass on first use."""
         flowing = None if self.cloth_layer is None else self.mask.cpu() * (self.cloth_layer.reach.cpu() == 0)
         return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
 
     @property
     def warning(self) -> str:
-        """One line that says why this loop may disappoint; "" where nothing speaks against it."""
-        if self.cloth_layer is not None:  # whoever asks for cloth knows that it is there
+        """One line that says why this loop may disappoint; "" if nothing suggests it."""
+        if self.cloth_layer is not None:  # marked by hand
             return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return quality_warning(
             self.scene,
             self.mask,
-            found=self.settings["mask"] == "found" and not painted,
-            generated=self.settings["warp"] != "pixel",
-            exact=self.settings["detail"] == 1,
+            predicted=self.settings["mask"] == "found" and not painted,
+            generated=self.settings["warp"] == "dfw" or self.settings["detail"] < 1,
         )
 
     def report(self) -> dict[str, Any]:
         """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.
 
-        Computes the inversion's score (a second or so); of `measures` it tells what has been asked for before.
+        Computes the inversion's score (about a second); includes `measures` only if they were computed before.
         """
         scene = self.scene
         return {
@@ -154,29 +167,29 @@ class Cinemagraph:
             "width": self.width,
             "height": self.height,
             "frames": len(self),
-            "fps": _plainly(self.fps),
-            "settings": {name: _plainly(value) for name, value in {**scene.settings, **self.settings}.items()},
+            "fps": _json_value(self.fps),
+            "settings": {name: _json_value(value) for name, value in {**scene.settings, **self.settings}.items()},
             "edits": [told(edit) for edit in self.edits],
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
             "versions": versions(scene.feature.device),
             "seconds": dict(self.timings),
-            "inversion": plain(scene.score | {"likeness": scene.likeness}),
-            "measures": plain(self.__dict__.get("measures")),
+            "inversion": json_figures(scene.score | {"likeness": scene.likeness}),
+            "measures": json_figures(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }
 
     def live(self) -> bytes:
-        """What stylecine/player plays the loop from in a browser, at any frame rate: docs/player.md.
+        """The web pack from which stylecine/player plays the loop in a browser, at any frame rate: docs/player.md.
 
-        Raises OptionError where it was made with warp dfw or sampling splat, which no shader plays.
+        Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
         return pack(self.loop, self.period, self.fps, cloth_layer=self.cloth_layer, layers=self.layers)
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
-        says = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
-        return loop_html(self.__getitem__, len(self), self.fps, says)
+        caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
+        return loop_html(self.__getitem__, len(self), self.fps, caption)
 
     def save(
         self,
@@ -190,14 +203,14 @@ class Cinemagraph:
     ) -> VideoInfo:
         """Writes the loop as a video or animated picture, or its first frame as a poster; whole or not at all.
 
-        path: where to; its ending says the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are pictures
-            that play for ever; .html is a page that plays it; .png is the first frame; no ending, a new folder of
-            frame-0000.png and so on.
-        quality: as the format counts it (docs/formats.md). codec, repeat: of a video, which codec, and how many times
-            the loop is gone through, for players that play a file once.
-        crop: "9:16", or another shape: the largest such window, where most moves near the middle; "9:16@0.3,0.5" puts
-            its middle there, in fractions of width and height.
-        embed_report: put `report()`, as JSON, into the comment of the file's metadata.
+        path: its ending decides the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are animated images
+            that loop for ever; .html is a page that plays the loop; .png is the first frame; without an ending it is a
+            new folder of frame-0000.png and so on.
+        quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
+            the file holds the loop, for players that play a file once.
+        crop: an aspect ratio such as "9:16": the largest such window, placed where most moves; "9:16@0.3,0.5" centres
+            it there, in fractions of width and height.
+        embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file by C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
@@ -224,7 +237,7 @@ class Cinemagraph:
         else:
             times, rate = shown(path, self.period, self.fps)
             with stages.stage("video", len(times)) as step:
-                frames = _Shots(self, times, cut, step)
+                frames = _Frames(self, times, cut, step)
                 info = write(
                     frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
                 )
@@ -234,14 +247,14 @@ class Cinemagraph:
     def _save_page(self, path: str | PathLike[str], quality: int | None) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
         moving = [*(name for name, share in shares if share > LITTLE), *([CLOTH] if self.cloth_layer else [])]
-        says, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
+        description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
         return write_page(
             self.loop,
             self.period,
             self.fps,
             path,
             title=title,
-            says=says,
+            says=description,
             quality=quality,
             cloth_layer=self.cloth_layer,
         )
@@ -253,24 +266,22 @@ class Cinemagraph:
         return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 
-def quality_warning(scene: Scene, mask: Tensor, *, found: bool, generated: bool = True, exact: bool = True) -> str:
-    """One line that says why loops of a scene may disappoint; "" where nothing speaks against it.
+def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
+    """One line that says why loops of a scene may disappoint; "" if nothing suggests it.
 
-    mask [H,W]: what moves; found: by the predictor alone. generated: with the generator. exact: frame 0 is the photo.
+    mask [H,W]: what moves; predicted: by the segmenter alone. generated: frames show the generator's output.
     """
-    told = []
-    if found and float(mask.mean()) < LITTLE:
-        told.append("hardly any sky or water was found")
-    if generated and scene.likeness < UNLIKE:
-        told.append("the model does not know pictures like it, so what comes into view may look wrong")
-    if not told:
-        return ""
-    first = "; the first frame is the photo all the same" if exact else ""
-    return f"This may be no landscape: {', and '.join(told)}{first}."
+    if predicted and float(mask.mean()) < LITTLE:
+        return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
+    if predicted and scene.likeness < NO_PHOTO:
+        return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
+    if generated and scene.likeness < POORLY_KNOWN:
+        return "The model does not know pictures like this, so what it adds may look wrong; try warp msdfw and detail 1."
+    return ""
 
 
-class _Shots(Sequence[np.ndarray]):
-    """A loop at some times, cropped; whoever waits hears of each frame that is taken in turn."""
+class _Frames(Sequence[np.ndarray]):
+    """The frames of a loop at some times, cropped; iterating reports progress."""
 
     def __init__(
         self,
@@ -295,13 +306,13 @@ class _Shots(Sequence[np.ndarray]):
             self.step(k + 1, len(self))
 
 
-def _plainly(value: Any) -> Any:
-    """An option for JSON, which knows neither fractions nor NumPy's numbers."""
+def _json_value(value: Any) -> Any:
+    """An option as JSON has it: no fractions, no NumPy numbers."""
     return value if isinstance(value, str | int | float | list) else float(value)
 
 
-def plain(figures: Any) -> Any:
-    """A figure, or a dict of figures, for JSON, which knows no NaN or infinity: those become None."""
+def json_figures(figures: Any) -> Any:
+    """A figure, or a dict of figures, as JSON has it: NaN and infinity become None."""
     if isinstance(figures, Mapping):
-        return {name: plain(figure) for name, figure in figures.items()}
+        return {name: json_figures(figure) for name, figure in figures.items()}
     return figures if figures is not None and math.isfinite(figures) else None

@@ -1,7 +1,7 @@
 """The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
 
-Exit codes: 0 done; 2 a user's error, told in one line on standard error, no output left behind;
-130 interrupted, 143 terminated, nothing half-written left; 1 anything else.
+Exit codes: 0 done; 2 a user's error, in one line on standard error, no output left behind; 130 interrupted,
+143 terminated, nothing half-written left; 1 anything else.
 """
 
 import io
@@ -28,7 +28,7 @@ from stylecine.commands import (
     studio,
 )
 from stylecine.commands.arguments import Parser, Usage
-from stylecine.commands.telling import complain
+from stylecine.commands.console import complain
 from stylecine.errors import StylecineError
 from stylecine.interrupts import Interrupts
 
@@ -45,16 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             options = parser().parse_args(argv)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # libraries talk to programmers; errors are told below
+                warnings.simplefilter("ignore")  # libraries' warnings are for programmers
                 return int(options.run(options, start))
         except (Exception, KeyboardInterrupt) as error:
-            if interrupts.code:  # a library may have made another error of it
+            if interrupts.code:  # a library may have turned it into another error
                 return complain(INTERRUPTED, interrupts.code)
-            return _told(error)
+            return _report(error)
 
 
-def _told(error: BaseException) -> int:
-    """Tells of what went wrong; the exit code."""
+def _report(error: BaseException) -> int:
+    """Says what went wrong; returns the exit code."""
     if isinstance(error, Usage | StylecineError):
         return complain(str(error), 2)
     if isinstance(error, KeyboardInterrupt):

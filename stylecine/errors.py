@@ -20,7 +20,7 @@
     ├── Cancelled              the caller's progress function returned False
     └── OptionError            an option (size, fps, seconds, quality, ...) has an impossible value
 
-A user's mistake is always one of these; anything else that escapes is a bug. A StylecineWarning goes along with work
+A user's mistake is always one of these; anything else that escapes is a bug. A StylecineWarning comes with work
 that was done all the same.
 """
 
@@ -102,7 +102,7 @@ class OptionError(StylecineError, ValueError):
 
 
 class StylecineWarning(UserWarning):
-    """The work was done, but the photo seems to be no landscape; one plain sentence says why."""
+    """The work was done, but the result may disappoint; one plain sentence says why."""
 
 
 def printable(text: object) -> str:

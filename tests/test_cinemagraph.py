@@ -57,6 +57,14 @@ def test_time_goes_round(loop: Cinemagraph) -> None:
             loop[t]
 
 
+def test_a_slice_is_a_list_of_frames(loop: Cinemagraph) -> None:
+    frames = loop[0:3]
+    assert [np.array_equal(frame, loop[t]) for t, frame in enumerate(frames)] == [True] * 3
+    assert len(loop[::5]) == 3 and np.array_equal(loop[-1:][0], loop[11])
+    with pytest.raises(TypeError, match="A time is a number of frames or a slice"):
+        loop["first"]  # type: ignore[call-overload]
+
+
 def test_frames_are_pictures(loop: Cinemagraph) -> None:
     frames = list(loop)
     assert len(frames) == 12
@@ -86,7 +94,7 @@ def test_report_is_json_and_names_all_that_made_it(loop: Cinemagraph, small_mode
     assert {"python", "torch", "numpy", "Pillow", "av", "native", "platform"} == set(report["versions"])
     assert report["inversion"] == loop.scene.score | {"likeness": loop.scene.likeness}
     assert set(report["seconds"]) == set(loop.timings)
-    assert report["warning"] == loop.warning
+    assert report["warning"] == (loop.warning or None)
     assert report["measures"] is None  # nobody has asked for them yet
     _ = loop.seam
     assert loop.report()["measures"]["seam"] == loop.seam
@@ -267,31 +275,31 @@ def test_a_crop_keeps_what_moves_and_has_even_sides_in_a_video(loop: Cinemagraph
 # --- when it may disappoint
 
 
-def test_a_picture_that_the_model_does_not_know_is_told_and_kept(
+def test_a_picture_that_the_model_does_not_know_gets_a_warning_where_the_generator_is_seen(
     photo: np.ndarray, small_model: Path, water: np.ndarray
 ) -> None:
-    """The small model's weights are random: it knows none."""
-    with pytest.warns(StylecineWarning, match="does not know pictures like it") as told:
-        loop = animate(photo, mask=water, model=small_model, seconds=0.4)
-    assert [Path(warning.filename).name for warning in told] == ["test_cinemagraph.py"]  # the caller's own line
-    assert str(told[0].message) == loop.warning == loop.report()["warning"]
-    assert loop.warning.startswith("This may be no landscape: ") and "\n" not in loop.warning
-    assert np.array_equal(loop[0], photo) and "the first frame is the photo" in loop.warning
+    """The small model's weights are random: it knows no picture."""
+    with pytest.warns(StylecineWarning, match="does not know pictures like this") as warned:
+        loop = animate(photo, mask=water, model=small_model, seconds=0.4, detail=0.5)
+    assert [Path(warning.filename).name for warning in warned] == ["test_cinemagraph.py"]  # the caller's own line
+    assert str(warned[0].message) == loop.warning == loop.report()["warning"]
+    exact = replace(loop, settings={**loop.settings, "detail": 1.0})
+    assert exact.warning == "", "with detail 1 msdfw shows the photo's own pixels"
+    assert replace(exact, settings={**exact.settings, "warp": "dfw"}).warning == loop.warning
 
 
-def test_nothing_is_said_against_a_landscape(loop: Cinemagraph) -> None:
-    known = replace(loop, scene=replace(loop.scene, reconstruction=loop.scene.photo))
+def test_a_predicted_mask_on_what_is_no_photo_gets_a_warning(loop: Cinemagraph) -> None:
+    predicted = replace(loop, settings={**loop.settings, "mask": "found"})
+    assert predicted.warning.startswith("This may not be a photo of a landscape") and "\n" not in predicted.warning
+    known = replace(predicted, scene=replace(loop.scene, reconstruction=loop.scene.photo))
     assert known.warning == "" and known.report()["warning"] is None
-    assert loop.warning
-    assert replace(loop, settings={**loop.settings, "warp": "pixel"}).warning == ""  # it asks no generator
+    assert loop.warning == "", "a given mask says what moves"
 
 
-def test_a_photo_with_hardly_any_sky_or_water(loop: Cinemagraph) -> None:
-    known = replace(loop, scene=replace(loop.scene, reconstruction=loop.scene.photo))
-    bare = replace(known, mask=torch.zeros_like(loop.mask), settings={**loop.settings, "mask": "found"})
-    assert "hardly any sky or water" in bare.warning
-    assert replace(bare, settings=loop.settings).warning == ""  # the user's own mask says what moves
+def test_hardly_any_sky_or_water_gets_a_warning(loop: Cinemagraph) -> None:
+    bare = replace(loop, mask=torch.zeros_like(loop.mask), settings={**loop.settings, "mask": "found"})
+    assert bare.warning.startswith("Hardly any sky or water was found")
+    assert replace(bare, settings=loop.settings).warning == ""  # a given mask says what moves
     painted = bare.scene.paint("water", [[0.5, 0.9]]).edits
     assert replace(bare, edits=painted).warning == ""  # and so does paint
     assert replace(bare, edits=bare.scene.speed("water", 2).edits).warning == bare.warning
-    assert "photo all the same" not in replace(bare, settings={**bare.settings, "detail": 0.5}).warning

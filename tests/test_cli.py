@@ -13,11 +13,11 @@ from PIL import Image
 
 import stylecine
 from stylecine.cli import main
-from stylecine.commands.telling import complain
+from stylecine.commands.console import complain
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 
-DOUBT = "stylecine: This may be no landscape: "  # the small model knows no picture, and says so
+WARNING = "stylecine: This may not be a photo of a landscape"  # the small model knows no picture, and says so
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
 pytestmark = pytest.mark.usefixtures("coarse_gif")
 
@@ -50,7 +50,7 @@ def test_animate_writes_a_video_beside_nothing_else(
     assert main(given) == 0
     out, err = told(capsys)
     assert out.startswith("photo.mp4: 96x72, 8 frames") and out.count("\n") == 1
-    assert err.startswith(DOUBT) and err.count("\n") == 1
+    assert err.startswith(WARNING) and err.count("\n") == 1
     assert [path.name for path in work.iterdir()] == ["photo.mp4"]
     frames, fps = read_video(work / "photo.mp4")
     assert frames.shape == (8, 72, 96, 3) and fps == 10
@@ -440,7 +440,7 @@ def test_the_command_itself(given: list[str], work: Path) -> None:
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, env=place)
     assert (version.returncode, version.stdout) == (0, f"stylecine {stylecine.__version__}\n")
     done = subprocess.run([*command, *given], capture_output=True, text=True, env=place)
-    assert done.returncode == 0 and done.stderr.startswith(DOUBT) and done.stderr.count("\n") == 1
+    assert done.returncode == 0 and done.stderr.startswith(WARNING) and done.stderr.count("\n") == 1
     failed = subprocess.run([*command, *given, "--fps", "-1"], capture_output=True, text=True, env=place)
     assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1
 

@@ -170,11 +170,11 @@ def _is_done(task: Task, folder: Path, model: str, record: Record | None) -> boo
 
 
 def _figures(loop: "Cinemagraph") -> Record:
-    from stylecine.cinemagraph import plain
+    from stylecine.cinemagraph import json_figures
     from stylecine.quality.measures import measure_loop
 
     looked_at = _Digested(loop)
-    found = plain(measure_loop(looked_at, loop.scene.photo, loop.mask.cpu(), loop.motion.cpu(), loop.fps))
+    found = json_figures(measure_loop(looked_at, loop.scene.photo, loop.mask.cpu(), loop.motion.cpu(), loop.fps))
     first, mask = _thumbnails(loop)
     return {
         "frames_sha256": looked_at.sha256.hexdigest(),

@@ -16,9 +16,9 @@ from stylecine.commands.arguments import (
     credentials,
     render_options,
 )
+from stylecine.commands.console import Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_there
 from stylecine.commands.saving import check_files, save
-from stylecine.commands.telling import Bar, tell
 from stylecine.errors import OutputError
 
 
@@ -59,4 +59,4 @@ def run(options: argparse.Namespace, start: float) -> int:
             **render_options(options),
         )
         info = save(loop, output, options, c2pa)
-    return tell(loop, info, output, options, imported, start)
+    return print_result(loop, info, output, options, imported, start)

@@ -20,7 +20,7 @@ from stylecine.commands.arguments import (
     add_subject_options,
     file_options,
 )
-from stylecine.commands.telling import complain, make_folder
+from stylecine.commands.console import complain, make_folder
 from stylecine.options import OPTIONS
 
 if TYPE_CHECKING:

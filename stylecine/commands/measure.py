@@ -15,14 +15,14 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.cinemagraph import plain
+    from stylecine.cinemagraph import json_figures
     from stylecine.output.video import read_video
     from stylecine.quality.measures import measure_video
 
     frames, fps = read_video(options.video)
     found = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
     if options.json:
-        print(json.dumps(plain(found), allow_nan=False))
+        print(json.dumps(json_figures(found), allow_nan=False))
     for name, figure in {} if options.json else found.items():
         print(f"{name:14}{figure:.4g}")
     return 0

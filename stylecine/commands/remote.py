@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.telling import Bar, complain
+from stylecine.commands.console import Bar, complain
 from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS
 

@@ -17,8 +17,8 @@ from stylecine.commands.arguments import (
     credentials,
     render_options,
 )
+from stylecine.commands.console import Bar, complain, print_result
 from stylecine.commands.saving import check_files, save
-from stylecine.commands.telling import Bar, complain, tell
 from stylecine.errors import StylecineWarning
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         info = save(loop, output, options, c2pa)
     for warning in caught:
         complain(str(warning.message), 0)
-    return tell(loop, info, output, options, imported, start)
+    return print_result(loop, info, output, options, imported, start)
 
 
 def _model_of(scene: "Scene") -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylecine.commands.arguments import file_options
-from stylecine.commands.telling import make_folder
+from stylecine.commands.console import make_folder
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph

@@ -5,7 +5,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options
-from stylecine.commands.telling import Bar
+from stylecine.commands.console import Bar
 from stylecine.errors import printable
 
 

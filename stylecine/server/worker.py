@@ -177,7 +177,7 @@ def _warning(scene: Scene) -> str:
             require_motion(scene.mask)
     except NothingMoves as error:
         return str(error)
-    return quality_warning(scene, scene.mask, found=not painted)
+    return quality_warning(scene, scene.mask, predicted=not painted, generated=False)
 
 
 def _told(edit: Edit) -> Spec:

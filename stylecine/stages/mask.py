@@ -21,6 +21,7 @@ from stylecine.options import CLASSES, MIN_LAYER_ALPHA
 
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 
+FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 448  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
@@ -51,6 +52,8 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     layer. The network's prediction, at a short side of 448, is made consistent among places of similar colour, and
     follows the photo's own edges at full size; low probabilities become exactly 0.
     """
+    if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
+        return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
     probabilities = crf_refine(_class_probabilities(photo, segmenter), photo)
     smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax

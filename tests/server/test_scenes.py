@@ -197,4 +197,4 @@ def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None
 
 
 def test_a_photo_that_may_disappoint_says_so(real: Served, png: bytes) -> None:
-    assert "no landscape" in real.scene(png)["warning"], "the small model knows no picture"
+    assert "not be a photo of a landscape" in real.scene(png)["warning"], "the small model knows no picture"

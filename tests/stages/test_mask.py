@@ -67,6 +67,11 @@ def test_what_stands_still_is_exactly_zero() -> None:
     assert not bool(((moves > 0) & (moves < 0.02)).any())
 
 
+def test_a_photo_of_one_colour_is_no_sky() -> None:
+    flat = torch.tensor([0.0, 0.4, 0.9])[:, None, None].expand(3, H, W) + 0.005 * torch.rand(3, H, W)
+    assert moving(predict_layers(flat, BlueIsSky())).max() == 0
+
+
 def test_specks_do_not_move() -> None:
     photo, _ = landscape()
     photo[:, 170:174, 40:44] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]

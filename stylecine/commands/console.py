@@ -1,4 +1,4 @@
-"""What commands tell: progress, figures, and complaints in one line."""
+"""What commands print: progress, figures, and errors in one line."""
 
 import argparse
 import json
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from stylecine.output import VideoInfo
 
 
-def tell(
+def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
 ) -> int:
-    """What became of it, and the preview's pictures."""
+    """The result in one line or as JSON; writes the preview's pictures."""
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
@@ -36,22 +36,22 @@ def tell(
 
 
 def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], output: Path) -> dict[str, Any]:
-    """The one object that --json prints; a figure that cannot be had is null."""
-    from stylecine.cinemagraph import plain
+    """The one object that --json prints; a figure that does not exist is null."""
+    from stylecine.cinemagraph import json_figures
 
-    peak = peak_rss_mb()  # before the measures, which hold more than the work did
+    peak = peak_rss_mb()  # before the measures, which need more than the work did
     return {
         "output": str(output),
         "width": info.width,
         "height": info.height,
         "frames": info.frames,
         "fps": info.fps,
-        "seam": plain(loop.seam),
-        "pulse": plain(loop.pulse),
-        "moved": plain(loop.moved),
-        "static_drift": plain(loop.measures["static_drift"]),
-        "first_frame_error": plain(loop.measures["first_frame_error"]),
-        "inversion": plain(loop.scene.score),
+        "seam": json_figures(loop.seam),
+        "pulse": json_figures(loop.pulse),
+        "moved": json_figures(loop.moved),
+        "static_drift": json_figures(loop.measures["static_drift"]),
+        "first_frame_error": json_figures(loop.measures["first_frame_error"]),
+        "inversion": json_figures(loop.scene.score),
         "warning": loop.warning or None,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
         "peak_rss_mb": peak,
@@ -92,8 +92,8 @@ class Bar:
 
 
 def peak_rss_mb() -> float | None:
-    """Most memory this process has held so far, in MB; None where the system does not say."""
-    with suppress(OSError, StopIteration):  # Linux; getrusage there begins with what the parent held
+    """Peak resident memory of this process so far, in MB; None where the system does not say."""
+    with suppress(OSError, StopIteration):  # Linux, where getrusage includes the parent's peak
         lines = Path("/proc/self/status").read_text().splitlines()
         return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6, 1)
     try:
@@ -105,6 +105,7 @@ def peak_rss_mb() -> float | None:
 
 
 def complain(message: str, code: int) -> int:
-    printable = "".join(c if c.isprintable() else " " for c in message)  # a terminal obeys what is not
+    """Prints an error in one line; returns the exit code."""
+    printable = "".join(c if c.isprintable() else " " for c in message)  # terminals obey control characters
     print(f"stylecine: {' '.join(printable.split())}", file=sys.stderr)
     return code

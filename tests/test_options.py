@@ -1,0 +1,64 @@
+"""The options of a loop: one list of them, which every interface reads."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from stylecine import MotionError, OptionError, StylecineError, animate
+from stylecine.commands.animate import add_to
+from stylecine.commands.arguments import Parser, render_options
+from stylecine.options import OPTIONS, OUTPUT_OPTIONS, RenderArguments, RenderOptions, Wind, format_size, parse_size
+
+
+def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> None:
+    parameters = inspect.signature(animate).parameters
+    assert {name: parameters[name].default for name in OPTIONS} == {n: o["default"] for n, o in OPTIONS.items()}
+    assert RenderArguments.__annotations__.keys() == OPTIONS.keys()
+    commands = Parser().add_subparsers(parser_class=Parser)
+    add_to(commands)
+    typed = render_options(commands.choices["animate"].parse_args(["photo.jpg"]))
+    assert vars(RenderOptions(**typed)) == vars(RenderOptions())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"seconds": 0}, "seconds must be a number above 0"),
+        ({"fps": float("nan")}, "fps must be a number"),
+        ({"speed": "fast"}, "speed must be a number"),
+        ({"detail": 1.5}, "detail must be a number from 0"),
+        ({"warp": "msfdw"}, "warp must be msdfw or dfw or pixel"),
+        ({"subject": "flag"}, "subject must be landscape or cloth or auto"),
+        ({"seconds": 0.01}, "less than two frames"),
+        ({"seconds": 61}, "at most 1800"),
+        ({"wind": (0, 0.5)}, "the subject is a landscape"),
+        ({"subject": "cloth", "wind": (0, 2)}, "strength"),
+        ({"subject": "cloth", "arrows": [(0, 0, 1, 1)]}, "give a wind instead"),
+        ({"arrows": [(2, 0, 1, 1)]}, "does not start inside"),
+    ],
+)
+def test_impossible_values_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(StylecineError, match=message) as caught:
+        RenderOptions(**wrong)  # type: ignore[arg-type]
+    assert isinstance(caught.value, MotionError if "arrows" in wrong and len(wrong) == 1 else OptionError)
+
+
+def test_a_report_describes_where_mask_and_motion_come_from() -> None:
+    field = np.ones((2, 4, 4), np.float32)
+    described = RenderOptions(motion=field, arrows=[(0.5, 0.5, 0.75, 0.5)]).describe()
+    assert (described["mask"], described["motion"]) == ("from motion", "given")
+    assert described["arrows"] == ["0.5,0.5,0.75,0.5"]
+    assert {name: described[name] for name in OUTPUT_OPTIONS} == {n: OPTIONS[n]["default"] for n in OUTPUT_OPTIONS}
+    cloth = RenderOptions(subject="cloth", wind=(450, 0.3))
+    assert cloth.wind == Wind(90, 0.3)
+    assert (cloth.describe()["mask"], cloth.describe()["wind"]) == ("painted", [90, 0.3])
+
+
+def test_there_is_a_whole_number_of_gusts_in_a_loop() -> None:
+    assert [RenderOptions(seconds=s, speed=v).gusts for s, v in ((0.4, 1), (4, 1), (4, 2), (5.2, 1))] == [1, 2, 4, 3]
+
+
+@pytest.mark.parametrize("text", ["own", "1024", "1024x768"])
+def test_a_size_is_read_as_it_is_written(text: str) -> None:
+    assert format_size(parse_size(text)) == text
