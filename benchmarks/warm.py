@@ -56,8 +56,10 @@ def warm_references(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
 
 def targets(loop: Cinemagraph) -> dict[str, Callable[[float], Any]]:
     """Where frames may go, and what renders frame t there."""
-    on_gpu = {"GPU memory": partial(frame, loop.loop)} if loop.mask.device.type == "cuda" else {}
-    return {"memory": loop.__getitem__} | on_gpu
+    places: dict[str, Callable[[float], Any]] = {"memory": loop.__getitem__}
+    if loop.mask.device.type == "cuda":
+        places["GPU memory"] = partial(frame, loop.loop)
+    return places
 
 
 def _pass(

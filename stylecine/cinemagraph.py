@@ -276,7 +276,7 @@ def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: b
     if predicted and scene.likeness < NO_PHOTO:
         return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
     if generated and scene.likeness < POORLY_KNOWN:
-        return "The model does not know pictures like this, so what it adds may look wrong; try warp msdfw and detail 1."
+        return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
     return ""
 
 
