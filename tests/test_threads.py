@@ -34,6 +34,7 @@ def test_one_team_is_parked_however_many_animators_there_are(small_model: Path) 
     assert parked_teams(small_model, 2, {}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
 def test_the_environment_decides_if_it_says_anything(small_model: Path, environment: dict[str, str]) -> None:
     assert parked_teams(small_model, 2, environment) == 0

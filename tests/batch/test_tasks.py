@@ -205,7 +205,7 @@ def test_a_killed_process_is_replaced(photos: list[Task], out: Path, animator: A
                 os.kill(self.killed, signal.SIGKILL)
             return super().wait()
 
-    long = [replace(photos[0], options=photos[0].options | {"seconds": 20}), photos[1]]
+    long = [replace(photos[0], options=photos[0].options | {"seconds": 4}), photos[1]]
     made = run(long, out, "small", lambda left: Killed(1, out, str(small_model), ["cpu"]), lambda record: None)
     assert {p.name for p in out.iterdir()} == {"a.mp4", "b.mp4", "batch.jsonl"}
     _, here = done_by(long, out.with_name("here"), animator)
