@@ -81,7 +81,7 @@ def measured(loop: Cinemagraph, example: Example) -> dict[str, float]:
     assert loop.cloth_layer is not None
     inside = torch.from_numpy(example.mask)
     cell = loop.cloth_layer.cell
-    moved = loop.cloth_layer.knots[:, :2].norm(dim=1).amax(0)
+    moved = loop.cloth_layer.keyframes[:, :2].norm(dim=1).amax(0)
     small = torch.nn.functional.avg_pool2d(inside[None].float(), cell, ceil_mode=True)[0] > 0.5
     furthest = float(moved[small].quantile(0.95))
     return {

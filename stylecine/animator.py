@@ -234,7 +234,7 @@ class Animator:
         """cloth [2,H,W]: cloth and what is frozen."""
         columns = round(ANCHOR_ROWS * cloth.shape[2] / cloth.shape[1])
         kept = anchored(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
-        calm = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
+        mobility = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
         nets = self.cloth_nets or self._model_cloth_nets
         return animate_cloth(
             photo,
@@ -244,7 +244,7 @@ class Animator:
             cycles=options.gusts,
             period=options.period,
             frozen=cloth[1],
-            calm=calm,
+            mobility=mobility,
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A photo of a flag, and networks that need no weights: what they answer is known."""
+"""A photo of a flag, and stand-ins for the networks with known output."""
 
 import math
 
@@ -16,7 +16,7 @@ CLOUD = slice(0, 7), slice(61, 128)  # a corner of the sky away from both
 
 
 def flag_photo() -> np.ndarray:
-    """uint8 [96,128,3]: a printed flag on a dark pole before a smooth sky."""
+    """uint8 [96,128,3]: a printed flag on a dark pole in front of a smooth sky."""
     rng = np.random.default_rng(3)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     photo = np.stack([120 + y / 3, 160 + y / 4, 215 + 0 * x], -1)
@@ -27,31 +27,31 @@ def flag_photo() -> np.ndarray:
 
 
 def flag_mask() -> np.ndarray:
-    """bool [96,128]: where that photo shows cloth."""
+    """bool [96,128]: the flag."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[FLAG] = True
     return mask
 
 
-def rippled(photo: Tensor, mask: Tensor) -> Tensor:
-    """Normals of cloth that hangs in folds, whatever the photo shows: the mirrored photo's are not these mirrored."""
+def folded_normals(photo: Tensor, mask: Tensor) -> Tensor:
+    """Normals of vertical folds, whatever the photo shows; not mirrored when the photo is."""
     x = torch.arange(photo.shape[3]) / photo.shape[3]
     nx = 0.5 * (2 * math.pi * 5 * x).sin().expand(photo.shape[0], *photo.shape[2:])
     return F.normalize(torch.stack((nx, torch.zeros_like(nx), torch.ones_like(nx)), 1), dim=1)
 
 
-def blown(normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
-    """A gust moves all cloth downwind by 0.03 of the side at most and back, and folds travel downwind meanwhile."""
+def predict_gust(normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
+    """A gust that moves all cloth downwind by up to 0.03 of the side and back, while folds travel downwind."""
     n, _, height, width = normals.shape
     x = torch.arange(width) / width
-    answer = torch.zeros(n, 8, 5, height, width)
+    harmonics = torch.zeros(n, 8, 5, height, width)
     across = wind[:, 0, None, None].expand(n, height, width)
-    answer[:, 0, 0] = -0.015 * across  # of cos 2πφ − 1
+    harmonics[:, 0, 0] = -0.015 * across  # of cos 2πφ − 1
     for k, part, sign in ((1, 0, -1), (5, 1, 1)):  # cos 4πφ − 1, sin 4πφ
         shape = torch.sin(6 * math.pi * x) if part == 0 else torch.cos(6 * math.pi * x)
-        answer[:, k, 1] = sign * 0.004 * shape * wind.norm(dim=1)[:, None, None]
-        answer[:, k, 2] = sign * 0.3 * shape * across
-    return answer
+        harmonics[:, k, 1] = sign * 0.004 * shape * wind.norm(dim=1)[:, None, None]
+        harmonics[:, k, 2] = sign * 0.3 * shape * across
+    return harmonics
 
 
-STAND_INS = ClothNets(rippled, blown)
+STAND_INS = ClothNets(folded_normals, predict_gust)

@@ -1,1 +1,1 @@
-"""Cloth in the wind: the matte, the motion of one gust, its lighting, and the layer drawn over each frame."""
+"""Cloth in the wind: its matte, the motion of one gust, the light on it, and the layer composited over each frame."""

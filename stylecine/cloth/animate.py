@@ -1,8 +1,8 @@
-"""Cloth that hangs in the wind: from a mask to the fields of one gust.
+"""Cloth in the wind: from a mask to the displacement and brightness fields of one gust.
 
-As "Blowing in the Wind: CycleNet for Human Cinemagraphs from Still Images" (Bertiche et al., CVPR 2023) does, it works
-on surface normals, where simulated cloth and photographs look alike. Unlike there no colour of the cloth is ever made
-up: the photo's own are moved, and multiplied by how much brighter the moved surface is than the still one.
+Follows "Blowing in the Wind: CycleNet for Human Cinemagraphs from Still Images" (Bertiche et al., CVPR 2023) in working
+on surface normals, in which simulated cloth and photographs look alike. Colours are not synthesised, however: the
+photo's own are displaced, and multiplied by the ratio of the moved surface's brightness to the resting one's.
 """
 
 from __future__ import annotations
@@ -17,44 +17,46 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth import lighting
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.matting import Outline, on_grid, outline
+from stylecine.cloth.lighting import fit_light, shade
+from stylecine.cloth.matting import Matting, estimate_matting, on_grid
 from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
-from stylecine.ops.image import push_pull
+from stylecine.ops.image import push_pull, to_uint8
+from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
-SIDE = 128  # pixels of what the networks see of a piece of cloth
-KNOTS = 16  # phases of a gust at which fields are kept: twice as many as the waves in the networks' answer need
-ROOM = 1.2  # times the piece's longer side: what the networks see
-SPECK = 0.0008  # of the picture: smaller pieces stand still
-MOST_PIECES = 16
-TOGETHER = 0.012  # of the short side: pieces nearer than twice this are one
-FURTHEST = 0.06  # of the side of what the networks see: no place goes further
-STEEPEST = 0.6  # change of the displacement from pixel to pixel: at 1 cloth would lie over itself
-LEAVES = 0.015  # of the long side: how far cloth leaves its outline, at most
-CALM = 2.5  # times the displacement: over this distance it comes to rest towards what holds it
-INVERSIONS = 10  # rounds of the fixed point
+SIDE = 128  # pixels of the networks' square input
+KEYFRAMES = 16  # phases of a gust at which fields are stored: twice the number of waves that the network predicts
+CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
+MAX_GRID = 320  # points of the fields' grid along the long side
+MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
+MAX_PIECES = 16
+MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
+MAX_DISPLACEMENT = 0.06  # of the crop's side
+MAX_GRADIENT = 0.6  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
+MAX_OVERHANG = 0.015  # of the long side: how far the cloth may leave its outline
+REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
+INVERSION_ITERATIONS = 10
 GAMMA = 2.2
-VISIBLE = 2  # levels of 255: a smaller change of a pixel is not seen
-VISIBLE_SHARE = 0.02  # of the cloth: less that changes is not seen; wind of strength 0.02 changes 0.29 or more
+VISIBLE_CHANGE = 2  # levels of 255
+VISIBLE_SHARE = 0.02  # of the cloth must change visibly; even a wind of 0.02 changes 0.29 or more
 
-Normals = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
-Cycle = Callable[[Tensor, Tensor, Tensor], Tensor]  # normals, mask, wind [N,2] -> harmonics [N,8,5,S,S]
+NormalPredictor = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
+CyclePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # normals, mask, wind [N,2] -> harmonics [N,8,5,S,S]
 
 
 @dataclass(frozen=True)
 class ClothNets:
-    """What tells the surface of cloth, and how that moves: NormalNet and ClothNet, or others that answer alike."""
+    """The networks that predict the surface of cloth and its motion: NormalNet and ClothNet, or substitutes."""
 
-    normals: Normals
-    cycle: Cycle
+    normals: NormalPredictor
+    cycle: CyclePredictor
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A connected piece of cloth, and the square that the networks see of it: top, left, side in pixels."""
+    """A connected piece of cloth and its square crop: top, left and side in pixels."""
 
     mask: Tensor  # [H,W] in [0,1]
     top: int
@@ -72,34 +74,34 @@ def animate_cloth(
     cycles: int,
     period: int,
     frozen: Tensor | None = None,
-    calm: Tensor | None = None,
+    mobility: Tensor | None = None,
 ) -> ClothLayer:
-    """The cloth of a loop.
+    """The cloth layer of a loop of `period` frames with `cycles` gusts.
 
-    photo [3,H,W] in [-1,1]. mask [H,W] in [0,1]: what is cloth. frozen [H,W] in [0,1]: what stands still. calm [a,b] in
-    [0,1], of any size: how much of its motion a place keeps. cycles: gusts in the loop of `period` frames.
-    Raises NothingMoves where all pieces are too small.
+    photo [3,H,W] in [-1,1]. mask [H,W] in [0,1]: the cloth. frozen [H,W] in [0,1]: what must not change. mobility
+    [a,b] in [0,1], of any size: factor on the motion. Raises NothingMoves if all pieces are too small, or if no motion
+    would be visible.
     """
     frozen = torch.zeros_like(mask) if frozen is None else frozen
-    found = pieces(mask)
-    if not found:
+    pieces = find_pieces(mask)
+    if not pieces:
         raise NothingMoves("The cloth is too small to be seen moving; paint more of it, or give a larger mask.")
-    height, width = mask.shape
-    cell = cell_of(height, width)
-    edge = outline(photo, torch.stack([piece.mask for piece in found]).amax(0), frozen, cell)
-    seen = [crop(photo, piece) for piece in found]
-    still = [_surface(image, cover, nets) for image, cover in seen]
-    light = _light(seen, still)
-    answers = [blown(normals, cover, nets, wind, light) for (_, cover), normals in zip(seen, still, strict=True)]
-    forward = _on_photo(answers, found, edge, cell)
-    forward[:, :2] *= _near(forward[:, :2], on_grid(mask, cell) >= 0.5, cell, LEAVES * max(height, width))
-    if calm is not None:
-        size = forward.shape[2:]
-        forward = forward * F.interpolate(calm[None, None], size, mode="bilinear", align_corners=False)[0]
-    knots = backward(forward, cell)
-    active, reach = _touched(knots, edge, cell)
-    bytes_ = ((photo + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-    layer = ClothLayer(bytes_, edge.background, edge.matte, active, knots, cell, reach, cycles, period)
+    cell = cell_size(*mask.shape)
+    matting = estimate_matting(photo, torch.stack([piece.mask for piece in pieces]).amax(0), frozen, cell)
+    crops = [crop_piece(photo, piece) for piece in pieces]
+    normals = [_predict_normals(image, cover, nets) for image, cover in crops]
+    light = _fit_light(crops, normals)
+    gusts = [predict_cycle(n, cover, nets, wind, light) for (_, cover), n in zip(crops, normals, strict=True)]
+    forward = _merge(gusts, pieces, matting, cell)
+    forward[:, :2] *= _limit_overhang(forward[:, :2], on_grid(mask, cell) >= 0.5, cell, MAX_OVERHANG * max(mask.shape))
+    if mobility is not None:
+        grid = forward.shape[2:]
+        forward = forward * F.interpolate(mobility[None, None], grid, mode="bilinear", align_corners=False)[0]
+    keyframes = invert_displacement(forward, cell)
+    active, reach = _active_area(keyframes, matting, cell)
+    layer = ClothLayer(
+        to_uint8(photo), matting.background, matting.matte, active, keyframes, cell, reach, cycles, period
+    )
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -108,206 +110,207 @@ def animate_cloth(
     return layer
 
 
-def _visibly_moves(layer: ClothLayer) -> bool:
-    """Whether enough of the cloth changes over a gust for it to be seen."""
-    cloth = layer.matte > 127
-    gust = layer.period / layer.cycles
-    drawn = [layer.draw_over(layer.photo, phase * gust) for phase in (0.125, 0.375, 0.625, 0.875)]
-    changes = torch.stack([(frame.int() - layer.photo.int()).abs().amax(-1) for frame in drawn]).amax(0)
-    return float((changes[cloth] >= VISIBLE).float().mean()) >= VISIBLE_SHARE
+def cell_size(height: int, width: int) -> int:
+    """Pixels between two points of the fields' grid: a power of two, for at most MAX_GRID points a side."""
+    return 2 ** max(1, math.ceil(math.log2(max(height, width) / MAX_GRID)))
 
 
-def cell_of(height: int, width: int) -> int:
-    """Pixels between two points of the fields' grid: a power of two, so that there are at most 320 of them a side."""
-    return 2 ** max(1, math.ceil(math.log2(max(height, width) / 320)))
-
-
-def pieces(mask: Tensor) -> list[Piece]:
-    """The connected pieces of cloth, the largest first; near ones together, specks left out."""
+def find_pieces(mask: Tensor) -> list[Piece]:
+    """The connected pieces of cloth, largest first; close ones are merged, specks left out."""
     height, width = mask.shape
     short = min(height, width)
     scale = max(1, short // 256)
     coarse = (on_grid(mask, scale) >= 0.5).cpu().numpy()
-    reach = max(1, round(TOGETHER * short / scale))
-    labels, count = ndimage.label(ndimage.binary_dilation(coarse, iterations=reach), np.ones((3, 3)))
+    radius = max(1, round(MERGE_DISTANCE * short / scale))
+    labels, count = ndimage.label(ndimage.binary_dilation(coarse, iterations=radius), np.ones((3, 3)))
     labels *= coarse
     area = np.bincount(labels.ravel(), minlength=count + 1)
     area[0] = 0
-    order = [int(n) for n in np.argsort(-area) if area[n] >= max(4, SPECK * coarse.size)][:MOST_PIECES]
-    made = []
-    for number in order:
+    numbers = [int(n) for n in np.argsort(-area) if area[n] >= max(4, MIN_PIECE * coarse.size)][:MAX_PIECES]
+    pieces = []
+    for number in numbers:
         rows, columns = (np.flatnonzero((labels == number).any(axis)) for axis in (1, 0))
         top, bottom = rows[0] * scale, min((rows[-1] + 1) * scale, height)
         left, right = columns[0] * scale, min((columns[-1] + 1) * scale, width)
-        side = max(8, math.ceil(ROOM * max(bottom - top, right - left)))
-        own = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=reach)
+        side = max(8, math.ceil(CROP_MARGIN * max(bottom - top, right - left)))
+        own = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=radius)
         others = ndimage.binary_dilation((labels > 0) & (labels != number), np.ones((3, 3)))
         own = torch.from_numpy(own & ~others).to(mask.device)
-        wide = own.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
-        made.append(Piece(mask * wide, int((top + bottom - side) // 2), int((left + right - side) // 2), side))
-    return made
+        enlarged = own.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
+        pieces.append(Piece(mask * enlarged, int((top + bottom - side) // 2), int((left + right - side) // 2), side))
+    return pieces
 
 
-def crop(photo: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
-    """What the networks see of a piece: [1,3,SIDE,SIDE] in [-1,1], and bool as float [1,1,SIDE,SIDE]."""
-    image, cover = (_window(x, piece) for x in (photo, piece.mask[None]))
+def crop_piece(photo: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
+    """The networks' input for a piece: image [1,3,SIDE,SIDE] in [-1,1] and binary cover [1,1,SIDE,SIDE]."""
+    image, cover = (_crop(x, piece) for x in (photo, piece.mask[None]))
     return image, (cover > 0.5).float()
 
 
-def blown(normals: Tensor, cover: Tensor, nets: ClothNets, wind: Wind, light: Tensor) -> Tensor:
-    """One gust over a piece [1,·,SIDE,SIDE]: at each knot how far each place of the still has gone, x and y in
-    fractions of the side, and the binary logarithm of how much brighter it is then: [KNOTS,3,SIDE,SIDE].
+def predict_cycle(normals: Tensor, cover: Tensor, nets: ClothNets, wind: Wind, light: Tensor) -> Tensor:
+    """One gust over a piece [1,·,SIDE,SIDE]: [KEYFRAMES,3,SIDE,SIDE], the displacement x, y of each place of the photo
+    in fractions of the side, and the binary logarithm of its gain in brightness.
 
-    The networks are asked for the mirrored cloth in the mirrored wind as well: left and right are treated alike.
+    Averaged with the prediction for the mirrored cloth in the mirrored wind, so that left and right are equivalent.
     """
-    way = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
-    away = way * torch.tensor([-1.0, 1.0], device=normals.device)
-    cycle = nets.cycle(normals * cover, cover, way)
-    mirrored = nets.cycle(_mirrored(normals * cover), cover.flip(-1), away).flip(-1)
+    direction = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
+    mirrored_direction = direction * torch.tensor([-1.0, 1.0], device=normals.device)
+    cycle = nets.cycle(normals * cover, cover, direction)
+    mirrored = nets.cycle(_mirror_normals(normals * cover), cover.flip(-1), mirrored_direction).flip(-1)
     flip = torch.tensor([-1.0, 1.0, -1.0, 1.0, 1.0], device=normals.device)[:, None, None]
     [cycle] = (cycle + mirrored * flip) / 2
-    moments = torch.einsum("pk,kchw->pchw", _harmonics(len(cycle) // 2).to(cycle), cycle)
-    turned = F.normalize(normals + moments[:, 2:], dim=1)
-    before, after = (lighting.shade(light, n.movedim(1, -1)) for n in (normals, turned))
+    moments = torch.einsum("pk,kchw->pchw", _harmonic_basis(len(cycle) // 2).to(cycle), cycle)
+    moved_normals = F.normalize(normals + moments[:, 2:], dim=1)
+    before, after = (shade(light, n.movedim(1, -1)) for n in (normals, moved_normals))
     gain = (after / before).log2()
     known = cover.expand(len(moments), -1, -1, -1)
-    return push_pull(torch.cat((_within(moments[:, :2]), gain.tanh()[:, None]), 1), known)
+    return push_pull(torch.cat((_limit_displacement(moments[:, :2]), gain.tanh()[:, None]), 1), known)
 
 
-def backward(forward: Tensor, cell: int) -> Tensor:
-    """Fields of where places go and how bright they are there -> of where each pixel of the moved cloth comes from.
+def invert_displacement(forward: Tensor, cell: int) -> Tensor:
+    """Forward fields, defined on the photo -> backward fields, defined on the displaced cloth.
 
-    forward, result [K,3,gh,gw]: x and y in pixels, and the gain's logarithm. d(x) = -f(x + d(x)), by iteration (Chen et
-    al., "A simple fixed-point approach to invert a deformation field", Medical Physics 2008).
+    Both [K,3,gh,gw]: displacement x, y in pixels, and logarithm of the gain. Solves d(x) = -f(x + d(x)) by fixed-point
+    iteration (Chen et al., "A simple fixed-point approach to invert a deformation field", Medical Physics 2008).
     """
-    away = -forward[:, :2]
-    for _ in range(INVERSIONS):
-        away = -_read(forward[:, :2], away / cell)
-    made = torch.cat((away, _read(forward[:, 2:], away / cell)), 1)
-    made[0] = 0
-    return made
+    displacement = -forward[:, :2]
+    for _ in range(INVERSION_ITERATIONS):
+        displacement = -_sample(forward[:, :2], displacement / cell)
+    backward = torch.cat((displacement, _sample(forward[:, 2:], displacement / cell)), 1)
+    backward[0] = 0
+    return backward
 
 
-def _surface(image: Tensor, cover: Tensor, nets: ClothNets) -> Tensor:
-    """Normals [1,3,SIDE,SIDE] of a piece, left and right treated alike."""
-    both = nets.normals(image, cover) + _mirrored(nets.normals(image.flip(-1), cover.flip(-1)))
+def _visibly_moves(layer: ClothLayer) -> bool:
+    cloth = layer.matte > 127
+    gust = layer.period / layer.cycles
+    frames = [layer.draw_over(layer.photo, phase * gust) for phase in (0.125, 0.375, 0.625, 0.875)]
+    changes = torch.stack([(frame.int() - layer.photo.int()).abs().amax(-1) for frame in frames]).amax(0)
+    return float((changes[cloth] >= VISIBLE_CHANGE).float().mean()) >= VISIBLE_SHARE
+
+
+def _predict_normals(image: Tensor, cover: Tensor, nets: ClothNets) -> Tensor:
+    """Unit normals [1,3,SIDE,SIDE] of a piece, averaged with those of the mirrored image."""
+    both = nets.normals(image, cover) + _mirror_normals(nets.normals(image.flip(-1), cover.flip(-1)))
     return F.normalize(both, dim=1)
 
 
-def _mirrored(normals: Tensor) -> Tensor:
+def _mirror_normals(normals: Tensor) -> Tensor:
     return normals.flip(-1) * torch.tensor([-1.0, 1.0, 1.0], device=normals.device)[:, None, None]
 
 
-def _light(seen: Sequence[tuple[Tensor, Tensor]], still: Sequence[Tensor]) -> Tensor:
-    """The light on all pieces together, fitted to their brightness without fine detail."""
-    normals, brightness, counts = [], [], []
-    for (image, cover), surface in zip(seen, still, strict=True):
+def _fit_light(crops: Sequence[tuple[Tensor, Tensor]], normals: Sequence[Tensor]) -> Tensor:
+    """The light shared by all pieces, fitted to their smoothed brightness."""
+    smooth_normals, brightness = [], []
+    for (image, cover), surface in zip(crops, normals, strict=True):
         linear = ((image + 1) / 2).clamp(0, 1) ** GAMMA
         luminance = (linear * linear.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1, keepdim=True)
-        share = _blurred(cover).clamp_min(1e-3)
-        soft = _blurred(luminance * cover) / share
+        smooth = _blur(luminance * cover) / _blur(cover).clamp_min(1e-3)
         inside = cover[0, 0] > 0
-        normals.append(F.normalize(_blurred(surface * cover), dim=1)[0].permute(1, 2, 0)[inside])
-        values = soft[0, 0][inside]
+        smooth_normals.append(F.normalize(_blur(surface * cover), dim=1)[0].permute(1, 2, 0)[inside])
+        values = smooth[0, 0][inside]
         brightness.append((values / values.median().clamp_min(1e-3)).clamp(max=4))
-        counts.append(torch.ones_like(values))
-    return lighting.fit(torch.cat(normals), torch.cat(brightness), torch.cat(counts))
+    return fit_light(torch.cat(smooth_normals), torch.cat(brightness))
 
 
-def _blurred(image: Tensor, radius: int = 3) -> Tensor:
-    """[N,C,h,w], about as a Gaussian of `radius` pixels does it: two boxes."""
+def _blur(image: Tensor, radius: int = 3) -> Tensor:
+    """[N,C,h,w] blurred by two boxes: about a Gaussian of `radius` pixels."""
     for _ in range(2):
         image = F.avg_pool2d(image, 2 * radius + 1, 1, radius)
     return image
 
 
-def _harmonics(count: int) -> Tensor:
-    """What a cycle's cosines and sines count at each knot, [KNOTS,2*count]: cos − 1 and sin, all 0 at the first."""
-    angle = 2 * math.pi * torch.arange(KNOTS)[:, None] / KNOTS * torch.arange(1, count + 1)
-    made = torch.cat((angle.cos() - 1, angle.sin()), 1)
-    made[0] = 0
-    return made
+def _harmonic_basis(count: int) -> Tensor:
+    """cos − 1 and sin of `count` harmonics at the keyframes, [KEYFRAMES,2*count]: 0 at the first keyframe."""
+    angle = 2 * math.pi * torch.arange(KEYFRAMES)[:, None] / KEYFRAMES * torch.arange(1, count + 1)
+    basis = torch.cat((angle.cos() - 1, angle.sin()), 1)
+    basis[0] = 0
+    return basis
 
 
-def _within(moves: Tensor) -> Tensor:
-    """Displacements [K,2,h,w] in fractions of the side, shrunk where they would go too far or lie over themselves; more
-    wind moves them further all the same."""
-    length = moves.norm(dim=1).flatten().kthvalue(max(1, int(0.995 * moves[:, 0].numel()))).values
-    steep = max(float(moves.diff(dim=axis).abs().flatten().quantile(0.99)) for axis in (2, 3)) * SIDE
-    over = max(float(length) / FURTHEST, steep / STEEPEST, 1e-6)
-    return moves * math.tanh(over) / over
+def _limit_displacement(displacement: Tensor) -> Tensor:
+    """Displacements [K,2,h,w] in fractions of the side, scaled down if they would be too long or too steep.
+
+    Saturates smoothly: stronger wind always moves the cloth further.
+    """
+    length = displacement.norm(dim=1).flatten().kthvalue(max(1, int(0.995 * displacement[:, 0].numel()))).values
+    gradient = max(float(displacement.diff(dim=axis).abs().flatten().quantile(0.99)) for axis in (2, 3)) * SIDE
+    excess = max(float(length) / MAX_DISPLACEMENT, gradient / MAX_GRADIENT, 1e-6)
+    return displacement * math.tanh(excess) / excess
 
 
-def _on_photo(answers: Sequence[Tensor], found: Sequence[Piece], edge: Outline, cell: int) -> Tensor:
-    """The pieces' gusts on the photo's grid: [KNOTS,3,gh,gw], in pixels; at rest towards what holds the cloth."""
-    gh, gw = edge.clearance.shape
-    forward = torch.zeros(len(answers[0]), 3, gh, gw, device=edge.clearance.device)
-    nearest = _territories(found, cell)
-    for number, (answer, piece) in enumerate(zip(answers, found, strict=True)):
-        window, places = _places(piece, (gh, gw), cell, forward.device)
-        own, clearance = nearest[window] == number, edge.clearance[window]
-        units = answer.new_tensor([piece.side, piece.side, 1.0])[:, None, None]
-        every = places.expand(len(answer), -1, -1, -1)
-        read = F.grid_sample(answer * units, every, padding_mode="border", align_corners=False)
-        furthest = float(read[:, :2, own].norm(dim=1).amax()) if bool(own.any()) else 0.0
-        free = _smooth((clearance - 1.5 * cell) / (CALM * furthest + 2 * cell))
-        lit = _smooth((clearance - 0.5 * cell) / (2 * cell)) * edge.shaded[window]
-        kept = _from_border(gh, gw, (CALM * furthest + 2 * cell) / cell).to(read)[:, *window]
-        forward[:, :, *window] = torch.where(own, read * torch.stack((free, free, lit)) * kept, forward[:, :, *window])
+def _merge(gusts: Sequence[Tensor], pieces: Sequence[Piece], matting: Matting, cell: int) -> Tensor:
+    """All pieces on the photo's grid, in pixels, fading towards what holds the cloth: [KEYFRAMES,3,gh,gw]."""
+    gh, gw = matting.clearance.shape
+    forward = torch.zeros(KEYFRAMES, 3, gh, gw, device=matting.clearance.device)
+    nearest = _nearest_piece(pieces, cell)
+    for number, (gust, piece) in enumerate(zip(gusts, pieces, strict=True)):
+        window, positions = _sampling_grid(piece, (gh, gw), cell, forward.device)
+        own, clearance = nearest[window] == number, matting.clearance[window]
+        units = gust.new_tensor([piece.side, piece.side, 1.0])[:, None, None]
+        positions = positions.expand(len(gust), -1, -1, -1)
+        fields = F.grid_sample(gust * units, positions, padding_mode="border", align_corners=False)
+        longest = float(fields[:, :2, own].norm(dim=1).amax()) if bool(own.any()) else 0.0
+        fade = REST_DISTANCE * longest + 2 * cell
+        mobility = smoothstep(((clearance - 1.5 * cell) / fade).clamp(0, 1))
+        shading = smoothstep(((clearance - 0.5 * cell) / (2 * cell)).clamp(0, 1)) * matting.shading[window]
+        border = _border_fade(gh, gw, fade / cell).to(fields)[:, *window]
+        fields = fields * torch.stack((mobility, mobility, shading)) * border
+        forward[:, :, *window] = torch.where(own, fields, forward[:, :, *window])
     return forward
 
 
-def _places(piece: Piece, grid: tuple[int, int], cell: int, device: torch.device) -> tuple[tuple[slice, slice], Tensor]:
-    """The part of the photo's grid that is in a piece's square, or a little past it; and where in that square, from −1
-    to 1, its points are: [h,w,2]."""
-    window, lines = [], []
+def _sampling_grid(
+    piece: Piece, grid: tuple[int, int], cell: int, device: torch.device
+) -> tuple[tuple[slice, slice], Tensor]:
+    """The window of the photo's grid that a piece's crop covers, with some margin, and its points' positions in the
+    crop, from −1 to 1: [h,w,2]."""
+    window, axes = [], []
     for start, points in zip((piece.top, piece.left), grid, strict=True):
         first = max(0, math.floor((start - 0.1 * piece.side) / cell))
         last = min(points, math.ceil((start + 1.1 * piece.side) / cell))
         window.append(slice(first, last))
-        middle = (torch.arange(first, last, device=device) + 0.5) * cell
-        lines.append((middle - start) / piece.side * 2 - 1)
-    return (window[0], window[1]), torch.stack(torch.broadcast_tensors(lines[1], lines[0][:, None]), -1)
+        centres = (torch.arange(first, last, device=device) + 0.5) * cell
+        axes.append((centres - start) / piece.side * 2 - 1)
+    return (window[0], window[1]), torch.stack(torch.broadcast_tensors(axes[1], axes[0][:, None]), -1)
 
 
-def _near(moves: Tensor, inside: Tensor, cell: int, least: float) -> Tensor:
-    """What is left of displacements [K,2,gh,gw] so that cloth gets no further than `least` pixels from its outline,
-    and further inside gradually as far as it would: [K,1,gh,gw]."""
-    depth = torch.from_numpy(ndimage.distance_transform_edt(inside.cpu().numpy())).to(moves) * cell
-    over = moves.norm(dim=1, keepdim=True) / (least + depth) + 1e-6
-    return over.tanh() / over
+def _limit_overhang(displacement: Tensor, inside: Tensor, cell: int, overhang: float) -> Tensor:
+    """Factors [K,1,gh,gw] on displacements [K,2,gh,gw] that keep cloth within `overhang` pixels of its outline."""
+    depth = torch.from_numpy(ndimage.distance_transform_edt(inside.cpu().numpy())).to(displacement) * cell
+    excess = displacement.norm(dim=1, keepdim=True) / (overhang + depth) + 1e-6
+    return excess.tanh() / excess
 
 
-def _from_border(gh: int, gw: int, reach: float) -> Tensor:
-    """What is left of displacements x, y and of the gain at each place, [3,gh,gw]: nothing comes into view over the
-    picture's border."""
+def _border_fade(gh: int, gw: int, distance: float) -> Tensor:
+    """Factors [3,gh,gw] on displacement x, y and gain: at the picture's border nothing moves across it."""
     rows, columns = (torch.minimum(i := torch.arange(n) + 0.5, n - i) for n in (gh, gw))
-    across, down = (_smooth(away / reach) for away in (columns, rows))
-    return torch.stack((across.expand(gh, gw), down[:, None].expand(gh, gw), torch.ones(gh, gw)))
+    x, y = (smoothstep((away / distance).clamp(0, 1)) for away in (columns, rows))
+    return torch.stack((x.expand(gh, gw), y[:, None].expand(gh, gw), torch.ones(gh, gw)))
 
 
-def _territories(found: Sequence[Piece], cell: int) -> Tensor:
-    """The number of the piece that each place of the grid is nearest to, [gh,gw]."""
-    away = [ndimage.distance_transform_edt((on_grid(piece.mask, cell) < 0.5).cpu().numpy()) for piece in found]
-    return torch.from_numpy(np.argmin(away, axis=0)).to(found[0].mask.device)
+def _nearest_piece(pieces: Sequence[Piece], cell: int) -> Tensor:
+    """The index of the piece nearest to each point of the grid, [gh,gw]."""
+    distances = [ndimage.distance_transform_edt((on_grid(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
+    return torch.from_numpy(np.argmin(distances, axis=0)).to(pieces[0].mask.device)
 
 
-def _touched(knots: Tensor, edge: Outline, cell: int) -> tuple[Tensor, Tensor]:
-    """The tiles in which anything may change, and the matte with something wherever else it may: `ClothLayer`'s."""
-    size = edge.matte.shape
-    matte = edge.matte.float() / 255
-    furthest = math.ceil(float(knots[:, :2].abs().amax())) + 2
-    near = F.max_pool2d(matte[None, None], (2 * furthest + 1, 1), 1, (furthest, 0))
-    near = F.max_pool2d(near, (1, 2 * furthest + 1), 1, (0, furthest))[0, 0] > 0
-    moves = (knots.abs() > 1e-4).any(1).any(0).float()[None, None]
+def _active_area(keyframes: Tensor, matting: Matting, cell: int) -> tuple[Tensor, Tensor]:
+    """`ClothLayer.active` and `ClothLayer.reach`."""
+    height, width = matting.matte.shape
+    matte = matting.matte.float() / 255
+    radius = math.ceil(float(keyframes[:, :2].abs().amax())) + 2
+    near = F.max_pool2d(matte[None, None], (2 * radius + 1, 1), 1, (radius, 0))
+    near = F.max_pool2d(near, (1, 2 * radius + 1), 1, (0, radius))[0, 0] > 0
+    moves = (keyframes.abs() > 1e-4).any(1).any(0).float()[None, None]
     moves = F.max_pool2d(moves, 5, 1, 2).repeat_interleave(cell, 2).repeat_interleave(cell, 3)[0, 0] > 0
-    may = near & moves[: size[0], : size[1]]
-    active = F.max_pool2d(may[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
-    return active, torch.where(may, matte.clamp_min(0.05), torch.zeros_like(matte))
+    changes = near & moves[:height, :width]
+    active = F.max_pool2d(changes[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
+    return active, torch.where(changes, matte.clamp_min(0.05), torch.zeros_like(matte))
 
 
-def _window(image: Tensor, piece: Piece) -> Tensor:
-    """[C,H,W] -> [1,C,SIDE,SIDE], of the piece's square; past the picture's border what is at it, and no cloth."""
+def _crop(image: Tensor, piece: Piece) -> Tensor:
+    """[C,H,W] -> [1,C,SIDE,SIDE]; past the picture's border an image is replicated, a mask [1,H,W] is 0."""
     height, width = image.shape[1:]
     rows, columns = (torch.arange(start, start + piece.side, device=image.device) for start in (piece.top, piece.left))
     cut = image[:, rows.clamp(0, height - 1)][:, :, columns.clamp(0, width - 1)]
@@ -317,14 +320,9 @@ def _window(image: Tensor, piece: Piece) -> Tensor:
     return F.interpolate(cut[None], (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=shrinks)
 
 
-def _read(fields: Tensor, away: Tensor) -> Tensor:
-    """fields [K,C,h,w] at x + away(x), away [K,2,h,w] in their own pixels; the border replicated."""
+def _sample(fields: Tensor, displacement: Tensor) -> Tensor:
+    """fields [K,C,h,w] at x + displacement(x), [K,2,h,w] in grid points; the border is replicated."""
     h, w = fields.shape[2:]
     x, y = torch.arange(w, device=fields.device), torch.arange(h, device=fields.device)[:, None]
-    places = torch.stack(((2 * (x + away[:, 0]) + 1) / w - 1, (2 * (y + away[:, 1]) + 1) / h - 1), -1)
-    return F.grid_sample(fields, places, padding_mode="border", align_corners=False)
-
-
-def _smooth(x: Tensor) -> Tensor:
-    t = x.clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    positions = ((2 * (x + displacement[:, 0]) + 1) / w - 1, (2 * (y + displacement[:, 1]) + 1) / h - 1)
+    return F.grid_sample(fields, torch.stack(positions, -1), padding_mode="border", align_corners=False)

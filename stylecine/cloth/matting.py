@@ -1,8 +1,8 @@
-"""Where cloth may leave its outline, where it has to hold, and what is behind it.
+"""The matte of cloth, the background behind it, and where the cloth is free to move.
 
-Next to plain background (sky, a wall: smooth, and so up to the picture's border) cloth may flap: its matte takes along
-what a mask has missed, which is never quite at the edge, and what it uncovers is filled in from around.
-Elsewhere (skin, hair, poles, other cloth) it is held, so that what is beside it stays exact.
+In front of a plain background (smooth, and connected to the picture's border: sky, a wall) cloth may flap: its matte
+includes the strip of cloth that masks tend to miss, and what the cloth uncovers is inpainted from the surroundings.
+Anything else (skin, hair, poles, other cloth) holds the cloth, so that what is next to it stays exactly as it is.
 """
 
 from __future__ import annotations
@@ -18,165 +18,147 @@ from torch import Tensor
 
 from stylecine.ops.image import push_pull
 
-STRIP = 0.009  # of the long side: how far from its edge a mask may be
-SOFT = 3  # pixels: half the width of the matte's border in the open
-ROUGH = 0.045  # of [0,1]: what is plain has a smaller standard deviation of colours within a cell and its neighbours
-BETWEEN = 0.07  # of [0,1]: a colour further from all mixtures of cloth and background belongs to something else
-FRINGE = 0.15  # so much of the cloth's colour beside a mask, and it has missed some
-FAR = 0.04  # of the long side: so far behind the cloth nothing is known of the background's detail
-ALIKE = 0.06  # of [0,1]: cloth and background nearer than that are not told apart by colour
-UNCOVERED = 2  # cells from what goes with the cloth: further away the photo is what is behind it
-LEAST = 0.02  # of the picture: plain regions that do not reach its border are larger than this
+MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
+MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
+MAX_PLAIN_DEVIATION = 0.045  # of [0,1]: standard deviation of colours within a cell and its neighbours
+MAX_MIXTURE_ERROR = 0.07  # of [0,1]: colours further from all mixtures of cloth and background are neither
+MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been missed by the mask
+DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
+MIN_COLOUR_DIFFERENCE = 0.06  # of [0,1]: closer colours of cloth and background cannot be told apart
+UNCOVERED_CELLS = 2  # from the moving cloth: further away nothing is ever uncovered
+MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region that does not touch the picture's border
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
-    """matte uint8 [H,W] and background uint8 [H,W,3] as `ops.drape` has them; on a grid with a point in the middle of
-    every cell*cell pixels: clearance [gh,gw], pixels to what holds the cloth, 0 in it, and shaded [gh,gw] in [0,1], how
-    much of the cloth's own shading a place takes."""
+class Matting:
+    """matte uint8 [H,W] and background uint8 [H,W,3] as in `ops.drape`; and on a grid of cell*cell pixels, clearance
+    [gh,gw]: pixels to whatever holds the cloth, 0 inside it; shading [gh,gw] in [0,1]: share of the cloth's change in
+    brightness that applies."""
 
     matte: Tensor
     background: Tensor
     clearance: Tensor
-    shaded: Tensor
+    shading: Tensor
 
 
-def outline(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Outline:
-    """photo [3,H,W] in [-1,1]; mask [H,W] and frozen [H,W] in [0,1]: what is cloth, and what stands still."""
+def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Matting:
+    """photo [3,H,W] in [-1,1]; mask of the cloth and frozen (what must not change), both [H,W] in [0,1]."""
     colour = (photo + 1) / 2
-    strip = max(2.0, STRIP * max(mask.shape))  # pixels
+    strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
     inside = on_grid(mask, cell) >= 0.5
     held = on_grid(frozen, cell) >= 0.3
-    shown, rough = on_grid(colour, cell), _roughness(colour, cell)
-    cells = 1 + math.ceil(strip / cell)  # what is rough because the cloth is next to it is told by its colour as well
-    near = _grown(inside, cells) & ~inside
-    deep = ~_grown(~inside, cells)
-    plain = _large(~inside & ~near & (rough < ROUGH) & ~held)
-    own, behind = _nearest(shown, deep if bool(deep.any()) else inside), _spread(shown, plain)
-    share, odd = _mixture(shown, own, behind)
-    free = plain | (near & (odd < BETWEEN) & _grown(plain, 2 * cells + 1) & ~held)
-    holds = _reaching(~inside & ~free, ~near) | held
-    free = plain | (near & _reached(inside, ~holds))
-    holds = (~inside & ~free) | held
-    away = ndimage.distance_transform_edt(np.pad(~holds.cpu().numpy(), 1, constant_values=True))[1:-1, 1:-1]
-    clearance = torch.from_numpy(away.astype(np.float32) * cell).to(photo.device)
-    shaded = torch.where(inside, share, torch.zeros_like(share))
-    leaves = _grown(inside | (near & free & (share > FRINGE)), 1) & (inside | free)
-    matte, background = _parted(colour, mask, leaves, free & ~leaves, (inside | free) & _grown(leaves, UNCOVERED), cell)
-    return Outline(matte, background, clearance, F.avg_pool2d(shaded[None], 3, 1, 1, count_include_pad=False)[0])
+    cells, deviation = on_grid(colour, cell), _deviation(colour, cell)
+    # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
+    reach = 1 + math.ceil(strip / cell)
+    near = _dilate(inside, reach) & ~inside
+    core = ~_dilate(~inside, reach)
+    plain = _large_regions(~inside & ~near & (deviation < MAX_PLAIN_DEVIATION) & ~held)
+    foreground = _nearest_value(cells, core if bool(core.any()) else inside)
+    behind = push_pull(cells[None], plain[None, None].float())[0] if bool(plain.any()) else cells
+    share, error = _unmix(cells, foreground, behind)
+    free = plain | (near & (error < MAX_MIXTURE_ERROR) & _dilate(plain, 2 * reach + 1) & ~held)
+    obstacles = _connected_to(~inside & ~free, ~near) | held
+    free = plain | (near & _flood(inside, ~obstacles))
+    obstacles = (~inside & ~free) | held
+    distance = ndimage.distance_transform_edt(np.pad(~obstacles.cpu().numpy(), 1, constant_values=True))[1:-1, 1:-1]
+    clearance = torch.from_numpy(distance.astype(np.float32) * cell).to(photo.device)
+    shading = torch.where(inside, share, torch.zeros_like(share))
+    shading = F.avg_pool2d(shading[None], 3, 1, 1, count_include_pad=False)[0]
+    moves = _dilate(inside | (near & free & (share > MIN_CLOTH_SHARE)), 1) & (inside | free)
+    matte = torch.maximum(
+        _box_blur(mask, 1), _box_blur(_enlarge(moves & ~_dilate(~(inside | free), 1), mask.shape, cell), MATTE_SOFTNESS)
+    )
+    known = _enlarge(free & ~moves, mask.shape, cell)
+    uncovered = _enlarge((inside | free) & _dilate(moves, UNCOVERED_CELLS), mask.shape, cell)
+    background = torch.lerp(colour, _inpaint(colour, known > 0.99), _box_blur(uncovered * (1 - known), 1))
+    return Matting(_to_bytes(matte), _to_bytes(background).permute(1, 2, 0).contiguous(), clearance, shading)
 
 
 def on_grid(image: Tensor, cell: int) -> Tensor:
-    """Means of [C,H,W] or [H,W] over cells, those at the border over what there is of them."""
-    maps = image if image.ndim == 3 else image[None]
-    made = F.avg_pool2d(maps[None], cell, ceil_mode=True, count_include_pad=False)[0]
-    return made if image.ndim == 3 else made[0]
+    """Means of [C,H,W] or [H,W] over cells; those at the border over the part inside the image."""
+    channels = image if image.ndim == 3 else image[None]
+    means = F.avg_pool2d(channels[None], cell, ceil_mode=True, count_include_pad=False)[0]
+    return means if image.ndim == 3 else means[0]
 
 
-def _parted(
-    colour: Tensor, mask: Tensor, leaves: Tensor, known: Tensor, uncovers: Tensor, cell: int
-) -> tuple[Tensor, Tensor]:
-    """The matte and what is behind the cloth, in bytes.
-
-    Of the grid, bool: what goes with the cloth, what is background and nothing else, and where background may be seen.
-    """
-    size = mask.shape
-    wide, ground, seen = (_enlarged(x.float(), size, cell) for x in (leaves & ~_grown(~uncovers, 1), known, uncovers))
-    matte = torch.maximum(_soft(mask, 1), _soft(wide, SOFT))
-    visible = ground > 0.99
-    filled = _continued(colour, visible) if bool(visible.any()) else colour
-    background = torch.lerp(colour, filled, _soft(seen * (1 - ground), 1))
-    return _bytes(matte), _bytes(background).permute(1, 2, 0).contiguous()
-
-
-def _continued(colour: Tensor, visible: Tensor) -> Tensor:
-    """What is not visible filled in: near by what is next to it, so that stripes go on, further away by means."""
+def _inpaint(colour: Tensor, visible: Tensor) -> Tensor:
+    """Fills what is not visible: nearby with the nearest colours, which continues stripes; further away with means."""
+    if not bool(visible.any()):
+        return colour
     means = push_pull(colour[None], visible[None, None].float())[0]
-    away, indices = ndimage.distance_transform_edt(~visible.cpu().numpy(), return_indices=True)
+    distance, indices = ndimage.distance_transform_edt(~visible.cpu().numpy(), return_indices=True)
     y, x = (torch.from_numpy(i).long().to(colour.device) for i in indices)
-    beside = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
-    far = torch.from_numpy(away.astype(np.float32)).to(colour.device) / (FAR * max(visible.shape))
-    filled = torch.lerp(beside, means, far.clamp(0, 1) ** 2)
-    return torch.where(visible, colour, filled)
+    nearest = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
+    far = torch.from_numpy(distance.astype(np.float32)).to(colour.device) / (DETAIL_DISTANCE * max(visible.shape))
+    return torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
 
 
-def _bytes(image: Tensor) -> Tensor:
+def _to_bytes(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _mixture(shown: Tensor, own: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of the cloth's own colour there is in what is shown, all [3,h,w], beside the background's: [h,w] in
-    [0,1]; and how far the shown is from any mixture of the two. Where they are alike, all is cloth."""
-    apart = own - behind
-    length = apart.square().sum(0)
-    share = ((shown - behind) * apart).sum(0) / length.clamp_min(1e-6)
-    told = ((length.sqrt() - ALIKE) / ALIKE).clamp(0, 1)
-    odd = (shown - behind - share.clamp(-0.2, 1.2) * apart).norm(dim=0)
-    return torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), told), odd
+def _unmix(observed: Tensor, foreground: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours [3,h,w] as mixtures: the foreground's share [h,w] in [0,1], and the distance from the nearest mixture.
+
+    The share is 1 where foreground and background cannot be told apart.
+    """
+    difference = foreground - background
+    squared = difference.square().sum(0)
+    share = ((observed - background) * difference).sum(0) / squared.clamp_min(1e-6)
+    reliable = ((squared.sqrt() - MIN_COLOUR_DIFFERENCE) / MIN_COLOUR_DIFFERENCE).clamp(0, 1)
+    error = (observed - background - share.clamp(-0.2, 1.2) * difference).norm(dim=0)
+    return torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable), error
 
 
-def _roughness(colour: Tensor, cell: int) -> Tensor:
+def _deviation(colour: Tensor, cell: int) -> Tensor:
     """Standard deviation of colours [3,H,W] within a cell and its neighbours, [gh,gw]."""
     means = (on_grid(x, cell)[None] for x in (colour, colour**2))
-    mean, square = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)[0] for x in means)
-    return (square - mean**2).clamp_min(0).mean(0).sqrt()
+    mean, mean_square = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)[0] for x in means)
+    return (mean_square - mean**2).clamp_min(0).mean(0).sqrt()
 
 
-def _large(places: Tensor) -> Tensor:
-    """The connected pieces of bool [h,w] that reach the picture's border, or are large."""
+def _large_regions(places: Tensor) -> Tensor:
+    """The connected regions of bool [h,w] that are large, or touch the picture's border."""
     labels, count = ndimage.label(places.cpu().numpy())
     area = np.bincount(labels.ravel(), minlength=count + 1)
     border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    keep = area >= LEAST * labels.size
-    keep[border] |= area[border] >= LEAST / 10 * labels.size
+    keep = area >= MIN_PLAIN_SHARE * labels.size
+    keep[border] |= area[border] >= MIN_PLAIN_SHARE / 10 * labels.size
     keep[0] = False
     return torch.from_numpy(keep[labels]).to(places.device)
 
 
-def _reaching(places: Tensor, there: Tensor) -> Tensor:
-    """The pieces of bool [h,w] that reach a place `there`, as a pole does, and not what a mask has merely missed."""
+def _connected_to(places: Tensor, target: Tensor) -> Tensor:
+    """The connected regions of bool [h,w] that overlap `target`: poles do, what a mask has merely missed does not."""
     labels, _ = ndimage.label(places.cpu().numpy(), np.ones((3, 3)))
-    keep = np.isin(labels, np.setdiff1d(labels[there.cpu().numpy()], [0]))
+    keep = np.isin(labels, np.setdiff1d(labels[target.cpu().numpy()], [0]))
     return torch.from_numpy(keep).to(places.device)
 
 
-def _reached(start: Tensor, through: Tensor) -> Tensor:
-    """All of bool [h,w] that is reached from `start` `through` places side by side."""
+def _flood(start: Tensor, through: Tensor) -> Tensor:
+    """All of bool [h,w] that is connected with `start` by places of `through`."""
     first, allowed = (x.cpu().numpy() for x in (start, start | through))
     return torch.from_numpy(ndimage.binary_propagation(first, mask=allowed)).to(start.device)
 
 
-def _nearest(image: Tensor, known: Tensor) -> Tensor:
-    """[C,h,w] where each place has the value of the nearest known one."""
+def _nearest_value(image: Tensor, known: Tensor) -> Tensor:
+    """[C,h,w] with the value of the nearest known place."""
     indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
     y, x = (torch.from_numpy(i).long().to(image.device) for i in indices)
     return image[:, y, x]
 
 
-def _spread(image: Tensor, known: Tensor) -> Tensor:
-    """[C,h,w], what is not known filled in from around."""
-    return push_pull(image[None], known[None, None].float())[0] if bool(known.any()) else image
+def _dilate(places: Tensor, radius: int) -> Tensor:
+    """Bool [h,w] dilated by `radius` rows and columns."""
+    dilated = ndimage.binary_dilation(places.cpu().numpy(), np.ones((3, 3)), iterations=radius)
+    return torch.from_numpy(dilated).to(places.device)
 
 
-def _grown(places: Tensor, radius: int) -> Tensor:
-    """Bool [h,w] with all within `radius` rows and columns of it."""
-    grown = ndimage.binary_dilation(places.cpu().numpy(), np.ones((3, 3)), iterations=radius)
-    return torch.from_numpy(grown).to(places.device)
-
-
-def _soft_grown(mask: Tensor, radius: int, soft: int) -> Tensor:
-    """mask [H,W] in [0,1], grown by a radius of pixels, soft at its border."""
-    grown = mask[None, None]
-    for size in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
-        grown = F.max_pool2d(grown, size, 1, (size[0] // 2, size[1] // 2))
-    return _soft(grown[0, 0], soft)
-
-
-def _soft(mask: Tensor, radius: int) -> Tensor:
+def _box_blur(mask: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(mask[None, None], 2 * radius + 1, 1, radius, count_include_pad=False)[0, 0]
 
 
-def _enlarged(places: Tensor, size: torch.Size, cell: int) -> Tensor:
-    """[gh,gw] -> [H,W], linear between the middles of cells."""
-    wide = F.interpolate(places[None, None], scale_factor=cell, mode="bilinear", align_corners=False)
-    return wide[0, 0, : size[0], : size[1]]
+def _enlarge(places: Tensor, size: torch.Size, cell: int) -> Tensor:
+    """Bool [gh,gw] -> float [H,W] in [0,1], bilinear between the centres of cells."""
+    enlarged = F.interpolate(places[None, None].float(), scale_factor=cell, mode="bilinear", align_corners=False)
+    return enlarged[0, 0, : size[0], : size[1]]

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from stylecine.cloth.layer import ClothLayer
+from stylecine.cloth.matting import on_grid
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import mirrored, to_uint8
 from stylecine.ops.pyramid import merge
@@ -189,7 +190,7 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
     Knots are cut to where they are needed, without the first, which is 0 all over; along a row they are kept as
     differences, which compress well. The matte is never lossy: what is no cloth would become a little of it.
     """
-    knots = (cloth_layer.knots[1:] * _needed(cloth_layer)).cpu()
+    knots = (cloth_layer.keyframes[1:] * _needed(cloth_layer)).cpu()
     rows, columns = (knots.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
     top, left = (int(places[0]) if len(places) else 0 for places in (rows, columns))
     bottom, right = (int(places[-1]) + 1 if len(places) else 1 for places in (rows, columns))
@@ -202,14 +203,14 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
         "active": cloth_layer.active.cpu().numpy(),
         "knots": np.diff(whole, axis=3, prepend=np.int16(0)),
     }
-    grid = list(cloth_layer.knots.shape[2:])
+    grid = list(cloth_layer.keyframes.shape[2:])
     facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, "cycles": cloth_layer.cycles}
     return tensors, facts
 
 
 def _needed(cloth_layer: ClothLayer) -> Tensor:
     """Which points of the cloth's grid a pixel of an active tile is near enough to, [gh,gw] of 0 and 1."""
-    gh, gw = cloth_layer.knots.shape[2:]
+    gh, gw = cloth_layer.keyframes.shape[2:]
     wide = cloth_layer.active.float()
     for axis in (0, 1):
         wide = wide.repeat_interleave(max(1, TILE // cloth_layer.cell), axis)
@@ -229,9 +230,7 @@ def _with_cloth(layers: Tensor, cloth_layer: ClothLayer | None) -> Tensor:
 
 def _on_grid(cloth_layer: ClothLayer) -> np.ndarray:
     """The matte on the grid of the cloth's own fields: uint8 [gh,gw]."""
-    means = F.avg_pool2d(
-        cloth_layer.matte[None].float().cpu(), cloth_layer.cell, ceil_mode=True, count_include_pad=False
-    )[0]
+    means = on_grid(cloth_layer.matte.float().cpu(), cloth_layer.cell)
     return means.round().to(torch.uint8).numpy()
 
 

@@ -1,4 +1,4 @@
-"""Cloth in the wind, from a mask to frames; the networks are stand-ins whose answers are known (tests.cloths)."""
+"""Cloth in the wind, from a mask to frames, with the stand-ins of tests.cloths for the networks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +18,15 @@ from stylecine import (
     WeightsNotFound,
     animate,
 )
-from stylecine.cloth.animate import animate_cloth, backward, pieces
+from stylecine.cloth.animate import animate_cloth, find_pieces, invert_displacement
 from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo
 
-Given = dict[str, Any]
-SHORT: Given = {"seconds": 2.0, "fps": 8}  # one gust in 16 frames
-CLOTH: Given = {"subject": "cloth", "wind": (0, 0.8), **SHORT}
+Options = dict[str, Any]
+SHORT: Options = {"seconds": 2.0, "fps": 8}  # one gust in 16 frames
+CLOTH: Options = {"subject": "cloth", "wind": (0, 0.8), **SHORT}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def loop(animator: Animator, flag: Scene) -> Cinemagraph:
 
 @pytest.fixture(scope="module")
 def beach(flag: Scene) -> Scene:
-    """The same with a sky that drifts to the right, in which the model found sky."""
+    """The flag in front of a sky that drifts to the right."""
     layers = torch.zeros_like(flag.layers)
     layers[0] = torch.from_numpy(~flag_mask())
     layers[0][POLE] = 0
@@ -59,14 +59,14 @@ def frames(loop: Cinemagraph) -> np.ndarray:
     return np.stack(list(loop)).astype(int)
 
 
-def drifted(loop: Cinemagraph) -> float:
-    """How far to the right the cloth is, averaged over the loop, in pixels: minus the mean displacement read."""
+def mean_drift(loop: Cinemagraph) -> float:
+    """Mean displacement of the cloth to the right over the loop, in pixels (fields are backward, hence the minus)."""
     assert loop.cloth_layer is not None
     rows, columns = (slice(part.start // 2, part.stop // 2) for part in FLAG)
-    return -float(loop.cloth_layer.knots[:, 0, rows, columns].mean())
+    return -float(loop.cloth_layer.keyframes[:, 0, rows, columns].mean())
 
 
-# --- what a loop of cloth is
+# --- the loop
 
 
 def test_the_first_frame_is_the_photo_exactly(loop: Cinemagraph) -> None:
@@ -83,53 +83,51 @@ def test_cloth_moves_and_nothing_away_from_it(loop: Cinemagraph) -> None:
     assert far.any() and (changes[far] == 0).all()
 
 
-def test_any_real_time_can_be_asked_for_and_time_has_no_seam(loop: Cinemagraph) -> None:
+def test_the_loop_is_continuous_in_real_time_and_has_no_seam(loop: Cinemagraph) -> None:
     before, after = loop[len(loop) - 0.01].astype(int), loop[0.01].astype(int)
     assert np.abs(before - flag_photo()).max() <= 2 and np.abs(after - flag_photo()).max() <= 2
     steps = [np.abs(loop[t + 1].astype(int) - loop[t]).mean() for t in (-2, -1, 0)]
-    assert 0.7 < 2 * steps[1] / (steps[0] + steps[2]) < 1.2, "the step over the seam is as those beside it"
+    assert 0.7 < 2 * steps[1] / (steps[0] + steps[2]) < 1.2, "the step over the seam equals its neighbours"
     assert np.array_equal(loop[3.7], loop[3.7 + len(loop)])
 
 
 def test_a_pole_stays_exactly_as_it_is(loop: Cinemagraph) -> None:
     changes = np.abs(frames(loop) - flag_photo()).max((0, 3))
-    assert (changes[POLE][:, :-1] == 0).all(), "but for the column that the mask's own softness reaches"
+    assert (changes[POLE][:, :-1] == 0).all(), "except for the column within the soft border of the mask"
 
 
-def test_cloth_leaves_its_outline_before_the_sky(loop: Cinemagraph) -> None:
+def test_cloth_leaves_its_outline_in_front_of_the_sky(loop: Cinemagraph) -> None:
     beside = FLAG[0], slice(FLAG[1].stop, FLAG[1].stop + 2)
     red = frames(loop)[(slice(None), *beside)][..., 0] - frames(loop)[(slice(None), *beside)][..., 2]
-    assert red[0].max() < 0 < red[len(loop) // 2].mean(), "the flag's red where frame 0 shows sky"
+    assert red[0].max() < 0 < red[len(loop) // 2].mean(), "red where frame 0 shows sky"
 
 
 def test_more_wind_moves_cloth_further(animator: Animator, flag: Scene) -> None:
-    found = [
-        drifted(animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (0, strength)}))
+    drifts = [
+        mean_drift(animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (0, strength)}))
         for strength in (0.1, 0.3, 0.6, 1.0)
     ]
-    assert found[0] > 0 and found == sorted(found) and found[3] > 2 * found[0]
+    assert drifts[0] > 0 and drifts == sorted(drifts) and drifts[3] > 2 * drifts[0]
 
 
 @pytest.mark.parametrize(("degrees", "side"), [(0, 1), (45, 1), (315, 1), (135, -1), (180, -1), (225, -1)])
-def test_cloth_moves_to_the_side_that_the_wind_blows_to(
-    animator: Animator, flag: Scene, degrees: float, side: int
-) -> None:
-    assert side * drifted(animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (degrees, 0.8)})) > 0.2
+def test_cloth_moves_to_the_side_the_wind_blows_to(animator: Animator, flag: Scene, degrees: float, side: int) -> None:
+    assert side * mean_drift(animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (degrees, 0.8)})) > 0.2
 
 
 def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
     photo, mask = flag_photo(), flag_mask()
-    given = {"cycles": 1, "period": 16}
-    right = animate_cloth(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS, Wind(30, 0.8), **given)
+    length = {"cycles": 1, "period": 16}
+    right = animate_cloth(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS, Wind(30, 0.8), **length)
     left = animate_cloth(
-        to_tensor(photo[:, ::-1]), torch.from_numpy(mask[:, ::-1].copy()).float(), STAND_INS, Wind(150, 0.8), **given
+        to_tensor(photo[:, ::-1]), torch.from_numpy(mask[:, ::-1].copy()).float(), STAND_INS, Wind(150, 0.8), **length
     )
 
-    def shown(cloth_layer: ClothLayer) -> np.ndarray:
+    def drawn(cloth_layer: ClothLayer) -> np.ndarray:
         return cloth_layer.draw_over(cloth_layer.photo, 5).numpy().astype(int)
 
-    assert np.abs(shown(left)[:, ::-1] - shown(right)).mean() < 0.5
-    assert np.abs(shown(left)[:, ::-1] - photo).mean() > 1.5
+    assert np.abs(drawn(left)[:, ::-1] - drawn(right)).mean() < 0.5
+    assert np.abs(drawn(left)[:, ::-1] - photo).mean() > 1.5
 
 
 @pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])
@@ -140,10 +138,10 @@ def test_a_loop_has_a_whole_number_of_gusts(
     assert loop.cloth_layer is not None and loop.cloth_layer.cycles == gusts
 
 
-# --- what people change
+# --- edits
 
 
-def test_painted_cloth_moves_as_given_cloth_does(animator: Animator, flag: Scene, loop: Cinemagraph) -> None:
+def test_painted_cloth_moves_like_a_given_mask(animator: Animator, flag: Scene, loop: Cinemagraph) -> None:
     painted = animator.render(flag.paint("cloth", flag_mask()), **CLOTH)
     assert np.array_equal(painted[5], loop[5])
 
@@ -155,17 +153,17 @@ def test_a_stroke_is_enough(animator: Animator, flag: Scene) -> None:
     assert np.abs(frames(loop) - flag_photo())[:, FLAG[0], FLAG[1]].mean() > 2
 
 
-def test_what_is_frozen_or_erased_stands_still(animator: Animator, flag: Scene) -> None:
+def test_frozen_or_erased_cloth_does_not_move(animator: Animator, flag: Scene) -> None:
     right = np.zeros((96, 128), bool)
     right[:, 70:] = True
-    for mode, still in (("freeze", 70), ("erase", 82)):  # what is like the cloth beside it a mask may have missed
+    for mode, still in (("freeze", 70), ("erase", 82)):  # next to an erased edge the matte may extend
         scene = flag.paint("cloth", flag_mask()).paint(None, right, mode)
         changes = np.abs(frames(animator.render(scene, **CLOTH)) - flag_photo()).max((0, 3))
         assert changes[FLAG[0], 42:66].max() > 10
         assert (changes[:, still:] == 0).all()
 
 
-def test_a_freeze_is_stronger_than_a_mask(animator: Animator, flag: Scene) -> None:
+def test_a_freeze_overrides_a_mask(animator: Animator, flag: Scene) -> None:
     with pytest.raises(NothingMoves, match="frozen"):
         animator.render(flag.paint(None, np.ones((96, 128), bool), "freeze"), mask=flag_mask(), **CLOTH)
 
@@ -187,17 +185,17 @@ def test_a_scene_keeps_its_painted_cloth_in_a_file(animator: Animator, flag: Sce
     assert np.array_equal(animator.render(again, **CLOTH)[5], animator.render(scene, **CLOTH)[5])
 
 
-# --- beside a landscape
+# --- cloth and landscape
 
 
-def test_landscapes_do_not_know_of_cloth(animator: Animator, beach: Scene) -> None:
+def test_a_landscape_without_cloth_is_unaffected(animator: Animator, beach: Scene) -> None:
     loop = animator.render(beach, **SHORT)
     assert loop.cloth_layer is None and "subject" not in loop.settings and "wind" not in loop.settings
     auto = animator.render(beach, subject="auto", **SHORT)
     assert np.array_equal(frames(auto), frames(loop))
 
 
-def test_both_move_where_both_are_there(animator: Animator, beach: Scene) -> None:
+def test_cloth_and_landscape_move_together(animator: Animator, beach: Scene) -> None:
     loop = animator.render(beach.paint("cloth", flag_mask()), subject="auto", wind=(0, 0.8), **SHORT)
     changes = np.abs(frames(loop) - flag_photo()).max((0, 3))
     assert np.array_equal(loop[0], flag_photo())
@@ -206,8 +204,8 @@ def test_both_move_where_both_are_there(animator: Animator, beach: Scene) -> Non
     assert (changes[loop.mask.numpy() == 0] == 0).all()
 
 
-def test_cloth_holds_no_sky_away_from_it(animator: Animator, beach: Scene) -> None:
-    """Edges of clouds far from the cloth keep drifting."""
+def test_sky_away_from_the_cloth_keeps_drifting(animator: Animator, beach: Scene) -> None:
+    """Even along the outline of a cloud."""
     photo = beach.photo.copy()
     photo[CLOUD] = 235
     cloudy = replace(beach, photo=photo)
@@ -216,9 +214,7 @@ def test_cloth_holds_no_sky_away_from_it(animator: Animator, beach: Scene) -> No
     assert alone.any() and torch.equal(beside > 0, alone > 0)
 
 
-def test_auto_moves_the_cloth_alone_where_there_is_no_landscape(
-    animator: Animator, flag: Scene, loop: Cinemagraph
-) -> None:
+def test_auto_moves_only_the_cloth_if_no_landscape_moves(animator: Animator, flag: Scene, loop: Cinemagraph) -> None:
     still = replace(flag, layers=torch.zeros_like(flag.layers), mask=torch.zeros_like(flag.mask))
     auto = animator.render(still.paint("cloth", flag_mask()), **CLOTH | {"subject": "auto"})
     assert auto.loop is None and np.array_equal(auto[5], loop[5])
@@ -226,10 +222,10 @@ def test_auto_moves_the_cloth_alone_where_there_is_no_landscape(
         animator.render(still, subject="auto", **SHORT)
 
 
-# --- what a loop tells of itself
+# --- measures and output
 
 
-def test_measures_tell_what_can_be_told_of_cloth(loop: Cinemagraph) -> None:
+def test_measures_of_cloth_leave_out_what_needs_a_steady_motion(loop: Cinemagraph) -> None:
     assert loop.measures["first_frame_error"] == 0 and loop.measures["static_drift"] == 0
     assert np.isnan(loop.moved["error"]) and np.isnan(loop.moved["travel"]), "cloth follows no steady motion"
     assert loop.warning == ""
@@ -238,7 +234,7 @@ def test_measures_tell_what_can_be_told_of_cloth(loop: Cinemagraph) -> None:
 
 
 @pytest.mark.usefixtures("coarse_gif")
-def test_every_format_takes_it(loop: Cinemagraph, tmp_path: Path) -> None:
+def test_cloth_is_saved_in_every_format(loop: Cinemagraph, tmp_path: Path) -> None:
     for name in ("flag.mp4", "flag.gif", "flag.png", "flag.html", "flag"):
         loop.save(tmp_path / name)
     loop.save(tmp_path / "square.webp", crop="1:1")
@@ -250,10 +246,10 @@ def test_a_preview_is_small(animator: Animator, flag: Scene) -> None:
     assert np.array_equal(quick[0], quick.scene.photo) and not np.array_equal(quick[8], quick[0])
 
 
-# --- what is refused
+# --- errors
 
 
-def test_cloth_is_not_found_by_itself(animator: Animator, flag: Scene, small_model: Path) -> None:
+def test_cloth_without_a_mask_is_refused(animator: Animator, flag: Scene, small_model: Path) -> None:
     with pytest.raises(MaskError, match="paint it"):
         animator.render(flag, **CLOTH)
     with pytest.raises(MaskError, match="paint it"):
@@ -261,7 +257,7 @@ def test_cloth_is_not_found_by_itself(animator: Animator, flag: Scene, small_mod
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"subject": "flag"},
         {"wind": (0, 0.5)},
@@ -275,19 +271,19 @@ def test_cloth_is_not_found_by_itself(animator: Animator, flag: Scene, small_mod
     ],
     ids=str,
 )
-def test_impossible_winds_and_subjects_are_refused(animator: Animator, flag: Scene, wrong: Given) -> None:
+def test_invalid_winds_and_subjects_are_refused(animator: Animator, flag: Scene, invalid: Options) -> None:
     with pytest.raises(OptionError):
-        animator.render(flag, mask=flag_mask(), **wrong)
+        animator.render(flag, mask=flag_mask(), **invalid)
 
 
-def test_specks_stand_still(animator: Animator, flag: Scene) -> None:
+def test_cloth_too_small_to_move_is_refused(animator: Animator, flag: Scene) -> None:
     speck = np.zeros((96, 128), bool)
     speck[10:12, 10:12] = True
     with pytest.raises(NothingMoves, match="too small"):
         animator.render(flag, mask=speck, **CLOTH)
 
 
-def test_cloth_too_narrow_to_move_before_a_rough_background_is_refused(animator: Animator, flag: Scene) -> None:
+def test_cloth_too_narrow_to_move_in_front_of_a_rough_background_is_refused(animator: Animator, flag: Scene) -> None:
     """It is held at both of its edges, so that no frame would differ from the photo."""
     ribbon = np.zeros((96, 128), bool)
     ribbon[10:70, 50:53] = True
@@ -297,13 +293,13 @@ def test_cloth_too_narrow_to_move_before_a_rough_background_is_refused(animator:
         animator.render(replace(flag, photo=rough), mask=ribbon, **CLOTH)
 
 
-def test_cloth_that_anchors_hold_everywhere_is_refused(animator: Animator, flag: Scene) -> None:
+def test_cloth_held_everywhere_by_anchors_is_refused(animator: Animator, flag: Scene) -> None:
     scene = flag.anchor((0.4, 0.45), 1).anchor((0.7, 0.45), 1).anchor((0.5, 0.3), 1).anchor((0.6, 0.6), 1)
     with pytest.raises(NothingMoves, match="anchors"):
         animator.render(scene.paint("cloth", flag_mask()), **CLOTH)
 
 
-def test_without_weights_for_cloth_it_is_said_where_they_belong(
+def test_a_model_without_weights_for_cloth_is_named(
     small_model: Path, flag: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = Animator.from_pretrained(small_model, "cpu")
@@ -313,30 +309,30 @@ def test_without_weights_for_cloth_it_is_said_where_they_belong(
         bare.render(flag, mask=flag_mask(), **CLOTH)
 
 
-# --- its parts
+# --- parts
 
 
-def test_pieces_are_found_the_largest_first_near_ones_together() -> None:
+def test_pieces_are_sorted_by_size_and_close_ones_merged() -> None:
     mask = torch.zeros(300, 400)
     mask[100:200, 50:150] = 1
-    mask[100:150, 153:160] = 1  # hangs beside it
+    mask[100:150, 153:160] = 1  # a narrow strip next to it
     mask[20:60, 300:340] = 1
     mask[5, 5] = 1
-    large, small = pieces(mask)
+    large, small = find_pieces(mask)
     assert (large.mask > 0).sum() == 10_000 + 350 and (small.mask > 0).sum() == 1600
     assert large.side == 132 and (large.top, large.left) == (84, 39)  # 110 wide, and a fifth more
     assert (small.top, small.left, small.side) == (16, 296, 48)
 
 
-def test_fields_are_inverted() -> None:
-    """Where a place went to, it is found to have come from."""
+def test_displacements_are_inverted() -> None:
+    """A displaced place leads back to where it came from."""
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(50.0), indexing="ij")
-    gone = torch.stack((6 * torch.sin(x / 9), 5 * torch.cos(y / 8), x / 50))
-    forward = torch.stack((torch.zeros_like(gone), gone))
-    found = backward(forward, cell=2)
-    assert (found[0] == 0).all()
+    moved = torch.stack((6 * torch.sin(x / 9), 5 * torch.cos(y / 8), x / 50))
+    forward = torch.stack((torch.zeros_like(moved), moved))
+    backward = invert_displacement(forward, cell=2)
+    assert (backward[0] == 0).all()
     inside = slice(8, -8), slice(8, -8)
-    source = torch.stack((x, y)) + found[1, :2] / 2
+    source = torch.stack((x, y)) + backward[1, :2] / 2
     grid = torch.stack(((2 * source[0] + 1) / 50 - 1, (2 * source[1] + 1) / 40 - 1), -1)
-    there = torch.nn.functional.grid_sample(gone[None], grid[None], align_corners=False)[0]
-    assert (there[:2] + found[1, :2]).abs()[:, *inside].max() < 0.1
+    there = torch.nn.functional.grid_sample(moved[None], grid[None], align_corners=False)[0]
+    assert (there[:2] + backward[1, :2]).abs()[:, *inside].max() < 0.1

@@ -146,14 +146,14 @@ def test_cloth_is_kept_to_a_fraction_of_what_can_be_seen(cloth_layer: ClothLayer
     assert isinstance(cloth, dict) and cloth["cycles"] == 2 and cloth["grid"] == [48, 64]
     knots = np.cumsum(tensors["knots"], axis=3, dtype=np.int16) * np.array(cloth["steps"])[[0, 0, 1], None, None]
     (top, left), (rows, columns) = cloth["at"], knots.shape[2:]
-    expected = cloth_layer.knots[1:, :, top : top + rows, left : left + columns].numpy()
+    expected = cloth_layer.keyframes[1:, :, top : top + rows, left : left + columns].numpy()
     needed = np.zeros((48, 64), bool)
     for y, x in zip(*np.nonzero(cloth_layer.active.numpy()), strict=True):
         needed[max(0, 16 * y - 2) : 16 * y + 18, max(0, 16 * x - 2) : 16 * x + 18] = True
     beside = ~needed[top : top + rows, left : left + columns]
     off = np.where(beside, 0, np.abs(knots - expected))
     assert off[:, :2].max() <= 1 / 256 and off[:, 2].max() <= 1 / 2048
-    outside = cloth_layer.knots.numpy() * needed
+    outside = cloth_layer.keyframes.numpy() * needed
     outside[:, :, top : top + rows, left : left + columns] = 0
     assert not outside.any()
 
