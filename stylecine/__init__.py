@@ -3,8 +3,8 @@
     import stylecine
     stylecine.animate("holiday.jpg").save("holiday.mp4")
 
-`animate` does everything in one call. `Animator` keeps the networks for more photos and splits the work in
-two: `invert` once a photo (dear), `render` once a change of mind (cheap). Every error made on purpose is a
+`animate` does everything in one call. `Animator` keeps the networks for more photos and splits the work in two:
+`invert` once per photo (slow), `render` once per change of options (fast). Every deliberate error is a
 `StylecineError`.
 """
 
@@ -70,14 +70,14 @@ __all__ = [
     "animate",
 ]
 
-# These need torch, which takes seconds to import: each is fetched from its module when first used.
-_HOME = {"animate": "pipeline", "Animator": "animator", "Scene": "scene", "Cinemagraph": "cinemagraph"}
+# These need torch, which takes seconds to import: each is imported on first use.
+_MODULES = {"animate": "pipeline", "Animator": "animator", "Scene": "scene", "Cinemagraph": "cinemagraph"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

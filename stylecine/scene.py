@@ -1,4 +1,4 @@
-"""A photo that has been understood: its latents, what moves in it and how, and what people changed about that."""
+"""An inverted photo: its latents, what moves in it and how, and the edits of that."""
 
 import operator
 from collections.abc import Mapping
@@ -30,22 +30,22 @@ from stylecine.weights import CLOTH, ROLES, FileRecord, ModelRecord, find_model,
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scene(Editable):
-    """What `Animator.invert` found in one photo, and all that `Animator.render` needs; it never changes.
+    """What `Animator.invert` predicts from one photo, and all that `Animator.render` needs; immutable.
 
-    `paint`, `push`, `anchor` and `speed` return a scene with one more edit, `undo` one without the last; what was found
-    stays as it is, and the edits count when the scene is rendered.
+    `paint`, `push`, `anchor` and `speed` return a scene with one more edit, `undo` one without the last; predictions
+    stay as they are, and edits are applied when the scene is rendered.
 
     Attributes:
         photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
-        reconstruction: the generator's own picture of it, G(F, w+), without the residual, uint8 [H,W,3].
+        reconstruction: the generator's output G(F, w+), without the residual, uint8 [H,W,3].
         w_plus: style vectors, float32 [L,512].
         feature: features at the injection layer, float32 [C,h,w].
         layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
         model: record of the weights that made it.
-        edits: what people changed, the first first.
-        source: the photo's file as it was given; None for pixels.
+        edits: in order.
+        source: the photo's file; None for pixels.
         settings: the options it was inverted with.
         timings: seconds by stage.
     """
@@ -64,7 +64,7 @@ class Scene(Editable):
     timings: dict[str, float] = field(default_factory=dict)
 
     def made_with(self, model: ModelRecord) -> bool:
-        """Whether a model's weights are those that found all this, to the byte."""
+        """Whether a model has the same weights, to the byte, as the one that made the scene."""
         digests = ({r: w["sha256"] for r, w in _facts(m)["weights"].items()} for m in (self.model, model))
         return self.model is model or operator.eq(*digests)
 
@@ -76,7 +76,7 @@ class Scene(Editable):
 
     @cached_property
     def score(self) -> dict[str, float]:
-        """How near `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; when asked for."""
+        """How close `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; computed on first use."""
         own = self.model.files.get("lpips")  # the model of a scene from a file may be missing
         judge = self.model if own and own.path.is_file() else find_model("default")
         with torch.inference_mode():
@@ -86,12 +86,12 @@ class Scene(Editable):
 
     @cached_property
     def likeness(self) -> float:
-        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: do its colours and coarse forms come back?
+        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: do colours and coarse shapes come back?
 
-        Says in milliseconds whether the generator knows such pictures. LPIPS does not say it: text and bricks have
-        better ones than much foliage.
+        Tells in milliseconds whether the generator knows pictures like this one. LPIPS does not: text and bricks score
+        better than much foliage.
         """
-        height, width = (side // 4 * 4 for side in self.photo.shape[:2])  # whole blocks: what is cut is no form
+        height, width = (side // 4 * 4 for side in self.photo.shape[:2])  # whole blocks only
         ours, truth = (Image.fromarray(image[:height, :width]) for image in (self.reconstruction, self.photo))
         return psnr(np.asarray(ours.reduce(4)), np.asarray(truth.reduce(4)))
 
@@ -101,12 +101,12 @@ class Scene(Editable):
 
     @cached_property
     def edited_layers(self) -> Tensor:
-        """`layers` as they are after the edits, float32 [K,H,W] in [0,1]."""
+        """`layers` after the edits, float32 [K,H,W] in [0,1]."""
         return torch.from_numpy(self.edited[0]).to(self.layers.device)
 
     @cached_property
     def frozen(self) -> Tensor:
-        """How much each pixel is frozen, float32 [H,W] in [0,1]: at 1 nothing ever moves there."""
+        """How much each pixel is frozen, float32 [H,W] in [0,1]; where it is 1 nothing moves."""
         return torch.from_numpy(self.edited[1]).to(self.layers.device)
 
     @cached_property
@@ -115,17 +115,17 @@ class Scene(Editable):
         return torch.from_numpy(self.cloth).to(self.layers.device)
 
     def _repr_html_(self) -> str:
-        """What moves, tinted by class, edits included, for a notebook."""
+        """The photo with what moves tinted by class, edits included, for a notebook."""
         height, width = self.photo.shape[:2]
         count = len(self.edits) or "no"
-        says = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
+        caption = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
         shown = torch.cat((self.edited_layers, self.edited_cloth[None]))
-        return picture_html(mask_overlay(self.photo, shown), says)
+        return picture_html(mask_overlay(self.photo, shown), caption)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes a .cine file, whole or not at all; of the photo's own file it keeps name and checksum only.
+        """Writes a .cine file, whole or not at all; the photo's own file is kept as name and checksum only.
 
-        A scene loaded from it renders the same frames to the bit. Raises OutputError, SceneError.
+        A scene loaded from it renders bit-identical frames. Raises OutputError, SceneError.
         """
         tensors = {name: getattr(self, name).cpu().numpy() for name in ("layers", "motion", "w_plus", "feature")}
         cine = Cine(
@@ -141,9 +141,9 @@ class Scene(Editable):
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """The scene of a .cine file, on the CPU. Safe for files from strangers. Raises SceneError, TooLarge.
+        """The scene in a .cine file, on the CPU. Safe with untrusted files. Raises SceneError, TooLarge.
 
-        The model need not be installed until its generator is needed: to render with warp "dfw".
+        The model need not be installed until its generator is needed, which is to render with warp "dfw".
         """
         cine = read_cine(path)
         height, width = cine.photo.shape[:2]
@@ -165,17 +165,17 @@ class Scene(Editable):
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """What a file says of a model: nothing of what only moves cloth."""
+    """What a .cine file says about a model; the cloth networks, on which no scene depends, are left out."""
     public = model_facts(model)
-    found_by = {role: told for role, told in public["weights"].items() if role not in CLOTH}
-    weights = {role: {name: told[name] for name in ("sha256", "licence")} for role, told in found_by.items()}
+    files = {role: facts for role, facts in public["weights"].items() if role not in CLOTH}
+    weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 
 
 def _record(facts: Mapping[str, Any]) -> ModelRecord:
-    """The record of the model that a file tells of: the installed one, if all weights are the same.
+    """The record of the model that a .cine file names: the installed one, if all weights are the same.
 
-    Else weights are found where any model has the same file, and missing where none has.
+    Otherwise each weight file is that of any model with the same checksum, or a path that does not exist.
     """
     known = models()
     for model in known:

@@ -2,9 +2,9 @@
 
 A model is a record in pretrained/models.toml: facts about it and one weight file for each role. Well-known public
 generators have records in pretrained/public.toml, without files: `stylecine convert` puts theirs into the folder of
-models. A user's own model is a folder with generator.safetensors and its companions named by their roles, or a
-generator file with them beside it. What does not depend on the generator (all but the encoder) is borrowed from the
-default model where missing. Only safetensors are read here: they hold tensors and text, no code.
+models. A user's own model is a folder with generator.safetensors and other files named by role, or a
+generator file with those beside it. Roles that do not depend on the generator (all but the encoder) are borrowed from
+the default model where missing. Only safetensors are read here: they hold tensors and text, no code.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from torch import Tensor
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
 
 ROLES = ("generator", "encoder", "segmenter", "motion", "lpips", "normals", "cloth")
-CLOTH = ("normals", "cloth")  # asked only when cloth is to move: no scene depends on them
+CLOTH = ("normals", "cloth")  # used only when cloth moves: no scene depends on them
 BORROWED = ("segmenter", "motion", "lpips", *CLOTH)
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
@@ -72,7 +72,7 @@ class ModelRecord:
 
     @property
     def steps(self) -> list[str]:
-        """What the user does, once, to have this model: nothing for one that comes with the package."""
+        """Commands to install this model, once; none for one that comes with the package."""
         if not self.checkpoint:
             return []
         direct = self.checkpoint.endswith("/" + self.file)
@@ -88,7 +88,7 @@ class ModelRecord:
 def models_folder() -> Path:
     """Where converted public models are kept: the environment's STYLECINE_MODELS, else ~/.cache/stylecine/models.
 
-    For a user without a home the ~ stays; there is no such folder, and `convert` says so.
+    Without a home directory the ~ stays, and `convert` reports that there is no such folder.
     """
     return Path(os.path.expanduser(os.environ.get(FOLDER) or "~/.cache/stylecine/models"))
 
@@ -167,7 +167,7 @@ def _content(path: Path) -> bytes:
 
 
 def _beside(path: Path) -> str:
-    """What a user may have meant instead of the missing `path`."""
+    """The weight files beside a missing one, for its error message."""
     names = sorted(p.name for p in path.parent.glob("*.safetensors"))[:8]
     return f"its folder has {', '.join(names)}" if names else "its folder has no .safetensors file"
 
@@ -232,7 +232,7 @@ def _public_record(name: str, table: Mapping[str, Any], borrowed: Mapping[str, F
 
 
 def _injection(resolution: int) -> str:
-    """The layer whose output is F where a model does not say it: a quarter of its resolution."""
+    """The default layer whose output is F: at a quarter of the resolution."""
     return f"b{max(resolution // 4, 8)}.conv1"
 
 

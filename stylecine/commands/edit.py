@@ -10,30 +10,30 @@ from stylecine.commands.arguments import Commands, argument
 from stylecine.errors import printable
 from stylecine.options import parse_arrow
 
-Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of a scene, and what it is given
+Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of Scene and its arguments
 
 
 def add_to(commands: Commands) -> None:
     edit = commands.add_parser(
         "edit",
         help="touch up a scene",
-        description="Adds edits to a scene, in the order in which they are given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
-        " in fractions of width and height and of the short side, or a picture that is white where it is meant.",
+        description="Adds edits to a scene, in the order given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
+        " in fractions of width and height and of the short side, or an image that is white inside the area.",
     )
     edit.set_defaults(run=run, steps=[])
     edit.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
     edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
-    for name, metavar, read, says in (
-        ("--add", "CLASS:STROKE", _added, "sky, water, falls, smoke or cloth moves there"),
-        ("--erase", "[CLASS:]STROKE", _erased, "it, or nothing, moves there"),
-        ("--freeze", "STROKE", _frozen, "the photo stands still there, to the byte"),
-        ("--arrow", "X0,Y0,X1,Y1", _pushed, "where matter travels in one second"),
-        ("--anchor", "X,Y[@RADIUS]", _anchored, "matter rests there"),
-        ("--speed", "WHAT=FACTOR", _sped, "a class or a STROKE, times as fast, 0 to 10"),
+    for name, metavar, parse, explanation in (
+        ("--add", "CLASS:STROKE", _parse_add, "sky, water, falls, smoke or cloth moves there"),
+        ("--erase", "[CLASS:]STROKE", _parse_erase, "it, or nothing, moves there"),
+        ("--freeze", "STROKE", _parse_freeze, "the photo stands still there, to the byte"),
+        ("--arrow", "X0,Y0,X1,Y1", _parse_push, "where matter travels in one second"),
+        ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "matter rests there"),
+        ("--speed", "WHAT=FACTOR", _parse_speed, "a class or a STROKE, times as fast, 0 to 10"),
     ):
-        edit.add_argument(name, metavar=metavar, type=read, action="append", dest="steps", help=says)
+        edit.add_argument(name, metavar=metavar, type=parse, action="append", dest="steps", help=explanation)
     edit.add_argument(
-        "--undo", action="append_const", const=("undo", (), {}), dest="steps", help="take the last edit back"
+        "--undo", action="append_const", const=("undo", (), {}), dest="steps", help="undo the last edit"
     )
     edit.add_argument("--list", action="store_true", help="print the edits")
 
@@ -43,8 +43,8 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.edits.scene_file import Cine, edit_cine, read_cine
 
     def edited(scene: Cine) -> Cine:
-        for name, values, named in options.steps:
-            scene = getattr(scene, name)(*values, **named)
+        for method, values, keywords in options.steps:
+            scene = getattr(scene, method)(*values, **keywords)
         return scene
 
     output = options.output or options.scene
@@ -59,37 +59,37 @@ def run(options: argparse.Namespace, start: float) -> int:
     return 0
 
 
-def _added(text: str) -> Step:
-    what, where, named = _class_and_stroke(text)
+def _parse_add(text: str) -> Step:
+    what, where, options = _parse_class_and_stroke(text)
     if what is None:
         raise argparse.ArgumentTypeError(f"{text!r} does not say what to add; put a class before it, like water:")
-    return "paint", (what, where), named
+    return "paint", (what, where), options
 
 
-def _erased(text: str) -> Step:
-    what, where, named = _class_and_stroke(text)
-    return "paint", (what, where), {"mode": "erase"} | named
+def _parse_erase(text: str) -> Step:
+    what, where, options = _parse_class_and_stroke(text)
+    return "paint", (what, where), {"mode": "erase"} | options
 
 
-def _frozen(text: str) -> Step:
-    what, where, named = _class_and_stroke(text)
+def _parse_freeze(text: str) -> Step:
+    what, where, options = _parse_class_and_stroke(text)
     if what not in (None, "all"):
         raise argparse.ArgumentTypeError(f"{text!r} names a class, but all is frozen; leave it out, or use --erase")
-    return "paint", (None, where), {"mode": "freeze"} | named
+    return "paint", (None, where), {"mode": "freeze"} | options
 
 
-def _pushed(text: str) -> Step:
+def _parse_push(text: str) -> Step:
     return "push", (argument(parse_arrow)(text),), {}
 
 
-def _anchored(text: str) -> Step:
-    points, named = _line(text)
+def _parse_anchor(text: str) -> Step:
+    points, options = _parse_points(text)
     if len(points) != 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a point like 0.4,0.6, or 0.4,0.6@0.1 with its radius")
-    return "anchor", (points[0],), named
+    return "anchor", (points[0],), options
 
 
-def _sped(text: str) -> Step:
+def _parse_speed(text: str) -> Step:
     what, _, factor = text.rpartition("=")
     try:
         times = float(factor)
@@ -97,32 +97,32 @@ def _sped(text: str) -> Step:
         what = ""
     if not what:
         raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5")
-    where, named = (what, {}) if what.isalpha() else _stroke(what)
-    return "speed", (where, times), named
+    where, options = (what, {}) if what.isalpha() else _parse_stroke(what)
+    return "speed", (where, times), options
 
 
-def _class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
-    named = re.match(r"([A-Za-z]{2,}):", text)  # one letter is a drive, C:\
-    return (named[1] if named else None), *_stroke(text[named.end() if named else 0 :])
+def _parse_class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
+    prefix = re.match(r"([A-Za-z]{2,}):", text)  # one letter is a drive, C:\
+    return (prefix[1] if prefix else None), *_parse_stroke(text[prefix.end() if prefix else 0 :])
 
 
-def _stroke(text: str) -> tuple[Any, dict[str, float]]:
+def _parse_stroke(text: str) -> tuple[Any, dict[str, float]]:
     """The points and the radius of a stroke, or the name of a mask's file."""
-    points, named = _line(text)
+    points, options = _parse_points(text)
     if not points and not os.path.exists(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a stroke like '0.4,0.6 0.5,0.6 @0.03', where no space follows a comma,"
             " nor a file that exists"
         )
-    return points or text, named
+    return points or text, options
 
 
-def _line(text: str) -> tuple[list[list[float]], dict[str, float]]:
+def _parse_points(text: str) -> tuple[list[list[float]], dict[str, float]]:
     """The points and the radius of 'X,Y X,Y ... [@RADIUS]'; no points for anything else."""
     line, at, radius = text.partition("@")
     try:
         points = [[float(number) for number in pair.split(",")] for pair in line.split()]
-        named = {"radius": float(radius)} if at else {}
+        options = {"radius": float(radius)} if at else {}
     except ValueError:
         return [], {}
-    return (points, named) if all(len(point) == 2 for point in points) else ([], {})
+    return (points, options) if all(len(point) == 2 for point in points) else ([], {})
