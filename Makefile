@@ -1,19 +1,19 @@
-# make demo    animate two example photos with the default model, into examples/out/
-# make test    run the quick tests: every module, every kernel against its reference
-# make test-all    the same, then the slow ones: packaging, Ray, recipes, CUDA sources run on the CPU, browsers, ...
-# make lint    ruff, mypy and clang-format
-# make sanitize    the kernels' tests, the native library compiled with AddressSanitizer and UndefinedBehaviorSanitizer
-# make soak    100,000 random cases (CASES) with that library, into benchmarks/results/fuzz.json; goes on where it stopped;
-#              damaged .cine files; the service, on this machine alone: 200 clients for MINUTES, requests made up from its
-#              description, damaged uploads; into benchmarks/results/soak_*.json; the tutorial notebook, executed
-# make bench   how fast it is on this machine, quiet if the figures are to mean something: into benchmarks/results/
-# make quality FOLDER=...   every measure of a loop, on a folder of photos (with labels/ and val.txt where it has them),
-#              into benchmarks/results/quality.md and .json; without FOLDER, of examples/
-# make train-smoke   every recipe for a few steps, from photos to a model that animates, into .runs/smoke
-# make clean   remove what these made
+# make demo        animates two example photos with the default model, into examples/out/
+# make test        runs the quick tests: every module, and every kernel against its reference
+# make test-all    runs these, then the slow ones: packaging, Ray, recipes, CUDA sources on the CPU, browsers, ...
+# make lint        runs ruff, mypy and clang-format
+# make sanitize    runs the kernels' tests with the native library under AddressSanitizer and UndefinedBehaviorSanitizer
+# make soak        runs 100,000 random kernel calls (CASES) with that library, resuming where it stopped; opens damaged
+#                  .cine files; runs the service on this machine with 200 clients for MINUTES, with requests generated
+#                  from its schema and with damaged uploads; executes the notebook. Writes to benchmarks/results/
+# make bench       measures speed, into benchmarks/results/; only meaningful on an idle machine
+# make quality     measures every loop of the photos in FOLDER (default: examples/), with labels/ and val.txt if it has
+#                  them, into benchmarks/results/quality.md and .json
+# make train-smoke runs every recipe for a few steps, from photos to a model that animates, into .runs/smoke
+# make clean       removes everything these created
 #
-# Each works on a fresh clone: a virtual environment is made in .venv first. pip's own settings (PIP_INDEX_URL,
-# PIP_CONSTRAINT, pip.conf, ...) apply; TORCH says which PyTorch to install, for example
+# Each works in a fresh clone: it first creates a virtual environment in .venv. pip's own settings (PIP_INDEX_URL,
+# PIP_CONSTRAINT, pip.conf, ...) apply; TORCH chooses the PyTorch to install, for example
 # make test TORCH='torch==2.13.0+cpu'.
 
 PYTHON ?= python3
@@ -23,14 +23,15 @@ CASES  ?= 100000
 MINUTES ?= 5
 FOLDER ?= examples
 
-# Python itself is not sanitized, so the sanitizer's library has to be there before it; its own leaks are no matter.
+# Python itself is not sanitized, so the sanitizer's library is preloaded; leaks of Python are ignored.
 SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined
 SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=0 CXXFLAGS="$(SANITIZE)" \
   LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)"
 
 BIN := .venv/bin
 OUT := examples/out
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# One thread each: images are small, and every core has a process of its own.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 

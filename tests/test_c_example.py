@@ -1,4 +1,4 @@
-"""The example in C renders what Python does, byte for byte; the one in the documentation prints what it says."""
+"""The C example renders the same bytes as Python; the program in the documentation prints what it says."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("Makefile", "render_loop.c"):
         shutil.copy(EXAMPLE / name, folder)
     strict = "CFLAGS=-std=c99 -O2 -Wall -Wextra -Werror -pedantic"
-    lib = os.path.relpath(native.folder(), folder)  # as in the repository; the program runs from anywhere all the same
+    lib = os.path.relpath(native.folder(), folder)  # relative, as in the repository
     subprocess.run(["make", "-C", folder, strict, f"LIB={lib}"], check=True, capture_output=True)
     return folder / "render_loop"
 
@@ -43,20 +43,22 @@ def cinemagraph(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_m
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_frames_are_those_of_python(program: Path, cinemagraph: Cinemagraph, threads: str, tmp_path: Path) -> None:
+def test_frames_are_the_same_as_from_python(
+    program: Path, cinemagraph: Cinemagraph, threads: str, tmp_path: Path
+) -> None:
     export(cinemagraph, tmp_path)
-    made = subprocess.run([program, tmp_path, threads], capture_output=True, check=True).stdout
+    frames = subprocess.run([program, tmp_path, threads], capture_output=True, check=True).stdout
     start = f"P6\n{cinemagraph.width} {cinemagraph.height}\n255\n".encode()
-    assert made == b"".join(start + frame.tobytes() for frame in cinemagraph)
+    assert frames == b"".join(start + frame.tobytes() for frame in cinemagraph)
 
 
-def test_an_array_that_is_cut_off_is_named(program: Path, cinemagraph: Cinemagraph, tmp_path: Path) -> None:
+def test_a_truncated_array_is_named(program: Path, cinemagraph: Cinemagraph, tmp_path: Path) -> None:
     export(cinemagraph, tmp_path)
-    lift = tmp_path / "lift.npy"
-    lift.write_bytes(lift.read_bytes()[:-1])
-    done = subprocess.run([program, tmp_path], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "render_loop: lift.npy: is cut off\n"
+    array = tmp_path / "lift.npy"
+    array.write_bytes(array.read_bytes()[:-1])
+    run = subprocess.run([program, tmp_path], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "render_loop: lift.npy: is cut off\n"
 
 
 def test_the_program_in_the_documentation_runs(tmp_path: Path) -> None:
@@ -69,7 +71,9 @@ def test_the_program_in_the_documentation_runs(tmp_path: Path) -> None:
     assert subprocess.check_output([tmp_path / "example"], text=True) == "0 2 4\n"
 
 
-def test_other_loops_are_refused(photo: np.ndarray, small_model: Path, drift: np.ndarray, tmp_path: Path) -> None:
+def test_loops_that_need_more_than_one_call_a_frame_are_refused(
+    photo: np.ndarray, small_model: Path, drift: np.ndarray, tmp_path: Path
+) -> None:
     other = animate(photo, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30, sampling="splat")
     with pytest.raises(SystemExit, match="only loops with"):
         export(other, tmp_path / "arrays")

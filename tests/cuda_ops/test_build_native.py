@@ -1,4 +1,4 @@
-"""The build as a whole: a few small sources in a folder with a space, built with and without faults."""
+"""The build as a whole: a few small sources in a folder with a space in its name, with and without errors."""
 
 import ctypes
 import importlib.util
@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 SOURCES = Path(__file__).parents[2] / "cuda_ops"
-# A kernel that is what it was compiled as: the name of its instruction set.
+# A kernel that returns the instruction set it was compiled for.
 KERNEL = """
 #include "cpu.h"
 #define QUOTED(name) #name
@@ -27,7 +27,7 @@ extern "C" STYLECINE_API const char *stylecine_name() { return stylecine::portab
 
 @pytest.fixture
 def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """build_native.py beside sources of one kernel; without CUDA."""
+    """build_native.py next to the sources of one kernel; without CUDA."""
     monkeypatch.setenv("CXXFLAGS", "-O0")
     monkeypatch.setenv("STYLECINE_CUDA", "0")
     monkeypatch.delenv("STYLECINE_CPU", raising=False)
@@ -50,11 +50,11 @@ def lib(tmp_path: Path) -> Path:
 
 
 def record(lib: Path) -> dict[str, dict[str, str]]:
-    told: dict[str, dict[str, str]] = json.loads((lib / "build.json").read_text())
-    return told
+    read: dict[str, dict[str, str]] = json.loads((lib / "build.json").read_text())
+    return read
 
 
-def test_the_library_and_its_header_are_placed(builder: ModuleType, lib: Path) -> None:
+def test_the_library_and_its_header_are_installed(builder: ModuleType, lib: Path) -> None:
     assert builder.build(lib) == ["libstylecine.so"]
     assert {path.name for path in lib.iterdir()} == {"libstylecine.so", "stylecine.h", "build.json"}
     assert record(lib)["cpu"]["instructions"] == list(builder.SETS)
@@ -65,11 +65,11 @@ def test_the_library_and_its_header_are_placed(builder: ModuleType, lib: Path) -
 
 def test_every_kernel_is_compiled_for_every_instruction_set(builder: ModuleType, lib: Path) -> None:
     builder.build(lib)
-    made = {path.name for path in builder.OBJECTS.glob("name_cpu.*.o")}
-    assert made == {f"name_cpu.{instructions}.o" for instructions in builder.SETS}
+    objects = {path.name for path in builder.OBJECTS.glob("name_cpu.*.o")}
+    assert objects == {f"name_cpu.{instructions}.o" for instructions in builder.SETS}
 
 
-def test_only_what_has_changed_is_compiled_again(
+def test_only_changed_sources_are_recompiled(
     builder: ModuleType, lib: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     builder.build(lib)
@@ -85,7 +85,7 @@ def test_only_what_has_changed_is_compiled_again(
     }
 
 
-def test_a_source_that_fails_leaves_no_library_not_even_an_old_one(builder: ModuleType, lib: Path) -> None:
+def test_a_source_that_does_not_compile_leaves_no_library_not_even_an_old_one(builder: ModuleType, lib: Path) -> None:
     builder.build(lib)
     (builder.SOURCES / "name_cpu.cpp").write_text("this is not C++")
     assert builder.build(lib) == []
@@ -93,7 +93,7 @@ def test_a_source_that_fails_leaves_no_library_not_even_an_old_one(builder: Modu
     assert "name_cpu.cpp" in record(lib)["cpu"]["why"]
 
 
-def test_what_is_demanded_and_cannot_be_built_is_an_error(
+def test_a_required_library_that_cannot_be_built_is_an_error(
     builder: ModuleType, lib: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLECINE_CPU", "1")
@@ -105,7 +105,7 @@ def test_what_is_demanded_and_cannot_be_built_is_an_error(
 def test_a_cuda_toolkit_that_fails_leaves_the_cpu_library(
     builder: ModuleType, lib: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An nvcc that knows its architectures and compiles nothing."""
+    """An nvcc that lists its architectures and then fails to compile."""
     monkeypatch.delenv("STYLECINE_CUDA")
     nvcc = tmp_path / "nvcc"
     nvcc.write_text(
@@ -118,7 +118,9 @@ def test_a_cuda_toolkit_that_fails_leaves_the_cpu_library(
     assert record(lib)["cuda"]["why"] == "ninja failed (error: no)"
 
 
-def test_no_nvcc_no_ninja_no_compiler(builder: ModuleType, lib: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tools_are_recorded_with_a_remedy(
+    builder: ModuleType, lib: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("STYLECINE_CUDA")
     monkeypatch.setenv("NVCC", "no-such-nvcc")
     builder.build(lib)
