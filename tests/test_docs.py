@@ -1,5 +1,6 @@
 """The documentation agrees with the code: its programs run; its names, options, paths and links exist."""
 
+import pkgutil
 import re
 import runpy
 from collections.abc import Iterator
@@ -124,6 +125,27 @@ def test_make_targets_exist() -> None:
     for page in PAGES:
         named = re.findall(r"^ {4}make ([a-z][a-z-]*)|`make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
         assert {one or other for one, other in named} <= set(phony.split()), page
+
+
+def test_modules_that_moved_are_where_the_changelog_says() -> None:
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text()
+    rows = section(changelog, "Moved modules").splitlines()
+    new_names = [row.split(" | ")[1] for row in rows if row.startswith("| `")]
+    assert new_names
+    for cell in new_names:
+        parent = ""
+        for name in re.findall(r"`((?:stylecine)?\.[\w.]+)`", cell):
+            full = name if name.startswith("stylecine") else parent + name
+            parent = full.rpartition(".")[0]
+            assert pkgutil.resolve_name(full), full
+
+
+def test_every_module_is_in_the_tree() -> None:
+    tree = section((REPOSITORY / "CONTRIBUTING.md").read_text(), "Layout")
+    named = set(re.findall(r"\w+", tree.strip().split("\n\n")[0]))
+    modules = {path.stem for path in (REPOSITORY / "stylecine").rglob("*.py")} - {"__init__", "__main__"}
+    missing = modules - named - set(COMMANDS)
+    assert not missing, f"add {missing} to the tree in CONTRIBUTING.md"
 
 
 def test_the_manual_stays_short() -> None:
