@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, kill -9 and a full disk, with real processes: one line, nothing half-written, old files intact."""
+"""Ctrl-C, SIGTERM, kill -9 and a full disk, in real processes: one line, no partial files, old files intact."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX sig
 
 MORE_OUTPUTS = ["loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng", "loop.png"]
 OUTPUTS = ["loop.mp4", "frames", *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_OUTPUTS)]
-PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
-LINE = "stylecine: Interrupted; nothing half-written is left. Run the command again.\n"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+MESSAGE = "stylecine: Interrupted; nothing half-written is left. Run the command again.\n"
 
-# Writes frames of noise as the command does, without PyTorch; `happens` is done before the fourth frame.
+# Writes frames of noise as the command does, without PyTorch; {action} runs before the fourth frame.
 WRITER = """
 import os, resource, signal, sys
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Noise(Sequence):
         if k == len(self):
             raise IndexError
         if k == 3 or "{output}".endswith(".png"):
-            {happens}
+            {action}
         return np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8)
 
 def run(options, start):
@@ -53,21 +53,21 @@ with patch("stylecine.commands.doctor.run", run):
 """
 
 
-def hear_ctrl_c() -> None:
-    """In a process about to start: one in the background of a script has SIGINT ignored, and so would its children."""
+def accept_sigint() -> None:
+    """Runs in a child before it starts: a script's background processes, and their children, ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def written(folder: Path, output: str, happens: str = "pass") -> subprocess.CompletedProcess[str]:
-    code = WRITER.format(output=output, happens=happens)
+def run_writer(folder: Path, output: str, action: str = "pass") -> subprocess.CompletedProcess[str]:
+    code = WRITER.format(output=output, action=action)
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=PLACE,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=accept_sigint,
     )
 
 
@@ -81,7 +81,7 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def older(folder: Path, output: str) -> dict[str, bytes]:
-    """An older file to be kept; a folder that is full would be refused."""
+    """Writes an older file, which has to survive; returns the content of the folder."""
     if not is_folder(output):
         (folder / output).write_bytes(b"an older loop")
     return content(folder)
@@ -91,90 +91,90 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path, output: str) -> None:
-    """Twice, as impatient people do."""
+def test_ctrl_c_leaves_no_partial_file(tmp_path: Path, output: str) -> None:
+    """Pressed twice, impatiently."""
     before = older(tmp_path, output)
-    run = written(tmp_path, output, "os.kill(os.getpid(), signal.SIGINT), os.kill(os.getpid(), signal.SIGINT)")
-    assert (run.returncode, run.stdout, run.stderr) == (130, "", LINE)
+    run = run_writer(tmp_path, output, "os.kill(os.getpid(), signal.SIGINT), os.kill(os.getpid(), signal.SIGINT)")
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", MESSAGE)
     assert content(tmp_path) == before and len(os.listdir(tmp_path)) == len(before)
 
 
-def test_what_kill_9_leaves_is_cleaned_by_the_next_run(tmp_path: Path, output: str) -> None:
+def test_the_next_run_removes_what_kill_9_left(tmp_path: Path, output: str) -> None:
     before = older(tmp_path, output)
-    assert written(tmp_path, output, "os.kill(os.getpid(), signal.SIGKILL)").returncode == -signal.SIGKILL
+    assert run_writer(tmp_path, output, "os.kill(os.getpid(), signal.SIGKILL)").returncode == -signal.SIGKILL
     assert {name: data for name, data in content(tmp_path).items() if not name.startswith(".stylecine-")} == before
-    run = written(tmp_path, output)
+    run = run_writer(tmp_path, output)
     assert (run.returncode, run.stderr) == (0, "")
     assert os.listdir(tmp_path) == [output] and content(tmp_path) != before
 
 
 @pytest.mark.parametrize("room", [100, 20_000])
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path, output: str, room: int) -> None:
-    """A limit on the size of a file stands for it: the kernel cuts the write short in the same way."""
+def test_a_full_disk_prints_one_line_and_leaves_no_partial_file(tmp_path: Path, output: str, room: int) -> None:
+    """Simulated by a limit on file size: the kernel truncates the write in the same way."""
     if room > 100 and (is_folder(output) or output.endswith(".png")):
         pytest.skip("one frame fits into that")
     before = older(tmp_path, output)
-    run = written(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")
+    run = run_writer(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")
     assert run.returncode == 2 and run.stdout == "" and run.stderr.count("\n") == 1
     assert "no space left" in run.stderr and output in run.stderr and ".stylecine-" not in run.stderr
     assert content(tmp_path) == before and len(os.listdir(tmp_path)) == len(before)
 
 
-def test_a_disk_that_is_really_full(tmp_path: Path, output: str) -> None:
-    """A file system in memory, where one may be mounted."""
+def test_a_full_file_system(tmp_path: Path, output: str) -> None:
+    """A small tmpfs, where the user may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("no file system can be mounted here")
     try:
         before = older(disk, output)
-        run = written(disk, output)
+        run = run_writer(disk, output)
         assert run.returncode == 2 and "no space left" in run.stderr and run.stderr.count("\n") == 1
         assert content(disk) == before and len(os.listdir(disk)) == len(before)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_sigterm_is_told_apart(tmp_path: Path) -> None:
-    run = written(tmp_path, "loop.mp4", "os.kill(os.getpid(), signal.SIGTERM)")
-    assert (run.returncode, run.stderr) == (143, LINE) and not os.listdir(tmp_path)
+def test_sigterm_has_its_own_exit_code(tmp_path: Path) -> None:
+    run = run_writer(tmp_path, "loop.mp4", "os.kill(os.getpid(), signal.SIGTERM)")
+    assert (run.returncode, run.stderr) == (143, MESSAGE) and not os.listdir(tmp_path)
 
 
-def test_two_runs_with_one_output(tmp_path: Path) -> None:
-    """The second finds the first at work, says so, and leaves it alone."""
-    command = [sys.executable, "-c", WRITER.format(output="loop.gif", happens="pass")]
+def test_a_second_run_does_not_disturb_the_first(tmp_path: Path) -> None:
+    """It finds the lock of the first on their common output, and says so."""
+    command = [sys.executable, "-c", WRITER.format(output="loop.gif", action="pass")]
     other = f"import subprocess; subprocess.run({command!r})"
-    run = written(tmp_path, "loop.gif", other)
+    run = run_writer(tmp_path, "loop.gif", other)
     assert run.returncode == 0 and run.stderr.count("Another run is writing") == 1
     with Image.open(tmp_path / "loop.gif") as picture:
         assert picture.n_frames == 12  # type: ignore[attr-defined]
     assert os.listdir(tmp_path) == ["loop.gif"]
 
 
-# The command itself, PyTorch and all; Ctrl-C comes when `moment` holds, or just after the animator calls a function.
+# The whole command, with PyTorch; SIGINT is sent when {moment} holds, or just after the animator calls a function.
 WATCHED = """
 import os, signal, sys, threading, time
 
-def ctrl_c():
+def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 def watch():
     while not ({moment}):
         time.sleep(2e-4)
-    ctrl_c()
+    interrupt()
 
 def calls(name):
     from stylecine import animator
     function = getattr(animator, name)
 
-    def called(*given, **named):
-        threading.Timer(1e-3, ctrl_c).start()
-        return function(*given, **named)
+    def wrapped(*args, **options):
+        threading.Timer(1e-3, interrupt).start()
+        return function(*args, **options)
 
-    setattr(animator, name, called)
+    setattr(animator, name, wrapped)
     threading.Event().wait()
 
 from stylecine.cli import main
@@ -206,13 +206,13 @@ def test_ctrl_c_at_any_moment(
     command = ["animate", "../photo.png", "--mask", str(mask_file), "--motion", str(motion_file), "--seconds", "20"]
     code = [sys.executable, "-c", WATCHED.format(moment=moment), *command, "--model", str(small_model)]
     run = subprocess.run(
-        code, cwd=folder, env=PLACE, capture_output=True, text=True, timeout=120, preexec_fn=hear_ctrl_c
+        code, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, preexec_fn=accept_sigint
     )
-    assert (run.returncode, run.stdout, run.stderr) == (130, "", LINE)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", MESSAGE)
     assert not os.listdir(folder)
 
 
-def test_signals_are_heard_while_it_is_entered_and_not_after() -> None:
+def test_handlers_are_installed_inside_and_restored_after() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook
     with Interrupts() as interrupts:
         assert signal.getsignal(signal.SIGTERM) != before[1]
@@ -220,7 +220,7 @@ def test_signals_are_heard_while_it_is_entered_and_not_after() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
 
 
-def test_a_second_signal_does_not_disturb_the_tidying_up_a_late_one_is_heard_again(
+def test_a_quick_second_signal_is_ignored_during_clean_up_and_a_later_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: signal.SIG_DFL)
