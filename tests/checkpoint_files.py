@@ -1,7 +1,7 @@
-"""Foreign checkpoints of random weights, made in the published layouts: stylegan2-ada-pytorch's and stylegan3's pickle,
-stylegan2's TensorFlow pickle, and rosinality's .pt, of which StyleCineGAN's is one.
+"""Foreign checkpoints with random weights, in the published layouts: the pickles of stylegan2-ada-pytorch, stylegan3
+and stylegan2 (TensorFlow), and rosinality's .pt, which StyleCineGAN uses too.
 
-Pickling NVIDIA's wants `nvidia_modules` in sys.modules.
+Pickling NVIDIA's layouts needs `nvidia_modules` in sys.modules.
 """
 
 import io
@@ -34,7 +34,7 @@ class Module:
 
 
 def nvidia_modules() -> dict[str, ModuleType]:
-    """Modules of NVIDIA's names, for sys.modules, so that pickle can write references to them."""
+    """Modules with NVIDIA's names, for sys.modules, so that pickle can write references to them."""
     members: dict[str, dict[str, Any]] = {
         "torch_utils": {},
         "torch_utils.persistence": {"_reconstruct_persistent_obj": lambda meta: None},

@@ -1,4 +1,4 @@
-"""Small loops that play: of some photo, with a drift that is known."""
+"""Small loops of any photo, with known drift."""
 
 import numpy as np
 import torch

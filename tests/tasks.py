@@ -1,4 +1,4 @@
-"""Photos to be done, for tests of who does them."""
+"""Batch tasks of small photos, for tests of the worker pools."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may import whom, and what `import stylecine` costs."""
+"""Which modules may import which, and what `import stylecine` loads."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ import stylecine
 
 PACKAGE = Path(stylecine.__file__).parent
 
-# From the ground up: a module imports only from lower rows, or from its own package. `stages` are checked one by one.
+# From the bottom up: a module imports only from earlier rows or from its own package; stages have a test of their own.
 LAYERS = [
     {"errors"},
     {"atomic", "interrupts", "memory", "options", "progress", "threads", "weights"},
@@ -33,12 +33,12 @@ LAYERS = [
     {"__main__"},
 ]
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
-PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"swell"}}  # what one stage alone uses
+PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"swell"}}  # helpers of a single stage
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names below stylecine that a module imports, inside its functions and for type checking too."""
+    """The modules of stylecine that one imports, including inside functions and for type checking, as dotted names."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -71,7 +71,7 @@ def test_imports_point_downward(module: Path) -> None:
         assert there == here or RANK[there] < RANK[here], f"stylecine.{name} is not below {module}"
 
 
-def test_no_module_imports_itself_on_the_way() -> None:
+def test_imports_have_no_cycle() -> None:
     graph = {name_of(module): imported(PACKAGE / module) & set(map(name_of, MODULES)) for module in MODULES}
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError
 

@@ -1,4 +1,4 @@
-"""Model records and weight files: what is found, what is refused, and what the user is told."""
+"""Model records and weight files: which models are found, which files are refused, and with which message."""
 
 import hashlib
 import os
@@ -78,7 +78,7 @@ file = "lakes.pt"
 
 @pytest.fixture
 def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of models.toml with small weights, registered, and of public.toml; converted models go below it."""
+    """A folder with models.toml, its small registered weights and public.toml; converted models go into a subfolder."""
     (tmp_path / "models.toml").write_text(MODELS)
     (tmp_path / "public.toml").write_text(PUBLIC)
     monkeypatch.setenv("STYLECINE_MODELS", str(tmp_path / "converted"))
@@ -95,7 +95,7 @@ def save(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] 
     return path
 
 
-# -- the package's own records --
+# --- the package's own records
 
 
 def test_the_default_model_is_listed_with_all_its_roles() -> None:
@@ -106,26 +106,26 @@ def test_the_default_model_is_listed_with_all_its_roles() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_weight_file_of_the_package_is_the_registered_one(role: str) -> None:
+def test_every_weight_file_of_the_package_matches_its_record(role: str) -> None:
     file = find_model("default").files[role]
     assert file.sha256, f"run pretrained/recipes/register.py: {role} has no checksum"
     assert file.path.stat().st_size == file.size
     assert file.size <= 15_000_000
-    kinds = {t.dtype for t in role_tensors(find_model("default"), role).values()}
-    assert kinds <= {torch.float32, torch.uint8}      # uint8: the segmenter's four-bit codes
+    dtypes = {t.dtype for t in role_tensors(find_model("default"), role).values()}
+    assert dtypes <= {torch.float32, torch.uint8}  # uint8: the segmenter's 4-bit codes
 
 
-# -- finding --
+# --- finding models
 
 
-def test_an_unknown_name_is_told_the_known_ones(pretrained: Path) -> None:
+def test_an_unknown_name_lists_the_known_ones(pretrained: Path) -> None:
     with pytest.raises(WeightsNotFound, match=r"'defualt'.*default, borrowed, church, lakes"):
         find_model("defualt")
     with pytest.raises(WeightsNotFound, match="no model or file"):
-        find_model("a" * 300)  # no file's name either
+        find_model("a" * 300)  # too long for a file name
 
 
-def test_a_licence_that_asks_for_consent(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_licence_has_to_be_accepted(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LicenceNotAccepted, match=r"no commercial use.*STYLECINE_ACCEPT_LICENCE=borrowed"):
         find_model("borrowed")
     for names in ("other,borrowed", "other, borrowed "):
@@ -133,14 +133,14 @@ def test_a_licence_that_asks_for_consent(pretrained: Path, monkeypatch: pytest.M
         assert find_model("borrowed").licence == "CC-BY-NC-4.0"
 
 
-def test_licence_of_a_file_is_its_models_unless_it_has_its_own(pretrained: Path) -> None:
+def test_a_file_has_the_licence_of_its_model_or_its_own(pretrained: Path) -> None:
     files = find_model("default").files
     assert (files["generator"].licence, files["lpips"].licence) == ("CC-BY-4.0", "BSD-2-Clause")
 
 
 @pytest.mark.parametrize("by_folder", [True, False], ids=["folder", "file"])
 def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) -> None:
-    """Its own files come first; what does not depend on the generator is borrowed from the default model."""
+    """Its own files take precedence; networks that do not depend on the generator come from the default model."""
     generator = save(tmp_path / "mine" / "generator.safetensors", GENERATOR, {"licence": "mine"})
     save(generator.parent / "encoder.safetensors", {"a": torch.zeros(1)})
     record = find_model(generator.parent if by_folder else generator)
@@ -156,7 +156,7 @@ def test_metadata_names_the_injection_layer(pretrained: Path, tmp_path: Path) ->
     assert find_model(path).injection == "b32.conv1"
 
 
-def test_paths_that_are_no_generator(pretrained: Path, tmp_path: Path) -> None:
+def test_paths_without_a_generator(pretrained: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "network.pkl").write_bytes(b"x")
     with pytest.raises(WeightsNotFound, match=r"generator\.safetensors"):
@@ -167,7 +167,7 @@ def test_paths_that_are_no_generator(pretrained: Path, tmp_path: Path) -> None:
         find_model(save(tmp_path / "other.safetensors", {"a": torch.zeros(1)}))
 
 
-def test_a_broken_list_of_models(pretrained: Path) -> None:
+def test_a_malformed_list_of_models(pretrained: Path) -> None:
     for text in ("[default", "default = 3", "[default]\nresolution = 4"):
         (pretrained / "models.toml").write_text(text)
         with pytest.raises(WeightsMalformed):
@@ -181,10 +181,10 @@ def test_a_broken_list_of_models(pretrained: Path) -> None:
         models()
 
 
-# -- public models --
+# --- public models
 
 
-def test_a_public_model_says_how_to_fetch_it(pretrained: Path) -> None:
+def test_a_public_model_explains_how_to_download_it(pretrained: Path) -> None:
     with pytest.raises(
         WeightsNotFound, match=r"open https://example\.org/folder and download lakes\.pt, then stylecine convert lakes"
     ):
@@ -194,7 +194,7 @@ def test_a_public_model_says_how_to_fetch_it(pretrained: Path) -> None:
     assert not record.installed
 
 
-def test_a_fetched_public_model_borrows_from_the_default_one(pretrained: Path) -> None:
+def test_a_downloaded_public_model_shares_networks_of_the_default_one(pretrained: Path) -> None:
     save(pretrained / "converted" / "lakes.safetensors", GENERATOR)
     record = find_model("lakes")
     assert (record.name, record.resolution, record.injection) == ("lakes", 64, "b16.conv1")
@@ -203,11 +203,11 @@ def test_a_fetched_public_model_borrows_from_the_default_one(pretrained: Path) -
     assert role_tensors(record, "generator").keys() == GENERATOR.keys()
 
 
-def test_a_non_commercial_one_has_to_be_accepted_fetched_or_not(
+def test_a_non_commercial_model_has_to_be_accepted_before_and_after_download(
     pretrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for fetched in (False, True):
-        if fetched:
+    for downloaded in (False, True):
+        if downloaded:
             save(pretrained / "converted" / "church.safetensors", GENERATOR)
         with pytest.raises(LicenceNotAccepted, match=r"research only.*STYLECINE_ACCEPT_LICENCE=church"):
             find_model("church")
@@ -215,12 +215,12 @@ def test_a_non_commercial_one_has_to_be_accepted_fetched_or_not(
     assert find_model("church").licence == "NC"
 
 
-def test_public_models_are_kept_in_the_cache_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_models_are_in_the_cache_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLECINE_MODELS", "")
     assert models_folder() == Path.home() / ".cache/stylecine/models"
 
 
-def test_a_user_without_a_home_has_only_no_folder_of_models(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_has_no_folder_of_models(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STYLECINE_MODELS")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert find_model("default").resolution == 1024
@@ -238,10 +238,10 @@ def test_the_packages_public_records() -> None:
         assert bool(model.accept) == ("nvidia source" in model.licence.lower()), model.name
 
 
-# -- reading --
+# --- reading files
 
 
-def test_half_precision_becomes_single(tmp_path: Path) -> None:
+def test_half_precision_is_converted_to_single(tmp_path: Path) -> None:
     stored = {"a": torch.tensor([1.5, -2.25]).half(), "n": torch.tensor([3])}
     tensors = read_tensors(save(tmp_path / "a.safetensors", stored))
     assert tensors["a"].dtype == torch.float32 and tensors["a"].tolist() == [1.5, -2.25]
@@ -254,7 +254,7 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
         read_tensors(tmp_path / "genrator.safetensors")
 
 
-def test_a_changed_file(pretrained: Path) -> None:
+def test_a_modified_file_does_not_match_its_checksum(pretrained: Path) -> None:
     save(pretrained / "lpips.safetensors", {"linear.0": torch.zeros(3)})
     with pytest.raises(ChecksumMismatch, match=r"lpips\.safetensors"):
         role_tensors(find_model("default"), "lpips")
@@ -264,14 +264,14 @@ def header(text: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-WHOLE = safetensors.torch.save({"a": torch.ones(100)})
+VALID = safetensors.torch.save({"a": torch.ones(100)})
 HOSTILE = {
     "empty": b"",
     "garbage": bytes(range(256)) * 4,
     "a pickle": b"\x80\x04N.",
-    "truncated header": WHOLE[:20],
-    "truncated data": WHOLE[:-1],
-    "trailing data": WHOLE + b"\0",
+    "truncated header": VALID[:20],
+    "truncated data": VALID[:-1],
+    "trailing data": VALID + b"\0",
     "header longer than the file": struct.pack("<Q", 2**62) + b"{}",
     "header not JSON": header(b"{"),
     "unknown type": header(b'{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}') + bytes(4),
@@ -292,12 +292,12 @@ def test_damaged_and_hostile_files(content: bytes, tmp_path: Path) -> None:
         find_model(path)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsNotFound):
         read_tensors(tmp_path)
 
 
-# -- registering --
+# --- registering files
 
 
 def test_register_changes_checksums_and_sizes_only(pretrained: Path) -> None:
