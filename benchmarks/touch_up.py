@@ -26,7 +26,7 @@ from scipy import ndimage
 from benchmarks.machine import ROOT, machine
 from benchmarks.photos import find_photos, read_label
 from stylecine import Animator, Scene
-from stylecine.edits.strokes import brushed, painted
+from stylecine.edits.strokes import fit_stroke, stroke_distance
 from stylecine.stages.photo import load_photo
 
 SMALLEST, LARGEST = 0.0008, 0.03  # of the photo
@@ -84,11 +84,11 @@ def overlaps(
     picture: np.ndarray, still: np.ndarray, thing: np.ndarray, line: np.ndarray, radius: float
 ) -> dict[str, float]:
     start = time.process_time()
-    (top, left, bottom, right), share = painted(picture, line, radius)
+    (top, left, bottom, right), share = fit_stroke(picture, line, radius)
     seconds = time.process_time() - start
     stroke, brush = np.zeros_like(thing), np.zeros_like(thing)
     stroke[top:bottom, left:right] = share > 0.5
-    (top, left, bottom, right), distance = brushed(thing.shape, line, radius)
+    (top, left, bottom, right), distance = stroke_distance(thing.shape, line, radius)
     brush[top:bottom, left:right] = distance < radius
     found = {"brush": brush & (thing | ~still), "stroke": stroke & (thing | ~still)}
     figures = {name: float((part & thing).sum() / (part | thing).sum()) for name, part in found.items()}

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene
-from stylecine.edits import strokes as snap
+from stylecine.edits.strokes import stroke_distance
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.output import report as preview
 from stylecine.stages.displacement import margin_for
@@ -59,7 +59,7 @@ def brushed(photo: np.ndarray, strokes: list[list[tuple[float, float]]], radius:
     height, width = photo.shape[:2]
     mask = Image.new("L", (width, height))
     for stroke in strokes:
-        box, distance = snap.brushed((height, width), np.array(stroke) * (width, height), radius * height)
+        box, distance = stroke_distance((height, width), np.array(stroke) * (width, height), radius * height)
         brush = Image.fromarray(np.uint8(255 * (distance < radius * height)))
         mask.paste(255, (box[1], box[0]), brush)
     return np.asarray(Image.composite(Image.new("RGB", mask.size, "white"), Image.fromarray(photo),

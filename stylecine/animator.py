@@ -15,7 +15,7 @@ from torch import Tensor
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.cloth.animate import ClothNets, animate_cloth
 from stylecine.cloth.layer import ClothLayer
-from stylecine.edits.apply import anchored
+from stylecine.edits.apply import damp_at_anchors
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.memory import check_memory
 from stylecine.networks.clothnet import ClothNet
@@ -233,7 +233,7 @@ class Animator:
     ) -> ClothLayer:
         """cloth [2,H,W]: cloth and what is frozen."""
         columns = round(ANCHOR_ROWS * cloth.shape[2] / cloth.shape[1])
-        kept = anchored(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
+        kept = damp_at_anchors(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
         mobility = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
         nets = self.cloth_nets or self._model_cloth_nets
         return animate_cloth(

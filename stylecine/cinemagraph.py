@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stylecine import __version__
 from stylecine.cloth.layer import ClothLayer
-from stylecine.edits.apply import Edit, Paint, told
+from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
@@ -169,7 +169,7 @@ class Cinemagraph:
             "frames": len(self),
             "fps": _json_value(self.fps),
             "settings": {name: _json_value(value) for name, value in {**scene.settings, **self.settings}.items()},
-            "edits": [told(edit) for edit in self.edits],
+            "edits": [to_option(edit) for edit in self.edits],
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
             "versions": versions(scene.feature.device),

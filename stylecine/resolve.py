@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stylecine.edits.apply import Anchor, Edit, Paint, Speed, live_arrows, steered
+from stylecine.edits.apply import active_arrows, edited_flow
+from stylecine.edits.model import Anchor, Edit, Paint, Speed
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.motionnet import MotionNet
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, Arrow, RenderOptions
@@ -72,7 +73,7 @@ def _resolve_landscape(
         if not mask.any():
             raise NothingMoves(f"The motion is nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move.")
     layers = _resolve_layers(scene, mask, photo.device)
-    arrows = (*live_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
+    arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
     flow = _predict_flow(scene, photo, layers, arrows, network, mask) if given is None else given
     if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
         if options.mask is not None and given is not None:
@@ -104,7 +105,7 @@ def _predict_flow(
     flow = scene.motion.to(photo.device)
     if mask is not None or arrows or not torch.equal(layers, scene.layers.to(photo.device)):
         flow = predict_motion(photo, layers, network, arrows)
-    return torch.from_numpy(steered(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
+    return torch.from_numpy(edited_flow(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
 
 
 def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:

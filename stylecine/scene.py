@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylecine.edits.apply import Edit, Editable
+from stylecine.edits.apply import Editable
+from stylecine.edits.model import Edit
 from stylecine.edits.scene_file import Cine, read_cine, write_cine
 from stylecine.memory import check_memory
 from stylecine.networks.lpips import LPIPS
@@ -96,7 +97,7 @@ class Scene(Editable):
         return psnr(np.asarray(ours.reduce(4)), np.asarray(truth.reduce(4)))
 
     @property
-    def found_layers(self) -> np.ndarray:
+    def predicted_layers(self) -> np.ndarray:
         return self.layers.cpu().numpy()
 
     @cached_property

@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.edits.apply import told
+    from stylecine.edits.model import to_option
     from stylecine.edits.scene_file import Cine, edit_cine, read_cine
 
     def edited(scene: Cine) -> Cine:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     else:
         scene = read_cine(options.scene)
     if options.list:
-        print("".join(f"{told(edit)}\n" for edit in scene.edits), end="")
+        print("".join(f"{to_option(edit)}\n" for edit in scene.edits), end="")
     else:
         print(f"{printable(output)}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
     return 0

@@ -28,9 +28,9 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".cine")
 
     from stylecine.animator import Animator
-    from stylecine.edits.scene_file import check_ending
+    from stylecine.edits.scene_file import check_suffix
 
-    check_ending(output)
+    check_suffix(output)
     with Bar() as bar:
         animator = Animator.from_pretrained(options.model, options.device)
         scene = animator.invert(

@@ -1,14 +1,14 @@
 """The file of a scene, .cine: a zip archive that is safe to open from a stranger.
 
     scene.json            format version, model, settings, source and edits
-    photo.png             the photo, as it was sized
-    reconstruction.png    the generator's own picture of it
+    photo.png             the photo at the scene's size
+    reconstruction.png    G(F, w+)
     found.safetensors     layers, motion, w_plus, feature
-    edits.safetensors     what each edit's area means, uint8, named by the edit's number
+    edits.safetensors     the area of each edit, uint8, named by the edit's number
 
-Nothing is unpacked to disk, nothing in it is executed, and nothing is read before its size is known to be what the
-photo's size and the file's own allow. What could not be opened again is not saved. Files of older versions keep
-opening: `VERSION` goes up only together with a way to read the old.
+Nothing is unpacked to disk or executed, and nothing is read before its size is known to be within what the photo's size
+and the file's own allow. A scene that could not be opened again is not saved. Files of older versions stay readable:
+`VERSION` is raised only together with code that reads the old.
 NumPy only, so that scenes are edited without PyTorch.
 """
 
@@ -36,44 +36,39 @@ from PIL import Image
 
 from stylecine import __version__
 from stylecine.atomic import atomic_write, check_destination, translate_os_errors
-from stylecine.edits.apply import MOST_EDITS, Edit, Editable, Paint, Speed, from_json, to_json
-from stylecine.errors import SceneError, StylecineError, TooLarge
+from stylecine.edits.apply import Editable
+from stylecine.edits.model import MAX_EDITS, Edit, area_of, from_json, to_json
+from stylecine.errors import SceneError, StylecineError, TooLarge, printable
 from stylecine.memory import available_bytes
 from stylecine.options import CLASSES
 from stylecine.stages.photo import MAX_PIXELS, MIN_SIDE, encode_png
 
 VERSION = 1
-ENDING = ".cine"
-JSON, PHOTO, ALONE, FOUND, EDITS = (
-    *("scene.json", "photo.png", "reconstruction.png"),
-    *("found.safetensors", "edits.safetensors"),
-)
-MEMBERS = (JSON, PHOTO, ALONE, FOUND, EDITS)
-STORED = (PHOTO, ALONE)  # compressed already
+SUFFIX = ".cine"
+JSON, PHOTO, RECONSTRUCTION = "scene.json", "photo.png", "reconstruction.png"
+TENSORS, EDITS = "found.safetensors", "edits.safetensors"
+MEMBERS = (JSON, PHOTO, RECONSTRUCTION, TENSORS, EDITS)
 
-FACTS = {"version", "stylecine", "height", "width", "model", "source", "settings", "edits"}
-
-END, LOCATOR = 22, 20  # bytes that end a zip archive, and that come before them in an archive of the 64-bit kind
-MOST_DIRECTORY = 1 << 16  # bytes of the archive's own
-MOST_JSON = 4 << 20  # bytes: strokes of 90,000 points, ...
-SMALL_JSON, JSON_PACKED = 1 << 20, 16  # ... which do not pack well; bytes in any case, and for one in the archive
-MOST_HEADER = 1 << 18  # bytes of a .safetensors file's JSON
-MOST_STYLES, STYLE = 64, 512
-MOST_FEATURE = 1 << 26  # numbers in F
-FEATURE = 64  # of them for a pixel of the photo; small photos may have SMALL_FEATURE more
-SMALL_FEATURE = 1 << 20
-SMALL, MOST_PACKED = 16 << 20, 200  # bytes of all members together in any case, and for one in the archive
-MASKS = 64  # as large as the photo, that edits may come to, and SMALL
-ROOM = 100  # bytes of memory for a pixel, while it is read
-MOST_TEXT = 4096  # characters
-FASTEST = 4096.0  # pixels of the motion's own grid per 1/30 s
+END, LOCATOR = 22, 20  # bytes that end a zip archive, and that precede them in a 64-bit one
+MAX_DIRECTORY = 1 << 16  # bytes of the archive's own
+MAX_JSON = 4 << 20  # bytes: strokes of 90,000 points, ...
+MIN_JSON, MAX_JSON_RATIO = 1 << 20, 16  # ... which compress badly; bytes always allowed, and per compressed byte
+MAX_HEADER = 1 << 18  # bytes of a .safetensors file's JSON
+MAX_STYLES, STYLE = 64, 512
+MAX_FEATURE = 1 << 26  # numbers in F
+FEATURE_PER_PIXEL, MIN_FEATURE = 64, 1 << 20  # numbers in F that any photo may have
+MIN_TOTAL, MAX_RATIO = 16 << 20, 200  # bytes of all members together always allowed, and per compressed byte
+MAX_MASKS = 64  # photo-sized ones that the edits may amount to, plus MIN_TOTAL
+BYTES_PER_PIXEL = 100  # of memory while it is read
+MAX_TEXT = 4096  # characters
+MAX_SPEED = 4096.0  # pixels of the motion's own grid per 1/30 s
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Cine(Editable):
-    """What a .cine file says: a `Scene` in arrays, JSON and edits; shapes, types and units are the scene's."""
+    """The content of a .cine file: a `Scene` in arrays, JSON and edits; shapes, types and units as there."""
 
     photo: Array
     reconstruction: Array
@@ -87,42 +82,43 @@ class Cine(Editable):
     edits: tuple[Edit, ...] = ()
 
     @property
-    def found_layers(self) -> Array:
+    def predicted_layers(self) -> Array:
         return self.layers
 
 
 def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
-    """Writes it whole or not at all. Raises OutputError; SceneError for another ending, or what could not be read."""
-    target = check_ending(path)
+    """The file appears complete or not at all. Raises OutputError; SceneError for another suffix, or if it could not
+    be opened again."""
+    target = check_suffix(path)
     with atomic_write(target, finish=partial(_check_opens, target)) as part:
         _archive(pack(cine), part, target)
     return target
 
 
 def read_cine(path: str | os.PathLike[str]) -> Cine:
-    """Reads and checks it all. Raises SceneError where anything is not as `write_cine` leaves it, TooLarge."""
+    """Reads and checks everything. Raises SceneError for anything that `write_cine` does not write, TooLarge."""
     return unpack(_members(Path(path)), Path(path))
 
 
 def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]) -> Cine:
     """Writes the scene of `path` with the edits that `change` gives it to `output`, which may be `path`.
 
-    All else stays as it is, to the byte. Raises SceneError, TooLarge; OutputError, also where `output` is being edited
-    by somebody else.
+    All else stays the same, to the byte. Raises SceneError, TooLarge; OutputError, also if another run is writing
+    `output`.
     """
-    target = check_ending(output)
-    with atomic_write(target, finish=partial(_check_opens, target)) as part:  # nobody else changes it once it is read
+    target = check_suffix(output)
+    with atomic_write(target, finish=partial(_check_opens, target)) as part:  # locked before it is read
         members = _members(Path(path))
         cine = change(unpack(members, Path(path)))
         facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
-        _archive({**members, JSON: _text(facts), EDITS: _areas(cine.edits)}, part, target)
+        _archive({**members, JSON: _to_bytes(facts), EDITS: _areas(cine.edits)}, part, target)
     return cine
 
 
-def check_ending(path: str | os.PathLike[str]) -> Path:
-    """The file that a scene is to be written to. Raises SceneError for another ending, OutputError where none can."""
-    if Path(path).suffix.lower() != ENDING:
-        raise SceneError(f"'{os.fspath(path)}' does not end in {ENDING}; name the scene's file so.")
+def check_suffix(path: str | os.PathLike[str]) -> Path:
+    """The file that a scene will be written to. Raises SceneError for another suffix, OutputError if it cannot be."""
+    if Path(path).suffix.lower() != SUFFIX:
+        raise SceneError(f"'{os.fspath(path)}' does not end in {SUFFIX}; name the scene's file so.")
     return check_destination(path)
 
 
@@ -131,26 +127,25 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
 
 def _members(path: Path) -> dict[str, bytes]:
     """The content of each member, once the archive's directory is known to be harmless."""
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-        raise SceneError(f"'{path}' is a pipe or a device, not a scene; give a {ENDING} file.")
+    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would block
+        raise SceneError(f"'{path}' is a pipe or a device, not a scene; give a {SUFFIX} file.")
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
-                raise SceneError(f"'{path}' is not a scene; give a {ENDING} file that stylecine wrote.")
+                raise SceneError(f"'{path}' is not a scene; give a {SUFFIX} file that stylecine wrote.")
             _check_end(file, path)
             with zipfile.ZipFile(file) as archive:
                 infos = {info.filename: info for info in _checked_directory(archive, path)}
-                most = min(MOST_JSON, SMALL_JSON + JSON_PACKED * infos[JSON].compress_size)
+                most = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
                 facts = {JSON: _read(archive, infos[JSON], most, path)}
                 height, width = _size(_json(facts[JSON], path), path)
-                _check_room(height, width, path)
-                return facts | {
-                    name: _read(archive, infos[name], _most(name, height, width), path) for name in MEMBERS[1:]
-                }
+                _check_memory(height, width, path)
+                limits = {name: _max_bytes(name, height, width) for name in MEMBERS[1:]}
+                return facts | {name: _read(archive, infos[name], most, path) for name, most in limits.items()}
     except FileNotFoundError:
         raise SceneError(f"There is no scene at '{path}'; check the path.") from None
     except IsADirectoryError:
-        raise SceneError(f"'{path}' is a folder, not a scene; name a {ENDING} file in it.") from None
+        raise SceneError(f"'{path}' is a folder, not a scene; name a {SUFFIX} file in it.") from None
     except OSError as error:
         raise SceneError(f"'{path}' cannot be read ({error.strerror or 'damaged'}); copy it again.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error):
@@ -158,35 +153,35 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _check_end(file: BinaryIO, path: Path) -> None:
-    """Refuses a directory that is too long to be looked at, by the archive's last bytes."""
+    """Refuses a directory that is too long, by the last bytes of the archive, before it is read."""
     file.seek(-min(END + LOCATOR, file.seek(0, os.SEEK_END)), os.SEEK_END)
     last = file.read()
     if len(last) < END or last[-END:][:4] != b"PK\x05\x06":
         raise _damaged(path)
     count, size, _, comment = struct.unpack("<HLLH", last[-END + 10 :])
-    if count != len(MEMBERS) or size > MOST_DIRECTORY or comment or last.startswith(b"PK\x06\x07"):
-        raise _stranger(path)
+    if count != len(MEMBERS) or size > MAX_DIRECTORY or comment or last.startswith(b"PK\x06\x07"):
+        raise _unexpected(path)
 
 
 def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     infos = archive.infolist()
     names = sorted(info.filename for info in infos)
     if names != sorted(MEMBERS):
-        raise _stranger(path)
+        raise _unexpected(path)
     for info in infos:
-        kind = info.external_attr >> 28  # of a Unix file: 0 not said, 8 regular
+        kind = info.external_attr >> 28  # of a Unix file: 0 unspecified, 8 regular
         if info.flag_bits & 0x1 or kind not in (0, 8):
             raise SceneError(f"'{path}' has an encrypted member or a link in it; open only what stylecine wrote.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SceneError(f"'{path}' is compressed in another way than stylecine does; save the scene again.")
     large, small = (sum(getattr(info, size) for info in infos) for size in ("file_size", "compress_size"))
-    if large > SMALL + MOST_PACKED * small:
+    if large > MIN_TOTAL + MAX_RATIO * small:
         raise SceneError(f"'{path}' would grow to {large >> 20} MB when read; open only what stylecine wrote.")
     return infos
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, path: Path) -> bytes:
-    """A member of at most `most` bytes, whatever the directory says of it; its CRC is checked."""
+    """A member of at most `most` bytes, whatever the directory claims; its CRC is checked."""
     with archive.open(info) as member:
         content = member.read(most + 1) if info.file_size <= most else None
     if content is None or len(content) > most:
@@ -194,13 +189,13 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, path: Path
     return content
 
 
-def _most(name: str, height: int, width: int) -> int:
+def _max_bytes(name: str, height: int, width: int) -> int:
     """Bytes that a member may have in a scene of that size."""
-    if name in (PHOTO, ALONE):
-        return 4 * height * width + MOST_HEADER
-    if name == FOUND:
-        return 4 * sum(most.numbers for most in _found(height, width).values()) + MOST_HEADER
-    return MASKS * height * width + SMALL
+    if name in (PHOTO, RECONSTRUCTION):
+        return 4 * height * width + MAX_HEADER
+    if name == TENSORS:
+        return 4 * sum(limit.numbers for limit in _tensor_limits(height, width).values()) + MAX_HEADER
+    return MAX_MASKS * height * width + MIN_TOTAL
 
 
 def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
@@ -210,9 +205,9 @@ def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
     return size  # type: ignore[return-value]
 
 
-def _check_room(height: int, width: int, path: Path) -> None:
-    """Raises TooLarge where the scene cannot even be read; `Scene.load` asks for what rendering takes."""
-    need, free = ROOM * height * width, available_bytes(None)
+def _check_memory(height: int, width: int, path: Path) -> None:
+    """Raises TooLarge if the scene cannot even be read; `Scene.load` checks what rendering takes."""
+    need, free = BYTES_PER_PIXEL * height * width, available_bytes(None)
     if need > free:
         raise TooLarge(
             f"Opening '{path}', {width}x{height}, needs about {need / 1e9:.2g} GB of memory and {free / 1e9:.2g} GB are"
@@ -220,7 +215,7 @@ def _check_room(height: int, width: int, path: Path) -> None:
         )
 
 
-def _stranger(path: Path) -> SceneError:
+def _unexpected(path: Path) -> SceneError:
     return SceneError(f"'{path}' does not hold what a scene holds; open only what stylecine wrote.")
 
 
@@ -231,16 +226,16 @@ def _damaged(path: Path) -> SceneError:
 def _archive(members: dict[str, bytes], part: Path, target: Path) -> None:
     with translate_os_errors(target), zipfile.ZipFile(part, "w", compresslevel=1) as archive:
         for name in MEMBERS:
-            info = zipfile.ZipInfo(name)  # without a date: the same scene is the same file
+            info = zipfile.ZipInfo(name)  # without a date, so that the same scene gives the same file
             info.external_attr = 0o644 << 16
-            packed = zipfile.ZIP_STORED if name in STORED else zipfile.ZIP_DEFLATED
+            packed = zipfile.ZIP_STORED if name in (PHOTO, RECONSTRUCTION) else zipfile.ZIP_DEFLATED
             archive.writestr(info, members[name], packed, 1)
 
 
 def _check_opens(target: Path, part: Path) -> None:
-    """Raises SceneError where what was written could not be opened again."""
+    """Raises SceneError if what was written could not be opened again."""
     try:
-        with suppress(TooLarge):  # not here and now, to be sure; what is saved is not lost
+        with suppress(TooLarge):  # memory may be short just now
             unpack(_members(part), part)
     except SceneError as error:
         raise SceneError(
@@ -249,7 +244,7 @@ def _check_opens(target: Path, part: Path) -> None:
         ) from error
 
 
-# --- between members and what they say
+# --- content of the members
 
 
 def pack(cine: Cine) -> dict[str, bytes]:
@@ -259,52 +254,52 @@ def pack(cine: Cine) -> dict[str, bytes]:
         "stylecine": __version__,
         "height": height,
         "width": width,
-        "model": _printable(cine.model),
-        "source": _printable(cine.source),
+        "model": _escaped(cine.model),
+        "source": _escaped(cine.source),
         "settings": dict(cine.settings),
         "edits": [to_json(edit) for edit in cine.edits],
     }
-    found = {
+    tensors = {
         "layers": np.float32(cine.layers),
         "motion": np.float32(cine.motion),
         "w_plus": np.float32(cine.w_plus),
-        "feature": _compact(cine.feature),
+        "feature": _half_if_exact(cine.feature),
     }
     return {
-        JSON: _text(facts),
+        JSON: _to_bytes(facts),
         PHOTO: encode_png(cine.photo),
-        ALONE: encode_png(cine.reconstruction),
-        FOUND: safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in found.items()}),
+        RECONSTRUCTION: encode_png(cine.reconstruction),
+        TENSORS: safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in tensors.items()}),
         EDITS: _areas(cine.edits),
     }
 
 
 def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
-    """What the members say, each checked by itself and against the others. Raises SceneError."""
+    """The scene in the members, each checked by itself and against the others. Raises SceneError."""
     facts = _json(members[JSON], path)
     height, width = size = _size(facts, path)
     try:
-        _require(facts.keys() == FACTS)
-        _check_text(facts["stylecine"])
-        found = _tensors(members[FOUND], most := _found(height, width))  # these are there, so the pictures may be large
-        _require(found.keys() == most.keys() and all(np.isfinite(values).all() for values in found.values()))
-        layers, motion = found["layers"], found["motion"]
-        _require(bool((layers >= 0).all() and (layers <= 1).all() and (np.abs(motion) <= FASTEST).all()))
-        photo, alone = (_picture(members[name], size) for name in (PHOTO, ALONE))
+        _require(_has(facts, FIELDS))
+        limits = _tensor_limits(height, width)
+        tensors = _read_tensors(members[TENSORS], limits)
+        _require(tensors.keys() == limits.keys() and all(np.isfinite(values).all() for values in tensors.values()))
+        layers, motion = tensors["layers"], tensors["motion"]
+        _require(bool((layers >= 0).all() and (layers <= 1).all() and (np.abs(motion) <= MAX_SPEED).all()))
+        photo, reconstruction = (_read_png(members[name], size) for name in (PHOTO, RECONSTRUCTION))
         return Cine(
             photo,
-            alone,
+            reconstruction,
             layers,
             motion,
-            found["w_plus"],
-            found["feature"].astype(np.float32),
-            _checked_model(facts["model"]),
-            _checked_source(facts["source"]),
-            _checked_settings(facts["settings"]),
-            _checked_edits(facts["edits"], members[EDITS], size),
+            tensors["w_plus"],
+            tensors["feature"].astype(np.float32),
+            facts["model"],
+            facts["source"],
+            facts["settings"],
+            _read_edits(facts["edits"], members[EDITS], size),
         )
     except (StylecineError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise SceneError(f"'{path}' holds a scene that cannot be ({error}); open only what stylecine wrote.") from None
+        raise SceneError(f"'{path}' holds an impossible scene ({error}); open only what stylecine wrote.") from None
 
 
 def _json(content: bytes, path: Path) -> dict[str, Any]:
@@ -321,136 +316,142 @@ def _json(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
-def _text(facts: Mapping[str, Any]) -> bytes:
+def _to_bytes(facts: Mapping[str, Any]) -> bytes:
     return json.dumps(facts, allow_nan=False).encode()
 
 
-def _printable(facts: Any) -> Any:
-    """The same without what a terminal could take for orders; names of files may hold anything."""
+def _escaped(facts: Any) -> Any:
+    """The same with control characters escaped: names of files may hold anything."""
     if isinstance(facts, Mapping):
-        return {_printable(name): _printable(fact) for name, fact in facts.items()}
-    return "".join(c if c.isprintable() else "?" for c in facts) if isinstance(facts, str) else facts
+        return {_escaped(name): _escaped(fact) for name, fact in facts.items()}
+    return printable(facts) if isinstance(facts, str) else facts
 
 
-def _picture(content: bytes, size: tuple[int, int]) -> Array:
+def _read_png(content: bytes, size: tuple[int, int]) -> Array:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if (image.height, image.width, image.mode) == (*size, "RGB"):
                 return np.array(image)
     except Exception as error:  # decoders raise anything at damaged data
         raise ValueError("a picture is damaged") from error
-    raise ValueError("a picture has another size or another kind of pixels")
+    raise ValueError("a picture has another size or pixel format")
 
 
 @dataclass(frozen=True)
-class _Most:
-    """What a tensor may be: its type as the file has it, its axes (None: of any length), and how many numbers."""
+class _Limit:
+    """Of a tensor: its possible types, its shape (None: any length), and how many numbers it has at most."""
 
     types: tuple[str, ...]
     shape: tuple[int | None, ...]
     numbers: int
 
 
-def _found(height: int, width: int) -> dict[str, _Most]:
-    """What there is to be found in a photo of that size."""
+def _tensor_limits(height: int, width: int) -> dict[str, _Limit]:
+    """Of the tensors of a scene of that size."""
     pixels, full = height * width, ("F32",)
     return {
-        "layers": _Most(full, (len(CLASSES), height, width), len(CLASSES) * pixels),
-        "motion": _Most(full, (2, None, None), 2 * pixels),
-        "w_plus": _Most(full, (None, STYLE), MOST_STYLES * STYLE),
-        "feature": _Most(("F32", "F16"), (None,) * 3, min(MOST_FEATURE, FEATURE * pixels + SMALL_FEATURE)),
+        "layers": _Limit(full, (len(CLASSES), height, width), len(CLASSES) * pixels),
+        "motion": _Limit(full, (2, None, None), 2 * pixels),
+        "w_plus": _Limit(full, (None, STYLE), MAX_STYLES * STYLE),
+        "feature": _Limit(("F32", "F16"), (None,) * 3, min(MAX_FEATURE, FEATURE_PER_PIXEL * pixels + MIN_FEATURE)),
     }
 
 
-def _tensors(content: bytes, most: Mapping[str, _Most]) -> dict[str, Array]:
-    """The tensors of a .safetensors file, once its header says nothing but what they may be."""
+def _read_tensors(content: bytes, limits: Mapping[str, _Limit]) -> dict[str, Array]:
+    """The tensors of a .safetensors file, once its header is known to keep to the limits."""
     length = int.from_bytes(content[:8], "little")
-    _require(len(content) >= 8 and length <= MOST_HEADER)
+    _require(len(content) >= 8 and length <= MAX_HEADER)
     try:
         header = json.loads(content[8 : 8 + length])
-        _require(isinstance(header, dict) and header.keys() <= most.keys())
-        for name, told in header.items():
-            _check_tensor(told["dtype"], told["shape"], most[name])
+        _require(isinstance(header, dict) and header.keys() <= limits.keys())
+        for name, entry in header.items():
+            limit, shape = limits[name], entry["shape"]
+            _require(entry["dtype"] in limit.types and isinstance(shape, list) and len(shape) == len(limit.shape))
+            for length, expected in zip(shape, limit.shape, strict=True):
+                _require(type(length) is int and length >= 1 and expected in (None, length))
+            _require(math.prod(shape) <= limit.numbers)
         return {name: values.copy() for name, values in safetensors.numpy.load(content).items()}
     except (safetensors.SafetensorError, RecursionError) as error:
         raise ValueError("tensors are damaged") from error
 
 
-def _check_tensor(kind: Any, shape: Any, most: _Most) -> None:
-    _require(kind in most.types and isinstance(shape, list) and len(shape) == len(most.shape))
-    for length, wanted in zip(shape, most.shape, strict=True):
-        _require(type(length) is int and length >= 1 and wanted in (None, length))
-    _require(math.prod(shape) <= most.numbers)
-
-
-def _compact(values: Array) -> Array:
-    """As float16 where that is the same to the bit."""
+def _half_if_exact(values: Array) -> Array:
+    """As float16 if that loses nothing."""
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     return half if np.array_equal(half.astype(np.float32), values) else values.astype(np.float32)
 
 
-def _checked_model(facts: Any) -> dict[str, Any]:
-    texts = ("name", "injection", "licence", "source")
-    _require(isinstance(facts, dict) and facts.keys() == {*texts, "resolution", "weights"})
-    for name in texts:
-        _check_text(facts[name])
-    _require(type(facts["resolution"]) is int and 4 <= facts["resolution"] <= 1 << 16)
-    _require(isinstance(facts["weights"], dict) and len(facts["weights"]) <= 16)
-    for role, weights in facts["weights"].items():
-        _check_text(role)
-        _require(isinstance(weights, dict) and weights.keys() == {"sha256", "licence"})
-        _check_text(weights["licence"])
-        if weights["sha256"] is not None:
-            _check_digest(weights["sha256"])
-    return facts
-
-
-def _checked_source(facts: Any) -> dict[str, Any] | None:
-    if facts is None:
-        return None
-    _require(isinstance(facts, dict) and facts.keys() == {"name", "sha256"})
-    _check_digest(facts["sha256"])
-    if facts["name"] is not None:
-        _check_text(facts["name"])
-    return facts
-
-
-def _checked_settings(facts: Any) -> dict[str, Any]:
-    _require(isinstance(facts, dict) and facts.keys() == {"size", "refine", "seed"})
-    _check_text(facts["size"])
-    _require(all(type(facts[name]) is int and 0 <= facts[name] < 1 << 63 for name in ("refine", "seed")))
-    return facts
-
-
-def _checked_edits(facts: Any, content: bytes, size: tuple[int, int]) -> tuple[Edit, ...]:
-    _require(isinstance(facts, list) and len(facts) <= MOST_EDITS)
-    most = _Most(("U8",), (None, None), math.prod(size))
-    areas = _tensors(content, {str(number): most for number in range(len(facts))})
+def _read_edits(facts: Any, content: bytes, size: tuple[int, int]) -> tuple[Edit, ...]:
+    _require(isinstance(facts, list) and len(facts) <= MAX_EDITS)
+    limit = _Limit(("U8",), (None, None), math.prod(size))
+    areas = _read_tensors(content, {str(number): limit for number in range(len(facts))})
     edits = tuple(from_json(edit, areas.get(str(number)), size) for number, edit in enumerate(facts))
-    _require(areas.keys() == {str(number) for number, edit in enumerate(edits) if _area_of(edit) is not None})
+    _require(areas.keys() == {str(number) for number, edit in enumerate(edits) if area_of(edit)})
     return edits
 
 
 def _areas(edits: tuple[Edit, ...]) -> bytes:
-    areas = {str(number): area for number, edit in enumerate(edits) if (area := _area_of(edit)) is not None}
-    return safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in areas.items()})
+    areas = {str(number): area for number, edit in enumerate(edits) if (area := area_of(edit))}
+    return safetensors.numpy.save({name: np.ascontiguousarray(area.values) for name, area in areas.items()})
 
 
-def _area_of(edit: Edit) -> Array | None:
-    area = edit.area if isinstance(edit, Paint | Speed) else None
-    return None if area is None else area.values
+# --- what each field of scene.json may be
+
+Check = Callable[[Any], bool]
 
 
-def _check_text(text: Any) -> None:
-    _require(isinstance(text, str) and len(text) <= MOST_TEXT and text.isprintable())
+def _has(facts: Any, fields: Mapping[str, Check]) -> bool:
+    return (
+        isinstance(facts, dict)
+        and facts.keys() == fields.keys()
+        and all(check(facts[name]) for name, check in fields.items())
+    )
 
 
-def _check_digest(text: Any) -> None:
-    _require(isinstance(text, str) and re.fullmatch(r"[0-9a-f]{64}", text) is not None)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+def _int_within(least: int, most: int) -> Check:
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _are_weights(value: Any) -> bool:
+    entry = {"sha256": _or_null(_is_digest), "licence": _is_text}
+    return (
+        isinstance(value, dict)
+        and len(value) <= 16
+        and all(_is_text(role) and _has(weights, entry) for role, weights in value.items())
+    )
+
+
+COUNT = _int_within(0, (1 << 63) - 1)
+MODEL: dict[str, Check] = {
+    **dict.fromkeys(("name", "injection", "licence", "source"), _is_text),
+    "resolution": _int_within(4, 1 << 16),
+    "weights": _are_weights,
+}
+SOURCE: dict[str, Check] = {"name": _or_null(_is_text), "sha256": _is_digest}
+SETTINGS: dict[str, Check] = {"size": _is_text, "refine": COUNT, "seed": COUNT}
+FIELDS: dict[str, Check] = {
+    **dict.fromkeys(("version", "height", "width", "edits"), lambda _: True),  # checked where they are read
+    "stylecine": _is_text,
+    "model": partial(_has, fields=MODEL),
+    "source": _or_null(partial(_has, fields=SOURCE)),
+    "settings": partial(_has, fields=SETTINGS),
+}
 
 
 def _require(true: bool) -> None:

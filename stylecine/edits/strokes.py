@@ -1,9 +1,9 @@
 """A rough brush stroke, fitted to the edges of the picture under it.
 
-Whoever paints over a rock means the rock, and not the rim of water that the brush took along. Colours under the brush
-are told from colours beside it, and a random walker with priors (Grady, "Multilabel random walker image segmentation
-using prior models", CVPR 2005) has neighbours of like colour share one answer. Where the brush covers nothing that is
-unlike its surroundings, it counts as it was drawn. Nothing further than `BAND` past its border ever changes.
+Someone who paints over a rock means the rock, not the rim of water that the brush took along. Colours under the brush
+are compared with those beside it, and a random walker with priors (Grady, "Multilabel random walker image segmentation
+using prior models", CVPR 2005) gives neighbours of similar colour the same answer. If nothing under the brush differs
+from its surroundings, the stroke counts as drawn. Nothing further than `BAND` past its border ever changes.
 
 NumPy and SciPy only: editing needs no PyTorch.
 """
@@ -16,42 +16,42 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 from scipy.spatial.distance import cdist
 
-BAND = 0.3  # of the brush's radius: so far past its border may the edge be that was meant
-CELLS = 40_000  # of the grid on which the walkers walk
-PIXELS = 1 << 20  # of the grid on which distances are counted and between whose points they are interpolated
-FINE = 16  # of its cells a radius covers; that grid is finer for a thinner brush
+BAND = 0.3  # of the brush's radius: how far past the brush the fitted border may lie
+WALK_CELLS = 40_000  # of the random walker's grid
+DISTANCE_CELLS = 1 << 20  # of the grid on which distances are computed, and interpolated between its points ...
+CELLS_PER_RADIUS = 16  # ... which is finer for thin brushes
 SAMPLES = 300  # colours kept of each side
-ALIKE = 0.08  # of [0,1]: distance of colours that count as one
-TRUST = 1.0  # logit of the brush itself, in its middle; less towards its border
-BRUSH = 12.0  # the same where colours tell nothing
-PARTED = 0.75  # logits between unlike colours under the brush, from which on they tell all
-CERTAIN = 0.5  # a colour's logit from which on it is certainly unlike those beside the brush
-BELIEF = 3.0  # the most that colours say, as a logit
-SPREAD = 0.4  # of the radius: how far neighbours of one colour share what they look like, where colours tell
+COLOUR_BANDWIDTH = 0.08  # of the Parzen density, for colours in [0,1]
+BRUSH_LOGIT = 1.0  # of the brush itself at its centre line, less towards its border
+BRUSH_LOGIT_ALONE = 12.0  # the same if colours say nothing
+FULL_CONTRAST = 0.75  # spread of the colours' logits under the brush at which they are fully trusted
+CERTAIN_LOGIT = 0.5  # from which a colour certainly differs from those beside the brush
+MAX_COLOUR_LOGIT = 3.0
+WALK_LENGTH = 0.4  # of the radius: how far the walkers get, if colours are fully trusted
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels
 
 
-def painted(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, np.ndarray]:
+def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, np.ndarray]:
     """What a stroke over a photo uint8 [H,W,3] means: a box, and in it float32 [h,w] in [0,1].
 
     points: [n,2], x and y in pixels; one is a dot. radius: of the brush, pixels.
     """
-    box, distance = brushed(photo.shape[:2], points, radius, reach=(2 + BAND) * radius)
-    picture = photo[box[0] : box[2], box[1] : box[3]]
-    scale = min(1.0, math.sqrt(CELLS / distance.size))
+    box, distance = stroke_distance(photo.shape[:2], points, radius, reach=(2 + BAND) * radius)
+    part = photo[box[0] : box[2], box[1] : box[3]]
+    scale = min(1.0, math.sqrt(WALK_CELLS / distance.size))
     rows, columns = (max(2, round(n * scale)) for n in distance.shape)
-    channels = (np.ascontiguousarray(picture[..., k], dtype=np.float32) for k in range(3))
-    small = np.stack([_resized(channel, (rows, columns)) / 255 for channel in channels], axis=2)
-    depth = 1 - _resized(distance, (rows, columns)) / radius  # 1 in the stroke's middle, 0 at the brush's border
-    belief, unlike = _believed(small, depth)
-    answer = _walked(small, belief, depth, SPREAD * unlike * radius * scale)
-    fine = _enlarged(answer, distance.shape)
-    fine[distance >= (1 + BAND) * radius] = 0
-    return box, fine
+    channels = (np.ascontiguousarray(part[..., k], dtype=np.float32) for k in range(3))
+    small = np.stack([resize(channel, (rows, columns)) / 255 for channel in channels], axis=2)
+    depth = 1 - resize(distance, (rows, columns)) / radius  # 1 on the stroke's centre line, 0 at the brush's border
+    prior, contrast = _prior(small, depth)
+    walked = _random_walk(small, prior, depth, WALK_LENGTH * contrast * radius * scale)
+    alpha = smoothstep((resize(walked.astype(np.float32), distance.shape) - 0.35) / 0.3)
+    alpha[distance >= (1 + BAND) * radius] = 0
+    return box, alpha
 
 
-def brushed(
+def stroke_distance(
     size: tuple[int, ...], points: np.ndarray, radius: float, reach: float | None = None
 ) -> tuple[Box, np.ndarray]:
     """The box around a stroke, `reach` pixels wider than its line, and each pixel's distance to the line [h,w]."""
@@ -60,9 +60,10 @@ def brushed(
     high = np.ceil(points.max(0) + reach).astype(int) + 2
     left, top = (int(np.clip(low[i], 0, size[1 - i] - 2)) for i in (0, 1))
     right, bottom = (int(np.clip(high[i], (left, top)[i] + 2, size[1 - i])) for i in (0, 1))
-    scale = min(1.0, max(math.sqrt(PIXELS / ((bottom - top) * (right - left))), FINE / radius))
+    cells = math.sqrt(DISTANCE_CELLS / ((bottom - top) * (right - left)))
+    scale = min(1.0, max(cells, CELLS_PER_RADIUS / radius))
     rows, columns = (max(2, round(n * scale)) for n in (bottom - top, right - left))
-    margin = math.ceil(scale * radius) + 1  # the line may run outside of the photo
+    margin = math.ceil(scale * radius) + 1  # the line may leave the photo
     line = Image.new("L", (columns + 2 * margin, rows + 2 * margin), 255)
     across, down = columns / (right - left), rows / (bottom - top)
     at = [(float(x - left) * across + margin - 0.5, float(y - top) * down + margin - 0.5) for x, y in points]
@@ -71,29 +72,31 @@ def brushed(
     draw.point(at[0], fill=0)
     distance = ndimage.distance_transform_edt(np.asarray(line), sampling=(1 / down, 1 / across))
     distance = distance[margin:-margin, margin:-margin].astype(np.float32)
-    return (top, left, bottom, right), _resized(distance, (bottom - top, right - left))
+    return (top, left, bottom, right), resize(distance, (bottom - top, right - left))
 
 
-def _believed(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
-    """How likely each place [h,w] belongs to what was meant, by its colour and by how deep under the brush it is; and
-    how much, in [0,1], colours under the brush are unlike those beside it."""
+def _prior(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
+    """The probability [h,w] that each cell is meant, by its colour and its depth under the brush; and how much, in
+    [0,1], colours under the brush differ from those beside it."""
     colours = picture.reshape(-1, 3)
     inside, outside = (depth > 0).ravel(), (depth < -BAND).ravel()
-    place = np.clip(2 * depth, -1, 1).ravel()
+    position = np.clip(2 * depth, -1, 1).ravel()
     if not (inside.any() and outside.any()):
-        return _logistic(BRUSH * place).reshape(depth.shape), 0.0
+        return _logistic(BRUSH_LOGIT_ALONE * position).reshape(depth.shape), 0.0
     under = _density(colours, colours[inside], (0.5 + 0.5 * depth).ravel()[inside])
     beside = _density(colours, colours[outside], np.ones(int(outside.sum())))
-    told = np.log((under + 1e-4) / (beside + 1e-4))
-    low, high = np.quantile(told[inside], (0.1, 0.9))
-    unlike = min(float(high - low) / PARTED, 1.0)
-    # water a little darker than that around it is water still: what stands out from it was meant
-    told = np.clip(told - np.clip(_middle(told[inside]), 0, CERTAIN), -BELIEF, BELIEF)
-    return _logistic(told + (unlike * TRUST + (1 - unlike) * BRUSH) * place).reshape(depth.shape), unlike
+    logit = np.log((under + 1e-4) / (beside + 1e-4))
+    low, high = np.quantile(logit[inside], (0.1, 0.9))
+    contrast = min(float(high - low) / FULL_CONTRAST, 1.0)
+    # water slightly darker than that around it is still water: only what stands out from it was meant
+    offset = np.clip(_otsu_midpoint(logit[inside]), 0, CERTAIN_LOGIT)
+    logit = np.clip(logit - offset, -MAX_COLOUR_LOGIT, MAX_COLOUR_LOGIT)
+    brush = contrast * BRUSH_LOGIT + (1 - contrast) * BRUSH_LOGIT_ALONE
+    return _logistic(logit + brush * position).reshape(depth.shape), contrast
 
 
-def _middle(values: np.ndarray) -> float:
-    """Half-way between the means of low and high values, parted as Otsu does (1979)."""
+def _otsu_midpoint(values: np.ndarray) -> float:
+    """Half-way between the means of low and high values, separated by Otsu's threshold (1979)."""
     ranked = np.quantile(values, np.linspace(0.01, 0.99, 99))
     count = np.arange(1, 99)
     below = np.cumsum(ranked)[:-1]
@@ -103,43 +106,41 @@ def _middle(values: np.ndarray) -> float:
 
 
 def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Parzen's estimate of how common each of `colours` [n,3] is among `samples` [m,3]."""
+    """Parzen density of `colours` [n,3] among `samples` [m,3]."""
     chosen = np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)
-    kernel = np.exp(-0.5 * cdist(colours, samples[chosen], "sqeuclidean").astype(np.float32) / ALIKE**2)
+    kernel = np.exp(-0.5 * cdist(colours, samples[chosen], "sqeuclidean").astype(np.float32) / COLOUR_BANDWIDTH**2)
     return kernel @ (weights[chosen] / max(float(weights[chosen].sum()), 1e-6))
 
 
-def _walked(picture: np.ndarray, belief: np.ndarray, depth: np.ndarray, reach: float) -> np.ndarray:
-    """The share of walkers from each place [h,w] that end in what was meant; they get about `reach` cells far."""
+def _random_walk(picture: np.ndarray, prior: np.ndarray, depth: np.ndarray, length: float) -> np.ndarray:
+    """The share of walkers from each cell [h,w] that end in what is meant; they get about `length` cells far."""
     h, w = depth.shape
     number = np.arange(h * w).reshape(h, w)
     pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
     first, second = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     colours = picture.reshape(-1, 3)
-    unlike = np.square(colours[first] - colours[second]).sum(1)
-    ties = reach**2 * (np.exp(-unlike / (2 * float(unlike.mean()) + 1e-8)) + 1e-3)
-    joined = sparse.coo_array((ties, (first, second)), shape=(h * w, h * w))
-    joined = (joined + joined.T).tocsr()
-    own = np.where(depth.ravel() < -BAND, 1e4, 1.0)  # past the band nothing changes
-    wanted = np.where(depth.ravel() < -BAND, 0.0, belief.ravel())
-    matrix = sparse.diags_array(joined.sum(1) + own) - joined
+    difference = np.square(colours[first] - colours[second]).sum(1)
+    weights = length**2 * (np.exp(-difference / (2 * float(difference.mean()) + 1e-8)) + 1e-3)
+    graph = sparse.coo_array((weights, (first, second)), shape=(h * w, h * w))
+    graph = (graph + graph.T).tocsr()
+    outside = depth.ravel() < -BAND  # held at 0
+    own = np.where(outside, 1e4, 1.0)
+    target = np.where(outside, 0.0, prior.ravel())
+    matrix = sparse.diags_array(graph.sum(1) + own) - graph
     jacobi = sparse.diags_array(1 / matrix.diagonal())
-    answer, _ = cg(matrix, own * wanted, x0=wanted, rtol=1e-3, maxiter=200, M=jacobi)
+    answer, _ = cg(matrix, own * target, x0=target, rtol=1e-3, maxiter=200, M=jacobi)
     return answer.reshape(h, w)
 
 
-def _enlarged(answer: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """The answer [h,w] at that size, a narrow soft border where it is one half."""
-    fine = _resized(answer.astype(np.float32), size)
-    t = np.clip((fine - 0.35) / 0.3, 0, 1)
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    t = np.clip(x, 0, 1).astype(np.float32)
     return t * t * (3 - 2 * t)
+
+
+def resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Bilinear, [h,w] -> size, antialiased where it shrinks."""
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def _logistic(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
-
-
-def _resized(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    if image.shape == tuple(size):
-        return image
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))

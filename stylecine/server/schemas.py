@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
-from stylecine.edits.apply import CALM, FASTEST, MODES, MOST_EDITS, MOST_POINTS, RADIUS
+from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_POINTS, MODES
 from stylecine.options import CLASSES, PAINTS, SUBJECTS
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
@@ -20,10 +20,10 @@ assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ig
 # 4.0 is a whole number in JSON.
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
 Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
-Stroke = Annotated[list[Point], Field(min_length=1, max_length=MOST_POINTS, description="[[x, y], ...], fractions")]
+Stroke = Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS, description="[[x, y], ...], fractions")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
-Factor = Annotated[FiniteFloat, Field(ge=0, le=FASTEST)]
+Factor = Annotated[FiniteFloat, Field(ge=0, le=MAX_FACTOR)]
 WIND = (
     "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
     " viewer; a strength above 0, at most 1"
@@ -45,7 +45,7 @@ class PaintEdit(_Asked):
     what: Paintable | None = None
     mode: Mode = "add"
     stroke: Stroke
-    radius: Radius = RADIUS
+    radius: Radius = BRUSH_RADIUS
 
 
 class PushEdit(_Asked):
@@ -60,7 +60,7 @@ class AnchorEdit(_Asked):
 
     kind: Literal["anchor"]
     point: Point
-    radius: Radius = CALM
+    radius: Radius = ANCHOR_RADIUS
 
 
 class SpeedEdit(_Asked):
@@ -69,7 +69,7 @@ class SpeedEdit(_Asked):
     kind: Literal["speed"]
     what: What | None = None
     stroke: Stroke | None = None
-    radius: Radius = RADIUS
+    radius: Radius = BRUSH_RADIUS
     factor: Factor
 
 
@@ -102,7 +102,7 @@ class Edits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    edits: Annotated[list[AskedEdit], Field(max_length=MOST_EDITS)]
+    edits: Annotated[list[AskedEdit], Field(max_length=MAX_EDITS)]
 
 
 class Edit(BaseModel):

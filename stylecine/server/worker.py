@@ -32,7 +32,7 @@ import torch
 from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, quality_warning
-from stylecine.edits.apply import Edit, Paint, Speed, to_json
+from stylecine.edits.model import Edit, Paint, Speed, to_json
 from stylecine.errors import NothingMoves, StylecineError, TooLarge
 from stylecine.options import PAINTS
 from stylecine.scene import Scene

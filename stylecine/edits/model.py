@@ -1,0 +1,311 @@
+"""The edits of a scene as values: paint, push, anchor, speed; how they are checked, and written as text and JSON.
+
+NumPy only, so that files can be edited without PyTorch; reading a mask needs `stylecine.stages.mask`, which has it.
+Points and arrows are fractions of width and height, radii fractions of the short side.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
+from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError
+from stylecine.ops.arrows import start_cells
+from stylecine.options import CLASSES, PAINTS, Arrow, check_arrows, check_number
+
+MODES = ("add", "erase", "freeze")
+MAX_EDITS = 1000
+MAX_POINTS = 10_000  # of a stroke
+BRUSH_RADIUS = 0.03
+ANCHOR_RADIUS = 0.1
+MAX_FACTOR = 10.0  # of a speed
+
+Point: TypeAlias = tuple[float, float]
+Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes one
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """Where an edit was painted: a stroke and its radius (a mask has no points), and the pixels that it covers.
+
+    `values`, uint8 [h,w] with 255 for fully covered, lie at (top, left) of the photo; it covers nothing else.
+    """
+
+    stroke: tuple[Point, ...]
+    radius: float
+    top: int
+    left: int
+    values: np.ndarray
+
+    @classmethod
+    def create(cls, photo: np.ndarray, where: Where, radius: float, *, fit: bool) -> Self:
+        """Strokes are fitted to the photo's edges if `fit`, else their border is soft; masks are taken as they are.
+
+        Raises OptionError, MaskError.
+        """
+        height, width = photo.shape[:2]
+        if _is_mask(where):
+            return cls._cropped((), 0.0, (0, 0, height, width), _read_mask(where, (height, width)))
+        check_number("radius", radius, gt=0, le=1)
+        points = _check_stroke(where)
+        pixels = max(1.0, radius * min(height, width))
+        line = np.array(points) * (width, height)
+        if fit:
+            box, alpha = fit_stroke(photo, line, pixels)
+        else:
+            box, distance = stroke_distance((height, width), line, pixels)
+            alpha = np.clip(2 * (1 - distance / pixels), 0, 1)
+        return cls._cropped(points, float(radius), box, alpha)
+
+    @classmethod
+    def _cropped(cls, stroke: tuple[Point, ...], radius: float, box: Box, alpha: np.ndarray) -> Self:
+        values = np.rint(alpha * 255).astype(np.uint8)
+        rows, columns = (np.flatnonzero(values.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            raise MaskError("The stroke does not touch the photo; its points are fractions of width and height.")
+        values = np.ascontiguousarray(values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        return cls(stroke, radius, box[0] + int(rows[0]), box[1] + int(columns[0]), values)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        height, width = self.values.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """`values` as float32 in [0,1]."""
+        return self.values.astype(np.float32) / 255
+
+    def over(self, size: tuple[int, ...]) -> np.ndarray:
+        """The same over the whole photo, float32 [H,W]."""
+        full = np.zeros(size, np.float32)
+        full[self.window] = self.alpha
+        return full
+
+    def to_option(self) -> str:
+        if not self.stroke:
+            return f"(a mask of {self.values.shape[1]}x{self.values.shape[0]} pixels)"
+        return f"'{' '.join(map(_joined, self.stroke))}@{self.radius:g}'"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"stroke": [list(p) for p in self.stroke], "radius": self.radius, "top": self.top, "left": self.left}
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any], values: np.ndarray | None, size: tuple[int, int]) -> Self:
+        if values is None or set(facts) != {"stroke", "radius", "top", "left"}:
+            raise ValueError("an area is incomplete")
+        top, left = facts["top"], facts["left"]
+        for start, extent, side in zip((top, left), values.shape, size, strict=True):
+            if type(start) is not int or extent < 1 or not 0 <= start <= side - extent:
+                raise ValueError("an area lies outside the photo")
+        (radius,) = _check_numbers([facts["radius"]])
+        check_number("radius", radius, ge=0, le=1)
+        if not isinstance(facts["stroke"], list) or len(facts["stroke"]) > MAX_POINTS:
+            raise ValueError("a stroke is too long")
+        stroke = tuple((x, y) for x, y in map(_check_numbers, facts["stroke"]))
+        return cls(_check_stroke(stroke) if stroke else (), radius, top, left, values)
+
+
+@dataclass(frozen=True)
+class Paint:
+    """mode "add": `what` is here. "erase": it is not; None: nothing that moves is. "freeze": nothing here moves."""
+
+    what: str | None
+    mode: str
+    area: Area
+
+    @classmethod
+    def create(cls, photo: np.ndarray, what: str | None, where: Where, mode: str, radius: float) -> Self:
+        """See `Editable.paint`. Raises OptionError, MaskError."""
+        if mode not in MODES:
+            raise OptionError(f"mode must be add, erase or freeze, not {mode!r}.")
+        what = None if what == "all" and mode != "add" else what
+        if mode == "freeze" and what is not None:
+            raise OptionError(f"Freezing stops everything there, not only {what!r}; give None, or erase it.")
+        if what is not None or mode == "add":
+            _check_class(what, PAINTS)
+        return cls(what, mode, Area.create(photo, where, radius, fit=True))
+
+
+@dataclass(frozen=True)
+class Push:
+    """Matter travels from (x0, y0) to (x1, y1) in one second."""
+
+    arrow: Arrow
+
+    @classmethod
+    def create(cls, layers: np.ndarray, arrow: Sequence[float]) -> Self:
+        """See `Editable.push`; layers: [K,H,W] after the edits so far. Raises MotionError."""
+        (checked,) = check_arrows([arrow])
+        if start_cells(layers, [checked]) == [None]:
+            raise MotionError(
+                f"The arrow from ({checked[0]:g}, {checked[1]:g}) starts where nothing moves; start it on sky or water,"
+                " or add some there first."
+            )
+        return cls(checked)
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Matter at `point` rests; its speed rises smoothly to the full one at `radius`."""
+
+    point: Point
+    radius: float
+
+    @classmethod
+    def create(cls, point: Sequence[float], radius: float) -> Self:
+        """See `Editable.anchor`. Raises OptionError."""
+        points = _pairs(point)
+        if points is None or len(points) != 1 or not ((points >= 0) & (points <= 1)).all():
+            raise OptionError(
+                f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not."
+            )
+        check_number("radius", radius, gt=0, le=1)
+        return cls((float(points[0, 0]), float(points[0, 1])), float(radius))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A class, or what is painted, is `factor` times as fast."""
+
+    what: str | None
+    factor: float
+    area: Area | None = None
+
+    @classmethod
+    def create(cls, photo: np.ndarray, what: Any, factor: float, radius: float) -> Self:
+        """See `Editable.speed`. Raises OptionError, MaskError."""
+        check_number("factor", factor, ge=0, le=MAX_FACTOR)
+        if isinstance(what, str) and what in CLASSES:
+            return cls(what, float(factor))
+        if isinstance(what, str) and not os.path.exists(what):
+            raise OptionError(f"{what!r} is neither a class ({', '.join(CLASSES)}) nor the file of a mask.")
+        return cls(None, float(factor), Area.create(photo, what, radius, fit=False))
+
+
+Edit: TypeAlias = Paint | Push | Anchor | Speed
+
+
+def area_of(edit: Edit) -> Area | None:
+    return edit.area if isinstance(edit, Paint | Speed) else None
+
+
+# --- as text
+
+
+def to_option(edit: Edit) -> str:
+    """The option of `stylecine edit` that makes this edit; the file of a mask is not known any more."""
+    match edit:
+        case Paint(what, mode, area):
+            return f"--{mode} {what + ':' if what else ''}{area.to_option()}"
+        case Push(arrow):
+            return f"--arrow {_joined(arrow)}"
+        case Anchor(point, radius):
+            return f"--anchor {_joined(point)}@{radius:g}"
+        case Speed(what, factor, area):
+            return f"--speed {area.to_option() if area else what}={factor:g}"
+
+
+def to_json(edit: Edit) -> dict[str, Any]:
+    """All of an edit but the values of its area, for JSON."""
+    match edit:
+        case Paint(what, mode, area):
+            return {"edit": "paint", "what": what, "mode": mode, "area": area.to_json()}
+        case Push(arrow):
+            return {"edit": "push", "arrow": list(arrow)}
+        case Anchor(point, radius):
+            return {"edit": "anchor", "point": list(point), "radius": radius}
+        case Speed(what, factor, area):
+            return {"edit": "speed", "what": what, "factor": factor, "area": area and area.to_json()}
+
+
+def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> Edit:
+    """The edit of `to_json` with the values of its area, for a photo of `size` (H, W).
+
+    Raises ValueError, TypeError, KeyError or a StylecineError for anything that `to_json` does not write.
+    """
+    match facts:
+        case {"edit": "paint", "what": str() | None as what, "mode": str(mode), "area": dict(area), **rest} if not rest:
+            if mode not in MODES or (what is None if mode == "add" else mode == "freeze" and what is not None):
+                raise ValueError("no such way to paint")
+            if what is not None:
+                _check_class(what, PAINTS)
+            return Paint(what, mode, Area.from_json(area, values, size))
+        case {"edit": "push", "arrow": list(arrow), **rest} if not rest:
+            return Push(check_arrows([_check_numbers(arrow)])[0])
+        case {"edit": "anchor", "point": list(point), "radius": radius, **rest} if not rest:
+            return Anchor.create(_check_numbers(point), *_check_numbers([radius]))
+        case {"edit": "speed", "what": str() | None as what, "factor": factor, "area": area, **rest} if not rest:
+            check_number("factor", *_check_numbers([factor]), ge=0, le=MAX_FACTOR)
+            if what is not None and area is None:
+                _check_class(what, CLASSES)
+                return Speed(what, float(factor))
+            if what is None and isinstance(area, dict):
+                return Speed(None, float(factor), Area.from_json(area, values, size))
+    raise ValueError("no such edit")
+
+
+def _joined(values: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+# --- checks
+
+
+def _check_class(what: Any, classes: Sequence[str]) -> None:
+    if what not in classes:
+        raise OptionError(f"There is no class {what!r}; use {', '.join(classes[:-1])} or {classes[-1]}.")
+
+
+def _is_mask(where: Where) -> bool:
+    """Paths, pictures and arrays are masks, except an array of numbers [n,2], which is a stroke as a list is."""
+    if isinstance(where, str | os.PathLike | Image.Image):
+        return True
+    if not hasattr(where, "dtype"):
+        return False
+    return str(where.dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
+
+
+def _read_mask(where: Where, size: tuple[int, int]) -> np.ndarray:
+    from stylecine.stages.mask import read_mask
+
+    try:
+        return np.asarray(read_mask(where, size))
+    except NothingMoves:
+        raise MaskError("The painted mask is empty; make it white where the edit is meant.") from None
+
+
+def _check_stroke(where: Where) -> tuple[Point, ...]:
+    """The points of a stroke, which may leave the photo but not by more than its size."""
+    points = _pairs(list(islice(where, MAX_POINTS + 1)) if isinstance(where, Iterator) else where)
+    if points is None:
+        raise OptionError("A stroke is a list of points [[x, y], ...], and a mask is a picture, its path or an array.")
+    if not 1 <= len(points) <= MAX_POINTS:
+        raise OptionError(f"A stroke has from 1 to {MAX_POINTS} points.")
+    if not (np.abs(points - 0.5) <= 1.5).all():  # false for NaN too
+        raise OptionError("A stroke's points are fractions of width and height, from 0 to 1.")
+    return tuple((float(x), float(y)) for x, y in points)
+
+
+def _pairs(values: Any) -> np.ndarray | None:
+    """One pair of numbers or a list of them as float64 [n,2]; None for anything else."""
+    try:
+        pairs = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if pairs.shape in ((2,), (0,)):
+        pairs = pairs.reshape(-1, 2)
+    return pairs if pairs.ndim == 2 and pairs.shape[1] == 2 else None
+
+
+def _check_numbers(values: Any) -> list[float]:
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise ValueError("a number is missing")
+    return [float(value) for value in values]
