@@ -1,8 +1,6 @@
-"""How alike two displaced copies of a level are, and how much each shows: what their mix needs to keep contrast."""
+"""Correlation and energy of two displaced copies of a level, which their mix needs to keep its contrast."""
 
 from __future__ import annotations
-
-import ctypes
 
 import torch
 import torch.nn.functional as F
@@ -13,56 +11,42 @@ from stylecine.ops.operators import operator
 from stylecine.ops.render import on_level
 from stylecine.ops.spline import sample
 
-MOST_SIDE = 64
+MAX_SIDE = 64
 
 
 def compare(spline: Tensor, sources: Tensor, weight: Tensor, *, ratio: int, per_pixel: float, side: int = 8) -> Tensor:
     """Means over blocks of side*side pixels of weight * (a*a, b*b, a*b), summed over colours: float32
     [3,ceil(h/side),ceil(w/side)].
 
-    a and b are what two copies of a level show at a pixel x: the level at x + source(x) * per_pixel. Blocks at the
-    right and at the bottom have fewer pixels.
+    a and b are the two copies of a level at a pixel x: the level at x + source(x) * per_pixel. Blocks at the right and
+    at the bottom have fewer pixels.
 
-    spline   [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and nothing
+    spline   [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and an unused channel
     sources  [4,rows,columns] float32: x and y of copy A, then of copy B, on a grid that covers the level with a point
              in the middle of every ratio*ratio pixels (`ratio` a power of two); interpolated in between
     weight   [h,w] float32; where it is 0 nothing is read
 
-    Past its border the level is replicated; a source that is not a number reads the first column or row (and, within
-    `ratio` pixels of it, one that is may as well). Raises ValueError if shapes, types or devices do not fit.
+    Past its border the level is replicated; a NaN source reads the first column or row (and a source within `ratio`
+    pixels of it may do so, too). Raises ValueError if shapes, types or devices do not fit.
     """
     if spline.ndim != 3 or spline.numel() == 0 or any(n % 2 for n in spline.shape[:2]) or spline.shape[2] != 4:
         raise ValueError(f"compare: the spline is [2h,2w,4], not {list(spline.shape)}.")
     if spline.dtype not in native.DTYPES:
         raise ValueError(f"compare: the spline is float32, float16 or bfloat16, not {spline.dtype}.")
-    if ratio < 1 or ratio & (ratio - 1) or not 1 <= side <= MOST_SIDE:
-        raise ValueError(f"compare: ratio {ratio} is not a power of two, or side {side} not 1 to {MOST_SIDE}.")
+    if ratio < 1 or ratio & (ratio - 1) or not 1 <= side <= MAX_SIDE:
+        raise ValueError(f"compare: ratio {ratio} is not a power of two, or side {side} not 1 to {MAX_SIDE}.")
     h, w = (n // 2 for n in spline.shape[:2])
     grid = [max(-(-n // ratio), m) for n, m in zip((h, w), sources.shape[-2:], strict=False)]
     for name, tensor, shape in (("sources", sources, (4, *grid)), ("weight", weight, (h, w))):
-        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
-            raise ValueError(f"compare: {name} is float32 {list(shape)} here, not {tensor.dtype} {list(tensor.shape)}.")
-        if tensor.device != spline.device:
-            raise ValueError(f"compare: {name} is on {tensor.device}, the spline on {spline.device}.")
+        native.check_tensor(f"compare: {name}", tensor, shape, torch.float32, spline.device)
     products: Tensor = torch.ops.stylecine.compare(spline, sources, weight, ratio, float(per_pixel), side)
     return products
 
 
-class _Args(ctypes.Structure):
-    _fields_ = (
-        ("spline", ctypes.c_void_p),
-        ("h", ctypes.c_int64),
-        ("w", ctypes.c_int64),
-        ("dtype", ctypes.c_int32),
-        ("ratio", ctypes.c_int32),
-        ("sources", ctypes.c_void_p),
-        ("rows", ctypes.c_int64),
-        ("columns", ctypes.c_int64),
-        ("per_pixel", ctypes.c_float),
-        ("side", ctypes.c_int32),
-        ("weight", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-    )
+_Args = native.structure(
+    """void *spline; int64_t h, w; int32_t dtype, ratio; float *sources; int64_t rows, columns; float per_pixel;
+    int32_t side; float *weight, *out"""
+)
 
 
 def _made(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:

@@ -1,8 +1,6 @@
-"""Cloth over a frame, as it hangs in the wind at some moment: moved, shaded anew, and what is behind it."""
+"""Cloth composited over a frame at one moment: displaced, reshaded, with the background that it uncovers."""
 
 from __future__ import annotations
-
-import ctypes
 
 import torch
 import torch.nn.functional as F
@@ -27,64 +25,42 @@ def drape(
 ) -> Tensor:
     """The frame with the cloth drawn into it: uint8 [H,W,3].
 
-    frame       uint8 [H,W,3]: the photo, or it with a landscape in motion, which stands still where there is cloth.
+    frame       uint8 [H,W,3]: the photo, or it with a landscape in motion, which is static where there is cloth.
     photo       uint8 [H,W,3].
-    background  uint8 [H,W,3]: the photo, and behind the cloth what is there.
+    background  uint8 [H,W,3]: the photo, inpainted behind the cloth.
     matte       uint8 [H,W]: 255 is cloth, 0 is none.
-    field       float32 [3,gh,gw]: how far away, x and y in pixels, the cloth of a place is to be read, and the binary
-                logarithm of its gain in linear light, from -1 to 1: coefficients of a cubic B-spline, one in the
-                middle of every cell*cell pixels.
-    active      uint8 [H over TILE, W over TILE], rounded up: tiles that are 0 are left alone.
+    field       float32 [3,gh,gw]: offset, x and y in pixels, at which the cloth is read, and the binary logarithm of
+                its gain in linear light, from -1 to 1: coefficients of a cubic B-spline, one in the middle of every
+                cell*cell pixels.
+    active      uint8 [H over TILE, W over TILE], rounded up: tiles that are 0 are not changed.
     cell        a power of two.
 
-    Zeros leave the photo's own bytes, also where the matte is soft. Raises ValueError if shapes, types or devices do
-    not fit.
+    A field of zeros keeps the photo's own bytes, also where the matte is soft. Raises ValueError if shapes, types or
+    devices do not fit.
     """
     height, width = frame.shape[:2]
-    pictures = {"frame": frame, "photo": photo, "background": background}
-    shapes = dict.fromkeys(pictures, (height, width, 3)) | {
-        "matte": (height, width),
-        "active": (-(-height // TILE), -(-width // TILE)),
-    }
-    for name, tensor in {**pictures, "matte": matte, "active": active}.items():
-        if tuple(tensor.shape) != shapes[name] or tensor.dtype != torch.uint8 or not tensor.numel():
-            raise ValueError(f"drape: {name} is uint8 {list(shapes[name])}, not {tensor.dtype} {list(tensor.shape)}.")
+    for name, tensor in (("frame", frame), ("photo", photo), ("background", background)):
+        native.check_tensor(f"drape: {name}", tensor, (height, width, 3), torch.uint8, frame.device)
+    native.check_tensor("drape: matte", matte, (height, width), torch.uint8, frame.device)
+    tiles = -(-height // TILE), -(-width // TILE)
+    native.check_tensor("drape: active", active, tiles, torch.uint8, frame.device)
     if field.ndim != 3 or len(field) != 3 or field.dtype != torch.float32 or not field.numel():
         raise ValueError(f"drape: the field is float32 [3,gh,gw], not {field.dtype} {list(field.shape)}.")
     if cell < 1 or cell & (cell - 1) or field.shape[1] * cell < height or field.shape[2] * cell < width:
         raise ValueError(f"drape: cells of {cell} pixels are no power of two, or do not cover the frame.")
-    for tensor in (photo, background, matte, field, active):
-        if tensor.device != frame.device:
-            raise ValueError(f"drape: all is on one device, not on {tensor.device} and {frame.device}.")
+    if field.device != frame.device:
+        raise ValueError(f"drape: the field is on {field.device}, other arguments are on {frame.device}.")
     drawn: Tensor = torch.ops.stylecine.drape(frame, photo, background, matte, field, active, cell)
     return drawn
 
 
-class _Args(ctypes.Structure):
-    _fields_ = (
-        ("photo", ctypes.c_void_p),
-        ("background", ctypes.c_void_p),
-        ("matte", ctypes.c_void_p),
-        ("height", ctypes.c_int64),
-        ("width", ctypes.c_int64),
-        ("field", ctypes.c_void_p),
-        ("cell", ctypes.c_int32),
-        ("gh", ctypes.c_int64),
-        ("gw", ctypes.c_int64),
-        ("active", ctypes.c_void_p),
-        ("frame", ctypes.c_void_p),
-    )
+_Args = native.structure(
+    """uint8_t *photo, *background, *matte; int64_t height, width; float *field; int32_t cell; int64_t gh, gw;
+    uint8_t *active, *frame"""
+)
 
 
-def _made(
-    frame: Tensor,
-    photo: Tensor,
-    background: Tensor,
-    matte: Tensor,
-    field: Tensor,
-    active: Tensor,
-    cell: int,
-) -> Tensor:
+def _made(frame: Tensor, *_: object) -> Tensor:
     return frame.new_empty(frame.shape)
 
 
@@ -122,7 +98,7 @@ def reference(
 ) -> Tensor:
     """drape() in plain PyTorch, from other formulas."""
     height, width = matte.shape
-    dx, dy, log_gain = widened(field, cell)[:, :height, :width]
+    dx, dy, log_gain = bspline_at_pixels(field, cell)[:, :height, :width]
     x = (torch.arange(width, device=dx.device) + dx).nan_to_num(-4.0).clamp(-4, width + 4)
     y = (torch.arange(height, device=dx.device)[:, None] + dy).nan_to_num(-4.0).clamp(-4, height + 4)
     before = matte.float() / 255
@@ -139,16 +115,16 @@ def reference(
     return torch.where(touched & tiles, drawn, frame)
 
 
-def widened(field: Tensor, cell: int) -> Tensor:
+def bspline_at_pixels(field: Tensor, cell: int) -> Tensor:
     """Coefficients [C,gh,gw] of a cubic B-spline, one in the middle of every cell*cell pixels, at the pixels:
     [C, gh*cell, gw*cell].
 
-    The cubic B-spline is a box four times convolved with itself; a sum over coefficients is a transposed convolution.
+    The sum over coefficients is a transposed convolution with the B-spline.
     """
-    half = 0.5 * (cell > 1)  # the middle of a cell lies between two pixels, that of a single pixel in it
+    half = 0.5 * (cell > 1)  # the middle of a cell lies between two pixels, or in its only one
     ramp = ((torch.arange(4 * cell, device=field.device) + half) / cell - 2).abs().clamp(max=2)
     kernel = torch.where(ramp < 1, (4 - 6 * ramp**2 + 3 * ramp**3) / 6, (2 - ramp) ** 3 / 6)
-    start = 7 * cell // 2 if cell > 1 else 4  # pixel 0, from the first that two more coefficients before it reach
+    start = 7 * cell // 2 if cell > 1 else 4  # of pixel 0, counted from the first pixel that the padding reaches
     wide = F.pad(field[:, None], (2, 2, 2, 2), mode="replicate")
     for axis in (2, 3):
         shape, stride = ((-1, 1), (cell, 1)) if axis == 2 else ((1, -1), (1, cell))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,9 +13,9 @@ from stylecine.ops.operators import operator
 def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tuple[Tensor, Tensor]:
     """Displacements of every grid point after 0, stride, 2*stride ... time units, by midpoint steps (RK2).
 
-    flow: float32 [N,2,h,w], pixels of its grid per time unit, replicated past its border; what is not finite counts
-    as 0. Returns (displacement, rate), each [knots,N,2,h,w]: how far the point that started at x has come, in pixels,
-    and its velocity v(x + displacement) there. `substeps` steps are made from one knot to the next.
+    flow: float32 [N,2,h,w], pixels of its grid per time unit, replicated past its border; values that are not finite
+    count as 0. Returns (displacement, rate), each [knots,N,2,h,w]: how far the point that started at x has moved, in
+    pixels, and its velocity v(x + displacement) there. substeps: midpoint steps from one knot to the next.
 
     Raises ValueError if the flow has another shape or type, or there is no knot or no step.
     """
@@ -29,18 +27,7 @@ def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tup
     return positions, rates
 
 
-class _Args(ctypes.Structure):
-    _fields_ = (
-        ("flow", ctypes.c_void_p),
-        ("fields", ctypes.c_int64),
-        ("h", ctypes.c_int64),
-        ("w", ctypes.c_int64),
-        ("knots", ctypes.c_int64),
-        ("substeps", ctypes.c_int64),
-        ("stride", ctypes.c_double),
-        ("positions", ctypes.c_void_p),
-        ("rates", ctypes.c_void_p),
-    )
+_Args = native.structure("float *flow; int64_t fields, h, w, knots, substeps; double stride; float *positions, *rates")
 
 
 def _made(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
@@ -77,15 +64,10 @@ def reference(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[T
     return torch.stack(positions), torch.stack(rates)
 
 
-def look_up(field: Tensor, offset: Tensor, mode: str = "bilinear", origin: tuple[float, float] = (0, 0)) -> Tensor:
-    """Value of `field` [N,C,h,w] at x + offset(x), offset [N,2,a,b] in the field's pixels (x right, y down).
-
-    x runs over a*b pixel centres of the field, from pixel `origin` (row, column) on. Past the border the
-    field is replicated. `mode` is grid_sample's.
-    """
+def look_up(field: Tensor, offset: Tensor) -> Tensor:
+    """`field` [N,C,h,w] at x + offset(x), bilinear; offset [N,2,h,w] in the field's pixels, border replicated."""
     h, w = field.shape[-2:]
-    a, b = offset.shape[-2:]
-    x = torch.arange(b, dtype=offset.dtype, device=offset.device) + (origin[1] + 0.5)
-    y = torch.arange(a, dtype=offset.dtype, device=offset.device)[:, None] + (origin[0] + 0.5)
+    x = torch.arange(w, dtype=offset.dtype, device=offset.device) + 0.5
+    y = torch.arange(h, dtype=offset.dtype, device=offset.device)[:, None] + 0.5
     grid = torch.stack(((offset[:, 0] + x) * (2 / w) - 1, (offset[:, 1] + y) * (2 / h) - 1), dim=-1)
-    return F.grid_sample(field, grid, mode=mode, padding_mode="border", align_corners=False)
+    return F.grid_sample(field, grid, padding_mode="border", align_corners=False)

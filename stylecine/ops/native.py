@@ -1,8 +1,8 @@
-"""Loads libstylecine and calls its kernels: the only place that knows ctypes and the C interface.
+"""Loads libstylecine and calls its kernels through ctypes and the C interface.
 
-Nothing is loaded before the first use. A library that is missing, does not load or speaks another interface leaves
-the PyTorch references to run; `why` says which of it, in one line with the command that would mend it. docs/native.md
-explains the environment variable STYLECINE_LIB, a folder to load from instead of stylecine/lib.
+Nothing is loaded before the first use. If a library is missing, does not load or has another version of the interface,
+the PyTorch references run instead; `why` gives the reason in one line, with the command that would fix it.
+docs/native.md explains the environment variable STYLECINE_LIB, a folder to load from instead of stylecine/lib.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
@@ -34,7 +34,7 @@ DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 CHECKOUT = Path(__file__).parents[2]
 LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
 
-# The functions of stylecine.h that are not kernels: result, then arguments in C's order.
+# The functions of stylecine.h that are not kernels: result, then arguments in order.
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stylecine_abi": (c_int, []),
     "stylecine_cpu_new": (c_int, [c_int, c_int, POINTER(c_void_p), c_char_p]),  # threads, instructions, made, message
@@ -42,7 +42,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stylecine_cpu_threads": (c_int, [c_void_p]),  # cpu
     "stylecine_cpu_instructions": (c_int, [c_void_p]),  # cpu
 }
-# All kernels have the same arguments, those that need a workspace two more.
+# All kernels have the same arguments; those that need a workspace have two more.
 KERNELS = {  # name: needs a workspace
     "integrate": False,
     "splat": True,
@@ -51,11 +51,11 @@ KERNELS = {  # name: needs a workspace
     "compare": False,
     "drape": False,
 }
-for _name, _works in KERNELS.items():
-    _start = [c_void_p, c_void_p, c_size_t] if _works else [c_void_p]  # args, workspace, bytes
+for _name, _needs_workspace in KERNELS.items():
+    _start = [c_void_p, c_void_p, c_size_t] if _needs_workspace else [c_void_p]  # args, workspace, bytes
     FUNCTIONS[f"stylecine_{_name}_cpu"] = (c_int, [*_start, c_void_p, c_char_p])  # cpu, message
     FUNCTIONS[f"stylecine_{_name}_cuda"] = (c_int, [*_start, c_int, c_void_p, c_char_p])  # device, stream, message
-    if _works:
+    if _needs_workspace:
         FUNCTIONS[f"stylecine_{_name}_workspace_cpu"] = (c_size_t, [c_void_p, c_void_p])  # args, cpu
         FUNCTIONS[f"stylecine_{_name}_workspace_cuda"] = (c_size_t, [c_void_p])  # args
 
@@ -63,59 +63,59 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Choice:
+class _Settings:
     threads: int | None = None  # None: as many as PyTorch uses
     instructions: str = "best"
     disabled: bool = False
 
 
-_choice: ContextVar[_Choice] = ContextVar("_choice", default=_Choice())  # noqa: B039 (it is frozen)
+_settings: ContextVar[_Settings] = ContextVar("_settings", default=_Settings())  # noqa: B039 (it is frozen)
 
 
 @contextmanager
 def using(threads: int | None = None, instructions: str | None = None) -> Iterator[None]:
-    """Kernels called inside run with these threads and instructions ("portable", "avx2", "avx512"), on the CPU."""
+    """CPU kernels called inside run with this many threads and these instructions ("portable", "avx2", "avx512")."""
     if instructions is not None and instructions not in INSTRUCTIONS:
         raise ValueError(f"instructions must be one of {', '.join(INSTRUCTIONS)}, not {instructions!r}")
-    now = _choice.get()
-    with _chosen(replace(now, threads=threads or now.threads, instructions=instructions or now.instructions)):
+    now = _settings.get()
+    with _changed(replace(now, threads=threads or now.threads, instructions=instructions or now.instructions)):
         yield
 
 
 @contextmanager
 def disabled() -> Iterator[None]:
     """The PyTorch references run inside."""
-    with _chosen(replace(_choice.get(), disabled=True)):
+    with _changed(replace(_settings.get(), disabled=True)):
         yield
 
 
 @contextmanager
-def _chosen(choice: _Choice) -> Iterator[None]:
-    before = _choice.set(choice)
+def _changed(settings: _Settings) -> Iterator[None]:
+    token = _settings.set(settings)
     try:
         yield
     finally:
-        _choice.reset(before)
+        _settings.reset(token)
 
 
 def available(device: torch.device | str) -> bool:
     """Whether the kernels for this device are loaded (and may be used: not inside `disabled`)."""
-    return not _choice.get().disabled and not isinstance(_library(torch.device(device).type), str)
+    return not _settings.get().disabled and not isinstance(_library(torch.device(device).type), str)
 
 
 def why(device: torch.device | str) -> str:
-    """One line: what runs on this device and why, with the command that would mend it."""
+    """One line: what runs on this device and why, with the command that would change it."""
     kind = torch.device(device).type
     library = _library(kind)
     if isinstance(library, str):
         return f"the PyTorch references: {library}"
-    if _choice.get().disabled:
+    if _settings.get().disabled:
         return "the PyTorch references: native kernels are disabled here"
     if kind == "cuda":
         return f"libstylecine_cuda, {torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU to run on'}"
-    asked = [_function("cpu", f"stylecine_cpu_{what}") for what in ("threads", "instructions")]
+    queries = [_function("cpu", f"stylecine_cpu_{what}") for what in ("threads", "instructions")]
     with _pool() as pool:
-        threads, instructions = (ask(pool.handle) for ask in asked)
+        threads, instructions = (query(pool.handle) for query in queries)
     name = ("portable instructions", "AVX2", "AVX-512")[instructions]
     return f"libstylecine, {name}, {threads} thread{'s' if threads > 1 else ''}"
 
@@ -129,27 +129,48 @@ def pointer(tensor: Tensor) -> int:
 def run(kernel: str, args: ctypes.Structure, device: torch.device, workspace: bool = False) -> None:
     """Calls stylecine_<kernel>_cpu or _cuda with `args`, on PyTorch's threads or the device's current stream.
 
-    With `workspace` it asks for the size of one and hands it over. Raises ValueError (an argument is impossible),
-    MemoryError and KernelUnavailable (what CUDA said, or there is no library).
+    workspace: whether the kernel needs one. Raises ValueError (an argument is invalid), MemoryError and
+    KernelUnavailable (CUDA's error, or there is no library).
     """
     call, message = _function(device.type, f"stylecine_{kernel}_{device.type}"), ctypes.create_string_buffer(MESSAGE)
     size = _function(device.type, f"stylecine_{kernel}_workspace_{device.type}") if workspace else None
-    where = ctypes.addressof(args)
+    address = ctypes.addressof(args)
     if device.type == "cpu":
         with _pool() as pool:
-            space = pool.space(size(where, pool.handle)) if size else ()
-            status = call(where, *space, pool.handle, message)
+            space = pool.space(size(address, pool.handle)) if size else ()
+            status = call(address, *space, pool.handle, message)
     else:
         index = torch.cuda.current_device() if device.index is None else device.index
-        buffer = torch.empty(size(where) if size else 0, dtype=torch.uint8, device=device)
+        buffer = torch.empty(size(address) if size else 0, dtype=torch.uint8, device=device)
         space = (buffer.data_ptr(), buffer.numel()) if size else ()
-        status = call(where, *space, index, torch.cuda.current_stream(device).cuda_stream, message)
+        status = call(address, *space, index, torch.cuda.current_stream(device).cuda_stream, message)
     _check(status, f"{kernel}: {message.value.decode(errors='replace')}")
 
 
-def _check(status: int, says: str) -> None:
+def _check(status: int, message: str) -> None:
     if status != OK:
-        raise {INVALID: ValueError, MEMORY: MemoryError, CUDA: KernelUnavailable}.get(status, RuntimeError)(says)
+        raise {INVALID: ValueError, MEMORY: MemoryError, CUDA: KernelUnavailable}.get(status, RuntimeError)(message)
+
+
+def structure(declarations: str) -> type[ctypes.Structure]:
+    """A kernel's arguments for ctypes, from C declarations without `const`, as in stylecine.h."""
+    scalars = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "float": ctypes.c_float, "double": ctypes.c_double}
+    fields: list[tuple[str, Any]] = []
+    for declaration in declarations.split(";"):
+        kind, names = declaration.split(maxsplit=1)
+        fields += [(name.strip(" *\n"), c_void_p if "*" in name else scalars[kind]) for name in names.split(",")]
+    return type("Args", (ctypes.Structure,), {"_fields_": fields})
+
+
+def check_tensor(
+    label: str, tensor: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None
+) -> None:
+    """ValueError unless a kernel's argument, named by `label`, is as it has to be."""
+    if tuple(tensor.shape) != tuple(shape) or tensor.dtype != dtype or not tensor.numel():
+        expected = f"{str(dtype).removeprefix('torch.')} {list(shape)}"
+        raise ValueError(f"{label} is {expected} here, not {tensor.dtype} {list(tensor.shape)}.")
+    if device is not None and tensor.device != device:
+        raise ValueError(f"{label} is on {tensor.device}, other arguments are on {device}.")
 
 
 # --- the threads -------------------------------------------------------------------------------------------------
@@ -157,7 +178,7 @@ def _check(status: int, says: str) -> None:
 
 @dataclass
 class _Pool:
-    """A stylecine_cpu and its workspace, which is kept: fresh memory would cost page faults in every frame."""
+    """A stylecine_cpu and its workspace, which is kept: new memory would cost page faults in every frame."""
 
     handle: int
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -165,7 +186,7 @@ class _Pool:
 
     def space(self, size: int) -> tuple[int, int]:
         if self.workspace.numel() < size:
-            self.workspace = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
+            self.workspace = torch.empty(0, dtype=torch.uint8)  # frees the old one first
             self.workspace = torch.empty(size, dtype=torch.uint8)
         return self.workspace.data_ptr(), self.workspace.numel()
 
@@ -176,9 +197,9 @@ _pools_lock = threading.Lock()
 
 @contextmanager
 def _pool() -> Iterator[_Pool]:
-    """The pool that was chosen, for this call alone."""
-    choice = _choice.get()
-    key = choice.threads or torch.get_num_threads(), INSTRUCTIONS[choice.instructions]
+    """The pool with the current settings, locked for this call."""
+    settings = _settings.get()
+    key = settings.threads or torch.get_num_threads(), INSTRUCTIONS[settings.instructions]
     with _pools_lock:
         if key not in _pools:
             _pools[key] = _Pool(_new_cpu(*key))
@@ -196,7 +217,7 @@ def _new_cpu(threads: int, instructions: int) -> int:
 
 
 def _forget_pools() -> None:
-    """In a forked child: threads do not survive a fork, and a lock may have been held."""
+    """For a forked child: threads do not survive a fork, and a lock may have been held."""
     global _pools_lock
     _pools.clear()
     _pools_lock = threading.Lock()
@@ -206,13 +227,13 @@ def _forget_pools() -> None:
 
 
 def folder() -> Path:
-    """Where the libraries are looked for."""
+    """Where the libraries are loaded from."""
     return Path(os.environ.get("STYLECINE_LIB") or Path(__file__).parent.parent / "lib")
 
 
 @functools.cache
 def _library(kind: str) -> ctypes.CDLL | str:
-    """The library for "cpu" or "cuda", or why there is none."""
+    """The library for "cpu" or "cuda", or the reason why there is none."""
     library = _load(kind)
     if isinstance(library, str):
         _log.info("on %s the PyTorch references run: %s", kind, library)
@@ -246,19 +267,19 @@ def _function(kind: str, name: str) -> Any:
 
 
 def sources() -> list[Path]:
-    """What the libraries are made of, where that is at hand: in a checkout."""
+    """The libraries' sources, in a checkout; [] elsewhere."""
     return [path for path in CHECKOUT.glob("cuda_ops/*") if path.suffix in (".h", ".cpp", ".cu")]
 
 
 def rebuild() -> str:
-    """What to do to have the libraries built again."""
+    """The instruction to rebuild the libraries."""
     if sources():
         return f"run 'python {CHECKOUT / 'cuda_ops/build_native.py'}'"
     return "run 'pip install --force-reinstall --no-deps .' in stylecine's source folder"
 
 
 def built() -> dict[str, Any]:
-    """What setup.py left in build.json: for "cpu" and "cuda" what was built with what, or why not. {}: not there."""
+    """build.json as the build wrote it: for "cpu" and "cuda" how it was built, or why not. {} without one."""
     try:
         record: dict[str, Any] = json.loads((folder() / "build.json").read_text())
     except (OSError, ValueError):

@@ -1,7 +1,6 @@
-"""Makes PyTorch operators of the kernels: torch.ops.stylecine.X, for the CPU and for CUDA.
+"""Registers the kernels as PyTorch operators, torch.ops.stylecine.X, for the CPU and for CUDA.
 
-Not by torch.library.custom_op: its first call imports torch._dynamo and SymPy, most of a second in which nothing is
-made.
+torch.library.custom_op is not used: its first call imports torch._dynamo and SymPy, which takes most of a second.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _LIBRARY = torch.library.Library("stylecine", "DEF")
 
 
 def operator(name: str, fake: Callable[..., Any]) -> Callable[[_Compute], _Compute]:
-    """Decorates what computes stylecine::`name`; `fake` makes outputs of the right shapes of the same arguments."""
+    """Decorator for the implementation of stylecine::`name`; `fake` returns empty outputs of the right shapes."""
 
     def register(compute: _Compute) -> _Compute:
         _LIBRARY.define(name + torch.library.infer_schema(compute, mutates_args=()))

@@ -1,7 +1,7 @@
 """Laplacian pyramid whose levels can be warped.
 
-Level i has pixels 2^i times as large and shares the image's top left corner, so a point x of the image lies
-at x / 2^i of level i whatever the image's size (odd ones too).
+Level i has pixels 2^i times as large and shares the image's top left corner, so a point x of the image lies at x / 2^i
+of level i for any size, odd or even.
 """
 
 from __future__ import annotations
@@ -12,15 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Even length: coarse pixel centres lie between fine ones, as align_corners=False has it.
-LOW_PASS = (
-    1,
-    5,
-    10,
-    10,
-    5,
-    1,
-)  # 0.18 at the coarse level's Nyquist frequency; [1,3,3,1] leaves 0.35, which flickers
+# Even length, as coarse pixel centres lie between fine ones (align_corners=False). At the coarse level's Nyquist
+# frequency it leaves 0.18; [1,3,3,1] leaves 0.35, which flickers.
+LOW_PASS = (1, 5, 10, 10, 5, 1)
 
 
 def downsample(image: Tensor) -> Tensor:
@@ -34,17 +28,17 @@ def downsample(image: Tensor) -> Tensor:
 
 
 def upsample(image: Tensor) -> Tensor:
-    """[C,h,w] -> [C,2h,2w] as StyleGAN2 does it: zeros inserted, [1,3,3,1] filter, zeros past the border.
+    """[C,h,w] -> [C,2h,2w] as in StyleGAN2: zeros inserted, [1,3,3,1] filter, zeros past the border.
 
-    Away from the border that is bilinear interpolation, which torch has in one quick pass; a border of zeros
-    makes it so everywhere.
+    Away from the border that is bilinear interpolation, which torch does in one fast pass; a border of zeros makes it
+    so everywhere.
     """
     padded = F.pad(image[None], (1, 1, 1, 1))
     return F.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)[0, :, 2:-2, 2:-2]
 
 
 def split(image: Tensor, bands: int) -> list[Tensor]:
-    """Laplacian bands, finest first, and last the low-pass; merge() of them is the image."""
+    """Laplacian bands, finest first, and finally the low-pass; merge() of them is the image."""
     levels = []
     for _ in range(bands):
         coarse = downsample(image)

@@ -63,53 +63,50 @@ def render(
     A NaN coordinate reads the first column or row (and a coordinate within a cell of it may do so, too); a NaN colour
     is black. Raises ValueError if the arguments do not fit together.
     """
-    fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell
-    _check(photo, moving, levels, *fields, base, stride, lengths, phases, cell, margin)
+    if cell < 1 or cell & (cell - 1) or margin < 0:
+        raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
+    h, w = moving.shape
+    height, width = h + 2 * margin, w + 2 * margin
+    gh, gw = sub_cycle.shape
+    float32 = torch.float32
+    for name, tensor, shape, dtype in (
+        ("photo", photo, (h, w, 3), torch.uint8),
+        ("moving", moving, (h, w), float32),
+        ("sub_cycle", sub_cycle, (max(gh, -(-height // cell)), max(gw, -(-width // cell))), torch.uint8),
+        ("positions", positions, (max(len(positions), 2), 2, 2, gh, gw), float32),
+        ("rates", rates, positions.shape, float32),
+        ("angle", angle, (len(levels), 3, gh, gw), float32),
+        ("contrast_gain", contrast_gain, (len(levels), 2, 3, gh, gw), float32),
+        ("crossfade", crossfade, (2, gh, gw), float32),
+        ("swell", swell, (2, 2, gh, gw), float32),
+        ("base", base, (3, height, width), float32),
+    ):
+        if tensor is not None:
+            native.check_tensor(f"render: {name}", tensor, shape, dtype, photo.device)
+    for i, level in enumerate(levels):
+        dtype = level.dtype if level.dtype in native.DTYPES else float32
+        shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
+        native.check_tensor(f"render: level {i}", level, shape, dtype, photo.device)
+    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= len(lengths) <= MAX_LENGTHS or len(phases) != len(lengths):
+        raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
+    if not all(0 <= phase <= 1 for phase in phases):
+        raise ValueError(f"render: phases are in [0,1], not {list(phases)}.")
+    longest = (len(positions) - 1) * stride
+    if not all(0 < length <= longest * 1.0001 for length in lengths):
+        raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
     return torch.ops.stylecine.render(
-        photo, moving, list(levels), *fields, base,
+        photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, base,
         float(stride), *([float(x) for x in numbers] for numbers in (lengths, phases, swell_phase)), cell, margin,
     )  # fmt: skip
 
 
-class _Level(ctypes.Structure):
-    _fields_ = (
-        ("spline", ctypes.c_void_p),
-        ("h", ctypes.c_int64),
-        ("w", ctypes.c_int64),
-        ("dtype", ctypes.c_int32),
-        ("scale", ctypes.c_int32),
-    )
-
-
-class _Args(ctypes.Structure):
-    _fields_ = (
-        ("photo", ctypes.c_void_p),
-        ("moving", ctypes.c_void_p),
-        ("height", ctypes.c_int64),
-        ("width", ctypes.c_int64),
-        ("margin", ctypes.c_int32),
-        ("cell", ctypes.c_int32),
-        ("gh", ctypes.c_int64),
-        ("gw", ctypes.c_int64),
-        ("level", ctypes.POINTER(_Level)),
-        ("levels", ctypes.c_int32),
-        ("knots", ctypes.c_int32),
-        ("positions", ctypes.c_void_p),
-        ("rates", ctypes.c_void_p),
-        ("stride", ctypes.c_float),
-        ("turns", ctypes.c_int32),
-        ("turn", ctypes.c_void_p),
-        ("length", ctypes.POINTER(ctypes.c_float)),
-        ("phase", ctypes.POINTER(ctypes.c_float)),
-        ("angle", ctypes.c_void_p),
-        ("lift", ctypes.c_void_p),
-        ("change", ctypes.c_void_p),
-        ("roll", ctypes.c_void_p),
-        ("cosine", ctypes.c_float),
-        ("sine", ctypes.c_float),
-        ("base", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-    )
+_Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale")
+_Args = native.structure(
+    """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
+    stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t turns;
+    uint8_t *turn; float *length, *phase, *angle, *lift, *change, *roll; float cosine, sine; float *base;
+    uint8_t *out"""
+)
 
 
 def _made(photo: Tensor, *_: object) -> Tensor:
@@ -145,79 +142,21 @@ def _render(
     levels = [level.contiguous() for level in levels]
     swell, base = (None if x is None else x.contiguous() for x in (swell, base))
     out = _made(photo)
-    described = [
-        _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
-        for i, x in enumerate(levels)
-    ]
-    times = ctypes.c_float * len(lengths)
+    level_args = (_Level * len(levels))()
+    for i, x in enumerate(levels):
+        level_args[i] = _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
+    times = (ctypes.c_float * (2 * len(lengths)))(*lengths, *phases)
     args = _Args(
         native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
-        (_Level * len(levels))(*described), len(levels), len(positions),
-        native.pointer(positions), native.pointer(rates), stride,
-        len(lengths), native.pointer(sub_cycle), times(*lengths), times(*phases),
+        ctypes.addressof(level_args), len(levels), len(positions),
+        native.pointer(positions), native.pointer(rates), stride, len(lengths), native.pointer(sub_cycle),
+        ctypes.addressof(times), ctypes.addressof(times) + ctypes.sizeof(times) // 2,
         native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
         None if swell is None else native.pointer(swell), *swell_phase,
         None if base is None else native.pointer(base), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
     return out
-
-
-def _check(
-    photo: Tensor,
-    moving: Tensor,
-    levels: Sequence[Tensor],
-    positions: Tensor,
-    rates: Tensor,
-    sub_cycle: Tensor,
-    angle: Tensor,
-    contrast_gain: Tensor,
-    crossfade: Tensor,
-    swell: Tensor | None,
-    base: Tensor | None,
-    stride: float,
-    lengths: Sequence[float],
-    phases: Sequence[float],
-    cell: int,
-    margin: int,
-) -> None:
-    if cell < 1 or cell & (cell - 1) or margin < 0:
-        raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
-    h, w = moving.shape
-    height, width = h + 2 * margin, w + 2 * margin
-    gh, gw = sub_cycle.shape
-    grid = -(-height // cell), -(-width // cell)
-    wanted = {
-        "photo": (photo, (h, w, 3), torch.uint8),
-        "moving": (moving, (h, w), torch.float32),
-        "sub_cycle": (sub_cycle, (max(gh, grid[0]), max(gw, grid[1])), torch.uint8),
-        "positions": (positions, (max(len(positions), 2), 2, 2, gh, gw), torch.float32),
-        "rates": (rates, tuple(positions.shape), torch.float32),
-        "angle": (angle, (len(levels), 3, gh, gw), torch.float32),
-        "contrast_gain": (contrast_gain, (len(levels), 2, 3, gh, gw), torch.float32),
-        "crossfade": (crossfade, (2, gh, gw), torch.float32),
-    }
-    for i, level in enumerate(levels):
-        size = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
-        wanted[f"level {i}"] = level, size, level.dtype if level.dtype in native.DTYPES else torch.float32
-    if swell is not None:
-        wanted["swell"] = swell, (2, 2, gh, gw), torch.float32
-    if base is not None:
-        wanted["base"] = base, (3, height, width), torch.float32
-    for name, (tensor, shape, dtype) in wanted.items():
-        if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-            raise ValueError(
-                f"render: {name} is {dtype} {list(shape)} here, not {tensor.dtype} {list(tensor.shape)}."
-            )
-        if tensor.device != photo.device:
-            raise ValueError(f"render: {name} is on {tensor.device}, the photo on {photo.device}.")
-    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= len(lengths) <= MAX_LENGTHS or len(phases) != len(lengths):
-        raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
-    if not all(0 <= phase <= 1 for phase in phases):
-        raise ValueError(f"render: phases are in [0,1], not {list(phases)}.")
-    longest = (len(positions) - 1) * stride
-    if not all(0 < length <= longest * 1.0001 for length in lengths):
-        raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
 
 
 def reference(
@@ -243,7 +182,7 @@ def reference(
     moving = moving.nan_to_num(0.0).clamp(0, 1)
     if not bool((moving > 0).any()):
         return photo.clone()
-    region = around(moving, margin, max(cell, 2 ** (len(levels) - 1)))
+    region = moving_region(moving, margin, max(cell, 2 ** (len(levels) - 1)))
     sources, phase_map = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
     for k, (length, phase) in enumerate(zip(lengths, phases, strict=True)):
         source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
@@ -273,8 +212,8 @@ def _mix(level: Tensor, sources: Tensor, weights: Tensor, *, cell: int, scale: i
     return copy_a.mul_(fields[4]).addcmul_(copy_b, fields[5])
 
 
-def around(moving: Tensor, margin: int, unit: int) -> Region:
-    """The canvas region that holds all that moves, on multiples of `unit`, and one more for upsampling."""
+def moving_region(moving: Tensor, margin: int, unit: int) -> Region:
+    """The canvas region around everything that moves, on multiples of `unit`, plus one more for upsampling."""
     rows, columns = (moving.amax(1) > 0).nonzero(), (moving.amax(0) > 0).nonzero()
     h, w = moving.shape[0] + 2 * margin, moving.shape[1] + 2 * margin
     y0, x0 = ((int(line[0]) + margin) // unit * unit - unit for line in (rows, columns))
@@ -283,10 +222,10 @@ def around(moving: Tensor, margin: int, unit: int) -> Region:
 
 
 def on_level(fields: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:
-    """Fields [C,gh,gw], a point a cell*cell pixels, at the pixel centres of a level over the region."""
+    """Fields [C,gh,gw], with a point every cell*cell pixels, at the pixel centres of a level over the region."""
     gh, gw = fields.shape[1:]
     y0, x0, y1, x1 = region
-    top, left = max(y0 // cell - 1, 0), max(x0 // cell - 1, 0)  # one point more for the interpolation
+    top, left = max(y0 // cell - 1, 0), max(x0 // cell - 1, 0)  # one more point for the interpolation
     fields = fields[None, :, top : min(-(-y1 // cell) + 1, gh), left : min(-(-x1 // cell) + 1, gw)]
     if scale < cell:
         fields = F.interpolate(fields, scale_factor=cell // scale, mode="bilinear", align_corners=False)
@@ -299,24 +238,24 @@ def on_level(fields: Tensor, *, cell: int, scale: int, region: Region) -> Tensor
 
 
 def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, region: Region) -> Tensor:
-    """The photo [H,W,3] uint8 with `moved` [3,a,b] (-1..1, over the region) in it: [H,W,3] uint8."""
+    """The photo [H,W,3] uint8 with `moved` [3,a,b] (-1..1, over the region) blended in: [H,W,3] uint8."""
     h, w = moving.shape
     y0, x0 = max(region[0] - margin, 0), max(region[1] - margin, 0)
     y1, x1 = min(region[2] - margin, h), min(region[3] - margin, w)
     moved = moved[:, y0 + margin - region[0] :, x0 + margin - region[1] :][:, : y1 - y0, : x1 - x0]
     moved = moved.nan_to_num(-1.0, 1.0, -1.0).clamp(-1, 1).add(1).mul(127.5)
-    still = photo[y0:y1, x0:x1].permute(2, 0, 1).float()
-    inside = torch.lerp(still, moved, moving[y0:y1, x0:x1])
+    static = photo[y0:y1, x0:x1].permute(2, 0, 1).float()
+    inside = torch.lerp(static, moved, moving[y0:y1, x0:x1])
     frame = photo.clone()
     frame[y0:y1, x0:x1] = inside.add_(dither(h, w, photo.device)[y0:y1, x0:x1]).to(torch.uint8).permute(1, 2, 0)
     return frame
 
 
 def dither(h: int, w: int, device: torch.device) -> Tensor:
-    """What is added before bytes are cut off: [h,w], 1/32 .. 31/32, the same in every frame.
+    """Added before truncation to bytes: [h,w], 1/32 .. 31/32, the same in every frame.
 
-    Rounding would hold slow motion back where the photo, all whole numbers, has just begun to move, and a drifting
-    sky would show the steps of its gradient. Whole numbers stay what they are. (Roberts's R2 sequence.)
+    Rounding would hold slow motion back where the photo, all whole numbers, has just begun to move, and a drifting sky
+    would show steps in its gradient. Whole numbers are kept. (Roberts's R2 sequence.)
     """
     x, y = torch.arange(w, device=device), torch.arange(h, device=device)[:, None]
     return ((193 * x + 147 * y) % 256 // 16 + 0.5) / 16

@@ -1,8 +1,6 @@
-"""Forward warping: every source adds itself to the four pixels around where it lands."""
+"""Forward warping: every source pixel is added to the four pixels around its target."""
 
 from __future__ import annotations
-
-import ctypes
 
 import torch
 from torch import Tensor
@@ -22,18 +20,18 @@ def splat(
 ) -> tuple[Tensor, Tensor]:
     """n copies of an image splat together: (image float32 [C,h,w], shares [n,h,w]).
 
-    Each source spreads bilinearly at p + displacement(p); what lands outside is lost. Each pixel is the weighted mean
-    of what lands there and of the image itself, unmoved, which counts `plate`: it shows where nothing lands. Shares
-    are each copy's part of the pixel; the rest is the plate's.
+    Each source is distributed bilinearly around p + displacement(p); what lands outside is lost. Each pixel is the
+    weighted mean of what lands there and of the image itself, unmoved, with the weight `plate`: it shows where nothing
+    lands. Shares are each copy's part of the pixel; the rest is the plate's.
 
     image         [C,h,w], float32, float16 or bfloat16
     displacement  [n,2,h,w] float32, in its pixels (x right, y down)
-    weight        [n,h,w] float32. Sources whose weight is negative or not finite, or whose displacement is not a
-                  number, add nothing.
+    weight        [n,h,w] float32. Sources whose weight is negative or not finite, or whose displacement is NaN, add
+                  nothing.
     plate         above 0
-    softmax       weights are logarithms: a source counts exp(weight - the largest finite weight of all copies)
-    deterministic on the GPU, sum in fixed point: the same in every run. What is less than about 1e-9 of the largest
-                  contribution is lost. The CPU always is deterministic.
+    softmax       weights are logarithms: a source has the weight exp(weight - the largest finite weight of all copies)
+    deterministic on the GPU, sums in fixed point are the same in every run; contributions below about 1e-9 of the
+                  largest are lost. The CPU is always deterministic.
 
     Raises ValueError if shapes, types or devices do not fit.
     """
@@ -41,33 +39,17 @@ def splat(
         raise ValueError(f"splat: the image is [C,h,w] of a float type, not {image.dtype} {list(image.shape)}.")
     n, (h, w) = len(displacement) if displacement.ndim else 0, image.shape[1:]
     for name, tensor, shape in (("displacement", displacement, (n, 2, h, w)), ("weight", weight, (n, h, w))):
-        if n == 0 or tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
-            wanted = ",".join(str(size) for size in ("n", *shape[1:]))
-            raise ValueError(f"splat: {name} is float32 [{wanted}] here, not {tensor.dtype} {list(tensor.shape)}.")
-        if tensor.device != image.device:
-            raise ValueError(f"splat: {name} is on {tensor.device}, the image on {image.device}.")
+        native.check_tensor(f"splat: {name}", tensor, shape, torch.float32, image.device)
     if not 0 < plate < float("inf"):
         raise ValueError(f"splat: plate is above 0 and finite, not {plate}.")
     moved, shares = torch.ops.stylecine.splat(image, displacement, weight, float(plate), softmax, deterministic)
     return moved, shares
 
 
-class _Args(ctypes.Structure):
-    _fields_ = (
-        ("image", ctypes.c_void_p),
-        ("dtype", ctypes.c_int32),
-        ("softmax", ctypes.c_int32),
-        ("channels", ctypes.c_int64),
-        ("h", ctypes.c_int64),
-        ("w", ctypes.c_int64),
-        ("copies", ctypes.c_int64),
-        ("displacement", ctypes.c_void_p),
-        ("weight", ctypes.c_void_p),
-        ("plate", ctypes.c_float),
-        ("deterministic", ctypes.c_int32),
-        ("out", ctypes.c_void_p),
-        ("shares", ctypes.c_void_p),
-    )
+_Args = native.structure(
+    """void *image; int32_t dtype, softmax; int64_t channels, h, w, copies; float *displacement, *weight; float plate;
+    int32_t deterministic; float *out, *shares"""
+)
 
 
 def _made(

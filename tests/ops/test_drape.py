@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.drape import TILE, _Args, drape, reference, widened
+from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape, reference
 from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
 
 
@@ -189,9 +189,9 @@ def test_inactive_tiles_are_left_alone(either):
 def test_a_field_between_its_points_has_no_creases():
     """Of a cubic B-spline even the second derivative has no jumps, and a ramp stays one."""
     ramp = torch.arange(12.0).expand(1, 10, 12)
-    wide = widened(ramp, 8)[0, 40, 20:-20]
+    wide = bspline_at_pixels(ramp, 8)[0, 40, 20:-20]
     torch.testing.assert_close(wide.diff(), torch.full_like(wide.diff(), 1 / 8), rtol=0, atol=1e-5)
-    bumps = widened(torch.randn(1, 10, 12, generator=torch.Generator().manual_seed(1)), 64)[0, 300]
+    bumps = bspline_at_pixels(torch.randn(1, 10, 12, generator=torch.Generator().manual_seed(1)), 64)[0, 300]
     bends = bumps.diff().diff()
     assert bends.diff().abs().max() < 0.2 * bends.abs().max()
 

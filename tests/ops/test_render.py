@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.pyramid import split
-from stylecine.ops.render import around, composite, on_level, reference, render
+from stylecine.ops.render import composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
 from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
 
@@ -245,7 +245,7 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     tensors, keywords = sample.arguments()
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
-    assert around(part, 32, 16) == (32, 32, 96, 112)
+    assert moving_region(part, 32, 16) == (32, 32, 96, 112)
     names = "swell", "base", "stride", "lengths", "phases", "swell_phase", "cell", "margin"
     times = [keywords[name] for name in names]
     whole = reference(*tensors, *times)

@@ -119,10 +119,10 @@ def test_arguments_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="not torch"):
         warp_features(spline.double(), sources, weights)
     for bad in (sources[:3], sources[0], sources.half()):
-        with pytest.raises(ValueError, match="warp_features: sources are float32"):
+        with pytest.raises(ValueError, match="warp_features: sources is float32"):
             warp_features(spline, bad, weights)
     for bad in (weights[:1], weights[:, 1:], weights.double()):
-        with pytest.raises(ValueError, match="warp_features: weights are float32"):
+        with pytest.raises(ValueError, match="warp_features: weights is float32"):
             warp_features(spline, sources, bad)
     place = spline.data_ptr()
     for words, args in {
