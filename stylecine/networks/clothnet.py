@@ -1,10 +1,10 @@
-"""How cloth moves in a wind: a U-Net from the still's normals to one cycle of a gust, as harmonics of its phase.
+"""How cloth moves in a wind: a U-Net from the normals at rest to one cycle of a gust, as harmonics of its phase.
 
-The paper (CycleNet, CVPR 2023) asks its network once a frame, told the phase; here one pass answers for all phases,
-the answer is cyclic and exactly 0 at phase 0 by construction, and 0 where there is no wind.
+CycleNet (CVPR 2023) runs its network once a frame with the phase as an input; here one pass predicts all phases, the
+cycle is closed and exactly 0 at phase 0 by construction, and 0 where there is no wind.
 
-Much of what wind does to cloth is linear in what is seen: it leans, and its folds flatten, deepen and wander with the
-direction. The last layer is given such gestures beside the U-Net's features, which norms have robbed of their size.
+Much of what wind does to cloth is linear in the picture: cloth leans, and its folds flatten, deepen and shift with the
+direction. The last layer gets such linear features beside those of the U-Net, whose norms have removed their scale.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
-from stylecine.networks.unet import UNet, coordinates, widths_of
+from stylecine.networks.unet import UNet, coordinates, load, widths_of
 
 INPUTS = 8  # normals 3, mask 1, wind's direction 2, coordinates 2
 CHANNELS = 5  # displacement x, y; normal change x, y, z
-BLURS = (2, 4, 8, 16)  # pixels of the coarse maps: folds are told from what is so far around them
-SEEN = 10 + 2 * len(BLURS)  # maps that gestures are made of, and
-WAYS = 5  # what each is multiplied with
-GESTURES = SEEN * WAYS
-UNITS = (0.02, 0.02, 0.2, 0.2, 0.2)  # what an answer of 1 means: fractions of the side, components of a unit normal
+BLURS = (2, 4, 8, 16)  # pixels of the coarse maps: radii of the surroundings that folds are compared with
+LINEAR_MAPS = 10 + 2 * len(BLURS)
+WIND_TERMS = 5  # by which each is multiplied
+LINEAR_FEATURES = LINEAR_MAPS * WIND_TERMS
+UNITS = (0.02, 0.02, 0.2, 0.2, 0.2)  # of the output: fractions of the side, components of a unit normal
 
 
 class ClothNet(nn.Module):
@@ -36,13 +35,13 @@ class ClothNet(nn.Module):
     """
 
     HARMONICS = 4
-    units: Tensor  # [CHANNELS]: a usual size of each, in which the answer is counted
+    units: Tensor  # [CHANNELS]: the typical magnitude of each, by which the output is scaled
 
     def __init__(self, widths: tuple[int, ...] = (32, 32, 48, 64, 96), embedding: int = 32) -> None:
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(3, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU())
         self.net = UNet(INPUTS, widths, condition=embedding)
-        self.leave = nn.Conv2d(widths[0] + GESTURES, 2 * self.HARMONICS * CHANNELS, 1)
+        self.leave = nn.Conv2d(widths[0] + LINEAR_FEATURES, 2 * self.HARMONICS * CHANNELS, 1)
         self.register_buffer("units", torch.tensor(UNITS))
 
     def forward(self, normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
@@ -51,61 +50,57 @@ class ClothNet(nn.Module):
         return fine.unflatten(1, coarse.shape[1:3])
 
     def coarse(self, normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
-        """The same of inputs and for an answer of half the size: what it does and is trained at. Folds of simulated
-        cloth are wider than a few pixels of 64."""
+        """The same at half the size, at which the network runs and is trained. Folds of simulated cloth are wider than
+        a few of 64 pixels."""
         mask = (mask > 0.5).to(mask)
         normals = F.normalize(normals, dim=1) * mask
         strength = wind.norm(dim=1, keepdim=True)
         direction = wind / strength.clamp_min(1e-6)
-        blown = direction[:, :, None, None] * mask
-        maps = torch.cat([normals, mask, blown, coordinates(mask)], 1)
+        maps = torch.cat([normals, mask, direction[:, :, None, None] * mask, coordinates(mask)], 1)
         features = self.net(maps, self.embed(torch.cat([direction, strength], 1)))
-        answer = self.leave(torch.cat([features, gestures(normals, mask, direction)], 1))
-        cycle = answer.unflatten(1, (2 * self.HARMONICS, CHANNELS))
+        output = self.leave(torch.cat([features, linear_features(normals, mask, direction)], 1))
+        cycle = output.unflatten(1, (2 * self.HARMONICS, CHANNELS))
         return cycle * (self.units[:, None, None] * strength[:, None, :, None, None])
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> ClothNet:
         """The network of these weights, sizes from their shapes. WeightsMalformed if they do not fit."""
-        try:
-            network = cls(widths_of(tensors, "net."), len(tensors["embed.0.bias"]))
-            network.load_state_dict(tensors)
-        except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsMalformed("The cloth weights do not fit their network; fetch the model again.") from error
-        return network.eval().requires_grad_(False)
+        message = "The cloth weights do not fit their network; fetch the model again."
+        return load(lambda: cls(widths_of(tensors, "net."), len(tensors["embed.0.bias"])), tensors, message)
 
 
-def gestures(normals: Tensor, mask: Tensor, direction: Tensor) -> Tensor:
-    """[N,GESTURES,S,S], of unit normals [N,3,S,S] within mask [N,1,S,S] and the wind's direction [N,2]: the cloth
-    itself, where it is, its normals, how they change from row to row and column to column, and how they differ from
-    their surroundings'; each as it is, and times x, z, x² and xz of the direction."""
+def linear_features(normals: Tensor, mask: Tensor, direction: Tensor) -> Tensor:
+    """[N,LINEAR_FEATURES,S,S], of unit normals [N,3,S,S] within mask [N,1,S,S] and the wind's direction [N,2]: the
+    mask, coordinates, normals, the normals' gradients, and their differences from the means around; each times 1, x, z,
+    x² and xz of the direction."""
     side = normals[:, :2]
-    around = [_mean(torch.cat([side, mask], 1), radius) for radius in BLURS]
-    folds = [(mean[:, :2] / mean[:, 2:].clamp_min(1e-3) - side) * mask for mean in around]
-    seen = torch.cat([mask, coordinates(mask) * mask, normals, *_slopes(side), *folds], 1)
+    means = [_mean(torch.cat([side, mask], 1), radius) for radius in BLURS]
+    folds = [(mean[:, :2] / mean[:, 2:].clamp_min(1e-3) - side) * mask for mean in means]
+    maps = torch.cat([mask, coordinates(mask) * mask, normals, *_gradients(side), *folds], 1)
     x, z = direction.T
-    ways = torch.stack([torch.ones_like(x), x, z, x * x, x * z], 1)
-    return (ways[:, :, None, None, None] * seen[:, None]).flatten(1, 2)
+    terms = torch.stack([torch.ones_like(x), x, z, x * x, x * z], 1)
+    return (terms[:, :, None, None, None] * maps[:, None]).flatten(1, 2)
 
 
 def _mean(maps: Tensor, radius: int) -> Tensor:
-    """Over squares, nothing being beyond the border."""
-    wide = 2 * radius + 1
-    return F.avg_pool2d(F.avg_pool2d(maps, (wide, 1), 1, (radius, 0)), (1, wide), 1, (0, radius))
+    """Box mean, zeros beyond the border."""
+    size = 2 * radius + 1
+    return F.avg_pool2d(F.avg_pool2d(maps, (size, 1), 1, (radius, 0)), (1, size), 1, (0, radius))
 
 
-def _slopes(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the difference of the neighbours' in x and y; nothing is beyond the border."""
-    wide = F.pad(maps, (1, 1, 1, 1))
-    return (wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2]) / 2, (wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1]) / 2
+def _gradients(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences in x and y; zeros beyond the border."""
+    padded = F.pad(maps, (1, 1, 1, 1))
+    dx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
+    return dx, (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
 
 
 def phase_weights(phases: Tensor, harmonics: int = ClothNet.HARMONICS) -> Tensor:
-    """What each part of a cycle counts at phases [P] (turns): cos 2πkφ − 1, then sin 2πkφ, [P,2*harmonics]."""
+    """The weights of a cycle's parts at phases [P] in [0,1): cos 2πkφ − 1, then sin 2πkφ, [P,2*harmonics]."""
     angle = 2 * math.pi * phases[:, None] * torch.arange(1, harmonics + 1, device=phases.device)
     return torch.cat([angle.cos() - 1, angle.sin()], 1)
 
 
 def at_phases(cycle: Tensor, phases: Tensor) -> Tensor:
-    """The cycle [N,2*HARMONICS,C,H,W] at phases [P] (turns), [N,P,C,H,W]; exactly 0 at phase 0."""
+    """The cycle [N,2*HARMONICS,C,H,W] at phases [P] in [0,1), [N,P,C,H,W]; exactly 0 at phase 0."""
     return torch.einsum("pk,nkchw->npchw", phase_weights(phases, cycle.shape[1] // 2), cycle)

@@ -1,8 +1,8 @@
-"""Feature-style encoder: photo -> F (deep features of the generator) and w+ (styles), after the idea of Yao et al.,
-"Feature-Style Encoder for Style-Based GAN Inversion" (ECCV 2022), made small and fully convolutional in F.
+"""Feature-style encoder: photo -> F (deep features of the generator) and w+ (styles), after Yao et al., "Feature-Style
+Encoder for Style-Based GAN Inversion" (ECCV 2022), but small and fully convolutional in F.
 
-A mask channel says which pixels are visible: hidden parts, where the photo was filled with the colours around, are
-made up from what surrounds them, which is what continues water behind a rock and the sky beyond the frame.
+A mask channel marks visible pixels: hidden parts, filled with the colours around them, are predicted from their
+surroundings, which continues water behind a rock and the sky beyond the frame.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
+from stylecine.networks.unet import load
 
 W_DIM = 512
-RANK = 16           # w+ = w_avg + coefficients · basis: few photos cannot fix 512 numbers a layer
-MULTIPLE = 64       # H and W are padded to this: the coarsest grid of the encoder
+RANK = 16  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
+MULTIPLE = 64  # to which H and W are padded: a pixel of the encoder's coarsest grid
 
 
 class Residual(nn.Module):
@@ -35,7 +35,7 @@ class Residual(nn.Module):
 class Encoder(nn.Module):
     """Photo [N,3,H,W] in [-1,1] and visibility [N,1,H,W] in {0,1} -> w+ [N,L,512], F [N,C,H/s,W/s].
 
-    Hidden parts of the photo are to be filled by `ops.image` beforehand.
+    Hidden parts of the photo have to be filled beforehand, by `ops.image.push_pull`.
 
     Args:
         feature_channels: C. num_ws: L. stride: s (4 or 8).
@@ -62,22 +62,20 @@ class Encoder(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Encoder:
         """Sizes are read off the tensors. Raises WeightsMalformed if they do not fit together."""
-        try:
+        def build() -> Encoder:
             width, inputs = tensors["stem.weight"].shape[:2]
-            encoder = cls(tensors["to_feature.weight"].shape[0], tensors["to_w.bias"].shape[0] // RANK,
-                          math.isqrt(inputs // 4), width=width, context=tensors["down.0.weight"].shape[0])
-            encoder.load_state_dict(dict(tensors))
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise WeightsMalformed("These tensors are not stylecine's encoder; install the package again.") from error
-        return encoder.eval().requires_grad_(False)
+            return cls(tensors["to_feature.weight"].shape[0], tensors["to_w.bias"].shape[0] // RANK,
+                       math.isqrt(inputs // 4), width=width, context=tensors["down.0.weight"].shape[0])
+
+        return load(build, tensors, "These tensors are not stylecine's encoder; install the package again.")
 
     def forward(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
         n, _, height, width = photo.shape
         if visible is None:
             visible = photo.new_ones((n, 1, height, width))
         x = torch.cat((photo, visible), 1)
-        x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))               # beyond the photo: not visible
-        x = F.pixel_unshuffle(x, self.stride).contiguous(memory_format=torch.channels_last)     # quicker on CPUs
+        x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))  # beyond the photo: not visible
+        x = F.pixel_unshuffle(x, self.stride).contiguous(memory_format=torch.channels_last)  # faster on CPUs
         x = self.fine(self.stem(x))
         grids = [x]
         for down, residual in zip(self.down, self.coarse, strict=True):

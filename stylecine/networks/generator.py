@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from stylecine.errors import WeightsMalformed
 
 W_DIM = 512
-Noise = Literal["none", "const"] | int      # none, the layers' own, or a seed: drawn anew for whatever shape
+Noise = Literal["none", "const"] | int      # none, the layers' own, or a seed to draw from at any size
 
 
 class FullyConnected(nn.Module):
@@ -75,11 +75,11 @@ class SynthesisLayer(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:  # [N,I,h,w], [N,512] -> [N,O,h',w']
         styles = self.affine(w)                                                    # [N,I]
         demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()   # [N,O]
-        scale = demodulate * math.sqrt(2)              # leaky ReLU commutes with its gain, which so costs no pass
-        if len(x) == len(w) == 1 and not w.requires_grad:  # the weights are modulated: nothing is done to each pixel
+        scale = demodulate * math.sqrt(2)              # leaky ReLU commutes with its gain, which so costs no extra pass
+        if len(x) == len(w) == 1 and not w.requires_grad:  # modulating the weights costs nothing per pixel
             weight = self.weight * (scale[0, :, None] * styles[0])[:, :, None, None]
             x = self._convolved(x, weight, self.bias * math.sqrt(2))
-        else:                                          # the same by scaling what goes through shared weights
+        else:                                          # equivalent: scale inputs and outputs of shared weights
             x = self._convolved(x * styles[:, :, None, None].to(x.dtype), self.weight, None)
             bias = (self.bias * math.sqrt(2)).to(x.dtype)
             x = torch.addcmul(bias[:, None, None], x, scale[:, :, None, None].to(x.dtype))
@@ -92,7 +92,7 @@ class SynthesisLayer(nn.Module):
         if noise == "const":
             return fitted_noise(constant, size)
         assert isinstance(noise, int)
-        layer = 2 * constant.shape[0] + self.up                                    # no two draw the same
+        layer = 2 * constant.shape[0] + self.up                                    # different in each layer
         source = torch.Generator().manual_seed((noise + layer) % 2**63)
         return torch.randn(tuple(size), generator=source).to(constant.device)
 
@@ -119,7 +119,7 @@ class ToRGB(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: b4 holds the learnt constant and conv1; the others conv0 (×2), conv1; each has a ToRGB."""
+    """One resolution: b4 holds the learned constant and conv1; the others conv0 (×2), conv1; each has a ToRGB."""
 
     def __init__(self, inputs: int, outputs: int, resolution: int, *, noise: bool) -> None:
         super().__init__()
@@ -168,13 +168,13 @@ class Generator(nn.Module):
         self.feature_resolution = int(injection.split(".")[0][1:])
         self.stride = self.resolution // self.feature_resolution                   # s: photo pixels a cell of F
         self.num_ws = 2 * int(math.log2(self.resolution)) - 2                      # L
-        self.noise: Noise = "none"                                                 # of what is above F
+        self.noise: Noise = "none"                                                 # of the layers above F
         self.mapping = MappingNetwork(mapping_layers)
         self.synthesis = Synthesis(channels, noise=noise)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], injection: str = "b256.conv1") -> Generator:
-        """Build the generator that these tensors describe. Raises WeightsMalformed if they do not fit together."""
+        """The generator that these tensors describe. Raises WeightsMalformed if they do not fit together."""
         try:
             resolutions = sorted({int(k.split(".")[1][1:]) for k in tensors if k.startswith("synthesis.b")})
             channels = {r: int(tensors[f"synthesis.b{r}.conv1.weight"].shape[0]) for r in resolutions}
@@ -193,7 +193,7 @@ class Generator(nn.Module):
         return generator.eval().requires_grad_(False)
 
     def seeded(self, seed: int) -> Generator:
-        """The same generator (weights are shared), its noise inputs above F drawn from `seed` for whatever shape."""
+        """The same generator (weights are shared) with noise inputs above F drawn from `seed`, at any size."""
         seeded = copy.copy(self)
         seeded.noise = seed
         return seeded
@@ -205,11 +205,11 @@ class Generator(nn.Module):
 
     @staticmethod
     def styles_of(resolution: int, w_plus: Tensor) -> Tensor:
-        """The slice of w+ [N,L,512] that a block's layers read in turn (conv0, conv1, torgb; b4: conv1, torgb)."""
+        """The slice of w+ [N,L,512] that a block's layers read (conv0, conv1, torgb; b4: conv1, torgb)."""
         return w_plus[:, max(0, 2 * int(math.log2(resolution)) - 5):]
 
     def feature(self, w_plus: Tensor, noise: Noise = "none") -> Tensor:
-        """F [N,C,r,r] as the layers up to the injection layer make it from w+ [N,L,512] alone."""
+        """F [N,C,r,r] that the layers up to the injection layer compute from w+ [N,L,512]."""
         x: Tensor | None = None
         for resolution in self.channels:
             if resolution <= self.feature_resolution:
@@ -219,7 +219,7 @@ class Generator(nn.Module):
 
     def trunk_from_feature(self, feature: Tensor, w_plus: Tensor) -> list[Tensor]:
         """Features that feed each ToRGB at resolutions ≥ F's, coarse to fine: [N,C,h,w], [N,C',2h,2w], …"""
-        features = [feature.contiguous(memory_format=torch.channels_last)]         # quicker on CPUs
+        features = [feature.contiguous(memory_format=torch.channels_last)]         # faster on CPUs
         for resolution in self.channels:
             if resolution > self.feature_resolution:
                 ws = self.styles_of(resolution, w_plus)
@@ -287,14 +287,14 @@ def upsampling_kernel(weight: Tensor) -> Tensor:
 
 
 @functools.cache
-@torch.inference_mode(False)    # kept for whoever comes next, who may want gradients
+@torch.inference_mode(False)    # cached for later callers, who may need gradients
 def _phases() -> Tensor:  # -> [9,36]: what each tap of a 3×3 kernel becomes in the four phases of the 6×6 one
     taps = torch.eye(9).reshape(9, 1, 3, 3)
     fir = torch.tensor([1.0, 3.0, 3.0, 1.0])
     kernel = F.conv2d(taps, (fir[:, None] * fir / 16)[None, None], padding=3)[:, 0]         # full convolution: [9,6,6]
     # Output pixel 2y+p takes input pixel y+d-1 (d = 0, 1, 2) with tap p + 4 - 2d of the 6.
-    chosen = 4 - 2 * torch.arange(3)
-    phases = [kernel[:, chosen + p][..., chosen + q] for p in (0, 1) for q in (0, 1)]
+    taken = 4 - 2 * torch.arange(3)
+    phases = [kernel[:, taken + p][..., taken + q] for p in (0, 1) for q in (0, 1)]
     return torch.stack(phases, 1).reshape(9, 36)
 
 

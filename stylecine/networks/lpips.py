@@ -1,5 +1,5 @@
 """LPIPS with AlexNet features: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
-Metric" (CVPR 2018), version 0.1 with learnt linear layers."""
+Metric" (CVPR 2018), version 0.1 with learned linear layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
+from stylecine.networks.unet import load
 
 STRIDE_PADDING = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
 POOL_BEFORE = (False, True, True, False, False)
@@ -50,12 +50,7 @@ class LPIPS(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LPIPS:
-        metric = cls()
-        try:
-            metric.load_state_dict(dict(tensors))
-        except RuntimeError as error:
-            raise WeightsMalformed("These tensors are not LPIPS's AlexNet; install the package again.") from error
-        return metric.eval().requires_grad_(False)
+        return load(cls, tensors, "These tensors are not LPIPS's AlexNet; install the package again.")
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         total = a.new_zeros(a.shape[0])

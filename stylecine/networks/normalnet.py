@@ -1,6 +1,6 @@
-"""Surface normals of cloth in a photo: a U-Net that has seen rendered cloth of every texture and light.
+"""Surface normals of cloth in a photo: a U-Net trained on rendered cloth of many textures and lights.
 
-Works because folds look alike in simulation and in photographs, as CycleNet (CVPR 2023) found for garments.
+It works because folds look alike in simulations and photographs, as CycleNet (CVPR 2023) found for garments.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
-from stylecine.networks.unet import UNet, coordinates, widths_of
+from stylecine.networks.unet import UNet, coordinates, load, widths_of
 
 INPUTS = 6  # photo 3, mask 1, coordinates 2
 
@@ -18,7 +17,7 @@ INPUTS = 6  # photo 3, mask 1, coordinates 2
 class NormalNet(nn.Module):
     """photo [N,3,S,S] in [-1,1], mask [N,1,S,S] in [0,1] -> unit normals [N,3,S,S]; S even, best 128.
 
-    x right, y down, z towards the viewer and never below 0. They mean nothing outside of the mask.
+    x right, y down, z towards the viewer and never below 0. They are meaningless outside the mask.
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 48, 64, 96)) -> None:
@@ -28,27 +27,23 @@ class NormalNet(nn.Module):
         self.leave = nn.Conv2d(widths[0], 3, 1)
 
     def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
-        maps = torch.cat([centred(photo, mask), mask, coordinates(mask)], 1)
+        maps = torch.cat([normalised(photo, mask), mask, coordinates(mask)], 1)
         x = F.interpolate(self.net(maps), mask.shape[2:], mode="bilinear", align_corners=False)
         answer = self.leave(F.relu(self.again(torch.cat([x, maps], 1))))
-        side, front = answer[:, :2], F.softplus(answer[:, 2:] + 1)  # as if facing the viewer, to begin with
+        side, front = answer[:, :2], F.softplus(answer[:, 2:] + 1)  # initially facing the viewer
         return F.normalize(torch.cat([side, front], 1), dim=1)
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> NormalNet:
         """The network of these weights, sizes from their shapes. WeightsMalformed if they do not fit."""
-        try:
-            network = cls(widths_of(tensors, "net."))
-            network.load_state_dict(tensors)
-        except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsMalformed("The normals' weights do not fit their network; fetch the model again.") from error
-        return network.eval().requires_grad_(False)
+        message = "The normals' weights do not fit their network; fetch the model again."
+        return load(lambda: cls(widths_of(tensors, "net.")), tensors, message)
 
 
-def centred(photo: Tensor, mask: Tensor) -> Tensor:
-    """The cloth alone, its mean colour taken away and its contrast made 1: neither says anything about its shape."""
+def normalised(photo: Tensor, mask: Tensor) -> Tensor:
+    """The cloth with zero mean and unit contrast, which are unrelated to its shape; 0 elsewhere."""
     area = mask.sum((2, 3), keepdim=True).clamp_min(1)
     mean = (photo * mask).sum((2, 3), keepdim=True) / area
-    around = (photo - mean) * mask
-    spread = (around.square().sum((1, 2, 3), keepdim=True) / (3 * area)).sqrt()
-    return around / (spread + 0.05)
+    centred = (photo - mean) * mask
+    deviation = (centred.square().sum((1, 2, 3), keepdim=True) / (3 * area)).sqrt()
+    return centred / (deviation + 0.05)

@@ -1,27 +1,36 @@
-"""A small U-Net (Ronneberger et al. 2015), which may be told something (FiLM, Perez et al. 2018).
+"""A small U-Net (Ronneberger et al. 2015), optionally conditioned by FiLM (Perez et al. 2018).
 
-The networks of cloth are made of it.
+The networks of motion and cloth are made of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylecine.errors import WeightsMalformed
+
 GROUPS = 8
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class UNet(nn.Module):
-    """maps [N,inputs,H,W], told [N,condition] or None -> features [N,widths[0],H/stride,W/stride].
+    """maps [N,inputs,H,W], condition [N,condition] or None -> features [N,widths[0],H/stride,W/stride].
 
-    `widths` are those of the features, at that size, half of it, …; each a multiple of 8, on CPUs best of 16. H and W
-    are multiples of the stride and large enough for one pixel to be left. `told` scales and shifts the features of
-    every block.
+    `widths` are those of the features at that size, half of it, …; each a multiple of 8, on CPUs best of 16. H and W
+    are multiples of the stride, and large enough for one pixel to be left. The condition scales and shifts the features
+    of every block. dropout: share of the coarsest channels dropped in training.
     """
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0) -> None:
+    def __init__(
+        self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.dropout = dropout
         self.enter = nn.Conv2d(inputs, widths[0], 5, stride=stride, padding=2)
         before = (widths[0], *widths[:-1])
         self.down = nn.ModuleList(Block(a, b, condition) for a, b in zip(before, widths, strict=True))
@@ -30,21 +39,23 @@ class UNet(nn.Module):
             Block(widths[i] + widths[i - 1], widths[i - 1], condition) for i in range(len(widths) - 1, 0, -1)
         )
 
-    def forward(self, maps: Tensor, told: Tensor | None = None) -> Tensor:
+    def forward(self, maps: Tensor, condition: Tensor | None = None) -> Tensor:
         x = self.enter(maps)
-        fine = []
+        skips = []
         for i, block in enumerate(self.down):
-            x = block(x if i == 0 else F.avg_pool2d(x, 2), told)
-            fine.append(x)
+            x = block(x if i == 0 else F.avg_pool2d(x, 2), condition)
+            skips.append(x)
         x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
-        for block, skip in zip(self.up, fine[-2::-1], strict=True):
+        if self.dropout:
+            x = F.dropout2d(x, self.dropout, self.training)
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
             x = F.interpolate(x, skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = block(torch.cat([x, skip], 1), told)
+            x = block(torch.cat([x, skip], 1), condition)
         return x
 
 
 class Block(nn.Module):
-    """x [N,inputs,H,W], told [N,condition] or None -> [N,width,H,W]."""
+    """x [N,inputs,H,W], condition [N,condition] or None -> [N,width,H,W]."""
 
     def __init__(self, inputs: int, width: int, condition: int = 0) -> None:
         super().__init__()
@@ -53,24 +64,34 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.GroupNorm(GROUPS, width), nn.GroupNorm(GROUPS, width)
         self.film = nn.Linear(condition, 2 * width) if condition else None
 
-    def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         x = F.relu(self.norm1(self.first(x)))
         x = self.norm2(self.second(x))
         if self.film is not None:
-            scale, shift = self.film(told)[:, :, None, None].chunk(2, 1)
+            scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
             x = x * (1 + scale) + shift
         return F.relu(x)
 
 
-def widths_of(tensors: dict[str, Tensor], prefix: str) -> tuple[int, ...]:
+def widths_of(tensors: Mapping[str, Tensor], prefix: str = "") -> tuple[int, ...]:
     """The widths of the UNet whose tensors are called prefix + name. KeyError if they are no UNet's."""
     levels = sum(name.startswith(f"{prefix}down.") and name.endswith("first.bias") for name in tensors)
     return tuple(len(tensors[f"{prefix}down.{i}.first.bias"]) for i in range(levels))
 
 
 def coordinates(maps: Tensor) -> Tensor:
-    """Rows and columns from -1 to 1, [N,2,H,W], of pixel centres of maps [N,C,H,W]."""
+    """Rows and columns from -1 to 1, [N,2,H,W], of the pixel centres of maps [N,C,H,W]."""
     n, _, h, w = maps.shape
     rows = (torch.arange(h, device=maps.device, dtype=maps.dtype) + 0.5) / h * 2 - 1
     columns = (torch.arange(w, device=maps.device, dtype=maps.dtype) + 0.5) / w * 2 - 1
     return torch.stack([rows[:, None].expand(h, w), columns[None].expand(h, w)]).expand(n, 2, h, w)
+
+
+def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: str) -> Network:
+    """The network that `build` makes, with these tensors, for inference. WeightsMalformed if they do not fit."""
+    try:
+        network = build()
+        network.load_state_dict(dict(tensors))
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsMalformed(message) from error
+    return network.eval().requires_grad_(False)

@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.clothnet import CHANNELS, GESTURES, SEEN, ClothNet, at_phases, gestures, phase_weights
+from stylecine.networks.clothnet import (
+    CHANNELS,
+    LINEAR_FEATURES,
+    LINEAR_MAPS,
+    ClothNet,
+    at_phases,
+    linear_features,
+    phase_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +70,11 @@ def test_sizes_come_from_the_tensors(small: ClothNet) -> None:
     assert torch.equal(again(*cloth(1, 64), wind), small(*cloth(1, 64), wind))
 
 
-def test_gestures_are_of_the_cloth_alone_and_times_the_wind() -> None:
+def test_linear_features_are_those_of_the_cloth_times_the_wind() -> None:
     normals, mask = cloth(1, 32)
     winds = torch.tensor([[[0.0, 1.0]], [[-1.0, 0.0]]])
-    ahead, left = (gestures(normals, mask, wind).unflatten(1, (-1, SEEN)) for wind in winds)
-    assert ahead.flatten(1, 2).shape == (1, GESTURES, 32, 32)
+    ahead, left = (linear_features(normals, mask, wind).unflatten(1, (-1, LINEAR_MAPS)) for wind in winds)
+    assert ahead.flatten(1, 2).shape == (1, LINEAR_FEATURES, 32, 32)
     assert (ahead * (1 - mask[:, None])).abs().max() == (left * (1 - mask[:, None])).abs().max() == 0
     assert torch.equal(ahead[:, 0], left[:, 0])  # as it is
     assert ahead[:, 1].abs().max() == 0 and torch.equal(left[:, 1], -left[:, 0])  # x
@@ -76,10 +84,10 @@ def test_gestures_are_of_the_cloth_alone_and_times_the_wind() -> None:
 
 def test_what_is_flat_has_no_folds() -> None:
     normals, mask = cloth(1, 32)
-    folds = gestures(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:SEEN]
+    folds = linear_features(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:LINEAR_MAPS]
     assert folds.abs().max() < 1e-6
     normals[:, 0, 16] = 0.6 * mask[:, 0, 16]  # one row is tilted
-    folds = gestures(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:SEEN:2]
+    folds = linear_features(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:LINEAR_MAPS:2]
     assert (folds[0, :, 16, 16] < -0.4).all()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.motionnet import INPUTS, MotionNet, first_look, orientation
+from stylecine.networks.motionnet import INPUTS, MotionNet, first_features, orientation
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def zeros(n: int, h: int, w: int) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 def test_two_components_at_a_quarter_of_the_size(small: MotionNet) -> None:
     assert small(*zeros(2, 64, 96)).shape == (2, 2, 16, 24)
     assert small(*zeros(1, 80, 112)).shape == (1, 2, 20, 28)
-    assert first_look(*zeros(2, 64, 96)).shape == (2, INPUTS, 32, 48)
+    assert first_features(*zeros(2, 64, 96)).shape == (2, INPUTS, 32, 48)
 
 
 def test_sizes_come_from_the_tensors(small: MotionNet) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.normalnet import NormalNet, centred
+from stylecine.networks.normalnet import NormalNet, normalised
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,9 @@ def test_single_pixels_of_the_photo_are_seen(small: NormalNet) -> None:
 def test_contrast_is_made_equal() -> None:
     torch.manual_seed(2)
     photo, mask = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
-    assert centred(photo, mask).std() == pytest.approx(1, abs=0.2)
-    assert centred(torch.full_like(photo, 0.3), mask).abs().max() < 1e-3  # nothing is made of nothing
-    assert centred(photo, torch.zeros_like(mask)).abs().max() == 0
+    assert normalised(photo, mask).std() == pytest.approx(1, abs=0.2)
+    assert normalised(torch.full_like(photo, 0.3), mask).abs().max() < 1e-3  # nothing is made of nothing
+    assert normalised(photo, torch.zeros_like(mask)).abs().max() == 0
 
 
 def test_sizes_come_from_the_tensors(small: NormalNet) -> None:

@@ -29,7 +29,7 @@ from cloth.figures import Predict, measure, moved_normals, predictor
 from cloth.variants import VARIANTS, becalmed, variant
 from common import Average, Run, arguments, averaged, cosine, save_weights, sheet
 
-from stylecine.networks.clothnet import GESTURES, UNITS, ClothNet, gestures, phase_weights
+from stylecine.networks.clothnet import LINEAR_FEATURES, UNITS, ClothNet, linear_features, phase_weights
 from stylecine.networks.normalnet import NormalNet
 from stylecine.weights import read_tensors
 
@@ -102,13 +102,13 @@ def train(options: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def begin(network: ClothNet, shown: Callable[[int], Views], phases: int, count: int = 100) -> None:
-    """The last layer's weights of the gestures, by least squares on so many batches of views at so many phases; those
+    """The last layer's weights of the linear features, by least squares on so many batches of views at so many phases; those
     of the U-Net's features become small: what is linear need not be found by steps."""
-    squares, moments = torch.zeros(GESTURES, GESTURES), torch.zeros(GESTURES, network.leave.out_channels)
+    squares, moments = torch.zeros(LINEAR_FEATURES, LINEAR_FEATURES), torch.zeros(LINEAR_FEATURES, network.leave.out_channels)
     for _ in range(count):
         views = shown(phases)
         strength = views.wind.norm(dim=1)[:, None, None, None]
-        told = gestures(views.still, views.mask, views.wind / strength[:, :, 0, 0].clamp_min(1e-6)) * strength
+        told = linear_features(views.still, views.mask, views.wind / strength[:, :, 0, 0].clamp_min(1e-6)) * strength
         truth = torch.cat([views.displacement, views.normals - views.still[:, None]], 2)
         parts = torch.einsum("kp,npchw->nkchw", torch.linalg.pinv(phase_weights(views.phases)), truth)
         parts = (parts / network.units.cpu()[:, None, None]).flatten(1, 2) * views.weight.mean(1)
@@ -116,8 +116,8 @@ def begin(network: ClothNet, shown: Callable[[int], Views], phases: int, count: 
         moments += torch.einsum("nahw,nbhw->ab", told, parts)
     ridge = torch.diag(1e-4 * squares.diagonal() + 1e-3)
     weights = torch.linalg.solve(squares + ridge, moments).T
-    network.leave.weight[:, -GESTURES:] = weights[:, :, None, None].to(network.leave.weight)
-    network.leave.weight[:, :-GESTURES] *= 0.1
+    network.leave.weight[:, -LINEAR_FEATURES:] = weights[:, :, None, None].to(network.leave.weight)
+    network.leave.weight[:, :-LINEAR_FEATURES] *= 0.1
     if network.leave.bias is not None:
         network.leave.bias.zero_()
 
