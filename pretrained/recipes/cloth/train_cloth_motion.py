@@ -102,18 +102,20 @@ def train(options: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def begin(network: ClothNet, shown: Callable[[int], Views], phases: int, count: int = 100) -> None:
-    """The last layer's weights of the linear features, by least squares on so many batches of views at so many phases; those
-    of the U-Net's features become small: what is linear need not be found by steps."""
-    squares, moments = torch.zeros(LINEAR_FEATURES, LINEAR_FEATURES), torch.zeros(LINEAR_FEATURES, network.leave.out_channels)
+    """Sets the last layer's weights of the linear features by least squares on `count` batches of views at `phases`
+    phases each, and scales those of the U-Net's features down: what is linear need not be found by gradient descent."""
+    squares = torch.zeros(LINEAR_FEATURES, LINEAR_FEATURES)
+    moments = torch.zeros(LINEAR_FEATURES, network.leave.out_channels)
     for _ in range(count):
         views = shown(phases)
         strength = views.wind.norm(dim=1)[:, None, None, None]
-        told = linear_features(views.still, views.mask, views.wind / strength[:, :, 0, 0].clamp_min(1e-6)) * strength
+        direction = views.wind / strength[:, :, 0, 0].clamp_min(1e-6)
+        features = linear_features(views.still, views.mask, direction) * strength
         truth = torch.cat([views.displacement, views.normals - views.still[:, None]], 2)
         parts = torch.einsum("kp,npchw->nkchw", torch.linalg.pinv(phase_weights(views.phases)), truth)
         parts = (parts / network.units.cpu()[:, None, None]).flatten(1, 2) * views.weight.mean(1)
-        squares += torch.einsum("nahw,nbhw->ab", told * views.weight.mean(1), told)
-        moments += torch.einsum("nahw,nbhw->ab", told, parts)
+        squares += torch.einsum("nahw,nbhw->ab", features * views.weight.mean(1), features)
+        moments += torch.einsum("nahw,nbhw->ab", features, parts)
     ridge = torch.diag(1e-4 * squares.diagonal() + 1e-3)
     weights = torch.linalg.solve(squares + ridge, moments).T
     network.leave.weight[:, -LINEAR_FEATURES:] = weights[:, :, None, None].to(network.leave.weight)
