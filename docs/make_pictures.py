@@ -1,6 +1,6 @@
-"""Makes the pictures of README.md, how-it-works.md and touch-up.md with the product itself.
+"""Renders the pictures of README.md, how-it-works.md and touch-up.md.
 
-    python docs/make_pictures.py            # after `pip install .`, from the repository's root
+    python docs/make_pictures.py            # from the root of the repository
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image
 from stylecine import Animator, Cinemagraph, Scene
 from stylecine.edits.strokes import stroke_distance
 from stylecine.ops.image import to_tensor, to_uint8
-from stylecine.output import report as preview
+from stylecine.output.report import flow_picture, mask_overlay, time_slice
 from stylecine.stages.displacement import margin_for
 from stylecine.stages.plate import canvas, plain_plate
 
@@ -29,7 +29,7 @@ def save(picture: np.ndarray, name: str) -> None:
 
 
 @torch.no_grad()
-def plate(scene: Scene, loop: Cinemagraph) -> np.ndarray:
+def plate_picture(scene: Scene, loop: Cinemagraph) -> np.ndarray:
     photo = to_tensor(scene.photo)
     margin = margin_for(loop.motion, loop.mask, len(loop), loop.fps)
     wide, visible = canvas(photo, loop.mask, margin)
@@ -37,25 +37,25 @@ def plate(scene: Scene, loop: Cinemagraph) -> np.ndarray:
 
 
 def touch_up(animator: Animator, scene: Scene) -> None:
-    """Rocks painted over, an arrow and an anchor, each before and after."""
+    """Frozen rocks, an arrow and an anchor, each before and after."""
     strokes = [[(0.500, 0.806), (0.545, 0.803)], [(0.487, 0.845), (0.535, 0.843)], [(0.410, 0.855), (0.445, 0.825)]]
     frozen = scene
     for stroke in strokes:
         frozen = frozen.paint(None, stroke, "freeze")
     part = slice(580, 740), slice(460, 780)
     before, after = (animator.render(s) for s in (scene, frozen))
-    overlays = [preview.mask_overlay(s.photo, s.edited_layers)[part] for s in (scene, frozen)]
+    overlay = mask_overlay(frozen.photo, frozen.edited_layers)[part]
     changes = [np.clip(128 + 4 * (loop[40].astype(float) - loop[0]), 0, 255).astype(np.uint8)[part]
                for loop in (before, after)]
-    save(np.vstack([np.hstack([brushed(scene.photo, strokes)[part], overlays[1]]), np.hstack(changes)]), "freeze")
+    save(np.vstack([np.hstack([draw_strokes(scene.photo, strokes)[part], overlay]), np.hstack(changes)]), "freeze")
     pushed, anchored = scene.push((0.35, 0.75, 0.375, 0.77)), scene.anchor((0.4, 0.75), 0.2)
     for name, edited in {"push": pushed, "anchor": anchored}.items():
         loops = (before, animator.render(edited))
-        save(np.hstack([preview.flow_picture(scene.photo, c.motion, c.mask)[400:, :800] for c in loops]), name)
+        save(np.hstack([flow_picture(scene.photo, c.motion, c.mask)[400:, :800] for c in loops]), name)
 
 
-def brushed(photo: np.ndarray, strokes: list[list[tuple[float, float]]], radius: float = 0.03) -> np.ndarray:
-    """The photo with strokes as they were drawn."""
+def draw_strokes(photo: np.ndarray, strokes: list[list[tuple[float, float]]], radius: float = 0.03) -> np.ndarray:
+    """The photo with strokes as drawn, before they are fitted."""
     height, width = photo.shape[:2]
     mask = Image.new("L", (width, height))
     for stroke in strokes:
@@ -67,7 +67,7 @@ def brushed(photo: np.ndarray, strokes: list[list[tuple[float, float]]], radius:
 
 
 def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, every: int = 3) -> None:
-    """The loops side by side as an animated WebP."""
+    """Saves the loops side by side as an animated WebP."""
     frames = []
     for t in range(0, len(loops[0]), every):
         parts = [Image.fromarray(loop[t]) for loop in loops]
@@ -86,10 +86,10 @@ def main() -> None:
     scene = animator.invert(EXAMPLES / "sea.jpg")
     loop = animator.render(scene)
     save(np.hstack([scene.photo, scene.reconstruction]), "inversion")
-    save(preview.mask_overlay(scene.photo, loop.layers), "mask")
-    save(preview.flow_picture(scene.photo, loop.motion, loop.mask), "motion")
-    save(plate(scene, loop), "plate")
-    save(preview.time_slice(loop), "slice")
+    save(mask_overlay(scene.photo, loop.layers), "mask")
+    save(flow_picture(scene.photo, loop.motion, loop.mask), "motion")
+    save(plate_picture(scene, loop), "plate")
+    save(time_slice(loop), "slice")
     touch_up(animator, scene)
     small = [animator.render(animator.invert(EXAMPLES / name, size=480)) for name in ("waterfall.jpg", "sea.jpg")]
     moving_picture(small, IMAGES / "moving.webp")

@@ -119,6 +119,12 @@ def test_paths_of_the_repository_exist(page: Path) -> None:
             assert (REPOSITORY / path).exists(), path
 
 
+def test_every_picture_is_shown() -> None:
+    shown = "".join(page.read_text() for page in PAGES)
+    for picture in (REPOSITORY / "docs/images").iterdir():
+        assert f"images/{picture.name}" in shown, picture.name
+
+
 def test_make_targets_exist() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
