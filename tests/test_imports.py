@@ -26,6 +26,7 @@ LAYERS = [
     {"cinemagraph"},
     {"animator"},
     {"pipeline"},
+    {"workers"},
     {"batch", "doctor"},
     {"server"},
     {"commands"},

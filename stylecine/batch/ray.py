@@ -1,6 +1,6 @@
-"""A batch's workers on a Ray cluster: actors with the networks loaded once, replaced when they or their nodes die.
+"""A batch's workers on a Ray cluster: actors of one thread each, replaced when they or their nodes die.
 
-Nodes need stylecine and Ray, and no disk in common with this machine: a photo's bytes go there, its loop's come back.
+Nodes need stylecine and Ray but no shared disk: a photo's bytes are sent to an actor, and the loop's bytes come back.
 """
 
 import logging
@@ -8,7 +8,9 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,101 +20,139 @@ from typing import Any, Self
 from stylecine import __version__
 from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
-from stylecine.batch.tasks import Task, animate_one, failed
+from stylecine.batch.tasks import Task, failed
 from stylecine.errors import OptionError, StylecineError
+from stylecine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 
-PER_GPU = 4  # actors that share one: while some encode on the processor, others use it
-PATIENCE = 120.0  # seconds without any actor until it is said that there is no room
-LOADS = 3  # actors that may die while they load the model before no more are begun
-TURN = 1.0  # seconds of waiting after which Ctrl-C is heard at the latest
+ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
+PLACEMENT_TIMEOUT = 120.0  # seconds without any actor on a node until the cluster is reported as full
+MAX_LOAD_FAILURES = 3  # actors in a row that may die while they load the model until no more are started
+POLL = 1.0  # seconds
+LOADED = "loaded"
 
 
-class Actors:
-    """Actors of one thread each on the cluster at `address`, for these tasks; see `batch.WorkerPool`.
+class RayPool:
+    """Actors on the cluster at `address`, for these tasks; see `batch.tasks.Backend`.
 
-    count: how many; None: one a core, or where nodes have GPUs PER_GPU for each. Loops are written below `folder`,
-    here. Raises OptionError where Ray is not installed or no cluster found.
+    count: of actors; None: one for each core, or where nodes have GPUs ACTORS_PER_GPU for each. Loops are written below
+    `folder`, on this machine. Raises OptionError where Ray is not installed or there is no cluster.
     """
 
     def __init__(
         self, address: str, tasks: Sequence[Task], count: int | None, folder: Path, model: str, device: str | None
     ) -> None:
-        self._ray = _connected(address)
-        self._folder, self._told = folder, (model, device)
+        self._ray = _connect(address)
+        self._folder = folder
         gpus = 0 if device == "cpu" else int(self._ray.cluster_resources().get("GPU", 0))
         cores = int(self._ray.cluster_resources().get("CPU", 1))
-        count = max(1, min(len(tasks), count or (PER_GPU * gpus if gpus else cores)))
-        actor = self._ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / count), max_restarts=0)(_Animating)
-        self._new = lambda: actor.remote(*self._told)
-        self._awaited: dict[Any, tuple[Any, Task | None]] = {}  # what an actor owes -> the actor; None: to be loaded
+        self._count = max(1, min(len(tasks), count or (ACTORS_PER_GPU * gpus if gpus else cores)))
+        actor = self._ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / self._count), max_restarts=0)(_Actor)
+        self._new_actor = lambda: actor.remote(model, device)
+        self._lock = threading.Lock()
+        self._waiting: deque[Job] = deque()
+        self._error: Exception | None = None  # of all jobs from now on
+        self._pending: dict[Any, tuple[Any, Job | str]] = {}  # what an actor computes: a job, "place" or "load"
         self._ready: list[Any] = []
-        self._since, self._lost = time.monotonic(), 0
-        for _ in range(count):
-            self._begin()
+        self._placed_at, self._load_failures = time.monotonic(), 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
+        for _ in range(self._count):
+            self._start_actor()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join(2 * POLL)
         self._ray.shutdown()  # and with it the actors
 
-    @property
-    def idle(self) -> bool:
-        return len(self._ready) > 0
-
-    @property
-    def busy(self) -> bool:
-        return any(task is not None for _, task in self._awaited.values())
-
-    def give(self, task: Task) -> None:
-        actor = self._ready.pop()
-        try:
-            files = {name: path.read_bytes() for name, path in task.files.items()}
-        except OSError:
-            files = {}  # where it is read it is missing, and that is said there as everywhere
-        self._awaited[actor.animate.remote(task, files)] = actor, task
-
-    def wait(self) -> list[tuple[Task, Record | None]]:
-        """Raises what kept an actor from loading the networks, and OptionError where none has room or can."""
-        done, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=TURN)
-        found: list[tuple[Task, Record | None]] = []
-        for owed in done:
-            actor, task = self._awaited.pop(owed)
-            try:
-                answer = self._ray.get(owed)
-            except self._ray.exceptions.RayError as error:
-                self._replace(task, error)
-                if task is not None:
-                    found.append((task, None))
-                continue
-            if task is None:
-                _check(answer)
-                self._lost = 0
+    def submit(self, task: Task) -> Job:
+        job = Job(task)
+        with self._lock:
+            if self._error is not None:
+                job.set_exception(self._error)
             else:
-                found.append((task, self._kept(task, *answer)))
-            self._ready.append(actor)
-        if self._ready or self.busy:
-            self._since = time.monotonic()
-        elif time.monotonic() - self._since > PATIENCE:
-            raise OptionError("The Ray cluster has no room for one actor of one core; wait for it, or add nodes.")
-        return found
+                self._waiting.append(job)
+        return job
 
-    def _replace(self, task: Task | None, error: Exception) -> None:
-        """An actor that has died. After LOADS that did so while they loaded, in a row, there are fewer from then on."""
-        self._lost += task is None
-        if task is not None or self._lost < LOADS:
-            self._begin()
-        elif not self._awaited and not self._ready:
-            first = (str(error).splitlines() or [""])[0]
+    def _run(self) -> None:
+        error: Exception = PoolClosed()
+        try:
+            while not self._closing.is_set():
+                self._step()
+        except Exception as failure:  # which every job raises
+            error = failure
+        with self._lock:
+            self._error = error
+            for job in (*self._waiting, *(work for _, work in self._pending.values() if isinstance(work, Job))):
+                job.set_exception(error)
+
+    def _step(self) -> None:
+        """Raises what keeps an actor from loading the networks, and OptionError where no actor can be started."""
+        while self._ready and self._waiting:
+            self._give(self._ready.pop(), self._waiting.popleft())
+        if not self._pending:
+            self._closing.wait(POLL / 10)
+            return
+        done, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=POLL)
+        for result in done:
+            self._handle(result)
+        if self._ready or any(work != "place" for _, work in self._pending.values()):
+            self._placed_at = time.monotonic()
+        elif time.monotonic() - self._placed_at > PLACEMENT_TIMEOUT:
+            raise OptionError("The Ray cluster has no room for one actor of one core; wait for it, or add nodes.")
+
+    def _handle(self, result: Any) -> None:
+        actor, work = self._pending.pop(result)
+        try:
+            reply = self._ray.get(result)
+        except self._ray.exceptions.RayError as error:
+            self._replace(work, error)
+            return
+        if work == "place":
+            _check_version(reply)
+            self._pending[actor.load.remote()] = actor, "load"
+            return
+        if isinstance(work, Job):
+            work.set_result(self._save(work.request, *reply))
+        elif reply != LOADED:
+            raise reply
+        self._load_failures = 0
+        self._ready.append(actor)
+
+    def _start_actor(self) -> None:
+        actor = self._new_actor()
+        self._pending[actor.version.remote()] = actor, "place"
+
+    def _give(self, actor: Any, job: Job) -> None:
+        job.attempts += 1
+        try:
+            files = {name: path.read_bytes() for name, path in job.request.files.items()}
+        except OSError:
+            files = {}  # the actor does not find the file either, and its record says so
+        self._pending[actor.animate.remote(job.request, files)] = actor, job
+
+    def _replace(self, work: Job | str, error: Exception) -> None:
+        """After an actor's death. Of those that die while they load, MAX_LOAD_FAILURES in a row are not replaced."""
+        if isinstance(work, Job):
+            if work.attempts < ATTEMPTS:
+                self._waiting.append(work)
+            else:
+                work.set_exception(WorkerLost())
+        else:
+            self._load_failures += 1
+        if isinstance(work, Job) or self._load_failures < MAX_LOAD_FAILURES:
+            self._start_actor()
+        elif not self._pending and not self._ready:
+            first_line = (str(error).splitlines() or [""])[0]
             raise OptionError(
-                f"Actors end while they load the model ({first}), as happens where memory runs out; look at the nodes."
+                f"Actors die while they load the model ({first_line}), as happens where memory runs out; look at the"
+                " nodes."
             )
 
-    def _begin(self) -> None:
-        actor = self._new()
-        self._awaited[actor.load.remote()] = actor, None
-
-    def _kept(self, task: Task, record: Record, loop: bytes) -> Record:
+    def _save(self, task: Task, record: Record, loop: bytes) -> Record:
         if record["state"] == "done":
             try:
                 with atomic_write(self._folder / task.output) as part:
@@ -122,14 +162,18 @@ class Actors:
         return record
 
 
-class _Animating:
-    """What an actor is: `load` first, then `animate`."""
+class _Actor:
+    """Methods are called in this order, `animate` any number of times; none of them before the actor is on a node."""
 
     def __init__(self, model: str, device: str | None) -> None:
         self.model, self.device = model, device
 
+    def version(self) -> str:
+        """The node's version of stylecine."""
+        return __version__
+
     def load(self) -> StylecineError | str:
-        """The version of stylecine on that node, once the networks are loaded; or why they are not."""
+        """LOADED once the networks are; or why they are not."""
         import torch
 
         from stylecine.animator import Animator
@@ -139,59 +183,61 @@ class _Animating:
             self.animator = Animator.from_pretrained(self.model, self.device)
         except StylecineError as error:
             return error
-        return __version__
+        return LOADED
 
     def animate(self, task: Task, files: Mapping[str, bytes]) -> tuple[Record, bytes]:
-        """Its record, and the loop's file; the task's files are written down here first."""
+        """Its record, and the loop's file; the task's files are written to a temporary folder first."""
+        from stylecine.batch.worker import animate_task
+
         with tempfile.TemporaryDirectory(prefix="stylecine-") as name:
             folder = Path(name)
             path = folder / ("loop" + Path(task.output).suffix)
-            record = animate_one(self.animator, _moved(task, files, folder), path, self.model)
+            record = animate_task(self.animator, _with_files(task, files, folder), path, self.model)
             return record, path.read_bytes() if record["state"] == "done" else b""
 
 
-def _moved(task: Task, files: Mapping[str, bytes], folder: Path) -> Task:
-    """The same task with its files in `folder`, each in a folder of its own, for their names to be kept."""
-    there = {}
+def _with_files(task: Task, files: Mapping[str, bytes], folder: Path) -> Task:
+    """The same task with its files in `folder`, each in a folder of its own, so that they keep their names."""
+    paths = {}
     for kind, content in files.items():
-        there[kind] = folder / kind / task.files[kind].name
-        there[kind].parent.mkdir()
-        there[kind].write_bytes(content)
-    photo = there.pop("photo", task.photo)
-    return replace(task, photo=photo, options=task.options | {kind: str(path) for kind, path in there.items()})
+        paths[kind] = folder / kind / task.files[kind].name
+        paths[kind].parent.mkdir()
+        paths[kind].write_bytes(content)
+    photo = paths.pop("photo", task.photo)
+    return replace(task, photo=photo, options=task.options | {kind: str(path) for kind, path in paths.items()})
 
 
-def _check(answer: StylecineError | str) -> None:
-    if isinstance(answer, StylecineError):
-        raise answer
-    if answer != __version__:
-        raise OptionError(f"A node of the cluster has stylecine {answer}, and here is {__version__}; install the same.")
+def _check_version(version: str) -> None:
+    if version != __version__:
+        raise OptionError(
+            f"A node of the cluster has stylecine {version}, and this machine {__version__}; install the same version."
+        )
 
 
-def _connected(address: str) -> Any:
+def _connect(address: str) -> Any:
     """Ray, connected to the cluster at that address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a warning about what we do not rely on
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what nobody relies on
     try:
         import ray
         import ray.exceptions
     except ImportError:
         raise OptionError("--ray needs Ray; install it with: pip install 'stylecine[ray]'.") from None
-    heard = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
-        _knock(address)
+        _check_listening(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise OptionError(f"There is no Ray cluster at '{address}' ({first}); start one, or correct --ray.") from None
+        reason = (str(error).splitlines() or [""])[0]
+        raise OptionError(f"There is no Ray cluster at '{address}' ({reason}); start one, or correct --ray.") from None
     finally:
-        with suppress(ValueError):  # only the main thread hears signals
-            signal.signal(signal.SIGTERM, heard)  # Ray takes it for itself
+        with suppress(ValueError):  # only the main thread may set handlers
+            signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
     return ray
 
 
-def _knock(address: str) -> None:
-    """OSError where nobody listens; Ray would try for minutes."""
+def _check_listening(address: str) -> None:
+    """OSError where nothing listens; Ray would keep trying for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

@@ -1,48 +1,31 @@
-"""Many photos, each to a loop of its own, by workers that may die: what is done, what is left, what became of it.
+"""Many photos, each to a loop of its own: which are done already, who does the others, and the record of each."""
 
-Workers are processes of this machine (`processes`) or actors of a Ray cluster (`cluster`). Each has the networks loaded
-once and works on one thread, so that frames are the same however many there are.
-"""
-
-import base64
 import hashlib
-import io
 import json
-import warnings
-from collections import Counter, deque
+import queue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from stylecine import __version__
 from stylecine.batch.journal import Journal, Record
-from stylecine.errors import StylecineError
-from stylecine.options import OPTIONS
-from stylecine.weights import file_sha256
+from stylecine.errors import WeightsError
+from stylecine.weights import file_sha256, find_model
+from stylecine.workers import Job, WorkerLost
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from stylecine.animator import Animator
-    from stylecine.cinemagraph import Cinemagraph
-
-INVERT = ("size", "refine", "seed")
-RENDER = tuple(OPTIONS)
-SAVE = ("quality", "codec", "repeat", "crop", "embed_report")
-FILES = ("mask", "motion")  # that options name
-ATTEMPTS = 3
-THUMBNAIL = 240, 160  # pixels, at most
+FILES = ("mask", "motion")  # options that name files
 
 
 @dataclass(frozen=True)
 class Task:
-    """One photo to be animated.
+    """One photo to animate.
 
-    photo: its file. output: of the loop, below the batch's folder, parted by "/"; its ending says the format.
-    options: of INVERT, RENDER and SAVE, as `Animator` and `Cinemagraph.save` take them; mask and motion are files.
+    photo: its file. output: path of the loop below the batch's folder, with "/"; its suffix determines the format.
+    options: of `Animator.invert`, `Animator.render` and `Cinemagraph.save`; mask and motion are paths.
     """
 
     photo: Path
@@ -51,177 +34,111 @@ class Task:
 
     @property
     def files(self) -> dict[str, Path]:
-        """All that is read: "photo", and "mask" and "motion" where they are given."""
+        """All files that are read: "photo", and "mask" and "motion" where they are given."""
         return {"photo": self.photo} | {name: Path(self.options[name]) for name in FILES if self.options.get(name)}
 
-
-class WorkerPool(Protocol):
-    """Workers: whoever is idle is given a task, and what became of it is waited for."""
-
     @property
-    def idle(self) -> bool: ...
+    def special_file(self) -> Path | None:
+        """One of the files that is a pipe, a device or a folder, from which reading might never end."""
+        return next((path for path in self.files.values() if path.exists() and not path.is_file()), None)
 
-    @property
-    def busy(self) -> bool: ...
 
-    def give(self, task: Task) -> None: ...
+class Backend(Protocol):
+    """Workers that each have the networks loaded and animate on one thread, so that frames do not depend on them.
 
-    def wait(self) -> Sequence[tuple[Task, Record | None]]:
-        """Tasks and their records, soon; None for a task whose worker died. StylecineError where none can work."""
+    `batch.local` has them as processes on this machine, `batch.ray` as actors of a Ray cluster.
+    """
+
+    def submit(self, task: Task) -> Job:
+        """Queues a task; the job's result is its record. It is tried again if its worker dies, three times in all.
+
+        Where no worker can load the networks every job raises the StylecineError that says why.
+        """
 
 
 def run(
     tasks: Sequence[Task],
     folder: Path,
     model: str,
-    crew: Callable[[Sequence[Task]], AbstractContextManager[WorkerPool]],
-    tell: Callable[[Record], None],
+    backend: Callable[[Sequence[Task]], AbstractContextManager[Backend]],
+    report: Callable[[Record], None],
 ) -> dict[str, Record]:
     """Animates what is not yet done, and returns the records of all tasks, by output.
 
-    Done is what the folder's journal says so of, if photo, mask, motion, options and model are the same and the file is
-    as long as it was. crew: makes the workers for the tasks that are left. tell: called with each new record.
+    backend: called with the tasks that are left, if there are any. report: called with each new record.
     """
     with Journal(folder) as journal:
-        left = [task for task in tasks if not _is_done(task, folder, model, journal.records.get(task.output))]
+
+        def add(task: Task, record: Record) -> None:
+            record = {"output": task.output, "photo": str(task.photo), "at": _now()} | record
+            journal.add(record)
+            report(record)
+
+        left = []
+        for task in tasks:
+            if (special := task.special_file) is not None:
+                add(task, failed("PhotoError", f"'{special}' is not a regular file; name another one."))
+            elif not _is_done(task, folder, model, journal.records.get(task.output)):
+                left.append(task)
         if left:
-            with crew(left) as workers:
+            with backend(left) as workers:
                 for task, record in run_tasks(left, workers):
-                    record = {"output": task.output, "photo": str(task.photo), "at": _now()} | record
-                    journal.add(record)
-                    tell(record)
+                    add(task, record)
         return {task.output: journal.records[task.output] for task in tasks}
 
 
-def run_tasks(tasks: Sequence[Task], crew: WorkerPool) -> Iterator[tuple[Task, Record]]:
-    """Tasks with their records as they come. One whose worker dies is given to another, three times in all."""
-    left, attempts = deque(tasks), Counter[str]()
-    while left or crew.busy:
-        while left and crew.idle:
-            crew.give(left.popleft())
-        for task, record in crew.wait():
-            attempts[task.output] += 1
-            if record is not None:
-                yield task, record | {"attempts": attempts[task.output]}
-            elif attempts[task.output] < ATTEMPTS:
-                left.append(task)
-            else:
-                says = "The process that animated it was killed again and again, as happens where memory runs out"
-                yield task, failed("TooLarge", f"{says}; ask for a smaller size.") | {"attempts": ATTEMPTS}
+def run_tasks(tasks: Sequence[Task], backend: Backend) -> Iterator[tuple[Task, Record]]:
+    """Tasks with their records, as they finish."""
+    finished: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for task in tasks:
+        backend.submit(task).add_done_callback(finished.put)  # type: ignore[arg-type]
+    for _ in tasks:
+        job = finished.get()
+        try:
+            record = job.result()
+        except WorkerLost:
+            reason = "The process that animated it was killed again and again, as happens where memory runs out"
+            record = failed("TooLarge", f"{reason}; ask for a smaller size.")
+        yield job.request, record | {"attempts": job.attempts}
 
 
-def animate_one(animator: "Animator", task: Task, path: Path, model: str) -> Record:
-    """Makes the loop of one photo and writes it to `path`, whole or not at all; what it is like, or why there is none.
-
-    A record is ready for JSON: "state" is "done" or "failed"; docs/batch.md has the rest.
-    """
-    start = perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the record has the loop's own warning
-            digest = digest_of(task, model)
-            options = task.options
-            scene = animator.invert(task.photo, **{name: options[name] for name in INVERT})
-            loop = animator.render(scene, **{name: options[name] for name in RENDER})
-            info = loop.save(path, **{name: options[name] for name in SAVE})
-            seconds = dict(loop.timings)
-            found = _figures(loop)
-    except StylecineError as error:
-        return failed(type(error).__name__, str(error))
-    except Exception as error:  # one photo's trouble is not the others'
-        first = (str(error).splitlines() or [""])[0]
-        return failed("internal", f"Internal error: {type(error).__name__}: {first}")
-    seconds |= {"total": perf_counter() - start}
-    return {
-        "state": "done",
-        "digest": digest,
-        "bytes": info.bytes,
-        "sha256": file_sha256(path),
-        "width": info.width,
-        "height": info.height,
-        "frames": info.frames,
-        "fps": info.fps,
-        **found,
-        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
-    }
-
-
-def failed(kind: str, says: str) -> Record:
-    return {"state": "failed", "kind": kind, "error": says}
+def failed(kind: str, error: str) -> Record:
+    return {"state": "failed", "kind": kind, "error": error}
 
 
 def digest_of(task: Task, model: str) -> str | None:
-    """Of the bytes that are read and of the options: what the loop depends on. None where a file cannot be read."""
+    """A checksum of the files that are read, the options and the model's name. None where a file cannot be read."""
     try:
-        read = {name: file_sha256(path) for name, path in task.files.items()}
+        checksums = {name: file_sha256(path) for name, path in task.files.items()}
     except OSError:
         return None
-    told = task.options | read | {"model": model, "ending": Path(task.output).suffix}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    inputs = task.options | checksums | {"model": model, "ending": Path(task.output).suffix}
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def weights_of(model: str) -> str:
+    """A checksum of a model's weights. Raises WeightsError."""
+    files = find_model(model).files
+    checksums = {role: file.sha256 or file_sha256(file.path) for role, file in files.items()}
+    return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
 
 
 def _is_done(task: Task, folder: Path, model: str, record: Record | None) -> bool:
-    if record is None or record["state"] != "done":
+    """Whether the loop exists as recorded, and would be the same if it was made again."""
+    if record is None or record["state"] != "done" or record.get("stylecine") != __version__:
         return False
     file = folder / task.output
-    return (
-        file.is_file() and file.stat().st_size == record.get("bytes") and record.get("digest") == digest_of(task, model)
-    )
+    same_file = file.is_file() and file.stat().st_size == record.get("bytes")
+    return same_file and record.get("digest") == digest_of(task, model) and _same_weights(model, record)
 
 
-def _figures(loop: "Cinemagraph") -> Record:
-    from stylecine.cinemagraph import json_figures
-    from stylecine.quality.measures import measure_loop
-
-    looked_at = _Digested(loop)
-    found = json_figures(measure_loop(looked_at, loop.scene.photo, loop.mask.cpu(), loop.motion.cpu(), loop.fps))
-    first, mask = _thumbnails(loop)
-    return {
-        "frames_sha256": looked_at.sha256.hexdigest(),
-        "moving": round(float(loop.mask.mean()), 4),
-        **{name: None if figure is None else float(f"{figure:.4g}") for name, figure in found.items()},
-        "warning": loop.warning or None,
-        "thumbnail": first,
-        "mask_thumbnail": mask,
-    }
-
-
-class _Digested:
-    """A loop whose frames go into a checksum as they are looked at."""
-
-    def __init__(self, loop: "Cinemagraph") -> None:
-        self.loop, self.sha256 = loop, hashlib.sha256()
-
-    def __len__(self) -> int:
-        return len(self.loop)
-
-    def __getitem__(self, t: int) -> "np.ndarray":
-        frame = self.loop[t]
-        self.sha256.update(frame.tobytes())
-        return frame
-
-
-def _thumbnails(loop: "Cinemagraph") -> tuple[str, str]:
-    """The first frame and what moves in it, tinted, as WebP in base64."""
-    import numpy as np
-    import torch.nn.functional as F
-    from PIL import Image
-
-    from stylecine.output.report import mask_overlay
-
-    picture = Image.fromarray(loop[0])
-    picture.thumbnail(THUMBNAIL, reducing_gap=3)
-    small = np.asarray(picture)
-    layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
-    return _webp(small), _webp(mask_overlay(small, layers))
-
-
-def _webp(picture: "np.ndarray") -> str:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "WEBP", quality=70)
-    return base64.b64encode(file.getvalue()).decode()
+def _same_weights(model: str, record: Record) -> bool:
+    """Also where this machine has no such model and so cannot compare, as one that directs a cluster may not."""
+    try:
+        return record.get("weights") == weights_of(model)
+    except WeightsError:
+        return True
 
 
 def _now() -> str:

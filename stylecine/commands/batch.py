@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stylecine.batch.journal import Record
-    from stylecine.batch.tasks import Task, WorkerPool
+    from stylecine.batch.tasks import Backend, Task
 
 
 def add_to(commands: Commands) -> None:
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _common(options))
     make_folder(options.output)
     with _Bar() as bar, redirect_stdout(sys.stderr):  # where Ray tells of dead workers
-        records = batch.run(tasks, options.output, options.model, partial(_crew, options, bar), bar.tell)
+        records = batch.run(tasks, options.output, options.model, partial(_backend, options, bar), bar.report)
     report = batch_report.summary(records, perf_counter() - start, new=bar.done)
     page = batch_report.write(report, records, options.output)
     return _told(report, page, options.json)
@@ -79,25 +79,25 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
     return shared | {name: getattr(options, name) for name in names} | file_options(options)
 
 
-def _crew(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[WorkerPool]":
-    """The workers for these tasks, whose options and outputs are looked at before."""
+def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Backend]":
+    """The workers for these tasks, once their options and outputs have been checked."""
     _check(tasks, options.output)
     bar.photos = len(tasks)
     if options.ray is not None:
-        from stylecine.batch.ray import Actors
+        from stylecine.batch.ray import RayPool
 
-        return Actors(options.ray, tasks, options.processes, options.output, options.model, options.device)
+        return RayPool(options.ray, tasks, options.processes, options.output, options.model, options.device)
 
-    from stylecine.batch.local import Processes, count_for, devices_for
+    from stylecine.batch.local import LocalPool, count_for, devices_for
 
     devices = devices_for(options.device)
     count = min(options.processes or count_for(tasks, devices), len(tasks))
-    return Processes(count, options.output, options.model, devices)
+    return LocalPool(count, options.output, options.model, devices)
 
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError for what no work should be begun with."""
-    from stylecine.batch.tasks import SAVE
+    from stylecine.batch.worker import SAVE
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options
     from stylecine.output.formats import check_output, is_folder
@@ -129,7 +129,7 @@ class _Bar:
     def __enter__(self) -> Self:
         return self
 
-    def tell(self, record: "Record") -> None:
+    def report(self, record: "Record") -> None:
         from tqdm import tqdm
 
         if self._bar is None:

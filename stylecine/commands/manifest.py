@@ -9,6 +9,7 @@ from typing import Any
 
 from stylecine.batch.journal import NAME
 from stylecine.batch.tasks import FILES, Task
+from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.options import parse_arrow, parse_size, parse_wind
 
@@ -84,7 +85,12 @@ def _photos_in(source: Path, without: Path) -> Iterator[Path]:
     for folder, inner, files in os.walk(source):
         here = Path(folder)
         inner[:] = [name for name in inner if not name.startswith(".") and (here / name).resolve() != without]
-        yield from (here / name for name in files if not name.startswith(".") and Path(name).suffix.lower() in PHOTOS)
+        for path in (here / name for name in files if not name.startswith(".")):
+            if path.suffix.lower() in PHOTOS:
+                if path.exists() and not path.is_file():
+                    complain(f"'{path}' is not a regular file and is skipped.", 0)
+                else:
+                    yield path
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Row]]:

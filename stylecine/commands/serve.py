@@ -26,7 +26,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.server.launch import serve
-    from stylecine.server.limits import Settings, read_settings
+    from stylecine.server.settings import Settings, read_settings
 
     settings = Settings(Path.home() / ".local/share/stylecine")
     if options.settings:

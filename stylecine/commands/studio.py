@@ -20,7 +20,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.server.launch import studio
-    from stylecine.server.limits import Settings
+    from stylecine.server.settings import Settings
 
     if options.photo and not options.photo.is_file():
         raise PhotoError(f"There is no photo at '{options.photo}'; check the path.")

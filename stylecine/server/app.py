@@ -1,4 +1,4 @@
-"""The app: its routes, its guards, and what begins and ends with it."""
+"""The ASGI app: routes, middleware, and the service that starts and stops with it."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -14,21 +14,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import stylecine
 from stylecine.server import animations, monitoring, scenes, schemas
-from stylecine.server.answers import Gone
-from stylecine.server.guards import Guard
-from stylecine.server.limits import Settings
 from stylecine.server.metrics import Metrics
-from stylecine.server.problems import answer_problems
+from stylecine.server.problems import add_problem_handlers
+from stylecine.server.responses import Disconnected
+from stylecine.server.security import SecurityMiddleware
 from stylecine.server.service import Service
+from stylecine.server.settings import Settings
 from stylecine.server.store import Store
 
 PACKAGE = Path(stylecine.__file__).parent
 
 
 def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool = False) -> FastAPI:
-    """The service. tokens: one of which every request has to bring, unless there are none. studio: with its page.
+    """The service. tokens: every request needs one of them, if there are any. studio: also serve the studio's page.
 
-    Raises OutputError where the data folder cannot be used.
+    Raises OutputError if the data folder cannot be used.
     """
     tokens = tuple(tokens)
     service = Service(settings, Store(settings.data))
@@ -44,7 +44,7 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
         version=stylecine.__version__,
         description="Turns landscape photos into seamless video loops.",
         lifespan=lifespan,
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # they would load scripts from other sites
         redoc_url=None,
     )
     app.state.service = service
@@ -53,36 +53,37 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
         app.include_router(routes)
     if studio:
         _add_studio(app)
-    answer_problems(app)
+    add_problem_handlers(app)
 
     @app.exception_handler(ClientDisconnect)
-    @app.exception_handler(Gone)
+    @app.exception_handler(Disconnected)
     async def _(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)  # nobody hears it
+        return Response(status_code=499)  # for the metrics; nobody reads it
 
     names = None if tokens and not settings.names else (*settings.names, settings.host)
-    app.add_middleware(Guard, names=names, tokens=tokens, uploads=int(1e6 * settings.upload_mb))
-    app.add_middleware(metrics.counting)
-    app.add_middleware(_with_head)
-    app.openapi = lambda: _described(app, bool(tokens))  # type: ignore[method-assign]
+    upload_bytes = int(1e6 * settings.upload_mb)
+    app.add_middleware(SecurityMiddleware, names=names, tokens=tokens, upload_bytes=upload_bytes)
+    app.add_middleware(metrics.middleware)
+    app.add_middleware(_head_middleware)
+    app.openapi = lambda: _openapi(app, bool(tokens))  # type: ignore[method-assign]
     return app
 
 
-def _with_head(app: ASGIApp) -> ASGIApp:
-    """HEAD is answered as GET, up to where the body begins; routes find "head" in the scope."""
+def _head_middleware(app: ASGIApp) -> ASGIApp:
+    """Answers HEAD as GET without the body; routes find "head" in the scope."""
 
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        async def head(message: Message) -> None:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await send(message)
                 await send({"type": "http.response.body"})
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await app({**scope, "method": "GET", "head": True}, receive, head)
+            await app({**scope, "method": "GET", "head": True}, receive, send_head)
         else:
             await app(scope, receive, send)
 
-    return answered
+    return handle
 
 
 def _add_studio(app: FastAPI) -> None:
@@ -96,13 +97,13 @@ def _add_studio(app: FastAPI) -> None:
     app.mount("/player", StaticFiles(directory=PACKAGE / "player", check_dir=False))
 
 
-def _described(app: FastAPI, guarded: bool) -> dict[str, Any]:
-    """OpenAPI 3.1, problems and the token included."""
+def _openapi(app: FastAPI, needs_token: bool) -> dict[str, Any]:
+    """OpenAPI 3.1, with problems and the token."""
     if app.openapi_schema is None:
-        told = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        told["components"]["schemas"]["Problem"] = schemas.Problem.model_json_schema()
-        if guarded:
-            told["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            told["security"] = [{"token": []}]
-        app.openapi_schema = told
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema["components"]["schemas"]["Problem"] = schemas.Problem.model_json_schema()
+        if needs_token:
+            schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            schema["security"] = [{"token": []}]
+        app.openapi_schema = schema
     return app.openapi_schema

@@ -1,4 +1,4 @@
-"""Runs the service until somebody ends it."""
+"""Runs the service until Ctrl-C or SIGTERM."""
 
 import asyncio
 import os
@@ -20,53 +20,57 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.server import guards
+from stylecine.server import security
 from stylecine.server.app import create_app
-from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem
 from stylecine.server.scenes import plain_name
 from stylecine.server.service import Service
+from stylecine.server.settings import Settings
 
-HEAD = 20.0  # seconds in which a request's header has to come
-CONNECTIONS = 800  # at once; most systems let a process have 1024 files
-SHORTEST = 16  # characters of a token
-STUDIO = 8351  # the studio's port: always the same, so that a page that lost its server finds the next one
+HEADER_TIMEOUT = 20.0  # seconds in which a request's header has to arrive
+MAX_CONNECTIONS = 800  # at once; most systems allow a process 1024 open files
+MIN_TOKEN = 16  # characters
+STUDIO_PORT = 8351  # always the same, so that a page that lost its server finds the next one
+
+Started = Callable[[str, Service], Awaitable[None]]  # called with the address
 
 
 def serve(settings: Settings, tokens: Iterable[str]) -> None:
-    """Serves until Ctrl-C or SIGTERM. Raises OptionError where it cannot listen, OutputError without a data folder."""
+    """Serves until Ctrl-C or SIGTERM. Raises OptionError if it cannot listen, OutputError without a data folder."""
     tokens = tuple(tokens)
-    if any(len(token) < SHORTEST for token in tokens):
-        raise OptionError(f"A token has {SHORTEST} characters or more; make a longer one that nobody can guess.")
+    if any(len(token) < MIN_TOKEN for token in tokens):
+        raise OptionError(f"A token has {MIN_TOKEN} characters or more; use a longer, random one.")
     if not settings.local and not tokens:
-        raise OptionError(f"At {settings.host} other machines reach it, so it needs a token; give --token-file.")
+        raise OptionError(
+            f"Other machines can reach {settings.host}, so the service needs a token; give --token-file."
+        )
 
-    async def begun(address: str, service: Service) -> None:
+    async def started(address: str, service: Service) -> None:
         print(f"stylecine serves at {address} (Ctrl-C ends it)", flush=True)
 
-    with _listening(settings.host, settings.port) as listener:
-        _run(create_app(settings, tokens=tokens), listener, begun)
+    with _listen(settings.host, settings.port) as listener:
+        _run(create_app(settings, tokens=tokens), listener, started)
 
 
 def studio(settings: Settings, photo: Path | None, *, port: int | None, browser: bool) -> None:
-    """The same with the studio's page, which a browser is told to open, with a photo or without.
+    """Serves the studio, and opens its page in a browser, with a photo if one is given.
 
-    port: None: 8351, or any free one where that is taken.
+    port: None for 8351, or any free port if that is taken.
     """
 
-    async def begun(address: str, service: Service) -> None:
+    async def started(address: str, service: Service) -> None:
         if photo is not None:
-            address += f"?scene={await _opened(service, photo)}"
+            address += f"?scene={await _add_photo(service, photo)}"
         print(f"stylecine's studio: {address} (Ctrl-C ends it)", flush=True)
         if browser and _has_screen():
             await asyncio.to_thread(webbrowser.open, address)
 
-    with listening_for_studio(settings.host, port) as listener:
-        _run(create_app(settings, studio=True), listener, begun)
+    with listen_for_studio(settings.host, port) as listener:
+        _run(create_app(settings, studio=True), listener, started)
 
 
-async def _opened(service: Service, photo: Path) -> str:
-    """The id of a photo's scene. Raises PhotoError or OutputError."""
+async def _add_photo(service: Service, photo: Path) -> str:
+    """Makes a scene of a photo and returns its id. Raises PhotoError or OutputError."""
     upload = service.store.temporary(".part")
     try:
         await asyncio.to_thread(shutil.copyfile, photo, upload)
@@ -77,29 +81,26 @@ async def _opened(service: Service, photo: Path) -> str:
         raise OutputError(problem.detail) from None
 
 
-Begun = Callable[[str, Service], Awaitable[None]]
-
-
-def _run(app: FastAPI, listener: socket.socket, begun: Begun) -> None:
+def _run(app: FastAPI, listener: socket.socket, started: Started) -> None:
     config = uvicorn.Config(
         app,
-        http=_Prompt,
+        http=_Protocol,
         ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
     )
-    server = _Server(config, app.state.service, begun)
+    server = _Server(config, app.state.service, started)
     server.run(sockets=[listener])
     if server.failure:
         raise server.failure
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # of a socket without its protocol's number asyncio does not know that Nagle's waiting is to be switched off
+    # with the protocol's number, for asyncio to set TCP_NODELAY
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
@@ -113,43 +114,43 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def listening_for_studio(host: str, port: int | None) -> socket.socket:
-    """A socket at that port, or at the studio's own, or where that is taken at any that is free."""
+def listen_for_studio(host: str, port: int | None) -> socket.socket:
+    """A socket at that port; for None at the studio's own, or if that is taken at any free one."""
     if port is not None:
-        return _listening(host, port)
+        return _listen(host, port)
     try:
-        return _listening(host, STUDIO)
+        return _listen(host, STUDIO_PORT)
     except OptionError:
-        return _listening(host, 0)
+        return _listen(host, 0)
 
 
 def _has_screen() -> bool:
-    """Whether a browser would have a window of its own, and not take the terminal."""
+    """Whether a browser would open a window, and not run in the terminal."""
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 class _Server(uvicorn.Server):
-    """Says when it has begun, and ends what would go on for long as soon as it is told to end."""
+    """Calls `started`, and stops the service as soon as a signal arrives, so that open requests end."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, begun: Begun) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, started: Started) -> None:
         super().__init__(config)
-        self._service, self._begun = service, begun
-        self.failure: Exception | None = None  # for which it has ended by itself
+        self._service, self._started = service, started
+        self.failure: Exception | None = None  # for which the server has exited by itself
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if sockets and self.started:
             host, port = sockets[0].getsockname()[:2]
             try:
-                await self._begun(f"http://{f'[{host}]' if ':' in host else host}:{port}/", self._service)
+                await self._started(f"http://{f'[{host}]' if ':' in host else host}:{port}/", self._service)
             except Exception as error:
                 self.failure, self.should_exit = error, True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """To be ended by a signal is how it ends well, so nobody is told of the signal afterwards."""
-        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
-        before = {number: signal.signal(number, self.handle_exit) for number in heard}
+        """Unlike the base class, does not raise the signal again: it ends the server as intended."""
+        handled = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
             yield
         finally:
@@ -157,21 +158,21 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """What goes on for long ends at once; a second signal changes nothing."""
+        """A second signal changes nothing."""
         if not self.should_exit:
             self.should_exit = True
-            asyncio.get_running_loop().call_soon_threadsafe(self._service.hang_up)
+            asyncio.get_running_loop().call_soon_threadsafe(self._service.stop)
 
 
-class _Prompt(H11Protocol):
-    """Hangs up where a request's header takes too long to come, or the rest of a body that was refused."""
+class _Protocol(H11Protocol):
+    """Closes connections whose request header, or rest of a refused body, takes too long."""
 
     _timer: TimerHandle | None = None
-    _impatient: "_Impatient"
+    _closing: "_ClosingTransport"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        self._impatient = _Impatient(transport, self.loop)
-        super().connection_made(cast(Transport, self._impatient))
+        self._closing = _ClosingTransport(transport, self.loop)
+        super().connection_made(cast(Transport, self._closing))
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -179,11 +180,11 @@ class _Prompt(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        """The time runs while there is nothing else to do for this connection."""
+        """Time runs while the connection waits for the client alone."""
         refused = self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
         waits = self.conn.their_state is h11.IDLE or refused
         if waits and self._timer is None:
-            self._timer = self.loop.call_later(HEAD, self.transport.close)
+            self._timer = self.loop.call_later(HEADER_TIMEOUT, self.transport.close)
         elif not waits and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -192,11 +193,11 @@ class _Prompt(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
-        self._impatient.lost()
+        self._closing.lost()
 
 
-class _Impatient:
-    """A transport that, once it is closed, gives up what whoever asked does not read; else it would stay for ever."""
+class _ClosingTransport:
+    """A transport that after `close` does not wait for ever until the client has read everything."""
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
@@ -207,7 +208,7 @@ class _Impatient:
 
     def close(self) -> None:
         if self._timer is None and self._transport.get_write_buffer_size():
-            self._timer = self._loop.call_later(guards.STALLED, self._transport.abort)
+            self._timer = self._loop.call_later(security.SEND_TIMEOUT, self._transport.abort)
         self._transport.close()
 
     def lost(self) -> None:

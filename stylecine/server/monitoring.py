@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how is it doing."""
+"""/health, /ready and /metrics."""
 
 from typing import Literal
 
@@ -21,21 +21,17 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
 
     @router.get("/health", responses=documented(421))
     async def health() -> Health:
-        """The interface answers."""
+        """The service responds."""
         return Health()
 
     @router.get("/ready", responses=documented(421, 503))
     async def ready() -> Health:
-        """Photos can be taken in; the processes for animations load a little later, or with the first one."""
-        broken = next((lane.broken for lane in service.lanes if lane.broken and not lane.ready), "")
-        if service.waited.ready and not broken:
+        """Photos can be uploaded; the processes for animations load a little later, or with the first one."""
+        broken = next((pool.broken for pool in service.pools.values() if pool.broken and not pool.ready), "")
+        if service.interactive.ready and not broken:
             return Health()
-        raise Problem(
-            503,
-            "NotReady",
-            broken or "The workers are still loading; try again in a few seconds.",
-            {"Retry-After": "2"},
-        )
+        detail = broken or "The workers are still loading; try again in a few seconds."
+        raise Problem(503, "NotReady", detail, {"Retry-After": "2"})
 
     @router.get(
         "/metrics",

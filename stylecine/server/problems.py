@@ -1,4 +1,4 @@
-"""What went wrong, as application/problem+json (RFC 9457): the one place that knows which error is which status."""
+"""Errors as application/problem+json (RFC 9457), and the status of each."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 MEDIA_TYPE = "application/problem+json"
 
-# By the names of errors.py, as workers tell them; all others are 422: what was asked for cannot be done.
+# By their names in errors.py; all others are 422: the request cannot be fulfilled.
 STATUS = {
     "TooLarge": 413,
     "Cancelled": 409,
@@ -31,7 +31,7 @@ STATUS = {
 
 
 class Problem(Exception):
-    """An answer that is no success: `name` says what kind in CamelCase, `detail` in one sentence what to do."""
+    """An error response: `name` is its kind in CamelCase, `detail` one sentence that says what to do."""
 
     def __init__(self, status: int, name: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -48,17 +48,17 @@ class Problem(Exception):
         }
 
     @classmethod
-    def again(cls, told: Mapping[str, Any]) -> Self:
-        """The problem that `json` tells of."""
-        name = told["type"].removeprefix("urn:stylecine:").title().replace("-", "")
-        return cls(told["status"], name, told["detail"])
+    def from_json(cls, json: Mapping[str, Any]) -> Self:
+        """The inverse of `json`."""
+        name = json["type"].removeprefix("urn:stylecine:").title().replace("-", "")
+        return cls(json["status"], name, json["detail"])
 
     def response(self) -> Response:
         return JSONResponse(self.json, self.status, self.headers, MEDIA_TYPE)
 
 
-def of_error(name: str, detail: str) -> Problem:
-    """The problem that an error of stylecine is."""
+def problem_of(name: str, detail: str) -> Problem:
+    """The problem for an error of stylecine, by its name."""
     return Problem(STATUS.get(name, 422), name, detail)
 
 
@@ -67,13 +67,13 @@ def not_found(what: str) -> Problem:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: the problems that a route may answer with."""
+    """For OpenAPI: the statuses of problems with which a route may respond."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Has every error of the app, the framework's own too, answered as a problem."""
+def add_problem_handlers(app: FastAPI) -> None:
+    """Makes the app respond with a problem to every error, including the framework's own."""
 
     @app.exception_handler(Problem)
     async def _(request: Request, error: Problem) -> Response:
@@ -81,13 +81,13 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        if isinstance(error.__cause__, Problem):  # a guard's, which the framework took for an unreadable body
+        if isinstance(error.__cause__, Problem):  # the middleware's, which the framework took for an unreadable body
             return error.__cause__.response()
         phrase = HTTPStatus(error.status_code).phrase
         headers = {"Allow": _methods_at(app, request.url.path)} if error.status_code == 405 else error.headers
         detail = {
-            404: f"There is nothing at {request.url.path[:200]}; /openapi.json tells what there is.",
-            405: f"{request.method} is not for this address; /openapi.json tells what is.",
+            404: f"There is nothing at {request.url.path[:200]}; /openapi.json lists what there is.",
+            405: f"{request.method} is not for this address; /openapi.json lists what is.",
         }.get(error.status_code, f"{error.detail}.")
         return Problem(error.status_code, phrase.title().replace(" ", ""), detail, headers).response()
 
@@ -99,13 +99,11 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
-        return Problem(
-            500, "InternalError", "Something went wrong inside of the service; its log says what."
-        ).response()
+        return Problem(500, "InternalError", "Something went wrong in the service; its log says what.").response()
 
 
 def _methods_at(app: FastAPI, path: str) -> str:
-    """What an address can be asked for; each route of the framework knows its own method only."""
+    """The methods of all routes at a path; each route of the framework knows only its own."""
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
             methods = {method.upper() for method in operations}

@@ -1,8 +1,9 @@
-"""/v1/scenes: photos, their edits, and how they look."""
+"""/v1/scenes: photos, their edits and their previews."""
 
 import asyncio
 import hashlib
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,13 +13,13 @@ from stylecine import __version__
 from stylecine.errors import OptionError
 from stylecine.options import check_wind
 from stylecine.server import schemas
-from stylecine.server.answers import Gone, attached, is_known, scene, unless_gone
-from stylecine.server.problems import Problem, documented, not_found, of_error
-from stylecine.server.service import Service, full
+from stylecine.server.problems import Problem, documented, not_found, problem_of
+from stylecine.server.responses import Disconnected, attachment, not_modified, scene, while_connected
+from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
 
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
-ALWAYS = (401, 408, 413, 421)  # a guard may answer so to anything
+ALWAYS = (401, 408, 413, 421)  # with which the middleware may respond to any request
 PHOTO = {
     "requestBody": {
         "required": True,
@@ -30,7 +31,7 @@ PACK: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _look(
+def _loop_options(
     seconds: Annotated[float, Query(gt=0, le=3600, allow_inf_nan=False)] = 4,
     fps: Annotated[float, Query(gt=0, le=240, allow_inf_nan=False)] = 30,
     speed: Annotated[float, Query(gt=0, le=100, allow_inf_nan=False)] = 1,
@@ -39,20 +40,20 @@ def _look(
     wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
 ) -> dict[str, Any]:
     try:
-        blown = None if wind is None else check_wind(wind.split(","))
+        checked = None if wind is None else check_wind(wind.split(","))
     except OptionError as error:
-        raise of_error("OptionError", str(error)) from None
-    look = {"seconds": seconds, "fps": fps, "speed": speed, "detail": detail, "subject": subject}
-    return look | {"wind": blown and [blown.degrees, blown.strength]}
+        raise problem_of("OptionError", str(error)) from None
+    options = {"seconds": seconds, "fps": fps, "speed": speed, "detail": detail, "subject": subject}
+    return options | {"wind": checked and [checked.degrees, checked.strength]}
 
 
-LiveLook = Annotated[dict[str, Any], Depends(_look)]  # what may change from one look to the next
+LoopOptions = Annotated[dict[str, Any], Depends(_loop_options)]
 
 
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/scenes", tags=["scenes"])
     settings = service.settings
-    coming: set[Path] = set()  # uploads under way
+    uploads: set[Path] = set()  # being received
 
     @router.post(
         "",
@@ -73,29 +74,29 @@ def routes(service: Service) -> APIRouter:
         refine: Annotated[int, Query(ge=0, le=200)] = 0,
         wait: Wait = 30,
     ) -> Response:
-        """Understands a photo, or opens a .cine file; the body is its bytes."""
+        """Makes a scene of a photo, or opens a .cine file; the body is its bytes."""
         if request.headers.get("content-type", "").startswith("multipart/"):
-            raise Problem(415, "NoPhoto", "Send the photo's bytes themselves as the body, not a form.")
+            raise Problem(415, "NoPhoto", "Send the photo's bytes as the body, not a form.")
         service.require_room_for_scene()
-        upload = await _received(request, service, coming)
+        upload = await _receive(request, service, uploads)
         try:
             id = await service.add_scene(upload, plain_name(name), size, refine)
         finally:
             upload.unlink(missing_ok=True)
         try:
-            row = await unless_gone(request, _waited(service, id, wait))
-        except Gone:
+            row = await while_connected(request, _when_made(service, id, wait))
+        except Disconnected:
             await service.delete_scene(id)
             raise
         if row["state"] == "failed":
             await service.delete_scene(id)
-            raise Problem.again(row["problem"])
+            raise Problem.from_json(row["problem"])
         return scene(row, 201 if row["state"] == "ready" else 202)
 
     @router.get("/{id}", response_model=schemas.Scene, responses=documented(*ALWAYS, 404, 422))
     async def get_scene(request: Request, id: str, wait: Wait = 0) -> Response:
         """A scene, once it is ready or after `wait` seconds."""
-        return scene(await unless_gone(request, _waited(service, id, wait)))
+        return scene(await while_connected(request, _when_made(service, id, wait)))
 
     @router.delete("/{id}", status_code=204, responses=documented(*ALWAYS, 403, 404, 422))
     async def delete_scene(id: str) -> None:
@@ -108,9 +109,9 @@ def routes(service: Service) -> APIRouter:
         responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, 503),
     )
     async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> Response:
-        """Replaces the list of edits: all of them or, where one is impossible, none."""
-        asked = [edit.model_dump(exclude_unset=isinstance(edit, schemas.KnownEdit)) for edit in edits.edits]
-        return scene(await unless_gone(request, service.edit_scene(id, asked)))
+        """Replaces the list of edits: all of them, or none if one is impossible."""
+        new = [edit.model_dump(exclude_unset=isinstance(edit, schemas.KnownEdit)) for edit in edits.edits]
+        return scene(await while_connected(request, service.edit_scene(id, new)))
 
     @router.get(
         "/{id}/photo",
@@ -121,10 +122,10 @@ def routes(service: Service) -> APIRouter:
         },
     )
     async def get_photo(id: str) -> Response:
-        """The photo as it was sized, a PNG."""
+        """The photo in the scene's size, as PNG."""
         row = await service.ready_scene(id)
         try:
-            content = await asyncio.to_thread(_photo_in, service.store.cine(row["id"]))
+            content = await asyncio.to_thread(_read_photo, service.store.cine(row["id"]))
         except FileNotFoundError:  # deleted meanwhile
             raise not_found("scene") from None
         return Response(content, media_type="image/png")
@@ -135,8 +136,8 @@ def routes(service: Service) -> APIRouter:
     async def get_file(request: Request, id: str) -> Response:
         """The scene with its edits, as a .cine file."""
         row = await service.ready_scene(id)
-        headers = attached(row["name"], "cine")
-        return await _made(request, service, row, "file", ".cine", "application/octet-stream", headers)
+        headers = attachment(row["name"], "cine")
+        return await _make_file(request, service, row, "file", ".cine", "application/octet-stream", headers)
 
     @router.get(
         "/{id}/live",
@@ -146,18 +147,17 @@ def routes(service: Service) -> APIRouter:
     async def get_live(
         request: Request,
         id: str,
-        look: LiveLook,
+        options: LoopOptions,
         size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
     ) -> Response:
         """All that the player needs to show the loop: a safetensors file."""
-        service.check_loop(look)
+        service.check_loop(options)
         row = await service.ready_scene(id)
-        look = {"size": size, **look}
-        tag = _tag(row, look)
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if is_known(request, tag):
+        options = {"size": size, **options}
+        headers = {"ETag": _etag(row, options), "Cache-Control": "no-cache"}
+        if not_modified(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return await _made(request, service, row, "live", ".pack", "application/octet-stream", headers, **look)
+        return await _make_file(request, service, row, "live", ".pack", "application/octet-stream", headers, **options)
 
     @router.get(
         "/{id}/preview",
@@ -175,25 +175,25 @@ def routes(service: Service) -> APIRouter:
     async def get_preview(
         request: Request,
         id: str,
-        look: LiveLook,
+        options: LoopOptions,
         size: Annotated[int, Query(ge=64, le=512, description="short side")] = 256,
         format: Literal["mp4", "webp"] = "mp4",
     ) -> Response:
         """A small, quick loop."""
-        service.check_loop(look)
+        service.check_loop(options)
         row = await service.ready_scene(id)
-        kind = {"mp4": "video/mp4", "webp": "image/webp"}[format]
-        return await _made(request, service, row, "animate", f".{format}", kind, {}, size=size, **look)
+        media_type = {"mp4": "video/mp4", "webp": "image/webp"}[format]
+        return await _make_file(request, service, row, "animate", f".{format}", media_type, {}, size=size, **options)
 
     return router
 
 
-async def _received(request: Request, service: Service, coming: set[Path]) -> Path:
-    """The body in a file of its own, which is not there if anything goes wrong."""
-    if len(coming) >= service.settings.waiting:
-        raise full(f"{len(coming)} others are being sent")
+async def _receive(request: Request, service: Service, uploads: set[Path]) -> Path:
+    """Writes the body to a file, which is removed if anything goes wrong."""
+    if len(uploads) >= service.settings.waiting:
+        raise store_full(f"{len(uploads)} others are being sent")
     path = service.store.temporary(".part")
-    coming.add(path)
+    uploads.add(path)
     try:
         with path.open("wb") as file:
             async for chunk in request.stream():
@@ -203,62 +203,63 @@ async def _received(request: Request, service: Service, coming: set[Path]) -> Pa
                 raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
     except OSError:
         path.unlink(missing_ok=True)
-        raise full("there is no room left on the disk") from None
+        raise store_full("there is no room left on the disk") from None
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     finally:
-        coming.remove(path)
+        uploads.remove(path)
     return path
 
 
-async def _waited(service: Service, id: str, wait: float) -> Row:
-    """A scene, once it is ready or has failed or time is over."""
-    states = ("ready", "failed")
-    if service.scene(id)["state"] not in states and wait:
-        try:
+async def _when_made(service: Service, id: str, wait: float) -> Row:
+    """A scene once it is ready or has failed, or after `wait` seconds."""
+
+    def is_made() -> bool:
+        row = service.store.scene(id)
+        return row is None or row["state"] in ("ready", "failed")
+
+    service.scene(id)
+    if wait and not is_made():
+        with suppress(TimeoutError):
             async with asyncio.timeout(wait):
-                await service.changed(
-                    id, until=lambda: (service.store.scene(id) or {"state": "failed"})["state"] in states
-                )
-        except TimeoutError:
-            pass
+                await service.changed(id, until=is_made)
     return service.scene(id)
 
 
-async def _made(
+async def _make_file(
     request: Request,
     service: Service,
     row: Row,
     task: str,
-    ending: str,
-    kind: str,
+    suffix: str,
+    media_type: str,
     headers: dict[str, str],
     **options: Any,
 ) -> Response:
-    """The file that a task makes; for HEAD nothing is made, so it is not told how long that would be."""
+    """The file that a task makes; for HEAD nothing is made, so the length is not known."""
     if "head" in request.scope:
-        answer = Response(media_type=kind, headers=headers)
-        del answer.headers["content-length"]
-        return answer
-    path = await unless_gone(request, service.made(row, task, ending, **options))
+        response = Response(media_type=media_type, headers=headers)
+        del response.headers["content-length"]
+        return response
+    path = await while_connected(request, service.make_file(row, task, suffix, **options))
     try:
-        return Response(await asyncio.to_thread(path.read_bytes), media_type=kind, headers=headers)
+        return Response(await asyncio.to_thread(path.read_bytes), media_type=media_type, headers=headers)
     finally:
         path.unlink(missing_ok=True)
 
 
-def _photo_in(cine: Path) -> bytes:
+def _read_photo(cine: Path) -> bytes:
     with zipfile.ZipFile(cine) as archive:
         return archive.read("photo.png")
 
 
 def plain_name(name: str) -> str:
-    """A file's name without folders and without what could hurt in a header or a terminal."""
+    """A file's name without folders, and without what could do harm in a header or a terminal."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip(". ")[:120] or "photo"
 
 
-def _tag(row: Row, look: dict[str, Any]) -> str:
-    told = f"{__version__} {row['id']} {row['version']} {sorted(look.items())}"
-    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
+def _etag(row: Row, options: dict[str, Any]) -> str:
+    version = f"{__version__} {row['id']} {row['version']} {sorted(options.items())}"
+    return f'"{hashlib.sha256(version.encode()).hexdigest()[:32]}"'

@@ -1,4 +1,4 @@
-"""What requests and answers look like: checked on the way in, told by /openapi.json."""
+"""Schemas of requests and responses, which requests are validated against and /openapi.json describes."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,16 +30,16 @@ WIND = (
 )
 
 
-class _Asked(BaseModel):
-    """Nothing is guessed and nothing ignored: "4" is no number, and an unknown field is an error."""
+class _Request(BaseModel):
+    """Strict: "4" is not a number, and an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
-class PaintEdit(_Asked):
-    """What is where: it is added, erased or frozen."""
+class PaintEdit(_Request):
+    """Adds, erases or freezes a class under a stroke."""
 
     kind: Literal["paint"]
     what: Paintable | None = None
@@ -48,14 +48,14 @@ class PaintEdit(_Asked):
     radius: Radius = BRUSH_RADIUS
 
 
-class PushEdit(_Asked):
+class PushEdit(_Request):
     """Matter travels from (x0, y0) to (x1, y1) in one second."""
 
     kind: Literal["push"]
     arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
 
 
-class AnchorEdit(_Asked):
+class AnchorEdit(_Request):
     """Matter rests at a point."""
 
     kind: Literal["anchor"]
@@ -63,8 +63,8 @@ class AnchorEdit(_Asked):
     radius: Radius = ANCHOR_RADIUS
 
 
-class SpeedEdit(_Asked):
-    """A class, or what is under a stroke, is `factor` times as fast."""
+class SpeedEdit(_Request):
+    """Makes a class, or what is under a stroke, `factor` times as fast."""
 
     kind: Literal["speed"]
     what: What | None = None
@@ -73,8 +73,8 @@ class SpeedEdit(_Asked):
     factor: Factor
 
 
-class KnownEdit(_Asked):
-    """One that the scene has already."""
+class KnownEdit(_Request):
+    """An edit that the scene has already."""
 
     id: Annotated[int, Field(ge=0), WHOLE]
 
@@ -83,7 +83,7 @@ def _tag(edit: Any) -> str:
     return str(edit.get("kind", "known")) if isinstance(edit, dict) else str(getattr(edit, "kind", "known"))
 
 
-AskedEdit = Annotated[
+RequestedEdit = Annotated[
     Annotated[PaintEdit, Tag("paint")]
     | Annotated[PushEdit, Tag("push")]
     | Annotated[AnchorEdit, Tag("anchor")]
@@ -92,21 +92,21 @@ AskedEdit = Annotated[
     Discriminator(
         _tag,
         custom_error_type="edit",
-        custom_error_message="an edit is of kind paint, push, anchor or speed, or the id alone of one that is there",
+        custom_error_message="an edit is of kind paint, push, anchor or speed, or just the id of an existing one",
     ),
 ]
 
 
 class Edits(BaseModel):
-    """All edits of a scene, the first first."""
+    """All edits of a scene, in order."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    edits: Annotated[list[AskedEdit], Field(max_length=MAX_EDITS)]
+    edits: Annotated[list[RequestedEdit], Field(max_length=MAX_EDITS)]
 
 
 class Edit(BaseModel):
-    """An edit of a scene; a stroke without points is a mask, whose pixels only the scene's file holds."""
+    """An edit of a scene; a stroke without points is a mask, whose pixels are only in the scene's file."""
 
     id: int
     kind: Literal["paint", "push", "anchor", "speed"]
@@ -129,7 +129,7 @@ class Problem(BaseModel):
 
 
 class Scene(BaseModel):
-    """A photo that has been, or is being, understood. `moving` and `classes` are shares of its area."""
+    """A photo and what moves in it. `moving` and `classes` are shares of its area."""
 
     id: str
     state: State
@@ -156,7 +156,7 @@ class Progress(BaseModel):
 
 
 class Job(BaseModel):
-    """An animation that is asked for; its result is at `links.result` once the state is done."""
+    """A requested animation; its result is at `links.result` once the state is done."""
 
     id: str
     scene: str

@@ -1,7 +1,7 @@
-"""What the service knows, on the disk: scenes and animations in SQLite, their files beside it.
+"""The service's data: scenes and animations in an SQLite database, their files next to it.
 
-Reads are short and made where they are wanted; writes are made one after another in a thread, each a transaction that
-is on the disk when it returns. Ids are random, unguessable, and the only names that files get.
+Reads are short and run in the calling thread; writes run one after another in a thread of their own, each a transaction
+that is on the disk when it returns. Ids are random and unguessable; files are named by nothing else.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from stylecine.errors import OutputError
 
 VERSION = 1
 DATABASE = "store.sqlite"
-JOURNAL = 16 << 20  # bytes that the database's journal keeps when it is empty
-JSON = {"classes", "base", "edits", "problem", "asked"}  # columns that hold it
+MAX_JOURNAL_BYTES = 16 << 20  # of the database's empty journal
+JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
 SCHEMA = """
 CREATE TABLE scenes (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, refine INTEGER NOT NULL,
@@ -39,7 +39,9 @@ CREATE TABLE animations (
 CREATE INDEX animations_of_scene ON animations (scene);
 """
 
-TOLD = "id, scene, state, format, name, asked, bytes, warning, problem, created, started, finished, expires"
+ANIMATION_COLUMNS = (
+    "id, scene, state, format, name, asked, bytes, warning, problem, created, started, finished, expires"
+)
 
 Row = dict[str, Any]
 
@@ -52,11 +54,11 @@ def is_id(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_-]{22}", text) is not None
 
 
-def flushed(path: Path) -> None:
-    """Has a file, under the name that it has now, outlive a power cut; takes a moment."""
+def flush_to_disk(path: Path) -> None:
+    """Makes a file and its name survive a power cut; takes a moment."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    if sys.platform != "win32":  # where no folder can be opened
+    if sys.platform != "win32":  # which cannot open folders
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -68,17 +70,17 @@ class Store:
     """The database and the folders `uploads`, `scenes`, `results` and `tmp` of one data folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OutputError where the folder cannot be used, is somebody else's, or another service uses it."""
+        """Raises OutputError if the folder cannot be used, holds other files, or another service uses it."""
         self.folder = folder.resolve()
         try:
-            _check_ours(folder)
+            _check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = lock_file(
                 folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
             )
             (folder / DATABASE).touch(mode=0o600)  # as are the files that SQLite adds beside it
-            self._writer = self._opened()
-            self._reader = self._opened()
+            self._writer = self._open()
+            self._reader = self._open()
             for name in ("uploads", "scenes", "results", "tmp"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
         except (OSError, sqlite3.Error) as error:
@@ -91,18 +93,20 @@ class Store:
         self._reader.close()
         os.close(self._lock)
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.folder / DATABASE, check_same_thread=False, isolation_level=None)
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # or it would never shrink
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # or the file would never shrink
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL}")
-        connection.execute("PRAGMA synchronous = FULL")  # what was accepted survives a power cut too
+        connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
+        connection.execute("PRAGMA synchronous = FULL")  # accepted requests survive a power cut
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
-            raise OutputError(f"The data in '{self.folder}' are another version's ({version}); choose another folder.")
+            raise OutputError(
+                f"The data in '{self.folder}' belong to another version ({version}); choose another folder."
+            )
         return connection
 
     # --- files
@@ -113,11 +117,11 @@ class Store:
     def cine(self, scene: str) -> Path:
         return self.folder / "scenes" / f"{scene}.cine"
 
-    def result(self, job: str, form: str) -> Path:
-        return self.folder / "results" / f"{job}.{form}"
+    def result(self, animation: str, format: str) -> Path:
+        return self.folder / "results" / f"{animation}.{format}"
 
-    def temporary(self, ending: str) -> Path:
-        return self.folder / "tmp" / f"{new_id()}{ending}"
+    def temporary(self, suffix: str) -> Path:
+        return self.folder / "tmp" / f"{new_id()}{suffix}"
 
     def bytes_used(self) -> int:
         """Of all files; takes a moment."""
@@ -129,7 +133,7 @@ class Store:
         return total
 
     def orphans(self) -> list[Path]:
-        """Files that belong to no row, as a crash may leave them."""
+        """Files that belong to no row, which a crash may leave."""
         with_upload = {row["id"] for row in self._all("SELECT id FROM scenes WHERE state IN ('queued', 'running')")}
         scenes = {f"{row['id']}.cine" for row in self._all("SELECT id FROM scenes")}
         results = {f"{row['id']}.{row['format']}" for row in self._all("SELECT id, format FROM animations")}
@@ -144,11 +148,11 @@ class Store:
         return self._one("SELECT * FROM scenes WHERE id = ?", id)
 
     def animation(self, id: str) -> Row | None:
-        """All but the edits, which only its work needs."""
-        return self._one(f"SELECT {TOLD} FROM animations WHERE id = ?", id)
+        """All but the edits, which only the work needs."""
+        return self._one(f"SELECT {ANIMATION_COLUMNS} FROM animations WHERE id = ?", id)
 
     def animation_of_key(self, key: str) -> Row | None:
-        return self._one(f"SELECT {TOLD} FROM animations WHERE key = ?", key)
+        return self._one(f"SELECT {ANIMATION_COLUMNS} FROM animations WHERE key = ?", key)
 
     def unfinished(self, table: str) -> list[Row]:
         return self._all(f"SELECT * FROM {table} WHERE state IN ('queued', 'running') ORDER BY created")
@@ -158,7 +162,7 @@ class Store:
         return self._all("SELECT * FROM animations WHERE scene = ? AND state IN ('queued', 'running')", scene)
 
     def expired(self, table: str) -> list[Row]:
-        """Those whose time is over and that nothing waits for."""
+        """Finished rows past their expiry; of scenes, those without unfinished animations."""
         done = "state IN ('done', 'failed', 'cancelled', 'ready')"
         unused = " AND id NOT IN (SELECT scene FROM animations WHERE state IN ('queued', 'running'))"
         return self._all(
@@ -171,44 +175,44 @@ class Store:
         return {state: number for state, number in rows}
 
     async def insert(self, table: str, row: Row) -> None:
-        """Raises sqlite3.IntegrityError where there is one with the same key."""
+        """Raises sqlite3.IntegrityError if there is a row with the same key."""
         names = ", ".join(row)
-        await self._write(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", _packed(row))
+        await self._write(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", _encoded(row))
 
     async def change(self, table: str, id: str, **changes: Any) -> None:
-        told = ", ".join(f"{name} = ?" for name in changes)
-        await self._write(f"UPDATE {table} SET {told} WHERE id = ?", (*_packed(changes), id))
+        assignments = ", ".join(f"{name} = ?" for name in changes)
+        await self._write(f"UPDATE {table} SET {assignments} WHERE id = ?", (*_encoded(changes), id))
 
     async def delete(self, table: str, id: str) -> None:
         await self._write(f"DELETE FROM {table} WHERE id = ?", (id,))
 
     async def shrink(self) -> None:
-        """Gives the disk back what deleted rows took; `execute` would free one page of it."""
-        await self._in_turn(lambda: self._writer.executescript("PRAGMA incremental_vacuum"))
+        """Returns the space of deleted rows to the disk; `execute` would return only one page."""
+        await self._in_thread(lambda: self._writer.executescript("PRAGMA incremental_vacuum"))
 
     async def _write(self, sql: str, values: Iterable[Any]) -> None:
-        await self._in_turn(lambda: self._writer.execute(sql, tuple(values)))
+        await self._in_thread(lambda: self._writer.execute(sql, tuple(values)))
 
-    async def _in_turn(self, work: Callable[[], Any]) -> None:
+    async def _in_thread(self, work: Callable[[], Any]) -> None:
         await asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
 
     def _one(self, sql: str, value: str) -> Row | None:
         row = self._reader.execute(sql, (value,)).fetchone()
-        return _unpacked(row) if row else None
+        return _decoded(row) if row else None
 
     def _all(self, sql: str, *values: Any) -> list[Row]:
-        return [_unpacked(row) for row in self._reader.execute(sql, values).fetchall()]
+        return [_decoded(row) for row in self._reader.execute(sql, values).fetchall()]
 
 
-def _check_ours(folder: Path) -> None:
-    """Raises OutputError for a folder with files of anybody else's, among which ours would be tidied up."""
+def _check_folder(folder: Path) -> None:
+    """Raises OutputError for a folder with other files, since unknown files are removed."""
     if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:
-        raise OutputError(f"The folder '{folder}' is not empty, and no service's; choose another one.")
+        raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
 
 
-def _packed(row: Row) -> list[Any]:
+def _encoded(row: Row) -> list[Any]:
     return [json.dumps(value) if name in JSON and value is not None else value for name, value in row.items()]
 
 
-def _unpacked(row: sqlite3.Row) -> Row:
+def _decoded(row: sqlite3.Row) -> Row:
     return {name: json.loads(row[name]) if name in JSON and row[name] is not None else row[name] for name in row.keys()}  # noqa: SIM118

@@ -1,32 +1,15 @@
-"""One process that works for the service: `python -m stylecine.server.worker MODEL DEVICE THREADS NICE`.
+"""What the service's worker processes do: tasks on scenes, which they cache."""
 
-It keeps the networks and the scenes it used last. Requests come as lines of JSON on standard input, and answers leave
-as lines on what was standard output: {"ready": true} once, or {"broken": why}; then, with a request's id, "progress":
-[stage, done, total] any number of times and at last "done": {...} or "error": the name of what went wrong, and
-"detail". {"cancel": id} stops a request. When standard input ends the service is gone, and so is this process.
-"""
-
-import ctypes
-import json
-import logging
-import os
-import queue
 import re
 import shutil
-import signal
-import sys
-import threading
-import time
-import traceback
-import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stylecine.animator import Animator
@@ -34,39 +17,51 @@ from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, quality_warning
 from stylecine.edits.model import Edit, Paint, Speed, to_json
 from stylecine.errors import NothingMoves, StylecineError, TooLarge
-from stylecine.options import PAINTS
+from stylecine.options import OPTIONS, PAINTS
+from stylecine.progress import Progress
 from stylecine.scene import Scene
-from stylecine.server.limits import POINTS
+from stylecine.server.settings import MAX_POINTS
 from stylecine.stages.mask import moving, require_motion
 
-PIXELS = 6 << 20  # of the scenes that are kept, some 50 bytes each; the last one is kept in any case
-TOLD_EVERY = 0.05  # seconds between two lines of progress
-LOOK = ("seconds", "fps", "speed", "detail", "subject", "wind", "warp", "sampling")
+CACHE_BYTES = 400e6  # of cached scenes; the last used one stays in any case
 OUTPUT = ("quality", "codec", "repeat", "crop")
 
-Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th that the scene's file has
+Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
+Request = dict[str, Any]
+Result = dict[str, Any]
+
+
+def load(model: str, device: str | None, threads: int) -> "Worker":
+    torch.set_num_threads(threads)
+    return Worker(Animator.from_pretrained(model, device))
 
 
 @dataclass
-class Held:
-    """A scene as its file has it, and as it is after the edits it was last asked for with."""
+class CachedScene:
+    """A scene as its file has it, and with the edits of the last request."""
 
     base: Scene
     scene: Scene
     specs: list[Spec] = field(default_factory=list)
 
+    @property
+    def bytes(self) -> int:
+        """Memory of all arrays, each counted once."""
+        arrays = {id(array): array for scene in (self.base, self.scene) for array in _arrays(vars(scene))}
+        return sum(array.nbytes for array in arrays.values())
+
     def edited(self, specs: list[Spec]) -> Scene:
-        """The scene with those edits; those that it begins with as last time are not made again."""
+        """The scene with these edits; the first ones that have not changed are kept."""
         if specs != self.specs:
             same = next((n for n, (a, b) in enumerate(zip(specs, self.specs, strict=False)) if a != b), None)
             same = min(len(specs), len(self.specs)) if same is None else same
             scene = replace(self.base, edits=self.scene.edits[:same])
             for spec in specs[same:]:
-                scene = replace(self.base, edits=(*scene.edits, self._made(scene, spec)))
+                scene = replace(self.base, edits=(*scene.edits, self._edit(scene, spec)))
             self.scene, self.specs = scene, specs
         return self.scene
 
-    def _made(self, scene: Scene, spec: Spec) -> Edit:
+    def _edit(self, scene: Scene, spec: Spec) -> Edit:
         match spec:
             case {"base": number}:
                 return self.base.edits[number]
@@ -82,84 +77,108 @@ class Held:
 
 
 class Worker:
-    """What a request may ask for: a method each, named as the task, which gives what is answered."""
+    """Handles requests: {"task": name of a method, "scene": id, "cine": path of its file, ...}."""
 
     def __init__(self, animator: Animator) -> None:
         self.animator = animator
-        self.held: OrderedDict[str, Held] = OrderedDict()
+        self.cache: OrderedDict[str, CachedScene] = OrderedDict()  # the last used one last
 
-    def scene(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
-        """Understands an upload, a photo or a .cine file, and keeps it as a .cine file of our own."""
-        upload = Path(asked["upload"])
+    def __call__(self, request: Request, progress: Progress) -> Result:
+        try:
+            task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
+            return task(request, progress)
+        except StylecineError as error:
+            raise type(error)(_without_paths(str(error), request)) from None
+        finally:
+            while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
+                self.cache.popitem(last=False)
+
+    def scene(self, request: Request, progress: Progress) -> Result:
+        """Makes a scene of an upload, a photo or a .cine file, and saves it as a .cine file of our own."""
+        upload = Path(request["upload"])
         with upload.open("rb") as file:
             is_cine = file.read(4) == b"PK\x03\x04"
         if is_cine:
             scene = Scene.load(upload)
-            _check_limits(scene, asked["most"])
+            _check_limits(scene, request["max_size"])
         else:
-            scene = self.animator.invert(upload, size=asked["size"], refine=asked["refine"], progress=progress)
+            scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
             assert scene.source is not None
-            scene = replace(scene, source=replace(scene.source, name=asked["name"]))
-        scene.save(asked["cine"])
-        specs: list[Spec] = [{"base": number} for number in range(len(scene.edits))]
-        self._hold(asked["scene"], Held(scene, scene, specs))
-        return {"base": [_told(edit) for edit in scene.edits]} | _facts(scene)
+            source = replace(scene.source, name=request["name"], content=b"", digest=scene.source.sha256)
+            scene = replace(scene, source=source)  # its file is not needed any more
+        scene.save(request["cine"])
+        self._remember(request["scene"], _cached(scene))
+        return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)
 
-    def edit(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
-        return _facts(self._edited(asked))
+    def edit(self, request: Request, progress: Progress) -> Result:
+        return _facts(self._edited(request))
 
-    def file(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
-        self._edited(asked).save(asked["output"])
+    def file(self, request: Request, progress: Progress) -> Result:
+        self._edited(request).save(request["output"])
         return {}
 
-    def live(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
-        loop = self._loop(asked, progress)
-        Path(asked["output"]).write_bytes(loop.live())
+    def live(self, request: Request, progress: Progress) -> Result:
+        loop = self._render(request, progress)
+        Path(request["output"]).write_bytes(loop.live())
         return {}
 
-    def animate(self, asked: Spec, progress: Callable[..., bool]) -> Spec:
-        """A file of a loop, small or large: previews and animations."""
-        loop = self._loop(asked, progress)
-        output = Path(asked["output"])
+    def animate(self, request: Request, progress: Progress) -> Result:
+        """Writes a loop, small or large: previews and animations."""
+        loop = self._render(request, progress)
+        output = Path(request["output"])
         if output.suffix == ".zip":
-            _save_zip(loop, output, asked["crop"])
+            _save_zip(loop, output, request["crop"])
         else:
-            loop.save(output, **{name: asked[name] for name in OUTPUT if name in asked})
+            loop.save(output, **{name: request[name] for name in OUTPUT if name in request})
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
 
-    def _loop(self, asked: Spec, progress: Callable[..., bool]) -> Cinemagraph:
-        scene = self._edited(asked)
-        look = {name: asked[name] for name in LOOK if name in asked}
-        if asked["size"] is None or asked["size"] >= min(scene.photo.shape[:2]):
-            return self.animator.render(scene, progress=progress, **look)
-        return self.animator.preview(scene, size=asked["size"], progress=progress, **look)
+    def forget(self, request: Request, progress: Progress) -> Result:
+        """Of a scene that has been deleted."""
+        self.cache.pop(request["scene"], None)
+        return {}
 
-    def _edited(self, asked: Spec) -> Scene:
-        held = self.held.get(asked["scene"])
-        if held is None:
-            scene = Scene.load(asked["cine"])
-            held = Held(scene, scene, [{"base": number} for number in range(len(scene.edits))])
-        self._hold(asked["scene"], held)
-        return held.edited(asked["edits"])
+    def _render(self, request: Request, progress: Progress) -> Cinemagraph:
+        scene = self._edited(request)
+        options = {name: request[name] for name in OPTIONS if name in request}
+        if request["size"] is None or request["size"] >= min(scene.photo.shape[:2]):
+            return self.animator.render(scene, progress=progress, **options)
+        return self.animator.preview(scene, size=request["size"], progress=progress, **options)
 
-    def _hold(self, name: str, held: Held) -> None:
-        self.held[name] = held
-        self.held.move_to_end(name)
-        while len(self.held) > 1 and sum(one.base.photo[..., 0].size for one in self.held.values()) > PIXELS:
-            self.held.popitem(last=False)
+    def _edited(self, request: Request) -> Scene:
+        cached = self.cache.get(request["scene"]) or _cached(Scene.load(request["cine"]))
+        self._remember(request["scene"], cached)
+        return cached.edited(request["edits"])
+
+    def _remember(self, id: str, cached: CachedScene) -> None:
+        self.cache[id] = cached
+        self.cache.move_to_end(id)
 
 
-def _check_limits(scene: Scene, most: int) -> None:
-    """Raises TooLarge for a scene from elsewhere whose short side is above `most`, or whose strokes are too long."""
-    if (side := min(scene.photo.shape[:2])) > most:
-        raise TooLarge(f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one.")
+def _cached(scene: Scene) -> CachedScene:
+    return CachedScene(scene, scene, [{"base": number} for number in range(len(scene.edits))])
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    """All arrays and tensors in a nested value."""
+    if isinstance(value, np.ndarray | torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from (array for item in value.values() for array in _arrays(item))
+    elif isinstance(value, tuple | list):
+        yield from (array for item in value for array in _arrays(item))
+
+
+def _check_limits(scene: Scene, max_size: int) -> None:
+    """Raises TooLarge for an uploaded scene whose short side is above `max_size`, or whose strokes are too long."""
+    if (side := min(scene.photo.shape[:2])) > max_size:
+        raise TooLarge(f"The scene's short side is {side} pixels, and {max_size} are allowed here; make a smaller one.")
     points = sum(len(edit.area.stroke) for edit in scene.edits if isinstance(edit, Paint | Speed) and edit.area)
-    if points > POINTS:
-        raise TooLarge(f"The scene's strokes have {points} points, and {POINTS} are allowed here; use fewer.")
+    if points > MAX_POINTS:
+        raise TooLarge(f"The scene's strokes have {points} points, and {MAX_POINTS} are allowed here; use fewer.")
 
 
-def _facts(scene: Scene) -> Spec:
-    """What the service tells of a scene."""
+def _facts(scene: Scene) -> Result:
+    """What the service's responses say of a scene."""
     layers, (height, width) = torch.cat((scene.edited_layers, scene.edited_cloth[None])), scene.photo.shape[:2]
     moves = moving(layers)
     shares = {name: float(layer.mean()) for name, layer in zip(PAINTS, layers, strict=True)}
@@ -168,9 +187,9 @@ def _facts(scene: Scene) -> Spec:
 
 
 def _warning(scene: Scene) -> str:
-    """Why loops of it may disappoint, or why there is none yet."""
+    """Why loops of it may disappoint, or why there can be none yet."""
     painted = any(isinstance(edit, Paint) for edit in scene.edits)
-    if scene.edited_cloth.any():  # whoever paints cloth knows that it is there
+    if scene.edited_cloth.any():  # painted cloth is certainly there
         return ""
     try:
         if not painted:
@@ -180,11 +199,11 @@ def _warning(scene: Scene) -> str:
     return quality_warning(scene, scene.mask, predicted=not painted, generated=False)
 
 
-def _told(edit: Edit) -> Spec:
+def _described(edit: Edit) -> Spec:
     """An edit of a .cine file as schemas.py has it."""
-    told = to_json(edit)
-    area = told.pop("area", None)
-    described = {"kind": told.pop("edit"), **told}
+    values = to_json(edit)
+    area = values.pop("area", None)
+    described = {"kind": values.pop("edit"), **values}
     return described | ({"stroke": area["stroke"], "radius": area["radius"]} if area else {})
 
 
@@ -200,92 +219,7 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _without_paths(detail: str, asked: Spec) -> str:
-    """A sentence without our own files' names, which are nobody's business."""
-    folder = re.escape(str(Path(asked["cine"]).parent.parent))
-    return re.sub(rf"{folder}([\w./\\-]*\w)?", lambda _: asked.get("name", "the file"), detail)
-
-
-class _Line:
-    """The line to the service: requests come in by a thread of its own, so that a cancellation is heard at once."""
-
-    def __init__(self) -> None:
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)  # what libraries print is no answer
-        self.requests: queue.SimpleQueue[Spec] = queue.SimpleQueue()
-        self.cancelled: set[int] = set()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        for line in sys.stdin:
-            said = json.loads(line)
-            if "cancel" in said:
-                self.cancelled.add(said["cancel"])
-            else:
-                self.requests.put(said)
-        os._exit(0)
-
-    def tell(self, **said: Any) -> None:
-        with suppress(BrokenPipeError):  # the thread that listens ends us
-            self._out.write(json.dumps(said) + "\n")
-            self._out.flush()
-
-    def progress_of(self, id: int) -> Callable[[str, int, int], bool]:
-        """What the stages call: tells the service now and then, and whether to go on."""
-        told: tuple[str | None, float] = (None, 0.0)
-
-        def progress(stage: str, done: int, total: int) -> bool:
-            nonlocal told
-            now = time.monotonic()
-            if stage != told[0] or now - told[1] >= TOLD_EVERY:
-                told = (stage, now)
-                self.tell(id=id, progress=[stage, done, total])
-            return id not in self.cancelled
-
-        return progress
-
-
-def _serve(line: _Line, worker: Worker) -> None:
-    line.tell(ready=True)
-    while True:
-        asked = line.requests.get()
-        id = asked["id"]
-        try:
-            answer = getattr(worker, asked["task"])(asked, line.progress_of(id))
-            line.tell(id=id, done=answer)
-        except StylecineError as error:
-            line.tell(id=id, error=type(error).__name__, detail=_without_paths(str(error), asked))
-        except Exception as error:
-            traceback.print_exc()
-            line.tell(id=id, error="InternalError", detail=f"Something went wrong inside ({type(error).__name__}).")
-        line.cancelled.discard(id)
-
-
-def _end_with_the_service() -> None:
-    """Also where somebody else holds our standard input open. Before anything else when memory runs out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the service's to hear
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("500")
-
-
-def main(model: str, device: str, threads: str, nice: str) -> None:
-    _end_with_the_service()
-    line = _Line()
-    warnings.simplefilter("ignore")  # libraries talk to programmers
-    logging.getLogger("stylecine").setLevel(logging.ERROR)
-    if hasattr(os, "nice"):
-        os.nice(int(nice))
-    torch.set_num_threads(int(threads))
-    try:
-        worker = Worker(Animator.from_pretrained(model, device or None))
-    except StylecineError as error:
-        line.tell(broken=str(error))
-        sys.exit(1)
-    _serve(line, worker)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _without_paths(detail: str, request: Request) -> str:
+    """A message without paths on this machine, which clients must not see."""
+    folder = re.escape(str(Path(request["cine"]).parent.parent))
+    return re.sub(rf"{folder}([\w./\\-]*\w)?", lambda _: request.get("name", "the file"), detail)

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stylecine import __version__
 from stylecine.animator import Animator
 from stylecine.batch import ray as cluster
-from stylecine.batch.ray import Actors
-from stylecine.batch.tasks import Task, animate_one, run
+from stylecine.batch.ray import RayPool
+from stylecine.batch.tasks import Task, run, run_tasks
+from stylecine.batch.worker import animate_task
 from stylecine.errors import OptionError, WeightsNotFound
 from tests.tasks import PLAIN, three_tasks
 
@@ -80,7 +82,7 @@ def at_work() -> int | None:
     """The process of an actor that is animating."""
     for child in children(os.getpid()):
         try:
-            if b"_Animating.animate" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"_Actor.animate" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return child
         except OSError:
             continue
@@ -107,10 +109,10 @@ def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_p
     killer = threading.Thread(target=kill_one, args=(killed,))
     killer.start()
 
-    def crew(left: Any) -> Actors:
-        return Actors(address, left, None, out, str(small_model), "cpu")
+    def backend(left: Any) -> RayPool:
+        return RayPool(address, left, None, out, str(small_model), "cpu")
 
-    records = run(tasks, out, "small", crew, lambda record: None)
+    records = run(tasks, out, str(small_model), backend, lambda record: None)
     killer.join()
     assert len(killed) == 1
     assert {name: record["state"] for name, record in records.items()} == {
@@ -124,7 +126,7 @@ def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_p
 
     animator = Animator.from_pretrained(small_model, "cpu")
     for task in photos:
-        here = animate_one(animator, task, tmp_path / "here.mp4", str(small_model))
+        here = animate_task(animator, task, tmp_path / "here.mp4", str(small_model))
         there = records[task.output]
         assert there["frames_sha256"] == here["frames_sha256"] and there["digest"] == here["digest"]
         assert (out / task.output).stat().st_size == there["bytes"]
@@ -133,57 +135,101 @@ def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_p
 
 @pytest.mark.slow
 def test_what_keeps_actors_from_loading_ends_the_run(address: str, photos: list[Task], tmp_path: Path) -> None:
-    with Actors(address, photos, 1, tmp_path, "no-such-model", "cpu") as crew:
-        assert not crew.idle and not crew.busy
-        with pytest.raises(WeightsNotFound, match="no-such-model"):
-            while True:
-                crew.wait()
+    pool = RayPool(address, photos, 1, tmp_path, "no-such-model", "cpu")
+    with pool, pytest.raises(WeightsNotFound, match="no-such-model"):
+        next(run_tasks(photos, pool))
 
 
-def test_actors_that_die_while_they_load_are_not_begun_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Death(Exception):
-        pass
+class Death(Exception):
+    """What a fake Ray raises for an actor that has died."""
 
-    begun: list[object] = []
 
-    def load() -> object:
-        begun.append(object())
-        return begun[-1]
+class FakeActor:
+    """An actor whose methods return their own names as references."""
 
-    def get(owed: object) -> None:
-        raise Death("The actor died.\nIts node says more.")
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(remote=lambda *_: (name, id(self)))
 
-    actor = SimpleNamespace(load=SimpleNamespace(remote=load))
+
+def fake_ray(monkeypatch: pytest.MonkeyPatch, results: dict[str, Any], cores: float = 2.0) -> list[FakeActor]:
+    """Replaces Ray; `results` by method: a value or an exception, or None if it is never done. Returns the actors."""
+    actors: list[FakeActor] = []
+
+    def start(*_: Any) -> FakeActor:
+        actors.append(FakeActor())
+        return actors[-1]
+
+    def wait(references: list[Any], **_: Any) -> Any:
+        done = [reference for reference in references if results[reference[0]] is not None][:1]
+        time.sleep(0 if done else 0.001)
+        return done, []
+
+    def get(reference: Any) -> Any:
+        if isinstance(results[reference[0]], Death):
+            raise results[reference[0]]
+        return results[reference[0]]
+
     fake = SimpleNamespace(
-        cluster_resources=lambda: {"CPU": 2.0},
-        remote=lambda **_: lambda _: SimpleNamespace(remote=lambda *_: actor),
-        wait=lambda owed, **_: (owed[:1], owed[1:]),
+        cluster_resources=lambda: {"CPU": cores},
+        remote=lambda **_: lambda _: SimpleNamespace(remote=start),
+        wait=wait,
         get=get,
+        shutdown=lambda: None,
         exceptions=SimpleNamespace(RayError=Death),
     )
-    monkeypatch.setattr(cluster, "_connected", lambda address: fake)
-    tasks = [Task(tmp_path / f"{n}.jpg", f"{n}.mp4", PLAIN) for n in range(2)]
-    crew = Actors("auto", tasks, None, tmp_path, "small", "cpu")
-    with pytest.raises(OptionError, match=r"end while they load the model \(The actor died\.\)"):
-        while True:
-            assert crew.wait() == []
-    assert len(begun) == 4  # for two that were wanted
+    monkeypatch.setattr(cluster, "_connect", lambda address: fake)
+    return actors
+
+
+def fake_pool(folder: Path) -> tuple[list[Task], RayPool]:
+    tasks = [Task(folder / f"{number}.jpg", f"{number}.mp4", PLAIN) for number in range(2)]
+    return tasks, RayPool("auto", tasks, None, folder, "small", "cpu")
+
+
+def test_actors_that_die_while_they_load_are_not_replaced_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actors = fake_ray(monkeypatch, {"version": __version__, "load": Death("The actor died.\nIts node says more.")})
+    tasks, pool = fake_pool(tmp_path)
+    with pool, pytest.raises(OptionError, match=r"die while they load the model \(The actor died\.\)"):
+        next(run_tasks(tasks, pool))
+    assert len(actors) == 4  # for two that were wanted
+
+
+def test_a_cluster_without_room_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PLACEMENT_TIMEOUT", 0.01)
+    fake_ray(monkeypatch, {"version": None})
+    tasks, pool = fake_pool(tmp_path)
+    with pool, pytest.raises(OptionError, match="no room"):
+        next(run_tasks(tasks, pool))
+
+
+def test_actors_may_take_long_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have room, however long it takes until the first of them is ready."""
+    monkeypatch.setattr(cluster, "PLACEMENT_TIMEOUT", 0.01)
+    results: dict[str, Any] = {"version": __version__, "load": None}
+    fake_ray(monkeypatch, results)
+    tasks, pool = fake_pool(tmp_path)
+    with pool:
+        jobs = [pool.submit(task) for task in tasks]
+        time.sleep(0.2)
+        assert not any(job.done() for job in jobs)
+        results |= {"load": cluster.LOADED, "animate": ({"state": "failed"}, b"")}
+        assert [job.result(30) for job in jobs] == 2 * [{"state": "failed"}]
 
 
 def test_no_cluster_is_told(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         free = f"127.0.0.1:{busy.getsockname()[1]}"
     with pytest.raises(OptionError, match=f"There is no Ray cluster at '{free}'"):
-        Actors(free, photos, 1, tmp_path, "default", "cpu")
+        RayPool(free, photos, 1, tmp_path, "default", "cpu")
     with pytest.raises(OptionError, match="There is no Ray cluster at 'nonsense'"):
-        Actors("nonsense", photos, 1, tmp_path, "default", "cpu")
+        RayPool("nonsense", photos, 1, tmp_path, "default", "cpu")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(OptionError, match=r"pip install 'stylecine\[ray\]'"):
-        Actors("auto", photos, 1, tmp_path, "default", "cpu")
+        RayPool("auto", photos, 1, tmp_path, "default", "cpu")
 
 
 def test_nodes_have_the_same_version() -> None:
-    with pytest.raises(OptionError, match=r"has stylecine 0\.0, and here is"):
-        cluster._check("0.0")
+    with pytest.raises(OptionError, match=r"has stylecine 0\.0, and this machine"):
+        cluster._check_version("0.0")

@@ -1,11 +1,10 @@
-"""Many photos: what is done, what is done again, and what the workers' deaths change about it."""
+"""Many photos: what is done, what is done again, and what the deaths of workers change about it."""
 
 import json
 import os
-import signal
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylecine import workers
 from stylecine.animator import Animator
-from stylecine.batch.journal import Journal, Record
-from stylecine.batch.local import Processes, _Worker, count_for
-from stylecine.batch.tasks import Task, animate_one, run, run_tasks
-from stylecine.errors import OutputError, TooLarge, WeightsNotFound
+from stylecine.batch.journal import Journal
+from stylecine.batch.local import LocalPool, count_for
+from stylecine.batch.tasks import Task, run, run_tasks, weights_of
+from stylecine.batch.worker import animate_task
+from stylecine.errors import OutputError, WeightsNotFound
 from stylecine.output.video import read_video
+from stylecine.workers import Job, WorkerLost
+from tests.cloths import STAND_INS, flag_mask, flag_photo
 from tests.tasks import PLAIN, three_tasks
 
 
 class Here:
-    """A crew of one, in this process; `deaths` of what it is given die with it."""
+    """A backend in this process; those of `deaths` die with every attempt."""
 
-    def __init__(self, animator: Animator, folder: Path, deaths: Sequence[str] = ()) -> None:
-        self.animator, self.folder, self.deaths = animator, folder, list(deaths)
-        self.task: Task | None = None
-        self.given: list[str] = []
+    def __init__(self, animator: Animator, folder: Path, model: str, deaths: Sequence[str] = ()) -> None:
+        self.animator, self.folder, self.model, self.deaths = animator, folder, model, deaths
+        self.outputs: list[str] = []
 
     def __enter__(self) -> "Here":
         return self
@@ -36,25 +38,15 @@ class Here:
     def __exit__(self, *_: object) -> None:
         pass
 
-    @property
-    def busy(self) -> bool:
-        return self.task is not None
-
-    @property
-    def idle(self) -> bool:
-        return not self.busy
-
-    def give(self, task: Task) -> None:
-        self.task = task
-        self.given.append(task.output)
-
-    def wait(self) -> list[tuple[Task, Record | None]]:
-        task, self.task = self.task, None
-        assert task is not None
+    def submit(self, task: Task) -> Job:
+        job = Job(task)
+        self.outputs.append(task.output)
+        job.attempts = 3 if task.output in self.deaths else 1
         if task.output in self.deaths:
-            self.deaths.remove(task.output)
-            return [(task, None)]
-        return [(task, animate_one(self.animator, task, self.folder / task.output, "small"))]
+            job.set_exception(WorkerLost())
+        else:
+            job.set_result(animate_task(self.animator, task, self.folder / task.output, self.model))
+        return job
 
 
 @pytest.fixture
@@ -67,15 +59,24 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def done_by(tasks: Sequence[Task], out: Path, animator: Animator, deaths: Sequence[str] = ()) -> tuple[list[str], Any]:
-    """What a run has given to its worker, and its records."""
-    worker = Here(animator, out, deaths)
-    records = run(tasks, out, "small", lambda left: worker, lambda record: None)
-    return worker.given, records
+@pytest.fixture
+def model(small_model: Path, tmp_path: Path) -> str:
+    """A copy of the small model, to be changed."""
+    weights_of.cache_clear()
+    return str(shutil.copytree(small_model, tmp_path / "model"))
 
 
-def test_each_photo_gets_a_loop_and_a_record(photos: list[Task], out: Path, animator: Animator) -> None:
-    given, records = done_by(photos, out, animator)
+def run_here(
+    tasks: Sequence[Task], out: Path, animator: Animator, model: str, deaths: Sequence[str] = ()
+) -> tuple[list[str], Any]:
+    """The outputs that a run has made, and its records."""
+    backend = Here(animator, out, model, deaths)
+    records = run(tasks, out, model, lambda left: backend, lambda record: None)
+    return backend.outputs, records
+
+
+def test_each_photo_gets_a_loop_and_a_record(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
+    given, records = run_here(photos, out, animator, model)
     assert given == list(records) == ["a.mp4", "b.mp4", "c.mp4"]
     assert {p.name for p in out.iterdir()} == {"a.mp4", "b.mp4", "c.mp4", "batch.jsonl"}
     record = records["a.mp4"]
@@ -90,80 +91,104 @@ def test_each_photo_gets_a_loop_and_a_record(photos: list[Task], out: Path, anim
     assert json.loads((out / "batch.jsonl").read_text().splitlines()[0]) == record
 
 
-def test_the_next_run_does_only_what_has_changed(photos: list[Task], out: Path, animator: Animator) -> None:
-    done_by(photos, out, animator)
-    assert done_by(photos, out, animator)[0] == []
+def test_the_next_run_does_only_what_has_changed(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
+    run_here(photos, out, animator, model)
+    assert run_here(photos, out, animator, model)[0] == []
     faster = [photos[0], replace(photos[1], options=photos[1].options | {"speed": 2.0}), photos[2]]
-    assert done_by(faster, out, animator)[0] == ["b.mp4"]
+    assert run_here(faster, out, animator, model)[0] == ["b.mp4"]
     (out / "a.mp4").unlink()
     (out / "c.mp4").write_bytes(b"cut short")
-    assert done_by(faster, out, animator)[0] == ["a.mp4", "c.mp4"]
+    assert run_here(faster, out, animator, model)[0] == ["a.mp4", "c.mp4"]
     with Image.open(photos[0].photo) as picture:
         picture.rotate(180).save(photos[0].photo)
-    assert done_by(faster, out, animator)[0] == ["a.mp4"]
+    assert run_here(faster, out, animator, model)[0] == ["a.mp4"]
     with Image.open(photos[0].options["mask"]) as mask:
         mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT).crop((0, 0, 90, 72)).save(photos[0].options["mask"])
-    assert done_by(faster, out, animator)[0] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert run_here(faster, out, animator, model)[0] == ["a.mp4", "b.mp4", "c.mp4"]
 
 
-def test_failures_are_told_and_tried_again(photos: list[Task], out: Path, animator: Animator, tmp_path: Path) -> None:
+def test_failures_are_told_and_tried_again(
+    photos: list[Task], out: Path, animator: Animator, tmp_path: Path, model: str
+) -> None:
     (tmp_path / "a.png").write_text("no photo")
     black = tmp_path / "black.png"
     Image.new("L", (96, 72)).save(black)
     tasks = [photos[0], replace(photos[1], options=photos[1].options | {"mask": str(black)}), photos[2]]
-    _, records = done_by(tasks, out, animator)
+    _, records = run_here(tasks, out, animator, model)
     assert [(r["state"], r.get("kind")) for r in records.values()] == [
         ("failed", "PhotoError"),
         ("failed", "NothingMoves"),
         ("done", None),
     ]
     assert "a.png' is not an image" in records["a.mp4"]["error"] and not (out / "a.mp4").exists()
-    assert done_by(tasks, out, animator)[0] == ["a.mp4", "b.mp4"]
-    assert done_by(photos, out, animator)[0] == ["a.mp4", "b.mp4"]  # which has another mask now
+    assert run_here(tasks, out, animator, model)[0] == ["a.mp4", "b.mp4"]
+    assert run_here(photos, out, animator, model)[0] == ["a.mp4", "b.mp4"]  # which has another mask now
 
 
-def test_a_fault_of_ours_is_one_photos_trouble(photos: list[Task], out: Path, animator: Animator) -> None:
+def test_a_fault_of_ours_is_one_photos_trouble(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
     out.mkdir()
     broken = replace(animator, segmenter=None)  # type: ignore[arg-type]
-    record = animate_one(broken, photos[0], out / "a.mp4", "small")
+    record = animate_task(broken, photos[0], out / "a.mp4", model)
     assert record["kind"] == "internal" and record["error"].startswith("Internal error: TypeError: ")
     assert not list(out.iterdir())
 
 
-def test_a_task_whose_worker_dies_is_tried_three_times(photos: list[Task], out: Path, animator: Animator) -> None:
-    given, records = done_by(photos, out, animator, deaths=["a.mp4", "b.mp4", "b.mp4", "b.mp4"])
-    assert sorted(given) == ["a.mp4"] * 2 + ["b.mp4"] * 3 + ["c.mp4"]
-    assert [records[name]["attempts"] for name in ("a.mp4", "b.mp4", "c.mp4")] == [2, 3, 1]
-    assert records["a.mp4"]["state"] == "done" and records["b.mp4"]["kind"] == "TooLarge"
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+@pytest.mark.parametrize("name", ["photo", "mask"])
+def test_pipes_that_a_manifest_names_are_not_read(
+    photos: list[Task], out: Path, animator: Animator, model: str, tmp_path: Path, name: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    pipe = tmp_path / "pipe"
+    changed = {"photo": pipe} if name == "photo" else {"options": photos[0].options | {"mask": str(pipe)}}
+    outputs, records = run_here([replace(photos[0], **changed), photos[1]], out, animator, model)
+    assert outputs == ["b.mp4"] and records["b.mp4"]["state"] == "done"
+    assert records["a.mp4"]["error"] == f"'{pipe}' is not a regular file; name another one."
 
 
-def test_several_workers_at_once() -> None:
-    """Tasks are handed out while there is somebody idle, and records come in any order."""
+def test_a_task_whose_worker_dies_again_and_again_fails(
+    photos: list[Task], out: Path, animator: Animator, model: str
+) -> None:
+    _, records = run_here(photos, out, animator, model, deaths=["b.mp4"])
+    assert [record["attempts"] for record in records.values()] == [1, 3, 1]
+    assert [record["state"] for record in records.values()] == ["done", "failed", "done"]
+    assert records["b.mp4"]["kind"] == "TooLarge" and "smaller size" in records["b.mp4"]["error"]
 
-    class Many:
-        def __init__(self) -> None:
-            self.tasks: list[Task] = []
-            self.most = 0
 
-        @property
-        def idle(self) -> bool:
-            return len(self.tasks) < 3
+def test_changed_weights_and_other_versions_are_not_done(
+    photos: list[Task], out: Path, animator: Animator, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = photos[:1]
+    run_here(photos, out, animator, model)
+    with (Path(model) / "motion.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    weights_of.cache_clear()
+    assert run_here(photos, out, animator, model)[0] == ["a.mp4"]
+    assert run_here(photos, out, animator, model)[0] == []
+    monkeypatch.setattr("stylecine.batch.tasks.__version__", "0.0.1")
+    assert run_here(photos, out, animator, model)[0] == ["a.mp4"]
 
-        @property
-        def busy(self) -> bool:
-            return bool(self.tasks)
 
-        def give(self, task: Task) -> None:
-            self.tasks.append(task)
-            self.most = max(self.most, len(self.tasks))
+def test_what_was_done_elsewhere_is_done_although_the_model_is_not_here(
+    photos: list[Task], out: Path, animator: Animator, model: str
+) -> None:
+    """As with a Ray cluster whose nodes alone have the model."""
+    run_here(photos, out, animator, model)
+    Path(model).rename(out / "gone")
+    weights_of.cache_clear()
+    assert run_here(photos, out, animator, model)[0] == []
 
-        def wait(self) -> list[tuple[Task, Record | None]]:
-            return [(self.tasks.pop(), {"state": "done"})]
 
-    crew = Many()
-    tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(7)]
-    assert {task.output for task, _ in run_tasks(tasks, crew)} == {task.output for task in tasks}
-    assert crew.most == 3
+def test_cloth_is_measured_as_its_loop_says(animator: Animator, model: str, tmp_path: Path) -> None:
+    """It does not flow, so it has no travel."""
+    Image.fromarray(flag_photo()).save(tmp_path / "flag.png")
+    Image.fromarray(np.uint8(flag_mask()) * 255).save(tmp_path / "mask.png")
+    options = PLAIN | {"subject": "cloth", "mask": str(tmp_path / "mask.png"), "seconds": 2.0, "fps": 8}
+    task = Task(tmp_path / "flag.png", "flag.mp4", options)
+    record = animate_task(replace(animator, cloth_nets=STAND_INS), task, tmp_path / "flag.mp4", model)
+    assert record["state"] == "done" and record["moving"] > 0
+    assert record["travel"] is None and record["moved_error"] is None
 
 
 # --- the journal
@@ -191,81 +216,46 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 # --- processes
 
 
-def test_a_killed_process_is_replaced(photos: list[Task], out: Path, animator: Animator, small_model: Path) -> None:
-    """Whoever makes the loops, and how often it is begun, the frames are the same."""
+def test_a_killed_process_is_replaced(
+    photos: list[Task], out: Path, animator: Animator, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames do not depend on where they were made, or at which attempt."""
+    take, killed = workers._Worker.take, []
 
-    class Killed(Processes):
-        """The first worker that has something to do is killed."""
+    def take_and_die(worker: Any, job: Job) -> None:
+        take(worker, job)
+        if not killed:
+            killed.append(job.request.output)
+            worker.kill()
 
-        killed = 0
-
-        def wait(self) -> list[tuple[Task, Record | None]]:
-            if not self.killed and self._workers[0].ready and self._workers[0].task:
-                self.killed = self._workers[0].process.pid or 0
-                os.kill(self.killed, signal.SIGKILL)
-            return super().wait()
-
-    long = [replace(photos[0], options=photos[0].options | {"seconds": 4}), photos[1]]
-    made = run(long, out, "small", lambda left: Killed(1, out, str(small_model), ["cpu"]), lambda record: None)
-    assert {p.name for p in out.iterdir()} == {"a.mp4", "b.mp4", "batch.jsonl"}
-    _, here = done_by(long, out.with_name("here"), animator)
-    for name in made:
-        assert made[name]["state"] == "done" and made[name]["frames_sha256"] == here[name]["frames_sha256"]
-    assert sorted(record["attempts"] for record in made.values()) == [1, 2]
+    monkeypatch.setattr(workers._Worker, "take", take_and_die)
+    records = run(photos[:2], out, model, lambda left: LocalPool(1, out, model, ["cpu"]), lambda record: None)
+    assert {path.name for path in out.iterdir()} == {"a.mp4", "b.mp4", "batch.jsonl"}
+    _, here = run_here(photos[:2], out.with_name("here"), animator, model)
+    for name, record in records.items():
+        assert record["state"] == "done" and record["frames_sha256"] == here[name]["frames_sha256"]
+    assert [records[name]["attempts"] for name in ("a.mp4", "b.mp4")] == [2, 1]
 
 
-class Played:
-    """A worker's process that says what it is told to and then ends."""
+def test_records_come_before_the_error_that_ends_a_run(photos: list[Task]) -> None:
+    class Failing:
+        def submit(self, task: Task) -> Job:
+            job = Job(task)
+            if task is photos[0]:
+                job.set_result({"state": "done"})
+            else:
+                job.set_exception(WeightsNotFound("There are none."))
+            return job
 
-    exitcode = -9
-
-    def __init__(self, pipe: Any, *says: Any) -> None:
-        for message in says:
-            pipe.send(message)
-        pipe.close()
-
-    def join(self, seconds: float | None = None) -> None:
-        pass
-
-    terminate = kill = join
-
-
-def crew_of(*lives: Sequence[Any]) -> Processes:
-    """Workers that say these things, the first of them there from the beginning."""
-    left = list(lives)
-
-    class Few(Processes):
-        def _started(self) -> Any:
-            ours, theirs = Pipe()
-            return _Worker(Played(theirs, *left.pop(0)), ours)  # type: ignore[arg-type]
-
-    return Few(2, Path(), "small", ["cpu"])
+    records = run_tasks(photos, Failing())
+    assert next(records)[1]["state"] == "done"
+    with pytest.raises(WeightsNotFound):
+        next(records)
 
 
-def test_without_memory_for_all_workers_the_others_go_on() -> None:
-    done: Record = {"state": "done"}
-    tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(3)]
-    with crew_of([], [None, done, done, done]) as crew:
-        assert [record for _, record in run_tasks(tasks, crew)] == [done | {"attempts": n} for n in (1, 1, 2)]
-    with crew_of([], [None], []) as crew, pytest.raises(TooLarge, match="exit code -9"):
-        list(run_tasks(tasks, crew))
-
-
-def test_what_was_found_beside_a_failure_is_told_first() -> None:
-    done: Record = {"state": "done"}
-    tasks = [Task(Path(f"{n}.jpg"), f"{n}.mp4", {}) for n in range(3)]
-    failure = WeightsNotFound("There are none.")
-    for lives in ([[done], [failure]], [[failure], [done]]):  # whoever of them is heard first
-        told = []
-        with crew_of(*lives, []) as crew, pytest.raises(WeightsNotFound, match="none"):
-            for _, record in run_tasks(tasks, crew):
-                told.append(record["state"])
-        assert told == ["done"]
-
-
-def test_what_keeps_processes_from_loading_ends_the_run(photos: list[Task], out: Path) -> None:
+def test_processes_that_cannot_load_end_the_run(photos: list[Task], out: Path) -> None:
     with pytest.raises(WeightsNotFound, match="no-such-model"):
-        run(photos, out, "small", lambda left: Processes(1, out, "no-such-model", ["cpu"]), lambda record: None)
+        run(photos, out, "small", lambda left: LocalPool(1, out, "no-such-model", ["cpu"]), lambda record: None)
 
 
 def test_as_many_processes_as_memory_lasts_for(photos: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:

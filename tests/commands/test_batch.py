@@ -97,7 +97,7 @@ def test_what_is_done_needs_no_worker(
         raise AssertionError
 
     monkeypatch.setattr("stylecine.batch.tasks._is_done", lambda *_: True)
-    monkeypatch.setattr("stylecine.batch.local.Processes", none_needed)
+    monkeypatch.setattr("stylecine.batch.local.LocalPool", none_needed)
     failed = {"state": "failed", "kind": "PhotoError", "error": "It is empty."}
     with Journal(tmp_path / "out") as journal:
         for name in ("a", "b"):

@@ -1,5 +1,6 @@
 """Folders and manifests: which photos, which loops, which options."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def test_all_photos_of_a_folder_and_the_folders_in_it(tmp_path: Path, out: Path)
         ("c.png", "day 1/c.webm"),
     ]
     assert all(task.options == COMMON for task in tasks)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_pipes_in_a_folder_are_skipped_and_reported(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert [task.photo.name for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["a.jpg"]
+    assert f"'{tmp_path / 'pipe.jpg'}' is not a regular file" in capsys.readouterr().err
 
 
 def test_photos_that_differ_in_their_endings_have_loops_of_their_own(tmp_path: Path, out: Path) -> None:

@@ -1,108 +1,77 @@
-"""Stands in for stylecine.server.worker without any networks: does what the photo's first bytes tell it to.
+"""Stands in for stylecine.server.worker: loads nothing, and the photo's bytes say what it does.
 
 A photo that begins with "dies" kills the process, "dies once" only the first time; "bad" is refused; "slow" takes a
 minute unless it is cancelled, "deaf" also then. An animation takes a tenth of a second for each of its seconds, and
-leaves its number of starts in the data folder.
+appends its process to SCENE.starts in the data folder. A scene that is forgotten leaves SCENE.forgotten there.
 """
 
 import json
 import os
-import queue
-import sys
-import threading
 import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from stylecine.atomic import atomic_write
-from stylecine.errors import Cancelled
+from stylecine.errors import Cancelled, PhotoError, WeightsNotFound
 
-requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-cancelled: set[int] = set()
 SHARES = {"sky": 0.5, "water": 0.25, "falls": 0.0, "smoke": 0.0, "cloth": 0.0}
 FACTS = {"width": 96, "height": 72, "moving": 0.75, "classes": SHARES, "warning": None}
 
 
-def listen() -> None:
-    for line in sys.stdin:
-        said = json.loads(line)
-        if "cancel" in said:
-            cancelled.add(said["cancel"])
-        else:
-            requests.put(said)
-    os._exit(0)
+def load(model: str, device: str | None, threads: int) -> Any:
+    if model == "none":
+        raise WeightsNotFound("There is no model none; choose another.")
+    return handle
 
 
-def tell(**said: Any) -> None:
-    print(json.dumps(said), flush=True)
+def handle(request: dict[str, Any], progress: Any) -> dict[str, Any]:
+    match request["task"]:
+        case "scene":
+            return make_scene(request, progress)
+        case "animate":
+            return animate(request, progress)
+        case "edit":
+            return FACTS
+        case "forget":
+            data_file(request, "forgotten").touch()
+        case _:
+            Path(request["output"]).write_bytes(json.dumps(request).encode())
+    return {}
 
 
-def pause(asked: dict[str, Any], seconds: float, stage: str, deaf: bool = False) -> bool:
-    """Whether it was not cancelled meanwhile."""
-    begun = time.monotonic()
-    while (passed := time.monotonic() - begun) < seconds:
-        tell(id=asked["id"], progress=[stage, int(100 * passed / seconds), 100])
+def data_file(request: dict[str, Any], suffix: str) -> Path:
+    return Path(request["cine"]).parent.parent / f"{request['scene']}.{suffix}"
+
+
+def work(progress: Any, seconds: float, stage: str, deaf: bool = False) -> None:
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < seconds:
+        if not progress(stage, int(100 * passed / seconds), 100) and not deaf:
+            raise Cancelled("Cancelled.")
         time.sleep(0.02)
-        if asked["id"] in cancelled and not deaf:
-            return False
-    return True
 
 
-def scene(asked: dict[str, Any]) -> dict[str, Any] | None:
-    content = Path(asked["upload"]).read_bytes()
-    once = Path(asked["upload"] + ".died")
+def make_scene(request: dict[str, Any], progress: Any) -> dict[str, Any]:
+    content = Path(request["upload"]).read_bytes()
+    once = Path(request["upload"] + ".died")
     if content.startswith(b"dies") and not (content.startswith(b"dies once") and once.exists()):
         once.touch()
         os._exit(1)
     once.unlink(missing_ok=True)
     if content.startswith(b"bad"):
-        tell(id=asked["id"], error="PhotoError", detail="The photo is bad; give a better one.")
-        return None
-    if content.startswith((b"slow", b"deaf")) and not pause(asked, 60, "inversion", content.startswith(b"deaf")):
-        tell(id=asked["id"], error="Cancelled", detail="")
-        return None
-    with zipfile.ZipFile(asked["cine"], "w") as archive:
+        raise PhotoError("The photo is bad; give a better one.")
+    if content.startswith((b"slow", b"deaf")):
+        work(progress, 60, "inversion", content.startswith(b"deaf"))
+    with zipfile.ZipFile(request["cine"], "w") as archive:
         archive.writestr("photo.png", content)
     return {"base": [{"kind": "anchor", "point": [0.5, 0.5], "radius": 0.1}], **FACTS}
 
 
-def animate(asked: dict[str, Any]) -> dict[str, Any] | None:
-    with open(Path(asked["cine"]).parent.parent / f"{asked['scene']}.starts", "a") as starts:
+def animate(request: dict[str, Any], progress: Any) -> dict[str, Any]:
+    with data_file(request, "starts").open("a") as starts:
         starts.write(f"{os.getpid()}\n")
-    output = Path(asked["output"])
-    try:
-        with atomic_write(output) as part:
-            part.write_bytes(bytes(range(250)) * 4)
-            if not pause(asked, asked["seconds"] / 10, "video"):
-                raise Cancelled
-    except Cancelled:
-        tell(id=asked["id"], error="Cancelled", detail="")
-        return None
+    with atomic_write(Path(request["output"])) as part:
+        part.write_bytes(bytes(range(250)) * 4)
+        work(progress, request["seconds"] / 10, "video")
     return {"bytes": 1000, "warning": None}
-
-
-def main() -> None:
-    threading.Thread(target=listen, daemon=True).start()
-    if sys.argv[1] == "none":
-        tell(broken="There is no model none; choose another.")
-        sys.exit(1)
-    tell(ready=True)
-    while True:
-        asked = requests.get()
-        match asked["task"]:
-            case "scene":
-                answer = scene(asked)
-            case "animate":
-                answer = animate(asked)
-            case "edit":
-                answer = FACTS
-            case _:
-                Path(asked["output"]).write_bytes(json.dumps(asked).encode())
-                answer = {}
-        if answer is not None:
-            tell(id=asked["id"], done=answer)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,11 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from stylecine.server import guards, launch, service
-from stylecine.server.limits import Settings
+from stylecine.server import launch, security, service
+from stylecine.server.settings import Settings
 
 settings = json.loads(sys.argv[1])
 if settings.pop("quick"):
-    service.command = lambda told, *_: [sys.executable, str(Path(__file__).with_name("quick_worker.py")), told.model]
-guards.PATIENT = launch.HEAD = settings.pop("patient")
+    service.WORKER = "quick_worker:load"  # which is in this script's folder
+security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("patient")
 launch.serve(Settings(Path(settings.pop("data"))).updated(settings), sys.argv[2:])

@@ -8,9 +8,9 @@ import pytest
 
 from stylecine.cli import main
 from stylecine.server import launch, service
-from stylecine.server.limits import Settings
+from stylecine.server.settings import Settings
 
-QUICK_WORKER = Path(__file__).with_name("quick_worker.py")
+QUICK_WORKER = "tests.server.quick_worker:load"
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_the_studio_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr(launch, "STUDIO", port)
-        with launch.listening_for_studio("127.0.0.1", None) as other:
+        monkeypatch.setattr(launch, "STUDIO_PORT", port)
+        with launch.listen_for_studio("127.0.0.1", None) as other:
             assert other.getsockname()[1] != port
-    with launch.listening_for_studio("127.0.0.1", None) as again:
+    with launch.listen_for_studio("127.0.0.1", None) as again:
         assert again.getsockname()[1] == port
 
 
@@ -79,7 +79,7 @@ def test_the_data_may_be_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_a_photo_that_cannot_be_read_ends_the_studio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(service, "command", lambda *_: [sys.executable, str(QUICK_WORKER), "default"])
+    monkeypatch.setattr(service, "WORKER", QUICK_WORKER)
     assert main(["studio", "/proc/self/mem", "--port", "0", "--no-browser"]) == 2
     told = capsys.readouterr().err
     assert "'/proc/self/mem' cannot be read" in told and told.count("\n") == 1
@@ -88,8 +88,8 @@ def test_a_photo_that_cannot_be_read_ends_the_studio(
 def test_a_disk_that_is_full_ends_the_studio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(service, "command", lambda *_: [sys.executable, str(QUICK_WORKER), "default"])
-    monkeypatch.setattr(service, "FREE", 1e30)
+    monkeypatch.setattr(service, "WORKER", QUICK_WORKER)
+    monkeypatch.setattr(service, "MIN_FREE_BYTES", 1e30)
     (tmp_path / "sea.jpg").write_bytes(b"a photo")
     assert main(["studio", str(tmp_path / "sea.jpg"), "--port", "0", "--no-browser"]) == 2
     assert "no room left on the disk" in capsys.readouterr().err

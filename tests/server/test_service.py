@@ -11,20 +11,20 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from stylecine.server.dispatch import Lane, Task
-from stylecine.server.limits import Settings
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation
-from stylecine.server.service import STAGES, Service, _numbered
+from stylecine.server.service import STAGES, Service, _number_edits
+from stylecine.server.settings import Settings
 from stylecine.server.store import Row, Store
+from stylecine.workers import Job
 
-UNDERSTOOD = {"base": [], "width": 96, "height": 72, "moving": 0.5, "classes": {}, "warning": None}
+SCENE_RESULT = {"base": [], "width": 96, "height": 72, "moving": 0.5, "classes": {}, "warning": None}
 FULL = sqlite3.OperationalError("database or disk is full")
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """One whose workers never begin: tests answer for them."""
+    """A service whose workers are never started: tests set their results."""
     service = Service(Settings(tmp_path), Store(tmp_path))
     yield service
     service.store.close()
@@ -40,42 +40,42 @@ async def queued_scene(service: Service) -> str:
 
 async def queued_animation(service: Service) -> str:
     scene = await queued_scene(service)
-    answer(service, scene, UNDERSTOOD)
+    finish(service, scene, SCENE_RESULT)
     await service.changed(scene, until=lambda: service.scene(scene)["state"] == "ready")
     row = await service.add_animation(Animation(scene=scene).model_dump(), None)
     await asyncio.sleep(0)
     return str(row["id"])
 
 
-def answer(service: Service, id: str, said: dict[str, Any]) -> None:
-    """Does as a worker that has finished."""
-    service._tasks[id].answer.set_result(said)
+def finish(service: Service, id: str, result: dict[str, Any]) -> None:
+    """Does what a worker does that has finished."""
+    service._jobs[id].set_result(result)
 
 
-@pytest.mark.parametrize("wish", ["nobody waits", "an animation waits"])
-def test_processes_for_animations_load_after_the_first_look(
-    service: Service, monkeypatch: pytest.MonkeyPatch, wish: str
+@pytest.mark.parametrize("cause", ["the other process is idle", "an animation is requested"])
+def test_processes_for_animations_load_after_the_first_preview(
+    service: Service, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
-    begun: list[bool] = []
-    worker = service.waited.workers[0]
-    monkeypatch.setattr("stylecine.server.service.CALM", 0.4)
-    monkeypatch.setattr("stylecine.server.service.PAUSE", 0.01)
-    monkeypatch.setattr(service.animations, "start", lambda: begun.append(True))
+    started: list[bool] = []
+    (worker,) = service.interactive._workers
+    monkeypatch.setattr("stylecine.server.service.QUIET", 0.4)
+    monkeypatch.setattr("stylecine.server.service.POLL", 0.01)
+    monkeypatch.setattr(service.animations, "start", lambda: started.append(True))
 
     async def run() -> None:
-        loading = asyncio.create_task(service._load_animations())
+        loading = asyncio.create_task(service._start_animations())
         await asyncio.sleep(0.5)
-        assert not begun, "the other process still loads"
+        assert not started, "the other process is still loading"
         worker.ready = True
-        worker.task = Task({"scene": "the first photo"}, 9.0)
+        worker.job = Job({})
         await asyncio.sleep(0.5)
-        assert not begun, "the other process is at work"
-        if wish == "nobody waits":
-            worker.task = None
+        assert not started, "the other process is at work"
+        if cause == "the other process is idle":
+            worker.job = None
         else:
-            service.animations.submit(Task({"scene": "the first photo"}, 9.0))
+            service.animations.submit(Job({}))
         await asyncio.wait_for(loading, 5)
-        assert begun == [True]
+        assert started == [True]
 
     asyncio.run(run())
 
@@ -88,8 +88,8 @@ def test_what_cannot_be_written_down_can_be_deleted(service: Service, monkeypatc
         job, scene = await queued_animation(service), await queued_scene(service)
         with monkeypatch.context() as patch:
             patch.setattr(service.store, "change", full)
-            answer(service, scene, UNDERSTOOD)
-            answer(service, job, {"bytes": 1, "warning": None})
+            finish(service, scene, SCENE_RESULT)
+            finish(service, job, {"bytes": 1, "warning": None})
             await asyncio.sleep(0.01)
         async with asyncio.timeout(5):
             await service.delete_scene(scene)
@@ -126,11 +126,11 @@ def test_edits_keep_their_numbers() -> None:
     row = {"base": [fast], "edits": [{"id": 0, **fast}, {"id": 4, **slow}, {"id": 5, **fast}]}
 
     def numbers(*asked: dict[str, Any]) -> list[int]:
-        return [edit["id"] for edit in _numbered(list(asked), row)]
+        return [edit["id"] for edit in _number_edits(list(asked), row)]
 
     assert numbers(fast, slow, fast, fast) == [0, 4, 5, 6]
     assert numbers({"id": 0}, fast, {"id": 3, **slow}, {"factor": 2.0, "kind": "speed"}, slow) == [0, 5, 4, 6, 7]
-    assert _numbered([{"id": 4}], row) == [{"id": 4, **slow}]
+    assert _number_edits([{"id": 4}], row) == [{"id": 4, **slow}]
     for twice in ([{"id": 4}, {"id": 4}], [fast, {"id": 0}], [{"id": 1}]):
         with pytest.raises(Problem):
             numbers(*twice)
@@ -143,8 +143,8 @@ def test_as_many_edits_as_there_may_be_hold_nobody_up() -> None:
     ]
     asked = [edit | {"id": None, "factor": 3.0} for edit in known]
     begun = time.process_time()
-    assert _numbered([*reversed(known)], {"base": [], "edits": known}) == [*reversed(known)]
-    assert [edit["id"] for edit in _numbered(asked, {"base": [], "edits": known})] == [*range(1000, 2000)]
+    assert _number_edits([*reversed(known)], {"base": [], "edits": known}) == [*reversed(known)]
+    assert [edit["id"] for edit in _number_edits(asked, {"base": [], "edits": known})] == [*range(1000, 2000)]
     assert time.process_time() - begun < 1, "a comparison of each with each takes several times as long"
 
 
@@ -157,7 +157,7 @@ def test_a_failed_round_of_tidying_is_not_the_last(service: Service, monkeypatch
 
     async def run() -> None:
         monkeypatch.setattr(service.store, "expired", expired)
-        monkeypatch.setattr("stylecine.server.service.SWEEP", 0.01)
+        monkeypatch.setattr("stylecine.server.service.SWEEP_INTERVAL", 0.01)
         sweep = asyncio.create_task(service._sweep())
         await asyncio.sleep(0.1)
         sweep.cancel()
@@ -170,7 +170,7 @@ def test_deleting_a_job_that_has_just_finished_removes_it(service: Service) -> N
     async def run() -> None:
         job = await queued_animation(service)
         service.store.result(job, "mp4").touch()
-        answer(service, job, {"bytes": 1, "warning": None})
+        finish(service, job, {"bytes": 1, "warning": None})
         assert await service.delete_animation(job) is None
         assert service.store.animation(job) is None and not service.store.result(job, "mp4").exists()
 
@@ -198,8 +198,8 @@ def test_who_waits_is_let_go_when_the_service_ends(service: Service) -> None:
     async def run() -> None:
         waiting = asyncio.create_task(service.changed("x", until=lambda: False))
         await asyncio.sleep(0)
-        service.ending = True
-        service._changed("x")
+        service.stopping = True
+        service._notify("x")
         await asyncio.wait_for(waiting, 5)
 
     asyncio.run(run())
@@ -215,17 +215,3 @@ def test_the_database_shrinks(service: Service) -> None:
     asyncio.run(run())
     (pages,) = service.store._reader.execute("PRAGMA page_count").fetchone()
     assert pages < 20
-
-
-def test_a_process_that_cannot_be_started_is_told_of_and_tried_again() -> None:
-    async def run() -> None:
-        lane = Lane("lane", 1, 1, ["no such program"])
-        lane.start()
-        await asyncio.sleep(0.1)
-        with pytest.raises(Problem, match="cannot be started"):
-            lane.require_room()
-        assert not lane.workers[0]._keeper.done()
-        lane.end()
-        await lane.ended()
-
-    asyncio.run(run())

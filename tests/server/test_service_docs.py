@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine.server.limits import Settings
+from stylecine.server.settings import Settings
 from tests.server.conftest import Served
 
 PAGE = (Path(__file__).parent.parent.parent / "docs/service.md").read_text(encoding="utf-8")

@@ -41,6 +41,12 @@ def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
     assert 'stylecine_worker_restarts_total{lane="animations"} 1.0' in served.client.get("/metrics").text
 
 
+def test_workers_are_told_of_deleted_scenes(quick: Served) -> None:
+    scene = quick.scene()["id"]
+    quick.client.delete(f"/v1/scenes/{scene}")
+    wait_until((quick.data / f"{scene}.forgotten").exists)
+
+
 def test_what_was_accepted_outlives_the_service(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene(name="lake.jpg")["id"]
@@ -119,7 +125,7 @@ def test_nobody_elses_folder_is_used(tmp_path: Path) -> None:
     thesis = tmp_path / "results" / "thesis.txt"
     thesis.parent.mkdir()
     thesis.touch()
-    with pytest.raises(OutputError, match="is not empty, and no service's"):
+    with pytest.raises(OutputError, match="is not empty, and not a service's"):
         Store(tmp_path)
     assert thesis.exists() and [path.name for path in tmp_path.iterdir()] == ["results"]
 

@@ -1,14 +1,16 @@
-"""stylecine/server/worker.py: what it takes in, keeps, and tells."""
+"""stylecine/server/worker.py: what it accepts, caches, and reveals."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stylecine.animator import Animator
 from stylecine.errors import TooLarge
 from stylecine.server import worker
-from stylecine.server.worker import Held, Worker
+from stylecine.server.worker import Worker
 from tests.server.conftest import Served
 
 STROKE = {"kind": "speed", "what": None, "stroke": [[0.2, 0.2], [0.8, 0.2]], "radius": 0.1, "factor": 2.0}
@@ -24,34 +26,61 @@ def file(real: Served, photo_file: Path, tmp_path: Path) -> Iterator[Path]:
     real.client.delete(link)
 
 
-def test_a_scene_from_elsewhere_has_limits_and_few_are_kept(
-    file: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    works = Worker(Animator.from_pretrained(small_model))
+@pytest.fixture
+def works(animator: Animator) -> Worker:
+    return Worker(animator)
 
-    def take_in(name: str, most: int = 72) -> None:
-        asked = {"scene": name, "upload": str(file), "cine": str(file.with_name(f"{name}.cine")), "most": most}
-        assert works.scene(asked, lambda *_: True)["base"][0]["stroke"] == STROKE["stroke"]
 
-    take_in("one")
+def add_scene(works: Worker, upload: Path, id: str, **options: Any) -> dict[str, Any]:
+    request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(upload.with_name(f"{id}.cine"))}
+    return works({"max_size": 72, "name": "lake", "size": 72, "refine": 0, **request, **options}, lambda *_: True)
+
+
+def test_an_uploaded_scene_has_limits(file: Path, works: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert add_scene(works, file, "one")["base"][0]["stroke"] == STROKE["stroke"]
     with pytest.raises(TooLarge, match="72 pixels, and 71 are allowed"):
-        take_in("two", most=71)
-    monkeypatch.setattr(worker, "PIXELS", 2 * 96 * 72)
-    for name in ("three", "four"):
-        take_in(name)
-    assert list(works.held) == ["three", "four"]
-    monkeypatch.setattr(worker, "PIXELS", 1)
-    works._hold("four", Held(works.held["four"].base, works.held["four"].scene))
-    assert list(works.held) == ["four"], "what is worked with is kept in any case"
-    monkeypatch.setattr(worker, "POINTS", 1)
+        add_scene(works, file, "two", max_size=71)
+    monkeypatch.setattr(worker, "MAX_POINTS", 1)
     with pytest.raises(TooLarge, match="2 points, and 1 are allowed"):
-        take_in("five")
+        add_scene(works, file, "three")
+
+
+def test_cached_scenes_take_a_bounded_number_of_bytes(
+    photo_file: Path, works: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_scene(works, photo_file, "one")
+    size = works.cache["one"].bytes
+    assert size > works.cache["one"].base.photo.nbytes + works.cache["one"].base.feature.nbytes
+    monkeypatch.setattr(worker, "CACHE_BYTES", 2.5 * size)
+    for id in ("two", "three"):
+        add_scene(works, photo_file, id)
+    assert list(works.cache) == ["two", "three"]
+    monkeypatch.setattr(worker, "CACHE_BYTES", 1)
+    add_scene(works, photo_file, "four")
+    assert list(works.cache) == ["four"], "the last one is kept in any case"
+
+
+def test_a_cached_scene_does_not_keep_its_upload(photo_file: Path, works: Worker) -> None:
+    with photo_file.open("ab") as file:
+        file.write(bytes(1_000_000))
+    sha256 = hashlib.sha256(photo_file.read_bytes()).hexdigest()
+    add_scene(works, photo_file, "one")
+    source = works.cache["one"].base.source
+    assert source is not None and (source.content, source.sha256, source.name) == (b"", sha256, "lake")
+
+
+def test_a_deleted_scene_is_forgotten(photo_file: Path, works: Worker) -> None:
+    for id in ("one", "two"):
+        add_scene(works, photo_file, id)
+    for id in ("one", "unknown"):
+        works({"task": "forget", "scene": id, "cine": "x/y/z"}, lambda *_: True)
+    assert list(works.cache) == ["two"]
 
 
 @pytest.mark.parametrize(
     "place", ["uploads/x", "results/x.zip", "results/x", "results/x/frame-0001.png", "scenes/x.cine"]
 )
-def test_where_files_lie_is_nobodys_business(place: str) -> None:
-    asked = {"cine": "/srv/a b/data/scenes/x.cine", "name": r"la\1ke.jpg"}
-    told = worker._without_paths(f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}.", asked)
-    assert told == r"'la\1ke.jpg' cannot be read; check la\1ke.jpg."
+def test_messages_do_not_reveal_paths(place: str) -> None:
+    request = {"cine": "/srv/a b/data/scenes/x.cine", "name": r"la\1ke.jpg"}
+    message = worker._without_paths(f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}.", request)
+    assert message == r"'la\1ke.jpg' cannot be read; check la\1ke.jpg."

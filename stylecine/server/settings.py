@@ -1,4 +1,4 @@
-"""What the service is told when it starts: where it keeps things, who may come in, and how much of what."""
+"""The service's settings: where it stores data, who may use it, and its limits."""
 
 import os
 import tomllib
@@ -10,8 +10,8 @@ from typing import Any, Self
 from stylecine.errors import OptionError
 from stylecine.stages.photo import MIN_SIDE
 
-POINTS = 20_000  # most of all strokes of a scene together, which every answer about it tells of
-MOST = 10_000_000  # of any setting: that many megabytes, seconds, hours
+MAX_POINTS = 20_000  # of all strokes of a scene together, which every response about it contains
+MAX_VALUE = 10_000_000  # of any setting
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -20,18 +20,18 @@ class Settings:
     """All that can be set; a settings file (TOML) has the same names.
 
     Attributes:
-        data: folder of the database, the scenes and the results; nobody else's.
+        data: folder of the database, the scenes and the results; used for nothing else.
         host, port: where it listens; port 0 is any free one.
-        names: further names under which clients reach it, behind a proxy say.
-        workers: processes that work, 2 or more: half of them, rounded down, for what somebody waits for.
+        names: further host names under which clients reach it, through a proxy for example.
+        workers: processes, 2 or more; half of them, rounded down, do what clients wait for.
         model: name or path. device: cpu or cuda.
-        upload_mb: most megabytes of an upload. size: longest short side of a scene, pixels.
-        seconds, frames: longest loop. repeat: most turns of it in a video.
-        scene_seconds, wait_seconds, animation_seconds: longest work on a scene, on what somebody waits for (edits,
-            live, preview), and on an animation.
-        queue, waiting: most animations, and most other tasks, that wait for a worker.
-        scenes: most scenes that are kept. disk_mb: most megabytes that all files together may take.
-        keep_hours: after which results, and scenes that nobody has used since, go.
+        upload_mb: maximum megabytes of an upload. size: maximum short side of a scene in pixels.
+        seconds, frames: maximum length of a loop. repeat: maximum repetitions of it in a video.
+        scene_seconds, wait_seconds, animation_seconds: maximum time for making a scene, for what clients wait for
+            (edits, live, preview), and for an animation.
+        queue, waiting: maximum number of animations, and of other tasks, that wait for a worker.
+        scenes: maximum number of scenes. disk_mb: maximum megabytes of all files together.
+        keep_hours: after which results, and scenes that have not been used since, are deleted.
     """
 
     data: Path
@@ -57,13 +57,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.workers < 2:
-            raise OptionError(f"workers must be 2 or more, not {self.workers}: one animates, one answers who waits.")
+            raise OptionError(f"workers must be 2 or more, not {self.workers}: one for animations, one for the rest.")
         if self.size < MIN_SIDE:
             raise OptionError(f"size must be {MIN_SIDE} or more, not {self.size}.")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and field.name != "port" and not 0 < value <= MOST:
-                raise OptionError(f"{field.name} must be above 0 and at most {MOST}, not {value:g}.")
+            if isinstance(value, int | float) and field.name != "port" and not 0 < value <= MAX_VALUE:
+                raise OptionError(f"{field.name} must be above 0 and at most {MAX_VALUE}, not {value:g}.")
 
     @property
     def local(self) -> bool:
@@ -71,32 +71,32 @@ class Settings:
         return self.host in LOOPBACK
 
     def updated(self, changes: Mapping[str, Any]) -> Self:
-        """The same with changes, checked by name and type. Raises OptionError."""
-        kinds: dict[str, Any] = {field.name: field.type for field in fields(self)}
-        kinds |= {"data": str, "device": str, "names": tuple}
-        read: dict[str, Any] = {}
+        """A copy with changes, checked by name and type. Raises OptionError."""
+        types: dict[str, Any] = {field.name: field.type for field in fields(self)}
+        types |= {"data": str, "device": str, "names": tuple}
+        values: dict[str, Any] = {}
         for name, value in changes.items():
-            if name not in kinds:
-                raise OptionError(f"There is no setting {name!r}; there are {', '.join(kinds)}.")
-            kind = kinds[name]
+            if name not in types:
+                raise OptionError(f"There is no setting {name!r}; there are {', '.join(types)}.")
+            kind = types[name]
             number = isinstance(value, int | float) and not isinstance(value, bool)
             texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
             if kind is float and number:
-                read[name] = float(value)
+                values[name] = float(value)
             elif kind is tuple and texts:
-                read[name] = tuple(value)
+                values[name] = tuple(value)
             elif kind is int and number and float(value).is_integer():
-                read[name] = int(value)
+                values[name] = int(value)
             elif kind is str and isinstance(value, str | Path):
-                read[name] = Path(os.path.expanduser(value)) if name == "data" else str(value)
+                values[name] = Path(os.path.expanduser(value)) if name == "data" else str(value)
             else:
                 wanted = {float: "a number", int: "a whole number", tuple: "a list of texts", str: "a text"}[kind]
                 raise OptionError(f"The setting {name} is {wanted}, not {value!r}.")
-        return replace(self, **read)
+        return replace(self, **values)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What a settings file says. Raises OptionError where it cannot be read."""
+    """The contents of a settings file. Raises OptionError if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from stylecine.server import guards, launch
+from stylecine.server import launch, security
 from tests.server.conftest import Served, wait_until
 
 TOKEN = "a-token-nobody-guesses"
@@ -119,9 +119,9 @@ def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     async def send(message: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(guards, "STALLED", 0.01)
+    monkeypatch.setattr(security, "SEND_TIMEOUT", 0.01)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
-    guard = guards.Guard(app, None, (), 1)
+    guard = security.SecurityMiddleware(app, None, (), 1)
     asyncio.run(asyncio.wait_for(guard(scope, asyncio.Event().wait, send), 5))  # type: ignore[arg-type]
 
 
@@ -134,13 +134,15 @@ async def asking(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": body})
 
-    config = uvicorn.Config(guards.Guard(app, None, (), 1), lifespan="off", log_level="critical", timeout_keep_alive=0)
+    config = uvicorn.Config(
+        security.SecurityMiddleware(app, None, (), 1), lifespan="off", log_level="critical", timeout_keep_alive=0
+    )
     config.load()
     state, loop = ServerState(), asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
-        server = await loop.create_server(lambda: launch._Prompt(config, state, {}), sock=listener)
+        server = await loop.create_server(lambda: launch._Protocol(config, state, {}), sock=listener)
         client.setblocking(False)
         await loop.sock_connect(client, listener.getsockname())
         await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -150,7 +152,7 @@ async def asking(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]
 
 @pytest.mark.parametrize("size", [5_000_000, 120_000])  # handed over in part only; and all of it, to lie there
 def test_who_reads_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(guards, "STALLED", 0.3)
+    monkeypatch.setattr(security, "SEND_TIMEOUT", 0.3)
 
     async def run() -> None:
         async with asyncio.timeout(20), asking(bytes(size)) as (state, _):
@@ -158,7 +160,7 @@ def test_who_reads_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, size: 
             while not most:
                 await asyncio.sleep(0.01)
                 most = max((one.transport.get_write_buffer_size() for one in state.connections), default=0)
-            assert most < 4 * guards.PART
+            assert most < 4 * security.PART
             while state.connections:
                 await asyncio.sleep(0.01)
 
@@ -166,7 +168,7 @@ def test_who_reads_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, size: 
 
 
 def test_who_reads_slowly_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guards, "STALLED", 5)
+    monkeypatch.setattr(security, "SEND_TIMEOUT", 5)
     body = bytes(range(250)) * 2000
 
     async def run() -> None:

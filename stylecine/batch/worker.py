@@ -1,0 +1,117 @@
+"""What a batch's worker does: one photo to a loop, and the loop's record."""
+
+import base64
+import hashlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from stylecine import __version__
+from stylecine.animator import Animator
+from stylecine.batch.journal import Record
+from stylecine.batch.tasks import Task, digest_of, failed, weights_of
+from stylecine.cinemagraph import Cinemagraph, json_figures
+from stylecine.errors import StylecineError
+from stylecine.options import OPTIONS
+from stylecine.output.report import mask_overlay
+from stylecine.weights import file_sha256
+
+INVERT = ("size", "refine", "seed")
+SAVE = ("quality", "codec", "repeat", "crop", "embed_report")
+THUMBNAIL = 240, 160  # pixels, at most
+
+
+def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Record]:
+    """A worker process's handler: writes a task's loop below `folder` and returns its record."""
+    torch.set_num_threads(1)
+    animator = Animator.from_pretrained(model, device)
+    return lambda task, _: animate_task(animator, task, folder / task.output, model)
+
+
+def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Record:
+    """Writes the loop of one photo to `path`, whole or not at all, and returns its record.
+
+    A record is ready for JSON: "state" is "done" or "failed"; docs/batch.md lists the rest.
+    """
+    start = perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the record has the loop's own warning
+            digest, weights = digest_of(task, model), weights_of(model)
+            options = task.options
+            scene = animator.invert(task.photo, **{name: options[name] for name in INVERT})
+            loop = animator.render(scene, **{name: options[name] for name in OPTIONS})
+            info = loop.save(path, **{name: options[name] for name in SAVE})
+            seconds = dict(loop.timings)
+            results = _results(loop)
+    except StylecineError as error:
+        return failed(type(error).__name__, str(error))
+    except Exception as error:  # must not stop the other photos
+        first_line = (str(error).splitlines() or [""])[0]
+        return failed("internal", f"Internal error: {type(error).__name__}: {first_line}")
+    seconds |= {"total": perf_counter() - start}
+    return {
+        "state": "done",
+        "stylecine": __version__,
+        "weights": weights,
+        "digest": digest,
+        "bytes": info.bytes,
+        "sha256": file_sha256(path),
+        "width": info.width,
+        "height": info.height,
+        "frames": info.frames,
+        "fps": info.fps,
+        **results,
+        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
+    }
+
+
+def _results(loop: Cinemagraph) -> Record:
+    measures, frames_sha256 = _measures(loop)
+    first_frame, mask = _thumbnails(loop)
+    return {
+        "frames_sha256": frames_sha256,
+        "moving": round(float(loop.mask.mean()), 4),
+        **{name: None if value is None else float(f"{value:.4g}") for name, value in json_figures(measures).items()},
+        "warning": loop.warning or None,
+        "thumbnail": first_frame,
+        "mask_thumbnail": mask,
+    }
+
+
+def _measures(loop: Cinemagraph) -> tuple[dict[str, float], str]:
+    """The loop's measures, and a checksum of the frames that they look at."""
+    sha256 = hashlib.sha256()
+
+    class Hashed(Cinemagraph):
+        def __getitem__(self, t: Any) -> Any:
+            frame = super().__getitem__(t)
+            sha256.update(frame.tobytes())
+            return frame
+
+    hashed = Hashed(**{field.name: getattr(loop, field.name) for field in fields(loop)})
+    return hashed.measures, sha256.hexdigest()
+
+
+def _thumbnails(loop: Cinemagraph) -> tuple[str, str]:
+    """The first frame, and the same with what moves tinted, as WebP in base64."""
+    picture = Image.fromarray(loop[0])
+    picture.thumbnail(THUMBNAIL, reducing_gap=3)
+    small = np.asarray(picture)
+    layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
+    return _webp(small), _webp(mask_overlay(small, layers))
+
+
+def _webp(picture: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "WEBP", quality=70)
+    return base64.b64encode(file.getvalue()).decode()

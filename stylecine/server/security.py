@@ -1,0 +1,167 @@
+"""Middleware in front of the app: allowed hosts and origins, tokens, limits of size and time, security headers. Plain
+ASGI."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stylecine.server.problems import Problem
+from stylecine.server.settings import LOOPBACK
+
+MAX_JSON_BYTES = 4 << 20  # of a body that is not an upload
+BODY_TIMEOUT = 20.0  # seconds that a body may take in any case, ...
+MIN_BODY_RATE = 20_000  # ... and bytes a second that extend it
+SEND_TIMEOUT = 60.0  # seconds that the client may take to read a part of a response
+PART = 1 << 16  # bytes of a response that are passed to the server at a time, so that it never buffers all of it
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+PUBLIC = ("/health", "/ready")  # paths that need no token
+
+HEADERS = {  # of every response that does not set them itself
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+
+class _SendTimeout(Exception):
+    """The client does not read the response."""
+
+
+class SecurityMiddleware:
+    """Refuses unknown hosts, origins and tokens, and bodies that are too large or too slow; adds security headers.
+
+    names: host names under which the service may be called; None: any, which is safe with tokens. tokens: a request
+    needs one of them, if there are any. upload_bytes: maximum of a body posted to /v1/scenes.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] | None, tokens: Iterable[str], upload_bytes: int) -> None:
+        self.app, self.upload_bytes = app, upload_bytes
+        self.names = None if names is None else {*LOOPBACK, *(name.lower() for name in names)}
+        self.tokens = [_digest(token) for token in tokens]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_parts(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            try:
+                for part in _parts(message):
+                    async with asyncio.timeout(SEND_TIMEOUT):
+                        await send(part)
+            except TimeoutError:
+                raise _SendTimeout from None
+
+        try:
+            max_bytes = self._check(scope)
+            await self.app(scope, _limited(receive, max_bytes), send_parts)
+        except Problem as problem:
+            if not started:
+                await problem.response()(scope, receive, send_parts)
+        except _SendTimeout:
+            pass  # the server closes the connection
+
+    def _check(self, scope: Scope) -> int:
+        """Returns how many bytes the body may have. Raises a Problem."""
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        if scope["method"] not in SAFE_METHODS:
+            _check_origin(headers)
+        if self.tokens and scope["path"] not in PUBLIC:
+            self._check_token(headers)
+        is_upload = (scope["method"], scope["path"]) == ("POST", "/v1/scenes")
+        max_bytes = self.upload_bytes if is_upload else MAX_JSON_BYTES
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > max_bytes:
+            raise _too_large(max_bytes)
+        return max_bytes
+
+    def _check_host(self, headers: Headers) -> None:
+        """Against DNS rebinding: a page of another site can make its own name lead here."""
+        if self.names is not None and _hostname(headers.get("host", "")) not in self.names:
+            detail = "The service does not have this name; use its address, or add the name to its settings."
+            raise Problem(421, "WrongHost", detail)
+
+    def _check_token(self, headers: Headers) -> None:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        digest = _digest(token.strip() if kind.lower() == "bearer" else "")
+        if not any([hmac.compare_digest(digest, known) for known in self.tokens]):
+            detail = "A valid token is needed; send the header 'Authorization: Bearer TOKEN'."
+            raise Problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """The message in short ones: only between two of them does the server wait for a slow reader."""
+    body = message.get("body", b"")
+    last = max(0, len(body) - 1) // PART * PART
+    for begin in range(0, last, PART):
+        yield {**message, "body": body[begin : begin + PART], "more_body": True}
+    yield {**message, "body": body[last:]} if last else message
+
+
+def _hostname(host: str) -> str:
+    """A Host header without its port; "" if it is malformed."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _check_origin(headers: Headers) -> None:
+    """Pages of other sites may not change anything."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    foreign = origin is not None and origin.lower().partition("://")[2] != headers.get("host", "").lower()
+    if foreign or site not in ("same-origin", "none"):
+        raise Problem(403, "ForeignOrigin", "Pages of other sites may not change anything here.")
+
+
+def _limited(receive: Receive, max_bytes: int) -> Receive:
+    """`receive` with limits of the body's size and time."""
+    received, complete, start = 0, False, time.monotonic()
+
+    async def limited() -> Message:
+        nonlocal received, complete
+        if complete:
+            return await receive()
+        try:
+            seconds = start + BODY_TIMEOUT + received / MIN_BODY_RATE - time.monotonic()
+            async with asyncio.timeout(max(0.0, seconds)):
+                message = await receive()
+        except TimeoutError:
+            detail = "The body arrives too slowly; try again over a faster connection."
+            raise Problem(408, "TooSlow", detail, {"Connection": "close"}) from None
+        if message["type"] == "http.request":
+            received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if received > max_bytes:
+                raise _too_large(max_bytes)
+        return message
+
+    return limited
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(413, "TooLarge", f"The body is larger than {max_bytes / 1e6:.3g} MB; send a smaller one.")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

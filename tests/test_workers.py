@@ -1,0 +1,215 @@
+"""The pool of worker processes: jobs, deaths, time limits, cancellation and closing."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stylecine import workers
+from stylecine.errors import Cancelled, PhotoError, TooLarge, WeightsNotFound
+from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+def load(behaviour: str = "") -> Callable[[Any, Any], Any]:
+    """The factory that the tests' processes call."""
+    if behaviour == "die":
+        os._exit(9)
+    if behaviour == "fail":
+        raise WeightsNotFound("There are no weights.")
+    seen: list[Any] = []
+
+    def handle(request: Any, progress: Any) -> Any:
+        seen.append(request)
+        match request:
+            case ("die", path) if not Path(path).exists():
+                Path(path).touch()
+                os._exit(1)
+            case "die":
+                os._exit(1)
+            case "refuse":
+                raise PhotoError("The photo is bad.")
+            case "break":
+                raise KeyError("a bug")
+            case "sleep" | "deaf":
+                step = 0
+                while progress("sleeping", step, 1000) or request == "deaf":
+                    step += 1
+                    time.sleep(0.01)
+                raise Cancelled("Cancelled.")
+            case "seen":
+                return seen
+        return request, os.getpid()
+
+    return handle
+
+
+@contextmanager
+def pool(*behaviours: str, **options: Any) -> Iterator[WorkerPool]:
+    """A started pool of processes with these behaviours."""
+    with WorkerPool(f"{__name__}:load", [(behaviour,) for behaviour in behaviours], **options) as pool:
+        yield pool
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "the condition never holds"
+        time.sleep(0.01)
+
+
+def submit(pool: WorkerPool, *requests: Any, **options: Any) -> list[Job]:
+    return [pool.submit(Job(request, **options)) for request in requests]
+
+
+def running(pool: WorkerPool, request: Any, **options: Any) -> Job:
+    """A job that a process is working on."""
+    started = threading.Event()
+    job = pool.submit(Job(request, progress=lambda *_: started.set(), **options))
+    assert started.wait(30)
+    return job
+
+
+def test_jobs_return_results_and_raise_errors() -> None:
+    with pool("", "") as two:
+        one, refused, broken = submit(two, {"a": 1}, "refuse", "break")
+        assert one.result(30)[0] == {"a": 1}
+        with pytest.raises(PhotoError, match="The photo is bad"):
+            refused.result(30)
+        with pytest.raises(RuntimeError, match=r"inside \(KeyError\)"):
+            broken.result(30)
+        assert len({job.result(30)[1] for job in submit(two, *range(20))}) <= 2
+
+
+def test_a_process_that_dies_is_replaced_and_its_job_tried_again(tmp_path: Path) -> None:
+    with pool("") as one:
+        once, always, after = submit(one, ("die", str(tmp_path / "died")), "die", "after")
+        assert once.result(30)[0] == ("die", str(tmp_path / "died")) and once.attempts == 2
+        with pytest.raises(WorkerLost):
+            always.result(30)
+        assert always.attempts == 3 and after.result(30)[0] == "after"
+        assert one.restarts == 4
+
+
+def test_jobs_are_done_in_order_but_for_delayed_ones() -> None:
+    with pool("") as one:
+        running(one, "sleep")
+        late, *_ = [*submit(one, 1, delay=60.0), *submit(one, 2, 3)]
+        assert one.waiting == 3
+        one.cancel(one._workers[0].job)  # type: ignore[arg-type]
+        late.result(30)
+        assert submit(one, "seen")[0].result(30) == ["sleep", 2, 3, 1, "seen"]
+
+
+def test_a_job_goes_to_the_process_that_had_its_key_last() -> None:
+    with pool("", "") as two:
+        wait_until(lambda: two.states == ["idle", "idle"])
+        busy = running(two, "sleep", key="a")
+        home = submit(two, 1, key="b")[0].result(30)[1]
+        two.cancel(busy)
+        wait_until(lambda: two.idle)
+        assert [submit(two, 1, key="b")[0].result(30)[1] for _ in range(5)] == [home] * 5
+
+
+def test_jobs_are_cancelled_while_they_wait_and_while_they_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "CANCEL_GRACE", 0.2)
+    with pool("") as one:
+        for request in ("sleep", "deaf"):
+            job = running(one, request)
+            (waiting,) = submit(one, 1)
+            for cancelled in (waiting, job):
+                one.cancel(cancelled)
+                with pytest.raises(Cancelled):
+                    cancelled.result(30)
+        assert one.restarts <= 1 and submit(one, 2)[0].result(30)[0] == 2
+        one.cancel(job)  # which is done already
+
+
+def test_a_job_that_exceeds_its_limit_fails() -> None:
+    with pool("") as one:
+        with pytest.raises(TimeLimitExceeded):
+            submit(one, "deaf", limit=0.2)[0].result(30)
+        assert submit(one, 1, limit=60.0)[0].result(30)[0] == 1
+
+
+def test_a_broadcast_reaches_every_process() -> None:
+    with pool("", "") as two:
+        wait_until(lambda: two.states == ["idle", "idle"])
+        two.broadcast("news")
+        busy = running(two, "sleep", key="other")
+        assert submit(two, "seen")[0].result(30) == ["news", "seen"]
+        two.cancel(busy)
+        two.broadcast("more")
+        wait_until(lambda: two.idle)
+        assert all("news" in job.result(30) for job in submit(two, "seen", "seen"))
+
+
+def test_closing_fails_all_jobs_and_ends_all_processes() -> None:
+    with pool("", "") as two:
+        jobs = [running(two, "sleep"), running(two, "deaf"), *submit(two, 1, 2)]
+        processes = [worker._process for worker in two._workers]
+    for job in [*jobs, *submit(two, 3)]:
+        with pytest.raises(PoolClosed):
+            job.result(0)
+    assert all(process is not None and process.returncode is not None for process in processes)
+
+
+def test_closing_again_while_a_process_dies_leaves_no_job_without_an_outcome() -> None:
+    for _ in range(5):
+        with pool("") as one:
+            jobs = [running(one, "sleep"), *submit(one, 1)]
+            process = one._workers[0]._process
+            assert process is not None
+            process.kill()
+            closers = [threading.Thread(target=one.close) for _ in range(3)]
+            one.stop()
+            for closer in closers:
+                closer.start()
+            for closer in closers:
+                closer.join(30)
+            assert all(job.done() for job in jobs)
+
+
+def test_processes_that_die_while_they_load_are_not_replaced() -> None:
+    with pool("die", "") as two:
+        assert [job.result(30)[0] for job in submit(two, 1, 2, 3)] == [1, 2, 3]
+    with pool("die", "die") as two, pytest.raises(TooLarge, match="exit code 9"):
+        submit(two, 1)[0].result(30)
+
+
+def test_an_error_while_loading_fails_every_job() -> None:
+    with pool("fail") as one:
+        jobs = submit(one, 1, 2)
+        for job in jobs:
+            with pytest.raises(WeightsNotFound, match="no weights"):
+                job.result(30)
+        with pytest.raises(WeightsNotFound):
+            submit(one, 3)[0].result(0)
+
+
+def test_a_pool_that_retries_reports_why_it_cannot_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "RESTART_DELAY", 0.01)
+    with pool("fail", retry=True) as one:
+        wait_until(lambda: one.restarts >= 1)
+        assert one.broken == "There are no weights." and not one.ready
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "no such program")
+        with pool("", retry=True) as one:
+            wait_until(lambda: "cannot be started" in one.broken)
+            patch.undo()
+            assert submit(one, 1)[0].result(30)[0] == 1, "it is tried again"
+
+
+def test_processes_that_were_never_started_are_closed() -> None:
+    pool = WorkerPool(f"{__name__}:load", [()])
+    job = pool.submit(Job(1))
+    pool.close()
+    with pytest.raises(PoolClosed):
+        job.result(0)
