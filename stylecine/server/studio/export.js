@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import {say, showNotice} from "./announce.js";
 import {CropView} from "./cropview.js";
-import {$, icon, make} from "./dom.js";
+import {$, download, icon, make} from "./dom.js";
 import {followed} from "./follow.js";
 import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
 import {settled} from "./session.js";
@@ -237,14 +237,16 @@ function tell({progress: {stage, done, total, share}}) {
 
 function showResult({links, bytes, format, warning}) {
   const name = fileName(format);
-  const keep = make("a", {className: "button primary large", href: links.result, download: name}, icon("save"), "Download");
+  const again = make("a", {href: links.result, download: name}, "Save again");
   const another = make("button", {className: "quiet", type: "button"}, "Export another");
   another.addEventListener("click", showForm);
   const body = make("div", {className: "exporting"}, shown(format, links.result, name),
-    make("p", {role: "status"}, make("strong", {}, name), `, ${told(bytes)}`), warning ? make("p", {className: "hint"}, warning) : null, keep);
-  frame("Here it is", body, another);
-  keep.focus();
-  say(`${name} is ready, ${told(bytes)}`);
+    make("p", {role: "status"}, make("strong", {}, name), `, ${told(bytes)}`), warning ? make("p", {className: "hint"}, warning) : null,
+    make("p", {className: "hint"}, "The download has started. ", again));
+  frame("Export finished", body, another);
+  another.focus();
+  download(links.result, name);
+  say(`${name} is being saved, ${told(bytes)}`);
 }
 
 function shown(format, src, name) {
