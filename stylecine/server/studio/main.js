@@ -43,6 +43,7 @@ async function begin() {
   beginTransport(player, pace);
   beginSession(player, shortSide);
   watch(["full", "phase"], () => sync());
+  watch(["phase", "maps"], showPreviewNote);
   watch(["phase", "maps"], () => { $("live").hidden = state.phase !== "ready" || !state.maps; });
 }
 
@@ -59,6 +60,12 @@ async function madePlayer() {
     $("choose").disabled = true;
     return null;
   }
+}
+
+/** The loop on the screen may have fewer pixels than the photo, which exports have all of. */
+function showPreviewNote() {
+  const {phase, maps, scene} = state;
+  $("preview-note").hidden = phase !== "ready" || !maps || maps.width >= scene.width;
 }
 
 function showPhase() {
