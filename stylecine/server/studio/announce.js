@@ -1,6 +1,6 @@
 // What the page says: to everybody (chip, notice), and to screen readers (said).
 
-import {$} from "./dom.js";
+import {$, setIcon} from "./dom.js";
 
 /** Told once, politely, by screen readers. */
 export function say(words) {
@@ -35,7 +35,18 @@ function tellBusy() {
 }
 
 /** Something went wrong: the sentence, and a way on. */
-export function showNotice(words, action = null) {
+export function showError(words, action = null) {
+  show("alert", words, action);
+}
+
+/** Something worth knowing that is no error. */
+export function showHint(words, action = null) {
+  show("status", words, action);
+}
+
+function show(role, words, action) {
+  $("notice").setAttribute("role", role);
+  setIcon($("notice"), role === "alert" ? "warning" : "info");
   $("notice-words").textContent = words;
   $("notice-action").hidden = !action;
   if (action) {

@@ -1,7 +1,7 @@
 // Export: which format and how, then its progress, then the file.
 
 import * as api from "./api.js";
-import {say, showNotice} from "./announce.js";
+import {say, showHint} from "./announce.js";
 import {CropView} from "./cropview.js";
 import {$, download, icon, make} from "./dom.js";
 import {followed} from "./follow.js";
@@ -35,7 +35,7 @@ export function beginExport() {
 export function openExport() {
   if (state.phase !== "ready" || $("export-dialog").open) return;
   if (!state.maps) {
-    showNotice("Nothing moves in this photo so far; paint over what should, then export it.");
+    showHint("Nothing moves in this photo so far; paint over what should, then export it.");
     return;
   }
   if (scene !== state.scene.id) {

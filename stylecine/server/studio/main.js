@@ -2,7 +2,7 @@
 
 import {Player, PlayerError} from "/player/player.js";
 import {tinyLoop} from "./warm.js";
-import {say, showNotice} from "./announce.js";
+import {say, showError} from "./announce.js";
 import {photoOf} from "./api.js";
 import {ask} from "./ask.js";
 import {beginCompare, placeDivider} from "./canvas/compare.js";
@@ -51,7 +51,7 @@ async function begin() {
 async function madePlayer() {
   try {
     const player = await Player.create($("live"));
-    player.onerror = error => showNotice(error.message);
+    player.onerror = error => showError(error.message);
     return player;
   } catch (error) {
     if (!(error instanceof PlayerError)) throw error;
@@ -117,7 +117,7 @@ async function save() {
     setTimeout(() => URL.revokeObjectURL(file), 60_000);
     say(`Saved ${name}`);
   } catch (error) {
-    showNotice(error.message, {words: "Try again", run: save});
+    showError(error.message, {words: "Try again", run: save});
   }
 }
 

@@ -1,7 +1,7 @@
 // The photo at hand: opened, edited, kept in step with the server and with the player.
 
 import * as api from "./api.js";
-import {hideNotice, say, showBusy, showNotice} from "./announce.js";
+import {hideNotice, say, showBusy, showError, showHint} from "./announce.js";
 import {isLost, lose, whenBack} from "./connection.js";
 import {debounced} from "./dom.js";
 import {alike, asked, isDirty, set, state} from "./state.js";
@@ -94,11 +94,11 @@ async function keepSource({id, name}) {
 function tellWhatWasFound() {
   const {edits, maps, scene} = state;
   if (!maps) {
-    showNotice(NOTHING);
+    showHint(NOTHING);
   } else if (!edits.length && (scene.warning || scene.moving < LITTLE)) {
     const found = scene.warning ?? `About ${Math.ceil(100 * scene.moving)} % of this photo was found to move.`;
     const words = `${found} Erase what should not move, and paint over what should.`;
-    showNotice(words, {words: "Show the mask", run: () => set({mask: true})});
+    showHint(words, {words: "Show mask", run: () => set({mask: true})});
   }
 }
 
@@ -211,7 +211,7 @@ async function bring() {
     const pack = await packOf(wish, fetching.signal).finally(() => { fetching = null; });
     if (!isWanted(wish)) return;
     maps = await played(pack, wish);
-    if (!maps) showNotice(NOTHING);
+    if (!maps) showHint(NOTHING);
   }
   set({shown: wish.edits, maps});
 }
@@ -236,7 +236,7 @@ async function sendOneByOne(edits) {
     } catch (error) {
       if (error.status !== 422) throw error;
       leaveOut(edit, accepted.includes(edit));
-      showNotice(error.message);
+      showError(error.message);
     }
   }
 }
@@ -268,7 +268,7 @@ async function failed(error) {
   } else if (error.status === 404 && source) {
     await reopen();
   } else {
-    showNotice(error.message, {words: "Try again", run: sync});
+    showError(error.message, {words: "Try again", run: sync});
   }
 }
 
@@ -288,7 +288,7 @@ async function reopen() {
   } catch (error) {
     if (made) api.deleteScene(made.id);
     if (error.status === undefined) await failed(error);
-    else showNotice(error.message);
+    else showError(error.message);
   } finally {
     fetching = null;
   }

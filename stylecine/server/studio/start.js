@@ -2,7 +2,7 @@
 
 import {PlayerError} from "/player/player.js";
 import {$, make} from "./dom.js";
-import {say, showNotice} from "./announce.js";
+import {say, showError} from "./announce.js";
 import {ask} from "./ask.js";
 import {COMMAND} from "./connection.js";
 import {open, openScene, stopOpening} from "./session.js";
@@ -123,7 +123,7 @@ function sentence(error) {
 
 function fail(words) {
   if (state.phase !== "start") {
-    showNotice(words, {words: "Choose another", run: choose});
+    showError(words, {words: "Choose another", run: choose});
     return;
   }
   $("start-problem").textContent = words;

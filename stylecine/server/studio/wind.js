@@ -1,7 +1,7 @@
 // The wind dial: cloth and wind seen from above, the viewer below. Dragged; the farther out, the stronger.
 
 import {$, make} from "./dom.js";
-import {say, showNotice} from "./announce.js";
+import {say, showHint} from "./announce.js";
 import {change} from "./session.js";
 import {hasCloth, state, watch} from "./state.js";
 
@@ -38,7 +38,7 @@ export function beginWind() {
 function tell() {
   const adjust = $("adjust");
   if (!adjust.checkVisibility()) say("Cloth moves in the wind; the wind dial is in the panel now.");
-  else showNotice("Cloth moves in a wind that you can turn.", {words: "Turn the wind", run: () => adjust.click()});
+  else showHint("Cloth moves in a wind that you can turn.", {words: "Turn the wind", run: () => adjust.click()});
 }
 
 /** A disc with rings, the eight directions, streaks that blow, and an arrow whose tip is dragged. */
