@@ -298,14 +298,14 @@ def test_what_is_given_back_draws_no_more(stage: Stage, loops: dict[str, Loop]) 
 
 def test_a_rehearsal_has_all_programs_of_a_landscape_made_ready(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.packs["pack"] = packed(loops["swell"])
-    tiny = (PLAYER.parent / "server/studio/warm.js").read_text(encoding="utf-8")
+    tiny = (PLAYER.parent / "server/studio/shader-warmup.js").read_text(encoding="utf-8")
     error, rehearsed, more = stage.page.evaluate(
         """async source => {
-          const {tinyLoop} = await import("data:text/javascript," + encodeURIComponent(source));
+          const {warmupLoop} = await import("data:text/javascript," + encodeURIComponent(source));
           const canvas = document.createElement("canvas"), other = await Player.create(canvas);
           const gl = canvas.getContext("webgl2"), use = gl.useProgram.bind(gl), used = new Set();
           gl.useProgram = program => { used.add(program); use(program); };
-          await other.rehearse(await tinyLoop());
+          await other.rehearse(await warmupLoop());
           const error = gl.getError(), rehearsed = used.size;
           await other.load(await (await fetch("pack")).arrayBuffer());
           other.render(1);

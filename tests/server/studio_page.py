@@ -26,12 +26,12 @@ CLIFF = (0.93, 0.3)
 
 # The loop at a share of its length, as it is drawn: read in the same task, before the browser clears it.
 DRAWN = """share => {
-  const scrub = document.querySelector("#scrub"), live = document.querySelector("#live");
+  const scrub = document.querySelector("#scrub"), loop = document.querySelector("#loop");
   document.querySelector("#play[aria-label=Pause]")?.click();
   scrub.value = share;
   scrub.dispatchEvent(new Event("input"));
-  const canvas = Object.assign(document.createElement("canvas"), {width: live.width, height: live.height});
-  canvas.getContext("2d").drawImage(live, 0, 0);
+  const canvas = Object.assign(document.createElement("canvas"), {width: loop.width, height: loop.height});
+  canvas.getContext("2d").drawImage(loop, 0, 0);
   return canvas.toDataURL("image/png");
 }"""
 
@@ -82,7 +82,12 @@ class Studio:
     def tool(self, name: str) -> None:
         self.page.get_by_role("radio", name=name, exact=True).check(force=True)
 
+    def next_frames(self) -> None:
+        """Lets the page draw: the picture follows the size of its stage a frame later."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def place(self, fraction: tuple[float, float]) -> tuple[float, float]:
+        self.next_frames()
         box = self.at("picture").bounding_box()
         assert box
         return box["x"] + fraction[0] * box["width"], box["y"] + fraction[1] * box["height"]
@@ -110,7 +115,7 @@ class Studio:
             if self.at("undo").is_enabled():
                 self.at("undo").click()
         expect(self.at("undo")).to_be_disabled()
-        self.tool("Look")
+        self.tool("View")
         self.is_idle()
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import pytest
 from PIL import Image
 
 from stylecine.output.video import read_video
-from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, Held, Page, Studio, expect
+from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, Held, Page, Route, Studio, expect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # Text whose contrast to what is behind it is below 4.5, or 3 where it is large: [words, contrast].
-PALE = """() => {
+LOW_CONTRAST = """() => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
   const rgba = colour => {
     canvas.clearRect(0, 0, 1, 1);
@@ -39,7 +40,7 @@ PALE = """() => {
   while (words.nextNode()) {
     const element = words.currentNode.parentElement, text = words.currentNode.textContent.trim();
     if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-    if (element.closest(":disabled, [inert], .unseen, option")) continue;
+    if (element.closest(":disabled, [inert], .visually-hidden, option")) continue;
     const style = getComputedStyle(element), back = behind(element);
     const [a, b] = [light(over(rgba(style.color), back)), light(back)].sort((x, y) => y - x);
     const large = parseFloat(style.fontSize) >= 24 || parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700;
@@ -105,7 +106,7 @@ def test_painted_matter_moves_and_what_is_erased_does_not(studio: Studio) -> Non
     studio.slide("brush-size", 75)
     studio.moves_on(lambda: studio.drag((0.25, 0.3), (0.35, 0.3)))
     assert studio.motion(CLIFF) > 0.1 and studio.motion(SKY) == 0
-    assert studio.changes() == ["Nothing moves here", "Falls moves here"]
+    assert studio.changes() == ["Erased", "Falls painted"]
 
 
 def test_an_arrow_turns_the_flow_and_of_what_was_drawn_only_one_from_what_rests_is_refused(studio: Studio) -> None:
@@ -137,15 +138,15 @@ def test_anchors_and_the_brush_of_speed(studio: Studio) -> None:
     studio.tool("Speed")
     studio.slide("factor", -1)
     studio.moves_on(lambda: studio.drag((0.2, 0.3), (0.4, 0.3)))
-    assert studio.changes() == ["Speed here at rest", "Anchored"]
+    assert studio.changes() == ["Speed here: still", "Anchored"]
 
 
 def test_sliders_make_another_loop_while_the_old_one_plays(studio: Studio) -> None:
     one, sky = studio.frame(0), studio.motion(SKY)
-    studio.moves_on(lambda: (studio.slide("look-seconds", 2), studio.slide("look-detail", 0)))
+    studio.moves_on(lambda: (studio.slide("loop-seconds", 2), studio.slide("loop-detail", 0)))
     expect(studio.at("clock")).to_contain_text("/ 2.0 s")
     assert np.abs(studio.frame(0) - one).mean() > 1
-    studio.moves_on(lambda: (studio.slide("look-speed", 1), studio.slide("class-sky", -1)))
+    studio.moves_on(lambda: (studio.slide("loop-speed", 1), studio.slide("class-sky", -1)))
     assert studio.motion(SKY) < 0.3 * sky and studio.motion(WATER) > 0.1
 
 
@@ -154,20 +155,20 @@ def test_where_nothing_moves_any_more_the_photo_is_shown(studio: Studio) -> None
     studio.slide("brush-size", 100)
     studio.moves_on(lambda: studio.drag((0.1, 0.2), (0.9, 0.2), (0.9, 0.7), (0.1, 0.7)))
     expect(studio.at("notice")).to_contain_text("Nothing moves in this photo")
-    expect(studio.at("live")).to_be_hidden()
+    expect(studio.at("loop")).to_be_hidden()
     studio.moves_on(lambda: studio.at("undo").click())
-    expect(studio.at("live")).to_be_visible()
+    expect(studio.at("loop")).to_be_visible()
 
 
 def test_before_and_after(studio: Studio) -> None:
     page, before = studio.page, studio.at("before")
-    studio.at("marks").focus()
+    studio.at("overlay").focus()
     page.keyboard.down("b")
     expect(before).to_be_visible()
     page.keyboard.up("b")
     expect(before).to_be_hidden()
-    studio.at("split").click()
-    divider = page.get_by_role("slider", name="Before and after")
+    studio.at("compare").click()
+    divider = page.get_by_role("slider", name="Divider between before and after")
     divider.focus()
     page.keyboard.press("ArrowLeft")
     assert divider.get_attribute("aria-valuenow") == "48"
@@ -177,7 +178,7 @@ def test_before_and_after(studio: Studio) -> None:
     page.mouse.move(*studio.place((0.25, 0.5)), steps=3)
     page.mouse.up()
     assert abs(int(divider.get_attribute("aria-valuenow") or 0) - 25) <= 1
-    studio.at("split").click()
+    studio.at("compare").click()
     expect(divider).to_be_hidden()
 
 
@@ -209,7 +210,7 @@ def test_zoom_by_wheel_and_keys(studio: Studio) -> None:
 
 def test_everything_can_be_painted_with_the_keyboard(studio: Studio) -> None:
     page = studio.page
-    studio.at("marks").focus()
+    studio.at("overlay").focus()
     page.keyboard.press("f")
     page.keyboard.press("]")
     for key in (*["ArrowDown"] * 3, "Shift+ArrowLeft"):
@@ -227,22 +228,24 @@ def test_everything_can_be_painted_with_the_keyboard(studio: Studio) -> None:
     page.keyboard.press("Space")
     expect(studio.at("play")).not_to_have_attribute("aria-label", playing or "")
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys and gestures")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keyboard and touch")).to_be_visible()
 
 
 def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path, new_page: Callable[..., Page]) -> None:
     def exported(name: str) -> Path:
         studio.at("export").click()
         dialog.get_by_role("radio", name=name).check(force=True)
-        dialog.get_by_role("button", name="Export").click()
-        with studio.page.expect_download(timeout=SLOW) as kept:
-            dialog.get_by_role("link", name="Download").click(timeout=SLOW)
+        with studio.page.expect_download(timeout=SLOW) as kept:  # by itself, once it is ready
+            dialog.get_by_role("button", name="Export").click()
+        with studio.page.expect_download() as again:
+            dialog.get_by_role("link", name="Save again").click()
+        assert again.value.suggested_filename == kept.value.suggested_filename
         dialog.get_by_role("button", name="Close").click()
         kept.value.save_as(tmp_path / kept.value.suggested_filename)
         return tmp_path / kept.value.suggested_filename
 
     dialog = studio.at("export-dialog")
-    studio.moves_on(lambda: studio.slide("look-seconds", 2))
+    studio.moves_on(lambda: studio.slide("loop-seconds", 2))
     film = exported("MP4")
     assert film.name == "sea.mp4"
     frames, fps = read_video(film)
@@ -265,10 +268,10 @@ def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
         for _ in range(3):
             page.keyboard.press("Escape")
         studio.at("picker").set_input_files(small_sea)  # as one that is dropped or pasted
-        expect(studio.at("notice")).to_contain_text("once the dialog is closed")
+        expect(studio.at("notice")).to_contain_text("Close the dialog")
         expect(progress).to_be_visible()
         dialog.get_by_role("button", name="Cancel").click()
-        expect(studio.at("said")).to_have_text("Export cancelled")
+        expect(studio.at("announcer")).to_have_text("Export cancelled")
         with page.expect_request(lambda asked: asked.method == "DELETE" and "/v1/animations/" in asked.url):
             held.let_go()
     page.keyboard.press("Escape")
@@ -283,10 +286,10 @@ def test_an_opening_is_cancelled(studio: Studio, small_sea: Path) -> None:
         studio.at("picker").set_input_files(small_sea)
         expect(studio.at("opening-cancel")).to_be_focused()
         studio.at("picker").set_input_files(small_sea)
-        expect(studio.at("notice")).to_contain_text("once this one is there")
+        expect(studio.at("notice")).to_contain_text("Another photo is being opened")
         with page.expect_request(lambda asked: asked.method == "DELETE" and "/v1/scenes/" in asked.url):
             page.keyboard.press("Enter")
-    expect(studio.at("marks")).to_be_focused()
+    expect(studio.at("overlay")).to_be_focused()
     assert studio.at("play").get_attribute("aria-label") == playing
     assert np.array_equal(studio.frame(0.2), before)
     studio.at("notice-close").click()
@@ -306,7 +309,7 @@ def test_the_page_waits_for_a_server_that_is_gone(studio: Studio) -> None:
     studio.slide("brush-size", 80)
     studio.page.context.set_offline(True)
     studio.drag((0.15, 0.8), (0.3, 0.8))
-    expect(studio.at("banner")).to_contain_text("does not answer", timeout=SLOW)
+    expect(studio.at("banner")).to_contain_text("is not responding", timeout=SLOW)
     assert studio.changes() == ["Frozen"]
     with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=SLOW):
         studio.page.context.set_offline(False)
@@ -327,23 +330,84 @@ def test_every_text_can_be_read_and_every_control_has_a_name(studio: Studio, the
         lambda: page.keyboard.press("x"),
     ):
         does()
-        assert page.evaluate(PALE) == []
+        assert page.evaluate(LOW_CONTRAST) == []
         assert not re.findall(unnamed, page.locator("body").aria_snapshot(), re.MULTILINE)
-    studio.at("export-close").click()
+    studio.at("export-dialog").get_by_role("button", name="Close").click()
 
 
-def test_on_a_phone_one_finger_paints_and_two_zoom(new_page: Callable[..., Page], small_sea: Path) -> None:
-    phone = Studio(new_page(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True))
+def test_a_reduced_preview_says_that_exports_are_sharper(studio: Studio) -> None:
+    expect(studio.at("preview-note")).to_be_hidden()  # this photo is so small that it plays at full size
+    with reduced_loops(studio.page):
+        studio.moves_on(lambda: studio.slide("loop-seconds", 2))
+        expect(studio.at("preview-note")).to_have_text("Preview quality. Exports are sharper.")
+    studio.moves_on(lambda: studio.slide("loop-seconds", 3))
+    expect(studio.at("preview-note")).to_be_hidden()
+
+
+@contextmanager
+def reduced_loops(page: Page) -> Iterator[None]:
+    """The server makes loops of 64 pixels only."""
+    pattern = "**/live?*"
+    page.route(pattern, lambda route: route.continue_(url=re.sub(r"\bsize=\d+", "size=64", route.request.url)))
+    yield
+    page.unroute(pattern)
+
+
+def test_a_doubt_about_the_photo_is_a_hint_and_no_error(studio: Studio, small_sea: Path, tmp_path: Path) -> None:
+    page, pattern, notice = studio.page, "**/v1/scenes/*", studio.at("notice")
+
+    def doubt(route: Route) -> None:
+        if route.request.method == "DELETE":
+            route.continue_()
+            return
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "warning": "This may not be a landscape."})
+
+    page.route(pattern, doubt)
+    studio.open(small_sea)
+    page.unroute(pattern)
+    expect(notice).to_contain_text("This may not be a landscape.")
+    expect(notice).to_have_attribute("role", "status")
+    expect(notice.get_by_role("button", name="Show mask")).to_be_visible()
+    (tmp_path / "notes.jpg").write_text("no photo")
+    studio.at("picker").set_input_files(tmp_path / "notes.jpg")
+    expect(notice).to_have_attribute("role", "alert")
+    studio.at("notice-close").click()
+
+
+@pytest.fixture(scope="module")
+def phone(new_page: Callable[..., Page], small_sea: Path) -> Studio:
+    phone = Studio(new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True))
     phone.open(small_sea)
     phone.pause()
+    return phone
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_on_a_phone_controls_are_large_enough_and_say_what_they_are(phone: Studio, width: int) -> None:
     page = phone.page
-    sizes = "() => [document.documentElement.scrollWidth, innerWidth]"
-    assert len(set(page.evaluate(sizes))) == 1  # nothing sticks out
+    page.set_viewport_size({"width": width, "height": 640 if width == 360 else 844})
+    assert len(set(page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]"))) == 1
     small = """() => [...document.querySelectorAll("button, .tool, .choice label, select")]
       .filter(control => control.checkVisibility() && !control.closest("[inert]"))
       .map(control => [control.id || control.className, control.getBoundingClientRect()])
       .filter(([, box]) => box.width < 44 || box.height < 44).map(([name]) => name)"""
     assert page.evaluate(small) == []
+    for label in ("Before", "Compare", "Mask", "Flow", "Adjust"):
+        expect(page.locator(".transport").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
+
+
+def test_on_a_phone_the_picture_stays_in_place_with_every_tool(phone: Studio) -> None:
+    """A finger on its way to the picture does not miss it."""
+    places = set()
+    for name in ("View", "Freeze", "Paint", "Speed", "Push", "Freeze"):
+        phone.tool(name)
+        places.add(tuple((phone.at("picture").bounding_box() or {}).values()))
+    assert len(places) == 1
+
+
+def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Studio) -> None:
+    page = phone.page
     phone.tool("Freeze")
     phone.moves_on(lambda: page.touchscreen.tap(*phone.place(WATER)))
     page.get_by_role("button", name="Adjust speed").click()
@@ -386,7 +450,7 @@ def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Stud
     assert studio.page.evaluate(leaves)
     studio.open(tmp_path / "sea.cine")
     assert studio.changes() == ["Frozen"]
-    studio.moves_on(lambda: studio.page.get_by_role("button", name="Take back: Frozen").click())
+    studio.moves_on(lambda: studio.page.get_by_role("button", name="Remove: Frozen").click())
     studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))  # its pixels are in the file alone
     assert studio.changes() == ["Frozen"]
 
@@ -415,7 +479,7 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
     def opened(photo: Path, **options: Any) -> Studio:
         studio = Studio(new_page(**{"viewport": {"width": 1440, "height": 900}, **options}))
         studio.open(photo)
-        studio.moves_on(lambda: studio.at("full").evaluate("box => box.click()"))
+        studio.moves_on(lambda: studio.at("full-size").evaluate("box => box.click()"))
         studio.frame(0.2)
         return studio
 

@@ -47,11 +47,11 @@ def test_a_stroke_may_begin_beside_the_picture(studio: Studio) -> None:
 def test_a_stroke_of_the_keyboard_ends_where_the_keyboard_leaves(studio: Studio) -> None:
     page = studio.page
     studio.tool("Freeze")
-    studio.at("marks").focus()
+    studio.at("overlay").focus()
     for key in ("Enter", "ArrowDown", "Tab"):
         page.keyboard.press(key)
-    expect(studio.at("said")).to_have_text("Given up what was being drawn")
-    studio.at("marks").focus()
+    expect(studio.at("announcer")).to_have_text("Stroke cancelled")
+    studio.at("overlay").focus()
     page.keyboard.press("ArrowLeft")
     assert studio.changes() == []
 
@@ -63,7 +63,7 @@ def test_the_first_key_in_the_picture_may_begin_a_stroke(studio: Studio) -> None
         studio.at("tools").locator(":checked").focus()
         page.keyboard.press("Tab")
         page.keyboard.press(key)
-        expect(studio.at("said")).to_contain_text("Drawing")
+        expect(studio.at("announcer")).to_contain_text("Drawing")
         page.keyboard.press("Escape")
 
 
@@ -122,8 +122,8 @@ def test_a_new_photo_begins_with_nothing_of_the_old_one(studio: Studio, small_se
     studio.page.mouse.move(5, 5)
     studio.page.mouse.up()
     clean = """() => {
-      const marks = document.querySelector("#marks");
-      return !marks.getContext("2d").getImageData(0, 0, marks.width, marks.height).data.some(Boolean);
+      const overlay = document.querySelector("#overlay");
+      return !overlay.getContext("2d").getImageData(0, 0, overlay.width, overlay.height).data.some(Boolean);
     }"""
     studio.page.wait_for_function(clean, polling=200)  # each frame it would leave the page no time to draw
     assert studio.changes() == []

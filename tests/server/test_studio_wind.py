@@ -36,7 +36,10 @@ def opened(new_page: Callable[..., Page], flag: Path) -> Studio:
 def studio(opened: Studio) -> Iterator[Studio]:
     """With the flag painted as cloth."""
     paint_flag(opened)
+    size = opened.page.viewport_size
     yield opened
+    if size and size != opened.page.viewport_size:
+        opened.page.set_viewport_size(size)
     opened.start_over()
 
 
@@ -75,7 +78,7 @@ def test_the_dial_comes_with_cloth_and_goes_with_it(opened: Studio) -> None:
     expect(opened.at("wind")).to_be_hidden()
     paint_flag(opened)
     expect(opened.at("wind")).to_be_visible()
-    assert opened.changes() == ["Cloth moves here"]
+    assert opened.changes() == ["Cloth painted"]
     opened.at("undo").click()
     expect(opened.at("wind")).to_be_hidden()
     opened.start_over()
@@ -86,6 +89,22 @@ def test_painted_cloth_moves_and_the_photo_around_it_stays(studio: Studio) -> No
     first, later = studio.frame(0), studio.frame(0.4)
     x, y = round(POLE[0] * first.shape[1]), round(POLE[1] * first.shape[0])
     assert np.array_equal(first[y - 4 : y + 4, x], later[y - 4 : y + 4, x])
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (1280, 720)])
+def test_the_list_of_changes_stays_on_the_screen(studio: Studio, size: tuple[int, int]) -> None:
+    studio.page.set_viewport_size({"width": size[0], "height": size[1]})
+    expect(studio.at("wind")).to_be_visible()
+    expect(studio.at("changes").locator("li")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (390, 844), (844, 390)])
+def test_the_zoom_bar_covers_nothing_of_the_picture(studio: Studio, size: tuple[int, int]) -> None:
+    studio.page.set_viewport_size({"width": size[0], "height": size[1]})
+    studio.next_frames()
+    picture, zoom = studio.at("picture").bounding_box(), studio.page.locator(".zoom").bounding_box()
+    assert picture and zoom
+    assert picture["y"] + picture["height"] <= zoom["y"] or picture["x"] + picture["width"] <= zoom["x"]
 
 
 def test_dragging_the_dial_turns_the_wind(studio: Studio) -> None:
@@ -115,7 +134,7 @@ def test_the_keyboard_turns_the_wind_and_makes_it_stronger(studio: Studio) -> No
     studio.moves_on(lambda: page.keyboard.press("End"))
     studio.moves_on(lambda: page.keyboard.press("Home"))
     assert "5 percent" in (dial.get_attribute("aria-valuetext") or "")
-    assert studio.changes() == ["Cloth moves here"]  # nothing was painted by these keys
+    assert studio.changes() == ["Cloth painted"]  # nothing was painted by these keys
 
 
 def test_the_mask_shows_cloth(studio: Studio) -> None:

@@ -1,8 +1,8 @@
-// The service's HTTP interface, docs/service.md.
+// Client of the service's HTTP interface; see docs/service.md.
 
-const PATIENCE = 4000;  // ms for which a server may be silent before it counts as gone
+const HEALTH_TIMEOUT = 4000;  // ms
 
-/** What the server refused, with its sentence. */
+/** The server refused, for the reason in `message`. */
 export class Problem extends Error {
   constructor(status, {detail, title, type} = {}, retryAfter = 0) {
     super(detail ?? title ?? "The server could not do this; try again.");
@@ -12,86 +12,85 @@ export class Problem extends Error {
   }
 }
 
-/** Nobody answers. */
+/** The server does not answer. */
 export class ServerGone extends Error {
   constructor() {
-    super("The studio's server does not answer.");
+    super("The studio's server is not responding.");
     this.name = "ServerGone";
   }
 }
 
 async function call(path, options = {}) {
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, options);
+    response = await fetch(path, options);
   } catch (error) {
     throw error.name === "AbortError" ? error : new ServerGone();
   }
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  throw new Problem(answer.status, told, Number(answer.headers.get("Retry-After")) || 0);
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new Problem(response.status, problem, Number(response.headers.get("Retry-After")) || 0);
 }
 
-async function asked(path, method, body, options = {}) {
-  const headers = {"Content-Type": "application/json", ...options.headers};
-  return (await call(path, {...options, method, headers, body: JSON.stringify(body)})).json();
+async function readJSON(path, options) {
+  return (await call(path, options)).json();
 }
 
-/** Sends a photo, which is worked on at a short side of `size` at most, or a .cine file; the scene is still to be made. */
-export async function makeScene({file, name, size}) {
+function sendJSON(method, path, body, headers = {}) {
+  return readJSON(path, {method, headers: {"Content-Type": "application/json", ...headers}, body: JSON.stringify(body)});
+}
+
+/** Sends a photo, to be worked on at a short side of `size` at most, or a .cine file; the scene is not ready yet. */
+export function makeScene({file, name, size}) {
   const query = new URLSearchParams({name, size, wait: 0});
   const headers = {"Content-Type": "application/octet-stream"};
-  return (await call(`/v1/scenes?${query}`, {method: "POST", body: file, headers})).json();
+  return readJSON(`/v1/scenes?${query}`, {method: "POST", body: file, headers});
 }
 
-/** The scene, at once or after some seconds of waiting for it. */
-export async function readScene(id, wait, signal) {
-  return (await call(`/v1/scenes/${id}?wait=${wait}`, {signal})).json();
+/** The scene, after waiting up to `wait` seconds for it to be ready. */
+export function readScene(id, wait, signal) {
+  return readJSON(`/v1/scenes/${id}?wait=${wait}`, {signal});
 }
 
 export function deleteScene(id) {
   return call(`/v1/scenes/${id}`, {method: "DELETE"}).catch(() => {});
 }
 
+/** Edits that came with a .cine file go by number, as only the server has their pixels. */
 export function editScene(id, edits) {
-  return asked(`/v1/scenes/${id}`, "PATCH", {edits: edits.map(told)});
+  return sendJSON("PATCH", `/v1/scenes/${id}`, {edits: edits.map(({id, fromServer, ...edit}) => fromServer ? {id} : edit)});
 }
 
-/** The pack of a loop, an ArrayBuffer; `query` says how large, long and quick. */
+/** The web pack of a loop, an ArrayBuffer; `query` has its options. */
 export async function readPack(id, query, signal) {
   return (await call(`/v1/scenes/${id}/live?${query}`, {signal})).arrayBuffer();
 }
 
-export async function readFile(id) {
+export async function readCineFile(id) {
   return (await call(`/v1/scenes/${id}/file`)).blob();
 }
 
-export function photoOf(id) {
+export function photoURL(id) {
   return `/v1/scenes/${id}/photo`;
 }
 
-export function makeAnimation(wanted) {
-  const headers = {"Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random())};
-  return asked("/v1/animations", "POST", wanted, {headers});
+export function makeAnimation(options) {
+  const key = crypto.randomUUID?.() ?? String(Math.random());
+  return sendJSON("POST", "/v1/animations", options, {"Idempotency-Key": key});
 }
 
 export function cancelAnimation(id) {
   return call(`/v1/animations/${id}`, {method: "DELETE"});
 }
 
-export async function readAnimation(id) {
-  return (await call(`/v1/animations/${id}`)).json();
+export function readAnimation(id) {
+  return readJSON(`/v1/animations/${id}`);
 }
 
-export async function isThere() {
+export async function isServerUp() {
   try {
-    return (await fetch("/health", {cache: "no-store", signal: AbortSignal.timeout(PATIENCE)})).ok;
+    return (await fetch("/health", {cache: "no-store", signal: AbortSignal.timeout(HEALTH_TIMEOUT)})).ok;
   } catch {
     return false;
   }
-}
-
-/** An edit as the server wants it: those of a .cine file by number, as their pixels are only there. */
-function told({id, own, ...edit}) {
-  return own ? {id} : edit;
 }

@@ -1,54 +1,49 @@
-// Whether the server answers; when it does not, the page says so and goes on asking.
+// Watches whether the server answers. When it does not, the page says so and keeps trying.
 
-import {isThere} from "./api.js";
-import {say} from "./announce.js";
+import {isServerUp} from "./api.js";
 import {$} from "./dom.js";
+import {announce} from "./notifications.js";
 
-const EVERY = 5000, HURRIED = 1500;  // ms between two questions, while it answers and while it does not
+const INTERVAL = 5000, RETRY_INTERVAL = 1500;  // ms between two checks, while it answers and while it does not
 let lost = false, timer = 0;
 const waiting = new Set();
 
-/** What starts a server that this page finds. */
+/** The command that starts a server which this page finds. */
 export const COMMAND = `stylecine studio --port ${location.port}`;
 
 export function isLost() {
   return lost;
 }
 
-/** Has `work` done as soon as the server answers again. */
-export function whenBack(work) {
+/** Calls `work` as soon as the server answers again. */
+export function onReconnect(work) {
   waiting.add(work);
 }
 
-/** Begins to ask. */
-export function beginConnection() {
-  next();
-}
-
-function next() {
+export function scheduleCheck() {
   clearTimeout(timer);
-  timer = setTimeout(ask, lost ? HURRIED : EVERY);
+  timer = setTimeout(check, lost ? RETRY_INTERVAL : INTERVAL);
 }
 
-async function ask() {
-  if (!document.hidden && await isThere() === lost) lost ? find() : lose();
-  next();
+async function check() {
+  if (!document.hidden && await isServerUp() === lost) lost ? reportBack() : reportLost();
+  scheduleCheck();
 }
 
-/** It did not answer. */
-export function lose() {
+/** The server did not answer. */
+export function reportLost() {
   if (lost) return;
   lost = true;
-  $("banner").textContent = "The studio's server does not answer. What you did is kept in this page, which goes on trying;" +
-    ` if it was stopped, run “${COMMAND}”.`;
+  $("banner").textContent = "The studio's server is not responding. Your changes are kept in this page, which keeps trying." +
+    ` If you stopped the server, run “${COMMAND}”.`;
   $("banner").hidden = false;
-  next();
+  scheduleCheck();
 }
 
-function find() {
+function reportBack() {
   lost = false;
   $("banner").hidden = true;
-  say("The server is back");
+  announce("The server is back");
   const works = [...waiting];
   waiting.clear();
   for (const work of works) work();

@@ -1,4 +1,4 @@
-// Short words for what every module does with the page.
+// Small helpers to build and update elements.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -7,7 +7,7 @@ export function $(id) {
   return document.getElementById(id);
 }
 
-/** A new element; properties that are no properties of it become attributes. */
+/** A new element; names that are not properties of it become attributes. Null children are left out. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -19,22 +19,58 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** An icon of icons.svg, unseen by screen readers. */
+export function svg(tag, attributes = {}) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+export function button(className, onclick, ...children) {
+  return make("button", {className, type: "button", onclick}, ...children);
+}
+
+/** An icon of icons.svg, hidden from screen readers. */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `/studio/icons.svg#${name}`);
-  svg.append(use);
-  return svg;
+  const element = svg("svg", {class: "icon", "aria-hidden": "true"});
+  element.append(svg("use", {href: `/studio/icons.svg#${name}`}));
+  return element;
 }
 
 export function setIcon(element, name) {
   element.querySelector("use").setAttribute("href", `/studio/icons.svg#${name}`);
 }
 
-/** Calls `work` once nothing has been asked for `wait` ms. */
+/** A dot in the colour of a class. */
+export function swatch(colour) {
+  return make("span", {className: "swatch", style: `--colour: ${colour}`});
+}
+
+export function rangeInput(properties, oninput) {
+  return make("input", {type: "range", ...properties, oninput});
+}
+
+/** A slider with its label, which may begin with other elements, and its value. */
+export function sliderField(input, label, ...before) {
+  const output = make("output", {id: `${input.id}-value`, htmlFor: input.id});
+  return make("div", {className: "field"}, make("label", {htmlFor: input.id}, ...before, label), output, input);
+}
+
+/** Sets a slider of sliderField(), and the text of its value. */
+export function showSlider(id, value, text, spoken = text) {
+  const input = $(id);
+  input.value = value;
+  input.setAttribute("aria-valuetext", spoken);
+  $(`${id}-value`).textContent = text;
+  fillTrack(input);
+}
+
+/** Colours the part of a slider's track before its thumb. */
+export function fillTrack(input) {
+  const share = (input.value - input.min) / (input.max - input.min || 1);
+  input.style.setProperty("--filled", `${(100 * share).toFixed(2)}%`);
+}
+
+/** Calls `work` once it has not been asked for during `wait` ms. */
 export function debounced(work, wait) {
   let timer = 0;
   return () => {
@@ -43,16 +79,14 @@ export function debounced(work, wait) {
   };
 }
 
-/** A file for the person to keep. */
+export function clamp(value, min, max) {
+  return Math.min(max, Math.max(min, value));
+}
+
+/** Has the browser save what an address leads to as a file. */
 export function download(href, name) {
   const link = make("a", {href, download: name});
   document.body.append(link);
   link.click();
   link.remove();
-}
-
-/** A range input tells its track how much of it is filled. */
-export function fill(input) {
-  const share = (input.value - input.min) / (input.max - input.min || 1);
-  input.style.setProperty("--filled", `${(100 * share).toFixed(2)}%`);
 }

@@ -1,35 +1,39 @@
-// What can be exported, and what the service is told for it; docs/formats.md has the reasons.
+// What can be exported; docs/formats.md explains the numbers.
 
-const videos = (small, good, best) => ({small, good, best});
+const qualities = (small, good, best) => ({small, good, best});
+const AV1 = {id: "av1", name: "AV1, smallest; new browsers", quality: qualities(38, 28, 20)};
+const VIDEO = {group: "Video", icon: "video", repeats: true};
+const ANIMATION = {group: "Animated image", icon: "picture"};
+const FRAMES = {group: "For other programs", quality: null};
 
-/** `most`: short side unless asked for. `fastest`: frames a second that it can hold. `quality`: by choice; null where nothing is lost. */
+/** `defaultSize`: short side unless another is chosen. `maxRate`: frames a second. `quality`: null for lossless formats. */
 export const FORMATS = [
-  {id: "mp4", group: "Video", icon: "video", name: "MP4", hint: "Plays everywhere", repeats: true, codecs: [
-    {id: "h264", name: "H.264, plays everywhere", quality: videos(23, 16, 10)},
-    {id: "h265", name: "H.265, smaller; Apple and most phones", quality: videos(27, 20, 14)},
-    {id: "av1", name: "AV1, smallest; new browsers", quality: videos(38, 28, 20)},
+  {...VIDEO, id: "mp4", name: "MP4", hint: "Plays everywhere", codecs: [
+    {id: "h264", name: "H.264, plays everywhere", quality: qualities(23, 16, 10)},
+    {id: "h265", name: "H.265, smaller; Apple and most phones", quality: qualities(27, 20, 14)},
+    AV1,
   ]},
-  {id: "webm", group: "Video", icon: "video", name: "WebM", hint: "For web pages", repeats: true, codecs: [
-    {id: "vp9", name: "VP9, all browsers", quality: videos(34, 24, 16)},
-    {id: "av1", name: "AV1, smallest; new browsers", quality: videos(38, 28, 20)},
+  {...VIDEO, id: "webm", name: "WebM", hint: "For web pages", codecs: [
+    {id: "vp9", name: "VP9, all browsers", quality: qualities(34, 24, 16)},
+    AV1,
   ]},
-  {id: "html", group: "To embed", icon: "page", name: "Web page", hint: "A file to embed", quality: videos(75, undefined, 97)},
-  {id: "gif", group: "Picture that plays", icon: "picture", name: "GIF", hint: "Works in any chat", most: 384, fastest: 50, quality: videos(60, 80, 100)},
-  {id: "webp", group: "Picture that plays", icon: "picture", name: "WebP", hint: "Smaller than GIF", most: 512, quality: videos(60, 80, 95)},
-  {id: "avif", group: "Picture that plays", icon: "picture", name: "AVIF", hint: "Smallest of all", most: 768, quality: videos(38, 28, 18)},
-  {id: "apng", group: "Picture that plays", icon: "picture", name: "APNG", hint: "Lossless, large", most: 512, quality: null},
-  {id: "png", group: "For other programs", icon: "photo", name: "PNG", hint: "The first frame", still: true, quality: null},
-  {id: "zip", group: "For other programs", icon: "frames", name: "Frames", hint: "A zip of PNGs", quality: null},
+  {id: "html", group: "To embed", icon: "page", name: "Web page", hint: "A file to embed", quality: qualities(75, undefined, 97)},
+  {...ANIMATION, id: "gif", name: "GIF", hint: "Works in any chat", defaultSize: 384, maxRate: 50, quality: qualities(60, 80, 100)},
+  {...ANIMATION, id: "webp", name: "WebP", hint: "Smaller than GIF", defaultSize: 512, quality: qualities(60, 80, 95)},
+  {...ANIMATION, id: "avif", name: "AVIF", hint: "Smallest of all", defaultSize: 768, quality: qualities(38, 28, 18)},
+  {...ANIMATION, id: "apng", name: "APNG", hint: "Lossless, large", defaultSize: 512, quality: null},
+  {...FRAMES, id: "png", icon: "photo", name: "PNG", hint: "The first frame", still: true},
+  {...FRAMES, id: "zip", icon: "frames", name: "Frames", hint: "PNGs in a zip file"},
 ];
 
-export const SHAPES = {"": "As the photo", "1:1": "Square, 1:1", "4:5": "Portrait, 4:5", "9:16": "Upright, 9:16", "16:9": "Wide, 16:9"};
+export const SHAPES = {"": "Original", "1:1": "Square, 1:1", "4:5": "Portrait, 4:5", "9:16": "Vertical, 9:16", "16:9": "Wide, 16:9"};
 export const QUALITIES = {small: "Smaller file", good: "Good", best: "Best"};
 export const STAGES = {
-  queued: "Waiting for its turn",
-  motion: "Working out the motion",
-  plate: "Filling in what lies behind",
+  queued: "Waiting in line",
+  motion: "Predicting the motion",
+  plate: "Filling in the background",
   loop: "Closing the loop",
-  cloth: "Hanging the cloth in the wind",
-  video: "Drawing and writing the frames",
+  cloth: "Animating the cloth",
+  video: "Rendering frames",
   done: "Done",
 };

@@ -1,56 +1,55 @@
-// Begins everything, and shows what phase the page is in.
+// Starts the page, and shows the phase that it is in.
 
 import {Player, PlayerError} from "/player/player.js";
-import {tinyLoop} from "./warm.js";
-import {say, showError} from "./announce.js";
-import {photoOf} from "./api.js";
-import {ask} from "./ask.js";
-import {beginCompare, placeDivider} from "./canvas/compare.js";
-import {beginStage, shortSide} from "./canvas/stage.js";
-import {beginConnection} from "./connection.js";
+import {photoURL} from "./api.js";
+import {initCompare, placeDivider} from "./canvas/compare.js";
+import {initStage, shortSideOnScreen} from "./canvas/stage.js";
+import {scheduleCheck} from "./connection.js";
+import {confirmed} from "./dialog.js";
 import {$, debounced, download} from "./dom.js";
-import {beginExport, openExport} from "./export.js";
-import {beginPanel} from "./panel.js";
-import {beginSession, pace, redo, saved, sync, undo} from "./session.js";
-import {beginShortcuts} from "./shortcuts.js";
-import {beginStart, choose} from "./start.js";
+import {initExport, openExport} from "./export-dialog.js";
+import {announce, showError} from "./notifications.js";
+import {initPanel} from "./panel.js";
+import {initPlayback, setPlaying} from "./playback.js";
+import {adaptSize, cineFile, initSession, redo, sync, undo} from "./session.js";
+import {warmupLoop} from "./shader-warmup.js";
+import {initShortcuts} from "./shortcuts.js";
+import {chooseFile, initStartPage} from "./start-page.js";
 import {fileName, isDirty, set, state, watch} from "./state.js";
-import {beginTheme} from "./theme.js";
-import {beginTips} from "./tips.js";
-import {beginTools} from "./tools.js";
-import {beginTransport, play} from "./transport.js";
-import {beginWind} from "./wind.js";
+import {initTheme} from "./theme.js";
+import {initTools} from "./tools.js";
+import {initTooltips} from "./tooltips.js";
+import {initWindDial} from "./wind-dial.js";
 
-async function begin() {
-  beginTheme();
-  beginTips();
-  beginStart();
-  beginBar();
-  beginTools();
-  beginPanel();
-  beginWind();
-  beginCompare();
-  beginExport();
-  beginShortcuts({openFile: choose, save, exportLoop: openExport});
-  beginConnection();
-  const finer = debounced(sync, 600);  // the window or the zoom may ask for another size of the loop
-  beginStage(view => { placeDivider(view); finer(); });
+async function init() {
+  initTheme();
+  initTooltips();
+  initStartPage();
+  initBar();
+  initTools();
+  initPanel();
+  initWindDial();
+  initCompare();
+  initExport();
+  initShortcuts({openFile: chooseFile, save, exportLoop: openExport});
+  scheduleCheck();
+  const resize = debounced(sync, 600);  // the window or the zoom may need another size of the loop
+  initStage(viewport => { placeDivider(viewport); resize(); });
   watch(["phase"], showPhase);
-  await new Promise(done => setTimeout(done));  // the page is drawn before the graphics are made ready
-  const player = await madePlayer();
+  await new Promise(done => setTimeout(done));  // let the page draw before WebGL starts
+  const player = await createPlayer();
   if (!player) return;
-  tinyLoop().then(given => player.rehearse(given)).catch(() => {});  // what is wrong will be told of a photo
-  beginTransport(player, pace);
-  beginSession(player, shortSide);
-  watch(["full", "phase"], () => sync());
-  watch(["phase", "maps"], showPreviewNote);
-  watch(["phase", "maps"], () => { $("live").hidden = state.phase !== "ready" || !state.maps; });
+  warmupLoop().then(loop => player.rehearse(loop)).catch(() => {});  // a real loop will report what is wrong
+  initPlayback(player, adaptSize);
+  initSession(player, shortSideOnScreen);
+  watch(["fullSize", "phase"], () => sync());
+  watch(["phase", "maps"], showLoop);
 }
 
-/** Null, with a word about it, where the browser cannot play a loop. */
-async function madePlayer() {
+/** Null, with a message, where the browser cannot play a loop. */
+async function createPlayer() {
   try {
-    const player = await Player.create($("live"));
+    const player = await Player.create($("loop"));
     player.onerror = error => showError(error.message);
     return player;
   } catch (error) {
@@ -62,48 +61,46 @@ async function madePlayer() {
   }
 }
 
-/** The loop on the screen may have fewer pixels than the photo, which exports have all of. */
-function showPreviewNote() {
-  const {phase, maps, scene} = state;
-  $("preview-note").hidden = phase !== "ready" || !maps || maps.width >= scene.width;
-}
-
 function showPhase() {
   const {phase} = state;
   document.body.dataset.phase = phase;
   $("start").hidden = phase !== "start";
-  $("work").hidden = phase === "start";
+  $("editor").hidden = phase === "start";
   $("opening").hidden = phase !== "opening";
-  for (const part of document.querySelectorAll(".tools, .transport, .options, .panel, .zoom, .marks")) part.inert = phase !== "ready";
+  for (const part of document.querySelectorAll(".tools, .playback, .options, .panel, .zoom, .overlay")) part.inert = phase !== "ready";
   $("export").disabled = $("save").disabled = phase !== "ready";
   document.title = phase === "ready" ? `${state.name} · stylecine studio` : "stylecine studio";
-  if (phase === "ready") $("still").src = photoOf(state.scene.id);
+  if (phase === "ready") $("photo").src = photoURL(state.scene.id);
 }
 
-function beginBar() {
-  $("home").addEventListener("click", startAgain);
-  $("undo").addEventListener("click", undo);
-  $("redo").addEventListener("click", redo);
-  $("open").addEventListener("click", choose);
-  $("save").addEventListener("click", save);
-  for (const button of $("file-actions").querySelectorAll("button")) {
-    button.addEventListener("click", () => { if ($("file-actions").matches(":popover-open")) $("file-actions").hidePopover(); });
-  }
+/** The preview may have fewer pixels than the photo, which exports have all of. */
+function showLoop() {
+  const {phase, maps, scene} = state;
+  $("loop").hidden = phase !== "ready" || !maps;
+  $("preview-note").hidden = phase !== "ready" || !maps || maps.width >= scene.width;
+}
+
+function initBar() {
+  const actions = {home: closePhoto, undo, redo, open: chooseFile, save};
+  for (const [id, run] of Object.entries(actions)) $(id).addEventListener("click", run);
+  $("file-actions").addEventListener("click", () => {
+    if ($("file-actions").matches(":popover-open")) $("file-actions").hidePopover();
+  });
   watch(["past", "future"], () => {
     $("undo").disabled = !state.past.length;
     $("redo").disabled = !state.future.length;
   });
-  watch(["name", "phase", "edits", "saved"], () => {
+  watch(["name", "phase", "edits", "savedEdits"], () => {
     $("file").hidden = state.phase !== "ready";
     $("file-name").textContent = state.name;
     $("unsaved").hidden = !isDirty();
   });
 }
 
-async function startAgain() {
+async function closePhoto() {
   if (state.phase !== "ready") return;
-  if (isDirty() && !await ask("Leave this photo?", "The changes to it are not saved.", "Leave without saving")) return;
-  play(false);
+  if (isDirty() && !await confirmed("Leave this photo?", "Your changes to it are not saved.", "Leave without saving")) return;
+  setPlaying(false);
   set({phase: "start"});
   $("choose").focus({preventScroll: true});
 }
@@ -111,14 +108,14 @@ async function startAgain() {
 async function save() {
   if (state.phase !== "ready") return;
   try {
-    const file = URL.createObjectURL(await saved());
+    const url = URL.createObjectURL(await cineFile());
     const name = fileName("cine");
-    download(file, name);
-    setTimeout(() => URL.revokeObjectURL(file), 60_000);
-    say(`Saved ${name}`);
+    download(url, name);
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    announce(`Saved ${name}`);
   } catch (error) {
-    showError(error.message, {words: "Try again", run: save});
+    showError(error.message, {label: "Try again", run: save});
   }
 }
 
-begin();
+init();

@@ -1,22 +1,24 @@
-// Sliders for the whole loop and for each class, and the list of what was changed.
+// The side panel: sliders for the whole loop and for each class, and the list of changes.
 
-import {$, icon, make} from "./dom.js";
-import {colourOf} from "./canvas/marks.js";
+import {colourOf} from "./canvas/drawing.js";
+import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
 import {change, removeEdit} from "./session.js";
 import {set, state, watch} from "./state.js";
-import {CLASSES, PAINTS, SEEN, factorSlider, placeOf, show, timesAsFast} from "./tools.js";
+import {CLASSES, MIN_SHARE, PAINT_CLASSES, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
 
-const LOOKS = [
-  {id: "speed", name: "Speed", min: -2, max: 2, step: 0.05, to: at => round(2 ** at), from: Math.log2, words: timesAsFast},
-  {id: "seconds", name: "Length", min: 1, max: 12, step: 0.5, words: value => `${value} s`},
-  {id: "detail", name: "Detail", min: 0, max: 1, step: 0.05, words: value => `${Math.round(100 * value)}%`},
+/** `toPosition` and `toValue` where the slider is not linear. */
+const SLIDERS = [
+  {
+    ...{id: "speed", label: "Speed", min: -2, max: 2, step: 0.05, format: formatFactor},
+    ...{toPosition: Math.log2, toValue: position => Math.round(100 * 2 ** position) / 100},
+  },
+  {id: "seconds", label: "Length", min: 1, max: 12, step: 0.5, format: value => `${value} s`},
+  {id: "detail", label: "Detail", min: 0, max: 1, step: 0.05, format: value => `${Math.round(100 * value)}%`},
 ];
-const same = value => value;
 
-export function beginPanel() {
-  for (const look of LOOKS) $("look").append(lookField(look));
-  $("look").append(fullSwitch());
-  watch(["look"], showLooks);
+export function initPanel() {
+  $("loop-options").append(...SLIDERS.map(loopSlider), fullSizeSwitch());
+  watch(["options"], showLoopOptions);
   watch(["scene", "edits"], showClasses);
   watch(["edits"], showChanges);
   $("adjust").addEventListener("click", () => openSheet($("panel").dataset.open !== "true"));
@@ -26,66 +28,57 @@ export function beginPanel() {
   });
 }
 
-function openSheet(isOpen) {
-  $("panel").dataset.open = String(isOpen);
-  $("adjust").setAttribute("aria-expanded", String(isOpen));
-  (isOpen ? $("sheet-close") : $("adjust")).focus();
+/** On a phone the panel is a sheet. */
+function openSheet(open) {
+  $("panel").dataset.open = String(open);
+  $("adjust").setAttribute("aria-expanded", String(open));
+  (open ? $("sheet-close") : $("adjust")).focus();
 }
 
 // --- the loop
 
-function lookField({id, name, min, max, step, to = same}) {
-  const input = make("input", {type: "range", id: `look-${id}`, min: String(min), max: String(max), step: String(step)});
-  input.addEventListener("input", () => {
-    change({look: {...state.look, [id]: to(Number(input.value))}}, `look ${id}`);
+function loopSlider({id, label, min, max, step, toValue = Number}) {
+  const input = rangeInput({id: `loop-${id}`, min: String(min), max: String(max), step: String(step)}, () => {
+    change({options: {...state.options, [id]: toValue(input.value)}}, `option ${id}`);
   });
-  return field(input, name);
+  return sliderField(input, label);
 }
 
-function field(input, name, ...before) {
-  const label = make("label", {htmlFor: input.id}, ...before, name);
-  return make("div", {className: "field"}, label, make("output", {id: `${input.id}-value`, htmlFor: input.id}), input);
-}
-
-function showLooks() {
-  for (const {id, words, from = same} of LOOKS) {
-    show($(`look-${id}`), from(state.look[id]), $(`look-${id}-value`), words(state.look[id]));
+function showLoopOptions() {
+  for (const {id, format, toPosition = Number} of SLIDERS) {
+    const value = state.options[id];
+    showSlider(`loop-${id}`, toPosition(value), format(value));
   }
 }
 
-function fullSwitch() {
-  const input = make("input", {type: "checkbox", id: "full"});
-  input.addEventListener("change", () => {
-    set({full: input.checked});
-  });
-  const title = "Plays at the photo's own size, which takes more of this computer.";
-  return make("label", {className: "switch", title}, make("span", {}, "Play at full size"), input);
+function fullSizeSwitch() {
+  const input = make("input", {type: "checkbox", id: "full-size", onchange: () => set({fullSize: input.checked})});
+  const title = "Plays all the photo's pixels, which takes more of this computer.";
+  return make("label", {className: "switch", title}, make("span", {}, "Preview at full size"), input);
 }
 
 // --- each class
 
 function showClasses() {
-  const seen = Object.keys(CLASSES).filter(name => (state.scene?.classes?.[name] ?? 0) >= SEEN || speedOf(name));
-  $("classes-section").hidden = !seen.length;
+  const names = Object.keys(CLASSES).filter(name => (state.scene?.classes?.[name] ?? 0) >= MIN_SHARE || speedOf(name));
+  $("classes-section").hidden = !names.length;
   const shown = [...$("classes").children].map(child => child.dataset.name);
-  if (shown.join() !== seen.join()) $("classes").replaceChildren(...seen.map(classField));
-  for (const name of seen) {
+  if (shown.join() !== names.join()) $("classes").replaceChildren(...names.map(classSlider));
+  for (const name of names) {
     const factor = speedOf(name)?.factor ?? 1;
-    show($(`class-${name}`), placeOf(factor), $(`class-${name}-value`), timesAsFast(factor));
+    showSlider(`class-${name}`, positionOfFactor(factor), formatFactor(factor));
   }
 }
 
-function classField(name) {
+function classSlider(name) {
   const input = factorSlider(`class-${name}`, factor => {
     const others = state.edits.filter(edit => edit !== speedOf(name));
     const edits = factor === 1 ? others : [...others, {kind: "speed", what: name, factor}];
     change({edits}, `class ${name}`);
   });
-  const swatch = make("span", {className: "swatch"});
-  swatch.style.setProperty("--colour", colourOf({kind: "paint", mode: "add", what: name}));
-  const made = field(input, CLASSES[name], swatch);
-  made.dataset.name = name;
-  return made;
+  const field = sliderField(input, CLASSES[name], swatch(colourOf({kind: "paint", mode: "add", what: name})));
+  field.dataset.name = name;
+  return field;
 }
 
 function speedOf(name) {
@@ -96,44 +89,33 @@ function speedOf(name) {
 
 function showChanges() {
   const listed = state.edits.filter(edit => edit.kind !== "speed" || !edit.what);
-  $("changes-none").hidden = listed.length > 0;
-  $("changes").replaceChildren(...listed.map(item).reverse());
+  $("changes-empty").hidden = listed.length > 0;
+  $("changes").replaceChildren(...listed.map(changeRow).reverse());
 }
 
-function item(edit) {
-  const [picture, words] = described(edit);
-  const remove = make("button", {className: "quiet icon-only", type: "button", ariaLabel: `Take back: ${words}`}, icon("close"));
-  const row = make("li", {}, icon(picture), make("span", {}, words), remove);
-  row.style.setProperty("--colour", ["push", "anchor"].includes(edit.kind) ? "var(--muted)" : `var(--mark-${markOf(edit)})`);
-  remove.addEventListener("click", () => {
-    const at = [...$("changes").children].indexOf(row);
+function changeRow(edit) {
+  const [picture, text] = describe(edit);
+  const remove = button("ghost icon-only", () => {
+    const rows = $("changes").children;
+    const index = [...rows].indexOf(row);
     removeEdit(edit);
-    const left = $("changes").children;
-    (left[Math.min(at, left.length - 1)]?.querySelector("button") ?? $("marks")).focus();
-  });
-  for (const name of ["pointerenter", "focusin"]) row.addEventListener(name, () => set({marked: edit}));
-  for (const name of ["pointerleave", "focusout"]) row.addEventListener(name, () => set({marked: null}));
+    (rows[Math.min(index, rows.length - 1)]?.querySelector("button") ?? $("overlay")).focus();
+  }, icon("close"));
+  remove.ariaLabel = `Remove: ${text}`;
+  const row = make("li", {className: "row"}, icon(picture), make("span", {}, text), remove);
+  row.style.setProperty("--colour", ["push", "anchor"].includes(edit.kind) ? "var(--muted)" : `var(--mark-${picture})`);
+  const highlight = {pointerenter: edit, focusin: edit, pointerleave: null, focusout: null};
+  for (const [name, highlighted] of Object.entries(highlight)) row.addEventListener(name, () => set({highlighted}));
   return row;
 }
 
-function described({kind, mode, what, factor, stroke}) {
-  const area = stroke || kind !== "paint" ? "" : " (a mask)";
-  switch (kind) {
-    case "push": return ["push", "Pushed"];
-    case "anchor": return ["anchor", "Anchored"];
-    case "speed": return ["speed", `Speed here ${timesAsFast(factor)}`];
-    default: {
-      if (mode === "add") return [what, `${PAINTS[what]} moves here${area}`];
-      if (mode === "freeze") return ["freeze", `Frozen${area}`];
-      return ["erase", `${what ? PAINTS[what] : "Nothing"} ${what ? "erased" : "moves here"}${area}`];
-    }
-  }
-}
-
-function markOf({kind, mode, what}) {
-  return kind === "speed" ? "speed" : mode === "add" ? what : mode;
-}
-
-function round(value) {
-  return Math.round(100 * value) / 100;
+/** An edit's icon and text. */
+function describe({kind, mode, what, factor, stroke}) {
+  const source = stroke || kind !== "paint" ? "" : " (mask)";
+  if (kind === "push") return ["push", "Pushed"];
+  if (kind === "anchor") return ["anchor", "Anchored"];
+  if (kind === "speed") return ["speed", `Speed here: ${formatFactor(factor)}`];
+  if (mode === "add") return [what, `${PAINT_CLASSES[what]} painted${source}`];
+  if (mode === "freeze") return ["freeze", `Frozen${source}`];
+  return ["erase", `${what ? `${PAINT_CLASSES[what]} erased` : "Erased"}${source}`];
 }

@@ -1,139 +1,135 @@
-// The photo at hand: opened, edited, kept in step with the server and with the player.
+// The open photo: opening it, editing it, and keeping the server and the player in step with it.
 
 import * as api from "./api.js";
-import {hideNotice, say, showBusy, showError, showHint} from "./announce.js";
-import {isLost, lose, whenBack} from "./connection.js";
-import {debounced} from "./dom.js";
-import {alike, asked, isDirty, set, state} from "./state.js";
+import {isLost, onReconnect, reportLost} from "./connection.js";
+import {announce, hideNotice, showBusy, showError, showHint} from "./notifications.js";
+import {isDirty, renderOptions, sameEdits, set, state} from "./state.js";
 
-const PLAIN = {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]};
-const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // of the live loop's short side
-const FIRST = 320;  // of them, so that there is something to see soon
-const [QUICK, SLOW] = [36, 72];  // ms a frame
-const NOTHING = "Nothing moves in this photo so far; paint over what should.";
-const LITTLE = 0.15;  // of the picture: where less moves, something may have been mistaken or missed
-const TOGETHER = 1500;  // ms within which changes of one kind are one step of the history
+const DEFAULTS = state.options;
+const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // short sides of previews
+const FIRST_SIZE = 320;  // so that something moves soon
+const [SMOOTH, SLOW] = [36, 72];  // ms a frame
+const NOTHING_MOVES = "Nothing moves in this photo yet. Paint over what should.";
+const FEW_MOVING = 0.15;  // share of the picture: where less moves, something may have been missed
+const GROUP_TIME = 1500;  // ms within which changes of one kind are one step of the history
+const SLIDER_DELAY = 220;  // ms after a slider's last move until a new loop is made
 
 let player = null;
-let begun = null;
-const hasBegun = new Promise(done => { begun = done; });
-let shortSide = () => 512;  // of the picture on the screen, in device pixels
-let source = null;  // the file that was opened, for a server that has forgotten it
-let onServer = [];  // edits
-let playing = {};  // the wish that the loop came of
-let most = FIRST;  // of the live loop's short side, by how smoothly this machine plays
-let ceiling = Infinity;  // it turned out to be too slow for more
-let opening = null, fetching = null;  // AbortControllers; `wish`: the loop that is fetched
-let last = {kind: null, at: 0};
+let playerReady = null;
+const hasPlayer = new Promise(resolve => { playerReady = resolve; });
+let displayedSize = () => 512;  // the picture's short side on the screen, in device pixels
+let source = null;  // the opened file, for a server that has forgotten it
+let serverEdits = [];
+let playing = {};  // the request whose loop plays
+let sizeLimit = FIRST_SIZE;  // of previews, by how smoothly this machine plays
+let sizeCeiling = Infinity;  // above it this machine turned out to be too slow
+let opening = null, fetching = null;  // AbortControllers; fetching.request: the loop that is fetched
+let lastChange = {kind: null, at: 0};
 
-/** What has been opened before waits for the player. */
-export function beginSession(itsPlayer, itsShortSide) {
-  player = itsPlayer;
-  shortSide = itsShortSide;
-  begun();
+/** Photos that are opened before this wait for the player. */
+export function initSession(loopPlayer, shortSideOnScreen) {
+  player = loopPlayer;
+  displayedSize = shortSideOnScreen;
+  playerReady();
 }
 
 // --- opening
 
-/**
- * Opens a photo or a .cine file: {file, name, size}. `told` hears what is being done and how much of it is done.
- * Throws what went wrong.
- */
-export function open(given, told) {
-  told("Sending the photo", 0.08);
-  return show(() => api.makeScene(given), given, told);  // of one whose making is broken off nobody knows the id
+/** Opens a photo or a .cine file, {file, name, size}; `onProgress(text, share)` follows it. Throws what went wrong. */
+export function openFile(file, onProgress) {
+  onProgress("Uploading", 0.08);
+  return open(() => api.makeScene(file), file, onProgress);  // not abortable: the new scene's id would be lost
 }
 
 /** Opens a scene that the server has already. */
-export function openScene(id, told) {
-  return show(signal => api.readScene(id, 0, signal), null, told);
+export function openScene(id, onProgress) {
+  return open(signal => api.readScene(id, 0, signal), null, onProgress);
 }
 
-async function show(sceneOf, itsSource, told) {
+async function open(getScene, file, onProgress) {
   const {signal} = opening = new AbortController();
   fetching?.abort();
-  let scene = await sceneOf(signal);
+  let scene = await getScene(signal);
   let edits, maps;
   try {
-    scene = await ready(scene, told, signal);
-    await hasBegun;
-    await Promise.race([running, brokenOff(signal)]);  // nothing of the photo before comes after this
-    told("Setting it in motion", 0.7);
-    [most, ceiling] = [FIRST, Infinity];
-    edits = owned(scene.edits);
-    const wish = wishFor(scene, edits, PLAIN);
-    const pack = await packOf(wish, signal);
-    told("Drawing the first frame", 0.95);
-    maps = await played(pack, wish);
+    scene = await readyScene(scene, onProgress, signal);
+    await hasPlayer;
+    await Promise.race([syncing, rejectOnAbort(signal)]);  // nothing of the previous photo may come later
+    onProgress("Animating", 0.7);
+    [sizeLimit, sizeCeiling] = [FIRST_SIZE, Infinity];
+    edits = fromServer(scene.edits);
+    const request = loopRequest(scene, edits, DEFAULTS);
+    const pack = await readPack(request, signal);
+    onProgress("Drawing the first frame", 0.95);
+    maps = await play(pack, request);
     signal.throwIfAborted();
   } catch (error) {
     api.deleteScene(scene.id);
     throw error;
   }
-  const before = state.scene;
-  source = itsSource;
-  onServer = edits;
-  last = {kind: null, at: 0};
+  const previous = state.scene;
+  source = file;
+  serverEdits = edits;
+  lastChange = {kind: null, at: 0};
   set({
-    ...{phase: "ready", scene, name: scene.name, edits, shown: edits, saved: edits, look: PLAIN, past: [], future: []},
-    ...{maps, split: null, before: false, marked: null},
+    ...{phase: "ready", scene, name: scene.name, edits, renderedEdits: edits, savedEdits: edits, options: DEFAULTS},
+    ...{past: [], future: [], maps, split: null, before: false, highlighted: null},
   });
   hideNotice();
-  if (before) api.deleteScene(before.id);
+  if (previous) api.deleteScene(previous.id);
   if (!source) keepSource(scene);
-  tellWhatWasFound();
+  showFirstHint();
 }
 
-/** What a scene of the server's own can be opened from again. */
+/** For a scene that was opened by its id: the file that it can be made from again. */
 async function keepSource({id, name}) {
-  const file = await api.readFile(id).catch(() => null);
+  const file = await api.readCineFile(id).catch(() => null);
   if (file && state.scene.id === id) source = {file, name, size: 1024};
 }
 
-/** Newcomers learn what to do where little was found. */
-function tellWhatWasFound() {
+/** Says what to do where little was found, or where it may be wrong. */
+function showFirstHint() {
   const {edits, maps, scene} = state;
   if (!maps) {
-    showHint(NOTHING);
-  } else if (!edits.length && (scene.warning || scene.moving < LITTLE)) {
-    const found = scene.warning ?? `About ${Math.ceil(100 * scene.moving)} % of this photo was found to move.`;
-    const words = `${found} Erase what should not move, and paint over what should.`;
-    showHint(words, {words: "Show mask", run: () => set({mask: true})});
+    showHint(NOTHING_MOVES);
+  } else if (!edits.length && (scene.warning || scene.moving < FEW_MOVING)) {
+    const found = scene.warning ?? `Only about ${Math.ceil(100 * scene.moving)}% of this photo moves.`;
+    const advice = "Erase what should not move, and paint over what should.";
+    showHint(`${found} ${advice}`, {label: "Show mask", run: () => set({mask: true})});
   }
 }
 
-export function stopOpening() {
+export function cancelOpening() {
   opening?.abort();
 }
 
-/** Never answers; throws once the signal is given. */
-function brokenOff(signal) {
-  return new Promise((_, fail) => signal.addEventListener("abort", () => fail(signal.reason), {once: true}));
+function rejectOnAbort(signal) {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), {once: true}));
 }
 
-async function ready(scene, told, signal) {
+async function readyScene(scene, onProgress, signal) {
   while (scene.state === "queued" || scene.state === "running") {
-    if (scene.state === "queued") told("Waiting for its turn", 0.15);
-    else told("Finding what moves", 0.35);
-    scene = await api.readScene(scene.id, scene.state === "queued" ? 1 : 20, signal);
+    const queued = scene.state === "queued";
+    queued ? onProgress("Waiting in line", 0.15) : onProgress("Finding what moves", 0.35);
+    scene = await api.readScene(scene.id, queued ? 1 : 20, signal);
   }
   if (scene.state === "failed") throw new api.Problem(scene.problem.status, scene.problem);
   return scene;
 }
 
-function owned(edits) {
-  return edits.map(edit => ({...edit, own: true}));
+function fromServer(edits) {
+  return edits.map(edit => ({...edit, fromServer: true}));
 }
 
 // --- changing
 
-/** Edits, look or both become others; one step of the history, together with what was like it just before. */
+/** Changes edits, options or both: one step of the history, together with one of the same kind just before. */
 export function change(changes, kind = null) {
   const now = performance.now();
-  const goesOn = kind !== null && kind === last.kind && now - last.at < TOGETHER;
-  last = {kind, at: now};
+  const continues = kind !== null && kind === lastChange.kind && now - lastChange.at < GROUP_TIME;
+  lastChange = {kind, at: now};
   hideNotice();
-  const past = goesOn ? state.past : [...state.past, {edits: state.edits, look: state.look}];
+  const past = continues ? state.past : [...state.past, {edits: state.edits, options: state.options}];
   set({...changes, past, future: []});
   kind === null ? sync() : syncSoon();
 }
@@ -147,132 +143,137 @@ export function removeEdit(edit) {
 }
 
 export function undo() {
-  go("past", "future", "Undone", "There is nothing to undo");
+  travel("past", "future", "Undone", "Nothing to undo");
 }
 
 export function redo() {
-  go("future", "past", "Done again", "There is nothing to do again");
+  travel("future", "past", "Redone", "Nothing to redo");
 }
 
-function go(from, to, words, none) {
+function travel(from, to, done, nothing) {
   if (!state[from].length) {
-    say(none);
+    announce(nothing);
     return;
   }
-  const {edits, look} = state[from].at(-1);
-  last = {kind: null, at: 0};
-  const here = {edits: state.edits, look: state.look};
-  set({edits, look, [from]: state[from].slice(0, -1), [to]: [...state[to], here]});
-  say(words);
+  const {edits, options} = state[from].at(-1);
+  const current = {edits: state.edits, options: state.options};
+  lastChange = {kind: null, at: 0};
+  set({edits, options, [from]: state[from].slice(0, -1), [to]: [...state[to], current]});
+  announce(done);
   sync();
 }
 
 // --- keeping server and player in step
 
-let again = false, running = null;
+let outdated = false, syncing = null, soonTimer = 0;
 
-/** Has the server and the player catch up with the state: one thing at a time, and only the newest. */
+/** Brings server and player up to the state: one request at a time, and only for the latest state. */
 export function sync() {
   if (state.phase !== "ready") return null;
-  again = true;
-  if (fetching?.wish && !isWanted(fetching.wish)) fetching.abort();
-  running ??= catchUp().finally(() => { running = null; });
-  return running;
+  outdated = true;
+  if (fetching?.request && !isCurrent(fetching.request)) fetching.abort();
+  syncing ??= syncAll().finally(() => { syncing = null; });
+  return syncing;
 }
 
-const syncSoon = debounced(sync, 220);
+/** The stage is busy from now on, so that nobody takes the old loop for the new one. */
+function syncSoon() {
+  if (!soonTimer && !syncing) showBusy("");
+  clearTimeout(soonTimer);
+  soonTimer = setTimeout(() => {
+    soonTimer = 0;
+    sync() ?? showBusy(null);
+  }, SLIDER_DELAY);
+}
 
-async function catchUp() {
-  while (again && state.phase === "ready" && !isLost()) {
-    again = false;
+async function syncAll() {
+  while (outdated && state.phase === "ready" && !isLost()) {
+    outdated = false;
     try {
-      await bring();
+      await syncOnce();
     } catch (error) {
-      await failed(error);
+      await handleError(error);
     }
   }
-  if (isLost()) whenBack(sync);
-  showBusy(null);
+  if (isLost()) onReconnect(sync);
+  showBusy(soonTimer ? "" : null);
 }
 
-async function bring() {
-  const {edits, look} = state;
-  if (!alike(edits, onServer)) {
-    showBusy("Fitting it to the picture");
-    await send(edits);
+async function syncOnce() {
+  const {edits, options} = state;
+  if (!sameEdits(edits, serverEdits)) {
+    showBusy("Fitting to the picture");
+    await sendEdits(edits);
   }
-  if (state.phase !== "ready" || !alike(state.edits, onServer)) return;
-  const wish = wishFor(state.scene, state.edits, look);
+  if (state.phase !== "ready" || !sameEdits(state.edits, serverEdits)) return;
+  const request = loopRequest(state.scene, state.edits, options);
   let {maps} = state;
-  if (!same(wish, playing)) {
-    const asked = look !== playing.look || !alike(wish.edits, playing.edits);  // or else it is the window's size
-    showBusy(asked ? "Setting it in motion" : "");
-    fetching = Object.assign(new AbortController(), {wish});
-    const pack = await packOf(wish, fetching.signal).finally(() => { fetching = null; });
-    if (!isWanted(wish)) return;
-    maps = await played(pack, wish);
-    if (!maps) showHint(NOTHING);
+  if (!sameRequest(request, playing)) {
+    const byUser = options !== playing.options || !sameEdits(request.edits, playing.edits);  // not by the window's size
+    showBusy(byUser ? "Animating" : "");
+    fetching = Object.assign(new AbortController(), {request});
+    const pack = await readPack(request, fetching.signal).finally(() => { fetching = null; });
+    if (!isCurrent(request)) return;
+    maps = await play(pack, request);
+    if (!maps) showHint(NOTHING_MOVES);
   }
-  set({shown: wish.edits, maps});
+  set({renderedEdits: request.edits, maps});
 }
 
-async function send(edits) {
+/** Where the server refuses the edits together, only those go that it refuses one by one. */
+async function sendEdits(edits) {
   try {
-    await patch(edits);
+    await patchEdits(edits);
+    return;
   } catch (error) {
     if (error.status !== 422) throw error;
-    await sendOneByOne(edits);
   }
-}
-
-/** Of edits that the server refuses together only those go that it refuses one by one. */
-async function sendOneByOne(edits) {
-  const accepted = onServer;
-  const kept = edits.filter((edit, at) => alike(edits.slice(0, at + 1), accepted.slice(0, at + 1)));
+  const accepted = serverEdits;
+  const kept = edits.filter((_, index) => sameEdits(edits.slice(0, index + 1), accepted.slice(0, index + 1)));
   for (const edit of edits.slice(kept.length)) {
     try {
-      await patch([...kept, edit]);
+      await patchEdits([...kept, edit]);
       kept.push(edit);
     } catch (error) {
       if (error.status !== 422) throw error;
-      leaveOut(edit, accepted.includes(edit));
+      dropEdit(edit, accepted.includes(edit));
       showError(error.message);
     }
   }
 }
 
-async function patch(edits) {
+async function patchEdits(edits) {
   set({scene: await api.editScene(state.scene.id, edits)});
-  onServer = edits;
+  serverEdits = edits;
 }
 
-/** An edit goes; out of the history too, unless the server had it once. */
-function leaveOut(edit, wasAccepted) {
-  const without = ({edits, look}) => ({edits: edits.filter(other => other !== edit), look});
-  const here = without(state);
-  const differ = (one, other) => one.look !== other.look || !alike(one.edits, other.edits);
-  const tidied = steps => steps.map(without).filter((step, at, all) => differ(step, all[at + 1] ?? here));
-  set({edits: here.edits});
+/** Removes an edit; from the history too, unless the server had accepted it once. */
+function dropEdit(edit, wasAccepted) {
+  const without = ({edits, options}) => ({edits: edits.filter(other => other !== edit), options});
+  const current = without(state);
+  const differ = (a, b) => a.options !== b.options || !sameEdits(a.edits, b.edits);
+  const tidied = steps => steps.map(without).filter((step, index, all) => differ(step, all[index + 1] ?? current));
+  set({edits: current.edits});
   if (!wasAccepted) set({past: tidied(state.past), future: tidied(state.future)});
 }
 
-async function failed(error) {
+async function handleError(error) {
   if (error.name === "AbortError" || state.phase !== "ready") return;  // or another photo is being opened
   if (error instanceof api.ServerGone) {
-    again = true;
-    lose();
+    outdated = true;
+    reportLost();
   } else if (error.status === 429) {
-    again = true;
-    showBusy("Waiting for the server, which is busy");
+    outdated = true;
+    showBusy("Waiting, the server is busy");
     await new Promise(done => setTimeout(done, 1000 * Math.min(error.retryAfter || 2, 10)));
   } else if (error.status === 404 && source) {
     await reopen();
   } else {
-    showError(error.message, {words: "Try again", run: sync});
+    showError(error.message, {label: "Try again", run: sync});
   }
 }
 
-/** The server has forgotten the scene: it gets the file once more. */
+/** Sends the file once more, as the server has forgotten the scene. */
 async function reopen() {
   showBusy("Opening it again");
   fetching = new AbortController();
@@ -280,83 +281,83 @@ async function reopen() {
   let made = null;
   try {
     made = await api.makeScene(source);
-    const scene = await ready(made, () => {}, signal);
+    const scene = await readyScene(made, () => {}, signal);
     if (state.phase !== "ready") throw new DOMException("Another photo is being opened.", "AbortError");
-    onServer = owned(scene.edits);
+    serverEdits = fromServer(scene.edits);
     set({scene});
-    again = true;
+    outdated = true;
   } catch (error) {
     if (made) api.deleteScene(made.id);
-    if (error.status === undefined) await failed(error);
+    if (error.status === undefined) await handleError(error);
     else showError(error.message);
   } finally {
     fetching = null;
   }
 }
 
-// --- the live loop's size
+// --- the preview's size
 
-/** As fine as the screen shows it, and no finer than plays smoothly; `frame`: ms that one takes. */
-export function pace(frame) {
-  if (state.exporting || running) return;  // what else the machine does will end
-  const now = Math.min(player.width, player.height);
-  if (frame > SLOW && now > SIZES[1]) ceiling = SIZES.filter(size => size < now).at(-1);
-  else if (frame > QUICK) return;
-  if (most === ceiling) return;
-  most = ceiling;
+/** Makes previews as large as the screen shows them, but no larger than this machine plays smoothly. */
+export function adaptSize(frameTime) {
+  if (state.exporting || syncing) return;  // other work slows frames down for now
+  const size = Math.min(player.width, player.height);
+  if (frameTime > SLOW && size > SIZES[1]) sizeCeiling = SIZES.filter(smaller => smaller < size).at(-1);
+  else if (frameTime > SMOOTH) return;
+  if (sizeLimit === sizeCeiling) return;
+  sizeLimit = sizeCeiling;
   sync();
 }
 
-/** What a loop has to be made of: the scene, its edits, and what the service is asked for. */
-function wishFor(scene, edits, look) {
-  const whole = Math.min(scene.width, scene.height);
-  const needed = SIZES.find(size => size >= shortSide(scene) * 0.92) ?? SIZES.at(-1);
-  const size = state.full ? whole : Math.min(needed, most, whole);
-  const query = new URLSearchParams({size, fps: 30, ...asked({edits, look})});
-  return {id: scene.id, edits, look, query: String(query)};
+/** What a loop is made of: the scene, its edits, and the query to the service. */
+function loopRequest(scene, edits, options) {
+  const fullSize = Math.min(scene.width, scene.height);
+  const needed = SIZES.find(size => size >= displayedSize(scene) * 0.92) ?? SIZES.at(-1);
+  const size = state.fullSize ? fullSize : Math.min(needed, sizeLimit, fullSize);
+  const query = new URLSearchParams({size, fps: 30, ...renderOptions({edits, options})});
+  return {id: scene.id, edits, options, query: String(query)};
 }
 
-function same(one, other) {
-  return one.id === other.id && one.query === other.query && alike(one.edits, other.edits);
+function sameRequest(a, b) {
+  return a.id === b.id && a.query === b.query && sameEdits(a.edits, b.edits);
 }
 
-function isWanted(wish) {
-  return state.phase === "ready" && same(wish, wishFor(state.scene, state.edits, state.look));
+function isCurrent(request) {
+  return state.phase === "ready" && sameRequest(request, loopRequest(state.scene, state.edits, state.options));
 }
 
-/** The pack; null where nothing moves. */
-async function packOf(wish, signal) {
+/** The web pack; null where nothing moves. */
+async function readPack(request, signal) {
   try {
-    return await api.readPack(wish.id, wish.query, signal);
+    return await api.readPack(request.id, request.query, signal);
   } catch (error) {
     if (error.nothingMoves) return null;
     throw error;
   }
 }
 
-/** Has the player play a pack: its maps, with what one needs to draw them over the picture. Null where there is none. */
-async function played(pack, wish) {
+/** Plays a pack; its maps and size, null where there is no pack. */
+async function play(pack, request) {
   if (pack) await player.load(pack);
-  playing = wish;
+  playing = request;
   const {width, height, fps} = player;
   return pack && {...player.maps, width, height, fps};
 }
 
-// --- keeping
+// --- saving
 
-/** Once the server has all changes, those that it has. Throws where it has not taken them. */
-export async function settled() {
+/** The edits, once the server has all of them. Throws where it has not taken them. */
+export async function syncedEdits() {
   await sync();
-  if (!alike(state.edits, onServer)) throw new Error("The last changes have not reached the server; try again.");
-  return onServer;
+  if (!sameEdits(state.edits, serverEdits)) throw new Error("The last changes have not reached the server; try again.");
+  return serverEdits;
 }
 
-/** The scene as a .cine file. */
-export async function saved() {
-  const edits = await settled();
+/** The scene as a .cine file, a Blob. */
+export async function cineFile() {
+  const edits = await syncedEdits();
   const {id} = state.scene;
-  const file = await api.readFile(id);
-  if (state.scene.id === id) set({saved: edits});
+  const file = await api.readCineFile(id);
+  if (state.scene.id === id) set({savedEdits: edits});
   return file;
 }
 

@@ -1,64 +1,62 @@
-// What the page knows, in one place. Whoever shows a part of it watches that part.
+// The page's state, in one place; views watch the parts that they show.
 
 export const state = {
   phase: "start",  // start, opening, ready
-  scene: null,  // as the server tells it
+  scene: null,  // as the server sends it
   name: "",
-  edits: [],  // wanted; as the server's interface has them
-  shown: [],  // the edits of the loop that is playing
-  saved: [],  // those of the file that was saved, or exported, last
-  look: {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]},  // degrees and strength, of cloth
-  past: [], future: [],  // {edits, look}
+  edits: [],  // as they should be, in the form of the service
+  renderedEdits: [],  // those in the loop that is playing
+  savedEdits: [],  // those in the file that was saved or exported last
+  options: {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]},  // of the loop; wind: degrees and strength
+  past: [], future: [],  // history, {edits, options}
   tool: "view",
-  what: "water",  // to paint
+  paintClass: "water",
   radii: {paint: 0.04, erase: 0.04, freeze: 0.04, speed: 0.08, anchor: 0.12},  // of the short side
   factor: 2,  // of the speed brush
   mask: false, flow: false,  // overlays
   split: null,  // where before and after meet, 0 to 1
   before: false,
-  exporting: null,  // the AbortController of an export while it is made
-  full: false,  // whether the loop plays at the photo's full size
-  maps: null,  // the player's, while anything moves
-  marked: null,  // the edit that is pointed out on the picture
+  exporting: null,  // the AbortController of a running export
+  fullSize: false,  // whether the loop plays with all the photo's pixels
+  maps: null,  // the player's, and their size; null while nothing moves
+  highlighted: null,  // the edit pointed out on the picture
 };
 
 const watchers = [];
 
-/** Changes some of the state and tells whoever watches it. */
+/** Changes parts of the state and calls their watchers. */
 export function set(changes) {
   const changed = Object.keys(changes).filter(name => state[name] !== changes[name]);
   Object.assign(state, changes);
-  for (const [names, told] of watchers) {
-    if (names.some(name => changed.includes(name))) told();
+  for (const [names, callback] of watchers) {
+    if (names.some(name => changed.includes(name))) callback();
   }
 }
 
-/** Calls `told` now, and whenever one of these changes. */
-export function watch(names, told) {
-  watchers.push([names, told]);
-  told();
+/** Calls back now, and whenever one of these parts changes. */
+export function watch(names, callback) {
+  watchers.push([names, callback]);
+  callback();
 }
 
-/** Whether two lists hold the same edits. */
-export function alike(one, other) {
-  return one.length === other.length && one.every((edit, at) => edit === other[at]);
+export function sameEdits(a, b) {
+  return a.length === b.length && a.every((edit, index) => edit === b[index]);
 }
 
-/** Whether anything was painted as cloth. */
 export function hasCloth(edits) {
   return edits.some(({kind, mode, what}) => kind === "paint" && mode === "add" && what === "cloth");
 }
 
-/** What the service is asked for so that all moves that can, and as the person wants it. */
-export function asked({edits, look: {wind, ...look}}) {
-  return {...look, subject: "auto", ...(hasCloth(edits) && {wind})};
+/** The render options of the service: whatever can move does, as the sliders say. */
+export function renderOptions({edits, options: {wind, ...options}}) {
+  return {...options, subject: "auto", ...(hasCloth(edits) && {wind})};
 }
 
-/** What a file made of the photo is called. */
-export function fileName(ending) {
-  return `${state.name.replace(/\.[^.]*$/, "")}.${ending}`;
+/** The name of a file made of the photo. */
+export function fileName(extension) {
+  return `${state.name.replace(/\.[^.]*$/, "")}.${extension}`;
 }
 
 export function isDirty() {
-  return state.phase === "ready" && !alike(state.edits, state.saved);
+  return state.phase === "ready" && !sameEdits(state.edits, state.savedEdits);
 }

@@ -1,34 +1,33 @@
-// Light, dark, or as the system has it; a choice is remembered.
+// The theme: light, dark, or the system's; the choice is remembered.
 
 import {$, setIcon} from "./dom.js";
-import {say} from "./announce.js";
-import {keep, kept} from "./kept.js";
+import {announce} from "./notifications.js";
+import {loadSetting, storeSetting} from "./storage.js";
 
 const KEY = "stylecine.theme";
 const NEXT = {auto: "light", light: "dark", dark: "auto"};
-const WORDS = {auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark"};
-const system = matchMedia("(prefers-color-scheme: light)");
+const LABELS = {auto: "Theme: system", light: "Theme: light", dark: "Theme: dark"};
+const systemLight = matchMedia("(prefers-color-scheme: light)");
 
-export function beginTheme() {
+export function initTheme() {
   $("theme").addEventListener("click", () => {
     const next = NEXT[chosen()];
-    keep(KEY, next === "auto" ? null : next);
+    storeSetting(KEY, next === "auto" ? null : next);
     apply();
-    say(WORDS[next]);
+    announce(LABELS[next]);
   });
-  system.addEventListener("change", apply);
+  systemLight.addEventListener("change", apply);
   apply();
 }
 
 function chosen() {
-  return kept(KEY) ?? "auto";
+  return loadSetting(KEY) ?? "auto";
 }
 
 function apply() {
-  const now = chosen();
-  document.documentElement.dataset.theme = now === "auto" ? (system.matches ? "light" : "dark") : now;
-  setIcon($("theme"), now);
-  $("theme").setAttribute("aria-label", `${WORDS[now]}. Change it`);
-  $("theme").dataset.tip = WORDS[now];
-  $("theme-word").textContent = WORDS[now];
+  const theme = chosen();
+  document.documentElement.dataset.theme = theme === "auto" ? (systemLight.matches ? "light" : "dark") : theme;
+  setIcon($("theme"), theme);
+  $("theme").setAttribute("aria-label", `${LABELS[theme]}. Change it`);
+  $("theme").dataset.tip = $("theme-label").textContent = LABELS[theme];
 }

@@ -1,23 +1,25 @@
-// Before and after: a divider to drag, or the whole photo while a key or button is held.
+// Before and after: a divider to drag, or the whole original while a key or button is held.
 
-import {$} from "../dom.js";
-import {photoOf} from "../api.js";
+import {photoURL} from "../api.js";
+import {$, clamp} from "../dom.js";
 import {set, state, watch} from "../state.js";
 
 const STEP = 0.02;
-let view = null;
+let viewport = null;
 
-export function beginCompare() {
-  const {divider, hold} = {divider: $("divider"), hold: $("hold-before")};
-  $("split").addEventListener("click", toggleSplit);
+export function initCompare() {
+  const [divider, hold] = [$("divider"), $("hold-before")];
+  $("compare").addEventListener("click", toggleSplit);
   divider.addEventListener("pointerdown", event => divider.setPointerCapture(event.pointerId));
   divider.addEventListener("pointermove", event => {
-    if (divider.hasPointerCapture(event.pointerId)) moveTo(event.clientX - $("stage").getBoundingClientRect().left);
+    if (!divider.hasPointerCapture(event.pointerId)) return;
+    const {left, width} = viewport.place;
+    setSplit((event.clientX - $("stage").getBoundingClientRect().left - left) / width);
   });
-  divider.addEventListener("keydown", key);
+  divider.addEventListener("keydown", handleKey);
   hold.addEventListener("pointerdown", event => { hold.setPointerCapture(event.pointerId); showBefore(true); });
   for (const name of ["pointerup", "pointercancel", "blur"]) hold.addEventListener(name, () => showBefore(false));
-  hold.addEventListener("click", event => { if (!event.detail) showBefore(!state.before); });  // by a key or a screen reader
+  hold.addEventListener("click", event => { if (!event.detail) showBefore(!state.before); });  // by key or screen reader
   watch(["split", "before", "scene"], show);
 }
 
@@ -29,11 +31,11 @@ export function showBefore(before) {
   set({before});
 }
 
-/** Follows the picture's place. */
-export function placeDivider(itsView) {
-  view = itsView;
+/** Keeps the divider on the picture. */
+export function placeDivider(stageViewport) {
+  viewport = stageViewport;
   if (state.split === null) return;
-  const {left, top, width, height} = view.place;
+  const {left, top, width, height} = viewport.place;
   const stage = $("stage");
   const [above, below] = [Math.max(0, top), Math.min(stage.clientHeight, top + height)];
   const x = left + state.split * width;
@@ -46,39 +48,34 @@ export function placeDivider(itsView) {
 function show() {
   const {scene, split, before} = state;
   const image = $("before");
-  const wanted = scene && (split !== null || before);
-  if (wanted && image.dataset.scene !== scene.id) {
+  const visible = scene && (split !== null || before);
+  if (visible && image.dataset.scene !== scene.id) {
     image.dataset.scene = scene.id;
-    image.src = photoOf(scene.id);
+    image.src = photoURL(scene.id);
   }
-  image.hidden = !wanted;
+  image.hidden = !visible;
   image.style.clipPath = before || split === null ? "none" : `inset(0 ${100 * (1 - split)}% 0 0)`;
   for (const id of ["divider", "tag-before", "tag-after"]) $(id).hidden = split === null || before || !scene;
-  $("split").setAttribute("aria-pressed", String(split !== null));
+  $("compare").setAttribute("aria-pressed", String(split !== null));
   $("hold-before").setAttribute("aria-pressed", String(before));
-  const share = Math.round(100 * (split ?? 0.5));
-  $("divider").setAttribute("aria-valuenow", String(share));
-  $("divider").setAttribute("aria-valuetext", `${share} percent before`);
-  if (view) placeDivider(view);
+  const percent = Math.round(100 * (split ?? 0.5));
+  $("divider").setAttribute("aria-valuenow", String(percent));
+  $("divider").setAttribute("aria-valuetext", `${percent} percent before`);
+  if (viewport) placeDivider(viewport);
 }
 
-function moveTo(x) {
-  const {left, width} = view.place;
-  split((x - left) / width);
+function setSplit(share) {
+  set({split: clamp(share, 0, 1)});
 }
 
-function split(share) {
-  set({split: Math.min(1, Math.max(0, share))});
-}
-
-function key(event) {
-  const to = {
+function handleKey(event) {
+  const split = {
     ...{ArrowLeft: state.split - STEP, ArrowDown: state.split - STEP},
     ...{ArrowRight: state.split + STEP, ArrowUp: state.split + STEP},
     ...{PageDown: state.split - 0.1, PageUp: state.split + 0.1, Home: 0, End: 1},
   }[event.key];
-  if (to === undefined) return;
+  if (split === undefined) return;
   event.preventDefault();
   event.stopPropagation();
-  split(to);
+  setSplit(split);
 }

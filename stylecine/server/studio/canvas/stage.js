@@ -1,294 +1,291 @@
-// The picture on the stage: its place, what is drawn over it, and what pointers and keys do to it.
+// The stage: where the picture lies, what is drawn over it, and what pointers and keys do to it.
 
-import {say} from "../announce.js";
-import {$} from "../dom.js";
+import {$, clamp} from "../dom.js";
+import {announce} from "../notifications.js";
 import {addEdit} from "../session.js";
 import {set, state, watch} from "../state.js";
-import {drawFlow, drawMask} from "./maps.js";
-import {COLOURS, drawAnchor, drawArrow, drawBrush, drawCross, paintStroke} from "./marks.js";
-import {BRUSHES, begun, drawn, edit} from "./strokes.js";
-import {View} from "./view.js";
+import {COLOURS, drawAnchor, drawArrow, drawBrush, drawCross, drawStroke} from "./drawing.js";
+import {BRUSHES, continueGesture, startGesture, toEdit} from "./gestures.js";
+import {drawFlow, drawMask} from "./map-overlays.js";
+import {Viewport} from "./viewport.js";
 
-const view = new View();
-const SHOWN = 1600;  // ms for which the mask shows what an edit came to
-export const [THINNEST, WIDEST] = [0.006, 0.4];  // radius, of the short side
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const MASK_TIME = 1600;  // ms for which the mask shows the result of a stroke
+const ARROW_KEYS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+export const [MIN_RADIUS, MAX_RADIUS] = [0.006, 0.4];  // of the short side
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+const viewport = new Viewport();
 
 let gesture = null;
-let pointer = null;  // where the mouse is, a fraction
-let cursor = null;  // where the keyboard is, a fraction
-let shownUntil = 0;
-let asked = false;  // for a new drawing
-let placed = () => {};  // what else follows the picture's place
-const fingers = new Map();
+let pointer = null;  // of the mouse, a fraction of the picture
+let cursor = null;  // of the keyboard, a fraction of the picture
+let maskUntil = 0;
+let renderedStrokes = 0;
+let redrawRequested = false;
+let announceTimer = 0;
+let onPlaced = () => {};
+const pointers = new Map();  // that are down, and their places on the stage
 
-/** `whenPlaced` is told the picture's place whenever it changes. */
-export function beginStage(whenPlaced) {
-  placed = whenPlaced;
-  const marks = $("marks");
-  new ResizeObserver(layOut).observe($("stage"));
-  watch(["phase"], () => { if (state.phase !== "ready") forget(); });
-  watch(["scene", "phase"], layOut);
-  watch(["tool", "what", "radii", "edits", "mask", "flow", "maps", "marked", "split", "before"], redraw);
-  watch(["shown"], showWhatItCameTo);
+/** `placed` gets the viewport whenever the picture's place changes. */
+export function initStage(placed) {
+  onPlaced = placed;
+  const overlay = $("overlay");
+  new ResizeObserver(updateLayout).observe($("stage"));
+  $("photo").addEventListener("load", updateLayout);
+  watch(["phase"], () => { if (state.phase !== "ready") reset(); });
+  watch(["scene", "phase"], updateLayout);
+  watch(["tool", "paintClass", "radii", "edits", "mask", "flow", "maps", "highlighted", "split", "before"], redraw);
+  watch(["renderedEdits"], showStrokeResult);
   watch(["tool"], () => {
     gesture = null;
-    marks.dataset.tool = state.tool;
-    marks.dataset.brush = String(BRUSHES.includes(state.tool));
+    overlay.dataset.tool = state.tool;
+    overlay.dataset.brush = String(BRUSHES.includes(state.tool));
   });
-  marks.addEventListener("pointerdown", down);
-  marks.addEventListener("pointermove", move);
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) marks.addEventListener(name, up);
-  marks.addEventListener("pointerleave", () => { pointer = null; redraw(); });
-  marks.addEventListener("keyup", event => { if (event.key === "Tab") arrive(); });
-  marks.addEventListener("blur", leave);
-  marks.addEventListener("wheel", wheel, {passive: false});
-  marks.addEventListener("keydown", key);
+  overlay.addEventListener("pointerdown", pointerDown);
+  overlay.addEventListener("pointermove", pointerMove);
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) overlay.addEventListener(name, pointerUp);
+  overlay.addEventListener("pointerleave", () => { pointer = null; redraw(); });
+  overlay.addEventListener("keyup", event => { if (event.key === "Tab") showCursor(); });
+  overlay.addEventListener("blur", hideCursor);
+  overlay.addEventListener("wheel", handleWheel, {passive: false});
+  overlay.addEventListener("keydown", handleKey);
   $("zoom-in").addEventListener("click", () => zoomBy(1.5));
   $("zoom-out").addEventListener("click", () => zoomBy(1 / 1.5));
   $("zoom-fit").addEventListener("click", fit);
 }
 
-/** The picture's short side on the screen, in device pixels, for a scene that may not be shown yet. */
-export function shortSide(scene) {
-  view.measure(stageSize(), scene);
-  return view.short * devicePixelRatio;
+/** The picture's short side on the screen in device pixels, for a scene that may not be shown yet. */
+export function shortSideOnScreen(scene) {
+  viewport.measure(stageSize(), scene);
+  return viewport.short * devicePixelRatio;
 }
 
-export function zoomBy(factor, at) {
-  view.zoomAt(factor, at);
-  layOut();
+export function zoomBy(factor, point) {
+  viewport.zoomAt(factor, point);
+  updateLayout();
 }
 
 export function fit() {
-  view.fit();
-  layOut();
+  viewport.fit();
+  updateLayout();
 }
 
-/** A wider or thinner brush. */
-export function growBrush(factor) {
+export function scaleBrush(factor) {
   if (!(state.tool in state.radii)) return;
   setRadius(state.radii[state.tool] * factor);
-  say(`Brush ${Math.round(200 * state.radii[state.tool])} percent of the height`);
+  announce(`Brush ${Math.round(200 * state.radii[state.tool])} percent of the short side`);
 }
 
 export function setRadius(radius) {
-  const kept = Math.min(WIDEST, Math.max(THINNEST, radius));
-  set({radii: {...state.radii, [state.tool]: kept}});
+  set({radii: {...state.radii, [state.tool]: clamp(radius, MIN_RADIUS, MAX_RADIUS)}});
 }
 
-/** Gives up what is being drawn; whether there was anything. */
-export function giveUp() {
-  const was = gesture !== null;
+/** Whether there was one. */
+export function cancelGesture() {
+  const existed = gesture !== null;
   gesture = null;
   redraw();
-  return was;
+  return existed;
 }
 
-/** Of a photo that is left nothing stays for the next. */
-function forget() {
+/** For the next photo. */
+function reset() {
   gesture = pointer = cursor = null;
-  fingers.clear();
-  shownUntil = 0;
-  view.fit();
+  pointers.clear();
+  maskUntil = 0;
+  viewport.fit();
 }
 
-/** Whether the keyboard paints, so that Space is not for playing. */
-export function paintsByKey() {
-  return document.activeElement === $("marks") && cursor !== null && state.tool !== "view";
+/** Whether Space draws, and so does not play. */
+export function isPaintingByKey() {
+  return document.activeElement === $("overlay") && cursor !== null && state.tool !== "view";
 }
 
-// --- place
+// --- layout
 
 function stageSize() {
   const {clientWidth: width, clientHeight: height} = $("stage");
   return {width, height, padding: width < 700 ? 10 : 32};
 }
 
-function layOut() {
-  const shape = state.phase === "opening" ? stillShape() : state.scene;
-  if (!shape) return;
+function updateLayout() {
+  const picture = state.phase === "opening" ? uploadedSize() : state.scene;
+  if (!picture) return;
   const stage = stageSize();
-  view.measure(stage, shape);
-  const {left, top, width, height} = view.place;
+  viewport.measure(stage, picture);
+  const {left, top, width, height} = viewport.place;
   Object.assign($("picture").style, {left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px`});
   $("opening").style.bottom = `${Math.max(10, stage.height - top - height + 20)}px`;
-  const marks = $("marks");
+  const overlay = $("overlay");
   for (const side of ["width", "height"]) {
     const pixels = Math.round(stage[side] * devicePixelRatio);
-    if (marks[side] !== pixels) marks[side] = pixels;  // set, it would be cleared
+    if (overlay[side] !== pixels) overlay[side] = pixels;  // setting it clears the canvas
   }
-  marks.dataset.zoomed = String(view.zoom > 1);
-  $("zoom-fit").textContent = view.zoom === 1 ? "Fit" : `${Math.round(100 * view.zoom)}%`;
-  placed(view);
+  $("zoom-fit").textContent = viewport.zoom === 1 ? "Fit" : `${Math.round(100 * viewport.zoom)}%`;
+  onPlaced(viewport);
   draw();
 }
 
-/** The photo's as it is sent; a .cine file has none that can be shown yet. */
-function stillShape() {
-  const {naturalWidth: width, naturalHeight: height} = $("still");
+/** Of the photo that is being opened; a .cine file has none to show yet. */
+function uploadedSize() {
+  const {naturalWidth: width, naturalHeight: height} = $("photo");
   return width ? {width, height} : {width: 3, height: 2};
 }
 
-$("still").addEventListener("load", layOut);
-
 // --- drawing
 
-export function redraw() {
-  if (asked) return;
-  asked = true;
-  requestAnimationFrame(() => { asked = false; draw(); });
+function redraw() {
+  if (redrawRequested) return;
+  redrawRequested = true;
+  requestAnimationFrame(() => { redrawRequested = false; draw(); });
 }
 
 function draw() {
-  // in memory: of a canvas of the graphics' Chromium may go on showing what was drawn before it was cleared
-  const context = $("marks").getContext("2d", {willReadFrequently: true});
+  // not on the GPU: there Chromium may go on showing what was drawn before the canvas was cleared
+  const context = $("overlay").getContext("2d", {willReadFrequently: true});
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   if (state.phase !== "ready" || state.before) return;
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.save();
-  clip(context);
-  drawOverlays(context);
+  clipToAfter(context);
+  drawMaps(context);
   drawEdits(context);
   context.restore();
   if (gesture) drawGesture(context);
   drawTool(context);
 }
 
-/** Nothing is tinted outside the picture, or on the side that shows the photo. */
-function clip(context) {
-  const {left, top, width, height} = view.place;
-  const from = state.split ?? 0;
+/** To the picture, without the side that shows the original. */
+function clipToAfter(context) {
+  const {left, top, width, height} = viewport.place;
+  const split = state.split ?? 0;
   context.beginPath();
-  context.rect(left + from * width, top, (1 - from) * width, height);
+  context.rect(left + split * width, top, (1 - split) * width, height);
   context.clip();
 }
 
-function drawOverlays(context) {
+function drawMaps(context) {
   if (!state.maps) return;
-  const left = (shownUntil - performance.now()) / SHOWN;
-  if (state.mask) drawMask(context, view, state.maps, 1);
-  else if (left > 0) {
-    drawMask(context, view, state.maps, calm.matches ? 0.6 : Math.min(1, 2 * left) * 0.75);
+  const remaining = (maskUntil - performance.now()) / MASK_TIME;
+  if (state.mask) {
+    drawMask(context, viewport, state.maps, 1);
+  } else if (remaining > 0) {
+    drawMask(context, viewport, state.maps, reducedMotion.matches ? 0.6 : Math.min(1, 2 * remaining) * 0.75);
     redraw();
   }
-  if (state.flow) drawFlow(context, view, state.maps);
+  if (state.flow) drawFlow(context, viewport, state.maps);
 }
 
-/** Strokes that the loop does not know yet, arrows and anchors while they matter, and what the list points out. */
+/** Strokes that are not in the loop yet, arrows and anchors where they matter, and the highlighted edit. */
 function drawEdits(context) {
-  const arrows = state.flow || state.tool === "push" || state.tool === "anchor";
+  const showsArrows = state.flow || state.tool === "push" || state.tool === "anchor";
   for (const edit of state.edits) {
-    const strong = edit === state.marked;
-    const waits = !state.shown.includes(edit);
-    if (edit.stroke && (strong || waits)) paintStroke(context, view, edit, strong ? 0.6 : 0.42);
-    if (edit.arrow && (strong || waits || arrows)) drawPush(context, edit.arrow, strong);
-    if (edit.point && (strong || waits || arrows)) drawAnchor(context, view, edit, strong);
+    const strong = edit === state.highlighted;
+    const pending = !state.renderedEdits.includes(edit);
+    const visible = strong || pending || showsArrows;
+    if (edit.stroke && (strong || pending)) drawStroke(context, viewport, edit, strong ? 0.6 : 0.42);
+    if (edit.arrow && visible) drawPush(context, edit.arrow, strong);
+    if (edit.point && visible) drawAnchor(context, viewport, edit, strong);
   }
 }
 
 function drawPush(context, [x0, y0, x1, y1], strong) {
-  drawArrow(context, view.point([x0, y0]), view.point([x1, y1]), {width: strong ? 5 : 3.5});
+  drawArrow(context, viewport.toStage([x0, y0]), viewport.toStage([x1, y1]), {width: strong ? 5 : 3.5});
 }
 
 function drawGesture(context) {
-  if (gesture.points) paintStroke(context, view, gesture, 0.5);
+  if (gesture.points) drawStroke(context, viewport, gesture, 0.5);
   else if (gesture.tool === "push") drawPush(context, [...gesture.from, ...gesture.to], true);
-  else drawAnchor(context, view, gesture, true);
+  else drawAnchor(context, viewport, gesture, true);
 }
 
 function drawTool(context) {
   const at = cursor ?? pointer;
   if (!at || state.tool === "view") return;
   if (BRUSHES.includes(state.tool)) {
-    const colour = COLOURS[state.tool === "paint" ? state.what : state.tool];
-    drawBrush(context, view, at, state.radii[state.tool], colour, cursor !== null);
+    const colour = COLOURS[state.tool === "paint" ? state.paintClass : state.tool];
+    drawBrush(context, viewport, at, state.radii[state.tool], colour, cursor !== null);
   } else if (cursor) {
-    drawCross(context, view, at);
+    drawCross(context, ...viewport.toStage(at));
   }
 }
 
-function showWhatItCameTo() {
-  const painted = edits => edits.filter(edit => edit.kind === "paint").length;
-  if (state.phase === "ready" && state.shown.length && painted(state.shown) !== shownBefore) {
-    shownUntil = performance.now() + SHOWN;
-    setTimeout(redraw, SHOWN + 20);
+/** The mask appears for a moment where a stroke was added or removed. */
+function showStrokeResult() {
+  const strokes = state.renderedEdits.filter(edit => edit.kind === "paint").length;
+  if (state.phase === "ready" && state.renderedEdits.length && strokes !== renderedStrokes) {
+    maskUntil = performance.now() + MASK_TIME;
+    setTimeout(redraw, MASK_TIME + 20);
   }
-  shownBefore = painted(state.shown);
+  renderedStrokes = strokes;
   redraw();
 }
-
-let shownBefore = 0;
 
 // --- pointers
 
-function place(event) {
-  const {left, top} = $("marks").getBoundingClientRect();
+function placeOf(event) {
+  const {left, top} = $("overlay").getBoundingClientRect();
   return [event.clientX - left, event.clientY - top];
 }
 
-function down(event) {
+function pointerDown(event) {
   if (state.phase !== "ready" || event.button > 1) return;
   cursor = null;
-  $("marks").setPointerCapture(event.pointerId);
-  fingers.set(event.pointerId, place(event));
-  if (fingers.size > 1) {
-    gesture = null;  // two fingers move the picture
+  $("overlay").setPointerCapture(event.pointerId);
+  pointers.set(event.pointerId, placeOf(event));
+  if (pointers.size > 1) {
+    gesture = null;  // two fingers zoom and pan
   } else if (event.button === 0 && state.tool !== "view") {
-    gesture = begun(view.fraction(place(event)), aspect());
+    gesture = startGesture(viewport.toFraction(placeOf(event)), aspect());
   }
   redraw();
 }
 
-function move(event) {
-  const at = place(event);
-  pointer = event.pointerType === "touch" && !fingers.size ? null : view.fraction(at);
+function pointerMove(event) {
+  const place = placeOf(event);
+  pointer = event.pointerType === "touch" && !pointers.size ? null : viewport.toFraction(place);
   if (!gesture) cursor = null;  // the mouse takes over from the keyboard
-  const before = fingers.get(event.pointerId);
-  if (before && fingers.size > 1) pinch(event.pointerId, before, at);
-  else if (before && gesture) follow(event);
-  else if (before) {
-    view.moveBy(at[0] - before[0], at[1] - before[1]);
-    layOut();
+  const previous = pointers.get(event.pointerId);
+  if (previous && pointers.size > 1) {
+    pinch(event.pointerId, previous, place);
+  } else if (previous && gesture) {
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const each of events.length ? events : [event]) continueGesture(gesture, viewport.toFraction(placeOf(each)));
+  } else if (previous) {
+    viewport.pan(place[0] - previous[0], place[1] - previous[1]);
+    updateLayout();
   }
-  if (before) fingers.set(event.pointerId, at);
+  if (previous) pointers.set(event.pointerId, place);
   redraw();
 }
 
-function follow(event) {
-  const passed = event.getCoalescedEvents?.() ?? [];
-  for (const each of passed.length ? passed : [event]) drawn(gesture, view.fraction(place(each)));
+function pinch(id, previous, place) {
+  const [, other] = [...pointers].find(([otherId]) => otherId !== id);
+  const distance = point => Math.hypot(point[0] - other[0], point[1] - other[1]) || 1;
+  viewport.pan((place[0] - previous[0]) / 2, (place[1] - previous[1]) / 2);
+  zoomBy(distance(place) / distance(previous), [(place[0] + other[0]) / 2, (place[1] + other[1]) / 2]);
 }
 
-function pinch(id, before, at) {
-  const [, other] = [...fingers].find(([finger]) => finger !== id);
-  const apart = point => Math.hypot(point[0] - other[0], point[1] - other[1]) || 1;
-  const middle = [(at[0] + other[0]) / 2, (at[1] + other[1]) / 2];
-  view.moveBy((at[0] - before[0]) / 2, (at[1] - before[1]) / 2);
-  zoomBy(apart(at) / apart(before), middle);
-}
-
-function up(event) {
-  if (!fingers.delete(event.pointerId)) return;
+function pointerUp(event) {
+  if (!pointers.delete(event.pointerId)) return;
   if (event.pointerType === "touch") pointer = null;
-  if (gesture && event.type === "pointerup") finish();
-  else giveUp();
+  if (gesture && event.type === "pointerup") finishGesture();
+  else cancelGesture();
 }
 
-function finish() {
-  const done = edit(gesture);
+function finishGesture() {
+  const edit = gesture && toEdit(gesture);
   gesture = null;
-  if (done) addEdit(done);
+  if (edit) addEdit(edit);
   redraw();
 }
 
-function wheel(event) {
+function handleWheel(event) {
   if (state.phase !== "ready") return;
   event.preventDefault();
-  const turned = event.deltaY || event.deltaX;
-  if (event.shiftKey) growBrush(turned < 0 ? 1.12 : 1 / 1.12);
-  else zoomBy(Math.exp(-turned * (event.ctrlKey ? 0.01 : 0.0018)), place(event));
+  const delta = event.deltaY || event.deltaX;
+  if (event.shiftKey) scaleBrush(delta < 0 ? 1.12 : 1 / 1.12);
+  else zoomBy(Math.exp(-delta * (event.ctrlKey ? 0.01 : 0.0018)), placeOf(event));
 }
 
 function aspect() {
@@ -297,18 +294,16 @@ function aspect() {
 
 // --- keys
 
-const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-
-function key(event) {
+function handleKey(event) {
   if (state.phase !== "ready" || event.ctrlKey || event.metaKey) return;
-  const step = STEPS[event.key];
-  if (step && state.tool === "view") {
-    view.moveBy(-60 * step[0], -60 * step[1]);
-    layOut();
-  } else if (step) {
-    walk(step, event.shiftKey ? 5 : event.altKey ? 0.2 : 1);
-  } else if (event.key === "Enter" && state.tool !== "view" || event.key === " " && paintsByKey()) {
-    gesture ? endByKey() : beginByKey();
+  const direction = ARROW_KEYS[event.key];
+  if (direction && state.tool === "view") {
+    viewport.pan(-60 * direction[0], -60 * direction[1]);
+    updateLayout();
+  } else if (direction) {
+    moveCursor(direction, event.shiftKey ? 5 : event.altKey ? 0.2 : 1);
+  } else if (event.key === "Enter" && state.tool !== "view" || event.key === " " && isPaintingByKey()) {
+    gesture ? finishByKey() : startByKey();
   } else {
     return;
   }
@@ -316,49 +311,42 @@ function key(event) {
   event.stopPropagation();
 }
 
-function walk([dx, dy], times) {
-  arrive();
-  const [wide, high] = aspect() > 1 ? [aspect(), 1] : [1, 1 / aspect()];
-  const step = 0.02 * times;
-  cursor = [cursor[0] + dx * step / wide, cursor[1] + dy * step / high].map(value => Math.min(1, Math.max(0, value)));
-  if (gesture) drawn(gesture, cursor);
-  view.reveal(cursor);
-  layOut();
-  tellPlace();
+function moveCursor([dx, dy], steps) {
+  showCursor();
+  const [width, height] = aspect() > 1 ? [aspect(), 1] : [1, 1 / aspect()];
+  const step = 0.02 * steps;
+  cursor = [cursor[0] + dx * step / width, cursor[1] + dy * step / height].map(value => clamp(value, 0, 1));
+  if (gesture) continueGesture(gesture, cursor);
+  viewport.reveal(cursor);
+  updateLayout();
+  clearTimeout(announceTimer);
+  announceTimer = setTimeout(() => {
+    if (cursor) announce(`${Math.round(100 * cursor[0])} percent across, ${Math.round(100 * cursor[1])} down`);
+  }, 500);
 }
 
-function beginByKey() {
-  arrive();
-  gesture = begun(cursor, aspect());
-  clearTimeout(telling);
-  say(state.tool === "push" ? "Arrow begins; move to its end and press Enter" : "Drawing; press Enter to end");
+function startByKey() {
+  showCursor();
+  gesture = startGesture(cursor, aspect());
+  clearTimeout(announceTimer);
+  announce(state.tool === "push" ? "Arrow started; move to its end and press Enter" : "Drawing; press Enter to end");
   redraw();
 }
 
-function endByKey() {
-  finish();
-  say("Done");
+function finishByKey() {
+  finishGesture();
+  announce("Done");
 }
 
-/** The keyboard has a place from the moment it is in the picture. */
-function arrive() {
+function showCursor() {
   cursor ??= pointer ?? [0.5, 0.5];
   redraw();
 }
 
-/** A stroke of the keyboard ends where the keyboard leaves. */
-function leave() {
-  clearTimeout(telling);
-  if (cursor && giveUp()) say("Given up what was being drawn");
+/** A keyboard stroke ends where the focus leaves the picture. */
+function hideCursor() {
+  clearTimeout(announceTimer);
+  if (cursor && cancelGesture()) announce("Stroke cancelled");
   cursor = null;
   redraw();
-}
-
-let telling = 0;
-
-function tellPlace() {
-  clearTimeout(telling);
-  telling = setTimeout(() => {
-    if (cursor) say(`${Math.round(100 * cursor[0])} percent across, ${Math.round(100 * cursor[1])} down`);
-  }, 500);
 }

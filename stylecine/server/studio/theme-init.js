@@ -1,9 +1,9 @@
-// Before anything is drawn: light or dark, by what was chosen here last, or else by the system.
+// Sets the theme before the first paint: the one chosen last time, or the system's.
 {
   let chosen = null;
   try {
     chosen = localStorage.getItem("stylecine.theme");
-  } catch { /* the browser keeps nothing for this page */ }
+  } catch { /* storage is blocked */ }
   const light = matchMedia("(prefers-color-scheme: light)").matches;
   document.documentElement.dataset.theme = chosen ?? (light ? "light" : "dark");
 }

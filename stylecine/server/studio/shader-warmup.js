@@ -1,11 +1,11 @@
-// A loop too small to be seen, which uses all programs of a landscape: graphics make a program ready when it is first
-// drawn with, and on some that takes seconds.
+// A tiny loop that uses every shader program of a landscape. Browsers compile a program when it first draws, which
+// takes some of them seconds, so this is drawn while the page waits for a photo.
 
 const [SIDE, MARGIN, CELL, BLOCK, BANDS, STATISTICS] = [32, 16, 8, 16, 4, 9];
 const CANVAS = SIDE + 2 * MARGIN, GRID = CANVAS / CELL, BLOCKS = CANVAS / BLOCK;
 
-/** As a pack has it: {facts, tensors, photo}; all of it moves, and nothing gets anywhere. */
-export async function tinyLoop() {
+/** In the form of an unpacked loop, {facts, tensors, photo}: everything moves, by nothing. */
+export async function warmupLoop() {
   const facts = {
     ...{width: SIDE, height: SIDE, margin: MARGIN, cell: CELL, block: BLOCK, grid: [GRID, GRID], bands: BANDS},
     ...{period: 16, fps: 8, stride: 1, turns: [2], cycles: 1, plate: "", picture: "image/png"},

@@ -1,0 +1,91 @@
+// Draws strokes, arrows, anchors and the brush over the picture.
+
+export const COLOURS = {
+  ...{sky: "#79b4ff", water: "#2fd4c2", falls: "#b79bff", smoke: "#ffb45e", cloth: "#b8e06a"},
+  ...{freeze: "#eaf6ff", erase: "#ff7f7f", speed: "#ffe08a", push: "#ffffff", anchor: "#ffffff"},
+};
+const DARK = "rgb(8 12 14 / 0.75)";  // outlines light lines, so that they show on any photo
+const WHITE = "#fff";
+
+/** The colour of an edit, or of a gesture. */
+export function colourOf({kind, tool, what, mode}) {
+  if (tool) return COLOURS[tool === "paint" ? what : tool];
+  if (kind === "paint") return COLOURS[mode === "add" ? what : mode];
+  return COLOURS[kind];
+}
+
+/** A painted edit or gesture, in its translucent colour; `alpha` in [0,1]. */
+export function drawStroke(context, viewport, painted, alpha) {
+  const points = (painted.points ?? painted.stroke).map(point => viewport.toStage(point));
+  context.save();
+  context.globalAlpha = alpha;
+  context.lineCap = context.lineJoin = "round";
+  context.lineWidth = 2 * painted.radius * viewport.short;
+  context.strokeStyle = colourOf(painted);
+  context.beginPath();
+  context.moveTo(points[0][0] - 0.01, points[0][1]);  // a single point is drawn too
+  for (const point of points) context.lineTo(...point);
+  context.stroke();
+  context.restore();
+}
+
+/** An arrow between two points of the stage. */
+export function drawArrow(context, from, to, {width = 3, dot = true} = {}) {
+  const angle = Math.atan2(to[1] - from[1], to[0] - from[0]);
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]);
+  const head = Math.min(5 * width, length * 0.6);
+  const barb = turn => [to[0] - head * Math.cos(angle + turn), to[1] - head * Math.sin(angle + turn)];
+  const path = new Path2D();
+  path.moveTo(...from);
+  path.lineTo(...to);
+  path.moveTo(...barb(0.5));
+  path.lineTo(...to);
+  path.lineTo(...barb(-0.5));
+  outlined(context, path, width, 3);
+  if (!dot) return;
+  const start = new Path2D();
+  start.arc(...from, width / 2, 0, 2 * Math.PI);
+  outlined(context, start, width, 3);
+}
+
+/** A point of rest, and how far its calm reaches. */
+export function drawAnchor(context, viewport, {point, radius}, strong = false) {
+  const [x, y] = viewport.toStage(point);
+  drawCircle(context, x, y, radius * viewport.short, {fill: "rgb(255 255 255 / 0.14)", dash: [6, 6], width: strong ? 2.5 : 1.5});
+  drawCircle(context, x, y, 5, {fill: WHITE});
+}
+
+/** The brush; with `cross` for the keyboard its centre is marked. */
+export function drawBrush(context, viewport, at, radius, colour, cross) {
+  const [x, y] = viewport.toStage(at);
+  drawCircle(context, x, y, radius * viewport.short, {fill: `${colour}26`, width: 1.75});
+  if (cross) drawCross(context, x, y, 7);
+}
+
+export function drawCross(context, x, y, arm = 11) {
+  outlined(context, new Path2D(`M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}`), 2, 3);
+}
+
+function drawCircle(context, x, y, radius, {fill = null, dash = [], width = 1.5}) {
+  const path = new Path2D();
+  path.arc(x, y, radius, 0, 2 * Math.PI);
+  if (fill) {
+    context.fillStyle = fill;
+    context.fill(path);
+  }
+  outlined(context, path, width, 2, dash);
+}
+
+/** A white line, on a dark one that is wider by `outline`. */
+function outlined(context, path, width, outline, dash = []) {
+  context.save();
+  context.lineCap = context.lineJoin = "round";
+  context.lineWidth = width + outline;
+  context.strokeStyle = DARK;
+  context.stroke(path);
+  context.setLineDash(dash);
+  context.lineWidth = width;
+  context.strokeStyle = WHITE;
+  context.stroke(path);
+  context.restore();
+}

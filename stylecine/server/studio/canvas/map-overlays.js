@@ -1,0 +1,91 @@
+// Overlays drawn from the player's maps: the mask as tints, the flow as arrows.
+
+import {COLOURS, drawArrow} from "./drawing.js";
+
+const TINT_ALPHA = 0.5;  // of a class's colour where it moves
+const SHADE_ALPHA = 0.45;  // of black where nothing does
+const SPACING = 46;  // CSS pixels between arrows
+const [MIN_LENGTH, MAX_LENGTH] = [10, 34];  // CSS pixels of the slowest and the fastest arrow
+const MIN_SPEED = 0.02;  // of the fastest
+const MIN_ALPHA = 0.3;  // of what moves, for an arrow
+
+let mask = {maps: null, canvas: null};  // the last maps' tints
+let flow = {maps: null, maxSpeed: 1};
+
+/** Tints what moves by its class, and darkens what does not. */
+export function drawMask(context, viewport, maps, alpha) {
+  if (mask.maps !== maps) mask = {maps, canvas: tintedCanvas(maps)};
+  const {cell, margin} = maps.grid;
+  const {left, top, width, height} = viewport.place;
+  context.save();
+  context.globalAlpha = alpha;
+  context.imageSmoothingQuality = "high";
+  const source = [margin, margin, maps.width, maps.height].map(length => length / cell);
+  context.drawImage(mask.canvas, ...source, left, top, width, height);
+  context.restore();
+}
+
+/** Arrows along the motion; the faster, the longer. */
+export function drawFlow(context, viewport, maps) {
+  if (flow.maps !== maps) flow = {maps, maxSpeed: highSpeed(maps)};
+  const {left, top, width, height} = viewport.place;
+  const {grid, velocity} = maps;
+  const {canvas} = context;
+  for (const y of arrowPlaces(top, height, canvas.height / devicePixelRatio)) {
+    for (const x of arrowPlaces(left, width, canvas.width / devicePixelRatio)) {
+      const column = Math.floor(((x - left) / width * maps.width + grid.margin) / grid.cell);
+      const row = Math.floor(((y - top) / height * maps.height + grid.margin) / grid.cell);
+      const cell = Math.min(row, grid.height - 1) * grid.width + Math.min(column, grid.width - 1);
+      const [dx, dy] = [velocity[2 * cell], velocity[2 * cell + 1]];
+      const speed = Math.hypot(dx, dy);
+      if (alphaAt(maps, cell) < MIN_ALPHA || speed < MIN_SPEED * flow.maxSpeed) continue;
+      const length = MIN_LENGTH + (MAX_LENGTH - MIN_LENGTH) * Math.min(1, Math.sqrt(speed / flow.maxSpeed));
+      const [ax, ay] = [dx, dy].map(component => component / speed * length / 2);
+      drawArrow(context, [x - ax, y - ay], [x + ax, y + ay], {width: 2, dot: false});
+    }
+  }
+}
+
+/** Places of arrows along one side of the picture, `size` long from `start`, as far as they are on the stage. */
+function arrowPlaces(start, size, stage) {
+  const first = start + SPACING / 2;
+  const begin = Math.max(0, Math.floor(-first / SPACING));
+  const end = Math.ceil((Math.min(start + size, stage + SPACING) - first) / SPACING);
+  return Array.from({length: Math.max(0, end - begin)}, (_, k) => first + (begin + k) * SPACING);
+}
+
+/** The speed that nine tenths of what moves do not exceed. */
+function highSpeed(maps) {
+  const speeds = [];
+  for (let cell = 0; cell < maps.grid.width * maps.grid.height; cell += 7) {
+    if (alphaAt(maps, cell) >= MIN_ALPHA) speeds.push(Math.hypot(maps.velocity[2 * cell], maps.velocity[2 * cell + 1]));
+  }
+  return speeds.sort((a, b) => a - b)[Math.floor(0.9 * speeds.length)] || 1;
+}
+
+/** How much of a cell moves, by any class. */
+function alphaAt({layers}, cell) {
+  return 1 - Object.values(layers).reduce((still, layer) => still * (1 - layer[cell] / 255), 1);
+}
+
+function tintedCanvas(maps) {
+  const {width, height} = maps.grid;
+  const canvas = new OffscreenCanvas(width, height);
+  const image = new ImageData(width, height);
+  const classes = Object.entries(maps.layers).map(([name, layer]) => [layer, parseColour(COLOURS[name])]);
+  for (let cell = 0; cell < width * height; cell++) {
+    const alpha = alphaAt(maps, cell);
+    const sum = classes.reduce((sum, [layer]) => sum + layer[cell], 0) || 1;
+    for (let channel = 0; channel < 3; channel++) {
+      const mean = classes.reduce((sum, [layer, colour]) => sum + layer[cell] * colour[channel], 0) / sum;
+      image.data[4 * cell + channel] = mean * alpha;
+    }
+    image.data[4 * cell + 3] = 255 * (SHADE_ALPHA + (TINT_ALPHA - SHADE_ALPHA) * alpha);
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+function parseColour(hex) {
+  return [1, 3, 5].map(start => parseInt(hex.slice(start, start + 2), 16));
+}

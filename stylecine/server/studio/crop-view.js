@@ -1,0 +1,73 @@
+// Shows which part of the picture a crop keeps, with a slider that moves it.
+
+import {$, clamp, fillTrack, make, rangeInput} from "./dom.js";
+
+const WIDTH = 560;  // of its canvas, in pixels
+
+export class CropView {
+  /** `position`: where the centre of the crop is along the axis it can move on, 0 to 1; null: where most moves. */
+  constructor(maps, shape, position, onChange) {
+    this.aspect = maps.width / maps.height;
+    this.ratio = shape ? shape.split(":").reduce((wide, high) => wide / high) : this.aspect;
+    this.shape = shape;
+    this.horizontal = this.ratio < this.aspect;  // the axis it can move on
+    this.position = position ?? centreOfMotion(maps, this.horizontal);
+    this.canvas = make("canvas", {width: WIDTH, height: Math.round(WIDTH / this.aspect), role: "img", ariaLabel: "The part that is kept"});
+    this.element = make("div", {className: "crop wide"}, this.canvas);
+    if (Math.abs(this.ratio / this.aspect - 1) > 0.01) this.element.append(this.#slider(onChange));
+    onChange(this.position);
+  }
+
+  /** The service's `crop` option. */
+  get option() {
+    const position = this.position.toFixed(3);
+    return `${this.shape}@${this.horizontal ? `${position},0.5` : `0.5,${position}`}`;
+  }
+
+  /** The size that is left of a picture. */
+  croppedSize([width, height]) {
+    return this.horizontal ? [Math.round(height * this.ratio), height] : [width, Math.round(width / this.ratio)];
+  }
+
+  draw() {
+    const photo = $("photo");
+    if (!photo.naturalWidth) {
+      photo.addEventListener("load", () => this.draw(), {once: true});
+      return;
+    }
+    const {width, height} = this.canvas;
+    const context = this.canvas.getContext("2d");
+    context.drawImage(photo, 0, 0, width, height);
+    const [w, h] = this.croppedSize([width, height]);
+    const start = (length, kept) => clamp(this.position * length - kept / 2, 0, length - kept);
+    context.fillStyle = "rgb(8 10 12 / 0.66)";
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.rect(this.horizontal ? start(width, w) : 0, this.horizontal ? 0 : start(height, h), w, h);
+    context.fill("evenodd");
+  }
+
+  #slider(onChange) {
+    const input = rangeInput({min: "0", max: "1", step: "0.01", value: String(this.position), ariaLabel: "Position of the crop"}, () => {
+      this.position = Number(input.value);
+      fillTrack(input);
+      this.draw();
+      onChange(this.position);
+    });
+    fillTrack(input);
+    return input;
+  }
+}
+
+/** Centre of everything that moves, along x or y, 0 to 1. */
+function centreOfMotion({moving, width, height}, horizontal) {
+  let [sum, weighted] = [1e-9, 0.5e-9];
+  for (let y = 0; y < height; y += 4) {
+    for (let x = 0; x < width; x += 4) {
+      const weight = moving[y * width + x];
+      sum += weight;
+      weighted += weight * (horizontal ? (x + 0.5) / width : (y + 0.5) / height);
+    }
+  }
+  return Math.round(100 * weighted / sum) / 100;
+}

@@ -1,0 +1,277 @@
+// The export dialog: its options, then the progress, then the file.
+
+import * as api from "./api.js";
+import {CropView} from "./crop-view.js";
+import {fillDialog} from "./dialog.js";
+import {$, button, download, icon, make} from "./dom.js";
+import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
+import {followJob} from "./job-events.js";
+import {announce, showHint} from "./notifications.js";
+import {syncedEdits} from "./session.js";
+import {fileName, renderOptions, set, state} from "./state.js";
+
+const SIZES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides
+const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
+const REPEATS = [1, 2, 3, 5, 10];
+const NUMBERS = ["size", "fps", "repeat"];
+const chosen = {format: "mp4", codec: "", size: null, quality: "good", shape: "", cropPosition: null, fps: 30, repeat: 1};
+let sceneId = null;  // that these were chosen for
+let crop = null;
+
+export function initExport() {
+  const dialog = $("export-dialog");
+  $("export").addEventListener("click", openExport);
+  dialog.addEventListener("keydown", event => {
+    if (event.key === "Escape" && state.exporting) event.preventDefault();  // only Cancel stops an export
+  });
+  dialog.addEventListener("close", () => {
+    if (state.exporting) {
+      dialog.showModal();  // a phone's back gesture cannot be prevented
+    } else {
+      dialog.replaceChildren();  // a video in it would play on
+      $("export").focus();
+    }
+  });
+}
+
+export function openExport() {
+  if (state.phase !== "ready" || $("export-dialog").open) return;
+  if (!state.maps) {
+    showHint("Nothing moves in this photo yet. Paint over what should, then export it.");
+    return;
+  }
+  if (sceneId !== state.scene.id) {
+    sceneId = state.scene.id;
+    Object.assign(chosen, {size: defaultSize(chosenFormat()), cropPosition: null});
+  }
+  showForm();
+  $("export-dialog").showModal();
+}
+
+function show(title, body, options) {
+  fillDialog($("export-dialog"), title, body, options);
+}
+
+// --- options
+
+function showForm() {
+  const form = make("div", {className: "export-form"}, formatChoice(), make("div", {className: "export-options", id: "export-options"}));
+  const footer = [make("p", {className: "hint", id: "export-size"}), button("primary", runExport, "Export")];
+  show("Export", [form], {footer});
+  showOptions();
+}
+
+function formatChoice() {
+  const groups = [...new Set(FORMATS.map(({group}) => group))].map(group => {
+    const labels = FORMATS.filter(format => format.group === group).map(formatLabel);
+    return make("fieldset", {}, make("legend", {}, group), make("div", {className: "choice"}, ...labels));
+  });
+  return make("div", {className: "formats", role: "radiogroup", ariaLabel: "Format"}, ...groups);
+}
+
+function formatLabel(format) {
+  const {id, name, hint, icon: picture, maxRate = Infinity} = format;
+  const isChosen = id === chosen.format;
+  const onchange = () => {
+    Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps: Math.min(chosen.fps, maxRate)});
+    showOptions();
+  };
+  const input = make("input", {type: "radio", name: "format", value: id, checked: isChosen, autofocus: isChosen, onchange});
+  return make("label", {}, input, icon(picture), make("span", {}, name, make("small", {}, hint)));
+}
+
+function showOptions() {
+  const format = chosenFormat();
+  const page = format.id === "html";
+  crop = page ? null : new CropView(state.maps, chosen.shape, chosen.cropPosition, position => {
+    chosen.cropPosition = position;
+    showSize();
+  });
+  const rates = RATES.filter(rate => rate <= (format.maxRate ?? Infinity)).map(rate => [rate, String(rate)]);
+  const repeats = REPEATS.map(count => [count, count === 1 ? "Once; most players loop" : `${count} times`]);
+  const parts = [
+    crop?.element,
+    !page && select("Shape", "shape", Object.entries(SHAPES), () => { chosen.cropPosition = null; showOptions(); }),
+    select("Size", "size", sizeChoices(), showSize),
+    format.codecs && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
+    qualityValues(format) && select("Quality", "quality", Object.entries(QUALITIES)),
+    !format.still && !page && select("Frames per second", "fps", rates, showSize),
+    format.repeats && select("Repeats in the file", "repeat", repeats),
+    page && make("p", {className: "hint wide"}, "A page that plays the loop at any size, without a network. Open it, send it, or embed it in a site with an iframe."),
+  ];
+  $("export-options").replaceChildren(...parts.filter(Boolean));
+  crop?.draw();
+  showSize();
+}
+
+function select(label, name, choices, onChange = () => {}) {
+  const options = choices.map(([value, text]) => make("option", {value, selected: String(chosen[name] ?? "") === String(value)}, text));
+  const element = make("select", {}, ...options);
+  element.addEventListener("change", () => {
+    chosen[name] = NUMBERS.includes(name) ? Number(element.value) || null : element.value;
+    onChange();
+  });
+  return make("label", {className: name === "codec" || name === "repeat" ? "wide" : ""}, label, element);
+}
+
+function sizeChoices() {
+  const choice = (size, prefix = "") => [size ?? "", `${prefix}${formatSize(sizeInPixels(size))}`];
+  return [choice(null, "Full, "), ...SIZES.filter(size => size < fullSize()).map(size => choice(size))];
+}
+
+/** null: full size. */
+function defaultSize({defaultSize}) {
+  return defaultSize < fullSize() ? defaultSize : null;
+}
+
+function fullSize() {
+  return Math.min(state.scene.width, state.scene.height);
+}
+
+function sizeInPixels(size) {
+  const scale = size ? size / fullSize() : 1;
+  return [state.scene.width, state.scene.height].map(length => Math.round(length * scale));
+}
+
+function formatSize([width, height]) {
+  return `${width} × ${height}`;
+}
+
+function showSize() {
+  const size = sizeInPixels(chosen.size);
+  const duration = chosenFormat().still ? "" : `, ${state.options.seconds} s loop`;
+  $("export-size").textContent = formatSize(crop ? crop.croppedSize(size) : size) + duration;
+}
+
+function chosenFormat() {
+  return FORMATS.find(({id}) => id === chosen.format);
+}
+
+function qualityValues(format) {
+  return format.codecs ? (format.codecs.find(({id}) => id === chosen.codec) ?? format.codecs[0]).quality : format.quality;
+}
+
+/** The body of the request. */
+function animationRequest() {
+  const format = chosenFormat();
+  const quality = qualityValues(format)?.[chosen.quality];
+  return {
+    ...{scene: state.scene.id, format: format.id, ...renderOptions(state), fps: format.id === "html" ? 30 : chosen.fps},
+    ...(chosen.size && {size: chosen.size}),
+    ...(quality !== undefined && {quality}),
+    ...(format.codecs && chosen.codec && {codec: chosen.codec}),
+    ...(format.repeats && chosen.repeat > 1 && {repeat: chosen.repeat}),
+    ...(crop && chosen.shape && {crop: crop.option}),
+  };
+}
+
+// --- progress
+
+async function runExport() {
+  const exporting = new AbortController();
+  const {signal} = exporting;
+  set({exporting});
+  showProgress();
+  try {
+    const edits = await syncedEdits();
+    if (signal.aborted) return;
+    const job = await api.makeAnimation(animationRequest());
+    const cancel = () => api.cancelAnimation(job.id).catch(() => {});
+    if (signal.aborted) cancel();
+    else signal.addEventListener("abort", cancel);
+    const ended = await followJob(job, now => { if (!signal.aborted) updateProgress(now); });
+    if (!signal.aborted) finishExport(ended, edits);
+  } catch (error) {
+    if (signal.aborted) return;
+    set({exporting: null});
+    showFailure(error.message);
+  }
+}
+
+function finishExport(job, edits) {
+  set({exporting: null});
+  if (job.state === "done") {
+    set({savedEdits: edits});
+    showResult(job);
+  } else if (job.state === "failed") {
+    showFailure(job.problem.detail);
+  } else {
+    showForm();
+  }
+}
+
+/** Returns to the form at once; the server stops on its own time. */
+function cancelExport() {
+  state.exporting.abort();
+  set({exporting: null});
+  showForm();
+  $("export-dialog").querySelector(".close").focus();
+  announce("Export cancelled");
+}
+
+function showProgress() {
+  const cancel = button("outline", cancelExport, "Cancel");
+  const bar = {className: "progress-bar", id: "export-bar", role: "progressbar", ariaValueMin: "0", ariaValueMax: "100", ariaLabel: "Export"};
+  const parts = [
+    make("p", {className: "export-stage", id: "export-stage", role: "status"}, STAGES.queued),
+    make("div", bar, make("span")),
+    make("p", {className: "hint mono", id: "export-count"}, " "),
+    cancel,
+  ];
+  show(`Exporting ${chosenFormat().name}`, [make("div", {className: "export-status"}, ...parts)], {closable: false});
+  cancel.focus();
+}
+
+function updateProgress({progress: {stage, done, total, share}}) {
+  const bar = $("export-bar");
+  if (!bar) return;
+  const text = STAGES[stage] ?? STAGES.queued;
+  if ($("export-stage").textContent !== text) $("export-stage").textContent = text;
+  $("export-count").textContent = stage === "video" && total > 1 ? `${done} of ${total}` : " ";
+  bar.firstChild.style.transform = `scaleX(${share})`;
+  bar.ariaValueNow = String(Math.round(100 * share));
+}
+
+// --- the file
+
+/** The file is saved at once; the link is for those whose browser refused that. */
+function showResult({links, bytes, format, warning}) {
+  const name = fileName(format);
+  const another = button("ghost", showForm, "Export another");
+  const parts = [
+    resultPreview(format, links.result, name),
+    make("p", {role: "status"}, make("strong", {}, name), `, ${formatBytes(bytes)}`),
+    warning ? make("p", {className: "hint"}, warning) : null,
+    make("p", {className: "hint"}, "The download has started. ", make("a", {href: links.result, download: name}, "Save again")),
+  ];
+  show("Export finished", [make("div", {className: "export-status"}, ...parts)], {footer: [another]});
+  another.focus();
+  download(links.result, name);
+  announce(`${name} is being saved, ${formatBytes(bytes)}`);
+}
+
+function resultPreview(format, src, name) {
+  if (["mp4", "webm"].includes(format)) {
+    const playing = {autoplay: true, loop: true, muted: true, playsInline: true, controls: true};
+    return make("video", {className: "result", src, ...playing, ariaLabel: name});
+  }
+  if (["html", "zip"].includes(format)) return largeIcon(format === "html" ? "page" : "frames");
+  return make("img", {className: "result", src, alt: `The exported ${format}`});
+}
+
+function showFailure(text) {
+  const back = button("primary", showForm, "Back to the options");
+  const parts = [largeIcon("warning"), make("p", {role: "alert"}, text), back];
+  show("Export failed", [make("div", {className: "export-status"}, ...parts)]);
+  back.focus();
+}
+
+function largeIcon(name) {
+  const element = icon(name);
+  element.classList.add("large-icon");
+  return element;
+}
+
+function formatBytes(bytes) {
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
+}

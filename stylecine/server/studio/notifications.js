@@ -1,0 +1,61 @@
+// Messages: to everybody (busy indicator, notice), and to screen readers alone.
+
+import {$, setIcon} from "./dom.js";
+
+const BUSY_DELAY = 700;  // ms: what is done sooner needs no message
+let busyText = null, busyTimer = 0;
+
+/** Has screen readers say it, politely. */
+export function announce(text) {
+  $("announcer").textContent = "";
+  setTimeout(() => { $("announcer").textContent = text; }, 30);
+}
+
+/** What is being done now, shown once it takes a while; "": busy without a message; null: not busy. */
+export function showBusy(text) {
+  busyText = text;
+  $("stage").setAttribute("aria-busy", String(text !== null));
+  if (!text) {
+    clearTimeout(busyTimer);
+    busyTimer = 0;
+    $("busy").hidden = true;
+  } else if (!$("busy").hidden) {
+    $("busy").textContent = text;
+  } else {
+    busyTimer ||= setTimeout(showBusyText, BUSY_DELAY);
+  }
+}
+
+function showBusyText() {
+  busyTimer = 0;
+  $("busy").textContent = busyText;
+  $("busy").hidden = false;
+  announce(busyText);
+}
+
+/** Something went wrong; `action` {label, run} is offered as a way on. */
+export function showError(text, action = null) {
+  showNotice("alert", "warning", text, action);
+}
+
+/** Something worth knowing that is no error. */
+export function showHint(text, action = null) {
+  showNotice("status", "info", text, action);
+}
+
+function showNotice(role, icon, text, action) {
+  const [notice, button] = [$("notice"), $("notice-action")];
+  notice.setAttribute("role", role);
+  setIcon(notice, icon);
+  $("notice-text").textContent = text;
+  button.hidden = !action;
+  button.textContent = action?.label ?? "";
+  button.onclick = () => { hideNotice(); action.run(); };
+  notice.hidden = false;
+}
+
+export function hideNotice() {
+  $("notice").hidden = true;
+}
+
+$("notice-close").addEventListener("click", hideNotice);

@@ -1,0 +1,160 @@
+// Ways to open a photo: drop, choose, paste, an example. And its progress until the picture moves.
+
+import {PlayerError} from "/player/player.js";
+import {COMMAND} from "./connection.js";
+import {confirmed} from "./dialog.js";
+import {$, button, make} from "./dom.js";
+import {announce, showError} from "./notifications.js";
+import {isPlaying, setPlaying} from "./playback.js";
+import {cancelOpening, openFile, openScene} from "./session.js";
+import {isDirty, set, state, watch} from "./state.js";
+
+const EXAMPLES = [
+  {id: "sea", name: "Sea and sky", alt: "A calm sea at dusk with a rock standing in the water, under drifting clouds"},
+  {id: "waterfall", name: "Mountain stream", alt: "A stream falling between boulders in low sunlight"},
+  {id: "lake", name: "Shangri-La lake", alt: "A wide lake reflecting a sky full of clouds, with hills on the far shore"},
+];
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+
+export function initStartPage() {
+  for (const example of EXAMPLES) $("examples").append(make("li", {}, exampleButton(example)));
+  watch(["phase"], playExamples);
+  $("choose").addEventListener("click", chooseFile);
+  $("drop").addEventListener("click", event => { if (!event.target.closest("button, label")) chooseFile(); });
+  $("picker").addEventListener("change", () => {
+    const [file] = $("picker").files;
+    $("picker").value = "";
+    if (file) openPhoto(file, file.name);
+  });
+  $("opening-cancel").addEventListener("click", cancelOpening);
+  addEventListener("paste", event => {
+    const [file] = event.clipboardData?.files ?? [];
+    if (file) openPhoto(file, file.name || "pasted.png");
+  });
+  initDropping();
+  const scene = new URLSearchParams(location.search).get("scene");  // what the studio was started with
+  history.replaceState(null, "", location.pathname);
+  if (scene) showOpening(() => openScene(scene, showProgress));
+}
+
+/** The examples play on the start page only, as they would slow down what is opened. */
+function playExamples() {
+  for (const video of $("examples").querySelectorAll("video")) {
+    if (state.phase !== "start") video.pause();
+    else if (!reducedMotion.matches) video.play().catch(() => {});  // interrupted by the next pause
+  }
+}
+
+export function chooseFile() {
+  $("picker").click();
+}
+
+function exampleButton({id, name, alt}) {
+  const url = `/studio/examples/${id}`;
+  const image = make("img", {src: `${url}-small.jpg`, alt: ""});
+  const video = make("video", {
+    ...{src: `${url}.mp4`, muted: true, loop: true, playsInline: true, preload: "metadata"},
+    ...{"aria-hidden": "true", tabIndex: -1, disablePictureInPicture: true},
+  });
+  const open = async () => {
+    const photo = await fetch(`${url}.jpg`).catch(() => null);
+    if (photo?.ok) openPhoto(await photo.blob(), `${id}.jpg`);
+    else showProblem(`The studio's server is not responding. Start it again with “${COMMAND}”.`);
+  };
+  const made = button("example", open, image, video, make("span", {className: "name"}, name));
+  made.ariaLabel = `Example: ${name}. ${alt}`;
+  return made;
+}
+
+/** Opens a file, whatever it turns out to be. */
+async function openPhoto(file, name) {
+  const reason = blockedReason();
+  if (reason) {
+    showProblem(reason);
+    return;
+  }
+  if (isDirty() && !await confirmed("Open another photo?", "Your changes to this one are not saved.", "Open without saving")) return;
+  const url = URL.createObjectURL(file);
+  $("photo").src = url;
+  await showOpening(() => openFile({file, name, size: $("work-size").value}, showProgress));
+  URL.revokeObjectURL(url);
+}
+
+/** Why nothing can be opened now; null: it can. */
+function blockedReason() {
+  if (document.querySelector("dialog[open]")) return "Close the dialog before you open another photo.";
+  if (state.phase === "opening") return "Another photo is being opened; wait for it, or cancel it.";
+  return null;
+}
+
+/** Shows a photo while `open` opens it, then lets it play; or says why it could not be opened. */
+async function showOpening(open) {
+  const previous = {phase: state.phase, playing: isPlaying()};
+  $("start-problem").hidden = true;
+  set({phase: "opening"});
+  $("opening-cancel").focus({preventScroll: true});
+  if (previous.playing) setPlaying(false);
+  try {
+    await open();
+    setPlaying(!reducedMotion.matches);
+    announce(`${state.name} is ready. ${Math.round(100 * (state.scene.moving ?? 0))} percent of it moves.`);
+    $("overlay").focus({preventScroll: true});
+  } catch (error) {
+    goBack(previous, error);
+  }
+}
+
+function goBack({phase, playing}, error) {
+  set({phase});
+  if (phase === "start") $("photo").removeAttribute("src");
+  $(phase === "start" ? "choose" : "overlay").focus({preventScroll: true});
+  if (playing) setPlaying(true);
+  if (error.name !== "AbortError") showProblem(explain(error));
+}
+
+function explain(error) {
+  if (error instanceof PlayerError || error.status !== undefined) return error.message;
+  if (error.name === "ServerGone" || error.message.includes("server")) return `${error.message} Start it again with “${COMMAND}”.`;
+  console.error(error);
+  return "Something went wrong in this page; reload it and try again.";
+}
+
+function showProblem(text) {
+  if (state.phase !== "start") {
+    showError(text, {label: "Choose another", run: chooseFile});
+    return;
+  }
+  $("start-problem").textContent = text;
+  $("start-problem").hidden = false;
+}
+
+function showProgress(text, share) {
+  if ($("opening-text").textContent !== text) announce(text);
+  $("opening-text").textContent = text;
+  $("opening-fill").style.transform = `scaleX(${share})`;
+}
+
+function initDropping() {
+  let depth = 0;
+  const showTarget = over => {
+    $("drop").classList.toggle("over", over);
+    $("drop-overlay").hidden = !over || state.phase === "start" || blockedReason() !== null;
+  };
+  addEventListener("dragenter", event => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    depth += 1;
+    showTarget(true);
+  });
+  addEventListener("dragleave", () => {
+    depth = Math.max(0, depth - 1);
+    if (!depth) showTarget(false);
+  });
+  addEventListener("dragover", event => event.preventDefault());
+  addEventListener("drop", event => {
+    event.preventDefault();
+    depth = 0;
+    showTarget(false);
+    const [file] = event.dataTransfer?.files ?? [];
+    if (file) openPhoto(file, file.name);
+  });
+}

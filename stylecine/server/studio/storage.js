@@ -1,0 +1,20 @@
+// Settings that outlive the visit, or at least last as long as the page where the browser blocks storage.
+
+const fallback = new Map();
+
+export function loadSetting(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return fallback.get(key) ?? null;
+  }
+}
+
+/** null removes it. */
+export function storeSetting(key, value) {
+  try {
+    value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value);
+  } catch {
+    fallback.set(key, value);
+  }
+}

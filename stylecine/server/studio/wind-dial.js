@@ -1,0 +1,113 @@
+// The wind dial: the scene from above, the viewer below. Its arrow is dragged; the farther out, the stronger the wind.
+
+import {$, clamp, make, svg} from "./dom.js";
+import {announce, showHint} from "./notifications.js";
+import {change} from "./session.js";
+import {hasCloth, state, watch} from "./state.js";
+
+const MIN_STRENGTH = 0.05;
+const RIM = 74;  // of 100: where the strength is 1
+const SNAP = 4;  // degrees: a drag so close to one of the eight directions means that
+const STEP = [5, 0.05];  // degrees and strength of an arrow key, three times that with Shift
+const DIRECTIONS = [
+  ...["to the right", "right and away", "away from you", "left and away"],
+  ...["to the left", "left, towards you", "towards you", "right, towards you"],
+];
+const STRENGTHS = ["Calm", "Light", "Fresh", "Strong", "Storm"];
+const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], [43, -48, 40, -0.75]];  // y, x, x, seconds
+
+export function initWindDial() {
+  const dial = $("wind");
+  dial.append(drawing());
+  dial.addEventListener("pointerdown", event => {
+    if (event.button > 0) return;
+    dial.setPointerCapture(event.pointerId);
+    followPointer(event);
+  });
+  dial.addEventListener("pointermove", event => { if (dial.hasPointerCapture(event.pointerId)) followPointer(event); });
+  dial.addEventListener("keydown", handleKey);
+  watch(["options"], show);
+  watch(["edits", "phase"], () => {
+    const wanted = state.phase === "ready" && hasCloth(state.edits);
+    const appears = wanted && $("wind-section").hidden;
+    $("wind-section").hidden = !wanted;
+    if (appears) announceDial();
+  });
+}
+
+/** On a phone the dial is in a sheet that is closed. */
+function announceDial() {
+  const adjust = $("adjust");
+  if (!adjust.checkVisibility()) announce("Cloth moves in the wind; the wind dial is in the panel now.");
+  else showHint("Cloth moves in the wind, which you can turn.", {label: "Turn the wind", run: () => adjust.click()});
+}
+
+/** A disc with rings, eight ticks, streaks that drift with the wind, and the arrow. */
+function drawing() {
+  const root = svg("svg", {viewBox: "-100 -100 200 200", "aria-hidden": "true"});
+  root.append(svg("circle", {class: "wind-disc", r: 96}));
+  for (const r of [RIM / 3, 2 * RIM / 3, RIM]) root.append(svg("circle", {class: "wind-ring", r}));
+  for (let k = 0; k < 8; k++) {
+    root.append(svg("path", {class: "wind-tick", d: `M${RIM + 6} 0h${k % 2 ? 4 : 8}`, transform: `rotate(${45 * k})`}));
+  }
+  const streaks = svg("g", {id: "wind-streaks"});
+  for (const [y, from, to, delay] of STREAKS) {
+    const [third, d] = [(to - from) / 3, y < 0 ? -5 : 5];
+    const path = `M${from} ${y}c${third} ${-d} ${2 * third} ${2 * d} ${3 * third} ${d / 2}`;
+    streaks.append(svg("path", {class: "wind-streak", d: path, pathLength: 100}));
+    streaks.lastChild.style.animationDelay = `${delay}s`;
+  }
+  const arrow = svg("g", {id: "wind-arrow"});
+  arrow.append(
+    svg("path", {class: "wind-shaft", id: "wind-shaft"}),
+    svg("circle", {class: "wind-halo", id: "wind-halo", r: 17}),
+    svg("path", {class: "wind-knob", id: "wind-knob", d: "M13 0 -8 -10.5 -3.5 0 -8 10.5Z"}),
+  );
+  root.append(streaks, arrow);
+  return root;
+}
+
+function show() {
+  const [degrees, strength] = state.options.wind;
+  const radius = strength * RIM;
+  for (const id of ["wind-streaks", "wind-arrow"]) $(id).setAttribute("transform", `rotate(${-degrees})`);
+  $("wind-streaks").style.opacity = 0.25 + 0.75 * strength;
+  $("wind-shaft").setAttribute("d", `M0 0H${Math.max(0, radius - 4)}`);
+  for (const id of ["wind-knob", "wind-halo"]) $(id).setAttribute("transform", `translate(${radius})`);
+  const [direction, percent] = [DIRECTIONS[Math.round(degrees / 45) % 8], Math.round(100 * strength)];
+  const dial = $("wind");
+  dial.style.setProperty("--gust", `${(2.6 - 1.6 * strength).toFixed(2)}s`);
+  dial.setAttribute("aria-valuenow", String(degrees));
+  dial.setAttribute("aria-valuetext", `${direction}, ${degrees} degrees, ${percent} percent strong`);
+  const label = direction[0].toUpperCase() + direction.slice(1);
+  $("wind-direction").replaceChildren(label, make("small", {}, `${degrees}°`));
+  $("wind-strength").replaceChildren(STRENGTHS[Math.min(4, Math.floor(5 * strength))], make("small", {}, `${percent}%`));
+}
+
+function followPointer({clientX, clientY, altKey}) {
+  const {left, top, width, height} = $("wind").getBoundingClientRect();
+  const [x, y] = [(clientX - left) / width * 200 - 100, 100 - (clientY - top) / height * 200];
+  const degrees = Math.atan2(y, x) * 180 / Math.PI;
+  const nearest = 45 * Math.round(degrees / 45);
+  setWind(!altKey && Math.abs(degrees - nearest) < SNAP ? nearest : degrees, Math.hypot(x, y) / RIM);
+}
+
+function handleKey(event) {
+  const [degrees, strength] = state.options.wind;
+  const [turn, gain] = STEP.map(step => step * (event.shiftKey ? 3 : 1));
+  const wind = {
+    ...{ArrowLeft: [degrees + turn, strength], ArrowRight: [degrees - turn, strength]},
+    ...{ArrowUp: [degrees, strength + gain], ArrowDown: [degrees, strength - gain]},
+    ...{PageUp: [degrees, strength + 0.2], PageDown: [degrees, strength - 0.2]},
+    ...{Home: [degrees, MIN_STRENGTH], End: [degrees, 1]},
+  }[event.key];
+  if (!wind || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  setWind(...wind);
+}
+
+function setWind(degrees, strength) {
+  const wind = [(Math.round(degrees) + 720) % 360, Math.round(100 * clamp(strength, MIN_STRENGTH, 1)) / 100];
+  if (String(wind) !== String(state.options.wind)) change({options: {...state.options, wind}}, "wind");
+}
