@@ -1,4 +1,4 @@
-"""Chromium without a screen, and the player in it, for tests and benchmarks: nothing leaves the machine."""
+"""Headless Chromium with the player in it, for tests and benchmarks; nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import stylecine
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PLAYER = Path(stylecine.__file__).parent / "player"
-PAGE = "http://127.0.0.1/"  # answered here, by no server
+PAGE = "http://127.0.0.1/"  # answered by Stage, not by a server
 TYPES = {".js": "text/javascript", ".html": "text/html"}
 HTML = """<!doctype html><canvas></canvas><script type="module">
 import {Player} from "./player/player.js";
@@ -31,7 +31,7 @@ window.player = await Player.create(canvas);
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Any]:
-    """A Playwright browser whose WebGL is SwiftShader's, which runs on the CPU."""
+    """A Playwright browser whose WebGL runs on the CPU (SwiftShader)."""
     from playwright.sync_api import sync_playwright
 
     quiet = ("background-networking", "component-update", "sync", "quic")
@@ -50,7 +50,7 @@ def chromium(*arguments: str) -> Iterator[Any]:
 
 
 class Stage:
-    """A page with the player in it: `player` and `canvas` are its globals."""
+    """A page with the player in it; `player` and `canvas` are globals there."""
 
     def __init__(self, browser: Any) -> None:
         self.page, self.packs = browser.new_page(), dict[str, bytes]()
@@ -63,7 +63,7 @@ class Stage:
         self.page.evaluate("loaded('pack')")
 
     def frame(self, t: float) -> np.ndarray:
-        """Frame t as the canvas has it: uint8 [H,W,3]."""
+        """Frame t as drawn on the canvas, uint8 [H,W,3]."""
         url = self.page.evaluate("t => frame(t)", t)
         with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as picture:
             return np.asarray(picture.convert("RGB"))

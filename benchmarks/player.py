@@ -1,9 +1,9 @@
-"""Loops in a browser: how far its frames are from the engine's, how large packs and pages are, how long it all takes.
+"""The player in a browser: difference to the engine's frames, size of packs and pages, and times.
 
     python -m benchmarks.player examples/sea.jpg examples/waterfall.jpg
 
-The browser is a Chromium without a screen whose WebGL is SwiftShader, a renderer that runs on the CPU. So times say how
-a machine without graphics fares, and nothing of one that has it; differences are those of its arithmetic.
+The browser is headless Chromium whose WebGL is SwiftShader, a renderer on the CPU. So the times are those of a machine
+without a GPU, and the differences those of its arithmetic.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RENDERER = """() => {
   const gl = canvas.getContext("webgl2"), info = gl.getExtension("WEBGL_debug_renderer_info");
   return gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
 }"""
-# Reading a pixel waits for all that has been asked for before.
+# Reading a pixel waits for all drawing before it.
 FIRST = """async () => {
   const pack = await (await fetch("pack")).arrayBuffer(), gl = canvas.getContext("webgl2"), start = performance.now();
   await player.load(pack);
@@ -50,29 +50,29 @@ def main() -> None:
     options.add_argument("photos", metavar="PHOTO", type=Path, nargs="+")
     options.add_argument("--size", type=int, default=1024, help="both sides; photos are cropped to fill it")
     options.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/player.json")
-    given = options.parse_args()
+    args = options.parse_args()
     animator = Animator.from_pretrained(device="cpu")
     with chromium() as browser:
         rows = []
-        for photo in given.photos:
-            loop = animator.render(animator.invert(photo, size=(given.size, given.size)))
+        for photo in args.photos:
+            loop = animator.render(animator.invert(photo, size=(args.size, args.size)))
             stage = Stage(browser)
             rows.append({"photo": photo.name} | sizes(loop) | times(stage, loop) | {"frames": differences(stage, loop)})
             stage.page.close()
             print(json.dumps(rows[-1], indent=1))
-        header = {"machine": machine(), "browser": browser.version, "renderer": renderer(browser), "size": given.size}
-    given.out.write_text(json.dumps(header | {"rows": rows}, indent=1) + "\n")
+        header = {"machine": machine(), "browser": browser.version, "renderer": renderer(browser), "size": args.size}
+    args.out.write_text(json.dumps(header | {"rows": rows}, indent=1) + "\n")
 
 
 def sizes(loop: Cinemagraph) -> dict[str, Any]:
-    """Bytes of the pack and of the page, and how long each takes to make."""
+    """Bytes of the pack and of the page, and the milliseconds each takes to make."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "loop.html"
-        page_ms = took(lambda: loop.save(page))
+        page_ms = median_ms(lambda: loop.save(page))
         return {
             "moving": round(float((loop.mask > 0).float().mean()), 3),
             "pack_bytes": len(loop.live()),
-            "pack_ms": took(loop.live),
+            "pack_ms": median_ms(loop.live),
             "page_bytes": page.stat().st_size,
             "page_ms": page_ms,
         }
@@ -86,12 +86,12 @@ def times(stage: Stage, loop: Cinemagraph) -> dict[str, Any]:
     return {
         "first_frame_ms": round(first),
         "frame_ms": round(median(later), 1),
-        "engine_frame_ms": took(lambda: loop[7.3]),
+        "engine_frame_ms": median_ms(lambda: loop[7.3]),
     }
 
 
 def differences(stage: Stage, loop: Cinemagraph) -> list[dict[str, Any]]:
-    """Levels between the player's pixels and the engine's."""
+    """Difference between the player's pixels and the engine's, in levels of 255."""
     moves, rows = loop.loop.moving.numpy() > 0, []
     for t in TIMES:
         off = np.abs(stage.frame(t).astype(int) - loop[t])
@@ -107,14 +107,14 @@ def differences(stage: Stage, loop: Cinemagraph) -> list[dict[str, Any]]:
     return rows
 
 
-def took(work: Callable[[], Any]) -> float:
-    """Median milliseconds."""
-    taken = []
+def median_ms(work: Callable[[], Any]) -> float:
+    """Median duration of a few runs, in milliseconds."""
+    times = []
     for _ in range(RUNS):
         start = perf_counter()
         work()
-        taken.append(1000 * (perf_counter() - start))
-    return round(median(taken), 1)
+        times.append(1000 * (perf_counter() - start))
+    return round(median(times), 1)
 
 
 def renderer(browser: Any) -> str:

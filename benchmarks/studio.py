@@ -1,11 +1,10 @@
-"""From dropping a photo into the studio to a loop that moves, in headless Chromium.
+"""Time from opening a photo in the studio to a moving loop, in headless Chromium.
 
     python -m benchmarks.studio
 
-A new studio for each run, and a new browser, whose WebGL is drawn by the processor (SwiftShader). Seconds by the clock:
-`page`, from starting the command to a page that can be used; `first_motion`, from handing the photo to the page to
-the second frame of the loop; `edit`, from the end of a stroke to the loop that knows it, played at that size. `load` is
-what else the machine did, 1 a busy core.
+Each run starts a new studio and a new browser, whose WebGL runs on the CPU (SwiftShader). Wall-clock seconds: `page`,
+from starting the command to a usable page; `first_motion`, from choosing the photo to the second frame of the loop;
+`edit`, from the end of a stroke to the loop that contains it. `load` is the machine's load average before the run.
 """
 
 import argparse
@@ -30,13 +29,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--photo", type=Path, default=ROOT / "examples/sea.jpg")
     options.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/studio.json")
-    given = options.parse_args()
-    runs = [run(given.photo) for _ in range(RUNS)]
+    args = options.parse_args()
+    runs = [run(args.photo) for _ in range(RUNS)]
     best = min(figures["first_motion"] for figures in runs)
     print(json.dumps(runs, indent=1))
     print(f"first motion after {best:.1f} s, the goal is {GOAL:g} s: {'met' if best <= GOAL else 'missed'}")
-    result = {"machine": machine(), "photo": given.photo.name, "goal_first_motion": GOAL, "runs": runs}
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    result = {"machine": machine(), "photo": args.photo.name, "goal_first_motion": GOAL, "runs": runs}
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def run(photo: Path) -> dict[str, float]:
@@ -46,18 +45,18 @@ def run(photo: Path) -> dict[str, float]:
         try:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
-            assert address, "the studio says where it is"
+            assert address, "the studio prints its address"
             with chromium() as browser:
                 page = browser.new_page()
                 page.goto(address[0])
-                figures = {"page": time.perf_counter() - start, **looked_at(page, photo), "load": load}
+                figures = {"page": time.perf_counter() - start, **measure(page, photo), "load": load}
         finally:
             server.terminate()
     return {name: round(value, 2) for name, value in figures.items()}
 
 
-def looked_at(page: Page, photo: Path) -> dict[str, float]:
-    page.wait_for_timeout(2000)  # somebody looks at the page first
+def measure(page: Page, photo: Path) -> dict[str, float]:
+    page.wait_for_timeout(2000)  # as long as a user takes to choose a photo
     start = time.perf_counter()
     page.locator("#picker").set_input_files(photo)
     page.locator("body[data-phase=ready]").wait_for(timeout=60_000)

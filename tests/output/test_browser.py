@@ -1,4 +1,4 @@
-"""Every format in headless Chromium: size, number and times of frames, that it loops, and what it shows."""
+"""Every format in headless Chromium: its size, frames and timing, that it loops, and what it shows."""
 
 import base64
 import http.server
@@ -6,7 +6,6 @@ import io
 import json
 import os
 import queue
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -19,22 +18,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.browser import CHROMIUM
 from stylecine.errors import WriterUnavailable
 from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.formats import write
 from stylecine.output.images import ANIMATIONS
 from stylecine.output.video import FORMATS
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.browser
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
 
 FPS, COUNT, HEIGHT, WIDTH = 10, 12, 96, 128
-LOOKED_AT = (0, 6, 11)  # frames that are compared
+COMPARED = (0, 6, 11)  # frames
 VIDEOS = [(ending, codec) for ending, form in FORMATS.items() for codec in form.codecs]
 PICTURES = [*ANIMATIONS, *ANIMATED_IMAGES]
-NEAR = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean levels off; videos: 5
+TOLERANCE = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean difference in levels; videos: 5
 
 PAGE = """<!doctype html><script>
 const drawn = (source, width, height) => {
@@ -58,14 +57,14 @@ async function picture(name) {
   for (let k = 0; k < track.frameCount; k++) {
     const frame = (await decoder.decode({frameIndex: k})).image;
     found.times.push(frame.duration / 1e6);
-    if (LOOKED_AT.includes(k)) found.shown[k] = drawn(frame, frame.displayWidth, frame.displayHeight);
+    if (COMPARED.includes(k)) found.shown[k] = drawn(frame, frame.displayWidth, frame.displayHeight);
     frame.close();
   }
   return found;
 }
 
 async function video(name) {
-  const src = URL.createObjectURL(await (await fetch(name)).blob());  // all of it, so that it can be gone through
+  const src = URL.createObjectURL(await (await fetch(name)).blob());  // as a whole, so that it can be sought in
   const film = Object.assign(document.createElement("video"), {src, muted: true, loop: true, preload: "auto"});
   document.body.append(film);
   await new Promise((done, failed) => {
@@ -73,7 +72,7 @@ async function video(name) {
     film.onerror = () => failed(film.error.message);
   });
   const found = {width: film.videoWidth, height: film.videoHeight, duration: film.duration, shown: {}};
-  for (const k of LOOKED_AT) {
+  for (const k of COMPARED) {
     const there = new Promise(done => film.requestVideoFrameCallback(done));
     film.currentTime = (k + 0.5) / FPS;
     await there;
@@ -93,7 +92,7 @@ async function video(name) {
 onload = async () => {
   for (const name of NAMES) {
     let found;
-    const late = new Promise((_, failed) => setTimeout(() => failed("it takes too long"), 8000));
+    const late = new Promise((_, failed) => setTimeout(() => failed("timeout"), 8000));
     try { found = await Promise.race([late, name.includes("video") ? video(name) : picture(name)]); }
     catch (error) { found = {error: String(error)}; }
     await fetch("/found/" + name, {method: "POST", body: JSON.stringify(found)});
@@ -103,7 +102,7 @@ onload = async () => {
 
 
 def clip() -> list[np.ndarray]:
-    """Ramps that tell BT.601 from BT.709; a disc goes round, once."""
+    """Ramps that distinguish BT.601 from BT.709, and a disc that moves once around."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     ramps = np.stack([x / WIDTH, y / HEIGHT, 1 - (x / WIDTH + y / HEIGHT) / 2], axis=-1)
     frames = []
@@ -115,13 +114,13 @@ def clip() -> list[np.ndarray]:
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):
-    """The files of a folder; what the page finds is put into `found`."""
+    """Serves a folder; what the page posts goes into `found`."""
 
     found: queue.Queue[tuple[str, dict[str, Any]]]
 
     def do_POST(self) -> None:
-        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.found.put((self.path.rsplit("/", 1)[1], told))
+        result = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.found.put((self.path.rsplit("/", 1)[1], result))
         self.send_response(204)
         self.end_headers()
 
@@ -131,10 +130,10 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
-    """What Chromium finds in one file of every format that can be written here, by its name."""
+    """What Chromium reports of a file in every format that can be written here, by file name."""
     folder = tmp_path_factory.mktemp("formats")
     names = [name for name in (*map(video_name, VIDEOS), *map(picture_name, PICTURES)) if written(folder / name)]
-    values = {"NAMES": json.dumps(names), "LOOKED_AT": json.dumps(LOOKED_AT), "FPS": str(FPS)}
+    values = {"NAMES": json.dumps(names), "COMPARED": json.dumps(COMPARED), "FPS": str(FPS)}
     page = PAGE
     for name, value in values.items():
         page = page.replace(name, value)
@@ -176,7 +175,7 @@ def picture_name(ending: str) -> str:
 
 
 def written(path: Path) -> bool:
-    """Writes the clip; False where the installed libraries have no encoder."""
+    """Writes the clip; False if the installed libraries have no encoder."""
     try:
         codec = path.stem.split("-")[1] if "-" in path.stem else None
         write(clip(), path, FPS, codec=codec, quality=90 if path.suffix in (".gif", ".webp") else None)
@@ -190,29 +189,29 @@ def pixels(url: str) -> np.ndarray:
         return np.asarray(canvas.convert("RGB")).astype(int)
 
 
-def assert_shows_the_clip(found: dict[str, Any], near: float) -> None:
+def assert_shows_the_clip(found: dict[str, Any], tolerance: float) -> None:
     frames = clip()
     shown = {int(k): pixels(url) for k, url in found["shown"].items()}
-    assert set(shown) == set(LOOKED_AT)
+    assert set(shown) == set(COMPARED)
     for k, picture in shown.items():
-        assert np.abs(picture - frames[k]).mean() <= near
+        assert np.abs(picture - frames[k]).mean() <= tolerance
         nearest = min(range(COUNT), key=lambda other: np.abs(picture - frames[other]).mean())
         assert nearest == k
 
 
 @pytest.mark.parametrize("ending", PICTURES)
-def test_pictures(opened: dict[str, dict[str, Any]], ending: str) -> None:
+def test_animated_images_play_in_the_browser(opened: dict[str, dict[str, Any]], ending: str) -> None:
     if picture_name(ending) not in opened:
         pytest.skip("the installed libraries have no encoder for it")
     found = opened[picture_name(ending)]
     assert "error" not in found, found
     assert (found["width"], found["height"], found["frames"]) == (WIDTH, HEIGHT, COUNT)
     assert found["forever"] and found["times"] == pytest.approx([1 / FPS] * COUNT)
-    assert_shows_the_clip(found, NEAR[ending])
+    assert_shows_the_clip(found, TOLERANCE[ending])
 
 
 @pytest.mark.parametrize("form", VIDEOS, ids=video_name)
-def test_videos(opened: dict[str, dict[str, Any]], form: tuple[str, str]) -> None:
+def test_videos_play_and_loop_in_the_browser(opened: dict[str, dict[str, Any]], form: tuple[str, str]) -> None:
     if video_name(form) not in opened:
         pytest.skip("the installed PyAV has no encoder for it")
     found = opened[video_name(form)]

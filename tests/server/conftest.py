@@ -174,20 +174,20 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def heard() -> dict[str, list[str]]:
-    """What pages complained about, and every address they asked."""
+def page_log() -> dict[str, list[str]]:
+    """Errors of all pages, and the addresses that they requested."""
     return {"errors": [], "requests": []}
 
 
 @pytest.fixture(scope="module")
-def new_page(browser: Any, studio_address: str, heard: dict[str, list[str]]) -> Callable[..., Any]:
+def new_page(browser: Any, studio_address: str, page_log: dict[str, list[str]]) -> Callable[..., Any]:
     """Opens the studio in pages of their own; keyword arguments are those of a browser context."""
 
     def new(**options: Any) -> Any:
         page = browser.new_context(**{"viewport": {"width": 960, "height": 680}, **options}).new_page()
-        page.on("console", lambda said: heard["errors"].append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: heard["errors"].append(str(error)))
-        page.on("request", lambda request: heard["requests"].append(request.url))
+        page.on("console", lambda message: page_log["errors"].append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page_log["errors"].append(str(error)))
+        page.on("request", lambda request: page_log["requests"].append(request.url))
         page.goto(studio_address)
         return page
 

@@ -17,14 +17,14 @@ if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
 from playwright.sync_api import Locator, Page, Route, expect
 
-SLOW = 120_000  # ms that something dear may take on two slow cores
+SLOW = 120_000  # ms; generous, for a busy machine
 expect.set_options(timeout=30_000)
 
 WATER = (0.2, 0.8)  # a place in examples/sea.jpg, of width and height
 SKY = (0.3, 0.3)
 CLIFF = (0.93, 0.3)
 
-# The loop at a share of its length, as it is drawn: read in the same task, before the browser clears it.
+# Draws the loop at a share of its length and reads the canvas in the same task, before the browser clears it.
 DRAWN = """share => {
   const scrub = document.querySelector("#scrub"), loop = document.querySelector("#loop");
   document.querySelector("#play[aria-label=Pause]")?.click();
@@ -39,6 +39,8 @@ DRAWN = """share => {
 class Studio:
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.loops: list[str] = []  # addresses of the loops that the page has requested
+        page.on("request", lambda request: self.loops.append(request.url) if "/live?" in request.url else None)
 
     def at(self, id: str) -> Locator:
         return self.page.locator(f"#{id}")
@@ -52,18 +54,19 @@ class Studio:
         self.is_idle()
 
     def pause(self) -> None:
-        """Playing takes much of a machine whose graphics are software."""
+        """Playing is expensive where WebGL runs on the CPU."""
         self.at("play").click()
         expect(self.at("play")).to_have_attribute("aria-label", "Play")
 
     def is_idle(self) -> None:
         expect(self.page.locator("#stage[aria-busy=true]")).to_have_count(0, timeout=SLOW)
 
-    def moves_on(self, does: Callable[[], Any]) -> None:
-        """Does something after which a new loop is made, and waits for it."""
-        with self.page.expect_response(lambda answer: "/live?" in answer.url, timeout=SLOW):
-            does()
+    def moves_on(self, act: Callable[[], Any]) -> None:
+        """Does something after which a new loop is made, and waits for it: the stage is busy from the very change."""
+        before = len(self.loops)
+        act()
         self.is_idle()
+        assert len(self.loops) > before, "no new loop was made"
 
     def frame(self, share: float) -> np.ndarray:
         """What the canvas shows at a share of the loop, int [H,W,3]; it pauses."""
@@ -72,7 +75,7 @@ class Studio:
             return np.asarray(drawn.convert("RGB")).astype(int)
 
     def motion(self, place: tuple[float, float]) -> float:
-        """How much a small neighbourhood changes within the loop, in levels."""
+        """Mean change within the loop around a place, in levels of 255."""
         one, other = self.frame(0.1), self.frame(0.45)
         h, w = one.shape[:2]
         x, y, around = round(place[0] * w), round(place[1] * h), round(0.03 * h)
@@ -109,7 +112,7 @@ class Studio:
         return self.at("changes").locator("li").all_text_contents()
 
     def start_over(self) -> None:
-        """No changes, no overlays, the first tool."""
+        """Undoes all changes and returns to the first tool."""
         self.page.keyboard.press("Escape")
         for _ in range(50):
             if self.at("undo").is_enabled():
@@ -119,8 +122,8 @@ class Studio:
         self.is_idle()
 
 
-class Held:
-    """Keeps the first request of a kind from the server until it is let go, within a `with`."""
+class HeldRequest:
+    """Holds back the first request of a kind until it is released; a context manager."""
 
     def __init__(self, page: Page, method: str, url: str) -> None:
         self.page, self.method, self.url = page, method, url
@@ -130,8 +133,8 @@ class Held:
         self.page.route(self.url, self._handle)
         return self
 
-    def let_go(self) -> None:
-        assert self.route, "nobody asked for it"
+    def release(self) -> None:
+        assert self.route, "no such request was made"
         self.route.continue_()
 
     def __exit__(self, *_: object) -> None:

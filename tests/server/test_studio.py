@@ -1,6 +1,6 @@
-"""The studio in headless Chromium, against a real server, the default model and a real photo.
+"""The studio in headless Chromium, with a real server, the default model and a real photo.
 
-With STYLECINE_SCREENSHOTS=docs/images in the environment it also draws the pictures of docs/studio.md.
+With STYLECINE_SCREENSHOTS=docs/images in the environment it also takes the screenshots of docs/studio.md.
 """
 
 import io
@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from stylecine.output.video import read_video
-from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, Held, Page, Route, Studio, expect
+from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, HeldRequest, Page, Route, Studio, expect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-# Text whose contrast to what is behind it is below 4.5, or 3 where it is large: [words, contrast].
+# Texts whose contrast with their background is below 4.5, or 3 if they are large: [text, contrast].
 LOW_CONTRAST = """() => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
   const rgba = colour => {
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
-    """One page with the photo; opening it with the keyboard alone is the first test."""
+    """One page with the photo, opened by keyboard alone, which is the first test."""
     studio = Studio(new_page(color_scheme="dark"))
     with studio.page.expect_file_chooser() as chooser:
         for _ in range(8):
@@ -98,7 +98,7 @@ def test_frozen_water_stands_still_and_undo_lets_it_go(studio: Studio) -> None:
     assert studio.motion(WATER) == 0
 
 
-def test_painted_matter_moves_and_what_is_erased_does_not(studio: Studio) -> None:
+def test_painted_areas_move_and_erased_areas_do_not(studio: Studio) -> None:
     studio.tool("Paint")
     studio.page.get_by_role("radio", name="Falls").check(force=True)
     studio.moves_on(lambda: studio.drag((0.9, 0.25), (0.95, 0.35)))
@@ -109,19 +109,19 @@ def test_painted_matter_moves_and_what_is_erased_does_not(studio: Studio) -> Non
     assert studio.changes() == ["Erased", "Falls painted"]
 
 
-def test_an_arrow_turns_the_flow_and_of_what_was_drawn_only_one_from_what_rests_is_refused(studio: Studio) -> None:
+def test_an_arrow_turns_the_flow_and_one_that_starts_where_nothing_moves_is_refused_alone(studio: Studio) -> None:
     before = studio.frame(0.3)
     studio.tool("Push")
     studio.moves_on(lambda: studio.drag((0.3, 0.8), (0.28, 0.95)))
     assert np.abs(studio.frame(0.3) - before).mean() > 0.1
-    with Held(studio.page, "PATCH", "**/v1/scenes/*") as held:
+    with HeldRequest(studio.page, "PATCH", "**/v1/scenes/*") as held:
         studio.tool("Anchor")
         studio.drag((0.6, 0.3))
         studio.tool("Push")
         studio.drag(CLIFF, (0.93, 0.4))
         studio.tool("Anchor")
         studio.drag((0.3, 0.2))
-        held.let_go()
+        held.release()
         expect(studio.at("notice")).to_contain_text("starts where nothing moves", timeout=SLOW)
     assert studio.changes() == ["Anchored", "Anchored", "Pushed"]
     for left in (["Anchored", "Pushed"], ["Pushed"], []):
@@ -130,7 +130,7 @@ def test_an_arrow_turns_the_flow_and_of_what_was_drawn_only_one_from_what_rests_
     expect(studio.at("undo")).to_be_disabled()
 
 
-def test_anchors_and_the_brush_of_speed(studio: Studio) -> None:
+def test_anchors_and_the_speed_brush_slow_the_motion(studio: Studio) -> None:
     before = studio.motion(WATER)
     studio.tool("Anchor")
     studio.moves_on(lambda: studio.drag(WATER, (0.3, 0.8)))
@@ -141,7 +141,7 @@ def test_anchors_and_the_brush_of_speed(studio: Studio) -> None:
     assert studio.changes() == ["Speed here: still", "Anchored"]
 
 
-def test_sliders_make_another_loop_while_the_old_one_plays(studio: Studio) -> None:
+def test_sliders_make_a_new_loop(studio: Studio) -> None:
     one, sky = studio.frame(0), studio.motion(SKY)
     studio.moves_on(lambda: (studio.slide("loop-seconds", 2), studio.slide("loop-detail", 0)))
     expect(studio.at("clock")).to_contain_text("/ 2.0 s")
@@ -150,7 +150,7 @@ def test_sliders_make_another_loop_while_the_old_one_plays(studio: Studio) -> No
     assert studio.motion(SKY) < 0.3 * sky and studio.motion(WATER) > 0.1
 
 
-def test_where_nothing_moves_any_more_the_photo_is_shown(studio: Studio) -> None:
+def test_the_photo_is_shown_when_nothing_moves(studio: Studio) -> None:
     studio.tool("Erase")
     studio.slide("brush-size", 100)
     studio.moves_on(lambda: studio.drag((0.1, 0.2), (0.9, 0.2), (0.9, 0.7), (0.1, 0.7)))
@@ -160,7 +160,7 @@ def test_where_nothing_moves_any_more_the_photo_is_shown(studio: Studio) -> None
     expect(studio.at("loop")).to_be_visible()
 
 
-def test_before_and_after(studio: Studio) -> None:
+def test_before_and_after_are_compared(studio: Studio) -> None:
     page, before = studio.page, studio.at("before")
     studio.at("overlay").focus()
     page.keyboard.down("b")
@@ -197,7 +197,7 @@ def test_overlays_show_mask_and_flow(studio: Studio) -> None:
         studio.at(name).click()
 
 
-def test_zoom_by_wheel_and_keys(studio: Studio) -> None:
+def test_wheel_and_keys_zoom(studio: Studio) -> None:
     page = studio.page
     page.mouse.move(*studio.place(WATER))
     under = studio.place(WATER)
@@ -235,14 +235,14 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     def exported(name: str) -> Path:
         studio.at("export").click()
         dialog.get_by_role("radio", name=name).check(force=True)
-        with studio.page.expect_download(timeout=SLOW) as kept:  # by itself, once it is ready
+        with studio.page.expect_download(timeout=SLOW) as saved:  # by itself, once it is ready
             dialog.get_by_role("button", name="Export").click()
         with studio.page.expect_download() as again:
             dialog.get_by_role("link", name="Save again").click()
-        assert again.value.suggested_filename == kept.value.suggested_filename
+        assert again.value.suggested_filename == saved.value.suggested_filename
         dialog.get_by_role("button", name="Close").click()
-        kept.value.save_as(tmp_path / kept.value.suggested_filename)
-        return tmp_path / kept.value.suggested_filename
+        saved.value.save_as(tmp_path / saved.value.suggested_filename)
+        return tmp_path / saved.value.suggested_filename
 
     dialog = studio.at("export-dialog")
     studio.moves_on(lambda: studio.slide("loop-seconds", 2))
@@ -262,7 +262,7 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
 def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
     dialog, page = studio.at("export-dialog"), studio.page
     studio.at("export").click()
-    with Held(page, "POST", "**/v1/animations") as held:
+    with HeldRequest(page, "POST", "**/v1/animations") as held:
         dialog.get_by_role("button", name="Export").click()
         progress = dialog.get_by_role("progressbar")
         for _ in range(3):
@@ -272,8 +272,8 @@ def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
         expect(progress).to_be_visible()
         dialog.get_by_role("button", name="Cancel").click()
         expect(studio.at("announcer")).to_have_text("Export cancelled")
-        with page.expect_request(lambda asked: asked.method == "DELETE" and "/v1/animations/" in asked.url):
-            held.let_go()
+        with page.expect_request(lambda request: request.method == "DELETE" and "/v1/animations/" in request.url):
+            held.release()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     studio.at("notice-close").click()
@@ -282,12 +282,12 @@ def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
 def test_an_opening_is_cancelled(studio: Studio, small_sea: Path) -> None:
     page = studio.page
     before, playing = studio.frame(0.2), studio.at("play").get_attribute("aria-label")
-    with Held(page, "GET", "**/v1/scenes/*wait=*"):
+    with HeldRequest(page, "GET", "**/v1/scenes/*wait=*"):
         studio.at("picker").set_input_files(small_sea)
         expect(studio.at("opening-cancel")).to_be_focused()
         studio.at("picker").set_input_files(small_sea)
         expect(studio.at("notice")).to_contain_text("Another photo is being opened")
-        with page.expect_request(lambda asked: asked.method == "DELETE" and "/v1/scenes/" in asked.url):
+        with page.expect_request(lambda request: request.method == "DELETE" and "/v1/scenes/" in request.url):
             page.keyboard.press("Enter")
     expect(studio.at("overlay")).to_be_focused()
     assert studio.at("play").get_attribute("aria-label") == playing
@@ -295,7 +295,7 @@ def test_an_opening_is_cancelled(studio: Studio, small_sea: Path) -> None:
     studio.at("notice-close").click()
 
 
-def test_what_is_no_photo_is_refused_and_the_work_stays(studio: Studio, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_photo_is_refused_and_the_open_photo_stays(studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no photo")
     studio.at("picker").set_input_files(tmp_path / "notes.jpg")
     expect(studio.at("notice")).to_contain_text("is not an image this can read")
@@ -304,7 +304,7 @@ def test_what_is_no_photo_is_refused_and_the_work_stays(studio: Studio, tmp_path
     assert studio.motion(SKY) > 0.3
 
 
-def test_the_page_waits_for_a_server_that_is_gone(studio: Studio) -> None:
+def test_the_page_waits_for_a_lost_server(studio: Studio) -> None:
     studio.tool("Freeze")
     studio.slide("brush-size", 80)
     studio.page.context.set_offline(True)
@@ -323,13 +323,13 @@ def test_every_text_can_be_read_and_every_control_has_a_name(studio: Studio, the
     page, unnamed = studio.page, r"- (button|slider|radio|checkbox|combobox|link|dialog|img|application)(:|$| \[)"
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
     expect(page.locator(f"html[data-theme={theme}]")).to_have_count(1)
-    for does in (
+    for act in (
         lambda: studio.tool("Paint"),
         lambda: page.keyboard.press("?"),
         lambda: page.get_by_role("dialog").get_by_role("button", name="Close").click(),
         lambda: page.keyboard.press("x"),
     ):
-        does()
+        act()
         assert page.evaluate(LOW_CONTRAST) == []
         assert not re.findall(unnamed, page.locator("body").aria_snapshot(), re.MULTILINE)
     studio.at("export-dialog").get_by_role("button", name="Close").click()
@@ -353,7 +353,7 @@ def reduced_loops(page: Page) -> Iterator[None]:
     page.unroute(pattern)
 
 
-def test_a_doubt_about_the_photo_is_a_hint_and_no_error(studio: Studio, small_sea: Path, tmp_path: Path) -> None:
+def test_a_quality_warning_is_a_hint_and_not_an_error(studio: Studio, small_sea: Path, tmp_path: Path) -> None:
     page, pattern, notice = studio.page, "**/v1/scenes/*", studio.at("notice")
 
     def doubt(route: Route) -> None:
@@ -384,7 +384,7 @@ def phone(new_page: Callable[..., Page], small_sea: Path) -> Studio:
 
 
 @pytest.mark.parametrize("width", [360, 390])
-def test_on_a_phone_controls_are_large_enough_and_say_what_they_are(phone: Studio, width: int) -> None:
+def test_on_a_phone_controls_are_large_enough_and_labelled(phone: Studio, width: int) -> None:
     page = phone.page
     page.set_viewport_size({"width": width, "height": 640 if width == 360 else 844})
     assert len(set(page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]"))) == 1
@@ -397,7 +397,7 @@ def test_on_a_phone_controls_are_large_enough_and_say_what_they_are(phone: Studi
         expect(page.locator(".transport").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
 
 
-def test_on_a_phone_the_picture_stays_in_place_with_every_tool(phone: Studio) -> None:
+def test_on_a_phone_the_picture_does_not_move_when_the_tool_changes(phone: Studio) -> None:
     """A finger on its way to the picture does not miss it."""
     places = set()
     for name in ("View", "Freeze", "Paint", "Speed", "Push", "Freeze"):
@@ -426,7 +426,7 @@ def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Studio) -> None:
     assert phone.changes() == ["Frozen"]
 
 
-def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Studio, tmp_path: Path) -> None:
+def test_leaving_with_unsaved_changes_asks_and_a_cine_file_restores_them(studio: Studio, tmp_path: Path) -> None:
     studio.tool("Freeze")
     studio.moves_on(lambda: studio.drag((0.2, 0.8), (0.3, 0.8)))
     expect(studio.at("unsaved")).to_be_visible()
@@ -435,17 +435,17 @@ def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Stud
     studio.at("home").click()
     expect(studio.page.get_by_role("alertdialog", name="Leave this photo?")).to_be_visible()
     studio.page.get_by_role("button", name="Cancel").click()
-    with Held(studio.page, "GET", "**/file") as held:
+    with HeldRequest(studio.page, "GET", "**/file") as held:
         with studio.page.expect_request("**/file"):
             studio.page.keyboard.press("Control+s")
         studio.moves_on(lambda: studio.drag((0.3, 0.3), (0.4, 0.3)))
         with studio.page.expect_download(timeout=SLOW):
-            held.let_go()
+            held.release()
     expect(studio.at("unsaved")).to_be_visible()  # the second stroke came too late for the file
     studio.moves_on(studio.at("undo").click)
-    with studio.page.expect_download(timeout=SLOW) as kept:
+    with studio.page.expect_download(timeout=SLOW) as saved:
         studio.page.keyboard.press("Control+s")
-    kept.value.save_as(tmp_path / "sea.cine")
+    saved.value.save_as(tmp_path / "sea.cine")
     expect(studio.at("unsaved")).to_be_hidden()
     assert studio.page.evaluate(leaves)
     studio.open(tmp_path / "sea.cine")
@@ -455,16 +455,16 @@ def test_leaving_with_changes_asks_and_a_cine_file_brings_them_back(studio: Stud
     assert studio.changes() == ["Frozen"]
 
 
-def test_nothing_was_complained_about_and_no_other_host_asked(
-    studio: Studio, heard: dict[str, list[str]], studio_address: str
+def test_no_console_errors_and_no_requests_to_other_hosts(
+    studio: Studio, page_log: dict[str, list[str]], studio_address: str
 ) -> None:
-    """Of all the tests above; what the tests of errors provoke is named by the browser itself."""
+    """By all tests above, except for the failures that they provoke."""
     provoked = re.compile(
         r"Failed to load resource: (net::ERR_INTERNET_DISCONNECTED|the server responded with a status of 4)"
     )
-    assert [error for error in heard["errors"] if not provoked.match(error)] == []
+    assert [error for error in page_log["errors"] if not provoked.match(error)] == []
     assert {
-        url for url in heard["requests"] if not url.startswith((studio_address, "blob:", "data:", "file:"))
+        url for url in page_log["requests"] if not url.startswith((studio_address, "blob:", "data:", "file:"))
     } == set()
 
 

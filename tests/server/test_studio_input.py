@@ -1,4 +1,4 @@
-"""What the studio makes of clumsy pointers and of the keyboard."""
+"""Pointer slips and keyboard input in the studio."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,28 +23,28 @@ def studio(opened: Studio) -> Iterator[Studio]:
     opened.start_over()
 
 
-def at_rest(studio: Studio) -> None:
-    """Once whatever was drawn has been sent."""
+def wait_for_edits(studio: Studio) -> None:
+    """Gives an edit that should not exist the time to appear."""
     studio.page.wait_for_timeout(100)
     studio.is_idle()
 
 
 @pytest.mark.parametrize("tool", ["Freeze", "Push", "Anchor"])
-def test_what_is_drawn_beside_the_picture_is_no_edit(studio: Studio, tool: str) -> None:
+def test_drawing_outside_the_picture_makes_no_edit(studio: Studio, tool: str) -> None:
     studio.tool(tool)
     studio.drag((0.4, -0.15), (0.6, -0.15))
-    at_rest(studio)
+    wait_for_edits(studio)
     expect(studio.at("notice")).to_be_hidden()
     assert studio.changes() == []
 
 
-def test_a_stroke_may_begin_beside_the_picture(studio: Studio) -> None:
+def test_a_stroke_may_start_outside_the_picture(studio: Studio) -> None:
     studio.tool("Freeze")
     studio.drag((0.2, 1.1), WATER)
     assert studio.changes() == ["Frozen"]
 
 
-def test_a_stroke_of_the_keyboard_ends_where_the_keyboard_leaves(studio: Studio) -> None:
+def test_a_keyboard_stroke_is_cancelled_when_the_focus_leaves(studio: Studio) -> None:
     page = studio.page
     studio.tool("Freeze")
     studio.at("overlay").focus()
@@ -56,7 +56,7 @@ def test_a_stroke_of_the_keyboard_ends_where_the_keyboard_leaves(studio: Studio)
     assert studio.changes() == []
 
 
-def test_the_first_key_in_the_picture_may_begin_a_stroke(studio: Studio) -> None:
+def test_the_first_key_in_the_picture_may_start_a_stroke(studio: Studio) -> None:
     page = studio.page
     studio.tool("Freeze")
     for key in ("Enter", "Space"):
@@ -74,7 +74,7 @@ def test_space_plays_after_a_click_on_a_tool_or_a_slider(studio: Studio) -> None
         expect(studio.at("play")).to_have_attribute("aria-label", name)
 
 
-def test_buttons_of_the_mouse_that_do_not_draw(studio: Studio) -> None:
+def test_right_and_middle_mouse_buttons_do_not_draw(studio: Studio) -> None:
     studio.tool("Freeze")
     page = studio.page
     page.mouse.move(*studio.place(WATER))
@@ -82,11 +82,11 @@ def test_buttons_of_the_mouse_that_do_not_draw(studio: Studio) -> None:
         page.mouse.down(button=button)  # type: ignore[arg-type]
         page.mouse.move(*studio.place((0.3, 0.7)), steps=3)
         page.mouse.up(button=button)  # type: ignore[arg-type]
-    at_rest(studio)
+    wait_for_edits(studio)
     assert studio.changes() == []
 
 
-def test_what_shows_the_photo_listens_to_pointer_and_keys(studio: Studio) -> None:
+def test_the_original_is_shown_by_pointer_and_keys(studio: Studio) -> None:
     page, hold, before = studio.page, studio.at("hold-before"), studio.at("before")
     hold.hover()
     page.mouse.down()
@@ -99,7 +99,7 @@ def test_what_shows_the_photo_listens_to_pointer_and_keys(studio: Studio) -> Non
     expect(before).to_be_hidden()
 
 
-def test_after_a_change_is_taken_back_the_focus_is_on_the_next(studio: Studio) -> None:
+def test_after_a_change_is_removed_the_next_one_has_the_focus(studio: Studio) -> None:
     studio.tool("Anchor")
     for x in (0.2, 0.4, 0.6):
         studio.drag((x, 0.3))
@@ -111,7 +111,7 @@ def test_after_a_change_is_taken_back_the_focus_is_on_the_next(studio: Studio) -
     expect(rows).to_have_count(2)
 
 
-def test_a_new_photo_begins_with_nothing_of_the_old_one(studio: Studio, small_sea: Path) -> None:
+def test_a_new_photo_starts_clean(studio: Studio, small_sea: Path) -> None:
     studio.tool("Freeze")
     studio.at("zoom-in").click()
     expect(studio.at("zoom-fit")).not_to_have_text("Fit")
