@@ -66,7 +66,7 @@ def run_writer(folder: Path, output: str, action: str = "pass") -> subprocess.Co
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         preexec_fn=accept_sigint,
     )
 

@@ -44,7 +44,7 @@ class Served:
 
     def ready(self) -> "Served":
         try:
-            wait_until(lambda: self.client.get("/ready").status_code == 200, 60)
+            wait_until(lambda: self.client.get("/ready").status_code == 200)
         except BaseException:
             self.end()
             raise
@@ -53,7 +53,7 @@ class Served:
     def end(self, number: int = signal.SIGTERM) -> int:
         self.client.close()
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(45)  # less than a slow scene takes
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -94,7 +94,7 @@ def address_of(process: subprocess.Popen[str], seconds: float = 120) -> str:
     return ""
 
 
-def wait_until(so: Callable[[], Any], seconds: float = 20) -> None:
+def wait_until(so: Callable[[], Any], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not so():
         assert time.monotonic() < end, "waited in vain"

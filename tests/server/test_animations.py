@@ -219,10 +219,10 @@ def test_who_comes_when_all_is_full_is_told_when_to_come_again(serve: Callable[.
 
 
 def test_what_is_old_goes(serve: Callable[..., Served]) -> None:
-    served = serve(keep_hours=0.5 / 3600)
+    served = serve(keep_hours=1.5 / 3600)
     scene = served.scene()["id"]
-    job = served.animation(scene, seconds=3)["id"]
-    time.sleep(0.1)
+    job = served.animation(scene, seconds=50)["id"]
+    time.sleep(2)
     assert served.client.get(f"/v1/scenes/{scene}").status_code == 200, "it is being animated"
     wait_until(lambda: served.client.get(f"/v1/scenes/{scene}").status_code == 404)
     wait_until(lambda: served.client.get(f"/v1/animations/{job}").status_code == 404)
