@@ -11,6 +11,7 @@ from PIL import Image
 
 import stylecine
 from stylecine.cli import main
+from stylecine.output.codecs import CODECS
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -92,6 +93,12 @@ def test_every_error_is_in_the_table_and_every_row_is_an_error() -> None:
     public = {name for name in below(stylecine.StylecineError) if not name.startswith("_")}
     assert sorted(rows) == sorted(public)
     assert set(rows) <= set(stylecine.__all__)
+
+
+def test_every_codec_is_described_with_its_quality() -> None:
+    formats = (REPOSITORY / "docs/formats.md").read_text()
+    described = set(re.findall(r"^\| `\.\w+` \| `(\w+)`.*? \| 0 to (\d+), default (\d+) ", formats, re.MULTILINE))
+    assert described == {(codec.name, str(codec.worst), str(codec.quality)) for codec in CODECS.values()}
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""docs/service.md: its lines run, and its settings are the code's."""
+"""docs/service.md: its commands run; its endpoints and settings are the code's."""
 
 import os
 import re
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylecine.server.app import create_app
 from stylecine.server.settings import Settings
 from tests.server.conftest import Served
 
@@ -39,6 +40,14 @@ def test_every_setting_is_described_with_its_default() -> None:
     for field in fields(Settings):
         if isinstance(field.default, int | float):
             assert f"{field.default:g}" in described[field.name].replace(",", " ").split(), field.name
+
+
+def test_every_endpoint_is_described(tmp_path: Path) -> None:
+    documented = re.findall(r"^\| `([A-Z]+) (/[^ ?`]*)|, `(/\w+)`", PAGE, re.MULTILINE)
+    named = {(method or "GET", (path or other).replace("ID", "{id}")) for method, path, other in documented}
+    schema = create_app(Settings(tmp_path / "data")).openapi()
+    served = {(method.upper(), path) for path, item in schema["paths"].items() for method in item}
+    assert {(method, path) for method, path in served if method != "HEAD"} == named
 
 
 def test_the_example_is_accepted() -> None:
