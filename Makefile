@@ -76,14 +76,13 @@ build/sanitized: .venv/installed-test $(NATIVE)
 	  STYLECINE_CPU=1 STYLECINE_CUDA=0 $(BIN)/python cuda_ops/build_native.py $@
 	touch $@
 
-bench: .venv/installed-bench
-	$(BIN)/python benchmarks/kernels.py
-	$(BIN)/python benchmarks/baseline.py
-	$(BIN)/python benchmarks/fps.py
-	$(BIN)/python benchmarks/plots.py
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.baseline
+	$(BIN)/python -m benchmarks.fps
 
 quality: .venv/installed-test
-	$(BIN)/python benchmarks/quality.py "$(FOLDER)" $(if $(wildcard $(FOLDER)/val.txt),--split "$(FOLDER)/val.txt") --speed
+	$(BIN)/python -m benchmarks.quality "$(FOLDER)" $(if $(wildcard $(FOLDER)/val.txt),--split "$(FOLDER)/val.txt") --speed
 
 train-smoke: .venv/installed
 	$(BIN)/python pretrained/recipes/smoke.py

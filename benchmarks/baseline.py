@@ -1,25 +1,21 @@
-"""How long a frame takes the published way (StyleCineGAN, CVPR 2024), written anew in plain PyTorch.
+"""Time per frame of the published method (StyleCineGAN, CVPR 2024), reimplemented in plain PyTorch.
 
-    python benchmarks/baseline.py
+    python -m benchmarks.baseline
 
-For every frame the generator runs from F upward; the features that feed each ToRGB are padded, two copies of them are
-splatted forward together, each to where the motion field takes it (Euler steps from zero, nearest look-ups), normalised
-and cropped; then come ToRGB, the sum and the composite. Left out is what the published program does twice or for
-nothing: layers below F, a second integration for the mask of holes, noise. Timing only: with the default generator, and
-with one of the published size (StyleGAN2 config F) and random weights.
+For every frame the generator runs from F upward; the features that feed each ToRGB are padded, two copies are splatted
+forward along the motion field (Euler steps from zero, nearest look-ups), normalised and cropped; then follow ToRGB, the
+sum and the composite. Redundant work of the published program is left out: layers below F, a second integration for the
+mask of holes, noise. Timing only: with the default generator, and with one of the published size (StyleGAN2 config F)
+and random weights.
 """
 
 import argparse
 import copy
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import torch.nn.functional as F
@@ -27,21 +23,21 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, moving_loop, setting
-from benchmarks.tables import table, write
+from benchmarks.tables import RESULTS, save, table
 from benchmarks.timing import now, threads
 from stylecine import Animator, Cinemagraph
 from stylecine.networks.generator import Generator, merge
 
 CONFIG_F = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 64, 1024: 32}
 CONFIG_F_INJECTION = "b128.conv1"
-STRIP = 1 << 17  # points integrated at a time: what is computed on the way stays in the cache
+STRIP = 1 << 17  # points integrated at a time, so that intermediate results stay in the cache
 PARTS = ("synthesis", "integration", "splatting", "colours")
 COLUMNS = ("generator", "threads", "seconds", *PARTS, "without_integration")
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the published way makes its frames from; all tensors on one device.
+    """Inputs of the published method; all tensors on one device.
 
     feature [1,C,h,w]; w_plus [1,L,512]; flow [2,h,w] pixels of its own grid per frame, 0 where nothing moves;
     photo [3,H,W] in [-1,1] and moving [H,W] in [0,1], of F's size times the generator's stride; frames N.
@@ -57,9 +53,9 @@ class Published:
 
     @classmethod
     def of(cls, loop: Cinemagraph, generator: Generator) -> Self:
-        """The same photo, mask and motion as the loop's; F and w+ are the generator's own, of a random latent."""
+        """The same photo, mask and motion as the loop's; F and w+ come from a random latent."""
         device = loop.mask.device
-        # Channels last is quicker than the default layout, on the CPU as well.
+        # channels last is faster than the default layout, on the CPU as well
         generator = copy.deepcopy(generator).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         latent = torch.randn(1, 512, generator=torch.Generator().manual_seed(0)).to(device)
         w_plus = generator.mapping(latent)[:, None].repeat(1, generator.num_ws, 1)
@@ -83,14 +79,14 @@ class Published:
 
     @torch.inference_mode()
     def timed_frame(self, t: int) -> tuple[Tensor, dict[str, float]]:
-        """The same, and the seconds of each of PARTS."""
+        """The frame, and the seconds of each of PARTS."""
         clock = [now(self.photo.device)]
         features = self.generator.trunk_from_feature(self.feature, self.w_plus)
         clock.append(now(self.photo.device))
-        ways = [displacements(self.flow, (x.shape[2], x.shape[3]), t, self.frames) for x in features]
+        paths = [displacements(self.flow, (x.shape[2], x.shape[3]), t, self.frames) for x in features]
         clock.append(now(self.photo.device))
         alpha = t / (self.frames - 1)
-        warped = [splatted(x, way, (1 - alpha, alpha)) for x, way in zip(features, ways, strict=True)]
+        warped = [splat(x, path, (1 - alpha, alpha)) for x, path in zip(features, paths, strict=True)]
         clock.append(now(self.photo.device))
         image = merge(self.generator.to_rgb(warped, self.w_plus))[0].clamp(-1, 1)
         frame = torch.lerp(self.photo, image, self.moving).add(1).mul(127.5).round().to(torch.uint8)
@@ -100,9 +96,9 @@ class Published:
 
 
 def displacements(flow: Tensor, size: tuple[int, int], t: int, frames: int) -> tuple[Tensor, Tensor]:
-    """How far the pixels of a level of `size` (h, w), padded, go in t frames and back in N - 1 - t: two of [2,h',w'].
+    """Displacements [2,h',w'] of the padded pixels of a level of `size` (h, w): t frames forward, N - 1 - t backward.
 
-    They are integrated on the level's own pixels, as published.
+    Integrated on the level's own pixels, as published.
     """
     h, w = flow.shape[1:]
     flow = F.interpolate(flow[None], size=size, mode="bilinear", align_corners=False)[0]
@@ -112,25 +108,25 @@ def displacements(flow: Tensor, size: tuple[int, int], t: int, frames: int) -> t
 
 
 def padding(length: int) -> int:
-    """Pixels put around a level on each side: three eighths, as published."""
+    """Pixels of padding on each side of a level: three eighths, as published."""
     return length * 3 // 8
 
 
 def euler(flow: Tensor, steps: int) -> Tensor:
     """Displacement [2,h,w] after `steps` Euler steps along a flow [2,h,w], each read at the nearest pixel.
 
-    What leaves the frame goes back to where it started and stays there. h*w is below 2^24.
+    Points that leave the frame return to where they started and stay there. h*w is below 2^24.
     """
     h, w = flow.shape[1:]
     y, x = torch.meshgrid(torch.arange(h, device=flow.device), torch.arange(w, device=flow.device), indexing="ij")
     starts = torch.stack((x, y)).flatten(1).float()
-    both = torch.complex(flow[0], flow[1])  # x and y in one look-up
+    both = torch.complex(flow[0], flow[1])  # one look-up for x and y
     strip = STRIP if flow.device.type == "cpu" else h * w
-    return torch.cat([_walked(both, start, steps) for start in starts.split(strip, 1)], 1).view(2, h, w)
+    return torch.cat([_walk(both, start, steps) for start in starts.split(strip, 1)], 1).view(2, h, w)
 
 
-def _walked(flow: Tensor, start: Tensor, steps: int) -> Tensor:
-    """The same for some points [2,n]; flow complex [h,w], x + iy."""
+def _walk(flow: Tensor, start: Tensor, steps: int) -> Tensor:
+    """`euler` for points [2,n]; flow is complex [h,w], x + iy."""
     h, w = flow.shape
     flow, last = flow.flatten(), start.new_tensor([[w - 1], [h - 1]])
     place, lost = start.clone(), torch.zeros_like(start[0], dtype=torch.bool)
@@ -143,16 +139,17 @@ def _walked(flow: Tensor, start: Tensor, steps: int) -> Tensor:
     return place - start
 
 
-def splatted(x: Tensor, ways: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Copies of features [1,C,h,w], padded by reflection, splatted along their ways [2,h',w'] with their weights,
-    summed, divided by the weights' sum and cropped; holes get the mean of 7x7.
+def splat(x: Tensor, displacements: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Features [1,C,h,w], padded by reflection, splatted along displacements [2,h',w'] with their weights, normalised
+    and cropped; holes get the mean of 7x7.
 
-    Sorted by where they go, sources of all channels are added up at once: quicker than one index_add_ after another.
+    With the sources sorted by target all channels are summed at once, which is faster than repeated index_add_.
     """
     h, w = x.shape[2:]
     rows, columns = (reflected(size, x.device) for size in (h, w))
     source = (rows[:, None] * w + columns).flatten()
-    parts = [corner for way, weight in zip(ways, weights, strict=True) for corner in corners(way, weight, (h, w))]
+    copies = zip(displacements, weights, strict=True)
+    parts = [corner for displacement, weight in copies for corner in corners(displacement, weight, (h, w))]
     target, share = torch.cat([part[0] for part in parts]), torch.cat([part[2] for part in parts])
     origin = source[torch.cat([part[1] for part in parts])]
     order = target.argsort()
@@ -167,38 +164,38 @@ def splatted(x: Tensor, ways: Sequence[Tensor], weights: Sequence[float]) -> Ten
 
 
 def reflected(size: int, device: torch.device) -> Tensor:
-    """Which pixel each of a padded line is: c b [a b c] b a."""
+    """Source index of each pixel of a padded line: c b [a b c] b a."""
     place = torch.arange(-padding(size), size + padding(size), device=device).abs()
     return torch.minimum(place, 2 * (size - 1) - place)
 
 
-def corners(way: Tensor, weight: float, size: tuple[int, int]) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Of the four pixels around where each padded source goes, those inside the level of `size`.
+def corners(displacement: Tensor, weight: float, size: tuple[int, int]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """The four target pixels of each padded source, if inside the level of `size`.
 
-    For each corner [n]: their index, the index of their source among the padded ones, their share of it.
+    For each corner, [n]: index of the target, index of the source among the padded ones, weight.
     """
-    (h, w), (high, wide) = size, way.shape[1:]
-    x = torch.arange(wide, device=way.device) - (wide - w) // 2 + way[0]
-    y = torch.arange(high, device=way.device)[:, None] - (high - h) // 2 + way[1]
+    (h, w), (high, wide) = size, displacement.shape[1:]
+    x = torch.arange(wide, device=displacement.device) - (wide - w) // 2 + displacement[0]
+    y = torch.arange(high, device=displacement.device)[:, None] - (high - h) // 2 + displacement[1]
     left, top = x.floor(), y.floor()
-    found = []
+    targets = []
     for row, share_y in ((top, 1 - (y - top)), (top + 1, y - top)):
         for column, share_x in ((left, 1 - (x - left)), (left + 1, x - left)):
             inside = ((row >= 0) & (row < h) & (column >= 0) & (column < w)).flatten().nonzero()[:, 0]
             target = (row * w + column).flatten()[inside].long()
-            found.append((target, inside, (share_y * share_x * weight).flatten()[inside]))
-    return found
+            targets.append((target, inside, (share_y * share_x * weight).flatten()[inside]))
+    return targets
 
 
 def generators(animator: Animator) -> dict[str, Generator]:
-    """The two that are timed, by name."""
+    """The two generators that are timed, by name."""
     torch.manual_seed(0)
     full = Generator(CONFIG_F, CONFIG_F_INJECTION).eval().requires_grad_(False)
     return {"default": animator.generator, "config F": full}
 
 
 def measure(published: Published, times: Sequence[int], count: int) -> dict[str, float]:
-    """Seconds a frame on so many threads, whole and by part: medians of some frames, after one that does not count."""
+    """Seconds per frame on `count` threads, in total and by part: medians over `times`, after one warm-up frame."""
     with threads(count):
         published.frame(0)
         taken = [published.timed_frame(t)[1] for t in times]
@@ -217,18 +214,16 @@ def main() -> None:
         published = Published.of(loop, generator)
         for count in options.threads:
             rows.append({"generator": name, "threads": count} | measure(published, options.times, count))
-            write(options.out, json.dumps(header | {"rows": rows}, indent=1) + "\n")
-    write(options.out.with_suffix(".md"), table(rows, COLUMNS))
-    print(table(rows, COLUMNS))
+    save(options.out, header | {"rows": rows}, table(rows, COLUMNS))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/baseline.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "baseline.json")
     parser.add_argument("--size", type=int, default=1024, help="side in pixels (default 1024)")
     parser.add_argument("--times", type=int, nargs="+", default=[30, 60, 90], help=f"frames to time, of {FRAMES}")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda if available)")
     return parser.parse_args()
 
 

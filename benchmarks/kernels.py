@@ -1,21 +1,16 @@
-"""Each native kernel against its PyTorch reference and torch.compile of that, and against a plain copy of memory.
+"""Each native kernel against its PyTorch reference, torch.compile of that, and a memory copy.
 
-    python benchmarks/kernels.py
+    python -m benchmarks.kernels
 
-The kernels get what they get from real loops of benchmarks/moving.py. Bytes are those of every input read once and
-every output written once, as if everything moved: what stands still render and compare mostly leave out. A copy's bytes
-are read and written too.
+Arguments are those of real loops of benchmarks/moving.py. Bytes count every input read once and every output written
+once, as if everything moved (render and compare skip most of what is static). A copy counts reading and writing, too.
 """
 
 import argparse
-import json
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from torch import Tensor
@@ -24,15 +19,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
-from benchmarks.tables import table, write
+from benchmarks.tables import RESULTS, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, threads, time_limit
 from stylecine import Animator
 from stylecine.ops import compare, integrate, native, render, splat, warp_features
 
-logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it tells what it could not compile
-inductor.compile_threads = 1  # no workers that go on after the time limit
+logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
+inductor.compile_threads = 1  # no workers that continue after the time limit
 
-# Of splat, the last argument is the kernel's alone.
+# splat's last argument is for the kernel only
 REFERENCES: dict[str, Callable[..., Any]] = {
     "compare": compare.reference,
     "integrate": integrate.reference,
@@ -57,7 +52,7 @@ Row = dict[str, Any]
 
 
 class Calls(TorchDispatchMode):
-    """The arguments with which each kernel is first called while this is on."""
+    """Records the arguments of the first call of each kernel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,10 +67,11 @@ class Calls(TorchDispatchMode):
 
 
 def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, ...]], Row]:
-    """What each kernel is given on the way to a frame of size x size, and what was animated."""
+    """Each kernel's arguments in rendering a frame of size x size, and what was animated."""
     scene = animator.invert(PHOTO, size=(size, size))
     with Calls() as calls:
-        loops = [loop_of(animator, scene, FRAMES, **way) for way in ({}, {"sampling": "splat"}, {"warp": "dfw"})]
+        variants: tuple[dict[str, str], ...] = ({}, {"sampling": "splat"}, {"warp": "dfw"})
+        loops = [loop_of(animator, scene, FRAMES, **options) for options in variants]
         for loop in loops:
             loop[TIME * FRAMES]
     return calls.arguments, setting(loops[0])
@@ -83,20 +79,20 @@ def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, 
 
 @torch.inference_mode()
 def measure(name: str, arguments: Sequence[Any], device: torch.device, count: int, copied: float) -> Row:
-    """One row: milliseconds of the kernel and its reference; what the kernel moves, `copied` bytes a second being a
-    copy's; how far the two results are apart."""
+    """One row: milliseconds of the kernel and its reference, bandwidth relative to a copy of `copied` bytes per
+    second, and the largest difference of the results."""
     kernel, reference = getattr(torch.ops.stylecine, name), REFERENCES[name]
     row: Row = {"kernel": name, "device": device.type, "threads": count, "shape": shape(name, arguments)}
     if not native.available(device):
         raise SystemExit(f"There is nothing to measure: {native.why(device)}")
     with threads(count):
-        found, expected = kernel(*arguments), reference(*arguments)
+        result, expected = kernel(*arguments), reference(*arguments)
         row["native_ms"] = 1e3 * median_seconds(lambda: kernel(*arguments), device, fewest=20)
         row["reference_ms"] = 1e3 * median_seconds(lambda: reference(*arguments), device)
-    moved = traffic(name, arguments, found)
+    moved = traffic(name, arguments, result)
     speed = moved / row["native_ms"] * 1e3
     row |= {"megabytes": moved / 1e6, "gb_per_second": speed / 1e9, "share_of_copy": speed / copied}
-    apart = [(a.float() - b.float()).abs().max() for a, b in zip(tensors(found), tensors(expected), strict=True)]
+    apart = [(a.float() - b.float()).abs().max() for a, b in zip(tensors(result), tensors(expected), strict=True)]
     return row | {
         "times_reference": row["reference_ms"] / row["native_ms"],
         "largest_difference": float(max(apart)),
@@ -105,8 +101,8 @@ def measure(name: str, arguments: Sequence[Any], device: torch.device, count: in
 
 @torch.inference_mode()
 def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, count: int, limit: float) -> Row:
-    """What torch.compile makes of the reference: milliseconds, or why there are none. It may take `limit` seconds."""
-    torch.compiler.reset()  # compiled code holds on to a number of threads
+    """Milliseconds of the compiled reference, or why it failed; compiling may take `limit` seconds."""
+    torch.compiler.reset()  # compiled code keeps its number of threads
     compiled = torch.compile(REFERENCES[name], dynamic=False)
     try:
         with threads(count), time_limit(limit):
@@ -118,9 +114,9 @@ def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, 
         return {"compiled_ms": "failed: " + says[says.find("took longer") :] if "took longer" in says else says[:100]}
 
 
-def traffic(name: str, arguments: Sequence[Any], found: Any) -> int:
+def traffic(name: str, arguments: Sequence[Any], result: Any) -> int:
     """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each sub-cycle length."""
-    needed = sum(x.numel() * x.element_size() for x in (*tensors(arguments), *tensors(found)))
+    needed = sum(x.numel() * x.element_size() for x in (*tensors(arguments), *tensors(result)))
     if name == "render":
         knots, lengths = (arguments[i] for i in (render_index("positions"), render_index("lengths")))
         held = sum(arguments[render_index(x)].nbytes for x in ("positions", "rates"))
@@ -134,7 +130,7 @@ def render_index(argument: str) -> int:
 
 
 def tensors(values: Any) -> Iterator[Tensor]:
-    """Those among arguments or results, lists of them included."""
+    """All tensors among arguments or results, including those in lists."""
     for value in (values,) if isinstance(values, Tensor) else values:
         if isinstance(value, Tensor):
             yield value
@@ -143,7 +139,7 @@ def tensors(values: Any) -> Iterator[Tensor]:
 
 
 def shape(name: str, arguments: Sequence[Any]) -> str:
-    """Of the first argument, and of what else says how much there is to do."""
+    """Shape of the first argument, and whatever else determines the amount of work."""
     first = f"{'x'.join(map(str, arguments[0].shape))} {str(arguments[0].dtype).removeprefix('torch.')}"
     if name == "integrate":
         return f"{first}, {arguments[1]} knots"
@@ -165,18 +161,18 @@ def main() -> None:
             rows += [measure(name, arguments[name], device, count, copied) for name in REFERENCES]
         result["rows"] += rows
         failures: dict[str, Row] = {}
-        for row in rows:  # last: a compiler that was stopped may leave work behind
+        for row in rows:  # last: an interrupted compiler may leave work behind
             name = row["kernel"]
-            found = failures.get(name) or measure_compiled(name, arguments[name], device, row["threads"], options.limit)
-            if isinstance(found["compiled_ms"], str):
-                failures[name] = found
+            compiled = failures.get(name) or measure_compiled(
+                name, arguments[name], device, row["threads"], options.limit
+            )
+            if isinstance(compiled["compiled_ms"], str):
+                failures[name] = compiled
             else:
-                found["times_compiled"] = found["compiled_ms"] / row["native_ms"]
-            row |= found
-            write(options.out, json.dumps(result, indent=1) + "\n")
-    report = markdown(result)
-    write(options.out.with_suffix(".md"), report)
-    print(report)
+                compiled["times_compiled"] = compiled["compiled_ms"] / row["native_ms"]
+            row |= compiled
+            write(options.out, to_json(result))
+    save(options.out, result, markdown(result))
 
 
 def markdown(result: Mapping[str, Any]) -> str:
@@ -190,7 +186,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/kernels.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
     parser.add_argument("--size", type=int, default=1024, help="side of the photo in pixels (default 1024)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--limit", type=float, default=90, help="seconds that torch.compile may take (default 90)")

@@ -1,4 +1,4 @@
-"""What a figure was measured on: the header of every result."""
+"""The machine, versions and commit of a measurement: the header of every result."""
 
 import hashlib
 import os

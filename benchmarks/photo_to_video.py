@@ -1,6 +1,6 @@
-"""One photo to one video in a new process: seconds by stage, peak of memory.
+"""One photo to one video in a new process: seconds by stage, peak memory.
 
-`python benchmarks/photo_to_video.py VIDEO --size 1024 --frames 120` is that process; `to_video` starts and watches it.
+`python -m benchmarks.photo_to_video VIDEO --size 1024 --frames 120` is that process; `to_video` starts and measures it.
 """
 
 import argparse
@@ -13,36 +13,35 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, time
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+ROOT = Path(__file__).resolve().parent.parent  # not of benchmarks.machine, which would import PyTorch before the clock
 STAGES = ("start", "import", "photo", "weights", "inversion", "mask", "motion", "plate", "loop", "video", "exit")
 
 
 def to_video(size: int, frames: int, threads: int, device: str | None = None) -> dict[str, Any]:
-    """Seconds of the whole and of each stage, MB of memory at its peak, on a POSIX system.
+    """Seconds in total and by stage, and peak memory in MB, on a POSIX system.
 
-    PyTorch and the native kernels have so many threads; the video encoder has its own.
+    `threads` is for PyTorch and the native kernels; the video encoder has its own.
     """
     with TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, f"{folder}/loop.mp4", f"--size={size}", f"--frames={frames}"]
+        command = [sys.executable, "-m", "benchmarks.photo_to_video", f"{folder}/loop.mp4"]
+        command += [f"--size={size}", f"--frames={frames}"]
         command += [f"--device={device}"] if device else []
         start, started = perf_counter(), time()
-        # threads that wait sleep soon, as the command stylecine has it (cli.py)
-        told = subprocess.check_output(
-            command, env=os.environ | {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "1000"}
-        )
+        # waiting threads soon sleep, as for the stylecine command (cli.py)
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "1000"}
+        output = subprocess.check_output(command, cwd=ROOT, env=environment)
         total = perf_counter() - start
-    says = json.loads(told)
-    assert says["frames"] == frames
-    seconds = {"start": says["began"] - started, "exit": started + total - says["ended"]} | says["seconds"]
+    report = json.loads(output)
+    assert report["frames"] == frames
+    seconds = {"start": report["began"] - started, "exit": started + total - report["ended"]} | report["seconds"]
     return {
         "size": size,
         "frames": frames,
         "threads": threads,
         "total": total,
         **{stage: seconds.get(stage, 0.0) for stage in STAGES},
-        "peak_mb": says["peak_mb"],
-        "video_mb": says["bytes"] / 1e6,
+        "peak_mb": report["peak_mb"],
+        "video_mb": report["bytes"] / 1e6,
     }
 
 
@@ -57,8 +56,8 @@ def main() -> None:
     size, seconds = (options.size, options.size), options.frames / FPS
     loop = animate(PHOTO, size=size, seconds=seconds, fps=FPS, speed=SPEED, device=options.device)
     info = loop.save(options.video)
-    says = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_rss_mb(), "began": began, "ended": time()}
-    print(json.dumps(says | {"frames": info.frames, "bytes": info.bytes}))
+    report = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_rss_mb(), "began": began, "ended": time()}
+    print(json.dumps(report | {"frames": info.frames, "bytes": info.bytes}))
 
 
 def _options() -> argparse.Namespace:

@@ -1,11 +1,14 @@
-"""Folders of photos with labels, as the benchmarks read them."""
+"""Folders of photos with labels, and the command-line options that select from them."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from benchmarks.tables import RESULTS
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic")
 
@@ -17,11 +20,32 @@ class Photo:
     label: Path | None
 
 
+def photo_parser(description: str | None, result: str) -> argparse.ArgumentParser:
+    """A parser with the options of `selected_photos`, --model and --out, by default results/`result`.json."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="photos, or a folder with images/ and labels/")
+    parser.add_argument("--split", type=Path, help="text file with the names of the photos to use")
+    parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels next to images)")
+    parser.add_argument("--limit", type=int, help="number of photos (default: all)")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--out", type=Path, default=RESULTS / f"{result}.json")
+    return parser
+
+
+def size_option(text: str) -> int | None:
+    """A short side in pixels; "native" is None."""
+    return None if text == "native" else int(text)
+
+
+def selected_photos(options: argparse.Namespace) -> Sequence[Photo]:
+    return find_photos(options.folder, options.split, options.labels)[: options.limit]
+
+
 def find_photos(folder: Path, split: Path | None = None, labels: Path | None = None) -> Sequence[Photo]:
     """Photos of `folder` (or of its `images`), sorted by name; only those named in the file `split`, if given.
 
-    A label is `labels`/NAME.png; without `labels`, that beside `images`. Raises FileNotFoundError for a
-    name in the split that has no photo.
+    Labels are `labels`/NAME.png, by default in the folder next to `images`. Raises FileNotFoundError for a name in the
+    split that has no photo.
     """
     images = folder / "images" if (folder / "images").is_dir() else folder
     labels = labels or images.parent / "labels"
@@ -29,8 +53,8 @@ def find_photos(folder: Path, split: Path | None = None, labels: Path | None = N
     names = split.read_text().split() if split else list(paths)
     if missing := [name for name in names if name not in paths]:
         raise FileNotFoundError(f"{images} has no photo named {missing[0]}.")
-    found = ((name, labels / f"{name}.png") for name in names)
-    return [Photo(name, paths[name], label if label.is_file() else None) for name, label in found]
+    pairs = ((name, labels / f"{name}.png") for name in names)
+    return [Photo(name, paths[name], label if label.is_file() else None) for name, label in pairs]
 
 
 def read_label(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How long something takes: medians of enough repetitions, on the CPU or a GPU, within a time limit."""
+"""Timing on the CPU or a GPU: medians of repeated runs, and a time limit."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-COPIED = 1 << 28  # bytes of the copy that bandwidth is measured by: more than any cache holds
+COPIED = 1 << 28  # bytes copied to measure bandwidth: more than any cache holds
 
 
 def median_seconds(call: Callable[[], Any], device: torch.device, *, least: float = 0.5, fewest: int = 5) -> float:
-    """Median of at least `fewest` runs and `least` seconds of them, after a first one that does not count.
+    """Median of at least `fewest` runs that take at least `least` seconds, after a warm-up run.
 
-    On CUDA by events on the current stream, so that the time between two launches does not count.
+    On CUDA by events on the current stream, which exclude the time between two launches.
     """
     call()
     taken: list[float] = []
@@ -42,14 +42,14 @@ def _cuda_seconds(call: Callable[[], Any], device: torch.device) -> float:
 
 
 def now(device: torch.device) -> float:
-    """A clock in seconds that has waited for what the device still had to do."""
+    """A clock in seconds, after pending work of the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return perf_counter()
 
 
 def copy_bandwidth(device: torch.device) -> float:
-    """Bytes a second of a plain copy, what is read and what is written both counted."""
+    """Bytes per second of a plain copy, counting both reading and writing."""
     source = torch.ones(COPIED, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * COPIED / median_seconds(lambda: target.copy_(source), device)
@@ -57,7 +57,7 @@ def copy_bandwidth(device: torch.device) -> float:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads for PyTorch and for the native kernels."""
+    """Sets the number of threads of PyTorch and the native kernels."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -68,7 +68,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError after so many seconds, in the main thread of a POSIX system; elsewhere no limit."""
+    """TimeoutError after `seconds`, in the main thread of a POSIX system; no limit elsewhere."""
     if not hasattr(signal, "setitimer"):
         yield
         return

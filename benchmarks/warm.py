@@ -1,4 +1,4 @@
-"""Frames of a loop that is there already, into memory: how many a second, and whether they are always the same."""
+"""Frames per second of a loop that is ready, and whether repeated frames are identical."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,18 +15,18 @@ from stylecine import Cinemagraph
 from stylecine.ops import native
 from stylecine.stages.loop import frame
 
-HELD = 400_000_000  # bytes of frames rendered in one go: 120 frames of 1024x1024 and a few more
+HELD = 400_000_000  # bytes of frames rendered in one pass: a little more than 120 frames of 1024x1024
 PASSES = 5
-FEW = 3  # frames that the PyTorch references render
+REFERENCE_FRAMES = 3
 
 Row = dict[str, Any]
 
 
 def warm(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
-    """The native kernels: a row for each number of threads; on a GPU, one as well for frames that stay there.
+    """The native kernels: one row for each number of threads and, on a GPU, for frames that stay there.
 
-    Frames are rendered one after the other and kept. AssertionError if one is not what loop[t] gave before, in another
-    order and with the threads that there were.
+    Frames are rendered in sequence and kept. AssertionError if one differs from loop[t] rendered before, in another
+    order and with the default number of threads.
     """
     times = spread(len(loop), max(2, HELD // loop[0].nbytes))
     expected = {t: digest(loop[t]) for t in reversed(times)}
@@ -40,8 +40,8 @@ def warm(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
 
 
 def warm_references(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
-    """The same by the PyTorch references, of a few frames, with their differences from the native ones."""
-    times = spread(len(loop), FEW + 1)[1:]  # frame 0 is the photo
+    """The PyTorch references: a few frames, with their differences from the native ones."""
+    times = spread(len(loop), REFERENCE_FRAMES + 1)[1:]  # frame 0 is the photo
     expected = [loop[t] for t in times]
     rows = []
     for count in counts:
@@ -55,24 +55,24 @@ def warm_references(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
 
 
 def targets(loop: Cinemagraph) -> dict[str, Callable[[float], Any]]:
-    """Where frames may go, and what renders frame t there."""
-    places: dict[str, Callable[[float], Any]] = {"memory": loop.__getitem__}
+    """Destinations of frames, and functions that render frame t there."""
+    renderers: dict[str, Callable[[float], Any]] = {"memory": loop.__getitem__}
     if loop.mask.device.type == "cuda":
-        places["GPU memory"] = partial(frame, loop.loop)
-    return places
+        renderers["GPU memory"] = partial(frame, loop.loop)
+    return renderers
 
 
 def _pass(
     render: Callable[[float], Any], times: Sequence[int], expected: Mapping[int, str], device: torch.device
 ) -> float:
-    """Mean seconds a frame."""
+    """Mean seconds per frame."""
     render(times[0])
     start = now(device)
     frames = [render(t) for t in times]
     seconds = (now(device) - start) / len(times)
     for t, picture in zip(times, frames, strict=True):
         pixels = picture.cpu().numpy() if isinstance(picture, torch.Tensor) else picture
-        assert digest(pixels) == expected[t], f"frame {t} is not the same when rendered again"
+        assert digest(pixels) == expected[t], f"frame {t} differs when rendered again"
     return seconds
 
 
@@ -90,7 +90,7 @@ def _row(loop: Cinemagraph, count: int, kernels: str, into: str, passes: Sequenc
 
 
 def spread(frames: int, most: int) -> list[int]:
-    """At most so many times, evenly over the loop, from 0 on."""
+    """At most `most` times, evenly over the loop, from 0 on."""
     count = min(frames, most)
     return [i * frames // count for i in range(count)]
 
@@ -101,9 +101,9 @@ def digest(picture: np.ndarray) -> str:
 
 
 def difference(frames: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> Row:
-    """How far two renderings are apart: largest difference in levels of 255, and the share of values that differ."""
-    apart = [np.abs(a.astype(np.int16) - b) for a, b in zip(frames, others, strict=True)]
+    """Largest difference in levels of 255, and the share of values that differ."""
+    differences = [np.abs(a.astype(np.int16) - b) for a, b in zip(frames, others, strict=True)]
     return {
-        "largest_difference": int(max(x.max() for x in apart)),
-        "differing_share": float(np.mean([(x > 0).mean() for x in apart])),
+        "largest_difference": int(max(x.max() for x in differences)),
+        "differing_share": float(np.mean([(x > 0).mean() for x in differences])),
     }

@@ -3,7 +3,7 @@
 What moves needs content where it emerges from behind a rock or from beyond the border. Beyond the border it is
 mirrored; behind static things the surrounding colours are interpolated (push-pull) and the finest detail is copied from
 nearby. The generator, whose encoder sees what moves and continues it, does no better once detail is copied
-(benchmarks/plate.py), so it is used only where its features have to be continued as well: in deep feature warping.
+(benchmarks/studies/plate.py), so it is used only where its features have to be continued too: in deep feature warping.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     """The photo [3,H,W] mirrored at its borders, and which of its pixels move: [3,Hc,Wc], [Hc,Wc] in {0,1}.
 
     What flows in over the border is its mirror image, of the variants tried the one nearest to the real content
-    (benchmarks/ablation.py). Static things are hidden, mirrored or not.
+    (benchmarks/studies/ablation.py). Static things are hidden, mirrored or not.
     """
     extended = [photo, (moving > 0).to(photo.dtype)[None]]
     for axis in (1, 2):

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.baseline import PARTS, Published, displacements, euler, measure, padding, splatted
+from benchmarks.baseline import PARTS, Published, displacements, euler, measure, padding
+from benchmarks.baseline import splat as splat_published
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops import splat
 
@@ -52,7 +53,7 @@ def test_displacements_are_scaled_to_the_level() -> None:
     assert torch.allclose(back[0, :, 6:-6], torch.tensor(-0.8))
 
 
-def test_two_copies_are_splatted_as_the_splat_kernel_does() -> None:
+def test_two_copies_are_splatted_like_the_splat_kernel() -> None:
     x, pad = torch.randn(1, 3, 16, 24), (padding(16), padding(24))
     ways = 2 * torch.randn(2, 2, 16 + 2 * pad[0], 24 + 2 * pad[1])
     padded = F.pad(x, (pad[1], pad[1], pad[0], pad[0]), mode="reflect")[0]
@@ -62,14 +63,14 @@ def test_two_copies_are_splatted_as_the_splat_kernel_does() -> None:
     )
     filled = (shares.sum(0) > 0.999).expand(3, -1, -1)
     assert filled.float().mean() > 0.9
-    assert torch.allclose(splatted(x, tuple(ways), (0.3, 0.7))[0][filled], expected[filled], atol=1e-4)
+    assert torch.allclose(splat_published(x, tuple(ways), (0.3, 0.7))[0][filled], expected[filled], atol=1e-4)
 
 
 def test_a_hole_gets_what_is_around_it() -> None:
     x = torch.ones(1, 2, 16, 16)
     ways = torch.zeros(2, 2, 28, 28)
     ways[:, 0, 10, 10] = 1000.0  # what was at (4, 4) goes far away
-    assert torch.allclose(splatted(x, tuple(ways), (0.5, 0.5))[0, :, 4, 4], torch.tensor(48 / 49))
+    assert torch.allclose(splat_published(x, tuple(ways), (0.5, 0.5))[0, :, 4, 4], torch.tensor(48 / 49))
 
 
 def test_the_first_and_the_last_frame_are_the_generators_own(published: Published) -> None:

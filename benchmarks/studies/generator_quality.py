@@ -1,43 +1,39 @@
-"""How far what the generator makes is from photos: kernel distances (patch-KID), and reconstruction against training.
+"""The generator against photos: kernel distances (patch-KID), and reconstruction over training.
 
-    python benchmarks/generator_quality.py PHOTOS --split PHOTOS/val.txt --runs .runs/generator .runs/encoder
+    python -m benchmarks.studies.generator_quality PHOTOS --split PHOTOS/val.txt --runs .runs/generator .runs/encoder
 
 Patch-KID is the unbiased polynomial-kernel MMD² of Binkowski et al., "Demystifying MMD GANs" (ICLR 2018), between two
-sets of 64 px patches, times 1000; its deviation is that over random subsets. Features are those of the network that
-finds masks: VGG16 up to conv4_3, rounded to four bits, at 1/8, averaged over the patch. A photo gives one crop as
-reference, and another one as it is, reconstructed, blurred, or with a square cut out and filled.
+sets of 64 px patches, times 1000; its deviation is that over random subsets. Features are those of the
+segmenter's trunk: VGG16 up to conv4_3, quantised to four bits, at 1/8, averaged over the patch. Each photo gives one
+crop as reference, and another one unchanged, reconstructed, blurred, or with an inpainted square.
 """
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import find_photos, read_label
-from benchmarks.tables import table, write
+from benchmarks.photos import photo_parser, read_label, selected_photos
+from benchmarks.tables import save, table
 from stylecine import Animator
 from stylecine.networks.segmenter import Trunk, normalise
-from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.ops.image import to_tensor
 from stylecine.stages import plate as synthesis
 from stylecine.stages.inversion import invert, reconstruct
 from stylecine.stages.photo import load_photo
 
-CROP, PATCH = 256, 64   # pixels a side
-HOLE = 128              # pixels a side, in the middle of a crop of which everything moves
+CROP, PATCH = 256, 64  # pixels a side
+HOLE = 128  # pixels a side, in the middle of a crop of which everything moves
 SUBSETS, SUBSET = 50, 100
-TRUNCATION = 0.8        # of random latents, as on the sample sheets
+TRUNCATION = 0.8  # of random latents
 
 
 def features(images: Tensor, trunk: Trunk) -> Tensor:
@@ -64,17 +60,17 @@ def mmd(x: Tensor, y: Tensor) -> float:
 
 
 def crop_at(photo: Tensor, y: int, x: int, side: int = CROP) -> Tensor:
-    return photo[:, y:y + side, x:x + side]
+    return photo[:, y : y + side, x : x + side]
 
 
 def shrunk(image: Tensor, factor: int) -> Tensor:
-    """image [3,H,W], shrunk and enlarged again: a blur everyone knows."""
+    """image [3,H,W], downsampled and upsampled: a blur for comparison."""
     small = F.interpolate(image[None], scale_factor=1 / factor, mode="bilinear", antialias=True, align_corners=False)
     return F.interpolate(small, image.shape[1:], mode="bicubic", align_corners=False)[0]
 
 
 def versions(photo: Tensor, animator: Animator, random: np.random.Generator) -> dict[str, Tensor]:
-    """Crops [3,CROP,CROP] of a photo: one for reference, and what is compared with it."""
+    """Crops [3,CROP,CROP] of a photo: the reference, and what is compared with it."""
     (y, x), (v, u) = (tuple(int(random.integers(n - CROP + 1)) for n in photo.shape[1:]) for _ in range(2))
     crop = crop_at(photo, v, u)
     return {
@@ -87,7 +83,7 @@ def versions(photo: Tensor, animator: Animator, random: np.random.Generator) -> 
 
 
 def hidden(photo: Tensor, moving: Tensor, animator: Animator, random: np.random.Generator) -> dict[str, Tensor]:
-    """A square of matter that moves, [3,HOLE,HOLE]: as it is and as it is filled; nothing where there is no room."""
+    """A square of moving matter, [3,HOLE,HOLE], unchanged and inpainted in several ways; empty if there is no room."""
     room = -F.max_pool2d(-moving.float()[None, None], CROP, 1)[0, 0]
     places = torch.nonzero(room > 0)
     if not len(places):
@@ -106,7 +102,7 @@ def hidden(photo: Tensor, moving: Tensor, animator: Animator, random: np.random.
 
 
 def random_samples(animator: Animator, count: int) -> list[Tensor]:
-    """Four crops of each picture that a random z gives."""
+    """Four crops of each image of a random z."""
     crops = []
     for z in torch.randn(count, 1, 512, generator=torch.Generator().manual_seed(1)):
         image = sample(animator, animator.generator.mapping(z, TRUNCATION))
@@ -116,7 +112,7 @@ def random_samples(animator: Animator, count: int) -> list[Tensor]:
 
 
 def sample(animator: Animator, w: Tensor) -> Tensor:
-    """The whole generator's picture of w [1,512]: [3,R,R]."""
+    """The generator's image of w [1,512]: [3,R,R]."""
     generator = animator.generator
     w_plus = w[:, None].expand(-1, generator.num_ws, -1)
     side = generator.resolution
@@ -124,18 +120,8 @@ def sample(animator: Animator, w: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def interpolations(animator: Animator, rows: int = 3, columns: int = 5) -> Image.Image:
-    """Random z at both ends of each row, and what lies between them in w; each picture 192 pixels wide."""
-    ends = animator.generator.mapping(
-        torch.randn(2 * rows, 512, generator=torch.Generator().manual_seed(2)), TRUNCATION).unflatten(0, (rows, 2))
-    shares = torch.linspace(0, 1, columns)
-    lines = [[sample(animator, torch.lerp(a, b, share)[None]) for share in shares] for a, b in ends]
-    sheet = torch.cat([torch.cat(line, 2) for line in lines], 1)
-    return Image.fromarray(to_uint8(sheet).numpy()).resize((192 * columns, 192 * rows), Image.Resampling.BOX)
-
-
 def training(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """What the recipes' logs say of reconstruction, stage by stage: minutes, steps, PSNR and LPIPS."""
+    """Reconstruction over training, from the recipes' logs: minutes, steps, PSNR and LPIPS by stage."""
     rows = []
     for folder in folders:
         for line in (folder / "log.jsonl").read_text().splitlines():
@@ -146,18 +132,18 @@ def training(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 @torch.inference_mode()
-def measured(animator: Animator, options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(animator: Animator, options: argparse.Namespace) -> list[dict[str, Any]]:
     trunk, random = animator.segmenter.trunk, np.random.default_rng(0)
     sets: dict[str, list[Tensor]] = {}
-    photos = find_photos(options.folder, options.split, options.labels)[: options.limit]
+    photos = selected_photos(options)
     for photo in tqdm(photos, desc="patches", disable=None):
         picture = load_photo(photo.path, None)
         image = to_tensor(picture)
-        found = versions(image, animator, random)
+        crops = versions(image, animator, random)
         if photo.label is not None:
             moving = torch.from_numpy(read_label(photo.label, picture.shape[:2]) > 0)
-            found |= hidden(image, moving, animator, random)
-        for name, crop in found.items():
+            crops |= hidden(image, moving, animator, random)
+        for name, crop in crops.items():
             sets.setdefault(name, []).append(features(crop[None], trunk))
     sets["random z"] = [features(crop[None], trunk) for crop in random_samples(animator, -(-len(photos) // 4))]
     known = {name: torch.cat(parts) for name, parts in sets.items()}
@@ -172,27 +158,16 @@ def measured(animator: Animator, options: argparse.Namespace) -> list[dict[str, 
 def main() -> None:
     options = _options()
     animator = Animator.from_pretrained(options.model)
-    if options.sheet:
-        interpolations(animator).save(options.sheet)
-    rows, stages = measured(animator, options), training(options.runs)
-    write(options.out, json.dumps({"machine": machine(), "patch_kid": rows, "training": stages}, indent=1))
+    rows, stages = measure(animator, options), training(options.runs)
     text = table(rows, list(rows[0]))
     if stages:
         text += "\n" + table(stages, list(stages[0]))
-    write(options.out.with_suffix(".md"), text)
-    print(text)
+    save(options.out, {"machine": machine(), "patch_kid": rows, "training": stages}, text)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="photos, or a folder with images/ and labels/")
-    parser.add_argument("--split", type=Path, help="text file with the names of the photos to use")
-    parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels beside images)")
-    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of trainings, whose logs are told")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/generator_quality.json"))
-    parser.add_argument("--sheet", type=Path, help="also write a picture of random z and what lies between them")
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--limit", type=int, help="photos (default: all)")
+    parser = photo_parser(__doc__, "generator_quality")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of trainings whose logs are listed")
     return parser.parse_args()
 
 

@@ -1,28 +1,24 @@
-"""What moves, as the model finds it in a folder of labelled photos: areas, borders, classes.
+"""The predicted mask against labels: areas, borders, classes.
 
-    python benchmarks/masks.py PHOTOS --split PHOTOS/val.txt --precise PHOTOS/labels_precise
+    python -m benchmarks.studies.masks PHOTOS --split PHOTOS/val.txt --precise PHOTOS/labels_precise
 
-A photo that has a label in `--precise` is scored against that as well, and only there its borders.
+Photos with a label in `--precise` are also scored against that, and only there on their borders.
 """
 
 import argparse
-import json
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, find_photos, read_label
-from benchmarks.tables import table, write
+from benchmarks.photos import Photo, photo_parser, read_label, selected_photos
+from benchmarks.tables import save, table
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
@@ -30,7 +26,7 @@ from stylecine.stages.mask import moving, predict_layers
 from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
 
-NOTHING_LABELLED = 0.01  # of the photo: less counts as a photo where nothing moves
+NOTHING_LABELLED = 0.01  # of the photo: with less, nothing counts as moving
 FIGURES = ("iou", "iou_precise", "boundary_f", "classes", "false_area", "seconds")
 
 Row = dict[str, Any]
@@ -40,18 +36,16 @@ def main() -> None:
     options = _options()
     record = find_model(options.model)
     segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
-    photos = find_photos(options.folder, options.split)
-    rows = [measure(photo, options.precise, segmenter) for photo in tqdm(photos, desc="masks", disable=None)]
+    photos = tqdm(selected_photos(options), desc="masks", disable=None)
+    rows = [measure(photo, options.precise, segmenter) for photo in photos]
     settings = {"model": options.model, "segmenter": record.files["segmenter"].sha256}
     result = {"machine": machine(), "settings": settings, **summary(rows), "photos": rows}
-    write(options.out, json.dumps(result, indent=1))
-    report = table([*sorted(rows, key=lambda row: row.get("iou", -1)), _means(result)], ("photo", *FIGURES))
-    write(options.out.with_suffix(".md"), report)
-    print(report)
+    means = {"photo": "**mean**", **result["mean"]}
+    save(options.out, result, table([*sorted(rows, key=lambda row: row.get("iou", -1)), means], ("photo", *FIGURES)))
 
 
 def measure(photo: Photo, precise: Path | None, segmenter: Segmenter) -> Row:
-    """One photo's row; what does not apply to it is left out."""
+    """One row, without the figures that do not apply."""
     picture = load_photo(photo.path, None)
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
@@ -71,13 +65,13 @@ def measure(photo: Photo, precise: Path | None, segmenter: Segmenter) -> Row:
 
 
 def _right_class(layers: torch.Tensor, label: np.ndarray) -> float:
-    """Share of what moves both by mask and label that has its own class."""
+    """Share of the pixels moving in both mask and label whose class is right."""
     both = (moving(layers).numpy() >= 0.5) & (label > 0)
     return float((layers.argmax(0).numpy() + 1 == label)[both].mean()) if both.any() else math.nan
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """Mean, lowest and highest of each figure, and of how many photos."""
+    """Mean and lowest value of each figure, and the number of photos that have it."""
     columns = {name: [row[name] for row in rows if name in row] for name in FIGURES}
     columns = {name: values for name, values in columns.items() if values}
     still = [row["false_area"] for row in rows if "iou" not in row]
@@ -89,17 +83,9 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _means(result: Mapping[str, Any]) -> Row:
-    return {"photo": "**mean**", **result["mean"]}
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="a folder with images/ and labels/")
-    parser.add_argument("--split", type=Path, help="text file with the names of the photos to use")
+    parser = photo_parser(__doc__, "masks")
     parser.add_argument("--precise", type=Path, help="folder of labels whose borders are exact")
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/masks.json"))
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What the figures of motion mean: angles by group, one arrow given, folds, shores."""
+"""Figures of the predicted motion: angles by group, effect of one arrow, folds, shores."""
 
 import json
 import math
@@ -10,23 +10,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.motion_quality import (
+from benchmarks.photos import find_photos
+from benchmarks.studies.motion_quality import (
     Arrow,
     best_constant,
     constant_angles,
-    folds_none,
     groups_of,
     labelled_layers,
     markdown,
     measure,
     shape_of,
     shores,
+    unfolded,
 )
-from benchmarks.photos import find_photos
 
 
 def rightward(photo: Tensor, layers: Tensor, arrows: object = ()) -> Tensor:
-    """A motion predictor that knows one direction."""
+    """A motion predictor with one constant direction."""
     return torch.stack([torch.full((60, 90), 0.2), torch.zeros(60, 90)])
 
 
@@ -53,14 +53,14 @@ def test_angles_are_those_of_the_picture_not_of_fractions() -> None:
     assert Arrow("water", (0.5, 0.5), (0.54, 0.56)).angle(120, 180) == pytest.approx(math.pi / 4)
 
 
-def test_running_water_is_that_of_photos_with_falls_or_of_running_water() -> None:
+def test_water_counts_as_running_by_falls_or_by_the_photos_name() -> None:
     assert groups_of("lake", "water", has_falls=False) == ("water", "calm water", "calm water by axis")
     assert groups_of("lake", "water", has_falls=True) == ("water", "running water")
     assert groups_of("w-river", "water", has_falls=False) == ("water", "running water")
     assert groups_of("w-river", "sky", has_falls=False) == ("sky by axis",)
 
 
-def test_figures_of_a_predictor_that_knows_one_direction(folder: Path) -> None:
+def test_figures_of_a_constant_predictor(folder: Path) -> None:
     photos = find_photos(folder)
     report = measure(photos, rightward, None, constant_angles(photos))
     groups = {row["group"]: row for row in report["groups"]}
@@ -69,27 +69,27 @@ def test_figures_of_a_predictor_that_knows_one_direction(folder: Path) -> None:
     assert groups["running water"]["constant"] <= 22.5
     assert groups["sky by axis"]["median"] == pytest.approx(0, abs=0.1)
     assert groups["falls"] == {"group": "falls", "n": 0}
-    (row,) = report["photos"]
-    assert sorted(row["at_one"]) == pytest.approx([0, 45, 180], abs=0.1)
-    assert sorted(row["others_of_one"]) == pytest.approx([0, 45], abs=0.1)
+    shape = {row["figure"]: row for row in report["shape"]}
+    assert shape["at_one"]["n"] == 3 and shape["at_one"]["mean"] == pytest.approx(75, abs=0.1)
+    assert shape["others_of_one"]["n"] == 2 and shape["others_of_one"]["mean"] == pytest.approx(22.5, abs=0.1)
     assert "| running water | 2 |" in markdown(report)
 
 
-def test_axes_have_no_sign() -> None:
+def test_directions_by_axis_have_no_sign() -> None:
     assert best_constant("sky by axis", [10.0, -170.0, 10.0]) % 180 == 10
     assert best_constant("falls", [90.0, 90.0, 100.0]) == 90
 
 
-def test_a_field_that_crashes_into_itself_folds() -> None:
+def test_a_converging_field_folds() -> None:
     x = torch.arange(60)[None].expand(60, 60)
     torn = torch.stack([torch.where(x < 30, 1.0, -1.0), torch.zeros(60, 60)]) * 0.2
     calm = torch.stack([torch.full((60, 60), 0.1), torch.zeros(60, 60)])
     moving = torch.ones(60, 60)
-    assert folds_none(calm, moving) == {"folds_none_half": 1.0, "folds_none_whole": 1.0}
-    assert folds_none(torn * 20, moving)["folds_none_whole"] < 0.995
+    assert unfolded(calm, moving) == {"unfolded_half": 1.0, "unfolded_whole": 1.0}
+    assert unfolded(torn * 20, moving)["unfolded_whole"] < 0.995
 
 
-def test_shores_see_what_runs_into_them() -> None:
+def test_flow_into_a_shore_is_measured() -> None:
     moves = np.arange(60)[:, None].repeat(60, 1) > 20
     along, into = np.zeros((2, 60, 60)), np.zeros((2, 60, 60))
     along[0], into[1] = 1, 1

@@ -1,25 +1,22 @@
-"""How right the motion is: angles to hand-drawn arrows, what one arrow does, folds, divergence, shores.
+"""Accuracy of the predicted motion: angles to hand-drawn arrows, effect of one arrow, folds, divergence, shores.
 
-    python benchmarks/motion_quality.py PHOTOS --split PHOTOS/val.txt --out benchmarks/results/motion.json
+    python -m benchmarks.studies.motion_quality PHOTOS --split PHOTOS/val.txt
 
-PHOTOS holds images, labels, hints/ID.json (arrows) and the file that `--constants` names, from whose arrows the best
-constant direction of each group is chosen; `hindsight` is the best constant of the measured arrows themselves.
-Everything goes through `predict_motion`, first with the labelled layers, so that motion is judged alone, then with
-predicted ones. Running water is rivers, streams and surf: water of photos that have falls as well, and of those whose
-names begin with w-. Sky, and calm water a second time, are judged by axis: they could as well drift the other way.
+PHOTOS holds images, labels and hints/ID.json (arrows). `constant` is the best constant direction of each group on the
+photos that `--constants` names, `hindsight` the best one on the measured arrows themselves. Motion is predicted with
+the labelled layers, to measure it in isolation, and with predicted ones. Running water is rivers, streams and surf:
+water in photos that have falls as well, or whose names begin with w-. Sky, and calm water a second time, are measured
+by axis, since they might as well drift the other way.
 """
 
 import argparse
 import json
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
@@ -29,8 +26,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, find_photos, read_label
-from benchmarks.tables import table, write
+from benchmarks.photos import Photo, find_photos, photo_parser, read_label, selected_photos
+from benchmarks.tables import save, table
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
@@ -42,10 +39,10 @@ from stylecine.weights import find_model, role_tensors
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
 GROUPS = ("falls", "running water", "calm water", "calm water by axis", "water", "smoke", "sky by axis")
-UNMOVED = -1.0  # in place of an angle
+UNMOVED = -1.0  # instead of an angle
 SKY = CLASSES.index("sky")
 LIQUID = [CLASSES.index("water"), CLASSES.index("falls")]
-SHAPE = ("folds_none_half", "folds_none_whole", "divergence", "shore_angle", "into_shore")
+SHAPE = ("unfolded_half", "unfolded_whole", "divergence", "shore_angle", "into_shore")
 
 Predict = Callable[..., Tensor]  # (photo, layers, arrows=()) -> flow
 
@@ -59,7 +56,7 @@ class Arrow:
     end: tuple[float, float]
 
     @property
-    def given(self) -> tuple[float, float, float, float]:
+    def points(self) -> tuple[float, float, float, float]:
         return (*self.start, *self.end)
 
     def angle(self, h: int, w: int) -> float:
@@ -72,26 +69,22 @@ def main() -> None:
     record = find_model(options.model)
     predict = partial(predict_motion, motionnet=MotionNet.from_tensors(role_tensors(record, "motion")))
     segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
-    photos = find_photos(options.folder, options.split)
+    photos = selected_photos(options)
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
     weights = {role: record.files[role].sha256 for role in ("motion", "segmenter")}
-    settings = {"split": options.split.name, "model": record.name, "weights": weights}
+    settings = {"split": options.split.name if options.split else None, "model": record.name, "weights": weights}
     report = {"machine": machine(), "settings": settings} | measure(photos, predict, segmenter, constants)
-    write(options.out, json.dumps(report, indent=1))
-    text = markdown(report)
-    write(options.out.with_suffix(".md"), text)
-    print(text)
+    save(options.out, report, markdown(report))
 
 
 def measure(
     photos: Sequence[Photo], predict: Predict, segmenter: Segmenter | None, constants: dict[str, float]
 ) -> dict[str, Any]:
-    """All figures; without a segmenter none of predicted layers."""
+    """All figures; those of predicted layers only with a segmenter."""
     rows = [measure_photo(p, predict, segmenter) for p in tqdm(photos, desc="motion", disable=None)]
     return {
         "groups": [_group(name, rows, constants) for name in GROUPS],
         "shape": _shape_of(rows),
-        "photos": rows,
     }
 
 
@@ -103,15 +96,15 @@ def measure_photo(photo: Photo, predict: Predict, segmenter: Segmenter | None) -
     labelled = labelled_layers(photo.label, pixels.shape[:2])
     arrows = arrows_of(photo)
     flow = predict(image, labelled)
-    found = predict(image, predict_layers(image, segmenter)) if segmenter is not None else None
-    at_one, others_of_one = one_given(image, labelled, arrows, predict)
+    predicted = predict(image, predict_layers(image, segmenter)) if segmenter is not None else None
+    at_arrow, at_others = errors_with_one_arrow(image, labelled, arrows, predict)
     return {
         "photo": photo.name,
         "arrows": angles_by_group(photo, flow, arrows),
-        "alone": errors_by_group(photo, flow, arrows),
-        "predicted": errors_by_group(photo, found, arrows) if found is not None else {},
-        "at_one": at_one,
-        "others_of_one": others_of_one,
+        "labelled": errors_by_group(photo, flow, arrows),
+        "predicted": errors_by_group(photo, predicted, arrows) if predicted is not None else {},
+        "at_one": at_arrow,
+        "others_of_one": at_others,
     } | shape_of(image, labelled, flow)
 
 
@@ -128,7 +121,7 @@ def arrows_of(photo: Photo) -> list[Arrow]:
 
 
 def groups_of(name: str, kind: str, has_falls: bool) -> tuple[str, ...]:
-    """The groups that an arrow of this class belongs to."""
+    """The groups to which an arrow of this class belongs."""
     if kind == "water":
         running = has_falls or name.startswith("w-")
         return ("water", "running water") if running else ("water", "calm water", "calm water by axis")
@@ -145,13 +138,13 @@ def by_group(photo: Photo, arrows: Sequence[Arrow], values: Sequence[float]) -> 
 
 
 def angles_by_group(photo: Photo, flow: Tensor, arrows: Sequence[Arrow]) -> dict[str, list[float]]:
-    """The arrows' own angles in degrees, in the flow's proportions."""
+    """The angles of the arrows in degrees, in the flow's proportions."""
     h, w = flow.shape[1:]
     return by_group(photo, arrows, [round(math.degrees(a.angle(h, w)), 2) for a in arrows])
 
 
 def errors_by_group(photo: Photo, flow: Tensor, arrows: Sequence[Arrow]) -> dict[str, list[float]]:
-    """Angle between flow and arrow at each arrow's start, in degrees; -1 where nothing moves."""
+    """Angle between flow and arrow at each arrow's start, in degrees; UNMOVED where nothing moves."""
     grouped = by_group(photo, arrows, [_error(flow, a) for a in arrows])
     return {group: [_folded(group, v) for v in values] for group, values in grouped.items()}
 
@@ -172,14 +165,14 @@ def _folded(group: str, error: float) -> float:
     return round(min(error, 180 - error) if group.endswith("by axis") and error != UNMOVED else error, 2)
 
 
-def one_given(
+def errors_with_one_arrow(
     image: Tensor, layers: Tensor, arrows: Sequence[Arrow], predict: Predict
 ) -> tuple[list[float], list[float]]:
-    """Each arrow given alone: errors at it, and at the other arrows of its region."""
+    """Errors if only one arrow is given, for each arrow: at that arrow, and at the others of its region."""
     at, others = [], []
     regions = [_region(layers, arrow) for arrow in arrows]
     for arrow, region in zip(arrows, regions, strict=True):
-        flow = predict(image, layers, arrows=[arrow.given])
+        flow = predict(image, layers, arrows=[arrow.points])
         at.append(round(_error(flow, arrow), 2))
         others += [
             round(_error(flow, other), 2)
@@ -190,7 +183,7 @@ def one_given(
 
 
 def _region(layers: Tensor, arrow: Arrow) -> int:
-    """The arrow's region as `predict_motion` means it: the whole sky (-1), or connected water, falls and smoke."""
+    """The arrow's region as in `predict_motion`: the whole sky (-1), or connected water, falls and smoke."""
     if arrow.kind == "sky":
         return -1
     h, w = layers.shape[1:]
@@ -203,17 +196,16 @@ def _region(layers: Tensor, arrow: Arrow) -> int:
 
 
 def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
-    """What can be said of a field without arrows. Empty for a photo in which nothing moves.
+    """Properties of a field that need no arrows; empty if nothing moves.
 
-    folds_none_*: share of moving grid points at which x + D(x) keeps its orientation (its Jacobian is positive)
-    after half a sub-cycle and a whole one. divergence: median over water and falls of how much area changes in 4 s.
-    shore_angle: median angle between flow and static border there, degrees; into_shore: the part of the speed
-    that runs into or out of the border, over the speed.
+    unfolded_*: share of moving grid points at which the Jacobian of x + D(x) is positive after half and one whole
+    sub-cycle. divergence: median change of area in 4 s over water and falls. shore_angle: median angle between flow and
+    static border, degrees; into_shore: speed across the border relative to the usual speed.
     """
     moving = erode_moving_edges(layers, image)
     if not bool((moving > 0.5).any()):
         return {}
-    figures = folds_none(flow, moving)
+    figures = unfolded(flow, moving)
     owner = F.interpolate(layers[None], flow.shape[1:], mode="area")[0].numpy()
     liquid = owner[LIQUID].sum(0) > 0.5
     inside = ndimage.binary_erosion(liquid, iterations=2, border_value=1)
@@ -224,7 +216,7 @@ def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
     return figures | shores(flow.numpy(), liquid, owner.sum(0) > 0.5)
 
 
-def folds_none(flow: Tensor, moving: Tensor) -> dict[str, float]:
+def unfolded(flow: Tensor, moving: Tensor) -> dict[str, float]:
     margin = margin_for(flow, moving, PERIOD, FPS)
     displacement = integrate(flow, moving, period=PERIOD, fps=FPS, margin=margin)
     grid = (displacement.sub_cycles.shape[0], displacement.sub_cycles.shape[1])
@@ -236,7 +228,7 @@ def folds_none(flow: Tensor, moving: Tensor) -> dict[str, float]:
         for count, length in zip(displacement.counts, displacement.lengths, strict=True):
             jacobian = _jacobian(displacement.forward(length * phase) / displacement.cell)
             positive |= (jacobian > 0) & (displacement.sub_cycles == count)
-        shares[f"folds_none_{name}"] = float(positive[here].float().mean())
+        shares[f"unfolded_{name}"] = float(positive[here].float().mean())
     return shares
 
 
@@ -246,7 +238,7 @@ def _jacobian(displacement: Tensor) -> Tensor:
 
 
 def shores(flow: np.ndarray, liquid: np.ndarray, moves: np.ndarray) -> dict[str, float]:
-    """At points of water and falls two grid points from what stands still."""
+    """At points of water and falls two grid points from what is static."""
     if moves.all():
         return {}
     distance = ndimage.distance_transform_edt(moves)
@@ -263,7 +255,7 @@ def shores(flow: np.ndarray, liquid: np.ndarray, moves: np.ndarray) -> dict[str,
 
 
 def constant_angles(photos: Sequence[Photo]) -> dict[str, float]:
-    """For each group the direction, in degrees, that all its arrows are nearest to in the median."""
+    """For each group the direction in degrees with the smallest median angle to its arrows."""
     angles: dict[str, list[float]] = {}
     for photo in photos:
         h, w = load_photo(photo.path, 256).shape[:2]
@@ -281,9 +273,9 @@ def median_to(group: str, angles: Sequence[float], constant: float) -> float:
 
 
 def _group(name: str, rows: Sequence[dict[str, Any]], constants: dict[str, float]) -> dict[str, Any]:
-    """One line of the table: the flow, and beside it what constant directions would do."""
-    alone, predicted, angles = (
-        [v for row in rows for v in row[key].get(name, ())] for key in ("alone", "predicted", "arrows")
+    """One line of the table: the flow compared with constant directions."""
+    labelled, predicted, angles = (
+        [v for row in rows for v in row[key].get(name, ())] for key in ("labelled", "predicted", "arrows")
     )
     if not angles:
         return {"group": name, "n": 0}
@@ -291,9 +283,9 @@ def _group(name: str, rows: Sequence[dict[str, Any]], constants: dict[str, float
     return {
         "group": name,
         "n": len(angles),
-        "photos": sum(bool(row["alone"].get(name)) for row in rows),
-        "median": float(np.median(alone)),
-        "mean": float(np.mean(alone)),
+        "photos": sum(bool(row["labelled"].get(name)) for row in rows),
+        "median": float(np.median(labelled)),
+        "mean": float(np.mean(labelled)),
         "constant": median_to(name, angles, constants[name]) if name in constants else None,
         "constant_degrees": constants.get(name),
         "hindsight": median_to(name, angles, best_constant(name, angles)),
@@ -308,13 +300,13 @@ def _shape_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "figure": name,
-            "n": len(found),
-            "median": float(np.median(found)),
-            "mean": float(np.mean(found)),
-            "worst": min(found) if name.startswith("folds") else max(found),
+            "n": len(each),
+            "median": float(np.median(each)),
+            "mean": float(np.mean(each)),
+            "worst": min(each) if name.startswith("unfolded") else max(each),
         }
-        for name, found in values.items()
-        if found
+        for name, each in values.items()
+        if each
     ]
 
 
@@ -329,12 +321,8 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="PHOTOS")
-    parser.add_argument("--split", type=Path, required=True, help="file of the names to measure")
+    parser = photo_parser(__doc__, "motion")
     parser.add_argument("--constants", type=Path, help="names whose arrows give the constants (PHOTOS/train.txt)")
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/motion.json"))
     return parser.parse_args()
 
 

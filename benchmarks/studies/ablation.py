@@ -1,27 +1,22 @@
-"""What each part contributes to a loop: the same photos with one part taken out or worsened.
+"""What each part contributes to a loop: the same photos with one part removed or degraded.
 
-    python benchmarks/ablation.py PHOTOS --split PHOTOS/val.txt --limit 8 --size 512
+    python -m benchmarks.studies.ablation PHOTOS --split PHOTOS/val.txt --limit 8 --size 512
 
-What fills hidden parts best is another question: plate.py.
+Inpainting of hidden parts is measured by plate.py.
 """
 
 import argparse
 import copy
-import json
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, find_photos
-from benchmarks.tables import table, write
+from benchmarks.photos import Photo, photo_parser, selected_photos, size_option
+from benchmarks.tables import save, table
 from stylecine import Animator, NothingMoves
 from stylecine.quality.measures import measure_loop
 
@@ -30,7 +25,7 @@ FIGURES = ("moved_error", "seam", "pulse_tiles", "pulse_global", "first_frame_er
 
 @dataclass(frozen=True)
 class Variant:
-    """A name, who renders, and with what options."""
+    """A name, the animator that renders, and its options."""
 
     name: str
     animator: Animator
@@ -47,7 +42,7 @@ def variants(animator: Animator) -> list[Variant]:
 
 
 def random_generator(animator: Animator) -> Animator:
-    """The same networks, the generator's weights drawn again with each tensor's own mean and deviation."""
+    """The same networks, but random weights in the generator, with each tensor's mean and standard deviation."""
     source = torch.Generator().manual_seed(0)
     generator = copy.deepcopy(animator.generator)
     with torch.no_grad():
@@ -59,7 +54,7 @@ def random_generator(animator: Animator) -> Animator:
 
 
 def measure_variant(variant: Variant, photo: Photo, size: int | None) -> dict[str, float] | None:
-    """Figures of the photo's loop; None where nothing moves."""
+    """Figures of the photo's loop; None if nothing moves."""
     try:
         scene = variant.animator.invert(photo.path, size=size)
         loop = variant.animator.render(scene, **variant.options)
@@ -69,38 +64,32 @@ def measure_variant(variant: Variant, photo: Photo, size: int | None) -> dict[st
 
 
 def means(loops: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
-    """A row a variant: means of its figures."""
+    """One row per variant: means of its figures."""
     rows = []
-    for name, found in loops.items():
-        columns = {figure: [f[figure] for f in found if np.isfinite(f[figure])] for figure in FIGURES}
+    for name, figures in loops.items():
+        columns = {figure: [f[figure] for f in figures if np.isfinite(f[figure])] for figure in FIGURES}
         rows.append({"variant": name} | {figure: float(np.mean(v)) for figure, v in columns.items() if v})
     return rows
 
 
 def main() -> None:
     options = _options()
-    photos = find_photos(options.folder, options.split)[: options.limit]
-    kinds = variants(Animator.from_pretrained(options.model))
-    loops: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in kinds}
+    photos = selected_photos(options)
+    compared = variants(Animator.from_pretrained(options.model))
+    loops: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in compared}
     for photo in tqdm(photos, desc="ablation", disable=None):
-        for variant in kinds:
+        for variant in compared:
             figures = measure_variant(variant, photo, options.size)
             loops[variant.name] += [figures] if figures else []
     rows = means(loops)
     header = {"machine": machine(), "photos": len(photos), "size": options.size or "native"}
-    write(options.out, json.dumps({**header, "rows": rows}, indent=1))
-    write(options.out.with_suffix(".md"), table(rows, ("variant", *FIGURES)))
-    print(table(rows, ("variant", *FIGURES)))
+    save(options.out, {**header, "rows": rows}, table(rows, ("variant", *FIGURES)))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="photos, or a folder with images/")
-    parser.add_argument("--split", type=Path, help="text file with the names of the photos to use")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablation.json"))
-    parser.add_argument("--size", type=lambda text: None if text == "native" else int(text), default=512)
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--limit", type=int, default=8, help="photos (default 8)")
+    parser = photo_parser(__doc__, "ablation")
+    parser.add_argument("--size", type=size_option, default=512)
+    parser.set_defaults(limit=8)
     return parser.parse_args()
 
 
