@@ -394,7 +394,7 @@ def test_on_a_phone_controls_are_large_enough_and_labelled(phone: Studio, width:
       .filter(([, box]) => box.width < 44 || box.height < 44).map(([name]) => name)"""
     assert page.evaluate(small) == []
     for label in ("Before", "Compare", "Mask", "Flow", "Adjust"):
-        expect(page.locator(".transport").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
+        expect(page.locator(".playback").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
 
 
 def test_on_a_phone_the_picture_does_not_move_when_the_tool_changes(phone: Studio) -> None:
