@@ -168,6 +168,13 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: {"default": f.default} | f.m
 OUTPUT_OPTIONS = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # that steer no motion
 
 
+def defaults_and_limits() -> dict[str, dict[str, Any]]:
+    """Of each option that is plain JSON, for the studio's page: its default, and gt, ge, le or choices."""
+    plain = {name: option for name, option in OPTIONS.items() if name not in ("mask", "motion", "arrows")}
+    described = {name: {"default": option["default"], **option["limits"]} for name, option in plain.items()}
+    return described | {"wind": {"default": astuple(Wind())}}
+
+
 class RenderArguments(TypedDict, total=False):
     """RenderOptions as keyword arguments, for type checkers and editors."""
 

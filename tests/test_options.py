@@ -1,6 +1,7 @@
 """The options of a loop: one list of them, which every interface reads."""
 
 import inspect
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,17 @@ import pytest
 from stylecine import MotionError, OptionError, StylecineError, animate
 from stylecine.commands.animate import add_to
 from stylecine.commands.arguments import Parser, render_options
-from stylecine.options import OPTIONS, OUTPUT_OPTIONS, RenderArguments, RenderOptions, Wind, format_size, parse_size
+from stylecine.options import (
+    OPTIONS,
+    OUTPUT_OPTIONS,
+    RenderArguments,
+    RenderOptions,
+    Wind,
+    defaults_and_limits,
+    format_size,
+    parse_size,
+)
+from stylecine.server.schemas import Animation
 
 
 def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> None:
@@ -57,6 +68,16 @@ def test_a_report_describes_where_mask_and_motion_come_from() -> None:
 
 def test_there_is_a_whole_number_of_gusts_in_a_loop() -> None:
     assert [RenderOptions(seconds=s, speed=v).gusts for s, v in ((0.4, 1), (4, 1), (4, 2), (5.2, 1))] == [1, 2, 4, 3]
+
+
+def test_the_studio_and_the_service_have_the_same_defaults_and_limits() -> None:
+    page = json.loads(json.dumps(defaults_and_limits()))
+    assert page["speed"] == {"default": 1.0, "gt": 0, "le": 100}
+    assert page["wind"] == {"default": [0.0, 0.5]}
+    schema = Animation.model_json_schema()["properties"]
+    words = {"gt": "exclusiveMinimum", "ge": "minimum", "le": "maximum", "choices": "enum", "default": "default"}
+    for name in page.keys() - {"wind"}:
+        assert {words[key]: value for key, value in page[name].items()}.items() <= schema[name].items(), name
 
 
 @pytest.mark.parametrize("text", ["own", "1024", "1024x768"])

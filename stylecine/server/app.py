@@ -1,5 +1,6 @@
 """The ASGI app: routes, middleware, and the service that starts and stops with it."""
 
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import stylecine
+from stylecine.options import defaults_and_limits
 from stylecine.server import animations, monitoring, scenes, schemas
 from stylecine.server.metrics import Metrics
 from stylecine.server.problems import add_problem_handlers
@@ -92,6 +94,11 @@ def _add_studio(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def studio() -> FileResponse:
         return FileResponse(page, headers={"Cache-Control": "no-cache"})
+
+    @app.get("/studio/options.js", include_in_schema=False)
+    async def options() -> Response:
+        content = f"export const OPTIONS = {json.dumps(defaults_and_limits())};\n"
+        return Response(content, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     app.mount("/studio", StaticFiles(directory=PACKAGE / "server/studio", check_dir=False))
     app.mount("/player", StaticFiles(directory=PACKAGE / "player", check_dir=False))

@@ -15,6 +15,7 @@ from stylecine.options import check_wind
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found, problem_of
 from stylecine.server.responses import Disconnected, attachment, not_modified, scene, while_connected
+from stylecine.server.schemas import DEFAULTS, LIMITS
 from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
 
@@ -32,10 +33,10 @@ PACK: dict[int | str, dict[str, Any]] = {
 
 
 def _loop_options(
-    seconds: Annotated[float, Query(gt=0, le=3600, allow_inf_nan=False)] = 4,
-    fps: Annotated[float, Query(gt=0, le=240, allow_inf_nan=False)] = 30,
-    speed: Annotated[float, Query(gt=0, le=100, allow_inf_nan=False)] = 1,
-    detail: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)] = 1,
+    seconds: Annotated[float, Query(allow_inf_nan=False, **LIMITS["seconds"])] = DEFAULTS.seconds,
+    fps: Annotated[float, Query(allow_inf_nan=False, **LIMITS["fps"])] = DEFAULTS.fps,
+    speed: Annotated[float, Query(allow_inf_nan=False, **LIMITS["speed"])] = DEFAULTS.speed,
+    detail: Annotated[float, Query(allow_inf_nan=False, **LIMITS["detail"])] = DEFAULTS.detail,
     subject: schemas.Subject = "landscape",
     wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
 ) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_POINTS, MODES
-from stylecine.options import CLASSES, PAINTS, SUBJECTS
+from stylecine.options import CLASSES, OPTIONS, PAINTS, SAMPLINGS, SUBJECTS, WARPS, RenderOptions
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
 State = Literal["queued", "running", "ready", "failed"]
@@ -14,8 +14,13 @@ What = Literal["sky", "water", "falls", "smoke"]
 Paintable = Literal["sky", "water", "falls", "smoke", "cloth"]
 Mode = Literal["add", "erase", "freeze"]
 Subject = Literal["landscape", "cloth", "auto"]
+Warp = Literal["msdfw", "dfw", "pixel"]
+Sampling = Literal["gather", "splat"]
 assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
 assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
+assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
+LIMITS = {name: dict(option["limits"]) for name, option in OPTIONS.items()}  # gt, ge and le of numbers
+DEFAULTS = RenderOptions()
 
 # 4.0 is a whole number in JSON.
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
@@ -181,14 +186,14 @@ class Animation(BaseModel):
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
     size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
-    seconds: Annotated[FiniteFloat, Field(gt=0, le=3600)] = 4.0
-    fps: Annotated[FiniteFloat, Field(gt=0, le=240)] = 30.0
-    speed: Annotated[FiniteFloat, Field(gt=0, le=100)] = 1.0
-    detail: Share = 1.0
+    seconds: Annotated[FiniteFloat, Field(**LIMITS["seconds"])] = DEFAULTS.seconds
+    fps: Annotated[FiniteFloat, Field(**LIMITS["fps"])] = DEFAULTS.fps
+    speed: Annotated[FiniteFloat, Field(**LIMITS["speed"])] = DEFAULTS.speed
+    detail: Annotated[FiniteFloat, Field(**LIMITS["detail"])] = DEFAULTS.detail
     subject: Subject = "landscape"
     wind: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)] | None = None
-    warp: Literal["msdfw", "dfw", "pixel"] = "msdfw"
-    sampling: Literal["gather", "splat"] = "gather"
+    warp: Warp = "msdfw"
+    sampling: Sampling = "gather"
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
     repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1

@@ -2,6 +2,7 @@
 
 import {colourOf} from "./canvas/drawing.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
+import {OPTIONS} from "./options.js";
 import {change, removeEdit} from "./session.js";
 import {set, state, watch} from "./state.js";
 import {CLASSES, MIN_SHARE, PAINT_CLASSES, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
@@ -13,7 +14,10 @@ const SLIDERS = [
     ...{toPosition: Math.log2, toValue: position => Math.round(100 * 2 ** position) / 100},
   },
   {id: "seconds", label: "Length", min: 1, max: 12, step: 0.5, format: value => `${value} s`},
-  {id: "detail", label: "Detail", min: 0, max: 1, step: 0.05, format: value => `${Math.round(100 * value)}%`},
+  {
+    ...{id: "detail", label: "Detail", min: OPTIONS.detail.ge, max: OPTIONS.detail.le, step: 0.05},
+    format: value => `${Math.round(100 * value)}%`,
+  },
 ];
 
 export function initPanel() {

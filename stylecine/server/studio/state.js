@@ -1,5 +1,9 @@
 // The page's state, in one place; views watch the parts that they show.
 
+import {OPTIONS} from "./options.js";  // made from stylecine/options.py by the service
+
+const initial = names => Object.fromEntries(names.map(name => [name, OPTIONS[name].default]));
+
 export const state = {
   phase: "start",  // start, opening, ready
   scene: null,  // as the server sends it
@@ -7,7 +11,7 @@ export const state = {
   edits: [],  // as they should be, in the form of the service
   renderedEdits: [],  // those in the loop that is playing
   savedEdits: [],  // those in the file that was saved or exported last
-  options: {speed: 1, seconds: 4, detail: 1, wind: [0, 0.5]},  // of the loop; wind: degrees and strength
+  options: initial(["speed", "seconds", "detail", "wind"]),  // of the loop; wind: degrees and strength
   past: [], future: [],  // history, {edits, options}
   tool: "view",
   paintClass: "water",
