@@ -41,9 +41,7 @@ def serve(settings: Settings, tokens: Iterable[str]) -> None:
     if any(len(token) < MIN_TOKEN for token in tokens):
         raise OptionError(f"A token has {MIN_TOKEN} characters or more; use a longer, random one.")
     if not settings.local and not tokens:
-        raise OptionError(
-            f"Other machines can reach {settings.host}, so the service needs a token; give --token-file."
-        )
+        raise OptionError(f"Other machines can reach {settings.host}, so the service needs a token; give --token-file.")
 
     async def started(address: str, service: Service) -> None:
         print(f"stylecine serves at {address} (Ctrl-C ends it)", flush=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def test_what_goes_wrong_is_one_sentence(
         return complaint(capsys)
 
     assert "cannot be reached" in animate(server="http://127.0.0.1:9")
-    assert "no address" in animate(server="ftp://127.0.0.1")
-    assert "no address" in animate(server="http://[::1")
+    assert "not the address" in animate(server="ftp://127.0.0.1")
+    assert "not the address" in animate(server="http://[::1")
     assert "There is no photo" in animate(photo=tmp_path / "none.jpg")
     assert "this machine only" in animate("--mask", "mask.png")
     assert "short side" in animate("--size", "own")
@@ -110,7 +111,53 @@ def test_a_stranger_is_no_service(
         address = f"http://127.0.0.1:{server.server_port}"
         assert main(["animate", str(slow_photo), "-o", str(tmp_path / "x.mp4"), "--server", address]) == 2
         server.shutdown()
-    assert "no service of stylecine" in complaint(capsys)
+    assert "not a service of stylecine" in complaint(capsys)
+
+
+def test_a_response_without_end_is_not_read_to_the_end(slow_photo: Path, tmp_path: Path) -> None:
+    """JSON, an event and a result, each far larger than it may be; the token never goes to another host."""
+    sent = 0
+    scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
+    job = {"state": "queued", "bytes": 4, "links": {"self": "/j", "events": "/e", "result": "/r"}}
+    replies: dict[str, Any] = {}
+
+    class Endless(BaseHTTPRequestHandler):
+        def respond(self) -> None:
+            nonlocal sent
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            reply = replies.get(self.path.partition("?")[0])
+            self.send_response(200)
+            self.end_headers()
+            if reply is not None:
+                self.wfile.write(json.dumps(reply).encode())
+                return
+            with suppress(ConnectionError):
+                self.wfile.write(b'data: {"state": "' if self.path == "/e" else b'{"detail": "')
+                for _ in range(1000):
+                    self.wfile.write(b"x" * 100_000)
+                    sent += 100_000
+
+        do_POST = do_GET = do_DELETE = respond
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        there = client.Client(f"http://127.0.0.1:{server.server_port}", "a-token")
+        deleted = {"/s": {}, "/j": {}}
+        for case in (
+            {},
+            {"/v1/scenes": scene, "/v1/animations": job, **deleted},
+            {"/v1/scenes": scene, "/v1/animations": job | {"state": "done"}, **deleted},
+            {"/v1/scenes": scene | {"state": "queued", "links": {"self": "@example.org/"}}, **deleted},
+        ):
+            replies, sent = case, 0
+            with pytest.raises(ServiceError, match="not a service of stylecine"):
+                there.animate(slow_photo, tmp_path / "x.mp4")
+            assert sent < 40_000_000, "16 MB at most are accepted, and some are under way"
+        server.shutdown()
+    assert not (tmp_path / "x.mp4").exists()
 
 
 def test_the_work_is_asked_for_again_with_the_same_key(
