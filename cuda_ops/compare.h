@@ -1,4 +1,4 @@
-// What two displaced copies of a level show, compared block by block: what CPU and CUDA share. See stylecine.h.
+// compare: second moments of two displaced copies of a level, block by block. See stylecine.h.
 #pragma once
 
 #include "cpu.h"
@@ -24,7 +24,7 @@ static inline int check(const stylecine_compare_args *args, char *message) {
 
 namespace STYLECINE_SET {
 
-constexpr int kProducts = 3;  // of a copy with itself, of the other with itself, of both
+constexpr int kProducts = 3;  // a*a, b*b, a*b
 
 STYLECINE_INLINE int64_t blocks_along(int64_t pixels, int64_t side) { return (pixels + side - 1) / side; }
 

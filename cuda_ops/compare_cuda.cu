@@ -1,4 +1,4 @@
-// compare on the GPU: a warp for each block of pixels.
+// compare on the GPU: one warp per block of pixels.
 #include "device.h"
 #include "compare.h"
 #include "sampling_cuda.h"
@@ -16,8 +16,7 @@ __global__ void products(stylecine_compare_args args) {
   const int width = int(2 * args.w), height = int(2 * args.h);
   STYLECINE_STRIDE(i, high * wide * LANES) {
     const int64_t block = i / LANES, top = block / wide * side, left = block % wide * side;
-    const int lane = int(i % LANES), rows = int(at_most(side, args.h - top)),
-              columns = int(at_most(side, args.w - left));
+    const int lane = int(i % LANES), rows = int(min_of(side, args.h - top)), columns = int(min_of(side, args.w - left));
     float sum[kProducts] = {};
     for (int p = lane; p < rows * columns; p += LANES) {
       const int64_t y = top + p / columns, x = left + p % columns;
@@ -28,9 +27,8 @@ __global__ void products(stylecine_compare_args args) {
 #pragma unroll
       for (int copy = 0; copy < 2; ++copy) {
         const float *source = args.sources + 2 * copy * grid.rows * grid.columns;
-        const float away_x = around.read(source), away_y = around.read(source + grid.rows * grid.columns);
-        const float px = 2 * float(x) + away_x * (2 * args.per_pixel),
-                    py = 2 * float(y) + away_y * (2 * args.per_pixel);
+        const float dx = around.read(source), dy = around.read(source + grid.rows * grid.columns);
+        const float px = 2 * float(x) + dx * (2 * args.per_pixel), py = 2 * float(y) + dy * (2 * args.per_pixel);
         add_copy<T>(args.spline, height, width, px, py, 1, shown[copy]);
       }
 #pragma unroll
@@ -58,12 +56,12 @@ int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void 
   if (const int status = check(args, message)) return status;
   if (!cuda::readable(args->spline, args->dtype))
     return fail(message, STYLECINE_INVALID, "the spline has to lie at a multiple of the size of four numbers");
-  const OnDevice on(device);
-  if (on.status != cudaSuccess) return said(on.status, message);
   const int64_t count = cuda::blocks_along(args->h, args->side) * cuda::blocks_along(args->w, args->side);
   const auto products = args->dtype == STYLECINE_FLOAT32   ? cuda::products<float>
                         : args->dtype == STYLECINE_FLOAT16 ? cuda::products<cuda::half>
                                                            : cuda::products<cuda::bfloat>;
-  products<<<blocks(count * cuda::LANES), BLOCK, 0, static_cast<cudaStream_t>(stream)>>>(*args);
-  return said(cudaGetLastError(), message);
+  return run_on(device, stream, message, [&](cudaStream_t queue) {
+    products<<<blocks(count * cuda::LANES), BLOCK, 0, queue>>>(*args);
+    return cudaGetLastError();
+  });
 }

@@ -1,8 +1,8 @@
-// The threads that the CPU kernels run on.
+// The thread pool of the CPU kernels.
 //
-// A call is opened to the workers and they join it; the calling thread works along and, when nothing is left to take,
-// closes it and waits for those who joined. A worker that sleeps through a call is not waited for, so on a busy machine
-// a call costs no more than what the others take to do its share.
+// Workers join a call while it is open; the calling thread works as well and, when no tasks are left, closes the call
+// and waits for the workers that have joined. A worker that is not scheduled in time is not waited for, so on a busy
+// machine a call takes no longer than the other threads need for its share.
 #include "cpu.h"
 
 #include <atomic>
@@ -22,11 +22,11 @@ namespace {
 
 constexpr int most_threads = 1024;
 
-// How long a thread that waits looks for what it waits for before it sleeps: a few times what waking it takes, so that
-// the frames of a running loop find the workers awake, while a pool that is not used costs nothing.
-constexpr std::chrono::microseconds patience{50};
+// How long a waiting thread spins before it sleeps: a few times what waking it takes, so that the workers are awake for
+// the next frame of a running loop, while an idle pool costs nothing.
+constexpr std::chrono::microseconds spin_time{50};
 
-void breathe() {
+void pause_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -34,15 +34,15 @@ void breathe() {
 #endif
 }
 
-template <class Happened>
-bool spin(Happened happened) {
+template <class Condition>
+bool spin(Condition condition) {
   const auto start = std::chrono::steady_clock::now();
   do {
     for (int i = 0; i < 32; ++i) {
-      if (happened()) return true;
-      breathe();
+      if (condition()) return true;
+      pause_cpu();
     }
-  } while (std::chrono::steady_clock::now() - start < patience);
+  } while (std::chrono::steady_clock::now() - start < spin_time);
   return false;
 }
 
@@ -116,11 +116,11 @@ struct stylecine_cpu {
 
   void work() {
     for (uint32_t seen = 0;;) {
-      const auto news = [&] { return calls.load(std::memory_order_acquire) != seen; };
-      spin(news);
+      const auto called_again = [&] { return calls.load(std::memory_order_acquire) != seen; };
+      spin(called_again);
       {
         std::unique_lock<std::mutex> lock(mutex);
-        called.wait(lock, news);
+        called.wait(lock, called_again);
         seen = calls.load(std::memory_order_relaxed);
         if (ending) return;
         if (!open) continue;
@@ -128,7 +128,7 @@ struct stylecine_cpu {
       }
       take();
       {
-        // Under the mutex, so that the caller cannot begin to wait between the two.
+        // Under the mutex, so that the caller cannot start to wait between the two.
         std::lock_guard<std::mutex> guard(mutex);
         if (joined.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
       }
@@ -138,14 +138,14 @@ struct stylecine_cpu {
   std::vector<std::thread> workers;
   std::mutex mutex;
   std::condition_variable called, left;
-  // Written under the mutex, while nobody has joined.
+  // Written under the mutex while no worker has joined.
   void (*task)(void *, int64_t) = nullptr;
   void *context = nullptr;
   int64_t count = 0;
   bool open = false, ending = false;
-  std::atomic<uint32_t> calls{0};  // written under the mutex too, but looked at without
+  std::atomic<uint32_t> calls{0};  // written under the mutex, but read without it
   std::atomic<int> joined{0};
-  alignas(64) std::atomic<int64_t> next{0};  // the only thing that all threads write while they work
+  alignas(64) std::atomic<int64_t> next{0};  // the only variable that all threads write while they work
 };
 
 void stylecine::run(stylecine_cpu *cpu, int64_t count, void (*task)(void *, int64_t), void *context) {

@@ -1,6 +1,6 @@
-// What the CPU kernels stand on: a pool of threads, and one namespace for each instruction set.
+// Shared by the CPU kernels: a pool of threads, and one namespace for each instruction set.
 //
-// X_cpu.cpp is compiled once per instruction set, with STYLECINE_SET naming it (portable, avx2, avx512); dispatch.cpp
+// X_cpu.cpp is compiled once per instruction set, whose name is STYLECINE_SET (portable, avx2, avx512); dispatch.cpp
 // chooses between them.
 #pragma once
 
@@ -13,8 +13,8 @@ struct stylecine_cpu;
 
 namespace stylecine {
 
-// Runs task(context, i) for every i in [0,count), on all threads of the pool, and returns when all are done.
-// Tasks must not throw. Which thread runs which is left open, so tasks must not share what they write.
+// Runs task(context, i) for every i in [0,count) on all threads of the pool, and returns when all are done.
+// Tasks must not throw, and must not write to the same memory: any thread may run any of them.
 void run(stylecine_cpu *cpu, int64_t count, void (*task)(void *context, int64_t i), void *context);
 
 // The same for a lambda.
@@ -28,7 +28,7 @@ inline int fail(char *message, int status, const char *why) {
   return status;
 }
 
-// Declares a kernel in the three namespaces that it is compiled in.
+// Declares a function in the namespace of every instruction set.
 #define STYLECINE_SETS(declaration) \
   namespace portable {              \
   declaration;                      \

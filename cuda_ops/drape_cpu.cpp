@@ -1,5 +1,5 @@
-// drape on the CPU: tile by tile, 16 pixels of a row at a time; the taps of a pixel in the lanes of a vector, four
-// columns of four channels, row by row.
+// drape on the CPU: tile by tile, 16 pixels of a row at a time; the lanes of a vector hold four columns of taps of four
+// channels.
 #include "drape.h"
 #include "vector.h"
 
@@ -8,10 +8,10 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t TILE = kDrapeTile;
-constexpr int64_t POINTS = TILE + 4;  // of the field that a row of a tile reads, at most
+constexpr int64_t POINTS = TILE + 4;  // of the field that a row of a tile needs, at most
 constexpr int LANES = 16;
 
-// Catmull-Rom's weights of four taps as polynomials of f, each for four channels.
+// Catmull-Rom weights of four taps as polynomials of f, each repeated for four channels.
 #define FOUR(x) x, x, x, x
 alignas(64) const float kCatmullRom[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0)},
                                               {FOUR(-0.5f), FOUR(0), FOUR(0.5f), FOUR(0)},
@@ -22,12 +22,12 @@ alignas(64) const float kCatmullRom[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0
 // A run of pixels between the same two points of the field's grid.
 struct Run {
   int64_t from, to;  // pixels of the tile
-  int64_t point[4];  // past the first one that the tile reads
+  int64_t point[4];  // counted from the first that the tile needs
 };
 
-// What all rows of a tile have in common.
+// Shared by all rows of a tile.
 struct Columns {
-  alignas(64) float f[TILE];  // how far each pixel is past the second of its four points
+  alignas(64) float f[TILE];  // fraction of each pixel past the second of its four points
   Run run[TILE];
   int64_t runs, first, points;
 };
@@ -37,33 +37,33 @@ struct Line {
   alignas(64) float at[3][TILE];
 };
 
-// Where 16 pixels are read, and how much of what is seen there.
+// Positions, mattes and gains of 16 pixels.
 struct Batch {
   alignas(64) float f[LANES], down[4][LANES];
-  alignas(64) float gain[LANES], still[LANES], now[LANES], before[LANES];
+  alignas(64) float gain[LANES], at_rest[LANES], now[LANES], before[LANES];
   int32_t row[LANES], column[LANES];
   bool inside;  // all taps of all of them
 };
 
-void plan(const stylecine_drape_args &args, int64_t left, int64_t n, Columns &made) {
-  made.runs = 0;
+void plan(const stylecine_drape_args &args, int64_t left, int64_t n, Columns &result) {
+  result.runs = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const Between at = between_coefficients(left + i, args.cell);
-    made.f[i] = at.f;
-    if (i == 0 || at.f <= made.f[i - 1]) {
-      Run &run = made.run[made.runs++];
+    const Position at = position_of(left + i, args.cell);
+    result.f[i] = at.f;
+    if (i == 0 || at.f <= result.f[i - 1]) {
+      Run &run = result.run[result.runs++];
       run.from = i;
-      for (int k = 0; k < 4; ++k) run.point[k] = at_least(0, at_most(at.second - 1 + k, args.gw - 1));
+      for (int k = 0; k < 4; ++k) run.point[k] = max_of(0, min_of(at.second - 1 + k, args.gw - 1));
     }
-    made.run[made.runs - 1].to = i + 1;
+    result.run[result.runs - 1].to = i + 1;
   }
-  made.first = made.run[0].point[0];
-  made.points = made.run[made.runs - 1].point[3] - made.first + 1;
-  for (int64_t i = 0; i < made.runs; ++i)
-    for (int64_t &point : made.run[i].point) point -= made.first;
+  result.first = result.run[0].point[0];
+  result.points = result.run[result.runs - 1].point[3] - result.first + 1;
+  for (int64_t i = 0; i < result.runs; ++i)
+    for (int64_t &point : result.run[i].point) point -= result.first;
 }
 
-// Between two points a cubic B-spline is one polynomial.
+// The field on one row: between two points a cubic B-spline is one polynomial.
 void read_field(const stylecine_drape_args &args, int64_t y, const Columns &columns, Line &line) {
   const Around down = around(y, args.cell, args.gh);
   const int64_t plane = args.gh * args.gw;
@@ -94,40 +94,40 @@ void read_field(const stylecine_drape_args &args, int64_t y, const Columns &colu
   }
 }
 
-// Of `count` pixels of row y from column x on, whose fields are given.
+// Fills a batch with `count` pixels of row y from column x on, whose fields are dx, dy and gain.
 STYLECINE_INLINE void locate(const stylecine_drape_args &args, int64_t y, int64_t x, int count, const float *dx,
-                             const float *dy, const float *gain, Batch &made) {
+                             const float *dy, const float *gain, Batch &result) {
   const int32_t width = int32_t(args.width), height = int32_t(args.height);
   int outside = 0;
   for (int i = 0; i < LANES; ++i) {
     float down;
-    read_at(float(int32_t(x) + i) + dx[i], width, made.column[i], made.f[i]);
-    read_at(float(int32_t(y)) + dy[i], height, made.row[i], down);
+    read_at(float(int32_t(x) + i) + dx[i], width, result.column[i], result.f[i]);
+    read_at(float(int32_t(y)) + dy[i], height, result.row[i], down);
     float weight[4];
     catmull_rom(down, weight);
-    for (int k = 0; k < 4; ++k) made.down[k][i] = weight[k];
-    made.gain[i] = gamma_gain(gain[i]);
-    made.still[i] = unmoved(dx[i], dy[i]);
-    outside |= (i < count) &
-               ((made.column[i] < 1) | (made.column[i] > width - 3) | (made.row[i] < 1) | (made.row[i] > height - 3));
+    for (int k = 0; k < 4; ++k) result.down[k][i] = weight[k];
+    result.gain[i] = gamma_gain(gain[i]);
+    result.at_rest[i] = unmoved(dx[i], dy[i]);
+    outside |= (i < count) & ((result.column[i] < 1) | (result.column[i] > width - 3) | (result.row[i] < 1) |
+                              (result.row[i] > height - 3));
   }
-  made.inside = !outside;
+  result.inside = !outside;
   const uint8_t *const here = args.matte + y * args.width + x;
   for (int i = 0; i < count; ++i) {
-    made.before[i] = float(here[i]) * (1 / 255.f);
+    result.before[i] = float(here[i]) * (1 / 255.f);
     uint16_t above = 0, below = 0;
-    if (made.inside) {
-      const uint8_t *const corner = args.matte + int64_t(made.row[i]) * args.width + made.column[i];
+    if (result.inside) {
+      const uint8_t *const corner = args.matte + int64_t(result.row[i]) * args.width + result.column[i];
       memcpy(&above, corner, 2);
       memcpy(&below, corner + args.width, 2);
       if (above == below && (above == 0 || above == 0xffff)) {
-        made.now[i] = above ? 1 : 0;
+        result.now[i] = above ? 1 : 0;
         continue;
       }
     }
     float down;
-    read_at(float(int32_t(y)) + dy[i], height, made.row[i], down);
-    made.now[i] = matte_at(args.matte, height, width, made.row[i], down, made.column[i], made.f[i]);
+    read_at(float(int32_t(y)) + dy[i], height, result.row[i], down);
+    result.now[i] = matte_at(args.matte, height, width, result.row[i], down, result.column[i], result.f[i]);
   }
 }
 
@@ -147,25 +147,25 @@ STYLECINE_INLINE void show(const stylecine_drape_args &args, const Batch &at, in
   } else {
     sum = all(0);
     for (int k = 0; k < 4; ++k) {
-      const uint8_t *const row = args.photo + at_least(0, at_most(at.row[i] + k - 1, args.height - 1)) * pitch;
+      const uint8_t *const row = args.photo + max_of(0, min_of(at.row[i] + k - 1, args.height - 1)) * pitch;
       uint8_t four[12];
       for (int j = 0; j < 4; ++j)
-        memcpy(four + 3 * j, row + at_least(0, at_most(at.column[i] + j - 1, args.width - 1)) * 3, 3);
+        memcpy(four + 3 * j, row + max_of(0, min_of(at.column[i] + j - 1, args.width - 1)) * 3, 3);
       sum = fma(load_rgb(four), all(at.down[k][i]), sum);
     }
   }
   add_fold(out, sum * across(at.f[i]));
 }
 
-// Pixels i to i + count, at most four, of a batch, the first of which is the frame's pixel `pixel`.
+// Pixels i to i + count, at most four, of a batch; `pixel` is the first of them in the frame.
 STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, int i, int count, int64_t pixel) {
-  bool whole = true, none = true;  // cloth and nothing else, before and now; no cloth at all
+  bool opaque = true, none = true;  // nothing but cloth, at rest and now; no cloth at all
   for (int k = i; k < i + count; ++k) {
-    whole &= at.now[k] == 1 && at.before[k] == 1;
+    opaque &= at.now[k] == 1 && at.before[k] == 1;
     none &= at.now[k] == 0 && at.before[k] == 0;
   }
   uint8_t photo[12] = {}, background[12] = {}, frame[12] = {};
-  if (!whole) {
+  if (!opaque) {
     memcpy(photo, args.photo + 3 * pixel, 3 * size_t(count));
     memcpy(background, args.background + 3 * pixel, 3 * size_t(count));
     if (none && !memcmp(photo, background, sizeof photo)) return;
@@ -174,13 +174,13 @@ STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, in
   for (int k = 0; k < count; ++k)
     if (at.now[i + k] > 0) show(args, at, i + k, shown + 4 * k);
   Vector sum;
-  if (whole) {
+  if (opaque) {
     sum = fma(load(shown), spread(at.gain + i), all(0.5f));
   } else {
     float part[4][4] = {};
     for (int k = 0; k < count; ++k) {
-      const Shares made = shares(at.now[i + k], at.before[i + k], at.gain[i + k], at.still[i + k]);
-      part[0][k] = made.shown, part[1][k] = made.photo, part[2][k] = made.background, part[3][k] = made.frame;
+      const Shares share = shares(at.now[i + k], at.before[i + k], at.gain[i + k], at.at_rest[i + k]);
+      part[0][k] = share.cloth, part[1][k] = share.photo, part[2][k] = share.background, part[3][k] = share.frame;
     }
     memcpy(frame, args.frame + 3 * pixel, 3 * size_t(count));
     sum = fma(load(shown), spread(part[0]), all(0.5f));
@@ -195,7 +195,7 @@ STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, in
 }
 
 void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left) {
-  const int64_t bottom = at_most(top + TILE, args.height), n = at_most(TILE, args.width - left);
+  const int64_t bottom = min_of(top + TILE, args.height), n = min_of(TILE, args.width - left);
   Columns columns;
   plan(args, left, n, columns);
   Line line = {};
@@ -203,10 +203,9 @@ void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left) {
   for (int64_t y = top; y < bottom; ++y) {
     read_field(args, y, columns, line);
     for (int64_t x = 0; x < n; x += LANES) {
-      const int count = int(at_most(LANES, n - x));
+      const int count = int(min_of(LANES, n - x));
       locate(args, y, left + x, count, line.at[0] + x, line.at[1] + x, line.at[2] + x, batch);
-      for (int i = 0; i < count; i += 4)
-        draw(args, batch, i, int(at_most(4, count - i)), y * args.width + left + x + i);
+      for (int i = 0; i < count; i += 4) draw(args, batch, i, int(min_of(4, count - i)), y * args.width + left + x + i);
     }
   }
 }

@@ -1,4 +1,4 @@
-// drape on the GPU: a block for each tile, a thread for some of its pixels.
+// drape on the GPU: threads over the pixels of all tiles.
 #include "device.h"
 #include "drape.h"
 
@@ -28,10 +28,10 @@ __device__ void show(const stylecine_drape_args &args, int32_t row, float down, 
   catmull_rom(across, columns);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    const int64_t y = at_least(0, at_most(row + j - 1, args.height - 1)) * args.width;
+    const int64_t y = max_of(0, min_of(row + j - 1, args.height - 1)) * args.width;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const uint8_t *const pixel = args.photo + (y + at_least(0, at_most(column + i - 1, args.width - 1))) * 3;
+      const uint8_t *const pixel = args.photo + (y + max_of(0, min_of(column + i - 1, args.width - 1))) * 3;
       const float weight = rows[j] * columns[i];
       for (int c = 0; c < 3; ++c) out[c] += weight * float(pixel[c]);
     }
@@ -58,9 +58,9 @@ __device__ void draw(const stylecine_drape_args &args, int64_t y, int64_t x) {
   if (now > 0) show(args, row, below, column, right, shown);
   for (int c = 0; c < 3; ++c) {
     uint8_t *const out = args.frame + 3 * at + c;
-    const float sum = 0.5f + part.shown * shown[c] + part.photo * float(photo[c]) +
+    const float sum = 0.5f + part.cloth * shown[c] + part.photo * float(photo[c]) +
                       part.background * float(background[c]) + part.frame * float(*out);
-    *out = uint8_t(between(sum, 0, 255.5f));
+    *out = uint8_t(clamp(sum, 0, 255.5f));
   }
 }
 
@@ -80,9 +80,9 @@ __global__ void drape(stylecine_drape_args args) {
 int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
-  const OnDevice on(device);
-  if (on.status != cudaSuccess) return said(on.status, message);
   const int64_t tiles = (args->width + cuda::TILE - 1) / cuda::TILE * ((args->height + cuda::TILE - 1) / cuda::TILE);
-  cuda::drape<<<blocks(tiles * cuda::TILE * cuda::TILE), BLOCK, 0, static_cast<cudaStream_t>(stream)>>>(*args);
-  return said(cudaGetLastError(), message);
+  return run_on(device, stream, message, [&](cudaStream_t queue) {
+    cuda::drape<<<blocks(tiles * cuda::TILE * cuda::TILE), BLOCK, 0, queue>>>(*args);
+    return cudaGetLastError();
+  });
 }

@@ -1,4 +1,4 @@
-// integrate: points carried along a steady flow, dx/dt = v(x), by the midpoint rule x += step v(x + step/2 v(x)).
+// integrate: advection along a steady flow, dx/dt = v(x), by the midpoint rule x += step v(x + step/2 v(x)).
 #pragma once
 
 #include "cpu.h"
@@ -7,17 +7,15 @@
 namespace stylecine {
 
 static inline int check(const stylecine_integrate_args *args, char *message) {
-  if (!args) return fail(message, STYLECINE_INVALID, "args is NULL");
-  if (!args->flow || !args->positions || !args->rates)
-    return fail(message, STYLECINE_INVALID, "flow, positions or rates is NULL");
-  if (args->fields < 1 || args->h < 1 || args->w < 1)
-    return fail(message, STYLECINE_INVALID, "fields, h and w have to be at least 1");
+  const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
+  if (!args) return no("args is NULL");
+  if (!args->flow || !args->positions || !args->rates) return no("flow, positions or rates is NULL");
+  if (args->fields < 1 || args->h < 1 || args->w < 1) return no("fields, h and w are at least 1");
   if (args->h > 1 << 24 || args->w > 1 << 24 || args->h * args->w > INT32_MAX)
-    return fail(message, STYLECINE_INVALID, "h and w can be at most 2^24, and h*w less than 2^31");
-  if (args->knots < 1 || args->substeps < 1)
-    return fail(message, STYLECINE_INVALID, "knots and substeps have to be at least 1");
+    return no("h and w are at most 2^24, h*w below 2^31");
+  if (args->knots < 1 || args->substeps < 1) return no("knots and substeps are at least 1");
   if (16.0 * double(args->knots) * double(args->fields) * double(args->h * args->w) > 9e18)
-    return fail(message, STYLECINE_INVALID, "knots*fields*h*w is more than there is memory in the world");
+    return no("knots*fields*h*w is too large");
   return STYLECINE_OK;
 }
 
@@ -31,13 +29,13 @@ struct Velocity {
   float x, y;
 };
 
-// What is not finite counts as 0.
+// Values that are not finite count as 0.
 STYLECINE_INLINE float finite(float v) { return is_finite(v) ? v : 0; }
 
 // The flow at (x, y), counted from the centre of its first pixel; replicated past the border.
 STYLECINE_INLINE Velocity look_up(Flow flow, float x, float y) {
-  x = between(x, 0, float(flow.w - 1));
-  y = between(y, 0, float(flow.h - 1));
+  x = clamp(x, 0, float(flow.w - 1));
+  y = clamp(y, 0, float(flow.h - 1));
   const int32_t left = int32_t(x), top = int32_t(y);
   const int32_t right = left < flow.w - 1 ? left + 1 : left, bottom = top < flow.h - 1 ? top + 1 : top;
   const float fx = x - float(left), fy = y - float(top), gx = 1 - fx, gy = 1 - fy;

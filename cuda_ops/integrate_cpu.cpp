@@ -5,10 +5,10 @@ namespace stylecine {
 namespace STYLECINE_SET {
 namespace {
 
-constexpr int32_t POINTS = 256;  // of a row that are carried along together, in the first cache
+constexpr int32_t POINTS = 256;  // of a row that are advected together; they fit into the L1 cache
 
-// The flow at the points column, column + 1, ... of a row, each displaced. (Of this loop compilers make gathers, not of
-// one that has two look-ups, one after the other.)
+// The flow at the points column, column + 1, ... of a row, each displaced. (Compilers vectorise this loop with gathers,
+// but not one with two consecutive look-ups.)
 void look_up_all(Flow flow, float column, float row, int32_t count, const float *__restrict dx,
                  const float *__restrict dy, float *__restrict x, float *__restrict y) {
   for (int32_t i = 0; i < count; ++i) {
@@ -18,7 +18,7 @@ void look_up_all(Flow flow, float column, float row, int32_t count, const float 
   }
 }
 
-void carry(const stylecine_integrate_args &args, int64_t field, int64_t row, int64_t column, int32_t count) {
+void advect(const stylecine_integrate_args &args, int64_t field, int64_t row, int64_t column, int32_t count) {
   const int64_t plane = args.h * args.w, start = row * args.w + column;
   const size_t bytes = size_t(count) * sizeof(float);
   const float step = float(args.stride / double(args.substeps));
@@ -52,7 +52,7 @@ void carry(const stylecine_integrate_args &args, int64_t field, int64_t row, int
 void integrate(const stylecine_integrate_args &args, stylecine_cpu *cpu) {
   parallel(cpu, args.fields * args.h, [&](int64_t i) {
     for (int64_t column = 0; column < args.w; column += POINTS)
-      carry(args, i / args.h, i % args.h, column, int32_t(at_most(POINTS, args.w - column)));
+      advect(args, i / args.h, i % args.h, column, int32_t(min_of(POINTS, args.w - column)));
   });
 }
 

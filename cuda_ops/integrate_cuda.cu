@@ -1,4 +1,4 @@
-// integrate on the GPU: a thread carries one starting point from the first knot to the last.
+// integrate on the GPU: each thread advects one starting point from the first knot to the last.
 #include "device.h"
 #include "integrate.h"
 
@@ -6,7 +6,7 @@ namespace stylecine {
 namespace cuda {
 namespace {
 
-__global__ void carry(stylecine_integrate_args args) {
+__global__ void advect(stylecine_integrate_args args) {
   const int64_t plane = args.h * args.w;
   const float step = float(args.stride / double(args.substeps));
   STYLECINE_STRIDE(i, args.fields * plane) {
@@ -39,8 +39,8 @@ __global__ void carry(stylecine_integrate_args args) {
 int stylecine_integrate_cuda(const stylecine_integrate_args *args, int device, void *stream, char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
-  const OnDevice on(device);
-  if (on.status != cudaSuccess) return said(on.status, message);
-  cuda::carry<<<blocks(args->fields * args->h * args->w), BLOCK, 0, static_cast<cudaStream_t>(stream)>>>(*args);
-  return said(cudaGetLastError(), message);
+  return run_on(device, stream, message, [&](cudaStream_t queue) {
+    cuda::advect<<<blocks(args->fields * args->h * args->w), BLOCK, 0, queue>>>(*args);
+    return cudaGetLastError();
+  });
 }

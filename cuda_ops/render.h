@@ -1,8 +1,8 @@
-// One frame of a loop: what CPU and CUDA compute alike. See stylecine.h for the arrays.
+// render: one frame of a loop. See stylecine.h for the arrays.
 //
-// First the fields: on the grid, where both copies of the plate are read and how much each counts in every level. Then
-// tile by tile the levels, coarsest first, each sampled and added to the enlarged sum of the coarser ones; last the
-// photo around it and the bytes.
+// First the fields: the sources of both copies on the grid, and their weights in every level. Then, tile by tile, the
+// levels, coarsest first, each sampled and added to the upsampled sum of the coarser ones; finally the blend with the
+// photo, and bytes.
 #pragma once
 
 #include "cpu.h"
@@ -46,8 +46,8 @@ static inline int check(const stylecine_render_args *args, char *message) {
 
 namespace STYLECINE_SET {
 
-constexpr int kMostLevels = 8, kMostTurns = 8, kPhases = 3;
-constexpr float kStraight = 0.015f;  // radians: copies as alike as this are mixed plainly
+constexpr int kMaxLevels = 8, kMaxSubCycles = 8, kPhases = 3;
+constexpr float kLinearBelow = 0.015f;  // radians: copies at a smaller angle are mixed linearly
 
 // Cubic Hermite interpolation between two knots, in pixels of the canvas.
 struct Moment {
@@ -56,7 +56,7 @@ struct Moment {
 };
 
 STYLECINE_INLINE Moment moment(float age, float stride, int knots, float cell) {
-  const int64_t knot = at_least(0, at_most(int64_t(age / stride), knots - 2));
+  const int64_t knot = max_of(0, min_of(int64_t(age / stride), knots - 2));
   const float u = age / stride - knot, end = u * u * (3 - 2 * u);
   return {knot, (1 - end) * cell, end * cell, u * (1 - u) * (1 - u) * stride * cell, u * u * (u - 1) * stride * cell};
 }
@@ -67,34 +67,34 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
          (m.start_rate * rates[first] + m.end_rate * rates[second]);
 }
 
-// Where a turn of one length stands at the time of the frame.
-struct Clock {
-  Moment a, b;                 // of both copies
-  float passed;                // of the turn
-  int phase;                   // of 1/4, 1/2, 3/4 of the turn, the first of the two that are nearest
-  float apart[2], lift[2][2];  // how much the angle, and the lift of A and of B, known at these two count now
+// The state of the sub-cycles of one length at the time of the frame.
+struct SubCycle {
+  Moment a, b;  // of both copies
+  float phase;
+  int knot;                                  // of 1/4, 1/2, 3/4, the first of the two nearest to the phase
+  float angle_weight[2], gain_weight[2][2];  // for interpolation between these two: of the angle, of A's and B's gain
 };
 
-STYLECINE_INLINE float near(float phase, float passed) {
-  const float away = passed < phase ? phase - passed : passed - phase;
-  return away < 0.25f ? 1 - away * 4 : 0;
+STYLECINE_INLINE float hat(float knot, float phase) {
+  const float distance = phase < knot ? knot - phase : phase - knot;
+  return distance < 0.25f ? 1 - distance * 4 : 0;
 }
 
-STYLECINE_INLINE Clock clock_of(const stylecine_render_args &args, int turn) {
-  const float passed = args.phase[turn], length = args.length[turn];
-  Clock clock = {moment(length * passed, args.stride, args.knots, float(args.cell)),
-                 moment(length * (1 - passed), args.stride, args.knots, float(args.cell)),
-                 passed,
-                 passed >= 0.5f,
-                 {},
-                 {}};
+STYLECINE_INLINE SubCycle sub_cycle_of(const stylecine_render_args &args, int turn) {
+  const float phase = args.phase[turn], length = args.length[turn];
+  SubCycle cycle = {moment(length * phase, args.stride, args.knots, float(args.cell)),
+                    moment(length * (1 - phase), args.stride, args.knots, float(args.cell)),
+                    phase,
+                    phase >= 0.5f,
+                    {},
+                    {}};
   for (int i = 0; i < 2; ++i) {
-    const float phase = 0.25f * (clock.phase + i + 1);
-    clock.apart[i] = near(phase, between(passed, 0.25f, 0.75f));
-    clock.lift[0][i] = near(phase, passed < 0.75f ? passed : 0.75f);
-    clock.lift[1][i] = near(phase, passed > 0.25f ? passed : 0.25f);
+    const float knot = 0.25f * (cycle.knot + i + 1);
+    cycle.angle_weight[i] = hat(knot, clamp(phase, 0.25f, 0.75f));
+    cycle.gain_weight[0][i] = hat(knot, phase < 0.75f ? phase : 0.75f);
+    cycle.gain_weight[1][i] = hat(knot, phase > 0.25f ? phase : 0.25f);
   }
-  return clock;
+  return cycle;
 }
 
 // Sine of x in [0,pi], to 4e-7.
@@ -105,61 +105,60 @@ STYLECINE_INLINE float sine(float x) {
   return x * (1 + y * (-1.66666547e-1f + y * (8.33217968e-3f + y * (-1.95125553e-4f + y * 2.60052530e-6f))));
 }
 
-// What the copies are displaced by beside the flow.
-STYLECINE_INLINE float rolled(const stylecine_render_args &args, const float *roll, int64_t step) {
+// The swell's displacement of both copies.
+STYLECINE_INLINE float swell_offset(const stylecine_render_args &args, const float *roll, int64_t step) {
   return args.cosine * roll[0] + args.sine * roll[step];
 }
 
 // Copy B's share at a place.
-STYLECINE_INLINE float share_of(const Clock &clock, const float *change, int64_t step) {
-  return between((clock.passed - change[0]) * change[step], 0, 1);
+STYLECINE_INLINE float copy_b_share(const SubCycle &cycle, const float *change, int64_t step) {
+  return clamp((cycle.phase - change[0]) * change[step], 0, 1);
 }
 
-// Weights of both copies in a level: on their arc (slerp, Shoemake 1985), in proportion where they are alike; each
-// lifted. Angle and lift at a place are given where they are known at the clock's first phase.
-STYLECINE_INLINE void mixing(const Clock &clock, const float *angle, const float *lift, int64_t step, float share,
+// Weights of both copies in a level: on their arc (slerp, Shoemake 1985), or linear where the angle is small; times
+// each copy's contrast gain. `angle` and `lift` point to the place's values at the sub-cycle's first knot.
+STYLECINE_INLINE void mixing(const SubCycle &cycle, const float *angle, const float *lift, int64_t step, float share,
                              float &a, float &b) {
-  const float apart = clock.apart[0] * angle[0] + clock.apart[1] * angle[step];
-  const bool arc = apart > kStraight;
-  const float scale = arc ? 1 / sine(apart) : 1;
-  const float *other = lift + kPhases * step;
-  a = (arc ? sine((1 - share) * apart) : 1 - share) * scale;
-  b = (arc ? sine(share * apart) : share) * scale;
-  a *= 1 + (clock.lift[0][0] * (lift[0] - 1) + clock.lift[0][1] * (lift[step] - 1));
-  b *= 1 + (clock.lift[1][0] * (other[0] - 1) + clock.lift[1][1] * (other[step] - 1));
+  const float theta = cycle.angle_weight[0] * angle[0] + cycle.angle_weight[1] * angle[step];
+  const bool arc = theta > kLinearBelow;
+  const float scale = arc ? 1 / sine(theta) : 1;
+  const float *lift_b = lift + kPhases * step;
+  a = (arc ? sine((1 - share) * theta) : 1 - share) * scale;
+  b = (arc ? sine(share * theta) : share) * scale;
+  a *= 1 + (cycle.gain_weight[0][0] * (lift[0] - 1) + cycle.gain_weight[0][1] * (lift[step] - 1));
+  b *= 1 + (cycle.gain_weight[1][0] * (lift_b[0] - 1) + cycle.gain_weight[1][1] * (lift_b[step] - 1));
 }
 
-// Fields of a level: x and y of both sources in canvas pixels and both weights; where in the workspace their planes
-// begin.
+// Fields of a level: x and y of both sources in canvas pixels and both weights, as planes of the workspace.
 struct Fields : Grid {
-  int64_t plane[6];
+  int64_t plane[6];  // where they begin
 };
 
 // The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are
 // larger than a cell all six once more, averaged over their pixels.
 struct Plan {
-  Fields fields[kMostLevels];
+  Fields fields[kMaxLevels];
   int64_t floats;
 };
 
 STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
-  Plan made;
+  Plan layout;
   const int64_t points = args.gh * args.gw;
-  made.floats = (4 + 2 * int64_t(args.levels)) * points;
+  layout.floats = (4 + 2 * int64_t(args.levels)) * points;
   for (int i = 0; i < args.levels; ++i) {
-    Fields &fields = made.fields[i];
+    Fields &fields = layout.fields[i];
     const int64_t wide = (int64_t(1) << i) / args.cell;  // cells in a pixel
     if (wide > 1) {
       fields.rows = (args.gh + wide - 1) / wide, fields.columns = (args.gw + wide - 1) / wide, fields.ratio = 1;
-      for (int k = 0; k < 6; ++k) fields.plane[k] = made.floats + k * fields.rows * fields.columns;
-      made.floats += 6 * fields.rows * fields.columns;
+      for (int k = 0; k < 6; ++k) fields.plane[k] = layout.floats + k * fields.rows * fields.columns;
+      layout.floats += 6 * fields.rows * fields.columns;
     } else {
       fields.rows = args.gh, fields.columns = args.gw, fields.ratio = args.cell >> i;
       for (int k = 0; k < 4; ++k) fields.plane[k] = k * points;
       for (int k = 4; k < 6; ++k) fields.plane[k] = (2 * i + k) * points;
     }
   }
-  return made;
+  return layout;
 }
 
 // Pixels of a level: first and one past the last.
@@ -167,12 +166,12 @@ struct Range {
   int64_t y0, y1, x0, x1;
 };
 
-// Of the next coarser level what an enlarged range needs.
+// The range of the next coarser level that upsampling to this range needs.
 STYLECINE_INLINE Range coarser(const Range &range) {
   return {(range.y0 - 1) >> 1, (range.y1 >> 1) + 1, (range.x0 - 1) >> 1, (range.x1 >> 1) + 1};
 }
 
-// What a tile of the photo needs of each level.
+// The ranges of each level that a tile of the photo needs.
 STYLECINE_INLINE void ranges_of(const stylecine_render_args &args, int64_t top, int64_t left, int64_t rows,
                                 int64_t columns, Range *ranges) {
   top += args.margin, left += args.margin;
@@ -180,7 +179,7 @@ STYLECINE_INLINE void ranges_of(const stylecine_render_args &args, int64_t top, 
   for (int i = 1; i < args.levels; ++i) ranges[i] = coarser(ranges[i - 1]);
 }
 
-// Added before bytes are cut off; whole numbers stay what they are. (Roberts's R2 sequence.)
+// Added before truncation to bytes; whole numbers are kept. (Roberts's R2 sequence.)
 STYLECINE_INLINE float dither(int64_t y, int64_t x) {
   return float((uint32_t(193 * x + 147 * y) & 255) >> 4) * 0.0625f + 0.03125f;
 }

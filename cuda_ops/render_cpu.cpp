@@ -1,4 +1,4 @@
-// render on the CPU: tiles of a size that stays in the cache, pixels of four channels in the lanes of a vector.
+// render on the CPU: tiles that fit into the cache, pixels of four channels in the lanes of a vector.
 #include <cmath>
 
 #include "cpu.h"
@@ -13,18 +13,18 @@ namespace {
 constexpr int64_t kRows = 64;                                     // of a tile, which is kColumns wide
 constexpr int64_t kPatch = (kRows / 2 + 2) * (kColumns / 2 + 2);  // pixels of a tile in the second level
 
-// What one tile needs besides the arrays: nothing of it outlives the tile.
+// Temporaries of one tile.
 struct Scratch {
   float field[6][kLine];  // of one row
   float line[kLine];
   float coarse[kColumns * 4], row[kColumns * 4];
-  float patch[2][kPatch * 4];  // sum of the levels so far, [rows,columns,4], and the one before
+  float patch[2][kPatch * 4];  // sum of the levels so far, [rows,columns,4], and of the coarser ones
 };
 
-// Has the coefficients fetched that the next row of pixels will need and this one does not.
+// Prefetches the coefficients that the next row of pixels needs in addition.
 template <class T>
-STYLECINE_INLINE void fetch(const T *spline, int64_t stride, const Places &at) {
-  const uintptr_t first = reinterpret_cast<uintptr_t>(spline);  // it may end before: fetching then does nothing
+STYLECINE_INLINE void prefetch(const T *spline, int64_t stride, const Places &at) {
+  const uintptr_t first = reinterpret_cast<uintptr_t>(spline);  // prefetching past the end does nothing
   for (int row = 4; row < 6; ++row) {
     const uintptr_t next = first + ((at.row[0] + row) * stride + at.column[0] * int64_t(4)) * sizeof(T);
     for (size_t byte = 0; byte < 2 * kLanes * 4 * sizeof(T); byte += 64)
@@ -32,7 +32,7 @@ STYLECINE_INLINE void fetch(const T *spline, int64_t stride, const Places &at) {
   }
 }
 
-// Adds both copies of a level at n pixels of row y from column x on; the fields of these pixels are given.
+// Adds both copies of a level at n pixels of row y from column x on, whose fields are in `field`.
 template <class T>
 void add_copies(const stylecine_level &level, const float *const *field, int64_t y, int64_t x, int64_t n, float *out) {
   const T *spline = static_cast<const T *>(level.spline);
@@ -41,10 +41,10 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
   for (int64_t j = 0; j < n; j += kLanes) {
     const Places a = places(field[0] + j, field[1] + j, field[4] + j, float(x + j), float(y), scale, width, height);
     const Places b = places(field[2] + j, field[3] + j, field[5] + j, float(x + j), float(y), scale, width, height);
-    const int count = int(at_most(kLanes, n - j));
+    const int count = int(min_of(kLanes, n - j));
     if (a.inside && b.inside) {
-      fetch(spline, width * int64_t(4), a);
-      fetch(spline, width * int64_t(4), b);
+      prefetch(spline, width * int64_t(4), a);
+      prefetch(spline, width * int64_t(4), b);
       for (int i = 0; i < count; ++i) {
         const Vector first = columns(spline, width * int64_t(4), a, i) * across(a.f[i]);
         add_fold(out + (j + i) * 4, fma(columns(spline, width * int64_t(4), b, i), across(b.f[i]), first));
@@ -58,12 +58,12 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
   }
 }
 
-// Adds a level at n pixels of row y from column x on; all of them inside it.
+// Adds a level at n pixels of row y from column x on, all of them inside the level.
 void add_level(const stylecine_level &level, const Fields &fields, const float *workspace, int64_t y, int64_t x,
                int64_t n, float *out, Scratch &scratch) {
   const float *field[6];
   for (int k = 0; k < 6; ++k) {
-    // With a ratio of 1 nothing is widened, and the line itself is the field.
+    // With a ratio of 1 there is no interpolation, and the line itself is the field.
     float *line = fields.ratio == 1 ? scratch.field[k] : scratch.line;
     field[k] = field_row(fields, workspace + fields.plane[k], y, x, n, line, scratch.field[k]);
   }
@@ -72,8 +72,8 @@ void add_level(const stylecine_level &level, const Fields &fields, const float *
   else add_copies<float>(level, field, y, x, n, out);
 }
 
-// n pixels of row y from column x on of a patch enlarged by two: [1,3,3,1] after zeros between the pixels.
-void enlarge(const float *patch, const Range &at, int64_t y, int64_t x, int64_t n, float *line, float *out) {
+// n pixels of row y from column x on of a patch upsampled by two: zeros inserted, then [1,3,3,1].
+void upsample(const float *patch, const Range &at, int64_t y, int64_t x, int64_t n, float *line, float *out) {
   const int64_t near = y >> 1, far = y & 1 ? near + 1 : near - 1, columns = at.x1 - at.x0;
   const float *first = patch + (near - at.y0) * columns * 4, *second = patch + (far - at.y0) * columns * 4;
   for (int64_t i = 0; i < columns * 4; ++i) line[i] = 0.75f * first[i] + 0.25f * second[i];
@@ -84,28 +84,27 @@ void enlarge(const float *patch, const Range &at, int64_t y, int64_t x, int64_t 
   }
 }
 
-// n pixels of a row of the frame: the photo's, or the sum of the levels, or between them. All arrays begin at the
-// first.
+// n pixels of a row of the frame: the photo blended with the sum of the levels. All arrays begin at the first pixel.
 void compose(const uint8_t *photo, const float *moving, const float *sum, int64_t y, int64_t x, int64_t n,
              uint8_t *out) {
   float noise[kColumns + 4] = {};
   for (int64_t i = 0; i < n; ++i) noise[i] = dither(y, x + i);
-  const auto four = [&](const uint8_t *still, const float *moves, int64_t i, uint8_t *bytes) {
-    const Vector under = load_rgb(still);
+  const auto four = [&](const uint8_t *static_rgb, const float *moves, int64_t i, uint8_t *bytes) {
+    const Vector under = load_rgb(static_rgb);
     const Vector over = fma(clamp(load(sum + i * 4), -1, 1), all(127.5f), all(127.5f));
     save_rgb(bytes, fma(over - under, clamp(spread(moves), 0, 1), under) + spread(noise + i));
   };
   int64_t i = 0;
   for (; i + 4 < n; i += 4) four(photo + i * 3, moving + i, i, out + i * 3);
-  uint8_t still[16] = {}, bytes[16];  // nothing is read past the end of the arrays
+  uint8_t last[16] = {}, bytes[16];  // copies, as nothing may be read past the end of the arrays
   float moves[4] = {};
-  memcpy(still, photo + i * 3, (n - i) * 3);
+  memcpy(last, photo + i * 3, (n - i) * 3);
   memcpy(moves, moving + i, (n - i) * sizeof(float));
-  four(still, moves, i, bytes);
+  four(last, moves, i, bytes);
   memcpy(out + i * 3, bytes, (n - i) * 3);
 }
 
-// Which pixels of n, if any, move: first and one past the last.
+// The range of the n pixels that move: first and one past the last; 0, 0 if none do.
 void span(const float *moving, int64_t n, int64_t &first, int64_t &last) {
   int any = 0;
   for (int64_t i = 0; i < n; ++i) any |= moving[i] > 0;
@@ -117,7 +116,7 @@ void span(const float *moving, int64_t n, int64_t &first, int64_t &last) {
 
 void render_tile(const stylecine_render_args &args, const Plan &plan, const float *workspace, int64_t top,
                  int64_t left) {
-  const int64_t rows = at_most(kRows, args.height - top), columns = at_most(kColumns, args.width - left);
+  const int64_t rows = min_of(kRows, args.height - top), columns = min_of(kColumns, args.width - left);
   int64_t first[kRows], last[kRows];
   bool moves = false;
   for (int64_t y = 0; y < rows; ++y) {
@@ -129,22 +128,22 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
   if (!moves) return;
 
   Scratch scratch;
-  memset(scratch.field, 0, sizeof scratch.field);  // whole vectors are read of these
+  memset(scratch.field, 0, sizeof scratch.field);  // read in whole vectors
   memset(scratch.line, 0, sizeof scratch.line);
-  Range range[kMostLevels];
+  Range range[kMaxLevels];
   ranges_of(args, top, left, rows, columns, range);
   float *sum = scratch.patch[0], *before = scratch.patch[1];
   for (int i = args.levels - 1; i > 0; --i) {
     const Range &at = range[i];
     const stylecine_level &level = args.level[i];
-    const int64_t wide = at.x1 - at.x0, x0 = at_least(at.x0, 0), x1 = at_most(at.x1, level.w);
-    for (int64_t y = at.y0; y < at.y1; ++y) {  // nothing is left of what lies outside the level
+    const int64_t wide = at.x1 - at.x0, x0 = max_of(at.x0, 0), x1 = min_of(at.x1, level.w);
+    for (int64_t y = at.y0; y < at.y1; ++y) {  // 0 outside the level
       float *out = sum + (y - at.y0) * wide * 4;
       const bool inside = y >= 0 && y < level.h && x0 < x1;
       if (!inside || i == args.levels - 1 || x0 > at.x0 || x1 < at.x1) memset(out, 0, wide * 4 * sizeof(float));
       if (!inside) continue;
       float *begin = out + (x0 - at.x0) * 4;
-      if (i < args.levels - 1) enlarge(before, range[i + 1], y, x0, x1 - x0, scratch.coarse, begin);
+      if (i < args.levels - 1) upsample(before, range[i + 1], y, x0, x1 - x0, scratch.coarse, begin);
       add_level(level, plan.fields[i], workspace, y, x0, x1 - x0, begin, scratch);
     }
     float *done = sum;
@@ -155,7 +154,7 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
     const int64_t n = last[y] - first[y];
     if (n == 0) continue;
     const int64_t in_canvas_y = range[0].y0 + y, in_canvas_x = range[0].x0 + first[y];
-    if (args.levels > 1) enlarge(before, range[1], in_canvas_y, in_canvas_x, n, scratch.coarse, scratch.row);
+    if (args.levels > 1) upsample(before, range[1], in_canvas_y, in_canvas_x, n, scratch.coarse, scratch.row);
     else memset(scratch.row, 0, n * 4 * sizeof(float));
     add_level(args.level[0], plan.fields[0], workspace, in_canvas_y, in_canvas_x, n, scratch.row, scratch);
     if (args.base) {
@@ -168,12 +167,12 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
   }
 }
 
-// Whether anything moves so near to some rows of the grid that their fields are needed.
+// Whether anything moves so near to rows y0 to y1 of the grid that their fields are needed.
 bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
   const int64_t reach =
-      4 * at_least(args.cell, int64_t(1) << (args.levels - 1));  // more than levels and fields look aside
-  const int64_t bottom = at_most(args.height, y1 * args.cell - args.margin + reach);
-  for (int64_t y = at_least(0, y0 * args.cell - args.margin - reach); y < bottom; ++y) {
+      4 * max_of(args.cell, int64_t(1) << (args.levels - 1));  // more than the support of levels and fields
+  const int64_t bottom = min_of(args.height, y1 * args.cell - args.margin + reach);
+  for (int64_t y = max_of(0, y0 * args.cell - args.margin - reach); y < bottom; ++y) {
     const float *row = args.moving + y * args.width;
     int any = 0;
     for (int64_t x = 0; x < args.width; ++x) any |= row[x] > 0;
@@ -182,45 +181,45 @@ bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
   return false;
 }
 
-// The fields of some rows of the grid: four planes of sources, two of weights for each level.
-void fill_rows(const stylecine_render_args &args, const Clock *clocks, float *planes, int64_t y0, int64_t y1) {
+// The fields of rows y0 to y1 of the grid: four planes of sources, two of weights for each level.
+void fill_rows(const stylecine_render_args &args, const SubCycle *cycles, float *planes, int64_t y0, int64_t y1) {
   const int64_t points = args.gh * args.gw, step = 4 * points;
   for (int64_t y = y0; y < y1; ++y) {
     const int64_t at = y * args.gw;
     const uint8_t *turn = args.turn + at;
     for (int k = 0; k < args.turns; ++k) {
-      const Clock &clock = clocks[k];
-      for (int axis = 0; axis < 4; ++axis) {  // copy A goes back (the second displacement), copy B forward
-        const Moment &moment = axis < 2 ? clock.a : clock.b;
+      const SubCycle &cycle = cycles[k];
+      for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
+        const Moment &moment = axis < 2 ? cycle.a : cycle.b;
         const float *positions = args.positions + ((axis < 2 ? 2 : 0) + axis % 2) * points + at;
         const float *rates = args.rates + (positions - args.positions);
         float *out = planes + axis * points + at;
         for (int64_t x = 0; x < args.gw; ++x) {
-          const float made = displaced(moment, positions + x, rates + x, step);
-          out[x] = k == 0 || turn[x] == k ? made : out[x];
+          const float value = displaced(moment, positions + x, rates + x, step);
+          out[x] = k == 0 || turn[x] == k ? value : out[x];
         }
       }
       for (int i = 0; i < args.levels; ++i) {
-        const float *angle = args.angle + (kPhases * i + clock.phase) * points + at;
-        const float *lift = args.lift + (kPhases * 2 * i + clock.phase) * points + at, *change = args.change + at;
+        const float *angle = args.angle + (kPhases * i + cycle.knot) * points + at;
+        const float *lift = args.lift + (kPhases * 2 * i + cycle.knot) * points + at, *change = args.change + at;
         float *a = planes + (4 + 2 * i) * points + at, *b = a + points;
         for (int64_t x = 0; x < args.gw; ++x) {
-          float first, second;
-          mixing(clock, angle + x, lift + x, points, share_of(clock, change + x, points), first, second);
-          a[x] = k == 0 || turn[x] == k ? first : a[x];
-          b[x] = k == 0 || turn[x] == k ? second : b[x];
+          float weight_a, weight_b;
+          mixing(cycle, angle + x, lift + x, points, copy_b_share(cycle, change + x, points), weight_a, weight_b);
+          a[x] = k == 0 || turn[x] == k ? weight_a : a[x];
+          b[x] = k == 0 || turn[x] == k ? weight_b : b[x];
         }
       }
     }
     for (int axis = 0; args.roll && axis < 4; ++axis) {
       const float *roll = args.roll + axis % 2 * points + at;
       float *out = planes + axis * points + at;
-      for (int64_t x = 0; x < args.gw; ++x) out[x] += rolled(args, roll + x, 2 * points);
+      for (int64_t x = 0; x < args.gw; ++x) out[x] += swell_offset(args, roll + x, 2 * points);
     }
   }
 }
 
-// Six planes of a level whose pixels hold wide*wide cells: their means, for the pixels of some rows of the grid.
+// Six planes of a level whose pixels hold wide*wide cells each: the cells' means, for rows y0 to y1 of the grid.
 void average_rows(const stylecine_render_args &args, int level, const Fields &fields, float *workspace, int64_t y0,
                   int64_t y1) {
   const int64_t points = args.gh * args.gw, wide = (int64_t(1) << level) / args.cell;
@@ -229,7 +228,7 @@ void average_rows(const stylecine_render_args &args, int level, const Fields &fi
     float *out = workspace + fields.plane[k];
     for (int64_t i = y0 / wide; i * wide < y1; ++i)
       for (int64_t j = 0; j < fields.columns; ++j) {
-        const int64_t bottom = at_most((i + 1) * wide, args.gh), right = at_most((j + 1) * wide, args.gw);
+        const int64_t bottom = min_of((i + 1) * wide, args.gh), right = min_of((j + 1) * wide, args.gw);
         float sum = 0;
         for (int64_t y = i * wide; y < bottom; ++y)
           for (int64_t x = j * wide; x < right; ++x) sum += plane[y * args.gw + x];
@@ -240,24 +239,25 @@ void average_rows(const stylecine_render_args &args, int level, const Fields &fi
 
 }  // namespace
 
-void render(const stylecine_render_args &args, float *workspace, stylecine_cpu *cpu) {
-  const Plan made = plan(args);
-  Clock clocks[kMostTurns];
-  for (int i = 0; i < args.turns; ++i) clocks[i] = clock_of(args, i);
-  const int64_t strip = at_least(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
+void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) {
+  float *const workspace = static_cast<float *>(bytes);
+  const Plan layout = plan(args);
+  SubCycle cycles[kMaxSubCycles];
+  for (int i = 0; i < args.turns; ++i) cycles[i] = sub_cycle_of(args, i);
+  const int64_t strip = max_of(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
   parallel(cpu, (args.gh + strip - 1) / strip, [&](int64_t i) {
-    const int64_t y0 = i * strip, y1 = at_most(y0 + strip, args.gh);
+    const int64_t y0 = i * strip, y1 = min_of(y0 + strip, args.gh);
     if (!needed(args, y0, y1)) return;
-    fill_rows(args, clocks, workspace, y0, y1);
+    fill_rows(args, cycles, workspace, y0, y1);
     for (int level = 0; level < args.levels; ++level)
-      if ((int64_t(1) << level) > args.cell) average_rows(args, level, made.fields[level], workspace, y0, y1);
+      if ((int64_t(1) << level) > args.cell) average_rows(args, level, layout.fields[level], workspace, y0, y1);
   });
   const int64_t across = (args.width + kColumns - 1) / kColumns, down = (args.height + kRows - 1) / kRows;
   parallel(cpu, across * down,
-           [&](int64_t i) { render_tile(args, made, workspace, i / across * kRows, i % across * kColumns); });
+           [&](int64_t i) { render_tile(args, layout, workspace, i / across * kRows, i % across * kColumns); });
 }
 
-size_t render_workspace(const stylecine_render_args &args) { return size_t(plan(args).floats) * sizeof(float); }
+size_t render_workspace(const stylecine_render_args &args, int) { return size_t(plan(args).floats) * sizeof(float); }
 
 }  // namespace STYLECINE_SET
 }  // namespace stylecine

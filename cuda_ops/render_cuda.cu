@@ -1,5 +1,5 @@
-// render on the GPU: first the fields, a thread for each point of the grid; then a block for each tile, whose levels
-// meet in shared memory.
+// render on the GPU: first the fields, one thread per grid point; then one block per tile, whose levels are summed in
+// shared memory.
 #include "device.h"
 #include "render.h"
 #include "sampling_cuda.h"
@@ -11,11 +11,11 @@ namespace {
 constexpr int TILE = 32;             // pixels
 constexpr int PATCH = TILE / 2 + 2;  // pixels of a tile in the second level
 
-// Everything that a frame needs, by value: a kernel cannot follow pointers into the host's memory.
+// All parameters of a frame by value, as a kernel cannot read the host's memory.
 struct Frame {
   stylecine_render_args args;
-  stylecine_level level[kMostLevels];
-  Clock clock[kMostTurns];
+  stylecine_level level[kMaxLevels];
+  SubCycle cycle[kMaxSubCycles];
   Plan plan;
   float *workspace;
 };
@@ -24,27 +24,27 @@ __global__ void fill(const __grid_constant__ Frame frame) {
   const stylecine_render_args &args = frame.args;
   const int64_t points = args.gh * args.gw;
   STYLECINE_STRIDE(i, points) {
-    const Clock &clock = frame.clock[args.turn[i] < args.turns ? args.turn[i] : 0];
-    for (int axis = 0; axis < 4; ++axis) {  // copy A goes back (the second displacement), copy B forward
+    const SubCycle &cycle = frame.cycle[args.turn[i] < args.turns ? args.turn[i] : 0];
+    for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
       const int64_t at = ((axis < 2 ? 2 : 0) + axis % 2) * points + i;
-      const Moment &moment = axis < 2 ? clock.a : clock.b;
-      float made = displaced(moment, args.positions + at, args.rates + at, 4 * points);
-      if (args.roll) made += rolled(args, args.roll + axis % 2 * points + i, 2 * points);
-      frame.workspace[axis * points + i] = made;
+      const Moment &moment = axis < 2 ? cycle.a : cycle.b;
+      float source = displaced(moment, args.positions + at, args.rates + at, 4 * points);
+      if (args.roll) source += swell_offset(args, args.roll + axis % 2 * points + i, 2 * points);
+      frame.workspace[axis * points + i] = source;
     }
-    const float share = share_of(clock, args.change + i, points);
+    const float share = copy_b_share(cycle, args.change + i, points);
     for (int level = 0; level < args.levels; ++level) {
-      const float *angle = args.angle + (kPhases * level + clock.phase) * points + i;
-      const float *lift = args.lift + (kPhases * 2 * level + clock.phase) * points + i;
+      const float *angle = args.angle + (kPhases * level + cycle.knot) * points + i;
+      const float *lift = args.lift + (kPhases * 2 * level + cycle.knot) * points + i;
       float a, b;
-      mixing(clock, angle, lift, points, share, a, b);
+      mixing(cycle, angle, lift, points, share, a, b);
       frame.workspace[(4 + 2 * level) * points + i] = a;
       frame.workspace[(5 + 2 * level) * points + i] = b;
     }
   }
 }
 
-// Fields of a level whose pixels hold more than a cell: their means.
+// Fields of a level whose pixels hold several cells: the cells' means.
 __global__ void average(const __grid_constant__ Frame frame, int level) {
   const stylecine_render_args &args = frame.args;
   const Fields &fields = frame.plan.fields[level];
@@ -53,7 +53,7 @@ __global__ void average(const __grid_constant__ Frame frame, int level) {
   STYLECINE_STRIDE(i, 6 * pixels) {
     const int64_t k = i / pixels, row = i % pixels / fields.columns, column = i % fields.columns;
     const float *plane = frame.workspace + (k < 4 ? k : 2 * level + k) * points;
-    const int64_t bottom = at_most((row + 1) * wide, args.gh), right = at_most((column + 1) * wide, args.gw);
+    const int64_t bottom = min_of((row + 1) * wide, args.gh), right = min_of((column + 1) * wide, args.gw);
     float sum = 0;
     for (int64_t y = row * wide; y < bottom; ++y)
       for (int64_t x = column * wide; x < right; ++x) sum += plane[y * args.gw + x];
@@ -81,18 +81,18 @@ __device__ void add_level(const Frame &frame, int i, int64_t y, int64_t x, Pixel
   }
 }
 
-// A pixel of a patch enlarged by two: [1,3,3,1] after zeros between the pixels.
-__device__ Pixel enlarged(const Pixel *patch, const Range &at, int64_t y, int64_t x) {
+// A pixel of a patch upsampled by two: zeros inserted, then [1,3,3,1].
+__device__ Pixel upsampled(const Pixel *patch, const Range &at, int64_t y, int64_t x) {
   const int64_t wide = at.x1 - at.x0, row = (y >> 1) - at.y0, column = (x >> 1) - at.x0;
   const Pixel *near = patch + row * wide + column, *far = near + (y & 1 ? wide : -wide);
   const int beside = x & 1 ? 1 : -1;
-  Pixel made;
+  Pixel result;
   for (int c = 0; c < 4; ++c) {
     const float here = 0.75f * near[0].c[c] + 0.25f * far[0].c[c],
                 there = 0.75f * near[beside].c[c] + 0.25f * far[beside].c[c];
-    made.c[c] = 0.75f * here + 0.25f * there;
+    result.c[c] = 0.75f * here + 0.25f * there;
   }
-  return made;
+  return result;
 }
 
 __global__ void tiles(const __grid_constant__ Frame frame) {
@@ -100,13 +100,13 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
   const stylecine_render_args &args = frame.args;
   const int64_t across = (args.width + TILE - 1) / TILE;
   const int64_t top = blockIdx.x / across * TILE, left = blockIdx.x % across * TILE;
-  const int64_t rows = at_most(TILE, args.height - top), columns = at_most(TILE, args.width - left);
+  const int64_t rows = min_of(TILE, args.height - top), columns = min_of(TILE, args.width - left);
   bool moves = false;
   for (int i = threadIdx.x; i < rows * columns; i += blockDim.x)
     moves |= args.moving[(top + i / columns) * args.width + left + i % columns] > 0;
   moves = __syncthreads_or(moves);
 
-  Range range[kMostLevels];
+  Range range[kMaxLevels];
   ranges_of(args, top, left, rows, columns, range);
   Pixel *sum = patches[0], *before = patches[1];
   for (int i = args.levels - 1; i > 0 && moves; --i) {
@@ -114,12 +114,12 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
     const int wide = int(at.x1 - at.x0), pixels = int(at.y1 - at.y0) * wide;
     for (int p = threadIdx.x; p < pixels; p += blockDim.x) {
       const int64_t y = at.y0 + p / wide, x = at.x0 + p % wide;
-      Pixel made = {};
-      if (y >= 0 && y < frame.level[i].h && x >= 0 && x < frame.level[i].w) {  // nothing is left of what lies outside
-        if (i < args.levels - 1) made = enlarged(before, range[i + 1], y, x);
-        add_level(frame, i, y, x, made);
+      Pixel result = {};
+      if (y >= 0 && y < frame.level[i].h && x >= 0 && x < frame.level[i].w) {  // 0 outside the level
+        if (i < args.levels - 1) result = upsampled(before, range[i + 1], y, x);
+        add_level(frame, i, y, x, result);
       }
-      sum[p] = made;
+      sum[p] = result;
     }
     __syncthreads();
     Pixel *const done = sum;
@@ -134,14 +134,14 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
       continue;
     }
     const int64_t y = range[0].y0 + row, x = range[0].x0 + column;
-    Pixel made = {};
-    if (args.levels > 1) made = enlarged(before, range[1], y, x);
-    add_level(frame, 0, y, x, made);
+    Pixel result = {};
+    if (args.levels > 1) result = upsampled(before, range[1], y, x);
+    add_level(frame, 0, y, x, result);
     const float noise = dither(top + row, left + column);
     for (int c = 0; c < 3; ++c) {
-      if (args.base) made.c[c] += args.base[c * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
-      const float under = args.photo[at * 3 + c], over = between(made.c[c], -1, 1) * 127.5f + 127.5f;
-      args.out[at * 3 + c] = uint8_t((over - under) * between(moving, 0, 1) + under + noise);
+      if (args.base) result.c[c] += args.base[c * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
+      const float under = args.photo[at * 3 + c], over = clamp(result.c[c], -1, 1) * 127.5f + 127.5f;
+      args.out[at * 3 + c] = uint8_t((over - under) * clamp(moving, 0, 1) + under + noise);
     }
   }
 }
@@ -166,21 +166,19 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
   }
   if (!workspace || bytes < stylecine_render_workspace_cuda(args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
-  const OnDevice on(device);
-  if (on.status != cudaSuccess) return said(on.status, message);
-
   cuda::Frame frame = {*args, {}, {}, cuda::plan(*args), static_cast<float *>(workspace)};
   for (int i = 0; i < args->levels; ++i) frame.level[i] = args->level[i];
-  for (int i = 0; i < args->turns; ++i) frame.clock[i] = cuda::clock_of(*args, i);
-  const cudaStream_t on_stream = static_cast<cudaStream_t>(stream);
-  cuda::fill<<<blocks(args->gh * args->gw), BLOCK, 0, on_stream>>>(frame);
-  for (int i = 0; i < args->levels; ++i) {
-    const cuda::Fields &fields = frame.plan.fields[i];
-    if ((int64_t(1) << i) > args->cell)
-      cuda::average<<<blocks(6 * fields.rows * fields.columns), BLOCK, 0, on_stream>>>(frame, i);
-  }
-  const int64_t across = (args->width + cuda::TILE - 1) / cuda::TILE,
-                down = (args->height + cuda::TILE - 1) / cuda::TILE;
-  cuda::tiles<<<unsigned(across * down), BLOCK, 0, on_stream>>>(frame);
-  return said(cudaGetLastError(), message);
+  for (int i = 0; i < args->turns; ++i) frame.cycle[i] = cuda::sub_cycle_of(*args, i);
+  return run_on(device, stream, message, [&](cudaStream_t queue) {
+    cuda::fill<<<blocks(args->gh * args->gw), BLOCK, 0, queue>>>(frame);
+    for (int i = 0; i < args->levels; ++i) {
+      const cuda::Fields &fields = frame.plan.fields[i];
+      if ((int64_t(1) << i) > args->cell)
+        cuda::average<<<blocks(6 * fields.rows * fields.columns), BLOCK, 0, queue>>>(frame, i);
+    }
+    const int64_t across = (args->width + cuda::TILE - 1) / cuda::TILE,
+                  down = (args->height + cuda::TILE - 1) / cuda::TILE;
+    cuda::tiles<<<unsigned(across * down), BLOCK, 0, queue>>>(frame);
+    return cudaGetLastError();
+  });
 }

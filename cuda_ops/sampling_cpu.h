@@ -1,5 +1,5 @@
 // Displaced copies of a level on the CPU: 16 pixels at a time, their four channels and the four taps of a row in the
-// lanes of a vector. For those that read them, each in a source file of its own.
+// lanes of a vector.
 #pragma once
 
 #include "sampling.h"
@@ -10,9 +10,9 @@ namespace STYLECINE_SET {
 
 namespace {
 
-constexpr int64_t kColumns = 128;  // pixels of a row, at most, whose fields are made at once
+constexpr int64_t kColumns = 128;  // pixels of a row, at most, whose fields are computed at once
 constexpr int kLanes = 16;
-constexpr int64_t kLine = kColumns + 4 * kLanes;  // with what is read and written past their ends
+constexpr int64_t kLine = kColumns + 4 * kLanes;  // including what is read and written past their ends
 
 // B-spline weights of four taps as polynomials of f, each for four channels.
 #define FOUR(x) x, x, x, x
@@ -22,32 +22,33 @@ alignas(64) const float kCubic[4][16] = {{FOUR(1 / 6.f), FOUR(4 / 6.f), FOUR(1 /
                                          {FOUR(-1 / 6.f), FOUR(3 / 6.f), FOUR(-3 / 6.f), FOUR(1 / 6.f)}};
 #undef FOUR
 
-// Where one copy of 16 pixels is read.
+// Sampling positions of one copy of 16 pixels.
 struct Places {
   float f[kLanes];
-  float down[4][kLanes];  // weights of four rows, the copy's own included
+  float down[4][kLanes];  // weights of four rows, times the copy's own
   int32_t row[kLanes], column[kLanes];
   bool inside;  // all taps of all of them
 };
 
-// Of 16 pixels of `row` from `column` on, that read x and y away; `scale` turns these into coefficients.
+// Positions of 16 pixels of `row` from `column` on with offsets x and y; `scale` converts these to coefficients.
 STYLECINE_INLINE Places places(const float *x, const float *y, const float *weight, float column, float row,
                                float scale, int width, int height) {
-  Places made;
+  Places result;
   int outside = 0;
   for (int i = 0; i < kLanes; ++i) {
     float f;
-    locate(2 * (column + float(i)) + x[i] * scale, width, made.column[i], made.f[i]);
-    locate(2 * row + y[i] * scale, height, made.row[i], f);
-    cubic(f, made.down[0][i], made.down[1][i], made.down[2][i], made.down[3][i]);
-    for (int k = 0; k < 4; ++k) made.down[k][i] *= weight[i];
-    outside |= (made.column[i] < 0) | (made.column[i] > width - 4) | (made.row[i] < 0) | (made.row[i] > height - 4);
+    locate(2 * (column + float(i)) + x[i] * scale, width, result.column[i], result.f[i]);
+    locate(2 * row + y[i] * scale, height, result.row[i], f);
+    cubic(f, result.down[0][i], result.down[1][i], result.down[2][i], result.down[3][i]);
+    for (int k = 0; k < 4; ++k) result.down[k][i] *= weight[i];
+    outside |=
+        (result.column[i] < 0) | (result.column[i] > width - 4) | (result.row[i] < 0) | (result.row[i] > height - 4);
   }
-  made.inside = !outside;
-  return made;
+  result.inside = !outside;
+  return result;
 }
 
-// One copy at one pixel: its four columns of taps, still to be added up.
+// One copy at one pixel: its four columns of taps, still to be summed.
 template <class T>
 STYLECINE_INLINE Vector columns(const T *spline, int64_t stride, const Places &at, int i) {
   const T *p = spline + at.row[i] * stride + at.column[i] * int64_t(4);
@@ -60,10 +61,10 @@ template <class T>
 Vector columns_at_border(const T *spline, int width, int height, const Places &at, int i) {
   Vector sum = all(0);
   for (int k = 0; k < 4; ++k) {
-    const int64_t y = at_least(0, at_most(at.row[i] + k, height - 1));
+    const int64_t y = max_of(0, min_of(at.row[i] + k, height - 1));
     float taps[16];
     for (int l = 0; l < 16; ++l) {
-      const int64_t x = at_least(0, at_most(at.column[i] + l / 4, width - 1));
+      const int64_t x = max_of(0, min_of(at.column[i] + l / 4, width - 1));
       taps[l] = value(spline[(y * width + x) * 4 + l % 4]);
     }
     sum = fma(load(taps), all(at.down[k][i]), sum);
@@ -76,9 +77,9 @@ STYLECINE_INLINE Vector across(float f) {
   return fma(fma(fma(load(kCubic[3]), x, load(kCubic[2])), x, load(kCubic[1])), x, load(kCubic[0]));
 }
 
-// A field between its points along a row: R pixels from each point to the next.
+// Interpolates a field along a row: R pixels from each point to the next.
 template <int R>
-void widen(const float *line, int64_t points, float *out) {
+void interpolate(const float *line, int64_t points, float *out) {
   float f[kLanes];
   for (int k = 0; k < kLanes; ++k) f[k] = (k % R + 0.5f) / R;
   if (R == 4) {
@@ -92,34 +93,34 @@ void widen(const float *line, int64_t points, float *out) {
   }
 }
 
-// One field at n pixels of row y from column x on; returns where in `out` the first of them is.
+// One field at n pixels of row y from column x on; returns a pointer to the first of them in `out` (or `line`).
 const float *field_row(const Grid &grid, const float *plane, int64_t y, int64_t x, int64_t n, float *line, float *out) {
   const int ratio = grid.ratio;
   int64_t above, below;
   float f;
   between_points(y, ratio, grid.rows, above, below, f);
   const float *first = plane + above * grid.columns, *second = plane + below * grid.columns;
-  // The points around these pixels, those past the border too.
+  // the points around these pixels, replicated past the border
   const int64_t from = ratio == 1 ? x : (x - ratio / 2) >> __builtin_ctz(ratio);
   const int64_t to = ratio == 1 ? x + n : ((x + n - 1 - ratio / 2) >> __builtin_ctz(ratio)) + 2;
-  for (int64_t i = at_least(from, 0); i < at_most(to, grid.columns); ++i)
+  for (int64_t i = max_of(from, 0); i < min_of(to, grid.columns); ++i)
     line[i - from] = first[i] + (second[i] - first[i]) * f;
   for (int64_t i = from; i < 0; ++i) line[i - from] = first[0] + (second[0] - first[0]) * f;
-  for (int64_t i = at_least(from, grid.columns); i < to; ++i) line[i - from] = line[grid.columns - 1 - from];
+  for (int64_t i = max_of(from, grid.columns); i < to; ++i) line[i - from] = line[grid.columns - 1 - from];
   switch (ratio) {
     case 1:
       return line;
     case 2:
-      widen<2>(line, to - from - 1, out);
+      interpolate<2>(line, to - from - 1, out);
       break;
     case 4:
-      widen<4>(line, to - from - 1, out);
+      interpolate<4>(line, to - from - 1, out);
       break;
     case 8:
-      widen<8>(line, to - from - 1, out);
+      interpolate<8>(line, to - from - 1, out);
       break;
     case 16:
-      widen<16>(line, to - from - 1, out);
+      interpolate<16>(line, to - from - 1, out);
       break;
     default:
       for (int64_t i = 0; i < n; ++i) {

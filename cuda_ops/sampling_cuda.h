@@ -1,4 +1,4 @@
-// Displaced copies of a level on the GPU, pixel by pixel.
+// Displaced copies of a level on the GPU, one pixel at a time.
 #pragma once
 
 #include "sampling.h"
@@ -15,17 +15,17 @@ struct alignas(4 * sizeof(T)) Stored {
   T c[4];
 };
 
-// Whether four coefficients can be read at once, as they are: a GPU faults where they straddle.
+// Whether the spline is aligned to four coefficients, which are read at once.
 inline bool readable(const void *spline, int32_t dtype) {
   return reinterpret_cast<uintptr_t>(spline) %
              (dtype == STYLECINE_FLOAT32 ? sizeof(Stored<float>) : sizeof(Stored<half>)) ==
          0;
 }
 
-// A pixel among the points of a grid.
+// A pixel's position among the points of a grid.
 struct Around {
-  int64_t first, second, left, right;  // the rows above and below, where they begin, and the columns
-  float down, across;                  // how far it is past those before it
+  int64_t first, second, left, right;  // offsets of the rows above and below, and the columns
+  float down, across;                  // how far the pixel is past the first row and column
 
   __device__ Around(const Grid &grid, int64_t y, int64_t x) {
     between_points(y, grid.ratio, grid.rows, first, second, down);
@@ -39,7 +39,7 @@ struct Around {
   }
 };
 
-// Adds what a level shows at a place, in coefficients of its spline: height*width of them, [height,width,4].
+// Adds a level, whose spline has height*width coefficients [height,width,4], at a position in these.
 template <class T>
 __device__ void add_copy(const void *coefficients, int height, int width, float x, float y, float weight, Pixel &sum) {
   const Stored<T> *spline = static_cast<const Stored<T> *>(coefficients);
@@ -51,10 +51,10 @@ __device__ void add_copy(const void *coefficients, int height, int width, float 
   cubic(fy, down[0], down[1], down[2], down[3]);
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
-    const Stored<T> *line = spline + at_least(0, at_most(row + k, height - 1)) * width;
+    const Stored<T> *line = spline + max_of(0, min_of(row + k, height - 1)) * width;
 #pragma unroll
     for (int l = 0; l < 4; ++l) {
-      const Stored<T> tap = line[at_least(0, at_most(column + l, width - 1))];
+      const Stored<T> tap = line[max_of(0, min_of(column + l, width - 1))];
       const float share = weight * down[k] * across[l];
 #pragma unroll
       for (int c = 0; c < 3; ++c) sum.c[c] += share * value(tap.c[c]);

@@ -1,6 +1,6 @@
-// Arithmetic that CPU and CUDA share, and what it takes to write it once.
+// Arithmetic shared by CPU and CUDA.
 //
-// Included by X.h, in the namespace of whichever is being compiled: an instruction set of the CPU, or cuda.
+// Included by X.h, in the namespace of the target being compiled: an instruction set of the CPU, or cuda.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 namespace stylecine {
 namespace STYLECINE_SET {
 
-// Storage types: what 16 bits stand for. value() is exact; the constructors round to nearest even.
+// 16-bit storage types. value() is exact; store() rounds to nearest even.
 STYLECINE_INLINE float bits_to_float(uint32_t bits) {
   float value;
   memcpy(&value, &bits, 4);
@@ -47,7 +47,7 @@ STYLECINE_INLINE float value(half stored) {
   memcpy(&half, &stored.bits, 2);
   return half;
 #else
-  // Exponent and mantissa in place, then the bias is put right by a multiplication; infinities and NaN keep theirs.
+  // Exponent and mantissa are shifted into place, then a multiplication corrects the bias, but for infinities and NaN.
   const uint32_t sign = uint32_t(stored.bits & 0x8000) << 16, rest = uint32_t(stored.bits & 0x7fff) << 13;
   const uint32_t finite = float_to_bits(bits_to_float(rest) * bits_to_float(239u << 23));
   return bits_to_float(sign | ((stored.bits & 0x7c00) == 0x7c00 ? rest | 0x7f800000u : finite));
@@ -67,21 +67,21 @@ STYLECINE_INLINE half store(float result, half) {
   const uint32_t bits = float_to_bits(result), magnitude = bits & 0x7fffffffu;
   const uint16_t sign = uint16_t((bits >> 16) & 0x8000);
   if (magnitude > 0x7f800000u) return {uint16_t(sign | 0x7e00)};
-  if (magnitude >= 0x477ff000u) return {uint16_t(sign | 0x7c00)};  // rounds past the largest half
-  if (magnitude < 0x38800000u) {  // below the smallest normal half: units of 2^-24, added where they are the last bit
+  if (magnitude >= 0x477ff000u) return {uint16_t(sign | 0x7c00)};  // rounds beyond the largest half
+  if (magnitude < 0x38800000u) {  // subnormal: units of 2^-24, rounded by an addition where they are the last bit
     return {uint16_t(sign | (float_to_bits(bits_to_float(magnitude) + 0.5f) - float_to_bits(0.5f)))};
   }
   return {uint16_t(sign | ((magnitude - 0x38000000u + 0xfff + ((magnitude >> 13) & 1)) >> 13))};
 #endif
 }
 
-// Not-a-number becomes `low`.
-STYLECINE_INLINE float between(float x, float low, float high) {
+// NaN becomes `low`.
+STYLECINE_INLINE float clamp(float x, float low, float high) {
   x = x > low ? x : low;
   return x < high ? x : high;
 }
 
-// The whole number at or below x, for |x| < 2^31.
+// floor(x) for |x| < 2^31.
 STYLECINE_INLINE int32_t floor_of(float x) {
   const int32_t whole = int32_t(x);
   return whole - int32_t(x < float(whole));
@@ -89,10 +89,10 @@ STYLECINE_INLINE int32_t floor_of(float x) {
 
 STYLECINE_INLINE bool is_finite(float x) { return x - x == 0; }
 
-STYLECINE_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-STYLECINE_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+STYLECINE_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+STYLECINE_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Weights of the four taps of the uniform cubic B-spline, f in [0,1) past the second.
+// Weights of the four taps of the uniform cubic B-spline at f in [0,1) past the second.
 STYLECINE_INLINE void cubic(float f, float &w0, float &w1, float &w2, float &w3) {
   const float g = 1 - f, sixth = 1.0f / 6;
   w0 = g * g * g * sixth;

@@ -1,5 +1,5 @@
-// splat on the CPU: a task sums up one band of rows of the output, visiting the sources that land in it in their order,
-// so that nothing is written by two threads and sums do not depend on who makes them.
+// splat on the CPU: a task sums one band of rows of the output, visiting the sources that land in it in a fixed order,
+// so that no two threads write to the same place and the sums do not depend on the number of threads.
 #include <atomic>
 
 #include "splat.h"
@@ -9,14 +9,14 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t BAND = 64;   // rows
-constexpr int64_t SPAN = 256;  // sources in a row, treated together
+constexpr int64_t SPAN = 256;  // sources in a row, processed together
 
-struct Rows {  // that the upper pixels of a span's landings are in; first > last: it has none
+struct Rows {  // of the upper pixels that a span's sources land in; first > last: none
   int32_t first, last;
 };
 
-// What lies in the workspace. Sums are interleaved, `lanes` a pixel: channels and, last, the weights. Around them lie
-// the pixels that sources next to the band or the image reach, two to the left and right, one above and below.
+// The workspace. Sums are interleaved, `lanes` a pixel: channels and, last, the weights. They have a border for sources
+// that land next to the band or the image: two pixels to the left and right, one above and below.
 struct Plan {
   int64_t spans, lanes, pitch, sums, offset_largest, offset_sums;
   size_t bytes;
@@ -31,7 +31,7 @@ struct Plan {
         bytes(size_t(offset_sums + threads * sums * int64_t(sizeof(float)))) {}
 };
 
-struct Sources {  // of one copy, from one row
+struct Sources {  // one row of one copy
   const float *dx, *dy, *weight;
 
   Sources(const stylecine_splat_args &args, int64_t copy, int64_t row)
@@ -40,23 +40,24 @@ struct Sources {  // of one copy, from one row
         weight(args.weight + (copy * args.h + row) * args.w) {}
 };
 
-// Where the sources of a row land, and the largest weight among them.
-void survey(const stylecine_splat_args &args, const Plan &plan, int64_t copy, int64_t row, Rows *rows, float *largest) {
+// The rows that the sources of a row land in, and the largest weight among them.
+void scan_row(const stylecine_splat_args &args, const Plan &plan, int64_t copy, int64_t row, Rows *rows,
+              float *largest) {
   const Sources of(args, copy, row);
-  const int32_t lost = int32_t(args.h);
+  const int32_t height = int32_t(args.h);
   const bool softmax = args.softmax;
   *largest = -FLT_MAX;
   for (int64_t span = 0; span < plan.spans; ++span) {
-    const int32_t start = int32_t(span * SPAN), count = int32_t(at_most(SPAN, args.w - start));
-    int32_t first = lost, last = -2;
+    const int32_t start = int32_t(span * SPAN), count = int32_t(min_of(SPAN, args.w - start));
+    int32_t first = height, last = -2;
     float most = -FLT_MAX;
     for (int32_t i = start; i < start + count; ++i) {
       const float weight = of.weight[i];
       const Landing at = landing(float(i) + of.dx[i], float(row) + of.dy[i], args.h, args.w);
       const bool placed = (of.dx[i] == of.dx[i]) & (of.dy[i] == of.dy[i]);
-      const bool counts = placed & is_finite(weight) & (softmax | (weight > 0));
-      const bool lands = counts & (at.column >= -1) & (at.column < int32_t(args.w)) & (at.row >= -1) & (at.row < lost);
-      const int32_t low = lands ? at.row : lost, high = lands ? at.row : -2;
+      const bool valid = placed & is_finite(weight) & (softmax | (weight > 0));
+      const bool lands = valid & (at.column >= -1) & (at.column < int32_t(args.w)) & (at.row >= -1) & (at.row < height);
+      const int32_t low = lands ? at.row : height, high = lands ? at.row : -2;
       first = low < first ? low : first;
       last = high > last ? high : last;
       most = is_finite(weight) & (weight > most) ? weight : most;
@@ -68,28 +69,28 @@ void survey(const stylecine_splat_args &args, const Plan &plan, int64_t copy, in
 
 template <int LANES>
 STYLECINE_INLINE void add(float *sum, const float *source, float weight) {
-  float made[LANES];
-  for (int i = 0; i < LANES; ++i) made[i] = sum[i] + weight * source[i];
-  memcpy(sum, made, sizeof made);
+  float total[LANES];
+  for (int i = 0; i < LANES; ++i) total[i] = sum[i] + weight * source[i];
+  memcpy(sum, total, sizeof total);
 }
 
 // Adds the sources of a span to the sums of the band of rows top, top + 1, ...
 template <class T, int LANES>
 void scatter(const stylecine_splat_args &args, int64_t pitch, int64_t copy, int64_t row, int64_t start, float largest,
              int64_t channel, int64_t top, float *sums) {
-  const int64_t count = at_most(SPAN, args.w - start), plane = args.h * args.w;
-  const int64_t channels = at_most(LANES - 1, args.channels - channel);
+  const int64_t count = min_of(SPAN, args.w - start), plane = args.h * args.w;
+  const int64_t channels = min_of(LANES - 1, args.channels - channel);
   const Sources of(args, copy, row);
-  float counted[SPAN], right[SPAN], below[SPAN];
-  int64_t place[SPAN];  // in the sums; -1: not in this band, or nowhere
+  float weight[SPAN], right[SPAN], below[SPAN];
+  int64_t place[SPAN];  // in the sums; -1: not in this band
   for (int64_t i = 0; i < count; ++i)
-    counted[i] = strength(of.weight[start + i], of.dx[start + i], of.dy[start + i], args.softmax, largest);
-  const int32_t above = int32_t(top) - 1, past = int32_t(at_most(top + BAND, args.h)), width = int32_t(pitch);
+    weight[i] = effective_weight(of.weight[start + i], of.dx[start + i], of.dy[start + i], args.softmax, largest);
+  const int32_t above = int32_t(top) - 1, past = int32_t(min_of(top + BAND, args.h)), width = int32_t(pitch);
   for (int32_t i = 0; i < int32_t(count); ++i) {
     const float x = float(int32_t(start) + i) + of.dx[start + i], y = float(int32_t(row)) + of.dy[start + i];
     const Landing at = landing(x, y, args.h, args.w);
     const int64_t here = int64_t(at.row - above) * width + at.column + 2;
-    place[i] = (counted[i] > 0) & (at.row >= above) & (at.row < past) ? here : -1;
+    place[i] = (weight[i] > 0) & (at.row >= above) & (at.row < past) ? here : -1;
     right[i] = at.x;
     below[i] = at.y;
   }
@@ -101,7 +102,7 @@ void scatter(const stylecine_splat_args &args, int64_t pitch, int64_t copy, int6
   for (int64_t i = 0; i < count; ++i) {
     if (place[i] < 0) continue;
     float *const sum = sums + place[i] * LANES;
-    const float upper = counted[i] * (1 - below[i]), lower = counted[i] * below[i], left = 1 - right[i];
+    const float upper = weight[i] * (1 - below[i]), lower = weight[i] * below[i], left = 1 - right[i];
     add<LANES>(sum, source + i * LANES, upper * left);
     add<LANES>(sum + LANES, source + i * LANES, upper * right[i]);
     add<LANES>(sum + pitch * LANES, source + i * LANES, lower * left);
@@ -112,7 +113,7 @@ void scatter(const stylecine_splat_args &args, int64_t pitch, int64_t copy, int6
 template <class T, int LANES>
 void sum_up(const stylecine_splat_args &args, const Plan &plan, const Rows *landings, float largest, int64_t top,
             float *sums) {
-  const int64_t rows = at_most(BAND, args.h - top), plane = args.h * args.w, pitch = plan.pitch;
+  const int64_t rows = min_of(BAND, args.h - top), plane = args.h * args.w, pitch = plan.pitch;
   const auto pixel = [&](int64_t row) { return sums + ((row + 1) * pitch + 2) * LANES; };
   for (int64_t channel = 0; channel < args.channels; channel += LANES - 1) {
     memset(sums, 0, size_t((rows + 2) * pitch * LANES) * sizeof(float));
@@ -133,10 +134,10 @@ void sum_up(const stylecine_splat_args &args, const Plan &plan, const Rows *land
         }
       }
     }
-    const int64_t end = at_most(channel + LANES - 1, args.channels);
+    const int64_t end = min_of(channel + LANES - 1, args.channels);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t start = 0; start < args.w; start += SPAN) {
-        const int64_t count = at_most(SPAN, args.w - start), first = (top + row) * args.w + start;
+        const int64_t count = min_of(SPAN, args.w - start), first = (top + row) * args.w + start;
         float total[SPAN];
         for (int64_t i = 0; i < count; ++i) total[i] = args.plate;
         for (int64_t copy = 0; copy < args.copies; ++copy)
@@ -161,7 +162,7 @@ void splat_as(const stylecine_splat_args &args, char *workspace, stylecine_cpu *
   float *const most = reinterpret_cast<float *>(workspace + plan.offset_largest);
   float *const sums = reinterpret_cast<float *>(workspace + plan.offset_sums);
   parallel(cpu, args.copies * args.h,
-           [&](int64_t i) { survey(args, plan, i / args.h, i % args.h, landings + i * plan.spans, most + i); });
+           [&](int64_t i) { scan_row(args, plan, i / args.h, i % args.h, landings + i * plan.spans, most + i); });
   float largest = -FLT_MAX;
   for (int64_t i = 0; i < args.copies * args.h; ++i) largest = most[i] > largest ? most[i] : largest;
   std::atomic<int64_t> next{0};

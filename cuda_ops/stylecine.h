@@ -1,9 +1,9 @@
-/* stylecine's kernels behind a plain C interface: what turns a prepared loop into frames.
+/* stylecine's kernels behind a plain C interface: they render the frames of a prepared loop.
  *
- * The caller owns every buffer. Arrays are dense and row-major, in the order that the brackets say; pixel centres lie
- * at half-integers, x points right, y points down. Functions return STYLECINE_OK or another status and then, where
- * `message` is not NULL, write one sentence into it. Nothing is kept between calls: a stylecine_cpu belongs to whoever
- * made it, may be used by one call at a time, and results depend neither on its number of threads nor on the run.
+ * The caller owns every buffer. Arrays are dense and row-major, in the order given in brackets; pixel centres lie at
+ * half-integers, x points right, y points down. Functions return STYLECINE_OK or another status and then, if `message`
+ * is not NULL, write one sentence to it. No state is kept between calls: a stylecine_cpu belongs to its creator, may be
+ * used by one call at a time, and results depend neither on its number of threads nor on the run.
  *
  * libstylecine has the _cpu functions; libstylecine_cuda has the _cuda ones, whose arrays are all on `device` (scalars
  * and the arguments struct itself, with the arrays marked "host", are not) and which return before the stream is done.
@@ -29,15 +29,15 @@ extern "C" {
 
 enum { /* status */
        STYLECINE_OK = 0,
-       STYLECINE_INVALID = 1, /* an argument is impossible; nothing was written */
+       STYLECINE_INVALID = 1, /* an argument is invalid; nothing was written */
        STYLECINE_MEMORY = 2,  /* no memory, no thread, or a workspace too small; nothing was written */
-       STYLECINE_CUDA = 3     /* what the CUDA runtime said is in the message */
+       STYLECINE_CUDA = 3     /* the CUDA runtime's error is in the message */
 };
 
 enum { STYLECINE_FLOAT32 = 0, STYLECINE_FLOAT16 = 1, STYLECINE_BFLOAT16 = 2 }; /* dtype */
 
 enum {                      /* instruction set of a stylecine_cpu */
-       STYLECINE_BEST = -1, /* of those that the library was built with and the processor has */
+       STYLECINE_BEST = -1, /* that the library was built with and the processor has */
        STYLECINE_PORTABLE = 0,
        STYLECINE_AVX2 = 1, /* with FMA and F16C */
        STYLECINE_AVX512 = 2
@@ -45,7 +45,7 @@ enum {                      /* instruction set of a stylecine_cpu */
 
 STYLECINE_API int stylecine_abi(void);
 
-/* Threads to compute with, the calling one among them, and the instructions that they may use. */
+/* A pool of threads, which includes the calling one, and the instructions that they may use. */
 typedef struct stylecine_cpu stylecine_cpu;
 STYLECINE_API int stylecine_cpu_new(int threads, int instructions, stylecine_cpu **made, char *message);
 STYLECINE_API void stylecine_cpu_free(stylecine_cpu *cpu); /* NULL is allowed */
@@ -53,26 +53,26 @@ STYLECINE_API int stylecine_cpu_threads(const stylecine_cpu *cpu);
 STYLECINE_API int stylecine_cpu_instructions(const stylecine_cpu *cpu); /* never STYLECINE_BEST */
 
 /* integrate: displacements of every grid point along a steady flow after 0, stride, 2 stride ... time units, by
- * midpoint steps (RK2) with bilinear look-ups, the flow replicated past its border; what is not finite in it counts as
- * 0. */
+ * midpoint steps (RK2) with bilinear look-ups, the flow replicated past its border; values that are not finite count
+ * as 0. */
 typedef struct {
   const float *flow; /* [fields,2,h,w], pixels of its grid per time unit */
   int64_t fields, h, w;
   int64_t knots;    /* at least 1 */
   int64_t substeps; /* midpoint steps between two knots, at least 1 */
   double stride;    /* time units between two knots */
-  float *positions; /* out [knots,fields,2,h,w]: how far the point that started at x has come, in pixels */
+  float *positions; /* out [knots,fields,2,h,w]: how far the point that started at x has moved, in pixels */
   float *rates;     /* out [knots,fields,2,h,w]: its velocity there */
 } stylecine_integrate_args;
 STYLECINE_API int stylecine_integrate_cpu(const stylecine_integrate_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_integrate_cuda(const stylecine_integrate_args *args, int device, void *stream,
                                            char *message);
 
-/* splat: forward warping. Every source of every copy adds itself to the four pixels around p + displacement(p), times
- * its weight; what lands outside is lost. The sum is divided by the weights' sum; `plate` is the weight with which the
- * image itself, unmoved, lies under the copies and shows through their holes. Under softmax a source counts exp(weight
- * - the largest finite weight of all copies), and `plate` counts against that. A source whose weight is negative
- * (without softmax) or not finite, or whose displacement is not a number, adds nothing. */
+/* splat: forward warping. Every source of every copy is added, times its weight, to the four pixels around
+ * p + displacement(p); what lands outside is lost. The sum is divided by the sum of the weights; `plate` is the weight
+ * of the image itself, unmoved, which shows through holes of the copies. Under softmax a source has the weight
+ * exp(weight - the largest finite weight of all copies), to which `plate` is relative. A source whose weight is
+ * negative (without softmax) or not finite, or whose displacement is NaN, adds nothing. */
 typedef struct {
   const void *image; /* [channels,h,w] of `dtype` */
   int32_t dtype;
@@ -81,8 +81,8 @@ typedef struct {
   const float *displacement; /* [copies,2,h,w], pixels */
   const float *weight;       /* [copies,h,w] */
   float plate;               /* > 0 */
-  int32_t deterministic;     /* CUDA: 1 sums in fixed point, the same in every run (image values finite; what is below
-                                about 2^-40 of the largest possible contribution is lost); the CPU always is */
+  int32_t deterministic;     /* CUDA: 1 sums in fixed point, the same in every run (image values finite; contributions
+                                below about 2^-40 of the largest possible are lost); the CPU always is */
   float *out;                /* out [channels,h,w] */
   float *shares;             /* out [copies,h,w]: each copy's share of the pixel; the rest is the plate's */
 } stylecine_splat_args;
@@ -95,12 +95,12 @@ STYLECINE_API int stylecine_splat_cuda(const stylecine_splat_args *args, void *w
 
 /* warp_features: two displaced copies of a feature map, weighted and added:
  * out(x) = a(x) f(x + source_a(x)) + b(x) f(x + source_b(x)), f the cubic spline through the map, border replicated. A
- * source that is not a number reads the first column or row. */
+ * NaN source reads the first column or row. */
 typedef struct {
   const void *spline; /* [2h,2w,channels] of `dtype`: B-spline coefficients of the map doubled */
   int32_t dtype;
   int64_t channels, h, w;
-  int64_t a, b;         /* size of what is made: the first a*b pixels of the map, or past it */
+  int64_t a, b;         /* size of the result: the first a*b pixels of the map, or beyond it */
   const float *sources; /* [4,a,b]: x and y of copy A, then of copy B, in pixels of the map */
   const float *weights; /* [2,a,b] */
   void *out;            /* out [a,b,channels] of `dtype` */
@@ -110,11 +110,10 @@ STYLECINE_API int stylecine_warp_features_cpu(const stylecine_warp_features_args
 STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream,
                                                char *message);
 
-/* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the photo around it
- * and the bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
- * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A coordinate that is not a
- * number reads the first column or row (within a cell of it, one that is may as well), a colour that is none is black.
- */
+/* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
+ * photo and bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
+ * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A NaN coordinate reads the
+ * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused;
                          on a GPU at a multiple of the size of such four */
@@ -125,7 +124,7 @@ typedef struct {
 
 typedef struct {
   const uint8_t *photo; /* [height,width,3] */
-  const float *moving;  /* [height,width] in [0,1]; what is outside is taken for the nearer, NaN for 0 */
+  const float *moving;  /* [height,width] in [0,1]; clamped to that, NaN is 0 */
   int64_t height, width;
   int32_t margin;
   int32_t cell;                   /* a power of two */
@@ -134,20 +133,20 @@ typedef struct {
   int32_t levels;                 /* 1 to 8 */
   int32_t knots;                  /* at least 2 */
   const float *positions, *rates; /* [knots,2,2,gh,gw]: along the flow and against it, x and y, pixels of the grid;
-                                     rates per frame: what integrate makes of (flow, -flow) */
+                                     rates per frame: the results of integrate for (flow, -flow) */
   float stride;                   /* frames between two knots */
-  int32_t turns;                  /* how many different lengths of a turn there are, 1 to 8 */
-  const uint8_t *turn;            /* [gh,gw] < turns: which of them a place has */
-  const float *length;            /* host [turns]: frames in a turn, at most (knots-1)*stride */
-  const float *phase;             /* host [turns]: how much of the turn has passed, in [0,1] */
-  const float *angle;  /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation when 1/4, 1/2 and 3/4 of
-                          the turn have passed; 0: the plain mix */
-  const float *lift;   /* [levels,2,3,gh,gw]: what copy A and copy B are multiplied by then; A by 1 at the turn's
-                          beginning, B by 1 at its end */
-  const float *change; /* [2,gh,gw]: when in a turn, 0 to 1, copy A begins to give way to B, and how much of that
-                          happens per turn, 1 or more */
-  const float *roll;   /* [2,2,gh,gw]: a displacement of both copies, x and y in canvas pixels; or NULL */
-  float cosine, sine;  /* what its two parts count */
+  int32_t turns;                  /* number of different lengths of a sub-cycle, 1 to 8 */
+  const uint8_t *turn;            /* [gh,gw] < turns: the index of each place */
+  const float *length;            /* host [turns]: frames in a sub-cycle, at most (knots-1)*stride */
+  const float *phase;             /* host [turns]: phase of the sub-cycle, in [0,1] */
+  const float *angle;  /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation at the phases 1/4, 1/2
+                          and 3/4; 0: linear mix */
+  const float *lift;   /* [levels,2,3,gh,gw]: contrast gain of copy A and copy B at these phases; 1 for A at the
+                          sub-cycle's beginning, and for B at its end */
+  const float *change; /* [2,gh,gw]: crossfade: the phase at which copy A begins to give way to B, and the pace per
+                          sub-cycle, 1 or more */
+  const float *roll;   /* [2,2,gh,gw]: swell: two parts of a displacement of both copies, canvas pixels; or NULL */
+  float cosine, sine;  /* weights of its two parts */
   const float *base;   /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
   uint8_t *out;        /* out [height,width,3] */
 } stylecine_render_args;
@@ -158,20 +157,20 @@ STYLECINE_API int stylecine_render_cpu(const stylecine_render_args *args, void *
 STYLECINE_API int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device,
                                         void *stream, char *message);
 
-/* compare: how alike two displaced copies of a level are, what angle and lift are made from. In every block of
- * side*side pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the sum over red,
- * green and blue of a(x)^2, b(x)^2 and a(x) b(x), where a and b are what the copies show: the level's spline at x +
- * source(x) * per_pixel, border replicated. A source that is not a number reads the first column or row. Where the
- * weight is 0 nothing is read. */
+/* compare: energy and correlation of two displaced copies of a level, from which angle and lift are computed. In every
+ * block of side*side pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the sum over
+ * red, green and blue of a(x)^2, b(x)^2 and a(x) b(x), where a and b are the copies: the level's spline at x +
+ * source(x) * per_pixel, border replicated. A NaN source reads the first column or row. Where the weight is 0 nothing
+ * is read. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`, as a stylecine_level has it */
   int64_t h, w;       /* at most 65536, 4hw below 2^31 */
   int32_t dtype;
   int32_t ratio; /* pixels of the level from one point of the sources' grid to the next, a power of two; the first
-                    lies in the middle of the first ratio*ratio, between them it is interpolated */
+                    lies in the middle of the first ratio*ratio, in between sources are interpolated */
   const float *sources;  /* [4,rows,columns]: x and y of copy A, then of copy B */
   int64_t rows, columns; /* rows*ratio and columns*ratio cover the level */
-  float per_pixel;       /* pixels of the level that 1 is in the sources */
+  float per_pixel;       /* pixels of the level per unit of the sources */
   int32_t side;          /* 1 to 64 */
   const float *weight;   /* [h,w] */
   float *out;            /* out [3, h over side, w over side], rounded up */
@@ -179,23 +178,23 @@ typedef struct {
 STYLECINE_API int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message);
 
-/* drape: cloth over a frame, as it hangs in the wind at some moment. The photo, by Catmull-Rom, and the matte,
- * bilinear, are read at x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), as a gain of
- * linear light is for such values; behind it is the frame, changed by background - photo. Where the cloth has moved by
- * less than a pixel, what the photo is more than itself over that background is added, so that a field of zeros leaves
- * the photo's own bytes. Where there is no cloth, before or now, and the background is the photo, the frame's bytes
- * stay. A displacement that is not a number reads the first column or row, such a gain is the smallest. */
+/* drape: cloth over a frame at one moment. The photo (Catmull-Rom) and the matte (bilinear) are read at
+ * x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), the equivalent of a gain of linear
+ * light; behind it is the frame with background - photo added. Where the cloth has moved by less than a pixel, the
+ * difference between the photo and the cloth over that background is added, so that a field of zeros keeps the photo's
+ * own bytes. Where there is no cloth, at rest or now, and the background is the photo, the frame's bytes are kept. A
+ * NaN displacement reads the first column or row, a NaN gain is the smallest. */
 #define STYLECINE_DRAPE_TILE 32 /* pixels */
 typedef struct {
   const uint8_t *photo;      /* [height,width,3] */
-  const uint8_t *background; /* [height,width,3]: the photo, and behind the cloth what is there */
+  const uint8_t *background; /* [height,width,3]: the photo, inpainted behind the cloth */
   const uint8_t *matte;      /* [height,width]: 255 is cloth, 0 is none */
   int64_t height, width;
   const float *field; /* [3,gh,gw]: x and y in pixels, and the binary logarithm of the gain, from -1 to 1; coefficients
                          of a cubic B-spline, one in the middle of every cell*cell pixels, the border's replicated */
   int32_t cell;       /* a power of two, at most 4096 */
   int64_t gh, gw;     /* gh*cell and gw*cell cover the frame */
-  const uint8_t *active; /* [height over tile, width over tile], rounded up: tiles that are 0 are left alone */
+  const uint8_t *active; /* [height over tile, width over tile], rounded up: tiles that are 0 are not changed */
   uint8_t *frame;        /* in and out [height,width,3]: the photo, or it with a landscape in motion */
 } stylecine_drape_args;
 STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);

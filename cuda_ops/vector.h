@@ -1,11 +1,11 @@
-// Sixteen floats at a time: four neighbouring pixels of four channels, in whatever registers the instruction set has.
+// Sixteen floats at a time: four neighbouring pixels of four channels, in the registers of the instruction set.
 #pragma once
 
 #include "shared.h"
 
 #if defined(__AVX2__)
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms of GCC 12 inside its own header
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false positives of GCC 12 in its own header
 #endif
 #include <immintrin.h>
 #endif
@@ -14,7 +14,7 @@ namespace stylecine {
 namespace STYLECINE_SET {
 
 #if defined(__AVX2__)
-// Twelve bytes, and four zeros: nothing is read past them.
+// Twelve bytes and four zeros; nothing is read past the twelve.
 STYLECINE_INLINE __m128i twelve(const uint8_t *p) {
   int32_t last;
   memcpy(&last, p + 8, 4);
@@ -41,11 +41,11 @@ STYLECINE_INLINE Vector operator+(Vector x, Vector y) { return {_mm512_add_ps(x.
 STYLECINE_INLINE Vector operator-(Vector x, Vector y) { return {_mm512_sub_ps(x.a, y.a)}; }
 STYLECINE_INLINE Vector operator*(Vector x, Vector y) { return {_mm512_mul_ps(x.a, y.a)}; }
 STYLECINE_INLINE Vector fma(Vector x, Vector y, Vector z) { return {_mm512_fmadd_ps(x.a, y.a, z.a)}; }
-// The second operand where the first is not a number, as between() has it.
+// `low` where x is NaN, as in clamp() of a float.
 STYLECINE_INLINE Vector clamp(Vector x, float low, float high) {
   return {_mm512_min_ps(_mm512_max_ps(x.a, _mm512_set1_ps(low)), _mm512_set1_ps(high))};
 }
-// Each of four floats four times over.
+// Each of four floats, four times.
 STYLECINE_INLINE Vector spread(const float *p) {
   const __m512i lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
   return {_mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(_mm_loadu_ps(p)))};
@@ -56,13 +56,13 @@ STYLECINE_INLINE __m128 fold(Vector x) {
   return _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
 }
 STYLECINE_INLINE void add_fold(float *p, Vector x) { _mm_storeu_ps(p, _mm_add_ps(_mm_loadu_ps(p), fold(x))); }
-// Bytes red, green, blue of four pixels.
+// Four pixels from bytes red, green, blue.
 STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
   const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
   const __m128i bytes = _mm_shuffle_epi8(twelve(p), order);
   return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
 }
-// Cut off to bytes and stored without the fourth channel: 12 bytes. Values in [0,256).
+// Truncated to bytes and stored without the fourth channel: 12 bytes. Values in [0,256).
 STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   const __m128i order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
   const __m128i bytes = _mm_shuffle_epi8(_mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x.a)), order);
@@ -130,23 +130,23 @@ STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   memcpy(p + 8, &last, 4);
 }
 
-#else  // four at a time, which every processor of the last twenty years can do
+#else  // four at a time, which every supported processor can do
 
 typedef float Four __attribute__((vector_size(16)));
 struct Vector {
   Four a[4];
 };
-#define STYLECINE_EACH(expression)                    \
-  Vector made;                                        \
-  for (int i = 0; i < 4; ++i) made.a[i] = expression; \
-  return made
+#define STYLECINE_EACH(expression)                      \
+  Vector result;                                        \
+  for (int i = 0; i < 4; ++i) result.a[i] = expression; \
+  return result
 template <class T>
 STYLECINE_INLINE Vector load(const T *p) {
   float values[16];
   for (int i = 0; i < 16; ++i) values[i] = value(p[i]);
-  Vector made;
-  memcpy(&made, values, sizeof made);
-  return made;
+  Vector result;
+  memcpy(&result, values, sizeof result);
+  return result;
 }
 STYLECINE_INLINE void save(float *p, Vector x) { memcpy(p, &x, sizeof x); }
 STYLECINE_INLINE Four four(float x) { return Four{x, x, x, x}; }
@@ -157,7 +157,7 @@ STYLECINE_INLINE Vector operator*(Vector x, Vector y) { STYLECINE_EACH(x.a[i] * 
 STYLECINE_INLINE Vector fma(Vector x, Vector y, Vector z) { STYLECINE_EACH(x.a[i] * y.a[i] + z.a[i]); }
 STYLECINE_INLINE Vector clamp(Vector x, float low, float high) {
   for (int i = 0; i < 4; ++i)
-    for (int k = 0; k < 4; ++k) x.a[i][k] = between(x.a[i][k], low, high);
+    for (int k = 0; k < 4; ++k) x.a[i][k] = clamp(x.a[i][k], low, high);
   return x;
 }
 STYLECINE_INLINE Vector spread(const float *p) { STYLECINE_EACH(four(p[i])); }

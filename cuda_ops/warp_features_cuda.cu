@@ -1,4 +1,4 @@
-// warp_features on the GPU: a warp makes one pixel, its threads neighbouring channels.
+// warp_features on the GPU: one warp per pixel, its threads on neighbouring channels.
 #include "device.h"
 #include "warp_features.h"
 
@@ -44,11 +44,11 @@ __global__ void warp(stylecine_warp_features_args args) {
 int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream, char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
-  const OnDevice on(device);
-  if (on.status != cudaSuccess) return said(on.status, message);
   const auto warp = args->dtype == STYLECINE_FLOAT32   ? cuda::warp<float>
                     : args->dtype == STYLECINE_FLOAT16 ? cuda::warp<cuda::half>
                                                        : cuda::warp<cuda::bfloat>;
-  warp<<<blocks(args->a * args->b * cuda::LANES), BLOCK, 0, static_cast<cudaStream_t>(stream)>>>(*args);
-  return said(cudaGetLastError(), message);
+  return run_on(device, stream, message, [&](cudaStream_t queue) {
+    warp<<<blocks(args->a * args->b * cuda::LANES), BLOCK, 0, queue>>>(*args);
+    return cudaGetLastError();
+  });
 }

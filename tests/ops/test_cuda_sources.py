@@ -51,21 +51,21 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 @contextmanager
-def emulated(library: ctypes.CDLL, order: int) -> Iterator[None]:
+def emulated(library: ctypes.CDLL, order: int, device: int = 0) -> Iterator[None]:
     """Ops on the CPU run what they would on a GPU, its threads in this order."""
 
-    def run(kernel: str, args: ctypes.Structure, device: torch.device, workspace: bool = False) -> None:
+    def run(kernel: str, args: ctypes.Structure, _: torch.device, workspace: bool = False) -> None:
         where, space, message = ctypes.addressof(args), (), ctypes.create_string_buffer(native.MESSAGE)
         if workspace:
             size = getattr(library, f"stylecine_{kernel}_workspace_cuda")(where)
             buffer = torch.full((size + 64,), 255, dtype=torch.uint8)  # as floats not a number
             space = buffer.data_ptr(), size
-        status = getattr(library, f"stylecine_{kernel}_cuda")(where, *space, 0, None, message)
+        status = getattr(library, f"stylecine_{kernel}_cuda")(where, *space, device, None, message)
         native._check(status, f"{kernel}: {message.value.decode()}")
         assert not workspace or (buffer[size:] == 255).all(), "the kernel wrote past its workspace"
 
     library.cuda_on_cpu_order(order)
-    with mock.patch.object(native, "run", run), mock.patch.object(native, "available", lambda device: True):
+    with mock.patch.object(native, "run", run), mock.patch.object(native, "available", lambda _: True):
         yield
 
 
@@ -168,6 +168,15 @@ def test_a_barrier_that_is_missing_or_not_for_all_is_noticed(tmp_path, instead, 
     (tmp_path / "faulty.cu").write_text(source.replace(barrier, f"{instead} {barrier}" if instead else ""))
     with pytest.raises(failure):
         assert_renders(load(build([tmp_path / "faulty.cu"], tmp_path, COMPILER)), test_render.SAMPLES[0])
+
+
+@needs_compiler
+def test_an_error_of_one_call_is_not_reported_by_the_next(library):
+    arguments = test_integrate.SAMPLES[0].arguments()
+    with emulated(library, ASCENDING, device=7), pytest.raises(KernelUnavailable, match="invalid device"):
+        integrate(*arguments)
+    with emulated(library, ASCENDING):
+        integrate(*arguments)
 
 
 def test_a_launch_is_translated_or_refused():

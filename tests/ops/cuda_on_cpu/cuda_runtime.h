@@ -1,4 +1,4 @@
-// As much of CUDA as cuda_ops/*.cu use, on the CPU: so that tests run the kernels where there is no GPU.
+// The part of CUDA that cuda_ops/*.cu use, on the CPU, so that tests can run the kernels without a GPU.
 //
 // The threads of a block are fibers that run one after the other, each as far as the next barrier; blocks come one
 // after the other too. The order is the test's to choose, and shared memory is full of NaN when a block begins: a
@@ -51,11 +51,11 @@ constexpr size_t STACK = size_t(256) * 1024;  // bytes, of a thread
 
 struct Thread {
   ucontext_t context;
-  void *fiber;  // what the sanitizer knows it as
+  void *fiber;  // the sanitizer's handle
   bool done;
-  int barrier;           // line of the source where it waits, 0: it does not
-  unsigned group;        // how many meet there: a warp or the block
-  uint64_t said, heard;  // its value, and what it hears past the barrier: in a block whether anybody's was not 0
+  int barrier;              // line of the source where it waits, 0: it does not
+  unsigned group;           // how many meet there: a warp or the block
+  uint64_t sent, received;  // its value, and the one it gets at the barrier: in a block whether any was not 0
 };
 
 inline Thread threads[MOST], *running;
@@ -86,13 +86,13 @@ UNSEEN inline void suspend() {
 }
 
 // The running thread waits until all of its warp or block have come to this line.
-UNSEEN inline uint64_t meet(int line, unsigned group, uint64_t said) {
+UNSEEN inline uint64_t meet(int line, unsigned group, uint64_t sent) {
   Thread &me = *running, &first = threads[threadIdx.x / group * group];
-  me.barrier = line, me.group = group, me.said = said;
+  me.barrier = line, me.group = group, me.sent = sent;
   suspend();
   TSAN(__tsan_acquire(&first));
   (void)first;
-  return me.heard;
+  return me.received;
 }
 
 // Lets them go on if they have; whether they had.
@@ -100,10 +100,10 @@ inline bool open(unsigned first, unsigned group) {
   uint64_t any = 0;
   for (unsigned i = first; i < first + group; ++i) {
     if (threads[i].done || threads[i].group != group || threads[i].barrier != threads[first].barrier) return false;
-    any |= threads[i].said;
+    any |= threads[i].sent;
   }
   for (unsigned i = first; i < first + group; ++i)
-    threads[i].heard = group == WARP ? threads[i].said : any, threads[i].barrier = 0;
+    threads[i].received = group == WARP ? threads[i].sent : any, threads[i].barrier = 0;
   TSAN(__tsan_release(&threads[first]));
   return true;
 }
@@ -163,14 +163,14 @@ auto launch(Kernel kernel, int64_t grid, int64_t block, size_t shared, cudaStrea
 }
 
 template <class T>
-T shuffle(int line, unsigned mask, T mine, unsigned lane) {
+T shuffle(int line, unsigned mask, T value, unsigned lane) {
   if (mask != 0xffffffffu) error = "shuffles of a part of a warp are not emulated";
   const unsigned first = threadIdx.x / WARP * WARP;
   uint64_t bits = 0;
-  memcpy(&bits, &mine, sizeof mine);
+  memcpy(&bits, &value, sizeof value);
   meet(line, WARP, bits);
-  memcpy(&mine, &threads[first + lane % WARP].heard, sizeof mine);
-  return mine;
+  memcpy(&value, &threads[first + lane % WARP].received, sizeof value);
+  return value;
 }
 
 template <class T, class Change>
@@ -186,7 +186,7 @@ T atomically(T *at, Change change) {
 
 #define __syncthreads() cuda_on_cpu::meet(__LINE__, blockDim.x, 0)
 #define __syncthreads_or(any) int(cuda_on_cpu::meet(__LINE__, blockDim.x, (any) != 0))
-#define __shfl_xor_sync(mask, mine, lanes) cuda_on_cpu::shuffle(__LINE__, mask, mine, threadIdx.x ^ unsigned(lanes))
+#define __shfl_xor_sync(mask, value, lanes) cuda_on_cpu::shuffle(__LINE__, mask, value, threadIdx.x ^ unsigned(lanes))
 
 inline float atomicAdd(float *at, float x) {
   return cuda_on_cpu::atomically(at, [x](float before) { return before + x; });
@@ -202,7 +202,9 @@ inline int __clzll(long long x) { return x ? __builtin_clzll(static_cast<unsigne
 inline long long __double2ll_rn(double x) { return llrint(x); }
 
 inline cudaError_t cudaGetDevice(int *device) { return *device = 0, cudaSuccess; }
-inline cudaError_t cudaSetDevice(int device) { return device ? "invalid device ordinal" : cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) {  // as in CUDA, a failure is the last error until that is read
+  return device ? cuda_on_cpu::error = "invalid device ordinal" : cudaSuccess;
+}
 inline cudaError_t cudaGetLastError() { return std::exchange(cuda_on_cpu::error, cudaSuccess); }
 inline const char *cudaGetErrorString(cudaError_t status) { return status; }
 inline cudaError_t cudaMemsetAsync(void *at, int byte, size_t count, cudaStream_t) {
