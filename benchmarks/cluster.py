@@ -73,7 +73,7 @@ def _kill_one(out: Path, ended: threading.Event) -> None:
             continue
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                busy = (process / "cmdline").read_bytes().startswith(b"ray::_Animating.animate")
+                busy = (process / "cmdline").read_bytes().startswith(b"ray::_Actor.animate")
                 if busy and _is_ours(int(process.name)):
                     os.kill(int(process.name), signal.SIGKILL)
                     return

@@ -1,4 +1,4 @@
-"""What became of each photo of a batch: one line of JSON each in OUT/batch.jsonl, written once it is certain."""
+"""The record of each photo of a batch, a line of JSON in OUT/batch.jsonl, written once the photo is finished."""
 
 import json
 import os
@@ -10,23 +10,23 @@ from stylecine.errors import OutputError
 
 NAME = "batch.jsonl"
 
-Record = dict[str, Any]  # as batch.animate_one makes it; "output" says of what
+Record = dict[str, Any]  # as batch.worker.animate_task returns it; "output" identifies the task
 
 
 class Journal:
-    """The records of a folder, by output, the last of each; nobody else writes there while it is open.
+    """The last record of each output in a folder, which is locked while the journal is open.
 
-    A line that a killed run left half-written is cut off.
+    A line that a killed run left half-written is removed.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Makes the folder where it is missing. Raises OutputError, also where another run is at work."""
+        """Creates the folder if it is missing. Raises OutputError, also if another run uses it."""
         with translate_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         path = folder / NAME
         self._file = lock_file(path, f"Another run is at work in '{folder}'; wait for it or name another folder.")
         with translate_os_errors(path):
-            with open(self._file, "rb", closefd=False) as file:  # on Windows nobody else can read what is locked
+            with open(self._file, "rb", closefd=False) as file:  # on Windows no other descriptor can read a locked file
                 content = file.read()
             whole = content.rfind(b"\n") + 1
             os.ftruncate(self._file, whole)
@@ -40,7 +40,7 @@ class Journal:
         os.close(self._file)
 
     def add(self, record: Record) -> None:
-        """On the disk when this returns."""
+        """The record is on the disk on return."""
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         with translate_os_errors(Path(NAME)):
             if os.write(self._file, line) < len(line):
@@ -50,7 +50,7 @@ class Journal:
 
 
 def _record(line: bytes) -> Record | None:
-    """None for what is no record: whoever edited the file has the photo animated again."""
+    """None for a line that is not a record; its photo is animated again."""
     try:
         record = json.loads(line)
     except ValueError:

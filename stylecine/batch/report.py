@@ -1,4 +1,4 @@
-"""What became of a batch: report.json to compute with, report.html to look at, everything inside of it."""
+"""The results of a batch: report.json for programs, and report.html, a self-contained page."""
 
 import html
 import json
@@ -12,7 +12,7 @@ from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
 
 PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
-COLUMNS = {  # heading -> how a figure of a record is shown
+COLUMNS = {  # a record's figures -> their formats
     "seam": "{:.2f}",
     "pulse_tiles": "{:.3f}",
     "moved_error": "{:.2f}",
@@ -23,9 +23,9 @@ HEADINGS = ("photo", "first frame", "what moves", *(name.replace("_", " ") for n
 
 
 def summary(records: Mapping[str, Record], seconds: float, new: int) -> dict[str, Any]:
-    """What report.json holds: counts, failures, and all that is known of each photo but its pictures.
+    """The contents of report.json: counts, failures, and each photo's record without its pictures.
 
-    new: how many of them this run has seen to, in so many seconds.
+    new: number of photos that this run has processed. seconds: its duration.
     """
     failures = [record for record in records.values() if record["state"] == "failed"]
     return {
@@ -46,7 +46,7 @@ def write(report: Mapping[str, Any], records: Mapping[str, Record], folder: Path
 
 
 def page(report: Mapping[str, Any], records: Mapping[str, Record]) -> str:
-    """The HTML, which fetches nothing from anywhere; names of files link to the loops beside it."""
+    """The HTML, which loads nothing; file names are links to the loops next to it."""
     heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in HEADINGS)
     failed = f", {report['failed']} failed" if report["failed"] else ""
     last = f"{report['new']} done in the last run, in {report['seconds']:g} seconds"
@@ -84,7 +84,7 @@ def _figure(figure: float | None, shown: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """For HTML; what is no character, as in names of files that are not UTF-8, as Python tells it."""
+    """For HTML; invalid characters, as of file names that are not UTF-8, are shown as escapes."""
     return html.escape(text.encode("utf-8", "backslashreplace").decode())
 
 

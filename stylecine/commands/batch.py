@@ -1,4 +1,4 @@
-"""stylecine batch: a loop of each of many photos."""
+"""stylecine batch: loops of many photos."""
 
 import argparse
 import json
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _common(options))
     make_folder(options.output)
-    with _Bar() as bar, redirect_stdout(sys.stderr):  # where Ray tells of dead workers
+    with _Bar() as bar, redirect_stdout(sys.stderr):  # where Ray reports dead workers
         records = batch.run(tasks, options.output, options.model, partial(_backend, options, bar), bar.report)
     report = batch_report.summary(records, perf_counter() - start, new=bar.done)
     page = batch_report.write(report, records, options.output)
@@ -96,7 +96,7 @@ def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") 
 
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
-    """Raises OptionError or OutputError for what no work should be begun with."""
+    """Raises OptionError or OutputError before any work starts."""
     from stylecine.batch.worker import SAVE
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options

@@ -1,4 +1,4 @@
-"""What a batch is to animate: every photo in a folder, or the rows of a manifest, CSV or JSON Lines."""
+"""The tasks of a batch: every photo in a folder, or the rows of a manifest, CSV or JSON Lines."""
 
 import csv
 import json
@@ -15,28 +15,27 @@ from stylecine.options import parse_arrow, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 REPORTS = ("report.json", "report.html")
-TAKEN = (NAME, *REPORTS)
+RESERVED = (NAME, *REPORTS)
 
 Row = Mapping[str, Any]
 
 
 def tasks_of(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """What is to be done, in the order of the manifest, or of the names in a folder and the folders in it.
+    """Tasks in the order of the manifest, or of the names in a folder and its subfolders.
 
-    folder: where loops go, left out where it lies in `source`. ending: of loops that no row names, with its dot.
-    options: of each that its row leaves open. Raises PhotoError, OptionError; OutputError where what is read would be
-    written.
+    folder: of the loops; not searched for photos. ending: suffix of loops whose row has none. options: defaults for
+    all rows. Raises PhotoError, OptionError; OutputError if a file that is read would be overwritten.
     """
     tasks = (_in_folder if source.is_dir() else _in_manifest)(source, folder, ending, options)
     read = {_identity(path) for path in (source, *(path for task in tasks for path in task.files.values()))} - {None}
-    for path in (folder / name for name in (*TAKEN, *(task.output for task in tasks))):
+    for path in (folder / name for name in (*RESERVED, *(task.output for task in tasks))):
         if _identity(path) in read:
             raise OutputError(f"'{path}' would be replaced, and the batch reads it; name another output folder.")
     return tasks
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """The same for all names of a file, as of links and on disks that ignore case; None where there is none."""
+    """Equal for all names of a file, as with links and file systems that ignore case; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -57,18 +56,18 @@ def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, 
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OptionError(f"'{source}' cannot be read ({error}); save it as text in UTF-8.") from None
     tasks = [_task(row, f"'{source}', line {line}", source.parent, ending, options) for line, row in rows]
-    _refuse_twins(tasks, [line for line, _ in rows], source)
+    _check_outputs(tasks, [line for line, _ in rows], source)
     if not tasks:
         raise PhotoError(f"'{source}' names no photo; give each a line.")
     return tasks
 
 
 def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Hidden files and folders are left out. Where two photos differ in their endings only, loops keep these."""
+    """Without hidden files and folders. If two photos differ in their suffix only, the second loop keeps it."""
     if ending.lower() in PHOTOS and folder.resolve() == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
     photos = sorted(_photos_in(source, folder.resolve()))
-    taken, tasks = {name.casefold() for name in TAKEN}, []
+    taken, tasks = {name.casefold() for name in RESERVED}, []
     for photo in photos:
         below = photo.relative_to(source)
         output = below.with_name(below.stem + ending).as_posix()
@@ -114,23 +113,23 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _task(row: Row, where: str, beside: Path, ending: str, options: Mapping[str, Any]) -> Task:
-    """What is not absolute is beside the manifest."""
+    """Relative paths are relative to the manifest."""
     unknown = next((name for name in row if name not in COLUMNS), None)
     if unknown is not None:
         raise OptionError(f"{where} has '{unknown}', which is none of {', '.join(COLUMNS)}; correct it.")
     if not row.get("photo"):
         raise OptionError(f"{where} has no photo; name one in the column photo.")
-    told = {}
+    values = {}
     for name, value in row.items():
         try:
-            told[name] = COLUMNS[name](value)
+            values[name] = COLUMNS[name](value)
         except (OptionError, TypeError, ValueError) as error:
-            says = str(error) if isinstance(error, OptionError) else f"{value!r} is impossible"
-            raise OptionError(f"{where}: {name}: {says}; correct it.") from None
-    photo = beside / told.pop("photo")
-    output = _output(told.pop("output"), where, ending) if "output" in told else photo.stem + ending
-    told |= {name: str(beside / told[name]) for name in FILES if name in told}
-    return Task(photo, output, {**options, **told})
+            reason = str(error) if isinstance(error, OptionError) else f"{value!r} is impossible"
+            raise OptionError(f"{where}: {name}: {reason}; correct it.") from None
+    photo = beside / values.pop("photo")
+    output = _output(values.pop("output"), where, ending) if "output" in values else photo.stem + ending
+    values |= {name: str(beside / values[name]) for name in FILES if name in values}
+    return Task(photo, output, {**options, **values})
 
 
 def _output(name: str, where: str, ending: str) -> str:
@@ -140,8 +139,8 @@ def _output(name: str, where: str, ending: str) -> str:
     return str(path if path.suffix else path.with_name(path.name + ending))
 
 
-def _refuse_twins(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> None:
-    seen: dict[str, str] = {name.casefold(): "the batch itself" for name in TAKEN}
+def _check_outputs(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> None:
+    seen: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
     for task, line in zip(tasks, lines, strict=True):
         before = seen.setdefault(task.output.casefold(), f"line {line}")
         if before != f"line {line}":
@@ -156,7 +155,7 @@ def _size(value: Any) -> Any:
 
 
 def _arrows(value: Any) -> tuple[tuple[float, ...], ...]:
-    """Lists of four numbers, or X0,Y0,X1,Y1 with blanks in between."""
+    """Lists of four numbers, or X0,Y0,X1,Y1 separated by spaces."""
     parts = value.split() if isinstance(value, str) else [",".join(map(str, arrow)) for arrow in value]
     return tuple(parse_arrow(part) for part in parts)
 
@@ -172,7 +171,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     if isinstance(value, float | bool):
         raise TypeError
     return int(value)
@@ -187,7 +186,7 @@ def _number(value: Any) -> float:
 COLUMNS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("photo", "output", *FILES, "subject", "warp", "sampling", "codec", "crop"), _text),
     **dict.fromkeys(("seconds", "fps", "speed", "detail"), _number),
-    **dict.fromkeys(("refine", "seed", "quality", "repeat"), _whole),
+    **dict.fromkeys(("refine", "seed", "quality", "repeat"), _integer),
     "size": _size,
     "arrows": _arrows,
     "wind": _wind,

@@ -1,4 +1,4 @@
-"""Work that a service elsewhere does: its address, its token, and what becomes of a photo there."""
+"""`--server`: work done by a service elsewhere, and its tokens."""
 
 import argparse
 import json
@@ -11,20 +11,20 @@ from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS
 
 ENVIRONMENT = "STYLECINE_TOKEN"
-HERE = (  # not there
+LOCAL_OPTIONS = (  # which a service does not have
     *("mask", "motion", "model", "device", "seed"),
     *("embed_report", "c2pa_cert", "c2pa_key", "preview"),
 )
-THERE = (
+REMOTE_OPTIONS = (
     *("subject", "wind", *OUTPUT_OPTIONS),
     *("quality", "codec", "repeat", "crop"),
 )
 
 
 def add_server_options(command: argparse.ArgumentParser) -> None:
-    there = command.add_argument_group("another machine does the work")
-    there.add_argument("--server", metavar="URL", help="where `stylecine serve` runs, like http://127.0.0.1:8350")
-    add_token_file(there, "holds the token that it wants")
+    group = command.add_argument_group("another machine does the work")
+    group.add_argument("--server", metavar="URL", help="where `stylecine serve` runs, like http://127.0.0.1:8350")
+    add_token_file(group, "holds the token that it wants")
 
 
 def add_token_file(command: "argparse.ArgumentParser | argparse._ArgumentGroup", says: str) -> None:
@@ -34,7 +34,7 @@ def add_token_file(command: "argparse.ArgumentParser | argparse._ArgumentGroup",
 
 
 def read_tokens(path: Path | None) -> list[str]:
-    """The tokens of a file, one a line; without one the environment's, if it has any. Raises OptionError."""
+    """The tokens in a file, one per line, or in the environment if there is no file. Raises OptionError."""
     if path is None:
         return os.environ.get(ENVIRONMENT, "").split()
     try:
@@ -51,26 +51,26 @@ def read_tokens(path: Path | None) -> list[str]:
 
 
 def animate_there(options: argparse.Namespace, output: Path, start: float) -> int:
-    """`stylecine animate --server`: the same options, file and exit codes as here."""
+    """`stylecine animate --server`: the same options, files and exit codes as local work."""
     from stylecine.output.formats import check_output
     from stylecine.server.client import Client
 
     _check(options)
-    there = {name: getattr(options, name) for name in THERE}
-    check_output(output, **{name: there[name] for name in ("fps", "quality", "codec", "repeat", "crop")})
+    remote = {name: getattr(options, name) for name in REMOTE_OPTIONS}
+    check_output(output, **{name: remote[name] for name in ("fps", "quality", "codec", "repeat", "crop")})
     (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
     with Bar() as bar:
-        told = client.animate(
+        reply = client.animate(
             options.photo,
             output,
             size=options.size,
             refine=options.refine,
             arrows=options.arrows,
             progress=bar,
-            **there,
+            **remote,
         )
-    seconds, scene, job = perf_counter() - start, told["scene"], told["job"]
+    seconds, scene, job = perf_counter() - start, reply["scene"], reply["job"]
     if warning := job["warning"]:
         complain(warning, 0)
     if options.json:
@@ -83,9 +83,9 @@ def animate_there(options: argparse.Namespace, output: Path, start: float) -> in
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raises OptionError for what a service does not do."""
+    """Raises OptionError for options that a service does not support."""
     defaults = {"model": "default", "seed": 0, "embed_report": False}
-    for name in HERE:
+    for name in LOCAL_OPTIONS:
         if getattr(options, name) != defaults.get(name):
             raise OptionError(
                 f"--{name.replace('_', '-')} works on this machine only; leave it out, or leave out --server."

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 import httpx
 
 from stylecine.atomic import atomic_write, translate_os_errors
-from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError
+from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, printable
 
 if TYPE_CHECKING:
     from stylecine.options import Arrow
@@ -120,7 +120,7 @@ class Client:
                 report("inversion", 0, 1)
                 scene = _retry(partial(self._json, "GET", link, params={"wait": WAIT}))
             if scene["state"] == "failed":
-                raise ServiceError(_printable(scene["problem"]["detail"]))
+                raise ServiceError(printable(scene["problem"]["detail"]))
         except BaseException:
             with suppress(ServiceError):
                 self._json("DELETE", link)
@@ -144,7 +144,7 @@ class Client:
         if job["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
         if job["state"] == "failed":
-            raise ServiceError(_printable(job["problem"]["detail"]))
+            raise ServiceError(printable(job["problem"]["detail"]))
         return job
 
     def _events(self, link: str) -> Iterator[dict[str, Any]]:
@@ -205,11 +205,11 @@ class Client:
             advice = "check the address, and that a service runs there"
             if isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
                 advice = "check the address and its certificate"
-            raise _Retryable(f"{self.url} cannot be reached ({_printable(reason)}); {advice}.") from None
+            raise _Retryable(f"{self.url} cannot be reached ({printable(reason)}); {advice}.") from None
 
     def _refusal(self, response: httpx.Response) -> ServiceError:
         try:
-            detail = _printable(json.loads(self._read(response))["detail"])
+            detail = printable(json.loads(self._read(response))["detail"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return self._not_stylecine()
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
@@ -280,8 +280,3 @@ def _unpack(archive: Path, folder: Path) -> None:
             with translate_os_errors(folder / name), frames.open(name) as frame, (folder / name).open("wb") as file:
                 shutil.copyfileobj(frame, file)
     archive.unlink()
-
-
-def _printable(text: Any) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
