@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TRACKED_MB = 42
 WEIGHTS_MB = 15
 RESULT_KB = 40
+NVCC = [os.environ["NVCC"]] if os.environ.get("NVCC") else ["nvcc", "/usr/local/cuda/bin/nvcc"]
 # Home and working directories, and temporary folders of test runs; written so that this line does not match itself.
 MACHINE_PATH = rb"(?:^|[^A-Za-z0-9_.-])/(?:(?:roo[t]|hom[e]|wor[k]|mn[t]|User[s])/|tm[p]/(?:pytest|bash)[-_])"
 
@@ -60,7 +61,7 @@ def demo() -> Iterator[str]:
 def compiled() -> Iterator[str]:
     """A C++ compiler is required here; wherever there is nvcc, every .cu has to compile too."""
     for kind in ("cpu", "cuda"):
-        if kind == "cuda" and not shutil.which(os.environ.get("NVCC", "nvcc")):
+        if kind == "cuda" and not any(map(shutil.which, NVCC)):
             print("no nvcc: no CUDA library")
             continue
         if not (native.folder() / native.LIBRARIES[kind]).exists() or not native.available(kind):

@@ -59,7 +59,7 @@ def pool(*behaviours: str, **options: Any) -> Iterator[WorkerPool]:
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "the condition never holds"
         time.sleep(0.01)
