@@ -119,7 +119,7 @@ def mean_drift(loop: Cinemagraph, mask: np.ndarray) -> float:
         t = phase * _gust(loop)
         frames = [_grey(loop[t * i / steps]) for i in range(steps + 1)]
         blocks = track(frames, weight)
-        reliable = (blocks.both & (blocks.alike >= 0.5)).numpy()
+        reliable = (blocks.both & (blocks.correlation >= 0.5)).numpy()
         if reliable.any():
             means.append(float(blocks.shift[reliable, 0].mean()))
     return float(np.mean(means)) if means else math.nan

@@ -1,8 +1,8 @@
 """A restricted unpickler: tensors and plain containers, or nothing.
 
-A pickle is a program that may call anything it can import. Here the names it may use are one closed table,
-each standing for an inert class or a small function of this file; a pickle never gets hold of a function of
-torch or numpy, nor of an object whose state could do anything. Everything else is refused by name.
+A pickle is a program that may call anything it can import. Here the names it may use are one closed table, each
+standing for an inert class or a small function of this file; a pickle never gets a function of torch or numpy, or an
+object whose state could have effects. Everything else is refused by name.
 """
 
 import io
@@ -54,14 +54,14 @@ class Array:
 def load_pickle(data: bytes) -> Any:
     """The pickled object, made of dicts, lists, tuples, sets, numbers, strings and the classes above.
 
-    Raises WeightsMalformed for a damaged pickle and for one that wants anything else; none of it is run.
+    Raises WeightsMalformed for a damaged pickle and for one that asks for anything else; none of it is executed.
     """
     try:
         _check_memo(data)
         return _Unpickler(io.BytesIO(data)).load()
     except WeightsMalformed:
         raise
-    except Exception as error:  # a hostile stream can fail in any way; all of them mean the same
+    except Exception as error:  # a hostile stream can fail in any way
         raise WeightsMalformed(
             f"The checkpoint is damaged or not one ({type(error).__name__}: {error}); fetch it again."
         ) from None
@@ -75,10 +75,10 @@ def load_torch(data: bytes, plain: Sequence[type] = ()) -> Any:
     try:
         with _quiet(), torch.serialization.safe_globals(list(plain)):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # as above; torch's message would tell how to load it in spite of all
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if asked:
-            raise _refused(asked[1]) from None
+    except Exception as error:  # as above; torch's message says how to load it anyway
+        requested = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if requested:
+            raise _refused(requested[1]) from None
         raise WeightsMalformed("The checkpoint is damaged or not one of torch's; fetch it again.") from None
 
 
@@ -113,7 +113,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _table() -> dict[tuple[str, str], Any]:
-    """Everything that a pickle may name. Made afresh for each load: it can set attributes on what it gets."""
+    """Everything that a pickle may name. Created for each load, as a pickle can set attributes on these classes."""
 
     class EasyDict(dict[str, Any]):
         """dnnlib's dict with attribute access."""

@@ -1,9 +1,9 @@
-"""Motion read back from pixels: blocks of one frame looked for in the frames after it.
+"""Motion estimated from pixels: blocks of one frame matched with the frames after it.
 
-The witness of `measures.moved`: it sees frames and where something moves, never the motion field that
-made them. Normalised correlation, coarse to fine, Gauss-Newton below the pixel (Lucas and Kanade 1981). A
-block says something only along directions in which it has texture (the aperture problem, judged by the
-eigenvalues of the structure tensor: Shi and Tomasi 1994), on the finest level where it has any.
+The independent check behind `measures.moved`: it uses frames and the mask, never the motion field that they were
+rendered from. Normalised correlation, coarse to fine, Gauss-Newton below the pixel (Lucas and Kanade 1981). A block is
+informative only along directions in which it has texture (the aperture problem, judged by the eigenvalues of the
+structure tensor: Shi and Tomasi 1994), on the finest level where it has any.
 """
 
 from collections.abc import Sequence
@@ -21,35 +21,30 @@ NOISE = 1.0  # grey levels (0..255) of noise to be expected in a pixel
 TOLERANCE = 0.2  # pixels: a direction is known where noise alone would move the match by less
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
-    """n blocks and where they went. Pixels of the frame, x right, y down."""
+    """n blocks and their displacements. Pixels of the frame, x right, y down."""
 
     centre: Tensor  # [n,2]
     shift: Tensor  # [n,2] from the first frame to the last
     normal: Tensor  # [n,2] unit vector: the direction best known
     both: Tensor  # [n] bool: known in every direction
     one: Tensor  # [n] bool: known along `normal` alone
-    alike: Tensor  # [n] correlation of the block with what was found, at most 1
+    correlation: Tensor  # [n] of the block with its match, at most 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Support:
-    """Where pixels count, on one level; the same for every frame."""
+    """The weight of pixels on one level; the same for every frame."""
 
     factor: int
     weight: Tensor  # [1,1,h,w]
-    soft: Tensor  # [1,1,h,w] the same, blurred
+    blurred: Tensor  # [1,1,h,w] the same, blurred
 
 
-@dataclass(frozen=True)
-class _Level:
-    band: Tensor  # [1,2,h,w]: band-passed frame times weight, and weight
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Template:
-    """Blocks cut out of the first frame on one level, and what their texture can tell."""
+    """Blocks cut out of the first frame on one level, and the directions in which they have texture."""
 
     at: Tensor  # [n,p,2] positions of the pixels
     value: Tensor  # [n,p]
@@ -63,39 +58,39 @@ class _Template:
 def track(frames: Sequence[Tensor], weight: Tensor, limit: int = 128) -> Blocks:
     """Follow blocks of `frames[0]` through consecutive frames to the last one.
 
-    frames: two or more [H,W] float32, grey 0..255. weight: [H,W] in [0,1], how much a pixel counts;
-    blocks lie where it does. limit: blocks at most, spread evenly. Each frame is compared with the first,
-    so errors do not add up; the frames between only tell where to look.
+    frames: two or more [H,W] float32, grey 0..255. weight: [H,W] in [0,1] of each pixel; blocks lie where it is high.
+    limit: blocks at most, spread evenly. Each frame is compared with the first, so errors do not accumulate; the frames
+    in between only guide the search.
     """
     centre = _centres(weight, limit)
     factors = [f for f in (4, 2, 1) if f <= MAX_FACTOR and (f == 1 or min(weight.shape) // f >= 4 * RADIUS)]
     supports = [_support(weight, factor) for factor in factors]
     templates = [_cut(_level(frames[0], weight, s), centre / s.factor) for s in supports]
     shift = torch.zeros_like(centre)
-    alike = torch.zeros(len(centre))
+    correlation = torch.zeros(len(centre))
     for step, frame in enumerate(frames[1:], start=1):
         shift = shift * (step / max(step - 1, 1))
         for support, template in zip(supports, templates, strict=True):
             level = _level(frame, weight, support)
-            found, score = _look(template, level, shift / support.factor, REACH if step == 1 else 1)
-            shift = shift + (template.known @ (found * support.factor - shift)[..., None])[..., 0]
-            alike = torch.where(template.rank > 0, score, alike)
+            match, score = _match(template, level, shift / support.factor, REACH if step == 1 else 1)
+            shift = shift + (template.known @ (match * support.factor - shift)[..., None])[..., 0]
+            correlation = torch.where(template.rank > 0, score, correlation)
     rank = torch.stack([t.rank for t in templates]).amax(0)
     normal = templates[0].normal
     for template in templates[1:]:
         normal = torch.where(template.rank[:, None] > 0, template.normal, normal)
-    return Blocks(centre, shift, normal, rank == 2, rank == 1, alike)
+    return Blocks(centre, shift, normal, rank == 2, rank == 1, correlation)
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [...,H,W] on the CPU, zero outside: divide by a weight blurred alike."""
     sigmas = (0.0,) * (image.ndim - 2) + (sigma, sigma)
-    # Much quicker than a convolution with one channel.
+    # much faster than a convolution with one channel
     return torch.from_numpy(ndimage.gaussian_filter(image.numpy(), sigmas, mode="constant", truncate=3.0))
 
 
 def _centres(weight: Tensor, limit: int) -> Tensor:
-    """Centres [n,2] every 16 pixels where at least half a block counts."""
+    """Centres [n,2] every 16 pixels where at least half of a block has weight."""
     size = 2 * RADIUS + 1
     if min(weight.shape) < size:
         return torch.zeros(0, 2)
@@ -111,22 +106,23 @@ def _support(weight: Tensor, factor: int) -> _Support:
     return _Support(factor, shrunk, blur(shrunk, RADIUS / 2).clamp_min(1e-6))
 
 
-def _level(frame: Tensor, weight: Tensor, support: _Support) -> _Level:
-    """Shrink and take the local mean away. What does not count (a static bank) bleeds into neither."""
+def _level(frame: Tensor, weight: Tensor, support: _Support) -> Tensor:
+    """[1,2,h,w]: the shrunk frame less its local mean, times weight, and the weight. Pixels without weight (a static
+    bank) have no influence."""
     sums = F.avg_pool2d((frame * weight)[None, None], support.factor)
-    band = sums - support.weight * blur(sums, RADIUS / 2) / support.soft
-    return _Level(torch.cat([band, support.weight], 1))
+    band = sums - support.weight * blur(sums, RADIUS / 2) / support.blurred
+    return torch.cat([band, support.weight], 1)
 
 
-def _sample(level: _Level, at: Tensor) -> tuple[Tensor, Tensor]:
-    """Value and weight at positions [n,p,2], bilinear among pixels that count; weight 0 outside the frame."""
-    height, width = level.band.shape[-2:]
+def _sample(level: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and weight at positions [n,p,2], bilinear among pixels with weight; weight 0 outside the frame."""
+    height, width = level.shape[-2:]
     grid = at / at.new_tensor([width, height]) * 2 - 1
-    value, weight = F.grid_sample(level.band, grid[None], padding_mode="zeros", align_corners=False)[0]
+    value, weight = F.grid_sample(level, grid[None], padding_mode="zeros", align_corners=False)[0]
     return value / weight.clamp_min(1e-6), weight
 
 
-def _cut(level: _Level, centre: Tensor) -> _Template:
+def _cut(level: Tensor, centre: Tensor) -> _Template:
     """Blocks around `centre` [n,2], in pixels of the level."""
     at = centre.floor()[:, None] + 0.5 + _square(RADIUS)
     value, weight = _sample(level, at)
@@ -137,15 +133,15 @@ def _cut(level: _Level, centre: Tensor) -> _Template:
         weight = torch.minimum(weight, torch.minimum(weight_after, weight_before))
     gradient = torch.stack(slopes, -1)
     tensor = torch.einsum("np,npi,npj->nij", weight, gradient, gradient)
-    # Neighbouring pixels' errors go together: four of them count as one. Shrinking averages noise away.
+    # Errors of neighbouring pixels are correlated: four count as one. Shrinking averages noise away.
     needed = 4 * NOISE**2 / TOLERANCE**2
     values, vectors = torch.linalg.eigh(tensor)
     known = torch.einsum("nik,nk,njk->nij", vectors, (values >= needed).float(), vectors)
     return _Template(at, value, weight, gradient, known, (values >= needed).sum(1), vectors[:, :, 1])
 
 
-def _look(template: _Template, level: _Level, guess: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Shift [n,2] (pixels of the level) and correlation [n]: all around the guess, then Gauss-Newton."""
+def _match(template: _Template, level: Tensor, guess: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Shift [n,2] (pixels of the level) and correlation [n]: full search around the guess, then Gauss-Newton."""
     if len(guess) == 0:
         return guess, guess.new_zeros(0)
     candidates = guess[:, None].round() + _square(reach)
@@ -155,14 +151,14 @@ def _look(template: _Template, level: _Level, guess: Tensor, reach: int) -> tupl
     return shift, _compare(template, level, shift)
 
 
-def _refine(template: _Template, level: _Level, start: Tensor, steps: int = 5) -> Tensor:
+def _refine(template: _Template, level: Tensor, start: Tensor, steps: int = 5) -> Tensor:
     shift = start
     damping = torch.eye(2) * NOISE**2
     for _ in range(steps):
         value, weight = _sample(level, template.at + shift[:, None])
         weight = weight * template.weight
         ours, theirs = _centred(template.value, weight), _centred(value, weight)
-        # Copies that mix lose and gain contrast on the way.
+        # the contrast of mixed copies varies
         gain = _dot(ours, theirs, weight) / _dot(theirs, theirs, weight).clamp_min(1e-6)
         error = theirs * gain.clamp(0.5, 2.0)[:, None] - ours
         slope = torch.einsum("np,np,npi->ni", weight, error, template.gradient)
@@ -171,8 +167,8 @@ def _refine(template: _Template, level: _Level, start: Tensor, steps: int = 5) -
     return start + (shift - start).clamp(-2, 2)
 
 
-def _compare(template: _Template, level: _Level, shift: Tensor) -> Tensor:
-    """Normalised correlation [n] over the pixels that count in both; -1 where too few do."""
+def _compare(template: _Template, level: Tensor, shift: Tensor) -> Tensor:
+    """Normalised correlation [n] over the pixels with weight in both; -1 where there are too few."""
     value, weight = _sample(level, template.at + shift[:, None])
     weight = weight * template.weight
     ours, theirs = _centred(template.value, weight), _centred(value, weight)

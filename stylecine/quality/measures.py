@@ -1,12 +1,10 @@
-"""Figures for a loop, a mask and an inversion: what they must reach stands in GOALS.
+"""Quality measures of a loop, a mask and an inversion; GOALS has the ranges they should be in.
 
-`frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video
-[N,H,W,3]. Frames are asked for one at a time and few are held, so a loop may render them on demand.
-`measure_loop` looks at each once.
+`frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video [N,H,W,3]. Frames are
+requested one at a time, each once by `measure_loop`, and few are kept, so a loop may render them on demand.
 
-Up to 40 frames all are looked at. Of longer loops a sample of at most 35 (`sample_times`): five runs of
-five consecutive frames, every eighth of the loop, and both sides of the seam. A figure that cannot be had
-is NaN, and NaN fails.
+Of up to 40 frames all are used, of longer loops a sample of at most 35 (`sample_times`): five runs of five consecutive
+frames, every eighth of the loop, and both sides of the seam. A figure that cannot be computed is NaN, and NaN fails.
 """
 
 import math
@@ -39,7 +37,7 @@ GOALS: dict[str, tuple[float, float]] = {
 
 LAG = 4  # frames between the two that are matched for `moved`
 TILE = 64  # pixels, `pulse`
-FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma takes away
+FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 Array = np.ndarray | Tensor
@@ -52,9 +50,9 @@ class Frames(Protocol):
 
 
 class _Meter(Protocol):
-    """Sees frames in the order of time, frame 0 first, and tells its figures at the end."""
+    """Gets frames in the order of time, frame 0 first, and returns its figures at the end."""
 
-    def see(self, t: int, frame: np.ndarray) -> None: ...
+    def add(self, t: int, frame: np.ndarray) -> None: ...
 
     def figures(self) -> dict[str, float]: ...
 
@@ -76,9 +74,9 @@ def measure_loop(
     """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, static_drift, first_frame_error.
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
-    own grid per 1/30 s. label: [H,W] hand-made classes, 0 static; narrows static_drift to what is static
-    in truth. flowing: [H,W], how much each pixel moves as the flow says; None: all that moves does. Where
-    nothing does, as in a loop of cloth, moved_error and travel are NaN.
+    own grid per 1/30 s. label: [H,W] hand-labelled classes, 0 static; restricts static_drift to what is labelled
+    static. flowing: [H,W], how much each pixel follows the flow; None: as the mask. Where nothing does, as in a loop of
+    cloth, moved_error and travel are NaN.
     """
     moving = _floats(mask)
     steady = moving if flowing is None else _floats(flowing)
@@ -93,7 +91,7 @@ def measure_loop(
 
 
 def measure_video(frames: Frames, fps: float) -> dict[str, float]:
-    """What can be told of a finished video alone: seam, pulse_* and travel, where its pixels change."""
+    """The measures that need nothing but a finished video: seam, pulse_* and travel, where its pixels change."""
     moving = changing(frames)
     return _run(frames, [_Seam(len(frames)), _Pulse(moving), _Moved(len(frames), moving, fps)])
 
@@ -104,14 +102,13 @@ def seam(frames: Frames) -> float:
 
 
 def pulse(frames: Frames, mask: Array) -> dict[str, float]:
-    """How much fine contrast comes and goes: {"tiles", "global"}, worst over time.
+    """How much fine contrast varies: {"tiles", "global"}, worst over time.
 
     Fine contrast is the standard deviation of frame − Gaussian (sigma 4 px) in grey, over pixels with
-    mask ≥ 0.5, the Gaussian taken among those alone. Its ratio to frame 0's: |1 − ratio| over all of them
-    ("global"), and its 95th percentile over the 64 px tiles that move in at least half of their pixels
-    and have a fine contrast of at least one grey level ("tiles"). Texture that differs from place to
-    place changes a tile's contrast by merely passing through, so a perfect loop has pulsing tiles too;
-    "global" has no such floor.
+    mask ≥ 0.5, with the Gaussian over those only. Of its ratio to frame 0's: |1 − ratio| over all of them ("global"),
+    and the 95th percentile over the 64 px tiles that move in at least half of their pixels and have a fine contrast of
+    at least one grey level ("tiles"). Uneven texture changes a tile's contrast merely by passing through, so a perfect
+    loop has pulsing tiles too; "global" has no such floor.
     """
     figures = _run(frames, [_Pulse(_floats(mask))])
     return {"tiles": figures["pulse_tiles"], "global": figures["pulse_global"]}
@@ -121,9 +118,9 @@ def moved(frames: Frames, flow: Array, mask: Array, fps: float) -> dict[str, flo
     """Whether pixels follow the motion field, by block matching over 4 frames: {"error", "travel"}.
 
     flow: [2,h,w], pixels of its own grid per 1/30 s. error: median |measured − flow| over median |flow|
-    of the blocks that have texture, about 1 for a frozen clip; blocks textured in one direction only are
-    compared along it, if at least half of their flow runs that way; textured blocks found nowhere count
-    as not moved. travel: median distance in one loop over the short side.
+    of the blocks that have texture, about 1 for a frozen clip; blocks textured in one direction only are compared along
+    it, if at least half of their flow has that direction; textured blocks without a match count as not moved. travel:
+    median distance in one loop over the short side.
     """
     moving = _floats(mask)
     figures = _run(frames, [_Moved(len(frames), moving, fps, _floats(flow))])
@@ -133,8 +130,7 @@ def moved(frames: Frames, flow: Array, mask: Array, fps: float) -> dict[str, flo
 def static_drift(frames: Frames, photo: np.ndarray, mask: Array, label: np.ndarray | None = None) -> float:
     """Largest difference to the photo, 0..1, over pixels with mask exactly 0.
 
-    label: [H,W] classes; narrows it to pixels labelled 0 (static), eroded by 1% of the width. 0 where
-    there are none.
+    label: [H,W] classes; restricts it to pixels labelled 0 (static), eroded by 1% of the width. 0 if there are none.
     """
     return _run(frames, [_Drift(photo, _static(_floats(mask), label))])["static_drift"]
 
@@ -142,7 +138,7 @@ def static_drift(frames: Frames, photo: np.ndarray, mask: Array, label: np.ndarr
 def first_frame_error(frames: Frames, photo: np.ndarray) -> float:
     """Largest difference of frame 0 to the photo, 0..1."""
     meter = _FirstFrame(photo)
-    meter.see(0, frames[0])
+    meter.add(0, frames[0])
     return meter.figures()["first_frame_error"]
 
 
@@ -160,15 +156,15 @@ def mask_iou(mask: Array, label: np.ndarray) -> float:
 
 
 def false_positive_area(mask: Array, label: np.ndarray) -> float:
-    """Share of the picture with mask ≥ 0.5 but labelled static: the score of photos where nothing moves."""
+    """Share of the picture with mask ≥ 0.5 but labelled static: the score of photos without motion."""
     return float(((_floats(mask) >= 0.5) & torch.as_tensor(np.asarray(label) == 0)).float().mean())
 
 
 def boundary_f(mask: Array, label: np.ndarray, tolerance: float = 4.0) -> float:
     """F-score of the mask's border against the label's: NaN where neither has one, 0 where only one has.
 
-    A border pixel is found, or right, if the other border comes within `tolerance` pixels of 1024 to the long
-    side (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013). The
+    A border pixel is matched if the other border comes within `tolerance` pixels, at 1024 pixels to the long side
+    (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013). The
     picture's own edges are no border.
     """
     scale = 1024 / max(label.shape)
@@ -177,9 +173,9 @@ def boundary_f(mask: Array, label: np.ndarray, tolerance: float = 4.0) -> float:
     theirs = _border(F.adaptive_avg_pool2d(torch.as_tensor(label > 0)[None, None].float(), size)[0, 0] >= 0.5)
     if not ours.any() or not theirs.any():
         return math.nan if ours.any() == theirs.any() else 0.0
-    right = float((ndimage.distance_transform_edt(~theirs)[ours] <= tolerance).mean())
-    found = float((ndimage.distance_transform_edt(~ours)[theirs] <= tolerance).mean())
-    return 2 * right * found / (right + found) if right + found else 0.0
+    precision = float((ndimage.distance_transform_edt(~theirs)[ours] <= tolerance).mean())
+    recall = float((ndimage.distance_transform_edt(~ours)[theirs] <= tolerance).mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def _border(inside: Tensor) -> np.ndarray:
@@ -208,11 +204,11 @@ def changing(frames: Frames, levels: int = 8) -> Tensor:
 
 
 def sample_times(count: int) -> list[int]:
-    """The frames looked at: all of up to 40, at most 35 of more."""
+    """The frames that are measured: all of up to 40, at most 35 of more."""
     if count <= 40:
         return list(range(count))
     runs = {start + k for start in _starts(count) for k in range(LAG + 1)}
-    eighths = {round(count * i / 8) for i in range(8)}  # least contrast, if a region goes round 1 to 4 times
+    eighths = {round(count * i / 8) for i in range(8)}  # least contrast, for 1 to 4 sub-cycles
     return sorted({0, 1, count - 1} | runs | eighths)
 
 
@@ -227,7 +223,7 @@ def _run(frames: Frames, meters: Sequence[_Meter]) -> dict[str, float]:
         for t in sample_times(len(frames)):
             frame = np.asarray(frames[t])
             for meter in meters:
-                meter.see(t, frame)
+                meter.add(t, frame)
         return {name: figure for meter in meters for name, figure in meter.figures().items()}
 
 
@@ -238,7 +234,7 @@ class _Seam:
         self.last: tuple[int, np.ndarray] | None = None
         self.steps: list[float] = []
 
-    def see(self, t: int, frame: np.ndarray) -> None:
+    def add(self, t: int, frame: np.ndarray) -> None:
         if self.first is None:
             self.first = frame
         if self.last is not None and t == self.last[0] + 1:
@@ -261,7 +257,7 @@ class _Pulse:
         self.reference: tuple[Tensor, float] | None = None
         self.worst = {"pulse_tiles": math.nan, "pulse_global": math.nan}
 
-    def see(self, t: int, frame: np.ndarray) -> None:
+    def add(self, t: int, frame: np.ndarray) -> None:
         tiles, overall = self._contrast(_grey(frame))
         if self.reference is None:
             self.reference = tiles, overall
@@ -280,7 +276,7 @@ class _Pulse:
         self.worst[name] = value if math.isnan(self.worst[name]) else max(self.worst[name], value)
 
     def _contrast(self, grey: Tensor) -> tuple[Tensor, float]:
-        """Fine contrast of each tile, and of all that moves."""
+        """Fine contrast of each tile, and of everything that moves."""
         fine = (grey - blur(grey * self.weight, FINE) / self.spread) * self.weight
         mean, square = _tiles(fine), _tiles(fine * fine)
         share = self.share.clamp_min(1e-6)
@@ -302,7 +298,7 @@ class _Moved:
         self.sizes: list[Tensor] = []
         self.distances: list[Tensor] = []
 
-    def see(self, t: int, frame: np.ndarray) -> None:
+    def add(self, t: int, frame: np.ndarray) -> None:
         if self.lag == 0:
             return
         if t in self.starts:
@@ -320,19 +316,19 @@ class _Moved:
         return {"moved_error": _median(self.errors) / size if size > 0 else math.nan, "travel": travel}
 
     def _compare(self, blocks: Blocks) -> None:
-        found = blocks.alike >= 0.5
+        matched = blocks.correlation >= 0.5
         if self.flow is None:
-            both = blocks.both & found
+            both = blocks.both & matched
             self.distances.append(blocks.shift[both].norm(dim=1))
             return
         truth = self._expected(blocks.centre)
-        shift = torch.where(found[:, None], blocks.shift, 0.0)
+        shift = torch.where(matched[:, None], blocks.shift, 0.0)
         error, size, distance = ((a * a).sum(1).sqrt() for a in (shift - truth, truth, shift))
         along, truth_along = (shift * blocks.normal).sum(1), (truth * blocks.normal).sum(1)
-        telling = blocks.one & (truth_along.abs() >= size / 2) & (size > 0)
-        self.errors += [error[blocks.both], (along - truth_along).abs()[telling]]
-        self.sizes += [size[blocks.both], truth_along.abs()[telling]]
-        self.distances += [distance[blocks.both], along.abs()[telling]]
+        informative = blocks.one & (truth_along.abs() >= size / 2) & (size > 0)
+        self.errors += [error[blocks.both], (along - truth_along).abs()[informative]]
+        self.sizes += [size[blocks.both], truth_along.abs()[informative]]
+        self.distances += [distance[blocks.both], along.abs()[informative]]
 
     def _expected(self, at: Tensor) -> Tensor:
         """Shift [n,2] by the motion field over the lag, by one midpoint step."""
@@ -355,7 +351,7 @@ class _Drift:
         self.photo, self.static = photo, static.numpy()
         self.worst = 0
 
-    def see(self, t: int, frame: np.ndarray) -> None:
+    def add(self, t: int, frame: np.ndarray) -> None:
         self.worst = max(self.worst, _largest(frame[self.static], self.photo[self.static]))
 
     def figures(self) -> dict[str, float]:
@@ -366,7 +362,7 @@ class _FirstFrame:
     def __init__(self, photo: np.ndarray) -> None:
         self.photo, self.error = photo, math.nan
 
-    def see(self, t: int, frame: np.ndarray) -> None:
+    def add(self, t: int, frame: np.ndarray) -> None:
         if t == 0:
             self.error = _largest(frame, self.photo) / 255
 
@@ -396,7 +392,7 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _tiles(image: Tensor) -> Tensor:
-    """Mean of [1,1,H,W] over each tile; tiles that stick out of the frame count what is outside as 0."""
+    """Mean of [1,1,H,W] over each tile, with zeros outside the frame."""
     return F.avg_pool2d(F.pad(image, (0, -image.shape[3] % TILE, 0, -image.shape[2] % TILE)), TILE)[0, 0]
 
 
@@ -406,7 +402,7 @@ def _static(moving: Tensor, label: np.ndarray | None) -> Tensor:
 
 
 def _erode(mask: Tensor) -> Tensor:
-    """Bool [H,W] less a margin of 1% of the width, whose label is a guess. The frame's border is no edge."""
+    """Bool [H,W] without a margin of 1% of the width, where labels are uncertain. The frame's border is no edge."""
     radius = max(1, round(mask.shape[1] / 100))
     return F.max_pool2d((~mask).float()[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] == 0
 

@@ -4,7 +4,7 @@ import torch
 
 from stylecine.networks.generator import Generator
 from stylecine.stages.inversion import reconstruct
-from stylecine.stages.plate import blend, canvas, feature_plate, inpaint, plain_plate
+from stylecine.stages.plate import Plate, blend, canvas, feature_plate, inpaint, plain_plate
 
 
 def waves(height: int, width: int) -> torch.Tensor:
@@ -62,3 +62,8 @@ def test_deep_feature_warping_warps_the_residual_and_resynthesises_the_rest() ->
     plate = feature_plate(image, torch.ones(40, 48), generated, 1.0, generator, w_plus, feature)
     assert plate.resynthesise is not None
     torch.testing.assert_close(plate.resynthesise(feature) + plate.image, image, atol=1e-5, rtol=0)
+
+
+def test_plates_are_compared_by_identity() -> None:
+    plate = Plate(waves(4, 6))
+    assert plate in {plate} and plate != Plate(plate.image)
