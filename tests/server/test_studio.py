@@ -469,6 +469,7 @@ def test_no_console_errors_and_no_requests_to_other_hosts(
 
 
 @pytest.mark.skipif("STYLECINE_SCREENSHOTS" not in os.environ, reason="STYLECINE_SCREENSHOTS names no folder for them")
+@pytest.mark.timeout(1800)  # photos and loops at full size
 def test_screenshots(new_page: Callable[..., Page]) -> None:
     folder = Path(os.environ["STYLECINE_SCREENSHOTS"])
 
@@ -481,6 +482,7 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
         studio.open(photo)
         studio.moves_on(lambda: studio.at("full-size").evaluate("box => box.click()"))
         studio.frame(0.2)
+        studio.at("overlay").blur()  # a mouse user sees no focus ring
         return studio
 
     start = Studio(new_page(color_scheme="dark", viewport={"width": 1440, "height": 900}))
