@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -200,6 +200,8 @@ async def soak(served: Served, clients: int, seconds: float, kill: bool) -> dict
             await asyncio.to_thread(served.start)
         await asyncio.gather(*crowd)
         watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
     return _told(seen, served, memory, seconds)
 
 
