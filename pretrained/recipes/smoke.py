@@ -100,7 +100,7 @@ def commands(at: Path) -> list[list[Any]]:
     packed = ("--photos", pack, "--val", at / "val.npz")
     segmenter = ("train_segmenter.py", "--photos", photos, *vgg)
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
-    sway = ("cloth/train_cloth_motion.py", "--clips", clips)
+    cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -116,11 +116,9 @@ def commands(at: Path) -> list[list[Any]]:
         ["cloth/simulate.py", "--out", at / "simulated", "--clips", 2, "--shards", 1, "--kinds", "banner"],
         ["cloth/train_cloth_normals.py", "--clips", clips, *FEW, "--out", at / "normals"],
         ["cloth/train_cloth_normals.py", "--out", at / "normals", "--export", normals],
-        [*sway, "--normals", normals, *FEW, "--out", at / "short/harmonics"],
-        [*sway, "--out", at / "short/harmonics", "--export", cloth],
-        *([*sway, "--variant", name, *FEW, "--out", at / "short" / name]
-          for name in ("no-wind", "cyclic", "time")),
-        ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth, "--normals", normals, "--short", at / "short",
+        [*cloth_motion, "--normals", normals, *FEW, "--out", at / "cloth"],
+        [*cloth_motion, "--out", at / "cloth", "--export", cloth],
+        ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth, "--normals", normals,
          "--train-mean", "--out", at / "cloth.json"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,

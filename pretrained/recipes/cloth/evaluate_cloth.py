@@ -1,12 +1,8 @@
-"""The motion of held-out simulated cloth, predicted: against baselines, and against networks told less.
+"""The predicted motion of held-out simulated cloth against baselines.
 
-    for V in harmonics no-wind cyclic time; do
-        python pretrained/recipes/cloth/train_cloth_motion.py --clips DIR --minutes 5 --variant $V \
-            --out RUNS/$V
-    done
-    python pretrained/recipes/cloth/evaluate_cloth.py --clips DIR --short RUNS
+    python pretrained/recipes/cloth/evaluate_cloth.py --clips DIR
 
-Writes benchmarks/results/cloth_simulated.json and .md; what the columns mean is in figures.py and the card.
+Writes benchmarks/results/cloth_simulated.json and .md; figures.py and the card explain the columns.
 """
 
 from __future__ import annotations
@@ -25,27 +21,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.clips import Clips, Views, load, pictured
 from cloth.figures import Predict, mean_displacement, measure, predictor
-from cloth.variants import variant
-from common import averaged
 
 from stylecine.networks.clothnet import CHANNELS, ClothNet, at_phases, phase_weights
 from stylecine.networks.normalnet import NormalNet
 from stylecine.weights import read_tensors
 
 ROOT = Path(__file__).resolve().parents[3]
-CLOSED = 0.2  # most closure of a clip that is measured: others are no cycles
-SIZE = 64  # of the clips: what the network works at inside
+MAX_CLOSURE = 0.2  # of a clip that is measured: others are no cycles
+SIZE = 64  # of the clips: the network's internal resolution
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-ANGLES = (0, 45, 135, 180, 225, 315)  # degrees; all have a sideways part
-SHORT = {
-    "harmonics": "ours",
-    "no-wind": "not told the wind",
-    "cyclic": "asked once a phase, told (cos, sin)",
-    "time": "asked once a phase, told t: not cyclic",
-}
+ANGLES = (0, 45, 135, 180, 225, 315)  # degrees; all have a sideways component
 COLUMNS = {
     "normals": "normals, mean error (°)", "displacement": "displacement, RMS error (% of the side)",
-    "relief": "swing of normals (× true)", "travel": "swing of displacement (× true)",
+    "relief": "amplitude of normals (× true)", "travel": "amplitude of displacement (× true)",
     "direction": "direction, median error (°)", "within_30": "within 30°",
 }
 
@@ -56,12 +44,12 @@ def at_rest(views: Views) -> Tensor:
 
 
 def own_mean(views: Views) -> Tensor:
-    """Hindsight: what each clip's pixel is on the average of its cycle, at all phases."""
+    """Hindsight: the mean over the cycle of each pixel of a clip, at all phases."""
     return _truth(views).mean(1, keepdim=True).expand(-1, views.normals.shape[1], -1, -1, -1)
 
 
 def own_harmonics(views: Views) -> Tensor:
-    """Hindsight: the cycle of four harmonics nearest to each clip: nothing that answers in harmonics can do better."""
+    """Hindsight: the best fit of four harmonics to each clip, a bound for any network that predicts harmonics."""
     fit = torch.linalg.pinv(phase_weights(views.phases))
     return at_phases(torch.einsum("kp,npchw->nkchw", fit, _truth(views)), views.phases)
 
@@ -70,10 +58,10 @@ def _truth(views: Views) -> Tensor:
     return torch.cat([views.displacement, views.normals - views.still[:, None]], 2)
 
 
-def mean_cycles(clips: Clips, told: bool) -> Predict:
-    """The training clips' mean at each pixel and phase; `told` the wind, the linear function of it nearest to them."""
+def mean_cycles(clips: Clips, use_wind: bool) -> Predict:
+    """The training clips' mean at each pixel and phase; with `use_wind` the best linear function of the wind."""
     at = torch.arange(1, clips.normals.shape[1])
-    winds = _features(clips.wind, told)
+    winds = _features(clips.wind, use_wind)
     size, terms = clips.normals.shape[-1], winds.shape[1]
     moments = torch.zeros(terms, len(at), CHANNELS, size, size)
     squares = torch.zeros(terms, terms, size, size)
@@ -85,33 +73,33 @@ def mean_cycles(clips: Clips, told: bool) -> Predict:
     ridge = 0.1 * torch.eye(terms)  # pixels that few clips cover
     inverse = torch.linalg.inv(squares.permute(2, 3, 0, 1) + ridge).permute(2, 3, 0, 1)
     cycle = torch.einsum("abhw,bpchw->apchw", inverse, moments)
-    return lambda views: torch.einsum("na,apchw->npchw", _features(views.wind, told), cycle)
+    return lambda views: torch.einsum("na,apchw->npchw", _features(views.wind, use_wind), cycle)
 
 
-def _features(wind: Tensor, told: bool) -> Tensor:
-    return torch.cat([wind.norm(dim=1, keepdim=True), wind], 1) if told else torch.ones(len(wind), 1)
+def _features(wind: Tensor, use_wind: bool) -> Tensor:
+    return torch.cat([wind.norm(dim=1, keepdim=True), wind], 1) if use_wind else torch.ones(len(wind), 1)
 
 
 def from_pictures(network: ClothNet, normals: NormalNet, seed: int = 0) -> Predict:
-    """Given a rendered picture of the still, as a photo would be, in place of its normals."""
+    """With normals predicted from a rendered picture, as from a photo, instead of the simulated ones."""
     rng = np.random.default_rng(seed)
     return lambda views: predictor(network.coarse)(replace(views, still=pictured(views, normals, rng)))
 
 
 @torch.no_grad()
 def steering(network: ClothNet, clips: Clips) -> dict[str, float]:
-    """Shares of clips in which displacement and normal change grow with every step of STRENGTHS, in their own wind's
-    direction; and of clips and ANGLES in which the mean displacement is to the side that the wind blows to."""
+    """Shares of clips in which displacement and normal change grow with every step of STRENGTHS, in the direction
+    of their own wind; and of clips and ANGLES in which the mean displacement is to the side the wind blows to."""
     stages = clips.normals.shape[1]
     grows, sides = [], []
     for i in range(len(clips)):
         views = clips.whole([i], torch.arange(1, stages))
-        way = views.wind / views.wind.norm().clamp_min(1e-6)
-        swings = torch.stack([_swing(network, views, way * strength) for strength in STRENGTHS])
-        grows.append((swings.diff(dim=0) > 0).all(0))
+        direction = views.wind / views.wind.norm().clamp_min(1e-6)
+        amplitudes = torch.stack([_amplitude(network, views, direction * strength) for strength in STRENGTHS])
+        grows.append((amplitudes.diff(dim=0) > 0).all(0))
         for angle in ANGLES:
-            turn = np.radians(angle)
-            wind = 0.6 * torch.tensor([[np.cos(turn), np.sin(turn)]], dtype=torch.float32)
+            radians = np.radians(angle)
+            wind = 0.6 * torch.tensor([[np.cos(radians), np.sin(radians)]], dtype=torch.float32)
             answer = predictor(network.coarse)(replace(views, wind=wind))[:, :, :2]
             sides.append(bool(mean_displacement(answer, views.mask[:, None].expand(-1, stages - 1, -1, -1, -1))[0]
                               * wind[0, 0] > 0))
@@ -119,22 +107,22 @@ def steering(network: ClothNet, clips: Clips) -> dict[str, float]:
     return {"displacement_grows": displacement, "normals_grow": normals, "side": float(np.mean(sides))}
 
 
-def _swing(network: ClothNet, views: Views, wind: Tensor) -> Tensor:
+def _amplitude(network: ClothNet, views: Views, wind: Tensor) -> Tensor:
     """Root mean square over the cycle of displacement and of normal change, [2]."""
     answer = predictor(network.coarse)(replace(views, wind=wind)) * views.mask[:, None]
     return torch.stack([answer[:, :, :2].square().mean().sqrt(), answer[:, :, 2:].square().mean().sqrt()])
 
 
 def rows(options: argparse.Namespace, loose: Clips) -> dict[str, dict[str, float]]:
-    """The table, of held-out clips: of those that close, but for the last two rows."""
-    val = loose.closed(CLOSED)
+    """The table, on held-out clips: closed ones only, except in the last two rows."""
+    val = loose.closed(MAX_CLOSURE)
     network = ClothNet.from_tensors(read_tensors(options.motion))
     predictions: dict[str, Predict] = {"no motion": at_rest}
     if options.train_mean:
         train = load(options.clips, "train", SIZE)
         predictions |= {
-            "mean cycle of the training clips": mean_cycles(train, told=False),
-            "the same, linear in the wind": mean_cycles(train, told=True),
+            "mean cycle of the training clips": mean_cycles(train, use_wind=False),
+            "the same, linear in the wind": mean_cycles(train, use_wind=True),
         }
     predictions |= {
         "hindsight: each clip's own mean": own_mean,
@@ -143,25 +131,14 @@ def rows(options: argparse.Namespace, loose: Clips) -> dict[str, dict[str, float
     }
     if options.plain:
         plain = ClothNet.from_tensors(read_tensors(options.plain))
-        predictions["ours, before its swing is made the simulation's"] = predictor(plain.coarse)
+        predictions["ours, before the calibration of its amplitude"] = predictor(plain.coarse)
     if options.normals.exists():
         normals = NormalNet.from_tensors(read_tensors(options.normals))
         predictions["ours, from a rendered picture instead of normals"] = from_pictures(network, normals)
     table = {name: measure(predict, val) for name, predict in predictions.items()}
-    if options.short:
-        for name, title in SHORT.items():
-            table[f"short: {title}"] = measure(trained(name, options.short / name), val)
     table["all clips, closed or not: no motion"] = measure(at_rest, loose)
     table["all clips, closed or not: ours"] = measure(predictor(network.coarse), loose)
     return table
-
-
-def trained(name: str, folder: Path) -> Predict:
-    """One of the short trainings' averaged networks."""
-    network, predict = variant(name)
-    network.load_state_dict(averaged(folder / "state.pt"))
-    network.eval()
-    return predict
 
 
 def markdown(table: dict[str, dict[str, float]]) -> str:
@@ -178,18 +155,17 @@ def main() -> None:
     parser.add_argument("--motion", type=Path, default=ROOT / "pretrained/cloth.safetensors")
     parser.add_argument("--normals", type=Path, default=ROOT / "pretrained/normals.safetensors")
     parser.add_argument("--plain", type=Path, help="the motion network exported with --calibrate 0")
-    parser.add_argument("--short", type=Path, help="folder of the short trainings, one a variant")
-    parser.add_argument("--train-mean", action="store_true", help="baselines of the training clips too: they are read")
+    parser.add_argument("--train-mean", action="store_true", help="also baselines that read the training clips")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/cloth_simulated.json")
     options = parser.parse_args()
     torch.manual_seed(0)
     with torch.no_grad():
         loose = load(options.clips, "held out", SIZE)
         table = rows(options, loose)
-    val = loose.closed(CLOSED)
+    val = loose.closed(MAX_CLOSURE)
     steered = steering(ClothNet.from_tensors(read_tensors(options.motion)), val)
-    told = {"clips": len(val), "all": len(loose), "rows": table, "steering": steered}
-    options.out.write_text(json.dumps(told, indent=1) + "\n")
+    result = {"clips": len(val), "all": len(loose), "rows": table, "steering": steered}
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
     text = markdown(table)
     options.out.with_suffix(".md").write_text(text)
     print(text, steered)

@@ -1,12 +1,12 @@
-"""Train the network that says how cloth moves in a wind, on simulated clips.
+"""Train the network that predicts how cloth moves in a wind, on simulated clips.
 
     python pretrained/recipes/cloth/train_cloth_motion.py --clips DIR --minutes 60
     python pretrained/recipes/cloth/train_cloth_motion.py --clips DIR --export pretrained/cloth.safetensors
 
-Views are mirrored, parts of the cloth fill some of them, other things stand in front, and the normals are made as wrong
-as those found in photos. A prediction that may be wrong is smaller than the truth on the average (regression to the
-mean): --export fits one factor for displacement and one for normals on a part of the training clips, in which the
-swing is as large as the simulation's, and folds `--calibrate` of it into the weights.
+Views are augmented by mirroring, close-ups, occluders, and normals with errors like those of normals predicted from
+photos. An uncertain prediction is smaller than the truth on average (regression to the mean): --export fits one factor
+for displacement and one for normals on a part of the training clips, such that the amplitude equals the simulation's,
+and folds the share `--calibrate` of it into the weights.
 """
 
 from __future__ import annotations
@@ -26,61 +26,59 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.clips import Batches, Clips, Views, load, misjudged, pictured
 from cloth.figures import Predict, measure, moved_normals, predictor
-from cloth.variants import VARIANTS, becalmed, variant
 from common import Average, Run, arguments, averaged, cosine, save_weights, sheet
 
 from stylecine.networks.clothnet import LINEAR_FEATURES, UNITS, ClothNet, linear_features, phase_weights
 from stylecine.networks.normalnet import NormalNet
 from stylecine.weights import read_tensors
 
-SIZE = 64  # of the views: what the network works at inside
-PHASES = 6  # of a view in one step
+SIZE = 64  # of the views: the network's internal resolution
+PHASES = 6  # per view and step
 RATE = 2e-3
-TUNING = 20  # every so many training clips are kept for the calibration
-CLOSED = 0.4  # most that a clip may have missed its own beginning by, of its way: what swings on cannot be foretold
-ROUND = 1.0  # below this many units an error counts by its square
+TUNING = 20  # one of as many training clips is kept for the calibration
+MAX_CLOSURE = 0.4  # gap between a clip's end and start, of its path: open cycles cannot be predicted
+ROUND = 1.0  # errors below this many units count quadratically
 
 
 def loss(views: Views, answer: Tensor) -> Tensor:
-    """Rounded distance of displacement and normals in units of their usual size, of their differences from pixel to
-    pixel, which are what one sees of folds, and of the whole cloth's mean displacement, which is what one sees of the
-    wind's direction; where the cloth is seen."""
+    """Pseudo-Huber loss of displacement and normals in units of their usual size, of their spatial differences, which
+    make folds visible, and of the mean displacement, which shows the wind's direction; where the cloth is visible."""
     units = torch.tensor(UNITS).to(answer)[:, None, None]
     guess = torch.cat([answer[:, :, :2], moved_normals(views, answer)], 2) / units
     truth = torch.cat([views.displacement, views.normals], 2) / units
     error, weight = guess - truth, views.weight
-    far = (_rounded(error[:, :, :2]) + _rounded(error[:, :, 2:])) * weight
+    far = (_pseudo_huber(error[:, :, :2]) + _pseudo_huber(error[:, :, 2:])) * weight
     along = error[..., 1:] - error[..., :-1]
     down = error[..., 1:, :] - error[..., :-1, :]
-    jumps = (_rounded(along) * weight[..., 1:] * weight[..., :-1]).sum() + (
-        _rounded(down) * weight[..., 1:, :] * weight[..., :-1, :]
+    jumps = (_pseudo_huber(along) * weight[..., 1:] * weight[..., :-1]).sum() + (
+        _pseudo_huber(down) * weight[..., 1:, :] * weight[..., :-1, :]
     ).sum()
     drift = (error[:, :, :2] * weight).sum((3, 4), keepdim=True) / weight.sum((3, 4), keepdim=True).clamp_min(1)
-    return (far.sum() + 0.5 * jumps) / weight.sum().clamp_min(1) + _rounded(drift).mean()
+    return (far.sum() + 0.5 * jumps) / weight.sum().clamp_min(1) + _pseudo_huber(drift).mean()
 
 
-def _rounded(error: Tensor) -> Tensor:
+def _pseudo_huber(error: Tensor) -> Tensor:
     return (error.square().sum(2, keepdim=True) + ROUND**2).sqrt() - ROUND
 
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
     torch.manual_seed(options.seed)
-    network, predict = variant(options.variant)
+    network = ClothNet()
+    predict = predictor(network.coarse)
     if options.start:
         network.load_state_dict({name: tensor.float() for name, tensor in read_tensors(options.start).items()})
     network.to(run.device)
     average = Average(network, half_life=150)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
     run.resume(network=network, average=average, optimiser=optimiser)
-    clips, val = (load(options.clips, split, SIZE).closed(CLOSED) for split in ("train", "held out"))
+    clips, val = (load(options.clips, split, SIZE).closed(MAX_CLOSURE) for split in ("train", "held out"))
     clips = clips.parted(TUNING)[0]
     run.log(event="clips", train=len(clips), val=len(val))
     batches = Batches(clips, options.seed + run.step)
-    seen = Seen(options.normals, batches.rng)
-    told = becalmed if options.variant == "no-wind" else replace
-    if run.step == 0 and isinstance(network, ClothNet):
-        begin(network, lambda phases: told(seen(batches(8, phases))), clips.normals.shape[1] - 1)
+    seen = Degraded(options.normals, batches.rng)
+    if run.step == 0:
+        initialise(network, lambda phases: seen(batches(8, phases)), clips.normals.shape[1] - 1)
         average = Average(network, half_life=150)
     first, values = run.step, []
     for step in run.steps():
@@ -101,9 +99,9 @@ def train(options: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def begin(network: ClothNet, shown: Callable[[int], Views], phases: int, count: int = 100) -> None:
-    """Sets the last layer's weights of the linear features by least squares on `count` batches of views at `phases`
-    phases each, and scales those of the U-Net's features down: what is linear need not be found by gradient descent."""
+def initialise(network: ClothNet, shown: Callable[[int], Views], phases: int, count: int = 100) -> None:
+    """Fits the last layer's weights of the linear features by least squares on `count` batches of views at `phases`
+    phases each, and scales down those of the U-Net's features, so that gradient descent starts from the linear fit."""
     squares = torch.zeros(LINEAR_FEATURES, LINEAR_FEATURES)
     moments = torch.zeros(LINEAR_FEATURES, network.leave.out_channels)
     for _ in range(count):
@@ -124,9 +122,9 @@ def begin(network: ClothNet, shown: Callable[[int], Views], phases: int, count: 
         network.leave.bias.zero_()
 
 
-class Seen:
-    """Views as they are found in photos: half of them with normals misjudged, a third with normals that a NormalNet
-    (its weights in `path`, if given) has made out of a rendered picture."""
+class Degraded:
+    """Views with the errors of real input: a third with normals that a NormalNet (weights in `path`, if given) predicts
+    from a rendered picture, a third to two thirds with random errors in the normals."""
 
     def __init__(self, path: Path | None, rng: np.random.Generator) -> None:
         self.network = None if path is None else NormalNet.from_tensors(read_tensors(path))
@@ -147,9 +145,10 @@ def finish(
     values: list[float],
 ) -> None:
     network, average, optimiser = parts
-    smooth, predict = variant(options.variant)
+    smooth = ClothNet()
     smooth.load_state_dict(average.shadow[0])
     smooth.to(run.device).eval()
+    predict = predictor(smooth.coarse)
     run.log(loss=float(np.mean(values)), **measure(predict, val, 60))
     run.save(network=network, average=average, optimiser=optimiser)
     draw(predict, val, run.folder / "samples.png")
@@ -157,7 +156,7 @@ def finish(
 
 @torch.no_grad()
 def draw(predict: Predict, clips: Clips, path: Path) -> None:
-    """A row a clip: the still's normals; simulated and predicted ones at three phases; both displacements half-way."""
+    """One row per clip: normals at rest; simulated and predicted ones at three phases; both displacements halfway."""
     rows = []
     for i in range(0, len(clips), max(1, len(clips) // 8)):
         at = torch.arange(1, 4) * clips.normals.shape[1] // 4
@@ -171,8 +170,8 @@ def draw(predict: Predict, clips: Clips, path: Path) -> None:
     sheet(rows, path)
 
 
-def swing(network: ClothNet, clips: Clips) -> Tensor:
-    """Factors [CHANNELS] that make the network's swing (root mean square over clips) as large as the simulation's."""
+def amplitude_factors(network: ClothNet, clips: Clips) -> Tensor:
+    """Factors [CHANNELS] that make the network's amplitude (RMS over clips) equal to the simulation's."""
     figures = measure(predictor(network.coarse), clips)
     return torch.tensor([1 / figures["travel"]] * 2 + [1 / figures["relief"]] * 3)
 
@@ -180,7 +179,7 @@ def swing(network: ClothNet, clips: Clips) -> Tensor:
 def export(options: argparse.Namespace) -> None:
     """The averaged weights as float16 .safetensors, part of the calibration folded into the units."""
     network = ClothNet.from_tensors(averaged(options.out / "state.pt"))
-    factors = swing(network, load(options.clips, "train", SIZE).parted(TUNING)[1]) ** options.calibrate
+    factors = amplitude_factors(network, load(options.clips, "train", SIZE).parted(TUNING)[1]) ** options.calibrate
     print("units times", [round(factor, 3) for factor in factors.tolist()])
     network.units *= factors
     save_weights(network.state_dict(), options.export, ClothNet)
@@ -190,11 +189,10 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/cloth", photos=False)
     parser.set_defaults(batch=8)
     parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
-    parser.add_argument("--start", type=Path, help="exported weights to begin with, if not random ones")
-    parser.add_argument("--normals", type=Path, help="NormalNet's weights: shows views as it makes them out")
-    parser.add_argument("--variant", choices=VARIANTS, default="harmonics", help="others are for comparison")
+    parser.add_argument("--start", type=Path, help="exported weights to start from (default: random)")
+    parser.add_argument("--normals", type=Path, help="weights of a NormalNet whose predictions replace some normals")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
-    parser.add_argument("--calibrate", type=float, default=1.0, help="share of the missing swing that --export adds")
+    parser.add_argument("--calibrate", type=float, default=1.0, help="share of the missing amplitude to add")
     options = parser.parse_args()
     if options.export:
         export(options)

@@ -1,10 +1,10 @@
-"""Train the network that makes out the normals of cloth in a photo, on pictures rendered from known ones.
+"""Train the network that predicts the normals of cloth in a photo, on rendered pictures.
 
     python pretrained/recipes/cloth/train_cloth_normals.py --clips DIR --minutes 60
     python pretrained/recipes/cloth/train_cloth_normals.py --export pretrained/normals.safetensors
 
-Normals are those of simulated stills, half of them with finer wrinkles added, and of made-up reliefs of folds; without
---clips of the latter alone. --look DIR draws what it makes out in photos (images/ID.jpg) with masks (labels/ID.png).
+Normals are those of simulated cloth at rest, half of them with finer wrinkles added, and of procedural folds; without
+--clips only of the latter. --preview DIR draws predictions for photos (images/ID.jpg) with masks (labels/ID.png).
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ from stylecine.networks.normalnet import NormalNet
 
 RATE = 2e-3
 SIZE = 128
-MADE_UP = 0.3  # share of made-up reliefs where there are clips
+PROCEDURAL = 0.3  # share of procedural folds if there are clips
 
 
 class Pictures:
-    """Random pictures of cloth, their masks, as good as a user's, and their normals."""
+    """Random pictures of cloth, masks as imprecise as a user's, and normals."""
 
     def __init__(self, clips: Path | None, split: str, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.stills = None if clips is None else Batches(load(clips, split), seed)
 
     def __call__(self, batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """photo [N,3,S,S] in [-1,1], mask [N,1,S,S] as given, normals [N,3,S,S] and the true mask."""
+        """photo [N,3,S,S] in [-1,1], imprecise mask [N,1,S,S], normals [N,3,S,S] and the true mask."""
         made = [self._cloth() for _ in range(batch)]
         normals, mask = (torch.stack(parts) for parts in zip(*made, strict=True))
-        seen = torch.stack([_redrawn(one, self.rng) for one in mask])
+        seen = torch.stack([_imprecise(one, self.rng) for one in mask])
         seen = seen * hidden_parts(batch, SIZE, 0.2, self.rng)
         return rendered(normals, mask, self.rng), seen, normals, mask * seen
 
     def _cloth(self) -> tuple[Tensor, Tensor]:
-        if self.stills is None or self.rng.random() < MADE_UP:
+        if self.stills is None or self.rng.random() < PROCEDURAL:
             return folded(SIZE, self.rng)
         views = self.stills(1, 1)
         normals, mask = views.still[0], views.mask[0]
         return (wrinkled(normals, mask, self.rng) if self.rng.random() < 0.5 else normals), mask
 
 
-def _redrawn(mask: Tensor, rng: np.random.Generator) -> Tensor:
-    """The outline up to two pixels off, as strokes and polygons are."""
+def _imprecise(mask: Tensor, rng: np.random.Generator) -> Tensor:
+    """The outline up to two pixels off, as with strokes and polygons."""
     return (soft(mask, rng.uniform(0.3, 1.5)) > rng.uniform(0.15, 0.75)).float()
 
 
 def loss(answer: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
-    """Rounded distance of unit normals, and of their differences from pixel to pixel, where the cloth is."""
+    """Pseudo-Huber loss of unit normals and of their spatial differences, on the cloth."""
     error = answer - normals
     far = ((error.square().sum(1, keepdim=True) + 0.01).sqrt() * mask).sum()
     across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
@@ -74,7 +74,7 @@ def loss(answer: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(network: NormalNet, pictures: Pictures, count: int = 64) -> dict[str, float]:
-    """Mean angle in degrees; that of the best single normal a picture; how much relief there is, of the truth's."""
+    """Mean angle in degrees; that of the best constant normal per picture; relief relative to the true one."""
     angles: list[float] = []
     flat: list[float] = []
     reliefs: list[float] = []
@@ -127,12 +127,12 @@ def finish(run: Run, options: argparse.Namespace, parts: tuple[NormalNet, Averag
     photo, seen, normals, mask = held_out(10)
     answer = smooth(photo, seen)
     sheet([list(photo), list(normals * mask), list(answer * mask)], run.folder / "samples.png")
-    if options.look:
-        look(smooth, options.look, run.folder / "photos.png")
+    if options.preview:
+        preview(smooth, options.preview, run.folder / "photos.png")
 
 
-def look(network: NormalNet, folder: Path, path: Path) -> None:
-    """A sheet of photos and the normals made out in them."""
+def preview(network: NormalNet, folder: Path, path: Path) -> None:
+    """A sheet of photos and their predicted normals."""
     rows = []
     for image in sorted((folder / "images").glob("*.jpg")):
         photo, mask = cropped(image, folder / f"labels/{image.stem}.png")
@@ -165,7 +165,7 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/normals", photos=False)
     parser.set_defaults(batch=8)
     parser.add_argument("--clips", type=Path, help="folder of simulated clips (simulate.py)")
-    parser.add_argument("--look", type=Path, help="folder of photos to look at, with masks")
+    parser.add_argument("--preview", type=Path, help="folder of photos with masks")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
     options = parser.parse_args()
     if options.export:

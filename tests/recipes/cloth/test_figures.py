@@ -34,7 +34,7 @@ def test_the_truth_has_no_error(clips: Clips) -> None:
     assert (figures["relief"], figures["travel"], figures["within_30"]) == pytest.approx((1, 1, 1), abs=1e-3)
 
 
-def test_twice_the_motion_swings_twice_as_far_the_same_way(clips: Clips) -> None:
+def test_twice_the_motion_has_twice_the_amplitude_and_the_same_direction(clips: Clips) -> None:
     figures = measure(lambda views: truth(views) * torch.tensor([2.0, 2, 1, 1, 1])[:, None, None], clips)
     assert figures["travel"] == pytest.approx(2)
     assert figures["direction"] == pytest.approx(0, abs=0.1)
@@ -52,7 +52,7 @@ def test_hindsight_is_better_than_rest(clips: Clips) -> None:
     assert harmonics["normals"] < 1 < mean["normals"] < rest["normals"]
 
 
-def test_where_all_swing_by_the_wind_the_mean_cycle_told_the_wind_knows_it(clips: Clips) -> None:
+def test_the_mean_cycle_linear_in_the_wind_predicts_motion_linear_in_the_wind(clips: Clips) -> None:
     told, untold = (measure(mean_cycles(clips, told), clips)["displacement"] for told in (True, False))
     assert told < 0.3 * untold
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from cloth.clips import Batches, load
 from cloth.figures import measure, predictor
-from cloth.train_cloth_motion import begin
+from cloth.train_cloth_motion import initialise
 from smoke import make_clips
 
 from stylecine.networks.clothnet import ClothNet
@@ -18,7 +18,7 @@ def test_where_cloth_leans_with_the_wind_it_is_known_at_once(tmp_path: Path) -> 
     torch.manual_seed(0)
     network = ClothNet(widths=(8, 8, 8), embedding=8).eval()
     before = measure(predictor(network.coarse), clips)
-    begin(network, lambda phases: batches(8, phases), 15, count=10)
+    initialise(network, lambda phases: batches(8, phases), 15, count=10)
     after = measure(predictor(network.coarse), clips)
     assert after["direction"] < 10 < before["direction"]
     assert after["displacement"] < 0.5 * before["displacement"]
