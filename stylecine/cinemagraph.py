@@ -21,7 +21,7 @@ from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, Window, check_crop, window
-from stylecine.output.formats import check_output, has_codec, is_page, shown, write
+from stylecine.output.formats import check_output, frame_times, has_codec, is_page, write_output
 from stylecine.output.html import write_page
 from stylecine.output.images import is_poster
 from stylecine.output.metadata import model_facts, versions
@@ -235,10 +235,10 @@ class Cinemagraph:
             with stages.stage("video"):
                 info = self._save_page(path, quality)
         else:
-            times, rate = shown(path, self.period, self.fps)
+            times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times)) as step:
                 frames = _Frames(self, times, cut, step)
-                info = write(
+                info = write_output(
                     frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
                 )
         self.timings["video"] = stages.timings["video"]
@@ -254,7 +254,7 @@ class Cinemagraph:
             self.fps,
             path,
             title=title,
-            says=description,
+            alt=description,
             quality=quality,
             cloth_layer=self.cloth_layer,
         )

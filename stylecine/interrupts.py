@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop a command once, cleanly, wherever they find it."""
+"""Ctrl-C and SIGTERM stop a command once and cleanly, whenever they come."""
 
 import os
 import signal
@@ -8,48 +8,49 @@ from time import monotonic
 from types import FrameType
 from typing import Any, Self
 
-GRACE = 2.0  # seconds in which to put things away, and in which more of them change nothing
+GRACE = 2.0  # seconds to clean up, in which further signals are ignored
+RETRY = 0.05  # seconds until a signal that came while PyTorch loads is sent again
 
 
 class Interrupts:
-    """While it is entered, a signal raises KeyboardInterrupt; `code` is then the exit code by which shells know it.
+    """A context in which a signal raises KeyboardInterrupt; `code` is then the exit code that shells expect.
 
-    A second signal within GRACE is taken for an impatient user's and must not disturb the tidying up; a later one
-    raises again, since libraries may have swallowed the first. Only the main thread hears signals.
+    A second signal within GRACE is taken for an impatient user's and must not disturb the cleaning up; a later one
+    raises again, since libraries may have swallowed the first. Only the main thread receives signals.
     """
 
     code = 0
-    _heard_at = -GRACE
+    _last = -GRACE
 
     def __enter__(self) -> Self:
-        self._before: dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            heard = (n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN)  # nohup's
-            self._before = {number: signal.signal(number, self._hear) for number in heard}
-        self._told_before, sys.unraisablehook = sys.unraisablehook, self._tell
+            handled = (n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN)  # nohup's
+            self._previous = {number: signal.signal(number, self._handle) for number in handled}
+        self._previous_hook, sys.unraisablehook = sys.unraisablehook, self._report_unraisable
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.unraisablehook = self._told_before
-        for number, handler in self._before.items():
-            # once interrupted the process is about to end, and one more Ctrl-C would have the interpreter complain
+        sys.unraisablehook = self._previous_hook
+        for number, handler in self._previous.items():
+            # once interrupted the process is about to end, and another Ctrl-C would make the interpreter complain
             signal.signal(number, signal.SIG_IGN if self.code else handler)
 
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        if _torch_is_loading():  # an exception inside of its C++ would abort the process: hear the signal again later
-            again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if _torch_is_loading():  # an exception inside its C++ code would abort the process
+            again = threading.Timer(RETRY, os.kill, (os.getpid(), number))
             again.daemon = True
             again.start()
             return
         self.code = 128 + number
-        if monotonic() - self._heard_at > GRACE:
-            self._heard_at = monotonic()
+        if monotonic() - self._last > GRACE:
+            self._last = monotonic()
             raise KeyboardInterrupt
 
-    def _tell(self, told: "sys.UnraisableHookArgs") -> None:
-        """Where nothing can be raised, in a destructor say, Python prints what was; not an interrupt."""
-        if told.exc_type is not KeyboardInterrupt:
-            self._told_before(told)
+    def _report_unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Python prints exceptions that cannot be raised, in destructors for example; interrupts are not worth it."""
+        if unraisable.exc_type is not KeyboardInterrupt:
+            self._previous_hook(unraisable)
 
 
 def _torch_is_loading() -> bool:

@@ -21,7 +21,7 @@ from stylecine.memory import check_memory
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
 from stylecine.output.metadata import model_facts
-from stylecine.output.notebook import picture_html
+from stylecine.output.notebook import image_html
 from stylecine.output.report import mask_overlay
 from stylecine.quality.measures import psnr
 from stylecine.stages.mask import moving
@@ -121,7 +121,7 @@ class Scene(Editable):
         count = len(self.edits) or "no"
         caption = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
         shown = torch.cat((self.edited_layers, self.edited_cloth[None]))
-        return picture_html(mask_overlay(self.photo, shown), caption)
+        return image_html(mask_overlay(self.photo, shown), caption)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes a .cine file, whole or not at all; the photo's own file is kept as name and checksum only.

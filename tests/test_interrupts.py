@@ -30,7 +30,7 @@ from unittest.mock import patch
 import numpy as np
 from stylecine import cli
 from stylecine.output import gif
-from stylecine.output.formats import check_output, write
+from stylecine.output.formats import check_output, write_output
 
 class Noise(Sequence):
     def __len__(self):
@@ -44,7 +44,7 @@ class Noise(Sequence):
 
 def run(options, start):
     check_output("{output}")
-    write(Noise(), "{output}", 10)
+    write_output(Noise(), "{output}", 10)
     return 0
 
 gif.CELL, gif.SAMPLES = 16, 3
@@ -228,10 +228,10 @@ def test_a_quick_second_signal_is_ignored_during_clean_up_and_a_later_one_is_not
     monkeypatch.setattr("stylecine.interrupts.monotonic", lambda: clock)
     with Interrupts() as interrupts:
         with pytest.raises(KeyboardInterrupt):
-            interrupts._hear(signal.SIGINT, None)
+            interrupts._handle(signal.SIGINT, None)
         clock += 1
-        interrupts._hear(signal.SIGINT, None)
+        interrupts._handle(signal.SIGINT, None)
         clock += 2
         with pytest.raises(KeyboardInterrupt):
-            interrupts._hear(signal.SIGTERM, None)
+            interrupts._handle(signal.SIGTERM, None)
     assert interrupts.code == 143

@@ -1,7 +1,7 @@
-"""C2PA: signs a file with the user's own certificate, naming the photo, what was done to it, and by what.
+"""C2PA: signs a file with the user's own certificate; the manifest names the photo, the changes and the program.
 
-The standard: https://spec.c2pa.org. The work is done by c2pa-python, an extra; nothing here reaches the network, so
-there is no time stamp and a signature lasts as long as its certificate.
+The standard: https://spec.c2pa.org. c2pa-python, an extra, does the work. Nothing here uses the network, so there is no
+time stamp, and a signature is valid as long as its certificate.
 """
 
 import io
@@ -24,7 +24,7 @@ from stylecine.stages.photo import PhotoFile, encode_png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
-# Of what we write, what c2pa-python can sign. It would sign .avif, but may leave what is in it out of place.
+# The formats of ours that c2pa-python can sign. It also signs .avif, but may corrupt the offsets in it.
 MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".gif": "image/gif",
@@ -33,11 +33,11 @@ MEDIA_TYPES = {
     ".png": "image/png",
 }
 BYTES = "application/octet-stream"
-REPORT = "stylecine.report"  # label of our assertion
-# IPTC's term for a picture that a generative model has changed in part; https://cv.iptc.org/newscodes/digitalsourcetype
+REPORT = "stylecine.report"  # label of our own assertion
+# IPTC's term for an image partly changed by a generative model; https://cv.iptc.org/newscodes/digitalsourcetype
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 SETTINGS = {
-    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},  # would reach the network
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},  # would use the network
     "builder": {"thumbnail": {"enabled": False}},
 }
 
@@ -67,14 +67,14 @@ class Signer:
             with path.open("wb") as file:
                 shutil.copyfileobj(signed, file)
 
-    def try_out(self) -> None:
-        """Signs a picture of one pixel: raises OptionError where the certificate or key does not do."""
+    def check(self) -> None:
+        """Signs an image of one pixel. Raises OptionError for a certificate or key that cannot sign."""
         dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
         self._sign(_manifest("dot.png", {}, dot, ()), dot, io.BytesIO(dot.content), io.BytesIO())
 
     def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
         c2pa = _c2pa()
-        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no server for time stamps
+        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no time-stamping server
         try:
             with (
                 c2pa.Context.from_dict(SETTINGS) as context,
@@ -85,16 +85,16 @@ class Signer:
                 builder.sign(signer, manifest["format"], unsigned, signed)
         except c2pa.C2paError as error:
             raise OptionError(
-                f"C2PA refuses to sign ({error}); use a valid certificate made for signing documents or e-mail,"
-                " followed in its file by those it depends on."
+                f"C2PA cannot sign ({error}); use a valid certificate for signing documents or e-mail, followed in its"
+                " file by the certificates of its issuers."
             ) from None
 
 
 def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer:
-    """Reads and checks what is needed to sign the file that `path` will be. To be called before minutes of work.
+    """Reads and checks the credentials to sign the file that `path` will be; call it before minutes of work.
 
-    Raises WriterUnavailable without c2pa-python, OptionError for a format that cannot be signed and for credentials
-    that cannot be used.
+    Raises WriterUnavailable without c2pa-python, OptionError for a format that cannot be signed and for unusable
+    credentials.
     """
     if Path(path).suffix.lower() not in MEDIA_TYPES:
         known = f"{', '.join(list(MEDIA_TYPES)[:-1])} or .png"
@@ -115,7 +115,7 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
     try:
         private = serialization.load_pem_private_key(secret, None)
     except TypeError:
-        raise OptionError(f"'{os.fspath(key)}' asks for a password; give a key without one.") from None
+        raise OptionError(f"'{os.fspath(key)}' needs a password; give a key without one.") from None
     except ValueError:
         raise OptionError(f"'{os.fspath(key)}' holds no private key; give one in PEM form.") from None
     if private.public_key() != public:
@@ -124,7 +124,7 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     signer = Signer(_algorithm(private), chain, pem)
-    signer.try_out()
+    signer.check()
     return signer
 
 
@@ -146,7 +146,7 @@ def _read(what: str, path: str | os.PathLike[str]) -> bytes:
 
 
 def _algorithm(key: Any) -> str:
-    """C2PA's name of the algorithm that a key is for."""
+    """C2PA's name of the signature algorithm of a key."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -174,21 +174,21 @@ def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated
 
 def _actions(photo: PhotoFile, generated: Sequence[str]) -> list[dict[str, Any]]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [photo.sha256]}}
-    done = {"softwareAgent": {"name": "stylecine", "version": __version__}}
+    agent = {"softwareAgent": {"name": "stylecine", "version": __version__}}
     if not generated:
-        says = "The photo as the first frame of a loop shows it; nothing in it was generated."
-        return [opened, {"action": "c2pa.converted", "description": says, **done}]
-    says = f"Parts of the photo were set in motion as a loop, with trained networks: {' and '.join(generated)}."
-    return [opened, {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": says, **done}]
+        description = "The photo as the first frame of a loop shows it; nothing in it was generated."
+        return [opened, {"action": "c2pa.converted", "description": description, **agent}]
+    description = f"Parts of the photo were set in motion as a loop, with trained networks: {' and '.join(generated)}."
+    return [opened, {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": description, **agent}]
 
 
 def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:
-    """Makes the photo the ingredient, with its own manifest; with a damaged one it is bytes and no more."""
+    """Adds the photo as the ingredient, with its own manifest; if that is damaged, as bytes only."""
     ingredient = {
         "title": photo.name or "photo",
         "relationship": "parentOf",
         "instance_id": photo.sha256,
-        # in words, since C2PA itself binds a photo only by the photo's manifest
+        # C2PA itself binds a photo only if it has a manifest
         "description": f"The photo; SHA-256 of its file: {photo.sha256}",
     }
     try:
@@ -200,7 +200,7 @@ def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:
 def _media_type(photo: PhotoFile) -> str:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large photos, which were read long ago
+            warnings.simplefilter("ignore")  # of large photos, which has been read already
             image = Image.open(io.BytesIO(photo.content))
     except UnidentifiedImageError:
         return BYTES

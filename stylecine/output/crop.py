@@ -1,4 +1,4 @@
-"""A window of another shape: 1:1, 9:16, 16:9, ... as large as the frame lets it, where most moves."""
+"""A crop of another aspect ratio: 1:1, 9:16, 16:9, ... as large as possible, where most moves."""
 
 import math
 import re
@@ -11,13 +11,13 @@ from stylecine.errors import OptionError
 
 Window: TypeAlias = tuple[int, int, int, int]  # left, top, width, height in pixels
 
-LONGEST = 10  # times as long as wide, or as wide as long
-STRAY = 0.3  # of all that moves: what a window at the border must keep more of than one in the middle
+MAX_RATIO = 10  # of the longer side to the shorter
+BORDER_PENALTY = 0.3  # of all motion: what a window at the border must keep more of than one at the centre
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Width : height; where the middle lies in fractions of the frame's width and height, None for where most moves."""
+    """Width : height; the centre in fractions of the frame's width and height, None for where most moves."""
 
     width: int
     height: int
@@ -25,41 +25,40 @@ class Crop:
 
 
 def check_crop(text: str) -> Crop:
-    """A crop as one types it: 9:16, or 9:16@0.3,0.5 with the window's middle. Raises OptionError."""
-    found = re.fullmatch(r"(\d{1,5}):(\d{1,5})(?:@([\d.]+),([\d.]+))?", text) if isinstance(text, str) else None
+    """A crop from text: 9:16, or 9:16@0.3,0.5 with its centre. Raises OptionError."""
+    match = re.fullmatch(r"(\d{1,5}):(\d{1,5})(?:@([\d.]+),([\d.]+))?", text) if isinstance(text, str) else None
     try:
-        width, height = int(found[1]), int(found[2])  # type: ignore[index]
-        centre = (float(found[3]), float(found[4])) if found and found[3] else None
+        width, height = int(match[1]), int(match[2])  # type: ignore[index]
+        centre = (float(match[3]), float(match[4])) if match and match[3] else None
     except (TypeError, ValueError):
-        raise OptionError(f"A crop is a shape like 9:16, or 9:16@0.3,0.5 with its middle, not {text!r}.") from None
-    if not 0 < max(width, height) <= LONGEST * min(width, height):
-        raise OptionError(f"A crop is at most {LONGEST} times as long as it is wide, not {text!r}.")
-    if centre and not all(0 <= place <= 1 for place in centre):
-        raise OptionError(f"The middle of a crop is given in fractions of width and height, 0 to 1, not {text!r}.")
+        raise OptionError(f"A crop is a shape like 9:16, or 9:16@0.3,0.5 with its centre, not {text!r}.") from None
+    if not 0 < max(width, height) <= MAX_RATIO * min(width, height):
+        raise OptionError(f"The sides of a crop differ by a factor of {MAX_RATIO} at most, unlike those of {text!r}.")
+    if centre and not all(0 <= x <= 1 for x in centre):
+        raise OptionError(f"The centre of a crop is given in fractions of width and height, 0 to 1, not {text!r}.")
     return Crop(width, height, centre)
 
 
 def window(crop: Crop, width: int, height: int, moves: np.ndarray, *, even: bool) -> Window:
-    """The largest window of that shape in a frame of width x height.
+    """The largest window of that aspect ratio in a frame of width x height.
 
-    moves: [h,w] of any size, how much moves where; a window without a given middle keeps most of it, but stays near the
-        frame's middle where that costs little. even: whether both sides have to be.
+    moves: [h,w] of any size, the amount of motion; without a centre the window keeps most of it, but stays near the
+        frame's centre if that costs little. even: whether both sides must be even.
     """
-    wide = min(width, height * crop.width / crop.height)
-    high = min(height, width * crop.height / crop.width)
-    sides = [max(step := 1 + even, round(side) // step * step) for side in (wide, high)]
-    ends = zip((width, height), sides, (0, 1), (crop.centre or (None, None)), strict=True)
-    left, top = (_start(whole, side, moves.sum(axis=axis), middle) for whole, side, axis, middle in ends)
+    exact = min(width, height * crop.width / crop.height), min(height, width * crop.height / crop.width)
+    sides = [max(step := 1 + even, round(side) // step * step) for side in exact]
+    axes = zip((width, height), sides, (0, 1), (crop.centre or (None, None)), strict=True)
+    left, top = (_start(length, side, moves.sum(axis=axis), centre) for length, side, axis, centre in axes)
     return left, top, sides[0], sides[1]
 
 
-def _start(whole: int, side: int, moves: np.ndarray, middle: float | None) -> int:
-    """Where a window of `side` pixels begins in `whole` along one axis, over which `moves` tells how much moves."""
-    if middle is not None:
-        return min(max(round(middle * whole - side / 2), 0), whole - side)
-    starts = np.arange(whole - side + 1)
-    edges = np.linspace(0, whole, len(moves) + 1)
-    below = np.concatenate([[0.0], np.cumsum(moves)]) / max(float(moves.sum()), 1e-12)
-    kept = np.interp(starts + side, edges, below) - np.interp(starts, edges, below)
-    stray = np.abs(starts - math.floor((whole - side) / 2)) / max(1, (whole - side) / 2)
-    return int((kept - STRAY * stray**2).argmax())
+def _start(length: int, side: int, moves: np.ndarray, centre: float | None) -> int:
+    """The start of a window of `side` pixels along an axis of `length`, with the motion `moves` along it."""
+    if centre is not None:
+        return min(max(round(centre * length - side / 2), 0), length - side)
+    starts = np.arange(length - side + 1)
+    edges = np.linspace(0, length, len(moves) + 1)
+    cumulative = np.concatenate([[0.0], np.cumsum(moves)]) / max(float(moves.sum()), 1e-12)
+    kept = np.interp(starts + side, edges, cumulative) - np.interp(starts, edges, cumulative)
+    offset = np.abs(starts - math.floor((length - side) / 2)) / max(1, (length - side) / 2)
+    return int((kept - BORDER_PENALTY * offset**2).argmax())

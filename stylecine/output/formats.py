@@ -1,4 +1,4 @@
-"""Which writer makes a file of which ending, what each can take, and which moments of a loop it shows."""
+"""Which writer makes a file with which suffix, what options it has, and which frames of a loop it shows."""
 
 import os
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.crop import check_crop
 from stylecine.output.images import (
     ANIMATIONS,
-    FASTEST,
+    MAX_FPS,
     POSTER,
     check_animation,
     check_webp,
+    frame_ticks,
     is_poster,
-    moments,
     write_animation,
     write_folder,
     write_poster,
@@ -26,7 +26,7 @@ from stylecine.output.images import (
 from stylecine.output.video import FORMATS, check_encoding, write_video
 
 PAGE = ".html"
-ENDINGS = (*FORMATS, *ANIMATIONS, *ANIMATED_IMAGES, PAGE, POSTER)
+SUFFIXES = (*FORMATS, *ANIMATIONS, *ANIMATED_IMAGES, PAGE, POSTER)
 
 
 def check_output(
@@ -39,40 +39,40 @@ def check_output(
     crop: str | None = None,
     comment: bool = False,
 ) -> Path:
-    """The file or folder that `path` stands for, symbolic links resolved. Cheap; to be called before minutes of work.
+    """The file or folder that `path` names, symbolic links resolved. Cheap; call it before minutes of work.
 
-    comment: whether one is to go along. Raises OptionError for an unknown ending, and for an option that is impossible
-    or makes no sense for it; OutputError where nothing can be written; WriterUnavailable without an encoder.
+    comment: whether a comment will be embedded. Raises OptionError for an unknown suffix and for an option that is
+    impossible or means nothing for it; OutputError if nothing can be written; WriterUnavailable without an encoder.
     """
     if crop is not None:
         check_crop(crop)
-    ending = Path(path).suffix.lower()
-    if not is_folder(path) and ending not in ENDINGS:
+    suffix = Path(path).suffix.lower()
+    if not is_folder(path) and suffix not in SUFFIXES:
         raise OptionError(
-            f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {POSTER}, or in nothing, for a folder;"
+            f"'{os.fspath(path)}' does not end in {', '.join(SUFFIXES[:-1])} or {POSTER}, or in nothing, for a folder;"
             " rename it."
         )
     if is_poster(path) and (quality, codec, repeat) != (None, None, 1):
-        raise OptionError("A .png is one frame without loss; leave quality, codec and repeat out.")
+        raise OptionError("A .png is one lossless frame; leave quality, codec and repeat out.")
     if not is_video(path) and (codec, repeat) != (None, 1):
-        raise OptionError("codec and repeat are for videos; pictures and pages play for ever; leave both out.")
+        raise OptionError("codec and repeat are for videos; images and pages play endlessly; leave both out.")
     if is_page(path):
-        check_webp("a page's pictures", quality)
+        check_webp("a page's images", quality)
         if crop is not None:
             raise OptionError("A page shows the whole photo; leave crop out, or crop the photo itself, by size.")
-    if ending in ANIMATIONS:
+    if suffix in ANIMATIONS:
         check_animation(path, fps, quality)
     if has_codec(path):
         check_encoding(path, fps, quality, codec, repeat)
     if is_folder(path) and quality is not None:
-        raise OptionError("A folder of PNG loses nothing, so it has no quality; leave it out.")
-    if comment and (is_folder(path) or ending in (*ANIMATED_IMAGES, PAGE)):
-        what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {ending}"
+        raise OptionError("A folder of PNG is lossless, so it has no quality; leave it out.")
+    if comment and (is_folder(path) or suffix in (*ANIMATED_IMAGES, PAGE)):
+        what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {suffix}"
         raise OptionError(f"{what} has no place for a report; write another format, or leave the report out.")
     return check_destination(path, folder=is_folder(path))
 
 
-def write(
+def write_output(
     frames: Sequence[np.ndarray],
     path: PathLike,
     fps: float,
@@ -83,7 +83,7 @@ def write(
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Write frames, those of `shown`, by the writer for the ending of `path`; options as there."""
+    """Writes frames, at the times of `frame_times`, with the writer for the suffix of `path`; options as there."""
     if has_codec(path):
         return write_video(
             frames, path, fps, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
@@ -95,21 +95,21 @@ def write(
     return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
 
 
-def shown(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
-    """The times, in frames of a loop, that a file shows, and how many a second.
+def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
+    """The times, in frames of a loop, that a file shows, and its frames per second.
 
-    A GIF counts hundredths of a second, which 30 frames a second do not fall on: each of its frames is the loop at the
-    very time it is shown. Where browsers are slower than the loop it has fewer frames and lasts as long.
+    A GIF counts in hundredths of a second, which 30 fps do not fall on: each of its frames is the loop at the exact
+    time it is shown. If browsers cannot keep up with the loop, the file has fewer frames and the same duration.
     """
     if is_poster(path):
         return [0.0], 0.0
     form = ANIMATIONS.get(Path(path).suffix.lower())
-    clock, fastest = (form.clock, form.fastest) if form else (1000, FASTEST)
-    if is_video(path) or is_folder(path) or (fps <= fastest and clock == 1000):
+    clock, max_fps = (form.clock, form.max_fps) if form else (1000, MAX_FPS)
+    if is_video(path) or is_folder(path) or (fps <= max_fps and clock == 1000):
         return range(period), fps
-    count = min(period, max(2, int(period * fastest / fps)))
-    rate = min(fastest, fps * count / period)
-    return [k * fps / clock for k in moments(count, rate, clock)[:-1]], rate
+    count = min(period, max(2, int(period * max_fps / fps)))
+    rate = min(max_fps, fps * count / period)
+    return [k * fps / clock for k in frame_ticks(count, rate, clock)[:-1]], rate
 
 
 def is_video(path: PathLike) -> bool:
@@ -117,15 +117,15 @@ def is_video(path: PathLike) -> bool:
 
 
 def has_codec(path: PathLike) -> bool:
-    """Whether a video codec writes it: the videos, and AVIF, the picture that AV1 makes."""
+    """Whether a video codec writes it: videos, and AVIF, which is AV1."""
     return Path(path).suffix.lower() in (*FORMATS, *ANIMATED_IMAGES)
 
 
 def is_page(path: PathLike) -> bool:
-    """Whether `path` names a page that plays the loop; stylecine.output.html writes it."""
+    """Whether `path` names a page, which stylecine.output.html writes."""
     return Path(path).suffix.lower() == PAGE
 
 
 def is_folder(path: PathLike) -> bool:
-    """Whether `path` names a folder of frames: by having no ending, and not being one, as .mp4 is."""
+    """Whether `path` names a folder of frames: it has no suffix, and is not one itself as `.mp4` is."""
     return not Path(path).suffix and not Path(path).name.startswith(".")

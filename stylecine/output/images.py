@@ -1,11 +1,11 @@
-"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> PNG; whole or not at all."""
+"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> PNG. Files appear complete or not at all."""
 
 import math
 import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,64 +21,64 @@ from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, 
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.options import check_frame, check_int, check_number
 from stylecine.output import VideoInfo
-from stylecine.output.gif import encode_gif
+from stylecine.output.gif import changed_box, encode_gif
 from stylecine.stages.photo import encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
 Encode: TypeAlias = Callable[[Frames, BinaryIO, list[int], int, str], None]
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 POSTER = ".png"
-FRAME = "frame-{:04}.png"  # of a folder
-SLOWEST = 0.02  # frames per second: an APNG's longest delay is 65.5 s
-FASTEST = 90  # browsers show a frame of 10 ms and less for 100 ms
-LONGEST_SIDE = 16383  # of WebP; the others take more
-AHEAD = 3  # frames made while earlier ones are being compressed
-STILL = np.ones((5, 5))  # the least that an APNG leaves out
+FRAME = "frame-{:04}.png"  # in a folder
+MIN_FPS = 0.02  # an APNG's longest delay is 65.5 s
+MAX_FPS = 90  # browsers show a frame of 10 ms and less for 100 ms
+MAX_SIDE = 16383  # of WebP; the others allow more
+AHEAD = 3  # frames rendered while earlier ones are being compressed
+MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
 
 @dataclass(frozen=True)
 class Animation:
-    """How frames become one animated picture.
+    """How frames become one animated image.
 
-    encode: takes frames, an open file, the ticks that each is shown, quality, comment. clock: ticks a second.
-    fastest: frames a second. quality: default, of 0 to 100 (best), None where
-    nothing is lost.
+    encode: takes frames, an open file, the duration of each in ticks, quality, comment. clock: ticks per second.
+    quality: default, 0 to 100 (best); None if lossless.
     """
 
     encode: Encode
     codec: str
     clock: int
-    fastest: float
+    max_fps: float
     quality: int | None
 
 
 def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
-    """How to write an animated picture. OptionError for an impossible option, WriterUnavailable without an encoder."""
-    ending = Path(path).suffix.lower()
-    form = ANIMATIONS.get(ending)
+    """How to write an animated image. OptionError for an impossible option, WriterUnavailable without an encoder."""
+    suffix = Path(path).suffix.lower()
+    form = ANIMATIONS.get(suffix)
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ANIMATIONS)}; rename it.")
-    check_number("fps", fps, ge=SLOWEST, le=math.inf)
+    check_number("fps", fps, ge=MIN_FPS, le=math.inf)
     if quality is not None and form.quality is None:
-        raise OptionError(f"Nothing is lost in {ending}, so it has no quality; leave it out.")
+        raise OptionError(f"{suffix} is lossless, so it has no quality; leave it out.")
     if form.codec == "webp":
-        check_webp(ending, quality)
+        check_webp(suffix, quality)
     elif quality is not None:
-        check_int(f"quality of {ending}", quality, 0, 100)
+        check_int(f"quality of {suffix}", quality, 0, 100)
     return form
 
 
 def check_webp(what: str, quality: Any) -> None:
-    """For `what` is made of WebP: OptionError for an impossible quality, WriterUnavailable without its encoder."""
+    """OptionError if `what` cannot be WebP of that quality, WriterUnavailable if Pillow cannot write WebP."""
     if quality is not None:
         check_int(f"quality of {what}", quality, 0, 100)
     if not features.check("webp"):
-        raise WriterUnavailable("The installed Pillow writes no WebP; run 'pip install --upgrade pillow'.")
+        raise WriterUnavailable("The installed Pillow cannot write WebP; run 'pip install --upgrade pillow'.")
 
 
-def moments(count: int, fps: float, clock: int) -> list[int]:
-    """When each of `count` frames appears, and when the last one goes, in ticks; rounding errors do not add up."""
+def frame_ticks(count: int, fps: float, clock: int) -> list[int]:
+    """When each of `count` frames appears, and when the last one ends, in ticks; rounding errors do not add up."""
     return [round(clock * k / fps) for k in range(count + 1)]
 
 
@@ -91,38 +91,38 @@ def write_animation(
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Frames, uint8 [H,W,3] sRGB of one shape, as a picture that plays for ever: .gif, .webp or .apng.
+    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly: .gif, .webp or .apng.
 
-    frames: asked for one after the other; for a .gif eight are asked for before, by their number.
+    frames: taken in order; a .gif takes eight of them first, by index.
     fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: 0 to 100 (best); default 80; an .apng loses nothing and has none.
+    quality: 0 to 100 (best); default 80; an .apng is lossless and has none.
     comment, finish: as for a video.
 
-    Raises OptionError for an impossible option or frame, OutputError where the file cannot be written,
+    Raises OptionError for an impossible option or frame, OutputError if the file cannot be written,
     WriterUnavailable without an encoder.
     """
     form = check_animation(path, fps, quality)
-    check_number("fps", fps, ge=SLOWEST, le=form.fastest)
-    when = moments(len(frames), fps, form.clock)
-    delays = [end - start for start, end in pairwise(when)]
+    check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
+    ticks = frame_ticks(len(frames), fps, form.clock)
+    durations = [end - start for start, end in pairwise(ticks)]
     checked = _Checked(frames)
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
-        form.encode(checked, file, delays, (form.quality or 0) if quality is None else quality, comment)
+        form.encode(checked, file, durations, (form.quality or 0) if quality is None else quality, comment)
     height, width = checked.shape
-    rate = form.clock * len(frames) / when[-1]
+    rate = form.clock * len(frames) / ticks[-1]
     return VideoInfo(Path(path), len(frames), rate, width, height, form.codec, target.stat().st_size, (0, 0))
 
 
 def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
-    """Frames, uint8 [H,W,3] sRGB of one shape, as frame-0000.png, frame-0001.png, ... in a new or empty folder.
+    """Writes frames, uint8 [H,W,3] sRGB of one shape, as frame-0000.png, frame-0001.png, ... in a new or empty folder.
 
-    Raises OptionError for an impossible frame, OutputError where the folder cannot be made or has something in it.
+    Raises OptionError for an impossible frame, OutputError if the folder cannot be made or is not empty.
     """
     checked = _Checked(frames)
     target = check_destination(path, folder=True)
     with atomic_write(target, folder=True) as part, translate_os_errors(target):
-        for k, content in enumerate(_beside(encode_png, checked)):
+        for k, content in enumerate(map_ahead(encode_png, checked, AHEAD)):
             (part / FRAME.format(k)).write_bytes(content)
     height, width = checked.shape
     size = sum(file.stat().st_size for file in target.iterdir())
@@ -130,9 +130,9 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
 
 
 def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish: Finish | None = None) -> VideoInfo:
-    """One frame, uint8 [H,W,3] sRGB, as PNG without loss; `comment` and `finish` as for a video.
+    """Writes one frame, uint8 [H,W,3] sRGB, as PNG; `comment` and `finish` as for a video.
 
-    Raises OptionError for an ending other than .png or an impossible frame, OutputError where it cannot be written.
+    Raises OptionError for a suffix other than .png or an impossible frame, OutputError if it cannot be written.
     """
     check_frame(frame)
     if not is_poster(path):
@@ -145,12 +145,29 @@ def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish
 
 
 def is_poster(path: PathLike) -> bool:
-    """Whether the file that `path` names is a single picture."""
+    """Whether `path` names a single image."""
     return Path(path).suffix.lower() == POSTER
 
 
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int, workers: int | None = None
+) -> Generator[Result, None, None]:
+    """function(item) in order, computed on threads while up to `ahead` further items are made on this one."""
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="stylecine-encode") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 class _Checked(Sequence[np.ndarray]):
-    """Frames that are what they have to be."""
+    """Frames, each checked when it is taken; `shape` is theirs."""
 
     def __init__(self, frames: Frames) -> None:
         self.frames, self.shape = frames, (0, 0)
@@ -169,19 +186,19 @@ class _Checked(Sequence[np.ndarray]):
     def _check(self, frame: np.ndarray) -> np.ndarray:
         check_frame(frame)
         height, width = frame.shape[:2]
-        if not 1 <= min(height, width) <= max(height, width) <= LONGEST_SIDE:
-            raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {LONGEST_SIDE} a side.")
+        if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
+            raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {MAX_SIDE} a side.")
         if self.shape not in ((0, 0), (height, width)):
             raise OptionError(f"All frames must have one shape; got {(height, width)} after {self.shape}.")
         self.shape = (height, width)
         return frame
 
 
-class _Film:
-    """Frames as Pillow's writer of WebP sees an image of many, of which this holds one: it asks for them in turn."""
+class _LazyFrames:
+    """Frames as Pillow's WebP writer takes an image of several, but only one at a time is in memory."""
 
-    def __init__(self, frames: Iterable[np.ndarray], count: int) -> None:
-        self._frames, self.n_frames = iter(frames), count
+    def __init__(self, frames: Iterator[np.ndarray], count: int) -> None:
+        self._frames, self.n_frames = frames, count
 
     def seek(self, frame: int) -> None:
         self._image = Image.fromarray(next(self._frames))
@@ -190,15 +207,16 @@ class _Film:
         return getattr(self._image, name)
 
 
-def _encode_webp(frames: Frames, file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
-    never = len(delays) + 1  # key frames, which only help seeking, would make static parts flicker
-    coming = iter(frames)
-    Image.fromarray(next(coming)).save(
+def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+    never = len(durations) + 1  # key frames, which only help seeking, would make static parts flicker
+    remaining = iter(frames)
+    first, others = next(remaining), len(frames) - 1
+    Image.fromarray(first).save(
         file,
         "WEBP",
         save_all=True,
-        append_images=[_Film(coming, len(delays) - 1)] if len(delays) > 1 else [],
-        duration=delays,
+        append_images=[_LazyFrames(remaining, others)] if others else [],
+        duration=durations,
         loop=0,
         quality=quality,
         method=4,
@@ -215,55 +233,54 @@ def _exif(comment: str) -> bytes:
     return tags.tobytes() if comment else b""
 
 
-def _encode_apng(frames: Frames, file: BinaryIO, delays: list[int], quality: int, comment: str) -> None:
-    """Without loss: of every frame the rectangle that changes, and in it transparent what does not."""
+def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+    """Lossless: of every frame the rectangle that changes, transparent where a pixel of it does not."""
     number = 0
 
     def write(kind: bytes, *content: bytes) -> None:
         data = b"".join(content)
         file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
 
-    def numbered() -> bytes:
+    def next_number() -> bytes:
         nonlocal number
         number += 1
         return struct.pack(">I", number - 1)
 
-    pictures = _beside(_compressed, _changes(frames))
-    for k, ((left, top, width, height, data), delay) in enumerate(zip(pictures, delays, strict=True)):
+    images = map_ahead(_compress, _changes(frames), AHEAD)
+    for k, ((left, top, width, height, data), duration) in enumerate(zip(images, durations, strict=True)):
         if k == 0:
             file.write(b"\x89PNG\r\n\x1a\n")
             write(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
             write(b"sRGB", b"\0")
             if comment:
                 write(b"iTXt", b"Comment\0\0\0\0\0", comment.encode())
-            write(b"acTL", struct.pack(">II", len(delays), 0))  # 0: for ever
-        # 0, 1: the next frame is drawn over what is there
-        write(b"fcTL", numbered(), struct.pack(">IIIIHHBB", width, height, left, top, delay, 1000, 0, 1))
+            write(b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
+        # 0, 1: not disposed of, blended over the previous frame
+        write(b"fcTL", next_number(), struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, 1))
         if k == 0:
             write(b"IDAT", data)
         else:
-            write(b"fdAT", numbered(), data)
+            write(b"fdAT", next_number(), data)
     write(b"IEND")
 
 
 def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
     """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between.
 
-    A few pixels that stay amid those that change are stored again: holes make noise, which compresses worse.
+    Small groups of unchanged pixels are stored too: many holes compress worse.
     """
-    shown = None
+    previous = None
     for frame in frames:
-        changed = np.ones(frame.shape[:2], bool) if shown is None else (frame != shown).any(axis=-1)
-        rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
-        top, left, bottom, right = (rows[0], columns[0], rows[-1], columns[-1]) if len(rows) else (0, 0, 0, 0)
-        part = slice(top, bottom + 1), slice(left, right + 1)
-        opaque = ~binary_opening(~changed[part], STILL)[..., None]
-        yield int(left), int(top), np.concatenate([frame[part] * opaque, opaque * np.uint8(255)], axis=-1)
-        shown = frame.copy()
+        changed = np.ones(frame.shape[:2], bool) if previous is None else (frame != previous).any(axis=-1)
+        box = changed_box(changed)
+        opaque = ~binary_opening(~changed[box], MIN_HOLE)[..., None]
+        pixels = np.concatenate([frame[box] * opaque, opaque * np.uint8(255)], axis=-1)
+        yield box[1].start, box[0].start, pixels
+        previous = frame.copy()
 
 
-def _compressed(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, bytes]:
-    """Left, top, width, height and what is in the IDAT chunks of its PNG."""
+def _compress(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, bytes]:
+    """Left, top, width, height and the content of the IDAT chunks of its PNG."""
     left, top, pixels = change
     content, at, data = encode_png(pixels), 8, b""
     while at < len(content):
@@ -274,23 +291,8 @@ def _compressed(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int
     return left, top, pixels.shape[1], pixels.shape[0], data
 
 
-def _beside(work: Callable[[Item], Any], items: Iterable[Item]) -> Iterator[Any]:
-    """work(item) of each in turn, done on threads while the next items are being made on this one."""
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(thread_name_prefix="stylecine-pictures") as beside:
-        try:
-            for item in items:
-                waiting.append(beside.submit(work, item))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            beside.shutdown(cancel_futures=True)
-
-
 ANIMATIONS = {
     ".gif": Animation(encode_gif, "gif", 100, 50, 80),
-    ".webp": Animation(_encode_webp, "webp", 1000, FASTEST, 80),
-    ".apng": Animation(_encode_apng, "apng", 1000, FASTEST, None),
+    ".webp": Animation(_encode_webp, "webp", 1000, MAX_FPS, 80),
+    ".apng": Animation(_encode_apng, "apng", 1000, MAX_FPS, None),
 }

@@ -1,4 +1,4 @@
-"""Where a loop comes from: the photo's file, the weights with their data, the versions; and a report read back."""
+"""Provenance of a loop: its weights with their training data, the versions; and reading a report from a file."""
 
 import json
 import os
@@ -18,14 +18,14 @@ from stylecine.errors import VideoError
 from stylecine.ops import native
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
 
-PICTURES = (".gif", ".webp", ".apng", ".png")
+IMAGES = (".gif", ".webp", ".apng", ".png")
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 
 def model_facts(model: ModelRecord) -> dict[str, Any]:
     """Name, licence and source of a model; of each weight file its SHA-256, licence, card and training data."""
     folders = {folder for file in model.files.values() for folder in (file.path, *file.path.parents)}
-    local = Path(model.source) in folders  # of the user's own, nobody else's business; never looked for, see Scene.load
+    local = Path(model.source) in folders  # private to the user
     return {
         "name": model.name,
         "licence": model.licence,
@@ -61,45 +61,45 @@ def _card(file: FileRecord) -> Path | None:
 
 
 def _data(card: Path) -> str | None:
-    """What a card's table says the weights were trained on."""
+    """The training data in the table of a card."""
     row = re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)
     return row[1].replace("`", "") if row else None
 
 
 def versions(device: torch.device) -> dict[str, str]:
-    """Of everything that has a part in the pixels; the native library's is that of its C interface."""
-    runs = native.why(device) if native.available(device) else "PyTorch references"
+    """Of everything that affects pixels; of the native library, that of its C interface."""
+    kernels = native.why(device) if native.available(device) else "PyTorch references"
     return {
         "python": platform.python_version(),
         **{name: str(library.__version__) for name, library in LIBRARIES.items()},
-        "native": f"{runs}, C interface {native.ABI}",
+        "native": f"{kernels}, C interface {native.ABI}",
         "platform": f"{platform.system()} {platform.machine()}",
     }
 
 
 def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The report that `Cinemagraph.save(embed_report=True)` left in a video or picture.
+    """The report that `Cinemagraph.save(embed_report=True)` embedded in a video or image.
 
-    Raises VideoError where there is none. What it says is only as true as whoever wrote the file: a signature
-    (`stylecine.output.c2pa`) is what binds it to the pixels.
+    Raises VideoError if there is none. Anyone can put any report into a file: only a signature by
+    `stylecine.output.c2pa` binds it to the pixels.
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise VideoError(f"There is no file at '{name}'; check the path.")
     try:
         report = json.loads(_comment(Path(name)))
-        json.dumps(report, indent=2, allow_nan=False)  # whoever prints it is to have JSON
+        json.dumps(report, indent=2, allow_nan=False)  # it can be printed as JSON
     except (ValueError, RecursionError):
         report = None
     if not isinstance(report, dict) or "stylecine" not in report:
-        raise VideoError(f"'{name}' holds no report of stylecine; write it with --embed-report.")
+        raise VideoError(f"'{name}' holds no report of stylecine; write the file with --embed-report.")
     return report
 
 
 def _comment(path: Path) -> str:
-    """What the file's metadata calls its comment; "" without one."""
+    """The comment in the file's metadata; "" without one."""
     try:
-        if path.suffix.lower() in PICTURES:
+        if path.suffix.lower() in IMAGES:
             with Image.open(path) as picture:
                 return _picture_comment(picture)
         with av.open("file:" + os.path.abspath(path)) as container:
@@ -110,8 +110,8 @@ def _comment(path: Path) -> str:
 
 
 def _picture_comment(picture: Image.Image) -> str:
-    """A PNG's text, a GIF's comment, or the description in the EXIF of all others; Pillow gives that byte by byte."""
+    """The text of a PNG, the comment of a GIF, or the description in EXIF, which Pillow decodes as Latin-1."""
     if "Comment" in picture.info:
         return str(picture.info["Comment"])
-    found = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
-    return bytes(found).decode()
+    comment = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
+    return bytes(comment).decode()

@@ -1,4 +1,4 @@
-"""Pictures to judge a loop by, as `stylecine animate --preview DIR` writes them."""
+"""Images to judge a loop by, as `stylecine animate --preview DIR` writes them."""
 
 import math
 import os
@@ -16,16 +16,16 @@ from stylecine.quality.measures import Array, Frames
 # sky, water, falls, smoke, cloth
 COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40))
 SHEET_WIDTH = 480  # pixels of one frame on the contact sheet
-SLICE_TIMES = 40  # frames looked at for the x-t slice
+SLICE_TIMES = 40  # frames in the x-t slice
 
 
 def write_previews(
     folder: str | os.PathLike[str], photo: np.ndarray, layers: Array, flow: Array, frames: Frames
 ) -> list[Path]:
-    """Write mask.png, motion.png, sheet.png, difference.png and slice.png; the folder is made where it is missing.
+    """Writes mask.png, motion.png, sheet.png, difference.png and slice.png; the folder is created if missing.
 
     photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1], or [H,W] for a mask without classes. flow: [2,h,w],
-    pixels of its own grid per 1/30 s. Each picture appears whole or not at all. Raises OutputError.
+    pixels of its own grid per 1/30 s. Each file appears complete or not at all. Raises OutputError.
     """
     maps = torch.as_tensor(layers).float().cpu()
     moving = 1 - (1 - maps).prod(0) if maps.ndim == 3 else maps
@@ -45,7 +45,7 @@ def write_previews(
 
 
 def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
-    """The photo, what is static greyed, what moves tinted by class, the border at 0.5 drawn: uint8 [H,W,3]."""
+    """The photo with static parts grey, moving ones tinted by class, and the contour at 0.5: uint8 [H,W,3]."""
     maps = torch.as_tensor(layers).float().cpu().numpy()
     maps = maps[None] if maps.ndim == 2 else maps
     moving = 1 - np.prod(1 - maps, axis=0)
@@ -58,14 +58,13 @@ def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
     border[1:] |= inside[1:] != inside[:-1]
     border[:, 1:] |= inside[:, 1:] != inside[:, :-1]
     picture[border] = 255
-    return _bytes(picture)
+    return _to_bytes(picture)
 
 
 def flow_picture(photo: np.ndarray, flow: Array, moving: Array) -> np.ndarray:
     """Direction as hue and speed as saturation over the photo, arrows on top, a colour wheel: uint8 [H,W,3].
 
-    The longest arrow, and full saturation, is the fastest that moves (99th percentile); the wheel says
-    how fast that is.
+    The longest arrow and full saturation stand for the 99th percentile of the speed, which is written on the wheel.
     """
     height, width = photo.shape[:2]
     field = torch.as_tensor(flow).float().cpu()
@@ -77,45 +76,45 @@ def flow_picture(photo: np.ndarray, flow: Array, moving: Array) -> np.ndarray:
     fastest = float(np.percentile(speed[moves > 0], 99)) if (moves > 0).any() else 0.0
     colours = _wheel(velocity / max(fastest, 1e-6))
     grey = photo.mean(-1, keepdims=True)
-    picture = Image.fromarray(_bytes(grey * (1 - 0.6 * moves[..., None]) + 0.6 * moves[..., None] * colours))
+    picture = Image.fromarray(_to_bytes(grey * (1 - 0.6 * moves[..., None]) + 0.6 * moves[..., None] * colours))
     _draw_arrows(picture, velocity / max(fastest, 1e-6), moves)
     _draw_wheel(picture, f"{fastest:.2f} px per 1/30 s")
     return np.asarray(picture)
 
 
 def contact_sheet(frames: Frames, count: int = 8) -> np.ndarray:
-    """`count` frames at even distances over the loop, four to a row, their times written on them: uint8."""
+    """`count` frames evenly spaced over the loop, four to a row, labelled with their times: uint8."""
     times = _even_times(len(frames), count)
-    return _sheet([_shrunk(np.asarray(frames[t])) for t in times], [f"{t} of {len(frames)}" for t in times])
+    return _sheet([_shrink(np.asarray(frames[t])) for t in times], [f"{t} of {len(frames)}" for t in times])
 
 
 def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.ndarray:
-    """What changes from frame to frame, `gain` times, mid-grey where nothing does; the last one is the seam: uint8."""
+    """Differences of successive frames times `gain`, mid-grey for none; the last one is the seam: uint8."""
     times = [*_even_times(len(frames), count)[: count - 1], len(frames) - 1]
     pictures, names = [], []
     for t in times:
         following = (t + 1) % len(frames)
         change = np.asarray(frames[following]).astype(np.float32) - np.asarray(frames[t])
-        pictures.append(_shrunk(_bytes(128 + gain * change)))
+        pictures.append(_shrink(_to_bytes(128 + gain * change)))
         names.append(f"{t} to {following}")
     return _sheet(pictures, names)
 
 
 def time_slice(frames: Frames) -> np.ndarray:
-    """The row in which most changes, over time from top to bottom, twice round: uint8 [T,W,3].
+    """The row that changes most, over time from top to bottom, for two periods: uint8 [T,W,3].
 
-    A rock is straight down, drift is slanted, a jump is a cut, a pulse a band, a cross-dissolve straight
-    and fading. The seam lies in the middle.
+    Static parts are vertical lines, drift is slanted, a jump is a cut, a pulse a band, a cross-dissolve vertical and
+    fading. The seam is in the middle.
     """
-    row = _liveliest_row(frames)
+    row = _row_of_most_change(frames)
     times = _even_times(len(frames), SLICE_TIMES)
     once = np.stack([np.asarray(frames[t])[row] for t in times])
     thickness = max(1, round(once.shape[1] / 3 / (2 * len(times))))
     return np.concatenate([once, once]).repeat(thickness, axis=0)
 
 
-def _liveliest_row(frames: Frames) -> int:
-    later = math.ceil(0.37 * len(frames))  # not back at its start, however often a region goes round in the loop
+def _row_of_most_change(frames: Frames) -> int:
+    later = math.ceil(0.37 * len(frames))  # no sub-cycle is back at its start by then
     change = np.asarray(frames[later]).astype(np.float32) - np.asarray(frames[0])
     return int(np.abs(change).sum((1, 2)).argmax())
 
@@ -137,7 +136,7 @@ def _sheet(pictures: list[np.ndarray], names: list[str], columns: int = 4, gap: 
     return np.asarray(sheet)
 
 
-def _shrunk(frame: np.ndarray) -> np.ndarray:
+def _shrink(frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
     if width <= SHEET_WIDTH:
         return frame
@@ -146,7 +145,7 @@ def _shrunk(frame: np.ndarray) -> np.ndarray:
 
 
 def _wheel(velocity: np.ndarray) -> np.ndarray:
-    """Colours [h,w,3] of velocities [2,h,w] with length at most 1: hue by direction, white at rest."""
+    """Colours [h,w,3] of velocities [2,h,w] of length 1 at most: hue for direction, white at rest."""
     angle = np.arctan2(velocity[1], velocity[0])[..., None]
     full = 0.5 + 0.5 * np.cos(angle - np.array([0.0, 2.0, 4.0]) * np.pi / 3)
     strength = np.minimum(np.hypot(*velocity), 1)[..., None]
@@ -174,19 +173,19 @@ def _draw_arrow(draw: ImageDraw.ImageDraw, x: float, y: float, dx: float, dy: fl
         draw.line([tip, (tip[0] + bx, tip[1] + by)], fill="black", width=2)
 
 
-def _draw_wheel(picture: Image.Image, says: str) -> None:
-    """The colour wheel in the lower right corner, with the speed at its rim."""
+def _draw_wheel(picture: Image.Image, label: str) -> None:
+    """The colour wheel in the lower right corner, labelled with the speed at its rim."""
     radius = max(8, min(picture.size) // 14)
     line = (np.arange(2 * radius) + 0.5) / radius - 1
     x, y = np.meshgrid(line, line)
     disc = Image.fromarray((255 * (np.hypot(x, y) <= 1)).astype(np.uint8))
     corner = (picture.width - 2 * radius - 4, picture.height - 2 * radius - 4)
-    picture.paste(Image.fromarray(_bytes(_wheel(np.stack([x, y])))), corner, disc)
+    picture.paste(Image.fromarray(_to_bytes(_wheel(np.stack([x, y])))), corner, disc)
     place = (corner[0] - 6, picture.height - 6)
-    ImageDraw.Draw(picture).text(place, says, fill="white", stroke_width=1, stroke_fill="black", anchor="rs")
+    ImageDraw.Draw(picture).text(place, label, fill="white", stroke_width=1, stroke_fill="black", anchor="rs")
 
 
-def _bytes(picture: np.ndarray) -> np.ndarray:
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 

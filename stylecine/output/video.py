@@ -1,4 +1,4 @@
-"""Frames -> video, whole or not at all, the end of a loop encoded so that it meets the beginning; and back."""
+"""Frames -> video, the end of a loop encoded so that it meets the beginning; and back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import itertools
 import logging
 import math
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,12 +23,13 @@ from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, 
 from stylecine.errors import OptionError, OutputError, VideoError, printable
 from stylecine.options import check_frame, check_int
 from stylecine.output import VideoInfo
-from stylecine.output.codecs import FORMATS, RUN, Codec, Format, codec_for
+from stylecine.output.codecs import FORMATS, REFERENCE_DISTANCE, Codec, Format, codec_for
+from stylecine.output.images import map_ahead
 
 __all__ = ["FORMATS", "check_encoding", "read_video", "write_video"]
 
-FASTEST, SLOWEST = 1000.0, 0.01  # frames per second
-AHEAD = 2  # frames made while an earlier one is being encoded
+MIN_FPS, MAX_FPS = 0.01, 1000.0
+AHEAD = 2  # frames rendered while an earlier one is being encoded
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 _log = logging.getLogger("stylecine")
@@ -38,7 +37,7 @@ _log = logging.getLogger("stylecine")
 
 @dataclass(frozen=True)
 class Encoding:
-    """How one video is to be encoded, all options checked."""
+    """The checked options of one video."""
 
     form: Format
     codec: Codec
@@ -59,24 +58,26 @@ def write_video(
 ) -> VideoInfo:
     """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours.
 
-    frames: one turn of a loop. With `len` and indices, as a list has them, the last frames are encoded so that they
-        lead over to the first as it is decoded; some 30 to 100 frames are asked for twice. Others are encoded as they
-        come, and may jump there.
+    frames: one period of a loop. Of a sequence, the last frames are encoded so that they lead back to the first as it
+        is decoded; some 30 to 100 frames are taken twice. Other iterables are encoded as they come, and may jump there.
     path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
     quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
-        to 63, 28, for AV1. repeat: how many times the turn is in the file. comment: put into the file's metadata, if
-        there is one. finish: called with the complete temporary file before it is renamed, and may change it.
+        to 63, 28, for AV1. repeat: how many times the loop is in the file. comment: for the file's metadata.
+    finish: called with the complete temporary file before it is renamed, and may change it.
 
-    An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible
-    option or frame, OutputError where the file cannot be written, WriterUnavailable without an encoder.
+    An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible option or
+    frame, OutputError if the file cannot be written, WriterUnavailable without an encoder.
     """
     encoding = check_encoding(path, fps, quality, codec, repeat)
     target = check_destination(path)
     with atomic_write(target, finish) as part:
         encoder = _Encoder(part, encoding, comment, repeat, frames if _is_loop(frames) else None)
         try:
-            _encode_beside(encoder, frames)
+            prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
+            with closing(map_ahead(encoder.write, prepared, AHEAD, workers=1)) as encoded:
+                for _ in encoded:
+                    pass
             encoder.finish()
         finally:
             encoder.close()
@@ -101,14 +102,14 @@ def write_video(
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     """All frames of a video, GIF or APNG, uint8 [N,H,W,3] by the colours its tags name, and its frames per second.
 
-    Raises VideoError for anything that is not a readable video; so are animated WebP and AVIF, of which FFmpeg, which
-    reads here, sees a still picture at most.
+    Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
+    read.
     """
     name = os.fspath(path)
     if os.path.isdir(name):
         raise VideoError(f"'{name}' is a folder, not a video; name a file.")
     if Path(name).suffix.lower() in (".webp", ".avif"):
-        raise VideoError(f"'{name}' is a picture that cannot be read as a video here; save an .mp4 or a .webm.")
+        raise VideoError(f"'{name}' cannot be read as a video; save an .mp4 or a .webm.")
     if not os.path.isfile(name):
         raise VideoError(f"There is no video at '{name}'; check the path.")
     try:
@@ -120,13 +121,13 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     except (av.FFmpegError, OSError, IndexError, ValueError):
         frames = []
     if not frames:
-        raise VideoError(f"'{name}' is not a video this can read, or is damaged; write it again.")
+        raise VideoError(f"'{name}' is not a readable video, or is damaged; write it again.")
     return np.stack(frames), fps
 
 
 def check_encoding(path: PathLike, fps: Any, quality: Any, codec: str | None, repeat: Any) -> Encoding:
-    """How a video is to be encoded; options and what is raised as for `write_video`."""
-    rate = _checked_rate(fps)
+    """Options and errors as for `write_video`."""
+    rate = _check_rate(fps)
     form, chosen = codec_for(path, codec)
     check_int("repeat", repeat, 1, 10_000)
     crf = check_int("quality", chosen.quality if quality is None else quality, 0, chosen.worst)
@@ -134,29 +135,14 @@ def check_encoding(path: PathLike, fps: Any, quality: Any, codec: str | None, re
 
 
 def _is_loop(frames: Any) -> bool:
-    """Whether it has a length and can be asked for a frame twice."""
+    """Whether frames can be taken twice, by index."""
     return hasattr(frames, "__len__") and hasattr(frames, "__getitem__")
 
 
-def _encode_beside(encoder: _Encoder, frames: Iterable[np.ndarray]) -> None:
-    """Encodes on a thread of its own while the next frames are being made on this one, a few of them ahead."""
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="stylecine-video") as beside:
-        try:
-            for frame in frames:
-                waiting.append(beside.submit(encoder.write, encoder.take(np.asarray(frame))))
-                if len(waiting) > AHEAD:
-                    waiting.popleft().result()
-            while waiting:
-                waiting.popleft().result()
-        finally:
-            beside.shutdown(cancel_futures=True)
-
-
 class _Encoder:
-    """One file being written; sizes come from the first frame.
+    """One file being written; its size is that of the first frame.
 
-    loop: the frames again, where they can be asked for by index, for the end to meet the beginning.
+    loop: the frames again if they are a sequence, so that the end can meet the beginning.
     """
 
     def __init__(self, path: Path, encoding: Encoding, comment: str, repeat: int, loop: Any) -> None:
@@ -165,10 +151,10 @@ class _Encoder:
         self.cropped = (0, 0)
         self.container: Any = None
         self.closing: _Closing | None = None
-        self.turn: list[av.Packet[Any]] = []
+        self.period: list[av.Packet[Any]] = []
 
-    def take(self, frame: np.ndarray) -> av.VideoFrame:
-        """A copy of a frame, checked: whoever made it may use its memory again."""
+    def prepare(self, frame: np.ndarray) -> av.VideoFrame:
+        """A checked copy of the next frame, whose memory may be reused."""
         check_frame(frame)
         if self.container is None:
             self._open(*frame.shape[:2])
@@ -180,10 +166,10 @@ class _Encoder:
         return picture
 
     def write(self, picture: av.VideoFrame) -> None:
-        """Encodes what take() gave, in that order."""
+        """Encodes what `prepare` returned, in order; on another thread."""
         yuv = _to_yuv(picture)
         if self.closing:
-            self.closing.lead_over(yuv)
+            self.closing.correct(yuv)
         self._encode(yuv)
 
     def finish(self) -> None:
@@ -192,14 +178,14 @@ class _Encoder:
         for picture in self.closing.hidden() if self.closing else ():
             self._encode(picture)
         self._encode(None)
-        for turn in range(1, self.repeat):
-            self._mux(_later(packet, turn * self.frames) for packet in self.turn)
+        for k in range(1, self.repeat):
+            self._mux(_shifted(packet, k * self.frames) for packet in self.period)
         container, self.container = self.container, None
         with _translate_errors(self.path):
             container.close()
 
     def close(self) -> None:
-        """Lets go of a file that is not to be kept; nothing after `finish`."""
+        """Closes a file that failed; does nothing after `finish`."""
         if self.container is not None:
             with suppress(av.FFmpegError, OSError, ValueError):
                 self.container.close()
@@ -221,25 +207,25 @@ class _Encoder:
             self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
             self.container.start_encoding()
         if self.loop is not None and len(self.loop) > 1:
-            self.closing = self._closed()
+            self.closing = self._make_closing()
 
-    def _closed(self) -> _Closing:
-        """Finds what frame 0 will look like: the frames are encoded until it comes out, and it is decoded."""
+    def _make_closing(self) -> _Closing:
+        """Encodes frames until frame 0 comes out, and decodes it."""
         count, encoding = len(self.loop), self.encoding
         pictures = (
             _to_yuv(_picture(np.asarray(self.loop[t]), t, encoding.rate, self.width, self.height)) for t in range(count)
         )
         first = next(pictures)
         with _translate_errors(self.path):
-            shown = _first_decoded(first, pictures, encoding, count)
-        return _Closing.of(first, shown, count, encoding.codec)
+            decoded = _decode_first(first, pictures, encoding, count)
+        return _Closing.of(first, decoded, count, encoding.codec)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
-        """Frames past the last, which nobody is to see, are told by their time: all others have been taken."""
+        """Hidden frames are known by their time: all others have been counted."""
         with _translate_errors(self.path):
             packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
         if self.repeat > 1:
-            self.turn += [_later(packet, 0) for packet in packets]
+            self.period += [_shifted(packet, 0) for packet in packets]
         self._mux(packets)
 
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
@@ -251,39 +237,39 @@ class _Encoder:
 
 @dataclass(frozen=True)
 class _Closing:
-    """How a loop of `count` frames ends: `shown` is frame 0 as decoded, `error` what that has added to it.
+    """How a loop of `count` frames ends: `decoded` is frame 0 after decoding, `error` its difference to the original.
 
-    over: the last frames, which take the error over little by little. after: hidden frames that follow.
+    blend: the number of last frames over which the error is blended in. hidden_count: hidden frames that follow.
     """
 
-    shown: np.ndarray
+    decoded: np.ndarray
     error: Sequence[np.ndarray]
     count: int
-    over: int
-    after: int
+    blend: int
+    hidden_count: int
 
     @classmethod
-    def of(cls, first: av.VideoFrame, shown: av.VideoFrame, count: int, codec: Codec) -> _Closing:
-        error = [a.astype(np.float32) - b for a, b in zip(_planes(shown), _planes(first), strict=True)]
-        over = min(RUN, count // 2)
-        return cls(shown.to_ndarray(), error, count, over, codec.tail(count))
+    def of(cls, first: av.VideoFrame, decoded: av.VideoFrame, count: int, codec: Codec) -> _Closing:
+        error = [a.astype(np.float32) - b for a, b in zip(_planes(decoded), _planes(first), strict=True)]
+        blend = min(REFERENCE_DISTANCE, count // 2)
+        return cls(decoded.to_ndarray(), error, count, blend, codec.hidden_frames(count))
 
-    def lead_over(self, picture: Any) -> None:
-        """Gives a frame its share of the error: all of it in the last, none before the last few."""
-        share = 1 - (self.count - 1 - picture.pts) / self.over
+    def correct(self, picture: Any) -> None:
+        """Adds its share of the error to a frame: all of it to the last, none before the last few."""
+        share = 1 - (self.count - 1 - picture.pts) / self.blend
         if share > 0:
             for plane, error in zip(_planes(picture), self.error, strict=True):
                 plane[...] = np.clip(np.rint(plane + share * error), 0, 255)
 
     def hidden(self) -> Iterator[av.VideoFrame]:
-        for t in range(self.count, self.count + self.after):
-            picture = av.VideoFrame.from_ndarray(self.shown, format="yuv420p")
+        for t in range(self.count, self.count + self.hidden_count):
+            picture = av.VideoFrame.from_ndarray(self.decoded, format="yuv420p")
             picture.pts = t
             yield picture
 
 
 def _add_stream(container: Any, encoding: Encoding, width: int, height: int, count: int | None) -> Any:
-    """A video stream for `count` frames, None for who knows how many, with its encoder."""
+    """A video stream with its encoder, for `count` frames, None if unknown."""
     codec, rate = encoding.codec, encoding.rate
     stream = container.add_stream(codec.encoder, rate=rate, options=codec.options(encoding.quality, count))
     context = stream.codec_context
@@ -293,13 +279,13 @@ def _add_stream(container: Any, encoding: Encoding, width: int, height: int, cou
     if codec.tag:
         context.codec_tag = codec.tag
     if codec.encoder == "libsvtav1":
-        with _unhurried():
+        with _normal_priority():
             context.open()
     return stream
 
 
 @contextmanager
-def _unhurried() -> Iterator[None]:
+def _normal_priority() -> Iterator[None]:
     """Threads that begin meanwhile are scheduled as this one, and this one stays as it is.
 
     SVT-AV1 makes its threads, and the one that opens it, real-time ones where it may (as root, so in most containers):
@@ -318,10 +304,10 @@ def _unhurried() -> Iterator[None]:
                 os.sched_setscheduler(int(task.name), policy, param)
 
 
-def _first_decoded(
+def _decode_first(
     first: av.VideoFrame, others: Iterator[av.VideoFrame], encoding: Encoding, count: int
 ) -> av.VideoFrame:
-    """What a decoder shows for the first of `count` pictures; takes of the others what its encoder looks ahead."""
+    """The first of `count` pictures as decoded; takes as many of the others as the encoder looks ahead."""
     file = io.BytesIO()
     with av.open(file, "w", format=encoding.form.container) as container:
         stream = _add_stream(container, encoding, first.width, first.height, count)
@@ -340,8 +326,8 @@ def _picture(frame: np.ndarray, t: int, rate: Fraction, width: int, height: int)
 
 
 def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
-    # the library converts by BT.601 unless told otherwise, whatever the file's tags say; AREA: a chroma sample is the
-    # mean of its four pixels, to rounding, which is nearer than what the other kinds make of it and takes no longer
+    # the default is BT.601, whatever the file's tags say; AREA: a chroma sample is the mean of its four pixels, more
+    # accurate than the other interpolations and as fast
     return picture.reformat(
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,
@@ -351,38 +337,38 @@ def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24", interpolation=EXACT)  # the default is 1.2 levels too dark on the average
+    return frame.to_ndarray(format="rgb24", interpolation=EXACT)  # the default is 1.2 levels too dark on average
 
 
 def _planes(picture: Any) -> Sequence[np.ndarray]:
-    """Luma and both chromas, uint8, to read and to write."""
+    """Views of luma and both chromas, uint8."""
     return [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in picture.planes
     ]
 
 
-def _checked_rate(fps: Any) -> Fraction:
+def _check_rate(fps: Any) -> Fraction:
     try:
         rate = float(fps)
     except (TypeError, ValueError):
         rate = math.nan
-    if isinstance(fps, bool) or not SLOWEST <= rate <= FASTEST:
-        raise OptionError(f"fps is {SLOWEST:g} to {FASTEST:g} frames per second, not {fps!r}.")
+    if isinstance(fps, bool) or not MIN_FPS <= rate <= MAX_FPS:
+        raise OptionError(f"fps is {MIN_FPS:g} to {MAX_FPS:g} frames per second, not {fps!r}.")
     return Fraction(fps).limit_denominator(1001)  # 30000/1001 and 24000/1001 come out exactly
 
 
-def _later(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:
+def _shifted(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:
     """A copy of a packet, some frames later."""
     copy = av.Packet(bytes(packet))
-    assert packet.pts is not None and packet.dts is not None  # encoders number what they give
+    assert packet.pts is not None and packet.dts is not None  # encoders set both
     copy.pts, copy.dts = packet.pts + frames, packet.dts + frames
     copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe
     return copy
 
 
 def _url(path: Path) -> str:
-    return "file:" + os.path.abspath(path)  # a colon in a name would be taken for a protocol
+    return "file:" + os.path.abspath(path)  # else a colon in a name would be taken for a protocol
 
 
 @contextmanager

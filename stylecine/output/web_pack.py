@@ -1,7 +1,7 @@
-"""A finished loop as the few megabytes that a browser plays it from; stylecine/player reads them.
+"""A finished loop as a few megabytes for browsers; stylecine/player reads them. docs/player.md lists the content.
 
-What a frame takes most room for is not in it, as the browser makes it quicker than it could be sent: the displacement
-at every knot follows from the velocity, the levels and their splines from the plate. docs/player.md lists what is.
+The largest data is recomputed by the browser, which is faster than sending it: the displacement at every knot from the
+velocity, the pyramid levels and their splines from the plate.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from stylecine.output.images import check_webp
 from stylecine.stages.loop import BANDS, Loop
 from stylecine.stages.photo import encode_png
 
-FORMAT = 1  # counts up when a player can no longer read what an older one could
-WITH_CLOTH = 2  # which players of format 1 alone would leave out
+FORMAT = 1  # raised when older players can no longer read a pack
+FORMAT_WITH_CLOTH = 2  # players of format 1 would ignore the cloth
 BLOCK = 8  # canvas pixels between two values of the statistics, which are means over more
-FINE = 32767  # steps of what is kept as int16
-BEGINS = 510  # steps of a turn, half of which is all that a beginning can be
-SUPPORT = 2  # points of a grid on either side that a cubic B-spline needs
-PLACE, GAIN = 1 / 128, 1 / 1024  # steps of what the cloth's fields hold: pixels, and the gain's binary logarithm
+INT16_STEPS = 32767
+BEGIN_STEPS = 510  # in a sub-cycle; crossfades begin in its first half
+SUPPORT = 2  # grid points on either side that a cubic B-spline needs
+POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of the cloth's fields: pixels, and log2 of the gain
 WEBP_EFFORT = 4  # of 6
 
 
@@ -52,74 +52,72 @@ def pack(
 ) -> bytes:
     """The loop as the bytes of a safetensors file with all that the player (stylecine/player) needs.
 
-    loop: gathered, and without resynthesis; None where nothing but cloth moves. period, fps: its frames, and how many
-        a second.
+    loop: of sampling "gather" and without resynthesis; None if only cloth moves. period, fps: frames, and frames per
+        second.
     cloth_layer: the cloth over it.
-    layers: [K,H,W] in [0,1], to be shown over the photo; they go along on the displacement's grid, and the cloth as
-        one more.
-    quality: None keeps the pictures without loss, as PNG; 0 to 100 (best) makes them WebP, which puts frames a few
-        levels off.
-    photo: False leaves it out, for who sends it apart: `picture(photo_of(loop, cloth_layer), quality)`.
+    layers: [K,H,W] in [0,1], to be shown over the photo; stored on the displacement's grid, the cloth as one more.
+    quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, with which frames are a few levels off.
+    photo: False leaves it out, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
 
-    Raises OptionError for a loop that no shader plays or an impossible quality, WriterUnavailable without WebP.
+    Raises OptionError for a loop that shaders cannot play or an impossible quality, WriterUnavailable without WebP.
     """
-    pixels = photo_of(loop, cloth_layer)
-    shown = picture(pixels, quality)
-    tensors: dict[str, np.ndarray] = {"photo": _raw(shown)} if photo else {}
+    pixels = first_frame(loop, cloth_layer)
+    encoded = encode_image(pixels, quality)
+    tensors: dict[str, np.ndarray] = {"photo": _raw(encoded)} if photo else {}
     if loop is None:
-        plate_of, told = shown, {"period": period, "fps": float(fps), "classes": [CLOTH]}
+        plate_of, facts = encoded, {"period": period, "fps": float(fps), "classes": [CLOTH]}
     else:
         check_live("msdfw" if loop.feature is None else "dfw", loop.sampling)
-        made_up = picture(_made_up(loop, pixels), quality)
-        plate_of = shown + made_up
+        inpainted = encode_image(_inpainted(loop, pixels), quality)
+        plate_of = encoded + inpainted
         fields, scales = _fields(loop)
-        tensors |= {**fields, "made_up": _raw(made_up)}
+        tensors |= {**fields, "made_up": _raw(inpainted)}
         classes = [*CLASSES, CLOTH] if cloth_layer else list(CLASSES)
-        told = _facts(loop, period, fps) | {"classes": classes, "scales": scales}
+        facts = _landscape_facts(loop, period, fps) | {"classes": classes, "scales": scales}
         if layers is not None:
             tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
     facts = {
-        "format": WITH_CLOTH if cloth_layer else FORMAT,
+        "format": FORMAT_WITH_CLOTH if cloth_layer else FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
-        **told,
+        **facts,
         "picture": "image/png" if quality is None else "image/webp",
         "plate": hashlib.sha256(plate_of).hexdigest(),
     }
     if cloth_layer is not None:
-        hung, facts["cloth"] = _cloth(cloth_layer, quality)
-        tensors |= hung
+        cloth_tensors, facts["cloth"] = _cloth(cloth_layer, quality)
+        tensors |= cloth_tensors
         if loop is None and layers is not None:
             tensors["layers"] = _on_grid(cloth_layer)[None]
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
-def photo_of(loop: Loop | None, cloth_layer: ClothLayer | None) -> np.ndarray:
-    """Frame 0 of such a loop, uint8 [H,W,3]."""
+def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None) -> np.ndarray:
+    """Frame 0, uint8 [H,W,3]."""
     if cloth_layer is None:
         assert loop is not None, "nothing moves"
         return loop.photo.cpu().numpy()
     return cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0).cpu().numpy()
 
 
-def picture(pixels: np.ndarray, quality: int | None) -> bytes:
-    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of some quality."""
+def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
+    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of a quality."""
     if quality is None:
         return encode_png(pixels)
-    check_webp("a loop's pictures", quality)
+    check_webp("a loop's images", quality)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=WEBP_EFFORT)
     return file.getvalue()
 
 
 def plate(loop: Loop) -> Tensor:
-    """The plate that the loop gathers from: uint8 [Hc,Wc,3], made again from the splines of its levels."""
+    """The plate that the loop gathers from, uint8 [Hc,Wc,3], merged from the splines of its levels."""
     splines = [spline[..., :3].permute(2, 0, 1).float() for spline in loop.splines]
     return to_uint8(merge([decoded(spline) for spline in splines]))
 
 
-def _facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
-    """What the player has to know of a landscape in motion, beside what fields there are."""
+def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
+    """What the player needs to know of a moving landscape besides its fields."""
     displacement = loop.displacement
     return {
         "margin": displacement.margin,
@@ -135,29 +133,29 @@ def _facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
     }
 
 
-def _made_up(loop: Loop, photo: np.ndarray) -> np.ndarray:
+def _inpainted(loop: Loop, photo: np.ndarray) -> np.ndarray:
     """The plate where it is not the photo, mirrored at its borders; else transparent: uint8 [Hc,Wc,4]."""
     margin, shown = loop.displacement.margin, plate(loop).cpu()
     expected = torch.from_numpy(photo)
     for axis in (0, 1):
         expected = mirrored(expected, margin, margin, axis)
-    unlike = (shown != expected).any(-1, keepdim=True)
-    return torch.cat((shown * unlike, unlike * torch.tensor(255, dtype=torch.uint8)), -1).numpy()
+    return _differing(shown, expected)
 
 
 def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """What there is on the displacement's grid and the photo, channels last, and what a step of each means."""
+    """The fields on the displacement's grid and the photo, channels last, and the step of each."""
     displacement = loop.displacement
     moving = torch.where(loop.moving > 0, (loop.moving * 255).round().clamp(min=1), 0).to(torch.uint8)
     begin, pace = loop.crossfade
-    change = torch.stack((displacement.sub_cycle, *(x.round().to(torch.uint8) for x in (begin * BEGINS, pace))), -1)
-    tensors, scales = {"moving": moving.cpu().numpy(), "change": change.cpu().numpy()}, {"change": 1 / BEGINS}
+    schedule = (x.round().to(torch.uint8) for x in (begin * BEGIN_STEPS, pace))
+    change = torch.stack((displacement.sub_cycle, *schedule), -1)
+    tensors, scales = {"moving": moving.cpu().numpy(), "change": change.cpu().numpy()}, {"change": 1 / BEGIN_STEPS}
     signed = {"velocity": displacement.rates[0, 0]}
     if displacement.swell is not None:
         signed["roll"] = displacement.swell.flatten(0, 1)
     for name, field in signed.items():
         field = field.nan_to_num(0.0, 0.0, 0.0).permute(1, 2, 0).contiguous().cpu()
-        scales[name] = float(field.abs().max()) / FINE
+        scales[name] = float(field.abs().max()) / INT16_STEPS
         tensors[name] = (field / (scales[name] or 1.0)).round().to(torch.int16).numpy()
     lift, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
     scales["angle"] = math.pi / 255
@@ -175,7 +173,7 @@ def _in_blocks(fields: Tensor, cell: int) -> Tensor:
 
 
 def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
-    """How much of each class a place of the grid shows, past the photo's border what does at it: uint8 [K,gh,gw]."""
+    """The layers on the grid, replicated beyond the photo's border: uint8 [K,gh,gw]."""
     displacement = loop.displacement
     (gh, gw), cell, margin = displacement.sub_cycle.shape, displacement.cell, displacement.margin
     height, width = layers.shape[1:]
@@ -185,23 +183,24 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
 
 
 def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The cloth: the pictures, what moves it, and what the player has to know of that.
+    """The images of the cloth and its keyframes, and the facts about them.
 
-    Knots are cut to where they are needed, without the first, which is 0 all over; along a row they are kept as
-    differences, which compress well. The matte is never lossy: what is no cloth would become a little of it.
+    Keyframes ("knots" in a pack) are cropped to where they are needed, without the first, which is 0 everywhere; rows
+    are stored as differences, which compress well. The matte is lossless: else what is not cloth would become slightly
+    cloth.
     """
-    knots = (cloth_layer.keyframes[1:] * _needed(cloth_layer)).cpu()
-    rows, columns = (knots.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
-    top, left = (int(places[0]) if len(places) else 0 for places in (rows, columns))
-    bottom, right = (int(places[-1]) + 1 if len(places) else 1 for places in (rows, columns))
-    steps = [max(PLACE, float(knots[:, :2].abs().max()) / FINE), GAIN]
-    counted = knots[:, :, top:bottom, left:right] / torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
-    whole = counted.round().to(torch.int16).numpy()
+    keyframes = (cloth_layer.keyframes[1:] * _needed(cloth_layer)).cpu()
+    rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
+    top, left = (int(line[0]) if len(line) else 0 for line in (rows, columns))
+    bottom, right = (int(line[-1]) + 1 if len(line) else 1 for line in (rows, columns))
+    steps = [max(POSITION_STEP, float(keyframes[:, :2].abs().max()) / INT16_STEPS), GAIN_STEP]
+    scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
+    quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
     tensors = {
-        "background": _raw(picture(_behind(cloth_layer), quality)),
+        "background": _raw(encode_image(_behind(cloth_layer), quality)),
         "matte": _raw(encode_png(cloth_layer.matte.cpu().numpy())),
         "active": cloth_layer.active.cpu().numpy(),
-        "knots": np.diff(whole, axis=3, prepend=np.int16(0)),
+        "knots": np.diff(quantised, axis=3, prepend=np.int16(0)),
     }
     grid = list(cloth_layer.keyframes.shape[2:])
     facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, "cycles": cloth_layer.cycles}
@@ -209,7 +208,7 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
 
 
 def _needed(cloth_layer: ClothLayer) -> Tensor:
-    """Which points of the cloth's grid a pixel of an active tile is near enough to, [gh,gw] of 0 and 1."""
+    """The points of the cloth's grid that pixels of active tiles depend on, [gh,gw] of 0 and 1."""
     gh, gw = cloth_layer.keyframes.shape[2:]
     wide = cloth_layer.active.float()
     for axis in (0, 1):
@@ -219,9 +218,14 @@ def _needed(cloth_layer: ClothLayer) -> Tensor:
 
 
 def _behind(cloth_layer: ClothLayer) -> np.ndarray:
-    """The background where it is not the photo; else transparent: uint8 [H,W,4]."""
-    unlike = (cloth_layer.background != cloth_layer.photo).any(-1, keepdim=True)
-    return torch.cat((cloth_layer.background * unlike, unlike * torch.tensor(255, dtype=torch.uint8)), -1).cpu().numpy()
+    """The background where it differs from the photo; else transparent: uint8 [H,W,4]."""
+    return _differing(cloth_layer.background, cloth_layer.photo)
+
+
+def _differing(image: Tensor, expected: Tensor) -> np.ndarray:
+    """The image uint8 [H,W,3] where it differs from what is expected, else transparent: uint8 [H,W,4]."""
+    differs = (image != expected).any(-1, keepdim=True)
+    return torch.cat((image * differs, differs * torch.tensor(255, dtype=torch.uint8)), -1).cpu().numpy()
 
 
 def _with_cloth(layers: Tensor, cloth_layer: ClothLayer | None) -> Tensor:

@@ -1,21 +1,21 @@
-// Cloth in the wind over a frame, as cuda_ops/drape.h draws it.
+// Draws cloth over a frame, as cuda_ops/drape.h does.
 
 import {PlayerError, Target, Texture} from "./gl.js";
-import {decoded} from "./pack.js";
+import {decodeImage} from "./pack.js";
 
-const MOST = 32;  // knots
+const MAX_KEYFRAMES = 32;
 
-/** The pictures of a pack's cloth, decoded; none where it has no cloth. Throws PlayerError. */
-export function clothPictures({facts, tensors}) {
+/** The decoded images of a pack's cloth; none if it has no cloth. Throws PlayerError. */
+export function decodeClothImages({facts, tensors}) {
   const kinds = facts.cloth ? {background: facts.picture, matte: "image/png"} : {};
   const blobs = Object.entries(kinds).map(([name, type]) => new Blob([tensors[name].data], {type}));
-  return Promise.all(blobs.map(decoded)).catch(() => {
-    throw new PlayerError("The pictures of this loop cannot be read.");
+  return Promise.all(blobs.map(decodeImage)).catch(() => {
+    throw new PlayerError("The images of this loop cannot be read.");
   });
 }
 
 export class Cloth {
-  /** facts, tensors: of a pack, whose pictures these are. */
+  /** facts, tensors, images: of one pack. */
   constructor(gl, programs, {width, height, period, cloth}, {knots, active}, [background, matte]) {
     const [gh, gw] = cloth.grid, [high, wide] = active.shape;
     const count = knots.shape[0] + 1;
@@ -25,39 +25,41 @@ export class Cloth {
       matte: new Texture(gl, "R8", width, height, matte),
       tiles: new Texture(gl, "R8", wide, high, active.data),
     };
-    this.knots = new Texture(gl, "RGBA32F", gw, gh, summed(knots, cloth), {layers: count});
+    this.keyframes = new Texture(gl, "RGBA32F", gw, gh, decodeKeyframes(knots, cloth), {layers: count});
     this.field = new Target(gl, gw, gh);
   }
 
-  /** Draws the cloth of time t over a frame, a texture whose rows count from below, into the canvas. */
+  /** Draws the cloth at time t over a frame, a texture whose rows count from the bottom, into the canvas. */
   draw(t, frame, photo) {
-    const weights = Array.from({length: MOST}, (_, knot) => weightOf(knot, this.count, t * this.cycles / this.period % 1));
-    this.programs.BLOWN.draw(this.field, {knots: this.knots, weights});
-    this.programs.DRAPED.draw(null, {...this.textures, frame, photo, field: this.field, cell: this.cell});
+    const phase = t * this.cycles / this.period % 1;
+    const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => keyframeWeight(k, this.count, phase));
+    this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
+    this.programs.CLOTH.draw(null, {...this.textures, frame, photo, field: this.field, cell: this.cell});
   }
 
-  dispose() { for (const made of [...Object.values(this.textures), this.knots, this.field]) made.dispose(); }
+  dispose() { for (const part of [...Object.values(this.textures), this.keyframes, this.field]) part.dispose(); }
 }
 
-/** What a knot, of `count` (even) in a period, counts in the trigonometric interpolation at a phase. */
-function weightOf(knot, count, phase) {
-  if (knot >= count) return 0;
-  const place = phase * count;
-  if (Number.isInteger(place)) return Number(place === knot);
-  const away = Math.PI * (place - knot) / count;
-  return Math.sin(count * away) / (count * Math.tan(away));
+/** The weight of keyframe k, of `count` (even) in a period, in the trigonometric interpolation at a phase. */
+function keyframeWeight(k, count, phase) {
+  if (k >= count) return 0;
+  const position = phase * count;
+  if (Number.isInteger(position)) return Number(position === k);
+  const angle = Math.PI * (position - k) / count;
+  return Math.sin(count * angle) / (count * Math.tan(angle));
 }
 
-/** The knots, RGBA of the whole grid each, the first 0: of differences along rows, in steps, of a part of the grid. */
-function summed({shape: [count, channels, rows, columns], data}, {grid: [gh, gw], at: [top, left], steps: [place, gain]}) {
-  const knots = new Float32Array((count + 1) * gh * gw * 4), step = [place, place, gain];
+/** RGBA of the whole grid for each keyframe, the first 0, from quantised differences along the rows of a part of it. */
+function decodeKeyframes({shape: [count, channels, rows, columns], data}, {grid: [gh, gw], at: [top, left], steps}) {
+  const [position, gain] = steps;
+  const keyframes = new Float32Array((count + 1) * gh * gw * 4), step = [position, position, gain];
   const row = new Int16Array(columns);
   for (let line = 0; line < count * channels * rows; line++) {
     row.set(data.subarray(line * columns, (line + 1) * columns));
     for (let x = 1; x < columns; x++) row[x] += row[x - 1];
-    const knot = Math.floor(line / (channels * rows)) + 1, channel = Math.floor(line / rows) % channels;
-    const first = ((knot * gh + top + line % rows) * gw + left) * 4 + channel;
-    for (let x = 0; x < columns; x++) knots[first + 4 * x] = row[x] * step[channel];
+    const k = Math.floor(line / (channels * rows)) + 1, channel = Math.floor(line / rows) % channels;
+    const first = ((k * gh + top + line % rows) * gw + left) * 4 + channel;
+    for (let x = 0; x < columns; x++) keyframes[first + 4 * x] = row[x] * step[channel];
   }
-  return knots;
+  return keyframes;
 }

@@ -1,6 +1,6 @@
-// WebGL2 with fewer words: programs that fill a rectangle, textures that can be drawn into.
+// A thin layer over WebGL2: programs that fill a rectangle, textures that can be drawn into.
 
-/** Why nothing can be played, in one plain sentence. */
+/** Why a loop cannot be played, in one sentence. */
 export class PlayerError extends Error {
   name = "PlayerError";
 }
@@ -19,15 +19,14 @@ precision highp sampler2DArray;
 
 const BYTES = {R8: "RED", RGB8: "RGB", RGBA8: "RGBA"};
 
-/** A WebGL2 context whose pictures keep their bytes. Throws PlayerError. */
-export function contextOf(canvas) {
+/** A WebGL2 context that uploads images without conversion. Throws PlayerError. */
+export function createContext(canvas) {
   const gl = canvas.getContext("webgl2", {alpha: false, antialias: false, depth: false});
   if (!gl) {
-    throw new PlayerError("This browser shows no WebGL2 graphics, so the photo cannot move here;"
-      + " another browser or device may do better.");
+    throw new PlayerError("This browser has no WebGL2, so the photo cannot move here; try another browser or device.");
   }
   if (!gl.getExtension("EXT_color_buffer_float")) {
-    throw new PlayerError("This device's graphics cannot draw into textures of floats, so the photo cannot move here.");
+    throw new PlayerError("This device cannot render to float textures, so the photo cannot move here; try another one.");
   }
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
   gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
@@ -36,7 +35,7 @@ export function contextOf(canvas) {
   return gl;
 }
 
-/** A fragment shader over everything, and what its uniforms are. */
+/** A fragment shader over a rectangle. */
 export class Program {
   constructor(gl, fragment) {
     this.gl = gl;
@@ -52,8 +51,8 @@ export class Program {
   }
 
   /**
-   * Draws into a target, or the canvas where it is null; values by the names of uniforms, textures among them. Only
-   * `rows` rows from `top` on, where that is said.
+   * Draws into a target, or the canvas if it is null; values: numbers, arrays and textures by the names of uniforms.
+   * Draws only `rows` rows from `top` on.
    */
   draw(target, values, top = 0, rows = target?.height ?? this.gl.drawingBufferHeight) {
     const gl = this.gl;
@@ -62,18 +61,18 @@ export class Program {
     gl.bindFramebuffer(gl.FRAMEBUFFER, target && target.framebuffer);
     gl.viewport(0, top, target?.width ?? gl.drawingBufferWidth, rows);
     let unit = 0;
-    for (const [name, {place, type}] of Object.entries(this.uniforms)) {
+    for (const [name, {location, type}] of Object.entries(this.uniforms)) {
       const value = values[name];
-      if (value === undefined) throw new Error(`nothing is given for ${name}`);
+      if (value === undefined) throw new Error(`there is no value for ${name}`);
       const list = typeof value === "number" ? [value] : value;
-      if (type === gl.FLOAT) gl.uniform1fv(place, list);
-      else if (type === gl.FLOAT_VEC2) gl.uniform2fv(place, list);
-      else if (type === gl.INT) gl.uniform1iv(place, list);
-      else if (type === gl.INT_VEC2) gl.uniform2iv(place, list);
+      if (type === gl.FLOAT) gl.uniform1fv(location, list);
+      else if (type === gl.FLOAT_VEC2) gl.uniform2fv(location, list);
+      else if (type === gl.INT) gl.uniform1iv(location, list);
+      else if (type === gl.INT_VEC2) gl.uniform2iv(location, list);
       else {
         gl.activeTexture(gl.TEXTURE0 + unit);
         gl.bindTexture(type === gl.SAMPLER_2D ? gl.TEXTURE_2D : gl.TEXTURE_2D_ARRAY, value.texture);
-        gl.uniform1i(place, unit++);
+        gl.uniform1i(location, unit++);
       }
     }
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -88,13 +87,13 @@ export class Program {
     const count = gl.getProgramParameter(this.program, gl.ACTIVE_UNIFORMS);
     const all = Array.from({length: count}, (_, i) => gl.getActiveUniform(this.program, i));
     return Object.fromEntries(all.map(({name, type}) =>
-      [name.replace("[0]", ""), {place: gl.getUniformLocation(this.program, name), type}]));
+      [name.replace("[0]", ""), {location: gl.getUniformLocation(this.program, name), type}]));
   }
 
   dispose() { this.gl.deleteProgram(this.program); }
 }
 
-/** A texture of some format ("RGBA32F"), with what is in it if that is given: an array, an ImageBitmap. */
+/** A texture of a format like "RGBA32F"; content: an array or an ImageBitmap. */
 export class Texture {
   constructor(gl, format, width, height, content = null, {filter = "NEAREST", layers = 0} = {}) {
     Object.assign(this, {gl, width, height, texture: gl.createTexture()});
@@ -115,21 +114,21 @@ export class Texture {
   dispose() { this.gl.deleteTexture(this.texture); }
 }
 
-/** Textures of one size that are drawn into at once; the first is `texture`. */
+/** Textures of one size that are rendered to together; the first is `texture`. */
 export class Target {
   constructor(gl, width, height, {format = "RGBA32F", filter = "NEAREST", count = 1} = {}) {
     Object.assign(this, {gl, width, height, framebuffer: gl.createFramebuffer()});
     this.textures = Array.from({length: count}, () => new Texture(gl, format, width, height, null, {filter}));
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.framebuffer);
-    const places = this.textures.map((made, i) => {
-      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, made.texture, 0);
+    const attachments = this.textures.map((target, i) => {
+      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, target.texture, 0);
       return gl.COLOR_ATTACHMENT0 + i;
     });
-    gl.drawBuffers(places);
+    gl.drawBuffers(attachments);
     const state = gl.checkFramebufferStatus(gl.FRAMEBUFFER);
     if (state !== gl.FRAMEBUFFER_COMPLETE && !gl.isContextLost()) {
       this.dispose();
-      throw new PlayerError("This device's graphics has no room for the photo at this size; ask for a smaller one.");
+      throw new PlayerError("This device has too little graphics memory for the photo at this size; choose a smaller one.");
     }
   }
 
@@ -137,6 +136,6 @@ export class Target {
 
   dispose() {
     this.gl.deleteFramebuffer(this.framebuffer);
-    for (const made of this.textures) made.dispose();
+    for (const texture of this.textures) texture.dispose();
   }
 }

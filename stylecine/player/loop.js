@@ -1,15 +1,15 @@
-// One loop, ready to be drawn: a landscape in motion, cloth in the wind, or both.
+// A loop on the GPU: a moving landscape, cloth, or both.
 
 import {Cloth} from "./cloth.js";
 import {Target} from "./gl.js";
-import {Scene} from "./scene.js";
+import {Landscape} from "./scene.js";
 
 export class Loop {
-  /** plate, pictures (of the cloth): made of the same pack, whose facts and tensors these are. */
-  constructor(gl, programs, plate, pictures, {facts, tensors}) {
+  /** plate, images (of the cloth), facts and tensors: of one pack. */
+  constructor(gl, programs, plate, images, {facts, tensors}) {
     Object.assign(this, {programs, plate});
-    this.landscape = facts.turns ? new Scene(gl, programs, plate, facts, tensors) : null;
-    this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, pictures) : null;
+    this.landscape = facts.turns ? new Landscape(gl, programs, plate, facts, tensors) : null;
+    this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, images) : null;
     this.under = this.cloth && new Target(gl, facts.width, facts.height, {format: "RGBA8"});
   }
 
@@ -22,9 +22,9 @@ export class Loop {
     cloth?.draw(t, under, photo);
   }
 
-  /** Disposes of all but a plate that is kept. */
+  /** Frees everything, except the plate if it is `kept`. */
   dispose(kept = null) {
-    for (const made of [this.landscape, this.cloth, this.under]) made?.dispose();
+    for (const part of [this.landscape, this.cloth, this.under]) part?.dispose();
     if (this.plate !== kept) this.plate.dispose();
   }
 }

@@ -1,20 +1,20 @@
-// What is known of a loop, to be drawn over it.
+// Maps of a loop that can be drawn over it.
 
-import {scaled} from "./pack.js";
+import {dequantize} from "./pack.js";
 
-/** docs/player.md. */
-export function mapsOf(facts, tensors) {
+/** `Player.maps`: see docs/player.md. */
+export function readMaps(facts, tensors) {
   const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, ...facts.cloth};
   return {
     grid: {width, height, cell, margin},
-    velocity: tensors.velocity ? scaled(tensors.velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
-    layers: layersOf(facts.classes, width * height, tensors),
+    velocity: tensors.velocity ? dequantize(tensors.velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
+    layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
   };
 }
 
-/** The classes' maps on the grid, by name. */
-function layersOf(classes, places, {layers}) {
+/** The layers on the grid, by class. */
+function readLayers(classes, cells, {layers}) {
   if (!layers) return {};
-  return Object.fromEntries(classes.map((name, k) => [name, layers.data.subarray(k * places, (k + 1) * places)]));
+  return Object.fromEntries(classes.map((name, k) => [name, layers.data.subarray(k * cells, (k + 1) * cells)]));
 }

@@ -1,43 +1,43 @@
-// What a page with one loop does: shows the photo, then plays it, unless the reader would rather have it still.
+// A page with one loop: shows the photo, then plays the loop unless the reader prefers reduced motion.
 
 import {Player, PlayerError} from "./player.js";
 
 const [canvas, photo, button, note] = ["canvas", "img", "button", "p"].map(name => document.querySelector(name));
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
-function bytesOf(base64) { return Uint8Array.from(atob(base64), letter => letter.charCodeAt(0)); }
+function decodeBase64(base64) { return Uint8Array.from(atob(base64), letter => letter.charCodeAt(0)); }
 
-async function packOf(element) {
-  const packed = new Blob([bytesOf(element.textContent)]).stream();
+async function readPackElement(element) {
+  const packed = new Blob([decodeBase64(element.textContent)]).stream();
   return new Response(packed.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
 }
 
-function pictureOf(url) {
+function imageBlob(url) {
   const [kind, base64] = url.slice("data:".length).split(";base64,");
-  return new Blob([bytesOf(base64)], {type: kind});
+  return new Blob([decodeBase64(base64)], {type: kind});
 }
 
-function tell(error) {
+function showError(error) {
   canvas.hidden = button.hidden = true;
   photo.hidden = false;
   note.textContent = error instanceof PlayerError ? error.message : "The photo cannot move in this browser.";
 }
 
-function playing(player, plays) {
-  if (plays) player.play();
+function setPlaying(player, playing) {
+  if (playing) player.play();
   else player.pause();
-  button.setAttribute("aria-label", plays ? "Pause" : "Play");
+  button.setAttribute("aria-label", playing ? "Pause" : "Play");
 }
 
 try {
   const player = await Player.create(canvas);
-  player.onerror = tell;
-  await player.load(await packOf(document.getElementById("pack")), pictureOf(photo.src));
+  player.onerror = showError;
+  await player.load(await readPackElement(document.getElementById("pack")), imageBlob(photo.src));
   photo.hidden = true;
   canvas.hidden = button.hidden = false;
-  playing(player, !still.matches);
-  still.addEventListener("change", () => playing(player, !still.matches));
-  for (const pressed of [button, canvas]) pressed.addEventListener("click", () => playing(player, !player.playing));
+  setPlaying(player, !reducedMotion.matches);
+  reducedMotion.addEventListener("change", () => setPlaying(player, !reducedMotion.matches));
+  for (const element of [button, canvas]) element.addEventListener("click", () => setPlaying(player, !player.playing));
 } catch (error) {
-  tell(error);
+  showError(error);
 }

@@ -1,10 +1,10 @@
-// The plate as the shaders read it: B-spline coefficients of its Laplacian levels, made by the graphics from pictures.
+// The plate on the GPU: B-spline coefficients of its Laplacian levels, computed from images.
 
 import {PlayerError, Target, Texture} from "./gl.js";
-import {decoded} from "./pack.js";
+import {decodeImage} from "./pack.js";
 
-const STRIP = 256;  // rows of an image whose coefficients are made at once, so that there is room for large photos
-const ASIDE = 17;  // rows that coefficients depend on, above and below
+const STRIP = 256;  // rows whose coefficients are computed at once, to save memory with large photos
+const APRON = 17;  // rows that coefficients depend on, above and below
 
 // Half way between two pixels: sinc under a wider sinc (Lanczos 12). Then the inverse of (1, 4, 1) / 6.
 const LANCZOS = Array.from({length: 24}, (_, k) => Math.PI * (k - 11.5))
@@ -13,28 +13,28 @@ const SINC = LANCZOS.map(tap => tap / LANCZOS.reduce((sum, other) => sum + other
 const INVERSE = Array.from({length: 17}, (_, k) => Math.sqrt(3) * (Math.sqrt(3) - 2) ** Math.abs(k - 8));
 const PREFILTER = [0, ...INVERSE, 0];
 
-/** The photo and the splines of its plate's levels, finest first, as textures; of a photo that stands still none. */
+/** The photo and the splines of the levels of its plate, finest first, as textures; no levels if only cloth moves. */
 export class Plate {
   /** facts, tensors: of a pack. photo: a Blob. Throws PlayerError. */
-  static async of(gl, programs, {facts, tensors, photo}) {
-    const made_up = tensors.made_up ? [new Blob([tensors.made_up.data], {type: facts.picture})] : [];
-    const pictures = await Promise.all([photo, ...made_up].map(decoded)).catch(() => {
-      throw new PlayerError("The pictures of this loop cannot be read.");
+  static async create(gl, programs, {facts, tensors, photo}) {
+    const inpainted = tensors.made_up ? [new Blob([tensors.made_up.data], {type: facts.picture})] : [];
+    const images = await Promise.all([photo, ...inpainted].map(decodeImage)).catch(() => {
+      throw new PlayerError("The images of this loop cannot be read.");
     });
-    const [shown, hidden] = pictures.map(picture => new Texture(gl, "RGBA8", picture.width, picture.height, picture));
-    for (const picture of pictures) picture.close();
+    const [shown, hidden] = images.map(image => new Texture(gl, "RGBA8", image.width, image.height, image));
+    for (const image of images) image.close();
     if (!hidden) return new Plate(facts.plate, shown, []);
     const targets = [];
-    const target = (...asked) => {
-      targets.push(new Target(gl, ...asked));
+    const target = (...size) => {
+      targets.push(new Target(gl, ...size));
       return targets.at(-1);
     };
     try {
-      const whole = target(hidden.width, hidden.height);
-      programs.PLATE.draw(whole, {photo: shown, made_up: hidden, margin: facts.margin});
-      return new Plate(facts.plate, shown, splines(target, programs, whole, facts.bands));
+      const merged = target(hidden.width, hidden.height);
+      programs.PLATE.draw(merged, {photo: shown, inpainted: hidden, margin: facts.margin});
+      return new Plate(facts.plate, shown, splines(target, programs, merged, facts.bands));
     } catch (error) {
-      for (const made of [shown, ...targets]) made.dispose();
+      for (const texture of [shown, ...targets]) texture.dispose();
       throw error;
     } finally {
       hidden.dispose();
@@ -46,18 +46,18 @@ export class Plate {
   dispose() { for (const texture of [this.photo, ...this.splines]) texture.dispose(); }
 }
 
-/** Of the bands of an image, finest first, and of the low-pass that is left, in targets made by `target`. */
+/** Of the bands of an image, finest first, and of the remaining low-pass, in targets made by `target`. */
 function splines(target, programs, image, bands) {
   const made = [];
   for (let i = 0; i < bands; i++) {
     const across = target(Math.ceil(image.width / 2), image.height);
     const coarse = target(across.width, Math.ceil(image.height / 2));
     const band = target(image.width, image.height);
-    programs.HALVED.draw(across, {image, axis: 0});
-    programs.HALVED.draw(coarse, {image: across, axis: 1});
+    programs.DOWNSAMPLE.draw(across, {image, axis: 0});
+    programs.DOWNSAMPLE.draw(coarse, {image: across, axis: 1});
     programs.BAND.draw(band, {image, coarse});
     made.push(spline(target, programs, band, {format: "RGBA16F", filter: "LINEAR"}));
-    for (const done of [across, band, image]) done.dispose();
+    for (const used of [across, band, image]) used.dispose();
     image = coarse;
   }
   made.push(spline(target, programs, image, {format: "RGBA32F"}));
@@ -66,20 +66,20 @@ function splines(target, programs, image, bands) {
 }
 
 /** Coefficients at twice the resolution of an image. */
-function spline(target, programs, image, form) {
-  const {width, height} = image, made = target(2 * width, 2 * height, form);
-  const rows = Math.min(height, STRIP + 2 * ASIDE);
+function spline(target, programs, image, format) {
+  const {width, height} = image, made = target(2 * width, 2 * height, format);
+  const rows = Math.min(height, STRIP + 2 * APRON);
   const [across, wide, down] = [width, 2 * width, 2 * width].map(columns => target(columns, rows));
   for (let top = 0; top < height; top += STRIP) {
-    const end = Math.min(top + STRIP, height), row = Math.max(0, top - ASIDE);
-    const count = Math.min(height, end + ASIDE) - row;
+    const end = Math.min(top + STRIP, height), row = Math.max(0, top - APRON);
+    const count = Math.min(height, end + APRON) - row;
     const along = {image, axis: 0, size: width, origin: 0, row};
-    programs.BETWEEN.draw(across, {...along, sinc: SINC}, 0, count);
-    programs.COEFFICIENTS.draw(wide, {...along, between: across, prefilter: PREFILTER}, 0, count);
+    programs.MIDPOINTS.draw(across, {...along, sinc: SINC}, 0, count);
+    programs.COEFFICIENTS.draw(wide, {...along, midpoints: across, prefilter: PREFILTER}, 0, count);
     const upright = {image: wide, axis: 1, size: height, origin: row, row: 0};
-    programs.BETWEEN.draw(down, {...upright, sinc: SINC}, 0, count);
-    programs.COEFFICIENTS.draw(made, {...upright, between: down, prefilter: PREFILTER}, 2 * top, 2 * (end - top));
+    programs.MIDPOINTS.draw(down, {...upright, sinc: SINC}, 0, count);
+    programs.COEFFICIENTS.draw(made, {...upright, midpoints: down, prefilter: PREFILTER}, 2 * top, 2 * (end - top));
   }
-  for (const done of [across, wide, down]) done.dispose();
+  for (const used of [across, wide, down]) used.dispose();
   return made;
 }

@@ -1,58 +1,58 @@
-// Plays a loop in a canvas: Player.create(canvas), load(pack), play(). docs/player.md has the whole of it.
+// Plays a loop in a canvas: Player.create(canvas), load(pack), play(). See docs/player.md.
 
-import {clothPictures} from "./cloth.js";
-import {PlayerError, Program, contextOf} from "./gl.js";
+import {decodeClothImages} from "./cloth.js";
+import {PlayerError, Program, createContext} from "./gl.js";
 import {Loop} from "./loop.js";
-import {mapsOf} from "./maps.js";
-import {unpacked} from "./pack.js";
+import {readMaps} from "./maps.js";
+import {readPack} from "./pack.js";
 import {Plate} from "./plate.js";
 import {SHADERS} from "./shaders.js";
 
 export {PlayerError};
 
 export class Player {
-  /** A player that draws into `canvas`, which it sizes. Throws PlayerError where the browser cannot do it. */
+  /** A player that draws into `canvas` and sets its size. Throws PlayerError if the browser cannot. */
   static async create(canvas) { return new Player(canvas); }
 
   width = 0;
   height = 0;
   period = 1;  // frames
   fps = 30;
-  time = 0;  // of the frame that is shown, in frames
-  maps = null;  // what is known of the loop, to be drawn over it; docs/player.md
-  onframe = null;  // called with the time of every frame that has been drawn
-  onerror = null;  // called with a PlayerError where the graphics came back and the loop did not
+  time = 0;  // of the current frame, in frames
+  maps = null;  // maps of the loop that can be drawn over it; docs/player.md
+  onframe = null;  // called with the time of every frame drawn
+  onerror = null;  // called with a PlayerError if the loop cannot be restored after the context was lost
   #canvas; #gl; #programs;
   #loop = null;
-  #given = null;  // the last pack, for graphics that are lost and come back
+  #pack = null;  // the last one, to restore after the context was lost
   #loads = 0;
   #handle = 0;
-  #before = null;  // when the last frame was drawn, in milliseconds
-  #heard = new AbortController();
+  #lastTime = null;  // when the last frame was drawn, in milliseconds
+  #listeners = new AbortController();
 
   constructor(canvas) {
     this.#canvas = canvas;
     this.#start();
-    const until = {signal: this.#heard.signal};
-    canvas.addEventListener("webglcontextlost", event => event.preventDefault(), until);
-    canvas.addEventListener("webglcontextrestored", () => this.#restore(), until);
-    document.addEventListener("visibilitychange", () => { this.#before = null; }, until);
+    const options = {signal: this.#listeners.signal};
+    canvas.addEventListener("webglcontextlost", event => event.preventDefault(), options);
+    canvas.addEventListener("webglcontextrestored", () => this.#restore(), options);
+    document.addEventListener("visibilitychange", () => { this.#lastTime = null; }, options);
   }
 
   /**
-   * Takes a pack (ArrayBuffer) and draws the same part of the loop of it; what has not changed is used again. `photo`:
-   * its Blob, for a pack that has none. Of calls that overtake each other the last counts. Throws PlayerError.
+   * Loads a pack (ArrayBuffer) and stays at the same phase of the loop; an unchanged plate is reused. `photo`: its Blob,
+   * for a pack without one. Of overlapping calls the last one wins. Throws PlayerError.
    */
   async load(pack, photo = null) {
-    const {facts, tensors} = unpacked(pack);
-    await this.#take({facts, tensors, photo: photo ?? new Blob([tensors.photo.data], {type: facts.picture})});
+    const {facts, tensors} = readPack(pack);
+    await this.#use({facts, tensors, photo: photo ?? new Blob([tensors.photo.data], {type: facts.picture})});
   }
 
-  /** Draws a moment of a loop that nobody keeps, {facts, tensors, photo}, so that all is ready for one that matters. */
-  async rehearse(given) {
-    const loads = this.#loads, plate = await Plate.of(this.#gl, this.#programs, given);
-    const loop = new Loop(this.#gl, this.#programs, plate, [], given);
-    if (loads === this.#loads) loop.draw(given.facts.period / 2);
+  /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that all shaders are compiled. */
+  async warmUp(pack) {
+    const loads = this.#loads, plate = await Plate.create(this.#gl, this.#programs, pack);
+    const loop = new Loop(this.#gl, this.#programs, plate, [], pack);
+    if (loads === this.#loads) loop.draw(pack.facts.period / 2);
     loop.dispose();
   }
 
@@ -70,11 +70,11 @@ export class Player {
 
   play() {
     if (this.playing) return;
-    this.#before = null;
+    this.#lastTime = null;
     const next = now => {
       this.#handle = requestAnimationFrame(next);
-      const passed = now - (this.#before ?? now);
-      this.#before = now;
+      const passed = now - (this.#lastTime ?? now);
+      this.#lastTime = now;
       this.render(this.time + passed / 1000 * this.fps);
     };
     this.#handle = requestAnimationFrame(next);
@@ -85,53 +85,53 @@ export class Player {
     this.#handle = 0;
   }
 
-  /** Gives back all that it holds of the graphics. */
+  /** Frees all GPU resources. */
   dispose() {
     this.pause();
-    this.#heard.abort();
+    this.#listeners.abort();
     this.#loads++;
     this.#loop?.dispose();
-    this.#loop = this.#given = null;
+    this.#loop = this.#pack = null;
     for (const program of Object.values(this.#programs)) program.dispose();
   }
 
-  async #take(given) {
-    const {facts} = given, gl = this.#gl, mine = ++this.#loads;
-    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Infinity;  // null: lost graphics tell nothing
+  async #use(pack) {
+    const {facts} = pack, gl = this.#gl, load = ++this.#loads;
+    const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Infinity;  // null: the context is lost
     const side = Math.max(facts.width, facts.height);
     const longest = facts.turns ? 2 * (side + 2 * facts.margin) : side;
-    if (longest > most) {
-      throw new PlayerError(`This loop needs textures of ${longest} pixels a side, and this device's graphics has them`
-        + ` up to ${most}; ask for a smaller one.`);
+    if (longest > limit) {
+      throw new PlayerError(`This loop needs textures of ${longest} pixels a side, and this device has only ${limit};`
+        + " choose a smaller size.");
     }
-    this.#given = given;
-    if (gl.isContextLost()) return this.#know(given);  // it is drawn once they are back
+    this.#pack = pack;
+    if (gl.isContextLost()) return this.#describe(pack);  // it is drawn when the context is restored
     const same = this.#loop?.plate.digest === facts.plate;
-    const plate = same ? this.#loop.plate : await Plate.of(gl, this.#programs, given);
-    const pictures = await clothPictures(given);
-    if (mine !== this.#loads) {
+    const plate = same ? this.#loop.plate : await Plate.create(gl, this.#programs, pack);
+    const images = await decodeClothImages(pack);
+    if (load !== this.#loads) {
       if (!same) plate.dispose();
       return;
     }
     this.#loop?.dispose(plate);
-    this.#loop = new Loop(gl, this.#programs, plate, pictures, given);
-    for (const picture of pictures) picture.close();
-    this.#know(given);
+    this.#loop = new Loop(gl, this.#programs, plate, images, pack);
+    for (const image of images) image.close();
+    this.#describe(pack);
     this.render(this.time);
   }
 
-  /** What can be told of a loop without its being drawn. */
-  #know({facts, tensors}) {
+  /** Sets what is known of a loop before it is drawn. */
+  #describe({facts, tensors}) {
     this.#canvas.width = this.width = facts.width;
     this.#canvas.height = this.height = facts.height;
     this.time *= facts.period / this.period;
     this.period = facts.period;
     this.fps = facts.fps;
-    this.maps = mapsOf(facts, tensors);
+    this.maps = readMaps(facts, tensors);
   }
 
   #start() {
-    this.#gl = contextOf(this.#canvas);
+    this.#gl = createContext(this.#canvas);
     const sources = Object.entries(SHADERS);
     this.#programs = Object.fromEntries(sources.map(([name, source]) => [name, new Program(this.#gl, source)]));
   }
@@ -140,7 +140,7 @@ export class Player {
     this.#loop = null;
     try {
       this.#start();
-      if (this.#given) await this.#take(this.#given);
+      if (this.#pack) await this.#use(this.#pack);
     } catch (error) {
       this.onerror?.(error);
     }

@@ -1,31 +1,31 @@
-// A landscape in motion, ready to be drawn: all that depends on what moves and how, and the passes of a frame.
+// A moving landscape on the GPU: its fields, and the passes of a frame.
 
 import {Target, Texture} from "./gl.js";
-import {scaled} from "./pack.js";
+import {dequantize} from "./pack.js";
 
 const STEPS = 2;  // of integration from one knot to the next
-const MOST_KNOTS = 64;  // are kept; of longer loops every second, third ...
-const UNIT = 16;  // canvas pixels between two places of the map of what is needed
-const TURNS = 8;  // lengths, at most
+const MAX_KNOTS = 64;  // stored; of longer loops every second, third ...
+const UNIT = 16;  // canvas pixels per cell of the map of what is needed
+const MAX_SUB_CYCLES = 8;
 
-export class Scene {
-  /** plate: made of the same pack, whose facts and tensors these are. */
+export class Landscape {
+  /** plate, facts, tensors: of one pack. */
   constructor(gl, programs, plate, facts, tensors) {
     const {width, height, margin, cell, grid: [gh, gw], scales} = facts;
     Object.assign(this, {gl, programs, plate, facts});
-    const velocity = scaled(tensors.velocity.data, scales.velocity);
-    const roll = tensors.roll ? scaled(tensors.roll.data, scales.roll) : new Float32Array(4);
+    const velocity = dequantize(tensors.velocity.data, scales.velocity);
+    const swell = tensors.roll ? dequantize(tensors.roll.data, scales.roll) : new Float32Array(4);
     const [layers, high, wide] = tensors.statistics.shape;
     const size = [Math.ceil((width + 2 * margin) / UNIT), Math.ceil((height + 2 * margin) / UNIT)];
     this.textures = {
       moving: new Texture(gl, "R8", width, height, tensors.moving.data),
       change: new Texture(gl, "RGB8", gw, gh, tensors.change.data),
       velocity: new Texture(gl, "RG32F", gw, gh, velocity),
-      roll: new Texture(gl, "RGBA32F", tensors.roll ? gw : 1, tensors.roll ? gh : 1, roll),
+      swell: new Texture(gl, "RGBA32F", tensors.roll ? gw : 1, tensors.roll ? gh : 1, swell),
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
-      needed: new Texture(gl, "R8", ...size, needed(tensors.moving.data, facts, size)),
+      needed: new Texture(gl, "R8", ...size, neededCells(tensors.moving.data, facts, size)),
     };
-    this.#carry(gw, gh);
+    this.#integrate(gw, gh);
     this.fields = new Target(gl, gw, gh, {count: 4});
     this.sums = Array.from({length: facts.bands}, (_, i) => {
       const scale = 2 ** (i + 1);
@@ -33,18 +33,18 @@ export class Scene {
     });
   }
 
-  /** Draws frame t, above 0 and below the period, into a target that counts its rows from below, or the canvas. */
+  /** Draws frame t, above 0 and below the period, into a target whose rows count from the bottom, or the canvas. */
   draw(t, target = null) {
     const {facts: {period, turns, margin, cell, scales, block, cycles, bands}, programs, plate} = this;
     const {moving, needed, ...textures} = this.textures;
     const angle = 2 * Math.PI * cycles * t / period;
-    const filled = list => [...list, ...Array(TURNS - list.length).fill(0)];
+    const padded = list => [...list, ...Array(MAX_SUB_CYCLES - list.length).fill(0)];
     programs.FIELDS.draw(this.fields, {
       ...textures, needed, cell, block, stride: this.stride,
-      passed: filled(turns.map(count => t * count / period % 1)),
-      lengths: filled(turns.map(count => period / count)),
-      swing: cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
-      scale_angle: scales.angle * 255, scale_lift: scales.lift * 255, scale_change: scales.change,
+      phases: padded(turns.map(count => t * count / period % 1)),
+      lengths: padded(turns.map(count => period / count)),
+      swell_phase: cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
+      scale_angle: scales.angle * 255, scale_gain: scales.lift * 255, scale_change: scales.change,
     });
     const [sources, ...weights] = this.fields.textures;
     const level = i => ({spline: plate.splines[i], sources, weights: weights[i >> 1], odd: i & 1, scale: 2 ** i, cell});
@@ -55,19 +55,19 @@ export class Scene {
     programs.FRAME.draw(target, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0]});
   }
 
-  dispose() { for (const made of [...Object.values(this.textures), this.fields, ...this.sums]) made.dispose(); }
+  dispose() { for (const part of [...Object.values(this.textures), this.fields, ...this.sums]) part.dispose(); }
 
-  /** The knots: where matter has got to along the flow and against it after every `stride` frames. */
-  #carry(gw, gh) {
+  /** Integrates the knots: the displacement along the flow and against it after every `stride` frames. */
+  #integrate(gw, gh) {
     const {gl, programs, facts: {period, turns, stride}, textures} = this;
-    const longest = period / turns[0], every = Math.ceil(longest / stride / (MOST_KNOTS - 1));
+    const longest = period / turns[0], every = Math.ceil(longest / stride / (MAX_KNOTS - 1));
     this.stride = stride * every;
     const layers = Math.max(2, Math.ceil(longest / this.stride) + 1);
     textures.knots = new Texture(gl, "RGBA32F", gw, gh, null, {layers});
     let [before, after] = [new Target(gl, gw, gh), new Target(gl, gw, gh)];  // textures begin with zeros
     for (let knot = 1; knot < layers; knot++) {
-      const given = {velocity: textures.velocity, before, frames: stride / STEPS, steps: STEPS * every};
-      programs.CARRIED.draw(after, given);
+      const values = {velocity: textures.velocity, before, frames: stride / STEPS, steps: STEPS * every};
+      programs.INTEGRATE.draw(after, values);
       gl.activeTexture(gl.TEXTURE0);
       gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.knots.texture);
       gl.copyTexSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, 0, knot, 0, 0, gw, gh);
@@ -78,9 +78,9 @@ export class Scene {
   }
 }
 
-/** Where anything moves so near that levels and fields are needed: a byte for every UNIT canvas pixels. */
-function needed(moving, {width, height, margin, cell}, [wide, high]) {
-  const around = 2 * Math.max(1, cell / UNIT), found = new Uint8Array(wide * high);
+/** Where levels and fields are needed because something near moves: a byte for every UNIT canvas pixels. */
+function neededCells(moving, {width, height, margin, cell}, [wide, high]) {
+  const around = 2 * Math.max(1, cell / UNIT), cells = new Uint8Array(wide * high);
   const moves = (left, top) => {
     const [bottom, right] = [Math.min(top + UNIT, height), Math.min(left + UNIT, width)];
     for (let y = Math.max(top, 0); y < bottom; y++)
@@ -91,8 +91,8 @@ function needed(moving, {width, height, margin, cell}, [wide, high]) {
     for (let column = 0; column < wide; column++) {
       if (!moves(column * UNIT - margin, row * UNIT - margin)) continue;
       for (let y = Math.max(row - around, 0); y <= Math.min(row + around, high - 1); y++) {
-        found.fill(255, y * wide + Math.max(column - around, 0), y * wide + Math.min(column + around + 1, wide));
+        cells.fill(255, y * wide + Math.max(column - around, 0), y * wide + Math.min(column + around + 1, wide));
       }
     }
-  return found;
+  return cells;
 }

@@ -1,22 +1,22 @@
 // The arithmetic of cuda_ops/render.h, drape.h, ops/pyramid, ops/spline and ops/integrate as fragment shaders. Textures
-// keep row 0 of a picture in their row 0; only the canvas, and a frame under cloth, counts from below.
+// have row 0 of an image in their row 0; only the canvas, and a frame under cloth, count from the bottom.
 
 const PIXEL = `
 ivec2 pixel_of() { return ivec2(gl_FragCoord.xy); }
-ivec2 along(int axis, ivec2 at, int place) { return axis == 0 ? ivec2(place, at.y) : ivec2(at.x, place); }
-int mirrored(int place, int size) {  // c b a | a b c | c b a
-  place = (place % (2 * size) + 2 * size) % (2 * size);
-  return min(place, 2 * size - 1 - place);
+ivec2 along(int axis, ivec2 at, int i) { return axis == 0 ? ivec2(i, at.y) : ivec2(at.x, i); }
+int mirrored(int i, int size) {  // c b a | a b c | c b a
+  i = (i % (2 * size) + 2 * size) % (2 * size);
+  return min(i, 2 * size - 1 - i);
 }
 `;
 
-// A coarser sum or low-pass at a pixel of the next finer level: [1,3,3,1], zeros past the border.
-const ENLARGED = `
+// A coarser sum or low-pass at a pixel of the next finer level: [1,3,3,1], zeros beyond the border.
+const UPSAMPLED = `
 vec3 coarse_at(sampler2D coarse, ivec2 at, ivec2 size) {
   bool inside = all(greaterThanEqual(at, ivec2(0))) && all(lessThan(at, size));
   return inside ? texelFetch(coarse, at, 0).rgb : vec3(0);
 }
-vec3 enlarged(sampler2D coarse, ivec2 pixel) {
+vec3 upsampled(sampler2D coarse, ivec2 pixel) {
   ivec2 size = textureSize(coarse, 0), here = pixel >> 1, beside = here + (pixel & 1) * 2 - 1;
   vec3 above = 0.75 * coarse_at(coarse, here, size) + 0.25 * coarse_at(coarse, ivec2(beside.x, here.y), size);
   vec3 below =
@@ -25,20 +25,20 @@ vec3 enlarged(sampler2D coarse, ivec2 pixel) {
 }
 `;
 
-// The plate, -1 to 1: the photo mirrored at its borders, or what was made up.
+// The plate, -1 to 1: the photo mirrored at its borders, or what was inpainted.
 const PLATE = PIXEL + `
-uniform sampler2D photo, made_up;
+uniform sampler2D photo, inpainted;
 uniform int margin;
 out vec4 plate;
 void main() {
   ivec2 at = pixel_of(), size = textureSize(photo, 0);
-  vec4 other = texelFetch(made_up, at, 0);
+  vec4 other = texelFetch(inpainted, at, 0);
   at = ivec2(mirrored(at.x - margin, size.x), mirrored(at.y - margin, size.y));
   plate = vec4((other.a > 0.5 ? other.rgb : texelFetch(photo, at, 0).rgb) * 2.0 - 1.0, 0);
 }`;
 
 // Half as many pixels along an axis, the border replicated.
-const HALVED = PIXEL + `
+const DOWNSAMPLE = PIXEL + `
 uniform sampler2D image;
 uniform int axis;
 out vec4 made;
@@ -51,26 +51,26 @@ void main() {
     made += taps[k] * texelFetch(image, along(axis, at, clamp(2 * at[axis] - 2 + k, 0, last)), 0);
 }`;
 
-// A Laplacian band: what the next coarser level does not show.
-const BAND = PIXEL + ENLARGED + `
+// A Laplacian band: the image less the upsampled next coarser level.
+const BAND = PIXEL + UPSAMPLED + `
 uniform sampler2D image, coarse;
 out vec4 made;
 void main() {
   ivec2 at = pixel_of();
-  made = vec4(texelFetch(image, at, 0).rgb - enlarged(coarse, at), 0);
+  made = vec4(texelFetch(image, at, 0).rgb - upsampled(coarse, at), 0);
 }`;
 
-// A spline is made strip by strip. Of an image, mirrored at its borders, that has `size` pixels along an axis, textures
-// hold what begins with pixel `origin`, or, across the axis, with row `row`.
+// Splines are computed in strips. Of an image, mirrored at its borders, with `size` pixels along an axis, a texture holds
+// the part from pixel `origin`, or, across the axis, from row `row` on.
 const STRIPS = PIXEL + `
 uniform sampler2D image;
 uniform int axis, size, origin, row;
 out vec4 made;
-vec4 pixel(ivec2 at, int place) { return texelFetch(image, along(axis, at, place - origin) + ivec2(0, row), 0); }
+vec4 pixel(ivec2 at, int i) { return texelFetch(image, along(axis, at, i - origin) + ivec2(0, row), 0); }
 `;
 
-// What lies half way between a pixel and the next: sinc under a wider sinc.
-const BETWEEN = STRIPS + `
+// The value half way between a pixel and the next: sinc windowed by a wider sinc.
+const MIDPOINTS = STRIPS + `
 uniform float sinc[24];
 void main() {
   ivec2 at = pixel_of();
@@ -80,49 +80,49 @@ void main() {
   else for (int k = 0; k < 24; ++k) made += sinc[k] * pixel(at, mirrored(first + k, size));
 }`;
 
-// The cubic B-spline's coefficients of an image and what lies between its pixels; the filter has a 0 at either end.
+// The cubic B-spline coefficients of an image and its midpoints; the filter has a 0 at either end.
 const COEFFICIENTS = STRIPS + `
-uniform sampler2D between;
+uniform sampler2D midpoints;
 uniform float prefilter[19];
-vec4 half_way(ivec2 at, int place) { return texelFetch(between, along(axis, at, place - origin), 0); }
+vec4 midpoint(ivec2 at, int i) { return texelFetch(midpoints, along(axis, at, i - origin), 0); }
 void main() {
   ivec2 at = pixel_of();
   int first = at[axis] - 8, odd = at[axis] & 1, here = (at[axis] >> 1) - 4;
   made = vec4(0);
   if (first >= 0 && first <= 2 * size - 18) {
     for (int k = 0; k < 9; ++k)
-      made += prefilter[2 * k + 1 - odd] * pixel(at, here + k) + prefilter[2 * k + 2 - odd] * half_way(at, here + k);
+      made += prefilter[2 * k + 1 - odd] * pixel(at, here + k) + prefilter[2 * k + 2 - odd] * midpoint(at, here + k);
   } else {
     for (int k = 0; k < 17; ++k) {
-      int place = mirrored(first + k, 2 * size);
-      made += prefilter[k + 1] * (place % 2 == 0 ? pixel(at, place / 2) : half_way(at, place / 2));
+      int i = mirrored(first + k, 2 * size);
+      made += prefilter[k + 1] * (i % 2 == 0 ? pixel(at, i / 2) : midpoint(at, i / 2));
     }
   }
 }`;
 
-// The velocity at a place of its grid, counted from the centre of its first point; replicated past the border.
+// The velocity at a position on its grid, from the centre of its first point; replicated beyond the border.
 const VELOCITY = `
 uniform sampler2D velocity;
-vec2 velocity_at(vec2 place) {
+vec2 velocity_at(vec2 position) {
   ivec2 last = textureSize(velocity, 0) - 1;
-  place = clamp(place, vec2(0), vec2(last));
-  ivec2 first = ivec2(place), second = min(first + 1, last);
-  vec2 f = place - vec2(first);
+  position = clamp(position, vec2(0), vec2(last));
+  ivec2 first = ivec2(position), second = min(first + 1, last);
+  vec2 f = position - vec2(first);
   vec2 above = mix(texelFetch(velocity, first, 0).xy, texelFetch(velocity, ivec2(second.x, first.y), 0).xy, f.x);
   vec2 below = mix(texelFetch(velocity, ivec2(first.x, second.y), 0).xy, texelFetch(velocity, second, 0).xy, f.x);
   return mix(above, below, f.y);
 }
 `;
 
-// One knot after another: where matter has got to along the flow (xy) and against it (zw), by midpoint steps.
-const CARRIED = PIXEL + VELOCITY + `
+// One knot from the last: the displacement along the flow (xy) and against it (zw), by midpoint steps.
+const INTEGRATE = PIXEL + VELOCITY + `
 uniform sampler2D before;
 uniform float frames;  // a step
 uniform int steps;
 out vec4 made;
 vec2 step_from(vec2 start, vec2 moved, float step) {
-  vec2 half_way = moved + 0.5 * step * velocity_at(start + moved);
-  return moved + step * velocity_at(start + half_way);
+  vec2 middle = moved + 0.5 * step * velocity_at(start + moved);
+  return moved + step * velocity_at(start + middle);
 }
 void main() {
   ivec2 at = pixel_of();
@@ -132,15 +132,15 @@ void main() {
     made = vec4(step_from(start, made.xy, frames), step_from(start, made.zw, -frames));
 }`;
 
-// On the grid: where both copies are read, in canvas pixels, and how much each counts in the five levels.
+// On the grid: where both copies are read, in canvas pixels, and their weights in the five levels.
 const FIELDS = PIXEL + VELOCITY + `
-uniform sampler2D change, roll, needed;
+uniform sampler2D change, swell, needed;
 uniform sampler2DArray knots, statistics;
-uniform float passed[8], lengths[8];
-uniform float stride, block, scale_angle, scale_lift, scale_change;
+uniform float phases[8], lengths[8];
+uniform float stride, block, scale_angle, scale_gain, scale_change;
 uniform int cell;
-uniform vec2 swing;
-layout(location = 0) out vec4 sources;  // of A and of B, x and y
+uniform vec2 swell_phase;
+layout(location = 0) out vec4 sources;  // x and y of A, of B
 layout(location = 1) out vec4 finest;   // weights: A and B in level 0, A and B in level 1
 layout(location = 2) out vec4 middle;   // in 2 and 3
 layout(location = 3) out vec4 coarsest;  // in 4
@@ -164,33 +164,33 @@ vec4 sine(vec4 x) {  // of [0,pi], to 4e-7
   vec4 y = x * x;
   return x * (1.0 + y * (-1.66666547e-1 + y * (8.33217968e-3 + y * (-1.95125553e-4 + y * 2.60052530e-6))));
 }
-// What one copy's bands are multiplied by so that they have the photo's contrast; which: its first statistic.
-vec4 lifted(ivec2 at, int which, int phase, float now) {
+// The gain of one copy's bands that restores the photo's contrast; which: its first statistic.
+vec4 contrast_gain(ivec2 at, int which, int phase, float now) {
   float known = 0.25 * float(phase + 1);
-  return 1.0 + near(known, now) * (statistic(at, which + phase) * scale_lift - 1.0) +
-         near(known + 0.25, now) * (statistic(at, which + phase + 1) * scale_lift - 1.0);
+  return 1.0 + near(known, now) * (statistic(at, which + phase) * scale_gain - 1.0) +
+         near(known + 0.25, now) * (statistic(at, which + phase + 1) * scale_gain - 1.0);
 }
 void main() {
   ivec2 at = pixel_of();
   sources = finest = middle = coarsest = vec4(0);
   if (texelFetch(needed, at * cell / 16, 0).r == 0.0) return;
   vec3 here = texelFetch(change, at, 0).rgb * 255.0;
-  int turn = int(here.r + 0.5);
-  float now = passed[turn], age = lengths[turn];
+  int sub_cycle = int(here.r + 0.5);
+  float now = phases[sub_cycle], age = lengths[sub_cycle];
   sources = vec4(displaced(at, true, age * now), displaced(at, false, age * (1.0 - now))) * float(cell);
-  vec4 sway = texelFetch(roll, at, 0);
-  sources += (swing.x * sway.xy + swing.y * sway.zw).xyxy;
+  vec4 waves = texelFetch(swell, at, 0);
+  sources += (swell_phase.x * waves.xy + swell_phase.y * waves.zw).xyxy;
 
   float share = clamp((now - here.g * scale_change) * here.b, 0.0, 1.0);
   int phase = now >= 0.5 ? 1 : 0;
   float known = 0.25 * float(phase + 1), inner = clamp(now, 0.25, 0.75);
-  vec4 apart = (near(known, inner) * statistic(at, phase) + near(known + 0.25, inner) * statistic(at, phase + 1)) *
+  vec4 angle = (near(known, inner) * statistic(at, phase) + near(known + 0.25, inner) * statistic(at, phase + 1)) *
                scale_angle;
-  vec4 arc = step(0.015, apart), over = 1.0 / sine(max(apart, 0.015));
-  vec4 a = mix(vec4(1.0 - share), sine((1.0 - share) * apart) * over, arc);
-  vec4 b = mix(vec4(share), sine(share * apart) * over, arc);
-  a *= lifted(at, 3, phase, min(now, 0.75));
-  b *= lifted(at, 6, phase, max(now, 0.25));
+  vec4 arc = step(0.015, angle), over = 1.0 / sine(max(angle, 0.015));
+  vec4 a = mix(vec4(1.0 - share), sine((1.0 - share) * angle) * over, arc);
+  vec4 b = mix(vec4(share), sine(share * angle) * over, arc);
+  a *= contrast_gain(at, 3, phase, min(now, 0.75));
+  b *= contrast_gain(at, 6, phase, max(now, 0.25));
   finest = vec4(a.x, b.x, a.y, b.y);
   middle = vec4(a.z, b.z, a.w, b.w);
   coarsest = vec4(1.0 - share, share, 0, 0);
@@ -199,10 +199,10 @@ void main() {
 // Two displaced copies of a level at one of its pixels, weighted and added.
 const MIXED = `
 uniform sampler2D spline, sources, weights;
-uniform int cell, scale, odd;  // odd levels have the second two of the weights
+uniform int cell, scale, odd;  // odd levels use the second two weights
 
-// Where both copies are read (pixels of the canvas) and how much they count: between the grid's points, or, for pixels
-// larger than a cell, the mean of those in it.
+// Where both copies are read (canvas pixels) and their weights: interpolated on the grid, or, for pixels larger than a
+// cell, the mean over the pixel.
 void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
   ivec2 last = textureSize(sources, 0) - 1;
   if (scale > cell) {
@@ -220,17 +220,17 @@ void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
     return;
   }
   int ratio = cell / scale;
-  ivec2 place = 2 * pixel + 1 - ratio;  // past the first point, in halves of a pixel
-  ivec2 whole = ivec2(place.x < 0 ? -1 : place.x / (2 * ratio), place.y < 0 ? -1 : place.y / (2 * ratio));
-  vec2 f = vec2(place - whole * 2 * ratio) / float(2 * ratio);
-  ivec2 a = clamp(whole, ivec2(0), last), d = clamp(whole + 1, ivec2(0), last);
+  ivec2 offset = 2 * pixel + 1 - ratio;  // from the first point, in half pixels
+  ivec2 cell_at = ivec2(offset.x < 0 ? -1 : offset.x / (2 * ratio), offset.y < 0 ? -1 : offset.y / (2 * ratio));
+  vec2 f = vec2(offset - cell_at * 2 * ratio) / float(2 * ratio);
+  ivec2 a = clamp(cell_at, ivec2(0), last), d = clamp(cell_at + 1, ivec2(0), last);
   ivec2 b = ivec2(d.x, a.y), c = ivec2(a.x, d.y);
   from = mix(mix(texelFetch(sources, a, 0), texelFetch(sources, b, 0), f.x),
              mix(texelFetch(sources, c, 0), texelFetch(sources, d, 0), f.x), f.y);
   weight = mix(mix(texelFetch(weights, a, 0), texelFetch(weights, b, 0), f.x),
                mix(texelFetch(weights, c, 0), texelFetch(weights, d, 0), f.x), f.y);
 }
-#ifdef FLOATS  // textures of floats need not be filtered: 16 look-ups
+#ifdef FLOATS  // float textures may not be filterable: 16 look-ups
 vec3 read(vec2 place) {
   ivec2 last = textureSize(spline, 0) - 1;
   place = clamp(place, vec2(-4), vec2(last) + 5.0);
@@ -269,7 +269,7 @@ vec3 mixed(ivec2 pixel) {
 `;
 
 // The sum of a level and all coarser ones.
-const level = (first, read) => read + PIXEL + MIXED + (first ? "" : ENLARGED) + `
+const level = (first, read) => read + PIXEL + MIXED + (first ? "" : UPSAMPLED) + `
 uniform sampler2D needed;
 ${first ? "" : "uniform sampler2D coarse;"}
 out vec4 sum;
@@ -277,12 +277,12 @@ void main() {
   ivec2 at = pixel_of();
   sum = vec4(0);
   if (texelFetch(needed, at * scale / 16, 0).r == 0.0) return;
-  sum.rgb = mixed(at)${first ? "" : " + enlarged(coarse, at)"};
+  sum.rgb = mixed(at)${first ? "" : " + upsampled(coarse, at)"};
 }`;
 const LOW_PASS = level(true, "#define FLOATS\n");
 const LEVEL = level(false, "");
 
-// The photo: frame 0, of which nothing has moved yet, whatever the graphics' look-ups round.
+// The photo: frame 0, exactly, without the rounding of texture look-ups.
 const PHOTO = PIXEL + `
 uniform sampler2D photo;
 out vec4 frame;
@@ -291,8 +291,8 @@ void main() {
   frame = vec4(texelFetch(photo, ivec2(at.x, textureSize(photo, 0).y - 1 - at.y), 0).rgb, 1);
 }`;
 
-// The finest level and all coarser ones, set into the photo; bytes.
-const FRAME = PIXEL + MIXED + ENLARGED + `
+// The sum of all levels, blended into the photo; 8 bits.
+const FRAME = PIXEL + MIXED + UPSAMPLED + `
 uniform sampler2D photo, moving, coarse;
 uniform int margin;
 out vec4 frame;
@@ -303,24 +303,25 @@ void main() {
   float moves = texelFetch(moving, at, 0).r;
   frame = vec4(still, 1);
   if (moves == 0.0) return;
-  vec3 sum = mixed(at + margin) + enlarged(coarse, at + margin);
+  vec3 sum = mixed(at + margin) + upsampled(coarse, at + margin);
   vec3 over = clamp(sum, -1.0, 1.0) * 127.5 + 127.5;
   float dither = (float(((193 * at.x + 147 * at.y) & 255) >> 4) + 0.5) / 16.0;  // (Roberts's R2 sequence.)
   frame.rgb = floor(mix(still * 255.0, over, moves) + dither) / 255.0;
 }`;
 
-// The cloth's field at some moment: its knots, weighted.
-const BLOWN = PIXEL + `
-uniform sampler2DArray knots;
+// The cloth's field at a moment: the weighted sum of its keyframes.
+const CLOTH_FIELD = PIXEL + `
+uniform sampler2DArray keyframes;
 uniform float weights[32];
 out vec4 field;
 void main() {
   field = vec4(0);
-  for (int k = 0; k < textureSize(knots, 0).z; ++k) field += weights[k] * texelFetch(knots, ivec3(pixel_of(), k), 0);
+  for (int k = 0; k < textureSize(keyframes, 0).z; ++k)
+    field += weights[k] * texelFetch(keyframes, ivec3(pixel_of(), k), 0);
 }`;
 
-// Cloth over a frame, the arithmetic of cuda_ops/drape.h: moved, shaded anew, and what is behind it.
-const DRAPED = PIXEL + `
+// Cloth over a frame, as in cuda_ops/drape.h: displaced, relit, and the background that it uncovers.
+const CLOTH = PIXEL + `
 uniform sampler2D frame, photo, background, matte, field, tiles;
 uniform int cell;
 out vec4 drawn;
@@ -334,15 +335,15 @@ vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
                     (f - 1.0) * f * f);
 }
 vec3 field_at(ivec2 at) {  // x and y in pixels, and the binary logarithm of the gain
-  ivec2 place = 2 * at + 1 - cell, last = textureSize(field, 0) - 1;  // past the first point, in halves of a pixel
-  ivec2 whole = ivec2(place.x < 0 ? -1 : place.x / (2 * cell), place.y < 0 ? -1 : place.y / (2 * cell));
-  vec2 f = vec2(place - whole * 2 * cell) / float(2 * cell);
+  ivec2 offset = 2 * at + 1 - cell, last = textureSize(field, 0) - 1;  // from the first point, in half pixels
+  ivec2 first = ivec2(offset.x < 0 ? -1 : offset.x / (2 * cell), offset.y < 0 ? -1 : offset.y / (2 * cell));
+  vec2 f = vec2(offset - first * 2 * cell) / float(2 * cell);
   vec4 across = b_spline(f.x), down = b_spline(f.y);
   vec3 sum = vec3(0);
   for (int y = 0; y < 4; ++y) {
     vec3 row = vec3(0);
     for (int x = 0; x < 4; ++x)
-      row += across[x] * texelFetch(field, clamp(whole + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
+      row += across[x] * texelFetch(field, clamp(first + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
     sum += down[y] * row;
   }
   return sum;
@@ -372,7 +373,7 @@ void main() {
   vec4 hidden = texelFetch(background, at, 0);
   vec2 from = clamp(vec2(at) + moved.xy, vec2(-4), vec2(size) + 4.0), whole = floor(from);
   float before = texelFetch(matte, at, 0).r, now = matte_at(ivec2(whole), from - whole);
-  if (before == 0.0 && now == 0.0 && hidden.a == 0.0) return;  // no cloth, before or now
+  if (before == 0.0 && now == 0.0 && hidden.a == 0.0) return;  // neither cloth nor uncovered background
   vec3 behind = hidden.a > 0.5 ? hidden.rgb : here, shown = vec3(0);
   if (now > 0.0) shown = photo_at(ivec2(whole), from - whole) * exp2(clamp(moved.z, -1.0, 1.0) / 2.2);
   float still = clamp(1.0 - dot(moved.xy, moved.xy), 0.0, 1.0);
@@ -382,6 +383,6 @@ void main() {
 }`;
 
 export const SHADERS = {
-  ...{PLATE, HALVED, BAND, BETWEEN, COEFFICIENTS, CARRIED, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
-  ...{BLOWN, DRAPED},
+  ...{PLATE, DOWNSAMPLE, BAND, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
+  ...{CLOTH_FIELD, CLOTH},
 };

@@ -117,7 +117,7 @@ def test_what_is_done_needs_no_worker(
         (["--seconds", "0"], "seconds must be a number above 0"),
         (["--size", "9"], "size 9 is too small"),
         (["--crop", "wide"], "a.png: "),
-        (["--format", "png", "--quality", "3"], "A .png is one frame without loss"),
+        (["--format", "png", "--quality", "3"], "A .png is one lossless frame"),
     ],
 )
 def test_nothing_is_begun_with_impossible_options(

@@ -21,7 +21,7 @@ from PIL import Image
 from benchmarks.browser import CHROMIUM
 from stylecine.errors import WriterUnavailable
 from stylecine.output.codecs import ANIMATED_IMAGES
-from stylecine.output.formats import write
+from stylecine.output.formats import write_output
 from stylecine.output.images import ANIMATIONS
 from stylecine.output.video import FORMATS
 
@@ -178,7 +178,7 @@ def written(path: Path) -> bool:
     """Writes the clip; False if the installed libraries have no encoder."""
     try:
         codec = path.stem.split("-")[1] if "-" in path.stem else None
-        write(clip(), path, FPS, codec=codec, quality=90 if path.suffix in (".gif", ".webp") else None)
+        write_output(clip(), path, FPS, codec=codec, quality=90 if path.suffix in (".gif", ".webp") else None)
     except WriterUnavailable:
         return False
     return True

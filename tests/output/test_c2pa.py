@@ -298,7 +298,7 @@ def test_unusable_credentials(loop: Cinemagraph, signed_by: Pair, tmp_path: Path
     refused(loop, out, "chain.pem", "two files")
     (tmp_path / "other").mkdir()
     refused(loop, out, (chain, credentials(tmp_path / "other")[1]), "is not the key of")
-    refused(loop, out, credentials(tmp_path / "other", password=b"secret"), "asks for a password")
+    refused(loop, out, credentials(tmp_path / "other", password=b"secret"), "needs a password")
     odd = ec.generate_private_key(ec.SECP256K1())
     refused(loop, out, credentials(tmp_path / "other", odd), "kind of key")
 
@@ -306,8 +306,8 @@ def test_unusable_credentials(loop: Cinemagraph, signed_by: Pair, tmp_path: Path
 @pytest.mark.parametrize("options", [{"usage": "server"}, {"until": -1}], ids=["for-servers", "expired"])
 def test_certificates_that_may_not_sign(loop: Cinemagraph, tmp_path: Path, options: dict[str, Any]) -> None:
     pair = credentials(tmp_path, **options)
-    refused(loop, tmp_path / "loop.png", pair, "refuses to sign")
-    with pytest.raises(OptionError, match="refuses to sign"):  # before the work
+    refused(loop, tmp_path / "loop.png", pair, "cannot sign")
+    with pytest.raises(OptionError, match="cannot sign"):  # before the work
         signer_for("loop.png", pair)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError, OutputError
-from stylecine.output.formats import ENDINGS, check_output, shown, write
+from stylecine.output.formats import SUFFIXES, check_output, frame_times, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
 
@@ -28,13 +28,13 @@ def test_unknown_endings(tmp_path: Path, name: str) -> None:
     [
         ("loop.mp4", {"quality": 52}, "quality"),
         ("loop.webm", {"codec": "h264"}, "codec"),
-        ("loop.png", {"repeat": 2}, "one frame"),
-        ("loop.png", {"quality": 90}, "one frame"),
+        ("loop.png", {"repeat": 2}, "one lossless frame"),
+        ("loop.png", {"quality": 90}, "one lossless frame"),
         *((f"loop{ending}", {"codec": "h264"}, "for videos") for ending in PICTURES),
-        *((f"loop{ending}", {"repeat": 2}, "for ever") for ending in PICTURES),
+        *((f"loop{ending}", {"repeat": 2}, "endlessly") for ending in PICTURES),
         ("loop.gif", {"quality": 101}, "0 to 100"),
-        ("loop.apng", {"quality": 90}, "Nothing is lost"),
-        ("frames", {"quality": 90}, "loses nothing"),
+        ("loop.apng", {"quality": 90}, "is lossless"),
+        ("frames", {"quality": 90}, "is lossless"),
         ("frames", {"repeat": 2}, "repeat"),
         ("frames", {"comment": True}, "no place for a report"),
         ("loop.avif", {"comment": True}, "no place for a report"),
@@ -50,7 +50,7 @@ def test_options_that_are_impossible_or_make_no_sense(
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in ENDINGS), "LOOP.GIF", "frames"])
+@pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in SUFFIXES), "LOOP.GIF", "frames"])
 def test_what_can_be_written_is_passed_and_nothing_left(tmp_path: Path, name: str) -> None:
     assert check_output(tmp_path / name) == tmp_path / name
     with pytest.raises(OutputError, match="no folder"):
@@ -63,16 +63,16 @@ def test_what_can_be_written_is_passed_and_nothing_left(tmp_path: Path, name: st
 
 def test_videos_and_pictures_with_a_fine_clock_show_the_loops_own_frames() -> None:
     for name in ("loop.mp4", "loop.webp", "loop.avif", "loop.apng", "frames"):
-        times, rate = shown(name, 120, 30)
+        times, rate = frame_times(name, 120, 30)
         assert list(times) == list(range(120)) and rate == 30
-    assert shown("loop.png", 120, 30)[0] == [0.0]
+    assert frame_times("loop.png", 120, 30)[0] == [0.0]
 
 
 def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:
-    times, rate = shown("loop.gif", 120, 30)
+    times, rate = frame_times("loop.gif", 120, 30)
     assert len(times) == 120 and rate == 30
     assert times[:4] == pytest.approx([0, 0.9, 2.1, 3])  # at 0, 3, 7 and 10 hundredths
-    assert list(shown("loop.gif", 100, 25)[0]) == list(range(100))
+    assert list(frame_times("loop.gif", 100, 25)[0]) == list(range(100))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:
 )
 def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: str, fps: float, most: float) -> None:
     period = 2 * int(fps)
-    times, rate = shown(name, period, fps)
+    times, rate = frame_times(name, period, fps)
     assert rate <= most and len(times) / rate == pytest.approx(2)
     assert max(times) < period and len(set(times)) == len(times)
     assert np.diff(times).max() < 1.6 * fps / most
@@ -91,8 +91,8 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: s
 @pytest.mark.parametrize("fps", [7, 12.5, 24, Fraction(30000, 1001), 59.94, 90.5])
 @pytest.mark.parametrize("ending", PICTURES)
 def test_whatever_the_rate_the_loop_lasts_as_long_to_half_a_tick(tmp_path: Path, ending: str, fps: float) -> None:
-    times, rate = shown(f"loop{ending}", 12, fps)
+    times, rate = frame_times(f"loop{ending}", 12, fps)
     frames = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(len(times))]
-    info = write(frames, tmp_path / f"loop{ending}", rate)
+    info = write_output(frames, tmp_path / f"loop{ending}", rate)
     assert info.frames == len(times)
     assert info.frames / info.fps == pytest.approx(12 / float(fps), abs=0.0051 if ending == ".gif" else 0.00051)

@@ -73,8 +73,8 @@ def test_a_better_quality_takes_more_room(loop: Cinemagraph, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"codec": "h264"}, "pages play for ever"),
-        ({"repeat": 2}, "pages play for ever"),
+        ({"codec": "h264"}, "pages play endlessly"),
+        ({"repeat": 2}, "pages play endlessly"),
         ({"crop": "1:1"}, "whole photo"),
         ({"quality": 101}, "0 to 100"),
         ({"embed_report": True}, "no place for a report"),
@@ -116,7 +116,7 @@ def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mask = torch.from_numpy(flag_mask().astype(np.float32))
     cloth_layer = animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=60)
     path = tmp_path_factory.mktemp("page") / "flag.html"
-    write_page(None, 60, 30, path, title="flag", says=SAYS, cloth_layer=cloth_layer)
+    write_page(None, 60, 30, path, title="flag", alt=SAYS, cloth_layer=cloth_layer)
     return path
 
 
@@ -186,7 +186,7 @@ def test_without_webgl2_the_photo_is_there_and_a_sentence(browser: Any, saved: P
     page = browser.new_page()
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     page.goto(saved.as_uri())
-    page.get_by_text("no WebGL2 graphics").wait_for()
+    page.get_by_text("no WebGL2").wait_for()
     told = look(page)
     assert told["photo"] and not told["canvas"] and told["told"].endswith(".")
     assert page.get_by_role("img", name=SAYS).count() == 1

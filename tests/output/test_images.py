@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageSequence, features
 
 from stylecine.errors import OptionError, OutputError, WriterUnavailable
-from stylecine.output.images import ANIMATIONS, moments, write_animation, write_folder, write_poster
+from stylecine.output.images import ANIMATIONS, frame_ticks, write_animation, write_folder, write_poster
 
 NEAR = {".gif": 8, ".webp": 6, ".apng": 0}  # mean levels that a decoded frame may be off
 pytestmark = pytest.mark.usefixtures("coarse_gif")
@@ -82,7 +82,7 @@ def test_rounded_times_do_not_add_up(out: Path) -> None:
     """Neither 1/100 nor 1/1000 s goes into 1/30 s; a loop of a second lasts a second all the same."""
     write_animation(clip(30), out, 30)
     assert sum(decoded(out)[1]) == 1000
-    assert moments(6, 30, 100) == [0, 3, 7, 10, 13, 17, 20]
+    assert frame_ticks(6, 30, 100) == [0, 3, 7, 10, 13, 17, 20]
 
 
 def test_the_seam_is_a_step_like_any_other(out: Path) -> None:
@@ -108,7 +108,7 @@ def test_what_stands_still_costs_little(out: Path) -> None:
 def test_better_is_larger(out: Path) -> None:
     texture = [np.random.default_rng(t).integers(0, 256, (64, 64, 3), np.uint8) // 16 for t in range(4)]
     if out.suffix == ".apng":
-        with pytest.raises(OptionError, match="Nothing is lost"):
+        with pytest.raises(OptionError, match="is lossless"):
             write_animation(texture, out, 10, quality=90)
     else:
         sizes = [write_animation(texture, out, 10, quality=q).bytes for q in (0, 50, 100)]

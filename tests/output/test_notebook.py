@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene, WriterUnavailable, animate
-from stylecine.output.notebook import LONG_SIDE, SHORT_SIDE, loop_html, picture_html
+from stylecine.output.notebook import LONG_SIDE, SHORT_SIDE, image_html, loop_html
 from stylecine.output.video import read_video
 
 TUTORIAL = Path(__file__).parents[2] / "examples/tutorial.ipynb"
@@ -67,12 +67,12 @@ def test_large_and_long_ones_are_shown_small(tmp_path: Path) -> None:
 
 def test_what_would_be_many_bytes_is_coarser(monkeypatch: pytest.MonkeyPatch) -> None:
     fine = loop_html(noise(64, 64), 8, 10, "noise")
-    monkeypatch.setattr("stylecine.output.notebook.MOST_BYTES", len(fine) // 4)
+    monkeypatch.setattr("stylecine.output.notebook.MAX_BYTES", len(fine) // 4)
     assert len(loop_html(noise(64, 64), 8, 10, "noise")) < 0.6 * len(fine)
 
 
 def test_long_and_thin_ones_too() -> None:
-    image = Tags(picture_html(noise(100, 3000)(0), "panorama")).opened["img"]
+    image = Tags(image_html(noise(100, 3000)(0), "panorama")).opened["img"]
     assert (image["width"], image["height"]) == (str(LONG_SIDE), "32")
 
 

@@ -557,7 +557,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     for content in (b"", b"not a video", os.urandom(2000)):
         bad.write_bytes(content)
-        with pytest.raises(VideoError, match="not a video"):
+        with pytest.raises(VideoError, match="not a readable video"):
             read_video(bad)
     with pytest.raises(VideoError, match="no video at"):
         read_video(tmp_path / "missing.mp4")

@@ -261,7 +261,7 @@ def test_maps_for_overlays(stage: Stage, loops: dict[str, Loop]) -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ("player.load(new ArrayBuffer(4))", "no loop of stylecine"),
+        ("player.load(new ArrayBuffer(4))", "not a loop made by stylecine"),
         ("player.load(new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0, 123, 125]).buffer)", "another version"),
         (
             "(() => { const taken = document.createElement('canvas'); taken.getContext('2d');"
@@ -299,22 +299,22 @@ def test_what_is_given_back_draws_no_more(stage: Stage, loops: dict[str, Loop]) 
     assert drawn == 1
 
 
-def test_a_rehearsal_has_all_programs_of_a_landscape_made_ready(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_warming_up_compiles_all_programs_of_a_landscape(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.packs["pack"] = packed(loops["swell"])
     tiny = (PLAYER.parent / "server/studio/shader-warmup.js").read_text(encoding="utf-8")
-    error, rehearsed, more = stage.page.evaluate(
+    error, warmed_up, more = stage.page.evaluate(
         """async source => {
           const {warmupLoop} = await import("data:text/javascript," + encodeURIComponent(source));
           const canvas = document.createElement("canvas"), other = await Player.create(canvas);
           const gl = canvas.getContext("webgl2"), use = gl.useProgram.bind(gl), used = new Set();
           gl.useProgram = program => { used.add(program); use(program); };
-          await other.rehearse(await warmupLoop());
-          const error = gl.getError(), rehearsed = used.size;
+          await other.warmUp(await warmupLoop());
+          const error = gl.getError(), warmedUp = used.size;
           await other.load(await (await fetch("pack")).arrayBuffer());
           other.render(1);
           other.dispose();
-          return [error, rehearsed, used.size - rehearsed];
+          return [error, warmedUp, used.size - warmedUp];
         }""",
         tiny,
     )
-    assert (error, more) == (0, 1) and rehearsed > 5  # what is left is the photo's own, for frame 0
+    assert (error, more) == (0, 1) and warmed_up > 5  # what is left is the photo's own, for frame 0

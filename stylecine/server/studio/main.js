@@ -39,7 +39,7 @@ async function init() {
   await new Promise(done => setTimeout(done));  // let the page draw before WebGL starts
   const player = await createPlayer();
   if (!player) return;
-  warmupLoop().then(loop => player.rehearse(loop)).catch(() => {});  // a real loop will report what is wrong
+  warmupLoop().then(loop => player.warmUp(loop)).catch(() => {});  // a real loop will report what is wrong
   initPlayback(player, adaptSize);
   initSession(player, shortSideOnScreen);
   watch(["fullSize", "phase"], () => sync());
