@@ -27,7 +27,7 @@ from PIL import Image
 
 from benchmarks.tables import RESULTS, to_json, write
 from stylecine import Animator, Cinemagraph, Scene
-from stylecine.output.report import time_slice
+from stylecine.output.preview import time_slice
 from stylecine.quality.blockmatch import track
 from stylecine.quality.measures import LUMA
 

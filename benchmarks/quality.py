@@ -32,7 +32,7 @@ from benchmarks.tables import save, table, to_json, write
 from benchmarks.warm import warm
 from stylecine import Animator, Cinemagraph, NothingMoves, StylecineError
 from stylecine.ops import native
-from stylecine.output.report import write_previews
+from stylecine.output.preview import write_previews
 from stylecine.output.video import read_video
 from stylecine.quality.measures import (
     GOALS,

@@ -14,7 +14,7 @@ from PIL import Image
 from stylecine import Animator, Cinemagraph, Scene
 from stylecine.edits.strokes import stroke_distance
 from stylecine.ops.image import to_tensor, to_uint8
-from stylecine.output.report import flow_picture, mask_overlay, time_slice
+from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.stages.displacement import margin_for
 from stylecine.stages.plate import canvas, plain_plate
 

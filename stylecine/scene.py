@@ -22,7 +22,7 @@ from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
 from stylecine.output.metadata import model_facts
 from stylecine.output.notebook import image_html
-from stylecine.output.report import mask_overlay
+from stylecine.output.preview import mask_overlay
 from stylecine.quality.measures import psnr
 from stylecine.stages.mask import moving
 from stylecine.stages.photo import PhotoFile

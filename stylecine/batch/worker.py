@@ -22,7 +22,7 @@ from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.cinemagraph import Cinemagraph, json_figures
 from stylecine.errors import StylecineError
 from stylecine.options import OPTIONS
-from stylecine.output.report import mask_overlay
+from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
 INVERT = ("size", "refine", "seed")

@@ -24,7 +24,7 @@ def print_result(
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
     if options.preview:
-        from stylecine.output.report import write_previews
+        from stylecine.output.preview import write_previews
 
         write_previews(options.preview, loop.scene.photo, loop.tinted.cpu(), loop.motion.cpu(), loop)
     if options.json:

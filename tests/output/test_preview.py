@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from stylecine.errors import OutputError
-from stylecine.output import report as preview
+from stylecine.output import preview
 
 HEIGHT, WIDTH, FRAMES = 60, 90, 16
 
