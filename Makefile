@@ -30,8 +30,10 @@ SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=
 
 BIN := .venv/bin
 OUT := examples/out
-# One thread each: images are small, and every core has a process of its own.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# One thread each: images are small, and every core has a process of its own. If one crashes, the others do the rest:
+# xdist waits forever for a replacement in the middle of a group.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --max-worker-restart 0 \
+  --dist loadgroup --no-loadscope-reorder
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
