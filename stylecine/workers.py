@@ -42,6 +42,7 @@ LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # processes that may die of one job
 CANCEL_GRACE = 5.0  # seconds in which a cancelled job should stop before its process is killed
 EXIT_GRACE = 1.5  # seconds in which processes should exit before they are killed
+ORPHAN_GRACE = 60.0  # seconds in which a process without a parent should remove partial output: the machine may be busy
 RESTART_DELAY, MAX_RESTART_DELAY = 1.0, 60.0  # seconds between attempts to start a process that cannot load; doubled
 PROGRESS_INTERVAL = 0.05  # seconds between two progress messages of a stage
 
@@ -408,7 +409,7 @@ class _Parent:
                     self._received.put((kind, *message))
         if hasattr(signal, "pthread_kill"):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # which removes partial output
-            time.sleep(2 * EXIT_GRACE)
+            time.sleep(ORPHAN_GRACE)
         os._exit(1)
 
     def send(self, *message: Any) -> None:
