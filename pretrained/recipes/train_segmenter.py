@@ -306,7 +306,7 @@ def export(options: argparse.Namespace) -> None:
 
 def add_vgg(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--fresh", type=int, default=1, help="new views in each batch; the rest are seen again"
+        "--fresh", type=int, default=3, help="new views in each batch; the rest are seen again"
     )
     parser.add_argument("--vgg", type=Path, default=Path(".runs/vgg16.safetensors"), help="VGG16's weights")
 
