@@ -38,18 +38,9 @@ class View:
     matrix: np.ndarray  # [2,3]: view coordinates in [-1,1] -> photo coordinates in [-1,1]
 
 
-def random_view(
-    rng: np.random.Generator, size: int, smallest: float = 0.45, tilt: float = 4.0, whole: float = 0.3
-) -> View:
-    """Crop of `smallest`..1 of each side, mirrored half the time, turned by up to `tilt` degrees.
-
-    `whole` is the share of views that show the whole photo, squeezed into a square.
-    """
-    if rng.random() < whole:
-        mirror = -1 if rng.random() < 0.5 else 1
-        matrix = np.array([[mirror, 0, 0], [0, 1, 0]], np.float32)
-        return View(F.affine_grid(torch.from_numpy(matrix)[None], [1, 1, size, size], align_corners=False), matrix)
-    side = math.exp(rng.uniform(math.log(smallest), 0))
+def random_view(rng: np.random.Generator, size: int, smallest: float = 0.45, tilt: float = 4.0) -> View:
+    """Crop of `smallest`..1 of each side, mirrored half the time, turned by up to `tilt` degrees."""
+    side = math.exp(rng.uniform(math.log(smallest), 0)) if rng.random() < 0.7 else 1.0
     stretch = math.exp(rng.uniform(-0.25, 0.25))
     sx, sy = min(1.0, side * stretch), min(1.0, side / stretch)
     cx, cy = rng.uniform(-1 + sx, 1 - sx), rng.uniform(-1 + sy, 1 - sy)
@@ -98,11 +89,11 @@ def relit(rng: np.random.Generator, photo: Tensor, label: Tensor) -> Tensor:
 
 
 def tinted(rng: np.random.Generator, photo: Tensor) -> Tensor:
-    """photo [3,H,W] in [0,1] in coloured and often dim light: dusk, dawn, blue hour, a designer's filter."""
+    """photo [3,H,W] in [0,1] in coloured light: sunset, blue hour, a designer's filter."""
     tint = torch.tensor(np.exp(rng.normal(0, 0.35, (3, 1, 1))), dtype=torch.float32)
     grey = photo.mean(0, keepdim=True)
     faded = grey + (photo - grey) * rng.uniform(0.2, 1.0)
-    return (faded * tint / tint.mean()).clamp(0, 1) ** math.exp(max(0.0, rng.normal(0.1, 0.4)))
+    return (faded * tint / tint.mean()).clamp(0, 1)
 
 
 def transplanted(

@@ -111,6 +111,7 @@ def commands(at: Path) -> list[list[Any]]:
         ["train_encoder.py", *packed, *FEW, "--out", at / "encoder", "--weights", at / "generator"],
         [*segmenter, *FEW, "--out", at / "segmenter"],
         [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
+        ["compare_features.py", "--photos", photos, *vgg, *FEW, "--out", at / "features"],
         ["train_motion.py", "--photos", photos, *FEW, "--out", at / "motion"],
         ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
         ["cloth/simulate.py", "--out", at / "simulated", "--clips", 2, "--shards", 1, "--kinds", "banner"],

@@ -1,23 +1,24 @@
 """Train the segmenter: which pixels of a photo are sky, water, falls, smoke, or static.
 
-    python pretrained/recipes/train_segmenter.py --photos DIR --vgg vgg16.safetensors --minutes 100
+    python pretrained/recipes/train_segmenter.py --photos DIR --vgg vgg16.safetensors --minutes 50
     python pretrained/recipes/train_segmenter.py --photos DIR --vgg vgg16.safetensors --export OUT.safetensors
 
-Only the decoder learns; VGG16's features (convert_lpips.py --vgg writes its weights), rounded to four bits, stay as
-they are: a few hundred photos are learnt by heart by a trunk that learns too. Most views show the whole photo. Each
-call goes on from the last one, evaluates on val.txt and val2.txt and keeps the decoder with the best mean of both.
+Only the decoder learns; VGG16's features (convert_lpips.py --vgg writes its weights) stay as they are, and
+are rounded to four bits for the export: a few hundred photos are learnt by heart by a trunk that learns too. Each
+call goes on from the last one, evaluates on val.txt and keeps the best weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Average, Run, arguments, averaged, cosine
+from common import Average, Run, arguments, averaged
 from data import Sample
 from labelled import look, photometric, random_view, read_small, relit, tinted, transplanted
 from PIL import Image
@@ -25,57 +26,52 @@ from rounding import round_convolutions
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stylecine.networks.segmenter import Segmenter, Trunk, normalise, unpacked
+from stylecine.mask import SHORT_SIDE
+from stylecine.networks.segmenter import Segmenter, normalise
 
-SIZE = 384  # of the views to train on, and of the whole photos to validate on
+SIZE = 320  # of the views to train on
 PEAK = 1.2e-3  # learning rate
-WHOLE = 0.5  # of the views show the whole photo
-SMALLEST, SMALLEST_FALLS = 0.4, 0.2  # of each side: the closest views, and of photos with falls
-RELIT, TINTED, TRANSPLANTED = 0.3, 0.3, 0.2  # of the views
-MEMORY = 1500  # views
-DROPPED = 0.2  # of the feature channels: a few hundred photos are soon learnt by heart
-SPLITS = ("val", "val2")
+RELIT, TINTED, TRANSPLANTED = 0.3, 0.2, 0.25  # of the views
+MEMORY = 240  # views
+DROPPED = 0.15  # of the feature channels: a few hundred photos are soon learnt by heart
 # static, sky, water, falls, smoke: falls and smoke are rare
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 1.5)
 COLOURS = np.array([[0, 0, 0], [90, 160, 255], [0, 90, 200], [255, 255, 0], [255, 90, 160]], np.float32)
 
-Features = list[Tensor]  # at 1/2, 1/4, 1/8 and 1/16, each [N,C,*,*]
 
-
-def make_trunk(vgg: Path) -> Trunk:
-    """VGG16's convolutions, which do not learn."""
-    trunk, tensors = Trunk(), load_file(vgg)
-    trunk.load_state_dict({name: tensors[name] for name in trunk.state_dict()})
-    return trunk.requires_grad_(False)
+def make_segmenter(vgg: Path) -> Segmenter:
+    """A segmenter whose frozen trunk is VGG16 and whose decoder has learnt nothing yet."""
+    segmenter, tensors = Segmenter(), load_file(vgg)
+    segmenter.trunk.load_state_dict({name: tensors[name] for name in segmenter.trunk.state_dict()})
+    segmenter.trunk.requires_grad_(False)
+    return segmenter
 
 
 class Batches:
-    """Random views of the photos; those with falls, smoke or little that moves come more often."""
+    """Random views of the photos; those with falls or smoke, or nothing that moves, come more often."""
 
     def __init__(self, photos: list[Sample], seed: int) -> None:
         self.photos, self.rng = photos, np.random.default_rng(seed)
-        share = np.array([[float((p.label == c).float().mean()) for c in range(5)] for p in photos])
-        self.falls = share[:, 3] > 0.01
-        weight = 1 + 2.0 * self.falls + 1.0 * (share[:, 4] > 0.01) + 0.7 * (share[:, 0] > 0.6)
-        weight += 2.5 * (share[:, 0] > 0.98)
+        share = np.array([[bool((p.label == c).float().mean() > 0.01) for c in range(5)] for p in photos])
+        weight = 1 + 1.5 * share[:, 3] + 1.0 * share[:, 4] + 3.0 * ~share[:, 1:].any(1)
         self.weight = weight / weight.sum()
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
         """photos [n,3,S,S] in [-1,1], targets [n,5,S/2,S/2] summing to 1."""
-        pairs = [self._view() for _ in range(count)]
+        chosen = self.rng.choice(len(self.photos), count, p=self.weight)
+        pairs = [self._view(self.photos[i]) for i in chosen]
         return torch.stack([p for p, _ in pairs]), torch.stack([t for _, t in pairs])
 
-    def _view(self) -> tuple[Tensor, Tensor]:
-        photo, label = self._look()
+    def _view(self, item: Sample) -> tuple[Tensor, Tensor]:
+        photo, label = self._look(item)
         if self.rng.random() < TRANSPLANTED:
-            photo, label = transplanted(self.rng, photo, label, *self._look())
+            other = self.photos[self.rng.choice(len(self.photos), p=self.weight)]
+            photo, label = transplanted(self.rng, photo, label, *self._look(other))
         target = F.avg_pool2d(F.one_hot(label, 5).permute(2, 0, 1).float(), 2)
         return photometric(self.rng, photo) * 2 - 1, target
 
-    def _look(self) -> tuple[Tensor, Tensor]:
-        chosen = self.rng.choice(len(self.photos), p=self.weight)
-        item, falls = self.photos[chosen], self.falls[chosen]
-        view = random_view(self.rng, SIZE, SMALLEST_FALLS if falls else SMALLEST, whole=WHOLE)
+    def _look(self, item: Sample) -> tuple[Tensor, Tensor]:
+        view = random_view(self.rng, SIZE)
         photo = look(view, item.photo.float() / 255)
         label = look(view, item.label[None].float(), mode="nearest")[0].long()
         if self.rng.random() < RELIT:
@@ -83,53 +79,38 @@ class Batches:
         return (tinted(self.rng, photo) if self.rng.random() < TINTED else photo), label
 
 
-def of_one(features: Features, index: int) -> Features:
-    """One view's features [H,W,C], to be kept."""
-    return [maps[index].permute(1, 2, 0).bfloat16().contiguous() for maps in features]
-
-
-def together(views: list[Features]) -> Features:
-    """Those of several views as the decoder takes them, in the memory format channels_last."""
-    return [torch.stack(maps).permute(0, 3, 1, 2) for maps in zip(*views, strict=True)]
-
-
 class Replay:
-    """New views with all their features, and old ones with the coarse branch's alone, which are a sixth as large.
+    """Features of the last views, used a few times each: computing them is four fifths of the work."""
 
-    Computing features is most of the work, and it is the coarse branch that has most to learn.
-    """
+    def __init__(
+        self, features: Callable[[Tensor], list[Tensor]], batches: Batches, fresh: int, run: Run
+    ) -> None:
+        self.features, self.batches, self.fresh, self.run = features, batches, fresh, run
+        self.memory: list[tuple[list[Tensor], Tensor]] = []
 
-    def __init__(self, trunk: Trunk, batches: Batches, fresh: int, run: Run) -> None:
-        self.trunk, self.batches, self.fresh, self.run = trunk, batches, fresh, run
-        self.memory: list[tuple[Features, Tensor]] = []
-
-    def __call__(self, count: int) -> tuple[Features, Tensor, Features, Tensor]:
-        """Features at 1/2 and 1/4 and targets at 1/2 of `fresh` new views; features at 1/8 and 1/16 and targets at
-        1/8 of `count` views, of which the new ones come first."""
+    def __call__(self, count: int) -> tuple[list[Tensor], Tensor]:
+        """Features [n,C,*,*] at 1/2 to 1/16 and targets [n,5,S/2,S/2]: `fresh` new views and some old ones."""
         new = self._views(self.fresh if len(self.memory) >= count else count)
         old = self.batches.rng.permutation(len(self.memory))[: count - len(new)]
-        coarse = [(maps[2:], F.avg_pool2d(target, 4)) for maps, target in new]
-        chosen = coarse + [self.memory[i] for i in old]
-        for view in coarse:
+        chosen = new + [self.memory[i] for i in old]
+        for view in new:
             if len(self.memory) < MEMORY:
                 self.memory.append(view)
             else:
                 self.memory[self.batches.rng.integers(MEMORY)] = view
-        fine = new[: self.fresh]
-        return (
-            together([maps[:2] for maps, _ in fine]),
-            torch.stack([target for _, target in fine]),
-            together([maps for maps, _ in chosen]),
-            torch.stack([target for _, target in chosen]),
-        )
+        features = [
+            torch.stack(maps).contiguous(memory_format=torch.channels_last)
+            for maps in zip(*(f for f, _ in chosen), strict=True)
+        ]
+        return features, torch.stack([target for _, target in chosen])
 
     @torch.no_grad()
-    def _views(self, count: int) -> list[tuple[Features, Tensor]]:
+    def _views(self, count: int) -> list[tuple[list[Tensor], Tensor]]:
         views, targets = self.batches(count)
         with self.run.autocast():
-            features = self.trunk(normalise(views.to(self.run.device, memory_format=torch.channels_last)))
+            features = self.features(views.to(self.run.device, memory_format=torch.channels_last))
         targets = targets.to(self.run.device)
-        return [(of_one(features, i), targets[i]) for i in range(count)]
+        return [([f[i].bfloat16().clone() for f in features], targets[i]) for i in range(count)]
 
 
 def loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -138,149 +119,126 @@ def loss(logits: Tensor, target: Tensor) -> Tensor:
     weight = torch.tensor(CLASS_WEIGHTS, device=logits.device).view(1, 5, 1, 1)
     entropy = -(weight * target * logits.log_softmax(1)).sum(1).mean()
     moves, truth = 1 - logits.softmax(1)[:, 0], 1 - target[:, 0]
-    overlap, least = (moves * truth).sum((1, 2)), 0.003 * moves[0].numel()
-    dice = 1 - (2 * overlap + least) / (moves.sum((1, 2)) + truth.sum((1, 2)) + least)
+    overlap = (moves * truth).sum((1, 2))
+    dice = 1 - (2 * overlap + 100) / (moves.sum((1, 2)) + truth.sum((1, 2)) + 100)
     return entropy + 0.5 * dice.mean()
 
 
-class Validation:
-    """The photos of one split, whole, and their features."""
+@torch.no_grad()
+def probabilities(network: nn.Module, photo: Tensor, run: Run) -> Tensor:
+    """uint8 [3,H,W] -> [5,h,w] on the CPU, the mean over the photo and its mirror image."""
+    scale = SHORT_SIDE / min(photo.shape[1:])
+    size = [max(32, round(n * scale / 16) * 16) for n in photo.shape[1:]]
+    image = photo[None].float().to(run.device) / 127.5 - 1
+    image = F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+    with run.autocast():
+        straight, mirrored = network(
+            torch.cat([image, image.flip(3)]).contiguous(memory_format=torch.channels_last)
+        )
+    return ((straight.float().softmax(0) + mirrored.float().flip(2).softmax(0)) / 2).cpu()
 
-    @torch.no_grad()
-    def __init__(self, trunk: Trunk, photos: list[Sample], run: Run) -> None:
-        self.photos, self.run = photos, run
-        self.features: list[Features] = []
-        for item in photos:
-            image = item.photo[None].float().to(run.device) / 127.5 - 1
-            image = F.interpolate(image, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
-            with run.autocast():
-                maps = trunk(normalise(image).contiguous(memory_format=torch.channels_last))
-            self.features.append(of_one(maps, 0))
 
-    @torch.no_grad()
-    def shares(self, decoder: nn.Module, index: int) -> Tensor:
-        """[5,H,W] in the size of the label."""
-        with self.run.autocast():
-            logits = decoder(together([self.features[index]]))
-        size = self.photos[index].label.shape
-        return F.interpolate(logits.float().softmax(1), size, mode="bilinear", align_corners=False)[0].cpu()
+def full_size(shares: Tensor, item: Sample) -> Tensor:
+    return F.interpolate(shares[None], item.label.shape, mode="bilinear", align_corners=False)[0]
 
-    def scores(self, decoder: nn.Module) -> dict[str, float]:
-        """Moving IoU and class accuracy where something moves; false-positive area of the other photos."""
-        found, right, false = [], [], []
-        for index, item in enumerate(self.photos):
-            shares = self.shares(decoder, index)
-            predicted, truth = shares[0] < 0.5, item.label > 0
-            if truth.float().mean() < 0.005:
-                false.append(float(predicted.float().mean()))
-                continue
-            found.append(float((predicted & truth).sum() / (predicted | truth).sum()))
-            right.append(float((shares[1:].argmax(0) + 1 == item.label)[truth].float().mean()))
-        means = {
-            "mean": np.mean(found),
-            "worst": np.min(found),
-            "classes": np.mean(right),
-            "false": np.mean(false or [0]),
-        }
-        return {name: float(value) for name, value in means.items()}
 
-    def sheet(self, decoder: nn.Module, path: Path) -> None:
-        """Rows of photo | label | prediction, two photos a row."""
-        rows = []
-        for index, item in enumerate(self.photos):
-            shares = self.shares(decoder, index).numpy()
-            photo = item.photo.permute(1, 2, 0).numpy()
-            painted = [np.tensordot(m, COLOURS, (0, 0)) for m in (np.eye(5)[item.label].transpose(2, 0, 1), shares)]
-            tiles = [photo, *(0.5 * photo + 0.5 * p for p in painted)]
-            rows.append(np.hstack([np.array(Image.fromarray(t.astype(np.uint8)).resize((270, 180))) for t in tiles]))
-        rows += [np.zeros_like(rows[0])] * (len(rows) % 2)
-        Image.fromarray(np.hstack([np.vstack(rows[::2]), np.vstack(rows[1::2])])).save(path)
+def evaluate(network: nn.Module, photos: list[Sample], run: Run) -> dict[str, float]:
+    """Moving IoU and class accuracy where something moves; false-positive area of the other photos."""
+    scores, right, false = [], [], []
+    for item in photos:
+        shares = full_size(probabilities(network, item.photo, run), item)
+        predicted, truth = shares[0] < 0.5, item.label > 0
+        if truth.float().mean() < 0.005:
+            false.append(float(predicted.float().mean()))
+            continue
+        scores.append(float((predicted & truth).sum() / (predicted | truth).sum()))
+        right.append(float((shares[1:].argmax(0) + 1 == item.label)[truth].float().mean()))
+    means = {
+        "mean": np.mean(scores),
+        "worst": np.min(scores),
+        "classes": np.mean(right),
+        "false": np.mean(false or [0]),
+    }
+    return {name: float(value) for name, value in means.items()}
+
+
+def sample_sheet(network: nn.Module, photos: list[Sample], run: Run, path: Path) -> None:
+    """Rows of photo | label | prediction, two photos a row."""
+    rows = []
+    for item in photos:
+        shares = full_size(probabilities(network, item.photo, run), item).numpy()
+        photo = item.photo.permute(1, 2, 0).numpy()
+        painted = [
+            np.tensordot(m, COLOURS, (0, 0)) for m in (np.eye(5)[item.label].transpose(2, 0, 1), shares)
+        ]
+        tiles = [photo, *(0.5 * photo + 0.5 * p for p in painted)]
+        rows.append(
+            np.hstack([np.array(Image.fromarray(t.astype(np.uint8)).resize((270, 180))) for t in tiles])
+        )
+    rows += [np.zeros_like(rows[0])] * (len(rows) % 2)
+    Image.fromarray(np.hstack([np.vstack(rows[::2]), np.vstack(rows[1::2])])).save(path)
 
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
-    torch.manual_seed(options.seed + run.step)
-    network = Segmenter()
-    trunk, decoder = network.trunk, network.decoder.to(run.device)
-    stored = {name.removeprefix("trunk."): tensor for name, tensor in rounded_trunk(options).items()}
-    trunk.load_state_dict(unpacked(stored, {name: tensor.shape for name, tensor in trunk.state_dict().items()}))
-    trunk.to(run.device).requires_grad_(False)
-    average = Average(decoder, half_life=200)
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=PEAK, weight_decay=5e-2, betas=(0.9, 0.98))
-    run.resume(decoder=decoder, average=average, optimiser=optimiser)
+    torch.manual_seed(options.seed)
+    network = make_segmenter(options.vgg).to(run.device)
+    average = Average(network.decoder, half_life=120)
+    run.resume(decoder=network.decoder, average=average)
     batches = Batches(read_small(options.photos, "train.txt"), options.seed + run.step)
-    replay = Replay(trunk, batches, options.fresh, run)
-    held_out = validations(trunk, options, run)
+    replay = Replay(lambda views: network.trunk(normalise(views)), batches, options.fresh, run)
+    val = read_small(options.val or options.photos, "val.txt")
+    optimiser = torch.optim.AdamW(network.decoder.parameters(), lr=PEAK, weight_decay=5e-2, betas=(0.9, 0.98))
     first, values = run.step, []
     for step in run.steps():
         for group in optimiser.param_groups:
-            group["lr"] = PEAK * cosine(run, first, step)
-        fine, exact, coarse, rough = replay(options.batch)
+            group["lr"] = (
+                PEAK
+                * min(1, (step - first + 1) / 50)
+                * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
+            )
+        features, targets = replay(options.batch)
         with run.autocast():
-            x, logits = decoder.what(*(F.dropout2d(maps, DROPPED) for maps in coarse))
-            new = slice(len(exact))
-            quarter, half = (F.dropout2d(maps, DROPPED) for maps in reversed(fine))
-            corrected = decoder.exactly(x[new], logits[new], quarter, half)
-        value = loss(corrected, exact) + loss(logits, rough)
+            logits = network.decoder([F.dropout2d(maps, DROPPED) for maps in features])
+        value = loss(logits, targets)
         optimiser.zero_grad()
         value.backward()
-        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(network.decoder.parameters(), 1.0)
         optimiser.step()
-        average.update(step)
+        average.update(step - first)
         values.append(value.item())
-        if run.due(8.0):
-            keep(run, decoder, average, optimiser, held_out, values)
+        if run.due(4.0):
+            keep(run, network, average, val, values)
             values = []
-    keep(run, decoder, average, optimiser, held_out, values or [math.nan])
-    decoder.load_state_dict(torch.load(run.folder / "best.pt", map_location=run.device, weights_only=True))
-    for name, split in held_out.items():
-        split.sheet(decoder, run.folder / f"best_{name}.png")
+    keep(run, network, average, val, values or [math.nan])
 
 
-def validations(trunk: Trunk, options: argparse.Namespace, run: Run) -> dict[str, Validation]:
-    """The folder's val.txt and val2.txt, or what --val names."""
-    if options.val and options.val.suffix == ".npz":
-        return {"val": Validation(trunk, read_small(options.val, ""), run)}
-    folder = options.val or options.photos
-    splits = [name for name in SPLITS if (folder / f"{name}.txt").exists()]
-    return {name: Validation(trunk, read_small(folder, f"{name}.txt"), run) for name in splits}
-
-
-def keep(
-    run: Run,
-    decoder: nn.Module,
-    average: Average,
-    optimiser: torch.optim.Optimizer,
-    held_out: dict[str, Validation],
-    values: list[float],
-) -> None:
+def keep(run: Run, network: Segmenter, average: Average, val: list[Sample], values: list[float]) -> None:
     """Evaluates the averaged decoder, keeps it if it is the best so far, and saves the state."""
-    now = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
-    decoder.load_state_dict(average.shadow[0])
-    scores = {name: split.scores(decoder) for name, split in held_out.items()}
-    mean = float(np.mean([score["mean"] for score in scores.values()]))
-    run.log(loss=float(np.mean(values)), both=mean, **flat(scores))
+    now = {name: tensor.clone() for name, tensor in network.decoder.state_dict().items()}
+    network.decoder.load_state_dict(average.shadow[0])
+    scores = evaluate(network, val, run)
+    run.log(loss=float(np.mean(values)), **scores)
     best = run.folder / "best.txt"
-    if not best.exists() or mean > float(best.read_text()):
-        best.write_text(str(mean))
+    if not best.exists() or scores["mean"] > float(best.read_text()):
+        best.write_text(str(scores["mean"]))
         torch.save(average.shadow[0], run.folder / "best.pt")
-    decoder.load_state_dict(now)
-    run.save(decoder=decoder, average=average, optimiser=optimiser)
-
-
-def flat(scores: dict[str, dict[str, float]]) -> dict[str, float]:
-    return {f"{split}_{name}": value for split, score in scores.items() for name, value in score.items()}
+        sample_sheet(network, val[:18], run, run.folder / "best.png")
+    network.decoder.load_state_dict(now)
+    run.save(decoder=network.decoder, average=average)
 
 
 def rounded_trunk(options: argparse.Namespace) -> dict[str, Tensor]:
-    """The trunk in four bits; takes a few minutes and is kept in the run's folder."""
+    """The trunk in four bits; takes a minute or two and is kept in the run's folder."""
     kept = options.out / "trunk.safetensors"
     if not kept.exists():
         views = [
-            F.interpolate(s.photo[None].float(), (192, 256), mode="bilinear", antialias=True, align_corners=False)
+            F.interpolate(
+                s.photo[None].float(), (192, 256), mode="bilinear", antialias=True, align_corners=False
+            )
             for s in read_small(options.photos, "train.txt", 320)[::7]
         ]
-        trunk = make_trunk(options.vgg)
+        trunk = make_segmenter(options.vgg).trunk
         last_of_stage = {sum(trunk.DEPTHS[: i + 1]) - 1 for i in range(len(trunk.DEPTHS) - 1)}
         convs = [conv for conv in trunk.convs if isinstance(conv, nn.Conv2d)]
         images = [normalise(view / 127.5 - 1)[0] for view in views]
@@ -313,7 +271,7 @@ def add_vgg(parser: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/segmenter")
-    parser.set_defaults(batch=16)
+    parser.set_defaults(batch=8)
     add_vgg(parser)
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights and stop")
     next(action for action in parser._actions if action.dest == "photos").required = False

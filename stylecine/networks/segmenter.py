@@ -1,10 +1,9 @@
 """Which pixels of a landscape photo move: VGG16's features in four bits, and a small decoder.
 
-The trunk is VGG16 (Simonyan and Zisserman 2015) as ImageNet left it, without its fully connected layers. Its
-weights are stored as four-bit codes into sixteen levels for each output channel, an eighth of their size. The
-decoder's coarse branch sees the whole photo at 1/16, by dilated residual blocks (Yu and Koltun 2016), coordinates
-and a global mean, and says what is where; its fine branch corrects that at 1/4 and 1/2, by upsampling and joining
-(Ronneberger et al. 2015).
+The trunk is VGG16 (Simonyan and Zisserman 2015) up to conv4_3 as ImageNet left it. Its weights are stored
+as four-bit codes into sixteen levels for each output channel, an eighth of their size. The decoder gathers
+context at 1/16 by dilated residual blocks (Yu and Koltun 2016) and a global mean, and returns to 1/2 by
+upsampling and joining (Ronneberger et al. 2015).
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ def normalise(photo: Tensor) -> Tensor:
 
 
 class Trunk(nn.Module):
-    """VGG16's convolutions; `widths` are the channels of its five stages."""
+    """VGG16 up to conv4_3; `widths` are the channels of its four stages."""
 
-    DEPTHS = (2, 2, 3, 3, 3)
+    DEPTHS = (2, 2, 3, 3)
 
-    def __init__(self, widths: tuple[int, ...] = (64, 128, 256, 512, 512)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 256, 512)) -> None:
         super().__init__()
         outputs = [w for w, depth in zip(widths, self.DEPTHS, strict=True) for _ in range(depth)]
         self.convs = nn.ModuleList(
@@ -43,16 +42,13 @@ class Trunk(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Normalised image [N,3,H,W], H and W multiples of 16 -> features at 1/2, 1/4, 1/8 and 1/16."""
-        convs = iter(self.convs)
-        features: list[Tensor] = []
-        x = image
+        x, features, convs = image, [], iter(self.convs)
         for depth in self.DEPTHS:
-            if features:
-                x = F.max_pool2d(x, 2)
             for _ in range(depth):
                 x = F.relu(next(convs)(x))
             features.append(x)
-        return features[1:]
+            x = F.max_pool2d(x, 2)
+        return [*features[1:], x]
 
 
 class Decoder(nn.Module):
@@ -61,34 +57,22 @@ class Decoder(nn.Module):
     def __init__(self, channels: tuple[int, ...], classes: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         w2, w4, w8, w16 = widths
-        self.enter = nn.Conv2d(channels[2] + channels[3] + 2, w16, 1)
+        self.enter = nn.Conv2d(channels[3] + 2, w16, 1)
         self.norm = nn.GroupNorm(GROUPS, w16)
         self.context = nn.ModuleList(_Dilated(w16, dilation) for dilation in (1, 2, 4, 8))
         self.overall = nn.Linear(w16, w16)
         self.up8 = _Join(w16, channels[2], w8)
-        self.coarse = nn.Conv2d(w8, classes, 1)
         self.up4 = _Join(w8, channels[1], w4)
         self.up2 = _Join(w4, channels[0], w2)
-        self.fine = nn.Conv2d(w2, classes, 1)
+        self.leave = nn.Conv2d(w2, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         half, quarter, eighth, sixteenth = features
-        x, coarse = self.what(eighth, sixteenth)
-        return self.exactly(x, coarse, quarter, half)
-
-    def what(self, eighth: Tensor, sixteenth: Tensor) -> tuple[Tensor, Tensor]:
-        """The coarse branch: its features at 1/8, and class logits."""
-        seen = torch.cat([F.max_pool2d(eighth, 2), sixteenth, _coordinates(sixteenth)], 1)
-        x = F.relu(self.norm(self.enter(seen)))
+        x = F.relu(self.norm(self.enter(torch.cat([sixteenth, _coordinates(sixteenth)], 1))))
         for block in self.context:
             x = block(x)
-        x = self.up8(x + self.overall(x.mean((2, 3)))[:, :, None, None], eighth)
-        return x, self.coarse(x)
-
-    def exactly(self, x: Tensor, coarse: Tensor, quarter: Tensor, half: Tensor) -> Tensor:
-        """The fine branch: the coarse logits corrected, at 1/2."""
-        fine: Tensor = self.fine(self.up2(self.up4(x, quarter), half))
-        return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
+        return self.leave(self.up2(self.up4(self.up8(x, eighth), quarter), half))
 
 
 class Segmenter(nn.Module):
@@ -99,17 +83,16 @@ class Segmenter(nn.Module):
 
     def __init__(
         self,
-        trunk: tuple[int, ...] = (64, 128, 256, 512, 512),
+        trunk: tuple[int, ...] = (64, 128, 256, 512),
         widths: tuple[int, ...] = (24, 48, 64, 96),
         classes: int = 5,
     ) -> None:
         super().__init__()
         self.trunk = Trunk(trunk)
-        self.decoder = Decoder(trunk[1:], classes, widths)
+        self.decoder = Decoder((*trunk[1:], trunk[-1]), classes, widths)
 
     def forward(self, photo: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(self.trunk(normalise(photo).contiguous(memory_format=torch.channels_last)))
-        return logits
+        return self.decoder(self.trunk(normalise(photo).contiguous(memory_format=torch.channels_last)))
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Segmenter:
@@ -125,7 +108,7 @@ class Segmenter(nn.Module):
                     *(len(tensors[f"decoder.up{s}.mix.bias"]) for s in (2, 4, 8)),
                     len(tensors["decoder.enter.bias"]),
                 ),
-                classes=len(tensors["decoder.fine.bias"]),
+                classes=len(tensors["decoder.leave.bias"]),
             )
             shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
             network.load_state_dict(unpacked(tensors, shapes))
