@@ -26,6 +26,7 @@ from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import (
+    CLOTH,
     MIN_LAYER_ALPHA,
     RenderArguments,
     RenderOptions,
@@ -148,11 +149,16 @@ class Animator:
             if short is not None:
                 scene, layers, cloth = _shrink(scene, layers, cloth, short)
                 photo = to_tensor(scene.photo).to(self.device)
-        cloth_layer = None
+        cloth_layer, cloth_warning = None, ""
         if cloth is not None:
             with stages.stage("cloth"):
-                cloth_layer = self._animate_cloth(photo, cloth, options, scene, edits)
-                layers = layers * (1 - cloth_layer.footprint)
+                try:
+                    cloth_layer = self._animate_cloth(photo, cloth, options, scene, edits)
+                    layers = layers * (1 - cloth_layer.footprint)
+                except NothingMoves as error:
+                    if options.subject == CLOTH or not layers.any():
+                        raise
+                    cloth_warning = f"Only the landscape moves. {error}"
         flow = flow * options.speed
         moves, loop = erode_moving_edges(layers, photo), None
         if cloth_layer is None or moves.any():
@@ -170,6 +176,7 @@ class Animator:
             progress=progress,
             edits=edits,
             cloth_layer=cloth_layer,
+            cloth_warning=cloth_warning,
         )
 
     def _make_loop(

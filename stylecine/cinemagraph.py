@@ -55,6 +55,7 @@ class Cinemagraph:
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: the scene's edits.
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
+        cloth_warning: why painted cloth stands still beside a moving landscape; "" if it does not.
     """
 
     loop: Any  # a Loop or None; callers that render a landscape know that it is there
@@ -69,6 +70,7 @@ class Cinemagraph:
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
+    cloth_warning: str = ""
 
     def __repr__(self) -> str:
         return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
@@ -145,8 +147,8 @@ class Cinemagraph:
     @property
     def warning(self) -> str:
         """One line that says why this loop may disappoint; "" if nothing suggests it."""
-        if self.cloth_layer is not None:  # marked by hand
-            return ""
+        if self.cloth_warning or self.cloth_layer is not None:  # cloth is marked by hand
+            return self.cloth_warning
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return quality_warning(
             self.scene,

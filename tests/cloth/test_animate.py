@@ -222,6 +222,20 @@ def test_auto_moves_only_the_cloth_if_no_landscape_moves(animator: Animator, fla
         animator.render(still, subject="auto", **SHORT)
 
 
+def test_auto_moves_only_the_landscape_and_warns_if_the_cloth_cannot_move(animator: Animator, beach: Scene) -> None:
+    speck = np.zeros((96, 128), bool)
+    speck[10:12, 10:12] = True
+    scene = beach.paint("cloth", speck)
+    auto = animator.render(scene, subject="auto", **SHORT)
+    landscape = animator.render(scene, subject="landscape", **SHORT)
+    assert auto.cloth_layer is None and np.array_equal(frames(auto), frames(landscape))
+    assert auto.warning.startswith("Only the landscape moves. The cloth is too small") and "\n" not in auto.warning
+    assert auto.report()["warning"] == auto.warning and landscape.warning == ""
+    still = replace(scene, layers=torch.zeros_like(scene.layers), mask=torch.zeros_like(scene.mask))
+    with pytest.raises(NothingMoves, match="too small"):
+        animator.render(still, subject="auto", **SHORT)
+
+
 # --- measures and output
 
 
