@@ -1,7 +1,7 @@
-"""A pool of worker processes with the networks loaded once, for batches and for the service.
+"""A pool of worker processes that load the networks once, for batches and for the service.
 
-Each process does one job at a time. A process that dies is replaced and its job tried again; one that exceeds a time
-limit or does not react to a cancellation is killed and replaced. Processes end with their parent, however it ends.
+Each process runs one job at a time. A process that dies is replaced and its job retried; one that exceeds a time limit
+or ignores a cancellation is killed and replaced. Processes end with their parent, however it ends.
 
 A process is a Python interpreter that runs `main`. Messages are pickled tuples on its standard input and output:
 
@@ -12,7 +12,6 @@ A process is a Python interpreter that runs `main`. Messages are pickled tuples 
 The end of its input asks a process to remove partial output and exit.
 """
 
-import heapq
 import importlib
 import itertools
 import logging
@@ -26,9 +25,11 @@ import threading
 import time
 import traceback
 import warnings
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from stylecine.progress import Progress
 
 LOG = logging.getLogger(__name__)
-ATTEMPTS = 3  # processes that may die of one job
+ATTEMPTS = 3  # processes that a job may crash
 CANCEL_GRACE = 5.0  # seconds in which a cancelled job should stop before its process is killed
 EXIT_GRACE = 1.5  # seconds in which processes should exit before they are killed
-ORPHAN_GRACE = 60.0  # seconds in which a process without a parent should remove partial output: the machine may be busy
-RESTART_DELAY, MAX_RESTART_DELAY = 1.0, 60.0  # seconds between attempts to start a process that cannot load; doubled
+ORPHAN_GRACE = 60.0  # seconds in which a process without a parent should remove partial output, on a busy machine
+RESTART_DELAY, MAX_RESTART_DELAY = 1.0, 60.0  # seconds before a process that cannot load is restarted; doubles
 PROGRESS_INTERVAL = 0.05  # seconds between two progress messages of a stage
 
 # What a factory returns: (request, progress) -> result
@@ -62,38 +63,36 @@ class PoolClosed(Exception):
     """The pool was closed before the job was done."""
 
 
+@dataclass(eq=False, repr=False)
 class Job(Future[Any]):
     """A request to a pool; its result is the handler's, or raises the handler's error or one of the above.
 
-    key: prefer the process that had a job with this key last. limit: seconds. delay: seconds by which jobs submitted
+    key: prefer the process that ran a job with this key last. limit: seconds. delay: seconds by which jobs submitted
     later may overtake it. started, progress: called from other threads, the latter as (stage, done, total).
     """
 
-    def __init__(
-        self,
-        request: Any,
-        *,
-        key: str = "",
-        limit: float | None = None,
-        delay: float = 0.0,
-        started: Callable[[], object] = lambda: None,
-        progress: Callable[[str, int, int], object] = lambda stage, done, total: None,
-    ) -> None:
+    request: Any
+    _: KW_ONLY
+    key: str = ""
+    limit: float | None = None
+    delay: float = 0.0
+    started: Callable[[], object] = lambda: None
+    progress: Callable[[str, int, int], object] = lambda stage, done, total: None
+    submitted: float = field(default_factory=time.monotonic, init=False)
+    attempts: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.request, self.key, self.limit, self.delay = request, key, limit, delay
-        self.started, self.progress = started, progress
-        self.submitted = time.monotonic()
-        self.attempts = 0
         self.set_running_or_notify_cancel()  # from now on only the pool cancels it
 
 
 class WorkerPool:
-    """Processes that do jobs; submit() may be called before start() and from any thread.
+    """Processes that run jobs; submit() may be called before start() and from any thread.
 
     factory: "module:function", which each process calls with its own tuple of `arguments` and which returns the
-    Handler. nice: added to the processes' niceness. retry: whether a process that cannot load is started again, later
-    and later. Otherwise an error of the factory fails all jobs, and a process that dies while it loads is not replaced:
-    the others may have enough memory without it.
+    Handler. nice: added to the processes' niceness. retry: whether a process that cannot load is restarted, after
+    growing delays. Otherwise an error of the factory fails all jobs, and a process that dies while it loads is not
+    replaced: without it the others may have enough memory.
     """
 
     def __init__(self, factory: str, arguments: Sequence[Sequence[Any]], *, nice: int = 0, retry: bool = False) -> None:
@@ -102,8 +101,7 @@ class WorkerPool:
         self.closing = threading.Event()
         self.failure: Exception | None = None  # of all jobs from now on
         self._workers = [_Worker(self, args) for args in arguments]
-        self._waiting: list[tuple[float, int, Job]] = []
-        self._order = itertools.count()
+        self._waiting: list[Job] = []  # the next one first
 
     def __enter__(self) -> Self:
         self.start()
@@ -125,7 +123,7 @@ class WorkerPool:
                 worker.stop()
 
     def close(self) -> None:
-        """As `stop`, and waits for the processes; those that take longer than EXIT_GRACE are killed."""
+        """Stops, and waits for the processes; those that take longer than EXIT_GRACE are killed."""
         self.stop()
         deadline = time.monotonic() + EXIT_GRACE
         for worker in [worker for worker in self._workers if worker.is_alive()]:
@@ -144,7 +142,7 @@ class WorkerPool:
 
     @property
     def broken(self) -> str:
-        """Why a process cannot work, in a sentence; "" where none reports a reason."""
+        """Why a process cannot work, in a sentence; "" if none reports a reason."""
         return next((worker.broken for worker in self._workers if worker.broken), "")
 
     @property
@@ -166,24 +164,23 @@ class WorkerPool:
             if self.failure is not None:
                 job.set_exception(self.failure)
             else:
-                heapq.heappush(self._waiting, (job.submitted + job.delay, next(self._order), job))
+                insort(self._waiting, job, key=lambda job: job.submitted + job.delay)
                 self.dispatch()
         return job
 
     def cancel(self, job: Job) -> None:
-        """The job, if it is not done, raises Cancelled, at once or within CANCEL_GRACE seconds."""
+        """Fails a job that is not done with Cancelled, at once or within CANCEL_GRACE seconds."""
         with self.lock:
             for worker in self._workers:
                 if worker.job is job:
                     worker.cancel()
                     return
             if not job.done():
-                self._waiting = [entry for entry in self._waiting if entry[2] is not job]
-                heapq.heapify(self._waiting)
+                self._waiting = [other for other in self._waiting if other is not job]
                 job.set_exception(Cancelled("Cancelled before it began."))
 
     def broadcast(self, request: Any) -> None:
-        """Has every process handle a request, after what it is doing; there is no result."""
+        """Makes every process handle a request after its current job; there is no result."""
         with self.lock:
             for worker in self._workers:
                 if worker.ready:
@@ -193,26 +190,26 @@ class WorkerPool:
         """Gives waiting jobs to idle processes."""
         idle = [worker for worker in self._workers if worker.ready and worker.job is None]
         while idle and self._waiting and not self.closing.is_set():
-            job = heapq.heappop(self._waiting)[2]
+            job = self._waiting.pop(0)
             worker = next((worker for worker in idle if worker.key == job.key), idle[0])
             idle.remove(worker)
             worker.take(job)
 
     def fail(self, error: Exception) -> None:
-        """Fails the jobs that wait, and all from now on."""
+        """Fails the waiting jobs and all later ones."""
         with self.lock:
             self.failure = self.failure or error
-            for _, _, job in self._waiting:
+            for job in self._waiting:
                 job.set_exception(self.failure)
             self._waiting.clear()
 
     def remove(self, worker: "_Worker", exit_code: int | None) -> None:
-        """A process has died while it was loading and is not replaced."""
+        """Called when a process has died while loading and is not replaced."""
         self._workers.remove(worker)
         if not self._workers:
             self.fail(
                 TooLarge(
-                    f"A process ended while it was loading the model (exit code {exit_code}), as happens where memory"
+                    f"A process ended while it was loading the model (exit code {exit_code}), as happens when memory"
                     " runs out; use fewer processes."
                 )
             )
@@ -233,10 +230,10 @@ class _Worker(threading.Thread):
         self._ids = itertools.count()
         self._id = -1
         self._timer: threading.Timer | None = None
-        self._reason: Exception | None = None  # for which its job fails if the process exits
+        self._reason: Exception | None = None  # with which its job fails if the process exits
 
     def run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):  # inherited by the process: a Ctrl-C in the terminal is the parent's
+        if hasattr(signal, "pthread_sigmask"):  # the process inherits it: only the parent handles a Ctrl-C
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         delay = RESTART_DELAY
         while not self.pool.closing.is_set():
@@ -246,8 +243,8 @@ class _Worker(threading.Thread):
                 for message in _messages(process):
                     with self.pool.lock:
                         self._handle(*message)
-            except OSError as error:  # no memory, process or file is left
-                self._report(f"A process cannot be started ({error.strerror or error}); see to the machine's limits.")
+            except OSError as error:  # no memory, process or file descriptor is left
+                self._report(f"A process cannot be started ({error.strerror or error}); check the machine's limits.")
             loaded = self.ready
             self._handle_exit(process)
             if loaded:
@@ -275,7 +272,7 @@ class _Worker(threading.Thread):
         self.send("cancel", self._id)
 
     def stop(self) -> None:
-        """Asks the process to exit; one that is loading has nothing to remove first."""
+        """Asks the process to exit; kills it while it loads, as there is no partial output yet."""
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
@@ -288,7 +285,7 @@ class _Worker(threading.Thread):
 
     def send(self, *message: Any) -> None:
         if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError, ValueError):  # it is exiting, which its output will show
+            with suppress(OSError, ValueError):  # it is exiting, as the end of its output will show
                 pickle.dump(message, self._process.stdin)
                 self._process.stdin.flush()
 
@@ -299,10 +296,10 @@ class _Worker(threading.Thread):
                 [sys.executable, "-c", command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={"GOMP_SPINCOUNT": "1000", **os.environ},  # idle OpenMP threads soon leave the cores to others
+                env={"GOMP_SPINCOUNT": "1000", **os.environ},  # idle OpenMP threads soon yield the cores to others
             )
             self.send(self.pool.factory, tuple(self.arguments), self.pool.nice)
-            if self.pool.closing.is_set():  # since just now: stop() has not seen this process
+            if self.pool.closing.is_set():  # since a moment ago: stop() has not seen this process
                 self.stop()
             return self._process
 
@@ -336,7 +333,7 @@ class _Worker(threading.Thread):
         return job
 
     def _handle_exit(self, process: "subprocess.Popen[bytes] | None") -> None:
-        """The process has exited, or has to: its job is tried again, or fails."""
+        """Ends the process if it has not exited; its job is retried, or fails."""
         if process is not None:
             process.kill()
             process.wait()
@@ -353,7 +350,7 @@ class _Worker(threading.Thread):
 
     def _kill_after(self, seconds: float, reason: Exception) -> None:
         def kill(job: Job) -> None:
-            locked = self.pool.lock.acquire(timeout=1)  # unless somebody waits for the process to read
+            locked = self.pool.lock.acquire(timeout=1)  # another thread may hold it until the process reads
             try:
                 if self.job is job:
                     self._reason = reason
@@ -389,11 +386,11 @@ def _messages(process: "subprocess.Popen[bytes]") -> Iterator[tuple[Any, ...]]:
 
 
 class _Parent:
-    """The pipes to the parent. A thread reads them, so that a cancellation arrives during the work."""
+    """The pipes to the parent. A thread reads the input, so that a cancellation arrives during a job."""
 
     def __init__(self) -> None:
         self._output = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)  # what libraries print is no message
+        os.dup2(2, 1)  # what libraries print goes to standard error
         self._received: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self.setup: tuple[str, tuple[Any, ...], int] = pickle.load(sys.stdin.buffer)
@@ -436,7 +433,7 @@ class _Parent:
             self._cancelled.discard(id)
 
     def _progress(self, id: int) -> "Progress":
-        """Reports the stages now and then, and returns whether to go on."""
+        """A function that reports progress, not too often, and returns whether to continue."""
         last: tuple[str, float] = ("", 0.0)
 
         def progress(stage: str, done: int, total: int) -> bool:
@@ -451,16 +448,16 @@ class _Parent:
 
 
 def main() -> None:
-    """The life of a worker process."""
+    """Runs in a worker process, until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")  # to be killed before anything else if memory runs out
+        Path("/proc/self/oom_score_adj").write_text("500")  # to be killed first if memory runs out
     with suppress(KeyboardInterrupt), Interrupts():
         parent = _Parent()
         factory, arguments, nice = parent.setup
         if nice and hasattr(os, "nice"):
             os.nice(nice)
-        warnings.simplefilter("ignore")  # results carry their own warnings
+        warnings.simplefilter("ignore")  # results contain the warnings for the user
         logging.getLogger("stylecine").setLevel(logging.ERROR)
         module, _, function = factory.partition(":")
         try:
@@ -469,4 +466,4 @@ def main() -> None:
             parent.send("broken", error)
         else:
             parent.serve(handle)
-    os._exit(0)  # libraries' own threads and destructors are not waited for
+    os._exit(0)  # without waiting for threads and destructors of libraries

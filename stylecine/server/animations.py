@@ -1,4 +1,4 @@
-"""/v1/animations: files made of scenes, as jobs that go on when the client disconnects."""
+"""/v1/animations: files made of scenes, as jobs that continue when the client disconnects."""
 
 import asyncio
 import re
@@ -11,19 +11,14 @@ from starlette.responses import FileResponse, StreamingResponse
 
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
-from stylecine.server.responses import file_name, job, not_modified
+from stylecine.server.responses import MEDIA_TYPES, binary, file_name, job, not_modified
 from stylecine.server.scenes import ALWAYS
 from stylecine.server.service import Service
 
 MAX_EVENT_RATE = 10  # a second
 KEEP_ALIVE = 15.0  # seconds without an event after which a comment is sent
-MEDIA_TYPES = {
-    **{"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif", "webp": "image/webp", "avif": "image/avif"},
-    **{"apng": "image/apng", "png": "image/png", "zip": "application/zip", "html": "text/html; charset=utf-8"},
-}
 FINAL = ("done", "failed", "cancelled")
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-FILES = {"content": {media_type.partition(";")[0]: BINARY for media_type in MEDIA_TYPES.values()}}
+FILES = binary(*(media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()))
 EVENT = {
     "type": "object",
     "properties": {
@@ -83,7 +78,7 @@ def routes(service: Service) -> APIRouter:
         etag = response.headers["etag"]
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers | {"ETag": etag})
-        if request.headers.get("if-range", etag) in (etag, response.headers["last-modified"]):  # or all of it is sent
+        if request.headers.get("if-range", etag) in (etag, response.headers["last-modified"]):  # else all is sent
             _check_range(request, row["bytes"])
         return response
 

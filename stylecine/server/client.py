@@ -1,4 +1,4 @@
-"""A loop made by a service elsewhere: uploads the photo, follows the work, downloads the file."""
+"""Client of a service on another machine: uploads the photo, follows the job, downloads the loop."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import httpx
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from stylecine.progress import Progress
 
 WAIT = 30  # seconds that the service may wait for a scene before it responds
-TIMEOUT = 90.0  # seconds without a byte after which a connection is given up
-ATTEMPTS = 4  # if the connection breaks, or the service has no room
+TIMEOUT = 90.0  # seconds without data after which a connection is closed
+ATTEMPTS = 4  # if the connection breaks, or the service is full
 MAX_JSON_BYTES = 16 << 20  # of a response
 MAX_EVENT_BYTES = 1 << 16
 FRAME = re.compile(r"frame-\d{4,6}\.png")
@@ -63,9 +63,9 @@ class Client:
         progress: "Progress | None" = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """Has a photo animated and writes `output`, complete or not at all; returns {"scene", "job"} of the service.
+        """Animates a photo and writes `output`, complete or not at all; returns {"scene", "job"} of the service.
 
-        options: those of POST /v1/animations. A folder, without a suffix, gets the frames as PNG. The scene and the
+        options: those of POST /v1/animations. An output without a suffix is a folder of PNG frames. The scene and the
         job are deleted from the service in any case. Raises Cancelled through `progress`, OutputError, PhotoError.
         """
 
@@ -81,7 +81,7 @@ class Client:
                 edits = [{"kind": "push", "arrow": [float(value) for value in arrow]} for arrow in arrows]
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
             format = output.suffix.lower().removeprefix(".") or "zip"
-            key = {"Idempotency-Key": str(uuid.uuid4())}  # however often it is sent, there is one job
+            key = {"Idempotency-Key": str(uuid.uuid4())}  # a repeated request makes no second job
             request = {"scene": scene["id"], "format": format, **options}
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))
             links = 2 * [job["links"]["self"]] + links  # twice: an unfinished job is only cancelled by the first
@@ -98,7 +98,7 @@ class Client:
                     self._json("DELETE", link)
 
     def _make_scene(self, photo: Path, size: int, refine: int, report: Report) -> dict[str, Any]:
-        """The photo as a scene of the service, once that is ready."""
+        """Uploads the photo, and returns its scene once that is ready."""
         if not photo.is_file():
             raise PhotoError(f"There is no photo at '{photo}'; check the path.")
         report("photo", 0, 1)
@@ -110,8 +110,8 @@ class Client:
             return self._json("POST", "/v1/scenes", params=query, content=file, headers=headers)
 
         try:
-            with photo.open("rb") as file:  # not sent again if the connection breaks: there may be a scene already
-                scene = _retry(upload, _NoRoom)
+            with photo.open("rb") as file:  # not sent again after a broken connection, which may have made a scene
+                scene = _retry(upload, _ServiceFull)
         except OSError as error:
             raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
         link = scene["links"]["self"]
@@ -129,7 +129,7 @@ class Client:
         return scene
 
     def _finish(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
-        """The job once it is done; its events are followed again if the connection breaks."""
+        """The job once it is done; reconnects to its events if the connection breaks."""
         failures = 0
         while job["state"] in ("queued", "running"):
             try:
@@ -165,35 +165,33 @@ class Client:
                 _unpack(target, part)
 
     def _download_once(self, job: dict[str, Any], target: Path) -> None:
-        with self._response("GET", job["links"]["result"]) as response, _writing(target) as write:
-            received = 0
-            for chunk in response.iter_raw():
-                received += len(chunk)
-                if received > job["bytes"]:
-                    raise self._not_stylecine()
-                write(chunk)
-        if received < job["bytes"]:
+        link = job["links"]["result"]
+        with self._response("GET", link) as response, translate_os_errors(target), target.open("wb") as file:
+            for chunk in self._chunks(response, job["bytes"]):
+                file.write(chunk)
+            complete = file.tell() == job["bytes"]
+        if not complete:
             raise _Retryable(f"The connection to {self.url} broke before the file was complete; try again.")
 
     def _json(self, method: str, link: str, **request: Any) -> dict[str, Any]:
         with self._response(method, link, **request) as response:
-            content = self._read(response)
+            content = b"".join(self._chunks(response, MAX_JSON_BYTES))
         try:
             return dict(json.loads(content or b"{}"))
         except (ValueError, RecursionError):
             raise self._not_stylecine() from None
 
-    def _read(self, response: httpx.Response) -> bytes:
-        content = bytearray()
+    def _chunks(self, response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
+        received = 0
         for chunk in response.iter_raw():
-            content += chunk
-            if len(content) > MAX_JSON_BYTES:
+            received += len(chunk)
+            if received > max_bytes:
                 raise self._not_stylecine()
-        return bytes(content)
+            yield chunk
 
     @contextmanager
     def _response(self, method: str, link: str, **request: Any) -> Iterator[httpx.Response]:
-        if not str(link).startswith("/"):  # which would lead to another host, and take the token there
+        if not str(link).startswith("/"):  # it would send the token to another host
             raise self._not_stylecine()
         try:
             with self._http.stream(method, self._base + link, **request) as response:
@@ -209,20 +207,20 @@ class Client:
 
     def _refusal(self, response: httpx.Response) -> ServiceError:
         try:
-            detail = printable(json.loads(self._read(response))["detail"])
+            detail = printable(json.loads(b"".join(self._chunks(response, MAX_JSON_BYTES)))["detail"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return self._not_stylecine()
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             return ServiceError(detail)
         after = response.headers.get("Retry-After", "")
-        return _NoRoom(detail, int(after[:9]) if after.isdecimal() else 0)
+        return _ServiceFull(detail, int(after[:9]) if after.isdecimal() else 0)
 
     def _not_stylecine(self) -> ServiceError:
         return ServiceError(f"What responds at {self.url} is not a service of stylecine; check the address.")
 
 
 class _Retryable(ServiceError):
-    """May succeed another time: the connection broke, or the service has no room."""
+    """Another attempt may succeed: the connection broke, or the service is full."""
 
     def __init__(self, detail: str, retry_after: int = 0) -> None:
         """retry_after: seconds that the service asks to wait."""
@@ -236,12 +234,12 @@ class _Retryable(ServiceError):
         time.sleep(max(min(self._retry_after, WAIT), 2**failures / 2))
 
 
-class _NoRoom(_Retryable):
-    """The service has no room, and has accepted nothing."""
+class _ServiceFull(_Retryable):
+    """The service has accepted nothing, because it is full."""
 
 
 def _retry(work: Callable[[], T], kind: type[_Retryable] = _Retryable) -> T:
-    """The result of the work, at the first attempt that does not fail in this way."""
+    """The result of `work`, repeated after errors of this kind."""
     failures = 0
     while True:
         try:
@@ -251,29 +249,12 @@ def _retry(work: Callable[[], T], kind: type[_Retryable] = _Retryable) -> T:
             error.wait(failures)
 
 
-@contextmanager
-def _writing(target: Path) -> Iterator[Callable[[bytes], object]]:
-    """A function that writes to a file; its errors are OutputErrors."""
-    file: IO[bytes]
-    with translate_os_errors(target):
-        file = target.open("wb")
-
-    def write(content: bytes) -> None:
-        with translate_os_errors(target):
-            file.write(content)
-
-    try:
-        yield write
-    finally:
-        with translate_os_errors(target):
-            file.close()
-
-
 def _unpack(archive: Path, folder: Path) -> None:
-    """Replaces a zip archive by the frames in it."""
+    """Replaces a zip archive with the frames in it."""
     with zipfile.ZipFile(archive) as frames:
         names = frames.namelist()
-        stored = all(frame.compress_type == zipfile.ZIP_STORED for frame in frames.infolist())  # so never a bomb
+        # uncompressed, so it cannot be a decompression bomb
+        stored = all(frame.compress_type == zipfile.ZIP_STORED for frame in frames.infolist())
         if not stored or not all(FRAME.fullmatch(name) for name in names):
             raise ServiceError("The service sent something other than frames; nothing is written.")
         for name in names:

@@ -1,4 +1,4 @@
-"""Rows of the store as responses, and what routes share."""
+"""Rows of the store as responses, and what the routes share."""
 
 import asyncio
 import json
@@ -15,6 +15,12 @@ from stylecine.server import schemas
 from stylecine.server.service import Service
 from stylecine.server.store import Row
 
+MEDIA_TYPES = {
+    **{"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif", "webp": "image/webp", "avif": "image/avif"},
+    **{"apng": "image/apng", "png": "image/png", "zip": "application/zip", "html": "text/html; charset=utf-8"},
+}
+OCTETS = "application/octet-stream"
+
 T = TypeVar("T")
 
 
@@ -22,8 +28,13 @@ class Disconnected(Exception):
     """The client has closed the connection."""
 
 
+def binary(*media_types: str) -> dict[str, Any]:
+    """For OpenAPI: content of one of these types."""
+    return {"content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}}
+
+
 def scene(row: Row, status: int = 200) -> Response:
-    """A schemas.Scene. Not validated again: its strokes may be long, and were checked when they arrived."""
+    """A schemas.Scene, not validated again: its strokes may be long, and were checked in the request."""
     link = f"/v1/scenes/{row['id']}"
     links = {"self": link} | {name: f"{link}/{name}" for name in ("photo", "file", "live", "preview")}
     names = ("id", "state", "name", "width", "height", "moving", "classes", "edits", "warning", "problem")
@@ -54,7 +65,7 @@ def attachment(photo: str, suffix: str) -> dict[str, str]:
 
 
 def not_modified(request: Request, etag: str) -> bool:
-    """Whether the client has this version already (If-None-Match)."""
+    """Whether the client already has this version (If-None-Match)."""
     known = request.headers.get("if-none-match", "")
     return known.strip() == "*" or etag in known
 

@@ -10,26 +10,25 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from stylecine import __version__
-from stylecine.errors import OptionError
-from stylecine.options import check_wind
 from stylecine.server import schemas
-from stylecine.server.problems import Problem, documented, not_found, problem_of
-from stylecine.server.responses import Disconnected, attachment, not_modified, scene, while_connected
+from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.responses import (
+    MEDIA_TYPES,
+    OCTETS,
+    Disconnected,
+    attachment,
+    binary,
+    not_modified,
+    scene,
+    while_connected,
+)
 from stylecine.server.schemas import DEFAULTS, LIMITS
 from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
 
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
-ALWAYS = (401, 408, 413, 421)  # with which the middleware may respond to any request
-PHOTO = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-PACK: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-}
+ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
+ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that make a file
 
 
 def _loop_options(
@@ -40,12 +39,8 @@ def _loop_options(
     subject: schemas.Subject = "landscape",
     wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
 ) -> dict[str, Any]:
-    try:
-        checked = None if wind is None else check_wind(wind.split(","))
-    except OptionError as error:
-        raise problem_of("OptionError", str(error)) from None
     options = {"seconds": seconds, "fps": fps, "speed": speed, "detail": detail, "subject": subject}
-    return options | {"wind": checked and [checked.degrees, checked.strength]}
+    return options | {"wind": None if wind is None else wind.split(",")}
 
 
 LoopOptions = Annotated[dict[str, Any], Depends(_loop_options)]
@@ -59,7 +54,7 @@ def routes(service: Service) -> APIRouter:
     @router.post(
         "",
         status_code=201,
-        openapi_extra=PHOTO,
+        openapi_extra={"requestBody": {"required": True, **binary(OCTETS)}},
         response_model=schemas.Scene,
         responses={
             202: {"model": schemas.Scene, "description": "Still being made"},
@@ -75,7 +70,7 @@ def routes(service: Service) -> APIRouter:
         refine: Annotated[int, Query(ge=0, le=200)] = 0,
         wait: Wait = 30,
     ) -> Response:
-        """Makes a scene of a photo, or opens a .cine file; the body is its bytes."""
+        """Makes a scene of a photo, or opens a .cine file; the body is the file's content."""
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise Problem(415, "NoPhoto", "Send the photo's bytes as the body, not a form.")
         service.require_room_for_scene()
@@ -101,7 +96,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.delete("/{id}", status_code=204, responses=documented(*ALWAYS, 403, 404, 422))
     async def delete_scene(id: str) -> None:
-        """Removes a scene, and cancels what is still to be made of it."""
+        """Removes a scene, and cancels its unfinished animations."""
         await service.delete_scene(id)
 
     @router.patch(
@@ -110,20 +105,17 @@ def routes(service: Service) -> APIRouter:
         responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, 503),
     )
     async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> Response:
-        """Replaces the list of edits: all of them, or none if one is impossible."""
+        """Replaces all edits, or none if one is impossible."""
         new = [edit.model_dump(exclude_unset=isinstance(edit, schemas.KnownEdit)) for edit in edits.edits]
         return scene(await while_connected(request, service.edit_scene(id, new)))
 
     @router.get(
         "/{id}/photo",
         response_class=Response,
-        responses={
-            200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
-            **documented(*ALWAYS, 404, 409, 422),
-        },
+        responses={200: binary("image/png"), **documented(*ALWAYS, 404, 409, 422)},
     )
     async def get_photo(id: str) -> Response:
-        """The photo in the scene's size, as PNG."""
+        """The photo at the scene's size, as PNG."""
         row = await service.ready_scene(id)
         try:
             content = await asyncio.to_thread(_read_photo, service.store.cine(row["id"]))
@@ -131,19 +123,17 @@ def routes(service: Service) -> APIRouter:
             raise not_found("scene") from None
         return Response(content, media_type="image/png")
 
-    @router.get(
-        "/{id}/file", response_class=Response, responses={**PACK, **documented(*ALWAYS, 404, 409, 422, 429, 500, 503)}
-    )
+    @router.get("/{id}/file", response_class=Response, responses={200: binary(OCTETS), **ERRORS})
     async def get_file(request: Request, id: str) -> Response:
         """The scene with its edits, as a .cine file."""
         row = await service.ready_scene(id)
         headers = attachment(row["name"], "cine")
-        return await _make_file(request, service, row, "file", ".cine", "application/octet-stream", headers)
+        return await _make_file(request, service, row, "file", "cine", headers)
 
     @router.get(
         "/{id}/live",
         response_class=Response,
-        responses={**PACK, 304: {"description": "Not changed"}, **documented(*ALWAYS, 404, 409, 422, 429, 500, 503)},
+        responses={200: binary(OCTETS), 304: {"description": "Not changed"}, **ERRORS},
     )
     async def get_live(
         request: Request,
@@ -151,27 +141,19 @@ def routes(service: Service) -> APIRouter:
         options: LoopOptions,
         size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
     ) -> Response:
-        """All that the player needs to show the loop: a safetensors file."""
+        """The loop for the player: a safetensors file."""
         service.check_loop(options)
         row = await service.ready_scene(id)
         options = {"size": size, **options}
         headers = {"ETag": _etag(row, options), "Cache-Control": "no-cache"}
         if not_modified(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return await _make_file(request, service, row, "live", ".pack", "application/octet-stream", headers, **options)
+        return await _make_file(request, service, row, "live", "pack", headers, **options)
 
     @router.get(
         "/{id}/preview",
         response_class=Response,
-        responses={
-            200: {
-                "content": {
-                    f"{kind}/{form}": {"schema": {"type": "string", "format": "binary"}}
-                    for kind, form in (("video", "mp4"), ("image", "webp"))
-                }
-            },
-            **documented(*ALWAYS, 404, 409, 422, 429, 500, 503),
-        },
+        responses={200: binary("video/mp4", "image/webp"), **ERRORS},
     )
     async def get_preview(
         request: Request,
@@ -183,14 +165,13 @@ def routes(service: Service) -> APIRouter:
         """A small, quick loop."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        media_type = {"mp4": "video/mp4", "webp": "image/webp"}[format]
-        return await _make_file(request, service, row, "animate", f".{format}", media_type, {}, size=size, **options)
+        return await _make_file(request, service, row, "animate", format, {}, size=size, **options)
 
     return router
 
 
 async def _receive(request: Request, service: Service, uploads: set[Path]) -> Path:
-    """Writes the body to a file, which is removed if anything goes wrong."""
+    """Writes the body to a file, which is removed after an error."""
     if len(uploads) >= service.settings.waiting:
         raise store_full(f"{len(uploads)} others are being sent")
     path = service.store.temporary(".part")
@@ -229,21 +210,15 @@ async def _when_made(service: Service, id: str, wait: float) -> Row:
 
 
 async def _make_file(
-    request: Request,
-    service: Service,
-    row: Row,
-    task: str,
-    suffix: str,
-    media_type: str,
-    headers: dict[str, str],
-    **options: Any,
+    request: Request, service: Service, row: Row, task: str, format: str, headers: dict[str, str], **options: Any
 ) -> Response:
-    """The file that a task makes; for HEAD nothing is made, so the length is not known."""
+    """The file that a task makes; for HEAD nothing is made, so the length is unknown."""
+    media_type = MEDIA_TYPES.get(format, OCTETS)
     if "head" in request.scope:
         response = Response(media_type=media_type, headers=headers)
         del response.headers["content-length"]
         return response
-    path = await while_connected(request, service.make_file(row, task, suffix, **options))
+    path = await while_connected(request, service.make_file(row, task, f".{format}", **options))
     try:
         return Response(await asyncio.to_thread(path.read_bytes), media_type=media_type, headers=headers)
     finally:
@@ -256,7 +231,7 @@ def _read_photo(cine: Path) -> bytes:
 
 
 def plain_name(name: str) -> str:
-    """A file's name without folders, and without what could do harm in a header or a terminal."""
+    """A file's name without folders and without characters that could do harm in a header or a terminal."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip(". ")[:120] or "photo"
 

@@ -1,4 +1,4 @@
-"""What the service does, apart from HTTP: it connects the store, the workers and the clients that wait for changes."""
+"""The service without HTTP: connects the store, the workers and the clients that wait for changes."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
 NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
-SWEEP_INTERVAL = 20.0  # seconds between two removals of what has expired
+SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows
 EXPIRY_STEP = 60.0  # seconds by which a scene's expiry has to change to be written
-MIN_FREE_BYTES = 256e6  # that have to be left on the disk
+MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 
-# Stages of an animation, each with the shares of the whole work at which it begins and ends.
+# The shares of the whole work at which each stage of an animation begins and ends.
 STAGES = {
     **{"queued": (0.0, 0.0), "motion": (0.0, 0.05), "plate": (0.05, 0.1), "loop": (0.1, 0.15)},
     **{"cloth": (0.15, 0.2), "video": (0.2, 1.0)},
@@ -44,20 +44,20 @@ class Service:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
         count = settings.workers // 2
-        self.interactive = _pool(settings, count, nice=5)  # does what somebody waits for
+        self.interactive = _pool(settings, count, nice=5)  # for clients that wait for the response
         self.animations = _pool(settings, settings.workers - count, nice=15)
-        self.pools = {"waited": self.interactive, "animations": self.animations}  # by their names in the metrics
+        self.pools = {"waited": self.interactive, "animations": self.animations}  # by their labels in the metrics
         self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
         self.bytes_used = 0
         self.stopping = False
-        self.finished: Counter[tuple[str, str]] = Counter()  # scenes and animations, by their last state
+        self.finished: Counter[tuple[str, str]] = Counter()  # scenes and animations, by final state
         self._jobs: dict[str, Job] = {}  # of unfinished scenes and animations
         self._background: set[asyncio.Task[Any]] = set()
         self._watchers: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._edit_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody holds them
+        self._edit_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by scene, while in use
 
     async def start(self) -> None:
-        """Begins with what was left unfinished."""
+        """Resumes unfinished work."""
         for path in self.store.orphans():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.interactive.start()
@@ -69,7 +69,7 @@ class Service:
         self._run(self._sweep())
 
     def stop(self) -> None:
-        """Stops all work, which the next start does again, and ends what clients wait for."""
+        """Stops all work, which the next start resumes, and ends the requests of waiting clients."""
         self.stopping = True
         for pool in self.pools.values():
             pool.stop()
@@ -86,8 +86,8 @@ class Service:
         self.store.close()
 
     async def _start_animations(self) -> None:
-        """Loads their processes once the others are idle, or with the first animation: making a preview of a first
-        photo takes all that two cores have."""
+        """Loads the processes for animations once the others are idle, or with the first animation: until then, the
+        first photo's preview needs all cores."""
         quiet = 0.0
         while quiet < QUIET and not self.animations.waiting:
             await asyncio.sleep(POLL)
@@ -103,7 +103,7 @@ class Service:
         return row
 
     async def ready_scene(self, id: str) -> Row:
-        """A scene that can be worked with; its expiry is postponed."""
+        """A scene that is ready to be used; postpones its expiry."""
         row = self.scene(id)
         if row["state"] == "failed":
             raise Problem(409, "SceneFailed", f"The scene could not be made: {row['problem']['detail']}")
@@ -133,7 +133,7 @@ class Service:
         try:
             await asyncio.to_thread(flush_to_disk, self.store.upload(id))
             await self.store.insert("scenes", row)
-        except Exception:  # but not when only the waiting is cancelled: the row may still be written
+        except Exception:  # but not a cancellation, after which the row may still be written
             _remove(self.store.upload(id))
             raise
         self._run(self._make_scene(row))
@@ -156,14 +156,11 @@ class Service:
             started=_in_event_loop(started),
         )
         with self._unfinished(id, job):
-            try:
-                result = await _result(self.interactive.submit(job))
-                edits = [{"id": number, **edit} for number, edit in enumerate(result["base"])]
-                changes = {"state": "ready", "edits": edits, **result}
-            except Problem as problem:
-                changes = {"state": "failed", "problem": problem.json}
-            except (PoolClosed, Cancelled):  # cancelled only while the scene is being deleted
+            changes = await _outcome(self.interactive.submit(job), "ready")
+            if changes["state"] == "cancelled":  # by delete_scene()
                 return
+            if changes["state"] == "ready":
+                changes["edits"] = [{"id": number, **edit} for number, edit in enumerate(changes["base"])]
             await self.store.change("scenes", id, expires=self._expiry(), **changes)
             self.finished["scenes", changes["state"]] += 1
             _remove(upload)
@@ -183,7 +180,7 @@ class Service:
         self._notify(id)
 
     async def edit_scene(self, id: str, edits: list[dict[str, Any]]) -> Row:
-        """Replaces the edits of a scene: all of them, or none if one is impossible."""
+        """Replaces all edits of a scene, or none if one is impossible."""
         lock = self._edit_locks.setdefault(id, asyncio.Lock())
         async with lock:
             row = await self.ready_scene(id)
@@ -193,30 +190,30 @@ class Service:
         return self.scene(id)
 
     def _scene_job(self, row: Row, task: str, **options: Any) -> Job:
-        """A task on a scene with its edits, for a client that waits."""
+        """A job on a scene with its edits, for a client that waits."""
         request = self._scene_request(row, row["edits"], row["id"]) | {"task": task, **options}
         return Job(request, key=row["id"], limit=self.settings.wait_seconds)
 
     async def make_file(self, row: Row, task: str, suffix: str, **options: Any) -> Path:
-        """The file that a task on a scene makes, for a client that waits; the caller removes it."""
+        """The output of a task on a scene, for a client that waits; the caller removes it."""
         output = self.store.temporary(suffix)
         job = self._scene_job(row, task, output=str(output), **options)
         try:
             await self._interactive_result(job)
         except BaseException:
-            job.add_done_callback(lambda _: _remove_output(output))  # which may still be written
+            job.add_done_callback(lambda _: _remove_output(output))  # the job may still be writing it
             raise
         return output
 
     async def _interactive_result(self, job: Job) -> dict[str, Any]:
-        """The result of a job that a client waits for; the job is cancelled with this coroutine."""
+        """The result of a job that a client waits for; cancelling this coroutine cancels the job."""
         _require_room(self.interactive, self.settings.waiting)
         self.interactive.submit(job)
         try:
             async with asyncio.timeout(2 * self.settings.wait_seconds):
                 return await _result(job)
         except TimeoutError:
-            raise problem_of("TookTooLong", "Others took too long to let this go; try again later.") from None
+            raise problem_of("TookTooLong", "The service was busy for too long; try again later.") from None
         except Cancelled:
             raise problem_of("Cancelled", "The work was cancelled.") from None
         except PoolClosed:
@@ -233,10 +230,10 @@ class Service:
         return row
 
     async def add_animation(self, options: dict[str, Any], key: str | None) -> Row:
-        """Queues an animation, only once for each Idempotency-Key; it is on the disk on return."""
+        """Queues an animation, only once for each Idempotency-Key, and returns when it is on the disk."""
         if key is not None and (row := self.store.animation_of_key(key)):
             if row["asked"] != options:
-                detail = "This Idempotency-Key came with another request before; use a new key for a new request."
+                detail = "This Idempotency-Key was used for another request; use a new key for a new request."
                 raise Problem(422, "KeyUsedBefore", detail)
             return row
         scene = await self.ready_scene(options["scene"])
@@ -282,14 +279,7 @@ class Service:
             progress=_in_event_loop(progress),
         )
         with self._unfinished(id, job):
-            try:
-                changes = {"state": "done", **await _result(self.animations.submit(job))}
-            except Problem as problem:
-                changes = {"state": "failed", "problem": problem.json}
-            except PoolClosed:
-                return
-            except Cancelled:
-                changes = {"state": "cancelled"}
+            changes = await _outcome(self.animations.submit(job), "done")
             if changes["state"] != "done":
                 _remove_output(output)
             changes |= {"finished": time.time(), "expires": self._expiry(), "edits": []}  # no longer needed
@@ -303,14 +293,14 @@ class Service:
             self.animations.cancel(self._jobs[id])
             await self.changed(id, until=lambda: id not in self._jobs)
             row = self.animation(id)
-            if row["state"] == "cancelled":  # and not finished just before
+            if row["state"] == "cancelled":  # it may have finished just before
                 return row
         await self.store.delete("animations", id)
         _remove(self.store.result(id, row["format"]))
         return None
 
     def _check_animation(self, options: dict[str, Any]) -> None:
-        """Raises a 422 for what is known to be impossible before the work."""
+        """Raises a 422 for impossible options."""
         self.check_loop(options)
         if options["repeat"] > self.settings.repeat:
             raise _beyond_limits(f"repeat is at most {self.settings.repeat} here")
@@ -324,7 +314,7 @@ class Service:
             raise problem_of(type(error).__name__, str(error)) from None
 
     def check_loop(self, request: dict[str, Any]) -> None:
-        """Raises a 422 for an impossible loop, and for one that is longer than allowed."""
+        """Raises a 422 for impossible options of a loop, and for a loop that is longer than allowed."""
         try:
             options = RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
         except StylecineError as error:
@@ -336,7 +326,7 @@ class Service:
     # --- changes
 
     async def changes(self, id: str) -> AsyncGenerator[None]:
-        """Yields at once, whenever a scene or an animation may have changed, and at least every 15 s."""
+        """Yields immediately, then whenever a scene or an animation may have changed, and at least every 15 s."""
         event = asyncio.Event()
         self._watchers[id].add(event)
         try:
@@ -359,7 +349,7 @@ class Service:
                     return
 
     def share(self, row: Row) -> tuple[str, int, int, float]:
-        """An animation's stage, the steps done and in all, and the share of the whole work that is done."""
+        """An animation's stage, its steps done and in total, and the share of the whole work that is done."""
         if row["state"] == "done":
             return "done", 1, 1, 1.0
         first = "queued" if row["state"] == "running" else row["state"]
@@ -375,7 +365,7 @@ class Service:
 
     @contextmanager
     def _unfinished(self, id: str, job: Job) -> Iterator[None]:
-        """Meanwhile the job of a scene or an animation can be cancelled."""
+        """A context in which the job of a scene or an animation can be cancelled."""
         self._jobs[id] = job
         try:
             yield
@@ -385,7 +375,7 @@ class Service:
             self._notify(id)
 
     def _scene_request(self, scene: Row, edits: list[dict[str, Any]], id: str) -> dict[str, Any]:
-        """What a worker needs to know of a scene; edits in the scene's file are given by their number."""
+        """A worker's request without its task; edits that are in the scene's file are numbers."""
         in_file = len(scene["base"])
         specs = [
             {"base": edit["id"]} if edit["id"] < in_file else {name: edit[name] for name in edit if name != "id"}
@@ -400,14 +390,15 @@ class Service:
 
     def _background_done(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()):  # a full disk, say; the next start tries again
+        error = None if task.cancelled() else task.exception()
+        if error and not isinstance(error, PoolClosed):  # the disk may be full; the next start tries again
             LOG.error("Work was left unfinished: %s", error, exc_info=error)
 
     def _expiry(self) -> float:
         return time.time() + 3600 * self.settings.keep_hours
 
     def require_disk(self) -> None:
-        """Raises a 429 if there is no room left on the disk."""
+        """Raises a 429 if the disk is full."""
         free = shutil.disk_usage(self.store.folder).free
         if self.bytes_used > 1e6 * self.settings.disk_mb or free < MIN_FREE_BYTES:
             raise store_full("there is no room left on the disk")
@@ -417,8 +408,8 @@ class Service:
             try:
                 await self._remove_expired()
                 self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
-            except Exception:  # the next round may succeed
-                LOG.exception("What has expired could not be removed.")
+            except Exception:  # the next attempt may succeed
+                LOG.exception("Expired scenes and animations could not be removed.")
             await asyncio.sleep(min(SWEEP_INTERVAL, 900 * self.settings.keep_hours))
 
     async def _remove_expired(self) -> None:
@@ -436,12 +427,22 @@ def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
 
 
 def _require_room(pool: WorkerPool, limit: int) -> None:
-    """Raises a 429 if too many jobs wait for the pool, and a 503 if none of its processes can work."""
+    """Raises a 429 if too many jobs wait for the pool, and a 503 if its processes cannot work."""
     if pool.broken and not pool.ready:
         raise problem_of("NotReady", pool.broken)
     if pool.waiting >= limit:
         seconds = str(max(1, min(60, pool.waiting // len(pool.states))))
         raise Problem(429, "QueueFull", f"{limit} others wait already; try again later.", {"Retry-After": seconds})
+
+
+async def _outcome(job: Job, success: str) -> dict[str, Any]:
+    """The changes of a row after its job: the final state, and the result or the problem. Raises PoolClosed."""
+    try:
+        return {"state": success, **await _result(job)}
+    except Problem as problem:
+        return {"state": "failed", "problem": problem.json}
+    except Cancelled:
+        return {"state": "cancelled"}
 
 
 async def _result(job: Job) -> dict[str, Any]:
@@ -456,14 +457,14 @@ async def _result(job: Job) -> dict[str, Any]:
         detail = f"It took longer than {job.limit:g} s; ask for a smaller size or a shorter loop."
         raise problem_of("TookTooLong", detail) from None
     except WorkerLost:
-        detail = f"The work was tried {job.attempts} times and its process died each time; try a smaller size."
+        detail = f"The work was tried {job.attempts} times, and its process died each time; try a smaller size."
         raise problem_of("WorkerLost", detail) from None
     except RuntimeError as error:
         raise problem_of("InternalError", str(error)) from None
 
 
 def _in_event_loop(function: Callable[..., None]) -> Callable[..., None]:
-    """The function for other threads to call: it runs in the event loop, as long as that runs."""
+    """A function for other threads that calls `function` in the event loop, while that runs."""
     loop = asyncio.get_running_loop()
 
     def call(*args: Any) -> None:
@@ -474,10 +475,10 @@ def _in_event_loop(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _number_edits(edits: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
-    """Requested edits, each in full and with its number: that of an equal edit of the scene, or a new one."""
+    """The requested edits in full, each with the number of an equal edit of the scene, or a new one."""
     base = [{"id": number, **edit} for number, edit in enumerate(row["base"])]
     known = {edit["id"]: edit for edit in (*base, *row["edits"])}
-    equal: dict[str, list[int]] = defaultdict(list)  # an edit without its number -> the numbers of such edits
+    equal: dict[str, list[int]] = defaultdict(list)  # an edit without its number -> the numbers of equal edits
     for number in reversed(known):
         equal[_without_number(known[number])].append(number)
     free = max(known, default=-1) + 1
@@ -505,7 +506,7 @@ def _number_edits(edits: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]
 
 
 def _without_number(edit: dict[str, Any]) -> str:
-    """The same text for edits that differ in nothing but their number."""
+    """An edit as text, the same for edits that differ only in their number."""
     return json.dumps({name: value for name, value in edit.items() if name != "id"}, sort_keys=True)
 
 
@@ -524,7 +525,7 @@ def _remove(*paths: Path) -> None:
 
 
 def _remove_output(output: Path) -> None:
-    """An output, and what an interrupted attempt at it may have left beside it."""
+    """Removes an output, and what an interrupted attempt may have left beside it."""
     remove_stale_temp(output)
     for path in output.parent.glob(f"{output.stem}*"):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

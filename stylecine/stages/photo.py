@@ -1,4 +1,4 @@
-"""Any photo a user may hand over -> uint8 sRGB, upright, at the asked-for size; and pixels -> PNG."""
+"""Reads photos of any format as uint8 sRGB, upright, in the requested size; and encodes PNG."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | n
 MIN_SIDE = 64  # shorter side, pixels; below this there is no texture to move
 MAX_SIDE = 8192  # shorter side, pixels
 MAX_PIXELS = MAX_SIDE**2  # of the result
-MAX_DECODED = 128_000_000  # of the file: a telephone's 108 megapixels pass, a decompression bomb does not
+MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
+PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
-PNG_LEVEL = 3  # of zlib; 9 made two loops 1% larger and took five times as long
-
-# Pillow knows more, some of which start other programs (EPS); these are what photos come in.
+# Formats that photos come in. Pillow reads more, and starts other programs for some of them (EPS).
 FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
 _SAVE_AS = "save it as JPEG or PNG and try again"
 
-_UPRIGHT = {  # EXIF orientation -> what undoes it
+_UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -43,14 +42,14 @@ _UPRIGHT = {  # EXIF orientation -> what undoes it
     8: Image.Transpose.ROTATE_90,
 }
 
-_opening = threading.Lock()  # Python's warning filters are global
+_warning_filters = threading.Lock()  # they are global
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """The exact bytes of the photo's file; `name` is None if it was not read by name.
+    """The file of a photo; `name` is None if it was not read by name.
 
-    A .cine file keeps only `name` and `digest` of its photo's file, which it claims; `content` is then empty.
+    A .cine file stores only the `name` and `digest` of its photo's file, as a claim; `content` is then empty.
     """
 
     name: str | None
@@ -63,26 +62,26 @@ class PhotoFile:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For a report; "claimed": True if the file itself was never seen here."""
+        """For a report; "claimed" is True if there is no content to check the digest against."""
         return {"name": self.name, "sha256": self.sha256} | ({"claimed": True} if self.digest else {})
 
 
 def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
-    """The pixels alone; see `read_photo`."""
+    """Only the pixels; see `read_photo`."""
     return read_photo(source, size)[0]
 
 
 def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile | None]:
-    """Read a photo once: uint8 [H,W,3], sRGB, upright, and the file that it was decoded from, None for pixels.
+    """The pixels of a photo, uint8 [H,W,3], sRGB, upright; and its file, None if the source is pixels.
 
     source: path, bytes, binary file object (read from its current position, left open), PIL image, or uint8 array
         [H,W,3], [H,W], [H,W,1] or [H,W,4]. JPEG, PNG, WebP, TIFF and HEIC with any colour profile, 8 or 16
-        bits, grey, palette or CMYK; of an animation the first frame. Transparent parts become white.
-    size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cut
-        about the centre to that shape, enlarged if need be. Lanczos.
+        bits, grey, palette or CMYK; the first frame of an animation. Transparent parts become white.
+    size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cropped
+        around the centre to that shape, and enlarged if necessary. Lanczos.
 
-    Raises OptionError for an impossible size, TooLarge for one that does not fit, PhotoError for anything
-    that is not a readable photo of at least 64 pixels on its shorter side.
+    The source is read only once. Raises OptionError for an impossible size, TooLarge for one that does not fit,
+    PhotoError for anything that is not a readable photo of at least 64 pixels on its shorter side.
     """
     size = checked_size(size)
     name = _describe(source)
@@ -94,24 +93,23 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
     else:
         file = _read_file(source, name)
         image = _from_bytes(file.content, size, name)
-    # Colours are converted last: it costs the most and commutes with resampling.
+    # Colours are converted last, as this takes longest and commutes with resampling.
     return np.array(_to_srgb(_resized(image, size))), file
 
 
 def checked_size(size: Any) -> Size:
     if size is None:
         return None
-    pair = isinstance(size, tuple | list)
-    sides = [_side(side) for side in (size if pair else (size,))]
-    if pair and len(sides) != 2:
+    sides = [_side(side) for side in (size if isinstance(size, tuple | list) else (size, size))]
+    if len(sides) != 2:
         raise OptionError(f"size is one number or (width, height), not {size!r}.")
     if min(sides) < MIN_SIDE:
         raise OptionError(f"size {size!r} is too small; ask for at least {MIN_SIDE} pixels a side.")
-    if not pair:
-        if sides[0] > MAX_SIDE:
-            raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_SIDE}.")
-        return sides[0]
     width, height = sides
+    if not isinstance(size, tuple | list):
+        if width > MAX_SIDE:
+            raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_SIDE}.")
+        return width
     if width * height > MAX_PIXELS:
         fits = _fitting(width, height)
         raise TooLarge(f"size {width}x{height} is too large; ask for at most {fits[0]}x{fits[1]}.")
@@ -128,7 +126,7 @@ def _side(value: Any) -> int:
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:
-    """The largest size in this shape that MAX_PIXELS allows."""
+    """The largest size of this shape that MAX_PIXELS allows."""
     scale = min(1.0, math.sqrt(MAX_PIXELS / (width * height)))
     return max(1, int(width * scale)), max(1, int(height * scale))
 
@@ -137,7 +135,7 @@ def _describe(source: Any) -> str:
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else "The photo"
 
 
-# --- from each source to a decoded, upright image: L, RGB or CMYK, its profile still attached
+# --- from a source to a decoded, upright image: L, RGB or CMYK, with its colour profile
 
 
 def _read_file(source: Any, name: str) -> PhotoFile:
@@ -180,12 +178,12 @@ def _from_bytes(content: bytes, size: Size, name: str) -> Image.Image:
     if not content:
         raise PhotoError(f"{name} is empty; copy or download it again.")
     if content[4:8] == b"ftyp":
-        _know_heic(name)
+        _register_heic(name)
     with _opened(io.BytesIO(content), name) as image:
         return _decoded(image, size, name)
 
 
-def _know_heic(name: str) -> None:
+def _register_heic(name: str) -> None:
     try:
         import pillow_heif
     except ImportError:
@@ -194,9 +192,9 @@ def _know_heic(name: str) -> None:
 
 
 def _opened(file: BinaryIO, name: str) -> Image.Image:
-    """Read the header only, and refuse by it what is no photo or too large to decode."""
+    """Reads only the header, and refuses what is no photo or too large to decode."""
     try:
-        with _opening, warnings.catch_warnings():
+        with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit warns; ours below refuses
             image = Image.open(file)
     except Image.DecompressionBombError:
@@ -220,7 +218,7 @@ def _decoded(image: Image.Image, size: Size, name: str) -> Image.Image:
     _check_result(image.width, image.height, size)
     try:
         if size is not None and image.format == "JPEG":
-            # JPEG decodes at 1/2, 1/4 or 1/8 for nothing; twice what is needed leaves the filter its choice.
+            # decoding at 1/2, 1/4 or 1/8 is faster; twice the target size leaves enough for the Lanczos filter
             side = 2 * (max(size) if isinstance(size, tuple) else size)
             image.draft(None, (side, side))
         image.load()
@@ -234,19 +232,17 @@ def _decoded(image: Image.Image, size: Size, name: str) -> Image.Image:
 def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8:
         raise PhotoError(f"The photo array is {array.dtype}; give uint8, 0 to 255.")
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
         raise PhotoError(f"The photo array has shape {list(array.shape)}; give [height, width, 3].")
     if array.size == 0:
         raise PhotoError("The photo array is empty; give [height, width, 3].")
-    if array.shape[2] == 1:
-        array = array[:, :, 0]
     return _plain(Image.fromarray(np.ascontiguousarray(array)))
 
 
 def _check_result(width: int, height: int, size: Size) -> None:
-    """Refuse by the size alone, before any work, what could not be animated afterwards."""
+    """Refuses, before any work, photos of a size that cannot be animated."""
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"The photo is {width}x{height} pixels; give one of at least {MIN_SIDE} a side.")
     if not isinstance(size, tuple):
@@ -262,20 +258,22 @@ def _check_result(width: int, height: int, size: Size) -> None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Any mode of Pillow -> L, RGB or CMYK of 8 bits, transparency laid over white."""
+    """An image of any mode as L, RGB or CMYK of 8 bits with the same profile, transparency laid over white."""
     if image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data:
         return image
-    if image.mode == "1":
-        return _with_profile_of(image, image.convert("L"))
-    if image.mode.startswith("I"):
-        return _with_profile_of(image, _from_sixteen_bits(image))
     if image.mode in ("F", "LAB"):
         raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
-    if not image.has_transparency_data:
-        return _with_profile_of(image, image.convert("RGB"))
-    clear = image.convert("RGBA")
-    white = Image.new("RGBA", clear.size, "white")
-    return _with_profile_of(image, Image.alpha_composite(white, clear).convert("RGB"))
+    if image.mode.startswith("I"):
+        plain = _from_sixteen_bits(image)
+    elif image.mode == "1":
+        plain = image.convert("L")
+    elif image.has_transparency_data:
+        clear = image.convert("RGBA")
+        plain = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    else:
+        plain = image.convert("RGB")
+    plain.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+    return plain
 
 
 def _from_sixteen_bits(image: Image.Image) -> Image.Image:
@@ -285,15 +283,10 @@ def _from_sixteen_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
 
 
-def _with_profile_of(old: Image.Image, new: Image.Image) -> Image.Image:
-    new.info = {key: value for key, value in old.info.items() if key == "icc_profile"}
-    return new
-
-
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # damaged EXIF is common and says nothing about the pixels
+    except Exception:  # damaged EXIF is common, and the pixels may be fine
         orientation = 1
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
@@ -315,7 +308,7 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
     wide, high = min(target[0] * scale, image.width), min(target[1] * scale, image.height)
     left, top = (image.width - wide) / 2, (image.height - high) / 2
     box = (left, top, min(left + wide, image.width), min(top + high, image.height))
-    return _with_profile_of(image, image.resize(target, Image.Resampling.LANCZOS, box=box))
+    return image.resize(target, Image.Resampling.LANCZOS, box=box)
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -336,7 +329,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         )
         return cast(Image.Image, converted)
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return image.convert("RGB")  # a broken profile, or one of another colour space, tells nothing
+        return image.convert("RGB")  # the profile is broken, or of another colour space
 
 
 def encode_png(pixels: np.ndarray, comment: str = "") -> bytes:
