@@ -1,14 +1,14 @@
-"""What every recipe needs: a clock, a resumable state, a log, sample sheets, random crops and hidden parts."""
+"""What the recipes share: options, runs with a time limit that can be resumed, averaged weights, sample sheets,
+random crops and occlusions."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +23,43 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))   # a checkout need
 
 from data import Sample
 
+from stylecine.atomic import atomic_write
 
-def arguments(doc: str | None, out: str, photos: bool = True) -> argparse.ArgumentParser:
+
+def arguments(
+    doc: str | None, out: str, *, photos: bool = True, export: bool = False, batch: int = 4
+) -> argparse.ArgumentParser:
+    """The options that all recipes have. With `export`, photos may be missing: exporting needs none."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if photos:
-        parser.add_argument("--photos", type=Path, required=True, help="folder of photos and labels, or a pack (.npz)")
-        parser.add_argument("--val", type=Path,
-                            help="folder or pack of validation photos (default: the folder's val.txt)")
-    parser.add_argument("--minutes", type=float, default=9.0, help="how long to train; run again to go on")
-    parser.add_argument("--steps", type=int, help="stop after so many steps, however few minutes they take")
-    parser.add_argument("--out", type=Path, default=Path(out), help="state, log and sample sheets")
+        parser.add_argument("--photos", type=Path, required=not export, help="folder of photos, or a pack (.npz)")
+        parser.add_argument("--val", type=Path, help="folder or pack of validation photos (default: in --photos)")
+    if export:
+        parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
+    parser.add_argument("--minutes", type=float, default=9.0, help="how long to train; run again to continue")
+    parser.add_argument("--steps", type=int, help="stop after this many steps, even if there is time left")
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder for state, log and sample sheets")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
 class Run:
-    """The clock, the log and the saved state of one recipe."""
+    """One run of a recipe: its clock, its log, and the state from which the next run resumes."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.folder: Path = options.out
         self.folder.mkdir(parents=True, exist_ok=True)
         self.device = torch.device(options.device)
         torch.set_num_threads(options.threads)
+        torch.manual_seed(options.seed)
         self.minutes: float = options.minutes
-        self.limit: int | None = options.steps
+        self.max_steps: int | None = options.steps
         self.start = time.monotonic()
         self.step = 0
-        self.trained = 0.0          # minutes of earlier runs
+        self.trained = 0.0  # minutes of earlier runs
         self.saved = self.start
 
     @property
@@ -72,9 +79,8 @@ class Run:
     def save(self, **parts: Any) -> None:
         state = {name: part.state_dict() for name, part in parts.items()}
         state |= {"step": self.step, "trained": self.trained + self.elapsed}
-        partial = self.state_path.with_suffix(".part")
-        torch.save(state, partial)
-        os.replace(partial, self.state_path)
+        with atomic_write(self.state_path) as partial:
+            torch.save(state, partial)
         self.saved = time.monotonic()
 
     @property
@@ -83,14 +89,22 @@ class Run:
 
     @property
     def fraction(self) -> float:
-        """Of this run's minutes, 0 to 1."""
+        """How much of this run's time is over, 0 to 1."""
         return min(1.0, self.elapsed / self.minutes)
 
     def steps(self) -> Iterator[int]:
-        last = None if self.limit is None else self.step + self.limit
+        last = None if self.max_steps is None else self.step + self.max_steps
         while self.elapsed < self.minutes and (last is None or self.step < last):
             yield self.step
             self.step += 1
+
+    def loop(self, checkpoint: Callable[[], None]) -> Iterator[int]:
+        """`steps`, with a checkpoint every few minutes and at the end."""
+        for step in self.steps():
+            yield step
+            if self.due():
+                checkpoint()
+        checkpoint()
 
     def due(self, minutes: float = 3.0) -> bool:
         return time.monotonic() - self.saved > 60 * minutes
@@ -107,17 +121,17 @@ class Run:
 
 
 def decay(run: Run, start: float = 0.6) -> float:
-    """Learning-rate factor: 1, then a cosine-free straight line to 0.05 over the last part of this run."""
+    """Learning-rate factor: 1, then linearly down to 0.05 over the last part of this run."""
     return max(0.05, 1 - max(0.0, run.fraction - start) / (1 - start))
 
 
 def cosine(run: Run, first: int, step: int) -> float:
-    """Learning-rate factor: up to 1 in the 50 steps after this run's `first`, then half a cosine down to 0.02."""
+    """Learning-rate factor: warms up in the 50 steps after this run's `first`; half a cosine from 1 down to 0.02."""
     return min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
 
 
 class Average:
-    """Exponential moving average of a network's parameters, which is what gets exported."""
+    """Exponential moving averages of networks' tensors, which are what is validated and exported."""
 
     def __init__(self, *modules: nn.Module, half_life: float = 50) -> None:
         self.modules = modules
@@ -138,23 +152,58 @@ class Average:
         self.shadow = [state[str(i)] for i in range(len(self.shadow))]
 
 
+class Training:
+    """AdamW on one network, with averaged weights. Resumes the run on creation."""
+
+    def __init__(self, run: Run, network: nn.Module, *, rate: float, weight_decay: float, half_life: float) -> None:
+        self.run, self.network, self.rate = run, network, rate
+        self.average = Average(network, half_life=half_life)
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=weight_decay)
+        run.resume(**self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {"network": self.network, "average": self.average, "optimiser": self.optimizer}
+
+    def fit(self, loss: Callable[[], Tensor], evaluate: Callable[[dict[str, Tensor]], dict[str, float]]) -> None:
+        """Minimises loss() until the run is over. evaluate: from averaged weights to the figures of the log."""
+        run, first = self.run, self.run.step
+        losses: list[float] = []
+
+        def checkpoint() -> None:
+            tensors = {name: tensor.cpu() for name, tensor in self.average.shadow[0].items()}
+            run.log(loss=float(np.mean(losses or [math.nan])), **evaluate(tensors))
+            run.save(**self._state())
+            losses.clear()
+
+        for step in run.loop(checkpoint):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * cosine(run, first, step)
+            value = loss()
+            self.optimizer.zero_grad()
+            value.backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
+            self.average.update(step - first)
+            losses.append(value.item())
+
+
 def averaged(state: Path) -> dict[str, Tensor]:
-    """The first averaged network's tensors in a run's state.pt."""
+    """The tensors of the first averaged network in a run's state.pt."""
     tensors: dict[str, Tensor] = torch.load(state, map_location="cpu", weights_only=True)["average"]["0"]
     return tensors
 
 
 def save_weights(tensors: dict[str, Tensor], path: Path, network: type[nn.Module]) -> None:
-    """As float16 .safetensors, which names the network they belong to."""
+    """float16 .safetensors, with the network's class in the metadata."""
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
     save_file(halves, path, metadata={"network": f"{network.__module__}.{network.__qualname__}", "format": "pt"})
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator,
-          flowing: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Random flipped crops [N,3,size,size] in [-1,1], shrunk by up to two, a little exposure and colour changed;
-    and where they are labelled as moving, [N,1,size,size] in {0,1}. At least `flowing` of each crop moves."""
+def random_crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator,
+                 min_moving: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Random crops [N,3,size,size] in [-1,1], mirrored, reduced by up to two, slightly changed in exposure and colour;
+    and where they are labelled as moving, [N,1,size,size] in {0,1}: at least `min_moving` of nearly every crop."""
     photos: list[Tensor] = []
     labels: list[Tensor] = []
     while len(photos) < batch:
@@ -164,7 +213,7 @@ def crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator
         span = min(int(size * scale), *sample.photo.shape[1:])
         y, x = (rng.integers(0, s - span + 1) for s in sample.photo.shape[1:])
         moving = (sample.label[None, None, y:y + span, x:x + span] > 0).float()
-        if moving.mean() < flowing and rng.random() > 0.05:       # static photos must not stop the search
+        if moving.mean() < min_moving and rng.random() > 0.05:  # an exception: all photos may be static
             continue
         photo = sample.photo[None, :, y:y + span, x:x + span].float() / 127.5 - 1
         if span != size:
@@ -178,32 +227,32 @@ def crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator
     return torch.cat(photos), torch.cat(labels)
 
 
-def hidden_parts(batch: int, size: int, probability: float, rng: np.random.Generator) -> Tensor:
-    """Visibility [N,1,size,size]: 1, with blobs, poles, half planes and frame borders set to 0 at this probability."""
+def random_visibility(batch: int, size: int, probability: float, rng: np.random.Generator) -> Tensor:
+    """Visibility masks [N,1,size,size]: 1; with this probability, ellipses, strips, a half plane or borders are 0."""
     y, x = np.mgrid[0:size, 0:size] / size
     out = np.ones((batch, 1, size, size), np.float32)
     for mask in out[:, 0]:
         if rng.random() >= probability:
             continue
         kind = rng.integers(4)
-        if kind == 0:      # rocks: a few ellipses
+        if kind == 0:  # rocks: ellipses
             for _ in range(rng.integers(1, 5)):
                 (cx, cy), (rx, ry) = rng.random(2), rng.uniform(0.04, 0.2, 2)
                 mask[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1] = 0
-        elif kind == 1:    # masts and bridges: strips at any angle
+        elif kind == 1:  # masts and bridges: strips at any angle
             for _ in range(rng.integers(1, 4)):
                 angle, width, offset = rng.uniform(0, np.pi), rng.uniform(0.015, 0.08), rng.uniform(-0.5, 0.5)
                 mask[abs((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle) - offset) < width] = 0
-        elif kind == 2:    # a shore or ridge: a wavy half plane
+        elif kind == 2:  # a shore or ridge: a wavy half plane
             angle, offset = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.4)
             along = -(x - 0.5) * np.sin(angle) + (y - 0.5) * np.cos(angle)
             wave = 0.04 * np.sin(2 * np.pi * (along * rng.uniform(1, 5) + rng.random()))
             mask[(x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle) > offset + wave] = 0
-        else:              # beyond the frame: one or two borders
+        else:  # beyond the frame: one or two borders
             for side in rng.choice(4, rng.integers(1, 3), replace=False):
                 inset = int(size * rng.uniform(0.05, 0.3))
-                mask[(slice(0, inset), slice(size - inset, size))[side % 2] if side < 2 else slice(None),
-                     slice(None) if side < 2 else (slice(0, inset), slice(size - inset, size))[side % 2]] = 0
+                edge = mask if side < 2 else mask.T
+                edge[slice(inset) if side % 2 == 0 else slice(size - inset, size)] = 0
     return torch.from_numpy(out)
 
 

@@ -1,9 +1,9 @@
-"""The encoder on the frozen generator, with hidden parts: what continues water and sky (stage 3 of three).
+"""The encoder on the frozen generator: continuing water and sky behind hidden parts (stage 3 of three).
 
     python pretrained/recipes/train_encoder.py --photos PHOTOS --weights .runs/generator --minutes 9
 
-Half of the crops are whole, which keeps the inversion; of the others the encoder sees what moves only, less some
-more hidden parts, as it does when the plate is made. What lies under static things is unknown and counts nothing.
+Half of the crops are unchanged, which preserves the inversion. Of the others the encoder sees only what moves, with
+some parts hidden, as when the plate is synthesised. What lies behind static things is unknown and not in the loss.
 """
 
 from __future__ import annotations
@@ -12,36 +12,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import Run, arguments, crops, hidden_parts
+from common import Run, arguments, random_crops, random_visibility
 from data import Sample
 from torch import Tensor
-from train_generator import train, trained
+from train_generator import load_stage, train
 
-CROP = 256          # larger than for the generator: what is hidden takes more context
+CROP = 256  # larger than for the generator: hidden parts need more context
 
 
-def half_flowing(samples: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
-                 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Whole crops and crops of moving matter, half each: photo, visible, known (static parts of the latter are not)."""
+def half_moving(samples: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
+                ) -> tuple[Tensor, Tensor, Tensor]:
+    """Unchanged crops and crops of what moves, half each: photo, visible, known (not static parts of the latter)."""
     whole = batch // 2
-    photo, _ = crops(samples, whole, CROP, rng)
-    flowing, moving = crops(samples, batch - whole, CROP, rng, flowing=0.6)
-    visible = torch.cat((torch.ones(whole, 1, CROP, CROP), moving * hidden_parts(batch - whole, CROP, hidden, rng)))
-    known = torch.cat((torch.ones(whole, 1, CROP, CROP), moving))
-    return torch.cat((photo, flowing)), visible, known
+    photo, _ = random_crops(samples, whole, CROP, rng)
+    flowing, moving = random_crops(samples, batch - whole, CROP, rng, min_moving=0.6)
+    ones = torch.ones(whole, 1, CROP, CROP)
+    visible = torch.cat((ones, moving * random_visibility(batch - whole, CROP, hidden, rng)))
+    return torch.cat((photo, flowing)), visible, torch.cat((ones, moving))
 
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/encoder")
     parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
     parser.add_argument("--adversarial", type=float, default=0.1, help="weight of the discriminator's loss")
-    parser.add_argument("--hidden", type=float, default=0.9, help="share of the flowing crops with hidden parts")
+    parser.add_argument("--hidden", type=float, default=0.9, help="share of the moving crops with hidden parts")
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
     run = Run(options)
-    generator, encoder = trained(options.weights, run.device)
+    generator, encoder = load_stage(options.weights, run.device)
     encoder.requires_grad_(True).train()
-    train(run, options, generator, encoder, [], half_flowing, warm=0)
+    train(run, options, generator, encoder, [], half_moving, warm=0)
 
 
 if __name__ == "__main__":

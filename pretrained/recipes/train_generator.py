@@ -2,8 +2,8 @@
 
     python pretrained/recipes/train_generator.py --photos PHOTOS --minutes 9
 
-L1 + LPIPS + a patch discriminator on native-size crops; a part of the crops has hidden parts. Ends by writing
-generator.safetensors and encoder.safetensors into the run's folder (float16, averaged weights).
+L1 + LPIPS + a patch discriminator on crops of the photos, some of them with hidden parts. Writes the averaged weights
+into the run's folder as generator.safetensors and encoder.safetensors (float16).
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Average, Run, arguments, crops, decay, hidden_parts, sheet
+from common import Average, Run, arguments, decay, random_crops, random_visibility, sheet
 from data import Sample, load
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import push_pull
-from stylecine.weights import PRETRAINED
+from stylecine.weights import PRETRAINED, read_tensors
 
 CHANNELS = {4: 160, 8: 160, 16: 160, 32: 160, 64: 128, 128: 96, 256: 64, 512: 48, 1024: 24}
 INJECTION = "b256.conv1"
 MAPPING_LAYERS = 4
-RATES = (2e-3, 7e-4)   # Adam: generator, encoder
+RATES = (2e-3, 7e-4)  # of Adam: generator, encoder
 CROP = 192
-EVERY = 8           # steps between two updates of the averaged weights
+AVERAGE_EVERY = 8  # steps
 
 
 class PatchDiscriminator(nn.Module):
-    """Scores patches of [N,3,H,W], told which pixels were visible [N,1,H,W]: it is what was hidden that gives away."""
+    """Scores patches of images [N,3,H,W], given which pixels were visible [N,1,H,W]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,20 +59,14 @@ def decode(generator: Generator, latents: tuple[Tensor, Tensor], size: tuple[int
     return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]]
 
 
-def trained(folder: Path, device: torch.device) -> tuple[Generator, Encoder]:
-    """The frozen networks that an earlier stage has left in its folder."""
-    generator, encoder = ({k: v.float() for k, v in load_file(folder / f"{name}.safetensors").items()}
-                          for name in ("generator", "encoder"))
-    return Generator.from_tensors(generator, INJECTION).to(device), Encoder.from_tensors(encoder).to(device)
-
-
-def lpips_network(device: torch.device) -> LPIPS:
-    tensors = {k: v.float() for k, v in load_file(PRETRAINED / "lpips.safetensors").items()}
-    return LPIPS.from_tensors(tensors).to(device)
+def load_stage(folder: Path, device: torch.device) -> tuple[Generator, Encoder]:
+    """The frozen networks in the folder of an earlier stage."""
+    generator = Generator.from_tensors(read_tensors(folder / "generator.safetensors"), INJECTION)
+    return generator.to(device), Encoder.from_tensors(read_tensors(folder / "encoder.safetensors")).to(device)
 
 
 def reconstruction_loss(image: Tensor, photo: Tensor, visible: Tensor, lpips: LPIPS) -> Tensor:
-    """L1 counts a tenth where the photo was hidden: there texture matters, not the very pixels."""
+    """L1 has a tenth of its weight where the photo was hidden: there texture matters, not single pixels."""
     l1 = ((image - photo).abs() * (0.1 + 0.9 * visible)).mean()
     return 2 * l1 + lpips(image, photo).mean()
 
@@ -80,7 +74,7 @@ def reconstruction_loss(image: Tensor, photo: Tensor, visible: Tensor, lpips: LP
 @torch.no_grad()
 def validate(generator: Generator, encoder: Encoder, samples: list[Sample], lpips: LPIPS, device: torch.device,
              ) -> tuple[dict[str, float], list[list[Tensor]]]:
-    """Mean PSNR and LPIPS over the middle 512×512 of each photo, and a sample sheet's rows."""
+    """Mean PSNR and LPIPS of the central 512×512 of each photo, and the rows of a sample sheet."""
     figures, rows = [], []
     for sample in samples:
         _, h, w = sample.photo.shape
@@ -97,30 +91,27 @@ def validate(generator: Generator, encoder: Encoder, samples: list[Sample], lpip
     return {"psnr": float(psnr), "lpips": float(distance)}, rows
 
 
-def averaged(module: nn.Module, shadow: dict[str, Tensor], kind: Any, **options: Any) -> Any:
-    return kind.from_tensors({k: v.float() for k, v in shadow.items()}, **options).to(next(module.parameters()).device)
-
-
-def export(average: Average, names: tuple[str, ...], run: Run, licence: str = "CC-BY-SA-4.0") -> None:
+def export(average: Average, names: tuple[str, ...], run: Run) -> None:
+    """Writes the averaged weights of each network as float16 NAME.safetensors."""
     for name, shadow in zip(names, average.shadow, strict=True):
         tensors = {k: v.half().cpu().contiguous() for k, v in shadow.items()}
         save_file(tensors, run.folder / f"{name}.safetensors",
-                  {"licence": licence, "step": str(run.step), "minutes": f"{run.trained + run.elapsed:.1f}"})
+                  {"licence": "CC-BY-SA-4.0", "step": str(run.step), "minutes": f"{run.trained + run.elapsed:.1f}"})
 
 
-def whole_crops(train: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
+def whole_crops(samples: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
                 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Crops of anything, some with hidden parts: photo, visible, and where the photo is the truth (everywhere)."""
-    photo, _ = crops(train, batch, CROP, rng)
-    return photo, hidden_parts(batch, CROP, hidden, rng), torch.ones(batch, 1, CROP, CROP)
+    """Crops of anything, a share `hidden` of them with hidden parts: photo, visible, known (everywhere)."""
+    photo, _ = random_crops(samples, batch, CROP, rng)
+    return photo, random_visibility(batch, CROP, hidden, rng), torch.ones(batch, 1, CROP, CROP)
 
 
-def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: Encoder, taught: list[nn.Parameter],
+def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: Encoder, parameters: list[nn.Parameter],
           batches: Callable[..., tuple[Tensor, Tensor, Tensor]], warm: int) -> None:
-    """Teach the encoder, and the parameters `taught` of the generator, until the run's minutes are over.
+    """Trains the encoder and the given parameters of the generator until the run is over.
 
-    batches(samples, n, hidden share, rng) -> photo [N,3,h,w], visible and known [N,1,h,w] in {0,1}.
-    The discriminator joins after `warm` steps.
+    batches: (samples, N, share with hidden parts, rng) -> photo [N,3,h,w], visible and known [N,1,h,w] in {0,1}; the
+    loss ignores what is not known. The adversarial loss begins after `warm` steps.
     """
     rng = np.random.default_rng(options.seed + int(1000 * run.trained) + 1)
     samples = load(options.photos)
@@ -128,8 +119,8 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     critic = PatchDiscriminator().to(run.device)
     for network in (generator, encoder, critic):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    lpips = lpips_network(run.device)
-    groups = [{"params": taught, "lr": RATES[0]}] if taught else []
+    lpips = LPIPS.from_tensors(read_tensors(PRETRAINED / "lpips.safetensors")).to(run.device)
+    groups = [{"params": parameters, "lr": RATES[0]}] if parameters else []
     groups += [{"params": list(encoder.parameters()), "lr": RATES[1]}]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -138,7 +129,12 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "critic": critic, "optimizer": optimizer,
                              "critic_optimizer": critic_optimizer, "average": average}
     run.resume(**parts)
-    for step in run.steps():
+
+    def checkpoint() -> None:
+        report(run, average, val, lpips)
+        run.save(**parts)
+
+    for step in run.loop(checkpoint):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * min(1.0, (step + 1) / 200) * decay(run)
         batch = batches(samples, options.batch, options.hidden, rng)
@@ -151,10 +147,10 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
             total = loss - options.adversarial * critic(image, visible).mean() if adversarial else loss
         optimizer.zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_([*taught, *encoder.parameters()], 1.0)
+        nn.utils.clip_grad_norm_([*parameters, *encoder.parameters()], 1.0)
         optimizer.step()
-        if step % EVERY == 0:
-            average.update(step // EVERY)
+        if step % AVERAGE_EVERY == 0:
+            average.update(step // AVERAGE_EVERY)
         if step >= warm - 200 and step % 2 == 0:
             with run.autocast():
                 real, fake = critic(photo, visible), critic(image.detach(), visible)
@@ -164,11 +160,17 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
             critic_optimizer.step()
         if step % 50 == 0:
             run.log(loss=loss.item(), **({"critic": critic_loss.item()} if adversarial else {}))
-        if run.due():
-            report(run, average, generator, encoder, val, lpips)
-            run.save(**parts)
-    report(run, average, generator, encoder, val, lpips)
-    run.save(**parts)
+
+
+def report(run: Run, average: Average, val: list[Sample], lpips: LPIPS) -> None:
+    """Validates the averaged weights, writes a sample sheet and the weights."""
+    generator = Generator.from_tensors(average.shadow[0], INJECTION).to(run.device)
+    encoder = Encoder.from_tensors(average.shadow[1]).to(run.device)
+    with run.autocast():
+        figures, rows = validate(generator, encoder, val, lpips, run.device)
+    run.log(**figures)
+    sheet(rows[:6], run.folder / "samples.png")
+    export(average, ("generator", "encoder"), run)
 
 
 def main() -> None:
@@ -176,23 +178,12 @@ def main() -> None:
     parser.add_argument("--adversarial", type=float, default=0.05, help="weight of the discriminator's loss")
     parser.add_argument("--hidden", type=float, default=0.35, help="share of crops with hidden parts")
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
     run = Run(options)
     generator = Generator(CHANNELS, INJECTION, mapping_layers=MAPPING_LAYERS).to(run.device)
     encoder = Encoder(CHANNELS[generator.feature_resolution], generator.num_ws, generator.stride).to(run.device)
     above = [p for r in CHANNELS if r >= generator.feature_resolution for n, p in generator.block(r).named_parameters()
              if r > generator.feature_resolution or n.startswith("torgb")]
     train(run, options, generator, encoder, above, whole_crops, warm=2000)
-
-
-def report(run: Run, average: Average, generator: Generator, encoder: Encoder, val: list[Sample], lpips: LPIPS) -> None:
-    """Validate the averaged weights, write a sample sheet and the export."""
-    with run.autocast():
-        figures, rows = validate(averaged(generator, average.shadow[0], Generator, injection=INJECTION),
-                                 averaged(encoder, average.shadow[1], Encoder), val, lpips, run.device)
-    run.log(**figures)
-    sheet(rows[:6], run.folder / "samples.png")
-    export(average, ("generator", "encoder"), run)
 
 
 if __name__ == "__main__":

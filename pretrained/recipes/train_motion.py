@@ -3,11 +3,10 @@
     python pretrained/recipes/train_motion.py --photos DIR --minutes 60
     python pretrained/recipes/train_motion.py --export pretrained/motion.safetensors
 
-Arrows are spread over the region they lie in, and count less the further away they are. In three of ten views some of
-the arrows are given to the network as hints, often a single one, so that it learns to follow a user's. Views are
-mirrored and tilted. Calm skies and lakes could drift either way, and a network that has seen both would say neither:
-where they are mirrored and nothing is hinted only their axis counts. Running water, of which there is little, is shown
-six times as often as lakes.
+Arrows are interpolated over the region they lie in, with a weight that falls with the distance. In three of ten views
+some arrows are drawn as hints, often a single one, so that the network learns to follow a user's. Views are mirrored
+and tilted. Calm skies and lakes could drift either way, and a network that has seen both would predict neither: in
+mirrored views without hints only their axis counts. Running water is rare, and sampled six times as often as lakes.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Average, Run, arguments, averaged, save_weights
+from common import Run, Training, arguments, averaged, save_weights
 from data import Sample
 from labelled import View, look, photometric, read_small, tinted
 from torch import Tensor
@@ -30,19 +28,19 @@ from stylecine.stages.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_mo
 
 SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (232, 232))
 SHAPE_CHANCES = (0.6, 0.25, 0.15)
-CELL = 4  # pixels of a view that have one answer
+CELL = 4  # pixels of a view per cell of the prediction
 LONG_SIDE = 480  # of the photos in memory
 CLASSES = ("sky", "water", "falls", "smoke")
 SKY, WATER, FALLS, SMOKE = 1, 2, 3, 4
 CLASS_WEIGHTS = (0.0, 0.3, 1.0, 2.0, 0.7)
-SPREAD = 0.2  # of the photo: how far an arrow's word carries
+SPREAD = 0.2  # of the photo: standard deviation of an arrow's weight
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a photo's arrows say everywhere: velocity [2,h,w] in fractions of its sides, and its weight."""
+    """A photo's arrows, interpolated."""
 
-    velocity: Tensor
+    velocity: Tensor  # [2,h,w] in fractions of the photo's sides
     weight: Tensor  # [1,h,w]
 
 
@@ -57,14 +55,14 @@ def one_hot(sample: Sample) -> Tensor:
     return (sample.label == torch.arange(1, 5)[:, None, None]).float()
 
 
-def runs(sample: Sample) -> bool:
-    """Whether its water has a direction that the picture tells: rivers, streams, surf, what lies below a fall."""
+def has_running_water(sample: Sample) -> bool:
+    """Whether the direction of its water can be seen: rivers, streams, surf, pools below falls."""
     arrows = arrow_array(sample)
     return bool((arrows[:, 4] == FALLS).any() or (sample.id.startswith("w-") and (arrows[:, 4] == WATER).any()))
 
 
-def spread(sample: Sample) -> Target:
-    """Interpolation of the arrows, each class from its own, near ones counting most."""
+def interpolate_arrows(sample: Sample) -> Target:
+    """Each class from its own arrows, the nearest ones with the largest weights."""
     h, w = (max(8, round(n * 96 / min(sample.label.shape))) for n in sample.label.shape)
     label = F.interpolate(sample.label[None, None].float(), (h, w), mode="nearest-exact")[0, 0].numpy()
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
@@ -80,24 +78,24 @@ def spread(sample: Sample) -> Target:
         field = np.tensordot((own[:, 2:4] - own[:, :2]).T, share / share.sum(0), 1)
         # a narrow stream has as many arrows as a wide one
         rarity = CLASS_WEIGHTS[k] / math.sqrt((label == k).mean() + 0.01)
-        certainty = np.exp(-squared.min(0) / (2 * SPREAD**2)) * rarity * (2 if runs(sample) else 1)
+        certainty = np.exp(-squared.min(0) / (2 * SPREAD**2)) * rarity * (2 if has_running_water(sample) else 1)
         velocity = np.where(label == k, field, velocity).astype(np.float32)
         weight = np.where(label == k, certainty, weight).astype(np.float32)
     return Target(torch.from_numpy(velocity), torch.from_numpy(weight))
 
 
 def tilted_view(rng: np.random.Generator, photo: tuple[int, int], view: tuple[int, int], tilt: float) -> View:
-    """A window of `view`'s (h, w) proportions in a photo of (h, w): 0.5..1 of the largest, mirrored half the
-    time, hardly stretched, turned by about `tilt` degrees."""
+    """A random window of size `view` (h, w) in a photo of (h, w): 0.5 to 1 of the largest, mirrored half the time,
+    hardly stretched, rotated with a standard deviation of `tilt` degrees."""
     largest = min(photo[0] / view[0], photo[1] / view[1])
     scale = largest * math.exp(rng.uniform(math.log(0.5), 0)) if rng.random() < 0.7 else largest
     stretch = math.exp(rng.normal(0, 0.06))
     sx, sy = min(scale * stretch, photo[1] / view[1]), min(scale / stretch, photo[0] / view[0])
     room = np.array([1 - sx * view[1] / photo[1], 1 - sy * view[0] / photo[0]])
     angle = math.radians(rng.normal(0, tilt))
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     scales = np.diag([sx * (-1 if rng.random() < 0.5 else 1), sy])
-    linear = np.diag([1 / photo[1], 1 / photo[0]]) @ turn @ scales @ np.diag(view[::-1])
+    linear = np.diag([1 / photo[1], 1 / photo[0]]) @ rotation @ scales @ np.diag(view[::-1])
     matrix = np.concatenate([linear, (room * rng.uniform(-1, 1, 2))[:, None]], 1).astype(np.float32)
     return View(_grid_of(matrix, view), matrix)
 
@@ -114,72 +112,66 @@ def in_view(view: View, velocity: Tensor) -> Tensor:
 
 
 def hints_of(view: View, arrows: np.ndarray) -> Tensor:
-    """Arrows [A,5] drawn as the network reads them: direction and confidence, [3,h,w]."""
+    """Arrows [A,5] as the network's input: direction and confidence, [3,h,w]."""
     h, w = view.grid.shape[1:3]
     hints = torch.zeros(3, h, w)
     inverse, shift = np.linalg.inv(view.matrix[:, :2]), view.matrix[:, 2]
     y, x = torch.arange(h)[:, None] + 0.5, torch.arange(w)[None] + 0.5
     for x0, y0, x1, y1, _ in arrows:
         column, row = (inverse @ (np.array([x0, y0]) * 2 - 1 - shift) + 1) / 2 * (w, h)
-        way = in_view(view, torch.tensor([x1 - x0, y1 - y0]))
+        velocity = in_view(view, torch.tensor([x1 - x0, y1 - y0]))
         blob = torch.exp(-((x - column) ** 2 + (y - row) ** 2) / (2 * (HINT_RADIUS * min(h, w)) ** 2))
-        known = torch.cat([way / way.norm().clamp_min(1e-6), torch.ones(1)])[:, None, None] * blob
-        hints = torch.where(blob > hints[2], known.float(), hints)
+        hint = torch.cat([velocity / velocity.norm().clamp_min(1e-6), torch.ones(1)])[:, None, None] * blob
+        hints = torch.where(blob > hints[2], hint.float(), hints)
     return hints
 
 
 class Batches:
+    """Random views of photos with arrows."""
+
     def __init__(self, samples: list[Sample], seed: int) -> None:
         self.samples = [s for s in samples if len(arrow_array(s))]
-        self.targets = [spread(s) for s in self.samples]
-        self.runs = [runs(s) for s in self.samples]
+        self.targets = [interpolate_arrows(s) for s in self.samples]
+        self.running = [has_running_water(s) for s in self.samples]
         self.rng = np.random.default_rng(seed)
         classes = [set(arrow_array(s)[:, 4]) for s in self.samples]
         only_sky = np.array([c == {SKY} for c in classes])
-        self.chances = np.where(self.runs, 6.0, np.where(only_sky, 0.1, 1.0))
+        self.chances = np.where(self.running, 6.0, np.where(only_sky, 0.1, 1.0))
 
     def __call__(self, count: int) -> list[Tensor]:
-        """photos, layers, hints [n,*,h,w]; targets [n,2,h/4,w/4], their weights and whether only their axis counts
+        """photos, layers, hints [n,*,h,w]; velocities [n,2,h/4,w/4], their weights and whether only their axis counts
         [n,1,h/4,w/4]."""
         shape = SHAPES[self.rng.choice(len(SHAPES), p=SHAPE_CHANCES)]
-        fit = [
-            min(a / b, b / a)
-            for a, b in ((s.label.shape[0] / s.label.shape[1], shape[0] / shape[1]) for s in self.samples)
-        ]
-        chances = self.chances * np.array(fit) ** 1.5
+        aspects = np.array([s.label.shape[0] / s.label.shape[1] for s in self.samples])
+        aspect = shape[0] / shape[1]
+        chances = self.chances * np.minimum(aspects / aspect, aspect / aspects) ** 1.5
         chosen = self.rng.choice(len(self.samples), count, p=chances / chances.sum())
         return [torch.stack(part) for part in zip(*(self._view(i, shape) for i in chosen), strict=True)]
 
     def _view(self, i: int, shape: tuple[int, int]) -> tuple[Tensor, ...]:
         rng, sample, target = self.rng, self.samples[i], self.targets[i]
         arrows = arrow_array(sample)
-        given = self._given(arrows) if rng.random() < 0.3 else arrows[:0]
-        told = set(given[:, 4].astype(int))
-        view = tilted_view(rng, (sample.label.shape[0], sample.label.shape[1]), shape, 12.0 if told else 4.0)
+        hints = self._hints(arrows) if rng.random() < 0.3 else arrows[:0]
+        hinted = set(hints[:, 4].astype(int))
+        view = tilted_view(rng, (sample.label.shape[0], sample.label.shape[1]), shape, 12.0 if hinted else 4.0)
         coarse = View(_grid_of(view.matrix, (shape[0] // CELL, shape[1] // CELL)), view.matrix)
 
-        drifts = [SKY, SMOKE] if self.runs[i] else [SKY, SMOKE, WATER]
+        drifting = [SKY, SMOKE] if self.running[i] else [SKY, SMOKE, WATER]
         label = look(coarse, sample.label[None].float(), "nearest")
         velocity, weight = in_view(view, look(coarse, target.velocity)), look(coarse, target.weight) * (label > 0)
         mirrored = bool(np.linalg.det(view.matrix[:, :2]) < 0)
-        either = mirrored * torch.isin(label, torch.tensor([float(k) for k in drifts if k not in told]))
-        turned = [float(k) for k in drifts if k in told and rng.random() < 0.3]
-        velocity = torch.where(torch.isin(label, torch.tensor(turned)), -velocity, velocity)
-        given[np.isin(given[:, 4], turned), 2:4] = (2 * given[:, :2] - given[:, 2:4])[np.isin(given[:, 4], turned)]
+        only_axis = mirrored * torch.isin(label, torch.tensor([float(k) for k in drifting if k not in hinted]))
+        reversed_ = [float(k) for k in drifting if k in hinted and rng.random() < 0.3]
+        velocity = torch.where(torch.isin(label, torch.tensor(reversed_)), -velocity, velocity)
+        opposite = np.isin(hints[:, 4], reversed_)
+        hints[opposite, 2:4] = (2 * hints[:, :2] - hints[:, 2:4])[opposite]
 
         photo = look(view, sample.photo.float() / 255)
-        photo = tinted(rng, photo) if rng.random() < 0.15 else photo
-        return (
-            photometric(rng, photo) * 2 - 1,
-            self._layers(view, sample),
-            hints_of(view, given),
-            velocity,
-            weight,
-            either,
-        )
+        photo = photometric(rng, tinted(rng, photo) if rng.random() < 0.15 else photo) * 2 - 1
+        return photo, self._layers(view, sample), hints_of(view, hints), velocity, weight, only_axis
 
-    def _given(self, arrows: np.ndarray) -> np.ndarray:
-        """Some arrows: mostly one of a class or two, at times any number."""
+    def _hints(self, arrows: np.ndarray) -> np.ndarray:
+        """Some arrows: mostly one each of a class or two, at times any number."""
         if self.rng.random() < 0.3:
             return arrows[self.rng.random(len(arrows)) < self.rng.random()]
         order = arrows[self.rng.permutation(len(arrows))]
@@ -187,7 +179,7 @@ class Batches:
         return order[[at for at in first if self.rng.random() < 0.7]]
 
     def _layers(self, view: View, sample: Sample) -> Tensor:
-        """As a predictor would say it: soft borders, and falls are often taken for water."""
+        """As if predicted: with soft borders, and falls at times taken for water."""
         layers = one_hot(sample)
         if self.rng.random() < 0.15:
             layers[WATER - 1] += layers[FALLS - 1]
@@ -195,82 +187,52 @@ class Batches:
         return look(view, layers)
 
 
-def loss(answer: Tensor, target: Tensor, weight: Tensor, either: Tensor) -> Tensor:
-    """Angle (its size, which is robust, and 1 - cosine, which still pulls where it is far off) and a little distance,
-    weighted; and no jumps anywhere."""
-    answer = answer.float()
-    against = either & ((answer * target).sum(1, keepdim=True) < 0)
-    target = torch.where(against, -target, target)
-    distance = (answer - target).square().sum(1, keepdim=True).add(1e-4).sqrt()
-    cosine = F.cosine_similarity(answer, target, dim=1, eps=1e-3)[:, None]
+def loss(predicted: Tensor, target: Tensor, weight: Tensor, only_axis: Tensor) -> Tensor:
+    """Angle (its size, which is robust, and 1 - cosine, which weighs large errors more) and a little distance, both
+    weighted; and smoothness everywhere."""
+    predicted = predicted.float()
+    opposite = only_axis & ((predicted * target).sum(1, keepdim=True) < 0)
+    target = torch.where(opposite, -target, target)
+    distance = (predicted - target).square().sum(1, keepdim=True).add(1e-4).sqrt()
+    cosine = F.cosine_similarity(predicted, target, dim=1, eps=1e-3)[:, None]
     angle = (2 - 2 * cosine).clamp_min(0).add(1e-3).sqrt()
-    told = (weight * (angle + 1 - cosine + 0.3 * distance)).sum() / weight.sum().clamp_min(1e-3)
-    jumps = (answer[..., 1:] - answer[..., :-1]).square().mean() + (
-        answer[..., 1:, :] - answer[..., :-1, :]
-    ).square().mean()
-    return told + 0.2 * jumps
+    error = (weight * (angle + 1 - cosine + 0.3 * distance)).sum() / weight.sum().clamp_min(1e-3)
+    return error + 0.2 * sum(predicted.diff(dim=axis).square().mean() for axis in (3, 2))
 
 
 @torch.no_grad()
 def evaluate(network: MotionNet, samples: list[Sample]) -> dict[str, float]:
-    """Median angle in degrees between what becomes of the answer and the arrows; running water apart."""
+    """Median angle in degrees between the predicted motion and the arrows, by class; running water apart."""
     errors: dict[str, list[float]] = {}
-    network.eval()
     for sample in samples:
         flow = predict_motion(sample.photo.float() / 127.5 - 1, one_hot(sample), network)
         h, w = flow.shape[1:]
         for x0, y0, x1, y1, k in arrow_array(sample):
             u, v = flow[:, min(h - 1, int(y0 * h)), min(w - 1, int(x0 * w))].tolist()
             angle = math.degrees(math.atan2(v, u) - math.atan2((y1 - y0) * h, (x1 - x0) * w))
-            name = "running" if k == WATER and runs(sample) else CLASSES[int(k) - 1]
+            name = "running" if k == WATER and has_running_water(sample) else CLASSES[int(k) - 1]
             errors.setdefault(name, []).append(abs((angle + 180) % 360 - 180))
     return {name: float(np.median(values)) for name, values in sorted(errors.items())}
 
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
-    torch.manual_seed(options.seed)
     network = MotionNet().to(run.device)
-    average = Average(network, half_life=100)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
-    run.resume(network=network, average=average)
+    training = Training(run, network, rate=2e-3, weight_decay=0.05, half_life=100)
     batches = Batches(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
     val = read_small(options.val or options.photos, "val.txt", LONG_SIDE)
-    first, values = run.step, []
-    for step in run.steps():
-        for group in optimiser.param_groups:
-            group["lr"] = (
-                2e-3 * min(1, (step - first + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * run.fraction)))
-            )
+
+    def batch_loss() -> Tensor:
         photos, layers, hints, *target = (part.to(run.device) for part in batches(options.batch))
         with run.autocast():
-            answer = network(photos.contiguous(memory_format=torch.channels_last), layers, hints)
-        value = loss(answer, *target)
-        optimiser.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        average.update(step - first)
-        values.append(value.item())
-        if run.due(5.0):
-            finish(run, network, average, val, values)
-            values = []
-    finish(run, network, average, val, values or [math.nan])
+            predicted = network(photos.contiguous(memory_format=torch.channels_last), layers, hints)
+        return loss(predicted, *target)
 
-
-def finish(run: Run, network: MotionNet, average: Average, val: list[Sample], values: list[float]) -> None:
-    smooth = MotionNet()
-    smooth.load_state_dict(average.shadow[0])
-    run.log(loss=float(np.mean(values)), **evaluate(smooth, val))
-    run.save(network=network, average=average)
+    training.fit(batch_loss, lambda tensors: evaluate(MotionNet.from_tensors(tensors), val))
 
 
 def main() -> None:
-    parser = arguments(__doc__, ".runs/motion")
-    parser.set_defaults(batch=12)
-    parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
-    next(action for action in parser._actions if action.dest == "photos").required = False
-    options = parser.parse_args()
+    options = arguments(__doc__, ".runs/motion", export=True, batch=12).parse_args()
     if options.export:
         save_weights(averaged(options.out / "state.pt"), options.export, MotionNet)
     else:

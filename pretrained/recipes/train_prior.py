@@ -2,10 +2,10 @@
 
     python pretrained/recipes/train_prior.py --photos PHOTOS --weights .runs/generator --minutes 9
 
-First by regression: each photo has a fixed z of its own, whose F is to be the one that the encoder finds in a square
-view of the photo (Bojanowski et al., "Optimizing the Latent Space of Generative Networks", 2018, with the mapping in
+First by regression: each photo has a fixed z, whose F is to be the one that the encoder predicts from a square view of
+the photo (Bojanowski et al., "Optimizing the Latent Space of Generative Networks", 2018, with the mapping network in
 place of free codes). Then adversarially in feature space: one critic sees all of F at a quarter of its resolution, with
-w; another sees crops of F. What lies above F stays frozen. Ends by writing generator.safetensors, whole, into the run's
+w; another sees crops of F. What lies above F stays frozen. Writes the complete generator.safetensors into the run's
 folder.
 """
 
@@ -22,19 +22,19 @@ from common import Average, Run, arguments, decay, sheet
 from data import Sample, load
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from train_generator import INJECTION, averaged, export, trained
+from train_generator import INJECTION, export, load_stage
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 
-VIEW = 1024         # pixels a side of a view: F is then as large as the whole generator makes it
-CRITIC_RATE = 2e-4  # a tenth of the generator's: at 1e-3 the critics had won after 200 steps
-RESTS = 1.0         # hinge loss (2: knows nothing, 0: always right) below which the critics wait for the generator
-LOCAL = 64          # cells a side of the local critic's crops
+VIEW = 1024  # pixels a side of a view, the generator's own size
+CRITIC_RATE = 2e-4  # a tenth of the generator's: at 1e-3 the critics win within 200 steps
+MIN_CRITIC_LOSS = 1.0  # hinge loss (2: chance, 0: always right) below which the critics wait for the generator
+LOCAL = 64  # cells a side of the local critic's crops
 
 
 class FeatureCritic(nn.Module):
-    """[N,C,r,r] (and w [N,512]) -> scores [N]; the mean over what the convolutions leave of the map."""
+    """[N,C,r,r] (and w [N,512]) -> scores [N], averaged over the map."""
 
     def __init__(self, channels: int, *, sees_w: bool) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def encoded(samples: list[Sample], encoder: Encoder, run: Run, rng: np.random.Ge
 
 
 def regression_loss(fake: Tensor, real: Tensor) -> Tensor:
-    """L1 of F at its own, a quarter and a sixteenth of its resolution: layout and colour first, texture as it can."""
+    """L1 of F at its own, a quarter and a sixteenth of its resolution: layout and colour before texture."""
     return torch.stack([(F.avg_pool2d(fake, n) - F.avg_pool2d(real, n)).abs().mean() for n in (1, 4, 16)]).sum()
 
 
@@ -83,10 +83,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
     parser.add_argument("--regression", type=float, default=20.0, help="minutes of training before the critics join")
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
     run = Run(options)
-    generator, encoder = trained(options.weights, run.device)
-    below = [p for name, p in generator.named_parameters() if is_below(name, generator.feature_resolution)]
+    generator, encoder = load_stage(options.weights, run.device)
+    below = [p for name, p in generator.named_parameters() if determines_feature(name, generator.feature_resolution)]
     for parameter in below:
         parameter.requires_grad_(True)
     channels = generator.channels[generator.feature_resolution]
@@ -105,22 +104,26 @@ def main() -> None:
     def scores(feature: Tensor, w: Tensor) -> Tensor:
         return whole(F.avg_pool2d(feature, 4), w) + local(local_crops(feature, rng), w)
 
-    def teach(real: Tensor, real_w: Tensor, fake: Tensor, fake_w: Tensor) -> float:
+    def train_critics(real: Tensor, real_w: Tensor, fake: Tensor, fake_w: Tensor) -> float:
         real = real.flip(3) if rng.random() < 0.5 else real
         with run.autocast():
             loss = F.relu(1 - scores(real, real_w)).mean() + F.relu(1 + scores(fake, fake_w)).mean()
-        if loss.item() > RESTS:
+        if loss.item() > MIN_CRITIC_LOSS:
             critic_optimizer.zero_grad(set_to_none=True)
             loss.backward()
             critic_optimizer.step()
         return loss.item()
 
-    own = torch.randn(len(real_features), 512, generator=torch.Generator().manual_seed(options.seed))
-    for step in run.steps():
+    def checkpoint() -> None:
+        report(run, average)
+        run.save(**parts)
+
+    photo_z = torch.randn(len(real_features), 512, generator=torch.Generator().manual_seed(options.seed))
+    for step in run.loop(checkpoint):
         regressing = run.trained + run.elapsed < options.regression
         chosen = torch.from_numpy(rng.integers(len(real_features), size=options.batch))
         real = real_features[chosen].to(run.device)
-        z = own[chosen] + 0.3 * torch.randn(options.batch, 512) if regressing else torch.randn(options.batch, 512)
+        z = photo_z[chosen] + 0.3 * torch.randn(options.batch, 512) if regressing else torch.randn(options.batch, 512)
         with run.autocast():
             w = generator.mapping(z.to(run.device))
             fake = generator.feature(w[:, None].expand(-1, generator.num_ws, -1))
@@ -136,19 +139,16 @@ def main() -> None:
         with torch.no_grad():
             generator.mapping.get_buffer("w_avg").lerp_(w.mean(0).float(), 0.01)
         average.update(step)
-        critic = 0.0 if regressing else teach(real, real_styles[chosen].to(run.device), fake.detach(), w.detach())
+        critic = 0.0
+        if not regressing:
+            critic = train_critics(real, real_styles[chosen].to(run.device), fake.detach(), w.detach())
         if step % 20 == 0:
             run.log(loss=loss.item(), critic=critic, contrast=fake.float().std().item(),
                     real_contrast=real.float().std().item())
-        if run.due():
-            report(run, generator, average)
-            run.save(**parts)
-    report(run, generator, average)
-    run.save(**parts)
 
 
-def is_below(name: str, feature_resolution: int) -> bool:
-    """Whether a parameter takes part in making F (the ToRGBs below F take part in nothing)."""
+def determines_feature(name: str, feature_resolution: int) -> bool:
+    """Whether F depends on a parameter (nothing depends on the ToRGB layers below F)."""
     if name.startswith("mapping"):
         return True
     resolution = int(name.split(".")[1][1:])
@@ -156,8 +156,9 @@ def is_below(name: str, feature_resolution: int) -> bool:
 
 
 @torch.no_grad()
-def report(run: Run, generator: Generator, average: Average) -> None:
-    shown = averaged(generator, average.shadow[0], Generator, injection=INJECTION)
+def report(run: Run, average: Average) -> None:
+    """Writes a sheet of random images and the averaged weights."""
+    shown = Generator.from_tensors(average.shadow[0], INJECTION).to(run.device)
     z = torch.randn(8, 512, generator=torch.Generator().manual_seed(1)).to(run.device)
     images = []
     for one in z:

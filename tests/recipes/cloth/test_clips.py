@@ -1,19 +1,16 @@
-"""Clips in memory: views of them are whole, or windows that may be mirrored, or have things in front."""
+"""Clips in memory, and their views: unchanged, cropped and mirrored, or with occluders."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from cloth.clips import Batches, Clips, Views, cut, load, misjudged, window
+from cloth.clips import Batches, Clips, Views, crop, load, occlude, with_errors
+from smoke import make_clips
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "pretrained/recipes"))
-    from smoke import make_clips
-
     folder = tmp_path_factory.mktemp("cloth") / "clips"
     make_clips(folder, clips=10, side=32, phases=8)
     return folder
@@ -26,27 +23,27 @@ def clips(folder: Path) -> Clips:
 
 @pytest.fixture()
 def views(clips: Clips) -> Views:
-    return clips.whole([0, 1], torch.tensor([2, 4, 6]))
+    return clips.views([0, 1], torch.tensor([2, 4, 6]))
 
 
-def test_splits_are_read_apart(folder: Path, clips: Clips) -> None:
+def test_splits_are_loaded_separately(folder: Path, clips: Clips) -> None:
     assert (len(clips), len(load(folder, "held out"))) == (9, 1)
     with pytest.raises(ValueError, match="no clips of the split nothing"):
         load(folder, "nothing")
 
 
-def test_parts_make_up_the_whole(clips: Clips) -> None:
-    most, some = clips.parted(4)
-    assert (len(most), len(some)) == (7, 2)
-    assert torch.equal(some.wind, clips.wind[[3, 7]])
+def test_every_nth_clip_is_split_off(clips: Clips) -> None:
+    others, every = clips.split_off(4)
+    assert (len(others), len(every)) == (7, 2)
+    assert torch.equal(every.wind, clips.wind[[3, 7]])
 
 
-def test_cycles_are_told_from_what_does_not_close(clips: Clips) -> None:
+def test_clips_that_do_not_close_can_be_left_out(clips: Clips) -> None:
     assert len(clips.closed(0.1)) == len(clips)
     assert len(replace(clips, closure=torch.arange(9) / 10).closed(0.35)) == 4
 
 
-def test_whole_views_are_the_clip(views: Views, clips: Clips) -> None:
+def test_unchanged_views_equal_the_clip(views: Views, clips: Clips) -> None:
     assert views.phases.tolist() == [0.25, 0.5, 0.75]
     assert views.displacement.equal(clips.displacement[:2][:, [2, 4, 6]].float())
     inside = views.mask[:, None] > 0
@@ -54,8 +51,8 @@ def test_whole_views_are_the_clip(views: Views, clips: Clips) -> None:
     assert torch.all(views.still * (1 - views.mask) == 0)
 
 
-def test_a_mirrored_window_mirrors_the_wind_and_all_that_points(views: Views) -> None:
-    seen = window(views, torch.ones(2), torch.zeros(2, 2), torch.tensor([True, False]))
+def test_mirroring_also_mirrors_wind_displacement_and_normals(views: Views) -> None:
+    seen = crop(views, torch.ones(2), torch.zeros(2, 2), torch.tensor([True, False]))
     flip = torch.tensor([-1.0, 1.0])
     assert torch.allclose(seen.wind, views.wind * torch.stack([flip, torch.ones(2)]))
     assert torch.allclose(seen.displacement[0], views.displacement[0].flip(3) * flip[:, None, None], atol=1e-5)
@@ -63,22 +60,22 @@ def test_a_mirrored_window_mirrors_the_wind_and_all_that_points(views: Views) ->
     assert torch.allclose(seen.normals[1], views.normals[1], atol=1e-5)
 
 
-def test_displacement_is_in_fractions_of_the_windows_side(views: Views) -> None:
-    seen = window(views, torch.tensor([0.5, 0.5]), torch.zeros(2, 2), torch.tensor([False, False]))
+def test_displacement_is_in_fractions_of_the_crops_side(views: Views) -> None:
+    seen = crop(views, torch.tensor([0.5, 0.5]), torch.zeros(2, 2), torch.tensor([False, False]))
     middle = views.displacement[..., 8:24, 8:24].mean((3, 4))
     assert torch.allclose(seen.displacement.mean((3, 4)), 2 * middle, rtol=0.05, atol=1e-4)
 
 
-def test_what_is_behind_other_things_is_not_seen(views: Views) -> None:
+def test_occluded_cloth_is_masked(views: Views) -> None:
     visible = torch.ones(2, 1, 32, 32)
     visible[:, :, :, :16] = 0
-    seen = cut(views, visible)
+    seen = occlude(views, visible)
     assert seen.mask[..., :16].max() == 0 and seen.weight[..., :16].max() == 0 and seen.still[..., :16].abs().max() == 0
     assert seen.mask[..., 16:].equal(views.mask[..., 16:])
-    assert cut(views, torch.zeros_like(visible)).mask.equal(views.mask)  # nothing would be left
+    assert occlude(views, torch.zeros_like(visible)).mask.equal(views.mask)  # nothing would be left
 
 
-def test_smaller_clips_are_means_over_the_cloth(folder: Path, clips: Clips) -> None:
+def test_reduced_clips_are_means_over_the_cloth(folder: Path, clips: Clips) -> None:
     small = load(folder, "train", 16)
     assert small.normals.shape == (9, 8, 3, 16, 16)
     middle = clips.displacement[..., 16:18, 16:18].float().mean((3, 4))
@@ -96,8 +93,8 @@ def test_random_views_are_repeatable_and_show_cloth(clips: Clips) -> None:
     assert (first.weight <= first.mask[:, None]).all()
 
 
-def test_misjudged_normals_are_unit_and_not_far_off(clips: Clips, views: Views) -> None:
-    found = misjudged(views, Batches(clips, 0).rng)
+def test_normals_with_errors_are_unit_vectors_near_the_true_ones(clips: Clips, views: Views) -> None:
+    found = with_errors(views, Batches(clips, 0).rng)
     inside = views.mask[:, 0] > 0
     assert torch.allclose(found.norm(dim=1)[inside], torch.tensor(1.0), atol=1e-5)
     cosine = (found * views.still).sum(1)[inside].mean()

@@ -1,4 +1,4 @@
-"""Training the motion of cloth: what is linear is known before the first step."""
+"""Training the motion of cloth starts from a linear fit."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from smoke import make_clips
 from stylecine.networks.clothnet import ClothNet
 
 
-def test_where_cloth_leans_with_the_wind_it_is_known_at_once(tmp_path: Path) -> None:
+def test_initialisation_fits_cloth_that_leans_with_the_wind(tmp_path: Path) -> None:
     make_clips(tmp_path / "clips", clips=10, side=32, phases=16)
     clips = load(tmp_path / "clips", "train")
     batches = Batches(clips, 0)
