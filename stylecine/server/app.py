@@ -60,7 +60,7 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
     @app.exception_handler(ClientDisconnect)
     @app.exception_handler(Disconnected)
     async def _(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)  # for the metrics; nobody reads it
+        return Response(status_code=499)  # only for the metrics
 
     names = None if tokens and not settings.names else (*settings.names, settings.host)
     upload_bytes = int(1e6 * settings.upload_mb)
@@ -72,7 +72,7 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
 
 
 def _head_middleware(app: ASGIApp) -> ASGIApp:
-    """Answers HEAD as GET without the body; routes find "head" in the scope."""
+    """Handles HEAD as GET without a body; routes see "head" in the scope."""
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_head(message: Message) -> None:

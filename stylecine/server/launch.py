@@ -27,10 +27,10 @@ from stylecine.server.scenes import plain_name
 from stylecine.server.service import Service
 from stylecine.server.settings import Settings
 
-HEADER_TIMEOUT = 20.0  # seconds in which a request's header has to arrive
+HEADER_TIMEOUT = 20.0  # seconds in which the header of a request has to arrive
 MAX_CONNECTIONS = 800  # at once; most systems allow a process 1024 open files
 MIN_TOKEN = 16  # characters
-STUDIO_PORT = 8351  # always the same, so that a page that lost its server finds the next one
+STUDIO_PORT = 8351  # always the same, so that a page that has lost its server finds the next one
 
 Started = Callable[[str, Service], Awaitable[None]]  # called with the address
 
@@ -113,7 +113,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def listen_for_studio(host: str, port: int | None) -> socket.socket:
-    """A socket at that port; for None at the studio's own, or if that is taken at any free one."""
+    """A socket at that port; for None at the studio's own, or at any free one if that is taken."""
     if port is not None:
         return _listen(host, port)
     try:
@@ -123,7 +123,7 @@ def listen_for_studio(host: str, port: int | None) -> socket.socket:
 
 
 def _has_screen() -> bool:
-    """Whether a browser would open a window, and not run in the terminal."""
+    """Whether a browser would open a window instead of running in the terminal."""
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
@@ -133,7 +133,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, started: Started) -> None:
         super().__init__(config)
         self._service, self._started = service, started
-        self.failure: Exception | None = None  # for which the server has exited by itself
+        self.failure: Exception | None = None  # because of which the server has exited
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -146,7 +146,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike the base class, does not raise the signal again: it ends the server as intended."""
+        """Unlike the base class, does not raise the signal again, as it has ended the server."""
         handled = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
@@ -163,7 +163,7 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes connections whose request header, or rest of a refused body, takes too long."""
+    """Closes connections when a request's header, or the rest of a refused body, takes too long to arrive."""
 
     _timer: TimerHandle | None = None
     _closing: "_ClosingTransport"
@@ -178,7 +178,7 @@ class _Protocol(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        """Time runs while the connection waits for the client alone."""
+        """The timer runs while the connection only waits for the client."""
         refused = self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
         waits = self.conn.their_state is h11.IDLE or refused
         if waits and self._timer is None:
@@ -195,7 +195,7 @@ class _Protocol(H11Protocol):
 
 
 class _ClosingTransport:
-    """A transport that after `close` does not wait for ever until the client has read everything."""
+    """A transport that after `close` does not wait forever for the client to read the rest."""
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop

@@ -70,7 +70,7 @@ class Metrics(Collector):
                 await app(scope, receive, send_and_note)
             finally:
                 route = getattr(scope.get("route"), "path", "none")
-                method = scope["method"] if route != "none" else "any"  # or strangers could create any number of labels
+                method = scope["method"] if route != "none" else "any"  # or clients could create any number of labels
                 self._requests.labels(method, route, str(status)).inc()
                 self._seconds.labels(method, route).observe(time.monotonic() - start)
 

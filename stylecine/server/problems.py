@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 MEDIA_TYPE = "application/problem+json"
 
-# By their names in errors.py; all others are 422: the request cannot be fulfilled.
+# By the name in errors.py; the others are 422: the request cannot be fulfilled.
 STATUS = {
     "TooLarge": 413,
     "Cancelled": 409,
@@ -31,7 +31,7 @@ STATUS = {
 
 
 class Problem(Exception):
-    """An error response: `name` is its kind in CamelCase, `detail` one sentence that says what to do."""
+    """An error response: `name` is its type in CamelCase, `detail` one sentence that says what to do."""
 
     def __init__(self, status: int, name: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -67,7 +67,7 @@ def not_found(what: str) -> Problem:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: the statuses of problems with which a route may respond."""
+    """For OpenAPI: the problems with which a route may respond."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
@@ -81,7 +81,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        if isinstance(error.__cause__, Problem):  # the middleware's, which the framework took for an unreadable body
+        if isinstance(error.__cause__, Problem):  # from the middleware; to the framework it was an unreadable body
             return error.__cause__.response()
         phrase = HTTPStatus(error.status_code).phrase
         headers = {"Allow": _methods_at(app, request.url.path)} if error.status_code == 405 else error.headers

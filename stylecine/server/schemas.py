@@ -1,4 +1,4 @@
-"""Schemas of requests and responses, which requests are validated against and /openapi.json describes."""
+"""Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore
 LIMITS = {name: dict(option["limits"]) for name, option in OPTIONS.items()}  # gt, ge and le of numbers
 DEFAULTS = RenderOptions()
 
-# 4.0 is a whole number in JSON.
+# In JSON 4.0 is a whole number.
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
 Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
 Stroke = Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS, description="[[x, y], ...], fractions")]
@@ -40,10 +40,12 @@ class _Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+
+class _Edit(_Request):
     id: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
-class PaintEdit(_Request):
+class PaintEdit(_Edit):
     """Adds, erases or freezes a class under a stroke."""
 
     kind: Literal["paint"]
@@ -53,23 +55,23 @@ class PaintEdit(_Request):
     radius: Radius = BRUSH_RADIUS
 
 
-class PushEdit(_Request):
-    """Matter travels from (x0, y0) to (x1, y1) in one second."""
+class PushEdit(_Edit):
+    """What is at (x0, y0) moves to (x1, y1) in one second."""
 
     kind: Literal["push"]
     arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
 
 
-class AnchorEdit(_Request):
-    """Matter rests at a point."""
+class AnchorEdit(_Edit):
+    """Nothing moves at a point."""
 
     kind: Literal["anchor"]
     point: Point
     radius: Radius = ANCHOR_RADIUS
 
 
-class SpeedEdit(_Request):
-    """Makes a class, or what is under a stroke, `factor` times as fast."""
+class SpeedEdit(_Edit):
+    """Makes a class, or the area under a stroke, `factor` times as fast."""
 
     kind: Literal["speed"]
     what: What | None = None
@@ -79,7 +81,7 @@ class SpeedEdit(_Request):
 
 
 class KnownEdit(_Request):
-    """An edit that the scene has already."""
+    """An edit that the scene already has."""
 
     id: Annotated[int, Field(ge=0), WHOLE]
 
@@ -102,10 +104,8 @@ RequestedEdit = Annotated[
 ]
 
 
-class Edits(BaseModel):
+class Edits(_Request):
     """All edits of a scene, in order."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     edits: Annotated[list[RequestedEdit], Field(max_length=MAX_EDITS)]
 
@@ -178,10 +178,8 @@ class Job(BaseModel):
     links: dict[str, str]
 
 
-class Animation(BaseModel):
-    """What to make of a scene, its present edits included. Options are those of `stylecine.animate` and `save`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class Animation(_Request):
+    """An animation of a scene with its current edits. The options are those of `stylecine.animate` and `save`."""
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"

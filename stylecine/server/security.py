@@ -1,5 +1,4 @@
-"""Middleware in front of the app: allowed hosts and origins, tokens, limits of size and time, security headers. Plain
-ASGI."""
+"""ASGI middleware in front of the app: allowed hosts and origins, tokens, limits of size and time, security headers."""
 
 import asyncio
 import hashlib
@@ -15,9 +14,9 @@ from stylecine.server.problems import Problem
 from stylecine.server.settings import LOOPBACK
 
 MAX_JSON_BYTES = 4 << 20  # of a body that is not an upload
-BODY_TIMEOUT = 20.0  # seconds that a body may take in any case, ...
-MIN_BODY_RATE = 20_000  # ... and bytes a second that extend it
-SEND_TIMEOUT = 60.0  # seconds that the client may take to read a part of a response
+BODY_TIMEOUT = 20.0  # seconds in which a body has to arrive
+MIN_BODY_RATE = 20_000  # bytes a second; a body that arrives at this rate has more time
+SEND_TIMEOUT = 60.0  # seconds in which the client has to read a part of a response
 PART = 1 << 16  # bytes of a response that are passed to the server at a time, so that it never buffers all of it
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PUBLIC = ("/health", "/ready")  # paths that need no token
@@ -110,7 +109,7 @@ class SecurityMiddleware:
 
 
 def _parts(message: Message) -> Iterator[Message]:
-    """The message in short ones: only between two of them does the server wait for a slow reader."""
+    """The message in short parts, because the server waits for slow readers only between messages."""
     body = message.get("body", b"")
     last = max(0, len(body) - 1) // PART * PART
     for begin in range(0, last, PART):
@@ -135,7 +134,7 @@ def _check_origin(headers: Headers) -> None:
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:
-    """`receive` with limits of the body's size and time."""
+    """`receive` with limits on the body's size and time."""
     received, complete, start = 0, False, time.monotonic()
 
     async def limited() -> Message:

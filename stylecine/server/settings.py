@@ -17,21 +17,21 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Settings:
-    """All that can be set; a settings file (TOML) has the same names.
+    """All settings; a settings file (TOML) has the same names.
 
     Attributes:
-        data: folder of the database, the scenes and the results; used for nothing else.
+        data: folder of the database, the scenes and the results, and of nothing else.
         host, port: where it listens; port 0 is any free one.
-        names: further host names under which clients reach it, through a proxy for example.
-        workers: processes, 2 or more; half of them, rounded down, do what clients wait for.
+        names: further host names under which clients reach it, for example through a proxy.
+        workers: processes, 2 or more; half of them, rounded down, are for clients that wait.
         model: name or path. device: cpu or cuda.
         upload_mb: maximum megabytes of an upload. size: maximum short side of a scene in pixels.
         seconds, frames: maximum length of a loop. repeat: maximum repetitions of it in a video.
-        scene_seconds, wait_seconds, animation_seconds: maximum time for making a scene, for what clients wait for
-            (edits, live, preview), and for an animation.
+        scene_seconds, wait_seconds, animation_seconds: maximum time for making a scene, for tasks that clients wait
+            for (edits, live, preview), and for an animation.
         queue, waiting: maximum number of animations, and of other tasks, that wait for a worker.
         scenes: maximum number of scenes. disk_mb: maximum megabytes of all files together.
-        keep_hours: after which results, and scenes that have not been used since, are deleted.
+        keep_hours: after which results and unused scenes are deleted.
     """
 
     data: Path
@@ -67,7 +67,7 @@ class Settings:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the service."""
         return self.host in LOOPBACK
 
     def updated(self, changes: Mapping[str, Any]) -> Self:

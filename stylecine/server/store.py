@@ -1,7 +1,7 @@
 """The service's data: scenes and animations in an SQLite database, their files next to it.
 
-Reads are short and run in the calling thread; writes run one after another in a thread of their own, each a transaction
-that is on the disk when it returns. Ids are random and unguessable; files are named by nothing else.
+Reads are short and run in the calling thread. Writes run one after another in a separate thread; each is a transaction
+that is on the disk when it returns. Ids are random and unguessable, and files are named only by them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from stylecine.errors import OutputError
 
 VERSION = 1
 DATABASE = "store.sqlite"
-MAX_JOURNAL_BYTES = 16 << 20  # of the database's empty journal
+MAX_JOURNAL_BYTES = 16 << 20  # of the journal file while it is empty
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
 SCHEMA = """
 CREATE TABLE scenes (
@@ -55,7 +55,7 @@ def is_id(text: str) -> bool:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Makes a file and its name survive a power cut; takes a moment."""
+    """Makes a file and its name survive a power cut; blocks for a moment."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     if sys.platform != "win32":  # which cannot open folders
@@ -67,10 +67,10 @@ def flush_to_disk(path: Path) -> None:
 
 
 class Store:
-    """The database and the folders `uploads`, `scenes`, `results` and `tmp` of one data folder."""
+    """A data folder: the database and the folders `uploads`, `scenes`, `results` and `tmp`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OutputError if the folder cannot be used, holds other files, or another service uses it."""
+        """Raises OutputError if the folder cannot be used, contains other files, or is used by another service."""
         self.folder = folder.resolve()
         try:
             _check_folder(folder)
@@ -78,7 +78,7 @@ class Store:
             self._lock = lock_file(
                 folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
             )
-            (folder / DATABASE).touch(mode=0o600)  # as are the files that SQLite adds beside it
+            (folder / DATABASE).touch(mode=0o600)  # SQLite gives its further files the same mode
             self._writer = self._open()
             self._reader = self._open()
             for name in ("uploads", "scenes", "results", "tmp"):
@@ -124,7 +124,7 @@ class Store:
         return self.folder / "tmp" / f"{new_id()}{suffix}"
 
     def bytes_used(self) -> int:
-        """Of all files; takes a moment."""
+        """The size of all files; blocks for a moment."""
         total = 0
         for folder, _, names in os.walk(self.folder):
             for name in names:
@@ -133,7 +133,7 @@ class Store:
         return total
 
     def orphans(self) -> list[Path]:
-        """Files that belong to no row, which a crash may leave."""
+        """Files without a row, as a crash may leave them."""
         with_upload = {row["id"] for row in self._all("SELECT id FROM scenes WHERE state IN ('queued', 'running')")}
         scenes = {f"{row['id']}.cine" for row in self._all("SELECT id FROM scenes")}
         results = {f"{row['id']}.{row['format']}" for row in self._all("SELECT id, format FROM animations")}
@@ -148,7 +148,7 @@ class Store:
         return self._one("SELECT * FROM scenes WHERE id = ?", id)
 
     def animation(self, id: str) -> Row | None:
-        """All but the edits, which only the work needs."""
+        """The row without its edits, which only the worker needs."""
         return self._one(f"SELECT {ANIMATION_COLUMNS} FROM animations WHERE id = ?", id)
 
     def animation_of_key(self, key: str) -> Row | None:
@@ -158,7 +158,7 @@ class Store:
         return self._all(f"SELECT * FROM {table} WHERE state IN ('queued', 'running') ORDER BY created")
 
     def animations_of(self, scene: str) -> list[Row]:
-        """Unfinished ones."""
+        """The unfinished animations of a scene."""
         return self._all("SELECT * FROM animations WHERE scene = ? AND state IN ('queued', 'running')", scene)
 
     def expired(self, table: str) -> list[Row]:
@@ -197,15 +197,14 @@ class Store:
         await asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
 
     def _one(self, sql: str, value: str) -> Row | None:
-        row = self._reader.execute(sql, (value,)).fetchone()
-        return _decoded(row) if row else None
+        return next(iter(self._all(sql, value)), None)
 
     def _all(self, sql: str, *values: Any) -> list[Row]:
         return [_decoded(row) for row in self._reader.execute(sql, values).fetchall()]
 
 
 def _check_folder(folder: Path) -> None:
-    """Raises OutputError for a folder with other files, since unknown files are removed."""
+    """Raises OutputError for a folder with other files, because files without a row are removed."""
     if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:
         raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
 
@@ -215,4 +214,4 @@ def _encoded(row: Row) -> list[Any]:
 
 
 def _decoded(row: sqlite3.Row) -> Row:
-    return {name: json.loads(row[name]) if name in JSON and row[name] is not None else row[name] for name in row.keys()}  # noqa: SIM118
+    return {name: json.loads(value) if name in JSON and value else value for name, value in dict(row).items()}

@@ -1,4 +1,4 @@
-"""What the service's worker processes do: tasks on scenes, which they cache."""
+"""Runs in the service's worker processes: tasks on scenes, and a cache of scenes."""
 
 import re
 import shutil
@@ -6,6 +6,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from stylecine.scene import Scene
 from stylecine.server.settings import MAX_POINTS
 from stylecine.stages.mask import moving, require_motion
 
-CACHE_BYTES = 400e6  # of cached scenes; the last used one stays in any case
+CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
 OUTPUT = ("quality", "codec", "repeat", "crop")
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
@@ -38,7 +39,7 @@ def load(model: str, device: str | None, threads: int) -> "Worker":
 
 @dataclass
 class CachedScene:
-    """A scene as its file has it, and with the edits of the last request."""
+    """A scene as in its file, and with the edits of the last request."""
 
     base: Scene
     scene: Scene
@@ -51,10 +52,9 @@ class CachedScene:
         return sum(array.nbytes for array in arrays.values())
 
     def edited(self, specs: list[Spec]) -> Scene:
-        """The scene with these edits; the first ones that have not changed are kept."""
+        """The scene with these edits; leading edits that have not changed are reused."""
         if specs != self.specs:
-            same = next((n for n, (a, b) in enumerate(zip(specs, self.specs, strict=False)) if a != b), None)
-            same = min(len(specs), len(self.specs)) if same is None else same
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(specs, self.specs, strict=False)))
             scene = replace(self.base, edits=self.scene.edits[:same])
             for spec in specs[same:]:
                 scene = replace(self.base, edits=(*scene.edits, self._edit(scene, spec)))
@@ -81,7 +81,7 @@ class Worker:
 
     def __init__(self, animator: Animator) -> None:
         self.animator = animator
-        self.cache: OrderedDict[str, CachedScene] = OrderedDict()  # the last used one last
+        self.cache: OrderedDict[str, CachedScene] = OrderedDict()  # the most recently used one last
 
     def __call__(self, request: Request, progress: Progress) -> Result:
         try:
@@ -94,7 +94,7 @@ class Worker:
                 self.cache.popitem(last=False)
 
     def scene(self, request: Request, progress: Progress) -> Result:
-        """Makes a scene of an upload, a photo or a .cine file, and saves it as a .cine file of our own."""
+        """Makes a scene of an upload, a photo or a .cine file, and saves it as a new .cine file."""
         upload = Path(request["upload"])
         with upload.open("rb") as file:
             is_cine = file.read(4) == b"PK\x03\x04"
@@ -105,7 +105,7 @@ class Worker:
             scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
             assert scene.source is not None
             source = replace(scene.source, name=request["name"], content=b"", digest=scene.source.sha256)
-            scene = replace(scene, source=source)  # its file is not needed any more
+            scene = replace(scene, source=source)  # without the content of its file, which is no longer needed
         scene.save(request["cine"])
         self._remember(request["scene"], _cached(scene))
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)
@@ -123,7 +123,7 @@ class Worker:
         return {}
 
     def animate(self, request: Request, progress: Progress) -> Result:
-        """Writes a loop, small or large: previews and animations."""
+        """Writes a preview or an animation."""
         loop = self._render(request, progress)
         output = Path(request["output"])
         if output.suffix == ".zip":
@@ -133,7 +133,7 @@ class Worker:
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
 
     def forget(self, request: Request, progress: Progress) -> Result:
-        """Of a scene that has been deleted."""
+        """Removes a deleted scene from the cache."""
         self.cache.pop(request["scene"], None)
         return {}
 
@@ -178,7 +178,7 @@ def _check_limits(scene: Scene, max_size: int) -> None:
 
 
 def _facts(scene: Scene) -> Result:
-    """What the service's responses say of a scene."""
+    """The fields of a scene in responses that the photo and the edits determine."""
     layers, (height, width) = torch.cat((scene.edited_layers, scene.edited_cloth[None])), scene.photo.shape[:2]
     moves = moving(layers)
     shares = {name: float(layer.mean()) for name, layer in zip(PAINTS, layers, strict=True)}
@@ -187,7 +187,7 @@ def _facts(scene: Scene) -> Result:
 
 
 def _warning(scene: Scene) -> str:
-    """Why loops of it may disappoint, or why there can be none yet."""
+    """Why loops of the scene may disappoint, or why there can be none yet."""
     painted = any(isinstance(edit, Paint) for edit in scene.edits)
     if scene.edited_cloth.any():  # painted cloth is certainly there
         return ""
@@ -208,7 +208,7 @@ def _described(edit: Edit) -> Spec:
 
 
 def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
-    """The folder of PNG that `save` writes, in one file."""
+    """The frames as PNG, in one file."""
     folder = output.with_suffix("")
     try:
         loop.save(folder, crop=crop)
@@ -220,6 +220,6 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
 
 
 def _without_paths(detail: str, request: Request) -> str:
-    """A message without paths on this machine, which clients must not see."""
+    """A message without paths on the server, which clients must not see."""
     folder = re.escape(str(Path(request["cine"]).parent.parent))
     return re.sub(rf"{folder}([\w./\\-]*\w)?", lambda _: request.get("name", "the file"), detail)
