@@ -76,7 +76,7 @@ with atomic_write(Path({str(target)!r}), folder={folder}) as part:
 
 
 @POSIX
-def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, folder: bool) -> None:
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, folder: bool) -> None:
     target = tmp_path / "loop"
     left_by_a_killed_run(target, folder)
     check_destination(target, folder=folder)
@@ -95,14 +95,14 @@ def test_a_run_killed_before_it_locked_is_swept_too(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_what_a_killed_run_left_of_another_output_stays(tmp_path: Path) -> None:
+def test_leftovers_of_another_output_stay(tmp_path: Path) -> None:
     temp = left_by_a_killed_run(tmp_path / "loop", False)
     check_destination(tmp_path / "another")
     assert list(tmp_path.iterdir()) == [temp]
 
 
 @POSIX
-def test_two_runs_do_not_write_the_same(tmp_path: Path, folder: bool) -> None:
+def test_two_runs_do_not_write_the_same_file(tmp_path: Path, folder: bool) -> None:
     target = tmp_path / "loop"
     with atomic_write(target, folder=folder) as part:
         fill(part, folder)
@@ -146,7 +146,7 @@ def test_files_of_others_are_not_touched(tmp_path: Path, name: str, folder: bool
 
 
 @POSIX
-def test_a_link_in_place_of_what_a_killed_run_left_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_place_of_leftovers_is_not_followed(tmp_path: Path) -> None:
     temp = left_by_a_killed_run(tmp_path / "loop", False)
     temp.rename(tmp_path / "elsewhere")
     temp.symlink_to(tmp_path / "elsewhere")
@@ -173,12 +173,12 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int
     assert content(target, False) == "new" and stat.S_IMODE(target.stat().st_mode) == mode
 
 
-def test_a_destination_is_tried_and_left_as_it_was(tmp_path: Path, folder: bool) -> None:
+def test_checking_a_destination_leaves_it_unchanged(tmp_path: Path, folder: bool) -> None:
     assert check_destination(tmp_path / "loop", folder=folder) == tmp_path / "loop"
     assert not os.listdir(tmp_path)
 
 
-def test_a_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
+def test_folders_and_files_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="is a folder"):

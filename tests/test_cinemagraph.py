@@ -46,7 +46,7 @@ def test_a_loop_shows_itself_in_one_line(loop: Cinemagraph) -> None:
     assert repr(loop) == f"<Cinemagraph {size}, {len(loop)} frames, {loop.fps:g} fps, of {loop.scene!r}>"
 
 
-def test_time_goes_round(loop: Cinemagraph) -> None:
+def test_time_is_periodic(loop: Cinemagraph) -> None:
     assert len(loop) == 12
     assert np.array_equal(loop[12], loop[0])
     assert np.array_equal(loop[-1], loop[11])
@@ -74,7 +74,7 @@ def test_frames_are_pictures(loop: Cinemagraph) -> None:
     assert loop[0].max() > 0
 
 
-def test_measures_are_computed_once_when_asked_for(loop: Cinemagraph) -> None:
+def test_measures_are_computed_once_on_demand(loop: Cinemagraph) -> None:
     assert loop.report()["measures"] is None
     assert loop.seam == pytest.approx(1, abs=0.3)
     assert set(loop.pulse) == {"tiles", "global"}
@@ -83,7 +83,7 @@ def test_measures_are_computed_once_when_asked_for(loop: Cinemagraph) -> None:
     assert loop.measures is loop.measures
 
 
-def test_report_is_json_and_names_all_that_made_it(loop: Cinemagraph, small_model: Path) -> None:
+def test_the_report_is_json_and_names_the_models(loop: Cinemagraph, small_model: Path) -> None:
     report = json.loads(json.dumps(loop.report(), allow_nan=False))
     assert report["stylecine"] == stylecine.__version__
     assert (report["width"], report["height"], report["frames"], report["fps"]) == (96, 72, 12, 10)
@@ -126,7 +126,7 @@ def test_report_lists_the_edits(loop: Cinemagraph, animator: Animator) -> None:
     assert edited.report()["edits"] == ["--anchor 0.25,0.5@0.1", "--speed water=2"] and loop.report()["edits"] == []
 
 
-def test_report_is_json_whatever_kind_the_numbers_were(loop: Cinemagraph) -> None:
+def test_the_report_is_json_with_any_type_of_number(loop: Cinemagraph) -> None:
     odd = {"seconds": np.float32(1.5), "fps": Fraction(25, 2), "speed": np.int64(2)}
     report = replace(loop, fps=Fraction(25, 2), settings={**loop.settings, **odd}).report()  # type: ignore[arg-type]
     settings = json.loads(json.dumps(report))["settings"]
@@ -177,7 +177,7 @@ ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]
 
 
 @pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.apng", "loop.png"])
-def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
+def test_the_report_is_embedded_on_request(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     loop.save(tmp_path / name)
     with pytest.raises(VideoError, match="no report"):
         read_report(tmp_path / name)
@@ -201,7 +201,7 @@ def test_the_report_goes_along_in_the_file_when_it_is_asked_for(loop: Cinemagrap
         ("loop.avif", {}),
     ],
 )
-def test_impossible_options_are_told_before_any_work(
+def test_impossible_options_are_reported_before_any_work(
     loop: Cinemagraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(Cinemagraph, "report", lambda _: pytest.fail("the report was made"))
@@ -260,7 +260,7 @@ def test_a_crop_is_cut_out_of_every_format(loop: Cinemagraph, tmp_path: Path, na
             assert np.array_equal(np.asarray(poster), loop[0][:, 24:])
 
 
-def test_a_crop_keeps_what_moves_and_has_even_sides_in_a_video(loop: Cinemagraph, tmp_path: Path) -> None:
+def test_a_crop_keeps_the_motion_and_has_even_sides_in_a_video(loop: Cinemagraph, tmp_path: Path) -> None:
     """Only the lower 32 of 72 rows move: a wide window goes down to them."""
     info = loop.save(tmp_path / "loop.mp4", crop="3:1")
     assert info.window and info.window[1] >= 36 and info.window[2:] == (96, 32) == (info.width, info.height)
@@ -275,7 +275,7 @@ def test_a_crop_keeps_what_moves_and_has_even_sides_in_a_video(loop: Cinemagraph
 # --- when it may disappoint
 
 
-def test_a_picture_that_the_model_does_not_know_gets_a_warning_where_the_generator_is_seen(
+def test_an_unfamiliar_picture_gets_a_warning_if_the_generator_is_visible(
     photo: np.ndarray, small_model: Path, water: np.ndarray
 ) -> None:
     """The small model's weights are random: it knows no picture."""
@@ -288,7 +288,7 @@ def test_a_picture_that_the_model_does_not_know_gets_a_warning_where_the_generat
     assert replace(exact, settings={**exact.settings, "warp": "dfw"}).warning == loop.warning
 
 
-def test_a_predicted_mask_on_what_is_no_photo_gets_a_warning(loop: Cinemagraph) -> None:
+def test_a_predicted_mask_on_a_non_photo_gets_a_warning(loop: Cinemagraph) -> None:
     predicted = replace(loop, settings={**loop.settings, "mask": "found"})
     assert predicted.warning.startswith("This may not be a photo of a landscape") and "\n" not in predicted.warning
     known = replace(predicted, scene=replace(loop.scene, reconstruction=loop.scene.photo))

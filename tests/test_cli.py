@@ -152,13 +152,13 @@ def test_other_formats_and_crops(given: list[str], work: Path, capsys: pytest.Ca
     assert main(["animate", *given[1:], "-o", "frames"]) == (2 if name == "frames" else 0)  # that is not empty now
 
 
-def test_a_codec_is_asked_for_by_name(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_codec_is_chosen_by_name(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*given, "-o", "loop.webm", "--codec", "vp9"]) == 0
     assert main([*given, "-o", "loop.webm", "--codec", "h264"]) == 2
     assert "does not go into 'loop.webm'" in printed(capsys)[1]
 
 
-def test_an_impossible_output_is_told_before_any_work(
+def test_an_impossible_output_is_reported_before_any_work(
     given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("stylecine.pipeline.animate", lambda *_, **__: pytest.fail("work was done"))
@@ -170,7 +170,7 @@ def test_an_impossible_output_is_told_before_any_work(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
-def test_a_name_that_is_no_unicode_is_told_all_the_same(
+def test_a_name_that_is_not_unicode_is_printed(
     given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*given, "-o", os.fsdecode(b"caf\xe9.mp4")]) == 0
@@ -309,7 +309,7 @@ def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
     assert not list(work.iterdir())
 
 
-def test_what_is_told_is_one_line_that_no_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_are_one_line_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     assert complain("made with 'x\n\x1b[31mall is lost\x1b]0;\x07'", 2) == 2
     assert capsys.readouterr().err == "stylecine: made with 'x [31mall is lost ]0; '\n"
 
@@ -365,7 +365,9 @@ def test_interrupt_is_130(
     assert printed(capsys)[1].count("\n") == 1
 
 
-def test_measure_tells_a_loop_from_a_cut(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measure_distinguishes_a_loop_from_a_cut(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*given, "--seconds", "2", "-o", "loop.mp4"]) == 0
     printed(capsys)
     assert main(["measure", "loop.mp4"]) == 0
@@ -404,9 +406,7 @@ def test_models_lists_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(printed(capsys)[0])[0]["name"] == "default"
 
 
-def test_convert_refuses_what_is_no_checkpoint(
-    photo_file: Path, work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_convert_refuses_other_files(photo_file: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(photo_file), "out.safetensors"]) == 2
     assert printed(capsys)[1].count("\n") == 1
     assert not list(work.iterdir())
@@ -433,7 +433,7 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
     assert out == "" and err.count("\n") == 1 and "--help" in err
 
 
-def test_the_command_itself(given: list[str], work: Path) -> None:
+def test_the_command_is_installed(given: list[str], work: Path) -> None:
     """As a process of its own: one line on either stream."""
     command = [sys.executable, "-m", "stylecine"]
     place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
@@ -476,7 +476,7 @@ def scene_file(painted_scene: Path, work: Path) -> Path:
     return Path("photo.cine")
 
 
-def test_edits_are_made_in_the_order_of_the_command_line(
+def test_edits_are_applied_in_the_order_of_the_command_line(
     scene_file: Path, mask_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--freeze", "0.2,0.9", "--arrow", "0.5,0.9,0.6,0.9", "--undo", "--anchor", "0.4,0.8@0.2"]
@@ -523,7 +523,7 @@ def test_a_scene_is_rendered_as_animate_would_render_it(
     assert "There is no mask at nosuch.png" in printed(capsys)[1] and not Path("x.mp4").exists()
 
 
-def test_json_counts_what_is_in_the_file(
+def test_json_counts_the_edits_of_the_file(
     scene_file: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loop = ["render", str(scene_file), "--seconds", "0.4", "--device", "cpu", "--model", str(small_model), "--json"]
@@ -537,9 +537,7 @@ def test_json_counts_what_is_in_the_file(
         assert (facts["frames"], facts["fps"]) == (frames, fps)
 
 
-def test_a_scene_whose_model_is_missing_is_rendered_all_the_same(
-    scene_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_scene_whose_model_is_missing_is_still_rendered(scene_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", str(scene_file), "--seconds", "0.4", "--fps", "10", "-o", "x.png"]) == 0
     err = printed(capsys)[1]
     assert err.startswith("stylecine: The scene was made with the model 'small-model") and "'default'" in err

@@ -21,7 +21,7 @@ def test_the_tree_in_the_docstring_names_each_error(cls: type[Exception]) -> Non
     assert cls.__doc__
 
 
-def test_families() -> None:
+def test_classes_of_errors() -> None:
     for cls in (
         errors.WeightsNotFound,
         errors.ChecksumMismatch,

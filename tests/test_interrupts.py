@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_no_partial_file(tmp_path: Path, output: str) -> None:
     assert content(tmp_path) == before and len(os.listdir(tmp_path)) == len(before)
 
 
-def test_the_next_run_removes_what_kill_9_left(tmp_path: Path, output: str) -> None:
+def test_the_next_run_removes_the_leftovers_of_kill_9(tmp_path: Path, output: str) -> None:
     before = older(tmp_path, output)
     assert run_writer(tmp_path, output, "os.kill(os.getpid(), signal.SIGKILL)").returncode == -signal.SIGKILL
     assert {name: data for name, data in content(tmp_path).items() if not name.startswith(".stylecine-")} == before

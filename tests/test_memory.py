@@ -25,7 +25,7 @@ def test_page_cache_that_can_be_reclaimed_is_free(container: Path) -> None:
     memory.check_memory(1536, 1024)  # needs 1.5 GB
 
 
-def test_without_a_limit_or_figures_a_container_says_nothing(container: Path) -> None:
+def test_a_container_without_limit_or_statistics_is_ignored(container: Path) -> None:
     (container / "memory.stat").unlink()
     assert memory._container_bytes() == math.inf
     (container / "memory.max").write_text("max\n")

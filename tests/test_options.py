@@ -66,7 +66,7 @@ def test_a_report_describes_where_mask_and_motion_come_from() -> None:
     assert (cloth.describe()["mask"], cloth.describe()["wind"]) == ("painted", [90, 0.3])
 
 
-def test_there_is_a_whole_number_of_gusts_in_a_loop() -> None:
+def test_a_loop_has_a_whole_number_of_gusts() -> None:
     assert [RenderOptions(seconds=s, speed=v).gusts for s, v in ((0.4, 1), (4, 1), (4, 2), (5.2, 1))] == [1, 2, 4, 3]
 
 
@@ -81,5 +81,5 @@ def test_the_studio_and_the_service_have_the_same_defaults_and_limits() -> None:
 
 
 @pytest.mark.parametrize("text", ["own", "1024", "1024x768"])
-def test_a_size_is_read_as_it_is_written(text: str) -> None:
+def test_a_size_survives_a_round_trip_through_text(text: str) -> None:
     assert format_size(parse_size(text)) == text

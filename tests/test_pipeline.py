@@ -54,7 +54,7 @@ def test_animate_is_invert_and_render(
     assert np.array_equal(whole[3], parts[3])
 
 
-def test_matter_follows_the_motion(photo: np.ndarray, animator: Animator, scene: Scene, given: Given) -> None:
+def test_texture_follows_the_motion(photo: np.ndarray, animator: Animator, scene: Scene, given: Given) -> None:
     """Half a pixel per 1/30 s to the right is 1.5 a frame at 10 fps; frame 1 is almost copy A alone."""
     loop = animator.render(scene, **given | {"seconds": 4.0})
     inner = loop[1][50:64, 20:80].astype(float)
@@ -62,7 +62,7 @@ def test_matter_follows_the_motion(photo: np.ndarray, animator: Animator, scene:
     assert min(error, key=error.__getitem__) in (1, 2)
 
 
-def test_motion_alone_moves_where_it_is_not_slow(scene: Scene, animator: Animator) -> None:
+def test_motion_without_a_mask_moves_where_it_is_not_slow(scene: Scene, animator: Animator) -> None:
     motion = np.zeros((1, 2, 512, 512), np.float32)  # the shape that StyleCineGAN's files have
     motion[:, 0, 256:] = 1.0
     motion[:, 0, :256] = 0.04
@@ -70,7 +70,7 @@ def test_motion_alone_moves_where_it_is_not_slow(scene: Scene, animator: Animato
     assert loop.mask[:34].max() == 0 and loop.mask[38:].min() > 0.999
 
 
-def test_a_change_of_mind_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:
+def test_rendering_again_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:
     slow, fast = (animator.render(scene, **given | {"speed": speed}) for speed in (0.5, 2.0))
     assert torch.equal(fast.motion, 4 * slow.motion)
     assert not np.array_equal(fast[2], slow[2])
@@ -86,7 +86,7 @@ def test_preview_is_small(animator: Animator) -> None:
     assert quick.scene.settings == {"size": "256", "refine": 1, "seed": 5}
 
 
-def test_without_detail_the_generator_is_seen_alone(
+def test_without_detail_only_the_generator_is_visible(
     photo: np.ndarray, animator: Animator, scene: Scene, given: Given
 ) -> None:
     alone = animator.render(scene, **given, detail=0.0)
@@ -118,7 +118,9 @@ def test_the_same_call_gives_the_same_bytes(photo: np.ndarray, small_model: Path
     assert np.array_equal(first, second)
 
 
-def test_progress_tells_every_stage_and_timings_keep_it(photo: np.ndarray, small_model: Path, given: Given) -> None:
+def test_progress_reports_every_stage_and_timings_contain_it(
+    photo: np.ndarray, small_model: Path, given: Given
+) -> None:
     told: list[tuple[str, int, int]] = []
     loop = animate(photo, model=small_model, progress=lambda *news: told.append(news), **given)
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
@@ -139,7 +141,7 @@ def test_timings_have_the_reading_of_the_photo(
     assert animate(photo_file, model=small_model, **given).timings["photo"] >= 0.3
 
 
-def test_the_scene_records_the_very_bytes_that_were_decoded(animator: Animator, photo: np.ndarray) -> None:
+def test_the_scene_records_the_bytes_that_were_decoded(animator: Animator, photo: np.ndarray) -> None:
     class Replaced(io.BytesIO):
         """A file that is overwritten as soon as it has been read."""
 
@@ -225,7 +227,7 @@ def test_progress_cancels(photo: np.ndarray, small_model: Path, given: Given) ->
     ],
     ids=str,
 )
-def test_impossible_options_are_refused_before_the_work(photo: np.ndarray, small_model: Path, wrong: Given) -> None:
+def test_impossible_options_are_refused_before_any_work(photo: np.ndarray, small_model: Path, wrong: Given) -> None:
     told: list[str] = []
     with pytest.raises(OptionError) as caught:
         animate(photo, model=small_model, progress=lambda stage, *_: told.append(stage), **wrong)
@@ -274,7 +276,7 @@ def test_an_unreadable_photo_is_refused(tmp_path: Path, small_model: Path) -> No
         animate(tmp_path / "nothing.jpg", model=small_model)
 
 
-def test_what_does_not_fit_is_refused_with_a_size_that_does(
+def test_a_photo_that_does_not_fit_is_refused_with_a_size_that_does(
     photo: np.ndarray, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = memory.needed_bytes(256, 256)

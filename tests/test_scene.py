@@ -66,11 +66,11 @@ def test_a_scene_shows_itself_in_one_line(scene: Scene) -> None:
     assert repr(scene) == f"<Scene pixels, {width}x{height}, {moves}% moves, 0 edits>"
 
 
-def test_mask_is_the_layers_together(scene: Scene) -> None:
+def test_the_mask_is_the_union_of_the_layers(scene: Scene) -> None:
     assert torch.allclose(scene.mask, 1 - (1 - scene.layers).prod(0))
 
 
-def test_score_is_computed_when_asked_for(scene: Scene, photo: np.ndarray) -> None:
+def test_the_score_is_computed_on_demand(scene: Scene, photo: np.ndarray) -> None:
     scene.__dict__.pop("score", None)
     score = scene.score
     assert set(score) == {"lpips", "psnr"}
@@ -103,7 +103,7 @@ def test_likeness_is_of_colours_and_coarse_forms(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"sampling": "splat"}, {"warp": "dfw"}, {"mask": np.ones((8, 8))}], ids=str)
-def test_what_is_frozen_is_the_photos_own_bytes_in_every_frame(
+def test_frozen_pixels_keep_the_photos_bytes_in_every_frame(
     lake: Scene, animator: Animator, photo: np.ndarray, given: dict[str, Any]
 ) -> None:
     rock = np.zeros((72, 96), bool)
@@ -113,7 +113,7 @@ def test_what_is_frozen_is_the_photos_own_bytes_in_every_frame(
     assert (frames(animator.render(lake, **SHORT, **given))[2][rock] != photo[rock]).any()
 
 
-def test_what_was_found_stays_and_edits_count_when_rendered(lake: Scene, animator: Animator) -> None:
+def test_predictions_are_kept_and_edits_are_applied_when_rendering(lake: Scene, animator: Animator) -> None:
     edited = touched_up(lake)
     assert lake.edits == () and len(edited.edits) == 7
     assert edited.layers is lake.layers and edited.motion is lake.motion
@@ -131,27 +131,27 @@ def test_speeds_and_anchors_leave_the_rest_of_the_motion(lake: Scene, animator: 
     assert motion[24:].allclose(torch.tensor(0.75)) and motion[9, 24] < 0.01 and motion[2, 2] == 0.25
 
 
-def test_matter_goes_where_it_is_pushed(lake: Scene, animator: Animator) -> None:
+def test_content_moves_where_it_is_pushed(lake: Scene, animator: Animator) -> None:
     motion = animator.render(lake.push((0.5, 0.8, 0.4, 0.85)), **SHORT).motion
     h, w = motion.shape[1:]
     there = motion[:, int(0.8 * h), int(0.5 * w)]
     assert there.allclose(torch.tensor([-0.1 * w / 30, 0.05 * h / 30]), rtol=0.01)
 
 
-def test_what_is_given_counts_on_top_of_edits(lake: Scene, animator: Animator, water: np.ndarray) -> None:
+def test_given_masks_and_motion_count_on_top_of_edits(lake: Scene, animator: Animator, water: np.ndarray) -> None:
     loop = animator.render(lake.paint(None, water, "freeze"), mask=np.ones((8, 8)), motion=np.ones((2, 8, 8)), **SHORT)
     assert loop.motion.eq(1).all()
     assert not loop.mask[torch.from_numpy(water)].any() and loop.mask[:30].min() > 0.9
 
 
-def test_nothing_left_to_move_is_told(lake: Scene, animator: Animator) -> None:
+def test_a_scene_with_nothing_left_to_move_is_refused(lake: Scene, animator: Animator) -> None:
     with pytest.raises(NothingMoves, match="undo one"):
         animator.render(lake.paint(None, np.ones((72, 96)), "freeze"))
     with pytest.raises(NothingMoves):
         animator.render(lake.speed("sky", 0).speed("water", 0))
 
 
-def test_little_is_enough_where_it_was_painted(lake: Scene, animator: Animator) -> None:
+def test_a_small_painted_area_is_enough(lake: Scene, animator: Animator) -> None:
     spring = lake.paint(None, np.ones((72, 96)), "erase").paint("falls", [[0.5, 0.5], [0.5, 0.55]], radius=0.03)
     assert 0 < spring.edited_layers.mean() < 0.002
     assert animator.render(spring, **SHORT).mask.any()
@@ -170,7 +170,7 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
     assert (loop[2] != loop.scene.photo).any()
 
 
-def test_a_preview_is_what_render_makes(lake: Scene, animator: Animator) -> None:
+def test_a_preview_matches_render(lake: Scene, animator: Animator) -> None:
     """As large as the scene it is the same to the bit: water swells, and what is very fast may be so."""
     calm, fast = lake.speed("water", 2), touched_up(lake).push((0.8, 0.8, 9.5, 0.8)).speed("water", 10)
     for scene, swells in ((calm, True), (fast, False)):
@@ -190,7 +190,7 @@ def test_a_preview_has_one_size(lake: Scene, animator: Animator, size: Any) -> N
         animator.preview(lake, size=size)
 
 
-def test_a_preview_that_would_show_nothing_says_so(lake: Scene, animator: Animator) -> None:
+def test_a_preview_in_which_nothing_moves_is_refused(lake: Scene, animator: Animator) -> None:
     wide = [np.repeat(np.repeat(part, 8, 0), 8, 1) for part in (lake.photo, lake.reconstruction)]
     layers, mask = torch.zeros(4, 576, 768), torch.zeros(576, 768)
     large = replace(lake, photo=wide[0], reconstruction=wide[1], layers=layers, mask=mask)
@@ -211,7 +211,7 @@ def test_a_loop_shares_nothing_with_its_scene(lake: Scene, animator: Animator) -
             assert all(torch.equal(*pair) for pair in zip(before, after, strict=True)) and lake.motion.any()
 
 
-def test_what_holds_everything_still_is_named(lake: Scene, animator: Animator) -> None:
+def test_the_edit_that_stops_everything_is_named(lake: Scene, animator: Animator) -> None:
     still, water = np.ones((72, 96), bool), np.arange(72)[:, None] >= np.full(96, 40)
     field = np.ones((2, 8, 8), np.float32)
     frozen = lake.paint(None, still, "freeze")
@@ -229,9 +229,7 @@ def test_what_holds_everything_still_is_named(lake: Scene, animator: Animator) -
             animator.render(given[0], **given[1])
 
 
-def test_a_scene_from_a_file_renders_the_same_frames_to_the_bit(
-    lake: Scene, animator: Animator, tmp_path: Path
-) -> None:
+def test_a_scene_from_a_file_renders_the_same_frames(lake: Scene, animator: Animator, tmp_path: Path) -> None:
     scene = replace(touched_up(lake), source=PhotoFile("lake.jpg", b"as it came"))
     scene.save(tmp_path / "lake.cine")
     opened = Scene.load(tmp_path / "lake.cine")
@@ -247,14 +245,14 @@ def test_a_scene_from_a_file_renders_the_same_frames_to_the_bit(
     assert len(Scene.load(tmp_path / "lake.cine").edits) == 6
 
 
-def test_the_installed_model_is_known_again(scene: Scene, tmp_path: Path) -> None:
+def test_the_installed_model_is_recognised(scene: Scene, tmp_path: Path) -> None:
     animator = Animator.from_pretrained("default", "cpu")
     replace(scene, model=animator.model).save(tmp_path / "x.cine")
     opened = Scene.load(tmp_path / "x.cine")
     assert opened.model.installed and opened.made_with(animator.model) and set(opened.score) == {"lpips", "psnr"}
 
 
-def test_what_cannot_be_rendered_for_lack_of_memory_can_be_edited(
+def test_a_scene_too_large_to_render_can_be_edited(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.save(tmp_path / "x.cine")
@@ -264,7 +262,7 @@ def test_what_cannot_be_rendered_for_lack_of_memory_can_be_edited(
         Scene.load(tmp_path / "x.cine")
 
 
-def test_version_1_keeps_opening(animator: Animator) -> None:
+def test_files_of_version_1_can_be_opened(animator: Animator) -> None:
     """Saved by the version that brought the format, with a model that nobody has: 96 x 72, water below row 40."""
     scene = Scene.load(DATA / "version-1.cine")
     assert [type(edit).__name__ for edit in scene.edits] == [*["Paint"] * 3, "Push", "Anchor", "Speed", "Speed"]

@@ -30,15 +30,15 @@ def parked_teams(model: Path, threads: int, environment: dict[str, str]) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP is what PyTorch uses on Linux")
-def test_one_team_is_parked_however_many_animators_there_are(small_model: Path) -> None:
+def test_one_thread_team_is_parked_for_any_number_of_animators(small_model: Path) -> None:
     assert parked_teams(small_model, 2, {}) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
-def test_the_environment_decides_if_it_says_anything(small_model: Path, environment: dict[str, str]) -> None:
+def test_the_environment_takes_precedence(small_model: Path, environment: dict[str, str]) -> None:
     assert parked_teams(small_model, 2, environment) == 0
 
 
-def test_one_thread_waits_for_nobody(small_model: Path) -> None:
+def test_a_single_thread_does_not_wait(small_model: Path) -> None:
     assert parked_teams(small_model, 1, {}) == 0

@@ -283,7 +283,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
-def test_damaged_and_hostile_files(content: bytes, tmp_path: Path) -> None:
+def test_damaged_and_hostile_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
     with pytest.raises(WeightsMalformed, match=r"a\.safetensors"):

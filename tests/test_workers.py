@@ -98,7 +98,7 @@ def test_a_process_that_dies_is_replaced_and_its_job_tried_again(tmp_path: Path)
         assert one.restarts == 4
 
 
-def test_jobs_are_done_in_order_but_for_delayed_ones() -> None:
+def test_jobs_run_in_order_except_delayed_ones() -> None:
     with pool("") as one:
         running(one, "sleep")
         late, *_ = [*submit(one, 1, delay=60.0), *submit(one, 2, 3)]

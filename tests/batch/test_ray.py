@@ -134,7 +134,7 @@ def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_p
 
 
 @pytest.mark.slow
-def test_what_keeps_actors_from_loading_ends_the_run(address: str, photos: list[Task], tmp_path: Path) -> None:
+def test_errors_while_actors_load_end_the_run(address: str, photos: list[Task], tmp_path: Path) -> None:
     pool = RayPool(address, photos, 1, tmp_path, "no-such-model", "cpu")
     with pool, pytest.raises(WeightsNotFound, match="no-such-model"):
         next(run_tasks(photos, pool))
@@ -186,7 +186,7 @@ def fake_pool(folder: Path) -> tuple[list[Task], RayPool]:
     return tasks, RayPool("auto", tasks, None, folder, "small", "cpu")
 
 
-def test_actors_that_die_while_they_load_are_not_replaced_for_ever(
+def test_actors_that_die_while_loading_are_not_replaced_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actors = fake_ray(monkeypatch, {"version": __version__, "load": Death("The actor died.\nIts node says more.")})
@@ -218,7 +218,7 @@ def test_actors_may_take_long_to_load(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [job.result(30) for job in jobs] == 2 * [{"state": "failed"}]
 
 
-def test_no_cluster_is_told(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cluster_is_reported(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         free = f"127.0.0.1:{busy.getsockname()[1]}"
     with pytest.raises(OptionError, match=f"There is no Ray cluster at '{free}'"):

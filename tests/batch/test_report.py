@@ -49,7 +49,7 @@ class Read(HTMLParser):
             self.rows[-1][-1] += data.strip()
 
 
-def test_it_tells_of_every_photo(records: dict[str, Record]) -> None:
+def test_the_report_lists_every_photo(records: dict[str, Record]) -> None:
     text = page(summary(records, seconds=12.34, new=2), records)
     read = Read(text)
     headings, sea, nasty, failed = read.rows[0], *read.rows[1:4]
@@ -63,7 +63,7 @@ def test_it_tells_of_every_photo(records: dict[str, Record]) -> None:
     assert "3 photos, 1 failed" in text and "2 done in the last run, in 12.3 seconds" in text
 
 
-def test_it_needs_nothing_but_itself(records: dict[str, Record]) -> None:
+def test_the_report_is_self_contained(records: dict[str, Record]) -> None:
     text = page(summary(records, 1, 3), records)
     read = Read(text)
     assert read.links == ["day%201/sea.mp4", "a%20%3Cb%3E%20%26%20%22c%22%27s%20%231%3F.mp4"]

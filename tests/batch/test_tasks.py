@@ -91,7 +91,9 @@ def test_each_photo_gets_a_loop_and_a_record(photos: list[Task], out: Path, anim
     assert json.loads((out / "batch.jsonl").read_text().splitlines()[0]) == record
 
 
-def test_the_next_run_does_only_what_has_changed(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
+def test_the_next_run_processes_only_changed_photos(
+    photos: list[Task], out: Path, animator: Animator, model: str
+) -> None:
     run_here(photos, out, animator, model)
     assert run_here(photos, out, animator, model)[0] == []
     faster = [photos[0], replace(photos[1], options=photos[1].options | {"speed": 2.0}), photos[2]]
@@ -107,7 +109,7 @@ def test_the_next_run_does_only_what_has_changed(photos: list[Task], out: Path, 
     assert run_here(faster, out, animator, model)[0] == ["a.mp4", "b.mp4", "c.mp4"]
 
 
-def test_failures_are_told_and_tried_again(
+def test_failures_are_reported_and_retried(
     photos: list[Task], out: Path, animator: Animator, tmp_path: Path, model: str
 ) -> None:
     (tmp_path / "a.png").write_text("no photo")
@@ -125,7 +127,7 @@ def test_failures_are_told_and_tried_again(
     assert run_here(photos, out, animator, model)[0] == ["a.mp4", "b.mp4"]  # which has another mask now
 
 
-def test_a_fault_of_ours_is_one_photos_trouble(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
+def test_an_internal_error_fails_only_its_photo(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
     out.mkdir()
     broken = replace(animator, segmenter=None)  # type: ignore[arg-type]
     record = animate_task(broken, photos[0], out / "a.mp4", model)
@@ -146,9 +148,7 @@ def test_pipes_that_a_manifest_names_are_not_read(
     assert records["a.mp4"]["error"] == f"'{pipe}' is not a regular file; name another one."
 
 
-def test_a_task_whose_worker_dies_again_and_again_fails(
-    photos: list[Task], out: Path, animator: Animator, model: str
-) -> None:
+def test_a_task_whose_worker_keeps_dying_fails(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
     _, records = run_here(photos, out, animator, model, deaths=["b.mp4"])
     assert [record["attempts"] for record in records.values()] == [1, 3, 1]
     assert [record["state"] for record in records.values()] == ["done", "failed", "done"]
@@ -170,7 +170,7 @@ def test_changed_weights_and_other_versions_are_not_done(
     assert run_here(photos, out, animator, model)[0] == ["a.mp4"]
 
 
-def test_what_was_done_elsewhere_is_done_although_the_model_is_not_here(
+def test_results_of_another_machine_count_without_the_model(
     photos: list[Task], out: Path, animator: Animator, model: str
 ) -> None:
     """As with a Ray cluster whose nodes alone have the model."""
@@ -180,7 +180,7 @@ def test_what_was_done_elsewhere_is_done_although_the_model_is_not_here(
     assert run_here(photos, out, animator, model)[0] == []
 
 
-def test_cloth_is_measured_as_its_loop_says(animator: Animator, model: str, tmp_path: Path) -> None:
+def test_cloth_is_measured_as_cloth(animator: Animator, model: str, tmp_path: Path) -> None:
     """It does not flow, so it has no travel."""
     Image.fromarray(flag_photo()).save(tmp_path / "flag.png")
     Image.fromarray(np.uint8(flag_mask()) * 255).save(tmp_path / "mask.png")
@@ -194,7 +194,7 @@ def test_cloth_is_measured_as_its_loop_says(animator: Animator, model: str, tmp_
 # --- the journal
 
 
-def test_a_line_that_was_cut_short_is_written_anew(tmp_path: Path) -> None:
+def test_a_truncated_line_is_rewritten(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.add({"output": "a.mp4", "state": "failed"})
         journal.add({"output": "a.mp4", "state": "done"})
@@ -258,7 +258,7 @@ def test_processes_that_cannot_load_end_the_run(photos: list[Task], out: Path) -
         run(photos, out, "small", lambda left: LocalPool(1, out, "no-such-model", ["cpu"]), lambda record: None)
 
 
-def test_as_many_processes_as_memory_lasts_for(photos: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_limits_the_number_of_processes(photos: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stylecine.batch.local.cores", lambda: 8)
     monkeypatch.setattr("stylecine.batch.local.available_bytes", lambda device: 4e9)
     assert count_for(photos, ["cpu"]) == 2  # at 1024x1536 each takes 1.6 GB

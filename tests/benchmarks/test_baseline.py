@@ -36,7 +36,7 @@ def test_euler_steps_add_up() -> None:
     assert torch.allclose(euler(uniform(0.25, -0.5, 20, 30), 4)[:, 5:, :20], uniform(1, -2, 15, 20))
 
 
-def test_what_leaves_the_frame_goes_back() -> None:
+def test_pixels_that_leave_the_frame_return() -> None:
     assert torch.equal(euler(uniform(1, 0, 4, 6), 3)[0], torch.tensor([3.0, 3, 3, 0, 0, 0]).expand(4, 6))
 
 
@@ -66,14 +66,14 @@ def test_two_copies_are_splatted_like_the_splat_kernel() -> None:
     assert torch.allclose(splat_published(x, tuple(ways), (0.3, 0.7))[0][filled], expected[filled], atol=1e-4)
 
 
-def test_a_hole_gets_what_is_around_it() -> None:
+def test_holes_are_filled_from_their_surroundings() -> None:
     x = torch.ones(1, 2, 16, 16)
     ways = torch.zeros(2, 2, 28, 28)
     ways[:, 0, 10, 10] = 1000.0  # what was at (4, 4) goes far away
     assert torch.allclose(splat_published(x, tuple(ways), (0.5, 0.5))[0, :, 4, 4], torch.tensor(48 / 49))
 
 
-def test_the_first_and_the_last_frame_are_the_generators_own(published: Published) -> None:
+def test_the_first_and_the_last_frame_are_the_generators(published: Published) -> None:
     way = published.generator
     image = merge(way.from_feature(published.feature, published.w_plus))[0].clamp(-1, 1)
     expected = ((image + 1) * 127.5).round().permute(1, 2, 0)
@@ -82,7 +82,7 @@ def test_the_first_and_the_last_frame_are_the_generators_own(published: Publishe
     assert (published.frame(FRAMES // 2).float() - expected).abs().max() > 1
 
 
-def test_its_seconds_are_those_of_its_parts(published: Published) -> None:
+def test_its_time_is_the_sum_of_its_parts(published: Published) -> None:
     figures = measure(published, [3, 6], count=1)
     assert figures["seconds"] == pytest.approx(sum(figures[part] for part in PARTS))
     assert 0 < figures["without_integration"] < figures["seconds"]

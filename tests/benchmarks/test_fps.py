@@ -8,7 +8,7 @@ from benchmarks.tables import table
 from benchmarks.warm import difference, digest, spread
 
 
-def test_a_straight_line_is_found() -> None:
+def test_a_straight_line_is_fitted_exactly() -> None:
     line = fit([(30, 5.0), (120, 8.0), (600, 24.0)])
     assert line["fixed_seconds"] == pytest.approx(4)
     assert line["seconds_each"] == pytest.approx(1 / 30)
@@ -54,7 +54,7 @@ def test_difference_and_digest() -> None:
     assert digest(picture) == digest(picture.copy()) != digest(other)
 
 
-def test_tables_leave_out_what_is_not_there() -> None:
+def test_tables_omit_missing_values() -> None:
     assert (
         table([{"a": 1, "b": 0.12345}, {"a": 2}], ("a", "b")) == "| a | b |\n| --- | --- |\n| 1 | 0.123 |\n| 2 |  |\n"
     )

@@ -40,7 +40,7 @@ def test_short_runs_are_repeated_until_they_add_up(clock: list[float]) -> None:
     assert median_seconds(run, CPU, least=20) == 1 and len(runs) == 21
 
 
-def test_a_limit_stops_what_takes_longer() -> None:
+def test_a_time_limit_stops_longer_runs() -> None:
     with pytest.raises(TimeoutError, match=r"longer than 0\.05 s"), time_limit(0.05):
         time.sleep(60)
 

@@ -88,9 +88,7 @@ def test_nvidia_picture(tensors: dict[str, Tensor], tmp_path: Path) -> None:
         "synthesis.L0_36_512.weight": torch.zeros(1),  # StyleGAN3's own generator
     }.items(),
 )
-def test_other_nvidia_architectures(
-    tensors: dict[str, Tensor], tmp_path: Path, name: str, tensor: Tensor
-) -> None:
+def test_other_nvidia_architectures(tensors: dict[str, Tensor], tmp_path: Path, name: str, tensor: Tensor) -> None:
     with pytest.raises(WeightsMalformed, match=name):
         converted(nvidia_pickle(nvidia_generator({**tensors, name: tensor})), tmp_path)
 
@@ -140,9 +138,7 @@ OPTIONS = {"architecture": "resnet", "label_size": 10, "mapping_lrmul": 1.0, "re
 
 
 @pytest.mark.parametrize(("name", "value"), OPTIONS.items())
-def test_other_tensorflow_options(
-    tensors: dict[str, Tensor], tmp_path: Path, name: str, value: object
-) -> None:
+def test_other_tensorflow_options(tensors: dict[str, Tensor], tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(WeightsMalformed):
         converted(tensorflow_pickle(tensorflow_variables(tensors), **{name: value}), tmp_path)
 
@@ -222,7 +218,7 @@ def test_rosinality_average_style(tmp_path: Path) -> None:
 # -- what convert writes --
 
 
-def test_a_converted_model_is_found_by_its_path(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_converted_model_is_loaded_by_its_path(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     (tmp_path / "ffhq.pkl").write_bytes(nvidia_pickle(nvidia_generator(tensors)))
     info = convert(tmp_path / "ffhq.pkl", tmp_path / "ffhq.safetensors")
     assert (info.resolution, info.source_format) == (32, "nvidia")
@@ -448,7 +444,7 @@ def test_source_code_in_a_genuine_pickle_is_not_executed(tensors: dict[str, Tens
     assert not (tmp_path / "canary").exists()
 
 
-def test_the_message_names_what_was_asked_for(tmp_path: Path) -> None:
+def test_the_message_names_the_requested_model(tmp_path: Path) -> None:
     for data in (exploit(tmp_path / "canary"), saved({"g_ema": Call(exec, "1")})):
         with pytest.raises(WeightsError, match=r"exec.*do not trust"):
             converted(data, tmp_path)

@@ -141,7 +141,7 @@ def test_a_loop_has_a_whole_number_of_gusts(
 # --- edits
 
 
-def test_painted_cloth_moves_like_a_given_mask(animator: Animator, flag: Scene, loop: Cinemagraph) -> None:
+def test_painted_cloth_moves_like_a_mask(animator: Animator, flag: Scene, loop: Cinemagraph) -> None:
     painted = animator.render(flag.paint("cloth", flag_mask()), **CLOTH)
     assert np.array_equal(painted[5], loop[5])
 
@@ -239,7 +239,7 @@ def test_auto_moves_only_the_landscape_and_warns_if_the_cloth_cannot_move(animat
 # --- measures and output
 
 
-def test_measures_of_cloth_leave_out_what_needs_a_steady_motion(loop: Cinemagraph) -> None:
+def test_measures_of_cloth_omit_those_for_steady_motion(loop: Cinemagraph) -> None:
     assert loop.measures["first_frame_error"] == 0 and loop.measures["static_drift"] == 0
     assert np.isnan(loop.moved["error"]) and np.isnan(loop.moved["travel"]), "cloth follows no steady motion"
     assert loop.warning == ""

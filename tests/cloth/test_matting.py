@@ -24,7 +24,7 @@ def test_a_flag_is_free_in_front_of_the_sky_and_held_at_its_pole() -> None:
     assert clearance[at_fly] > 20 and (clearance[at_pole:at_fly].diff() >= 0).all()
 
 
-def test_what_the_cloth_may_uncover_is_inpainted_from_the_surroundings() -> None:
+def test_uncovered_background_is_inpainted_from_the_surroundings() -> None:
     photo, mask = flag_photo(), flag_mask()
     matting = matting_of(photo, mask)
     fly = slice(FLAG[0].start + 4, FLAG[0].stop - 4), slice(FLAG[1].stop - 8, FLAG[1].stop)
@@ -52,7 +52,7 @@ def test_cloth_is_held_all_around_in_front_of_a_rough_background() -> None:
     assert (matting.clearance[outside] == 0).all()
 
 
-def test_what_is_frozen_holds_the_cloth() -> None:
+def test_frozen_areas_hold_the_cloth() -> None:
     photo, mask = flag_photo(), flag_mask()
     frozen = np.zeros(mask.shape, bool)
     frozen[:, 90:] = True

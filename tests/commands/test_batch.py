@@ -90,7 +90,7 @@ def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) ->
     assert set(os.listdir(out)) == {"a.mp4", "batch.jsonl", "report.html", "report.json"}
 
 
-def test_what_is_done_needs_no_worker(
+def test_finished_photos_need_no_worker(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def none_needed(*_: object) -> None:
@@ -120,7 +120,7 @@ def test_what_is_done_needs_no_worker(
         (["--format", "png", "--quality", "3"], "A .png is one lossless frame"),
     ],
 )
-def test_nothing_is_begun_with_impossible_options(
+def test_impossible_options_are_refused_before_any_work(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], says: str
 ) -> None:
     assert main([*command, *more]) == 2
@@ -129,7 +129,7 @@ def test_nothing_is_begun_with_impossible_options(
     assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == ["batch.jsonl"]
 
 
-def test_two_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_runs_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal(tmp_path / "out"):
         assert main(command) == 2
     assert "Another run is at work in" in capsys.readouterr().err

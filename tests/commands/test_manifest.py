@@ -45,7 +45,7 @@ def test_pipes_in_a_folder_are_skipped_and_reported(
     assert f"'{tmp_path / 'pipe.jpg'}' is not a regular file" in capsys.readouterr().err
 
 
-def test_photos_that_differ_in_their_endings_have_loops_of_their_own(tmp_path: Path, out: Path) -> None:
+def test_photos_that_differ_only_in_suffix_have_separate_loops(tmp_path: Path, out: Path) -> None:
     for name in ("sea.jpg", "sea.png", "SEA.tif", "report.jpg"):
         (tmp_path / name).touch()
     outputs = {task.photo.name: task.output for task in tasks_of(tmp_path, out, ".html", COMMON)}
@@ -57,7 +57,7 @@ def test_photos_that_differ_in_their_endings_have_loops_of_their_own(tmp_path: P
     }
 
 
-def test_rows_say_what_differs_from_the_command_line(tmp_path: Path, out: Path) -> None:
+def test_rows_override_the_command_line(tmp_path: Path, out: Path) -> None:
     rows = (
         "photo,output,seconds,size,arrows,mask\n"
         'sea.jpg,,6,,"0.2,0.8,0.25,0.8 0.5,0.5,0.5,0.6",\n'
@@ -82,7 +82,7 @@ def test_json_lines_say_the_same(tmp_path: Path, out: Path) -> None:
     assert falls.output == "falls.v2.mp4" and falls.options == COMMON | {"size": None}
 
 
-def test_a_row_says_which_wind_blows_over_what(tmp_path: Path, out: Path) -> None:
+def test_a_row_sets_subject_and_wind(tmp_path: Path, out: Path) -> None:
     wanted = {"subject": "cloth", "wind": (270.0, 0.6), "mask": str(tmp_path / "flag-mask.png")}
     (flag,) = listed(tmp_path, out, 'photo,subject,wind,mask\nflag.jpg,cloth,"270,0.6",flag-mask.png\n')
     assert flag.options == COMMON | wanted
@@ -112,15 +112,13 @@ def test_a_row_says_which_wind_blows_over_what(tmp_path: Path, out: Path) -> Non
         ("p.txt", "sea.jpg\n", "ends in .csv or .jsonl"),
     ],
 )
-def test_what_is_wrong_in_a_manifest_is_told_with_its_line(
-    tmp_path: Path, out: Path, name: str, text: str, says: str
-) -> None:
+def test_errors_in_a_manifest_name_the_line(tmp_path: Path, out: Path, name: str, text: str, says: str) -> None:
     with pytest.raises(OptionError) as error:
         listed(tmp_path, out, text, name)
     assert says in str(error.value)
 
 
-def test_what_is_read_is_not_written(tmp_path: Path) -> None:
+def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
     """Photos, masks, the manifest, under whatever name; and no loop is taken for a photo by the next run."""
     for name in ("sea.jpg", "sea.png", "mask.mp4"):
         (tmp_path / name).touch()
@@ -139,7 +137,7 @@ def test_what_is_read_is_not_written(tmp_path: Path) -> None:
     assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)] == ["sea.mp4", "sea.png.mp4"]
 
 
-def test_nothing_to_do_is_an_error(tmp_path: Path, out: Path) -> None:
+def test_an_empty_manifest_is_an_error(tmp_path: Path, out: Path) -> None:
     with pytest.raises(PhotoError, match="There is no photo in"):
         tasks_of(tmp_path, out, ".mp4", COMMON)
     with pytest.raises(PhotoError, match="names no photo"):

@@ -24,7 +24,7 @@ def test_an_edit_gives_a_new_scene_and_keeps_the_predictions(scene: Cine) -> Non
     assert edited.layers is scene.layers and (edited.layers[WATER, 40:] == 1).all()
 
 
-def test_undo_takes_the_last_edit_back_and_says_when_there_is_none(scene: Cine) -> None:
+def test_undo_removes_the_last_edit_and_reports_when_there_is_none(scene: Cine) -> None:
     edited = scene.anchor((0.2, 0.2)).speed("sky", 2)
     assert edited.undo().edits == edited.edits[:1]
     with pytest.raises(SceneError, match="nothing to undo"):
@@ -36,7 +36,7 @@ def test_added_water_is_water_and_nothing_else(scene: Cine, water: np.ndarray) -
     assert (layers[WATER] == 1).all() and not layers[[SKY, FALLS, SMOKE]].any()
 
 
-def test_painted_cloth_is_before_the_landscape_and_no_layer_of_it(scene: Cine, water: np.ndarray) -> None:
+def test_painted_cloth_is_in_front_of_the_landscape_and_not_a_layer(scene: Cine, water: np.ndarray) -> None:
     flag = scene.paint("cloth", water)
     assert (flag.cloth == water).all()
     assert (flag.edited[0] == scene.layers * ~water).all() and not scene.cloth.any()
@@ -52,7 +52,7 @@ def test_cloth_has_no_speed_of_its_own(scene: Cine) -> None:
         scene.speed("cloth", 2)
 
 
-def test_a_place_that_stood_still_moves_once_it_is_painted(scene: Cine) -> None:
+def test_a_static_place_moves_once_it_is_painted(scene: Cine) -> None:
     still = replace(scene, layers=np.zeros_like(scene.layers))
     layers, _ = still.paint("smoke", [[0.5, 0.25]], radius=0.1).edited
     inner, outer = disc(layers.shape[1:], 0.5, 0.25, 5), ~disc(layers.shape[1:], 0.5, 0.25, 11)
@@ -67,12 +67,12 @@ def test_erasing_one_class_leaves_the_others(scene: Cine) -> None:
         assert not scene.paint(name, everywhere, "erase").edited[0].any()
 
 
-def test_layers_of_hardly_any_alpha_are_cleared(scene: Cine) -> None:
+def test_nearly_transparent_layers_are_cleared(scene: Cine) -> None:
     layers, _ = scene.paint(None, np.full((72, 96), 0.99), "erase").edited
     assert not layers.any()
 
 
-def test_freezing_stops_all_and_is_remembered_until_something_is_added_there(scene: Cine, water: np.ndarray) -> None:
+def test_freezing_stops_every_class_until_one_is_added_there(scene: Cine, water: np.ndarray) -> None:
     frozen = scene.paint(None, water, "freeze")
     assert not frozen.edited[0][:, water].any() and (frozen.edited[1] == water).all()
     again = frozen.paint("falls", water)
@@ -80,14 +80,14 @@ def test_freezing_stops_all_and_is_remembered_until_something_is_added_there(sce
     assert not frozen.paint("water", ~water, "erase").edited[0][:, water].any()
 
 
-def test_matter_rests_at_an_anchor_and_gets_going_around_it(scene: Cine) -> None:
+def test_motion_is_zero_at_an_anchor_and_grows_around_it(scene: Cine) -> None:
     flow = edited_flow(scene.motion, scene.layers, scene.anchor((0.5, 0.5), radius=0.25).edits)
     speeds = flow[0, 36, 48:70]
     assert speeds[0] < 0.01 and (np.diff(speeds[:18]) > 0).all() and (speeds[18:] == 1).all()
     assert (flow[1] == 0).all()
 
 
-def test_a_class_goes_faster_and_only_it(scene: Cine) -> None:
+def test_only_the_given_class_moves_faster(scene: Cine) -> None:
     flow = edited_flow(scene.motion, scene.layers, scene.speed("water", 3).edits)
     assert (flow[0, :40] == 1).all() and (flow[0, 46:] == 3).all()
     assert (np.diff(flow[0, 40:46, 10]) >= 0).all()
@@ -113,13 +113,13 @@ def test_speeds_multiply_to_ten_times_at_most_in_any_order(scene: Cine, water: n
     assert not edited_flow(scene.motion, scene.layers, [*many, Speed("water", 0.0)])[0, 60:].any()
 
 
-def test_static_pixels_beside_a_class_take_its_speed(scene: Cine) -> None:
+def test_static_pixels_next_to_a_class_have_its_speed(scene: Cine) -> None:
     """The flow is interpolated across borders of what moves."""
     scene = replace(scene, layers=scene.layers * (np.arange(72) >= 40)[:, None])
     assert (edited_flow(scene.motion, scene.layers, scene.speed("water", 3).edits)[0] == 3).all()
 
 
-def test_a_region_goes_slower_with_a_soft_border(scene: Cine, water: np.ndarray) -> None:
+def test_a_region_moves_slower_with_a_soft_border(scene: Cine, water: np.ndarray) -> None:
     flow = edited_flow(scene.motion, scene.layers, scene.speed(water, 0).edits)[0]
     assert flow[60:].max() < 0.01 and flow[:20].min() > 0.99
     assert np.abs(np.diff(flow[:, 10])).max() < 0.5

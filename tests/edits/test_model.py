@@ -18,7 +18,7 @@ from stylecine.ops.arrows import start_cells
 WATER = 1
 
 
-def test_a_mask_is_taken_as_it_is(scene: Cine, tmp_path: Path) -> None:
+def test_a_mask_is_used_unchanged(scene: Cine, tmp_path: Path) -> None:
     half = np.zeros((72, 96), np.uint8)
     half[20:30, 40:50] = 255
     Image.fromarray(half).save(tmp_path / "mask.png")
@@ -53,7 +53,7 @@ def test_a_stroke_is_points_or_one_point(scene: Cine, stroke: Any) -> None:
     assert isinstance(paint, Paint) and paint.area.stroke[0] == (0.4, 0.7)
 
 
-def test_an_arrow_may_start_as_far_from_the_water_as_one_given_to_animate() -> None:
+def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
     """Both take an arrow up to 5% of the short side beside what moves."""
     layers = np.zeros((4, 256, 320), np.float32)
     layers[WATER, :, :160] = 1
@@ -122,7 +122,7 @@ def every_edit(scene: Cine) -> Cine:
     return scene.speed("sky", 2.5).speed((0.2, 0.9), 0.5)
 
 
-def test_edits_are_json_and_come_back(scene: Cine) -> None:
+def test_edits_survive_a_round_trip_through_json(scene: Cine) -> None:
     for edit in every_edit(scene).edits:
         area = area_of(edit)
         again = from_json(json.loads(json.dumps(to_json(edit))), area and area.values, (72, 96))

@@ -84,11 +84,11 @@ def same(a: Cine, b: Cine) -> bool:
     return mine == other and all(np.array_equal(x, y) for x, y in zip(a.edited, b.edited, strict=True))
 
 
-def test_everything_comes_back_to_the_bit(scene: Cine, file: Path) -> None:
+def test_every_tensor_is_restored_bit_for_bit(scene: Cine, file: Path) -> None:
     assert same(read_cine(file), scene)
 
 
-def test_features_beyond_half_precision_come_back_too(scene: Cine, tmp_path: Path) -> None:
+def test_features_beyond_half_precision_are_restored(scene: Cine, tmp_path: Path) -> None:
     feature = scene.feature * np.float32(1 / 3) + np.float32(1e5)
     exact = replace(scene, feature=feature)
     assert same(read_cine(write_cine(exact, tmp_path / "x.cine")), exact)
@@ -99,7 +99,7 @@ def test_the_same_scene_is_the_same_file(scene: Cine, file: Path, tmp_path: Path
     assert write_cine(scene, tmp_path / "y.cine").read_bytes() == file.read_bytes()
 
 
-def test_other_programs_can_look_inside(scene: Cine, file: Path) -> None:
+def test_other_programs_can_read_the_members(scene: Cine, file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         assert tuple(archive.namelist()) == MEMBERS and archive.testzip() is None
         assert json.loads(archive.read(JSON))["edits"][3] == {"edit": "push", "arrow": [0.5, 0.9, 0.6, 0.9]}
@@ -107,7 +107,7 @@ def test_other_programs_can_look_inside(scene: Cine, file: Path) -> None:
             assert np.array_equal(np.asarray(photo), scene.photo)
 
 
-def test_editing_leaves_all_else_as_it_is(scene: Cine, file: Path, tmp_path: Path) -> None:
+def test_editing_changes_only_the_edits(scene: Cine, file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.cine"
     edited = edit_cine(file, lambda cine: cine.undo().anchor((0.1, 0.2)), other)
     assert same(read_cine(file), scene)
@@ -123,7 +123,7 @@ def test_a_failed_edit_leaves_the_file(file: Path) -> None:
     assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
 
 
-def test_a_place_that_cannot_be_written_is_told(scene: Cine, tmp_path: Path) -> None:
+def test_an_unwritable_destination_is_reported(scene: Cine, tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"does not end in \.cine"):
         write_cine(scene, tmp_path / "x.zip")
     with pytest.raises(OutputError, match="no folder"):
@@ -136,7 +136,7 @@ def test_a_place_that_cannot_be_written_is_told(scene: Cine, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space"), KeyboardInterrupt()], ids=["full", "interrupt"])
-def test_a_scene_is_written_whole_or_not_at_all(
+def test_a_scene_is_written_completely_or_not_at_all(
     scene: Cine, file: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
     before, write = file.read_bytes(), zipfile.ZipFile.writestr
@@ -152,15 +152,13 @@ def test_a_scene_is_written_whole_or_not_at_all(
     assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
 
 
-def test_a_photo_that_does_not_fit_into_memory_is_refused_by_its_size_alone(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_photo_too_large_for_memory_is_refused_by_its_size(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stylecine.edits.scene_file.available_bytes", lambda device: 1e5)
     with pytest.raises(TooLarge, match=r"80x64, needs about .* free some memory first"):
         read_cine(file)
 
 
-def test_a_scene_that_was_made_is_saved_even_where_it_could_not_be_opened_now(
+def test_a_scene_is_saved_even_if_memory_does_not_suffice_to_open_it(
     scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as full:
@@ -189,7 +187,7 @@ UNOPENABLE: dict[str, Callable[[Cine], Cine]] = {
 
 
 @pytest.mark.parametrize("case", UNOPENABLE)
-def test_what_could_not_be_opened_again_does_not_replace_what_can(scene: Cine, file: Path, case: str) -> None:
+def test_a_scene_that_could_not_be_opened_does_not_replace_one_that_can(scene: Cine, file: Path, case: str) -> None:
     before = file.read_bytes()
     with pytest.raises(SceneError, match=r"was not saved, because it could not be opened again.*undo some edits"):
         write_cine(UNOPENABLE[case](scene), file)
@@ -222,7 +220,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert "is a pipe or a device" in refused(tmp_path / "x.cine")
 
 
-def test_names_are_made_printable_when_they_are_saved(scene: Cine, tmp_path: Path) -> None:
+def test_names_are_escaped_when_saved(scene: Cine, tmp_path: Path) -> None:
     odd = replace(scene, source={"name": "a\nb\x1b[31m\udc80.jpg", "sha256": "ab" * 32})
     saved = read_cine(write_cine(odd, tmp_path / "x.cine"))
     assert saved.source == {"name": r"a\nb\x1b[31m\udc80.jpg", "sha256": "ab" * 32}
@@ -256,7 +254,7 @@ def named(name: str, mode: int = 0) -> zipfile.ZipInfo:
     "name",
     ["../escaped", "/etc/passwd", "C:\\escaped", "..\\escaped", "folder/", "folder/photo.png", "evil.py", "photo.PNG"],
 )
-def test_names_that_no_scene_has_are_refused_and_nothing_is_unpacked(scene: Cine, tmp_path: Path, name: str) -> None:
+def test_unknown_members_are_refused_and_nothing_is_unpacked(scene: Cine, tmp_path: Path, name: str) -> None:
     members = list(pack(scene).items())
     path = archive(tmp_path / "x.cine", [*members, (zipfile.ZipInfo(name), b"boo")])
     assert "does not hold what a scene holds" in refused(path)
@@ -266,15 +264,13 @@ def test_names_that_no_scene_has_are_refused_and_nothing_is_unpacked(scene: Cine
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_doubles_and_gaps_are_refused(scene: Cine, tmp_path: Path) -> None:
+def test_duplicate_and_missing_members_are_refused(scene: Cine, tmp_path: Path) -> None:
     members = list(pack(scene).items())
     for wrong in ([*members, members[0]], members[:-1], [*members[:-1], members[0]], []):
         refused(archive(tmp_path / "x.cine", list(wrong)))
 
 
-def test_endless_directories_are_refused_unread(
-    scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_huge_directories_are_refused_unread(scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = archive(tmp_path / "x.cine", [*pack(scene).items(), *((f"{n}", b"") for n in range(2000))])
     few = write_cine(scene, tmp_path / "few.cine")
     content = few.read_bytes()
@@ -305,7 +301,7 @@ def test_other_compressions_are_refused(scene: Cine, tmp_path: Path, packed: int
     assert "compressed in another way" in refused(archive(tmp_path / "x.cine", list(pack(scene).items()), packed))
 
 
-def test_bombs_are_refused_by_what_the_directory_says(scene: Cine, tmp_path: Path) -> None:
+def test_bombs_are_refused_by_their_directory(scene: Cine, tmp_path: Path) -> None:
     members = pack(scene)
     many = b'{"version": 1, "x": [' + b"{}," * 1_300_000 + b"0]}"
     for name, content in {EDITS: bytes(64 << 20), JSON: many, PHOTO: bytes(2 << 20)}.items():
@@ -315,7 +311,7 @@ def test_bombs_are_refused_by_what_the_directory_says(scene: Cine, tmp_path: Pat
         assert "too large for its photo" in refused(path) or "would grow" in refused(path)
 
 
-def test_bombs_are_refused_that_the_directory_does_not_tell_of(scene: Cine, tmp_path: Path) -> None:
+def test_bombs_with_a_false_directory_are_refused(scene: Cine, tmp_path: Path) -> None:
     path = archive(tmp_path / "x.cine", list((pack(scene) | {PHOTO: bytes(64 << 20)}).items()), zipfile.ZIP_DEFLATED)
     content = bytearray(path.read_bytes())
     for header, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
@@ -441,10 +437,12 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "tensors-none": lambda s: pack(s) | {TENSORS: b""},
     "tensors-header-long": lambda s: pack(s) | {TENSORS: header(b"{}", 1 << 60)},
     "tensors-header-cut": lambda s: pack(s) | {TENSORS: header(b"{", 1)},
-    "tensors-type": lambda s: pack(s)
-    | {TENSORS: header(b'{"layers":{"dtype":"BF16","shape":[0],"data_offsets":[0,0]}}')},
-    "tensors-shape": lambda s: pack(s)
-    | {TENSORS: header(b'{"layers":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}')},
+    "tensors-type": lambda s: (
+        pack(s) | {TENSORS: header(b'{"layers":{"dtype":"BF16","shape":[0],"data_offsets":[0,0]}}')}
+    ),
+    "tensors-shape": lambda s: (
+        pack(s) | {TENSORS: header(b'{"layers":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}')}
+    ),
     "picture-none": lambda s: pack(s) | {PHOTO: b""},
     "picture-jpeg": lambda s: with_picture(s, Image.fromarray(s.photo), "JPEG"),
     "picture-grey": lambda s: with_picture(s, Image.fromarray(s.photo).convert("L")),
@@ -455,7 +453,7 @@ CASES: dict[str, Callable[[Cine], Members]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_no_scene_says_is_refused(scene: Cine, tmp_path: Path, case: str) -> None:
+def test_invalid_metadata_are_refused(scene: Cine, tmp_path: Path, case: str) -> None:
     refused(archive(tmp_path / "x.cine", list(CASES[case](scene).items())))
 
 
@@ -465,7 +463,7 @@ def test_a_file_of_another_kind_is_no_scene(tmp_path: Path) -> None:
         refused(tmp_path / "x.cine")
 
 
-def test_damaged_files_are_read_as_they_were_or_refused(scene: Cine, file: Path, tmp_path: Path) -> None:
+def test_damaged_files_are_read_correctly_or_refused(scene: Cine, file: Path, tmp_path: Path) -> None:
     content, random, told = file.read_bytes(), Random(4), 0
     for _ in range(150):
         (tmp_path / "y.cine").write_bytes(mutated(content, random))

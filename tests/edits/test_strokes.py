@@ -36,7 +36,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-def test_painting_roughly_over_a_rock_means_the_rock(sea: np.ndarray, rock: np.ndarray) -> None:
+def test_a_rough_stroke_over_a_rock_selects_the_rock(sea: np.ndarray, rock: np.ndarray) -> None:
     photo = sea.copy()
     photo[rock] = photo[rock] // 2 + np.array([50, 30, 10], np.uint8)
     line, radius = np.array([[82.0, 86.0], [104.0, 74.0], [121.0, 83.0]]), 27.0
@@ -52,7 +52,7 @@ def test_on_a_uniform_background_the_stroke_counts_as_drawn(sea: np.ndarray) -> 
     assert overlap(found, placed(box, distance < radius) > 0) > 0.95
 
 
-def test_nothing_changes_far_past_the_brush(sea: np.ndarray, rock: np.ndarray) -> None:
+def test_nothing_changes_far_from_the_brush(sea: np.ndarray, rock: np.ndarray) -> None:
     """Though the rock goes on."""
     photo = sea.copy()
     photo[rock] = 20
@@ -65,7 +65,7 @@ def test_nothing_changes_far_past_the_brush(sea: np.ndarray, rock: np.ndarray) -
 
 
 @pytest.mark.parametrize("line", [[[-30, -30], [4, 4]], [[199.9, 159.9]], [[100, 80], [900, 80]]], ids=str)
-def test_strokes_may_begin_or_end_outside_of_the_photo(sea: np.ndarray, line: list[list[float]]) -> None:
+def test_strokes_may_begin_or_end_outside_the_photo(sea: np.ndarray, line: list[list[float]]) -> None:
     box, share = fit_stroke(sea, np.array(line), 8.0)
     assert share.shape == (box[2] - box[0], box[3] - box[1]) and share.max() > 0.9
     assert 0 <= box[0] < box[2] <= SIZE[0] and 0 <= box[1] < box[3] <= SIZE[1]
@@ -81,7 +81,7 @@ def test_a_brush_as_large_as_the_photo(sea: np.ndarray) -> None:
     assert (found > 0.9).all()
 
 
-def test_a_large_brush_means_the_rock_too_and_needs_little_memory(sea: np.ndarray, rock: np.ndarray) -> None:
+def test_a_large_brush_selects_the_rock_too_and_needs_little_memory(sea: np.ndarray, rock: np.ndarray) -> None:
     photo = sea.copy()
     photo[rock] = photo[rock] // 2 + np.array([50, 30, 10], np.uint8)
     line, radius = np.array([[82.0, 86.0], [104.0, 74.0], [121.0, 83.0]]), 50.0
@@ -103,6 +103,6 @@ def test_a_long_thin_stroke_is_placed() -> None:
     assert box[:2] == (6, 6) and ndimage.label(distance < 3)[1] == 1 and (distance < 3).any(0)[5:-5].all()
 
 
-def test_the_same_stroke_means_the_same_bytes(sea: np.ndarray) -> None:
+def test_the_same_stroke_gives_the_same_bytes(sea: np.ndarray) -> None:
     first, second = (fit_stroke(sea, np.array([[50.0, 60.0], [90.0, 70.0]]), 12.0)[1] for _ in range(2))
     assert np.array_equal(first, second)

@@ -82,7 +82,7 @@ def test_linear_features_are_those_of_the_cloth_times_the_wind() -> None:
     assert torch.equal(left[:, 3], left[:, 0])  # x²
 
 
-def test_what_is_flat_has_no_folds() -> None:
+def test_flat_cloth_has_no_folds() -> None:
     normals, mask = cloth(1, 32)
     folds = linear_features(normals, mask, torch.tensor([[1.0, 0.0]]))[:, 10:LINEAR_MAPS]
     assert folds.abs().max() < 1e-6
@@ -102,7 +102,7 @@ def test_weights_that_do_not_fit_are_refused(small: ClothNet, name: str) -> None
         ClothNet.from_tensors(tensors)
 
 
-def test_the_answer_is_the_coarse_one_enlarged(small: ClothNet) -> None:
+def test_the_prediction_is_the_coarse_one_enlarged(small: ClothNet) -> None:
     wind = torch.tensor([[0.5, 0.5]])
     fine, coarse = small(*cloth(1, 64), wind), small.coarse(*cloth(1, 32), wind)
     enlarged = torch.nn.functional.interpolate(coarse.flatten(1, 2), (64, 64), mode="bilinear", align_corners=False)

@@ -14,13 +14,13 @@ def encoder() -> Encoder:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (70, 65), (64, 200)])
-def test_f_has_a_cell_for_every_stride_pixels_begun(encoder: Encoder, size: tuple[int, int]) -> None:
+def test_f_has_a_cell_for_every_stride_even_a_partial_one(encoder: Encoder, size: tuple[int, int]) -> None:
     w_plus, feature = encoder(torch.zeros(2, 3, *size))
     assert w_plus.shape == (2, 10, 512)
     assert feature.shape == (2, 8, -(-size[0] // 4), -(-size[1] // 4))
 
 
-def test_the_encoder_knows_what_is_hidden(encoder: Encoder) -> None:
+def test_the_encoder_sees_what_is_hidden(encoder: Encoder) -> None:
     visible = torch.ones(1, 1, 64, 64)
     visible[..., 20:40, 20:40] = 0
     photo = torch.rand(1, 3, 64, 64)

@@ -76,7 +76,7 @@ def test_trunk_features_are_those_that_feed_each_torgb() -> None:
         close(mine, witness)
 
 
-def test_feature_and_what_lies_above_it_make_the_whole() -> None:
+def test_synthesis_continues_exactly_from_the_feature() -> None:
     """Only the ToRGBs below F are left out, so with those silent the image is the generator's own."""
     tensors = literal.random_tensors(CHANNELS["32"], noise=False)
     tensors["synthesis.b4.torgb.weight"] = torch.zeros_like(tensors["synthesis.b4.torgb.weight"])

@@ -41,7 +41,7 @@ def test_texture_runs_along_its_stripes(degrees: float) -> None:
     assert look[1].mean() == pytest.approx(math.sin(2 * angle), abs=0.05)
 
 
-def test_where_nothing_changes_there_is_no_orientation() -> None:
+def test_uniform_areas_have_no_orientation() -> None:
     look = orientation(torch.full((1, 1, 32, 32), 0.3), 2, 4)
     assert look[:, :2].abs().max() == 0
     assert look[:, 2].max() < orientation(torch.rand(1, 1, 32, 32), 2, 4)[:, 2].min()

@@ -22,7 +22,7 @@ def test_normals_are_unit_and_face_the_viewer(small: NormalNet, size: int) -> No
     assert normals[:, 2].min() >= 0
 
 
-def test_the_cloths_colour_and_what_is_behind_it_say_nothing(small: NormalNet) -> None:
+def test_the_cloths_colour_and_background_have_no_influence(small: NormalNet) -> None:
     torch.manual_seed(1)
     folds, mask = torch.rand(1, 1, 64, 64).expand(-1, 3, -1, -1), torch.zeros(1, 1, 64, 64)
     mask[:, :, 16:48, 8:56] = 1
@@ -37,7 +37,7 @@ def test_single_pixels_of_the_photo_are_seen(small: NormalNet) -> None:
     assert (normals[..., 1:] - normals[..., :-1]).abs().mean() > 1e-3
 
 
-def test_contrast_is_made_equal() -> None:
+def test_contrast_is_equalized() -> None:
     torch.manual_seed(2)
     photo, mask = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
     assert normalised(photo, mask).std() == pytest.approx(1, abs=0.2)

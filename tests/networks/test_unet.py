@@ -15,7 +15,7 @@ def test_the_stride_is_that_of_its_entrance(size: tuple[int, int]) -> None:
     assert UNet(3, WIDTHS, stride=2)(maps).shape == (2, WIDTHS[0], size[0] // 2, size[1] // 2)
 
 
-def test_what_it_is_told_changes_every_block() -> None:
+def test_conditioning_changes_every_block() -> None:
     torch.manual_seed(0)
     network = UNet(2, WIDTHS, condition=4).eval()
     maps = torch.rand(2, 2, 32, 32)

@@ -141,7 +141,7 @@ def test_past_the_border_it_is_replicated(away, column):
     torch.testing.assert_close(compare(spline, sources, weight, ratio=1, per_pixel=1.0)[0], expected)
 
 
-def test_where_nothing_counts_nothing_is_read():
+def test_pixels_without_weight_are_not_read():
     spline, weight = torch.full((40, 40, 4), math.nan), torch.zeros(20, 20)
     products = compare(spline, torch.zeros(4, 5, 5), weight, ratio=4, per_pixel=1.0)
     assert (products == 0).all()

@@ -129,7 +129,7 @@ def still(dx: float = 0.0, dy: float = 0.0, gain: float = 0.0) -> Tensor:
     return torch.tensor([dx, dy, gain])[:, None, None].expand(3, 12, 18).contiguous()
 
 
-def test_nothing_but_zeros_leaves_the_photos_own_bytes_under_a_soft_matte_too(either):
+def test_zero_displacement_keeps_the_photos_bytes_even_under_a_soft_matte(either):
     tensors, keywords = scene(field=still())
     assert torch.equal(drape(*tensors, **keywords), tensors[1])
 
@@ -142,7 +142,7 @@ def test_cloth_moves_by_whole_pixels_against_the_displacement(either):
     assert (made[2:, -3:] == photo[:-2, -1:]).all()
 
 
-def test_what_the_cloth_leaves_shows_the_background(either):
+def test_uncovered_pixels_show_the_background(either):
     matte = torch.zeros(45, 70, dtype=torch.uint8)
     matte[10:30, 20:50] = 255
     tensors, keywords = scene(soft=matte, field=still(-5, 0))
@@ -151,7 +151,7 @@ def test_what_the_cloth_leaves_shows_the_background(either):
     assert torch.equal(made[10:30, 25:55], photo[10:30, 20:50])
 
 
-def test_behind_the_cloth_a_landscape_goes_on(either):
+def test_a_landscape_continues_behind_the_cloth(either):
     """Where the background is the photo, there is the frame; nothing else is drawn there."""
     tensors, keywords = Sample("over a landscape", h=130, w=150, moving=True, travel=2.0).arguments()
     frame, photo, background, matte, *_ = tensors
@@ -178,7 +178,7 @@ def test_a_gain_beyond_its_bounds_is_held(either):
         assert torch.equal(drape(*beyond[0], **beyond[1]), drape(*bound[0], **bound[1]))
 
 
-def test_inactive_tiles_are_left_alone(either):
+def test_inactive_tiles_are_unchanged(either):
     tensors, keywords = Sample("some tiles", h=100, w=100, matte="all", active="some").arguments()
     made, tiles = drape(*tensors, **keywords), tensors[-1]
     for row, column in [(0, 0), (1, 1), (3, 3)]:

@@ -18,7 +18,7 @@ def test_range_shape_and_order() -> None:
     assert image[:, 1, 4].tolist() == [1.0, np.float32(128) / np.float32(127.5) - np.float32(1), -1.0]
 
 
-def test_every_byte_comes_back() -> None:
+def test_every_byte_survives_the_round_trip() -> None:
     assert np.array_equal(to_uint8(to_tensor(EVERY_BYTE)).numpy(), EVERY_BYTE)
 
 
@@ -31,7 +31,7 @@ def test_rounds_half_to_even_and_clamps() -> None:
     assert to_uint8(torch.full((3, 1, 1), float("inf"))).min() == 255
 
 
-def test_leaves_the_photo_alone_and_takes_views() -> None:
+def test_the_photo_is_unchanged_and_views_are_accepted() -> None:
     photo = EVERY_BYTE.copy()
     photo.setflags(write=False)
     flipped = photo[::-1, ::-1]  # negative strides, which torch does not take
@@ -50,7 +50,7 @@ def test_it_is_numpys_symmetric_padding(before, after, axis):
     np.testing.assert_array_equal(mirrored(image, before, after, axis).numpy(), expected)
 
 
-def test_what_is_visible_is_kept_and_the_rest_lies_within_its_range() -> None:
+def test_visible_pixels_are_kept_and_the_rest_stays_within_their_range() -> None:
     y, x = torch.meshgrid(torch.arange(41.0), torch.arange(60.0), indexing="ij")
     image = (torch.sin(x / 9) * torch.cos(y / 7))[None, None]
     visible = torch.ones(1, 1, 41, 60)
@@ -68,7 +68,7 @@ def test_one_visible_pixel_colours_everything() -> None:
     torch.testing.assert_close(push_pull(torch.full((1, 3, 33, 70), 0.3), visible), torch.full((1, 3, 33, 70), 0.3))
 
 
-def test_nothing_visible_gives_nothing_infinite() -> None:
+def test_without_visible_pixels_everything_is_finite() -> None:
     assert torch.isfinite(push_pull(torch.ones(1, 3, 40, 60), torch.zeros(1, 1, 40, 60))).all()
 
 

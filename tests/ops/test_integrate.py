@@ -100,7 +100,7 @@ def test_the_first_knot_is_the_flow_itself_and_outside_it_is_replicated():
     torch.testing.assert_close(displacement[2, 0, 0, :, 7], torch.full((4,), 64.0))
 
 
-def test_what_is_not_finite_counts_as_nothing():
+def test_non_finite_flow_counts_as_zero():
     flow = smooth(1, 2, 12, 12)
     still, damaged = flow.clone(), flow.clone()
     still[0, 0, 3:5], damaged[0, 0, 3:5] = 0, torch.nan
@@ -108,7 +108,7 @@ def test_what_is_not_finite_counts_as_nothing():
     torch.testing.assert_close(integrate(damaged, 4, 2.0), integrate(still, 4, 2.0), rtol=0, atol=0)
 
 
-def test_arguments_that_cannot_be_are_named():
+def test_arguments_that_do_not_fit_are_named():
     flow = smooth(1, 2, 4, 4)
     for bad in (flow[0], flow[:, :1], flow.double(), flow[:, :, :0]):
         with pytest.raises(ValueError, match=r"integrate: the flow is float32 \[N,2,h,w\]"):

@@ -59,7 +59,7 @@ def test_every_function_has_the_headers_arguments_in_its_order() -> None:
     assert native.FUNCTIONS == FUNCTIONS
 
 
-def test_constants_are_the_headers() -> None:
+def test_constants_match_the_header() -> None:
     numbers = {name: int(value) for name, value in re.findall(r"STYLECINE_(\w+)(?: =)? (-?\d+)", CODE)}
     assert (numbers["ABI"], numbers["MESSAGE"]) == (native.ABI, native.MESSAGE)
     statuses = native.OK, native.INVALID, native.MEMORY, native.CUDA
@@ -105,7 +105,7 @@ def test_nothing_is_loaded_by_importing() -> None:
     assert subprocess.check_output([sys.executable, "-c", ask], text=True) == "0\n"
 
 
-def test_threads_and_instructions_are_those_asked_for() -> None:
+def test_threads_and_instruction_sets_can_be_chosen() -> None:
     assert native.why("cpu").endswith(f", {torch.get_num_threads()} thread")
     with native.using(threads=3, instructions="portable"):
         assert native.why("cpu") == "libstylecine, portable instructions, 3 threads"
@@ -126,7 +126,7 @@ class Nothing(ctypes.Structure):
     _fields_ = (("zero", ctypes.c_int64 * 64),)
 
 
-def test_disabled_means_the_references() -> None:
+def test_the_references_run_if_disabled() -> None:
     with native.disabled():
         assert not native.available("cpu")
         assert native.why("cpu") == "the PyTorch references: native kernels are disabled here"
@@ -140,7 +140,7 @@ def test_other_devices_have_no_kernels() -> None:
 
 
 @pytest.mark.parametrize("kernel", native.KERNELS)
-def test_what_the_library_refuses_is_a_value_error(kernel: str) -> None:
+def test_the_librarys_errors_are_value_errors(kernel: str) -> None:
     with pytest.raises(ValueError, match=f"^{kernel}: .+"):
         native.run(kernel, Nothing(), torch.device("cpu"), workspace=native.KERNELS[kernel])
 

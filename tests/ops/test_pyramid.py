@@ -5,7 +5,7 @@ from stylecine.ops.pyramid import downsample, merge, split, upsample
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 51), (33, 80), (17, 16)])
-def test_merged_levels_are_the_image_whatever_its_size(size):
+def test_merged_levels_are_the_image_at_any_size(size):
     image = torch.rand(3, *size) * 2 - 1
     levels = split(image, bands=4)
     assert [tuple(level.shape[1:]) for level in levels[:2]] == [size, tuple(-(-n // 2) for n in size)]
@@ -36,12 +36,12 @@ def test_bands_of_a_smooth_image_are_near_zero_and_means_stay_in_the_low_pass():
     torch.testing.assert_close(low, torch.full_like(low, 0.5))
 
 
-def test_decimation_suppresses_what_the_coarse_level_cannot_hold():
+def test_decimation_suppresses_frequencies_above_the_coarse_level():
     x = torch.arange(256) * (0.75 * torch.pi)
     wave = torch.sin(x).expand(1, 32, 256)
     assert downsample(wave)[:, 4:-4, 4:-4].abs().max() < 0.03
 
 
-def test_a_pixel_has_bands_too():
+def test_a_single_pixel_has_bands():
     image = torch.randn(3, 1, 2)
     torch.testing.assert_close(merge(split(image, bands=3)), image)

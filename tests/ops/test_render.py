@@ -175,7 +175,7 @@ def test_halfway_two_unlike_copies_have_equal_power_and_like_ones_are_averaged()
         assert (weaker.float() - (0.4 * gain + 1) * 127.5).abs().max() <= 1
 
 
-def test_what_is_not_a_number_reads_the_corner_or_is_black():
+def test_nan_displacements_read_the_corner_or_are_black():
     tensors, keywords = Sample("lost", moving="all", levels=2).arguments()
     tensors[3] = torch.full_like(tensors[3], torch.nan)
     with native.disabled():
@@ -185,7 +185,7 @@ def test_what_is_not_a_number_reads_the_corner_or_is_black():
     assert (render(*tensors, **keywords) == 0).all()
 
 
-def test_what_moves_more_than_fully_or_not_by_a_number_moves_fully_or_not():
+def test_alpha_is_clamped_and_nan_counts_as_zero():
     tensors, keywords = Sample("odd masks", moving="all").arguments()
     tensors[1][:, ::3], tensors[1][:, 1::3], tensors[1][:, 2::3] = torch.nan, 7.0, -2.0
     made = render(*tensors, **keywords)
@@ -194,7 +194,7 @@ def test_what_moves_more_than_fully_or_not_by_a_number_moves_fully_or_not():
     assert torch.equal(made[:, 1::3], render(*tensors, **keywords)[:, 1::3])
 
 
-def test_only_what_moves_differs_from_the_photo():
+def test_only_moving_pixels_differ_from_the_photo():
     sample = Sample("disc")
     tensors, keywords = sample.arguments()
     made, standing = render(*tensors, **keywords), tensors[1] == 0
@@ -229,7 +229,7 @@ def test_fields_are_read_at_the_pixel_centres_of_any_level():
         torch.testing.assert_close(fields, expected.expand(1, 32 // scale, -1))
 
 
-def test_composite_goes_between_photo_and_plate():
+def test_composite_blends_photo_and_plate():
     photo = torch.randint(0, 256, (20, 24, 3), dtype=torch.uint8)
     moving = torch.zeros(20, 24)
     moving[5:9, 6:12] = 1

@@ -109,7 +109,7 @@ def test_a_source_is_shared_among_the_four_pixels_around_its_target():
     torch.testing.assert_close(moved[0], (10 * part + image[0]) / (part + 1))
 
 
-def test_nothing_moved_is_the_image_and_where_all_has_left_it_shows_too():
+def test_zero_displacement_is_the_image_and_holes_show_it_too():
     image, still = torch.randn(3, 6, 7), torch.zeros(1, 2, 6, 7)
     moved, shares = splat(image, still, torch.ones(1, 6, 7))
     torch.testing.assert_close(moved, image)

@@ -17,7 +17,7 @@ def test_at_pixel_centres_it_is_the_image_to_its_very_border():
 
 
 @pytest.mark.parametrize("size", [(9, 14), (1, 3)], ids=str)
-def test_coefficients_tell_their_image(size):
+def test_the_image_can_be_recovered_from_its_coefficients(size):
     image = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(decoded(coefficients(image)), image, atol=1e-4)
 
@@ -41,7 +41,7 @@ def test_a_ramp_moves_evenly():
         torch.testing.assert_close(moved[:, 15:25, 20:40], ramp[:, 15:25, 20:40] + x, atol=2e-3, rtol=0)
 
 
-def test_a_part_can_be_read_alone_and_the_border_is_replicated():
+def test_a_part_can_be_read_on_its_own_and_the_border_is_replicated():
     spline = coefficients(torch.randn(2, 16, 16))
     offset = torch.randn(2, 16, 16) * 3
     whole = sample(spline, offset)

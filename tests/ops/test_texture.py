@@ -15,17 +15,18 @@ def stripes(height: int, width: int) -> torch.Tensor:
 
 def test_detail_comes_from_places_of_the_same_colour() -> None:
     image, visible = stripes(128, 256), torch.ones(128, 256)
-    holes = [(slice(50, 64), slice(column, column + 14)) for column in (100, 140)]     # one in each half
+    holes = [(slice(50, 64), slice(column, column + 14)) for column in (100, 140)]  # one in each half
     for hole in holes:
         visible[hole] = 0
     restored = copy_texture(torch.where(visible > 0, image, blurred(image)), visible)
     (across_left, down_left), (across_right, down_right) = (
-        [restored[0][hole].diff(dim=axis).abs().median() for axis in (1, 0)] for hole in holes)
+        [restored[0][hole].diff(dim=axis).abs().median() for axis in (1, 0)] for hole in holes
+    )
     assert across_left > 0.7 and down_right > 0.7
     assert down_left < 0.1 and across_right < 0.1
 
 
-def test_what_can_be_seen_is_untouched() -> None:
+def test_visible_cells_are_unchanged() -> None:
     image, visible = stripes(40, 50), torch.ones(40, 50)
     visible[10:20, 10:30] = 0
     assert torch.equal(copy_texture(image, visible)[:, visible > 0], image[:, visible > 0])
@@ -39,7 +40,7 @@ def test_shifts_lead_to_visible_cells_inside_the_picture() -> None:
     there = 2 * y + dy[y, x], 2 * x + dx[y, x]
     assert all(place.min() >= 0 and place.max() < size for place, size in zip(there, visible.shape, strict=True))
     assert visible[there].min() == 1
-    assert (dx[:, 30:36] < 0).all() and (dx[:, 60:] == 0).all()         # from too far away nothing can be reached
+    assert (dx[:, 30:36] < 0).all() and (dx[:, 60:] == 0).all()  # from too far away nothing can be reached
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (3, 200)])

@@ -115,7 +115,7 @@ def failures(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["loop.mp4", "loop.png"])
-def test_a_signed_file_says_what_it_is_made_of_and_how(
+def test_a_signed_file_names_its_ingredients_and_actions(
     loop: Cinemagraph, signed_by: Pair, tmp_path: Path, name: str
 ) -> None:
     info = loop.save(tmp_path / name, c2pa=signed_by)
@@ -139,7 +139,7 @@ def test_a_signed_file_says_what_it_is_made_of_and_how(
     }[name]
 
 
-def test_the_signature_says_whether_landscape_or_cloth_was_set_in_motion(
+def test_the_signature_names_landscape_or_cloth(
     loop: Cinemagraph, small_model: Path, signed_by: Pair, tmp_path: Path
 ) -> None:
     animator = replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS)
@@ -183,7 +183,7 @@ def test_a_poster_of_the_generator_is_no_photo(loop: Cinemagraph, signed_by: Pai
 
 
 @pytest.mark.parametrize("name", ["loop.mp4", "loop.png"])
-def test_a_changed_byte_is_found(loop: Cinemagraph, signed_by: Pair, tmp_path: Path, name: str) -> None:
+def test_a_changed_byte_is_detected(loop: Cinemagraph, signed_by: Pair, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     loop.save(path, c2pa=signed_by)
     content = bytearray(path.read_bytes())
@@ -193,7 +193,7 @@ def test_a_changed_byte_is_found(loop: Cinemagraph, signed_by: Pair, tmp_path: P
     assert failures(path) & {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"}
 
 
-def test_the_photos_own_manifest_comes_along(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
+def test_the_photos_own_manifest_is_included(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
     photo = tmp_path / "signed-photo.png"
     loop.save(photo, c2pa=signed_by)
     made_from(loop, photo).save(tmp_path / "loop.mp4", c2pa=signed_by)
@@ -203,9 +203,7 @@ def test_the_photos_own_manifest_comes_along(loop: Cinemagraph, signed_by: Pair,
     assert earlier["title"] == "signed-photo.png"
 
 
-def test_a_photo_with_a_damaged_manifest_is_named_all_the_same(
-    loop: Cinemagraph, signed_by: Pair, tmp_path: Path
-) -> None:
+def test_a_photo_with_a_damaged_manifest_is_still_named(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     loop.save(photo, c2pa=signed_by)
     content = photo.read_bytes()
@@ -217,17 +215,13 @@ def test_a_photo_with_a_damaged_manifest_is_named_all_the_same(
     assert sha256(photo.read_bytes()).hexdigest() in manifest["ingredients"][0]["description"]
 
 
-def test_a_photo_given_as_pixels_is_an_ingredient_all_the_same(
-    loop: Cinemagraph, signed_by: Pair, tmp_path: Path
-) -> None:
+def test_a_photo_passed_as_pixels_is_an_ingredient_too(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
     made_from(loop, None).save(tmp_path / "loop.mp4", c2pa=signed_by)
     assert claim(tmp_path / "loop.mp4")[1]["ingredients"][0]["title"] == "pixels.png"
 
 
 @pytest.mark.parametrize("kind", ["BMP", "JPEG", "JPEG2000", "PPM", "TIFF", "WEBP"])
-def test_photos_of_any_format(
-    loop: Cinemagraph, photo: np.ndarray, signed_by: Pair, tmp_path: Path, kind: str
-) -> None:
+def test_photos_of_any_format(loop: Cinemagraph, photo: np.ndarray, signed_by: Pair, tmp_path: Path, kind: str) -> None:
     Image.fromarray(photo).save(tmp_path / "photo", kind)
     made_from(loop, tmp_path / "photo").save(tmp_path / "loop.png", c2pa=signed_by)
     told, manifest = claim(tmp_path / "loop.png")
@@ -249,7 +243,7 @@ def test_keys_of_other_kinds(loop: Cinemagraph, tmp_path: Path, make: Callable[[
     assert told["validation_state"] == "Valid" and manifest["signature_info"]["alg"] == algorithm
 
 
-def test_the_command_signs(
+def test_the_command_line_signs(
     given_files: list[str], signed_by: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     signing = ["--c2pa-cert", str(signed_by[0]), "--c2pa-key", str(signed_by[1])]
@@ -315,7 +309,7 @@ def test_the_key_is_not_shown(signed_by: Pair) -> None:
     assert "PRIVATE" not in repr(signer_for("loop.png", signed_by))
 
 
-def test_without_the_extra_it_says_what_to_install(
+def test_without_the_extra_the_message_says_what_to_install(
     loop: Cinemagraph, signed_by: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for absent in ("c2pa", "cryptography"):

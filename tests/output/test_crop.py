@@ -17,7 +17,7 @@ def moving(left: float, right: float) -> np.ndarray:
     return np.repeat(((x >= left) & (x < right))[None], 10, axis=0).astype(float)
 
 
-def test_a_crop_is_typed_as_a_shape_and_perhaps_its_middle() -> None:
+def test_a_crop_is_a_shape_and_optionally_a_centre() -> None:
     assert check_crop("9:16") == Crop(9, 16)
     assert check_crop("1:1@0.25,1") == Crop(1, 1, (0.25, 1.0))
 
@@ -26,7 +26,7 @@ WRONG = ("", "square", "9x16", "0:1", "1:-1", "1:11", "1.5:1", "1:1@0.5", "1:1@2
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_what_is_no_crop(wrong: Any) -> None:
+def test_invalid_crops(wrong: Any) -> None:
     with pytest.raises(OptionError) as caught:
         check_crop(wrong)
     assert "\n" not in str(caught.value)
@@ -43,7 +43,7 @@ def test_what_is_no_crop(wrong: Any) -> None:
         ("1:10", (97, 131), (13, 131)),
     ],
 )
-def test_the_window_is_as_large_as_the_frame_lets_it(shape: str, frame: tuple[int, int], size: tuple[int, int]) -> None:
+def test_the_window_is_as_large_as_the_frame_permits(shape: str, frame: tuple[int, int], size: tuple[int, int]) -> None:
     left, top, *found = window(check_crop(shape), *frame, NOTHING, even=False)
     assert tuple(found) == size
     assert (left, top) == tuple((whole - side) // 2 for whole, side in zip(frame, size, strict=True))  # the middle
@@ -54,19 +54,19 @@ def test_sides_for_video_are_even() -> None:
     assert (width, height) == (96, 96)
 
 
-def test_it_goes_where_most_moves() -> None:
+def test_the_window_is_where_most_moves() -> None:
     left, top, width, height = window(check_crop("1:1"), 300, 100, moving(0.7, 0.9), even=False)
     assert (top, width, height) == (0, 100, 100)
     assert 160 <= left <= 170  # all of 210 to 270 is in it, and it is as near to the middle as that lets it be
 
 
-def test_it_stays_near_the_middle_where_that_costs_little() -> None:
+def test_the_window_stays_near_the_centre_where_that_costs_little() -> None:
     assert window(check_crop("1:1"), 300, 100, moving(0.0, 1.0), even=False)[0] == 100
     everywhere = moving(0.0, 1.0) + 0.1 * moving(0.9, 1.0)
     assert 95 <= window(check_crop("1:1"), 300, 100, everywhere, even=False)[0] <= 110
 
 
-def test_a_given_middle_is_kept_inside_the_frame() -> None:
+def test_a_chosen_centre_keeps_the_window_inside_the_frame() -> None:
     assert window(check_crop("1:1@0.4,0.5"), 300, 100, moving(0.9, 1.0), even=False)[0] == 70
     assert window(check_crop("1:1@1,1"), 300, 100, NOTHING, even=False) == (200, 0, 100, 100)
     assert window(check_crop("3:1@0,0"), 100, 300, NOTHING, even=False)[:2] == (0, 0)

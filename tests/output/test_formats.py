@@ -51,7 +51,7 @@ def test_options_that_are_impossible_or_make_no_sense(
 
 
 @pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in SUFFIXES), "LOOP.GIF", "frames"])
-def test_what_can_be_written_is_passed_and_nothing_left(tmp_path: Path, name: str) -> None:
+def test_valid_options_pass_and_leave_nothing_behind(tmp_path: Path, name: str) -> None:
     assert check_output(tmp_path / name) == tmp_path / name
     with pytest.raises(OutputError, match="no folder"):
         check_output(tmp_path / "missing" / name)
@@ -79,7 +79,9 @@ def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:
     ("name", "fps", "most"),
     [("loop.gif", 60, 50), ("loop.gif", 240, 50), ("loop.webp", 240, 90), ("loop.avif", 240, 90)],
 )
-def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: str, fps: float, most: float) -> None:
+def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_the_same_duration(
+    name: str, fps: float, most: float
+) -> None:
     period = 2 * int(fps)
     times, rate = frame_times(name, period, fps)
     assert rate <= most and len(times) / rate == pytest.approx(2)
@@ -90,7 +92,7 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_lasts_as_long(name: s
 @pytest.mark.usefixtures("coarse_gif")
 @pytest.mark.parametrize("fps", [7, 12.5, 24, Fraction(30000, 1001), 59.94, 90.5])
 @pytest.mark.parametrize("ending", PICTURES)
-def test_whatever_the_rate_the_loop_lasts_as_long_to_half_a_tick(tmp_path: Path, ending: str, fps: float) -> None:
+def test_the_duration_is_exact_to_half_a_tick_at_any_rate(tmp_path: Path, ending: str, fps: float) -> None:
     times, rate = frame_times(f"loop{ending}", 12, fps)
     frames = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(len(times))]
     info = write_output(frames, tmp_path / f"loop{ending}", rate)

@@ -43,7 +43,7 @@ def rectangles(content: bytes) -> list[tuple[int, ...]]:
         return [gif.tile[0][1] for gif.n in range(gif.n_frames) if gif.seek(gif.n) is None]  # type: ignore[attr-defined]
 
 
-def test_seen_from_afar_the_colours_are_the_frames_own() -> None:
+def test_averaged_colours_match_the_frames() -> None:
     frames = scene()
     error = decoded(encoded(frames)).astype(float) - np.stack(frames)
     assert np.abs(gaussian_filter(error, (0, 3, 3, 0))).mean() < 1
@@ -57,7 +57,7 @@ def test_a_smooth_sky_has_no_bands() -> None:
     assert np.abs(error).max() < 1.5
 
 
-def test_what_stands_still_does_not_crawl_and_costs_nothing() -> None:
+def test_static_areas_do_not_flicker_and_take_no_space() -> None:
     content = encoded(scene())
     sky = decoded(content)[:, :36]
     assert np.array_equal(sky, np.broadcast_to(sky[:1], sky.shape))
@@ -65,13 +65,13 @@ def test_what_stands_still_does_not_crawl_and_costs_nothing() -> None:
     assert first == (0, 0, 96, 72) and all(top >= 36 for _, top, _, _ in others)
 
 
-def test_a_pixel_that_comes_back_gets_its_index_back() -> None:
+def test_a_pixel_that_returns_to_a_colour_returns_to_its_index() -> None:
     frames = scene(3)
     shown = decoded(encoded([*frames, frames[0]]))
     assert np.array_equal(shown[0], shown[3])
 
 
-def test_less_quality_stores_less_and_is_off_by_so_many_levels_at_most() -> None:
+def test_lower_quality_is_smaller_with_a_bounded_error() -> None:
     frames = [np.clip(scene(1)[0] + np.uint8(t), 0, 255) for t in range(12)]  # everything brightens, level by level
     exact, rough = encoded(frames, 100), encoded(frames, 70)
     assert len(rough) < 0.7 * len(exact)
@@ -79,7 +79,7 @@ def test_less_quality_stores_less_and_is_off_by_so_many_levels_at_most() -> None
     assert np.abs(gaussian_filter(late, (0, 3, 3, 0))).max() <= 6 + 2
 
 
-def test_what_was_kept_too_long_does_not_change_all_at_once_where_the_loop_begins_anew() -> None:
+def test_deferred_changes_do_not_all_appear_at_the_seam() -> None:
     """The sky grows brighter by twelve levels and dark again, slower than a pixel of this quality changes."""
     sky = np.full((64, 64, 3), 100, np.uint8) + np.arange(64, dtype=np.uint8)[:, None, None]
     frames = [sky + np.uint8(round(6 - 6 * np.cos(2 * np.pi * t / 48))) for t in range(48)]
@@ -89,7 +89,7 @@ def test_what_was_kept_too_long_does_not_change_all_at_once_where_the_loop_begin
     assert np.array_equal(shown[0], decoded(encoded(frames, 100))[0])
 
 
-def test_frames_alike_keep_their_time() -> None:
+def test_equal_frames_keep_their_duration() -> None:
     frames = scene(2)
     assert len(decoded(encoded([frames[0], frames[0], frames[1], frames[1]]))) == 4
 
@@ -109,7 +109,7 @@ def test_odd_pictures(picture: Callable[[], np.ndarray]) -> None:
     assert np.abs(shown[1].astype(int) - picture()).mean() < 30
 
 
-def test_plays_for_ever_and_says_what_made_it() -> None:
+def test_it_loops_forever_and_names_its_software() -> None:
     comment = '{"größe": 1}' * 60  # longer than one block
     with Image.open(io.BytesIO(encoded(scene(2), comment=comment))) as gif:
         assert gif.info["loop"] == 0 and gif.info["duration"] == 40

@@ -42,21 +42,21 @@ def saved(loop: Cinemagraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the file
 
 
-def test_what_was_written_is_told(loop: Cinemagraph, tmp_path: Path) -> None:
+def test_the_written_file_is_reported(loop: Cinemagraph, tmp_path: Path) -> None:
     info = loop.save(tmp_path / "loop.html")
     assert (info.frames, info.fps, info.width, info.height, info.codec) == (30, 30, 96, 72, "webgl2")
     assert info.bytes == (tmp_path / "loop.html").stat().st_size < 300_000
     assert [path.name for path in tmp_path.iterdir()] == ["loop.html"] and loop.timings["video"] > 0
 
 
-def test_nothing_in_it_is_elsewhere(saved: Path) -> None:
+def test_the_page_is_self_contained(saved: Path) -> None:
     text = saved.read_text()
     assert not re.findall(r"https?://|\bimport\b|url\(", re.sub(r"//.*", "", text))
     assert "default-src 'none'" in text and "unsafe" not in text
     assert "<title>a &amp; b</title>" in text
 
 
-def test_it_holds_the_photo_once_and_the_pack_without_it(saved: Path) -> None:
+def test_it_contains_the_photo_once_and_the_pack_without_it(saved: Path) -> None:
     text = saved.read_text()
     assert text.count("data:image/webp;base64,") == 1
     found = re.search(r'id="pack">([^<]+)<', text)
@@ -65,7 +65,7 @@ def test_it_holds_the_photo_once_and_the_pack_without_it(saved: Path) -> None:
     assert tensors["moving"].shape == (72, 96) and "photo" not in tensors and "layers" not in tensors
 
 
-def test_a_better_quality_takes_more_room(loop: Cinemagraph, tmp_path: Path) -> None:
+def test_higher_quality_is_larger(loop: Cinemagraph, tmp_path: Path) -> None:
     worse, better = (loop.save(tmp_path / f"{quality}.html", quality=quality).bytes for quality in (20, 100))
     assert worse < better
 
@@ -86,7 +86,7 @@ def test_options_that_make_no_sense(loop: Cinemagraph, tmp_path: Path, wrong: di
     assert not list(tmp_path.iterdir())
 
 
-def test_loops_that_no_shader_plays(
+def test_loops_that_shaders_cannot_play(
     photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path, tmp_path: Path
 ) -> None:
     splat = animate(photo, mask=water, motion=drift, seconds=1, model=small_model, sampling="splat")
@@ -105,7 +105,7 @@ def test_the_command_line_refuses_them_before_the_work(
     assert not (tmp_path / "loop.html").exists()
 
 
-def test_where_nothing_can_be_written(loop: Cinemagraph, tmp_path: Path) -> None:
+def test_unwritable_destinations(loop: Cinemagraph, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no folder"):
         loop.save(tmp_path / "missing" / "loop.html")
 
@@ -120,7 +120,7 @@ def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_page_of_cloth_alone(flag: Path) -> None:
+def test_a_page_with_only_cloth(flag: Path) -> None:
     text = flag.read_text()
     found = re.search(r'id="pack">([^<]+)<', text)
     assert found and text.count("data:image/webp;base64,") == 1 and len(text) < 150_000
@@ -150,7 +150,7 @@ def look(page: Any) -> dict[str, Any]:
 
 
 @pytest.mark.browser
-def test_it_plays_by_itself_and_pauses_when_told(browser: Any, saved: Path) -> None:
+def test_it_plays_automatically_and_can_be_paused(browser: Any, saved: Path) -> None:
     page, requests, complaints = browser.new_page(), list[str](), list[str]()
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
@@ -169,7 +169,7 @@ def test_it_plays_by_itself_and_pauses_when_told(browser: Any, saved: Path) -> N
 
 
 @pytest.mark.browser
-def test_who_wants_less_motion_sees_the_photo_and_a_button(browser: Any, saved: Path) -> None:
+def test_with_reduced_motion_the_photo_and_a_button_are_shown(browser: Any, saved: Path) -> None:
     page = browser.new_page(reduced_motion="reduce")
     page.goto(saved.as_uri())
     play = page.get_by_role("button", name="Play")
@@ -182,7 +182,7 @@ def test_who_wants_less_motion_sees_the_photo_and_a_button(browser: Any, saved: 
 
 
 @pytest.mark.browser
-def test_without_webgl2_the_photo_is_there_and_a_sentence(browser: Any, saved: Path) -> None:
+def test_without_webgl2_the_photo_and_a_message_are_shown(browser: Any, saved: Path) -> None:
     page = browser.new_page()
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     page.goto(saved.as_uri())

@@ -50,7 +50,7 @@ def out(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 # --- animated pictures
 
 
-def test_frames_come_back(out: Path) -> None:
+def test_frames_survive_the_round_trip(out: Path) -> None:
     frames = clip()
     info = write_animation(frames, str(out), 10)
     shown, durations = decoded(out)
@@ -72,7 +72,7 @@ def test_ffmpeg_reads_them_too(out: Path) -> None:
     assert rate == 10 and np.abs(shown.astype(int) - frames).mean() <= NEAR[out.suffix]
 
 
-def test_it_plays_for_ever(out: Path) -> None:
+def test_it_loops_forever(out: Path) -> None:
     write_animation(clip(), out, 10)
     with Image.open(out) as picture:
         assert picture.info["loop"] == 0
@@ -92,20 +92,20 @@ def test_the_seam_is_a_step_like_any_other(out: Path) -> None:
     assert steps[-1] / np.median(steps[:-1]) < 1.5
 
 
-def test_what_stands_still_stays(out: Path) -> None:
+def test_static_pixels_do_not_change(out: Path) -> None:
     write_animation(clip(), out, 10)
     still = decoded(out)[0][:, :, :48].astype(int)
     assert np.abs(still - still[0]).max() == 0
 
 
-def test_what_stands_still_costs_little(out: Path) -> None:
+def test_static_frames_take_little_space(out: Path) -> None:
     ground = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
     frames = [np.where(frame == 240, frame, ground) for frame in clip(12)]
     many = write_animation(frames, out, 10).bytes
     assert many < 2 * write_animation(frames[:2], out, 10).bytes
 
 
-def test_better_is_larger(out: Path) -> None:
+def test_higher_quality_is_larger(out: Path) -> None:
     texture = [np.random.default_rng(t).integers(0, 256, (64, 64, 3), np.uint8) // 16 for t in range(4)]
     if out.suffix == ".apng":
         with pytest.raises(OptionError, match="is lossless"):
@@ -195,7 +195,7 @@ def every_way(out: Path, finish: Callable[[Path], None] | None = None) -> dict[s
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
 @pytest.mark.parametrize("way", ["animation", "folder"])
-def test_a_failure_of_the_frames_leaves_what_was_there(out: Path, way: str, error: type[BaseException]) -> None:
+def test_an_error_while_rendering_keeps_the_existing_file(out: Path, way: str, error: type[BaseException]) -> None:
     class Failing(list[np.ndarray]):
         def __iter__(self) -> Any:
             yield from self[:3]
@@ -208,7 +208,7 @@ def test_a_failure_of_the_frames_leaves_what_was_there(out: Path, way: str, erro
     assert out.read_bytes() == b"an older loop" and os.listdir(out.parent) == [out.name]
 
 
-def test_finish_has_the_last_word(out: Path) -> None:
+def test_finish_is_called_last(out: Path) -> None:
     def fail(part: Path) -> None:
         assert part.exists() and part != out and not out.exists()
         raise OptionError("no")
@@ -234,7 +234,7 @@ def test_a_folder_has_the_frames_themselves(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["frames"]
 
 
-def test_an_empty_folder_may_be_there_a_full_one_not(tmp_path: Path) -> None:
+def test_the_folder_may_exist_if_it_is_empty(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     write_folder(clip(2), tmp_path / "frames", 10)
     with pytest.raises(OutputError, match="not empty"):
@@ -245,7 +245,7 @@ def test_an_empty_folder_may_be_there_a_full_one_not(tmp_path: Path) -> None:
 # --- a poster
 
 
-def test_a_poster_is_the_frame_itself_and_says_that_it_is_srgb(tmp_path: Path) -> None:
+def test_a_poster_is_the_frame_tagged_as_srgb(tmp_path: Path) -> None:
     odd = chart(97, 131)
     info = write_poster(odd, tmp_path / "loop.png", comment='{"größe": 1}')
     with Image.open(tmp_path / "loop.png") as poster:
@@ -256,7 +256,7 @@ def test_a_poster_is_the_frame_itself_and_says_that_it_is_srgb(tmp_path: Path) -
     assert os.listdir(tmp_path) == ["loop.png"]
 
 
-def test_what_fails_in_finish_leaves_no_poster(tmp_path: Path) -> None:
+def test_an_error_in_finish_leaves_no_poster(tmp_path: Path) -> None:
     def fail(part: Path) -> None:
         raise OptionError("no")
 

@@ -24,7 +24,7 @@ from stylecine.weights import PRETRAINED, ROLES, find_model
 # --- the model
 
 
-def test_the_default_models_facts_are_checked_ones_with_their_data() -> None:
+def test_the_default_models_facts_include_checksums_and_data() -> None:
     facts = model_facts(find_model("default"))
     assert facts["name"] == "default" and facts["licence"] and facts["source"]
     assert list(facts["weights"]) == list(ROLES)
@@ -35,7 +35,7 @@ def test_the_default_models_facts_are_checked_ones_with_their_data() -> None:
         assert weights["data"] and "`" not in weights["data"]
 
 
-def test_a_users_own_weights_are_hashed_and_their_folder_is_not_told(small_model: Path) -> None:
+def test_a_users_own_weights_are_hashed_without_naming_their_folder(small_model: Path) -> None:
     facts = model_facts(find_model(small_model))
     generator = facts["weights"]["generator"]
     assert generator["sha256"] == sha256((small_model / "generator.safetensors").read_bytes()).hexdigest()
@@ -43,12 +43,12 @@ def test_a_users_own_weights_are_hashed_and_their_folder_is_not_told(small_model
     assert str(small_model.parent) not in json.dumps(facts)
 
 
-def test_a_source_in_words_stays_as_it_is(small_model: Path) -> None:
+def test_a_source_in_words_is_unchanged(small_model: Path) -> None:
     words = "trained by somebody, " * 30  # longer than any file name
     assert model_facts(replace(find_model(small_model), source=words))["source"] == words
 
 
-def test_a_source_that_a_file_names_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_named_by_a_file_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     record = replace(find_model("default"), source=r"\\evil.example\share")
     looked_at: list[str] = []
     stat = os.stat
@@ -63,7 +63,7 @@ def test_a_source_that_a_file_names_is_not_looked_for(monkeypatch: pytest.Monkey
     assert not any("evil" in path for path in looked_at)
 
 
-def test_weights_that_have_gone_have_no_hash(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_weights_have_no_hash(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = find_model(small_model)
 
     def gone(*_: object) -> None:

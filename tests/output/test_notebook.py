@@ -45,7 +45,7 @@ def noise(height: int, width: int) -> Callable[[float], np.ndarray]:
     return lambda t: np.random.default_rng(int(t * 10)).integers(0, 255, (height, width, 3)).astype(np.uint8)
 
 
-def test_a_loop_is_a_video_that_runs_by_itself(tmp_path: Path) -> None:
+def test_a_loop_is_a_video_that_plays_automatically(tmp_path: Path) -> None:
     text = loop_html(noise(200, 300), 60, 30, "a <loop>")
     tags = Tags(text)
     video, image = tags.opened["video"], tags.opened["img"]
@@ -65,7 +65,7 @@ def test_large_and_long_ones_are_shown_small(tmp_path: Path) -> None:
     assert frames.shape == (90, SHORT_SIDE, 480, 3) and fps == 3  # 30 s all the same
 
 
-def test_what_would_be_many_bytes_is_coarser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_outputs_are_compressed_more(monkeypatch: pytest.MonkeyPatch) -> None:
     fine = loop_html(noise(64, 64), 8, 10, "noise")
     monkeypatch.setattr("stylecine.output.notebook.MAX_BYTES", len(fine) // 4)
     assert len(loop_html(noise(64, 64), 8, 10, "noise")) < 0.6 * len(fine)
@@ -98,7 +98,7 @@ def test_loops_and_scenes_show_themselves(loop: Cinemagraph, photo: np.ndarray) 
     assert Tags(scene.anchor((0.5, 0.5))._repr_html_()).opened["img"]["alt"] == "96x72, 1 edit"
 
 
-def test_the_tutorial_is_kept_without_outputs_and_names_what_exists() -> None:
+def test_the_tutorial_has_no_outputs_and_names_only_what_exists() -> None:
     """`make soak` executes it."""
     cells = json.loads(TUTORIAL.read_text(encoding="utf-8"))["cells"]
     program = [cell for cell in cells if cell["cell_type"] == "code"]

@@ -40,14 +40,14 @@ def test_every_picture_is_written_and_nothing_else(tmp_path: Path, photo: np.nda
             assert picture.mode == "RGB"
 
 
-def test_a_folder_that_cannot_be_is_an_output_error(tmp_path: Path, photo: np.ndarray, loop: np.ndarray) -> None:
+def test_an_impossible_folder_is_an_output_error(tmp_path: Path, photo: np.ndarray, loop: np.ndarray) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("")
     with pytest.raises(OutputError, match="Cannot write"):
         preview.write_previews(occupied, photo, torch.zeros(HEIGHT, WIDTH), torch.zeros(2, 8, 8), loop)
 
 
-def test_mask_overlay_greys_what_is_static_and_tints_by_class() -> None:
+def test_the_mask_overlay_is_grey_where_static_and_tinted_by_class() -> None:
     photo = np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)
     layers = np.zeros((4, HEIGHT, WIDTH), np.float32)
     layers[0, :20], layers[1, 40:] = 1, 1
@@ -64,7 +64,7 @@ def test_flow_colours_tell_directions_apart_and_fade_with_speed() -> None:
     assert np.abs(right - left).max() > 200
 
 
-def test_flow_picture_leaves_what_is_static_grey(photo: np.ndarray) -> None:
+def test_the_flow_picture_is_grey_where_static(photo: np.ndarray) -> None:
     moving = np.zeros((HEIGHT, WIDTH), np.float32)
     moving[:30] = 1
     picture = preview.flow_picture(photo, np.ones((2, 15, 20), np.float32), moving)
@@ -91,7 +91,7 @@ def test_frames_on_a_sheet_are_shrunk() -> None:
     assert preview.contact_sheet(frames).shape == (150, 4 * 480 + 12, 3)
 
 
-def test_difference_sheet_is_grey_but_for_what_changes(loop: np.ndarray) -> None:
+def test_the_difference_sheet_is_grey_except_for_changes(loop: np.ndarray) -> None:
     sheet = preview.difference_sheet(loop)
     assert (sheet[30:HEIGHT, :WIDTH] == 128).all()
     assert (sheet[20, :WIDTH] != 128).mean() > 0.8

@@ -99,7 +99,7 @@ def each(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
 # --- what is written
 
 
-def test_colours_come_back(each: tuple[Path, str]) -> None:
+def test_colours_survive_the_round_trip(each: tuple[Path, str]) -> None:
     path, codec = each
     write_video([cube()] * 3, path, 30, quality=8, codec=codec)
     frames, _ = read_video(path)
@@ -125,7 +125,7 @@ def test_luma_is_bt709_as_the_tags_say(each: tuple[Path, str]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="schedulers are Linux's")
-def test_av1_leaves_the_rest_of_the_machine_its_turn(tmp_path: Path) -> None:
+def test_av1_leaves_cores_to_other_programs(tmp_path: Path) -> None:
     """SVT-AV1 makes the thread that opens it, and its own, real-time ones where it may."""
     seen = set()
 
@@ -140,7 +140,7 @@ def test_av1_leaves_the_rest_of_the_machine_its_turn(tmp_path: Path) -> None:
     assert seen | {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
 
 
-def test_info_tells_what_is_in_the_file(each: tuple[Path, str]) -> None:
+def test_info_describes_the_file(each: tuple[Path, str]) -> None:
     path, codec = each
     info = write_video(clip(7), str(path), 25, codec=codec)
     frames, fps = read_video(path)
@@ -158,13 +158,13 @@ def test_each_ending_has_its_default(either: Path) -> None:
     assert write_video(clip(2), either, 30).codec == {".mp4": "h264", ".webm": "vp9"}[either.suffix]
 
 
-def test_apples_players_find_their_tag(out: Path) -> None:
+def test_h265_has_the_tag_that_apples_players_need(out: Path) -> None:
     write_video(clip(2), out, 30, codec="h265")
     with av.open(str(out)) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
-def test_every_turn_starts_with_a_frame_that_needs_no_other(each: tuple[Path, str]) -> None:
+def test_every_repetition_starts_with_a_keyframe(each: tuple[Path, str]) -> None:
     path, codec = each
     write_video(clip(150, 96, 96), path, 30, codec=codec, repeat=2)
     with av.open(str(path)) as container:
@@ -182,7 +182,7 @@ def test_the_index_comes_before_the_pictures(out: Path) -> None:
     assert 0 < data.index(b"moov") < data.index(b"mdat")
 
 
-def test_odd_sizes_lose_one_column_and_row_and_it_is_said(either: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_odd_sizes_lose_one_column_and_row_with_a_note(either: Path, caplog: pytest.LogCaptureFixture) -> None:
     odd = clip(3, 97, 131)
     info = write_video(odd, either, 30, quality=4)
     assert (info.height, info.width, info.cropped) == (96, 130, (1, 1))
@@ -197,7 +197,7 @@ def test_control_characters_of_a_name_are_escaped_in_the_note(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("count", [1, 2, 21])
-def test_repeat_goes_round_again(each: tuple[Path, str], count: int) -> None:
+def test_repeat_repeats_the_loop(each: tuple[Path, str], count: int) -> None:
     path, codec = each
     assert write_video(iter(clip(count)), path, 30, repeat=3, codec=codec).frames == 3 * count
     frames, fps = read_video(path)
@@ -247,13 +247,13 @@ def test_any_rate(either: Path, fps: float, exact: Fraction) -> None:
     assert seconds == pytest.approx(float(4 / exact), abs=1e-3)  # both count whole milliseconds
 
 
-def test_a_comment_goes_along(either: Path) -> None:
+def test_a_comment_is_embedded(either: Path) -> None:
     write_video(clip(2), either, 30, comment='{"größe": 1}')
     with av.open(str(either)) as container:
         assert '{"größe": 1}' in container.metadata.values()
 
 
-def test_finish_has_the_last_word_before_the_file_appears(either: Path) -> None:
+def test_finish_is_called_before_the_file_appears(either: Path) -> None:
     def stamp(part: Path) -> None:
         assert part.name == either.name and not either.exists()
         part.write_bytes(part.read_bytes() + b"stamp")
@@ -262,7 +262,7 @@ def test_finish_has_the_last_word_before_the_file_appears(either: Path) -> None:
     assert either.read_bytes().endswith(b"stamp") and info.bytes == either.stat().st_size
 
 
-def test_what_fails_in_finish_leaves_nothing(either: Path) -> None:
+def test_an_error_in_finish_leaves_nothing(either: Path) -> None:
     def fail(part: Path) -> None:
         raise OptionError("no")
 
@@ -271,7 +271,7 @@ def test_what_fails_in_finish_leaves_nothing(either: Path) -> None:
     assert not os.listdir(either.parent)
 
 
-def test_quality_is_x264s(out: Path) -> None:
+def test_quality_is_the_crf_of_x264(out: Path) -> None:
     texture = [np.random.default_rng(t).integers(0, 256, (96, 128, 3), np.uint8) for t in range(3)]
     sizes = [write_video(texture, out, 30, quality=q).bytes for q in (10, 18, 30, 51)]
     assert sizes == sorted(sizes, reverse=True)
@@ -306,7 +306,7 @@ def test_loops_of_any_length_are_closed(each: tuple[Path, str], count: int) -> N
     assert len(read_video(path)[0]) == count
 
 
-def test_only_the_beginning_is_asked_for_twice(out: Path) -> None:
+def test_only_the_first_frames_are_requested_twice(out: Path) -> None:
     asked = []
 
     class Loop(list[np.ndarray]):
@@ -501,7 +501,7 @@ def test_no_space_for_the_last_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, FileNotFoundError, KeyboardInterrupt, StylecineError])
-def test_a_failure_of_the_frames_leaves_the_older_file(either: Path, error: type[BaseException]) -> None:
+def test_an_error_while_rendering_keeps_the_older_file(either: Path, error: type[BaseException]) -> None:
     either.write_bytes(b"an older film")
 
     def frames() -> Iterator[np.ndarray]:
@@ -553,7 +553,7 @@ def test_no_file_stays_open(out: Path) -> None:
 # --- reading
 
 
-def test_what_is_no_video(tmp_path: Path) -> None:
+def test_files_that_are_not_videos(tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     for content in (b"", b"not a video", os.urandom(2000)):
         bad.write_bytes(content)

@@ -39,12 +39,12 @@ def loop(photo: np.ndarray, water: np.ndarray) -> Loop:
     return loop_of(rough(photo), water, 0.2, margin=MARGIN, swell=True)
 
 
-def test_the_plate_is_found_again_in_its_splines(loop: Loop) -> None:
+def test_the_plate_can_be_recovered_from_its_splines(loop: Loop) -> None:
     found, moves = plate(loop)[MARGIN:-MARGIN, MARGIN:-MARGIN], loop.moving > 0
     assert torch.equal(found[moves], loop.photo[moves])
 
 
-def test_photo_and_what_was_made_up_are_the_plate(loop: Loop) -> None:
+def test_photo_and_inpainted_pixels_make_the_plate(loop: Loop) -> None:
     tensors = load(packed(loop))
     assert np.array_equal(opened(tensors["photo"]), loop.photo.numpy())
     made_up, expected = opened(tensors["made_up"]), loop.photo
@@ -56,7 +56,7 @@ def test_photo_and_what_was_made_up_are_the_plate(loop: Loop) -> None:
     assert not still[loop.moving.numpy() > 0].any() and still[loop.moving.numpy() == 0].mean() > 0.8
 
 
-def test_fields_are_kept_to_a_fraction_of_what_can_be_seen(loop: Loop) -> None:
+def test_fields_are_quantized_below_the_visible(loop: Loop) -> None:
     content = packed(loop)
     tensors, scales = load(content), facts(content)["scales"]
     assert isinstance(scales, dict)
@@ -86,7 +86,7 @@ def test_statistics_are_means_over_blocks(loop: Loop) -> None:
     assert statistics[8, 8, 10, 0] * scales["lift"] == pytest.approx(float(gain), abs=scales["lift"])
 
 
-def test_the_digest_stays_while_the_plate_does(loop: Loop) -> None:
+def test_the_digest_changes_only_with_the_plate(loop: Loop) -> None:
     without_swell = replace(loop.displacement, swell=None)
     other = replace(loop, crossfade=torch.zeros_like(loop.crossfade), displacement=without_swell)
     assert facts(packed(loop))["plate"] == facts(packed(other))["plate"]
@@ -94,7 +94,7 @@ def test_the_digest_stays_while_the_plate_does(loop: Loop) -> None:
     assert facts(packed(loop))["plate"] != facts(packed(darker))["plate"]
 
 
-def test_layers_go_along_on_the_grid(loop: Loop) -> None:
+def test_layers_are_included_on_the_grid(loop: Loop) -> None:
     layers = torch.zeros(4, 72, 96)
     layers[1] = loop.moving
     kept = load(pack(loop, PERIOD, FPS, layers=layers))["layers"]
@@ -114,7 +114,7 @@ def test_pictures_may_be_smaller_or_left_out(loop: Loop) -> None:
     assert np.abs(opened(load(small)["photo"]).astype(int) - loop.photo.numpy()).mean() < 6
 
 
-def test_loops_that_no_shader_plays(loop: Loop) -> None:
+def test_loops_that_shaders_cannot_play(loop: Loop) -> None:
     for warp, sampling in (("dfw", "gather"), ("msdfw", "splat")):
         with pytest.raises(OptionError, match="use sampling gather with warp msdfw or pixel"):
             check_live(warp, sampling)
@@ -133,12 +133,12 @@ def cloth_layer() -> ClothLayer:
     return animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
 
 
-def test_a_landscape_alone_is_packed_as_before_there_was_cloth(loop: Loop) -> None:
+def test_a_landscape_without_cloth_has_format_1(loop: Loop) -> None:
     content = packed(loop)
     assert facts(content)["format"] == 1 and "cloth" not in facts(content) and "matte" not in load(content)
 
 
-def test_cloth_is_kept_to_a_fraction_of_what_can_be_seen(cloth_layer: ClothLayer) -> None:
+def test_cloth_is_quantized_below_the_visible(cloth_layer: ClothLayer) -> None:
     content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer)
     tensors, told = load(content), facts(content)
     assert (told["format"], told["width"], told["height"], told["period"]) == (2, 128, 96, PERIOD)

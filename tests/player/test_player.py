@@ -67,7 +67,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_frames_are_the_engines(stage: Stage, loops: dict[str, Loop], case: str) -> None:
+def test_frames_match_the_engine(stage: Stage, loops: dict[str, Loop], case: str) -> None:
     loop = loops[case]
     moves, photo = loop.moving.numpy() > 0, loop.photo.numpy()
     stage.load(packed(loop))
@@ -80,7 +80,7 @@ def test_frames_are_the_engines(stage: Stage, loops: dict[str, Loop], case: str)
     assert (np.abs(expected.astype(int) - photo)[moves] > 2).mean() > 0.1  # or nothing would be shown by this
 
 
-def test_frame_0_is_the_photo_and_comes_again(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_frame_0_is_the_photo_and_repeats(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.load(packed(loops["several sub-cycles"]))
     for t in (0, 60, -60, 600):
         assert np.array_equal(stage.frame(t), loops["several sub-cycles"].photo.numpy())
@@ -88,7 +88,7 @@ def test_frame_0_is_the_photo_and_comes_again(stage: Stage, loops: dict[str, Loo
     assert not np.array_equal(stage.frame(7.5), stage.frame(8))
 
 
-def test_of_long_loops_fewer_knots_do(stage: Stage, photo: np.ndarray, water: np.ndarray) -> None:
+def test_long_loops_store_fewer_knots(stage: Stage, photo: np.ndarray, water: np.ndarray) -> None:
     loop = loop_of(photo, water, 0.02, period=600)  # 151 knots
     stage.load(packed(loop))
     off = np.abs(stage.frame(217).astype(int) - frame(loop, 217).numpy())
@@ -107,7 +107,7 @@ def flag_in(wind: Wind, scale: int = 1) -> ClothLayer:
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (180, 1), (30, 5)])
-def test_cloth_is_the_engines(stage: Stage, degrees: float, scale: int) -> None:
+def test_cloth_matches_the_engine(stage: Stage, degrees: float, scale: int) -> None:
     cloth_layer = flag_in(Wind(degrees, 1), scale)
     photo = cloth_layer.photo.numpy()
     stage.load(pack(None, 60, FPS, cloth_layer=cloth_layer))
@@ -122,7 +122,7 @@ def test_cloth_is_the_engines(stage: Stage, degrees: float, scale: int) -> None:
         assert np.array_equal(stage.frame(t), photo)
 
 
-def test_cloth_over_a_landscape_is_the_engines(stage: Stage) -> None:
+def test_cloth_over_a_landscape_matches_the_engine(stage: Stage) -> None:
     cloth_layer, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
     sky[:14] = 1
     loop = loop_of(rough(flag_photo()), sky, 0.2)
@@ -168,7 +168,7 @@ def test_maps_of_cloth(stage: Stage) -> None:
 # --- what it does beside
 
 
-def test_a_later_pack_plays_on_where_the_loop_was_and_keeps_the_plate(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_a_new_pack_continues_at_the_same_phase_and_keeps_the_plate(stage: Stage, loops: dict[str, Loop]) -> None:
     loop = loops["drift"]
     stage.load(packed(loop))
     stage.frame(30)
@@ -186,7 +186,7 @@ def test_a_later_pack_plays_on_where_the_loop_was_and_keeps_the_plate(stage: Sta
     assert stage.page.evaluate("[player.time, player.period, pictures]") == [30, 60, 2]
 
 
-def test_it_plays_by_the_clock_and_pauses(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_it_plays_in_real_time_and_pauses(stage: Stage, loops: dict[str, Loop]) -> None:
     """The clock is that of the display's frames, here of a display with 60 a second."""
     stage.load(packed(loops["drift"]))
     seen = stage.page.evaluate(
@@ -212,7 +212,7 @@ def test_it_plays_by_the_clock_and_pauses(stage: Stage, loops: dict[str, Loop]) 
     assert min(seen["seen"]) < 59  # it wrapped around
 
 
-def test_graphics_that_are_lost_come_back(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_a_lost_context_is_restored(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.load(packed(loops["drift"]))
     before = stage.frame(20)
     stage.page.evaluate(
@@ -275,14 +275,14 @@ def test_errors_are_one_plain_sentence(stage: Stage, call: str, says: str) -> No
     assert told[0] == "PlayerError" and says in told[1] and told[1].endswith(".")
 
 
-def test_a_pack_that_is_refused_leaves_the_loop_as_it_was(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_a_refused_pack_leaves_the_loop_unchanged(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.load(packed(loops["drift"]))
     before = stage.frame(9)
     stage.page.evaluate("player.load(new ArrayBuffer(4)).catch(() => {})")
     assert np.array_equal(stage.frame(9), before)
 
 
-def test_what_is_given_back_draws_no_more(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_a_disposed_player_draws_nothing(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.packs["pack"] = packed(loops["drift"])
     drawn = stage.page.evaluate(
         """async () => {

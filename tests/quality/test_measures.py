@@ -73,7 +73,7 @@ def test_motion_is_measured_below_the_pixel_and_over_many(velocity: tuple[float,
     assert figures["error"] < 0.1
 
 
-def test_motion_is_per_thirtieth_of_a_second_whatever_the_frame_rate(perfect: np.ndarray) -> None:
+def test_motion_is_per_thirtieth_of_a_second_at_any_frame_rate(perfect: np.ndarray) -> None:
     twice_as_fast = measures.moved(perfect, flow(VELOCITY) / 2, EVERYWHERE, fps=15.0)
     assert twice_as_fast["error"] < 0.05
     assert measures.moved(perfect, flow(VELOCITY) / 2, EVERYWHERE, fps=30.0)["error"] > 0.9
@@ -108,7 +108,7 @@ def test_a_cross_dissolve_between_two_shifted_stills_fails() -> None:
     assert not passes(figures)["moved_error"] and not passes(figures)["pulse_global"]
 
 
-def test_boiling_texture_that_is_found_nowhere_counts_as_not_moved() -> None:
+def test_boiling_texture_without_a_match_counts_as_static() -> None:
     figures = measured(np.stack([texture(seed) for seed in range(FRAMES)]))
     assert figures["moved_error"] == pytest.approx(1, abs=0.2)
 
@@ -131,7 +131,7 @@ def test_two_copies_that_mix_while_they_move_still_count_as_moving() -> None:
     assert measures.moved(mixed, flow(VELOCITY), EVERYWHERE, FPS)["error"] < 0.1
 
 
-def test_static_things_within_the_mask_s_box_do_not_disturb(perfect: np.ndarray) -> None:
+def test_static_objects_inside_the_masks_box_do_not_matter(perfect: np.ndarray) -> None:
     mask = torch.zeros(SIZE, SIZE)
     mask[:, 40:88] = 1
     still = texture(7)
@@ -150,12 +150,12 @@ def test_nothing_moving_is_nan_and_nan_fails(perfect: np.ndarray) -> None:
         assert not passes(figures)[name]
 
 
-def test_textureless_motion_cannot_be_seen() -> None:
+def test_motion_without_texture_cannot_be_measured() -> None:
     flat = np.full((8, SIZE, SIZE, 3), 130, np.uint8)
     assert math.isnan(measures.moved(flat, flow((2.0, 0.0)), EVERYWHERE, FPS)["error"])
 
 
-def test_a_jump_at_the_seam_fails_the_seam_alone() -> None:
+def test_a_jump_at_the_seam_fails_only_the_seam() -> None:
     frames = travelling(texture(0), (0.75, 0.0))  # 24 of 128 pixels round
     figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.75, 0.0)), FPS)
     assert figures["seam"] > 1.5
@@ -188,7 +188,7 @@ def test_a_static_pixel_that_changes_once_is_drift(perfect: np.ndarray) -> None:
     assert not passes(figures)["static_drift"]
 
 
-def test_static_drift_with_labels_asks_only_inside_what_is_labelled_static() -> None:
+def test_static_drift_with_labels_counts_only_static_labels() -> None:
     mask, label = torch.zeros(SIZE, SIZE), np.zeros((SIZE, SIZE), np.uint8)
     label[:64] = 1
     photo = texture(0)
@@ -221,7 +221,7 @@ def test_mask_figures() -> None:
     assert math.isnan(measures.mask_iou(torch.zeros(100, 100), np.zeros_like(label)))
 
 
-def test_borders_count_as_found_within_four_pixels_of_1024() -> None:
+def test_borders_match_within_four_pixels_of_1024() -> None:
     label = np.zeros((256, 512), np.uint8)
     label[:100] = 1
     mask = torch.zeros(256, 512)
@@ -266,7 +266,7 @@ def test_a_loop_of_one_or_two_frames_gives_figures_not_errors() -> None:
         assert not all(passes(measured(frames)).values())
 
 
-def test_each_frame_is_asked_for_once(perfect: np.ndarray) -> None:
+def test_each_frame_is_requested_once(perfect: np.ndarray) -> None:
     class Counting:
         def __init__(self) -> None:
             self.asked: list[int] = []
@@ -283,7 +283,7 @@ def test_each_frame_is_asked_for_once(perfect: np.ndarray) -> None:
     assert frames.asked == sorted(set(frames.asked))
 
 
-def test_a_video_alone_finds_out_what_moves(perfect: np.ndarray) -> None:
+def test_a_video_without_a_mask_is_segmented_by_its_motion(perfect: np.ndarray) -> None:
     frames = perfect.copy()
     frames[:, 64:] = perfect[0, 64:]
     moving = measures.changing(frames)

@@ -44,7 +44,7 @@ def run(recipe: str, *options: str | Path) -> str:
     return done.stdout
 
 
-def test_a_pack_holds_what_the_folder_does(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pack_contains_the_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(RECIPES))
     from data import load
 
@@ -55,8 +55,11 @@ def test_a_pack_holds_what_the_folder_does(photos: Path, tmp_path: Path, monkeyp
     assert packed.label.equal(plain.label)
 
 
-def test_our_own_label_counts_in_place_of_the_folders(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                      ) -> None:
+def test_our_labels_override_those_of_the_folder(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(str(RECIPES))
     import data
 
@@ -67,7 +70,7 @@ def test_our_own_label_counts_in_place_of_the_folders(photos: Path, tmp_path: Pa
     assert lake.label.unique().tolist() == [0, 1, 2, 3]
 
 
-def test_the_photos_that_the_model_was_made_with_are_credited() -> None:
+def test_training_photos_are_credited() -> None:
     ids = {}
     for name in ("training", "validation"):
         with (RECIPES.parent / f"cards/{name}-photos.csv").open(newline="") as file:
@@ -79,7 +82,7 @@ def test_the_photos_that_the_model_was_made_with_are_credited() -> None:
 
 
 @pytest.mark.slow
-def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_path: Path) -> None:
+def test_training_the_generator_writes_weights_and_resumes(photos: Path, tmp_path: Path) -> None:
     options = ("--photos", photos, "--steps", "2", "--batch", "1", "--threads", "1", "--out", tmp_path)
     first = [json.loads(line) for line in run("train_generator.py", *options).splitlines()]
     assert "psnr" in first[-1]
@@ -95,15 +98,21 @@ def test_training_the_generator_writes_weights_and_goes_on(photos: Path, tmp_pat
 @pytest.mark.slow
 def test_the_published_networks_are_converted(smoke: ModuleType, tmp_path: Path) -> None:
     smoke.make_published(tmp_path / "published")
-    run("convert_lpips.py", tmp_path / "published", "--out", tmp_path / "lpips.safetensors",
-        "--vgg", tmp_path / "vgg.safetensors")
+    run(
+        "convert_lpips.py",
+        tmp_path / "published",
+        "--out",
+        tmp_path / "lpips.safetensors",
+        "--vgg",
+        tmp_path / "vgg.safetensors",
+    )
     lpips = LPIPS.from_tensors({k: v.float() for k, v in load_file(tmp_path / "lpips.safetensors").items()})
     assert lpips(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)) > 0
     trunk, vgg = Trunk(), load_file(tmp_path / "vgg.safetensors")
     trunk.load_state_dict({name: vgg[name] for name in trunk.state_dict()})
 
 
-def test_rounding_to_four_bits_keeps_what_the_convolutions_see(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounding_to_four_bits_keeps_the_convolutions_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(RECIPES))
     from rounding import round_convolutions
 

@@ -50,7 +50,7 @@ def test_a_job_is_accepted_and_done(quick: Served, scene: str) -> None:
     assert f"{job['id']}.mp4" not in quick.files()
 
 
-def test_progress_is_told_as_it_is_made(quick: Served, scene: str) -> None:
+def test_progress_is_reported_during_the_work(quick: Served, scene: str) -> None:
     heard = events(quick, quick.animation(scene, seconds=5)["id"])
     shares = [job["progress"]["share"] for _, job in heard]
     assert shares == sorted(shares) and len(set(shares)) > 2 and shares[-1] == 1
@@ -90,7 +90,7 @@ def test_a_running_and_a_queued_job_are_cancelled(quick: Served, scene: str) -> 
     assert quick.finished(quick.animation(scene, seconds=0.1)["id"])["state"] == "done"
 
 
-def test_a_scene_takes_its_jobs_with_it(quick: Served) -> None:
+def test_deleting_a_scene_cancels_its_jobs(quick: Served) -> None:
     scene = quick.scene()["id"]
     jobs = [quick.animation(scene, seconds=50)["id"] for _ in range(2)]
     wait_until(lambda: quick.client.get(f"/v1/animations/{jobs[0]}").json()["state"] == "running")
@@ -121,13 +121,13 @@ def test_a_result_is_read_in_parts(
 
 
 @pytest.mark.parametrize("asked", ["bytes=1000-", "bytes=5000-6000", "bytes=-0"])
-def test_there_is_nothing_past_the_end(quick: Served, done: dict[str, Any], asked: str) -> None:
+def test_a_range_past_the_end_is_refused(quick: Served, done: dict[str, Any], asked: str) -> None:
     answer = quick.client.get(done["links"]["result"], headers={"Range": asked})
     assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */1000")
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_what_is_known_is_not_sent_again(quick: Served, done: dict[str, Any]) -> None:
+def test_an_unchanged_result_is_not_sent_again(quick: Served, done: dict[str, Any]) -> None:
     def answer(**headers: str) -> int:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return quick.client.get(done["links"]["result"], headers=named).status_code
@@ -139,7 +139,7 @@ def test_what_is_known_is_not_sent_again(quick: Served, done: dict[str, Any]) ->
     assert answer(Range="bytes=5000-", If_Range='"old"') == 200, "what it has is of another file, so it gets all"
 
 
-def test_head_is_as_get_without_the_body(quick: Served, done: dict[str, Any]) -> None:
+def test_head_responds_like_get_without_a_body(quick: Served, done: dict[str, Any]) -> None:
     for path in (done["links"]["self"], done["links"]["result"], done["links"]["events"], "/health", "/openapi.json"):
         head = quick.client.head(path)
         assert (head.status_code, head.content) == (200, b"")
@@ -159,7 +159,7 @@ def test_head_makes_nothing(quick: Served) -> None:
     quick.client.delete(links["self"])
 
 
-def test_a_file_that_has_just_gone_is_not_found(quick: Served) -> None:
+def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
     scene = quick.scene()
     job = quick.finished(quick.animation(scene["id"], seconds=0.1)["id"])
     (quick.data / "results" / f"{job['id']}.mp4").unlink()
@@ -198,14 +198,14 @@ def test_a_file_that_has_just_gone_is_not_found(quick: Served) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_at_once(quick: Served, scene: str, options: dict[str, Any]) -> None:
+def test_impossible_requests_are_refused_before_any_work(quick: Served, scene: str, options: dict[str, Any]) -> None:
     body = json.dumps({"scene": scene, **options})
     answer = quick.client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == 422 and answer.json()["detail"].endswith(".")
 
 
-def test_who_comes_when_all_is_full_is_told_when_to_come_again(serve: Callable[..., Served]) -> None:
+def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:
     served = serve(queue=2, scenes=1)
     scene = served.scene()["id"]
     running = served.animation(scene, seconds=50)["id"]
@@ -218,7 +218,7 @@ def test_who_comes_when_all_is_full_is_told_when_to_come_again(serve: Callable[.
     assert answer.status_code == 429 and "limit of kept scenes, 1, is reached" in answer.json()["detail"]
 
 
-def test_what_is_old_goes(serve: Callable[..., Served]) -> None:
+def test_expired_scenes_and_results_are_deleted(serve: Callable[..., Served]) -> None:
     served = serve(keep_hours=1.5 / 3600)
     scene = served.scene()["id"]
     job = served.animation(scene, seconds=50)["id"]

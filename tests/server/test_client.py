@@ -34,7 +34,7 @@ def kept(served: Served) -> list[Any]:
     return [line for line in lines if line.startswith("stylecine_kept") and not line.endswith(" 0.0")]
 
 
-def test_a_loop_is_made_there(
+def test_the_service_makes_the_loop(
     real: Served, photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = kept(real)
@@ -50,7 +50,7 @@ def test_a_loop_is_made_there(
     assert kept(real) == before
 
 
-def test_a_token_goes_along(
+def test_the_token_is_sent(
     serve: Callable[..., Served], slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served = serve("a-token-nobody-guesses")
@@ -68,7 +68,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     return told
 
 
-def test_what_goes_wrong_is_one_sentence(
+def test_errors_are_one_sentence(
     quick: Served, slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "loop.mp4"
@@ -93,7 +93,7 @@ def test_what_goes_wrong_is_one_sentence(
 
 
 @pytest.mark.parametrize("said", [b"<p>Hello", b"[1]", b'{"ok": true}', b'{"state": "ready", "links": []}'])
-def test_a_stranger_is_no_service(
+def test_another_web_server_is_refused(
     slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], said: bytes
 ) -> None:
     class Stranger(BaseHTTPRequestHandler):
@@ -114,7 +114,7 @@ def test_a_stranger_is_no_service(
     assert "not a service of stylecine" in complaint(capsys)
 
 
-def test_a_response_without_end_is_not_read_to_the_end(slow_photo: Path, tmp_path: Path) -> None:
+def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: Path) -> None:
     """JSON, an event and a result, each far larger than it may be; the token never goes to another host."""
     sent = 0
     scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
@@ -160,7 +160,7 @@ def test_a_response_without_end_is_not_read_to_the_end(slow_photo: Path, tmp_pat
     assert not (tmp_path / "x.mp4").exists()
 
 
-def test_the_work_is_asked_for_again_with_the_same_key(
+def test_a_job_is_requested_again_with_the_same_key(
     slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First there is no room, then the line breaks; and twice the events end before the work does."""
@@ -212,7 +212,7 @@ def test_the_work_is_asked_for_again_with_the_same_key(
     assert deleted == ["/j", "/j", "/s"]
 
 
-def test_everything_is_asked_for_again(slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At first the service has no room for what is sent, and each answer that is fetched breaks off."""
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
@@ -269,7 +269,7 @@ def test_everything_is_asked_for_again(slow_photo: Path, tmp_path: Path, monkeyp
     assert waited == [3, 1, 3, 3, 1]
 
 
-def test_a_photo_is_not_sent_twice_where_the_line_breaks(slow_photo: Path, tmp_path: Path) -> None:
+def test_a_photo_is_not_sent_twice_if_the_connection_breaks(slow_photo: Path, tmp_path: Path) -> None:
     sent: list[str] = []
 
     class Gone(BaseHTTPRequestHandler):
@@ -288,7 +288,7 @@ def test_a_photo_is_not_sent_twice_where_the_line_breaks(slow_photo: Path, tmp_p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_ctrl_c_cancels_there_too(quick: Served, slow_photo: Path, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_the_job_of_the_service(quick: Served, slow_photo: Path, tmp_path: Path) -> None:
     output, before = tmp_path / "loop.mp4", kept(quick)
     command = [sys.executable, "-m", "stylecine", "animate", str(slow_photo), "--server", quick.address]
     process = subprocess.Popen(

@@ -51,7 +51,7 @@ def test_impossible_tokens(token: str | None, says: str, tmp_path: Path, capsys:
     assert says in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["serve", "--port", port, "--data", str(tmp_path / "data")]) == 2
@@ -69,7 +69,7 @@ def test_the_studio_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
         assert again.getsockname()[1] == port
 
 
-def test_the_data_may_be_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_data_folder_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert Settings(Path("x")).updated({"data": "~/loops"}).data == tmp_path / "loops"
@@ -85,7 +85,7 @@ def test_a_photo_that_cannot_be_read_ends_the_studio(
     assert "'/proc/self/mem' cannot be read" in told and told.count("\n") == 1
 
 
-def test_a_disk_that_is_full_ends_the_studio(
+def test_a_full_disk_ends_the_studio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(service, "WORKER", QUICK_WORKER)
@@ -95,6 +95,6 @@ def test_a_disk_that_is_full_ends_the_studio(
     assert "no room left on the disk" in capsys.readouterr().err
 
 
-def test_a_photo_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_photo_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["studio", "no such.jpg", "--no-browser"]) == 2
     assert "There is no photo" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_an_impossible_edit_changes_nothing(real: Served, scene: str) -> None:
     assert real.client.get(f"/v1/scenes/{scene}").json()["edits"] == before
 
 
-def test_a_scene_leaves_as_a_file_and_comes_back(real: Served, scene: str, tmp_path: Any) -> None:
+def test_a_scene_is_downloaded_and_uploaded_as_a_file(real: Served, scene: str, tmp_path: Any) -> None:
     edited(real, scene, SKY, ARROW)
     answer = real.client.get(f"/v1/scenes/{scene}/file")
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''my%20lake.cine"
@@ -89,7 +89,7 @@ def packed_facts(content: bytes) -> dict[str, Any]:
     return facts
 
 
-def test_painted_cloth_moves_in_the_wind_that_is_asked_for(real: Served, scene: str) -> None:
+def test_painted_cloth_moves_in_the_requested_wind(real: Served, scene: str) -> None:
     flag = edited(real, scene, SKY, FLAG)[1]
     assert flag == {**FLAG, "id": flag["id"]}
     assert 0.1 < real.client.get(f"/v1/scenes/{scene}").json()["classes"]["cloth"] < 0.3
@@ -120,7 +120,7 @@ def test_painted_cloth_moves_in_the_wind_that_is_asked_for(real: Served, scene: 
         ("subject=cloth", "paint it"),
     ],
 )
-def test_a_wind_that_cannot_be(real: Served, scene: str, query: str, says: str) -> None:
+def test_impossible_winds_are_refused(real: Served, scene: str, query: str, says: str) -> None:
     edited(real, scene, SKY)
     for what in ("live", "preview"):
         answer = real.client.get(f"/v1/scenes/{scene}/{what}?size=64&seconds=1&{query}")
@@ -128,7 +128,7 @@ def test_a_wind_that_cannot_be(real: Served, scene: str, query: str, says: str) 
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_it_is_seen_live(real: Served, scene: str) -> None:
+def test_the_player_gets_a_pack(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
     answer = real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1")
     assert answer.status_code == 200, answer.text
@@ -140,13 +140,13 @@ def test_it_is_seen_live(real: Served, scene: str) -> None:
     assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 200
 
 
-def test_it_is_seen_small(real: Served, scene: str) -> None:
+def test_a_preview_is_small(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
     answer = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp")
     assert Image.open(io.BytesIO(answer.content)).format == "WEBP" and answer.headers["content-type"] == "image/webp"
 
 
-def test_a_still_scene_says_why_nothing_is_to_be_seen(real: Served, scene: str) -> None:
+def test_a_scene_in_which_nothing_moves_says_so(real: Served, scene: str) -> None:
     edited(
         real, scene, *({"kind": "speed", "what": what, "factor": 0.0} for what in ("sky", "water", "falls", "smoke"))
     )
@@ -154,7 +154,7 @@ def test_a_still_scene_says_why_nothing_is_to_be_seen(real: Served, scene: str) 
     assert answer.status_code == 422 and "move" in answer.json()["detail"]
 
 
-def test_what_is_no_photo_is_refused_and_leaves_nothing(real: Served, png: bytes) -> None:
+def test_a_file_that_is_not_a_photo_is_refused_and_leaves_nothing(real: Served, png: bytes) -> None:
     before = real.files()
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
@@ -196,5 +196,5 @@ def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None
         assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["frame-0000.png", "frame-0001.png"]
 
 
-def test_a_photo_that_may_disappoint_says_so(real: Served, png: bytes) -> None:
+def test_a_photo_that_may_disappoint_has_a_warning(real: Served, png: bytes) -> None:
     assert "not be a photo of a landscape" in real.scene(png)["warning"], "the small model knows no picture"

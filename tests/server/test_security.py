@@ -27,12 +27,12 @@ def is_problem(answer: httpx.Response, status: int) -> bool:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"])
-def test_a_name_that_is_not_ours_is_refused(quick: Served, host: str) -> None:
+def test_an_unknown_host_name_is_refused(quick: Served, host: str) -> None:
     assert is_problem(quick.client.get("/health", headers={"Host": host}), 421)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "LOCALHOST:80", "[::1]:80"])
-def test_our_names_are_known(quick: Served, host: str) -> None:
+def test_known_host_names_are_accepted(quick: Served, host: str) -> None:
     assert quick.client.get("/health", headers={"Host": host}).status_code == 200
 
 
@@ -57,7 +57,7 @@ def test_our_own_page_may(quick: Served) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_token_is_needed_where_there_are_tokens(serve: Callable[..., Served]) -> None:
+def test_a_token_is_required_if_there_are_any(serve: Callable[..., Served]) -> None:
     served = serve(TOKEN)
     assert served.client.get("/health").status_code == 200
     for value in (None, "", TOKEN, "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"):
@@ -109,7 +109,7 @@ def too_slow(served: Served) -> None:
     assert raw(served, json, b"{").startswith(b"HTTP/1.1 408")
 
 
-def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_stops_without_waiting_for_a_stalled_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         while True:
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -149,7 +149,7 @@ async def asking(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]
 
 
 @pytest.mark.parametrize("size", [5_000_000, 120_000])  # handed over in part only; and all of it, to lie there
-def test_who_reads_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(security, "SEND_TIMEOUT", 0.3)
 
     async def run() -> None:
@@ -165,7 +165,7 @@ def test_who_reads_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, size: 
     asyncio.run(run())
 
 
-def test_who_reads_slowly_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_reader_gets_the_whole_response(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security, "SEND_TIMEOUT", 5)
     body = bytes(range(250)) * 2000
 
@@ -182,7 +182,7 @@ def test_who_reads_slowly_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
 HALF = b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
 
 
-def test_photos_that_are_being_sent_are_counted(quick: Served) -> None:
+def test_uploads_in_progress_are_counted(quick: Served) -> None:
     before = quick.files()
     host, port = quick.address.removeprefix("http://").split(":")
     with ExitStack() as stack:
@@ -194,7 +194,7 @@ def test_photos_that_are_being_sent_are_counted(quick: Served) -> None:
     wait_until(lambda: quick.files() == before)
 
 
-def test_edits_are_of_a_kind_and_of_bounded_length(quick: Served) -> None:
+def test_edits_have_a_known_kind_and_a_bounded_length(quick: Served) -> None:
     link = quick.scene()["links"]["self"]
 
     def patch(*edits: Any) -> httpx.Response:
@@ -210,7 +210,7 @@ def test_edits_are_of_a_kind_and_of_bounded_length(quick: Served) -> None:
     assert quick.client.delete(link).status_code == 204
 
 
-def test_who_hangs_up_halfway_leaves_nothing(quick: Served) -> None:
+def test_an_aborted_upload_leaves_nothing(quick: Served) -> None:
     before = quick.files()
     host, port = quick.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -231,7 +231,7 @@ def test_an_id_is_never_a_path(quick: Served, path: str, id: str) -> None:
     assert is_problem(answer, 404)
 
 
-def test_all_else_is_a_problem_too(quick: Served) -> None:
+def test_every_other_error_is_a_problem_too(quick: Served) -> None:
     client = quick.client
     assert is_problem(client.get("/nothing"), 404)
     refused = client.put("/v1/scenes/x", content=b"x")
@@ -244,7 +244,7 @@ def test_all_else_is_a_problem_too(quick: Served) -> None:
         assert answer.status_code in (400, 422) and is_problem(answer, answer.status_code)
 
 
-def test_every_answer_guards_whoever_shows_it(quick: Served) -> None:
+def test_every_response_has_security_headers(quick: Served) -> None:
     for path in ("/health", "/nothing", "/openapi.json"):
         headers = quick.client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
@@ -255,7 +255,7 @@ def test_every_answer_guards_whoever_shows_it(quick: Served) -> None:
         assert "server" not in headers
 
 
-def test_the_description_is_complete(quick: Served) -> None:
+def test_the_openapi_description_is_complete(quick: Served) -> None:
     told: dict[str, Any] = quick.client.get("/openapi.json").json()
     assert told["openapi"].startswith("3.1")
     named = set(re.findall(r'"#/components/schemas/(\w+)"', quick.client.get("/openapi.json").text))
@@ -268,7 +268,7 @@ def test_the_description_is_complete(quick: Served) -> None:
                 assert problem == ("application/problem+json" in answer.get("content", {})), (method, path, status)
 
 
-def test_figures_for_prometheus(quick: Served) -> None:
+def test_metrics_for_prometheus(quick: Served) -> None:
     quick.client.get("/health")
     quick.client.get("/v1/scenes/none")
     text = quick.client.get("/metrics").text

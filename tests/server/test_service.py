@@ -80,7 +80,7 @@ def test_processes_for_animations_load_after_the_first_preview(
     asyncio.run(run())
 
 
-def test_what_cannot_be_written_down_can_be_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scene_whose_row_cannot_be_written_can_be_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: Any, **__: Any) -> None:
         raise FULL
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_written_down_can_be_deleted(service: Service, monkeypatc
     asyncio.run(run())
 
 
-def test_a_photo_that_cannot_be_written_down_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_whose_row_cannot_be_written_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: Any) -> None:
         raise FULL
 
@@ -110,7 +110,7 @@ def test_a_photo_that_cannot_be_written_down_leaves_nothing(service: Service, mo
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_stage_is_more_than_the_whole(service: Service, stage: str) -> None:
+def test_no_stage_exceeds_the_whole(service: Service, stage: str) -> None:
     """0.2 + 0.8 is: the last step of a job could not be told of."""
     row = {"id": "x", "state": "running"}
     shares = []
@@ -136,7 +136,7 @@ def test_edits_keep_their_numbers() -> None:
             numbers(*twice)
 
 
-def test_as_many_edits_as_there_may_be_hold_nobody_up() -> None:
+def test_the_maximum_of_edits_does_not_block_the_service() -> None:
     known = [
         {"id": n, "kind": "speed", "factor": 2.0, "stroke": [[n / 1000, y / 20] for y in range(20)]}
         for n in range(1000)
@@ -148,7 +148,7 @@ def test_as_many_edits_as_there_may_be_hold_nobody_up() -> None:
     assert time.process_time() - begun < 1, "a comparison of each with each takes several times as long"
 
 
-def test_a_failed_round_of_tidying_is_not_the_last(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sweep_is_not_the_last(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = []
 
     def expired(table: str) -> list[Row]:
@@ -185,7 +185,7 @@ def test_deleting_a_job_that_waits_cancels_it(service: Service) -> None:
     asyncio.run(run())
 
 
-def test_a_scene_that_is_deleted_while_it_is_made_leaves_nothing(service: Service) -> None:
+def test_a_scene_deleted_while_being_made_leaves_nothing(service: Service) -> None:
     async def run() -> None:
         scene = await queued_scene(service)
         await service.delete_scene(scene)
@@ -194,7 +194,7 @@ def test_a_scene_that_is_deleted_while_it_is_made_leaves_nothing(service: Servic
     asyncio.run(run())
 
 
-def test_who_waits_is_let_go_when_the_service_ends(service: Service) -> None:
+def test_waiting_clients_are_released_when_the_service_stops(service: Service) -> None:
     async def run() -> None:
         waiting = asyncio.create_task(service.changed("x", until=lambda: False))
         await asyncio.sleep(0)

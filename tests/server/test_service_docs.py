@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parent.parent.parent / "docs/service.md").read_text(encod
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_the_lines_run(real: Served, photo: np.ndarray, tmp_path: Path) -> None:
+def test_the_documented_commands_run(real: Served, photo: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(photo).resize((192, 144)).save(tmp_path / "photo.jpg")
     (lines,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     lines = lines.replace("http://127.0.0.1:8350", real.address).replace("curl ", "curl --fail-with-body ")

@@ -85,7 +85,7 @@ def test_a_photo_moves_and_its_loop_closes(studio: Studio) -> None:
     assert studio.motion(SKY) > 0.3 and studio.motion(CLIFF) == 0
 
 
-def test_frozen_water_stands_still_and_undo_lets_it_go(studio: Studio) -> None:
+def test_frozen_water_is_static_and_undo_releases_it(studio: Studio) -> None:
     before = studio.motion(WATER)
     studio.tool("Freeze")
     studio.slide("brush-size", 80)

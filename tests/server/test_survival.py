@@ -22,7 +22,7 @@ def starts(served: Served, scene: str) -> int:
     return len(path.read_text().split()) if path.exists() else 0
 
 
-def test_what_killed_a_worker_is_tried_again_but_not_for_ever(quick: Served) -> None:
+def test_work_that_killed_a_worker_is_retried_but_not_forever(quick: Served) -> None:
     assert quick.scene(b"dies once")["state"] == "ready"
     answer = quick.client.post("/v1/scenes", content=b"dies")
     assert answer.status_code == 500 and "3 times" in answer.json()["detail"]
@@ -40,13 +40,13 @@ def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
     assert 'stylecine_worker_restarts_total{lane="animations"} 1.0' in served.client.get("/metrics").text
 
 
-def test_workers_are_told_of_deleted_scenes(quick: Served) -> None:
+def test_workers_forget_deleted_scenes(quick: Served) -> None:
     scene = quick.scene()["id"]
     quick.client.delete(f"/v1/scenes/{scene}")
     wait_until((quick.data / f"{scene}.forgotten").exists)
 
 
-def test_what_was_accepted_outlives_the_service(serve: Callable[..., Served]) -> None:
+def test_accepted_work_survives_a_restart(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene(name="lake.jpg")["id"]
     done = served.finished(served.animation(scene, seconds=0.1)["id"])["id"]
@@ -74,7 +74,7 @@ def alive(process: int) -> bool:
     return bool(listed.stdout.strip()) and not listed.stdout.startswith("Z")
 
 
-def test_it_ends_at_once_while_it_works(serve: Callable[..., Served]) -> None:
+def test_the_service_stops_at_once_while_it_works(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene()["id"]
     served.animation(scene, seconds=50)
@@ -84,7 +84,7 @@ def test_it_ends_at_once_while_it_works(serve: Callable[..., Served]) -> None:
     assert not any(alive(worker) for worker in workers)
 
 
-def test_work_has_an_end(serve: Callable[..., Served]) -> None:
+def test_work_has_a_time_limit(serve: Callable[..., Served]) -> None:
     served = serve(animation_seconds=1, scene_seconds=1)
     scene = served.scene()["id"]
     job = served.finished(served.animation(scene, seconds=50)["id"])
@@ -94,7 +94,7 @@ def test_work_has_an_end(serve: Callable[..., Served]) -> None:
     assert served.scene()["state"] == "ready"
 
 
-def test_whoever_goes_away_takes_the_work_along(quick: Served) -> None:
+def test_a_disconnected_clients_work_is_cancelled(quick: Served) -> None:
     before = quick.files()
     with pytest.raises(Exception, match="timed out"):
         quick.client.post("/v1/scenes", content=b"slow", timeout=0.3)
@@ -102,7 +102,7 @@ def test_whoever_goes_away_takes_the_work_along(quick: Served) -> None:
     assert quick.scene()["state"] == "ready"
 
 
-def test_without_a_model_it_says_so(tmp_path: Path) -> None:
+def test_a_missing_model_is_reported(tmp_path: Path) -> None:
     served = Served(tmp_path / "data", model="none")
     wait_until(lambda: "no model" in served.client.get("/ready").json()["detail"])
     answer = served.client.post("/v1/scenes", content=b"a photo")
@@ -119,7 +119,7 @@ def test_two_services_never_share_a_folder(quick: Served, tmp_path: Path) -> Non
         Store(tmp_path / "file" / "data")
 
 
-def test_nobody_elses_folder_is_used(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     thesis = tmp_path / "results" / "thesis.txt"
     thesis.parent.mkdir()
     thesis.touch()
@@ -128,7 +128,7 @@ def test_nobody_elses_folder_is_used(tmp_path: Path) -> None:
     assert thesis.exists() and [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
-def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
+def test_its_files_are_private_to_their_owner(tmp_path: Path) -> None:
     Store(tmp_path).close()
     Store(tmp_path).close()
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir() if path.name != "lock"} == {0}

@@ -19,7 +19,7 @@ def test_a_place_changes_in_the_half_in_which_its_copies_differ_less():
     assert begin[:, :24].max() < 1e-6 and begin[:, 40:].min() > 0.5 - 1e-6
 
 
-def test_half_of_what_changes_does_so_in_the_first_half_even_if_all_would_rather():
+def test_half_of_the_changes_happen_in_each_half():
     torch.manual_seed(0)
     early, late = torch.rand(64, 64), 1 + torch.rand(64, 64)  # all differ less in the first half
     crossfade = crossfade_schedule(torch.stack((early, late)), ONE, [120.0], fps=30)
@@ -33,7 +33,7 @@ def test_every_place_begins_with_copy_a_and_ends_with_copy_b():
     assert (copy_b_share(torch.ones(1, 64, 64), crossfade) == 1).all()
 
 
-def test_in_the_picture_there_is_no_step_between_early_and_late():
+def test_early_and_late_places_have_no_visible_border():
     begin = crossfade_schedule(torch.stack((two_sides(1, 4), two_sides(4, 1))), ONE, [120.0], fps=30)[0]
     assert begin.diff(dim=1).abs().max() < 0.3
 

@@ -51,7 +51,7 @@ def test_hermite_agrees_with_steps_of_a_quarter_frame():
         assert (moved.forward(t) - quarter.forward(t * 4)).abs().max() < 1e-3
 
 
-def test_backward_undoes_forward():
+def test_backward_integration_undoes_forward_integration():
     moved = integrate(whirl(64, 0.4), torch.ones(64, 64), period=24, fps=30, margin=0)
     there = moved.forward(20)
     back = look_up(moved.backward(20)[None], there[None])[0]
@@ -87,7 +87,7 @@ def test_a_preview_and_its_export_have_the_same_sub_cycles_at_any_frame_rate(fps
     assert torch.equal(count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=fps * seconds, fps=fps), exported)
 
 
-def test_places_go_round_their_own_number_of_times():
+def test_each_place_has_its_own_number_of_sub_cycles():
     moving = torch.zeros(64, 64)
     moving[:20], moving[40:] = 1, 1
     flow = constant(0.005, 0, 64, 64).clone()

@@ -49,7 +49,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
     return float(10 * torch.log10(4 / (a - b).square().mean()))
 
 
-def test_the_photo_comes_back(photo: Tensor, inversion: Inversion) -> None:
+def test_the_photo_is_reconstructed(photo: Tensor, inversion: Inversion) -> None:
     assert inversion.w_plus.shape == (18, 512)
     assert inversion.feature.shape == (64, 48, 80)
     shrunk = F.interpolate(F.avg_pool2d(photo[None], 8), scale_factor=8, mode="bilinear")[0]

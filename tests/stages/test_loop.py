@@ -50,12 +50,14 @@ def scene(
 
 @pytest.mark.parametrize("cell", [16, 32])
 @pytest.mark.parametrize("size", [(150, 170), (136, 200), (161, 129)], ids=str)
-def test_large_photos_have_cells_wider_than_what_is_compared(cell, size):
+def test_large_photos_have_cells_wider_than_blocks(cell, size):
     moving = torch.ones(size)
     displacement = integrate(torch.full((2, 8, 8), 0.02), moving, period=PERIOD, fps=30, margin=MARGIN)
     wide = tuple(-(-(n + 2 * MARGIN) // cell) for n in size)
-    knots = [torch.nn.functional.interpolate(x.flatten(1, 2), wide).unflatten(1, (2, 2)) / cell
-             for x in (displacement.positions, displacement.rates)]
+    knots = [
+        torch.nn.functional.interpolate(x.flatten(1, 2), wide).unflatten(1, (2, 2)) / cell
+        for x in (displacement.positions, displacement.rates)
+    ]
     coarse = replace(displacement, positions=knots[0], rates=knots[1], sub_cycles=torch.ones(wide).long(), cell=cell)
     plate = texture(size[0] + 2 * MARGIN, size[1] + 2 * MARGIN)
     photo = ((plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -77,7 +79,7 @@ def test_frame_0_and_frame_n_are_the_photo(sampling):
 
 
 @pytest.mark.parametrize("sampling", ["gather", "splat"])
-def test_what_stands_still_keeps_the_photos_bytes(sampling):
+def test_static_pixels_keep_the_photos_bytes(sampling):
     loop, photo = scene(sampling=sampling)
     moved = frame(loop, 17.3).numpy()
     assert np.array_equal(moved[: SIZE // 4], photo[: SIZE // 4])
@@ -114,7 +116,7 @@ def test_a_dissolve_without_gain_would_haze_over():
     assert contrast(frame(plain, PERIOD / 2).numpy()) / contrast(photo) < 0.8
 
 
-def test_a_standing_flow_shows_the_photo_in_every_frame():
+def test_zero_flow_shows_the_photo_in_every_frame():
     loop, photo = scene(speed=0.0)
     assert np.abs(frame(loop, PERIOD / 2).numpy().astype(int) - photo).max() <= 1
 
@@ -163,7 +165,7 @@ def test_a_swell_leaves_frame_0_the_photo_and_repeats_as_often_as_it_has_cycles(
     assert np.abs(frames[1][:, :-3] - frames[3][:, 3:]).mean() < 0.3 * np.abs(frames[1] - frames[3]).mean()
 
 
-def test_feather_stays_inside_what_moves():
+def test_the_feather_stays_inside_the_mask():
     moving = torch.zeros(SIZE, SIZE)
     moving[40:90, 40:90] = 1
     loop, photo = scene(moving=moving)
@@ -177,7 +179,7 @@ def test_nothing_moving_is_an_error():
         scene(moving=torch.zeros(SIZE, SIZE))
 
 
-def test_features_are_warped_and_the_image_made_of_them():
+def test_features_are_warped_and_synthesised():
     loop, photo = scene()
     h = (SIZE + 2 * MARGIN) // 4
     feature = torch.randn(5, h, h)

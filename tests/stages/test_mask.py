@@ -59,7 +59,7 @@ def test_layers_follow_the_edges_of_the_photo() -> None:
     torch.testing.assert_close(moving(layers), layers[CLASSES.index("sky")])
 
 
-def test_what_stands_still_is_exactly_zero() -> None:
+def test_static_pixels_are_exactly_zero() -> None:
     photo, sky = landscape()
     moves = moving(predict_layers(photo, BlueIsSky()))
     far = nn.functional.max_pool2d(sky[None].float(), 7, 1, 3)[0] == 0
@@ -93,7 +93,7 @@ def test_moving_joins_the_layers() -> None:
     assert moving(layers).tolist() == [[0.75, 0.0], [0.0, 1.0]]
 
 
-def test_less_than_half_a_percent_of_the_photo_is_nothing() -> None:
+def test_less_than_half_a_percent_of_the_photo_is_ignored() -> None:
     mask = torch.zeros(100, 100)
     mask[:6, :10] = 1
     assert require_motion(mask) is mask
@@ -102,7 +102,7 @@ def test_less_than_half_a_percent_of_the_photo_is_nothing() -> None:
         require_motion(mask)
 
 
-def test_a_read_mask_decides_what_moves_and_the_layers_as_what() -> None:
+def test_a_mask_decides_what_moves_and_the_layers_its_class() -> None:
     layers = torch.zeros(4, 100, 100)
     layers[CLASSES.index("sky"), :30] = 1
     mask = torch.zeros(100, 100)
@@ -153,9 +153,7 @@ def test_masks_come_in_many_forms(form: str) -> None:
 def test_masks_come_from_files(tmp_path: Path) -> None:
     Image.fromarray(half().astype(np.uint8) * 255).save(tmp_path / "mask.png")
     np.save(tmp_path / "mask.npy", half())
-    assert torch.equal(
-        read_mask(tmp_path / "mask.png", (30, 40)), read_mask(str(tmp_path / "mask.npy"), (30, 40))
-    )
+    assert torch.equal(read_mask(tmp_path / "mask.png", (30, 40)), read_mask(str(tmp_path / "mask.npy"), (30, 40)))
 
 
 GREEN, GREY, CLEAR = (0, 255, 0), (153, 153, 153), 128
@@ -169,7 +167,7 @@ def painted(*colour: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("colour", "luminance"), [(GREEN, 0.587), (GREY, 0.6), ((255, 0, 0), 0.299)])
-def test_colour_is_read_by_its_luminance_in_whatever_form_it_comes(
+def test_colour_is_converted_to_luminance_in_every_form(
     tmp_path: Path, colour: tuple[int, ...], luminance: float
 ) -> None:
     for name, pixels in (("rgb", painted(*colour)), ("rgba", painted(*colour, 255))):
@@ -189,7 +187,7 @@ def test_colour_is_read_by_its_luminance_in_whatever_form_it_comes(
         assert (mask[:, 8:] == 1).all()
 
 
-def test_what_is_transparent_counts_less() -> None:
+def test_transparent_pixels_count_less() -> None:
     mask = read_mask(painted(*GREEN, CLEAR), (8, 16))
     torch.testing.assert_close(mask[:, :8], torch.full((8, 8), 0.587 * CLEAR / 255))
     assert torch.equal(mask, read_mask(Image.fromarray(painted(*GREEN, CLEAR)), (8, 16)))
@@ -204,7 +202,7 @@ def test_a_picture_as_good_as_black_is_black(tmp_path: Path, mode: str) -> None:
             read_mask(mask, (30, 40))
 
 
-def test_integers_of_an_array_that_are_all_0_or_1_say_yes_and_no() -> None:
+def test_integers_of_0_and_1_are_a_binary_mask() -> None:
     assert torch.equal(read_mask(half().astype(np.uint8), (30, 40)), read_mask(half(), (30, 40)))
     with pytest.raises(NothingMoves):
         read_mask(2 * half().astype(np.uint8), (30, 40))
@@ -228,7 +226,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_masks_that_cannot_be_used(kind: str) -> None:
+def test_unusable_masks(kind: str) -> None:
     with pytest.raises(MaskError):
         read_mask(WRONG[kind], (8, 8))
 
@@ -254,7 +252,7 @@ def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
         read_mask(empty, (8, 8))
 
 
-def test_no_edge_is_torn_off_static_things() -> None:
+def test_static_objects_keep_their_edges() -> None:
     """The mask reaches four pixels too far over a dark ridge; what moves ends at the ridge's own edge."""
     photo = torch.full((3, 400, 400), 0.5)
     photo[:, 200:] = -0.5
@@ -298,7 +296,7 @@ def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, to
     return photo, layers
 
 
-def test_a_mast_in_the_sky_stands_still() -> None:
+def test_a_mast_in_the_sky_is_static() -> None:
     mast = (slice(100, 300), slice(200, 203))
     photo, layers = sky_over_ground([mast])
     moves = erode_moving_edges(layers, photo)
@@ -318,7 +316,7 @@ def disc(radius: float) -> torch.Tensor:
     return (y - 120) ** 2 + (x - 200) ** 2 <= radius**2
 
 
-def test_the_sun_stands_still_and_its_glow_does_not() -> None:
+def test_the_sun_is_static_and_its_glow_is_not() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(9)] = 1.0
     moves = erode_moving_edges(layers, photo)
@@ -326,7 +324,7 @@ def test_the_sun_stands_still_and_its_glow_does_not() -> None:
     assert (moves[:290][~disc(24)[:290]] == 1).all()
 
 
-def test_the_sun_stands_still_whatever_its_class() -> None:
+def test_the_sun_is_static_in_any_class() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(9)] = 1.0
     falls = CLASSES.index("falls")
@@ -341,7 +339,7 @@ def test_a_large_white_cloud_is_not_the_sun() -> None:
 
 
 @pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
-def test_stars_stand_still_at_night(sky: float, stands: bool) -> None:
+def test_stars_are_static(sky: float, stands: bool) -> None:
     photo, layers = sky_over_ground([])
     photo[:, :300] = sky
     photo[:, 100, 100] = photo[:, 200, 300] = sky + 0.4

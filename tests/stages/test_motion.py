@@ -112,7 +112,7 @@ def test_falls_are_faster_at_their_foot() -> None:
     assert (down[26:100].diff() > -1e-6).all() and 1.4 < down[100] / down[30] < 2
 
 
-def test_a_habit_goes_where_the_picture_tells() -> None:
+def test_the_usual_direction_yields_to_the_picture() -> None:
     """The network is asked a second time in the mirror: what it answers to both alike it has seen."""
     where = rows() >= 0
     lake = predict_motion(GREY, layer(WATER, where), Habit(1, 0.1))[:, 64, 96]
@@ -122,7 +122,7 @@ def test_a_habit_goes_where_the_picture_tells() -> None:
 
 
 @pytest.mark.parametrize(("kind", "least", "most"), [(SKY, 0.03, 0.08), (WATER, 0.025, 0.08), (FALLS, 0.08, 0.25)])
-def test_what_moves_moves_far_enough_to_be_seen(kind: int, least: float, most: float) -> None:
+def test_motion_is_fast_enough_to_be_visible(kind: int, least: float, most: float) -> None:
     where = (rows() > 20) & (rows() < 110)
     assert least < travel(predict_motion(GREY, layer(kind, where), Everywhere(0.3, 0.7)), where) < most
 
@@ -182,7 +182,7 @@ def test_two_arrows_of_one_region_are_both_met() -> None:
         assert flow[:, int(y0 * H), int(x0 * W)].tolist() == pytest.approx(wanted, abs=1e-3)
 
 
-def test_what_falls_into_a_pool_falls_whatever_the_pools_arrow_says() -> None:
+def test_an_arrow_in_a_pool_does_not_turn_the_fall() -> None:
     pool, fall = rows() >= 64, (rows() < 64) & (columns() > 60) & (columns() < 130)
     layers = layer(WATER, pool) + layer(FALLS, fall)
     into_pool, into_fall = (0.2, 0.8, 0.1, 0.8), (0.5, 0.3, 0.52, 0.5)
@@ -203,7 +203,7 @@ def test_one_arrow_in_a_bending_river_leaves_it_bending() -> None:
     assert 15 < math.degrees(math.atan2(end[1], end[0])) < 60
 
 
-def test_an_arrow_beside_the_water_means_the_water() -> None:
+def test_an_arrow_next_to_the_water_steers_the_water() -> None:
     layers = layer(WATER, columns() < 80)
     flow = predict_motion(GREY, layers, Everywhere(1, 0), [(83 / W, 0.5, 83 / W, 0.6)])
     assert flow[1, 64, 79] == pytest.approx(0.1 * H / 30, rel=1e-3)
@@ -215,7 +215,7 @@ def test_nothing_moves_nowhere() -> None:
     assert predict_motion(GREY, torch.zeros(4, H, W), Everywhere(1, 0)).abs().max() == 0
 
 
-def test_a_given_field_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_given_field_is_used_unchanged(tmp_path: Path) -> None:
     field = np.random.default_rng(0).normal(size=(2, 6, 8))
     np.save(tmp_path / "motion.npy", field[None])
     for given in (
@@ -249,12 +249,12 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_fields_that_cannot_be_used(kind: str) -> None:
+def test_unusable_fields(kind: str) -> None:
     with pytest.raises(MotionError):
         read_motion(WRONG[kind])
 
 
-def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_files(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "several.npz", a=np.zeros((2, 4, 4)))
     (tmp_path / "empty.npy").touch()

@@ -39,7 +39,7 @@ def far(a: np.ndarray, b: np.ndarray) -> float:
 # --- where a photo comes from
 
 
-def test_every_source_gives_the_same(tmp_path: Path) -> None:
+def test_every_source_gives_the_same_pixels(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encoded(picture()))
     with path.open("rb") as file, Image.open(path) as image:
@@ -82,7 +82,7 @@ def test_a_digest_from_a_scene_file_is_marked_as_claimed() -> None:
     assert PhotoFile("a.jpg", b"", "0" * 64).facts == {"name": "a.jpg", "sha256": "0" * 64, "claimed": True}
 
 
-def test_a_pipe_cannot_seek() -> None:
+def test_sources_need_not_seek() -> None:
     class Pipe(io.RawIOBase):
         data = encoded(picture())
 
@@ -105,7 +105,7 @@ def test_arrays_of_other_shapes() -> None:
     assert np.array_equal(load_photo(picture(80, 160)[::-1, ::2]), picture(80, 160)[::-1, ::2])
 
 
-def test_the_callers_own_stay_as_they_were() -> None:
+def test_the_callers_photo_is_unchanged() -> None:
     array, image = picture(), Image.fromarray(picture())
     load_photo(array, size=64)[:] = 0
     load_photo(image)[:] = 0
@@ -175,7 +175,7 @@ def test_cmyk_jpeg() -> None:
     assert far(load_photo(jpeg), picture()) <= 5
 
 
-def test_transparency_lies_on_white() -> None:
+def test_transparent_parts_become_white() -> None:
     alpha = np.full((80, 120, 4), (200, 0, 0, 0), np.uint8)
     alpha[:, 60:, 3] = 255
     photo = load_photo(encoded(alpha))
@@ -190,7 +190,7 @@ def test_transparent_palette() -> None:
     assert (photo[0, 0] == 255).all() and (photo[-1, -1] != 255).any()
 
 
-def test_of_an_animation_the_first_frame() -> None:
+def test_the_first_frame_of_an_animation_is_read() -> None:
     frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
     animation = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     assert np.array_equal(load_photo(animation), picture())
@@ -255,7 +255,7 @@ def test_grey_pixels_with_a_colour_profile() -> None:
 
 
 @pytest.mark.parametrize("broken", [b"not a profile", profile(*ADOBE)[:150]])
-def test_a_broken_profile_is_passed_over(broken: bytes) -> None:
+def test_a_broken_profile_is_ignored(broken: bytes) -> None:
     assert np.array_equal(load_photo(encoded(picture(), icc_profile=broken)), picture())
 
 
@@ -282,7 +282,7 @@ def test_orientation(kind: str, orientation: int) -> None:
     assert far(photo, upright) <= 4
 
 
-def test_a_turned_photo_is_cut_as_it_is_seen() -> None:
+def test_a_rotated_photo_is_cropped_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     jpeg = encoded(np.rot90(picture(240, 120)).copy(), "JPEG", exif=exif, quality=95)
@@ -291,7 +291,7 @@ def test_a_turned_photo_is_cut_as_it_is_seen() -> None:
     assert far(photo, load_photo(picture(240, 120), (100, 200))) <= 4
 
 
-def test_damaged_exif_is_passed_over() -> None:
+def test_damaged_exif_is_ignored() -> None:
     jpeg = encoded(picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff broken", quality=95)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -325,7 +325,7 @@ def test_resizing_keeps_the_picture() -> None:
     assert far(load_photo(encoded(picture(400, 600), "JPEG", quality=95), 100), picture(100, 150)) <= 3
 
 
-def test_every_size_comes_out() -> None:
+def test_every_size_is_exact() -> None:
     """Shapes whose cut, in floats, might reach past the photo's border."""
     rng = np.random.default_rng(0)
     for _ in range(300):
@@ -341,7 +341,7 @@ def test_resizing_does_not_alias() -> None:
     assert np.abs(photo.astype(int) - 127).max() <= 12
 
 
-def test_cutting_keeps_the_middle() -> None:
+def test_cropping_keeps_the_centre() -> None:
     photo = load_photo(picture(100, 300), (100, 100))
     assert far(photo, picture(100, 300)[:, 100:200]) <= 1
     photo = load_photo(picture(300, 100), (100, 100))
@@ -411,7 +411,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(kind: str, sides: tuple[i
             load_photo(header_only(*sides)[kind], size)
 
 
-def test_what_would_come_out_too_large_names_a_size() -> None:
+def test_a_photo_that_would_be_too_large_names_a_size() -> None:
     with pytest.raises(TooLarge, match="ask for size 7094 or less"):
         load_photo(header_only(12000, 9000)["png"], None)
 
@@ -431,7 +431,7 @@ def test_too_small() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
-def test_cut_short(kind: str) -> None:
+def test_truncated_files(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     whole = encoded(noise, kind)
     for share in (0.02, 0.5, 0.9):
@@ -440,7 +440,7 @@ def test_cut_short(kind: str) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_cut_short_heic() -> None:
+def test_truncated_heic() -> None:
     heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
     heif.from_pillow(Image.fromarray(picture())).save(buffer)
@@ -485,7 +485,7 @@ def test_not_an_image(tmp_path: Path, content: bytes, match: str) -> None:
             load_photo(source)
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_missing_and_unreadable_paths(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"no photo at .*missing"):
         load_photo(tmp_path / "missing.jpg")
     with pytest.raises(PhotoError, match="folder"):
@@ -497,7 +497,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
-def test_a_pipe_or_device_is_no_file(tmp_path: Path) -> None:
+def test_a_pipe_or_device_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # nobody writes to it: opening it would wait for ever
     for path in (tmp_path / "pipe", "/dev/null"):
         with pytest.raises(PhotoError, match="not a file"):
@@ -529,7 +529,7 @@ def test_not_a_source(source: object) -> None:
         load_photo(source)  # type: ignore[arg-type]
 
 
-def test_pixels_without_a_meaning() -> None:
+def test_unsupported_pixel_types() -> None:
     with pytest.raises(PhotoError, match="8-bit"):
         load_photo(Image.new("F", (80, 80)))
     with pytest.raises(PhotoError, match="32-bit"):

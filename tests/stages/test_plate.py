@@ -12,7 +12,7 @@ def waves(height: int, width: int) -> torch.Tensor:
     return torch.stack([0.5 * torch.sin(x / 9 + i) * torch.cos(y / 7) for i in range(3)])
 
 
-def test_the_canvas_hides_static_things_and_mirrors_what_moves() -> None:
+def test_the_canvas_hides_static_pixels_and_mirrors_moving_ones() -> None:
     photo, moving = waves(20, 30), torch.zeros(20, 30)
     moving[5:10, :5] = 0.5
     wide, visible = canvas(photo, moving, 8)

@@ -38,7 +38,7 @@ def test_open_water_reaches_across_the_picture_or_lies_level_and_meets_no_fall()
     assert not open_water(owner(pool), drift().numpy()).any(), "a pool below a fall"
 
 
-def test_without_open_water_there_is_no_swell():
+def test_no_swell_without_open_water():
     assert predict_swell(landscape(columns=slice(60, 100)), downward()) is None
 
 
@@ -50,7 +50,7 @@ def test_water_moves_up_and_down_more_than_sideways_and_more_when_near():
     assert 0.1 < float(reach[1].max()) < 0.01 * 128
 
 
-def test_there_is_no_swell_off_the_water_or_at_its_shore():
+def test_no_swell_on_land_or_at_the_shore():
     layers = landscape()
     layers[WATER, 80:100, 60:90] = 0  # a rock
     swell = predict_swell(layers, drift())

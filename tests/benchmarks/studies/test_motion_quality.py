@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_angles_are_those_of_the_picture_not_of_fractions() -> None:
+def test_angles_are_measured_in_pixels_not_in_fractions() -> None:
     assert Arrow("water", (0.5, 0.5), (0.54, 0.56)).angle(120, 180) == pytest.approx(math.pi / 4)
 
 
