@@ -10,8 +10,10 @@ because the generator does not improve on it.
 """
 
 import argparse
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,6 @@ from tqdm import tqdm
 
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, read_label, selected_photos, size_option
-from benchmarks.studies.ablation import random_generator
 from benchmarks.tables import save, table
 from stylecine import Animator
 from stylecine.networks.lpips import LPIPS, unit
@@ -61,6 +62,18 @@ def methods(animator: Animator) -> Callable[[Tensor, Tensor], Fills]:
         return rough | smooth | {"nearest mirror": nearest_mirror(photo, visible)}
 
     return fill
+
+
+def random_generator(animator: Animator) -> Animator:
+    """The same networks, but random weights in the generator, with each tensor's mean and standard deviation."""
+    source = torch.Generator().manual_seed(0)
+    generator = copy.deepcopy(animator.generator)
+    with torch.no_grad():
+        for weight in generator.parameters():
+            if weight.numel() > 1:
+                sample = torch.randn(weight.shape, generator=source).to(weight)
+                weight.copy_(sample * weight.std() + weight.mean())
+    return replace(animator, generator=generator)
 
 
 def nearest_mirror(photo: Tensor, visible: Tensor) -> Tensor:

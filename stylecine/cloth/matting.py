@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import push_pull
+from stylecine.ops.image import dilate, push_pull
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
 MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
@@ -50,13 +50,13 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     cells, deviation = on_grid(colour, cell), _deviation(colour, cell)
     # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
     reach = 1 + math.ceil(strip / cell)
-    near = _dilate(inside, reach) & ~inside
-    core = ~_dilate(~inside, reach)
+    near = dilate(inside, reach) & ~inside
+    core = ~dilate(~inside, reach)
     plain = _large_regions(~inside & ~near & (deviation < MAX_PLAIN_DEVIATION) & ~held)
     foreground = _nearest_value(cells, core if bool(core.any()) else inside)
     behind = push_pull(cells[None], plain[None, None].float())[0] if bool(plain.any()) else cells
     share, error = _unmix(cells, foreground, behind)
-    free = plain | (near & (error < MAX_MIXTURE_ERROR) & _dilate(plain, 2 * reach + 1) & ~held)
+    free = plain | (near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held)
     obstacles = _connected_to(~inside & ~free, ~near) | held
     free = plain | (near & _flood(inside, ~obstacles))
     obstacles = (~inside & ~free) | held
@@ -64,12 +64,12 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     clearance = torch.from_numpy(distance.astype(np.float32) * cell).to(photo.device)
     shading = torch.where(inside, share, torch.zeros_like(share))
     shading = F.avg_pool2d(shading[None], 3, 1, 1, count_include_pad=False)[0]
-    moves = _dilate(inside | (near & free & (share > MIN_CLOTH_SHARE)), 1) & (inside | free)
+    moves = dilate(inside | (near & free & (share > MIN_CLOTH_SHARE)), 1) & (inside | free)
     matte = torch.maximum(
-        _box_blur(mask, 1), _box_blur(_enlarge(moves & ~_dilate(~(inside | free), 1), mask.shape, cell), MATTE_SOFTNESS)
+        _box_blur(mask, 1), _box_blur(_enlarge(moves & ~dilate(~(inside | free), 1), mask.shape, cell), MATTE_SOFTNESS)
     )
     known = _enlarge(free & ~moves, mask.shape, cell)
-    uncovered = _enlarge((inside | free) & _dilate(moves, UNCOVERED_CELLS), mask.shape, cell)
+    uncovered = _enlarge((inside | free) & dilate(moves, UNCOVERED_CELLS), mask.shape, cell)
     background = torch.lerp(colour, _inpaint(colour, known > 0.99), _box_blur(uncovered * (1 - known), 1))
     return Matting(_to_bytes(matte), _to_bytes(background).permute(1, 2, 0).contiguous(), clearance, shading)
 
@@ -146,12 +146,6 @@ def _nearest_value(image: Tensor, known: Tensor) -> Tensor:
     indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
     y, x = (torch.from_numpy(i).long().to(image.device) for i in indices)
     return image[:, y, x]
-
-
-def _dilate(places: Tensor, radius: int) -> Tensor:
-    """Bool [h,w] dilated by `radius` rows and columns."""
-    dilated = ndimage.binary_dilation(places.cpu().numpy(), np.ones((3, 3)), iterations=radius)
-    return torch.from_numpy(dilated).to(places.device)
 
 
 def _box_blur(mask: Tensor, radius: int) -> Tensor:

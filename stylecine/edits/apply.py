@@ -24,7 +24,7 @@ from stylecine.edits.model import (
     Speed,
     Where,
 )
-from stylecine.edits.strokes import resize, smoothstep
+from stylecine.edits.strokes import resize, soft_step
 from stylecine.errors import SceneError
 from stylecine.ops.arrows import MOVING, start_cells
 from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, Arrow
@@ -170,7 +170,7 @@ def damp_at_anchors(factors: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
     for edit in edits:
         if isinstance(edit, Anchor):
             distance = np.hypot(y + 0.5 - edit.point[1] * height, x + 0.5 - edit.point[0] * width) / min(height, width)
-            factors = factors * smoothstep(distance / edit.radius)
+            factors = factors * soft_step(distance / edit.radius)
     return factors
 
 
@@ -193,7 +193,7 @@ def _class_factors(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int,
         inside = owner == k
         distance, (rows, columns) = ndimage.distance_transform_edt(inside, return_indices=True)
         border = np.median([np.ones(grid), np.full(grid, by_class[k]), by_class[owner[rows, columns]]], axis=0)
-        blended = border + (by_class[k] - border) * smoothstep(distance / (SPEED_BLEND * min(grid)))
+        blended = border + (by_class[k] - border) * soft_step(distance / (SPEED_BLEND * min(grid)))
         factors = np.where(inside, blended, factors)
     return factors
 

@@ -16,6 +16,8 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 from scipy.spatial.distance import cdist
 
+from stylecine.ops.smoothstep import smoothstep
+
 BAND = 0.3  # of the brush's radius: how far past the brush the fitted border may lie
 WALK_CELLS = 40_000  # of the random walker's grid
 DISTANCE_CELLS = 1 << 20  # of the grid on which distances are computed, and interpolated between its points ...
@@ -46,7 +48,7 @@ def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Bo
     depth = 1 - resize(distance, (rows, columns)) / radius  # 1 on the stroke's centre line, 0 at the brush's border
     prior, contrast = _prior(small, depth)
     walked = _random_walk(small, prior, depth, WALK_LENGTH * contrast * radius * scale)
-    alpha = smoothstep((resize(walked.astype(np.float32), distance.shape) - 0.35) / 0.3)
+    alpha = soft_step((resize(walked.astype(np.float32), distance.shape) - 0.35) / 0.3)
     alpha[distance >= (1 + BAND) * radius] = 0
     return box, alpha
 
@@ -132,9 +134,9 @@ def _random_walk(picture: np.ndarray, prior: np.ndarray, depth: np.ndarray, leng
     return answer.reshape(h, w)
 
 
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    t = np.clip(x, 0, 1).astype(np.float32)
-    return t * t * (3 - 2 * t)
+def soft_step(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, smoothstep between; float32."""
+    return smoothstep(np.clip(x, 0, 1).astype(np.float32))
 
 
 def resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

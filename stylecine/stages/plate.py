@@ -34,7 +34,7 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     """The photo [3,H,W] mirrored at its borders, and which of its pixels move: [3,Hc,Wc], [Hc,Wc] in {0,1}.
 
     What flows in over the border is its mirror image, of the variants tried the one nearest to the real content
-    (benchmarks/studies/ablation.py). Static things are hidden, mirrored or not.
+    (benchmarks/studies/plate.py). Static things are hidden, mirrored or not.
     """
     extended = [photo, (moving > 0).to(photo.dtype)[None]]
     for axis in (1, 2):
