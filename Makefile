@@ -3,9 +3,9 @@
 # make test-all    runs these, then the slow ones: packaging, Ray, recipes, CUDA sources on the CPU, browsers, ...
 # make lint        runs ruff, mypy and clang-format
 # make sanitize    runs the kernels' tests with the native library under AddressSanitizer and UndefinedBehaviorSanitizer
-# make soak        runs 100,000 random kernel calls (CASES) with that library, resuming where it stopped; opens damaged
-#                  .cine files; runs the service on this machine with 200 clients for MINUTES, with requests generated
-#                  from its schema and with damaged uploads; executes the notebook. Writes to benchmarks/results/
+# make soak        runs 100,000 random kernel calls (CASES) with that library; opens damaged .cine files; runs the
+#                  service on this machine with 200 clients for MINUTES, with requests generated from its schema and
+#                  with damaged uploads; executes the notebook. Writes to benchmarks/results/
 # make bench       measures speed, into benchmarks/results/; only meaningful on an idle machine
 # make quality     measures every loop of the photos in FOLDER (default: examples/), with labels/ and val.txt if it has
 #                  them, into benchmarks/results/quality.md and .json

@@ -3,10 +3,10 @@
     python -m benchmarks.batch
     python -m benchmarks.batch --ray
 
-Takes the example photos, each cropped in five ways, at size 1024: five minutes to half an hour on an idle machine. Every
-run is confined to as many cores as it has processes, or else the single process's video encoder, which is
-multithreaded, would use a second core. The frames of both runs have to be the same. Writes
-benchmarks/results/batch.json, or cluster.json with --ray.
+The photos are the examples, each cropped in five ways, at size 1024: five minutes to half an hour on an idle machine.
+A run of N processes is confined to N cores, or else the single process's video encoder, which is multithreaded, would
+use a second one. Both runs have to give the same frames. Writes benchmarks/results/batch.json, or cluster.json with
+--ray.
 """
 
 import argparse

@@ -1,27 +1,32 @@
 """Damaged and forged .cine files: `make soak`, or python -m benchmarks.fuzz_cine --cases 10000
 
-Each case is a small scene's file with bytes changed, cut, doubled, swapped or put in: in the archive itself, or in one
-of its members with the archive whole around it, so that what reads JSON, PNG and tensors is reached. Opening it must
-give a scene or a StylecineError, quickly; anything else is a failure, and ends the run with the number of the case.
+Each case is the file of a small scene with parts overwritten, removed, inserted or copied from elsewhere: in the
+archive itself, or in one member of an intact archive, so that the readers of JSON, PNG and tensors are reached. Opening
+it must soon give a scene or a StylecineError of one line. Anything else is a failure, which Hypothesis reduces and
+prints.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import sys
 import tempfile
 import time
 import zipfile
+from collections import Counter
+from datetime import timedelta
 from pathlib import Path
-from random import Random
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stylecine.edits.scene_file import Cine, pack, read_cine
 from stylecine.errors import StylecineError
 
-SLOW = 5.0  # seconds
+TIME_LIMIT = timedelta(seconds=5)
+REPRODUCIBLE = settings(derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+MARKS = (b"\0", b"\xff", b"\x7f", b"\x80", b"[", b"-", b"9", b'"', b"e")  # that formats give a meaning to
 
 
 def small_scene() -> Cine:
@@ -45,70 +50,60 @@ def small_scene() -> Cine:
     return scene.anchor((0.3, 0.9)).speed("water", 2).speed((0.5, 0.5), 0.5)
 
 
-def mutated(content: bytes, random: Random) -> bytes:
-    """The same with one to eight changes."""
-    changed = bytearray(content)
-    for _ in range(random.choice((1, 1, 2, 8))):
-        at = random.randrange(len(changed) + 1)
-        length = random.choice((1, 1, 2, 4, 8, 100))
-        match random.randrange(6):
-            case 0:
-                changed[at : at + length] = random.randbytes(len(changed[at : at + length]))
-            case 1:
-                changed[at : at + 1] = random.choice((b"\0", b"\xff", b"\x7f", b"\x80", b"[", b"-", b"9", b'"', b"e"))
-            case 2:
-                del changed[at : at + length]
-            case 3:
-                changed[at:at] = random.randbytes(length)
-            case 4:
-                changed[at:at] = changed[at : at + length]
-            case 5:
-                other = random.randrange(len(changed) + 1)
-                changed[at : at + length] = changed[other : other + length]
-    return bytes(changed)
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """The content with one to eight changes, often near its beginning, where headers are."""
+    end = draw(st.sampled_from((64, 512, 4096, len(content))))
+    for _ in range(draw(st.sampled_from((1, 1, 2, 8)))):
+        at, source = (draw(st.integers(0, min(end, len(content)))) for _ in range(2))
+        length = draw(st.sampled_from((1, 1, 2, 4, 8, 100)))
+        copied = st.just(content[source : source + length])
+        new = draw(st.sampled_from(MARKS) | st.binary(min_size=length, max_size=length) | copied | st.just(b""))
+        removed = draw(st.sampled_from((len(new), 0))) if new else length
+        content = content[:at] + new + content[at + removed :]
+    return content
 
 
-def archived(members: dict[str, bytes]) -> bytes:
+def archive(members: dict[str, bytes]) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as container:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+            container.writestr(zipfile.ZipInfo(name), content)
     return file.getvalue()
 
 
-def forged(members: dict[str, bytes], random: Random) -> bytes:
-    """An archive damaged as a whole, or with one member damaged; more often at its beginning, where headers are."""
-    if random.random() < 0.3:
-        return mutated(archived(members), random)
-    name = random.choice(list(members))
-    content = members[name]
-    head = min(len(content), random.choice((200, 2000, len(content))))
-    return archived(members | {name: mutated(content[:head], random) + content[head:]})
+@st.composite
+def forged(draw: st.DrawFn, members: dict[str, bytes]) -> bytes:
+    """An archive damaged as a whole, or with one damaged member."""
+    if draw(st.integers(0, 9)) < 3:
+        return draw(damaged(archive(members)))
+    name = draw(st.sampled_from(sorted(members)))
+    return archive(members | {name: draw(damaged(members[name]))})
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--cases", type=int, default=10_000)
-    cases = options.parse_args().cases
-    members, opened, slowest = pack(small_scene()), 0, 0.0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=10_000)
+    options = parser.parse_args()
+    counts, seconds = Counter[str](), [0.0]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.cine"
-        for case in range(cases):
-            path.write_bytes(forged(members, Random(case)))
+
+        @settings(REPRODUCIBLE, max_examples=options.cases, deadline=TIME_LIMIT)
+        @given(forged(pack(small_scene())))
+        def is_opened_or_refused(content: bytes) -> None:
+            path.write_bytes(content)
             start = time.perf_counter()
             try:
                 _ = read_cine(path).edited
-                opened += 1
+                counts["opened"] += 1
             except StylecineError as error:
-                if "\n" in str(error):
-                    sys.exit(f"case {case}: an error of several lines: {error}")
-            except BaseException:
-                print(f"case {case} of benchmarks/fuzz_cine.py failed:", file=sys.stderr)
-                raise
-            slowest = max(slowest, time.perf_counter() - start)
-            if slowest > SLOW:
-                sys.exit(f"case {case} took {slowest:.1f} s")
-    print(f"{cases} files: {opened} opened, {cases - opened} refused, none otherwise; the slowest took {slowest:.2f} s")
+                assert "\n" not in str(error)
+                counts["refused"] += 1
+            seconds.append(time.perf_counter() - start)
+
+        is_opened_or_refused()
+    print(f"{dict(counts)}; the slowest took {max(seconds):.2f} s")
 
 
 if __name__ == "__main__":

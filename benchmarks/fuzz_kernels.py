@@ -1,74 +1,83 @@
-"""The CPU kernels on random cases: `make soak`, or python -m benchmarks.fuzz_kernels --cases 100000
+"""The CPU kernels on random arguments: `make soak`, or python -m benchmarks.fuzz_kernels --cases 100000
 
-A case is its number: the kernel, the shapes, the types, the values, the instruction set and the threads all come from
-it. Its values are of one of three kinds:
+Hypothesis draws the kernel, shapes, types, instruction set and number of threads; a seed that it draws fills the
+tensors. Their values are of one of three kinds:
 
-    tame   the kernel agrees with the PyTorch reference
-    lost   some values are not finite where the result is defined for that: it agrees too
-    wild   NaN, infinities, 1e30, 1e-40 anywhere among the numbers: the result may be anything, but the same anything
+    finite      the kernel agrees with the PyTorch reference
+    non-finite  some values are not finite where the result is defined for that: it agrees as well
+    arbitrary   NaN, infinities, 1e30, 1e-40 anywhere: the result is undefined, but the same every time
 
-Every case runs three times, on one thread and twice on several, and must give the same bits. Cases run in a process of
-their own, so that a crash counts as a failure and the next case goes on. benchmarks/results/fuzz.json is written on the
-way; the same command goes on from there, or begins anew where the kernels have changed. With STYLECINE_LIB naming a
-sanitized library (`make soak` does that) memory errors are found as well.
+Every case runs three times, on one thread and twice on several, and must give the same bits. A failure is reduced and
+printed. With STYLECINE_LIB naming a sanitized library, as in `make soak`, memory errors end the process; to see the
+case, repeat the last seed with --seed N --show. Writes benchmarks/results/fuzz.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
-import subprocess
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import TypeVar
 
+import hypothesis
 import torch
 import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmarks.machine import machine
-from benchmarks.tables import write
-from stylecine.ops import compare, integrate, native, render, splat, warp_features
+from benchmarks.tables import RESULTS, write
+from stylecine.ops import compare, drape, integrate, native, render, splat, warp_features
 
-RESULT = Path(__file__).parent / "results/fuzz.json"
-DTYPES = [torch.float32, torch.float16, torch.bfloat16]
-WILD = [math.nan, math.inf, -math.inf, 1e30, -1e30, 1e-40, -1e-40, -0.0]
-LOST = [math.nan, math.inf, -math.inf]
-SAVED = 1000  # cases between two writings of the result
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+NON_FINITE = (math.nan, math.inf, -math.inf)
+ARBITRARY = (*NON_FINITE, 1e30, -1e30, 1e-40, -1e-40, -0.0)
+CASES_PER_SEED = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call: the kernel through its op, the reference with the same arguments, and what may lie between them."""
+    """One call of a kernel, and of the reference with the same arguments."""
 
-    kernel: str
-    kind: str
     shape: str
-    call: Callable[[], Sequence[Tensor]]
-    reference: Callable[[], Sequence[Tensor]]
-    tolerance: float  # in units of the largest expected value, or 1; of a uint8 frame in levels
+    call: Callable[[], Sequence[Tensor]] = field(repr=False)
+    reference: Callable[[], Sequence[Tensor]] = field(repr=False)
+    tolerance: float  # relative to the largest expected value, or absolute if that is below 1; in levels for uint8
 
 
-class Maker:
-    """The random choices of one case."""
+class Arguments:
+    """The random arguments of one call."""
 
-    def __init__(self, number: int) -> None:
-        self.random = Random(number)
-        self.noise = torch.Generator().manual_seed(number)
-        self.kind = self.random.choice(("tame", "tame", "lost", "wild"))
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.kind = self.choice("finite", "finite", "non-finite", "arbitrary")
+        self.noise = torch.Generator().manual_seed(self.integer(0, 2**32 - 1))
+
+    def choice(self, *values: T) -> T:
+        return self.draw(st.sampled_from(values))
+
+    def integer(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+    def chance(self, percent: int) -> bool:
+        return self.integer(1, 100) > 100 - percent
 
     def size(self) -> tuple[int, int]:
-        """Height and width: mostly a few pixels, at times a long row or column, always small."""
-        a = self.random.choice((1, 2, 3, self.random.randint(4, 40), self.random.randint(4, 40)))
-        b = self.random.choice((1, 2, self.random.randint(3, 50), self.random.randint(3, 50), 129, 263))
+        """Height and width: mostly a few pixels, sometimes a long row or column, always small."""
+        a = self.draw(st.sampled_from((1, 2, 3)) | st.integers(4, 40))
+        b = self.draw(st.sampled_from((1, 2, 129, 263)) | st.integers(3, 50))
         b = min(b, max(1, 3000 // a))
-        return (a, b) if self.random.random() < 0.7 else (b, a)
+        return (b, a) if self.chance(30) else (a, b)
 
     def normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.noise)
@@ -76,43 +85,45 @@ class Maker:
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.noise)
 
+    def levels(self, *shape: int, end: int = 256) -> Tensor:
+        return torch.randint(0, end, shape, generator=self.noise, dtype=torch.uint8)
+
     def smooth(self, *shape: int) -> Tensor:
         """Noise without fine detail, about -1 to 1."""
         grid = self.normal(1, math.prod(shape[:-2]), 3, 3)
         return F.interpolate(grid, shape[-2:], mode="bilinear", align_corners=True).view(shape)
 
-    def far(self, field: Tensor) -> Tensor:
-        """A displacement of any length."""
-        return field * self.random.choice((0.0, 0.3, 3.0, 30.0, 1e4))
+    def scaled(self, displacement: Tensor) -> Tensor:
+        """The displacement with a random length."""
+        return displacement * self.choice(0.0, 0.3, 3.0, 30.0, 1e4)
 
-    def damaged(self, tensor: Tensor, kinds: Sequence[str], values: Sequence[float] | None = None) -> Tensor:
-        """Some of its numbers are others, if the case is of one of these kinds."""
-        if self.kind not in kinds:
+    def damaged(self, tensor: Tensor, *, defined: bool = False, values: Sequence[float] = ()) -> Tensor:
+        """The tensor with some of its values replaced: in arbitrary cases, and in non-finite ones if the result is
+        defined for such values."""
+        if self.kind == "finite" or (self.kind == "non-finite" and not defined):
             return tensor
-        values = values or (WILD if self.kind == "wild" else LOST)
+        values = values or (ARBITRARY if self.kind == "arbitrary" else NON_FINITE)
         tensor = tensor.clone()
-        share = self.random.choice((0.02, 0.3))
+        share = self.choice(0.02, 0.3)
         for value in values:
             tensor[self.uniform(*tensor.shape) < share / len(values)] = value
         return tensor
 
     def layout(self, tensor: Tensor) -> Tensor:
-        """The same values, now and then with gaps in memory."""
-        return torch.stack((tensor, tensor), dim=-1)[..., 0] if self.random.random() < 0.1 else tensor
+        """The same values, sometimes with gaps in memory."""
+        return torch.stack((tensor, tensor), dim=-1)[..., 0] if self.chance(10) else tensor
 
     def integrate(self) -> Case:
         h, w = self.size()
-        knots, substeps = self.random.randint(1, 5), self.random.randint(1, 3)
-        # Slow where it changes from pixel to pixel, at holes and on small grids: rounding errors grow with the change.
-        speeds = (0.0, 0.02) if self.kind == "lost" else (0.0, 0.1, 0.5)
-        speed = self.random.choice(speeds) * min(1.0, min(n for n in (h, w, 16) if n > 1) / 16)
-        flow = self.smooth(self.random.randint(1, 3), 2, h, w) * speed
-        flow = self.layout(self.damaged(flow, ("lost", "wild")))
-        stride = self.random.choice((1.0, 4.0, -2.5))
+        knots, substeps = self.integer(1, 5), self.integer(1, 3)
+        # Slow at holes and on small grids, where it changes from pixel to pixel: rounding errors grow with the change.
+        speeds = (0.0, 0.02) if self.kind == "non-finite" else (0.0, 0.1, 0.5)
+        speed = self.choice(*speeds) * min(1.0, min(n for n in (h, w, 16) if n > 1) / 16)
+        flow = self.smooth(self.integer(1, 3), 2, h, w) * speed
+        flow = self.layout(self.damaged(flow, defined=True))
+        stride = self.choice(1.0, 4.0, -2.5)
         arguments = flow, knots, stride, substeps
         return Case(
-            "integrate",
-            self.kind,
             f"{tuple(flow.shape)}, {knots} knots",
             lambda: integrate.integrate(*arguments),
             lambda: integrate.reference(*arguments),
@@ -121,35 +132,31 @@ class Maker:
 
     def splat(self) -> Case:
         h, w = self.size()
-        copies, channels = self.random.randint(1, 3), self.random.choice((1, 2, 3, 3, 4, 15, 16, 17, 40))
-        softmax = self.random.random() < 0.3
-        image = self.damaged(self.normal(channels, h, w), ("wild",)).to(self.random.choice(DTYPES))
-        displacement = self.damaged(self.far(self.smooth(copies, 2, h, w)), ("lost", "wild"))
+        copies, channels = self.integer(1, 3), self.choice(1, 2, 3, 3, 4, 15, 16, 17, 40)
+        softmax = self.chance(30)
+        image = self.damaged(self.normal(channels, h, w)).to(self.choice(*DTYPES))
+        displacement = self.damaged(self.scaled(self.smooth(copies, 2, h, w)), defined=True)
         weight = self.uniform(copies, h, w) * (8.0 if softmax else 1.0)
-        weight = self.damaged(weight, ("lost", "wild"), [*LOST, *([] if softmax else [-1.0])])
+        weight = self.damaged(weight, defined=True, values=[*NON_FINITE, *([] if softmax else [-1.0])])
         image, displacement, weight = (self.layout(x) for x in (image, displacement, weight))
-        plate = self.random.choice((0.05, 1.0))
+        plate = self.choice(0.05, 1.0)
         return Case(
-            "splat",
-            self.kind,
             f"{copies} copies of {image.dtype} {tuple(image.shape)}{', softmax' * softmax}",
             lambda: splat.splat(image, displacement, weight, plate=plate, softmax=softmax),
             lambda: splat.reference(image, displacement, weight, plate, softmax),
-            tolerance=1e-3,  # where a source lands is rounded: of a far one 1/1000 of a pixel
+            tolerance=1e-3,  # targets are rounded, distant ones to 1/1000 pixel
         )
 
     def warp_features(self) -> Case:
         h, w = (min(n, 60) for n in self.size())
-        a, b = (h, w) if self.random.random() < 0.7 else (min(n, 60) for n in self.size())
-        channels = self.random.choice((1, 2, 3, 4, 7, 8, 16, 19, 33))
-        dtype = self.random.choice(DTYPES)
-        spline = self.damaged(self.normal(channels, 2 * h, 2 * w), ("wild",)).to(dtype)
-        spline = warp_features.channels_last(spline) if self.random.random() < 0.7 else self.layout(spline)
-        sources = self.layout(self.damaged(self.far(self.smooth(4, a, b)), ("lost", "wild")))
-        weights = self.layout(self.damaged(self.normal(2, a, b), ("wild",)))
+        a, b = (min(n, 60) for n in self.size()) if self.chance(30) else (h, w)
+        channels = self.choice(1, 2, 3, 4, 7, 8, 16, 19, 33)
+        dtype = self.choice(*DTYPES)
+        spline = self.damaged(self.normal(channels, 2 * h, 2 * w)).to(dtype)
+        spline = self.layout(spline) if self.chance(30) else warp_features.channels_last(spline)
+        sources = self.layout(self.damaged(self.scaled(self.smooth(4, a, b)), defined=True))
+        weights = self.layout(self.damaged(self.normal(2, a, b)))
         return Case(
-            "warp_features",
-            self.kind,
             f"{dtype} {tuple(spline.shape)} at {(a, b)}",
             lambda: [warp_features.warp_features(spline, sources, weights)],
             lambda: [warp_features.reference(spline, sources, weights)],
@@ -158,37 +165,37 @@ class Maker:
 
     def render(self) -> Case:
         h, w = self.size()
-        margin, cell = self.random.choice((0, 0, 1, 8, 16)), 2 ** self.random.randint(0, 4)
-        kinds, knots = self.random.randint(1, 3), self.random.randint(2, 4)
+        margin, cell = self.choice(0, 0, 1, 8, 16), 2 ** self.integer(0, 4)
+        kinds, knots = self.integer(1, 3), self.integer(2, 4)
         height, width = h + 2 * margin, w + 2 * margin
-        # Not more than one level of one pixel: pyramids end there.
-        count = self.random.randint(1, min(6, 1 + math.ceil(math.log2(max(height, width)))))
+        # At most one level of a single pixel, where pyramids end.
+        count = self.integer(1, min(6, 1 + math.ceil(math.log2(max(height, width)))))
         grid = -(-height // cell), -(-width // cell)
-        dtype = self.random.choice(DTYPES)
+        dtype = self.choice(*DTYPES)
         levels = []
         for i in range(count):
             spline = self.normal(2 * -(-height // 2**i), 2 * -(-width // 2**i), 4) * 0.3
             spline[..., 3] = 0
-            levels.append(self.layout(self.damaged(spline, ("wild",)).to(dtype)))
-        fields = self.far(self.smooth(2, knots, 2, 2, *grid)) / cell
-        positions, rates = (self.damaged(x, ("wild",)) for x in fields)
-        if self.kind == "lost":  # one direction, one axis, all of it: between places interpolation would decide
-            positions[:, self.random.randint(0, 1), self.random.randint(0, 1)] = math.nan
-        angle = self.uniform(count, 3, *grid) * self.random.choice((0.0, 0.02, 3.1))
-        contrast_gain = self.damaged(0.8 + 0.4 * self.uniform(count, 2, 3, *grid), ("wild",))
-        begin = self.uniform(*grid) * self.random.choice((0.0, 0.5))
-        crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin))), ("wild",)))
-        swell = self.damaged(self.smooth(2, 2, *grid), ("wild",)) if self.random.random() < 0.5 else None
-        swell_phase = self.random.uniform(-2, 0), self.random.uniform(-1, 1)
-        moving = self.uniform(h, w) * (self.uniform(h, w) < self.random.choice((0.0, 0.5, 1.0)))
+            levels.append(self.layout(self.damaged(spline).to(dtype)))
+        fields = self.scaled(self.smooth(2, knots, 2, 2, *grid)) / cell
+        positions, rates = (self.damaged(x) for x in fields)
+        if self.kind == "non-finite":  # all of one axis, or the result would depend on interpolation
+            positions[:, self.integer(0, 1), self.integer(0, 1)] = math.nan
+        angle = self.uniform(count, 3, *grid) * self.choice(0.0, 0.02, 3.1)
+        contrast_gain = self.damaged(0.8 + 0.4 * self.uniform(count, 2, 3, *grid))
+        begin = self.uniform(*grid) * self.choice(0.0, 0.5)
+        crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin)))))
+        swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
+        swell_phase = self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))
+        moving = self.uniform(h, w) * (self.uniform(h, w) < self.choice(0.0, 0.5, 1.0))
         moving = (moving * 2).clamp(max=1)
-        photo = torch.randint(0, 256, (h, w, 3), generator=self.noise, dtype=torch.uint8)
-        sub_cycle = torch.randint(0, kinds, grid, generator=self.noise, dtype=torch.uint8)
-        base = self.damaged(self.uniform(3, height, width) - 0.5, ("wild",)) if self.random.random() < 0.2 else None
-        angle, moving = self.damaged(angle, ("wild",)), self.damaged(moving, ("lost", "wild"))
+        photo = self.levels(h, w, 3)
+        sub_cycle = self.levels(*grid, end=kinds)
+        base = self.damaged(self.uniform(3, height, width) - 0.5) if self.chance(20) else None
+        angle, moving = self.damaged(angle), self.damaged(moving, defined=True)
         angle, photo, moving, sub_cycle = (self.layout(x) for x in (angle, photo, moving, sub_cycle))
         lengths = [4.0 * (knots - 1) / (k + 1) for k in range(kinds)]
-        phases = [self.random.choice((0.0, 0.25, 0.5, 0.999, self.random.random())) for _ in range(kinds)]
+        phases = [self.draw(st.floats(0, 0.999)) for _ in range(kinds)]
 
         def call() -> Sequence[Tensor]:
             frame = render.render(
@@ -196,7 +203,7 @@ class Maker:
                 stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
                 swell=swell, swell_phase=swell_phase,
             )  # fmt: skip
-            assert torch.equal(frame[moving == 0], photo[moving == 0]), "what stands still has changed"
+            assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
             return [frame]
 
         def reference() -> Sequence[Tensor]:
@@ -204,156 +211,127 @@ class Maker:
             return [render.reference(*arrays, 4.0, lengths, phases, swell_phase, cell, margin)]
 
         shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
-        return Case("render", self.kind, shape, call, reference, tolerance=1)
+        return Case(shape, call, reference, tolerance=1)
 
     def compare(self) -> Case:
         h, w = self.size()
-        ratio, side = 2 ** self.random.randint(0, 5), self.random.choice((8, 8, self.random.randint(1, 64)))
-        dtype = self.random.choice(DTYPES)
-        spline = self.layout(self.damaged(self.normal(2 * h, 2 * w, 4), ("wild",)).to(dtype))
-        rows, columns = (-(-n // ratio) + self.random.randint(0, 2) for n in (h, w))
-        sources = self.damaged(self.far(self.smooth(4, rows, columns)), ("wild",))
-        if self.kind == "lost":  # one axis, all of it: between places interpolation would decide
-            sources[self.random.randint(0, 3)] = math.nan
-        weight = self.uniform(h, w) * (self.uniform(h, w) < self.random.choice((0.0, 0.5, 1.0)))
-        weight, sources = self.layout(self.damaged(weight, ("wild",))), self.layout(sources)
-        per_pixel = self.random.choice((0.125, 1.0))
+        ratio, side = 2 ** self.integer(0, 5), self.draw(st.just(8) | st.integers(1, 64))
+        dtype = self.choice(*DTYPES)
+        spline = self.layout(self.damaged(self.normal(2 * h, 2 * w, 4)).to(dtype))
+        rows, columns = (-(-n // ratio) + self.integer(0, 2) for n in (h, w))
+        sources = self.damaged(self.scaled(self.smooth(4, rows, columns)))
+        if self.kind == "non-finite":  # all of one axis, or the result would depend on interpolation
+            sources[self.integer(0, 3)] = math.nan
+        weight = self.uniform(h, w) * (self.uniform(h, w) < self.choice(0.0, 0.5, 1.0))
+        weight, sources = self.layout(self.damaged(weight)), self.layout(sources)
+        per_pixel = self.choice(0.125, 1.0)
         return Case(
-            "compare",
-            self.kind,
             f"{dtype} {tuple(spline.shape)}, ratio {ratio}, side {side}",
             lambda: [compare.compare(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)],
             lambda: [compare.reference(spline, sources, weight, ratio, per_pixel, side)],
             tolerance=1e-3,
         )
 
+    def drape(self) -> Case:
+        h, w = self.size()
+        cell, tiles = 2 ** self.integer(0, 6), (-(-h // drape.TILE), -(-w // drape.TILE))
+        frame, photo, background = (self.layout(self.levels(h, w, 3)) for _ in range(3))
+        matte = (self.smooth(1, h, w)[0] * 600 + 128).clamp(0, 255).to(torch.uint8)
+        if self.chance(50):  # as if nothing moved behind the cloth
+            frame = torch.where(matte[..., None] > 0, photo, frame)
+        displaced = self.scaled(self.smooth(2, *(-(-n // cell) + self.integer(0, 2) for n in (h, w))))
+        gain = self.smooth(1, *displaced.shape[1:])
+        spline = self.damaged(torch.cat((displaced, gain)))
+        if self.kind == "non-finite":  # all of one channel, or the result would depend on interpolation
+            spline[self.integer(0, 2)] = math.nan
+        arguments = frame, photo, background, self.layout(matte), self.layout(spline), self.levels(*tiles, end=2)
+        return Case(
+            f"{(h, w)}, cell {cell}",
+            lambda: [drape.drape(*arguments, cell=cell)],
+            lambda: [drape.reference(*arguments, cell=cell)],
+            tolerance=1,
+        )
 
-def sets() -> list[str]:
-    """The instruction sets that this processor has."""
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[str, str, str, int, Case]:
+    """Kernel, kind of values, instruction set, threads, and the case."""
+    arguments = Arguments(draw)
+    kernel = draw(st.sampled_from(list(native.KERNELS)))
+    instructions, threads = draw(st.sampled_from(instruction_sets())), draw(st.integers(2, 3))
+    return kernel, arguments.kind, instructions, threads, getattr(arguments, kernel)()
+
+
+@cache
+def instruction_sets() -> list[str]:
+    """Those of this processor."""
     found = []
     for name in ("portable", "avx2", "avx512"):
-        try:
-            with native.using(instructions=name):
-                native.why("cpu")
+        with suppress(ValueError), native.using(instructions=name):
+            native.why("cpu")
             found.append(name)
-        except ValueError:
-            pass
     return found
 
 
-def examine(number: int) -> dict[str, Any]:
-    """Runs one case: its kernel and kind; "failure" where it failed; for frames how many bytes were one level apart."""
-    maker = Maker(number)
-    kernel = maker.random.choice(list(native.KERNELS))
-    case: Case = getattr(maker, kernel)()
-    instructions, threads = maker.random.choice(sets()), maker.random.randint(2, 3)
-    told: dict[str, Any] = {"case": number, "kernel": kernel, "kind": case.kind}
-    made = []
-    try:
-        for count in (1, threads, threads):
-            with native.using(threads=count, instructions=instructions):
-                made.append(case.call())
-        for other in made[1:]:
-            torch.testing.assert_close(other, made[0], rtol=0, atol=0, equal_nan=True)
-        if case.kind != "wild":
-            told |= agree(made[0], case.reference(), case.tolerance)
-    except Exception as error:
-        told["failure"] = f"{instructions}, {threads} threads, {case.shape}: {type(error).__name__}: {error}"[:500]
-    return told
-
-
-def agree(made: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> dict[str, int]:
-    if made[0].dtype == torch.uint8:
-        apart = (made[0].int() - expected[0].int()).abs()
-        assert int(apart.max()) <= tolerance, f"{int(apart.max())} levels apart"
-        return {"bytes": apart.numel(), "bytes_apart": int((apart > 0).sum())}
-    for ours, theirs in zip(made, expected, strict=True):
-        largest = theirs.float().nan_to_num(0, 0, 0).abs().max().clamp(min=1).item()
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance * largest, equal_nan=True)
-    return {}
-
-
-# --- many of them ------------------------------------------------------------------------------------------------
-
-
-def soak(cases: int, result: Path) -> dict[str, Any]:
-    """Runs the cases that `result` does not have yet; what it then has."""
-    state = begin(result)
-    done = sum(state["cases"].values())
-    begun, before = time.monotonic(), state["seconds"]
-    while done < cases:
-        command = [sys.executable, "-m", "benchmarks.fuzz_kernels", "--from", str(done), "--cases", str(cases)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
-            assert worker.stdout and worker.stderr
-            for line in worker.stdout:
-                count(state, json.loads(line))
-                done += 1
-                if done % SAVED == 0:
-                    state["seconds"] = round(before + time.monotonic() - begun)
-                    write(result, json.dumps(state, indent=2) + "\n")
-                    print(f"{done} cases, {len(state['failures'])} failures, {state['seconds']} s", flush=True)
-            said = worker.stderr.read()
-        if worker.returncode:
-            words = [line for line in said.splitlines() if "ERROR" in line or "runtime error" in line]
-            failure = f"the process ended with {worker.returncode}: {' '.join(words[:1]) or said[-300:]}"
-            count(state, {"case": done, "kernel": "?", "kind": "?", "failure": failure})
-            done += 1
-    state["seconds"] = round(before + time.monotonic() - begun)
-    write(result, json.dumps(state, indent=2) + "\n")
-    return state
-
-
-def begin(result: Path) -> dict[str, Any]:
-    """What an earlier run of the same kernels left, or the start of a new one."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sorted(native.sources()), Path(__file__)]))
-    new = {
-        "machine": machine(),
-        "library": native.built().get("cpu", {}),
-        "instructions": sets(),
-        "kernels": digest.hexdigest()[:16],
-        "cases": {},
-        "failures": [],
-        "bytes": 0,
-        "bytes_apart": 0,
-        "seconds": 0,
-    }
-    try:
-        old: dict[str, Any] = json.loads(result.read_text())
-    except (OSError, ValueError):
-        return new
-    return old if all(old.get(name) == new[name] for name in ("kernels", "library", "instructions")) else new
-
-
-def count(state: dict[str, Any], told: dict[str, Any]) -> None:
-    name = f"{told['kernel']}, {told['kind']}"
-    state["cases"][name] = state["cases"].get(name, 0) + 1
-    for key in ("bytes", "bytes_apart"):
-        state[key] += told.get(key, 0)
-    if "failure" in told:
-        state["failures"].append(told)
+def check(kind: str, instructions: str, threads: int, case: Case) -> Counter[str]:
+    """AssertionError if results differ; for frames the numbers of "bytes" and of "bytes_apart", by one level."""
+    results = []
+    for count in (1, threads, threads):
+        with native.using(threads=count, instructions=instructions):
+            results.append(case.call())
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], rtol=0, atol=0, equal_nan=True)
+    counts = Counter[str]()
+    for actual, expected in zip(results[0], case.reference(), strict=True) if kind != "arbitrary" else ():
+        if actual.dtype == torch.uint8:
+            difference = (actual.int() - expected.int()).abs()
+            assert int(difference.max()) <= case.tolerance, f"{int(difference.max())} levels apart"
+            counts += Counter(bytes=difference.numel(), bytes_apart=int((difference > 0).sum()))
+        else:
+            largest = expected.float().nan_to_num(0, 0, 0).abs().max().clamp(min=1).item()
+            torch.testing.assert_close(actual, expected, rtol=0, atol=case.tolerance * largest, equal_nan=True)
+    return counts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The CPU kernels on random cases.")
+    parser = argparse.ArgumentParser(description="The CPU kernels on random arguments.")
     parser.add_argument("--cases", type=int, default=100_000)
-    parser.add_argument("--output", type=Path, default=RESULT)
-    parser.add_argument(
-        "--from", type=int, dest="first", help="run the cases from this one on here, a line of JSON each"
-    )
+    parser.add_argument("--seed", type=int, default=0, help=f"the first; each has {CASES_PER_SEED} cases")
+    parser.add_argument("--show", action="store_true", help="print every case before it runs")
+    parser.add_argument("--out", type=Path, default=RESULTS / "fuzz.json")
     options = parser.parse_args()
     if not native.available("cpu"):
         raise SystemExit(native.why("cpu"))
     torch.set_num_threads(1)
-    if options.first is not None:
-        for number in range(options.first, options.cases):
-            print(json.dumps(examine(number)), flush=True)
-        return
-    state = soak(options.cases, options.output)
-    print(f"{sum(state['cases'].values())} cases, {len(state['failures'])} failures, {state['seconds']} s")
-    if state["failures"] or state["bytes_apart"] > state["bytes"] / 1000:
-        raise SystemExit(1)
+    start, cases, counts = time.monotonic(), Counter[str](), Counter[str]()
+    count = min(CASES_PER_SEED, options.cases)
+
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(calls())
+    def agrees(call: tuple[str, str, str, int, Case]) -> None:
+        if options.show:
+            print(call, flush=True)
+        kernel, kind, instructions, threads, case = call
+        cases[f"{kernel}, {kind}"] += 1
+        with torch.inference_mode():
+            counts.update(check(kind, instructions, threads, case))
+
+    for seed in range(options.seed, options.seed + -(-options.cases // count)):
+        print(f"seed {seed}, {time.monotonic() - start:.0f} s", flush=True)
+        hypothesis.seed(seed)(agrees)()
+    result = {
+        "machine": machine(),
+        "library": native.built().get("cpu", {}),
+        "instructions": instruction_sets(),
+        "cases": dict(sorted(cases.items())),
+        **counts,
+        "seconds": round(time.monotonic() - start),
+    }
+    write(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"{sum(cases.values())} cases, no failure; {counts['bytes_apart']} of {counts['bytes']} bytes a level apart")
+    if counts["bytes_apart"] > counts["bytes"] / 1000:
+        raise SystemExit("Too many bytes are apart.")
 
 
 if __name__ == "__main__":
-    with torch.inference_mode():
-        main()
+    main()

@@ -1,1 +1,1 @@
-"""Many photos at once: the tasks, the workers that do them, and the report."""
+"""Many photos: tasks, workers and the report."""

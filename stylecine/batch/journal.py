@@ -1,4 +1,4 @@
-"""The record of each photo of a batch, a line of JSON in OUT/batch.jsonl, written once the photo is finished."""
+"""The records of a batch: a line of JSON in OUT/batch.jsonl for each photo, written when the photo is finished."""
 
 import json
 import os
@@ -20,18 +20,18 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Creates the folder if it is missing. Raises OutputError, also if another run uses it."""
+        """Creates the folder if it is missing. Raises OutputError, also if another run is using it."""
         with translate_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         path = folder / NAME
-        self._file = lock_file(path, f"Another run is at work in '{folder}'; wait for it or name another folder.")
+        self._file = lock_file(path, f"Another run is using '{folder}'; wait for it or name another folder.")
         with translate_os_errors(path):
             with open(self._file, "rb", closefd=False) as file:  # on Windows no other descriptor can read a locked file
                 content = file.read()
-            whole = content.rfind(b"\n") + 1
-            os.ftruncate(self._file, whole)
+            complete = content.rfind(b"\n") + 1
+            os.ftruncate(self._file, complete)
             os.lseek(self._file, 0, os.SEEK_END)
-        self.records = {record["output"]: record for record in map(_record, content[:whole].splitlines()) if record}
+        self.records = {record["output"]: record for record in map(_record, content[:complete].splitlines()) if record}
 
     def __enter__(self) -> Self:
         return self

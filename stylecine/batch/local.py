@@ -12,14 +12,14 @@ from stylecine.memory import available_bytes, needed_bytes
 from stylecine.options import check_device
 from stylecine.workers import Job, WorkerPool
 
-ASPECT = 1.5  # width to height, or height to width, that photos are assumed to have
-OWN_SIZE = 6000, 4000  # that photos are assumed to have where they keep their own
+ASPECT_RATIO = 1.5  # assumed of photos that are resized
+NATIVE_SIZE = 6000, 4000  # assumed of photos that are not
 
 
 class LocalPool:
     """`count` processes that write their loops below `folder`; see `batch.tasks.Backend`.
 
-    devices: of the processes, in turn.
+    devices: assigned to the processes in turn.
     """
 
     def __init__(self, count: int, folder: Path, model: str, devices: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ class LocalPool:
 
 
 def devices_for(device: str | None) -> list[str]:
-    """The devices that `device` stands for: all of them for "cuda", and for None where there is one. OptionError."""
+    """The devices that an option means: all GPUs for "cuda", and for None if there are any. Raises OptionError."""
     chosen = device if device == "cpu" else str(check_device(device))  # which imports PyTorch
     if chosen != "cuda":
         return [chosen]
@@ -54,16 +54,16 @@ def devices_for(device: str | None) -> list[str]:
 
 
 def count_for(tasks: Sequence[Task], devices: Sequence[str]) -> int:
-    """How many processes suit these tasks: one for each core, fewer where memory does not suffice."""
-    most = max((_needed_bytes(task) for task in tasks), default=1.0)
+    """The number of processes for these tasks: one per core, or fewer if memory does not suffice."""
+    needed = max((_needed_bytes(task) for task in tasks), default=1.0)
     free = available_bytes(None)
     if devices[0] != "cpu":
         free = min(free, sum(available_bytes(check_device(device)) for device in devices))
-    return max(1, min(cores(), len(tasks), int(free / most)))
+    return max(1, min(cores(), len(tasks), int(free / needed)))
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -71,5 +71,5 @@ def _needed_bytes(task: Task) -> float:
     """An estimate from the options alone."""
     size = task.options["size"]
     if isinstance(size, int):
-        return needed_bytes(size, round(ASPECT * size))
-    return needed_bytes(*(size or OWN_SIZE))
+        return needed_bytes(size, round(ASPECT_RATIO * size))
+    return needed_bytes(*(size or NATIVE_SIZE))

@@ -25,8 +25,8 @@ from stylecine.errors import OptionError, StylecineError
 from stylecine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 
 ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
-PLACEMENT_TIMEOUT = 120.0  # seconds without any actor on a node until the cluster is reported as full
-MAX_LOAD_FAILURES = 3  # actors in a row that may die while they load the model until no more are started
+PLACEMENT_TIMEOUT = 120.0  # seconds without an actor on any node after which the cluster counts as full
+MAX_LOAD_FAILURES = 3  # consecutive actors that die while loading the model, after which no more are started
 POLL = 1.0  # seconds
 LOADED = "loaded"
 
@@ -34,8 +34,8 @@ LOADED = "loaded"
 class RayPool:
     """Actors on the cluster at `address`, for these tasks; see `batch.tasks.Backend`.
 
-    count: of actors; None: one for each core, or where nodes have GPUs ACTORS_PER_GPU for each. Loops are written below
-    `folder`, on this machine. Raises OptionError where Ray is not installed or there is no cluster.
+    count: actors; None: one per core, or ACTORS_PER_GPU per GPU if the nodes have any. Loops are written below
+    `folder`, on this machine. Raises OptionError if Ray is not installed or there is no cluster.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class RayPool:
         self._new_actor = lambda: actor.remote(model, device)
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
-        self._error: Exception | None = None  # of all jobs from now on
-        self._pending: dict[Any, tuple[Any, Job | str]] = {}  # what an actor computes: a job, "place" or "load"
+        self._error: Exception | None = None  # which all further jobs raise
+        self._pending: dict[Any, tuple[Any, Job | str]] = {}  # what an actor is doing: a job, "place" or "load"
         self._ready: list[Any] = []
         self._placed_at, self._load_failures = time.monotonic(), 0
         self._closing = threading.Event()
@@ -82,7 +82,7 @@ class RayPool:
         try:
             while not self._closing.is_set():
                 self._step()
-        except Exception as failure:  # which every job raises
+        except Exception as failure:
             error = failure
         with self._lock:
             self._error = error
@@ -90,9 +90,9 @@ class RayPool:
                 job.set_exception(error)
 
     def _step(self) -> None:
-        """Raises what keeps an actor from loading the networks, and OptionError where no actor can be started."""
+        """Raises the error that prevents an actor from loading the networks; OptionError if no actor can be started."""
         while self._ready and self._waiting:
-            self._give(self._ready.pop(), self._waiting.popleft())
+            self._assign(self._ready.pop(), self._waiting.popleft())
         if not self._pending:
             self._closing.wait(POLL / 10)
             return
@@ -126,16 +126,16 @@ class RayPool:
         actor = self._new_actor()
         self._pending[actor.version.remote()] = actor, "place"
 
-    def _give(self, actor: Any, job: Job) -> None:
+    def _assign(self, actor: Any, job: Job) -> None:
         job.attempts += 1
         try:
             files = {name: path.read_bytes() for name, path in job.request.files.items()}
         except OSError:
-            files = {}  # the actor does not find the file either, and its record says so
+            files = {}  # the actor will not find the file either and report that
         self._pending[actor.animate.remote(job.request, files)] = actor, job
 
     def _replace(self, work: Job | str, error: Exception) -> None:
-        """After an actor's death. Of those that die while they load, MAX_LOAD_FAILURES in a row are not replaced."""
+        """Replaces a dead actor, but not the last of MAX_LOAD_FAILURES in a row that died while loading."""
         if isinstance(work, Job):
             if work.attempts < ATTEMPTS:
                 self._waiting.append(work)
@@ -163,7 +163,7 @@ class RayPool:
 
 
 class _Actor:
-    """Methods are called in this order, `animate` any number of times; none of them before the actor is on a node."""
+    """Methods are called in this order, `animate` any number of times. None runs before the actor is on a node."""
 
     def __init__(self, model: str, device: str | None) -> None:
         self.model, self.device = model, device
@@ -173,7 +173,7 @@ class _Actor:
         return __version__
 
     def load(self) -> StylecineError | str:
-        """LOADED once the networks are; or why they are not."""
+        """Loads the networks; LOADED, or the error."""
         import torch
 
         from stylecine.animator import Animator
@@ -186,7 +186,7 @@ class _Actor:
         return LOADED
 
     def animate(self, task: Task, files: Mapping[str, bytes]) -> tuple[Record, bytes]:
-        """Its record, and the loop's file; the task's files are written to a temporary folder first."""
+        """The record, and the content of the loop's file; the task's files are written to a temporary folder first."""
         from stylecine.batch.worker import animate_task
 
         with tempfile.TemporaryDirectory(prefix="stylecine-") as name:
@@ -197,7 +197,7 @@ class _Actor:
 
 
 def _with_files(task: Task, files: Mapping[str, bytes], folder: Path) -> Task:
-    """The same task with its files in `folder`, each in a folder of its own, so that they keep their names."""
+    """The task with its files in `folder`, each in a folder of its own, so that they keep their names."""
     paths = {}
     for kind, content in files.items():
         paths[kind] = folder / kind / task.files[kind].name
@@ -215,9 +215,9 @@ def _check_version(version: str) -> None:
 
 
 def _connect(address: str) -> Any:
-    """Ray, connected to the cluster at that address."""
+    """Returns the module Ray, connected to the cluster at that address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what nobody relies on
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns
     try:
         import ray
         import ray.exceptions
@@ -237,7 +237,7 @@ def _connect(address: str) -> Any:
 
 
 def _check_listening(address: str) -> None:
-    """OSError where nothing listens; Ray would keep trying for minutes."""
+    """Raises OSError if nothing listens there; Ray would keep trying for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

@@ -25,7 +25,7 @@ HEADINGS = ("photo", "first frame", "what moves", *(name.replace("_", " ") for n
 def summary(records: Mapping[str, Record], seconds: float, new: int) -> dict[str, Any]:
     """The contents of report.json: counts, failures, and each photo's record without its pictures.
 
-    new: number of photos that this run has processed. seconds: its duration.
+    new: number of photos processed in this run. seconds: its duration.
     """
     failures = [record for record in records.values() if record["state"] == "failed"]
     return {
@@ -46,13 +46,13 @@ def write(report: Mapping[str, Any], records: Mapping[str, Record], folder: Path
 
 
 def page(report: Mapping[str, Any], records: Mapping[str, Record]) -> str:
-    """The HTML, which loads nothing; file names are links to the loops next to it."""
+    """The HTML, which loads nothing else; file names link to the loops next to it."""
     heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in HEADINGS)
     failed = f", {report['failed']} failed" if report["failed"] else ""
     last = f"{report['new']} done in the last run, in {report['seconds']:g} seconds"
     return PAGE.format(
         title=f"{report['photos']} photos{failed}",
-        says=f"stylecine {report['stylecine']}; {last}.",
+        subtitle=f"stylecine {report['stylecine']}; {last}.",
         heads=heads,
         rows="\n".join(_row(record) for record in records.values()),
     )
@@ -62,29 +62,29 @@ def _row(record: Record) -> str:
     title = f'title="{_escaped(record["photo"])}"'
     if record["state"] == "failed":
         name, blank = Path(record["photo"]).name, "<td></td>" * (len(HEADINGS) - 2)
-        told = _escaped(record["error"])
-        return f'<tr class="failed"><th scope="row" {title}>{_escaped(name)}</th>{blank}<td>{told}</td></tr>'
+        error = _escaped(record["error"])
+        return f'<tr class="failed"><th scope="row" {title}>{_escaped(name)}</th>{blank}<td>{error}</td></tr>'
     output = record["output"]
     cells = [
         f'<th scope="row" {title}><a href="{quote(output, errors="surrogateescape")}">{_escaped(output)}</a></th>',
-        *(f"<td>{_picture(record[key], what)}</td>" for key, what in PICTURES.items()),
-        *(_figure(record[key], shown) for key, shown in COLUMNS.items()),
+        *(f"<td>{_picture(record[key], alt)}</td>" for key, alt in PICTURES.items()),
+        *(_figure(record[key], form) for key, form in COLUMNS.items()),
         _figure(record["seconds"]["total"], "{:.1f}"),
         f"<td>{_escaped(record['warning'] or '')}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _picture(webp: str, what: str) -> str:
-    return f'<img src="data:image/webp;base64,{webp}" alt="{what}" loading="lazy">'
+def _picture(webp: str, alt: str) -> str:
+    return f'<img src="data:image/webp;base64,{webp}" alt="{alt}" loading="lazy">'
 
 
-def _figure(figure: float | None, shown: str) -> str:
-    return "<td></td>" if figure is None else f'<td data-value="{figure:.6g}">{shown.format(figure)}</td>'
+def _figure(figure: float | None, form: str) -> str:
+    return "<td></td>" if figure is None else f'<td data-value="{figure:.6g}">{form.format(figure)}</td>'
 
 
 def _escaped(text: str) -> str:
-    """For HTML; invalid characters, as of file names that are not UTF-8, are shown as escapes."""
+    """Text for HTML; bytes of file names that are not UTF-8 are shown as escapes."""
     return html.escape(text.encode("utf-8", "backslashreplace").decode())
 
 
@@ -122,7 +122,7 @@ a {{ color: LinkText; }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>{says}</p>
+<p>{subtitle}</p>
 <table>
 <thead><tr>{heads}</tr></thead>
 <tbody>

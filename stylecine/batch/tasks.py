@@ -1,4 +1,4 @@
-"""Many photos, each to a loop of its own: which are done already, who does the others, and the record of each."""
+"""The tasks of a batch, one photo each: which are already done, and running the others on a backend."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from stylecine.errors import WeightsError
 from stylecine.weights import file_sha256, find_model
 from stylecine.workers import Job, WorkerLost
 
-FILES = ("mask", "motion")  # options that name files
+FILES = ("mask", "motion")  # options that are paths
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,25 @@ class Task:
 
     @property
     def files(self) -> dict[str, Path]:
-        """All files that are read: "photo", and "mask" and "motion" where they are given."""
+        """All files that are read: "photo", and "mask" and "motion" if given."""
         return {"photo": self.photo} | {name: Path(self.options[name]) for name in FILES if self.options.get(name)}
 
     @property
     def special_file(self) -> Path | None:
-        """One of the files that is a pipe, a device or a folder, from which reading might never end."""
+        """One of the files that is a pipe, a device or a folder, reading from which might never end."""
         return next((path for path in self.files.values() if path.exists() and not path.is_file()), None)
 
 
 class Backend(Protocol):
-    """Workers that each have the networks loaded and animate on one thread, so that frames do not depend on them.
+    """Workers with the networks loaded. Each uses one thread, so that frames do not depend on the number of workers.
 
-    `batch.local` has them as processes on this machine, `batch.ray` as actors of a Ray cluster.
+    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster.
     """
 
     def submit(self, task: Task) -> Job:
-        """Queues a task; the job's result is its record. It is tried again if its worker dies, three times in all.
+        """Queues a task; the job's result is its record. If its worker dies it is retried, up to three attempts.
 
-        Where no worker can load the networks every job raises the StylecineError that says why.
+        If no worker can load the networks, every job raises the StylecineError that says why.
         """
 
 
@@ -63,9 +63,9 @@ def run(
     backend: Callable[[Sequence[Task]], AbstractContextManager[Backend]],
     report: Callable[[Record], None],
 ) -> dict[str, Record]:
-    """Animates what is not yet done, and returns the records of all tasks, by output.
+    """Runs the tasks that are not yet done, and returns the records of all, by output.
 
-    backend: called with the tasks that are left, if there are any. report: called with each new record.
+    backend: called with the remaining tasks, if any. report: called with each new record.
     """
     with Journal(folder) as journal:
 
@@ -74,15 +74,15 @@ def run(
             journal.add(record)
             report(record)
 
-        left = []
+        remaining = []
         for task in tasks:
             if (special := task.special_file) is not None:
                 add(task, failed("PhotoError", f"'{special}' is not a regular file; name another one."))
             elif not _is_done(task, folder, model, journal.records.get(task.output)):
-                left.append(task)
-        if left:
-            with backend(left) as workers:
-                for task, record in run_tasks(left, workers):
+                remaining.append(task)
+        if remaining:
+            with backend(remaining) as workers:
+                for task, record in run_tasks(remaining, workers):
                     add(task, record)
         return {task.output: journal.records[task.output] for task in tasks}
 
@@ -97,7 +97,7 @@ def run_tasks(tasks: Sequence[Task], backend: Backend) -> Iterator[tuple[Task, R
         try:
             record = job.result()
         except WorkerLost:
-            reason = "The process that animated it was killed again and again, as happens where memory runs out"
+            reason = "The process that animated it was killed repeatedly, as happens when memory runs out"
             record = failed("TooLarge", f"{reason}; ask for a smaller size.")
         yield job.request, record | {"attempts": job.attempts}
 
@@ -107,7 +107,7 @@ def failed(kind: str, error: str) -> Record:
 
 
 def digest_of(task: Task, model: str) -> str | None:
-    """A checksum of the files that are read, the options and the model's name. None where a file cannot be read."""
+    """A checksum of the input files, the options and the model's name; None if a file cannot be read."""
     try:
         checksums = {name: file_sha256(path) for name, path in task.files.items()}
     except OSError:
@@ -125,7 +125,7 @@ def weights_of(model: str) -> str:
 
 
 def _is_done(task: Task, folder: Path, model: str, record: Record | None) -> bool:
-    """Whether the loop exists as recorded, and would be the same if it was made again."""
+    """Whether the loop exists as recorded, and would be the same if it were rendered again."""
     if record is None or record["state"] != "done" or record.get("stylecine") != __version__:
         return False
     file = folder / task.output
@@ -134,7 +134,7 @@ def _is_done(task: Task, folder: Path, model: str, record: Record | None) -> boo
 
 
 def _same_weights(model: str, record: Record) -> bool:
-    """Also where this machine has no such model and so cannot compare, as one that directs a cluster may not."""
+    """True also if this machine, which may only direct a cluster, does not have the model and cannot compare."""
     try:
         return record.get("weights") == weights_of(model)
     except WeightsError:

@@ -1,4 +1,4 @@
-"""What a batch's worker does: one photo to a loop, and the loop's record."""
+"""What a batch's worker does: it makes a loop of one photo, and the loop's record."""
 
 import base64
 import hashlib
@@ -25,9 +25,9 @@ from stylecine.options import OPTIONS
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
-INVERT = ("size", "refine", "seed")
-SAVE = ("quality", "codec", "repeat", "crop", "embed_report")
-THUMBNAIL = 240, 160  # pixels, at most
+INVERT_OPTIONS = ("size", "refine", "seed")
+SAVE_OPTIONS = ("quality", "codec", "repeat", "crop", "embed_report")
+MAX_THUMBNAIL = 240, 160  # pixels
 
 
 def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Record]:
@@ -38,19 +38,19 @@ def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Reco
 
 
 def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Record:
-    """Writes the loop of one photo to `path`, whole or not at all, and returns its record.
+    """Writes the loop of one photo to `path`, completely or not at all, and returns its record.
 
     A record is ready for JSON: "state" is "done" or "failed"; docs/batch.md lists the rest.
     """
     start = perf_counter()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the record has the loop's own warning
+            warnings.simplefilter("ignore")  # the record contains the loop's own warning
             digest, weights = digest_of(task, model), weights_of(model)
             options = task.options
-            scene = animator.invert(task.photo, **{name: options[name] for name in INVERT})
+            scene = animator.invert(task.photo, **{name: options[name] for name in INVERT_OPTIONS})
             loop = animator.render(scene, **{name: options[name] for name in OPTIONS})
-            info = loop.save(path, **{name: options[name] for name in SAVE})
+            info = loop.save(path, **{name: options[name] for name in SAVE_OPTIONS})
             seconds = dict(loop.timings)
             results = _results(loop)
     except StylecineError as error:
@@ -89,7 +89,7 @@ def _results(loop: Cinemagraph) -> Record:
 
 
 def _measures(loop: Cinemagraph) -> tuple[dict[str, float], str]:
-    """The loop's measures, and a checksum of the frames that they look at."""
+    """The loop's measures, and a checksum of the frames from which they are computed."""
     sha256 = hashlib.sha256()
 
     class Hashed(Cinemagraph):
@@ -103,9 +103,9 @@ def _measures(loop: Cinemagraph) -> tuple[dict[str, float], str]:
 
 
 def _thumbnails(loop: Cinemagraph) -> tuple[str, str]:
-    """The first frame, and the same with what moves tinted, as WebP in base64."""
+    """The first frame, plain and with what moves tinted, as WebP in base64."""
     picture = Image.fromarray(loop[0])
-    picture.thumbnail(THUMBNAIL, reducing_gap=3)
+    picture.thumbnail(MAX_THUMBNAIL, reducing_gap=3)
     small = np.asarray(picture)
     layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
     return _webp(small), _webp(mask_overlay(small, layers))

@@ -34,8 +34,8 @@ def add_to(commands: Commands) -> None:
     batch = commands.add_parser(
         "batch",
         help="make loops from many photos",
-        description="Makes loops from all photos in a folder, or from those that a manifest lists. Run it again, and"
-        " only what is missing, has failed or has changed is done.",
+        description="Makes loops from all photos in a folder, or from those listed in a manifest. If run again, it"
+        " makes only those that are missing, have failed or have changed.",
     )
     batch.set_defaults(run=run)
     batch.add_argument("source", metavar="FOLDER|MANIFEST", type=Path, help="folder, or .csv or .jsonl: docs/batch.md")
@@ -43,15 +43,15 @@ def add_to(commands: Commands) -> None:
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the loops and the report"
     )
     batch.add_argument("--format", metavar="NAME", default="mp4", help="ending of the loops (default mp4)")
-    work = batch.add_argument_group("who works")
-    work.add_argument("--processes", metavar="N", type=int, help="workers (default: one a core, if memory lasts)")
+    work = batch.add_argument_group("workers")
+    work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
-    add_subject_options(batch, "found in each photo")
+    add_subject_options(batch, "predicted in each photo")
     add_inversion_options(batch)
     add_loop_options(batch)
     add_model_options(batch, "default")
     add_format_options(batch)
-    batch.add_argument("--json", action="store_true", help="print what became of the photos as one JSON object")
+    batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
 def run(options: argparse.Namespace, start: float) -> int:
@@ -62,17 +62,17 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.batch import tasks as batch
     from stylecine.commands.manifest import tasks_of
 
-    tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _common(options))
+    tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _shared_options(options))
     make_folder(options.output)
-    with _Bar() as bar, redirect_stdout(sys.stderr):  # where Ray reports dead workers
+    with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
         records = batch.run(tasks, options.output, options.model, partial(_backend, options, bar), bar.report)
     report = batch_report.summary(records, perf_counter() - start, new=bar.done)
     page = batch_report.write(report, records, options.output)
-    return _told(report, page, options.json)
+    return _print_summary(report, page, options.json)
 
 
-def _common(options: argparse.Namespace) -> dict[str, Any]:
-    """What all photos share, except for what a manifest says of one."""
+def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
     names = ("size", "refine", "seed", "embed_report")
@@ -80,7 +80,7 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Backend]":
-    """The workers for these tasks, once their options and outputs have been checked."""
+    """The workers for these tasks, after a check of their options and outputs."""
     _check(tasks, options.output)
     bar.photos = len(tasks)
     if options.ray is not None:
@@ -97,30 +97,30 @@ def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") 
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError before any work starts."""
-    from stylecine.batch.worker import SAVE
+    from stylecine.batch.worker import SAVE_OPTIONS
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options
     from stylecine.output.formats import check_output, is_folder
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
-        told = task.options
+        values = task.options
         try:
-            RenderOptions(**{name: told[name] for name in OPTIONS})
-            check_inversion_options(told["refine"], told["seed"])
-            checked_size(told["size"])
+            RenderOptions(**{name: values[name] for name in OPTIONS})
+            check_inversion_options(values["refine"], values["seed"])
+            checked_size(values["size"])
             path = folder / task.output
             if is_folder(path):
-                raise Usage(f"--format takes the ending of a file, as mp4 is; '{task.output}' would be a folder")
+                raise Usage(f"--format takes the ending of a file, such as mp4; '{task.output}' would be a folder")
             make_folder(path.parent)
-            save = {name: told[name] for name in SAVE if name != "embed_report"}
-            check_output(path, fps=told["fps"], comment=told["embed_report"], **save)
+            save = {name: values[name] for name in SAVE_OPTIONS if name != "embed_report"}
+            check_output(path, fps=values["fps"], comment=values["embed_report"], **save)
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 
 
 class _Bar:
-    """How many of `photos` are done, on standard error, where that is a terminal; failures in a line each, anywhere."""
+    """Progress on standard error if that is a terminal, and in any case a line for each failure."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -136,8 +136,8 @@ class _Bar:
             self._bar = tqdm(total=self.photos, unit="photo", disable=None)
         if record["state"] == "failed":
             with tqdm.external_write_mode(sys.stderr):
-                named = record["photo"] in record["error"]
-                complain(record["error"] if named else f"{record['photo']}: {record['error']}", 0)
+                is_named = record["photo"] in record["error"]
+                complain(record["error"] if is_named else f"{record['photo']}: {record['error']}", 0)
         self.done += 1
         self._bar.update()
 
@@ -146,7 +146,7 @@ class _Bar:
             self._bar.close()
 
 
-def _told(report: dict[str, Any], page: Path, as_json: bool) -> int:
+def _print_summary(report: dict[str, Any], page: Path, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report | {"report": str(page)}, allow_nan=False))
     else:

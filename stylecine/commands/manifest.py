@@ -1,4 +1,4 @@
-"""The tasks of a batch: every photo in a folder, or the rows of a manifest, CSV or JSON Lines."""
+"""The tasks of a batch: the photos in a folder, or the rows of a manifest in CSV or JSON Lines."""
 
 import csv
 import json
@@ -14,6 +14,7 @@ from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.options import parse_arrow, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
+EXAMPLE = '{"photo": "sea.jpg"}'
 REPORTS = ("report.json", "report.html")
 RESERVED = (NAME, *REPORTS)
 
@@ -21,26 +22,26 @@ Row = Mapping[str, Any]
 
 
 def tasks_of(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Tasks in the order of the manifest, or of the names in a folder and its subfolders.
+    """Tasks in the order of the manifest, or by name in a folder and its subfolders.
 
-    folder: of the loops; not searched for photos. ending: suffix of loops whose row has none. options: defaults for
-    all rows. Raises PhotoError, OptionError; OutputError if a file that is read would be overwritten.
+    folder: for the loops; not searched for photos. ending: suffix of loops whose row has none. options: defaults for
+    all rows. Raises PhotoError, OptionError; OutputError if an input file would be overwritten.
     """
     tasks = (_in_folder if source.is_dir() else _in_manifest)(source, folder, ending, options)
-    read = {_identity(path) for path in (source, *(path for task in tasks for path in task.files.values()))} - {None}
+    inputs = {_identity(path) for path in (source, *(path for task in tasks for path in task.files.values()))} - {None}
     for path in (folder / name for name in (*RESERVED, *(task.output for task in tasks))):
-        if _identity(path) in read:
-            raise OutputError(f"'{path}' would be replaced, and the batch reads it; name another output folder.")
+        if _identity(path) in inputs:
+            raise OutputError(f"'{path}' is an input of the batch and would be replaced; name another output folder.")
     return tasks
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Equal for all names of a file, as with links and file systems that ignore case; None if it does not exist."""
+    """Device and inode: equal for all names of a file, by links or by letter case; None if it does not exist."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
@@ -49,7 +50,7 @@ def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, 
     kinds: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
     if source.suffix.lower() not in kinds:
         raise OptionError(
-            f"'{source}' is not a folder, and no manifest, which ends in .csv or .jsonl; name another one."
+            f"'{source}' is neither a folder nor a manifest, which ends in .csv or .jsonl; name another one."
         )
     try:
         rows = list(kinds[source.suffix.lower()](source))
@@ -58,12 +59,12 @@ def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, 
     tasks = [_task(row, f"'{source}', line {line}", source.parent, ending, options) for line, row in rows]
     _check_outputs(tasks, [line for line, _ in rows], source)
     if not tasks:
-        raise PhotoError(f"'{source}' names no photo; give each a line.")
+        raise PhotoError(f"'{source}' lists no photos; give each a line.")
     return tasks
 
 
 def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Without hidden files and folders. If two photos differ in their suffix only, the second loop keeps it."""
+    """Skips hidden files and folders. If two photos differ only in their suffix, the second loop's name keeps it."""
     if ending.lower() in PHOTOS and folder.resolve() == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
     photos = sorted(_photos_in(source, folder.resolve()))
@@ -76,14 +77,15 @@ def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, An
         taken.add(output.casefold())
         tasks.append(Task(photo, output, dict(options)))
     if not tasks:
-        raise PhotoError(f"There is no photo in '{source}' ({', '.join(PHOTOS)}); name another folder.")
+        raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
     return tasks
 
 
-def _photos_in(source: Path, without: Path) -> Iterator[Path]:
-    for folder, inner, files in os.walk(source):
+def _photos_in(source: Path, excluded: Path) -> Iterator[Path]:
+    for folder, subfolders, files in os.walk(source):
         here = Path(folder)
-        inner[:] = [name for name in inner if not name.startswith(".") and (here / name).resolve() != without]
+        visible = (name for name in subfolders if not name.startswith("."))
+        subfolders[:] = [name for name in visible if (here / name).resolve() != excluded]
         for path in (here / name for name in files if not name.startswith(".")):
             if path.suffix.lower() in PHOTOS:
                 if path.exists() and not path.is_file():
@@ -108,15 +110,15 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
         except ValueError:
             row = None
         if not isinstance(row, dict):
-            raise OptionError(f'\'{path}\', line {number} is no JSON object; write one a line, {{"photo": "sea.jpg"}}.')
+            raise OptionError(f"'{path}', line {number} is not a JSON object like {EXAMPLE}; write one a line.")
         yield number, {name: value for name, value in row.items() if value is not None}
 
 
-def _task(row: Row, where: str, beside: Path, ending: str, options: Mapping[str, Any]) -> Task:
-    """Relative paths are relative to the manifest."""
+def _task(row: Row, where: str, base: Path, ending: str, options: Mapping[str, Any]) -> Task:
+    """where: names the row in errors. base: the manifest's folder, to which paths are relative."""
     unknown = next((name for name in row if name not in COLUMNS), None)
     if unknown is not None:
-        raise OptionError(f"{where} has '{unknown}', which is none of {', '.join(COLUMNS)}; correct it.")
+        raise OptionError(f"{where} has '{unknown}', which is not one of {', '.join(COLUMNS)}; correct it.")
     if not row.get("photo"):
         raise OptionError(f"{where} has no photo; name one in the column photo.")
     values = {}
@@ -124,28 +126,28 @@ def _task(row: Row, where: str, beside: Path, ending: str, options: Mapping[str,
         try:
             values[name] = COLUMNS[name](value)
         except (OptionError, TypeError, ValueError) as error:
-            reason = str(error) if isinstance(error, OptionError) else f"{value!r} is impossible"
+            reason = str(error) if isinstance(error, OptionError) else f"{value!r} is invalid"
             raise OptionError(f"{where}: {name}: {reason}; correct it.") from None
-    photo = beside / values.pop("photo")
+    photo = base / values.pop("photo")
     output = _output(values.pop("output"), where, ending) if "output" in values else photo.stem + ending
-    values |= {name: str(beside / values[name]) for name in FILES if name in values}
+    values |= {name: str(base / values[name]) for name in FILES if name in values}
     return Task(photo, output, {**options, **values})
 
 
 def _output(name: str, where: str, ending: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.name or "\\" in name or "\0" in name:
-        raise OptionError(f"{where}: output '{name}' is to be a path inside the output folder, with / in between.")
+        raise OptionError(f"{where}: output '{name}' must be a path inside the output folder, separated by /.")
     return str(path if path.suffix else path.with_name(path.name + ending))
 
 
 def _check_outputs(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> None:
-    seen: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
+    writers: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
     for task, line in zip(tasks, lines, strict=True):
-        before = seen.setdefault(task.output.casefold(), f"line {line}")
-        if before != f"line {line}":
+        writer = writers.setdefault(task.output.casefold(), f"line {line}")
+        if writer != f"line {line}":
             raise OptionError(
-                f"'{source}', line {line} writes '{task.output}', and so does {before}; name another one in the column"
+                f"'{source}', line {line} writes '{task.output}', and so does {writer}; name another one in the column"
                 " output."
             )
 

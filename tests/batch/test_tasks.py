@@ -208,7 +208,7 @@ def test_a_truncated_line_is_rewritten(tmp_path: Path) -> None:
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
-    with Journal(tmp_path), pytest.raises(OutputError, match="Another run is at work"):
+    with Journal(tmp_path), pytest.raises(OutputError, match="Another run is using"):
         Journal(tmp_path)
     Journal(tmp_path).__exit__()
 

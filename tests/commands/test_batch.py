@@ -132,4 +132,4 @@ def test_impossible_options_are_refused_before_any_work(
 def test_two_runs_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal(tmp_path / "out"):
         assert main(command) == 2
-    assert "Another run is at work in" in capsys.readouterr().err
+    assert "Another run is using" in capsys.readouterr().err

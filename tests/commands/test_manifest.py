@@ -93,11 +93,11 @@ def test_a_row_sets_subject_and_wind(tmp_path: Path, out: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("p.csv", "photo,colour\nsea.jpg,red\n", "line 2 has 'colour', which is none of photo, output"),
+        ("p.csv", "photo,colour\nsea.jpg,red\n", "line 2 has 'colour', which is not one of photo, output"),
         ("p.csv", "photo\nsea.jpg\nsea.png,6\n", "line 3 has 'more cells than columns'"),
         ("p.csv", "picture\nsea.jpg\n", "line 2 has 'picture'"),
         ("p.csv", "photo,seconds\n,4\n", "line 2 has no photo"),
-        ("p.csv", "photo,seconds\nsea.jpg,long\n", "line 2: seconds: 'long' is impossible"),
+        ("p.csv", "photo,seconds\nsea.jpg,long\n", "line 2: seconds: 'long' is invalid"),
         ("p.csv", "photo,size\nsea.jpg,big\n", "line 2: size: 'big' is not a size like 1024"),
         ("p.csv", "photo,arrows\nsea.jpg,0.1\n", "line 2: arrows: '0.1' is not four numbers"),
         ("p.csv", "photo,output\nsea.jpg,../sea.mp4\n", "inside the output folder"),
@@ -105,10 +105,10 @@ def test_a_row_sets_subject_and_wind(tmp_path: Path, out: Path) -> None:
         ("p.csv", "photo,output\nsea.jpg,report.html\n", "line 2 writes 'report.html', and so does the batch itself"),
         ("p.csv", "photo\na/sea.jpg\nb/SEA.jpg\n", "line 3 writes 'SEA.mp4', and so does line 2"),
         ("p.csv", 'photo\n"sea.jpg\n', "cannot be read"),
-        ("p.jsonl", '{"photo": "sea.jpg"}\nsea.jpg\n', "line 2 is no JSON object"),
-        ("p.jsonl", '{"photo": 3}\n', "line 1: photo: 3 is impossible"),
-        ("p.jsonl", '{"photo": "a.jpg", "refine": 1.5}\n', "line 1: refine: 1.5 is impossible"),
-        ("p.jsonl", '{"photo": "a.jpg", "seconds": true}\n', "line 1: seconds: True is impossible"),
+        ("p.jsonl", '{"photo": "sea.jpg"}\nsea.jpg\n', "line 2 is not a JSON object"),
+        ("p.jsonl", '{"photo": 3}\n', "line 1: photo: 3 is invalid"),
+        ("p.jsonl", '{"photo": "a.jpg", "refine": 1.5}\n', "line 1: refine: 1.5 is invalid"),
+        ("p.jsonl", '{"photo": "a.jpg", "seconds": true}\n', "line 1: seconds: True is invalid"),
         ("p.txt", "sea.jpg\n", "ends in .csv or .jsonl"),
     ],
 )
@@ -130,7 +130,7 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
         ("photo,output\nsea.jpg,link\n", tmp_path / "out", "photos.csv"),
         ('{"photo": "sea.jpg"}\n', tmp_path, "batch.jsonl"),
     ]:
-        with pytest.raises(OutputError, match="would be replaced, and the batch reads it"):
+        with pytest.raises(OutputError, match="is an input of the batch and would be replaced"):
             listed(tmp_path, out, text, name)
     with pytest.raises(OutputError, match="would be among its photos"):
         tasks_of(tmp_path, tmp_path / "out" / "..", ".webp", COMMON)
@@ -138,9 +138,9 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_empty_manifest_is_an_error(tmp_path: Path, out: Path) -> None:
-    with pytest.raises(PhotoError, match="There is no photo in"):
+    with pytest.raises(PhotoError, match="There are no photos in"):
         tasks_of(tmp_path, out, ".mp4", COMMON)
-    with pytest.raises(PhotoError, match="names no photo"):
+    with pytest.raises(PhotoError, match="lists no photos"):
         listed(tmp_path, out, "photo\n")
     with pytest.raises(PhotoError, match="no folder or manifest at"):
         tasks_of(tmp_path / "missing", out, ".mp4", COMMON)

@@ -22,7 +22,6 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from benchmarks.fuzz_cine import mutated
 from stylecine import OutputError, SceneError, StylecineError, TooLarge
 from stylecine.edits.model import Area, Edit, Paint, to_json
 from stylecine.edits.scene_file import (
@@ -463,12 +462,14 @@ def test_a_file_of_another_kind_is_no_scene(tmp_path: Path) -> None:
         refused(tmp_path / "x.cine")
 
 
-def test_damaged_files_are_read_correctly_or_refused(scene: Cine, file: Path, tmp_path: Path) -> None:
-    content, random, told = file.read_bytes(), Random(4), 0
+def test_damaged_files_are_opened_or_refused(file: Path, tmp_path: Path) -> None:
+    content, random, refusals = file.read_bytes(), Random(4), 0
     for _ in range(150):
-        (tmp_path / "y.cine").write_bytes(mutated(content, random))
+        start = random.randrange(len(content))
+        end = start + random.choice((0, 1, 8, 100))  # 0: insert without removing anything
+        (tmp_path / "y.cine").write_bytes(content[:start] + random.randbytes(random.choice((0, 1, 8))) + content[end:])
         try:
             read_cine(tmp_path / "y.cine")
         except StylecineError:
-            told += 1
-    assert told > 75
+            refusals += 1
+    assert refusals > 75
