@@ -56,41 +56,41 @@ def build(folder: Path, objects: Path = OBJECTS) -> list[str]:
     """
     objects.mkdir(parents=True, exist_ok=True)
     lines = [f"builddir = {escape(objects)}"]
-    made: dict[str, dict[str, Any]] = {}
+    built: dict[str, dict[str, Any]] = {}
     failed: dict[str, NotBuilt] = {}
     for kind, plan in (("cpu", plan_cpu), ("cuda", plan_cuda)):
         try:
             if os.environ.get(f"STYLECINE_{kind.upper()}") == "0":
                 raise NotBuilt(f"stylecine was installed with STYLECINE_{kind.upper()}=0", "unset it")
             find_ninja()
-            more, made[kind] = plan(objects)
+            more, built[kind] = plan(objects)
             lines += more
         except NotBuilt as failure:
             failed[kind] = failure
     (objects / "exports.map").write_text("{ global: stylecine_*; local: *; };\n")
     (objects / "build.ninja").write_text("\n".join([*lines, ""]))
     try:
-        run_ninja(objects, *made)
+        run_ninja(objects, *built)
     except NotBuilt:
-        for kind in list(made):  # to find out which one failed
+        for kind in list(built):  # to find out which one failed
             try:
                 run_ninja(objects, kind)
             except NotBuilt as failure:
                 failed[kind] = failure
-                del made[kind]
+                del built[kind]
     for kind, reason in failed.items():
         print(f"warning: {LIBRARIES[kind]} is not built: {reason}", file=sys.stderr)
         if os.environ.get(f"STYLECINE_{kind.upper()}") == "1":
             raise reason
-    place(folder, objects, made, failed)
-    return [LIBRARIES[kind] for kind in made]
+    install(folder, objects, built, failed)
+    return [LIBRARIES[kind] for kind in built]
 
 
-def place(folder: Path, objects: Path, made: dict[str, dict[str, Any]], failed: dict[str, NotBuilt]) -> None:
+def install(folder: Path, objects: Path, built: dict[str, dict[str, Any]], failed: dict[str, NotBuilt]) -> None:
     """Copies the libraries into `folder`, each atomically, and removes those of an earlier build."""
     folder.mkdir(parents=True, exist_ok=True)
-    sources = {LIBRARIES[kind]: objects / LIBRARIES[kind] for kind in made}
-    if made:
+    sources = {LIBRARIES[kind]: objects / LIBRARIES[kind] for kind in built}
+    if built:
         sources["stylecine.h"] = SOURCES / "stylecine.h"
     for name in [*LIBRARIES.values(), "stylecine.h"]:
         if name in sources:
@@ -98,11 +98,11 @@ def place(folder: Path, objects: Path, made: dict[str, dict[str, Any]], failed: 
             os.replace(folder / f"{name}.part", folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    record = made | {kind: {"why": str(reason), "remedy": reason.remedy} for kind, reason in failed.items()}
+    record = built | {kind: {"why": str(reason), "remedy": reason.remedy} for kind, reason in failed.items()}
     (folder / "build.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
-# --- build.ninja; paths are relative to cuda_ops, so that a space in the path above it does no harm ------------------
+# --- build.ninja; paths are relative to cuda_ops, as the path above it may have spaces -------------------------------
 
 
 def plan_cpu(objects: Path) -> tuple[list[str], dict[str, Any]]:
@@ -112,14 +112,14 @@ def plan_cpu(objects: Path) -> tuple[list[str], dict[str, Any]]:
     lines = rule("cxx", f"{compiler} {FLAGS} {flags}", "$set -MMD -MF $out.d -c $in -o $out")
     linker = f"{compiler} -shared -pthread {flags}"
     lines += rule("link", linker, f"$in -o $out {static} {shared(objects, 'cpu')} {link_flags}")
-    made: list[Path] = []
+    built: list[Path] = []
     # Portable objects first: of an inline function in several objects the linker keeps the first, which must run on
     # every processor.
     for name, set_flags in SETS.items():
         for source in sorted(SOURCES.glob("*.cpp" if name == "portable" else "*_cpu.cpp")):
-            made.append(objects / f"{source.stem}.{name}.o")
-            lines += edge(made[-1], "cxx", [source], set=f"-DSTYLECINE_SET={name} {set_flags}")
-    lines += edge(objects / LIBRARIES["cpu"], "link", made)
+            built.append(objects / f"{source.stem}.{name}.o")
+            lines += edge(built[-1], "cxx", [source], set=f"-DSTYLECINE_SET={name} {set_flags}")
+    lines += edge(objects / LIBRARIES["cpu"], "link", built)
     lines.append(f"build cpu: phony {escape(objects / LIBRARIES['cpu'])}")
     version = run(*shlex.split(compiler), "--version").splitlines()[0]
     return lines, {"compiler": version, "flags": f"{FLAGS} {flags}".strip(), "instructions": list(SETS)}
@@ -136,11 +136,11 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
     linker = f"{host} -shared -cudart static {codes}"
     lines = rule("nvcc", f"{host} {CUDA_FLAGS} {codes}", "-MD -MF $out.d -c $in -o $out")
     lines += rule("link_cuda", linker, f"$in -o $out {link} {shared(objects, 'cuda')}")
-    made: list[Path] = []
+    built: list[Path] = []
     for source in [*sorted(SOURCES.glob("*.cu")), SOURCES / "abi.cpp"]:
-        made.append(objects / f"{source.name}.o")
-        lines += edge(made[-1], "nvcc", [source])
-    lines += edge(objects / LIBRARIES["cuda"], "link_cuda", made)
+        built.append(objects / f"{source.name}.o")
+        lines += edge(built[-1], "nvcc", [source])
+    lines += edge(objects / LIBRARIES["cuda"], "link_cuda", built)
     lines.append(f"build cuda: phony {escape(objects / LIBRARIES['cuda'])}")
     version = "".join(re.findall(r"V([\d.]+)", run(nvcc, "--version")))
     return lines, {"compiler": f"nvcc {version}", "architectures": [f"sm_{arch}" for arch in architectures]}
@@ -213,7 +213,7 @@ def find_compiler() -> tuple[str, str]:
 
 
 def find_nvcc() -> tuple[str, list[str]]:
-    """nvcc and the architectures to compile for: of the GPUs present, else ARCHITECTURES, where nvcc knows them."""
+    """nvcc and the architectures to compile for: of the GPUs present, else ARCHITECTURES, as far as nvcc knows them."""
     named = os.environ.get("NVCC", "nvcc")
     nvcc = shutil.which(named) or (shutil.which("/usr/local/cuda/bin/nvcc") if named == "nvcc" else None)
     if not nvcc:

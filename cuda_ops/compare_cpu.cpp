@@ -18,9 +18,9 @@ struct Scratch {
 };
 
 bool any(const float *weight, int64_t n) {
-  int found = 0;
-  for (int64_t i = 0; i < n; ++i) found |= weight[i] != 0;
-  return found;
+  int any = 0;
+  for (int64_t i = 0; i < n; ++i) any |= weight[i] != 0;
+  return any;
 }
 
 template <class T>

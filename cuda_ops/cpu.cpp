@@ -20,10 +20,10 @@
 
 namespace {
 
-constexpr int most_threads = 1024;
+constexpr int max_threads = 1024;
 
-// How long a waiting thread spins before it sleeps: a few times what waking it takes, so that the workers are awake for
-// the next frame of a running loop, while an idle pool costs nothing.
+// How long a waiting thread spins before it sleeps: a few times as long as waking it takes, so that the workers are
+// awake for the next frame of a running loop, while an idle pool costs nothing.
 constexpr std::chrono::microseconds spin_time{50};
 
 void pause_cpu() {
@@ -86,14 +86,14 @@ struct stylecine_cpu {
 
   int threads() const { return int(workers.size()) + 1; }
 
-  void run(int64_t how_many, void (*do_task)(void *, int64_t), void *with) {
-    if (workers.empty() || how_many < 2) {
-      for (int64_t i = 0; i < how_many; ++i) do_task(with, i);
+  void run(int64_t tasks, void (*do_task)(void *, int64_t), void *argument) {
+    if (workers.empty() || tasks < 2) {
+      for (int64_t i = 0; i < tasks; ++i) do_task(argument, i);
       return;
     }
     {
       std::lock_guard<std::mutex> guard(mutex);
-      task = do_task, context = with, count = how_many, open = true;
+      task = do_task, context = argument, count = tasks, open = true;
       next.store(0, std::memory_order_relaxed);
       calls.fetch_add(1, std::memory_order_release);
     }
@@ -128,7 +128,7 @@ struct stylecine_cpu {
       }
       take();
       {
-        // Under the mutex, so that the caller cannot start to wait between the two.
+        // Under the mutex, so that the caller cannot begin to wait between decrement and notification.
         std::lock_guard<std::mutex> guard(mutex);
         if (joined.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
       }
@@ -157,8 +157,8 @@ int stylecine_cpu_new(int threads, int instructions, stylecine_cpu **made, char 
   if (!made) return fail(message, STYLECINE_INVALID, "made is NULL");
   *made = nullptr;
   char why[STYLECINE_MESSAGE];
-  if (threads < 1 || threads > most_threads) {
-    std::snprintf(why, sizeof why, "threads is %d; it has to be 1 to %d", threads, most_threads);
+  if (threads < 1 || threads > max_threads) {
+    std::snprintf(why, sizeof why, "threads is %d; it has to be 1 to %d", threads, max_threads);
     return fail(message, STYLECINE_INVALID, why);
   }
   if (instructions < STYLECINE_BEST || instructions > STYLECINE_AVX512) {

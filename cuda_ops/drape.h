@@ -25,9 +25,9 @@ static inline int check(const stylecine_drape_args *args, char *message) {
 
 namespace STYLECINE_SET {
 
-// A pixel's position among a field's coefficients: the last one before it, and how far it is past that.
+// A pixel's position among a field's coefficients: the last one before it, and the fraction past that.
 struct Position {
-  int64_t second;  // of the four with weight
+  int64_t second;  // of the four that have weight there
   float f;
 };
 
@@ -91,9 +91,9 @@ STYLECINE_INLINE float matte_at(const uint8_t *matte, int64_t height, int64_t wi
   return (above + (below - above) * down) * (1 / 255.f);
 }
 
-// Weights of the four parts of a pixel's colour: the cloth displaced to it, over the frame with background - photo
-// added. As photo - (photo over background) is added where nothing has moved, soft borders of the matte show the
-// photo's own bytes there.
+// Weights of the four terms of a pixel's colour: the displaced cloth over the frame, to which background - photo is
+// added. Where nothing has moved, photo - (photo over background) is added, so that soft borders of the matte show
+// the photo's own bytes.
 struct Shares {
   float cloth, photo, background, frame;
 };

@@ -159,16 +159,16 @@ STYLECINE_INLINE void show(const stylecine_drape_args &args, const Batch &at, in
 
 // Pixels i to i + count, at most four, of a batch; `pixel` is the first of them in the frame.
 STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, int i, int count, int64_t pixel) {
-  bool opaque = true, none = true;  // nothing but cloth, at rest and now; no cloth at all
+  bool opaque = true, empty = true;  // only cloth, at rest and now; no cloth, at rest and now
   for (int k = i; k < i + count; ++k) {
     opaque &= at.now[k] == 1 && at.before[k] == 1;
-    none &= at.now[k] == 0 && at.before[k] == 0;
+    empty &= at.now[k] == 0 && at.before[k] == 0;
   }
   uint8_t photo[12] = {}, background[12] = {}, frame[12] = {};
   if (!opaque) {
     memcpy(photo, args.photo + 3 * pixel, 3 * size_t(count));
     memcpy(background, args.background + 3 * pixel, 3 * size_t(count));
-    if (none && !memcmp(photo, background, sizeof photo)) return;
+    if (empty && !memcmp(photo, background, sizeof photo)) return;
   }
   float shown[16] = {};
   for (int k = 0; k < count; ++k)

@@ -67,12 +67,12 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
          (m.start_rate * rates[first] + m.end_rate * rates[second]);
 }
 
-// The state of the sub-cycles of one length at the time of the frame.
+// The state of all sub-cycles of one length in this frame.
 struct SubCycle {
   Moment a, b;  // of both copies
   float phase;
-  int knot;                                  // of 1/4, 1/2, 3/4, the first of the two nearest to the phase
-  float angle_weight[2], gain_weight[2][2];  // for interpolation between these two: of the angle, of A's and B's gain
+  int knot;                                  // of 1/4, 1/2, 3/4: the first of the two around the phase
+  float angle_weight[2], gain_weight[2][2];  // of these two, for the angle and for A's and B's gain
 };
 
 STYLECINE_INLINE float hat(float knot, float phase) {
@@ -115,8 +115,8 @@ STYLECINE_INLINE float copy_b_share(const SubCycle &cycle, const float *change, 
   return clamp((cycle.phase - change[0]) * change[step], 0, 1);
 }
 
-// Weights of both copies in a level: on their arc (slerp, Shoemake 1985), or linear where the angle is small; times
-// each copy's contrast gain. `angle` and `lift` point to the place's values at the sub-cycle's first knot.
+// Weights of both copies in a level: by slerp (Shoemake 1985), or linear if the angle is small; times each copy's
+// contrast gain. `angle` and `lift` point to the place's values at the sub-cycle's first knot.
 STYLECINE_INLINE void mixing(const SubCycle &cycle, const float *angle, const float *lift, int64_t step, float share,
                              float &a, float &b) {
   const float theta = cycle.angle_weight[0] * angle[0] + cycle.angle_weight[1] * angle[step];
@@ -135,7 +135,7 @@ struct Fields : Grid {
 };
 
 // The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are
-// larger than a cell all six once more, averaged over their pixels.
+// larger than a cell, all six again, averaged over these pixels.
 struct Plan {
   Fields fields[kMaxLevels];
   int64_t floats;

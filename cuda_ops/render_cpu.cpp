@@ -104,7 +104,7 @@ void compose(const uint8_t *photo, const float *moving, const float *sum, int64_
   memcpy(out + i * 3, bytes, (n - i) * 3);
 }
 
-// The range of the n pixels that move: first and one past the last; 0, 0 if none do.
+// The range of the n pixels that moves: first and one past the last; 0, 0 if nothing does.
 void span(const float *moving, int64_t n, int64_t &first, int64_t &last) {
   int any = 0;
   for (int64_t i = 0; i < n; ++i) any |= moving[i] > 0;
@@ -167,7 +167,7 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
   }
 }
 
-// Whether anything moves so near to rows y0 to y1 of the grid that their fields are needed.
+// Whether anything moves close enough to rows y0 to y1 of the grid for their fields to be needed.
 bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
   const int64_t reach =
       4 * max_of(args.cell, int64_t(1) << (args.levels - 1));  // more than the support of levels and fields

@@ -1,4 +1,4 @@
-// Sampling positions: between which grid points a pixel lies, between which spline coefficients a position.
+// Sampling positions: of pixels between the points of a grid, and of points between spline coefficients.
 #pragma once
 
 #include "shared.h"
@@ -12,7 +12,7 @@ struct Grid {
   int ratio;
 };
 
-// Between which two points of a grid's row or column a pixel lies, and how far from the first.
+// The two points of a grid's row or column between which a pixel lies, and the fraction past the first.
 STYLECINE_INLINE void between_points(int64_t pixel, int ratio, int64_t points, int64_t &first, int64_t &second,
                                      float &f) {
   const int64_t place = 2 * pixel + 1 - ratio;                  // past the first point, in halves of a pixel
@@ -22,7 +22,7 @@ STYLECINE_INLINE void between_points(int64_t pixel, int ratio, int64_t points, i
   second = max_of(0, min_of(whole + 1, points - 1));
 }
 
-// The first of the four taps around position p among `size` coefficients, and how far p is past the second.
+// The first of the four taps around position p among `size` coefficients, and the fraction of p past the second.
 STYLECINE_INLINE void locate(float p, int size, int &tap, float &f) {
   p = clamp(p, -4, float(size) + 4);
   const int whole = floor_of(p);

@@ -11,11 +11,11 @@ namespace {
 constexpr int64_t BAND = 64;   // rows
 constexpr int64_t SPAN = 256;  // sources in a row, processed together
 
-struct Rows {  // of the upper pixels that a span's sources land in; first > last: none
+struct Rows {  // of the upper pixels that a span's sources land in; empty if first > last
   int32_t first, last;
 };
 
-// The workspace. Sums are interleaved, `lanes` a pixel: channels and, last, the weights. They have a border for sources
+// The workspace. Sums are interleaved, `lanes` per pixel: channels, then the weight. They have a border for sources
 // that land next to the band or the image: two pixels to the left and right, one above and below.
 struct Plan {
   int64_t spans, lanes, pitch, sums, offset_largest, offset_sums;
@@ -50,7 +50,7 @@ void scan_row(const stylecine_splat_args &args, const Plan &plan, int64_t copy, 
   for (int64_t span = 0; span < plan.spans; ++span) {
     const int32_t start = int32_t(span * SPAN), count = int32_t(min_of(SPAN, args.w - start));
     int32_t first = height, last = -2;
-    float most = -FLT_MAX;
+    float span_largest = -FLT_MAX;
     for (int32_t i = start; i < start + count; ++i) {
       const float weight = of.weight[i];
       const Landing at = landing(float(i) + of.dx[i], float(row) + of.dy[i], args.h, args.w);
@@ -60,10 +60,10 @@ void scan_row(const stylecine_splat_args &args, const Plan &plan, int64_t copy, 
       const int32_t low = lands ? at.row : height, high = lands ? at.row : -2;
       first = low < first ? low : first;
       last = high > last ? high : last;
-      most = is_finite(weight) & (weight > most) ? weight : most;
+      span_largest = is_finite(weight) & (weight > span_largest) ? weight : span_largest;
     }
     rows[span] = {first, last};
-    *largest = most > *largest ? most : *largest;
+    *largest = span_largest > *largest ? span_largest : *largest;
   }
 }
 

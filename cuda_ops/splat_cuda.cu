@@ -1,5 +1,5 @@
-// splat on the GPU: a thread scatters one source of one copy with atomic additions, in no defined order; where that
-// must not matter, in fixed point.
+// splat on the GPU: a thread scatters one source of one copy with atomic additions, in no defined order; in fixed
+// point if the result must not depend on it.
 #include "device.h"
 #include "splat.h"
 
@@ -11,7 +11,7 @@ using Fixed = unsigned long long;  // signed sums modulo 2^64, as atomicAdd() ta
 
 // At the start of the workspace, set to 0 first. In fixed point the sums follow, [channels + copies, h, w].
 struct Extremes {
-  unsigned weight;  // the largest finite weight as an ordered integer; 0: none
+  unsigned weight;  // the largest finite weight as an ordered integer; 0 if there is none
   unsigned value;   // the largest finite value of the image, sign aside: its bits
   unsigned unused[2];
 };
@@ -20,7 +20,7 @@ __device__ unsigned ordered(float x) {
   const unsigned bits = float_to_bits(x);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
-__device__ float largest_weight(const Extremes &of) {  // NaN if there is none: then no source has a weight
+__device__ float largest_weight(const Extremes &of) {  // NaN if there is none: no source counts then
   return bits_to_float(of.weight & 0x80000000u ? of.weight & 0x7fffffffu : ~of.weight);
 }
 

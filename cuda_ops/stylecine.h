@@ -3,7 +3,7 @@
  * The caller owns every buffer. Arrays are dense and row-major, in the order given in brackets; pixel centres lie at
  * half-integers, x points right, y points down. Functions return STYLECINE_OK or another status and then, if `message`
  * is not NULL, write one sentence to it. No state is kept between calls: a stylecine_cpu belongs to its creator, may be
- * used by one call at a time, and results depend neither on its number of threads nor on the run.
+ * used by one call at a time, and its results depend neither on the number of threads nor on the run.
  *
  * libstylecine has the _cpu functions; libstylecine_cuda has the _cuda ones, whose arrays are all on `device` (scalars
  * and the arguments struct itself, with the arrays marked "host", are not) and which return before the stream is done.
@@ -116,7 +116,7 @@ STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_arg
  * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused;
-                         on a GPU at a multiple of the size of such four */
+                         on a GPU aligned to four coefficients */
   int64_t h, w;       /* the level's size: the canvas's over `scale`, rounded up */
   int32_t dtype;
   int32_t scale; /* width of the level's pixels in canvas pixels: level i has 2^i */
@@ -163,11 +163,11 @@ STYLECINE_API int stylecine_render_cuda(const stylecine_render_args *args, void 
  * source(x) * per_pixel, border replicated. A NaN source reads the first column or row. Where the weight is 0 nothing
  * is read. */
 typedef struct {
-  const void *spline; /* [2h,2w,4] of `dtype`, as a stylecine_level has it */
+  const void *spline; /* [2h,2w,4] of `dtype`, as in stylecine_level */
   int64_t h, w;       /* at most 65536, 4hw below 2^31 */
   int32_t dtype;
   int32_t ratio; /* pixels of the level from one point of the sources' grid to the next, a power of two; the first
-                    lies in the middle of the first ratio*ratio, in between sources are interpolated */
+                    point lies in the middle of the first ratio*ratio; sources are interpolated in between */
   const float *sources;  /* [4,rows,columns]: x and y of copy A, then of copy B */
   int64_t rows, columns; /* rows*ratio and columns*ratio cover the level */
   float per_pixel;       /* pixels of the level per unit of the sources */
@@ -195,7 +195,7 @@ typedef struct {
   int32_t cell;       /* a power of two, at most 4096 */
   int64_t gh, gw;     /* gh*cell and gw*cell cover the frame */
   const uint8_t *active; /* [height over tile, width over tile], rounded up: tiles that are 0 are not changed */
-  uint8_t *frame;        /* in and out [height,width,3]: the photo, or it with a landscape in motion */
+  uint8_t *frame;        /* in and out [height,width,3]: the photo, or a frame of its moving landscape */
 } stylecine_drape_args;
 STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);

@@ -17,7 +17,7 @@ from stylecine.weights import FOLDER, models
 
 # How torch.save begins: a zip archive, or, in its older format, the pickled number 0x1950a86a20f9469cfc6c.
 TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
-AVERAGED_STYLES = 10_000  # as many as StyleGAN2's own average of w is commonly taken over
+AVERAGED_STYLES = 10_000  # usual for StyleGAN2's average of w
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
 
     out_path: a .safetensors file, or the name of a public model (`weights.models`), which is then found by that name.
     Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. The output
-    appears whole or not at all. Raises WeightsNotFound, WeightsMalformed, OptionError, OutputError.
+    appears complete or not at all. Raises WeightsNotFound, WeightsMalformed, OptionError, OutputError.
     """
     public = {record.name: record for record in models() if record.checkpoint}.get(os.fspath(out_path))
     source, target = Path(in_path), public.files["generator"].path if public else Path(out_path)
@@ -53,7 +53,7 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
     tensors["mapping.w_avg"] = generator.get_buffer("mapping.w_avg")
     if public and public.resolution != generator.resolution:
         raise WeightsMalformed(
-            f"This generator makes {generator.resolution} pixels a side and '{public.name}' {public.resolution};"
+            f"This generator has a resolution of {generator.resolution} pixels, '{public.name}' of {public.resolution};"
             f" give {public.file}, or another output."
         )
     metadata = {
@@ -63,7 +63,7 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
         "licence": public.licence if public else "unknown",
     }
     if public:
-        _make(target.parent)
+        _create_folder(target.parent)
     _write(target, tensors, metadata)
     return Converted(target, generator.resolution, source_format, sum(t.numel() for t in tensors.values()))
 
@@ -89,7 +89,7 @@ def _tensors(data: bytes, source_format: str) -> dict[str, Tensor]:
 
 
 def _build(tensors: dict[str, Tensor]) -> Generator:
-    """The generator of these tensors, with an average of w: proves that names and shapes fit together."""
+    """The generator of these tensors, with an average of w; checks that names and shapes fit together."""
     average = tensors.get("mapping.w_avg")
     generator = Generator.from_tensors({"mapping.w_avg": torch.zeros(512), **tensors})
     if average is None:
@@ -99,13 +99,15 @@ def _build(tensors: dict[str, Tensor]) -> Generator:
     return generator
 
 
-def _make(folder: Path) -> None:
+def _create_folder(folder: Path) -> None:
     if folder.parts[0].startswith("~"):
         raise OutputError(f"There is no home folder to keep models in; set {FOLDER} to a folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); set {FOLDER} to another.") from None
+        raise OutputError(
+            f"The folder {folder} cannot be created ({error.strerror}); set {FOLDER} to another."
+        ) from None
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -1,14 +1,13 @@
 """NVIDIA's StyleGAN2 pickles: stylegan2-ada-pytorch and stylegan3 (PyTorch), and stylegan2 (TensorFlow).
 
 The PyTorch pickles are a dict whose G_ema is a tree of modules; the TensorFlow ones are three networks
-(G, D, Gs), Gs being the average. `_from_tensorflow` says how their layouts differ.
+(G, D, Gs), of which Gs is the average. `_from_tensorflow` describes the differences in layout.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,8 +81,8 @@ def _check_filter(resample_filter: Tensor) -> None:
 
 
 def _from_tensorflow(network: TFNetwork) -> dict[str, Tensor]:
-    """Translates each variable: TensorFlow stores kernels as HWIO, matrices as [in,out], style biases without
-    their 1, and the kernels of upsampling layers turned by 180 degrees."""
+    """Translates each variable: TensorFlow stores kernels as HWIO, matrices as [in,out], style biases minus 1,
+    and the kernels of upsampling layers rotated by 180 degrees."""
     options = network.state.get("static_kwargs", {})
     if options.get("architecture", "skip") != "skip" or options.get("label_size", 0):
         raise WeightsMalformed("The generator is not an unconditional StyleGAN2 with skip outputs.")
@@ -106,18 +105,11 @@ def _variables(network: TFNetwork, prefix: str, depth: int = 0) -> Iterator[tupl
     if not isinstance(network, TFNetwork) or depth > 2:
         raise WeightsMalformed("The pickle's network is not one of StyleGAN2's.")
     for name, value in network.state.get("variables", ()):
-        if not isinstance(value, Array):  # a pickled numpy scalar comes as a number
-            value = _number(value)
-        yield prefix + name, value.tensor
+        # a pickled numpy scalar comes as a number
+        yield prefix + name, value.tensor if isinstance(value, Array) else torch.tensor(value, dtype=torch.float32)
     components: Mapping[str, Any] = network.state.get("components", {})
     for name, child in components.items():
         yield from _variables(child, f"{prefix}{name}/", depth + 1)
-
-
-def _number(value: Any) -> Array:
-    holder = Array()
-    holder.tensor = torch.from_numpy(np.asarray(value, np.float32))
-    return holder
 
 
 def _translate(name: str, value: Tensor) -> tuple[str, Tensor] | None:
@@ -126,7 +118,7 @@ def _translate(name: str, value: Tensor) -> tuple[str, Tensor] | None:
         return "mapping.w_avg", value
     if match := re.fullmatch(r"mapping/Dense(\d+)/(weight|bias)", name):
         return f"mapping.fc{match[1]}.{match[2]}", value.T if match[2] == "weight" else value
-    if match := re.fullmatch(r"synthesis/noise(\d+)", name):  # two a resolution, but for 4×4's one
+    if match := re.fullmatch(r"synthesis/noise(\d+)", name):  # two per resolution, but one at 4×4
         number = int(match[1])
         return f"synthesis.b{2 ** ((number + 5) // 2)}.conv{(number + 1) % 2}.noise_const", value[0, 0]
     if name == "synthesis/4x4/Const/const":

@@ -1,7 +1,7 @@
-"""rosinality's stylegan2-pytorch checkpoints, which StyleCineGAN's generator is one of.
+"""rosinality's stylegan2-pytorch checkpoints, the format of StyleCineGAN's generator too.
 
-Same formulas as NVIDIA's, so tensors keep their values and change their names: both upsample by
-conv_transpose2d with unflipped kernels, both start style biases at 1, both scale weights when they are used.
+The formulas are NVIDIA's, so that only names change: both upsample by conv_transpose2d with unflipped kernels, start
+style biases at 1 and scale weights when they are used.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from stylecine.checkpoints.unpickle import load_torch
 from stylecine.errors import WeightsMalformed
 
 GENERATORS = ("g_ema", "generator", "state_dict", "g")
-ANCHOR = "input.input"  # every generator has it, perhaps behind a prefix
+ANCHOR = "input.input"  # in every generator, possibly after a prefix
 RENAMED_PARTS = {
     "conv.weight": "weight",
     "conv.modulation.weight": "affine.weight",
@@ -31,7 +31,7 @@ def from_rosinality(data: bytes) -> dict[str, Tensor]:
 
     Raises WeightsMalformed; nothing in the checkpoint is executed.
     """
-    content = load_torch(data, [argparse.Namespace])  # which holds the training options of full checkpoints
+    content = load_torch(data, [argparse.Namespace])  # the training options in full checkpoints
     tensors = dict(_renamed(_generator(content)))
     average = content.get("latent_avg")
     if isinstance(average, Tensor):
@@ -40,7 +40,7 @@ def from_rosinality(data: bytes) -> dict[str, Tensor]:
 
 
 def _generator(content: Any) -> dict[str, Tensor]:
-    """The generator's state dict, its names freed from wrappers' prefixes such as "module."."""
+    """The generator's state dict, without wrappers' prefixes such as "module."."""
     if isinstance(content, Mapping):
         for state in (*(content.get(name) for name in GENERATORS), content):
             if not isinstance(state, Mapping):

@@ -1,7 +1,7 @@
-"""A restricted unpickler: tensors and plain containers, or nothing.
+"""A restricted unpickler: it loads tensors and plain containers only.
 
-A pickle is a program that may call anything it can import. Here the names it may use are one closed table, each
-standing for an inert class or a small function of this file; a pickle never gets a function of torch or numpy, or an
+A pickle is a program that may call anything it can import. Here it may use the names in a closed table, each of which
+stands for an inert class or a small function of this file; a pickle never gets a function of torch or numpy, or an
 object whose state could have effects. Everything else is refused by name.
 """
 
@@ -24,7 +24,7 @@ from stylecine.errors import WeightsMalformed
 
 
 class Persistent:
-    """Stands for an object of NVIDIA's torch_utils.persistence: class name and state, no source code."""
+    """Stands for an object of NVIDIA's torch_utils.persistence: class name and state, without its source code."""
 
     def __init__(self, meta: dict[str, Any]) -> None:
         self.class_name = str(meta["class_name"])
@@ -63,7 +63,7 @@ def load_pickle(data: bytes) -> Any:
         raise
     except Exception as error:  # a hostile stream can fail in any way
         raise WeightsMalformed(
-            f"The checkpoint is damaged or not one ({type(error).__name__}: {error}); fetch it again."
+            f"The checkpoint is damaged or no pickle ({type(error).__name__}: {error}); fetch it again."
         ) from None
 
 
@@ -73,24 +73,24 @@ def load_torch(data: bytes, plain: Sequence[type] = ()) -> Any:
     Raises WeightsMalformed as `load_pickle` does.
     """
     try:
-        with _quiet(), torch.serialization.safe_globals(list(plain)):
+        with _ignore_storage_warning(), torch.serialization.safe_globals(list(plain)):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # as above; torch's message says how to load it anyway
         requested = re.search(r"GLOBAL ([\w.]+)", str(error))
         if requested:
-            raise _refused(requested[1]) from None
-        raise WeightsMalformed("The checkpoint is damaged or not one of torch's; fetch it again.") from None
+            raise _refusal(requested[1]) from None
+        raise WeightsMalformed("The checkpoint is damaged or was not written by torch; fetch it again.") from None
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's warning about a kind of storage that old checkpoints hold."""
+def _ignore_storage_warning() -> Iterator[None]:
+    """Suppresses torch's warning about a kind of storage in old checkpoints."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
         yield
 
 
-def _refused(name: str) -> WeightsMalformed:
+def _refusal(name: str) -> WeightsMalformed:
     return WeightsMalformed(
         f"The checkpoint asks for '{name}', which no StyleGAN2 checkpoint needs;"
         " nothing of it was executed: do not trust this file."
@@ -106,14 +106,14 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._table[module, name]
         except KeyError:
-            raise _refused(f"{module}.{name}") from None
+            raise _refusal(f"{module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> Any:
         raise WeightsMalformed("The checkpoint points to data outside itself; fetch it again.")
 
 
 def _table() -> dict[tuple[str, str], Any]:
-    """Everything that a pickle may name. Created for each load, as a pickle can set attributes on these classes."""
+    """Everything that a pickle may name. New for each load, as a pickle can set attributes of these classes."""
 
     class EasyDict(dict[str, Any]):
         """dnnlib's dict with attribute access."""
@@ -166,7 +166,7 @@ def _table() -> dict[tuple[str, str], Any]:
     table: dict[tuple[str, str], Callable[..., Any]] = {
         ("collections", "OrderedDict"): OrderedDict,
         ("builtins", "set"): set,
-        ("__builtin__", "set"): set,  # its name up to protocol 2
+        ("__builtin__", "set"): set,  # in protocols up to 2
         ("_codecs", "encode"): encode,
         ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
@@ -209,19 +209,19 @@ def _from_bytes(content: bytes, dtype: _DType, shape: Sequence[int], order: Any)
 def _storage(content: bytes) -> Tensor:
     """torch.storage._load_from_bytes, restricted, as a flat tensor."""
     storage = load_torch(content)
-    with _quiet():
+    with _ignore_storage_warning():
         return torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
 
 
 def _view(flat: Tensor, offset: int, size: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """A copy of the view; one with more elements than its storage would be a bomb."""
+    """A copy of the view, which would exhaust memory if it had far more elements than its storage."""
     if math.prod(size) > flat.numel():
         raise WeightsMalformed("The checkpoint has a tensor larger than its data; fetch it again.")
     return flat.as_strided(tuple(size), tuple(stride), offset).clone()
 
 
 def _check_memo(data: bytes) -> None:
-    """Refuses memo indices that no pickler writes: the unpickler would reserve memory for all below them."""
+    """Refuses memo indices that no pickler writes: the unpickler would allocate memory for all lower ones."""
     written = 0
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):

@@ -1,4 +1,4 @@
-"""Foreign checkpoints: converted ones compute what the originals do; hostile ones execute nothing.
+"""Third-party checkpoints: converted ones compute the same as the originals; hostile ones execute nothing.
 
 tests/checkpoint_files.py makes the checkpoints, with random weights; those of full size are in test_readers.py.
 """
@@ -244,7 +244,7 @@ def test_a_public_models_name_as_output(
     assert find_model(target).licence == "MIT"
     target.unlink()
     monkeypatch.setattr("stylecine.checkpoints.convert.models", lambda: [replace(public, resolution=64)])
-    with pytest.raises(WeightsMalformed, match=r"32 pixels.*'lakes' 64.*lakes\.pkl"):
+    with pytest.raises(WeightsMalformed, match=r"32 pixels.*'lakes' of 64.*lakes\.pkl"):
         convert(tmp_path / "lakes.pkl", "lakes")
     with pytest.raises(OptionError, match="stylecine models"):
         convert(tmp_path / "lakes.pkl", "seas")
@@ -444,7 +444,7 @@ def test_source_code_in_a_genuine_pickle_is_not_executed(tensors: dict[str, Tens
     assert not (tmp_path / "canary").exists()
 
 
-def test_the_message_names_the_requested_model(tmp_path: Path) -> None:
+def test_the_message_names_what_the_pickle_requests(tmp_path: Path) -> None:
     for data in (exploit(tmp_path / "canary"), saved({"g_ema": Call(exec, "1")})):
         with pytest.raises(WeightsError, match=r"exec.*do not trust"):
             converted(data, tmp_path)

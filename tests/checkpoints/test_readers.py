@@ -1,4 +1,4 @@
-"""Foreign models of full size, from checkpoint to loop: converted, inverted by optimisation, warped in every way."""
+"""Third-party models of full size, from checkpoint to loop: converted, inverted by optimisation, every way to warp."""
 
 import shutil
 import sys
@@ -126,7 +126,7 @@ def test_noise_comes_from_the_seed(small: Animator, photo: np.ndarray) -> None:
     assert (one == again).all() and (one != two).any()
 
 
-def test_optimisation_comes_nearer(small: Animator, photo: np.ndarray) -> None:
+def test_more_optimisation_reduces_the_error(small: Animator, photo: np.ndarray) -> None:
     few, more = (small.invert(photo, refine=steps).score["psnr"] for steps in (1, 20))
     assert more > few + 3
 
