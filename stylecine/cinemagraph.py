@@ -20,7 +20,7 @@ from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.crop import Crop, Window, check_crop, window
+from stylecine.output.crop import Crop, Window, check_crop, crop_window
 from stylecine.output.formats import check_output, frame_times, has_codec, is_page, write_output
 from stylecine.output.html import write_page
 from stylecine.output.images import is_poster
@@ -34,9 +34,9 @@ from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import frame
 from stylecine.stages.photo import PhotoFile, encode_png
 
-NO_PHOTO = 33.0  # dB of Scene.likeness: text, noise and patterns are below it, photos above (benchmarks/results)
-POORLY_KNOWN = 35.5  # dB: below it what the generator makes up differs visibly from the photo
-LITTLE = 0.01  # of the picture: photos of landscapes have 0.16 or more of sky and water
+MIN_PHOTO_LIKENESS = 33.0  # dB: photos are above, text, noise and patterns below (benchmarks/results/likeness.json)
+MIN_KNOWN_LIKENESS = 35.5  # dB: below it what the generator adds differs visibly from the photo
+MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,21 +103,21 @@ class Cinemagraph:
             raise IndexError(f"A time is a finite number of frames, not {t!r}.")
         t = t % self.period
         with torch.inference_mode():
-            shown = self._still if self.loop is None else frame(self.loop, t)
-            return (self.cloth_layer.draw_over(shown, t) if self.cloth_layer else shown).cpu().numpy()
+            landscape = self._static_photo if self.loop is None else frame(self.loop, t)
+            return (self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape).cpu().numpy()
 
     @cached_property
-    def _still(self) -> Tensor:
-        """The photo, uint8 [H,W,3]: the background where only cloth moves."""
+    def _static_photo(self) -> Tensor:
+        """uint8 [H,W,3]: shown behind the cloth if nothing else moves."""
         return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
 
     @cached_property
     def tinted(self) -> Tensor:
-        """`layers` and, if there is any, the cloth as one more: what `mask_overlay` shows over the photo."""
+        """`layers`, and the cloth as another one if there is any: what `mask_overlay` shows over the photo."""
         return torch.cat((self.layers, self.cloth_layer.reach[None])) if self.cloth_layer else self.layers
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames of one loop, each rendered when it is asked for."""
+        """The frames of one loop, each rendered on demand."""
         return (self[t] for t in range(len(self)))
 
     @property
@@ -132,9 +132,9 @@ class Cinemagraph:
 
     @property
     def moved(self) -> dict[str, float]:
-        """{"error", "travel"}: how far pixels are from following `motion`, and how far they get in a loop.
+        """{"error", "travel"}: how much pixels deviate from `motion`, and how far they move in a loop.
 
-        For the landscape only; NaN without one, since cloth follows no steady motion.
+        Of the landscape; NaN without one, since cloth has no steady motion.
         """
         return {"error": self.measures["moved_error"], "travel": self.measures["travel"]}
 
@@ -146,7 +146,7 @@ class Cinemagraph:
 
     @property
     def warning(self) -> str:
-        """One line that says why this loop may disappoint; "" if nothing suggests it."""
+        """One line that says why this loop may disappoint; "" if there is no reason."""
         if self.cloth_warning or self.cloth_layer is not None:  # cloth is marked by hand
             return self.cloth_warning
         painted = any(isinstance(edit, Paint) for edit in self.edits)
@@ -203,23 +203,23 @@ class Cinemagraph:
         embed_report: bool = False,
         c2pa: Credentials | None = None,
     ) -> VideoInfo:
-        """Writes the loop as a video or animated picture, or its first frame as a poster; whole or not at all.
+        """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
         path: its ending decides the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are animated images
-            that loop for ever; .html is a page that plays the loop; .png is the first frame; without an ending it is a
+            that loop forever; .html is a page that plays the loop; .png is the first frame; without an ending it is a
             new folder of frame-0000.png and so on.
         quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
             the file holds the loop, for players that play a file once.
         crop: an aspect ratio such as "9:16": the largest such window, placed where most moves; "9:16@0.3,0.5" centres
             it there, in fractions of width and height.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
-        c2pa: (certificate chain, private key), PEM files: sign the file by C2PA, `report()` included.
+        c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
         check_output(path, fps=self.fps, quality=quality, codec=codec, repeat=repeat, crop=crop, comment=embed_report)
         if is_page(path):
             check_live(self.settings["warp"], self.settings["sampling"])
-        cut = self._window(check_crop(crop), even=has_codec(path)) if crop is not None else None
+        window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
@@ -239,16 +239,16 @@ class Cinemagraph:
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times)) as step:
-                frames = _Frames(self, times, cut, step)
+                frames = _Frames(self, times, window, step)
                 info = write_output(
                     frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
                 )
         self.timings["video"] = stages.timings["video"]
-        return replace(info, window=cut)
+        return replace(info, window=window)
 
     def _save_page(self, path: str | PathLike[str], quality: int | None) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
-        moving = [*(name for name, share in shares if share > LITTLE), *([CLOTH] if self.cloth_layer else [])]
+        moving = [*(name for name, share in shares if share > MIN_MOVING_SHARE), *([CLOTH] if self.cloth_layer else [])]
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
         return write_page(
             self.loop,
@@ -261,46 +261,46 @@ class Cinemagraph:
             cloth_layer=self.cloth_layer,
         )
 
-    def _window(self, crop: Crop, *, even: bool) -> Window:
+    def _crop_window(self, crop: Crop, *, even: bool) -> Window:
         moves = moving_points(self.mask, self.motion) * self.motion.norm(dim=0)
         if self.cloth_layer is not None:
             moves = moves + moving_points(self.cloth_layer.reach, self.motion) * moves.amax().clamp_min(1)
-        return window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
+        return crop_window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 
 def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
-    """One line that says why loops of a scene may disappoint; "" if nothing suggests it.
+    """One line that says why loops of a scene may disappoint; "" if there is no reason.
 
     mask [H,W]: what moves; predicted: by the segmenter alone. generated: frames show the generator's output.
     """
-    if predicted and float(mask.mean()) < LITTLE:
+    if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
         return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
-    if predicted and scene.likeness < NO_PHOTO:
+    if predicted and scene.likeness < MIN_PHOTO_LIKENESS:
         return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
-    if generated and scene.likeness < POORLY_KNOWN:
+    if generated and scene.likeness < MIN_KNOWN_LIKENESS:
         return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
     return ""
 
 
 class _Frames(Sequence[np.ndarray]):
-    """The frames of a loop at some times, cropped; iterating reports progress."""
+    """The cropped frames of a loop at some times; iteration reports progress."""
 
     def __init__(
         self,
         loop: Cinemagraph,
         times: Sequence[float],
-        cut: Window | None,
+        window: Window | None,
         step: Callable[[int, int], None],
     ) -> None:
         self.loop, self.times, self.step = loop, times, step
-        left, top, width, height = cut or (0, 0, loop.width, loop.height)
-        self.part = slice(top, top + height), slice(left, left + width)
+        left, top, width, height = window or (0, 0, loop.width, loop.height)
+        self.box = slice(top, top + height), slice(left, left + width)
 
     def __len__(self) -> int:
         return len(self.times)
 
     def __getitem__(self, k: Any) -> Any:
-        return np.ascontiguousarray(self.loop[self.times[k]][self.part])
+        return np.ascontiguousarray(self.loop[self.times[k]][self.box])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for k in range(len(self)):
@@ -309,12 +309,12 @@ class _Frames(Sequence[np.ndarray]):
 
 
 def _json_value(value: Any) -> Any:
-    """An option as JSON has it: no fractions, no NumPy numbers."""
+    """An option for JSON; fractions and NumPy numbers become floats."""
     return value if isinstance(value, str | int | float | list) else float(value)
 
 
 def json_figures(figures: Any) -> Any:
-    """A figure, or a dict of figures, as JSON has it: NaN and infinity become None."""
+    """A figure, or a dict of figures, for JSON: NaN and infinity become None."""
     if isinstance(figures, Mapping):
         return {name: json_figures(figure) for name, figure in figures.items()}
     return figures if figures is not None and math.isfinite(figures) else None

@@ -155,7 +155,7 @@ def test_other_formats_and_crops(given: list[str], work: Path, capsys: pytest.Ca
 def test_a_codec_is_chosen_by_name(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*given, "-o", "loop.webm", "--codec", "vp9"]) == 0
     assert main([*given, "-o", "loop.webm", "--codec", "h264"]) == 2
-    assert "does not go into 'loop.webm'" in printed(capsys)[1]
+    assert "does not fit 'loop.webm'" in printed(capsys)[1]
 
 
 def test_an_impossible_output_is_reported_before_any_work(

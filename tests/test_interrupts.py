@@ -47,7 +47,7 @@ def run(options, start):
     write_output(Noise(), "{output}", 10)
     return 0
 
-gif.CELL, gif.SAMPLES = 16, 3
+gif.CELL, gif.PALETTE_FRAMES = 16, 3
 with patch("stylecine.commands.doctor.run", run):
     sys.exit(cli.main(["doctor"]))
 """

@@ -17,7 +17,7 @@ from stylecine.commands.arguments import (
     render_options,
 )
 from stylecine.commands.console import Bar, print_result
-from stylecine.commands.remote import add_server_options, animate_there
+from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, save
 from stylecine.errors import OutputError
 
@@ -27,7 +27,7 @@ def add_to(commands: Commands) -> None:
     animate.set_defaults(run=run)
     animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
     add_output(animate, "the photo's name with .mp4, here")
-    add_motion_options(animate, "found in the photo")
+    add_motion_options(animate, "predicted from the photo")
     add_inversion_options(animate)
     add_loop_options(animate)
     add_model_options(animate, "default")
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     if output.exists() and options.photo.exists() and output.samefile(options.photo):
         raise OutputError(f"{output} is the photo itself; choose another output.")
     if options.server:
-        return animate_there(options, output, start)
+        return animate_remotely(options, output, start)
     c2pa = credentials(options)
 
     from stylecine.pipeline import animate

@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        raise Usage(f"{message} ({self.prog} --help tells more)")
+        raise Usage(f"{message} (see {self.prog} --help)")
 
 
 def add_output(command: argparse.ArgumentParser, default: str) -> None:
@@ -33,8 +33,8 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
         "--output",
         metavar="OUT",
         type=Path,
-        help="a video, .mp4 or .webm; a picture that plays, .gif, .webp, .avif or .apng; a page that plays,"
-        f" .html; a folder of PNG, without an ending; or .png, the first frame (default: {default})",
+        help="a video: .mp4 or .webm; an animated image: .gif, .webp, .avif or .apng; a page that plays it: .html;"
+        f" a folder of PNG: no ending; the first frame: .png (default: {default})",
     )
 
 
@@ -52,7 +52,7 @@ def add_loop_options(command: argparse.ArgumentParser) -> None:
 
 
 def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
-    """The options of these names as `RenderOptions` describes them."""
+    """Adds the options of these names, as `RenderOptions` describes them."""
     for name in names:
         option = OPTIONS[name]
         settings: dict[str, Any] = {"metavar": option["metavar"], "default": option["default"], "help": option["help"]}
@@ -69,7 +69,7 @@ def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser of `options` for argparse, which shows the message of no other error."""
+    """A parser of `options` for argparse, which shows the message of no other exception than this."""
 
     def parsed(text: str) -> Any:
         try:
@@ -77,51 +77,51 @@ def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
         except OptionError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    parsed.__name__ = parse.__name__  # argparse names it where a ValueError has no message
+    parsed.__name__ = parse.__name__  # argparse prints it for a ValueError
     return parsed
 
 
 def add_inversion_options(command: argparse.ArgumentParser) -> None:
-    photo = command.add_argument_group("how the photo is read")
+    photo = command.add_argument_group("the photo")
     photo.add_argument(
         "--size",
         metavar="SIZE",
         type=argument(parse_size),
         default=1024,
-        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's; default 1024",
+        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's own; default 1024",
     )
     photo.add_argument(
         "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
     )
-    photo.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise that some foreign models use")
+    photo.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the noise of some third-party models")
 
 
 def add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
     """default: the model's name; None for the scene's own."""
-    works = command.add_argument_group("what it works with")
+    group = command.add_argument_group("model and device")
     own = "" if default else " (default: the one that the scene was made with)"
-    works.add_argument(
+    group.add_argument(
         "--model",
         metavar="NAME",
         default=default,
         help=f"its name, or the path of a generator.safetensors or its folder{own}",
     )
-    works.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
+    group.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
 
 
 def add_format_options(command: argparse.ArgumentParser) -> None:
     file = command.add_argument_group("the file")
-    file.add_argument("--quality", metavar="Q", type=int, help="as the format counts it: docs/formats.md")
-    file.add_argument("--codec", metavar="NAME", help="of a video, where its container takes several")
-    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times a video holds the loop (default 1)")
-    file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its middle, in fractions")
-    file.add_argument("--embed-report", action="store_true", help="put what made the loop into the file's metadata")
+    file.add_argument("--quality", metavar="Q", type=int, help="on the format's own scale: docs/formats.md")
+    file.add_argument("--codec", metavar="NAME", help="of a video, if its container has several")
+    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is in a video (default 1)")
+    file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its centre, in fractions")
+    file.add_argument("--embed-report", action="store_true", help="put a report on its making into the file's metadata")
 
 
 def add_file_options(command: argparse.ArgumentParser) -> None:
     add_format_options(command)
-    file = command.add_argument_group("its signature, and what is told")
-    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign by C2PA with this certificate chain (PEM)")
+    file = command.add_argument_group("signature and reports")
+    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign with C2PA and this certificate chain (PEM)")
     file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
     file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
@@ -132,7 +132,7 @@ def render_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def file_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What is both checked before the work and used after it."""
+    """The options of the file, which are checked before the work and used after it."""
     return {name: getattr(options, name) for name in ("quality", "codec", "repeat", "crop")}
 
 

@@ -46,7 +46,7 @@ def add_to(commands: Commands) -> None:
     work = batch.add_argument_group("workers")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
-    add_subject_options(batch, "predicted in each photo")
+    add_subject_options(batch, "predicted from each photo")
     add_inversion_options(batch)
     add_loop_options(batch)
     add_model_options(batch, "default")

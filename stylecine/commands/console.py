@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
 ) -> int:
-    """The result in one line or as JSON; writes the preview's pictures."""
+    """Prints the result in one line or as JSON, and writes the preview's images."""
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
@@ -36,10 +36,10 @@ def print_result(
 
 
 def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], output: Path) -> dict[str, Any]:
-    """The one object that --json prints; a figure that does not exist is null."""
+    """The object that --json prints; figures that do not exist are null."""
     from stylecine.cinemagraph import json_figures
 
-    peak = peak_rss_mb()  # before the measures, which need more than the work did
+    peak = peak_rss_mb()  # before the measures, which need more than the work
     return {
         "output": str(output),
         "width": info.width,
@@ -64,11 +64,11 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"'{folder}' cannot be made ({error.strerror}); choose another folder.") from None
+        raise OutputError(f"'{folder}' cannot be created ({error.strerror}); choose another folder.") from None
 
 
 class Bar:
-    """Progress on standard error, one bar a stage; silent when that is not a terminal."""
+    """Progress on standard error, one bar per stage; silent if that is not a terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -92,7 +92,7 @@ class Bar:
 
 
 def peak_rss_mb() -> float | None:
-    """Peak resident memory of this process so far, in MB; None where the system does not say."""
+    """Peak resident memory of this process so far, in MB; None if the system does not report it."""
     with suppress(OSError, StopIteration):  # Linux, where getrusage includes the parent's peak
         lines = Path("/proc/self/status").read_text().splitlines()
         return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6, 1)

@@ -1,4 +1,4 @@
-"""stylecine doctor: whether the installation is sound."""
+"""stylecine doctor: checks the installation."""
 
 import argparse
 import json

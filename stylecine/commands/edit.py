@@ -25,11 +25,11 @@ def add_to(commands: Commands) -> None:
     edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
     for name, metavar, parse, explanation in (
         ("--add", "CLASS:STROKE", _parse_add, "sky, water, falls, smoke or cloth moves there"),
-        ("--erase", "[CLASS:]STROKE", _parse_erase, "it, or nothing, moves there"),
-        ("--freeze", "STROKE", _parse_freeze, "the photo stands still there, to the byte"),
-        ("--arrow", "X0,Y0,X1,Y1", _parse_push, "where matter travels in one second"),
-        ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "matter rests there"),
-        ("--speed", "WHAT=FACTOR", _parse_speed, "a class or a STROKE, times as fast, 0 to 10"),
+        ("--erase", "[CLASS:]STROKE", _parse_erase, "that class, or nothing at all, moves there"),
+        ("--freeze", "STROKE", _parse_freeze, "nothing moves there: the photo's own bytes"),
+        ("--arrow", "X0,Y0,X1,Y1", _parse_push, "what is at the start travels to the end in one second"),
+        ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "nothing moves at that point, less around it"),
+        ("--speed", "WHAT=FACTOR", _parse_speed, "speed of a class or a STROKE, times 0 to 10"),
     ):
         edit.add_argument(name, metavar=metavar, type=parse, action="append", dest="steps", help=explanation)
     edit.add_argument(

@@ -20,9 +20,9 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.quality.measures import measure_video
 
     frames, fps = read_video(options.video)
-    found = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
+    figures = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
     if options.json:
-        print(json.dumps(json_figures(found), allow_nan=False))
-    for name, figure in {} if options.json else found.items():
+        print(json.dumps(json_figures(figures), allow_nan=False))
+    for name, figure in {} if options.json else figures.items():
         print(f"{name:14}{figure:.4g}")
     return 0

@@ -1,4 +1,4 @@
-"""stylecine models: the models that there are, and how to get them."""
+"""stylecine models: the known models, and how to get them."""
 
 import argparse
 import json
@@ -19,19 +19,19 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.weights import models, models_folder
 
-    found = models()
+    known = models()
     if options.json:
-        print(json.dumps([_model_facts(model) for model in found]))
+        print(json.dumps([_model_facts(model) for model in known]))
         return 0
-    for model in found:
+    for model in known:
         facts = _model_facts(model)
         terms = ", NON-COMMERCIAL" if model.accept else ""
         print(f"{model.name}: {model.resolution}x{model.resolution}, {model.licence}{terms}, {model.source}")
-        state = "installed" if facts["installed"] else "not fetched yet"
+        state = "installed" if facts["installed"] else "not installed"
         print(f"    {', '.join(filter(None, [model.about, state, 'inversion by ' + facts['inversion']]))}")
         for step in model.steps:
             print(f"    $ {step}")
-    print(f"Converted models are kept in {models_folder()}.")
+    print(f"Converted models are stored in {models_folder()}.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`--server`: work done by a service elsewhere, and its tokens."""
+"""`--server`: a service elsewhere does the work; and its tokens."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS
 
 ENVIRONMENT = "STYLECINE_TOKEN"
-LOCAL_OPTIONS = (  # which a service does not have
+LOCAL_OPTIONS = (  # which a service does not support
     *("mask", "motion", "model", "device", "seed"),
     *("embed_report", "c2pa_cert", "c2pa_key", "preview"),
 )
@@ -22,9 +22,9 @@ REMOTE_OPTIONS = (
 
 
 def add_server_options(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("another machine does the work")
-    group.add_argument("--server", metavar="URL", help="where `stylecine serve` runs, like http://127.0.0.1:8350")
-    add_token_file(group, "holds the token that it wants")
+    group = command.add_argument_group("work on another machine")
+    group.add_argument("--server", metavar="URL", help="address of `stylecine serve`, such as http://127.0.0.1:8350")
+    add_token_file(group, "contains its token")
 
 
 def add_token_file(command: "argparse.ArgumentParser | argparse._ArgumentGroup", says: str) -> None:
@@ -43,14 +43,14 @@ def read_tokens(path: Path | None) -> list[str]:
         raise OptionError(f"The tokens in '{path}' cannot be read ({error.strerror}); check the path.") from None
     except UnicodeDecodeError:
         raise OptionError(
-            f"'{path}' holds more than letters, digits and signs of ASCII; write tokens of those."
+            f"'{path}' contains more than letters, digits and signs of ASCII; use only those in tokens."
         ) from None
     if not tokens:
-        raise OptionError(f"'{path}' holds no token; write one a line.")
+        raise OptionError(f"'{path}' contains no token; write one per line.")
     return tokens
 
 
-def animate_there(options: argparse.Namespace, output: Path, start: float) -> int:
+def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, files and exit codes as local work."""
     from stylecine.output.formats import check_output
     from stylecine.server.client import Client

@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
     render.set_defaults(run=run)
     render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
     add_output(render, "the scene's name with .mp4, here")
-    render.add_argument("--size", metavar="SIZE", type=int, help="a small, quick loop: its short side (default: whole)")
+    render.add_argument("--size", metavar="SIZE", type=int, help="short side of a quick preview (default: full size)")
     add_motion_options(render, "the scene's, edits included")
     add_loop_options(render)
     add_model_options(render, None)
@@ -53,8 +53,8 @@ def run(options: argparse.Namespace, start: float) -> int:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
-        make = animator.render if options.size is None else partial(animator.preview, size=options.size)
-        loop = make(scene, progress=bar, **render_options(options))
+        render = animator.render if options.size is None else partial(animator.preview, size=options.size)
+        loop = render(scene, progress=bar, **render_options(options))
         info = save(loop, output, options, c2pa)
     for warning in caught:
         complain(str(warning.message), 0)
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
 
 def _model_of(scene: "Scene") -> str:
-    """The model that a scene was made with, or the default one where that is not installed."""
+    """The model that a scene was made with, or the default one if that is not installed."""
     from stylecine.weights import models
 
     return scene.model.name if any(m.name == scene.model.name and m.installed for m in models()) else "default"

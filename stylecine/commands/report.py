@@ -1,4 +1,4 @@
-"""stylecine report: what a file tells of how it was made."""
+"""stylecine report: prints the report embedded in a file."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ from stylecine.commands.arguments import Commands
 def add_to(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
-        help="print the report that a file carries",
-        description="Prints the report that --embed-report left in a file, as JSON.",
+        help="print the report embedded in a file",
+        description="Prints the report that --embed-report embedded in a file, as JSON.",
     )
     report.set_defaults(run=run)
     report.add_argument("file", metavar="FILE", type=Path, help="video or picture")

@@ -1,4 +1,4 @@
-"""A loop into the file that the command line names, checked before the work."""
+"""Saving a loop as the command line says, checked before the work."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
-    """Says what cannot be written before any work."""
+    """Raises an error before any work if a file could not be written."""
     from stylecine.options import check_live
     from stylecine.output.c2pa import signer_for
     from stylecine.output.formats import check_output, is_page

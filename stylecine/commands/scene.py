@@ -1,4 +1,4 @@
-"""stylecine scene: what is found in a photo, as a file to be edited and rendered."""
+"""stylecine scene: a photo and what moves in it, as a file to edit and render."""
 
 import argparse
 from pathlib import Path
@@ -12,8 +12,8 @@ from stylecine.errors import printable
 def add_to(commands: Commands) -> None:
     scene = commands.add_parser(
         "scene",
-        help="save what is found in a photo, to touch it up",
-        description="Saves what is found in a photo as a .cine file, to be edited and rendered.",
+        help="save a photo and what moves in it, to touch it up",
+        description="Saves a photo and what moves in it as a .cine file, to edit and render.",
     )
     scene.set_defaults(run=run)
     scene.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from stylecine.commands.arguments import Commands
 from stylecine.commands.remote import add_token_file, read_tokens
 
-OPTIONS = ("host", "port", "data", "workers", "model", "device")  # that are settings too
+OPTIONS = ("host", "port", "data", "workers", "model", "device")  # that are settings as well
 
 
 def add_to(commands: Commands) -> None:
@@ -14,13 +14,13 @@ def add_to(commands: Commands) -> None:
         "serve", help="serve loops over HTTP", description="Serves scenes and animations over HTTP, until Ctrl-C."
     )
     serve.set_defaults(run=run)
-    serve.add_argument("--host", metavar="ADDRESS", help="where it listens (default 127.0.0.1: this machine only)")
-    serve.add_argument("--port", metavar="N", type=int, help="default 8350; 0: any that is free")
-    serve.add_argument("--data", metavar="DIR", type=Path, help="its own folder (default ~/.local/share/stylecine)")
-    serve.add_argument("--workers", metavar="N", type=int, help="processes that work, 2 or more (default 2)")
+    serve.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1: this machine only)")
+    serve.add_argument("--port", metavar="N", type=int, help="default 8350; 0: any free port")
+    serve.add_argument("--data", metavar="DIR", type=Path, help="data folder (default ~/.local/share/stylecine)")
+    serve.add_argument("--workers", metavar="N", type=int, help="worker processes, 2 or more (default 2)")
     serve.add_argument("--model", metavar="NAME", help="its name or path (default: default)")
-    serve.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
-    add_token_file(serve, "tokens, one a line, one of which clients have to send")
+    serve.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
+    add_token_file(serve, "tokens, one per line, of which clients have to send one")
     serve.add_argument("--settings", metavar="FILE", type=Path, help="TOML with these and all limits: docs/service.md")
 
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     settings = Settings(Path.home() / ".local/share/stylecine")
     if options.settings:
         settings = settings.updated(read_settings(options.settings))
-    given = {name: getattr(options, name) for name in OPTIONS}
-    settings = settings.updated({name: value for name, value in given.items() if value is not None})
+    values = {name: getattr(options, name) for name in OPTIONS}
+    settings = settings.updated({name: value for name, value in values.items() if value is not None})
     serve(settings, read_tokens(options.token_file))
     return 0

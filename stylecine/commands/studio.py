@@ -1,4 +1,4 @@
-"""stylecine studio: the studio, in a browser."""
+"""stylecine studio: the editor in the browser."""
 
 import argparse
 from pathlib import Path
@@ -13,8 +13,8 @@ def add_to(commands: Commands) -> None:
         "studio", help="open the studio in a browser", description="Opens the studio in a browser, until Ctrl-C."
     )
     studio.set_defaults(run=run)
-    studio.add_argument("photo", metavar="PHOTO", type=Path, nargs="?", help=f"to begin with: {PHOTOS}, or .cine")
-    studio.add_argument("--port", metavar="N", type=int, help="(default 8351, or any that is free)")
+    studio.add_argument("photo", metavar="PHOTO", type=Path, nargs="?", help=f"to open: {PHOTOS}, or .cine")
+    studio.add_argument("--port", metavar="N", type=int, help="(default 8351, or any free port)")
     studio.add_argument("--no-browser", action="store_true", help="only print the address")
 
 

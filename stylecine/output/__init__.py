@@ -1,4 +1,4 @@
-"""Files: video, animated images, pages, and the metadata and signatures in them."""
+"""Files: videos, animated images, pages, and their metadata and signatures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What was written: frames and pixels as they are in the file."""
+    """What was written: the frames and pixels of the file."""
 
     path: Path
     frames: int
@@ -15,5 +15,5 @@ class VideoInfo:
     height: int
     codec: str
     bytes: int
-    cropped: tuple[int, int]  # columns at the right and rows at the bottom left out: video needs even sizes
-    window: tuple[int, int, int, int] | None = None  # what a crop kept of the loop: left, top, width, height
+    cropped: tuple[int, int]  # columns at the right and rows at the bottom omitted, since video needs even sizes
+    window: tuple[int, int, int, int] | None = None  # of a crop: left, top, width, height

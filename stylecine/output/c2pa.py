@@ -1,7 +1,7 @@
-"""C2PA: signs a file with the user's own certificate; the manifest names the photo, the changes and the program.
+"""C2PA: signs a file with the user's certificate; the manifest names the photo, the changes and the program.
 
-The standard: https://spec.c2pa.org. c2pa-python, an extra, does the work. Nothing here uses the network, so there is no
-time stamp, and a signature is valid as long as its certificate.
+The standard: https://spec.c2pa.org. c2pa-python, an extra, does the work. The network is not used, so there is no time
+stamp, and a signature is valid as long as its certificate.
 """
 
 import io
@@ -24,7 +24,7 @@ from stylecine.stages.photo import PhotoFile, encode_png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
-# The formats of ours that c2pa-python can sign. It also signs .avif, but may corrupt the offsets in it.
+# Our formats that c2pa-python can sign. It also signs .avif, but may corrupt the offsets in it.
 MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".gif": "image/gif",
@@ -56,7 +56,7 @@ class Signer:
         """Signs the file at `path` in place; `title` is its final name.
 
         report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one.
-        generated: what networks have set in motion; empty for a poster, which is the photo.
+        generated: what networks set in motion; empty for a poster, which is the photo.
         Raises OptionError for a certificate or key that cannot sign.
         """
         manifest = _manifest(title, report, photo, generated)
@@ -98,7 +98,7 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
     """
     if Path(path).suffix.lower() not in MEDIA_TYPES:
         known = f"{', '.join(list(MEDIA_TYPES)[:-1])} or .png"
-        raise OptionError(f"C2PA cannot sign '{os.fspath(path)}'; write {known}, or do not sign.")
+        raise OptionError(f"C2PA cannot sign '{os.fspath(path)}'; write {known}, or omit the signature.")
     _c2pa()
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -111,13 +111,13 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
     try:
         public = x509.load_pem_x509_certificate(chain).public_key()
     except ValueError:
-        raise OptionError(f"'{os.fspath(certificate)}' holds no certificate; give a chain in PEM form.") from None
+        raise OptionError(f"'{os.fspath(certificate)}' contains no certificate; give a chain in PEM form.") from None
     try:
         private = serialization.load_pem_private_key(secret, None)
     except TypeError:
         raise OptionError(f"'{os.fspath(key)}' needs a password; give a key without one.") from None
     except ValueError:
-        raise OptionError(f"'{os.fspath(key)}' holds no private key; give one in PEM form.") from None
+        raise OptionError(f"'{os.fspath(key)}' contains no private key; give one in PEM form.") from None
     if private.public_key() != public:
         raise OptionError(f"'{os.fspath(key)}' is not the key of '{os.fspath(certificate)}'; give the two that match.")
     pem = private.private_bytes(
@@ -146,7 +146,7 @@ def _read(what: str, path: str | os.PathLike[str]) -> bytes:
 
 
 def _algorithm(key: Any) -> str:
-    """C2PA's name of the signature algorithm of a key."""
+    """C2PA's name for the signature algorithm of a key."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if isinstance(key, ed25519.Ed25519PrivateKey):

@@ -2,9 +2,9 @@
 
 Frame 0 is an intra frame, the last frame is predicted through all the others. Both are close to their originals, but
 their errors differ, and in a slow sky, whose frames differ by less than a level, that difference is a visible jump.
-Three things together remove it (docs/formats.md has the figures, and what else was tried):
+Three measures remove it (docs/notes/video-seam.md has figures and alternatives):
 
-- the last frame refers to frame 0, so that its errors are copied at hardly any cost: H.264 and H.265 keep few reference
+- the last frame refers to frame 0, so that its errors are copied at almost no cost: H.264 and H.265 keep few reference
   frames, so only every 17th frame is one, with 16 B frames in between; libvpx keeps frame 0 as its golden frame at the
   speeds that search properly;
 - the last REFERENCE_DISTANCE frames are pulled gradually towards frame 0 as it is decoded;
@@ -32,8 +32,8 @@ class Codec:
     """One codec.
 
     quality, worst: default and largest constant rate factor; 0 is best. options: (quality, number of frames or None if
-    unknown) -> options of its encoder. tag: code in the container, if not the default. smallest: pixels a side.
-    hidden: whether hidden frames follow the last.
+    unknown) -> options of its encoder. tag: code in the container, if not the default. smallest: side in pixels.
+    hidden: whether hidden frames follow the last one.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Codec:
     hidden: bool = False
 
     def hidden_frames(self, frames: int) -> int:
-        """How many hidden frames that show frame 0 follow the last of `frames`."""
+        """The number of hidden frames, showing frame 0, after the last of `frames`."""
         return MINI_GOP + 1 + -frames % MINI_GOP if self.hidden else 0
 
 
@@ -63,8 +63,8 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
     """An intra frame of higher quality than the others, as x264's macroblock tree would choose for a loop.
 
     The tree itself is off: with this many B frames in a row it reads uninitialised memory, so that frame 0 would differ
-    from one encoding to the next. Without it the same rate factor gives smaller and worse files, by about 4. The speed
-    is that of "veryfast" but for finer motion vectors, which make motion smoother.
+    from one encoding to the next. Without it the same rate factor gives smaller and worse files, by about 4. The
+    preset is "veryfast" except for finer motion vectors, which make motion smoother.
     """
     options = _references(frames, MAX_REFERENCES["h264"], quality - 1) | {
         "keyint": "infinite",
@@ -92,7 +92,7 @@ def _h265(quality: int, frames: int | None) -> dict[str, str]:
 def _vp9(quality: int, frames: int | None) -> dict[str, str]:
     """b=0: constant quality, not a bit rate. cpu-used 4: the fastest that keeps frame 0 as a reference.
 
-    row-mt: the rows of a frame on several threads. g: no further key frame, which the default inserts after 128.
+    row-mt: several threads per frame. g: no further key frames; the default inserts one after 128.
     """
     return {"g": "100000", "b": "0", "crf": str(quality), "deadline": "realtime", "cpu-used": "4", "row-mt": "1"}
 
@@ -102,11 +102,11 @@ def _av1(quality: int, frames: int | None) -> dict[str, str]:
     return {"preset": "6", "crf": str(quality), "svtav1-params": "keyint=-1"}
 
 
-def _references(frames: int | None, most: int, last: int) -> dict[str, str]:
-    """What x264 and x265 have in common: evenly spaced P frames with B frames in between.
+def _references(frames: int | None, max_references: int, last_quantiser: int) -> dict[str, str]:
+    """Options that x264 and x265 share: evenly spaced P frames with B frames in between.
 
-    As many references, up to `most`, as the last frame needs to refer to the first; each costs decoders memory.
-    last: quantiser of the last frame. chromaloc 1: chroma samples lie at the centre of their four pixels.
+    As many references, up to the maximum, as the last frame needs to refer to the first; each costs decoders memory.
+    chromaloc 1: chroma samples lie at the centre of their four pixels.
     """
     options = {
         "bframes": str(REFERENCE_DISTANCE - 1),
@@ -115,9 +115,11 @@ def _references(frames: int | None, most: int, last: int) -> dict[str, str]:
         "scenecut": "0",
         "chromaloc": "1",
     }
-    options["ref"] = "3" if frames is None else str(min(most, max(1, math.ceil((frames - 1) / REFERENCE_DISTANCE))))
-    if frames is not None and frames > 1:
-        options["zones"] = f"{frames - 1},{frames - 1},q={max(last, 1)}"
+    if frames is None:
+        return options | {"ref": "3"}
+    options["ref"] = str(min(max_references, max(1, math.ceil((frames - 1) / REFERENCE_DISTANCE))))
+    if frames > 1:
+        options["zones"] = f"{frames - 1},{frames - 1},q={max(last_quantiser, 1)}"
     return options
 
 
@@ -137,7 +139,7 @@ CODECS = {
     )
 }
 FORMATS = {
-    ".mp4": Format("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # the index first: browsers start
+    ".mp4": Format("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # index first, to start early
     ".webm": Format("webm", ("vp9", "av1"), {}),
 }
 # played endlessly; the file begins with a still image
@@ -154,11 +156,11 @@ def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
     if name is not None and name not in form.codecs:
         known = "; ".join(f"{', '.join(kind.codecs)} in {ending}" for ending, kind in FORMATS.items())
-        raise OptionError(f"codec {name!r} does not go into '{os.fspath(path)}'; there is {known}.")
+        raise OptionError(f"codec {name!r} does not fit '{os.fspath(path)}'; use {known}.")
     codec = CODECS[name or form.codecs[0]]
     if not _has_encoder(codec):
         others = [other for other in form.codecs if _has_encoder(CODECS[other])]
-        instead = f"take codec {' or '.join(others)}, or " if others else ""
+        instead = f"use codec {' or '.join(others)}, or " if others else ""
         raise WriterUnavailable(
             f"The installed av package has no {codec.encoder} encoder for {codec.name};"
             f" {instead}run 'pip install --force-reinstall av'."

@@ -1,4 +1,4 @@
-"""A crop of another aspect ratio: 1:1, 9:16, 16:9, ... as large as possible, where most moves."""
+"""Crops to another aspect ratio, 1:1, 9:16, 16:9, ...: as large as possible, where most of the motion is."""
 
 import math
 import re
@@ -11,13 +11,13 @@ from stylecine.errors import OptionError
 
 Window: TypeAlias = tuple[int, int, int, int]  # left, top, width, height in pixels
 
-MAX_RATIO = 10  # of the longer side to the shorter
-BORDER_PENALTY = 0.3  # of all motion: what a window at the border must keep more of than one at the centre
+MAX_RATIO = 10  # longer to shorter side
+BORDER_PENALTY = 0.3  # share of the motion that a window at the border must contain more than one at the centre
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Width : height; the centre in fractions of the frame's width and height, None for where most moves."""
+    """Width : height. centre: in fractions of the frame's width and height; None: where most of the motion is."""
 
     width: int
     height: int
@@ -39,11 +39,11 @@ def check_crop(text: str) -> Crop:
     return Crop(width, height, centre)
 
 
-def window(crop: Crop, width: int, height: int, moves: np.ndarray, *, even: bool) -> Window:
+def crop_window(crop: Crop, width: int, height: int, moves: np.ndarray, *, even: bool) -> Window:
     """The largest window of that aspect ratio in a frame of width x height.
 
-    moves: [h,w] of any size, the amount of motion; without a centre the window keeps most of it, but stays near the
-        frame's centre if that costs little. even: whether both sides must be even.
+    moves: [h,w] of any size, the amount of motion; without a centre the window contains as much of it as possible,
+        but stays near the frame's centre if that costs little. even: whether both sides must be even.
     """
     exact = min(width, height * crop.width / crop.height), min(height, width * crop.height / crop.width)
     sides = [max(step := 1 + even, round(side) // step * step) for side in exact]

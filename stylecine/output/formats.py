@@ -1,4 +1,4 @@
-"""Which writer makes a file with which suffix, what options it has, and which frames of a loop it shows."""
+"""Which writer is used for which suffix, its options, and which frames of a loop a file shows."""
 
 import os
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def check_output(
     """The file or folder that `path` names, symbolic links resolved. Cheap; call it before minutes of work.
 
     comment: whether a comment will be embedded. Raises OptionError for an unknown suffix and for an option that is
-    impossible or means nothing for it; OutputError if nothing can be written; WriterUnavailable without an encoder.
+    invalid or does not apply to it; OutputError if nothing can be written; WriterUnavailable without an encoder.
     """
     if crop is not None:
         check_crop(crop)
@@ -53,22 +53,22 @@ def check_output(
             " rename it."
         )
     if is_poster(path) and (quality, codec, repeat) != (None, None, 1):
-        raise OptionError("A .png is one lossless frame; leave quality, codec and repeat out.")
+        raise OptionError("A .png is one lossless frame; omit quality, codec and repeat.")
     if not is_video(path) and (codec, repeat) != (None, 1):
-        raise OptionError("codec and repeat are for videos; images and pages play endlessly; leave both out.")
+        raise OptionError("codec and repeat are for videos; images and pages play endlessly; omit both.")
     if is_page(path):
         check_webp("a page's images", quality)
         if crop is not None:
-            raise OptionError("A page shows the whole photo; leave crop out, or crop the photo itself, by size.")
+            raise OptionError("A page shows the whole photo; omit crop, or crop the photo itself, by size.")
     if suffix in ANIMATIONS:
         check_animation(path, fps, quality)
     if has_codec(path):
         check_encoding(path, fps, quality, codec, repeat)
     if is_folder(path) and quality is not None:
-        raise OptionError("A folder of PNG is lossless, so it has no quality; leave it out.")
+        raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
     if comment and (is_folder(path) or suffix in (*ANIMATED_IMAGES, PAGE)):
         what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {suffix}"
-        raise OptionError(f"{what} has no place for a report; write another format, or leave the report out.")
+        raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
     return check_destination(path, folder=is_folder(path))
 
 
@@ -98,8 +98,8 @@ def write_output(
 def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
     """The times, in frames of a loop, that a file shows, and its frames per second.
 
-    A GIF counts in hundredths of a second, which 30 fps do not fall on: each of its frames is the loop at the exact
-    time it is shown. If browsers cannot keep up with the loop, the file has fewer frames and the same duration.
+    A GIF counts in hundredths of a second, and 30 fps do not divide them: each of its frames is the loop at the exact
+    time at which it is shown. If browsers cannot keep up, the file has fewer frames and the same duration.
     """
     if is_poster(path):
         return [0.0], 0.0
@@ -117,7 +117,7 @@ def is_video(path: PathLike) -> bool:
 
 
 def has_codec(path: PathLike) -> bool:
-    """Whether a video codec writes it: videos, and AVIF, which is AV1."""
+    """Whether a video codec writes it: videos, and AVIF, which uses AV1."""
     return Path(path).suffix.lower() in (*FORMATS, *ANIMATED_IMAGES)
 
 
@@ -127,5 +127,5 @@ def is_page(path: PathLike) -> bool:
 
 
 def is_folder(path: PathLike) -> bool:
-    """Whether `path` names a folder of frames: it has no suffix, and is not one itself as `.mp4` is."""
+    """Whether `path` names a folder of frames: it has no suffix and, unlike `.mp4`, is not one."""
     return not Path(path).suffix and not Path(path).name.startswith(".")

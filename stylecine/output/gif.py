@@ -1,7 +1,7 @@
-"""Frames -> GIF: one palette for the whole loop, ordered dithering, and only changed pixels are stored.
+"""Frames -> GIF: one palette for the loop, ordered dithering, and only changed pixels are stored.
 
-A pixel that does not change keeps its index in every frame, because the index depends on nothing but its colour and its
-position. With error diffusion, static parts would crawl wherever anything moves.
+A pixel that does not change keeps its index in every frame, because the index depends only on its colour and position.
+With error diffusion, static parts would crawl wherever anything moves.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,24 +13,24 @@ from PIL.GifImagePlugin import getdata
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-COLOURS = 255  # and one for unchanged pixels
+COLOURS = 255  # one more is for unchanged pixels
 UNCHANGED = 255
-SAMPLES = 8  # frames that the palette is made from
-ROUNDS = 10  # of k-means
-RARITY_EXPONENT = 0.75  # of a colour's weight, so that the few pixels of a sun get colours of their own
-CELL = 4  # levels of red, green or blue that share a mixture; the rounding is dithered too
+PALETTE_FRAMES = 8  # from which the palette is computed
+KMEANS_STEPS = 10
+RARITY_EXPONENT = 0.75  # of a colour's count, so that the few pixels of a sun get their own colours
+CELL = 4  # levels of red, green or blue that share a mixture; rounding to them is dithered as well
 PARTS = 8  # palette colours in a mixture
-ERROR_FEEDBACK = 0.7  # 1 makes the mean of a mixture exact but its grain coarser
-TILE = 64  # side of the blue noise
-RETURN = 0.25  # of the loop, at its end, in which pixels return to the colours of the first frame
+ERROR_FEEDBACK = 0.7  # 1 would make the mean of a mixture exact but its grain coarser
+TILE = 64  # side of the blue noise, in pixels
+RETURN_SHARE = 0.25  # of the loop, at its end, in which pixels return to the colours of the first frame
 
 
 def encode_gif(frames: Sequence[np.ndarray], file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
     """Frames, uint8 [H,W,3] sRGB, into an open file; durations in 1/100 s.
 
-    quality: 100 stores every change; else a pixel stays until it is more than (100 − quality) / 5 levels off.
+    quality: 100 stores every change; below, a pixel is kept until it is more than (100 − quality) / 5 levels off.
     """
-    samples = min(SAMPLES, len(frames))
+    samples = min(PALETTE_FRAMES, len(frames))
     palette = _palette([frames[len(frames) * i // samples] for i in range(samples)])
     height, width = frames[0].shape[:2]
     file.write(_header(width, height, palette, comment))
@@ -55,8 +55,8 @@ def _header(width: int, height: int, palette: np.ndarray, comment: str) -> bytes
 def _hold(frames: Sequence[np.ndarray], tolerance: float) -> Iterator[np.ndarray]:
     """Frames in which a pixel keeps its earlier colour until it is more than `tolerance` levels off.
 
-    Towards the end pixels return to the colour of the first frame, each at its own time, as soon as that is within the
-    tolerance: else all of them would change at once where the loop restarts.
+    Towards the end pixels return to the colour of the first frame, each at its own time, as soon as it is within the
+    tolerance; otherwise all would change at once when the loop restarts.
     """
     held = first = None
     for k, frame in enumerate(frames):
@@ -65,7 +65,7 @@ def _hold(frames: Sequence[np.ndarray], tolerance: float) -> Iterator[np.ndarray
             noise = _blue_noise(*frame.shape[:2])
         changed = _differ(frame, held, tolerance)
         held[changed] = frame[changed]
-        back = (noise * RETURN > 1 - k / len(frames)) & ~_differ(frame, first, tolerance)
+        back = (noise * RETURN_SHARE > 1 - k / len(frames)) & ~_differ(frame, first, tolerance)
         held[back] = first[back]
         yield held
 
@@ -75,7 +75,7 @@ def _differ(frame: np.ndarray, other: np.ndarray, tolerance: float) -> np.ndarra
 
 
 def _changes(indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
-    """The rectangle of each frame that changes, with UNCHANGED pixels, and its left upper corner."""
+    """The rectangle of each frame that changes, unchanged pixels marked, and its upper left corner."""
     previous = None
     for index in indices:
         if previous is None:
@@ -88,7 +88,7 @@ def _changes(indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[
 
 
 def changed_box(changed: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the smallest rectangle around what is true in [H,W], of at least one pixel."""
+    """Rows and columns of the bounding box of the true pixels in [H,W]; one pixel if there are none."""
     lines = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
     rows, columns = (slice(int(line[0]), int(line[-1]) + 1) if len(line) else slice(0, 1) for line in lines)
     return rows, columns
@@ -99,13 +99,13 @@ def changed_box(changed: np.ndarray) -> tuple[slice, slice]:
 
 def _palette(frames: Iterable[np.ndarray]) -> np.ndarray:
     """At most COLOURS colours, uint8 [n,3]: k-means in OKLab, a perceptually uniform space."""
-    together = np.concatenate([frame.reshape(-1, 3) for frame in frames])
-    codes, counts = np.unique((together // 4).astype(np.int32) @ [4096, 64, 1], return_counts=True)
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
+    codes, counts = np.unique((pixels // 4).astype(np.int32) @ [4096, 64, 1], return_counts=True)
     colours = np.stack([codes // 4096, codes // 64 % 64, codes % 64], axis=-1) * 4 + 2
     points, weights = _oklab(colours), counts**RARITY_EXPONENT
     first = Image.fromarray(colours.astype(np.uint8)[None]).quantize(COLOURS, Image.Quantize.MEDIANCUT).getpalette()
     centres = _oklab(np.array(first).reshape(-1, 3))
-    for _ in range(ROUNDS):
+    for _ in range(KMEANS_STEPS):
         nearest = cKDTree(centres).query(points)[1]
         nearest = np.unique(nearest, return_inverse=True)[1]  # drops centres without points
         centres = _means(points, nearest, weights)
@@ -113,7 +113,7 @@ def _palette(frames: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _means(points: np.ndarray, group: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted mean of the points [n,3] of each group, none of them empty."""
+    """The weighted mean of the points [n,3] of each group; no group is empty."""
     sums = np.stack([np.bincount(group, weights * axis) for axis in points.T], axis=-1)
     return sums / np.bincount(group, weights)[:, None]
 
@@ -149,7 +149,7 @@ def _mixtures(palette: np.ndarray, cells: int) -> np.ndarray:
 
 
 def _blue_noise(height: int, width: int) -> np.ndarray:
-    """Uniform over 0 to 1, without low frequencies, always the same: float32 [H,W]."""
+    """Deterministic, uniform in [0,1], without low frequencies: float32 [H,W]."""
     noise = np.random.default_rng(0).random((TILE, TILE))
     for _ in range(40):
         noise -= gaussian_filter(noise, 1.5, mode="wrap")
@@ -159,8 +159,8 @@ def _blue_noise(height: int, width: int) -> np.ndarray:
 
 def _oklab(colours: np.ndarray) -> np.ndarray:
     """sRGB 0 to 255 [...,3] as OKLab (Ottosson 2020)."""
-    share = np.asarray(colours) / 255.0
-    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    encoded = np.asarray(colours) / 255.0
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ _TO_LMS) @ _TO_LAB
 
 

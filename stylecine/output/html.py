@@ -18,7 +18,7 @@ from stylecine.output.web_pack import encode_image, first_frame, pack
 from stylecine.stages.loop import Loop
 
 QUALITY = 90  # of the images, as WebP
-# each after those it imports
+# in order of their imports
 MODULES = ("gl", "pack", "maps", "shaders", "plate", "scene", "cloth", "loop", "player", "page")
 
 
@@ -57,12 +57,12 @@ def page_html(
     quality: int,
     cloth_layer: ClothLayer | None = None,
 ) -> str:
-    """The HTML. Its content security policy allows only what is in it, and no requests."""
+    """The HTML. Its content security policy allows only its own content, and no requests."""
     packed = zlib.compress(pack(loop, period, fps, cloth_layer=cloth_layer, quality=quality, photo=False), 9)
-    still = first_frame(loop, cloth_layer)
-    photo = encode_image(still, quality)
+    frame = first_frame(loop, cloth_layer)
+    photo = encode_image(frame, quality)
     style, script = _read("page.css"), _script()
-    height, width = still.shape[:2]
+    height, width = frame.shape[:2]
     values = {
         "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'",
@@ -90,7 +90,7 @@ def _read(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """As a source in a Content-Security-Policy."""
+    """The hash of a text as a source in a Content-Security-Policy."""
     return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"
 
 

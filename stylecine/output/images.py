@@ -34,7 +34,7 @@ FRAME = "frame-{:04}.png"  # in a folder
 MIN_FPS = 0.02  # an APNG's longest delay is 65.5 s
 MAX_FPS = 90  # browsers show a frame of 10 ms and less for 100 ms
 MAX_SIDE = 16383  # of WebP; the others allow more
-AHEAD = 3  # frames rendered while earlier ones are being compressed
+AHEAD = 3  # frames rendered while earlier ones are compressed
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
 
@@ -54,14 +54,14 @@ class Animation:
 
 
 def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
-    """How to write an animated image. OptionError for an impossible option, WriterUnavailable without an encoder."""
+    """How to write an animated image. Raises OptionError, WriterUnavailable without an encoder."""
     suffix = Path(path).suffix.lower()
     form = ANIMATIONS.get(suffix)
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ANIMATIONS)}; rename it.")
     check_number("fps", fps, ge=MIN_FPS, le=math.inf)
     if quality is not None and form.quality is None:
-        raise OptionError(f"{suffix} is lossless, so it has no quality; leave it out.")
+        raise OptionError(f"{suffix} is lossless, so it has no quality; omit it.")
     if form.codec == "webp":
         check_webp(suffix, quality)
     elif quality is not None:
@@ -70,7 +70,7 @@ def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
 
 
 def check_webp(what: str, quality: Any) -> None:
-    """OptionError if `what` cannot be WebP of that quality, WriterUnavailable if Pillow cannot write WebP."""
+    """Raises OptionError for an invalid quality of `what`, WriterUnavailable if Pillow cannot write WebP."""
     if quality is not None:
         check_int(f"quality of {what}", quality, 0, 100)
     if not features.check("webp"):
@@ -78,7 +78,7 @@ def check_webp(what: str, quality: Any) -> None:
 
 
 def frame_ticks(count: int, fps: float, clock: int) -> list[int]:
-    """When each of `count` frames appears, and when the last one ends, in ticks; rounding errors do not add up."""
+    """When each of `count` frames appears and the last one ends, in ticks; rounding errors do not accumulate."""
     return [round(clock * k / fps) for k in range(count + 1)]
 
 
@@ -98,7 +98,7 @@ def write_animation(
     quality: 0 to 100 (best); default 80; an .apng is lossless and has none.
     comment, finish: as for a video.
 
-    Raises OptionError for an impossible option or frame, OutputError if the file cannot be written,
+    Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
     WriterUnavailable without an encoder.
     """
     form = check_animation(path, fps, quality)
@@ -117,7 +117,7 @@ def write_animation(
 def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB of one shape, as frame-0000.png, frame-0001.png, ... in a new or empty folder.
 
-    Raises OptionError for an impossible frame, OutputError if the folder cannot be made or is not empty.
+    Raises OptionError for an invalid frame, OutputError if the folder cannot be created or is not empty.
     """
     checked = _Checked(frames)
     target = check_destination(path, folder=True)
@@ -132,7 +132,7 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
 def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish: Finish | None = None) -> VideoInfo:
     """Writes one frame, uint8 [H,W,3] sRGB, as PNG; `comment` and `finish` as for a video.
 
-    Raises OptionError for a suffix other than .png or an impossible frame, OutputError if it cannot be written.
+    Raises OptionError for an invalid suffix or frame, OutputError if the file cannot be written.
     """
     check_frame(frame)
     if not is_poster(path):
@@ -152,7 +152,7 @@ def is_poster(path: PathLike) -> bool:
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], ahead: int, workers: int | None = None
 ) -> Generator[Result, None, None]:
-    """function(item) in order, computed on threads while up to `ahead` further items are made on this one."""
+    """function(item) in order, computed on threads while this one produces up to `ahead` further items."""
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="stylecine-encode") as pool:
         try:
@@ -167,7 +167,7 @@ def map_ahead(
 
 
 class _Checked(Sequence[np.ndarray]):
-    """Frames, each checked when it is taken; `shape` is theirs."""
+    """Frames, each checked when it is taken. shape: their (H, W)."""
 
     def __init__(self, frames: Frames) -> None:
         self.frames, self.shape = frames, (0, 0)
@@ -195,7 +195,7 @@ class _Checked(Sequence[np.ndarray]):
 
 
 class _LazyFrames:
-    """Frames as Pillow's WebP writer takes an image of several, but only one at a time is in memory."""
+    """A sequence of frames as Pillow's WebP writer takes it; only one at a time is in memory."""
 
     def __init__(self, frames: Iterator[np.ndarray], count: int) -> None:
         self._frames, self.n_frames = frames, count
@@ -208,7 +208,7 @@ class _LazyFrames:
 
 
 def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    never = len(durations) + 1  # key frames, which only help seeking, would make static parts flicker
+    never = len(durations) + 1  # key frames would make static parts flicker, and only help seeking
     remaining = iter(frames)
     first, others = next(remaining), len(frames) - 1
     Image.fromarray(first).save(
@@ -234,7 +234,7 @@ def _exif(comment: str) -> bytes:
 
 
 def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    """Lossless: of every frame the rectangle that changes, transparent where a pixel of it does not."""
+    """Lossless: the rectangle of each frame that changes, with transparent pixels where nothing changes."""
     number = 0
 
     def write(kind: bytes, *content: bytes) -> None:
@@ -267,7 +267,7 @@ def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: 
 def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
     """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between.
 
-    Small groups of unchanged pixels are stored too: many holes compress worse.
+    Small groups of unchanged pixels are stored as well, since many holes compress worse.
     """
     previous = None
     for frame in frames:
@@ -282,12 +282,12 @@ def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarra
 def _compress(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, bytes]:
     """Left, top, width, height and the content of the IDAT chunks of its PNG."""
     left, top, pixels = change
-    content, at, data = encode_png(pixels), 8, b""
-    while at < len(content):
-        (length,) = struct.unpack_from(">I", content, at)
-        if content[at + 4 : at + 8] == b"IDAT":
-            data += content[at + 8 : at + 8 + length]
-        at += 12 + length
+    content, offset, data = encode_png(pixels), 8, b""
+    while offset < len(content):
+        (length,) = struct.unpack_from(">I", content, offset)
+        if content[offset + 4 : offset + 8] == b"IDAT":
+            data += content[offset + 8 : offset + 8 + length]
+        offset += 12 + length
     return left, top, pixels.shape[1], pixels.shape[0], data
 
 

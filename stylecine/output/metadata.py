@@ -1,4 +1,4 @@
-"""Provenance of a loop: its weights with their training data, the versions; and reading a report from a file."""
+"""Provenance of a loop: weights, training data and versions; reading reports from files."""
 
 import json
 import os
@@ -23,9 +23,9 @@ LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 
 def model_facts(model: ModelRecord) -> dict[str, Any]:
-    """Name, licence and source of a model; of each weight file its SHA-256, licence, card and training data."""
+    """Name, licence and source of a model; SHA-256, licence, card and training data of each weight file."""
     folders = {folder for file in model.files.values() for folder in (file.path, *file.path.parents)}
-    local = Path(model.source) in folders  # private to the user
+    local = Path(model.source) in folders  # a path is private to the user
     return {
         "name": model.name,
         "licence": model.licence,
@@ -48,7 +48,7 @@ def _weight_facts(file: FileRecord) -> dict[str, str | None]:
 def _sha256_of(path: Path) -> str | None:
     try:
         return file_sha256(path)
-    except OSError:  # deleted since it was read
+    except OSError:  # deleted after it was loaded
         return None
 
 
@@ -67,7 +67,7 @@ def _data(card: Path) -> str | None:
 
 
 def versions(device: torch.device) -> dict[str, str]:
-    """Of everything that affects pixels; of the native library, that of its C interface."""
+    """Versions of everything that affects pixels; for the native library, that of its C interface."""
     kernels = native.why(device) if native.available(device) else "PyTorch references"
     return {
         "python": platform.python_version(),
@@ -80,19 +80,19 @@ def versions(device: torch.device) -> dict[str, str]:
 def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The report that `Cinemagraph.save(embed_report=True)` embedded in a video or image.
 
-    Raises VideoError if there is none. Anyone can put any report into a file: only a signature by
-    `stylecine.output.c2pa` binds it to the pixels.
+    Raises VideoError if there is none. Anyone can write any report into a file; only a signature by
+    `stylecine.output.c2pa` ties it to the pixels.
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise VideoError(f"There is no file at '{name}'; check the path.")
     try:
         report = json.loads(_comment(Path(name)))
-        json.dumps(report, indent=2, allow_nan=False)  # it can be printed as JSON
+        json.dumps(report, indent=2, allow_nan=False)  # raises ValueError if it cannot be printed as JSON
     except (ValueError, RecursionError):
         report = None
     if not isinstance(report, dict) or "stylecine" not in report:
-        raise VideoError(f"'{name}' holds no report of stylecine; write the file with --embed-report.")
+        raise VideoError(f"'{name}' contains no report of stylecine; write the file with --embed-report.")
     return report
 
 
@@ -103,7 +103,7 @@ def _comment(path: Path) -> str:
             with Image.open(path) as picture:
                 return _picture_comment(picture)
         with av.open("file:" + os.path.abspath(path)) as container:
-            tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in capitals
+            tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in upper case
             return str(tags.get("comment", ""))
     except (av.FFmpegError, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
         return ""

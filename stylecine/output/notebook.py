@@ -1,4 +1,4 @@
-"""How notebooks show a loop or a scene: self-contained HTML, small enough to be stored."""
+"""Loops and scenes in notebooks: self-contained HTML, small enough to be stored."""
 
 import base64
 import html
@@ -13,7 +13,7 @@ from PIL import Image
 from stylecine.errors import WriterUnavailable
 from stylecine.output.video import write_video
 
-SHORT_SIDE, LONG_SIDE = 320, 960  # pixels, at most
+MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
 MAX_FPS = 15.0
 MAX_FRAMES = 90
 MAX_BYTES = 1_000_000  # of the video
@@ -29,46 +29,46 @@ def loop_html(frame: Callable[[float], np.ndarray], period: int, fps: float, alt
     seconds = period / fps
     count = max(2, min(period, MAX_FRAMES, round(seconds * MAX_FPS)))
     frames = [_shrink(frame(period * i / count)) for i in range(count)]
-    image, video = image_html(frames[0], alt), _video(frames, count / seconds)
+    image, video = image_html(frames[0], alt), _video_url(frames, count / seconds)
     if video is None:
         return image
-    still = _data("image/jpeg", _jpeg(frames[0]))
+    poster = _data_url("image/jpeg", _jpeg(frames[0]))
     height, width = frames[0].shape[:2]
     title = html.escape(alt)
     return (
-        f'<video src="{video}" poster="{still}" width="{width}" height="{height}" title="{title}"'
+        f'<video src="{video}" poster="{poster}" width="{width}" height="{height}" title="{title}"'
         f" loop autoplay muted playsinline controls>{image}</video>"
     )
 
 
 def image_html(image: np.ndarray, alt: str) -> str:
-    """A image uint8 [H,W,3] as an <img>."""
+    """An image uint8 [H,W,3] as an <img>."""
     small = _shrink(image)
     height, width = small.shape[:2]
-    source = _data("image/jpeg", _jpeg(small))
+    source = _data_url("image/jpeg", _jpeg(small))
     return f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
 
 
-def _video(frames: Iterable[np.ndarray], fps: float) -> str | None:
-    """As a data URL, in the first format with an encoder, at the best quality that is small enough."""
+def _video_url(frames: Iterable[np.ndarray], fps: float) -> str | None:
+    """A data URL, in the first format with an encoder, at the best quality that is small enough."""
     with tempfile.TemporaryDirectory() as folder:
-        for ending, kind in MEDIA_TYPES.items():
+        for ending, media_type in MEDIA_TYPES.items():
             path = Path(folder) / f"loop{ending}"
             try:
                 for quality in QUALITIES:
                     write_video(frames, path, fps, quality=quality)
                     if path.stat().st_size <= MAX_BYTES:
                         break
-                return _data(kind, path.read_bytes())
+                return _data_url(media_type, path.read_bytes())
             except WriterUnavailable:
                 continue
     return None
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
-    """At most SHORT_SIDE and LONG_SIDE, and of even sizes, which video needs."""
+    """Within the maximum sides, and even, as video needs."""
     height, width = image.shape[:2]
-    scale = min(1.0, SHORT_SIDE / min(height, width), LONG_SIDE / max(height, width))
+    scale = min(1.0, MAX_SHORT_SIDE / min(height, width), MAX_LONG_SIDE / max(height, width))
     size = tuple(max(2, round(side * scale / 2) * 2) for side in (width, height))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
@@ -79,5 +79,5 @@ def _jpeg(image: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _data_url(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""Images to judge a loop by, as `stylecine animate --preview DIR` writes them."""
+"""Images for judging a loop, written by `stylecine animate --preview DIR`."""
 
 import math
 import os
@@ -64,7 +64,7 @@ def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
 def flow_picture(photo: np.ndarray, flow: Array, moving: Array) -> np.ndarray:
     """Direction as hue and speed as saturation over the photo, arrows on top, a colour wheel: uint8 [H,W,3].
 
-    The longest arrow and full saturation stand for the 99th percentile of the speed, which is written on the wheel.
+    The longest arrow and full saturation stand for the 99th percentile of the speed, printed beside the wheel.
     """
     height, width = photo.shape[:2]
     field = torch.as_tensor(flow).float().cpu()
@@ -89,7 +89,7 @@ def contact_sheet(frames: Frames, count: int = 8) -> np.ndarray:
 
 
 def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.ndarray:
-    """Differences of successive frames times `gain`, mid-grey for none; the last one is the seam: uint8."""
+    """Differences of successive frames times `gain`, mid-grey for none; the last is the seam: uint8."""
     times = [*_even_times(len(frames), count)[: count - 1], len(frames) - 1]
     pictures, names = [], []
     for t in times:
@@ -103,8 +103,8 @@ def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.nd
 def time_slice(frames: Frames) -> np.ndarray:
     """The row that changes most, over time from top to bottom, for two periods: uint8 [T,W,3].
 
-    Static parts are vertical lines, drift is slanted, a jump is a cut, a pulse a band, a cross-dissolve vertical and
-    fading. The seam is in the middle.
+    Static parts are vertical lines, drift is slanted, a jump is a cut, a pulse a band; a cross-dissolve is vertical and
+    fades. The seam is in the middle.
     """
     row = _row_of_most_change(frames)
     times = _even_times(len(frames), SLICE_TIMES)
@@ -114,7 +114,7 @@ def time_slice(frames: Frames) -> np.ndarray:
 
 
 def _row_of_most_change(frames: Frames) -> int:
-    later = math.ceil(0.37 * len(frames))  # no sub-cycle is back at its start by then
+    later = math.ceil(0.37 * len(frames))  # when no sub-cycle is back at its start
     change = np.asarray(frames[later]).astype(np.float32) - np.asarray(frames[0])
     return int(np.abs(change).sum((1, 2)).argmax())
 

@@ -1,4 +1,4 @@
-"""Frames -> video, the end of a loop encoded so that it meets the beginning; and back."""
+"""Frames -> video, with the end of a loop encoded so that it meets the beginning; and video -> frames."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def write_video(
 ) -> VideoInfo:
     """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours.
 
-    frames: one period of a loop. Of a sequence, the last frames are encoded so that they lead back to the first as it
-        is decoded; some 30 to 100 frames are taken twice. Other iterables are encoded as they come, and may jump there.
+    frames: one period of a loop. The last frames of a sequence are encoded so that they lead back to the decoded first
+        one; some 30 to 100 frames are taken twice. Other iterables are encoded as they come, and may jump there.
     path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
     quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
-        to 63, 28, for AV1. repeat: how many times the loop is in the file. comment: for the file's metadata.
+        to 63, 28, for AV1. repeat: number of times the file contains the loop. comment: for the file's metadata.
     finish: called with the complete temporary file before it is renamed, and may change it.
 
-    An odd column or row at the right or bottom is left out, and logged. Raises OptionError for an impossible option or
+    An odd column or row at the right or bottom is omitted, and logged. Raises OptionError for an invalid option or
     frame, OutputError if the file cannot be written, WriterUnavailable without an encoder.
     """
     encoding = check_encoding(path, fps, quality, codec, repeat)
@@ -83,7 +83,7 @@ def write_video(
             encoder.close()
     if any(encoder.cropped):
         _log.warning(
-            "%s: video needs even sizes, so the last %s is left out.",
+            "%s: video needs even sizes, so the last %s is omitted.",
             printable(path),
             " and ".join(name for name, odd in zip(("column", "row"), encoder.cropped, strict=True) if odd),
         )
@@ -100,7 +100,7 @@ def write_video(
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
-    """All frames of a video, GIF or APNG, uint8 [N,H,W,3] by the colours its tags name, and its frames per second.
+    """All frames of a video, GIF or APNG, uint8 [N,H,W,3], converted as its colour tags say, and its frames per second.
 
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
     read.
@@ -140,9 +140,9 @@ def _is_loop(frames: Any) -> bool:
 
 
 class _Encoder:
-    """One file being written; its size is that of the first frame.
+    """A file being written, of the size of the first frame.
 
-    loop: the frames again if they are a sequence, so that the end can meet the beginning.
+    loop: the frames if they are a sequence, so that the end can meet the beginning.
     """
 
     def __init__(self, path: Path, encoding: Encoding, comment: str, repeat: int, loop: Any) -> None:
@@ -154,7 +154,7 @@ class _Encoder:
         self.period: list[av.Packet[Any]] = []
 
     def prepare(self, frame: np.ndarray) -> av.VideoFrame:
-        """A checked copy of the next frame, whose memory may be reused."""
+        """A checked copy of the next frame, the memory of which may be reused."""
         check_frame(frame)
         if self.container is None:
             self._open(*frame.shape[:2])
@@ -166,7 +166,7 @@ class _Encoder:
         return picture
 
     def write(self, picture: av.VideoFrame) -> None:
-        """Encodes what `prepare` returned, in order; on another thread."""
+        """Encodes what `prepare` returned, in order, on another thread."""
         yuv = _to_yuv(picture)
         if self.closing:
             self.closing.correct(yuv)
@@ -221,7 +221,7 @@ class _Encoder:
         return _Closing.of(first, decoded, count, encoding.codec)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
-        """Hidden frames are known by their time: all others have been counted."""
+        """Drops hidden frames, which are recognised by their time: all others have been counted."""
         with _translate_errors(self.path):
             packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
         if self.repeat > 1:
@@ -237,9 +237,9 @@ class _Encoder:
 
 @dataclass(frozen=True)
 class _Closing:
-    """How a loop of `count` frames ends: `decoded` is frame 0 after decoding, `error` its difference to the original.
+    """How a loop of `count` frames ends. decoded: frame 0 after decoding; error: its difference from the original.
 
-    blend: the number of last frames over which the error is blended in. hidden_count: hidden frames that follow.
+    blend: number of last frames over which the error is blended in. hidden_count: hidden frames that follow.
     """
 
     decoded: np.ndarray
@@ -286,10 +286,10 @@ def _add_stream(container: Any, encoding: Encoding, width: int, height: int, cou
 
 @contextmanager
 def _normal_priority() -> Iterator[None]:
-    """Threads that begin meanwhile are scheduled as this one, and this one stays as it is.
+    """Restores the scheduling of this thread, and of those started inside.
 
-    SVT-AV1 makes its threads, and the one that opens it, real-time ones where it may (as root, so in most containers):
-    everything else on the machine waits for them, and this one would stay so for good.
+    If permitted (as root, so in most containers), SVT-AV1 gives its threads and the one that opens it real-time
+    priority: everything else on the machine would wait for them, and for this one for the rest of its life.
     """
     tasks = Path("/proc/self/task")
     if not tasks.exists() or not hasattr(os, "sched_setscheduler"):
@@ -307,26 +307,26 @@ def _normal_priority() -> Iterator[None]:
 def _decode_first(
     first: av.VideoFrame, others: Iterator[av.VideoFrame], encoding: Encoding, count: int
 ) -> av.VideoFrame:
-    """The first of `count` pictures as decoded; takes as many of the others as the encoder looks ahead."""
+    """The first of `count` pictures, decoded; takes as many of the others as the encoder looks ahead."""
     file = io.BytesIO()
     with av.open(file, "w", format=encoding.form.container) as container:
         stream = _add_stream(container, encoding, first.width, first.height, count)
-        ahead = itertools.chain([first], others, [None])
-        container.mux(next(packet for picture in ahead for packet in stream.encode(picture)))
+        pictures = itertools.chain([first], others, [None])
+        container.mux(next(packet for picture in pictures for packet in stream.encode(picture)))
     file.seek(0)
     with av.open(file, "r") as written:
         return next(written.decode(video=0))
 
 
 def _picture(frame: np.ndarray, t: int, rate: Fraction, width: int, height: int) -> av.VideoFrame:
-    """A copy of frame t, its upper left part of that size."""
+    """A copy of the upper left part of frame t."""
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
     picture.pts, picture.time_base = t, 1 / rate
     return picture
 
 
 def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
-    # the default is BT.601, whatever the file's tags say; AREA: a chroma sample is the mean of its four pixels, more
+    # the default is BT.601, whatever the file's tags say; AREA, the mean of four pixels for a chroma sample, is more
     # accurate than the other interpolations and as fast
     return picture.reformat(
         format="yuv420p",
@@ -341,7 +341,7 @@ def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _planes(picture: Any) -> Sequence[np.ndarray]:
-    """Views of luma and both chromas, uint8."""
+    """Views of the luma and chroma planes, uint8."""
     return [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in picture.planes
@@ -368,7 +368,7 @@ def _shifted(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:
 
 
 def _url(path: Path) -> str:
-    return "file:" + os.path.abspath(path)  # else a colon in a name would be taken for a protocol
+    return "file:" + os.path.abspath(path)  # otherwise the part before a colon would be taken for a protocol
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A finished loop as a few megabytes for browsers; stylecine/player reads them. docs/player.md lists the content.
+"""The web pack: a loop in a few megabytes for stylecine/player in browsers. docs/player.md lists the content.
 
 The largest data is recomputed by the browser, which is faster than sending it: the displacement at every knot from the
 velocity, the pyramid levels and their splines from the plate.
@@ -30,9 +30,9 @@ from stylecine.output.images import check_webp
 from stylecine.stages.loop import BANDS, Loop
 from stylecine.stages.photo import encode_png
 
-FORMAT = 1  # raised when older players can no longer read a pack
+FORMAT = 1  # increased when older players can no longer read packs
 FORMAT_WITH_CLOTH = 2  # players of format 1 would ignore the cloth
-BLOCK = 8  # canvas pixels between two values of the statistics, which are means over more
+BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 BEGIN_STEPS = 510  # in a sub-cycle; crossfades begin in its first half
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
@@ -50,16 +50,16 @@ def pack(
     quality: int | None = None,
     photo: bool = True,
 ) -> bytes:
-    """The loop as the bytes of a safetensors file with all that the player (stylecine/player) needs.
+    """The bytes of a safetensors file with everything that the player needs.
 
-    loop: of sampling "gather" and without resynthesis; None if only cloth moves. period, fps: frames, and frames per
+    loop: with sampling "gather" and without resynthesis; None if only cloth moves. period: frames. fps: frames per
         second.
     cloth_layer: the cloth over it.
-    layers: [K,H,W] in [0,1], to be shown over the photo; stored on the displacement's grid, the cloth as one more.
-    quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, with which frames are a few levels off.
-    photo: False leaves it out, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
+    layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, with the cloth as another.
+    quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
+    photo: False omits it, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
 
-    Raises OptionError for a loop that shaders cannot play or an impossible quality, WriterUnavailable without WebP.
+    Raises OptionError for a loop that shaders cannot play or an invalid quality, WriterUnavailable without WebP.
     """
     pixels = first_frame(loop, cloth_layer)
     encoded = encode_image(pixels, quality)
@@ -101,7 +101,7 @@ def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None) -> np.ndarray
 
 
 def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
-    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of a quality."""
+    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of that quality."""
     if quality is None:
         return encode_png(pixels)
     check_webp("a loop's images", quality)
@@ -117,7 +117,7 @@ def plate(loop: Loop) -> Tensor:
 
 
 def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
-    """What the player needs to know of a moving landscape besides its fields."""
+    """What the player needs for a landscape besides its fields."""
     displacement = loop.displacement
     return {
         "margin": displacement.margin,
@@ -134,12 +134,12 @@ def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
 
 
 def _inpainted(loop: Loop, photo: np.ndarray) -> np.ndarray:
-    """The plate where it is not the photo, mirrored at its borders; else transparent: uint8 [Hc,Wc,4]."""
-    margin, shown = loop.displacement.margin, plate(loop).cpu()
+    """The plate where it differs from the photo mirrored at its borders, else transparent: uint8 [Hc,Wc,4]."""
+    margin = loop.displacement.margin
     expected = torch.from_numpy(photo)
     for axis in (0, 1):
         expected = mirrored(expected, margin, margin, axis)
-    return _differing(shown, expected)
+    return _where_different(plate(loop).cpu(), expected)
 
 
 def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -185,9 +185,8 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
 def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The images of the cloth and its keyframes, and the facts about them.
 
-    Keyframes ("knots" in a pack) are cropped to where they are needed, without the first, which is 0 everywhere; rows
-    are stored as differences, which compress well. The matte is lossless: else what is not cloth would become slightly
-    cloth.
+    Keyframes ("knots" in a pack) are cropped to where they are needed and stored without the first, which is 0, as
+    differences along rows, which compress well. The matte is lossless, or what is not cloth would become slightly so.
     """
     keyframes = (cloth_layer.keyframes[1:] * _needed(cloth_layer)).cpu()
     rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
@@ -218,12 +217,12 @@ def _needed(cloth_layer: ClothLayer) -> Tensor:
 
 
 def _behind(cloth_layer: ClothLayer) -> np.ndarray:
-    """The background where it differs from the photo; else transparent: uint8 [H,W,4]."""
-    return _differing(cloth_layer.background, cloth_layer.photo)
+    """The background where it differs from the photo, else transparent: uint8 [H,W,4]."""
+    return _where_different(cloth_layer.background, cloth_layer.photo)
 
 
-def _differing(image: Tensor, expected: Tensor) -> np.ndarray:
-    """The image uint8 [H,W,3] where it differs from what is expected, else transparent: uint8 [H,W,4]."""
+def _where_different(image: Tensor, expected: Tensor) -> np.ndarray:
+    """The image uint8 [H,W,3] where it differs from the expected one, else transparent: uint8 [H,W,4]."""
     differs = (image != expected).any(-1, keepdim=True)
     return torch.cat((image * differs, differs * torch.tensor(255, dtype=torch.uint8)), -1).cpu().numpy()
 

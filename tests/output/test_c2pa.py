@@ -287,8 +287,8 @@ def test_unusable_credentials(loop: Cinemagraph, signed_by: Pair, tmp_path: Path
     out = tmp_path / "loop.png"
     refused(loop, out, (tmp_path / "missing.pem", key), r"certificate .*cannot be read")
     refused(loop, out, (chain, tmp_path), r"key .*cannot be read")
-    refused(loop, out, (key, key), "holds no certificate")
-    refused(loop, out, (chain, chain), "holds no private key")
+    refused(loop, out, (key, key), "contains no certificate")
+    refused(loop, out, (chain, chain), "contains no private key")
     refused(loop, out, "chain.pem", "two files")
     (tmp_path / "other").mkdir()
     refused(loop, out, (chain, credentials(tmp_path / "other")[1]), "is not the key of")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError
-from stylecine.output.crop import Crop, check_crop, window
+from stylecine.output.crop import Crop, check_crop, crop_window
 
 NOTHING = np.zeros((8, 8))  # moves
 
@@ -44,29 +44,29 @@ def test_invalid_crops(wrong: Any) -> None:
     ],
 )
 def test_the_window_is_as_large_as_the_frame_permits(shape: str, frame: tuple[int, int], size: tuple[int, int]) -> None:
-    left, top, *found = window(check_crop(shape), *frame, NOTHING, even=False)
+    left, top, *found = crop_window(check_crop(shape), *frame, NOTHING, even=False)
     assert tuple(found) == size
     assert (left, top) == tuple((whole - side) // 2 for whole, side in zip(frame, size, strict=True))  # the middle
 
 
 def test_sides_for_video_are_even() -> None:
-    _, _, width, height = window(check_crop("1:1"), 131, 97, NOTHING, even=True)
+    _, _, width, height = crop_window(check_crop("1:1"), 131, 97, NOTHING, even=True)
     assert (width, height) == (96, 96)
 
 
 def test_the_window_is_where_most_moves() -> None:
-    left, top, width, height = window(check_crop("1:1"), 300, 100, moving(0.7, 0.9), even=False)
+    left, top, width, height = crop_window(check_crop("1:1"), 300, 100, moving(0.7, 0.9), even=False)
     assert (top, width, height) == (0, 100, 100)
     assert 160 <= left <= 170  # all of 210 to 270 is in it, and it is as near to the middle as that lets it be
 
 
 def test_the_window_stays_near_the_centre_where_that_costs_little() -> None:
-    assert window(check_crop("1:1"), 300, 100, moving(0.0, 1.0), even=False)[0] == 100
+    assert crop_window(check_crop("1:1"), 300, 100, moving(0.0, 1.0), even=False)[0] == 100
     everywhere = moving(0.0, 1.0) + 0.1 * moving(0.9, 1.0)
-    assert 95 <= window(check_crop("1:1"), 300, 100, everywhere, even=False)[0] <= 110
+    assert 95 <= crop_window(check_crop("1:1"), 300, 100, everywhere, even=False)[0] <= 110
 
 
 def test_a_chosen_centre_keeps_the_window_inside_the_frame() -> None:
-    assert window(check_crop("1:1@0.4,0.5"), 300, 100, moving(0.9, 1.0), even=False)[0] == 70
-    assert window(check_crop("1:1@1,1"), 300, 100, NOTHING, even=False) == (200, 0, 100, 100)
-    assert window(check_crop("3:1@0,0"), 100, 300, NOTHING, even=False)[:2] == (0, 0)
+    assert crop_window(check_crop("1:1@0.4,0.5"), 300, 100, moving(0.9, 1.0), even=False)[0] == 70
+    assert crop_window(check_crop("1:1@1,1"), 300, 100, NOTHING, even=False) == (200, 0, 100, 100)
+    assert crop_window(check_crop("3:1@0,0"), 100, 300, NOTHING, even=False)[:2] == (0, 0)

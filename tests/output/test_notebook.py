@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene, WriterUnavailable, animate
-from stylecine.output.notebook import LONG_SIDE, SHORT_SIDE, image_html, loop_html
+from stylecine.output.notebook import MAX_LONG_SIDE, MAX_SHORT_SIDE, image_html, loop_html
 from stylecine.output.video import read_video
 
 TUTORIAL = Path(__file__).parents[2] / "examples/tutorial.ipynb"
@@ -62,7 +62,7 @@ def test_large_and_long_ones_are_shown_small(tmp_path: Path) -> None:
     text = loop_html(lambda t: np.full((1000, 1500, 3), t % 256, np.uint8), 900, 30, "grey")
     (tmp_path / "loop.mp4").write_bytes(content(Tags(text).opened["video"]["src"], "video/mp4"))
     frames, fps = read_video(tmp_path / "loop.mp4")
-    assert frames.shape == (90, SHORT_SIDE, 480, 3) and fps == 3  # 30 s all the same
+    assert frames.shape == (90, MAX_SHORT_SIDE, 480, 3) and fps == 3  # 30 s all the same
 
 
 def test_large_outputs_are_compressed_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_large_outputs_are_compressed_more(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_long_and_thin_ones_too() -> None:
     image = Tags(image_html(noise(100, 3000)(0), "panorama")).opened["img"]
-    assert (image["width"], image["height"]) == (str(LONG_SIDE), "32")
+    assert (image["width"], image["height"]) == (str(MAX_LONG_SIDE), "32")
 
 
 def test_without_an_encoder_the_first_frame_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

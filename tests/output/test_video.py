@@ -389,7 +389,7 @@ def test_a_codec_belongs_to_its_ending(tmp_path: Path) -> None:
 
 def test_no_encoder(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CODECS, "h265", replace(CODECS["h265"], encoder="no-such-encoder"))
-    with pytest.raises(WriterUnavailable, match="take codec h264 or av1, or run 'pip install"):
+    with pytest.raises(WriterUnavailable, match="use codec h264 or av1, or run 'pip install"):
         write_video(clip(2), out, 30, codec="h265")
 
 

@@ -42,7 +42,7 @@ def test_impossible_settings(
 
 
 @pytest.mark.parametrize(
-    ("token", "says"), [("short", "16 characters"), ("", "holds no token"), (None, "cannot be read")]
+    ("token", "says"), [("short", "16 characters"), ("", "contains no token"), (None, "cannot be read")]
 )
 def test_impossible_tokens(token: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if token is not None:
