@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WARPS = ("msdfw", "dfw", "pixel")
 SAMPLINGS = ("gather", "splat")
+PACES = ("calm", "natural", "lively")  # how fast the landscape moves, where it is predicted
 CLASSES = ("sky", "water", "falls", "smoke")  # what can move in a landscape, in the order of layers
 CLOTH = "cloth"  # moves in the wind, so it is not a layer
 PAINTS = (*CLASSES, CLOTH)  # what can be painted
@@ -97,6 +98,7 @@ WIND = (
     "of cloth, blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer; strength to 1 (default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
+PACE = "how fast sky and water move: calm, natural or lively"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
 
 
@@ -117,6 +119,7 @@ class RenderOptions:
     wind: Any = field(default=None, metadata=_about(WIND, "DEGREES,STRENGTH", parse_wind))
     seconds: float = field(default=4.0, metadata=_about("length of one loop", "S", float, gt=0, le=3600))
     fps: float = field(default=30, metadata=_about("frames per second", "F", float, gt=0, le=240))
+    pace: str = field(default="natural", metadata=_about(PACE, "NAME", choices=PACES))
     speed: float = field(default=1.0, metadata=_about("times as fast", "S", float, gt=0, le=100))
     warp: str = field(default="msdfw", metadata=_about("msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS))
     sampling: str = field(default="gather", metadata=_about("gather or splat", "NAME", choices=SAMPLINGS))
@@ -165,7 +168,7 @@ class RenderOptions:
 
 # The metadata of every option: "default", "help", "metavar", "parse" (text to value) and "limits".
 OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: {"default": f.default} | f.metadata for f in fields(RenderOptions)}
-OUTPUT_OPTIONS = ("seconds", "fps", "speed", "warp", "sampling", "detail")  # that steer no motion
+OUTPUT_OPTIONS = ("seconds", "fps", "pace", "speed", "warp", "sampling", "detail")  # that neither mark nor steer
 
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:
@@ -185,6 +188,7 @@ class RenderArguments(TypedDict, total=False):
     wind: Sequence[float] | None
     seconds: float
     fps: float
+    pace: str
     speed: float
     warp: str
     sampling: str

@@ -38,6 +38,7 @@ def animate(
     wind: Sequence[float] | None = None,
     seconds: float = 4.0,
     fps: float = 30,
+    pace: str = "natural",
     speed: float = 1.0,
     size: Size = 1024,
     warp: str = "msdfw",
@@ -61,7 +62,9 @@ def animate(
     arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second.
     wind: (degrees, strength) for cloth: where it blows to seen from above, 0 to the right, 90 away from the viewer, 180
         to the left, 270 towards the viewer; strength above 0, at most 1. Default (0, 0.5).
-    seconds, fps: length and frame rate of the loop. speed: factor on how fast things move.
+    seconds, fps: length and frame rate of the loop.
+    pace: how fast the landscape moves where motion is predicted: "calm", "natural" or "lively"; arrows and a given
+        motion have speeds of their own. speed: factor on all motion.
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
@@ -72,7 +75,7 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the loop may disappoint.
     """
-    options = RenderOptions(subject, mask, motion, arrows, wind, seconds, fps, speed, warp, sampling, detail)
+    options = RenderOptions(subject, mask, motion, arrows, wind, seconds, fps, pace, speed, warp, sampling, detail)
     check_inversion_options(refine, seed)
     check_dtype(dtype)
     place = check_device(device)

@@ -9,7 +9,7 @@ from stylecine.edits.apply import active_arrows, edited_flow
 from stylecine.edits.model import Anchor, Edit, Paint, Speed
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.motionnet import MotionNet
-from stylecine.options import CLOTH, MIN_LAYER_ALPHA, Arrow, RenderOptions
+from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.mask import apply_mask, moving, read_mask, require_motion
@@ -74,7 +74,7 @@ def _resolve_landscape(
             raise NothingMoves(f"The motion is nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move.")
     layers = _resolve_layers(scene, mask, photo.device)
     arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
-    flow = _predict_flow(scene, photo, layers, arrows, network, mask) if given is None else given
+    flow = _predict_flow(scene, photo, layers, arrows, network, options) if given is None else given
     if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
         if options.mask is not None and given is not None:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
@@ -99,12 +99,13 @@ def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
 
 
 def _predict_flow(
-    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], network: MotionNet, mask: object
+    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], network: MotionNet, options: RenderOptions
 ) -> Tensor:
-    """The scene's flow, predicted anew where layers or arrows have changed, and steered by its edits."""
+    """The scene's flow, predicted anew if layers, arrows or pace differ from the scene's, and steered by its edits."""
     flow = scene.motion.to(photo.device)
-    if mask is not None or arrows or not torch.equal(layers, scene.layers.to(photo.device)):
-        flow = predict_motion(photo, layers, network, arrows)
+    same = options.mask is None and not arrows and options.pace == OPTIONS["pace"]["default"]
+    if not same or not torch.equal(layers, scene.layers.to(photo.device)):
+        flow = predict_motion(photo, layers, network, arrows, options.pace)
     return torch.from_numpy(edited_flow(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
 
 

@@ -8,7 +8,11 @@ from PIL import Image
 
 from stylecine.batch.tasks import Task
 
-LOOP = {"seconds": 0.5, "fps": 12, "speed": 1.0, "warp": "pixel", "sampling": "gather", "detail": 1.0}
+LOOP = {"seconds": 0.5, "fps": 12, "pace": "natural", "speed": 1.0} | {
+    "warp": "pixel",
+    "sampling": "gather",
+    "detail": 1.0,
+}
 FILE = {"quality": None, "codec": None, "repeat": 1, "crop": None, "embed_report": False}
 GIVEN = {"subject": "landscape", "mask": None, "motion": None, "arrows": (), "wind": None}
 PLAIN: dict[str, Any] = GIVEN | {"size": 1024, "refine": 0, "seed": 0} | LOOP | FILE

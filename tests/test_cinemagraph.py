@@ -112,6 +112,7 @@ def test_report_has_the_settings_of_the_call(photo_file: Path, small_model: Path
         "arrows": ["0.5,0.75,0.625,0.75"],
         "seconds": 0.4,
         "fps": 10,
+        "pace": "natural",
         "speed": 1.0,
         "warp": "msdfw",
         "sampling": "gather",

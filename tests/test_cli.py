@@ -105,7 +105,7 @@ def test_every_option_reaches_the_loop(
     arguments = (
         f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
         " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
-        " --speed 1.5 --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5"
+        " --pace lively --speed 1.5 --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5"
         f" --refine 7 --seed 9 --model {small_model} --device cpu"
     )
     assert main(arguments.split()) == 2
@@ -117,6 +117,7 @@ def test_every_option_reaches_the_loop(
         "mask": Path("m.png"),
         "motion": Path("v.npy"),
         "arrows": [(0.1, 0.2, 0.3, 0.2), (0.5, 0.5, 0.6, 0.7)],
+        "pace": "lively",
         "speed": 1.5,
         "seconds": 3.0,
         "fps": 24.0,

@@ -40,6 +40,7 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
         ({"speed": "fast"}, "speed must be a number"),
         ({"detail": 1.5}, "detail must be a number from 0"),
         ({"warp": "msfdw"}, "warp must be msdfw or dfw or pixel"),
+        ({"pace": "fast"}, "pace must be calm or natural or lively"),
         ({"subject": "flag"}, "subject must be landscape or cloth or auto"),
         ({"seconds": 0.01}, "less than two frames"),
         ({"seconds": 61}, "at most 1800"),
@@ -73,6 +74,7 @@ def test_a_loop_has_a_whole_number_of_gusts() -> None:
 def test_the_studio_and_the_service_have_the_same_defaults_and_limits() -> None:
     page = json.loads(json.dumps(defaults_and_limits()))
     assert page["speed"] == {"default": 1.0, "gt": 0, "le": 100}
+    assert page["pace"] == {"default": "natural", "choices": ["calm", "natural", "lively"]}
     assert page["wind"] == {"default": [0.0, 0.5]}
     schema = Animation.model_json_schema()["properties"]
     words = {"gt": "exclusiveMinimum", "ge": "minimum", "le": "maximum", "choices": "enum", "default": "default"}

@@ -26,6 +26,8 @@ from stylecine import (
     memory,
     options,
 )
+from stylecine.ops.image import to_tensor
+from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import PhotoFile, encode_png, read_photo
 
 Given = dict[str, Any]
@@ -75,6 +77,21 @@ def test_rendering_again_is_cheap(scene: Scene, animator: Animator, given: Given
     assert torch.equal(fast.motion, 4 * slow.motion)
     assert not np.array_equal(fast[2], slow[2])
     assert np.array_equal(fast[0], slow[0])
+
+
+def test_the_pace_is_that_of_predicted_motion_only(
+    photo: np.ndarray, scene: Scene, animator: Animator, given: Given, small_model: Path
+) -> None:
+    layers = torch.zeros_like(scene.layers).index_fill_(0, torch.tensor(1), 1.0)
+    motion = predict_motion(to_tensor(photo), layers, animator.motionnet)
+    scene = replace(scene, layers=layers, mask=layers[1], motion=motion)
+    short: Given = {"seconds": 0.4, "fps": 10}
+    calm, natural, lively = (animator.render(scene, pace=pace, **short).motion.norm(dim=0) for pace in options.PACES)
+    assert torch.equal(natural, scene.motion.norm(dim=0))
+    assert 1.9 * calm.median() < natural.median() < lively.median() / 1.5
+    assert animator.render(scene, pace="lively", **short).report()["settings"]["pace"] == "lively"
+    steered = [animator.render(scene, pace=pace, **given).motion for pace in ("calm", "lively")]
+    assert torch.equal(*steered)
 
 
 def test_preview_is_small(animator: Animator) -> None:

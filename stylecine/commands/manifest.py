@@ -186,7 +186,7 @@ def _number(value: Any) -> float:
 
 
 COLUMNS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("photo", "output", *FILES, "subject", "warp", "sampling", "codec", "crop"), _text),
+    **dict.fromkeys(("photo", "output", *FILES, "subject", "pace", "warp", "sampling", "codec", "crop"), _text),
     **dict.fromkeys(("seconds", "fps", "speed", "detail"), _number),
     **dict.fromkeys(("refine", "seed", "quality", "repeat"), _integer),
     "size": _size,

@@ -34,12 +34,13 @@ ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that mak
 def _loop_options(
     seconds: Annotated[float, Query(allow_inf_nan=False, **LIMITS["seconds"])] = DEFAULTS.seconds,
     fps: Annotated[float, Query(allow_inf_nan=False, **LIMITS["fps"])] = DEFAULTS.fps,
+    pace: schemas.Pace = "natural",
     speed: Annotated[float, Query(allow_inf_nan=False, **LIMITS["speed"])] = DEFAULTS.speed,
     detail: Annotated[float, Query(allow_inf_nan=False, **LIMITS["detail"])] = DEFAULTS.detail,
     subject: schemas.Subject = "landscape",
     wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
 ) -> dict[str, Any]:
-    options = {"seconds": seconds, "fps": fps, "speed": speed, "detail": detail, "subject": subject}
+    options = {"seconds": seconds, "fps": fps, "pace": pace, "speed": speed, "detail": detail, "subject": subject}
     return options | {"wind": None if wind is None else wind.split(",")}
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_POINTS, MODES
-from stylecine.options import CLASSES, OPTIONS, PAINTS, SAMPLINGS, SUBJECTS, WARPS, RenderOptions
+from stylecine.options import CLASSES, OPTIONS, PACES, PAINTS, SAMPLINGS, SUBJECTS, WARPS, RenderOptions
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
 State = Literal["queued", "running", "ready", "failed"]
@@ -14,10 +14,12 @@ What = Literal["sky", "water", "falls", "smoke"]
 Paintable = Literal["sky", "water", "falls", "smoke", "cloth"]
 Mode = Literal["add", "erase", "freeze"]
 Subject = Literal["landscape", "cloth", "auto"]
+Pace = Literal["calm", "natural", "lively"]
 Warp = Literal["msdfw", "dfw", "pixel"]
 Sampling = Literal["gather", "splat"]
 assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
 assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
+assert Pace.__args__ == PACES  # type: ignore[attr-defined]
 assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
 LIMITS = {name: dict(option["limits"]) for name, option in OPTIONS.items()}  # gt, ge and le of numbers
 DEFAULTS = RenderOptions()
@@ -186,6 +188,7 @@ class Animation(_Request):
     size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
     seconds: Annotated[FiniteFloat, Field(**LIMITS["seconds"])] = DEFAULTS.seconds
     fps: Annotated[FiniteFloat, Field(**LIMITS["fps"])] = DEFAULTS.fps
+    pace: Pace = "natural"
     speed: Annotated[FiniteFloat, Field(**LIMITS["speed"])] = DEFAULTS.speed
     detail: Annotated[FiniteFloat, Field(**LIMITS["detail"])] = DEFAULTS.detail
     subject: Subject = "landscape"

@@ -31,8 +31,12 @@ NETWORK_SHORT = 192  # short side that the network was trained at
 UNIT = 0.1  # of the short side: the network's unit
 HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, and of its exact hold on the field
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
-# median travel in 4 s, in short sides: sky, running water, falls, smoke
-TRAVEL = (0.050, 0.050, 0.160, 0.045)
+TRAVEL = {  # median travel in 4 s, in short sides
+    # sky, running water, falls, smoke
+    "calm": (0.050, 0.050, 0.160, 0.045),
+    "natural": (0.12, 0.15, 0.45, 0.10),
+    "lively": (0.20, 0.25, 0.70, 0.16),
+}
 OPEN_WATER_SPEED = 0.6  # of that for open water, whose swell is stronger than its drift
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
@@ -61,21 +65,25 @@ class MotionContext:
 
 @torch.inference_mode()
 def predict_motion(
-    photo: Tensor, layers: Tensor, motionnet: MotionNet, arrows: Sequence[Sequence[float]] = ()
+    photo: Tensor,
+    layers: Tensor,
+    motionnet: MotionNet,
+    arrows: Sequence[Sequence[float]] = (),
+    pace: str = "natural",
 ) -> Tensor:
     """photo [3,H,W] in [-1,1], layers [4,H,W] -> flow [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
 
     The grid's short side is 256, or the photo's if that is less; around what moves the flow fades to 0, so that it can
     be interpolated at edges. arrows: (x0, y0, x1, y1) in fractions of width and height, where matter travels in one
     second; each is met exactly where it starts, and rotates and scales the motion of its region: the whole sky, or a
-    connected stretch of water, of falls or of smoke. MotionError for an arrow that starts further than 5% of the short
-    side from anything that moves.
+    connected stretch of water, of falls or of smoke. pace: a key of TRAVEL. MotionError for an arrow that starts
+    further than 5% of the short side from anything that moves.
     """
     grid = fit_short_side(photo.shape[-2:], GRID)
     context = _context(photo, layers, grid)
     placed = _place_arrows(layers, arrows, grid)
     directions = _predict_directions(motionnet, photo, layers, placed, grid)
-    flow = _apply_arrows(_model_flow(directions, context), context, placed)
+    flow = _apply_arrows(_model_flow(directions, context, TRAVEL[pace]), context, placed)
     return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
 
 
@@ -164,13 +172,17 @@ def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: 
     return mean + uncertainty * bias
 
 
-def _model_flow(directions: np.ndarray, context: MotionContext) -> np.ndarray:
-    """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then joined into one field."""
+def _model_flow(directions: np.ndarray, context: MotionContext, travel: Sequence[float]) -> np.ndarray:
+    """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then joined into one field.
+
+    travel: a row of TRAVEL.
+    """
     flow = np.zeros_like(directions)
     for k, model in ((SKY, _sky), (WATER, _water), (FALLS, _falls), (SMOKE, _smoke)):
         here = context.owner == k
         if here.any():
-            flow = np.where(here, normalize_speed(model(directions, here, context), here, k, context.short), flow)
+            own = normalize_speed(model(directions, here, context), here, travel[k], context.short)
+            flow = np.where(here, own, flow)
     flow = np.where(open_water(context.owner, flow), OPEN_WATER_SPEED * flow, flow)
     liquid = (context.owner >= 0) & (context.owner != SKY)
     if liquid.any():
@@ -240,15 +252,15 @@ def _smoke(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
     return flow + np.array([0.0, -0.25])[:, None, None] * np.linalg.norm(flow, axis=0)
 
 
-def normalize_speed(flow: np.ndarray, here: np.ndarray, k: int, short: int) -> np.ndarray:
-    """The same directions at the class's median speed, with differences between places halved (in logarithms) and
-    bounded."""
+def normalize_speed(flow: np.ndarray, here: np.ndarray, travel: float, short: int) -> np.ndarray:
+    """The same directions at the median speed that `travel` says, with differences between places halved (in
+    logarithms) and bounded."""
     length = np.linalg.norm(flow, axis=0)
     median = float(np.median(length[here])) + 1e-6
     relative = np.sqrt(length / median).clip(MIN_SPEED, MAX_SPEED)
     # where predictions are weak, opposite directions meet: slow there rather than torn
     relative = relative * np.clip(length / (0.15 * median), 0, 1)
-    return flow / (length + 1e-9) * relative * (TRAVEL[k] * short / (4 * PER_SECOND))
+    return flow / (length + 1e-9) * relative * (travel * short / (4 * PER_SECOND))
 
 
 def remove_normal_component(flow: np.ndarray, shore: np.ndarray, short: int) -> np.ndarray:

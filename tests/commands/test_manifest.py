@@ -59,16 +59,16 @@ def test_photos_that_differ_only_in_suffix_have_separate_loops(tmp_path: Path, o
 
 def test_rows_override_the_command_line(tmp_path: Path, out: Path) -> None:
     rows = (
-        "photo,output,seconds,size,arrows,mask\n"
-        'sea.jpg,,6,,"0.2,0.8,0.25,0.8 0.5,0.5,0.5,0.6",\n'
-        "/photos/falls.v2.heic,sub/falls.webm,,own,,masks/falls.png\n"
-        "lake.jpg,lake,,640x480,,\n"
+        "photo,output,seconds,size,arrows,mask,pace\n"
+        'sea.jpg,,6,,"0.2,0.8,0.25,0.8 0.5,0.5,0.5,0.6",,\n'
+        "/photos/falls.v2.heic,sub/falls.webm,,own,,masks/falls.png,lively\n"
+        "lake.jpg,lake,,640x480,,,\n"
     )
     sea, falls, lake = listed(tmp_path, out, rows)
     assert (sea.photo, sea.output) == (tmp_path / "sea.jpg", "sea.mp4")
     assert sea.options == COMMON | {"seconds": 6.0, "arrows": ((0.2, 0.8, 0.25, 0.8), (0.5, 0.5, 0.5, 0.6))}
     assert (falls.photo, falls.output) == (Path("/photos/falls.v2.heic"), "sub/falls.webm")
-    assert falls.options == COMMON | {"size": None, "mask": str(tmp_path / "masks/falls.png")}
+    assert falls.options == COMMON | {"size": None, "mask": str(tmp_path / "masks/falls.png"), "pace": "lively"}
     assert lake.output == "lake.mp4" and lake.options["size"] == (640, 480)
 
 

@@ -189,6 +189,7 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
         {"repeat": 21},
         {"unknown": 1},
         {"speed": 1e999},
+        {"pace": "fast"},
         {"subject": "sail"},
         {"wind": [0, 0.5]},
         {"subject": "cloth", "wind": [0, 0]},

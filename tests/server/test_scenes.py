@@ -140,6 +140,17 @@ def test_the_player_gets_a_pack(real: Served, scene: str) -> None:
     assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 200
 
 
+def test_each_pace_has_a_pack_of_its_own(real: Served, scene: str) -> None:
+    edited(real, scene, SKY)
+    live = f"/v1/scenes/{scene}/live?size=64&seconds=1"
+    usual, natural, calm = (real.client.get(live + query) for query in ("", "&pace=natural", "&pace=calm"))
+    assert usual.status_code == calm.status_code == 200, calm.text
+    assert usual.content == natural.content and usual.headers["etag"] == natural.headers["etag"]
+    assert usual.content != calm.content and usual.headers["etag"] != calm.headers["etag"]
+    refused = real.client.get(f"{live}&pace=fast")
+    assert refused.status_code == 422 and "pace" in refused.json()["detail"]
+
+
 def test_a_preview_is_small(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
     answer = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stylecine.errors import MotionError
+from stylecine.options import PACES
 from stylecine.stages.motion import predict_motion, read_motion
 
 SKY, WATER, FALLS, SMOKE = range(4)
@@ -121,10 +122,20 @@ def test_the_usual_direction_yields_to_the_picture() -> None:
     assert river[1] > 50 * river[0].abs()
 
 
-@pytest.mark.parametrize(("kind", "least", "most"), [(SKY, 0.03, 0.08), (WATER, 0.025, 0.08), (FALLS, 0.08, 0.25)])
+@pytest.mark.parametrize(("kind", "least", "most"), [(SKY, 0.08, 0.15), (WATER, 0.07, 0.18), (FALLS, 0.3, 0.6)])
 def test_motion_is_fast_enough_to_be_visible(kind: int, least: float, most: float) -> None:
     where = (rows() > 20) & (rows() < 110)
     assert least < travel(predict_motion(GREY, layer(kind, where), Everywhere(0.3, 0.7)), where) < most
+
+
+@pytest.mark.parametrize(("kind", "calm"), [(SKY, 0.05), (WATER, 0.03), (FALLS, 0.16), (SMOKE, 0.045)])
+def test_the_pace_changes_speeds_and_no_directions(kind: int, calm: float) -> None:
+    where = (rows() > 20) & (rows() < 110)
+    flows = [predict_motion(GREY, layer(kind, where), Everywhere(0.3, 0.7), pace=pace) for pace in PACES]
+    slow, usual, fast = (travel(flow, where) for flow in flows)
+    assert slow == pytest.approx(calm, rel=0.2) and usual > 1.9 * slow and fast > 1.5 * usual
+    directions = [flow / flow.norm(dim=0).clamp_min(1e-9) for flow in flows]
+    assert torch.allclose(directions[0][:, where], directions[2][:, where], atol=1e-3)
 
 
 def test_falls_follow_their_streaks() -> None:
@@ -153,7 +164,7 @@ def test_clouds_pass_behind_ridges() -> None:
 
 def test_neighbours_do_not_tear_apart() -> None:
     where = (rows() > 30) & ((rows() - 80) ** 2 + (columns() - 96) ** 2 > 15**2)
-    flow = predict_motion(GREY, layer(WATER, where), Everywhere(0.8, 0.6))
+    flow = predict_motion(GREY, layer(WATER, where), Everywhere(0.8, 0.6), pace="calm")
     steps = torch.cat(
         [
             (flow[:, 1:] - flow[:, :-1]).norm(dim=0)[(where[1:] & where[:-1])],
