@@ -1,4 +1,4 @@
-"""What edits do to a scene's layers and flow. NumPy only, so that files can be edited without PyTorch."""
+"""The effect of edits on a scene's layers and flow. NumPy only, so that files can be edited without PyTorch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPEED_BLEND = 0.05  # of the short side: the distance over which one speed becom
 
 
 class Editable:
-    """What has a photo, layers and edits: a `Scene`, or the arrays of a .cine file. It never changes.
+    """A photo with layers and edits: a `Scene`, or the arrays of a .cine file. Immutable.
 
     Points are fractions (x, y) of width and height, radii fractions of the short side.
     """
@@ -48,7 +48,7 @@ class Editable:
 
     @cached_property
     def edited(self) -> tuple[np.ndarray, np.ndarray]:
-        """The layers after the edits, and how much each pixel is frozen: see `edited_layers`."""
+        """The layers after the edits, and how far each pixel is frozen: see `edited_layers`."""
         return edited_layers(self.predicted_layers, self.edits)
 
     @cached_property
@@ -57,11 +57,11 @@ class Editable:
         return edited_cloth(self.photo.shape[:2], self.edits)
 
     def paint(self, what: str | None, where: Where, mode: str = "add", radius: float = BRUSH_RADIUS) -> Self:
-        """Says what is where: the same with one more edit.
+        """The same with one more edit, which says what is where.
 
         what: "sky", "water", "falls", "smoke" or "cloth"; to erase or freeze, None or "all".
-        where: a stroke, points [[x, y], ...] of a brush of `radius`, which is fitted to the edges of what is under it
-            and changes nothing further than 0.3 radii past the brush; or a mask as `animate` takes one, taken as it is.
+        where: a stroke, points [[x, y], ...] of a brush of `radius`, which is fitted to the edges under it and changes
+            nothing beyond 0.3 radii past the brush; or a mask, as for `animate`, used unchanged.
         mode: "add": it moves there as `what` does, cloth if `subject` includes it. "erase": no `what` moves there.
             "freeze": nothing moves there, whatever mask or motion is given later, unless something is added there
             later.
@@ -70,17 +70,17 @@ class Editable:
         return self._with(Paint.create(self.photo, what, where, mode, radius))
 
     def push(self, arrow: Sequence[float]) -> Self:
-        """Makes matter travel from (x0, y0) to (x1, y1) in one second; as `arrows` of `animate`. Raises MotionError."""
+        """Makes matter travel from (x0, y0) to (x1, y1) in one second, as `arrows` of `animate`. Raises MotionError."""
         return self._with(Push.create(self.edited[0], arrow))
 
     def anchor(self, point: Sequence[float], radius: float = ANCHOR_RADIUS) -> Self:
-        """Makes matter rest at a point (x, y) and reach its full speed at `radius`. Raises OptionError."""
+        """Makes matter rest at a point (x, y) and reach full speed at `radius`. Raises OptionError."""
         return self._with(Anchor.create(point, radius))
 
     def speed(self, what: Any, factor: float, radius: float = BRUSH_RADIUS) -> Self:
         """Makes a class, or what is painted, `factor` times as fast, 0 to 10.
 
-        what: a class's name, or where, as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
+        what: a class's name, or a place as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
         """
         return self._with(Speed.create(self.photo, what, factor, radius))
 
@@ -119,7 +119,7 @@ def edited_layers(layers: np.ndarray, edits: Iterable[Edit]) -> tuple[np.ndarray
 
 
 def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit]) -> np.ndarray:
-    """What is painted as cloth and not later as anything else, erased or frozen: [H,W] in [0,1]."""
+    """What is painted as cloth and not later erased, frozen or painted as anything else: [H,W] in [0,1]."""
     cloth = np.zeros(size, np.float32)
     for edit in edits:
         if not isinstance(edit, Paint):
@@ -134,7 +134,7 @@ def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit]) -> np.ndarray:
 
 
 def _add_class(layers: np.ndarray, k: int, alpha: np.ndarray) -> np.ndarray:
-    """layers [K,h,w] with class k where it was painted; it takes over whatever else moved there."""
+    """layers [K,h,w] with class k where it was painted, in place of anything else that moved there."""
     moving = 1 - np.prod(1 - layers, axis=0)
     painted = np.zeros_like(layers)
     painted[k] = np.maximum(moving, alpha)
@@ -142,7 +142,7 @@ def _add_class(layers: np.ndarray, k: int, alpha: np.ndarray) -> np.ndarray:
 
 
 def active_arrows(edits: Iterable[Edit], layers: np.ndarray) -> tuple[Arrow, ...]:
-    """The arrows of all pushes whose start still moves in `layers` [K,H,W]."""
+    """The arrows of all pushes whose start still moves according to `layers` [K,H,W]."""
     arrows = [edit.arrow for edit in edits if isinstance(edit, Push)]
     return tuple(arrow for arrow, cell in zip(arrows, start_cells(layers, arrows), strict=True) if cell)
 
@@ -154,7 +154,7 @@ def edited_flow(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> 
     """
     grid = flow.shape[1:]
     speeds = [edit for edit in edits if isinstance(edit, Speed)]
-    speeds.sort(key=lambda edit: edit.factor)  # the slow first, so that no product overflows
+    speeds.sort(key=lambda edit: edit.factor)  # slowest first, so that no product overflows
     factors = _class_factors(layers, [edit for edit in speeds if edit.area is None], grid)
     for speed in speeds:
         if speed.area is not None:
@@ -177,8 +177,8 @@ def damp_at_anchors(factors: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
 def _class_factors(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int, ...]) -> np.ndarray:
     """The factor [h,w] of the class at each cell of a grid; static cells take that of the nearest moving one.
 
-    Towards another class it blends to the median of both and 1: classes without a speed keep theirs, and there is no
-    seam between classes with the same factor.
+    Towards another class it blends to the median of both and 1: classes without an edit keep their speed, and classes
+    with the same factor have no seam between them.
     """
     small = np.stack([resize(layer, grid) for layer in layers])
     static = small.max(0) <= MOVING

@@ -1,6 +1,6 @@
-"""The edits of a scene as values: paint, push, anchor, speed; how they are checked, and written as text and JSON.
+"""The edits of a scene: paint, push, anchor, speed; their checks, and their forms as text and JSON.
 
-NumPy only, so that files can be edited without PyTorch; reading a mask needs `stylecine.stages.mask`, which has it.
+NumPy only, so that files can be edited without PyTorch, which only reading a mask imports.
 Points and arrows are fractions of width and height, radii fractions of the short side.
 """
 
@@ -25,7 +25,7 @@ MAX_EDITS = 1000
 MAX_POINTS = 10_000  # of a stroke
 BRUSH_RADIUS = 0.03
 ANCHOR_RADIUS = 0.1
-MAX_FACTOR = 10.0  # of a speed
+MAX_FACTOR = 10.0  # of Speed
 
 Point: TypeAlias = tuple[float, float]
 Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes one
@@ -35,7 +35,7 @@ Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes o
 class Area:
     """Where an edit was painted: a stroke and its radius (a mask has no points), and the pixels that it covers.
 
-    `values`, uint8 [h,w] with 255 for fully covered, lie at (top, left) of the photo; it covers nothing else.
+    values: uint8 [h,w] at (top, left) of the photo, 255 for fully covered; elsewhere nothing is.
     """
 
     stroke: tuple[Point, ...]
@@ -46,7 +46,7 @@ class Area:
 
     @classmethod
     def create(cls, photo: np.ndarray, where: Where, radius: float, *, fit: bool) -> Self:
-        """Strokes are fitted to the photo's edges if `fit`, else their border is soft; masks are taken as they are.
+        """Strokes are fitted to the photo's edges if `fit`, else their border is soft; masks are used unchanged.
 
         Raises OptionError, MaskError.
         """
@@ -84,7 +84,7 @@ class Area:
         return self.values.astype(np.float32) / 255
 
     def over(self, size: tuple[int, ...]) -> np.ndarray:
-        """The same over the whole photo, float32 [H,W]."""
+        """`alpha` for the whole photo, float32 [H,W]."""
         full = np.zeros(size, np.float32)
         full[self.window] = self.alpha
         return full
@@ -115,7 +115,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Paint:
-    """mode "add": `what` is here. "erase": it is not; None: nothing that moves is. "freeze": nothing here moves."""
+    """mode "add": `what` is here. "erase": it is not; None: nothing here is. "freeze": nothing here moves."""
 
     what: str | None
     mode: str
@@ -154,7 +154,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Matter at `point` rests; its speed rises smoothly to the full one at `radius`."""
+    """Matter at `point` rests; its speed rises smoothly to full speed at `radius`."""
 
     point: Point
     radius: float
@@ -173,7 +173,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Speed:
-    """A class, or what is painted, is `factor` times as fast."""
+    """A class, or what is painted, moves `factor` times as fast."""
 
     what: str | None
     factor: float
@@ -201,7 +201,7 @@ def area_of(edit: Edit) -> Area | None:
 
 
 def to_option(edit: Edit) -> str:
-    """The option of `stylecine edit` that makes this edit; the file of a mask is not known any more."""
+    """The option of `stylecine edit` for this edit, but for the file of a mask, which is no longer known."""
     match edit:
         case Paint(what, mode, area):
             return f"--{mode} {what + ':' if what else ''}{area.to_option()}"
@@ -214,7 +214,7 @@ def to_option(edit: Edit) -> str:
 
 
 def to_json(edit: Edit) -> dict[str, Any]:
-    """All of an edit but the values of its area, for JSON."""
+    """An edit for JSON, without the values of its area."""
     match edit:
         case Paint(what, mode, area):
             return {"edit": "paint", "what": what, "mode": mode, "area": area.to_json()}
@@ -227,14 +227,14 @@ def to_json(edit: Edit) -> dict[str, Any]:
 
 
 def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> Edit:
-    """The edit of `to_json` with the values of its area, for a photo of `size` (H, W).
+    """The inverse of `to_json`, given the values of the edit's area and the photo's `size` (H, W).
 
     Raises ValueError, TypeError, KeyError or a StylecineError for anything that `to_json` does not write.
     """
     match facts:
         case {"edit": "paint", "what": str() | None as what, "mode": str(mode), "area": dict(area), **rest} if not rest:
             if mode not in MODES or (what is None if mode == "add" else mode == "freeze" and what is not None):
-                raise ValueError("no such way to paint")
+                raise ValueError("a mode of painting is unknown")
             if what is not None:
                 _check_class(what, PAINTS)
             return Paint(what, mode, Area.from_json(area, values, size))
@@ -249,7 +249,7 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
                 return Speed(what, float(factor))
             if what is None and isinstance(area, dict):
                 return Speed(None, float(factor), Area.from_json(area, values, size))
-    raise ValueError("no such edit")
+    raise ValueError("an edit is unknown")
 
 
 def _joined(values: Iterable[float]) -> str:
@@ -265,7 +265,7 @@ def _check_class(what: Any, classes: Sequence[str]) -> None:
 
 
 def _is_mask(where: Where) -> bool:
-    """Paths, pictures and arrays are masks, except an array of numbers [n,2], which is a stroke as a list is."""
+    """Paths, images and arrays are masks, except an array of numbers [n,2], which like a list is a stroke."""
     if isinstance(where, str | os.PathLike | Image.Image):
         return True
     if not hasattr(where, "dtype"):
@@ -279,14 +279,14 @@ def _read_mask(where: Where, size: tuple[int, int]) -> np.ndarray:
     try:
         return np.asarray(read_mask(where, size))
     except NothingMoves:
-        raise MaskError("The painted mask is empty; make it white where the edit is meant.") from None
+        raise MaskError("The painted mask is empty; make it white where the edit should apply.") from None
 
 
 def _check_stroke(where: Where) -> tuple[Point, ...]:
-    """The points of a stroke, which may leave the photo but not by more than its size."""
+    """The points of a stroke, which may leave the photo by up to its size."""
     points = _pairs(list(islice(where, MAX_POINTS + 1)) if isinstance(where, Iterator) else where)
     if points is None:
-        raise OptionError("A stroke is a list of points [[x, y], ...], and a mask is a picture, its path or an array.")
+        raise OptionError("A stroke is a list of points [[x, y], ...], and a mask is an image, its path or an array.")
     if not 1 <= len(points) <= MAX_POINTS:
         raise OptionError(f"A stroke has from 1 to {MAX_POINTS} points.")
     if not (np.abs(points - 0.5) <= 1.5).all():  # false for NaN too
@@ -295,7 +295,7 @@ def _check_stroke(where: Where) -> tuple[Point, ...]:
 
 
 def _pairs(values: Any) -> np.ndarray | None:
-    """One pair of numbers or a list of them as float64 [n,2]; None for anything else."""
+    """A pair of numbers, or a list of pairs, as float64 [n,2]; None for anything else."""
     try:
         pairs = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError):

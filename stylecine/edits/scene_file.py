@@ -1,4 +1,4 @@
-"""The file of a scene, .cine: a zip archive that is safe to open from a stranger.
+"""The file of a scene, .cine: a zip archive that is safe to open whoever sent it.
 
     scene.json            format version, model, settings, source and edits
     photo.png             the photo at the scene's size
@@ -6,10 +6,10 @@
     found.safetensors     layers, motion, w_plus, feature
     edits.safetensors     the area of each edit, uint8, named by the edit's number
 
-Nothing is unpacked to disk or executed, and nothing is read before its size is known to be within what the photo's size
-and the file's own allow. A scene that could not be opened again is not saved. Files of older versions stay readable:
-`VERSION` is raised only together with code that reads the old.
-NumPy only, so that scenes are edited without PyTorch.
+Nothing is unpacked to disk or executed, and nothing is read before its size has been checked against limits that
+depend on the photo's size and the file's own. A scene that could not be opened again is not saved. Files of older
+versions stay readable: `VERSION` is raised only together with code that reads the previous one.
+NumPy only, so that scenes can be edited without PyTorch.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ MEMBERS = (JSON, PHOTO, RECONSTRUCTION, TENSORS, EDITS)
 
 END, LOCATOR = 22, 20  # bytes that end a zip archive, and that precede them in a 64-bit one
 MAX_DIRECTORY = 1 << 16  # bytes of the archive's own
-MAX_JSON = 4 << 20  # bytes: strokes of 90,000 points, ...
-MIN_JSON, MAX_JSON_RATIO = 1 << 20, 16  # ... which compress badly; bytes always allowed, and per compressed byte
+MAX_JSON = 4 << 20  # bytes: strokes of 90,000 points
+MIN_JSON, MAX_JSON_RATIO = 1 << 20, 16  # bytes always allowed, and per compressed byte: points compress badly
 MAX_HEADER = 1 << 18  # bytes of a .safetensors file's JSON
 MAX_STYLES, STYLE = 64, 512
 MAX_FEATURE = 1 << 26  # numbers in F
-FEATURE_PER_PIXEL, MIN_FEATURE = 64, 1 << 20  # numbers in F that any photo may have
-MIN_TOTAL, MAX_RATIO = 16 << 20, 200  # bytes of all members together always allowed, and per compressed byte
-MAX_MASKS = 64  # photo-sized ones that the edits may amount to, plus MIN_TOTAL
-BYTES_PER_PIXEL = 100  # of memory while it is read
+FEATURE_PER_PIXEL, MIN_FEATURE = 64, 1 << 20  # numbers in F allowed per pixel, and for any photo
+MIN_TOTAL, MAX_RATIO = 16 << 20, 200  # bytes of all members together: always allowed, and per compressed byte
+MAX_MASKS = 64  # of the photo's size, that the edits may amount to, plus MIN_TOTAL
+BYTES_PER_PIXEL = 100  # of memory while reading
 MAX_TEXT = 4096  # characters
 MAX_SPEED = 4096.0  # pixels of the motion's own grid per 1/30 s
 
@@ -87,8 +87,8 @@ class Cine(Editable):
 
 
 def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
-    """The file appears complete or not at all. Raises OutputError; SceneError for another suffix, or if it could not
-    be opened again."""
+    """The file appears complete or not at all. Raises OutputError; SceneError for another suffix, or if the file could
+    not be opened again."""
     target = check_suffix(path)
     with atomic_write(target, finish=partial(_check_opens, target)) as part:
         _archive(pack(cine), part, target)
@@ -101,10 +101,10 @@ def read_cine(path: str | os.PathLike[str]) -> Cine:
 
 
 def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]) -> Cine:
-    """Writes the scene of `path` with the edits that `change` gives it to `output`, which may be `path`.
+    """Writes the scene of `path`, with the edits that `change` adds, to `output`, which may be `path`.
 
-    All else stays the same, to the byte. Raises SceneError, TooLarge; OutputError, also if another run is writing
-    `output`.
+    Everything else stays the same, to the byte. Raises SceneError, TooLarge; OutputError, also if another run is
+    writing `output`.
     """
     target = check_suffix(output)
     with atomic_write(target, finish=partial(_check_opens, target)) as part:  # locked before it is read
@@ -126,7 +126,7 @@ def check_suffix(path: str | os.PathLike[str]) -> Path:
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    """The content of each member, once the archive's directory is known to be harmless."""
+    """The content of each member, after a check of the archive's directory."""
     if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would block
         raise SceneError(f"'{path}' is a pipe or a device, not a scene; give a {SUFFIX} file.")
     try:
@@ -136,12 +136,12 @@ def _members(path: Path) -> dict[str, bytes]:
             _check_end(file, path)
             with zipfile.ZipFile(file) as archive:
                 infos = {info.filename: info for info in _checked_directory(archive, path)}
-                most = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
-                facts = {JSON: _read(archive, infos[JSON], most, path)}
+                json_limit = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
+                facts = {JSON: _read(archive, infos[JSON], json_limit, path)}
                 height, width = _size(_json(facts[JSON], path), path)
                 _check_memory(height, width, path)
                 limits = {name: _max_bytes(name, height, width) for name in MEMBERS[1:]}
-                return facts | {name: _read(archive, infos[name], most, path) for name, most in limits.items()}
+                return facts | {name: _read(archive, infos[name], limit, path) for name, limit in limits.items()}
     except FileNotFoundError:
         raise SceneError(f"There is no scene at '{path}'; check the path.") from None
     except IsADirectoryError:
@@ -153,7 +153,7 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _check_end(file: BinaryIO, path: Path) -> None:
-    """Refuses a directory that is too long, by the last bytes of the archive, before it is read."""
+    """Refuses a directory that is too long, from the last bytes of the archive, before it is read."""
     file.seek(-min(END + LOCATOR, file.seek(0, os.SEEK_END)), os.SEEK_END)
     last = file.read()
     if len(last) < END or last[-END:][:4] != b"PK\x05\x06":
@@ -180,12 +180,12 @@ def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.Zip
     return infos
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, path: Path) -> bytes:
-    """A member of at most `most` bytes, whatever the directory claims; its CRC is checked."""
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: Path) -> bytes:
+    """A member of at most `limit` bytes, whatever the directory claims; its CRC is checked."""
     with archive.open(info) as member:
-        content = member.read(most + 1) if info.file_size <= most else None
-    if content is None or len(content) > most:
-        raise SceneError(f"'{path}' holds a {info.filename} that is too large for its photo; save the scene again.")
+        content = member.read(limit + 1) if info.file_size <= limit else None
+    if content is None or len(content) > limit:
+        raise SceneError(f"'{path}' has a {info.filename} that is too large for its photo; save the scene again.")
     return content
 
 
@@ -201,12 +201,12 @@ def _max_bytes(name: str, height: int, width: int) -> int:
 def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
     size = facts.get("height"), facts.get("width")
     if not all(type(side) is int and side >= MIN_SIDE for side in size) or math.prod(size) > MAX_PIXELS:  # type: ignore[arg-type]
-        raise SceneError(f"'{path}' does not say a size that a photo can have; save the scene again.")
+        raise SceneError(f"'{path}' has no valid size; save the scene again.")
     return size  # type: ignore[return-value]
 
 
 def _check_memory(height: int, width: int, path: Path) -> None:
-    """Raises TooLarge if the scene cannot even be read; `Scene.load` checks what rendering takes."""
+    """Raises TooLarge if the scene cannot even be read; `Scene.load` checks what rendering needs."""
     need, free = BYTES_PER_PIXEL * height * width, available_bytes(None)
     if need > free:
         raise TooLarge(
@@ -216,7 +216,7 @@ def _check_memory(height: int, width: int, path: Path) -> None:
 
 
 def _unexpected(path: Path) -> SceneError:
-    return SceneError(f"'{path}' does not hold what a scene holds; open only what stylecine wrote.")
+    return SceneError(f"'{path}' does not contain what a scene does; open only what stylecine wrote.")
 
 
 def _damaged(path: Path) -> SceneError:
@@ -233,14 +233,14 @@ def _archive(members: dict[str, bytes], part: Path, target: Path) -> None:
 
 
 def _check_opens(target: Path, part: Path) -> None:
-    """Raises SceneError if what was written could not be opened again."""
+    """Raises SceneError if the written file could not be opened again."""
     try:
-        with suppress(TooLarge):  # memory may be short just now
+        with suppress(TooLarge):  # memory may be short for the moment
             unpack(_members(part), part)
     except SceneError as error:
         raise SceneError(
-            f"'{target}' was not saved, because it could not be opened again: it holds more, or other things, than a"
-            " scene can; undo some edits, or paint one mask for many strokes."
+            f"'{target}' was not saved, because it could not be opened again: it contains more, or other things, than"
+            " a scene can; undo some edits, or paint one mask for many strokes."
         ) from error
 
 
@@ -275,7 +275,7 @@ def pack(cine: Cine) -> dict[str, bytes]:
 
 
 def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
-    """The scene in the members, each checked by itself and against the others. Raises SceneError."""
+    """The scene in the members, which are checked alone and against each other. Raises SceneError."""
     facts = _json(members[JSON], path)
     height, width = size = _size(facts, path)
     try:
@@ -299,7 +299,7 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
             _read_edits(facts["edits"], members[EDITS], size),
         )
     except (StylecineError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise SceneError(f"'{path}' holds an impossible scene ({error}); open only what stylecine wrote.") from None
+        raise SceneError(f"'{path}' contains an invalid scene ({error}); open only what stylecine wrote.") from None
 
 
 def _json(content: bytes, path: Path) -> dict[str, Any]:
@@ -324,7 +324,7 @@ def _to_bytes(facts: Mapping[str, Any]) -> bytes:
 
 
 def _escaped(facts: Any) -> Any:
-    """The same with control characters escaped: names of files may hold anything."""
+    """The facts with control characters escaped: names of files may contain anything."""
     if isinstance(facts, Mapping):
         return {_escaped(name): _escaped(fact) for name, fact in facts.items()}
     return printable(facts) if isinstance(facts, str) else facts
@@ -335,14 +335,14 @@ def _read_png(content: bytes, size: tuple[int, int]) -> Array:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if (image.height, image.width, image.mode) == (*size, "RGB"):
                 return np.array(image)
-    except Exception as error:  # decoders raise anything at damaged data
-        raise ValueError("a picture is damaged") from error
-    raise ValueError("a picture has another size or pixel format")
+    except Exception as error:  # decoders raise anything for damaged data
+        raise ValueError("an image is damaged") from error
+    raise ValueError("an image has another size or pixel format")
 
 
 @dataclass(frozen=True)
 class _Limit:
-    """Of a tensor: its possible types, its shape (None: any length), and how many numbers it has at most."""
+    """The possible types of a tensor, its shape (None: any length), and the maximum of its numbers."""
 
     types: tuple[str, ...]
     shape: tuple[int | None, ...]
@@ -350,7 +350,7 @@ class _Limit:
 
 
 def _tensor_limits(height: int, width: int) -> dict[str, _Limit]:
-    """Of the tensors of a scene of that size."""
+    """Limits of the tensors of a scene of that size."""
     pixels, full = height * width, ("F32",)
     return {
         "layers": _Limit(full, (len(CLASSES), height, width), len(CLASSES) * pixels),
@@ -361,7 +361,7 @@ def _tensor_limits(height: int, width: int) -> dict[str, _Limit]:
 
 
 def _read_tensors(content: bytes, limits: Mapping[str, _Limit]) -> dict[str, Array]:
-    """The tensors of a .safetensors file, once its header is known to keep to the limits."""
+    """The tensors of a .safetensors file, after a check of its header against the limits."""
     length = int.from_bytes(content[:8], "little")
     _require(len(content) >= 8 and length <= MAX_HEADER)
     try:
@@ -379,7 +379,7 @@ def _read_tensors(content: bytes, limits: Mapping[str, _Limit]) -> dict[str, Arr
 
 
 def _half_if_exact(values: Array) -> Array:
-    """As float16 if that loses nothing."""
+    """Values as float16 if that is exact, else as float32."""
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     return half if np.array_equal(half.astype(np.float32), values) else values.astype(np.float32)
@@ -399,7 +399,7 @@ def _areas(edits: tuple[Edit, ...]) -> bytes:
     return safetensors.numpy.save({name: np.ascontiguousarray(area.values) for name, area in areas.items()})
 
 
-# --- what each field of scene.json may be
+# --- valid fields of scene.json
 
 Check = Callable[[Any], bool]
 
@@ -454,6 +454,6 @@ FIELDS: dict[str, Check] = {
 }
 
 
-def _require(true: bool) -> None:
-    if not true:
+def _require(condition: bool) -> None:
+    if not condition:
         raise ValueError("its parts do not fit together")

@@ -1,7 +1,7 @@
-"""A rough brush stroke, fitted to the edges of the picture under it.
+"""A rough brush stroke, fitted to the edges of the photo under it.
 
-Someone who paints over a rock means the rock, not the rim of water that the brush took along. Colours under the brush
-are compared with those beside it, and a random walker with priors (Grady, "Multilabel random walker image segmentation
+A stroke over a rock means the rock, not the rim of water around it. Colours under the brush are compared with those
+beside it, and a random walker with priors (Grady, "Multilabel random walker image segmentation
 using prior models", CVPR 2005) gives neighbours of similar colour the same answer. If nothing under the brush differs
 from its surroundings, the stroke counts as drawn. Nothing further than `BAND` past its border ever changes.
 
@@ -18,16 +18,16 @@ from scipy.spatial.distance import cdist
 
 from stylecine.ops.smoothstep import smoothstep
 
-BAND = 0.3  # of the brush's radius: how far past the brush the fitted border may lie
+BAND = 0.3  # of the brush's radius: how far past the brush the fitted border may be
 WALK_CELLS = 40_000  # of the random walker's grid
-DISTANCE_CELLS = 1 << 20  # of the grid on which distances are computed, and interpolated between its points ...
-CELLS_PER_RADIUS = 16  # ... which is finer for thin brushes
-SAMPLES = 300  # colours kept of each side
+DISTANCE_CELLS = 1 << 20  # of the grid on which distances are computed, to be interpolated
+CELLS_PER_RADIUS = 16  # of that grid at least, for thin brushes
+MAX_SAMPLES = 300  # colours of each side
 COLOUR_BANDWIDTH = 0.08  # of the Parzen density, for colours in [0,1]
-BRUSH_LOGIT = 1.0  # of the brush itself at its centre line, less towards its border
-BRUSH_LOGIT_ALONE = 12.0  # the same if colours say nothing
+BRUSH_LOGIT = 1.0  # at the brush's centre line; decreases towards its border
+BRUSH_LOGIT_WITHOUT_CONTRAST = 12.0  # the same if colours do not differ
 FULL_CONTRAST = 0.75  # spread of the colours' logits under the brush at which they are fully trusted
-CERTAIN_LOGIT = 0.5  # from which a colour certainly differs from those beside the brush
+CERTAIN_LOGIT = 0.5  # of a colour that certainly differs from those beside the brush
 MAX_COLOUR_LOGIT = 3.0
 WALK_LENGTH = 0.4  # of the radius: how far the walkers get, if colours are fully trusted
 
@@ -35,9 +35,9 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels
 
 
 def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, np.ndarray]:
-    """What a stroke over a photo uint8 [H,W,3] means: a box, and in it float32 [h,w] in [0,1].
+    """The area meant by a stroke over a photo uint8 [H,W,3]: a box, and in it float32 [h,w] in [0,1].
 
-    points: [n,2], x and y in pixels; one is a dot. radius: of the brush, pixels.
+    points: [n,2], x and y in pixels; one is a dot. radius: of the brush, in pixels.
     """
     box, distance = stroke_distance(photo.shape[:2], points, radius, reach=(2 + BAND) * radius)
     part = photo[box[0] : box[2], box[1] : box[3]]
@@ -56,7 +56,7 @@ def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Bo
 def stroke_distance(
     size: tuple[int, ...], points: np.ndarray, radius: float, reach: float | None = None
 ) -> tuple[Box, np.ndarray]:
-    """The box around a stroke, `reach` pixels wider than its line, and each pixel's distance to the line [h,w]."""
+    """The box around a stroke's line, `reach` pixels larger, and the distance [h,w] of its pixels to the line."""
     reach = radius if reach is None else reach
     low = np.floor(points.min(0) - reach).astype(int) - 1
     high = np.ceil(points.max(0) + reach).astype(int) + 2
@@ -84,16 +84,16 @@ def _prior(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
     inside, outside = (depth > 0).ravel(), (depth < -BAND).ravel()
     position = np.clip(2 * depth, -1, 1).ravel()
     if not (inside.any() and outside.any()):
-        return _logistic(BRUSH_LOGIT_ALONE * position).reshape(depth.shape), 0.0
+        return _logistic(BRUSH_LOGIT_WITHOUT_CONTRAST * position).reshape(depth.shape), 0.0
     under = _density(colours, colours[inside], (0.5 + 0.5 * depth).ravel()[inside])
     beside = _density(colours, colours[outside], np.ones(int(outside.sum())))
     logit = np.log((under + 1e-4) / (beside + 1e-4))
     low, high = np.quantile(logit[inside], (0.1, 0.9))
     contrast = min(float(high - low) / FULL_CONTRAST, 1.0)
-    # water slightly darker than that around it is still water: only what stands out from it was meant
+    # slightly darker water is still water: only what stands out was meant
     offset = np.clip(_otsu_midpoint(logit[inside]), 0, CERTAIN_LOGIT)
     logit = np.clip(logit - offset, -MAX_COLOUR_LOGIT, MAX_COLOUR_LOGIT)
-    brush = contrast * BRUSH_LOGIT + (1 - contrast) * BRUSH_LOGIT_ALONE
+    brush = contrast * BRUSH_LOGIT + (1 - contrast) * BRUSH_LOGIT_WITHOUT_CONTRAST
     return _logistic(logit + brush * position).reshape(depth.shape), contrast
 
 
@@ -109,13 +109,13 @@ def _otsu_midpoint(values: np.ndarray) -> float:
 
 def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Parzen density of `colours` [n,3] among `samples` [m,3]."""
-    chosen = np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)
+    chosen = np.linspace(0, len(samples) - 1, min(MAX_SAMPLES, len(samples))).astype(int)
     kernel = np.exp(-0.5 * cdist(colours, samples[chosen], "sqeuclidean").astype(np.float32) / COLOUR_BANDWIDTH**2)
     return kernel @ (weights[chosen] / max(float(weights[chosen].sum()), 1e-6))
 
 
 def _random_walk(picture: np.ndarray, prior: np.ndarray, depth: np.ndarray, length: float) -> np.ndarray:
-    """The share of walkers from each cell [h,w] that end in what is meant; they get about `length` cells far."""
+    """The share of walkers from each cell [h,w] that end in the area meant; they get about `length` cells far."""
     h, w = depth.shape
     number = np.arange(h * w).reshape(h, w)
     pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]

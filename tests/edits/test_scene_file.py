@@ -256,7 +256,7 @@ def named(name: str, mode: int = 0) -> zipfile.ZipInfo:
 def test_unknown_members_are_refused_and_nothing_is_unpacked(scene: Cine, tmp_path: Path, name: str) -> None:
     members = list(pack(scene).items())
     path = archive(tmp_path / "x.cine", [*members, (zipfile.ZipInfo(name), b"boo")])
-    assert "does not hold what a scene holds" in refused(path)
+    assert "does not contain what a scene does" in refused(path)
     path = archive(tmp_path / "x.cine", [*members[1:], (zipfile.ZipInfo(name), members[0][1])])
     refused(path)
     assert os.listdir(tmp_path) == ["x.cine"]
