@@ -150,6 +150,19 @@ def test_sliders_make_a_new_loop(studio: Studio) -> None:
     assert studio.motion(SKY) < 0.3 * sky and studio.motion(WATER) > 0.1
 
 
+def test_the_pace_is_one_of_three(studio: Studio) -> None:
+    natural = studio.motion(WATER)
+    group = studio.page.get_by_role("radiogroup", name="Pace")
+    expect(group.get_by_role("radio")).to_have_count(3)
+    expect(group.get_by_role("radio", name="Natural")).to_be_checked()
+    studio.moves_on(lambda: group.get_by_role("radio", name="Natural").press("ArrowLeft"))
+    expect(group.get_by_role("radio", name="Calm")).to_be_checked()
+    assert "pace=calm" in studio.loops[-1] and studio.motion(WATER) != natural
+    studio.moves_on(lambda: studio.at("undo").click())
+    expect(group.get_by_role("radio", name="Natural")).to_be_checked()
+    assert "pace=natural" in studio.loops[-1]
+
+
 def test_the_photo_is_shown_when_nothing_moves(studio: Studio) -> None:
     studio.tool("Erase")
     studio.slide("brush-size", 100)

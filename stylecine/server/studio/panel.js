@@ -1,4 +1,4 @@
-// The side panel: sliders for the whole loop and for each class, and the list of changes.
+// The side panel: pace and sliders for the whole loop and for each class, and the list of changes.
 
 import {colourOf} from "./canvas/drawing.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
@@ -21,7 +21,7 @@ const SLIDERS = [
 ];
 
 export function initPanel() {
-  $("loop-options").append(...SLIDERS.map(loopSlider), fullSizeSwitch());
+  $("loop-options").append(paceSwitch(), ...SLIDERS.map(loopSlider), fullSizeSwitch());
   watch(["options"], showLoopOptions);
   watch(["scene", "edits"], showClasses);
   watch(["edits"], showChanges);
@@ -41,6 +41,17 @@ function openSheet(open) {
 
 // --- the loop
 
+/** How fast what is predicted moves: three steps, beside the slider that scales all motion. */
+function paceSwitch() {
+  const steps = OPTIONS.pace.choices.map(value => {
+    const onchange = () => change({options: {...state.options, pace: value}}, "option pace");
+    const input = make("input", {type: "radio", name: "pace", value, onchange});
+    return make("label", {}, input, value[0].toUpperCase() + value.slice(1));
+  });
+  const group = make("div", {className: "choice segments", role: "radiogroup", "aria-labelledby": "pace-label"}, ...steps);
+  return make("div", {className: "pace", id: "loop-pace"}, make("span", {id: "pace-label"}, "Pace"), group);
+}
+
 function loopSlider({id, label, min, max, step, toValue = Number}) {
   const input = rangeInput({id: `loop-${id}`, min: String(min), max: String(max), step: String(step)}, () => {
     change({options: {...state.options, [id]: toValue(input.value)}}, `option ${id}`);
@@ -49,6 +60,7 @@ function loopSlider({id, label, min, max, step, toValue = Number}) {
 }
 
 function showLoopOptions() {
+  $("loop-pace").querySelector(`[value="${state.options.pace}"]`).checked = true;
   for (const {id, format, toPosition = Number} of SLIDERS) {
     const value = state.options[id];
     showSlider(`loop-${id}`, toPosition(value), format(value));

@@ -11,7 +11,7 @@ export const state = {
   edits: [],  // as they should be, in the form of the service
   renderedEdits: [],  // those in the loop that is playing
   savedEdits: [],  // those in the file that was saved or exported last
-  options: initial(["speed", "seconds", "detail", "wind"]),  // of the loop; wind: degrees and strength
+  options: initial(["pace", "speed", "seconds", "detail", "wind"]),  // of the loop; wind: degrees and strength
   past: [], future: [],  // history, {edits, options}
   tool: "view",
   paintClass: "water",
