@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))   # a checkout need not be installed to train
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed to train
 
 from data import Sample
 
@@ -98,13 +98,15 @@ class Run:
             yield self.step
             self.step += 1
 
-    def loop(self, checkpoint: Callable[[], None]) -> Iterator[int]:
-        """`steps`, with a checkpoint every few minutes and at the end."""
+    def loop(self, report: Callable[[], None], **parts: Any) -> Iterator[int]:
+        """`steps`; every few minutes and at the end, reports and saves the state."""
         for step in self.steps():
             yield step
             if self.due():
-                checkpoint()
-        checkpoint()
+                report()
+                self.save(**parts)
+        report()
+        self.save(**parts)
 
     def due(self, minutes: float = 3.0) -> bool:
         return time.monotonic() - self.saved > 60 * minutes
@@ -159,23 +161,19 @@ class Training:
         self.run, self.network, self.rate = run, network, rate
         self.average = Average(network, half_life=half_life)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=weight_decay)
-        run.resume(**self._state())
-
-    def _state(self) -> dict[str, Any]:
-        return {"network": self.network, "average": self.average, "optimiser": self.optimizer}
+        run.resume(network=network, average=self.average, optimiser=self.optimizer)
 
     def fit(self, loss: Callable[[], Tensor], evaluate: Callable[[dict[str, Tensor]], dict[str, float]]) -> None:
         """Minimises loss() until the run is over. evaluate: from averaged weights to the figures of the log."""
         run, first = self.run, self.run.step
         losses: list[float] = []
 
-        def checkpoint() -> None:
+        def report() -> None:
             tensors = {name: tensor.cpu() for name, tensor in self.average.shadow[0].items()}
             run.log(loss=float(np.mean(losses or [math.nan])), **evaluate(tensors))
-            run.save(**self._state())
             losses.clear()
 
-        for step in run.loop(checkpoint):
+        for step in run.loop(report, network=self.network, average=self.average, optimiser=self.optimizer):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate * cosine(run, first, step)
             value = loss()

@@ -1,10 +1,9 @@
-"""Training pack: a folder of photos with labels and arrows -> one file small enough to travel.
+"""Labelled photos, read from a folder or a pack, which is one small file.
 
     python pretrained/recipes/data.py PHOTOS --out .pack/train.npz --split train.txt [--long-side 1024 --max-mb 26]
 
-PHOTOS holds images/ID.jpg, labels/ID.png (0 static, 1 sky, 2 water, 3 falls, 4 smoke), hints/ID.json (arrows) and
-the split files; recipes read such a folder (at full size) or a pack alike, with `load`. A label in labels/ beside this
-file counts in place of the folder's.
+PHOTOS contains images/ID.jpg, labels/ID.png (0 static, 1 sky, 2 water, 3 falls, 4 smoke), hints/ID.json (arrows) and
+the split files. A label in labels/ beside this file overrides the folder's.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ OWN_LABELS = Path(__file__).parent / "labels"
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled photo: photo uint8 [3,H,W], label uint8 [H,W], arrows {class, at: [x,y], to: [x,y]} in fractions."""
+    """One labelled photo."""
 
     id: str
-    photo: torch.Tensor
-    label: torch.Tensor
-    arrows: tuple[dict[str, Any], ...]
+    photo: torch.Tensor  # uint8 [3,H,W]
+    label: torch.Tensor  # uint8 [H,W]
+    arrows: tuple[dict[str, Any], ...]  # {class, at: [x,y], to: [x,y]} in fractions of the sides
 
 
-def load(path: Path, split: str = "train.txt", limit: int | None = None) -> list[Sample]:
-    """All samples of a pack (.npz), or of a photo folder's split, decoded into memory."""
+def load(path: Path, split: str = "train.txt") -> list[Sample]:
+    """All samples of a pack (.npz), or of one split of a folder, decoded into memory."""
     entries = packed_entries(path) if path.suffix == ".npz" else folder_entries(path, split)
-    return [decode(*entry) for entry in entries[:limit]]
+    return [decode(*entry) for entry in entries]
 
 
 def folder_entries(folder: Path, split: str) -> list[tuple[str, bytes, bytes, str]]:
@@ -63,7 +62,7 @@ def decode(name: str, photo: bytes, label: bytes, hint: str) -> Sample:
     return Sample(name, pixels, classes, tuple(json.loads(hint).get("arrows", ())))
 
 
-def shrunk(photo: bytes, long_side: int, quality: int) -> bytes:
+def reduced(photo: bytes, long_side: int, quality: int) -> bytes:
     with Image.open(io.BytesIO(photo)) as file:
         image = file.convert("RGB")
         image.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
@@ -73,12 +72,12 @@ def shrunk(photo: bytes, long_side: int, quality: int) -> bytes:
 
 
 def pack(folder: Path, split: str, out: Path, long_side: int, max_bytes: int) -> None:
-    """Write the split as WebP photos, PNG labels and JSON arrows; the quality that keeps it under max_bytes."""
+    """Writes the split as WebP photos, PNG labels and JSON arrows, in the best quality that stays below max_bytes."""
     entries = folder_entries(folder, split)
     for quality in (90, 85, 80, 70, 60, 50, 40):
         arrays: dict[str, Any] = {"names": np.array(" ".join(name for name, *_ in entries))}
         for name, photo, label, hint in entries:
-            arrays[f"photo/{name}"] = np.frombuffer(shrunk(photo, long_side, quality), np.uint8)
+            arrays[f"photo/{name}"] = np.frombuffer(reduced(photo, long_side, quality), np.uint8)
             arrays[f"label/{name}"] = np.frombuffer(label, np.uint8)
             arrays[f"hint/{name}"] = np.array(json.dumps({"arrows": json.loads(hint).get("arrows", [])}))
         if sum(a.nbytes for a in arrays.values()) < max_bytes:
@@ -96,8 +95,8 @@ def main() -> None:
     parser.add_argument("--split", default="train.txt")
     parser.add_argument("--long-side", type=int, default=1024)
     parser.add_argument("--max-mb", type=float, default=26)
-    o = parser.parse_args()
-    pack(o.photos, o.split, o.out, o.long_side, int(o.max_mb * 1e6))
+    options = parser.parse_args()
+    pack(options.photos, options.split, options.out, options.long_side, int(options.max_mb * 1e6))
 
 
 if __name__ == "__main__":

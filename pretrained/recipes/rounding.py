@@ -1,8 +1,8 @@
 """Rounds a stack of convolutions to four bits so that its outputs change as little as possible.
 
-Layer after layer, on real photos: the kernel is first refitted to give the exact network's outputs from the
-rounded network's inputs (least squares), then rounded column by column, each column's error made up for by
-those still to come (Frantar et al. 2023, GPTQ), to sixteen levels for each output channel found by k-means.
+Layer by layer, on real photos: the kernel is refitted by least squares to give the exact network's outputs from the
+rounded network's inputs, then rounded to sixteen levels per output channel, found by k-means. Columns are rounded one
+by one, and the remaining ones compensate for the error of each (Frantar et al. 2023, GPTQ).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stylecine.networks.segmenter import LEVELS
 
-PATCHES = 20_000  # seen by each layer
+PATCHES = 20_000  # sampled for each layer
 BLOCK = 128
 DAMPING = 0.01  # of the mean variance
 
@@ -22,10 +22,10 @@ DAMPING = 0.01  # of the mean variance
 def round_convolutions(
     convs: list[nn.Conv2d], pools_after: set[int], images: list[Tensor], seed: int = 0
 ) -> dict[str, Tensor]:
-    """Tensors `i.codes`, `i.levels`, `i.bias` for convs 1.. and `0.weight`, `0.bias` as they are.
+    """Tensors `i.weight.codes`, `i.weight.levels`, `i.bias` for convs 1.., and `0.weight`, `0.bias` unrounded.
 
-    convs: 3x3 convolutions with padding 1, each followed by a ReLU, and a 2x2 maximum after those in
-    `pools_after`. images: normalised [3,H,W].
+    convs: 3×3 convolutions with padding 1, each followed by a ReLU, and by 2×2 max pooling if in `pools_after`.
+    images: normalised [3,H,W].
     """
     generator = torch.Generator().manual_seed(seed)
     stored = {"0.weight": convs[0].weight.half().float(), "0.bias": _bias(convs[0]).half().float()}
@@ -81,7 +81,7 @@ def _round(
 def _patches(
     exact: list[Tensor], rounded: list[Tensor], count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The same random 3x3 patches of both, each [N, C*9]."""
+    """The same random 3×3 patches of both, each [N, C*9]."""
     out: tuple[list[Tensor], list[Tensor]] = ([], [])
     for pair in zip(exact, rounded, strict=True):
         h, w = pair[0].shape[-2:]

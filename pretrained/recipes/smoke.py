@@ -1,10 +1,10 @@
-"""Every recipe for a few steps, from photos to a model that animates: whether they run, not how well they learn.
+"""Runs every recipe for a few steps, from photos to a model that animates: to see that they run, not how well.
 
     python pretrained/recipes/smoke.py              # or: make train-smoke
 
-Photos are examples/*.jpg, shrunk, with labels and arrows made up here, clips of cloth are made up altogether, and the
-published networks that training needs (AlexNet, VGG16) are random numbers of the right shapes, so nothing has to be
-fetched. Rounding VGG16 to four bits takes minutes: the default model's is used instead. Everything lies in .runs/smoke
+Photos are examples/*.jpg, reduced, with generated labels and arrows. Clips of cloth are generated too, and the
+published networks that training needs (AlexNet, VGG16) are random numbers of the right shapes, so that nothing has to
+be fetched. Rounding VGG16 to four bits takes minutes, so the default model's is used. Everything is in .runs/smoke
 afterwards, the model in .runs/smoke/model.
 """
 
@@ -27,14 +27,14 @@ from safetensors.numpy import load_file, save_file
 
 RECIPES = Path(__file__).resolve().parent
 ROOT = RECIPES.parents[1]
-SIZE = (720, 520)       # of the photos: recipes validate on 512x512
-ALEXNET = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))     # kernel, channels in and out
+SIZE = (720, 520)  # of the photos: recipes validate on 512×512
+ALEXNET = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))  # kernel, channels in and out
 VGG16 = [(3, i, o) for i, o in pairwise((3, 64, 64, 128, 128, 256, 256, 256, *[512] * 6))]
 FEW = ("--minutes", 5, "--steps", 2, "--batch", 2)
 
 
 def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
-    """A folder as the recipes read it: the last picture validates. Upper half sky, lower half water, a rock, falls."""
+    """A folder as the recipes read it, the last picture for validation: sky above water, with a rock and falls."""
     for name in ("images", "labels", "hints"):
         (folder / name).mkdir(parents=True)
     label = np.array([1, 2], np.uint8).repeat(SIZE[1] // 2)[:, None].repeat(SIZE[0], 1)
@@ -52,7 +52,7 @@ def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
 
 
 def make_clips(folder: Path, clips: int = 24, side: int = 128, phases: int = 16) -> None:
-    """One shard as cloth/simulate.py writes it, every tenth clip held out: squares in whose folds a wave travels."""
+    """One shard as written by cloth/simulate.py, every tenth clip held out: squares with travelling waves of folds."""
     random = np.random.default_rng(0)
     y, x = (np.mgrid[:side, :side] + 0.5) / side
     mask = (abs(x - 0.5) < 0.42) & (abs(y - 0.5) < 0.42)
@@ -71,7 +71,7 @@ def make_clips(folder: Path, clips: int = 24, side: int = 128, phases: int = 16)
 
 
 def make_published(folder: Path) -> None:
-    """Random networks in the files, pickled trees of arrays, in which convert_lpips.py finds the published ones."""
+    """Random networks in files like those of the published ones, pickled trees of arrays, for convert_lpips.py."""
     random = np.random.default_rng(0)
 
     def convolutions(shapes: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
@@ -87,14 +87,14 @@ def make_published(folder: Path) -> None:
 
 
 def keep_rounded_trunk(folder: Path) -> None:
-    """Where train_segmenter.py keeps the rounded VGG16 between two exports, that of the default model."""
+    """The default model's rounded VGG16, where train_segmenter.py keeps it between two exports."""
     tensors = load_file(ROOT / "pretrained/segmenter.safetensors")
     folder.mkdir()
     save_file({name: t for name, t in tensors.items() if name.startswith("trunk.")}, folder / "trunk.safetensors")
 
 
 def commands(at: Path) -> list[list[Any]]:
-    """The recipes, in the order of README.md beside this, and what animates a photo with the result."""
+    """The recipes in the order of the README.md beside this, then an animation with the result."""
     photos, pack, model = at / "photos", at / "train.npz", at / "model"
     vgg = ("--vgg", at / "vgg16.safetensors")
     packed = ("--photos", pack, "--val", at / "val.npz")
@@ -125,27 +125,12 @@ def commands(at: Path) -> list[list[Any]]:
     ]
 
 
-def run(at: Path) -> None:
-    """All of it, in an empty folder; stops at the first recipe that fails."""
-    make_photos(at / "photos", sorted((ROOT / "examples").glob("*.jpg")))
-    make_published(at / "published")
-    make_clips(at / "clips")
-    keep_rounded_trunk(at / "segmenter")
-    (at / "model").mkdir()
-    shutil.copy(ROOT / "pretrained/models.toml", at / "model")
-    for command in commands(at):
-        if command[0] == "register.py":
-            shutil.copy(at / "prior/generator.safetensors", at / "model")
-            shutil.copy(at / "encoder/encoder.safetensors", at / "model")
-        call(command)
-
-
 def call(command: list[Any]) -> None:
     start = time.monotonic()
     program = [command[0]] if command[0] == "-m" else [RECIPES / command[0]]
     words = [str(word) for word in (sys.executable, *program, *command[1:])]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    print(f"{time.monotonic() - start:6.1f} s  {' '.join(str(word) for word in command[:3])}", flush=True)
+    print(f"{time.monotonic() - start:6.1f} s  {' '.join(map(str, command[:3]))}", flush=True)
     if done.returncode:
         raise SystemExit(f"{done.stdout}{done.stderr}\nThis failed ({done.returncode}): {' '.join(words)}")
 
@@ -153,10 +138,18 @@ def call(command: list[Any]) -> None:
 def main() -> None:
     folder = ROOT / ".runs/smoke"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    start = time.monotonic()
-    run(folder)
-    print(f"{time.monotonic() - start:6.1f} s  all; the model is in {(folder / 'model').relative_to(ROOT)}")
+    make_photos(folder / "photos", sorted((ROOT / "examples").glob("*.jpg")))
+    make_published(folder / "published")
+    make_clips(folder / "clips")
+    keep_rounded_trunk(folder / "segmenter")
+    (folder / "model").mkdir()
+    shutil.copy(ROOT / "pretrained/models.toml", folder / "model")
+    for command in commands(folder):
+        if command[0] == "register.py":
+            shutil.copy(folder / "prior/generator.safetensors", folder / "model")
+            shutil.copy(folder / "encoder/encoder.safetensors", folder / "model")
+        call(command)
+    print(f"All recipes run; the model is in {(folder / 'model').relative_to(ROOT)}.")
 
 
 if __name__ == "__main__":

@@ -71,26 +71,6 @@ def reconstruction_loss(image: Tensor, photo: Tensor, visible: Tensor, lpips: LP
     return 2 * l1 + lpips(image, photo).mean()
 
 
-@torch.no_grad()
-def validate(generator: Generator, encoder: Encoder, samples: list[Sample], lpips: LPIPS, device: torch.device,
-             ) -> tuple[dict[str, float], list[list[Tensor]]]:
-    """Mean PSNR and LPIPS of the central 512×512 of each photo, and the rows of a sample sheet."""
-    figures, rows = [], []
-    for sample in samples:
-        _, h, w = sample.photo.shape
-        y, x = (h - 512) // 2, (w - 512) // 2
-        photo = (sample.photo[:, y:y + 512, x:x + 512].float() / 127.5 - 1)[None].to(device)
-        visible = torch.ones_like(photo[:, :1])
-        visible[:, :, 160:352, 200:312] = 0
-        image = decode(generator, encoder(photo), (512, 512)).clamp(-1, 1)
-        filled = decode(generator, encoder(push_pull(photo, visible), visible), (512, 512)).clamp(-1, 1)
-        mse = (image - photo).square().mean().item() / 4
-        figures.append((-10 * math.log10(mse), lpips(image, photo).item()))
-        rows.append([photo[0], image[0], (photo * visible)[0], filled[0]])
-    psnr, distance = np.mean(figures, 0)
-    return {"psnr": float(psnr), "lpips": float(distance)}, rows
-
-
 def export(average: Average, names: tuple[str, ...], run: Run) -> None:
     """Writes the averaged weights of each network as float16 NAME.safetensors."""
     for name, shadow in zip(names, average.shadow, strict=True):
@@ -129,12 +109,7 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "critic": critic, "optimizer": optimizer,
                              "critic_optimizer": critic_optimizer, "average": average}
     run.resume(**parts)
-
-    def checkpoint() -> None:
-        report(run, average, val, lpips)
-        run.save(**parts)
-
-    for step in run.loop(checkpoint):
+    for step in run.loop(lambda: report(run, average, val, lpips), **parts):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * min(1.0, (step + 1) / 200) * decay(run)
         batch = batches(samples, options.batch, options.hidden, rng)
@@ -162,13 +137,25 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
             run.log(loss=loss.item(), **({"critic": critic_loss.item()} if adversarial else {}))
 
 
+@torch.no_grad()
 def report(run: Run, average: Average, val: list[Sample], lpips: LPIPS) -> None:
-    """Validates the averaged weights, writes a sample sheet and the weights."""
+    """Logs the averaged weights' mean PSNR and LPIPS on the central 512×512 of each photo; writes sheet and weights."""
     generator = Generator.from_tensors(average.shadow[0], INJECTION).to(run.device)
     encoder = Encoder.from_tensors(average.shadow[1]).to(run.device)
+    figures, rows = [], []
     with run.autocast():
-        figures, rows = validate(generator, encoder, val, lpips, run.device)
-    run.log(**figures)
+        for sample in val:
+            y, x = ((n - 512) // 2 for n in sample.photo.shape[1:])
+            photo = (sample.photo[:, y:y + 512, x:x + 512].float() / 127.5 - 1)[None].to(run.device)
+            visible = torch.ones_like(photo[:, :1])
+            visible[:, :, 160:352, 200:312] = 0
+            image = decode(generator, encoder(photo), (512, 512)).clamp(-1, 1)
+            filled = decode(generator, encoder(push_pull(photo, visible), visible), (512, 512)).clamp(-1, 1)
+            mse = (image - photo).square().mean().item() / 4
+            figures.append((-10 * math.log10(mse), lpips(image, photo).item()))
+            rows.append([photo[0], image[0], (photo * visible)[0], filled[0]])
+    psnr, distance = np.mean(figures, 0).tolist()
+    run.log(psnr=psnr, lpips=distance)
     sheet(rows[:6], run.folder / "samples.png")
     export(average, ("generator", "encoder"), run)
 

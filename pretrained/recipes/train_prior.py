@@ -114,12 +114,8 @@ def main() -> None:
             critic_optimizer.step()
         return loss.item()
 
-    def checkpoint() -> None:
-        report(run, average)
-        run.save(**parts)
-
     photo_z = torch.randn(len(real_features), 512, generator=torch.Generator().manual_seed(options.seed))
-    for step in run.loop(checkpoint):
+    for step in run.loop(lambda: report(run, average), **parts):
         regressing = run.trained + run.elapsed < options.regression
         chosen = torch.from_numpy(rng.integers(len(real_features), size=options.batch))
         real = real_features[chosen].to(run.device)
@@ -149,10 +145,8 @@ def main() -> None:
 
 def determines_feature(name: str, feature_resolution: int) -> bool:
     """Whether F depends on a parameter (nothing depends on the ToRGB layers below F)."""
-    if name.startswith("mapping"):
-        return True
-    resolution = int(name.split(".")[1][1:])
-    return resolution <= feature_resolution and "torgb" not in name
+    return name.startswith("mapping") or (
+        "torgb" not in name and int(name.split(".")[1].removeprefix("b")) <= feature_resolution)
 
 
 @torch.no_grad()

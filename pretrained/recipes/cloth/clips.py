@@ -73,6 +73,10 @@ class Views:
     weight: Tensor  # [N,P,1,S,S] in [0,1]: seen in the still and at that phase
     phases: Tensor  # [P] in cycles
 
+    def changes(self) -> Tensor:
+        """Displacement and normal change [N,P,5,S,S], as ClothNet predicts them."""
+        return torch.cat([self.displacement, self.normals - self.still[:, None]], 2)
+
     def to(self, device: torch.device) -> Views:
         return Views(*(part.to(device) for part in vars(self).values()))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.interpolate import BSpline
 from torch import Tensor
 
 BORDER = 0.15               # of the crop's side, rendered around it to find what is hidden
@@ -33,24 +35,16 @@ def spline(count: int, samples: int, closed: bool) -> tuple[Tensor, Tensor]:
     count·samples + 1 positions once around; the last equals the first.
     """
     intervals = count if closed else count - 1
-    position = torch.arange(intervals * samples + 1, dtype=torch.float64) / samples
-    first = position.floor().clamp(max=intervals - 1)
-    t = position - first
-    weights = torch.stack([(1 - t)**3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], 1) / 6
-    slopes = torch.stack([-(1 - t)**2, 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], 1) / 2
-    columns = first.long()[:, None] + torch.arange(4)
+    basis = BSpline(np.arange(-3, intervals + 4), np.eye(intervals + 3), 3)
+    position = np.arange(intervals * samples + 1) / samples
+    matrices = torch.from_numpy(np.stack([basis(position), basis(position, 1)]))  # columns: points −1 to intervals + 1
     if closed:
-        columns = (columns - 1) % count
-    matrices = torch.zeros(2, len(position), count if closed else count + 2, dtype=torch.float64)
-    for matrix, values in zip(matrices, (weights, slopes), strict=True):
-        matrix.scatter_add_(1, columns, values)
-    if not closed:  # the points beyond both ends mirror their neighbours
-        ends = matrices[..., 0], matrices[..., -1]
-        matrices = matrices[..., 1:-1].clone()
-        matrices[..., 0] += 2 * ends[0]
-        matrices[..., 1] -= ends[0]
-        matrices[..., -1] += 2 * ends[1]
-        matrices[..., -2] -= ends[1]
+        indices = (torch.arange(-1, intervals + 2) % count).expand_as(matrices)
+        matrices = matrices.new_zeros(2, len(position), count).scatter_add_(2, indices, matrices)
+    else:  # the points beyond both ends mirror their neighbours
+        before, matrices, after = matrices.tensor_split((1, -1), 2)
+        matrices[..., :2] += torch.cat([2 * before, -before], 2)
+        matrices[..., -2:] += torch.cat([-after, 2 * after], 2)
     return matrices[0].float(), matrices[1].float()
 
 

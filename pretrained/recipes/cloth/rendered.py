@@ -22,7 +22,7 @@ def render(normals: Tensor, mask: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _photo(normals: Tensor, mask: Tensor, rng: np.random.Generator) -> Tensor:
     size = mask.shape[-1]
-    light = shading(normals, mask, rng)
+    light = shading(normals, rng)
     photo = (albedo(normals, rng) * light).clamp_min(0)
     bright = photo.mean(0)[mask[0] > 0.5].sort().values if mask.any() else torch.ones(1)
     photo = photo / bright[int(0.97 * len(bright))].clamp_min(1e-3) * rng.uniform(0.35, 1.1)
@@ -31,7 +31,7 @@ def _photo(normals: Tensor, mask: Tensor, rng: np.random.Generator) -> Tensor:
     return photometric(rng, photo) * 2 - 1
 
 
-def shading(normals: Tensor, mask: Tensor, rng: np.random.Generator) -> Tensor:
+def shading(normals: Tensor, rng: np.random.Generator) -> Tensor:
     """Reflected light [3,S,S] from sun, sky and a second lamp, with gloss and soft shadows."""
     sun = _direction(rng)
     wrap = rng.uniform(0, 0.5)

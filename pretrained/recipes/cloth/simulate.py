@@ -183,7 +183,8 @@ def make_shard(kind: str, number: int, clips: int) -> tuple[dict[str, np.ndarray
     simulated = time.monotonic() - start
     creases = torch.stack([creased(x, batch.cloth.closed) for x in positions[::4]]).amax(0)
     strains = strain(batch.cloth)
-    faults = {"open": gaps >= MAX_CLOSURE, "creased": creases >= MAX_CREASED, "strained": strains >= MAX_STRAIN}
+    # negated, so that NaN is a fault too
+    faults = {"open": ~(gaps < MAX_CLOSURE), "creased": ~(creases < MAX_CREASED), "strained": ~(strains < MAX_STRAIN)}
     good = ~torch.stack(list(faults.values())).any(0)
     rows: list[dict[str, Any]] = []
     for n in torch.nonzero(good)[:, 0].tolist():

@@ -24,7 +24,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.clips import Batches, Clips, Views, load, predict_from_picture, with_errors
-from cloth.figures import Predict, measure, moved_normals, predictor
+from cloth.evaluate_cloth import Predict, measure, moved_normals, predictor
 from common import Average, Run, Training, arguments, averaged, save_weights, sheet
 
 from stylecine.networks.clothnet import LINEAR_FEATURES, UNITS, ClothNet, linear_features, phase_weights
@@ -65,17 +65,19 @@ def train(options: argparse.Namespace) -> None:
     clips = clips.split_off(CALIBRATION_EVERY)[0]
     run.log(event="clips", train=len(clips), val=len(val))
     batches = Batches(clips, options.seed + run.step)
-    degrade = Degrade(options.normals, batches.rng)
+    normals = NormalNet.from_tensors(read_tensors(options.normals)) if options.normals else None
     if run.step == 0:
-        initialise(network, lambda phases: degrade(batches(8, phases)), clips.normals.shape[1] - 1)
+        phases = clips.normals.shape[1] - 1
+        initialise(network, lambda: degrade(batches(8, phases), normals, batches.rng))
         training.average = Average(network, half_life=HALF_LIFE)
 
     def batch_loss() -> Tensor:
         views = batches(options.batch, PHASES)
-        return loss(views.to(run.device), predictor(network.coarse)(degrade(views).to(run.device)))
+        degraded = degrade(views, normals, batches.rng)
+        return loss(views.to(run.device), predictor(network)(degraded.to(run.device)))
 
     def evaluate(tensors: dict[str, Tensor]) -> dict[str, float]:
-        predict = predictor(ClothNet.from_tensors(tensors).coarse)
+        predict = predictor(ClothNet.from_tensors(tensors))
         draw(predict, val, run.folder / "samples.png")
         return measure(predict, val, 60)
 
@@ -83,18 +85,17 @@ def train(options: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def initialise(network: ClothNet, make_views: Callable[[int], Views], phases: int, count: int = 100) -> None:
+def initialise(network: ClothNet, make_views: Callable[[], Views], count: int = 100) -> None:
     """Lets gradient descent start from a linear fit: in the last layer, the weights of the linear features are fitted
-    by least squares on `count` batches of views at `phases` phases each; those of the U-Net's features are reduced."""
+    by least squares on `count` batches of views at all phases; those of the U-Net's features are reduced."""
     squares = torch.zeros(LINEAR_FEATURES, LINEAR_FEATURES)
     moments = torch.zeros(LINEAR_FEATURES, network.leave.out_channels)
     for _ in range(count):
-        views = make_views(phases)
+        views = make_views()
         strength = views.wind.norm(dim=1)[:, None, None, None]
         direction = views.wind / strength[:, :, 0, 0].clamp_min(1e-6)
         features = linear_features(views.still, views.mask, direction) * strength
-        truth = torch.cat([views.displacement, views.normals - views.still[:, None]], 2)
-        parts = torch.einsum("kp,npchw->nkchw", torch.linalg.pinv(phase_weights(views.phases)), truth)
+        parts = torch.einsum("kp,npchw->nkchw", torch.linalg.pinv(phase_weights(views.phases)), views.changes())
         parts = (parts / network.units.cpu()[:, None, None]).flatten(1, 2) * views.weight.mean(1)
         squares += torch.einsum("nahw,nbhw->ab", features * views.weight.mean(1), features)
         moments += torch.einsum("nahw,nbhw->ab", features, parts)
@@ -106,19 +107,13 @@ def initialise(network: ClothNet, make_views: Callable[[int], Views], phases: in
         network.leave.bias.zero_()
 
 
-class Degrade:
-    """Gives views the errors of real input: a third get normals that a NormalNet (weights in `path`, if given) predicts
-    from a rendered picture, a third to two thirds random errors in the normals."""
-
-    def __init__(self, path: Path | None, rng: np.random.Generator) -> None:
-        self.network = None if path is None else NormalNet.from_tensors(read_tensors(path))
-        self.rng = rng
-
-    def __call__(self, views: Views) -> Views:
-        chance = self.rng.random()
-        if self.network is not None and chance < 0.33:
-            return replace(views, still=predict_from_picture(views, self.network, self.rng))
-        return replace(views, still=with_errors(views, self.rng)) if chance < 0.7 else views
+def degrade(views: Views, network: NormalNet | None, rng: np.random.Generator) -> Views:
+    """Gives views the errors of real input: a third get normals that the network, if there is one, predicts from a
+    rendered picture, a third to two thirds random errors in the normals."""
+    chance = rng.random()
+    if network is not None and chance < 0.33:
+        return replace(views, still=predict_from_picture(views, network, rng))
+    return replace(views, still=with_errors(views, rng)) if chance < 0.7 else views
 
 
 @torch.no_grad()
@@ -139,7 +134,7 @@ def export(options: argparse.Namespace) -> None:
     """The averaged weights as float16 .safetensors, part of the calibration folded into the units."""
     network = ClothNet.from_tensors(averaged(options.out / "state.pt"))
     clips = load(options.clips, "train", SIZE).split_off(CALIBRATION_EVERY)[1]
-    amplitudes = measure(predictor(network.coarse), clips)
+    amplitudes = measure(predictor(network), clips)
     factors = torch.tensor([1 / amplitudes["travel"]] * 2 + [1 / amplitudes["relief"]] * 3) ** options.calibrate
     print("units times", [round(factor, 3) for factor in factors.tolist()])
     network.units *= factors

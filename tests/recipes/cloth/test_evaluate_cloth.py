@@ -1,13 +1,10 @@
 """The errors of predictions: zero for the truth itself, large for cloth at rest."""
 
-
 import pytest
 import torch
 from cloth.clips import Clips, Views, load
-from cloth.evaluate_cloth import at_rest, mean_cycles, own_mean
-from cloth.figures import mean_displacement, measure
+from cloth.evaluate_cloth import at_rest, mean_cycles, mean_displacement, measure, own_mean
 from smoke import make_clips
-from torch import Tensor
 
 
 @pytest.fixture(scope="module")
@@ -17,19 +14,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return load(folder, "train")
 
 
-def truth(views: Views) -> Tensor:
-    return torch.cat([views.displacement, views.normals - views.still[:, None]], 2)
-
-
 def test_the_truth_has_no_error(clips: Clips) -> None:
-    figures = measure(truth, clips)
+    figures = measure(Views.changes, clips)
     assert figures["displacement"] == pytest.approx(0, abs=1e-4)
     assert figures["normals"] == pytest.approx(0, abs=0.1)
     assert (figures["relief"], figures["travel"], figures["within_30"]) == pytest.approx((1, 1, 1), abs=1e-3)
 
 
 def test_twice_the_motion_has_twice_the_amplitude_and_the_same_direction(clips: Clips) -> None:
-    figures = measure(lambda views: truth(views) * torch.tensor([2.0, 2, 1, 1, 1])[:, None, None], clips)
+    figures = measure(lambda views: views.changes() * torch.tensor([2.0, 2, 1, 1, 1])[:, None, None], clips)
     assert figures["travel"] == pytest.approx(2)
     assert figures["direction"] == pytest.approx(0, abs=0.1)
 
