@@ -22,7 +22,7 @@ def loop_of(
     margin: int = 32,
     swell: bool = False,
 ) -> Loop:
-    """What moves of a photo drifts at `speed` (its pixels per 1/30 s) near its right border and not at its left."""
+    """A loop whose moving pixels drift at `speed` (pixels per 1/30 s) at the right border, and not at the left."""
     height, width = moving.shape
     image, moves = to_tensor(photo), torch.from_numpy(moving.astype(np.float32))
     across = torch.linspace(0, speed / 2, width // 2).expand(height // 2, -1)
@@ -33,8 +33,8 @@ def loop_of(
     return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
 
 
-def rough(photo: np.ndarray) -> np.ndarray:
-    """With a texture whose motion is seen."""
+def textured(photo: np.ndarray) -> np.ndarray:
+    """The photo with a texture that makes motion visible."""
     noise = ndimage.gaussian_filter(np.random.default_rng(2).normal(size=photo.shape[:2]), 1)
     return np.clip(photo + 120.0 * noise[..., None], 0, 255).astype(np.uint8)
 

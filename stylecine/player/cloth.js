@@ -5,7 +5,7 @@ import {decodeImage} from "./pack.js";
 
 const MAX_KEYFRAMES = 32;
 
-/** The decoded images of a pack's cloth; none if it has no cloth. Throws PlayerError. */
+/** The decoded images of a pack's cloth, empty without cloth. Throws PlayerError. */
 export function decodeClothImages({facts, tensors}) {
   const kinds = facts.cloth ? {background: facts.picture, matte: "image/png"} : {};
   const blobs = Object.entries(kinds).map(([name, type]) => new Blob([tensors[name].data], {type}));

@@ -1,4 +1,4 @@
-// A thin layer over WebGL2: programs that fill a rectangle, textures that can be drawn into.
+// A thin layer over WebGL2: shader programs, textures and render targets.
 
 /** Why a loop cannot be played, in one sentence. */
 export class PlayerError extends Error {
@@ -26,7 +26,8 @@ export function createContext(canvas) {
     throw new PlayerError("This browser has no WebGL2, so the photo cannot move here; try another browser or device.");
   }
   if (!gl.getExtension("EXT_color_buffer_float")) {
-    throw new PlayerError("This device cannot render to float textures, so the photo cannot move here; try another one.");
+    throw new PlayerError("This device cannot render to float textures, so the photo cannot move here;"
+      + " try another one.");
   }
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
   gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
@@ -35,7 +36,7 @@ export function createContext(canvas) {
   return gl;
 }
 
-/** A fragment shader over a rectangle. */
+/** A fragment shader that fills a rectangle. */
 export class Program {
   constructor(gl, fragment) {
     this.gl = gl;
@@ -51,8 +52,8 @@ export class Program {
   }
 
   /**
-   * Draws into a target, or the canvas if it is null; values: numbers, arrays and textures by the names of uniforms.
-   * Draws only `rows` rows from `top` on.
+   * Draws `rows` rows, from `top` on, of a target, or of the canvas if it is null. values: of the uniforms by name:
+   * numbers, arrays and textures.
    */
   draw(target, values, top = 0, rows = target?.height ?? this.gl.drawingBufferHeight) {
     const gl = this.gl;
@@ -114,7 +115,7 @@ export class Texture {
   dispose() { this.gl.deleteTexture(this.texture); }
 }
 
-/** Textures of one size that are rendered to together; the first is `texture`. */
+/** Textures of the same size that are rendered to together; `texture` is the first. */
 export class Target {
   constructor(gl, width, height, {format = "RGBA32F", filter = "NEAREST", count = 1} = {}) {
     Object.assign(this, {gl, width, height, framebuffer: gl.createFramebuffer()});
@@ -128,7 +129,8 @@ export class Target {
     const state = gl.checkFramebufferStatus(gl.FRAMEBUFFER);
     if (state !== gl.FRAMEBUFFER_COMPLETE && !gl.isContextLost()) {
       this.dispose();
-      throw new PlayerError("This device has too little graphics memory for the photo at this size; choose a smaller one.");
+      throw new PlayerError("This device has too little graphics memory for the photo at this size;"
+        + " choose a smaller one.");
     }
   }
 

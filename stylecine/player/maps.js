@@ -1,13 +1,14 @@
-// Maps of a loop that can be drawn over it.
+// Maps of a loop, for overlays.
 
 import {dequantize} from "./pack.js";
 
 /** `Player.maps`: see docs/player.md. */
 export function readMaps(facts, tensors) {
   const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, ...facts.cloth};
+  const {velocity} = tensors;
   return {
     grid: {width, height, cell, margin},
-    velocity: tensors.velocity ? dequantize(tensors.velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
+    velocity: velocity ? dequantize(velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
     layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
   };

@@ -46,7 +46,7 @@ export class Plate {
   dispose() { for (const texture of [this.photo, ...this.splines]) texture.dispose(); }
 }
 
-/** Of the bands of an image, finest first, and of the remaining low-pass, in targets made by `target`. */
+/** Splines of an image's bands, finest first, and of the remaining low-pass, in targets made by `target`. */
 function splines(target, programs, image, bands) {
   const made = [];
   for (let i = 0; i < bands; i++) {

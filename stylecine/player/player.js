@@ -19,12 +19,12 @@ export class Player {
   period = 1;  // frames
   fps = 30;
   time = 0;  // of the current frame, in frames
-  maps = null;  // maps of the loop that can be drawn over it; docs/player.md
+  maps = null;  // maps of the loop for overlays; see docs/player.md
   onframe = null;  // called with the time of every frame drawn
   onerror = null;  // called with a PlayerError if the loop cannot be restored after the context was lost
   #canvas; #gl; #programs;
   #loop = null;
-  #pack = null;  // the last one, to restore after the context was lost
+  #pack = null;  // the last one, to be restored after the context was lost
   #loads = 0;
   #handle = 0;
   #lastTime = null;  // when the last frame was drawn, in milliseconds
@@ -40,8 +40,8 @@ export class Player {
   }
 
   /**
-   * Loads a pack (ArrayBuffer) and stays at the same phase of the loop; an unchanged plate is reused. `photo`: its Blob,
-   * for a pack without one. Of overlapping calls the last one wins. Throws PlayerError.
+   * Loads a pack (ArrayBuffer) and stays at the same phase of the loop; an unchanged plate is reused. `photo`: a Blob,
+   * for a pack without a photo. Of overlapping calls only the last one takes effect. Throws PlayerError.
    */
   async load(pack, photo = null) {
     const {facts, tensors} = readPack(pack);
@@ -120,7 +120,7 @@ export class Player {
     this.render(this.time);
   }
 
-  /** Sets what is known of a loop before it is drawn. */
+  /** Sets the public properties of a loop. */
   #describe({facts, tensors}) {
     this.#canvas.width = this.width = facts.width;
     this.#canvas.height = this.height = facts.height;

@@ -4,8 +4,8 @@ import {Target, Texture} from "./gl.js";
 import {dequantize} from "./pack.js";
 
 const STEPS = 2;  // of integration from one knot to the next
-const MAX_KNOTS = 64;  // stored; of longer loops every second, third ...
-const UNIT = 16;  // canvas pixels per cell of the map of what is needed
+const MAX_KNOTS = 64;  // stored; in longer loops only every second, third ... knot
+const UNIT = 16;  // canvas pixels per cell of the map of needed places
 const MAX_SUB_CYCLES = 8;
 
 export class Landscape {
@@ -78,7 +78,7 @@ export class Landscape {
   }
 }
 
-/** Where levels and fields are needed because something near moves: a byte for every UNIT canvas pixels. */
+/** Where levels and fields are needed, as something nearby moves: a byte for every UNIT canvas pixels. */
 function neededCells(moving, {width, height, margin, cell}, [wide, high]) {
   const around = 2 * Math.max(1, cell / UNIT), cells = new Uint8Array(wide * high);
   const moves = (left, top) => {

@@ -1,5 +1,5 @@
-// The arithmetic of cuda_ops/render.h, drape.h, ops/pyramid, ops/spline and ops/integrate as fragment shaders. Textures
-// have row 0 of an image in their row 0; only the canvas, and a frame under cloth, count from the bottom.
+// The arithmetic of cuda_ops/render.h, drape.h, ops/pyramid, ops/spline and ops/integrate as fragment shaders. Row 0 of
+// a texture is row 0 of the image; only the canvas, and a frame under cloth, count rows from the bottom.
 
 const PIXEL = `
 ivec2 pixel_of() { return ivec2(gl_FragCoord.xy); }
@@ -60,8 +60,8 @@ void main() {
   made = vec4(texelFetch(image, at, 0).rgb - upsampled(coarse, at), 0);
 }`;
 
-// Splines are computed in strips. Of an image, mirrored at its borders, with `size` pixels along an axis, a texture holds
-// the part from pixel `origin`, or, across the axis, from row `row` on.
+// Splines are computed in strips. A texture holds a part of an image that has `size` pixels along an axis and is
+// mirrored at its borders: the pixels from `origin` on along the axis, or from `row` on across it.
 const STRIPS = PIXEL + `
 uniform sampler2D image;
 uniform int axis, size, origin, row;
@@ -196,12 +196,31 @@ void main() {
   coarsest = vec4(1.0 - share, share, 0, 0);
 }`;
 
+// The sum of 4 by 4 pixels, weighted by row and column; and the weights of a cubic B-spline.
+const WEIGHTED = `
+vec4 b_spline(float f) {
+  float g = 1.0 - f;
+  return vec4(g * g * g, 4.0 - 6.0 * f * f + 3.0 * f * f * f, 4.0 - 6.0 * g * g + 3.0 * g * g * g, f * f * f) / 6.0;
+}
+vec3 weighted(sampler2D image, ivec2 at, vec4 across, vec4 down) {
+  ivec2 last = textureSize(image, 0) - 1;
+  vec3 sum = vec3(0);
+  for (int y = 0; y < 4; ++y) {
+    vec3 row = vec3(0);
+    for (int x = 0; x < 4; ++x)
+      row += across[x] * texelFetch(image, clamp(at + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
+    sum += down[y] * row;
+  }
+  return sum;
+}
+`;
+
 // Two displaced copies of a level at one of its pixels, weighted and added.
-const MIXED = `
+const MIXED = WEIGHTED + `
 uniform sampler2D spline, sources, weights;
 uniform int cell, scale, odd;  // odd levels use the second two weights
 
-// Where both copies are read (canvas pixels) and their weights: interpolated on the grid, or, for pixels larger than a
+// Where both copies are read (canvas pixels) and their weights: interpolated from the grid; for pixels larger than a
 // cell, the mean over the pixel.
 void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
   ivec2 last = textureSize(sources, 0) - 1;
@@ -232,19 +251,9 @@ void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
 }
 #ifdef FLOATS  // float textures may not be filterable: 16 look-ups
 vec3 read(vec2 place) {
-  ivec2 last = textureSize(spline, 0) - 1;
-  place = clamp(place, vec2(-4), vec2(last) + 5.0);
-  vec2 whole = floor(place), f = place - whole, g = 1.0 - f;
-  vec2 w[4] = vec2[4](g * g * g / 6.0, (4.0 - 6.0 * f * f + 3.0 * f * f * f) / 6.0,
-                      (4.0 - 6.0 * g * g + 3.0 * g * g * g) / 6.0, f * f * f / 6.0);
-  vec3 sum = vec3(0);
-  for (int y = 0; y < 4; ++y) {
-    vec3 row = vec3(0);
-    for (int x = 0; x < 4; ++x)
-      row += w[x].x * texelFetch(spline, clamp(ivec2(whole) + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
-    sum += w[y].y * row;
-  }
-  return sum;
+  place = clamp(place, vec2(-4), vec2(textureSize(spline, 0)) + 4.0);
+  vec2 whole = floor(place), f = place - whole;
+  return weighted(spline, ivec2(whole), b_spline(f.x), b_spline(f.y));
 }
 #else  // the 16 weights of a cubic B-spline as those of four bilinear look-ups (Sigg and Hadwiger, GPU Gems 2)
 vec3 read(vec2 place) {
@@ -321,49 +330,27 @@ void main() {
 }`;
 
 // Cloth over a frame, as in cuda_ops/drape.h: displaced, relit, and the background that it uncovers.
-const CLOTH = PIXEL + `
+const CLOTH = PIXEL + WEIGHTED + `
 uniform sampler2D frame, photo, background, matte, field, tiles;
 uniform int cell;
 out vec4 drawn;
 const int TILE = 32;
-vec4 b_spline(float f) {
-  float g = 1.0 - f;
-  return vec4(g * g * g, 4.0 - 6.0 * f * f + 3.0 * f * f * f, 4.0 - 6.0 * g * g + 3.0 * g * g * g, f * f * f) / 6.0;
-}
 vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
   return 0.5 * vec4(((2.0 - f) * f - 1.0) * f, (3.0 * f - 5.0) * f * f + 2.0, ((4.0 - 3.0 * f) * f + 1.0) * f,
                     (f - 1.0) * f * f);
 }
 vec3 field_at(ivec2 at) {  // x and y in pixels, and the binary logarithm of the gain
-  ivec2 offset = 2 * at + 1 - cell, last = textureSize(field, 0) - 1;  // from the first point, in half pixels
+  ivec2 offset = 2 * at + 1 - cell;  // from the first point, in half pixels
   ivec2 first = ivec2(offset.x < 0 ? -1 : offset.x / (2 * cell), offset.y < 0 ? -1 : offset.y / (2 * cell));
   vec2 f = vec2(offset - first * 2 * cell) / float(2 * cell);
-  vec4 across = b_spline(f.x), down = b_spline(f.y);
-  vec3 sum = vec3(0);
-  for (int y = 0; y < 4; ++y) {
-    vec3 row = vec3(0);
-    for (int x = 0; x < 4; ++x)
-      row += across[x] * texelFetch(field, clamp(first + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
-    sum += down[y] * row;
-  }
-  return sum;
+  return weighted(field, first, b_spline(f.x), b_spline(f.y));
 }
 float matte_at(ivec2 at, vec2 f) {
   ivec2 last = textureSize(matte, 0) - 1, a = clamp(at, ivec2(0), last), d = clamp(at + 1, ivec2(0), last);
   return mix(mix(texelFetch(matte, a, 0).r, texelFetch(matte, ivec2(d.x, a.y), 0).r, f.x),
              mix(texelFetch(matte, ivec2(a.x, d.y), 0).r, texelFetch(matte, d, 0).r, f.x), f.y);
 }
-vec3 photo_at(ivec2 at, vec2 f) {
-  ivec2 last = textureSize(photo, 0) - 1;
-  vec4 across = catmull_rom(f.x), down = catmull_rom(f.y);
-  vec3 sum = vec3(0);
-  for (int y = 0; y < 4; ++y) {
-    vec3 row = vec3(0);
-    for (int x = 0; x < 4; ++x) row += across[x] * texelFetch(photo, clamp(at + ivec2(x, y) - 1, ivec2(0), last), 0).rgb;
-    sum += down[y] * row;
-  }
-  return sum;
-}
+vec3 photo_at(ivec2 at, vec2 f) { return weighted(photo, at, catmull_rom(f.x), catmull_rom(f.y)); }
 void main() {
   ivec2 size = textureSize(photo, 0), at = pixel_of();
   drawn = texelFetch(frame, at, 0);

@@ -18,7 +18,7 @@ from stylecine.options import Wind, check_live
 from stylecine.output.web_pack import pack, plate
 from stylecine.stages.loop import Loop
 from tests.cloths import STAND_INS, flag_mask, flag_photo
-from tests.loops import FPS, loop_of, packed, rough
+from tests.loops import FPS, loop_of, packed, textured
 
 PERIOD, MARGIN = 60, 32
 
@@ -36,7 +36,7 @@ def opened(picture: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def loop(photo: np.ndarray, water: np.ndarray) -> Loop:
-    return loop_of(rough(photo), water, 0.2, margin=MARGIN, swell=True)
+    return loop_of(textured(photo), water, 0.2, margin=MARGIN, swell=True)
 
 
 def test_the_plate_can_be_recovered_from_its_splines(loop: Loop) -> None:

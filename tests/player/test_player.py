@@ -1,4 +1,4 @@
-"""The player in headless Chromium: its frames are the engine's, and it behaves."""
+"""The player in headless Chromium: its frames match the engine's; its interface."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from stylecine.options import Wind
 from stylecine.output.web_pack import pack
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo
-from tests.loops import FPS, loop_of, packed, rough
+from tests.loops import FPS, loop_of, packed, textured
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 
 
 def crossed(water: np.ndarray) -> np.ndarray:
-    """Water, and a square of the sky: two regions, which may go round at different paces."""
+    """Water, and a square of the sky: two regions with sub-cycles of different lengths."""
     moving = water.astype(np.float32)
     moving[4:16, :20] = 0.6
     return moving
@@ -43,7 +43,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
-    photo = rough(photo)
+    photo = textured(photo)
     odd, odd_water = photo[:61, :83], water[:61, :83]
     large, large_water = enlarged(photo, 261, 340), enlarged(water, 261, 340)
     return {
@@ -77,7 +77,7 @@ def test_frames_match_the_engine(stage: Stage, loops: dict[str, Loop], case: str
         off = np.abs(shown.astype(int) - expected)[moves]
         assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
         assert np.array_equal(shown[~moves], photo[~moves])
-    assert (np.abs(expected.astype(int) - photo)[moves] > 2).mean() > 0.1  # or nothing would be shown by this
+    assert (np.abs(expected.astype(int) - photo)[moves] > 2).mean() > 0.1  # otherwise the test would prove nothing
 
 
 def test_frame_0_is_the_photo_and_repeats(stage: Stage, loops: dict[str, Loop]) -> None:
@@ -117,7 +117,7 @@ def test_cloth_matches_the_engine(stage: Stage, degrees: float, scale: int) -> N
         off = np.abs(shown.astype(int) - expected)
         assert off[changed].mean() <= 0.2 and np.percentile(off[changed], 99) <= 1 and off.max() <= 4
         assert np.array_equal(shown[cloth_layer.reach == 0], photo[cloth_layer.reach == 0])
-    assert np.abs(expected.astype(int) - photo)[changed].mean() > 3  # or nothing would be shown by this
+    assert np.abs(expected.astype(int) - photo)[changed].mean() > 3  # otherwise the test would prove nothing
     for t in (0, 60):
         assert np.array_equal(stage.frame(t), photo)
 
@@ -125,7 +125,7 @@ def test_cloth_matches_the_engine(stage: Stage, degrees: float, scale: int) -> N
 def test_cloth_over_a_landscape_matches_the_engine(stage: Stage) -> None:
     cloth_layer, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
     sky[:14] = 1
-    loop = loop_of(rough(flag_photo()), sky, 0.2)
+    loop = loop_of(textured(flag_photo()), sky, 0.2)
     cloth_layer = replace(
         cloth_layer,
         photo=loop.photo,
@@ -176,7 +176,7 @@ def test_a_new_pack_continues_at_the_same_phase_and_keeps_the_plate(stage: Stage
     stage.page.evaluate(
         """() => {
           const plain = createImageBitmap;
-          Object.assign(window, {pictures: 0, createImageBitmap: (...given) => (pictures++, plain(...given))});
+          Object.assign(window, {pictures: 0, createImageBitmap: (...options) => (pictures++, plain(...options))});
         }"""
     )
     stage.load(packed(halved))
@@ -187,7 +187,7 @@ def test_a_new_pack_continues_at_the_same_phase_and_keeps_the_plate(stage: Stage
 
 
 def test_it_plays_in_real_time_and_pauses(stage: Stage, loops: dict[str, Loop]) -> None:
-    """The clock is that of the display's frames, here of a display with 60 a second."""
+    """Time is that of the display's frames, here 60 a second."""
     stage.load(packed(loops["drift"]))
     seen = stage.page.evaluate(
         """async () => {
@@ -271,8 +271,8 @@ def test_maps_for_overlays(stage: Stage, loops: dict[str, Loop]) -> None:
     ],
 )
 def test_errors_are_one_plain_sentence(stage: Stage, call: str, says: str) -> None:
-    told = stage.page.evaluate(f"{call}.then(() => null, error => [error.name, error.message])")
-    assert told[0] == "PlayerError" and says in told[1] and told[1].endswith(".")
+    name, message = stage.page.evaluate(f"{call}.then(() => null, error => [error.name, error.message])")
+    assert name == "PlayerError" and says in message and message.endswith(".")
 
 
 def test_a_refused_pack_leaves_the_loop_unchanged(stage: Stage, loops: dict[str, Loop]) -> None:
@@ -317,4 +317,4 @@ def test_warming_up_compiles_all_programs_of_a_landscape(stage: Stage, loops: di
         }""",
         tiny,
     )
-    assert (error, more) == (0, 1) and warmed_up > 5  # what is left is the photo's own, for frame 0
+    assert (error, more) == (0, 1) and warmed_up > 5  # the remaining one draws the photo, for frame 0

@@ -24,13 +24,13 @@ HERE = Path(__file__).parent
 class Served:
     """A service in a process of its own; `client` is connected to it."""
 
-    def __init__(self, data: Path, *tokens: str, quick: bool = True, patient: float = 20, **settings: Any) -> None:
+    def __init__(self, data: Path, *tokens: str, quick: bool = True, timeout: float = 20, **settings: Any) -> None:
         self.data = data
-        asked = {"data": str(data), "port": 0, "quick": quick, "patient": patient, **settings}
-        complaints = data.with_name(f"{data.name}.stderr")
-        with complaints.open("a") as stderr:  # no pipe: nobody reads it, and workers write there too
+        arguments = {"data": str(data), "port": 0, "quick": quick, "timeout": timeout, **settings}
+        log = data.with_name(f"{data.name}.stderr")
+        with log.open("a") as stderr:  # not a pipe, which would have to be read; workers write to it too
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "serving.py"), json.dumps(asked), *tokens],
+                [sys.executable, str(HERE / "serving.py"), json.dumps(arguments), *tokens],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
@@ -38,7 +38,7 @@ class Served:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a script's background
             )
         address = address_of(self.process)
-        assert address, complaints.read_text()
+        assert address, log.read_text()
         self.address = address.rstrip("/")
         self.client = httpx.Client(base_url=self.address, timeout=60)
 
@@ -59,45 +59,45 @@ class Served:
         return code
 
     def scene(self, content: bytes = b"a photo", **options: Any) -> dict[str, Any]:
-        answer = self.client.post("/v1/scenes", content=content, params=options)
-        assert answer.status_code in (201, 202), answer.text
-        return dict(answer.json())
+        response = self.client.post("/v1/scenes", content=content, params=options)
+        assert response.status_code in (201, 202), response.text
+        return dict(response.json())
 
     def animation(self, scene: str, **options: Any) -> dict[str, Any]:
-        answer = self.client.post("/v1/animations", json={"scene": scene, **options})
-        assert answer.status_code == 202, answer.text
-        return dict(answer.json())
+        response = self.client.post("/v1/animations", json={"scene": scene, **options})
+        assert response.status_code == 202, response.text
+        return dict(response.json())
 
     def finished(self, job: str) -> dict[str, Any]:
         wait_until(lambda: self.client.get(f"/v1/animations/{job}").json()["state"] not in ("queued", "running"))
         return dict(self.client.get(f"/v1/animations/{job}").json())
 
     def files(self) -> set[str]:
-        """What lies in its folders."""
+        """The names of all files in its folders."""
         return {
             path.name for folder in ("uploads", "scenes", "results", "tmp") for path in (self.data / folder).iterdir()
         }
 
 
 def address_of(process: subprocess.Popen[str], seconds: float = 120) -> str:
-    """At which it says that it can be reached; "" where it does not, and is ended."""
+    """The address that a server prints; "", and the server is ended, if it prints none."""
     assert process.stdout is not None
-    patience = threading.Timer(seconds, process.kill)
-    patience.start()
-    found = re.search(r"http://\S+", process.stdout.readline())
-    patience.cancel()
-    if found:
-        return found[0]
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    address = re.search(r"http://\S+", process.stdout.readline())
+    timer.cancel()
+    if address:
+        return address[0]
     process.kill()
     process.wait()
     process.stdout.close()
     return ""
 
 
-def wait_until(so: Callable[[], Any], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
-    while not so():
-        assert time.monotonic() < end, "waited in vain"
+    while not condition():
+        assert time.monotonic() < end, "the condition never holds"
         time.sleep(0.02)
 
 
@@ -124,7 +124,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture(scope="session")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One with quick workers, for all tests that leave it as it was."""
+    """A service with quick workers, for all tests that leave it unchanged."""
     served = Served(tmp_path_factory.mktemp("quick") / "data").ready()
     yield served
     assert served.end() == 0
@@ -132,7 +132,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Iterator[Served]:
-    """One with real workers and the small model."""
+    """A service with real workers and the small model."""
     served = Served(tmp_path_factory.mktemp("real") / "data", quick=False, model=str(small_model)).ready()
     yield served
     assert served.end() == 0
@@ -152,13 +152,13 @@ def small_sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def studio_address() -> Iterator[str]:
-    """Of a studio that really runs."""
+    """The address of a running studio."""
     command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout
     try:
         address = address_of(server)
-        assert address, "it says where it is"
+        assert address, "it prints its address"
         yield address
     finally:
         server.terminate()
@@ -168,7 +168,7 @@ def studio_address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Of one module: Playwright cannot be begun again while it runs."""
+    """One for each module: Playwright cannot be started again while it runs."""
     with chromium() as browser:
         yield browser
 

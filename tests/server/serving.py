@@ -1,4 +1,4 @@
-"""Serves in this process until it is ended: `python serving.py SETTINGS [TOKEN ...]`, SETTINGS as JSON.
+"""Serves until the process is ended: `python serving.py SETTINGS [TOKEN ...]`, SETTINGS as JSON.
 
 With "quick": true the work is done by quick_worker.py.
 """
@@ -13,5 +13,5 @@ from stylecine.server.settings import Settings
 settings = json.loads(sys.argv[1])
 if settings.pop("quick"):
     service.WORKER = "quick_worker:load"  # which is in this script's folder
-security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("patient")
+security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("timeout")
 launch.serve(Settings(Path(settings.pop("data"))).updated(settings), sys.argv[2:])

@@ -1,4 +1,4 @@
-"""What a person does and sees in the page of the studio, for tests in headless Chromium."""
+"""A user of the studio in headless Chromium, for tests."""
 
 import base64
 import io
@@ -62,14 +62,14 @@ class Studio:
         expect(self.page.locator("#stage[aria-busy=true]")).to_have_count(0, timeout=SLOW)
 
     def moves_on(self, act: Callable[[], Any]) -> None:
-        """Does something after which a new loop is made, and waits for it: the stage is busy from the very change."""
+        """Does something that makes a new loop, and waits for it; the stage is busy from the change on."""
         before = len(self.loops)
         act()
         self.is_idle()
         assert len(self.loops) > before, "no new loop was made"
 
     def frame(self, share: float) -> np.ndarray:
-        """What the canvas shows at a share of the loop, int [H,W,3]; it pauses."""
+        """Pauses, and returns the canvas at a share of the loop, int [H,W,3]."""
         url = self.page.evaluate(DRAWN, share)
         with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as drawn:
             return np.asarray(drawn.convert("RGB")).astype(int)
@@ -86,7 +86,7 @@ class Studio:
         self.page.get_by_role("radio", name=name, exact=True).check(force=True)
 
     def next_frames(self) -> None:
-        """Lets the page draw: the picture follows the size of its stage a frame later."""
+        """Lets the page draw: the picture's size changes a frame after the stage's."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def place(self, fraction: tuple[float, float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""/v1/animations: jobs are accepted once, told of while they go on, cancelled, and their results are read in parts."""
+"""/v1/animations: jobs are accepted once, report progress, are cancelled, and their results are read in parts."""
 
 import json
 import threading
@@ -25,19 +25,19 @@ def done(quick: Served, scene: str) -> dict[str, Any]:
 
 def events(served: Served, job: str) -> list[tuple[str, dict[str, Any]]]:
     """All events of a job until the stream ends."""
-    heard = []
-    with served.client.stream("GET", f"/v1/animations/{job}/events") as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        for block in answer.read().decode().strip().split("\n\n"):
+    received = []
+    with served.client.stream("GET", f"/v1/animations/{job}/events") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for block in response.read().decode().strip().split("\n\n"):
             name, data = block.split("\n")
-            heard.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
-    return heard
+            received.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return received
 
 
 def test_a_job_is_accepted_and_done(quick: Served, scene: str) -> None:
-    answer = quick.client.post("/v1/animations", json={"scene": scene, "seconds": 3})
-    job = answer.json()
-    assert answer.status_code == 202 and answer.headers["location"] == job["links"]["self"]
+    response = quick.client.post("/v1/animations", json={"scene": scene, "seconds": 3})
+    job = response.json()
+    assert response.status_code == 202 and response.headers["location"] == job["links"]["self"]
     assert job["state"] in ("queued", "running") and job["bytes"] is None
     early = quick.client.get(job["links"]["result"])
     assert early.status_code == 409 and early.json()["detail"].startswith("There is no result")
@@ -51,11 +51,11 @@ def test_a_job_is_accepted_and_done(quick: Served, scene: str) -> None:
 
 
 def test_progress_is_reported_during_the_work(quick: Served, scene: str) -> None:
-    heard = events(quick, quick.animation(scene, seconds=5)["id"])
-    shares = [job["progress"]["share"] for _, job in heard]
+    received = events(quick, quick.animation(scene, seconds=5)["id"])
+    shares = [job["progress"]["share"] for _, job in received]
     assert shares == sorted(shares) and len(set(shares)) > 2 and shares[-1] == 1
-    assert {name for name, _ in heard[:-1]} == {"progress"} and heard[-1][0] == "done"
-    assert heard[-1][1]["state"] == "done"
+    assert {name for name, _ in received[:-1]} == {"progress"} and received[-1][0] == "done"
+    assert received[-1][1]["state"] == "done"
 
 
 def test_the_same_key_is_the_same_job(quick: Served, scene: str) -> None:
@@ -63,15 +63,15 @@ def test_the_same_key_is_the_same_job(quick: Served, scene: str) -> None:
         headers = {"Idempotency-Key": key}
         return quick.client.post("/v1/animations", json={"scene": scene, "seconds": seconds}, headers=headers)
 
-    answers: list[Any] = []
-    threads = [threading.Thread(target=lambda: answers.append(ask(0.2, "a-key"))) for _ in range(8)]
+    responses: list[Any] = []
+    threads = [threading.Thread(target=lambda: responses.append(ask(0.2, "a-key"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.json()["id"] for answer in answers}) == 1
-    assert quick.finished(answers[0].json()["id"])["state"] == "done"
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.json()["id"] for response in responses}) == 1
+    assert quick.finished(responses[0].json()["id"])["state"] == "done"
     assert ask(0.2, "a-key").json()["state"] == "done"
     other = ask(0.3, "a-key")
     assert other.status_code == 422 and "new key" in other.json()["detail"]
@@ -82,9 +82,9 @@ def test_a_running_and_a_queued_job_are_cancelled(quick: Served, scene: str) -> 
     wait_until(lambda: quick.client.get(f"/v1/animations/{running}").json()["state"] == "running")
     queued = quick.animation(scene, seconds=50)["id"]
     for job in (queued, running):
-        answer = quick.client.delete(f"/v1/animations/{job}")
-        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
-        assert answer.json()["progress"] == {"stage": "cancelled", "done": 0, "total": 1, "share": 0}
+        response = quick.client.delete(f"/v1/animations/{job}")
+        assert (response.status_code, response.json()["state"]) == (200, "cancelled")
+        assert response.json()["progress"] == {"stage": "cancelled", "done": 0, "total": 1, "share": 0}
         assert [name for name, _ in events(quick, job)] == ["cancelled"]
     assert not [name for name in quick.files() if running in name]
     assert quick.finished(quick.animation(scene, seconds=0.1)["id"])["state"] == "done"
@@ -100,7 +100,7 @@ def test_deleting_a_scene_cancels_its_jobs(quick: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "begin", "end"),
+    ("ranges", "status", "begin", "end"),
     [
         ("bytes=0-9", 206, 0, 10),
         ("bytes=990-", 206, 990, 1000),
@@ -112,31 +112,31 @@ def test_deleting_a_scene_cancels_its_jobs(quick: Served) -> None:
     ],
 )
 def test_a_result_is_read_in_parts(
-    quick: Served, done: dict[str, Any], asked: str, status: int, begin: int, end: int
+    quick: Served, done: dict[str, Any], ranges: str, status: int, begin: int, end: int
 ) -> None:
-    answer = quick.client.get(done["links"]["result"], headers={"Range": asked})
-    assert (answer.status_code, answer.content) == (status, RESULT[begin:end])
+    response = quick.client.get(done["links"]["result"], headers={"Range": ranges})
+    assert (response.status_code, response.content) == (status, RESULT[begin:end])
     if status == 206:
-        assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/1000"
+        assert response.headers["content-range"] == f"bytes {begin}-{end - 1}/1000"
 
 
-@pytest.mark.parametrize("asked", ["bytes=1000-", "bytes=5000-6000", "bytes=-0"])
-def test_a_range_past_the_end_is_refused(quick: Served, done: dict[str, Any], asked: str) -> None:
-    answer = quick.client.get(done["links"]["result"], headers={"Range": asked})
-    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */1000")
-    assert answer.headers["content-type"] == "application/problem+json"
+@pytest.mark.parametrize("ranges", ["bytes=1000-", "bytes=5000-6000", "bytes=-0"])
+def test_a_range_past_the_end_is_refused(quick: Served, done: dict[str, Any], ranges: str) -> None:
+    response = quick.client.get(done["links"]["result"], headers={"Range": ranges})
+    assert (response.status_code, response.headers["content-range"]) == (416, "bytes */1000")
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_an_unchanged_result_is_not_sent_again(quick: Served, done: dict[str, Any]) -> None:
-    def answer(**headers: str) -> int:
+    def status(**headers: str) -> int:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return quick.client.get(done["links"]["result"], headers=named).status_code
 
     tag = quick.client.head(done["links"]["result"]).headers["etag"]
-    assert answer(If_None_Match=tag) == answer(If_None_Match="*") == answer(If_None_Match=f'"other", W/{tag}') == 304
-    assert answer(If_None_Match='"other"') == 200
-    assert answer(Range="bytes=5000-", If_Range=tag) == 416 and answer(Range="bytes=0-9", If_Range=tag) == 206
-    assert answer(Range="bytes=5000-", If_Range='"old"') == 200, "what it has is of another file, so it gets all"
+    assert status(If_None_Match=tag) == status(If_None_Match="*") == status(If_None_Match=f'"other", W/{tag}') == 304
+    assert status(If_None_Match='"other"') == 200
+    assert status(Range="bytes=5000-", If_Range=tag) == 416 and status(Range="bytes=0-9", If_Range=tag) == 206
+    assert status(Range="bytes=5000-", If_Range='"old"') == 200, "its part is of another file, so it gets all"
 
 
 def test_head_responds_like_get_without_a_body(quick: Served, done: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def test_head_makes_nothing(quick: Served) -> None:
         assert (head.status_code, get.status_code) == (200, 200) and "content-length" not in head.headers
         assert all(head.headers.get(name) == get.headers.get(name) for name in ("content-type", "etag"))
     with (quick.data / f"{links['self'].rpartition('/')[2]}.starts").open() as starts:
-        assert len(starts.readlines()) == 1, "of the two who asked for a preview"
+        assert len(starts.readlines()) == 1, "only GET makes a preview"
     quick.client.delete(links["self"])
 
 
@@ -201,9 +201,9 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
 )
 def test_impossible_requests_are_refused_before_any_work(quick: Served, scene: str, options: dict[str, Any]) -> None:
     body = json.dumps({"scene": scene, **options})
-    answer = quick.client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["status"] == 422 and answer.json()["detail"].endswith(".")
+    response = quick.client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422 and response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == 422 and response.json()["detail"].endswith(".")
 
 
 def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:
@@ -213,10 +213,10 @@ def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:
     wait_until(lambda: served.client.get(f"/v1/animations/{running}").json()["state"] == "running")
     for _ in range(2):
         served.animation(scene, seconds=50)
-    answer = served.client.post("/v1/animations", json={"scene": scene})
-    assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
-    answer = served.client.post("/v1/scenes", content=b"one more")
-    assert answer.status_code == 429 and "limit of kept scenes, 1, is reached" in answer.json()["detail"]
+    response = served.client.post("/v1/animations", json={"scene": scene})
+    assert response.status_code == 429 and int(response.headers["retry-after"]) >= 1
+    response = served.client.post("/v1/scenes", content=b"one more")
+    assert response.status_code == 429 and "limit of kept scenes, 1, is reached" in response.json()["detail"]
 
 
 def test_expired_scenes_and_results_are_deleted(serve: Callable[..., Served]) -> None:

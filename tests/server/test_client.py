@@ -1,4 +1,4 @@
-"""`stylecine animate --server`: the file as from here, the work there, and nothing left there."""
+"""`stylecine animate --server`: the same file as without it, and nothing left on the service."""
 
 import json
 import os
@@ -23,13 +23,13 @@ from tests.server.conftest import Served, wait_until
 
 @pytest.fixture
 def slow_photo(tmp_path: Path) -> Path:
-    """What quick workers take a while for."""
+    """A photo that quick workers animate slowly."""
     (tmp_path / "lake.jpg").write_bytes(b"a photo")
     return tmp_path / "lake.jpg"
 
 
 def kept(served: Served) -> list[Any]:
-    """What the service has for others still."""
+    """The numbers of scenes and animations that the service keeps."""
     lines = served.client.get("/metrics").text.splitlines()
     return [line for line in lines if line.startswith("stylecine_kept") and not line.endswith(" 0.0")]
 
@@ -41,8 +41,8 @@ def test_the_service_makes_the_loop(
     common = ["animate", str(photo_file), "--server", real.address, "--seconds", "0.2", "--fps", "10"]
     arrow = ["--arrow", "0.5,0.8,0.6,0.8", "--subject", "auto", "--wind", "270,0.6"]
     assert main([*common, *arrow, "-o", str(tmp_path / "loop.gif"), "--json"]) == 0, capsys.readouterr().err
-    told = json.loads(capsys.readouterr().out)
-    assert told["job"]["state"] == "done" and told["scene"]["edits"][0]["kind"] == "push"
+    result = json.loads(capsys.readouterr().out)
+    assert result["job"]["state"] == "done" and result["scene"]["edits"][0]["kind"] == "push"
     with Image.open(tmp_path / "loop.gif") as loop:
         assert loop.format == "GIF"
     assert main([*common, "-o", str(tmp_path / "frames")]) == 0
@@ -61,11 +61,11 @@ def test_the_token_is_sent(
     assert (tmp_path / "loop.mp4").stat().st_size == 1000
 
 
-def complaint(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one sentence on standard error."""
-    told = capsys.readouterr().err
-    assert told.startswith("stylecine: ") and told.count("\n") == 1
-    return told
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The only line on standard error."""
+    error = capsys.readouterr().err
+    assert error.startswith("stylecine: ") and error.count("\n") == 1
+    return error
 
 
 def test_errors_are_one_sentence(
@@ -77,7 +77,7 @@ def test_errors_are_one_sentence(
     def animate(*options: str, server: str = quick.address, photo: Path = slow_photo) -> str:
         assert main(["animate", str(photo), "-o", str(output), "--server", server, *options]) == 2
         assert not list(tmp_path.glob("loop*"))
-        return complaint(capsys)
+        return error_line(capsys)
 
     assert "cannot be reached" in animate(server="http://127.0.0.1:9")
     assert "not the address" in animate(server="ftp://127.0.0.1")
@@ -92,30 +92,30 @@ def test_errors_are_one_sentence(
     assert kept(quick) == before
 
 
-@pytest.mark.parametrize("said", [b"<p>Hello", b"[1]", b'{"ok": true}', b'{"state": "ready", "links": []}'])
+@pytest.mark.parametrize("content", [b"<p>Hello", b"[1]", b'{"ok": true}', b'{"state": "ready", "links": []}'])
 def test_another_web_server_is_refused(
-    slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], said: bytes
+    slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
-    class Stranger(BaseHTTPRequestHandler):
+    class OtherServer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+    with HTTPServer(("127.0.0.1", 0), OtherServer) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert main(["animate", str(slow_photo), "-o", str(tmp_path / "x.mp4"), "--server", address]) == 2
         server.shutdown()
-    assert "not a service of stylecine" in complaint(capsys)
+    assert "not a service of stylecine" in error_line(capsys)
 
 
 def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: Path) -> None:
-    """JSON, an event and a result, each far larger than it may be; the token never goes to another host."""
+    """JSON, an event and a result, each far too large; the token is never sent to another host."""
     sent = 0
     scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
     job = {"state": "queued", "bytes": 4, "links": {"self": "/j", "events": "/e", "result": "/r"}}
@@ -144,7 +144,7 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
 
     with HTTPServer(("127.0.0.1", 0), Endless) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        there = client.Client(f"http://127.0.0.1:{server.server_port}", "a-token")
+        connected = client.Client(f"http://127.0.0.1:{server.server_port}", "a-token")
         deleted = {"/s": {}, "/j": {}}
         for case in (
             {},
@@ -154,8 +154,8 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
         ):
             replies, sent = case, 0
             with pytest.raises(ServiceError, match="not a service of stylecine"):
-                there.animate(slow_photo, tmp_path / "x.mp4")
-            assert sent < 40_000_000, "16 MB at most are accepted, and some are under way"
+                connected.animate(slow_photo, tmp_path / "x.mp4")
+            assert sent < 40_000_000, "at most 16 MB are accepted, and some more are in transit"
         server.shutdown()
     assert not (tmp_path / "x.mp4").exists()
 
@@ -163,7 +163,7 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
 def test_a_job_is_requested_again_with_the_same_key(
     slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First there is no room, then the line breaks; and twice the events end before the work does."""
+    """First the service is full, then the connection breaks, and twice the events end before the job does."""
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
     keys: list[str] = []
@@ -177,28 +177,28 @@ def test_a_job_is_requested_again_with_the_same_key(
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             if self.path.startswith("/v1/scenes"):
-                return self.say(scene)
+                return self.send(scene)
             keys.append(self.headers["Idempotency-Key"])
             if len(keys) == 1:
-                self.say({"detail": "Full; come again."}, 429)
+                self.send({"detail": "Full; try again later."}, 429)
             elif len(keys) == 3:
-                self.say(job)
+                self.send(job)
 
         def do_GET(self) -> None:
             if self.path == "/e":
-                self.say(b"data: " + json.dumps({**job, "state": next(states)}).encode() + b"\n\n")
+                self.send(b"data: " + json.dumps({**job, "state": next(states)}).encode() + b"\n\n")
             else:
-                self.say(b"loop")
+                self.send(b"loop")
 
         def do_DELETE(self) -> None:
             deleted.append(self.path)
-            self.say({})
+            self.send({})
 
-        def say(self, what: Any, status: int = 200) -> None:
+        def send(self, value: Any, status: int = 200) -> None:
             self.send_response(status)
             self.send_header("Retry-After", "7")
             self.end_headers()
-            self.wfile.write(what if isinstance(what, bytes) else json.dumps(what).encode())
+            self.wfile.write(value if isinstance(value, bytes) else json.dumps(value).encode())
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -213,14 +213,14 @@ def test_a_job_is_requested_again_with_the_same_key(
 
 
 def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At first the service has no room for what is sent, and each answer that is fetched breaks off."""
+    """At first the service is full, and each response breaks off once."""
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
     seen: list[tuple[str, str, bytes]] = []
     progress = {"stage": "video", "done": 1, "total": 2}
     scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
     job = {"state": "done", "bytes": 4, "progress": progress, "links": {"self": "/j", "events": "/e", "result": "/r"}}
-    answers = {
+    responses = {
         "/v1/scenes": {**scene, "state": "queued"},
         "/s": scene,
         "/v1/animations": job,
@@ -229,21 +229,21 @@ def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch:
     }
 
     class Forgetful(BaseHTTPRequestHandler):
-        def answer(self) -> None:
+        def response(self) -> None:
             path = self.path.partition("?")[0]
             again = any(before[:2] == (self.command, path) for before in seen)
             seen.append((self.command, path, self.rfile.read(int(self.headers.get("Content-Length", 0)))))
             if again or self.command == "DELETE":
-                self.say(answers[path])
+                self.send(responses[path])
             elif self.command == "GET":
-                self.say(answers[path], cut=2)
+                self.send(responses[path], cut=2)
             else:
-                self.say({"detail": "Full; come again."}, 429)
+                self.send({"detail": "Full; try again later."}, 429)
 
-        do_POST = do_PATCH = do_GET = do_DELETE = answer
+        do_POST = do_PATCH = do_GET = do_DELETE = response
 
-        def say(self, what: Any, status: int = 200, cut: int = 0) -> None:
-            content = what.encode() if isinstance(what, str) else json.dumps(what).encode()
+        def send(self, value: Any, status: int = 200, cut: int = 0) -> None:
+            content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Retry-After", "3")
             self.send_header("Content-Length", str(len(content)))
@@ -255,8 +255,8 @@ def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch:
 
     with HTTPServer(("127.0.0.1", 0), Forgetful) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        there = client.Client(f"http://127.0.0.1:{server.server_port}")
-        there.animate(slow_photo, tmp_path / "x.mp4", arrows=[(0.5, 0.5, 0.6, 0.5)])
+        connected = client.Client(f"http://127.0.0.1:{server.server_port}")
+        connected.animate(slow_photo, tmp_path / "x.mp4", arrows=[(0.5, 0.5, 0.6, 0.5)])
         server.shutdown()
     assert (tmp_path / "x.mp4").read_bytes() == b"loop"
     assert [path for method, path, _ in seen if method != "DELETE"] == [
@@ -300,6 +300,6 @@ def test_ctrl_c_cancels_the_job_of_the_service(quick: Served, slow_photo: Path, 
     )
     wait_until(lambda: any('state="running"' in line and "animations" in line for line in kept(quick)))
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and told.startswith("stylecine: Interrupted") and not list(tmp_path.glob("loop*"))
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and error.startswith("stylecine: Interrupted") and not list(tmp_path.glob("loop*"))
     assert kept(quick) == before

@@ -1,4 +1,4 @@
-"""`stylecine serve` and `studio`: what cannot be started says so in one sentence."""
+"""`stylecine serve` and `studio`: errors at the start are one sentence."""
 
 import socket
 import sys
@@ -37,8 +37,8 @@ def test_impossible_settings(
     if settings is not None:
         file.write_text(settings)
     assert main(["serve", "--settings", str(file), "--data", str(tmp_path / "data")]) == 2
-    told = capsys.readouterr().err
-    assert says in told and told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_the_data_folder_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch,
     assert Settings(Path("x")).updated({"data": "~/loops"}).data == tmp_path / "loops"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that nobody can read")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs an unreadable file")
 def test_a_photo_that_cannot_be_read_ends_the_studio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(service, "WORKER", QUICK_WORKER)
     assert main(["studio", "/proc/self/mem", "--port", "0", "--no-browser"]) == 2
-    told = capsys.readouterr().err
-    assert "'/proc/self/mem' cannot be read" in told and told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert "'/proc/self/mem' cannot be read" in error and error.count("\n") == 1
 
 
 def test_a_full_disk_ends_the_studio(

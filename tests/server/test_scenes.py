@@ -1,4 +1,4 @@
-"""/v1/scenes with real workers: a photo comes in, is touched up, and is looked at."""
+"""/v1/scenes with real workers: photos are uploaded, edited and previewed."""
 
 import io
 import json
@@ -35,22 +35,22 @@ def scene(real: Served, png: bytes) -> str:
 
 
 def edited(real: Served, scene: str, *edits: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = real.client.patch(f"/v1/scenes/{scene}", json={"edits": edits})
-    assert answer.status_code == 200, answer.text
-    assert real.client.get(f"/v1/scenes/{scene}").json() == answer.json()
-    return list(answer.json()["edits"])
+    response = real.client.patch(f"/v1/scenes/{scene}", json={"edits": edits})
+    assert response.status_code == 200, response.text
+    assert real.client.get(f"/v1/scenes/{scene}").json() == response.json()
+    return list(response.json()["edits"])
 
 
 def test_a_photo_becomes_a_scene(real: Served, png: bytes, photo: np.ndarray) -> None:
-    answer = real.client.post("/v1/scenes?name=../../etc/my%20lake.png", content=png)
-    found = answer.json()
-    assert answer.status_code == 201 and answer.headers["location"] == found["links"]["self"]
-    assert (found["state"], found["name"], found["width"], found["height"]) == ("ready", "my lake.png", 96, 72)
-    assert set(found["classes"]) == {"sky", "water", "falls", "smoke", "cloth"} and found["edits"] == []
-    shown = Image.open(io.BytesIO(real.client.get(found["links"]["photo"]).content))
+    response = real.client.post("/v1/scenes?name=../../etc/my%20lake.png", content=png)
+    made = response.json()
+    assert response.status_code == 201 and response.headers["location"] == made["links"]["self"]
+    assert (made["state"], made["name"], made["width"], made["height"]) == ("ready", "my lake.png", 96, 72)
+    assert set(made["classes"]) == {"sky", "water", "falls", "smoke", "cloth"} and made["edits"] == []
+    shown = Image.open(io.BytesIO(real.client.get(made["links"]["photo"]).content))
     assert np.array_equal(np.asarray(shown), photo)
-    assert real.client.delete(found["links"]["self"]).status_code == 204
-    assert real.client.get(found["links"]["self"]).status_code == 404
+    assert real.client.delete(made["links"]["self"]).status_code == 204
+    assert real.client.get(made["links"]["self"]).status_code == 404
 
 
 def test_edits_are_replaced_and_keep_their_numbers(real: Served, scene: str) -> None:
@@ -65,19 +65,19 @@ def test_edits_are_replaced_and_keep_their_numbers(real: Served, scene: str) -> 
 def test_an_impossible_edit_changes_nothing(real: Served, scene: str) -> None:
     before = edited(real, scene, SKY)
     nowhere = {"kind": "paint", "what": None, "mode": "erase", "stroke": [[2, 2]]}
-    answer = real.client.patch(f"/v1/scenes/{scene}", json={"edits": [*before, nowhere]})
-    assert answer.status_code == 422 and "does not touch the photo" in answer.json()["detail"]
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = real.client.patch(f"/v1/scenes/{scene}", json={"edits": [*before, nowhere]})
+    assert response.status_code == 422 and "does not touch the photo" in response.json()["detail"]
+    assert response.headers["content-type"] == "application/problem+json"
     assert real.client.get(f"/v1/scenes/{scene}").json()["edits"] == before
 
 
 def test_a_scene_is_downloaded_and_uploaded_as_a_file(real: Served, scene: str, tmp_path: Any) -> None:
     edited(real, scene, SKY, ARROW)
-    answer = real.client.get(f"/v1/scenes/{scene}/file")
-    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''my%20lake.cine"
-    (tmp_path / "back.cine").write_bytes(answer.content)
+    response = real.client.get(f"/v1/scenes/{scene}/file")
+    assert response.headers["content-disposition"] == "attachment; filename*=UTF-8''my%20lake.cine"
+    (tmp_path / "back.cine").write_bytes(response.content)
     assert len(read_cine(tmp_path / "back.cine").edits) == 2
-    again = real.scene(answer.content, name="back.cine")
+    again = real.scene(response.content, name="back.cine")
     assert [edit["kind"] for edit in again["edits"]] == ["paint", "push"]
     second = {"id": again["edits"][0]["id"]}
     assert edited(real, str(again["id"]), second, FREEZE)[0] == again["edits"][0]
@@ -98,10 +98,10 @@ def test_painted_cloth_moves_in_the_requested_wind(real: Served, scene: str) -> 
         real.client.get(live + query)
         for query in ("", "&subject=landscape", "&subject=auto&wind=0,0.8", "&subject=auto&wind=180,0.8")
     )
-    assert {answer.status_code for answer in (plain, still, right, left)} == {200}
+    assert {response.status_code for response in (plain, still, right, left)} == {200}
     assert plain.content == still.content and "cloth" not in packed_facts(plain.content)
     assert packed_facts(right.content)["cloth"]["cycles"] == 1 and right.content != left.content
-    assert len({answer.headers["etag"] for answer in (plain, right, left)}) == 3
+    assert len({response.headers["etag"] for response in (plain, right, left)}) == 3
     small = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp&subject=cloth")
     assert small.status_code == 200, small.text
     job = real.finished(real.animation(scene, format="html", size=64, seconds=0.5, subject="cloth", wind=[90, 1])["id"])
@@ -123,18 +123,18 @@ def test_painted_cloth_moves_in_the_requested_wind(real: Served, scene: str) -> 
 def test_impossible_winds_are_refused(real: Served, scene: str, query: str, says: str) -> None:
     edited(real, scene, SKY)
     for what in ("live", "preview"):
-        answer = real.client.get(f"/v1/scenes/{scene}/{what}?size=64&seconds=1&{query}")
-        assert answer.status_code == 422 and says in answer.json()["detail"], answer.text
-        assert answer.headers["content-type"] == "application/problem+json"
+        response = real.client.get(f"/v1/scenes/{scene}/{what}?size=64&seconds=1&{query}")
+        assert response.status_code == 422 and says in response.json()["detail"], response.text
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_the_player_gets_a_pack(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
-    answer = real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1")
-    assert answer.status_code == 200, answer.text
-    facts = packed_facts(answer.content)
+    response = real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1")
+    assert response.status_code == 200, response.text
+    facts = packed_facts(response.content)
     assert (facts["height"], facts["period"]) == (64, 30)
-    known = {"If-None-Match": answer.headers["etag"]}
+    known = {"If-None-Match": response.headers["etag"]}
     assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 304
     edited(real, scene, SKY, CALM)
     assert real.client.get(f"/v1/scenes/{scene}/live?size=64&seconds=1", headers=known).status_code == 200
@@ -153,16 +153,18 @@ def test_each_pace_has_a_pack_of_its_own(real: Served, scene: str) -> None:
 
 def test_a_preview_is_small(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
-    answer = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp")
-    assert Image.open(io.BytesIO(answer.content)).format == "WEBP" and answer.headers["content-type"] == "image/webp"
+    response = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp")
+    assert (
+        Image.open(io.BytesIO(response.content)).format == "WEBP" and response.headers["content-type"] == "image/webp"
+    )
 
 
 def test_a_scene_in_which_nothing_moves_says_so(real: Served, scene: str) -> None:
     edited(
         real, scene, *({"kind": "speed", "what": what, "factor": 0.0} for what in ("sky", "water", "falls", "smoke"))
     )
-    answer = real.client.get(f"/v1/scenes/{scene}/live")
-    assert answer.status_code == 422 and "move" in answer.json()["detail"]
+    response = real.client.get(f"/v1/scenes/{scene}/live")
+    assert response.status_code == 422 and "move" in response.json()["detail"]
 
 
 def test_a_file_that_is_not_a_photo_is_refused_and_leaves_nothing(real: Served, png: bytes) -> None:
@@ -179,19 +181,21 @@ def test_a_file_that_is_not_a_photo_is_refused_and_leaves_nothing(real: Served, 
         (bomb.getvalue(), 413),
         (fake.getvalue(), 422),
     ):
-        answer = real.client.post("/v1/scenes", content=content)
-        assert answer.status_code == status, answer.text
-        assert answer.headers["content-type"] == "application/problem+json" and answer.json()["detail"].endswith(".")
-        assert str(real.data) not in answer.text
+        response = real.client.post("/v1/scenes", content=content)
+        assert response.status_code == status, response.text
+        assert response.headers["content-type"] == "application/problem+json" and response.json()["detail"].endswith(
+            "."
+        )
+        assert str(real.data) not in response.text
     rng = random.Random(7)
     for _ in range(12):
         damaged = bytearray(png)
         for _ in range(rng.choice((1, 5, 50))):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
-        answer = real.client.post("/v1/scenes", content=bytes(damaged))
-        assert answer.status_code in (201, 413, 422), answer.text
-        if answer.status_code == 201:
-            real.client.delete(answer.json()["links"]["self"])
+        response = real.client.post("/v1/scenes", content=bytes(damaged))
+        assert response.status_code in (201, 413, 422), response.text
+        if response.status_code == 201:
+            real.client.delete(response.json()["links"]["self"])
     assert real.files() == before
 
 
@@ -200,11 +204,11 @@ def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None
     edited(real, scene, SKY)
     job = real.finished(real.animation(scene, format=form, size=64, seconds=0.2, fps=10)["id"])
     assert job["state"] == "done", job
-    answer = real.client.get(job["links"]["result"])
-    assert len(answer.content) == job["bytes"] > 0
-    assert answer.headers["content-disposition"] == f"attachment; filename*=utf-8''my%20lake.{form}"
+    response = real.client.get(job["links"]["result"])
+    assert len(response.content) == job["bytes"] > 0
+    assert response.headers["content-disposition"] == f"attachment; filename*=utf-8''my%20lake.{form}"
     if form == "zip":
-        assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["frame-0000.png", "frame-0001.png"]
+        assert zipfile.ZipFile(io.BytesIO(response.content)).namelist() == ["frame-0000.png", "frame-0001.png"]
 
 
 def test_a_photo_that_may_disappoint_has_a_warning(real: Served, png: bytes) -> None:

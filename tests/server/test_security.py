@@ -1,4 +1,4 @@
-"""Strangers: wrong names, origins and tokens, bodies without end, ids that are paths."""
+"""Attacks: wrong names, origins and tokens, endless bodies, ids that are paths."""
 
 import asyncio
 import re
@@ -19,11 +19,10 @@ from tests.server.conftest import Served, wait_until
 TOKEN = "a-token-nobody-guesses"
 
 
-def is_problem(answer: httpx.Response, status: int) -> bool:
-    kind, told = answer.headers["content-type"], answer.json()
-    return (answer.status_code, kind, told["status"]) == (status, "application/problem+json", status) and told[
-        "detail"
-    ].endswith(".")
+def is_problem(response: httpx.Response, status: int) -> bool:
+    kind, problem = response.headers["content-type"], response.json()
+    facts = (response.status_code, kind, problem["status"])
+    return facts == (status, "application/problem+json", status) and problem["detail"].endswith(".")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"])
@@ -52,9 +51,9 @@ def test_other_sites_may_not_change_anything(quick: Served, headers: dict[str, s
 
 def test_our_own_page_may(quick: Served) -> None:
     headers = {"Origin": quick.address, "Sec-Fetch-Site": "same-origin"}
-    answer = quick.client.post("/v1/scenes", content=b"bad", headers=headers)
-    assert is_problem(answer, 422)
-    assert "access-control-allow-origin" not in answer.headers
+    response = quick.client.post("/v1/scenes", content=b"bad", headers=headers)
+    assert is_problem(response, 422)
+    assert "access-control-allow-origin" not in response.headers
 
 
 def test_a_token_is_required_if_there_are_any(serve: Callable[..., Served]) -> None:
@@ -63,8 +62,8 @@ def test_a_token_is_required_if_there_are_any(serve: Callable[..., Served]) -> N
     for value in (None, "", TOKEN, "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"):
         headers = {} if value is None else {"Authorization": value.encode("latin-1")}
         for path in ("/v1/scenes/x", "/metrics", "/openapi.json", "/nothing"):
-            answer = served.client.get(path, headers=headers)
-            assert is_problem(answer, 401) and answer.headers["www-authenticate"] == "Bearer"
+            response = served.client.get(path, headers=headers)
+            assert is_problem(response, 401) and response.headers["www-authenticate"] == "Bearer"
     known = {"Authorization": f"bearer {TOKEN}"}
     assert served.client.post("/v1/scenes", content=b"x", headers=known).status_code == 201
     assert served.client.get("/openapi.json", headers=known).json()["security"] == [{"token": []}]
@@ -78,7 +77,7 @@ def chunks(size: int, pause: float = 0) -> Iterator[bytes]:
 
 
 def test_a_body_that_is_too_large_or_too_slow_is_refused_and_leaves_nothing(serve: Callable[..., Served]) -> None:
-    served = serve(upload_mb=1, patient=1.5)
+    served = serve(upload_mb=1, timeout=1.5)
     assert is_problem(served.client.post("/v1/scenes", content=bytes(1_000_001)), 413)
     assert is_problem(served.client.post("/v1/scenes", content=chunks(1_000_001)), 413)
     assert is_problem(served.client.post("/v1/animations", content=chunks(5_000_000)), 413)
@@ -89,21 +88,21 @@ def test_a_body_that_is_too_large_or_too_slow_is_refused_and_leaves_nothing(serv
 
 
 def raw(served: Served, *parts: bytes) -> bytes:
-    """What is answered to bytes that are sent one part after another."""
+    """The response to bytes that are sent one part after another."""
     host, port = served.address.removeprefix("http://").split(":")
-    answer = b""
+    response = b""
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         for part in parts:
             connection.sendall(part)
         while chunk := connection.recv(65536):
-            answer += chunk
-    return answer
+            response += chunk
+    return response
 
 
 def too_slow(served: Served) -> None:
     head = b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
-    answer = raw(served, head, b"half")
-    assert answer.startswith(b"HTTP/1.1 408") and b"application/problem+json" in answer
+    response = raw(served, head, b"half")
+    assert response.startswith(b"HTTP/1.1 408") and b"application/problem+json" in response
     assert raw(served, head.split(b"Content")[0]) == b""
     json = head.replace(b"scenes", b"animations").replace(b"Host", b"Content-Type: application/json\r\nHost")
     assert raw(served, json, b"{").startswith(b"HTTP/1.1 408")
@@ -124,8 +123,8 @@ def test_the_service_stops_without_waiting_for_a_stalled_reader(monkeypatch: pyt
 
 
 @asynccontextmanager
-async def asking(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]]:
-    """A server, guarded as the service is, that answers with this in one message; and who asks, with little room."""
+async def serving(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]]:
+    """A server with the service's middleware that sends a body in one message, and a client with small buffers."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         length = (b"content-length", str(len(body)).encode())
@@ -148,12 +147,12 @@ async def asking(body: bytes) -> AsyncIterator[tuple[ServerState, socket.socket]
         server.close()
 
 
-@pytest.mark.parametrize("size", [5_000_000, 120_000])  # handed over in part only; and all of it, to lie there
+@pytest.mark.parametrize("size", [5_000_000, 120_000])  # more than the buffers hold, and less
 def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(security, "SEND_TIMEOUT", 0.3)
 
     async def run() -> None:
-        async with asyncio.timeout(20), asking(bytes(size)) as (state, _):
+        async with asyncio.timeout(20), serving(bytes(size)) as (state, _):
             most = 0
             while not most:
                 await asyncio.sleep(0.01)
@@ -170,7 +169,7 @@ def test_a_slow_reader_gets_the_whole_response(monkeypatch: pytest.MonkeyPatch) 
     body = bytes(range(250)) * 2000
 
     async def run() -> None:
-        async with asyncio.timeout(20), asking(body) as (_, client):
+        async with asyncio.timeout(20), serving(body) as (_, client):
             got = b""
             while not got.endswith(body):
                 got += await asyncio.get_running_loop().sock_recv(client, 10_000)
@@ -189,8 +188,8 @@ def test_uploads_in_progress_are_counted(quick: Served) -> None:
         for _ in range(64):
             stack.enter_context(socket.create_connection((host, int(port)))).sendall(HALF)
         wait_until(lambda: len(quick.files()) == len(before) + 64)
-        answer = quick.client.post("/v1/scenes", content=b"a photo")
-        assert is_problem(answer, 429) and "64 others are being sent" in answer.json()["detail"]
+        response = quick.client.post("/v1/scenes", content=b"a photo")
+        assert is_problem(response, 429) and "64 others are being sent" in response.json()["detail"]
     wait_until(lambda: quick.files() == before)
 
 
@@ -202,7 +201,7 @@ def test_edits_have_a_known_kind_and_a_bounded_length(quick: Served) -> None:
 
     odd = patch({"kind": "dance"})
     assert is_problem(odd, 422) and odd.json()["detail"].startswith("body.edits.0: an edit is of kind paint, push")
-    assert is_problem(patch({"kind": "speed", "what": "cloth", "factor": 2}), 422)  # gusts are as quick as the loop
+    assert is_problem(patch({"kind": "speed", "what": "cloth", "factor": 2}), 422)  # its speed is that of the wind
     long = {"kind": "speed", "factor": 2, "stroke": [[0.5, 0.5]] * 10_000}
     assert patch(long, long).status_code == 200
     assert is_problem(patch(long, long, long), 422)
@@ -227,8 +226,8 @@ def test_an_aborted_upload_leaves_nothing(quick: Served) -> None:
     "path", ["/v1/scenes/{}", "/v1/scenes/{}/photo", "/v1/animations/{}", "/v1/animations/{}/result"]
 )
 def test_an_id_is_never_a_path(quick: Served, path: str, id: str) -> None:
-    answer = quick.client.get(path.format(id))
-    assert is_problem(answer, 404)
+    response = quick.client.get(path.format(id))
+    assert is_problem(response, 404)
 
 
 def test_every_other_error_is_a_problem_too(quick: Served) -> None:
@@ -240,8 +239,8 @@ def test_every_other_error_is_a_problem_too(quick: Served) -> None:
     assert is_problem(client.post("/v1/scenes?size=4096", content=b"x"), 422)
     assert is_problem(client.post("/v1/scenes", files={"photo": b"x"}), 415)
     for body in (b"{", b"[]", b'{"scene": NaN}', b"\xff\xfe", b"[" * 100_000):
-        answer = client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code in (400, 422) and is_problem(answer, answer.status_code)
+        response = client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code in (400, 422) and is_problem(response, response.status_code)
 
 
 def test_every_response_has_security_headers(quick: Served) -> None:
@@ -256,16 +255,16 @@ def test_every_response_has_security_headers(quick: Served) -> None:
 
 
 def test_the_openapi_description_is_complete(quick: Served) -> None:
-    told: dict[str, Any] = quick.client.get("/openapi.json").json()
-    assert told["openapi"].startswith("3.1")
+    schema: dict[str, Any] = quick.client.get("/openapi.json").json()
+    assert schema["openapi"].startswith("3.1")
     named = set(re.findall(r'"#/components/schemas/(\w+)"', quick.client.get("/openapi.json").text))
-    assert named <= set(told["components"]["schemas"])
-    for path, operations in told["paths"].items():
+    assert named <= set(schema["components"]["schemas"])
+    for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"] and operation["description"], (method, path)
-            for status, answer in operation["responses"].items():
+            for status, response in operation["responses"].items():
                 problem = int(status) >= 400
-                assert problem == ("application/problem+json" in answer.get("content", {})), (method, path, status)
+                assert problem == ("application/problem+json" in response.get("content", {})), (method, path, status)
 
 
 def test_metrics_for_prometheus(quick: Served) -> None:

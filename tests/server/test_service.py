@@ -111,7 +111,7 @@ def test_a_photo_whose_row_cannot_be_written_leaves_nothing(service: Service, mo
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_no_stage_exceeds_the_whole(service: Service, stage: str) -> None:
-    """0.2 + 0.8 is: the last step of a job could not be told of."""
+    """0.2 + 0.8 is above 1, which the response's schema refuses."""
     row = {"id": "x", "state": "running"}
     shares = []
     for done in range(25):
@@ -121,12 +121,12 @@ def test_no_stage_exceeds_the_whole(service: Service, stage: str) -> None:
 
 
 def test_edits_keep_their_numbers() -> None:
-    """The first that says the same and is not taken yet, be it by number; what is new gets a new one."""
+    """An edit gets the number of the first equal edit that is not used yet; a new edit gets a new number."""
     fast, slow = {"kind": "speed", "factor": 2.0}, {"kind": "speed", "factor": 0.5}
     row = {"base": [fast], "edits": [{"id": 0, **fast}, {"id": 4, **slow}, {"id": 5, **fast}]}
 
-    def numbers(*asked: dict[str, Any]) -> list[int]:
-        return [edit["id"] for edit in _number_edits(list(asked), row)]
+    def numbers(*requested: dict[str, Any]) -> list[int]:
+        return [edit["id"] for edit in _number_edits(list(requested), row)]
 
     assert numbers(fast, slow, fast, fast) == [0, 4, 5, 6]
     assert numbers({"id": 0}, fast, {"id": 3, **slow}, {"factor": 2.0, "kind": "speed"}, slow) == [0, 5, 4, 6, 7]
@@ -141,11 +141,11 @@ def test_the_maximum_of_edits_does_not_block_the_service() -> None:
         {"id": n, "kind": "speed", "factor": 2.0, "stroke": [[n / 1000, y / 20] for y in range(20)]}
         for n in range(1000)
     ]
-    asked = [edit | {"id": None, "factor": 3.0} for edit in known]
-    begun = time.process_time()
+    requested = [edit | {"id": None, "factor": 3.0} for edit in known]
+    start = time.process_time()
     assert _number_edits([*reversed(known)], {"base": [], "edits": known}) == [*reversed(known)]
-    assert [edit["id"] for edit in _number_edits(asked, {"base": [], "edits": known})] == [*range(1000, 2000)]
-    assert time.process_time() - begun < 1, "a comparison of each with each takes several times as long"
+    assert [edit["id"] for edit in _number_edits(requested, {"base": [], "edits": known})] == [*range(1000, 2000)]
+    assert time.process_time() - start < 1, "comparing every pair takes several times as long"
 
 
 def test_a_failed_sweep_is_not_the_last(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""docs/service.md: its commands run; its endpoints and settings are the code's."""
+"""docs/service.md: its commands run, and its endpoints and settings match the code."""
 
 import os
 import re

@@ -55,7 +55,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
-    """One page with the photo, opened by keyboard alone, which is the first test."""
+    """One page with the photo, opened with the keyboard only, which is the first test."""
     studio = Studio(new_page(color_scheme="dark"))
     with studio.page.expect_file_chooser() as chooser:
         for _ in range(8):
@@ -216,7 +216,7 @@ def test_wheel_and_keys_zoom(studio: Studio) -> None:
     under = studio.place(WATER)
     page.mouse.wheel(0, -600)
     expect(studio.at("zoom-fit")).not_to_have_text("Fit")
-    assert studio.place(WATER) == pytest.approx(under, abs=2)  # what is under the pointer stays there
+    assert studio.place(WATER) == pytest.approx(under, abs=2)  # the point under the pointer stays there
     page.keyboard.press("0")
     expect(studio.at("zoom-fit")).to_have_text("Fit")
 
@@ -231,7 +231,7 @@ def test_everything_can_be_painted_with_the_keyboard(studio: Studio) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Escape")
-    assert studio.changes() == []  # given up
+    assert studio.changes() == []  # cancelled
     page.keyboard.press("Space")
     page.keyboard.press("Shift+ArrowLeft")
     studio.moves_on(lambda: page.keyboard.press("Space"))
@@ -248,7 +248,7 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     def exported(name: str) -> Path:
         studio.at("export").click()
         dialog.get_by_role("radio", name=name).check(force=True)
-        with studio.page.expect_download(timeout=SLOW) as saved:  # by itself, once it is ready
+        with studio.page.expect_download(timeout=SLOW) as saved:  # automatic, once it is ready
             dialog.get_by_role("button", name="Export").click()
         with studio.page.expect_download() as again:
             dialog.get_by_role("link", name="Save again").click()
@@ -280,7 +280,7 @@ def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
         progress = dialog.get_by_role("progressbar")
         for _ in range(3):
             page.keyboard.press("Escape")
-        studio.at("picker").set_input_files(small_sea)  # as one that is dropped or pasted
+        studio.at("picker").set_input_files(small_sea)  # like a dropped or pasted one
         expect(studio.at("notice")).to_contain_text("Close the dialog")
         expect(progress).to_be_visible()
         dialog.get_by_role("button", name="Cancel").click()
@@ -324,7 +324,7 @@ def test_the_page_waits_for_a_lost_server(studio: Studio) -> None:
     studio.drag((0.15, 0.8), (0.3, 0.8))
     expect(studio.at("banner")).to_contain_text("is not responding", timeout=SLOW)
     assert studio.changes() == ["Frozen"]
-    with studio.page.expect_response(lambda answer: "/live?" in answer.url, timeout=SLOW):
+    with studio.page.expect_response(lambda response: "/live?" in response.url, timeout=SLOW):
         studio.page.context.set_offline(False)
     expect(studio.at("banner")).to_be_hidden()
     studio.is_idle()
@@ -373,8 +373,8 @@ def test_a_quality_warning_is_a_hint_and_not_an_error(studio: Studio, small_sea:
         if route.request.method == "DELETE":
             route.continue_()
             return
-        answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "warning": "This may not be a landscape."})
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "warning": "This may not be a landscape."})
 
     page.route(pattern, doubt)
     studio.open(small_sea)
@@ -411,7 +411,7 @@ def test_on_a_phone_controls_are_large_enough_and_labelled(phone: Studio, width:
 
 
 def test_on_a_phone_the_picture_does_not_move_when_the_tool_changes(phone: Studio) -> None:
-    """A finger on its way to the picture does not miss it."""
+    """So that a finger on its way to the picture does not miss it."""
     places = set()
     for name in ("View", "Freeze", "Paint", "Speed", "Push", "Freeze"):
         phone.tool(name)
@@ -464,14 +464,14 @@ def test_leaving_with_unsaved_changes_asks_and_a_cine_file_restores_them(studio:
     studio.open(tmp_path / "sea.cine")
     assert studio.changes() == ["Frozen"]
     studio.moves_on(lambda: studio.page.get_by_role("button", name="Remove: Frozen").click())
-    studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))  # its pixels are in the file alone
+    studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))  # its pixels are only in the file
     assert studio.changes() == ["Frozen"]
 
 
 def test_no_console_errors_and_no_requests_to_other_hosts(
     studio: Studio, page_log: dict[str, list[str]], studio_address: str
 ) -> None:
-    """By all tests above, except for the failures that they provoke."""
+    """In all tests above, except for the errors that they provoke."""
     provoked = re.compile(
         r"Failed to load resource: (net::ERR_INTERNET_DISCONNECTED|the server responded with a status of 4)"
     )

@@ -1,4 +1,4 @@
-"""Pointer slips and keyboard input in the studio."""
+"""Accidental pointer input and keyboard input in the studio."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def studio(opened: Studio) -> Iterator[Studio]:
 
 
 def wait_for_edits(studio: Studio) -> None:
-    """Gives an edit that should not exist the time to appear."""
+    """Waits long enough for an unwanted edit to appear."""
     studio.page.wait_for_timeout(100)
     studio.is_idle()
 
@@ -125,5 +125,5 @@ def test_a_new_photo_starts_clean(studio: Studio, small_sea: Path) -> None:
       const overlay = document.querySelector("#overlay");
       return !overlay.getContext("2d").getImageData(0, 0, overlay.width, overlay.height).data.some(Boolean);
     }"""
-    studio.page.wait_for_function(clean, polling=200)  # each frame it would leave the page no time to draw
+    studio.page.wait_for_function(clean, polling=200)  # checking in every frame would leave the page no time to draw
     assert studio.changes() == []

@@ -34,7 +34,7 @@ def opened(new_page: Callable[..., Page], flag: Path) -> Studio:
 
 @pytest.fixture
 def studio(opened: Studio) -> Iterator[Studio]:
-    """With the flag painted as cloth."""
+    """A page in which the flag is painted as cloth."""
     paint_flag(opened)
     size = opened.page.viewport_size
     yield opened
@@ -51,7 +51,7 @@ def paint_flag(studio: Studio) -> None:
 
 
 def turn_wind(studio: Studio, degrees: float, strength: float) -> str:
-    """Drags the arrow of the dial; the wind of the loop that is made then."""
+    """Drags the arrow of the dial; returns the wind of the new loop."""
     dial = studio.at("wind")
     dial.scroll_into_view_if_needed()
     box = dial.bounding_box()
@@ -68,7 +68,7 @@ def turn_wind(studio: Studio, degrees: float, strength: float) -> str:
 
 
 def requested_wind(studio: Studio) -> str:
-    """Of the last loop: while the arrow is dragged, others may be made."""
+    """The wind of the last loop; others may be made while the arrow is dragged."""
     query = parse_qs(urlsplit(studio.loops[-1]).query)
     assert query["subject"] == ["auto"]
     return query["wind"][0]
@@ -117,7 +117,7 @@ def test_dragging_the_dial_turns_the_wind(studio: Studio) -> None:
     assert abs(degrees - 110) <= 3 and abs(strength - 0.4) <= 0.03
     expect(studio.at("wind-direction")).to_contain_text("Away from you")
     studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))
-    assert dial.get_attribute("aria-valuenow") in ("0", "180")  # both drags, if they were quick, are one step
+    assert dial.get_attribute("aria-valuenow") in ("0", "180")  # two quick drags are one step
 
 
 def test_the_keyboard_turns_the_wind_and_makes_it_stronger(studio: Studio) -> None:
@@ -139,13 +139,13 @@ def test_the_mask_shows_cloth(studio: Studio) -> None:
     studio.frame(0)
     studio.at("mask").click()
     studio.page.mouse.move(5, 5)
-    studio.page.wait_for_timeout(1800)  # strokes show what they came to for a moment
+    studio.page.wait_for_timeout(1800)  # the mask is shown for a moment after a stroke
     with Image.open(io.BytesIO(studio.at("stage").screenshot())) as shot:
         shown = np.asarray(shot.convert("RGB")).astype(int)
     stage, (x, y) = studio.at("stage").bounding_box(), studio.place(FLAG)
     assert stage
     _, green, blue = shown[round(y - stage["y"]), round(x - stage["x"])]
-    assert green > blue + 20  # what is red in the photo is tinted green
+    assert green > blue + 20  # the red flag is tinted green
     studio.at("mask").click()
 
 
@@ -163,6 +163,6 @@ def test_on_a_phone_a_finger_turns_the_wind(new_page: Callable[..., Page], flag:
     box = phone.at("wind").bounding_box()
     assert box and min(box["width"], box["height"]) >= 120
     below = {"x": box["width"] / 2, "y": box["height"] - 30}
-    phone.moves_on(lambda: phone.at("wind").tap(position=below))  # once the sheet has come up
+    phone.moves_on(lambda: phone.at("wind").tap(position=below))  # once the sheet is open
     assert "towards you" in (phone.at("wind").get_attribute("aria-valuetext") or "")
     page.context.close()

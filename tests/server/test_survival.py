@@ -1,4 +1,4 @@
-"""What survives what: workers that die, hang or take too long; the service killed and started again."""
+"""Workers that die, hang or take too long, and a service that is killed and restarted."""
 
 import os
 import signal
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX sig
 
 
 def starts(served: Served, scene: str) -> int:
-    """How often an animation of a scene was begun."""
+    """How often animations of a scene were started."""
     path = served.data / f"{scene}.starts"
     return len(path.read_text().split()) if path.exists() else 0
 
 
 def test_work_that_killed_a_worker_is_retried_but_not_forever(quick: Served) -> None:
     assert quick.scene(b"dies once")["state"] == "ready"
-    answer = quick.client.post("/v1/scenes", content=b"dies")
-    assert answer.status_code == 500 and "3 times" in answer.json()["detail"]
+    response = quick.client.post("/v1/scenes", content=b"dies")
+    assert response.status_code == 500 and "3 times" in response.json()["detail"]
     assert quick.scene()["state"] == "ready"
 
 
@@ -62,7 +62,7 @@ def test_accepted_work_survives_a_restart(serve: Callable[..., Served]) -> None:
     again = serve(data=served.data)
     assert again.client.get(f"/v1/animations/{done}/result").status_code == 200
     assert [again.finished(job)["state"] for job in jobs] == ["done"] * 3
-    assert starts(again, scene) == 5, "the one under way was begun again, all others once"
+    assert starts(again, scene) == 5, "the running one was started again, all others once"
     assert again.client.get(f"/v1/scenes/{waiting['id']}").json()["state"] in ("queued", "running")
     assert "left.part" not in again.files()
     assert again.client.delete(f"/v1/scenes/{waiting['id']}").status_code == 204
@@ -89,8 +89,8 @@ def test_work_has_a_time_limit(serve: Callable[..., Served]) -> None:
     scene = served.scene()["id"]
     job = served.finished(served.animation(scene, seconds=50)["id"])
     assert job["state"] == "failed" and "longer than 1 s" in job["problem"]["detail"]
-    answer = served.client.post("/v1/scenes", content=b"deaf")
-    assert answer.status_code == 503 and "longer than 1 s" in answer.json()["detail"]
+    response = served.client.post("/v1/scenes", content=b"deaf")
+    assert response.status_code == 503 and "longer than 1 s" in response.json()["detail"]
     assert served.scene()["state"] == "ready"
 
 
@@ -105,8 +105,8 @@ def test_a_disconnected_clients_work_is_cancelled(quick: Served) -> None:
 def test_a_missing_model_is_reported(tmp_path: Path) -> None:
     served = Served(tmp_path / "data", model="none")
     wait_until(lambda: "no model" in served.client.get("/ready").json()["detail"])
-    answer = served.client.post("/v1/scenes", content=b"a photo")
-    assert answer.status_code == 503 and answer.json()["detail"] == "There is no model none; choose another."
+    response = served.client.post("/v1/scenes", content=b"a photo")
+    assert response.status_code == 503 and response.json()["detail"] == "There is no model none; choose another."
     assert served.client.get("/health").status_code == 200 and not served.files()
     assert served.end() == 0
 

@@ -1,4 +1,4 @@
-"""stylecine/server/worker.py: what it accepts, caches, and reveals."""
+"""The worker's limits, its cache, and its messages."""
 
 import hashlib
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def test_cached_scenes_take_a_bounded_number_of_bytes(
     assert list(works.cache) == ["two", "three"]
     monkeypatch.setattr(worker, "CACHE_BYTES", 1)
     add_scene(works, photo_file, "four")
-    assert list(works.cache) == ["four"], "the last one is kept in any case"
+    assert list(works.cache) == ["four"], "the last one is always kept"
 
 
 def test_a_cached_scene_does_not_keep_its_upload(photo_file: Path, works: Worker) -> None:

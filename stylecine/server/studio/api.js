@@ -2,7 +2,7 @@
 
 const HEALTH_TIMEOUT = 4000;  // ms
 
-/** The server refused, for the reason in `message`. */
+/** The server refused; `message` says why. */
 export class Problem extends Error {
   constructor(status, {detail, title, type} = {}, retryAfter = 0) {
     super(detail ?? title ?? "The server could not do this; try again.");
@@ -37,10 +37,11 @@ async function readJSON(path, options) {
 }
 
 function sendJSON(method, path, body, headers = {}) {
-  return readJSON(path, {method, headers: {"Content-Type": "application/json", ...headers}, body: JSON.stringify(body)});
+  const sent = {"Content-Type": "application/json", ...headers};
+  return readJSON(path, {method, headers: sent, body: JSON.stringify(body)});
 }
 
-/** Sends a photo, to be worked on at a short side of `size` at most, or a .cine file; the scene is not ready yet. */
+/** Uploads a photo, with the maximum short side to work at, or a .cine file. The scene is not ready yet. */
 export function makeScene({file, name, size}) {
   const query = new URLSearchParams({name, size, wait: 0});
   const headers = {"Content-Type": "application/octet-stream"};
@@ -56,12 +57,13 @@ export function deleteScene(id) {
   return call(`/v1/scenes/${id}`, {method: "DELETE"}).catch(() => {});
 }
 
-/** Edits that came with a .cine file go by number, as only the server has their pixels. */
+/** Edits of a .cine file are sent as numbers, as only the server has their pixels. */
 export function editScene(id, edits) {
-  return sendJSON("PATCH", `/v1/scenes/${id}`, {edits: edits.map(({id, fromServer, ...edit}) => fromServer ? {id} : edit)});
+  const sent = edits.map(({id, fromServer, ...edit}) => fromServer ? {id} : edit);
+  return sendJSON("PATCH", `/v1/scenes/${id}`, {edits: sent});
 }
 
-/** The web pack of a loop, an ArrayBuffer; `query` has its options. */
+/** The web pack of a loop as an ArrayBuffer; `query` has the loop's options. */
 export async function readPack(id, query, signal) {
   return (await call(`/v1/scenes/${id}/live?${query}`, {signal})).arrayBuffer();
 }

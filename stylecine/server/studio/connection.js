@@ -1,21 +1,21 @@
-// Watches whether the server answers. When it does not, the page says so and keeps trying.
+// Checks whether the server responds. If it does not, the page says so and keeps trying.
 
 import {isServerUp} from "./api.js";
 import {$} from "./dom.js";
 import {announce} from "./notifications.js";
 
-const INTERVAL = 5000, RETRY_INTERVAL = 1500;  // ms between two checks, while it answers and while it does not
+const INTERVAL = 5000, RETRY_INTERVAL = 1500;  // ms between two checks, while it responds and while it does not
 let lost = false, timer = 0;
 const waiting = new Set();
 
-/** The command that starts a server which this page finds. */
+/** The command that starts a server where this page looks for it. */
 export const COMMAND = `stylecine studio --port ${location.port}`;
 
 export function isLost() {
   return lost;
 }
 
-/** Calls `work` as soon as the server answers again. */
+/** Calls `work` as soon as the server responds again. */
 export function onReconnect(work) {
   waiting.add(work);
 }
@@ -30,12 +30,12 @@ async function check() {
   scheduleCheck();
 }
 
-/** The server did not answer. */
+/** To be called if the server did not respond. */
 export function reportLost() {
   if (lost) return;
   lost = true;
-  $("banner").textContent = "The studio's server is not responding. Your changes are kept in this page, which keeps trying." +
-    ` If you stopped the server, run “${COMMAND}”.`;
+  $("banner").textContent = "The studio's server is not responding. Your changes are kept in this page, which keeps" +
+    ` trying. If you stopped the server, run “${COMMAND}”.`;
   $("banner").hidden = false;
   scheduleCheck();
 }

@@ -5,14 +5,15 @@ import {$, clamp, fillTrack, make, rangeInput} from "./dom.js";
 const WIDTH = 560;  // of its canvas, in pixels
 
 export class CropView {
-  /** `position`: where the centre of the crop is along the axis it can move on, 0 to 1; null: where most moves. */
+  /** `position`: the centre of the crop on the axis along which it can move, 0 to 1; null: the centre of motion. */
   constructor(maps, shape, position, onChange) {
     this.aspect = maps.width / maps.height;
     this.ratio = shape ? shape.split(":").reduce((wide, high) => wide / high) : this.aspect;
     this.shape = shape;
-    this.horizontal = this.ratio < this.aspect;  // the axis it can move on
+    this.horizontal = this.ratio < this.aspect;  // the axis along which it can move
     this.position = position ?? centreOfMotion(maps, this.horizontal);
-    this.canvas = make("canvas", {width: WIDTH, height: Math.round(WIDTH / this.aspect), role: "img", ariaLabel: "The part that is kept"});
+    const height = Math.round(WIDTH / this.aspect);
+    this.canvas = make("canvas", {width: WIDTH, height, role: "img", ariaLabel: "The part that is kept"});
     this.element = make("div", {className: "crop wide"}, this.canvas);
     if (Math.abs(this.ratio / this.aspect - 1) > 0.01) this.element.append(this.#slider(onChange));
     onChange(this.position);
@@ -24,7 +25,7 @@ export class CropView {
     return `${this.shape}@${this.horizontal ? `${position},0.5` : `0.5,${position}`}`;
   }
 
-  /** The size that is left of a picture. */
+  /** The size of a picture after cropping. */
   croppedSize([width, height]) {
     return this.horizontal ? [Math.round(height * this.ratio), height] : [width, Math.round(width / this.ratio)];
   }
@@ -48,7 +49,8 @@ export class CropView {
   }
 
   #slider(onChange) {
-    const input = rangeInput({min: "0", max: "1", step: "0.01", value: String(this.position), ariaLabel: "Position of the crop"}, () => {
+    const range = {min: "0", max: "1", step: "0.01", value: String(this.position), ariaLabel: "Position of the crop"};
+    const input = rangeInput(range, () => {
       this.position = Number(input.value);
       fillTrack(input);
       this.draw();
@@ -59,7 +61,7 @@ export class CropView {
   }
 }
 
-/** Centre of everything that moves, along x or y, 0 to 1. */
+/** The centre of everything that moves, along x or y, 0 to 1. */
 function centreOfMotion({moving, width, height}, horizontal) {
   let [sum, weighted] = [1e-9, 0.5e-9];
   for (let y = 0; y < height; y += 4) {

@@ -1,8 +1,8 @@
-// What all dialogs have in common, and the one that asks for confirmation.
+// Fills dialogs, and asks for confirmation.
 
 import {$, button, icon, make} from "./dom.js";
 
-/** Fills a dialog: its title, with a close button where it can be closed, its body and its buttons. */
+/** Fills a dialog: its title, with a close button if it is closable, its body and its buttons. */
 export function fillDialog(dialog, title, body, {footer = [], closable = true} = {}) {
   const head = make("div", {className: "dialog-head"}, make("h2", {id: `${dialog.id}-title`}, title));
   if (closable) {
@@ -14,7 +14,7 @@ export function fillDialog(dialog, title, body, {footer = [], closable = true} =
   if (footer.length) dialog.append(make("div", {className: "dialog-foot"}, ...footer));
 }
 
-/** Asks a question; whether it was answered with `yes`. */
+/** Asks for confirmation; returns whether the button `yes` was pressed. */
 export function confirmed(title, text, yes) {
   const dialog = $("confirm-dialog");
   const answer = (className, value, label) => button(className, () => dialog.close(value), label);

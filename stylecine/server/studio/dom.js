@@ -2,12 +2,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** The element with that id. */
+/** The element with this id. */
 export function $(id) {
   return document.getElementById(id);
 }
 
-/** A new element; names that are not properties of it become attributes. Null children are left out. */
+/** A new element; names that are not among its properties become attributes. Null children are omitted. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -55,7 +55,7 @@ export function sliderField(input, label, ...before) {
   return make("div", {className: "field"}, make("label", {htmlFor: input.id}, ...before, label), output, input);
 }
 
-/** Sets a slider of sliderField(), and the text of its value. */
+/** Sets a slider made by sliderField(), and the text of its value. */
 export function showSlider(id, value, text, spoken = text) {
   const input = $(id);
   input.value = value;
@@ -70,7 +70,7 @@ export function fillTrack(input) {
   input.style.setProperty("--filled", `${(100 * share).toFixed(2)}%`);
 }
 
-/** Calls `work` once it has not been asked for during `wait` ms. */
+/** A function that calls `work` once it has not been called for `wait` ms. */
 export function debounced(work, wait) {
   let timer = 0;
   return () => {
@@ -83,7 +83,7 @@ export function clamp(value, min, max) {
   return Math.min(max, Math.max(min, value));
 }
 
-/** Has the browser save what an address leads to as a file. */
+/** Makes the browser download a URL as a file. */
 export function download(href, name) {
   const link = make("a", {href, download: name});
   document.body.append(link);

@@ -2,10 +2,10 @@
 
 import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
+import {onReconnect, reportLost} from "./connection.js";
 import {fillDialog} from "./dialog.js";
 import {$, button, download, icon, make} from "./dom.js";
 import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
-import {followJob} from "./job-events.js";
 import {announce, showHint} from "./notifications.js";
 import {syncedEdits} from "./session.js";
 import {fileName, renderOptions, set, state} from "./state.js";
@@ -14,8 +14,14 @@ const SIZES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
 const REPEATS = [1, 2, 3, 5, 10];
 const NUMBERS = ["size", "fps", "repeat"];
-const chosen = {format: "mp4", codec: "", size: null, quality: "good", shape: "", cropPosition: null, fps: 30, repeat: 1};
-let sceneId = null;  // that these were chosen for
+const PAGE_HINT = "A page that plays the loop at any size, without a network."
+  + " Open it, send it, or embed it in a site with an iframe.";
+const END_STATES = ["done", "failed", "cancelled"];
+const POLL_INTERVAL = 250;  // ms
+const chosen = {
+  format: "mp4", codec: "", size: null, quality: "good", shape: "", cropPosition: null, fps: 30, repeat: 1,
+};
+let sceneId = null;  // of the scene that these were chosen for
 let crop = null;
 
 export function initExport() {
@@ -28,7 +34,7 @@ export function initExport() {
     if (state.exporting) {
       dialog.showModal();  // a phone's back gesture cannot be prevented
     } else {
-      dialog.replaceChildren();  // a video in it would play on
+      dialog.replaceChildren();  // otherwise a video in it would continue to play
       $("export").focus();
     }
   });
@@ -55,7 +61,8 @@ function show(title, body, options) {
 // --- options
 
 function showForm() {
-  const form = make("div", {className: "export-form"}, formatChoice(), make("div", {className: "export-options", id: "export-options"}));
+  const options = make("div", {className: "export-options", id: "export-options"});
+  const form = make("div", {className: "export-form"}, formatChoice(), options);
   const footer = [make("p", {className: "hint", id: "export-size"}), button("primary", runExport, "Export")];
   show("Export", [form], {footer});
   showOptions();
@@ -76,7 +83,8 @@ function formatLabel(format) {
     Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps: Math.min(chosen.fps, maxRate)});
     showOptions();
   };
-  const input = make("input", {type: "radio", name: "format", value: id, checked: isChosen, autofocus: isChosen, onchange});
+  const checks = {checked: isChosen, autofocus: isChosen, onchange};
+  const input = make("input", {type: "radio", name: "format", value: id, ...checks});
   return make("label", {}, input, icon(picture), make("span", {}, name, make("small", {}, hint)));
 }
 
@@ -97,7 +105,7 @@ function showOptions() {
     qualityValues(format) && select("Quality", "quality", Object.entries(QUALITIES)),
     !format.still && !page && select("Frames per second", "fps", rates, showSize),
     format.repeats && select("Repeats in the file", "repeat", repeats),
-    page && make("p", {className: "hint wide"}, "A page that plays the loop at any size, without a network. Open it, send it, or embed it in a site with an iframe."),
+    page && make("p", {className: "hint wide"}, PAGE_HINT),
   ];
   $("export-options").replaceChildren(...parts.filter(Boolean));
   crop?.draw();
@@ -105,7 +113,8 @@ function showOptions() {
 }
 
 function select(label, name, choices, onChange = () => {}) {
-  const options = choices.map(([value, text]) => make("option", {value, selected: String(chosen[name] ?? "") === String(value)}, text));
+  const current = String(chosen[name] ?? "");
+  const options = choices.map(([value, text]) => make("option", {value, selected: current === String(value)}, text));
   const element = make("select", {}, ...options);
   element.addEventListener("change", () => {
     chosen[name] = NUMBERS.includes(name) ? Number(element.value) || null : element.value;
@@ -119,7 +128,7 @@ function sizeChoices() {
   return [choice(null, "Full, "), ...SIZES.filter(size => size < fullSize()).map(size => choice(size))];
 }
 
-/** null: full size. */
+/** The short side; null: full size. */
 function defaultSize({defaultSize}) {
   return defaultSize < fullSize() ? defaultSize : null;
 }
@@ -147,8 +156,8 @@ function chosenFormat() {
   return FORMATS.find(({id}) => id === chosen.format);
 }
 
-function qualityValues(format) {
-  return format.codecs ? (format.codecs.find(({id}) => id === chosen.codec) ?? format.codecs[0]).quality : format.quality;
+function qualityValues({codecs, quality}) {
+  return codecs ? (codecs.find(({id}) => id === chosen.codec) ?? codecs[0]).quality : quality;
 }
 
 /** The body of the request. */
@@ -188,6 +197,22 @@ async function runExport() {
   }
 }
 
+/** The finished job; calls `onChange` with each of its states. Waits while the server is gone. */
+async function followJob(job, onChange) {
+  while (!END_STATES.includes(job.state)) {
+    await new Promise(done => setTimeout(done, POLL_INTERVAL));
+    try {
+      job = await api.readAnimation(job.id);
+      onChange(job);
+    } catch (error) {
+      if (!(error instanceof api.ServerGone)) throw error;
+      reportLost();
+      await new Promise(onReconnect);
+    }
+  }
+  return job;
+}
+
 function finishExport(job, edits) {
   set({exporting: null});
   if (job.state === "done") {
@@ -200,7 +225,7 @@ function finishExport(job, edits) {
   }
 }
 
-/** Returns to the form at once; the server stops on its own time. */
+/** Returns to the form at once; the server stops a little later. */
 function cancelExport() {
   state.exporting.abort();
   set({exporting: null});
@@ -211,10 +236,10 @@ function cancelExport() {
 
 function showProgress() {
   const cancel = button("outline", cancelExport, "Cancel");
-  const bar = {className: "progress-bar", id: "export-bar", role: "progressbar", ariaValueMin: "0", ariaValueMax: "100", ariaLabel: "Export"};
+  const progress = {role: "progressbar", ariaValueMin: "0", ariaValueMax: "100", ariaLabel: "Export"};
   const parts = [
     make("p", {className: "export-stage", id: "export-stage", role: "status"}, STAGES.queued),
-    make("div", bar, make("span")),
+    make("div", {className: "progress-bar", id: "export-bar", ...progress}, make("span")),
     make("p", {className: "hint mono", id: "export-count"}, " "),
     cancel,
   ];
@@ -234,15 +259,16 @@ function updateProgress({progress: {stage, done, total, share}}) {
 
 // --- the file
 
-/** The file is saved at once; the link is for those whose browser refused that. */
+/** Saves the file at once; the link is for browsers that refuse that. */
 function showResult({links, bytes, format, warning}) {
   const name = fileName(format);
   const another = button("ghost", showForm, "Export another");
+  const link = make("a", {href: links.result, download: name}, "Save again");
   const parts = [
     resultPreview(format, links.result, name),
     make("p", {role: "status"}, make("strong", {}, name), `, ${formatBytes(bytes)}`),
     warning ? make("p", {className: "hint"}, warning) : null,
-    make("p", {className: "hint"}, "The download has started. ", make("a", {href: links.result, download: name}, "Save again")),
+    make("p", {className: "hint"}, "The download has started. ", link),
   ];
   show("Export finished", [make("div", {className: "export-status"}, ...parts)], {footer: [another]});
   another.focus();

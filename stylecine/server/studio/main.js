@@ -1,4 +1,4 @@
-// Starts the page, and shows the phase that it is in.
+// Starts the page, and shows its phase.
 
 import {Player, PlayerError} from "/player/player.js";
 import {photoURL} from "./api.js";
@@ -33,20 +33,20 @@ async function init() {
   initExport();
   initShortcuts({openFile: chooseFile, save, exportLoop: openExport});
   scheduleCheck();
-  const resize = debounced(sync, 600);  // the window or the zoom may need another size of the loop
+  const resize = debounced(sync, 600);  // another size of the window may need another size of the loop
   initStage(viewport => { placeDivider(viewport); resize(); });
   watch(["phase"], showPhase);
   await new Promise(done => setTimeout(done));  // let the page draw before WebGL starts
   const player = await createPlayer();
   if (!player) return;
-  warmupLoop().then(loop => player.warmUp(loop)).catch(() => {});  // a real loop will report what is wrong
+  warmupLoop().then(loop => player.warmUp(loop)).catch(() => {});  // a real loop will report the error
   initPlayback(player, adaptSize);
   initSession(player, shortSideOnScreen);
   watch(["fullSize", "phase"], () => sync());
   watch(["phase", "maps"], showLoop);
 }
 
-/** Null, with a message, where the browser cannot play a loop. */
+/** Null, after showing a message, if the browser cannot play loops. */
 async function createPlayer() {
   try {
     const player = await Player.create($("loop"));
@@ -67,13 +67,14 @@ function showPhase() {
   $("start").hidden = phase !== "start";
   $("editor").hidden = phase === "start";
   $("opening").hidden = phase !== "opening";
-  for (const part of document.querySelectorAll(".tools, .playback, .options, .panel, .zoom, .overlay")) part.inert = phase !== "ready";
+  const parts = document.querySelectorAll(".tools, .playback, .options, .panel, .zoom, .overlay");
+  for (const part of parts) part.inert = phase !== "ready";
   $("export").disabled = $("save").disabled = phase !== "ready";
   document.title = phase === "ready" ? `${state.name} · stylecine studio` : "stylecine studio";
   if (phase === "ready") $("photo").src = photoURL(state.scene.id);
 }
 
-/** The preview may have fewer pixels than the photo, which exports have all of. */
+/** Shows the loop, and a note if it has fewer pixels than the exports. */
 function showLoop() {
   const {phase, maps, scene} = state;
   $("loop").hidden = phase !== "ready" || !maps;
@@ -99,7 +100,8 @@ function initBar() {
 
 async function closePhoto() {
   if (state.phase !== "ready") return;
-  if (isDirty() && !await confirmed("Leave this photo?", "Your changes to it are not saved.", "Leave without saving")) return;
+  const question = ["Leave this photo?", "Your changes to it are not saved.", "Leave without saving"];
+  if (isDirty() && !await confirmed(...question)) return;
   setPlaying(false);
   set({phase: "start"});
   $("choose").focus({preventScroll: true});

@@ -1,17 +1,17 @@
-// Messages: to everybody (busy indicator, notice), and to screen readers alone.
+// Messages: on the screen (busy indicator, notice), and only to screen readers.
 
 import {$, setIcon} from "./dom.js";
 
-const BUSY_DELAY = 700;  // ms: what is done sooner needs no message
+const BUSY_DELAY = 700;  // ms after which the indicator appears
 let busyText = null, busyTimer = 0;
 
-/** Has screen readers say it, politely. */
+/** Makes screen readers say something, politely. */
 export function announce(text) {
   $("announcer").textContent = "";
   setTimeout(() => { $("announcer").textContent = text; }, 30);
 }
 
-/** What is being done now, shown once it takes a while; "": busy without a message; null: not busy. */
+/** Shows what is being done, if it takes a while; "": busy without a message; null: not busy. */
 export function showBusy(text) {
   busyText = text;
   $("stage").setAttribute("aria-busy", String(text !== null));
@@ -33,12 +33,12 @@ function showBusyText() {
   announce(busyText);
 }
 
-/** Something went wrong; `action` {label, run} is offered as a way on. */
+/** Shows an error; `action` {label, run} is a button beside it. */
 export function showError(text, action = null) {
   showNotice("alert", "warning", text, action);
 }
 
-/** Something worth knowing that is no error. */
+/** Shows advice that is not an error. */
 export function showHint(text, action = null) {
   showNotice("status", "info", text, action);
 }

@@ -7,7 +7,7 @@ import {change, removeEdit} from "./session.js";
 import {set, state, watch} from "./state.js";
 import {CLASSES, MIN_SHARE, PAINT_CLASSES, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
 
-/** `toPosition` and `toValue` where the slider is not linear. */
+/** With `toPosition` and `toValue` if the slider is not linear. */
 const SLIDERS = [
   {
     ...{id: "speed", label: "Speed", min: -2, max: 2, step: 0.05, format: formatFactor},

@@ -3,14 +3,14 @@
 import {$, fillTrack, setIcon} from "./dom.js";
 import {set, state, watch} from "./state.js";
 
-const [SKIPPED, COUNTED] = [6, 24];  // frames of a new loop
+const [SKIPPED, COUNTED] = [6, 24];  // frames of a new loop for the mean
 
 let player = null;
 let onFrameTime = () => {};
 let times = [];
 let resumeAfterScrub = false;
 
-/** `reportFrameTime` gets the mean ms of a frame now and then. */
+/** Calls `reportFrameTime` from time to time with the mean duration of a frame in ms. */
 export function initPlayback(loopPlayer, reportFrameTime) {
   player = loopPlayer;
   onFrameTime = reportFrameTime;
@@ -69,7 +69,7 @@ function showTime(time) {
   fillTrack(scrub);
   const text = `${(share * duration).toFixed(1)} / ${duration.toFixed(1)} s`;
   if ($("clock").textContent !== text) $("clock").textContent = text;
-  const spoken = (share * duration).toFixed(player.playing ? 0 : 1);  // while it plays, once a second is enough
+  const spoken = (share * duration).toFixed(player.playing ? 0 : 1);  // changes only once a second while it plays
   const spokenTime = `${spoken} of ${Number(duration.toFixed(1))} seconds`;
   if (scrub.ariaValueText !== spokenTime) scrub.ariaValueText = spokenTime;
   if (player.playing) measureFrame();

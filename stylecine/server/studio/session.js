@@ -1,4 +1,4 @@
-// The open photo: opening it, editing it, and keeping the server and the player in step with it.
+// The open photo: opens it, edits it, and keeps the server and the player up to date.
 
 import * as api from "./api.js";
 import {isLost, onReconnect, reportLost} from "./connection.js";
@@ -7,10 +7,10 @@ import {isDirty, renderOptions, sameEdits, set, state} from "./state.js";
 
 const DEFAULTS = state.options;
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // short sides of previews
-const FIRST_SIZE = 320;  // so that something moves soon
+const FIRST_SIZE = 320;  // small, so that the picture moves soon
 const [SMOOTH, SLOW] = [36, 72];  // ms a frame
 const NOTHING_MOVES = "Nothing moves in this photo yet. Paint over what should.";
-const FEW_MOVING = 0.15;  // share of the picture: where less moves, something may have been missed
+const FEW_MOVING = 0.15;  // share of the picture below which something may have been missed
 const GROUP_TIME = 1500;  // ms within which changes of one kind are one step of the history
 const SLIDER_DELAY = 220;  // ms after a slider's last move until a new loop is made
 
@@ -18,15 +18,15 @@ let player = null;
 let playerReady = null;
 const hasPlayer = new Promise(resolve => { playerReady = resolve; });
 let displayedSize = () => 512;  // the picture's short side on the screen, in device pixels
-let source = null;  // the opened file, for a server that has forgotten it
+let source = null;  // the opened file, in case the server forgets it
 let serverEdits = [];
-let playing = {};  // the request whose loop plays
-let sizeLimit = FIRST_SIZE;  // of previews, by how smoothly this machine plays
-let sizeCeiling = Infinity;  // above it this machine turned out to be too slow
-let opening = null, fetching = null;  // AbortControllers; fetching.request: the loop that is fetched
+let playing = {};  // the request of the current loop
+let sizeLimit = FIRST_SIZE;  // of previews, by how smoothly they play
+let sizeCeiling = Infinity;  // larger previews were too slow on this machine
+let opening = null, fetching = null;  // AbortControllers; fetching.request: of the loop that is being fetched
 let lastChange = {kind: null, at: 0};
 
-/** Photos that are opened before this wait for the player. */
+/** Photos that are opened earlier wait for the player. */
 export function initSession(loopPlayer, shortSideOnScreen) {
   player = loopPlayer;
   displayedSize = shortSideOnScreen;
@@ -35,13 +35,13 @@ export function initSession(loopPlayer, shortSideOnScreen) {
 
 // --- opening
 
-/** Opens a photo or a .cine file, {file, name, size}; `onProgress(text, share)` follows it. Throws what went wrong. */
+/** Opens a photo or a .cine file, {file, name, size}, and reports to `onProgress(text, share)`. Throws errors. */
 export function openFile(file, onProgress) {
   onProgress("Uploading", 0.08);
   return open(() => api.makeScene(file), file, onProgress);  // not abortable: the new scene's id would be lost
 }
 
-/** Opens a scene that the server has already. */
+/** Opens a scene that the server already has. */
 export function openScene(id, onProgress) {
   return open(signal => api.readScene(id, 0, signal), null, onProgress);
 }
@@ -54,7 +54,7 @@ async function open(getScene, file, onProgress) {
   try {
     scene = await readyScene(scene, onProgress, signal);
     await hasPlayer;
-    await Promise.race([syncing, rejectOnAbort(signal)]);  // nothing of the previous photo may come later
+    await Promise.race([syncing, rejectOnAbort(signal)]);  // nothing of the previous photo may arrive later
     onProgress("Animating", 0.7);
     [sizeLimit, sizeCeiling] = [FIRST_SIZE, Infinity];
     edits = fromServer(scene.edits);
@@ -81,13 +81,13 @@ async function open(getScene, file, onProgress) {
   showFirstHint();
 }
 
-/** For a scene that was opened by its id: the file that it can be made from again. */
+/** Keeps a file of a scene that was opened by its id, so that it can be opened again. */
 async function keepSource({id, name}) {
   const file = await api.readCineFile(id).catch(() => null);
   if (file && state.scene.id === id) source = {file, name, size: 1024};
 }
 
-/** Says what to do where little was found, or where it may be wrong. */
+/** Says what to do if little moves, or if the prediction may be wrong. */
 function showFirstHint() {
   const {edits, maps, scene} = state;
   if (!maps) {
@@ -123,7 +123,7 @@ function fromServer(edits) {
 
 // --- changing
 
-/** Changes edits, options or both: one step of the history, together with one of the same kind just before. */
+/** Changes edits, options or both: one step of the history, merged with a recent one of the same kind. */
 export function change(changes, kind = null) {
   const now = performance.now();
   const continues = kind !== null && kind === lastChange.kind && now - lastChange.at < GROUP_TIME;
@@ -167,7 +167,7 @@ function travel(from, to, done, nothing) {
 
 let outdated = false, syncing = null, soonTimer = 0;
 
-/** Brings server and player up to the state: one request at a time, and only for the latest state. */
+/** Brings server and player up to date: one request at a time, and only for the latest state. */
 export function sync() {
   if (state.phase !== "ready") return null;
   outdated = true;
@@ -176,7 +176,7 @@ export function sync() {
   return syncing;
 }
 
-/** The stage is busy from now on, so that nobody takes the old loop for the new one. */
+/** Marks the stage as busy at once, as the old loop is still shown. */
 function syncSoon() {
   if (!soonTimer && !syncing) showBusy("");
   clearTimeout(soonTimer);
@@ -209,7 +209,7 @@ async function syncOnce() {
   const request = loopRequest(state.scene, state.edits, options);
   let {maps} = state;
   if (!sameRequest(request, playing)) {
-    const byUser = options !== playing.options || !sameEdits(request.edits, playing.edits);  // not by the window's size
+    const byUser = options !== playing.options || !sameEdits(request.edits, playing.edits);  // not by a resized window
     showBusy(byUser ? "Animating" : "");
     fetching = Object.assign(new AbortController(), {request});
     const pack = await readPack(request, fetching.signal).finally(() => { fetching = null; });
@@ -220,7 +220,7 @@ async function syncOnce() {
   set({renderedEdits: request.edits, maps});
 }
 
-/** Where the server refuses the edits together, only those go that it refuses one by one. */
+/** If the server refuses the edits, sends them one by one and drops only those that it refuses. */
 async function sendEdits(edits) {
   try {
     await patchEdits(edits);
@@ -247,7 +247,7 @@ async function patchEdits(edits) {
   serverEdits = edits;
 }
 
-/** Removes an edit; from the history too, unless the server had accepted it once. */
+/** Removes an edit; also from the history, unless the server had accepted it before. */
 function dropEdit(edit, wasAccepted) {
   const without = ({edits, options}) => ({edits: edits.filter(other => other !== edit), options});
   const current = without(state);
@@ -273,7 +273,7 @@ async function handleError(error) {
   }
 }
 
-/** Sends the file once more, as the server has forgotten the scene. */
+/** Uploads the file again, as the server has forgotten the scene. */
 async function reopen() {
   showBusy("Opening it again");
   fetching = new AbortController();
@@ -297,9 +297,9 @@ async function reopen() {
 
 // --- the preview's size
 
-/** Makes previews as large as the screen shows them, but no larger than this machine plays smoothly. */
+/** Makes previews as large as they are displayed, but not larger than this machine plays smoothly. */
 export function adaptSize(frameTime) {
-  if (state.exporting || syncing) return;  // other work slows frames down for now
+  if (state.exporting || syncing) return;  // other work slows down the player
   const size = Math.min(player.width, player.height);
   if (frameTime > SLOW && size > SIZES[1]) sizeCeiling = SIZES.filter(smaller => smaller < size).at(-1);
   else if (frameTime > SMOOTH) return;
@@ -308,7 +308,7 @@ export function adaptSize(frameTime) {
   sync();
 }
 
-/** What a loop is made of: the scene, its edits, and the query to the service. */
+/** A loop's scene and edits, and the query to the service. */
 function loopRequest(scene, edits, options) {
   const fullSize = Math.min(scene.width, scene.height);
   const needed = SIZES.find(size => size >= displayedSize(scene) * 0.92) ?? SIZES.at(-1);
@@ -325,7 +325,7 @@ function isCurrent(request) {
   return state.phase === "ready" && sameRequest(request, loopRequest(state.scene, state.edits, state.options));
 }
 
-/** The web pack; null where nothing moves. */
+/** The web pack; null if nothing moves. */
 async function readPack(request, signal) {
   try {
     return await api.readPack(request.id, request.query, signal);
@@ -335,7 +335,7 @@ async function readPack(request, signal) {
   }
 }
 
-/** Plays a pack; its maps and size, null where there is no pack. */
+/** Plays a pack; returns its maps and size, null without a pack. */
 async function play(pack, request) {
   if (pack) await player.load(pack);
   playing = request;
@@ -345,7 +345,7 @@ async function play(pack, request) {
 
 // --- saving
 
-/** The edits, once the server has all of them. Throws where it has not taken them. */
+/** The edits, once the server has all of them. Throws if it has not accepted them. */
 export async function syncedEdits() {
   await sync();
   if (!sameEdits(state.edits, serverEdits)) throw new Error("The last changes have not reached the server; try again.");

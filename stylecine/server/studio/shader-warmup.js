@@ -1,10 +1,10 @@
-// A tiny loop that uses every shader program of a landscape. Browsers compile a program when it first draws, which
-// takes some of them seconds, so this is drawn while the page waits for a photo.
+// A tiny loop that uses every shader program of a landscape. Browsers compile a program when it first draws, and some
+// need seconds for it, so this is drawn while the page waits for a photo.
 
 const [SIDE, MARGIN, CELL, BLOCK, BANDS, STATISTICS] = [32, 16, 8, 16, 4, 9];
 const CANVAS = SIDE + 2 * MARGIN, GRID = CANVAS / CELL, BLOCKS = CANVAS / BLOCK;
 
-/** In the form of an unpacked loop, {facts, tensors, photo}: everything moves, by nothing. */
+/** An unpacked loop, {facts, tensors, photo}: everything moves, at zero speed. */
 export async function warmupLoop() {
   const facts = {
     ...{width: SIDE, height: SIDE, margin: MARGIN, cell: CELL, block: BLOCK, grid: [GRID, GRID], bands: BANDS},

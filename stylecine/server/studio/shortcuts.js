@@ -1,4 +1,4 @@
-// All keyboard shortcuts in one table: what they do, and how the help dialog lists them.
+// The table of all keyboard shortcuts, with their entries in the help dialog.
 
 import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {cancelGesture, fit, isPaintingByKey, scaleBrush, zoomBy} from "./canvas/stage.js";
@@ -11,9 +11,8 @@ import {loadSetting, storeSetting} from "./storage.js";
 import {PAINT_CLASSES, TOOLS} from "./tools.js";
 
 const SETTING = "stylecine.letters";
-const MAC = navigator.platform.startsWith("Mac");
 const USES_SPACE = "button, select, a, input:not([type=range], [type=radio]:checked)";
-const CTRL = MAC ? "⌘" : "Ctrl";
+const CTRL = navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl";
 
 /** `commands`: openFile, save, exportLoop. */
 export function initShortcuts(commands) {
@@ -24,14 +23,16 @@ export function initShortcuts(commands) {
   });
   addEventListener("blur", () => showBefore(false));
   $("help").addEventListener("click", () => showHelp(groups));
-  if (MAC) for (const element of document.querySelectorAll("[data-keys]")) element.dataset.keys = element.dataset.keys.replace("Ctrl", CTRL);
+  for (const {dataset} of document.querySelectorAll("[data-keys]")) dataset.keys = dataset.keys.replace("Ctrl", CTRL);
 }
 
-/** By section; each is {keys, label, run, match}, with `match` where the key is not one of `keys` in lower case. */
+/** By section; `match` has the values of `event.key`, if they are not those of `keys` in lower case. */
 function shortcutTable({openFile, save, exportLoop}) {
   const key = (keys, label, run, match) => ({keys: [keys].flat(), label, run, match});
-  const ctrl = (letter, label, run, shift = false) =>
-    ({keys: shift ? [CTRL, "Shift", letter] : [CTRL, letter], label, run, ctrl: true, shift, match: [letter.toLowerCase()]});
+  const ctrl = (letter, label, run, shift = false) => {
+    const keys = shift ? [CTRL, "Shift", letter] : [CTRL, letter];
+    return {keys, label, run, ctrl: true, shift, match: [letter.toLowerCase()]};
+  };
   return {
     Playback: [
       key("Space", "Play or pause", togglePlay, [" "]),

@@ -1,4 +1,4 @@
-// Ways to open a photo: drop, choose, paste, an example. And its progress until the picture moves.
+// Opening a photo by drop, file picker, paste or as an example, and the progress until the picture moves.
 
 import {PlayerError} from "/player/player.js";
 import {COMMAND} from "./connection.js";
@@ -10,9 +10,9 @@ import {cancelOpening, openFile, openScene} from "./session.js";
 import {isDirty, set, state, watch} from "./state.js";
 
 const EXAMPLES = [
-  {id: "sea", name: "Sea and sky", alt: "A calm sea at dusk with a rock standing in the water, under drifting clouds"},
-  {id: "waterfall", name: "Mountain stream", alt: "A stream falling between boulders in low sunlight"},
-  {id: "lake", name: "Shangri-La lake", alt: "A wide lake reflecting a sky full of clouds, with hills on the far shore"},
+  ["sea", "Sea and sky", "A calm sea at dusk with a rock standing in the water, under drifting clouds"],
+  ["waterfall", "Mountain stream", "A stream falling between boulders in low sunlight"],
+  ["lake", "Shangri-La lake", "A wide lake reflecting a sky full of clouds, with hills on the far shore"],
 ];
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -32,12 +32,12 @@ export function initStartPage() {
     if (file) openPhoto(file, file.name || "pasted.png");
   });
   initDropping();
-  const scene = new URLSearchParams(location.search).get("scene");  // what the studio was started with
+  const scene = new URLSearchParams(location.search).get("scene");  // given on the command line
   history.replaceState(null, "", location.pathname);
   if (scene) showOpening(() => openScene(scene, showProgress));
 }
 
-/** The examples play on the start page only, as they would slow down what is opened. */
+/** Plays the examples only on the start page, as they would slow down the editor. */
 function playExamples() {
   for (const video of $("examples").querySelectorAll("video")) {
     if (state.phase !== "start") video.pause();
@@ -49,7 +49,7 @@ export function chooseFile() {
   $("picker").click();
 }
 
-function exampleButton({id, name, alt}) {
+function exampleButton([id, name, alt]) {
   const url = `/studio/examples/${id}`;
   const image = make("img", {src: `${url}-small.jpg`, alt: ""});
   const video = make("video", {
@@ -66,28 +66,29 @@ function exampleButton({id, name, alt}) {
   return made;
 }
 
-/** Opens a file, whatever it turns out to be. */
+/** Opens a file of any type. */
 async function openPhoto(file, name) {
   const reason = blockedReason();
   if (reason) {
     showProblem(reason);
     return;
   }
-  if (isDirty() && !await confirmed("Open another photo?", "Your changes to this one are not saved.", "Open without saving")) return;
+  const question = ["Open another photo?", "Your changes to this one are not saved.", "Open without saving"];
+  if (isDirty() && !await confirmed(...question)) return;
   const url = URL.createObjectURL(file);
   $("photo").src = url;
   await showOpening(() => openFile({file, name, size: $("work-size").value}, showProgress));
   URL.revokeObjectURL(url);
 }
 
-/** Why nothing can be opened now; null: it can. */
+/** Why nothing can be opened now, or null. */
 function blockedReason() {
   if (document.querySelector("dialog[open]")) return "Close the dialog before you open another photo.";
   if (state.phase === "opening") return "Another photo is being opened; wait for it, or cancel it.";
   return null;
 }
 
-/** Shows a photo while `open` opens it, then lets it play; or says why it could not be opened. */
+/** Shows the progress of `open`, then plays the loop; or shows why the photo could not be opened. */
 async function showOpening(open) {
   const previous = {phase: state.phase, playing: isPlaying()};
   $("start-problem").hidden = true;
@@ -113,8 +114,9 @@ function goBack({phase, playing}, error) {
 }
 
 function explain(error) {
-  if (error instanceof PlayerError || error.status !== undefined) return error.message;
-  if (error.name === "ServerGone" || error.message.includes("server")) return `${error.message} Start it again with “${COMMAND}”.`;
+  const {message, name, status} = error;
+  if (error instanceof PlayerError || status !== undefined) return message;
+  if (name === "ServerGone" || message.includes("server")) return `${message} Start it again with “${COMMAND}”.`;
   console.error(error);
   return "Something went wrong in this page; reload it and try again.";
 }

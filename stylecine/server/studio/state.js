@@ -1,16 +1,16 @@
-// The page's state, in one place; views watch the parts that they show.
+// The state of the page; views watch the parts that they show.
 
-import {OPTIONS} from "./options.js";  // made from stylecine/options.py by the service
+import {OPTIONS} from "./options.js";  // generated from stylecine/options.py by the service
 
 const initial = names => Object.fromEntries(names.map(name => [name, OPTIONS[name].default]));
 
 export const state = {
   phase: "start",  // start, opening, ready
-  scene: null,  // as the server sends it
+  scene: null,  // as sent by the server
   name: "",
-  edits: [],  // as they should be, in the form of the service
-  renderedEdits: [],  // those in the loop that is playing
-  savedEdits: [],  // those in the file that was saved or exported last
+  edits: [],  // the wanted ones, as the service expects them
+  renderedEdits: [],  // those in the current loop
+  savedEdits: [],  // those in the last saved or exported file
   options: initial(["pace", "speed", "seconds", "detail", "wind"]),  // of the loop; wind: degrees and strength
   past: [], future: [],  // history, {edits, options}
   tool: "view",
@@ -18,12 +18,12 @@ export const state = {
   radii: {paint: 0.04, erase: 0.04, freeze: 0.04, speed: 0.08, anchor: 0.12},  // of the short side
   factor: 2,  // of the speed brush
   mask: false, flow: false,  // overlays
-  split: null,  // where before and after meet, 0 to 1
+  split: null,  // position of the divider between before and after, 0 to 1
   before: false,
   exporting: null,  // the AbortController of a running export
-  fullSize: false,  // whether the loop plays with all the photo's pixels
+  fullSize: false,  // whether previews have the photo's size
   maps: null,  // the player's, and their size; null while nothing moves
-  highlighted: null,  // the edit pointed out on the picture
+  highlighted: null,  // the edit that is highlighted on the picture
 };
 
 const watchers = [];
@@ -37,7 +37,7 @@ export function set(changes) {
   }
 }
 
-/** Calls back now, and whenever one of these parts changes. */
+/** Calls `callback` now, and whenever one of these parts changes. */
 export function watch(names, callback) {
   watchers.push([names, callback]);
   callback();
@@ -51,12 +51,12 @@ export function hasCloth(edits) {
   return edits.some(({kind, mode, what}) => kind === "paint" && mode === "add" && what === "cloth");
 }
 
-/** The render options of the service: whatever can move does, as the sliders say. */
+/** The options of a loop, as the service expects them: everything that can move does. */
 export function renderOptions({edits, options: {wind, ...options}}) {
   return {...options, subject: "auto", ...(hasCloth(edits) && {wind})};
 }
 
-/** The name of a file made of the photo. */
+/** The name of a file made from the photo. */
 export function fileName(extension) {
   return `${state.name.replace(/\.[^.]*$/, "")}.${extension}`;
 }

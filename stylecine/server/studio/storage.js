@@ -1,4 +1,4 @@
-// Settings that outlive the visit, or at least last as long as the page where the browser blocks storage.
+// Persistent settings; if the browser blocks storage, they last as long as the page.
 
 const fallback = new Map();
 

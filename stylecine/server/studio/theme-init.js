@@ -1,4 +1,4 @@
-// Sets the theme before the first paint: the one chosen last time, or the system's.
+// Sets the theme before the first paint: the stored choice, or the system's.
 {
   let chosen = null;
   try {

@@ -1,4 +1,4 @@
-// The theme: light, dark, or the system's; the choice is remembered.
+// The theme: light, dark, or the system's; the choice is stored.
 
 import {$, setIcon} from "./dom.js";
 import {announce} from "./notifications.js";

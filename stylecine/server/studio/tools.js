@@ -5,19 +5,20 @@ import {MAX_RADIUS, MIN_RADIUS, setRadius} from "./canvas/stage.js";
 import {$, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
 import {set, state, watch} from "./state.js";
 
-export const MIN_SHARE = 0.004;  // of the picture: smaller classes are not listed
+export const MIN_SHARE = 0.004;  // of the picture, for a class to be listed
 export const CLASSES = {sky: "Sky", water: "Water", falls: "Falls", smoke: "Smoke"};
 export const PAINT_CLASSES = {...CLASSES, cloth: "Cloth"};
 const ZOOM = matchMedia("(pointer: coarse)").matches ? "Pinch" : "Scroll";
 
+const defineTool = (id, key, name, hint) => ({id, key, name, hint});
 export const TOOLS = [
-  {id: "view", icon: "hand", name: "View", key: "v", hint: `${ZOOM} to zoom, drag to move the picture.`},
-  {id: "paint", icon: "paint", name: "Paint", key: "p", hint: "Paint roughly over what should move; strokes snap to its edges."},
-  {id: "erase", icon: "erase", name: "Erase", key: "e", hint: "Paint over what was found to move but should not."},
-  {id: "freeze", icon: "freeze", name: "Freeze", key: "f", hint: "Paint over what must stand still: a rock, a boat, a pier."},
-  {id: "push", icon: "push", name: "Push", key: "u", hint: "Drag an arrow to where things should be one second later. Short is slow."},
-  {id: "anchor", icon: "anchor", name: "Anchor", key: "a", hint: "Click a point that should rest; drag to set how far the calm reaches."},
-  {id: "speed", icon: "speed", name: "Speed", key: "s", hint: "Paint over what should be slower or faster."},
+  defineTool("view", "v", "View", `${ZOOM} to zoom, drag to move the picture.`),
+  defineTool("paint", "p", "Paint", "Paint roughly over what should move; strokes snap to its edges."),
+  defineTool("erase", "e", "Erase", "Paint over what was found to move but should not."),
+  defineTool("freeze", "f", "Freeze", "Paint over what must stand still: a rock, a boat, a pier."),
+  defineTool("push", "u", "Push", "Drag an arrow to where things should be one second later. Short is slow."),
+  defineTool("anchor", "a", "Anchor", "Click a point that should rest; drag to set how far the calm reaches."),
+  defineTool("speed", "s", "Speed", "Paint over what should be slower or faster."),
 ];
 
 export function initTools() {
@@ -30,10 +31,11 @@ export function initTools() {
   watch(["radii", "paintClass", "factor"], showValues);
 }
 
-function toolButton({id, name, icon: picture, hint, key}) {
+function toolButton({id, name, hint, key}) {
   const onchange = () => set({tool: id});
   const input = make("input", {type: "radio", name: "tool", value: id, "aria-description": hint, onchange});
-  return make("label", {className: "tool", "data-tip": name, "data-keys": key.toUpperCase()}, input, icon(picture), make("span", {}, name));
+  const tip = {"data-tip": name, "data-keys": key.toUpperCase()};
+  return make("label", {className: "tool", ...tip}, input, icon(id), make("span", {}, name));
 }
 
 function showOptions() {
@@ -90,7 +92,7 @@ function showValues() {
   if ($("factor")) showSlider("factor", positionOfFactor(state.factor), formatFactor(state.factor));
 }
 
-/** A slider from rest to four times as fast; the original speed is in its middle. */
+/** A slider from 0 to 4 times the speed, with 1 in the middle. */
 export function factorSlider(id, onChange) {
   return rangeInput({id, min: "-1", max: "1", step: "0.05"}, event => {
     const position = Number(event.target.value);

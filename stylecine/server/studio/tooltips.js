@@ -1,4 +1,4 @@
-// Tooltips: the name of what the pointer or the focus rests on, and its shortcut.
+// Tooltips: the name and the shortcut of the control under the pointer or with the focus.
 
 import {$, clamp, make} from "./dom.js";
 

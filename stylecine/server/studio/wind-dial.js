@@ -1,4 +1,4 @@
-// The wind dial: the scene from above, the viewer below. Its arrow is dragged; the farther out, the stronger the wind.
+// The wind dial: the scene from above, with the viewer at the bottom. The longer its arrow, the stronger the wind.
 
 import {$, clamp, make, svg} from "./dom.js";
 import {announce, showHint} from "./notifications.js";
@@ -6,15 +6,16 @@ import {change} from "./session.js";
 import {hasCloth, state, watch} from "./state.js";
 
 const MIN_STRENGTH = 0.05;
-const RIM = 74;  // of 100: where the strength is 1
-const SNAP = 4;  // degrees: a drag so close to one of the eight directions means that
-const STEP = [5, 0.05];  // degrees and strength of an arrow key, three times that with Shift
+const RIM = 74;  // the radius, of 100, at which the strength is 1
+const SNAP = 4;  // degrees within which a drag snaps to one of the eight directions
+const STEP = [5, 0.05];  // degrees and strength for an arrow key; three times that with Shift
 const DIRECTIONS = [
   ...["to the right", "right and away", "away from you", "left and away"],
   ...["to the left", "left, towards you", "towards you", "right, towards you"],
 ];
 const STRENGTHS = ["Calm", "Light", "Fresh", "Strong", "Storm"];
-const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], [43, -48, 40, -0.75]];  // y, x, x, seconds
+// y, from x, to x, delay in seconds
+const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], [43, -48, 40, -0.75]];
 
 export function initWindDial() {
   const dial = $("wind");
@@ -35,7 +36,7 @@ export function initWindDial() {
   });
 }
 
-/** On a phone the dial is in a sheet that is closed. */
+/** On a phone the dial is in a closed sheet. */
 function announceDial() {
   const adjust = $("adjust");
   if (!adjust.checkVisibility()) announce("Cloth moves in the wind; the wind dial is in the panel now.");
@@ -81,7 +82,8 @@ function show() {
   dial.setAttribute("aria-valuetext", `${direction}, ${degrees} degrees, ${percent} percent strong`);
   const label = direction[0].toUpperCase() + direction.slice(1);
   $("wind-direction").replaceChildren(label, make("small", {}, `${degrees}°`));
-  $("wind-strength").replaceChildren(STRENGTHS[Math.min(4, Math.floor(5 * strength))], make("small", {}, `${percent}%`));
+  const force = STRENGTHS[Math.min(4, Math.floor(5 * strength))];
+  $("wind-strength").replaceChildren(force, make("small", {}, `${percent}%`));
 }
 
 function followPointer({clientX, clientY, altKey}) {

@@ -1,4 +1,4 @@
-// Before and after: a divider to drag, or the whole original while a key or button is held.
+// Before and after: a divider to drag, or the original photo while a key or button is held.
 
 import {photoURL} from "../api.js";
 import {$, clamp} from "../dom.js";
@@ -19,7 +19,9 @@ export function initCompare() {
   divider.addEventListener("keydown", handleKey);
   hold.addEventListener("pointerdown", event => { hold.setPointerCapture(event.pointerId); showBefore(true); });
   for (const name of ["pointerup", "pointercancel", "blur"]) hold.addEventListener(name, () => showBefore(false));
-  hold.addEventListener("click", event => { if (!event.detail) showBefore(!state.before); });  // by key or screen reader
+  hold.addEventListener("click", event => {
+    if (!event.detail) showBefore(!state.before);  // by key or screen reader
+  });
   watch(["split", "before", "scene"], show);
 }
 

@@ -4,7 +4,7 @@ export const COLOURS = {
   ...{sky: "#79b4ff", water: "#2fd4c2", falls: "#b79bff", smoke: "#ffb45e", cloth: "#b8e06a"},
   ...{freeze: "#eaf6ff", erase: "#ff7f7f", speed: "#ffe08a", push: "#ffffff", anchor: "#ffffff"},
 };
-const DARK = "rgb(8 12 14 / 0.75)";  // outlines light lines, so that they show on any photo
+const DARK = "rgb(8 12 14 / 0.75)";  // outline of light lines, so that they are visible on any photo
 const WHITE = "#fff";
 
 /** The colour of an edit, or of a gesture. */
@@ -14,7 +14,7 @@ export function colourOf({kind, tool, what, mode}) {
   return COLOURS[kind];
 }
 
-/** A painted edit or gesture, in its translucent colour; `alpha` in [0,1]. */
+/** A painted edit or gesture; `alpha` in [0,1]. */
 export function drawStroke(context, viewport, painted, alpha) {
   const points = (painted.points ?? painted.stroke).map(point => viewport.toStage(point));
   context.save();
@@ -23,7 +23,7 @@ export function drawStroke(context, viewport, painted, alpha) {
   context.lineWidth = 2 * painted.radius * viewport.short;
   context.strokeStyle = colourOf(painted);
   context.beginPath();
-  context.moveTo(points[0][0] - 0.01, points[0][1]);  // a single point is drawn too
+  context.moveTo(points[0][0] - 0.01, points[0][1]);  // draws a single point too
   for (const point of points) context.lineTo(...point);
   context.stroke();
   context.restore();
@@ -48,14 +48,15 @@ export function drawArrow(context, from, to, {width = 3, dot = true} = {}) {
   outlined(context, start, width, 3);
 }
 
-/** A point of rest, and how far its calm reaches. */
+/** A point that does not move, and a circle with its radius. */
 export function drawAnchor(context, viewport, {point, radius}, strong = false) {
   const [x, y] = viewport.toStage(point);
-  drawCircle(context, x, y, radius * viewport.short, {fill: "rgb(255 255 255 / 0.14)", dash: [6, 6], width: strong ? 2.5 : 1.5});
+  const circle = {fill: "rgb(255 255 255 / 0.14)", dash: [6, 6], width: strong ? 2.5 : 1.5};
+  drawCircle(context, x, y, radius * viewport.short, circle);
   drawCircle(context, x, y, 5, {fill: WHITE});
 }
 
-/** The brush; with `cross` for the keyboard its centre is marked. */
+/** The brush; `cross` marks its centre, for the keyboard. */
 export function drawBrush(context, viewport, at, radius, colour, cross) {
   const [x, y] = viewport.toStage(at);
   drawCircle(context, x, y, radius * viewport.short, {fill: `${colour}26`, width: 1.75});
@@ -76,7 +77,7 @@ function drawCircle(context, x, y, radius, {fill = null, dash = [], width = 1.5}
   outlined(context, path, width, 2, dash);
 }
 
-/** A white line, on a dark one that is wider by `outline`. */
+/** A white line on a dark one, which is wider by `outline`. */
 function outlined(context, path, width, outline, dash = []) {
   context.save();
   context.lineCap = context.lineJoin = "round";

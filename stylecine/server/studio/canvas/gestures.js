@@ -1,21 +1,22 @@
-// A gesture with the current tool, from its first point to the edit that it makes.
+// A gesture with the current tool, from its first point to the resulting edit.
 
 import {clamp} from "../dom.js";
 import {state} from "../state.js";
 
 export const BRUSHES = ["paint", "erase", "freeze", "speed"];
-const SPACING = 0.2;  // of the radius: least distance between points of a stroke
+const SPACING = 0.2;  // minimum distance between points of a stroke, as a fraction of its radius
 const MAX_POINTS = 2000;
-const MIN_ARROW = 0.012;  // of the picture: a shorter arrow is a slip
-const MAX_MISS = 0.05;  // of the short side: arrows and anchors that start farther outside the picture are slips
+const MIN_ARROW = 0.012;  // minimum length of an arrow, as a fraction of the picture
+const MAX_MISS = 0.05;  // how far outside the picture an arrow or anchor may start, as a fraction of the short side
 
-/** Starts at a fraction of the picture; null if that is too far outside. `aspect`: width over height. */
+/** Starts at `point`, fractions of the picture; null if that is too far outside. `aspect`: width over height. */
 export function startGesture(point, aspect) {
+  const {tool, radii, paintClass} = state;
   const start = inPicture(point);
-  if (!BRUSHES.includes(state.tool) && distance(start, point, aspect) > MAX_MISS) return null;
-  if (state.tool === "push") return {tool: "push", from: start, to: start};
-  if (state.tool === "anchor") return {tool: "anchor", point: start, radius: state.radii.anchor, aspect};
-  return {tool: state.tool, points: [nearPicture(point)], radius: state.radii[state.tool], what: state.paintClass, aspect};
+  if (!BRUSHES.includes(tool) && distance(start, point, aspect) > MAX_MISS) return null;
+  if (tool === "push") return {tool, from: start, to: start};
+  if (tool === "anchor") return {tool, point: start, radius: radii.anchor, aspect};
+  return {tool, points: [nearPicture(point)], radius: radii[tool], what: paintClass, aspect};
 }
 
 export function continueGesture(gesture, point) {
@@ -30,7 +31,7 @@ export function continueGesture(gesture, point) {
   }
 }
 
-/** The edit in the form of the service; null for a slip. */
+/** The edit as the service expects it; null for an accidental gesture. */
 export function toEdit(gesture) {
   const {tool, points, aspect, from, to} = gesture;
   const outside = point => distance(point, inPicture(point), aspect) >= gesture.radius;
@@ -47,7 +48,7 @@ export function toEdit(gesture) {
   return {kind: "paint", what, mode, stroke, radius};
 }
 
-/** Distance of two fractions of the picture, in short sides. */
+/** The distance between two points, in short sides of the picture. */
 function distance(a, b, aspect) {
   const [width, height] = aspect > 1 ? [aspect, 1] : [1, 1 / aspect];
   return Math.hypot((a[0] - b[0]) * width, (a[1] - b[1]) * height);

@@ -3,11 +3,11 @@
 import {COLOURS, drawArrow} from "./drawing.js";
 
 const TINT_ALPHA = 0.5;  // of a class's colour where it moves
-const SHADE_ALPHA = 0.45;  // of black where nothing does
+const SHADE_ALPHA = 0.45;  // of black where nothing moves
 const SPACING = 46;  // CSS pixels between arrows
 const [MIN_LENGTH, MAX_LENGTH] = [10, 34];  // CSS pixels of the slowest and the fastest arrow
-const MIN_SPEED = 0.02;  // of the fastest
-const MIN_ALPHA = 0.3;  // of what moves, for an arrow
+const MIN_SPEED = 0.02;  // for an arrow, as a fraction of the highest
+const MIN_ALPHA = 0.3;  // of the layers, for an arrow
 
 let mask = {maps: null, canvas: null};  // the last maps' tints
 let flow = {maps: null, maxSpeed: 1};
@@ -25,7 +25,7 @@ export function drawMask(context, viewport, maps, alpha) {
   context.restore();
 }
 
-/** Arrows along the motion; the faster, the longer. */
+/** Arrows along the motion, longer where it is faster. */
 export function drawFlow(context, viewport, maps) {
   if (flow.maps !== maps) flow = {maps, maxSpeed: highSpeed(maps)};
   const {left, top, width, height} = viewport.place;
@@ -46,7 +46,7 @@ export function drawFlow(context, viewport, maps) {
   }
 }
 
-/** Places of arrows along one side of the picture, `size` long from `start`, as far as they are on the stage. */
+/** Positions of the arrows along one side of the picture, which begins at `start`, as far as they are on the stage. */
 function arrowPlaces(start, size, stage) {
   const first = start + SPACING / 2;
   const begin = Math.max(0, Math.floor(-first / SPACING));
@@ -54,7 +54,7 @@ function arrowPlaces(start, size, stage) {
   return Array.from({length: Math.max(0, end - begin)}, (_, k) => first + (begin + k) * SPACING);
 }
 
-/** The speed that nine tenths of what moves do not exceed. */
+/** The 90th percentile of the speeds where something moves. */
 function highSpeed(maps) {
   const speeds = [];
   for (let cell = 0; cell < maps.grid.width * maps.grid.height; cell += 7) {

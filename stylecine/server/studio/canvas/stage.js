@@ -1,4 +1,4 @@
-// The stage: where the picture lies, what is drawn over it, and what pointers and keys do to it.
+// The stage: the picture's place, the drawing over it, and its pointer and key events.
 
 import {$, clamp} from "../dom.js";
 import {announce} from "../notifications.js";
@@ -16,16 +16,16 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const viewport = new Viewport();
 
 let gesture = null;
-let pointer = null;  // of the mouse, a fraction of the picture
-let cursor = null;  // of the keyboard, a fraction of the picture
+let pointer = null;  // position of the mouse, fractions of the picture
+let cursor = null;  // position of the keyboard's brush, fractions of the picture
 let maskUntil = 0;
 let renderedStrokes = 0;
 let redrawRequested = false;
 let announceTimer = 0;
 let onPlaced = () => {};
-const pointers = new Map();  // that are down, and their places on the stage
+const pointers = new Map();  // those that are down, with their positions on the stage
 
-/** `placed` gets the viewport whenever the picture's place changes. */
+/** Calls `placed` with the viewport whenever the picture's place changes. */
 export function initStage(placed) {
   onPlaced = placed;
   const overlay = $("overlay");
@@ -53,7 +53,7 @@ export function initStage(placed) {
   $("zoom-fit").addEventListener("click", fit);
 }
 
-/** The picture's short side on the screen in device pixels, for a scene that may not be shown yet. */
+/** The short side of a scene on the screen in device pixels, even if it is not shown yet. */
 export function shortSideOnScreen(scene) {
   viewport.measure(stageSize(), scene);
   return viewport.short * devicePixelRatio;
@@ -79,7 +79,7 @@ export function setRadius(radius) {
   set({radii: {...state.radii, [state.tool]: clamp(radius, MIN_RADIUS, MAX_RADIUS)}});
 }
 
-/** Whether there was one. */
+/** Returns whether there was one. */
 export function cancelGesture() {
   const existed = gesture !== null;
   gesture = null;
@@ -87,7 +87,7 @@ export function cancelGesture() {
   return existed;
 }
 
-/** For the next photo. */
+/** Prepares for the next photo. */
 function reset() {
   gesture = pointer = cursor = null;
   pointers.clear();
@@ -95,7 +95,7 @@ function reset() {
   viewport.fit();
 }
 
-/** Whether Space draws, and so does not play. */
+/** Whether Space draws instead of playing. */
 export function isPaintingByKey() {
   return document.activeElement === $("overlay") && cursor !== null && state.tool !== "view";
 }
@@ -125,7 +125,7 @@ function updateLayout() {
   draw();
 }
 
-/** Of the photo that is being opened; a .cine file has none to show yet. */
+/** The size of the photo that is being opened; a .cine file cannot be shown yet. */
 function uploadedSize() {
   const {naturalWidth: width, naturalHeight: height} = $("photo");
   return width ? {width, height} : {width: 3, height: 2};
@@ -140,7 +140,7 @@ function redraw() {
 }
 
 function draw() {
-  // not on the GPU: there Chromium may go on showing what was drawn before the canvas was cleared
+  // on the CPU: with the GPU, Chromium may still show what was drawn before the canvas was cleared
   const context = $("overlay").getContext("2d", {willReadFrequently: true});
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
@@ -155,7 +155,7 @@ function draw() {
   drawTool(context);
 }
 
-/** To the picture, without the side that shows the original. */
+/** Clips to the picture, without the side that shows the original. */
 function clipToAfter(context) {
   const {left, top, width, height} = viewport.place;
   const split = state.split ?? 0;
@@ -176,7 +176,7 @@ function drawMaps(context) {
   if (state.flow) drawFlow(context, viewport, state.maps);
 }
 
-/** Strokes that are not in the loop yet, arrows and anchors where they matter, and the highlighted edit. */
+/** Strokes that are not in the loop yet, arrows and anchors if they are relevant, and the highlighted edit. */
 function drawEdits(context) {
   const showsArrows = state.flow || state.tool === "push" || state.tool === "anchor";
   for (const edit of state.edits) {
@@ -210,7 +210,7 @@ function drawTool(context) {
   }
 }
 
-/** The mask appears for a moment where a stroke was added or removed. */
+/** Shows the mask for a moment after a stroke was added or removed. */
 function showStrokeResult() {
   const strokes = state.renderedEdits.filter(edit => edit.kind === "paint").length;
   if (state.phase === "ready" && state.renderedEdits.length && strokes !== renderedStrokes) {
@@ -244,7 +244,7 @@ function pointerDown(event) {
 function pointerMove(event) {
   const place = placeOf(event);
   pointer = event.pointerType === "touch" && !pointers.size ? null : viewport.toFraction(place);
-  if (!gesture) cursor = null;  // the mouse takes over from the keyboard
+  if (!gesture) cursor = null;  // the mouse replaces the keyboard's brush
   const previous = pointers.get(event.pointerId);
   if (previous && pointers.size > 1) {
     pinch(event.pointerId, previous, place);
@@ -343,7 +343,7 @@ function showCursor() {
   redraw();
 }
 
-/** A keyboard stroke ends where the focus leaves the picture. */
+/** Losing the focus cancels a keyboard stroke. */
 function hideCursor() {
   clearTimeout(announceTimer);
   if (cursor && cancelGesture()) announce("Stroke cancelled");

@@ -1,4 +1,4 @@
-// Where the picture lies on the stage: fitted, zoomed, panned. Converts fractions of the picture to the stage and back.
+// The picture's place on the stage: fitted, zoomed, panned. Converts fractions of the picture to the stage and back.
 
 import {clamp} from "../dom.js";
 
@@ -52,7 +52,8 @@ export class Viewport {
     const fixed = this.toFraction(point);
     this.zoom = clamp(this.zoom * factor, 1, MAX_ZOOM);
     const {width, height} = this.place;
-    this.#centre = [fixed[0] + (this.#stage.width / 2 - point[0]) / width, fixed[1] + (this.#stage.height / 2 - point[1]) / height];
+    const offset = [(this.#stage.width / 2 - point[0]) / width, (this.#stage.height / 2 - point[1]) / height];
+    this.#centre = [fixed[0] + offset[0], fixed[1] + offset[1]];
     this.#limit();
   }
 
@@ -62,7 +63,7 @@ export class Viewport {
     this.#limit();
   }
 
-  /** Pans just so far that a fraction of the picture is visible. */
+  /** Pans as little as needed to make a point of the picture visible. */
   reveal(fraction) {
     const [x, y] = this.toStage(fraction);
     const edge = 40;
@@ -75,7 +76,7 @@ export class Viewport {
     this.#limit();
   }
 
-  /** Shows no more empty stage than when the picture fits. */
+  /** Limits panning, so that no more of the stage is empty than when the picture fits. */
   #limit() {
     const {width, height} = this.place;
     const axes = [[this.#stage.width, width], [this.#stage.height, height]];
