@@ -539,4 +539,5 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
         device_scale_factor=2,
     )
     phone.tool("Paint")
+    phone.page.wait_for_timeout(300)  # for the transition
     shown("phone", phone)
