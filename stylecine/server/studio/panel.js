@@ -48,8 +48,9 @@ function paceSwitch() {
     const input = make("input", {type: "radio", name: "pace", value, onchange});
     return make("label", {}, input, value[0].toUpperCase() + value.slice(1));
   });
-  const group = make("div", {className: "choice segments", role: "radiogroup", "aria-labelledby": "pace-label"}, ...steps);
-  return make("div", {className: "pace", id: "loop-pace"}, make("span", {id: "pace-label"}, "Pace"), group);
+  const group = {className: "choice segments", role: "radiogroup", "aria-labelledby": "pace-label"};
+  const label = make("span", {id: "pace-label"}, "Pace");
+  return make("div", {className: "pace", id: "loop-pace"}, label, make("div", group, ...steps));
 }
 
 function loopSlider({id, label, min, max, step, toValue = Number}) {
