@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -79,6 +79,35 @@ def test_training_photos_are_credited() -> None:
         ids[name] = {row["id"] for row in rows}
         assert len(ids[name]) == len(rows) > 0
     assert not ids["training"] & ids["validation"]
+
+
+def test_training_reports_every_few_minutes_saves_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import common
+
+    seconds = 0.0
+    monkeypatch.setattr(common, "time", SimpleNamespace(monotonic=lambda: seconds))
+    words = ["--minutes", "10", "--threads", "1", "--device", "cpu", "--out", str(tmp_path)]
+    options = common.arguments(None, "", photos=False).parse_args(words)
+    network = torch.nn.Linear(2, 1)
+    training = common.Training(common.Run(options), network, rate=0.1, weight_decay=0.0, half_life=2)
+
+    def loss() -> torch.Tensor:
+        nonlocal seconds
+        seconds += 60
+        return (network(torch.tensor([[1.0, 2.0]])) - 3).square().mean()
+
+    training.fit(loss, lambda tensors: {"bias": tensors["bias"].item()})
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["minutes"] for row in rows] == [4, 8, 10]
+    assert rows[-1]["step"] == 10 and rows[-1]["loss"] < rows[0]["loss"]
+
+    resumed = common.Run(options)
+    copy = torch.nn.Linear(2, 1)
+    common.Training(resumed, copy, rate=0.1, weight_decay=0.0, half_life=2)
+    assert (resumed.step, resumed.trained) == (10, 10)
+    assert copy.weight.equal(network.weight)
+    assert common.averaged(tmp_path / "state.pt")["bias"].item() == pytest.approx(rows[-1]["bias"], abs=1e-4)
 
 
 @pytest.mark.slow
