@@ -32,6 +32,7 @@ from benchmarks.tables import save, table, to_json, write
 from benchmarks.warm import warm
 from stylecine import Animator, Cinemagraph, NothingMoves, StylecineError
 from stylecine.ops import native
+from stylecine.options import CLASSES
 from stylecine.output.preview import write_previews
 from stylecine.output.video import read_video
 from stylecine.quality.measures import (
@@ -47,7 +48,8 @@ from stylecine.weights import find_model
 
 MEAN_GOALS = ("lpips", "psnr", "mask_iou")  # goals for the mean over the photos, not for each
 NOTHING_LABELLED = 0.01  # of the area: photos with less labelled as moving are expected to raise NothingMoves
-COLUMNS = (*GOALS, "false_positive_area", "seconds_to_loop", "seconds_per_frame")
+LIVELY = ("vividness_labelled", *(f"vividness_{name}" for name in CLASSES), "vividness", "malf")
+COLUMNS = (*GOALS, *LIVELY, "false_positive_area", "seconds_to_loop", "seconds_per_frame")
 
 SIDE = 1024  # pixels, for the speed
 SPEED_GOALS = {"frames_per_second": (60.0, math.inf), "photo_to_mp4_seconds": (0.0, 12.0), "peak_mb": (0.0, 1500.0)}

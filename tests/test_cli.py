@@ -71,6 +71,9 @@ def test_json_is_one_object_with_the_promised_keys(
         "seam",
         "pulse",
         "moved",
+        "vividness",
+        "vividness_moving",
+        "malf",
         "static_drift",
         "first_frame_error",
         "inversion",
@@ -83,6 +86,7 @@ def test_json_is_one_object_with_the_promised_keys(
     assert figures["output"] == "loop.mp4"
     assert (figures["width"], figures["height"], figures["frames"], figures["fps"]) == (96, 72, 8, 10)
     assert figures["static_drift"] == figures["first_frame_error"] == 0
+    assert 0 <= figures["vividness"] <= figures["vividness_moving"] <= 1 and figures["malf"] > 0
     assert set(figures["inversion"]) == {"lpips", "psnr"}
     stages = figures["seconds"]
     total = stages.pop("total")

@@ -17,6 +17,7 @@ COLUMNS = {  # a record's figures -> their formats
     "pulse_tiles": "{:.3f}",
     "moved_error": "{:.2f}",
     "travel": "{:.3f}",
+    "vividness_moving": "{:.0%}",
     "moving": "{:.0%}",
 }
 HEADINGS = ("photo", "first frame", "what moves", *(name.replace("_", " ") for name in COLUMNS), "seconds", "notes")

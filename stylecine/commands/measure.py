@@ -24,5 +24,5 @@ def run(options: argparse.Namespace, start: float) -> int:
     if options.json:
         print(json.dumps(json_figures(figures), allow_nan=False))
     for name, figure in {} if options.json else figures.items():
-        print(f"{name:14}{figure:.4g}")
+        print(f"{name:17}{figure:.4g}")
     return 0

@@ -3,8 +3,9 @@
 `frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video [N,H,W,3]. Frames are
 requested one at a time, each once by `measure_loop`, and few are kept, so a loop may render them on demand.
 
-Of up to 40 frames all are used, of longer loops a sample of at most 35 (`sample_times`): five runs of five consecutive
-frames, every eighth of the loop, and both sides of the seam. A figure that cannot be computed is NaN, and NaN fails.
+Of up to 40 frames all are used, of longer loops a sample of at most 40 (`sample_times`): five runs of five consecutive
+frames, the frames a third of a second after those, every eighth of the loop, and both sides of the seam. A figure that
+cannot be computed is NaN, and NaN fails.
 """
 
 import math
@@ -17,11 +18,15 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.image import fit_short_side, resize
+from stylecine.options import CLASSES
 from stylecine.quality.blockmatch import Blocks, blur, track
+from stylecine.quality.opticalflow import optical_flow
 
 GOALS: dict[str, tuple[float, float]] = {
     "moved_error": (0.0, 0.25),
     "travel": (0.02, math.inf),
+    "vividness_moving": (0.85, 1.0),
     "seam": (0.95, 1.05),
     "seam_encoded": (0.0, 1.3),
     "pulse_tiles": (0.0, 0.10),
@@ -38,6 +43,8 @@ GOALS: dict[str, tuple[float, float]] = {
 LAG = 4  # frames between the two that are matched for `moved`
 TILE = 64  # pixels, `pulse`
 FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
+SMALL = 256  # pixels: short side to which frames are shrunk for vividness and MALF
+VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 Array = np.ndarray | Tensor
@@ -71,12 +78,13 @@ def measure_loop(
     label: np.ndarray | None = None,
     flowing: Array | None = None,
 ) -> dict[str, float]:
-    """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, static_drift, first_frame_error.
+    """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, vividness*, malf, static_drift,
+    first_frame_error.
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. label: [H,W] hand-labelled classes, 0 static; restricts static_drift to what is labelled
-    static. flowing: [H,W], how much each pixel follows the flow; None: as the mask. Where nothing does, as in a loop of
-    cloth, moved_error and travel are NaN.
+    static, and adds vividness_labelled and the vividness of each class in it. flowing: [H,W], how much each pixel
+    follows the flow; None: as the mask. Where nothing does, as in a loop of cloth, moved_error and travel are NaN.
     """
     moving = _floats(mask)
     steady = moving if flowing is None else _floats(flowing)
@@ -84,16 +92,19 @@ def measure_loop(
         _Seam(len(frames)),
         _Pulse(moving),
         _Moved(len(frames), steady, fps, _floats(flow)),
+        _Liveliness(len(frames), fps, _regions(moving, label), closed=True),
         _Drift(photo, _static(moving, label)),
         _FirstFrame(photo),
     ]
-    return _run(frames, meters)
+    return _run(frames, meters, fps)
 
 
 def measure_video(frames: Frames, fps: float) -> dict[str, float]:
-    """The measures that need nothing but a finished video: seam, pulse_* and travel, where its pixels change."""
+    """The measures that need nothing but a finished video: seam, pulse_*, travel, vividness* and malf; what moves is
+    where its pixels change."""
     moving = changing(frames)
-    return _run(frames, [_Seam(len(frames)), _Pulse(moving), _Moved(len(frames), moving, fps)])
+    lively = _Liveliness(len(frames), fps, _regions(moving), closed=False)
+    return _run(frames, [_Seam(len(frames)), _Pulse(moving), _Moved(len(frames), moving, fps), lively], fps)
 
 
 def seam(frames: Frames) -> float:
@@ -125,6 +136,20 @@ def moved(frames: Frames, flow: Array, mask: Array, fps: float) -> dict[str, flo
     moving = _floats(mask)
     figures = _run(frames, [_Moved(len(frames), moving, fps, _floats(flow))])
     return {"error": figures["moved_error"], "travel": figures["travel"]}
+
+
+def liveliness(frames: Frames, mask: Array, fps: float, *, closed: bool = True) -> dict[str, float]:
+    """How much is seen to move, and how regularly it returns: {"vividness", "vividness_moving", "malf"}.
+
+    After "OuroWorld" (2026). vividness: share of the picture whose optical flow between frames a third of a second
+    apart exceeds 0.3% of the short side, mean over five pairs; vividness_moving: the same where mask ≥ 0.5. NaN for
+    loops of less than a third of a second. malf: SSIM of frames one period apart less the mean SSIM of frame 0 and the
+    frames at the other eighths of the loop; 0 for a still. closed: the frame after the last is frame 0, so one period
+    apart the SSIM is 1. A video may not close, and has no such frame: its last frame is compared with its first, and
+    what an ordinary step between frames changes is not held against it.
+    """
+    figures = _run(frames, [_Liveliness(len(frames), fps, _regions(_floats(mask)), closed=closed)], fps)
+    return {name: figures[name] for name in ("vividness", "vividness_moving", "malf")}
 
 
 def static_drift(frames: Frames, photo: np.ndarray, mask: Array, label: np.ndarray | None = None) -> float:
@@ -193,6 +218,22 @@ def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
     return 10 * math.log10(255**2 / error) if error > 0 else math.inf
 
 
+def ssim(picture: Tensor, truth: Tensor) -> float:
+    """Mean structural similarity of two grey pictures [H,W], 0..255: at most 1.
+
+    Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004: Gaussian windows of
+    11 x 11 pixels, sigma 1.5, where they lie inside the picture.
+    """
+    means = blur(torch.stack((picture, truth, picture * picture, truth * truth, picture * truth)), 1.5)
+    margin = min(5, (min(picture.shape) - 1) // 2)
+    a, b, aa, bb, ab = means[:, margin : picture.shape[0] - margin, margin : picture.shape[1] - margin]
+    luminance = (0.01 * 255) ** 2
+    contrast = (0.03 * 255) ** 2
+    alike = (2 * a * b + luminance) * (2 * (ab - a * b) + contrast)
+    total = (a * a + b * b + luminance) * ((aa - a * a) + (bb - b * b) + contrast)
+    return float((alike / total).mean())
+
+
 def changing(frames: Frames, levels: int = 8) -> Tensor:
     """1 where a pixel ranges over more than `levels` of 255 in eight frames of the video, else 0: [H,W]."""
     times = sorted({round(len(frames) * i / 8) % len(frames) for i in range(8)})
@@ -203,13 +244,29 @@ def changing(frames: Frames, levels: int = 8) -> Tensor:
     return (blur(spread[None, None], 2.0)[0, 0] > levels).float()
 
 
-def sample_times(count: int) -> list[int]:
-    """The frames that are measured: all of up to 40, at most 35 of more."""
+def sample_times(count: int, fps: float) -> list[int]:
+    """The frames that are measured: all of up to 40, at most 40 of more."""
     if count <= 40:
         return list(range(count))
     runs = {start + k for start in _starts(count) for k in range(LAG + 1)}
-    eighths = {round(count * i / 8) for i in range(8)}  # least contrast, for 1 to 4 sub-cycles
-    return sorted({0, 1, count - 1} | runs | eighths)
+    later = {t for pair in _distant_pairs(count, fps) for t in pair}
+    return sorted({0, 1, count - 1} | runs | later | _eighths(count))
+
+
+def _eighths(count: int) -> set[int]:
+    return {round(count * i / 8) % count for i in range(8)}  # least contrast, for 1 to 4 sub-cycles
+
+
+def _distant_pairs(count: int, fps: float) -> list[tuple[int, int]]:
+    """Frames a third of a second apart, neither side of the seam; none in a shorter loop."""
+    gap = _gap(fps)
+    if gap >= count:
+        return []
+    return [(start, start + gap) for start in sorted({min(start, count - 1 - gap) for start in _starts(count)})]
+
+
+def _gap(fps: float) -> int:
+    return max(1, round(fps / 3))
 
 
 def _starts(count: int) -> list[int]:
@@ -218,9 +275,9 @@ def _starts(count: int) -> list[int]:
     return sorted({min(max(round(count * i / 6) - lag // 2, 0), count - 1 - lag) for i in range(1, 6)})
 
 
-def _run(frames: Frames, meters: Sequence[_Meter]) -> dict[str, float]:
+def _run(frames: Frames, meters: Sequence[_Meter], fps: float = 30.0) -> dict[str, float]:
     with torch.inference_mode():
-        for t in sample_times(len(frames)):
+        for t in sample_times(len(frames), fps):
             frame = np.asarray(frames[t])
             for meter in meters:
                 meter.add(t, frame)
@@ -346,6 +403,47 @@ class _Moved:
         return sampled[0, :, 0].T * at.new_tensor([width / self.flow.shape[2], height / self.flow.shape[1]])
 
 
+class _Liveliness:
+    """regions: weights [H,W] of what vividness is the share of, by the figure's name."""
+
+    def __init__(self, count: int, fps: float, regions: Mapping[str, Tensor], *, closed: bool) -> None:
+        self.count, self.fps, self.regions, self.closed = count, fps, regions, closed
+        self.pairs = _distant_pairs(count, fps)
+        self.phases = sorted(_eighths(count) - {0})
+        self.steps = [] if closed else [(start, (start + 1) % count) for start in _starts(count)]
+        self.wanted = {0, count - 1, *self.phases, *(t for pair in [*self.pairs, *self.steps] for t in pair)}
+        self.frames: dict[int, Tensor] = {}  # grey [h,w], shrunk
+
+    def add(self, t: int, frame: np.ndarray) -> None:
+        if t in self.wanted:
+            self.frames[t] = _shrunk(_grey(frame)[0, 0])
+
+    def figures(self) -> dict[str, float]:
+        return self._vividness() | {"malf": self._malf()}
+
+    def _vividness(self) -> dict[str, float]:
+        if not self.pairs:
+            return dict.fromkeys(self.regions, math.nan)
+        fast = torch.zeros_like(self.frames[0])
+        threshold = VIVID * min(fast.shape) * _gap(self.fps) / (self.fps / 3)
+        for first, second in self.pairs:
+            fast += optical_flow(self.frames[first], self.frames[second]).norm(dim=0) > threshold
+        weights = {name: _shrunk(region) for name, region in self.regions.items()}
+        total = {name: float(weight.sum()) * len(self.pairs) for name, weight in weights.items()}
+        return {n: float((fast * w).sum()) / total[n] if total[n] > 0 else math.nan for n, w in weights.items()}
+
+    def _malf(self) -> float:
+        if not self.phases:
+            return math.nan
+        first = self.frames[0]
+        others = float(np.mean([ssim(first, self.frames[t]) for t in self.phases]))
+        return (1.0 if self.closed else self._period_apart()) - others
+
+    def _period_apart(self) -> float:
+        step = float(np.median([ssim(self.frames[a], self.frames[b]) for a, b in self.steps]))
+        return 1 - max(0.0, step - ssim(self.frames[self.count - 1], self.frames[0]))
+
+
 class _Drift:
     def __init__(self, photo: np.ndarray, static: Tensor) -> None:
         self.photo, self.static = photo, static.numpy()
@@ -368,6 +466,22 @@ class _FirstFrame:
 
     def figures(self) -> dict[str, float]:
         return {"first_frame_error": self.error}
+
+
+def _regions(moving: Tensor, label: np.ndarray | None = None) -> dict[str, Tensor]:
+    """What vividness is measured of: weights [H,W] by the figure's name."""
+    regions = {"vividness": torch.ones_like(moving), "vividness_moving": (moving >= 0.5).float()}
+    if label is not None:
+        classes = torch.as_tensor(np.asarray(label))
+        regions["vividness_labelled"] = (classes > 0).float()
+        labelled = {f"vividness_{name}": (classes == k).float() for k, name in enumerate(CLASSES, start=1)}
+        regions |= {name: region for name, region in labelled.items() if region.any()}
+    return regions
+
+
+def _shrunk(image: Tensor) -> Tensor:
+    """[H,W] with a short side of at most SMALL."""
+    return resize(image[None], fit_short_side(image.shape, SMALL))[0]
 
 
 def _floats(array: Array) -> Tensor:

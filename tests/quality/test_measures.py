@@ -89,7 +89,8 @@ def test_a_frozen_clip_fails() -> None:
     assert figures["travel"] == pytest.approx(0, abs=1e-3)
     assert math.isnan(figures["seam"])
     failed = {name for name, good in passes(figures).items() if not good}
-    assert failed == {"moved_error", "travel", "seam"}
+    assert failed == {"moved_error", "travel", "vividness_moving", "seam"}
+    assert figures["vividness"] == 0 and figures["malf"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_frozen_clip_with_noise_fails() -> None:
@@ -98,6 +99,7 @@ def test_a_frozen_clip_with_noise_fails() -> None:
     figures = measured(frames)
     assert figures["moved_error"] > 0.9
     assert figures["travel"] < 0.02
+    assert figures["vividness_moving"] < 0.01
 
 
 def test_a_cross_dissolve_between_two_shifted_stills_fails() -> None:
@@ -145,7 +147,7 @@ def test_static_objects_inside_the_masks_box_do_not_matter(perfect: np.ndarray) 
 
 def test_nothing_moving_is_nan_and_nan_fails(perfect: np.ndarray) -> None:
     figures = measure_loop(perfect, perfect[0], torch.zeros(SIZE, SIZE), flow(VELOCITY), FPS)
-    for name in ("moved_error", "travel", "pulse_tiles", "pulse_global"):
+    for name in ("moved_error", "travel", "vividness_moving", "pulse_tiles", "pulse_global"):
         assert math.isnan(figures[name])
         assert not passes(figures)[name]
 
@@ -253,7 +255,7 @@ def test_nan_never_passes_and_figures_without_a_goal_are_left_out() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 40, 41, 120, 1000])
 def test_the_sample_of_frames(count: int) -> None:
-    times = measures.sample_times(count)
+    times = measures.sample_times(count, FPS)
     assert times[0] == 0 and times[-1] == count - 1 and len(times) <= 40
     assert times == sorted(set(times))
     pairs = sum(b == a + 1 for a, b in pairwise(times))
@@ -291,3 +293,80 @@ def test_a_video_without_a_mask_is_segmented_by_its_motion(perfect: np.ndarray) 
     figures = measures.measure_video(frames, FPS)
     assert figures["travel"] == pytest.approx(math.hypot(*VELOCITY) * FRAMES / SIZE, rel=0.1)
     assert figures["seam"] == pytest.approx(1, abs=0.03)
+
+
+def test_vividness_is_the_share_that_is_fast_enough() -> None:
+    """Above, one and a half times the threshold: 0.3% of the short side in a third of a second; below, half of it."""
+    threshold = 0.003 * SIZE * 3 / FPS
+    fast, slow = (travelling(texture(4), (factor * threshold, 0.0)) for factor in (1.5, 0.5))
+    frames = fast.copy()
+    frames[:, 64:] = slow[:, 64:]
+    upper = torch.zeros(SIZE, SIZE)
+    upper[:56] = 1
+    figures = measures.liveliness(frames, upper, FPS)
+    assert figures["vividness"] == pytest.approx(0.5, abs=0.05) and figures["vividness_moving"] > 0.95
+    assert measures.liveliness(frames, 1 - upper, FPS)["vividness_moving"] < 0.25
+
+
+def test_vividness_is_per_second_at_any_frame_rate() -> None:
+    """At 20 fps the frames that are compared are 7 / 20 s apart."""
+    threshold = 0.003 * SIZE * 3 / 20
+    for factor, expected in ((1.3, 1), (0.7, 0)):
+        frames = travelling(texture(4), (factor * threshold, 0.0))
+        assert measures.liveliness(frames, EVERYWHERE, 20)["vividness_moving"] == pytest.approx(expected, abs=0.05)
+
+
+def test_labels_divide_vividness_by_class(perfect: np.ndarray) -> None:
+    slow = travelling(texture(0), (0.5, 0.0))
+    slow[:, :48] = slow[0, :48]
+    label = np.zeros((SIZE, SIZE), np.uint8)
+    label[:40], label[56:] = 1, 3
+    figures = measure_loop(slow, slow[0], EVERYWHERE, flow((0.5, 0.0)), FPS, label)
+    assert figures["vividness_sky"] < 0.02 and figures["vividness_falls"] > 0.95
+    expected = (40 * figures["vividness_sky"] + 72 * figures["vividness_falls"]) / 112
+    assert figures["vividness_labelled"] == pytest.approx(expected, abs=1e-4)
+    assert "vividness_water" not in figures
+
+
+def test_a_loop_of_less_than_a_third_of_a_second_has_no_vividness(perfect: np.ndarray) -> None:
+    assert math.isnan(measures.liveliness(perfect[:10], EVERYWHERE, FPS)["vividness"])
+    assert not math.isnan(measures.liveliness(perfect[:11], EVERYWHERE, FPS)["vividness"])
+
+
+def test_malf_is_high_where_a_loop_leaves_its_first_frame_and_returns(perfect: np.ndarray) -> None:
+    near = travelling(texture(0), (0.05, 0.0))
+    far = measures.liveliness(perfect, EVERYWHERE, FPS)["malf"]
+    assert 0 < measures.liveliness(near, EVERYWHERE, FPS)["malf"] < far < 1
+
+
+def test_a_video_that_does_not_return_has_less_malf(perfect: np.ndarray) -> None:
+    closed, cut = (measures.liveliness(f, EVERYWHERE, FPS, closed=False)["malf"] for f in (perfect, perfect[:24]))
+    assert closed == pytest.approx(measures.liveliness(perfect, EVERYWHERE, FPS)["malf"], abs=0.05)
+    slow = travelling(texture(0), (0.3, 0.0))
+    assert measures.liveliness(slow, EVERYWHERE, FPS, closed=False)["malf"] < 0.7 * closed
+    assert cut <= closed + 0.05
+    assert measures.liveliness(np.stack([texture(0)] * 8), EVERYWHERE, FPS, closed=False)["malf"] == pytest.approx(0)
+
+
+def test_ssim_is_that_of_the_formula() -> None:
+    """Of flat pictures only the term of the luminance is left; of a scaled and shifted one it is 1 nowhere."""
+    black, grey = torch.full((20, 30), 40.0), torch.full((20, 30), 100.0)
+    constant = (0.01 * 255) ** 2
+    expected = (2 * 40 * 100 + constant) / (40**2 + 100**2 + constant)
+    assert measures.ssim(black, grey) == pytest.approx(expected, rel=1e-5)
+    picture = torch.from_numpy(texture(2)[..., 0].astype(np.float32))
+    assert measures.ssim(picture, picture) == pytest.approx(1)
+    assert measures.ssim(picture, 255 - picture) < 0
+
+
+def test_ssim_has_gaussian_windows_of_11_pixels() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0, 255, (2, 11, 11))  # one window fits
+    line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    weight = np.outer(line, line) / np.outer(line, line).sum()
+    (mean_a, mean_b), (c1, c2) = ((weight * p).sum() for p in (a, b)), ((k * 255) ** 2 for k in (0.01, 0.03))
+    variances = [(weight * (p - m) ** 2).sum() for p, m in ((a, mean_a), (b, mean_b))]
+    covariance = (weight * (a - mean_a) * (b - mean_b)).sum()
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    expected = luminance * (2 * covariance + c2) / (sum(variances) + c2)
+    assert measures.ssim(*(torch.from_numpy(p.astype(np.float32)) for p in (a, b))) == pytest.approx(expected, abs=1e-4)
