@@ -14,7 +14,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->turn ||
       !args->length || !args->phase || !args->angle || !args->lift || !args->change || !args->out)
-    return no("an array other than roll and base is NULL");
+    return no("an array other than roll, base and stagger is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
     return no("height and width are 1 to 32768");
   if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
@@ -30,14 +30,16 @@ static inline int check(const stylecine_render_args *args, char *message) {
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
     const int64_t scale = int64_t(1) << i;
-    if (!level.spline) return no("an array other than roll and base is NULL");
+    if (!level.spline) return no("an array other than roll, base and stagger is NULL");
     if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
       return no("level i has scale 2^i and the canvas's size over that, rounded up");
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
   }
+  if (args->stagger && !args->shift) return no("an array other than roll, base and stagger is NULL");
   for (int i = 0; i < args->turns; ++i) {
     if (!(args->phase[i] >= 0 && args->phase[i] <= 1)) return no("phases are in [0,1]");
+    if (args->stagger && !(args->shift[i] >= 0 && args->shift[i] <= 1)) return no("shifts are in [0,1]");
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
       return no("a turn's length is above 0 and at most (knots-1)*stride");
   }
@@ -67,34 +69,25 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
          (m.start_rate * rates[first] + m.end_rate * rates[second]);
 }
 
-// The state of all sub-cycles of one length in this frame.
-struct SubCycle {
-  Moment a, b;  // of both copies
-  float phase;
-  int knot;                                  // of 1/4, 1/2, 3/4: the first of the two around the phase
-  float angle_weight[2], gain_weight[2][2];  // of these two, for the angle and for A's and B's gain
-};
+// The phase of a place's sub-cycle, whose stagger is `stagger`.
+STYLECINE_INLINE float phase_of(float phase, float shift, float stagger) {
+  const float here = phase + shift * stagger;
+  return here > 1 ? here - 1 : here < 0 ? here + 1 : here;
+}
 
 STYLECINE_INLINE float hat(float knot, float phase) {
   const float distance = phase < knot ? knot - phase : phase - knot;
   return distance < 0.25f ? 1 - distance * 4 : 0;
 }
 
-STYLECINE_INLINE SubCycle sub_cycle_of(const stylecine_render_args &args, int turn) {
-  const float phase = args.phase[turn], length = args.length[turn];
-  SubCycle cycle = {moment(length * phase, args.stride, args.knots, float(args.cell)),
-                    moment(length * (1 - phase), args.stride, args.knots, float(args.cell)),
-                    phase,
-                    phase >= 0.5f,
-                    {},
-                    {}};
-  for (int i = 0; i < 2; ++i) {
-    const float knot = 0.25f * (cycle.knot + i + 1);
-    cycle.angle_weight[i] = hat(knot, clamp(phase, 0.25f, 0.75f));
-    cycle.gain_weight[0][i] = hat(knot, phase < 0.75f ? phase : 0.75f);
-    cycle.gain_weight[1][i] = hat(knot, phase > 0.25f ? phase : 0.25f);
-  }
-  return cycle;
+// How much what is known at phase 1/4, 1/2 or 3/4 (knot 0, 1 or 2) counts at another: of the angle, A's and B's gain.
+struct Hats {
+  float angle, gain_a, gain_b;
+};
+
+STYLECINE_INLINE Hats hats(int knot, float phase) {
+  const float known = 0.25f * (knot + 1), first = phase > 0.25f ? phase : 0.25f, last = phase < 0.75f ? phase : 0.75f;
+  return {hat(known, clamp(phase, 0.25f, 0.75f)), hat(known, last), hat(known, first)};
 }
 
 // Sine of x in [0,pi], to 4e-7.
@@ -111,22 +104,17 @@ STYLECINE_INLINE float swell_offset(const stylecine_render_args &args, const flo
 }
 
 // Copy B's share at a place.
-STYLECINE_INLINE float copy_b_share(const SubCycle &cycle, const float *change, int64_t step) {
-  return clamp((cycle.phase - change[0]) * change[step], 0, 1);
+STYLECINE_INLINE float copy_b_share(float phase, const float *change, int64_t step) {
+  return clamp((phase - change[0]) * change[step], 0, 1);
 }
 
-// Weights of both copies in a level: by slerp (Shoemake 1985), or linear if the angle is small; times each copy's
-// contrast gain. `angle` and `lift` point to the place's values at the sub-cycle's first knot.
-STYLECINE_INLINE void mixing(const SubCycle &cycle, const float *angle, const float *lift, int64_t step, float share,
-                             float &a, float &b) {
-  const float theta = cycle.angle_weight[0] * angle[0] + cycle.angle_weight[1] * angle[step];
+// Weights of both copies in a level: on their arc (slerp, Shoemake 1985), or linear where the angle is small; times
+// each copy's contrast gain, of which 1 is subtracted.
+STYLECINE_INLINE void mixing(float theta, float gain_a, float gain_b, float share, float &a, float &b) {
   const bool arc = theta > kLinearBelow;
   const float scale = arc ? 1 / sine(theta) : 1;
-  const float *lift_b = lift + kPhases * step;
-  a = (arc ? sine((1 - share) * theta) : 1 - share) * scale;
-  b = (arc ? sine(share * theta) : share) * scale;
-  a *= 1 + (cycle.gain_weight[0][0] * (lift[0] - 1) + cycle.gain_weight[0][1] * (lift[step] - 1));
-  b *= 1 + (cycle.gain_weight[1][0] * (lift_b[0] - 1) + cycle.gain_weight[1][1] * (lift_b[step] - 1));
+  a = (arc ? sine((1 - share) * theta) : 1 - share) * scale * (1 + gain_a);
+  b = (arc ? sine(share * theta) : share) * scale * (1 + gain_b);
 }
 
 // Fields of a level: x and y of both sources in canvas pixels and both weights, as planes of the workspace.

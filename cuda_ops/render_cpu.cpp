@@ -11,6 +11,7 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t kRows = 64;                                     // of a tile, which is kColumns wide
+constexpr int64_t kBlock = 256;                                   // grid points whose fields are computed together
 constexpr int64_t kPatch = (kRows / 2 + 2) * (kColumns / 2 + 2);  // pixels of a tile in the second level
 
 // Temporaries of one tile.
@@ -181,42 +182,75 @@ bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
   return false;
 }
 
-// The fields of rows y0 to y1 of the grid: four planes of sources, two of weights for each level.
-void fill_rows(const stylecine_render_args &args, const SubCycle *cycles, float *planes, int64_t y0, int64_t y1) {
-  const int64_t points = args.gh * args.gw, step = 4 * points;
-  for (int64_t y = y0; y < y1; ++y) {
-    const int64_t at = y * args.gw;
-    const uint8_t *turn = args.turn + at;
-    for (int k = 0; k < args.turns; ++k) {
-      const SubCycle &cycle = cycles[k];
-      for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
-        const Moment &moment = axis < 2 ? cycle.a : cycle.b;
-        const float *positions = args.positions + ((axis < 2 ? 2 : 0) + axis % 2) * points + at;
-        const float *rates = args.rates + (positions - args.positions);
-        float *out = planes + axis * points + at;
-        for (int64_t x = 0; x < args.gw; ++x) {
-          const float value = displaced(moment, positions + x, rates + x, step);
-          out[x] = k == 0 || turn[x] == k ? value : out[x];
-        }
-      }
-      for (int i = 0; i < args.levels; ++i) {
-        const float *angle = args.angle + (kPhases * i + cycle.knot) * points + at;
-        const float *lift = args.lift + (kPhases * 2 * i + cycle.knot) * points + at, *change = args.change + at;
-        float *a = planes + (4 + 2 * i) * points + at, *b = a + points;
-        for (int64_t x = 0; x < args.gw; ++x) {
-          float weight_a, weight_b;
-          mixing(cycle, angle + x, lift + x, points, copy_b_share(cycle, change + x, points), weight_a, weight_b);
-          a[x] = k == 0 || turn[x] == k ? weight_a : a[x];
-          b[x] = k == 0 || turn[x] == k ? weight_b : b[x];
-        }
-      }
-    }
-    for (int axis = 0; args.roll && axis < 4; ++axis) {
-      const float *roll = args.roll + axis % 2 * points + at;
-      float *out = planes + axis * points + at;
-      for (int64_t x = 0; x < args.gw; ++x) out[x] += swell_offset(args, roll + x, 2 * points);
-    }
+// The sub-cycles of up to kBlock places in a row of the grid.
+struct Cycles {
+  float phase[kBlock], length[kBlock], share[kBlock];
+  float angle[kPhases][kBlock], gain_a[kPhases][kBlock], gain_b[kPhases][kBlock];  // hats of each known phase
+  bool counts[kPhases];                                                            // whether any of its hats is not 0
+};
+
+void find_cycles(const stylecine_render_args &args, int64_t at, int64_t n, Cycles &cycles) {
+  const uint8_t *turn = args.turn + at;
+  for (int64_t x = 0; x < n; ++x) {
+    const int k = turn[x] < args.turns ? turn[x] : 0;
+    cycles.phase[x] = args.phase[k];
+    cycles.length[x] = args.length[k];
+    if (args.stagger) cycles.phase[x] = phase_of(args.phase[k], args.shift[k], args.stagger[at + x]);
   }
+  const float *change = args.change + at;
+  for (int64_t x = 0; x < n; ++x) cycles.share[x] = copy_b_share(cycles.phase[x], change + x, args.gh * args.gw);
+  for (int knot = 0; knot < kPhases; ++knot) {
+    float most = 0;
+    for (int64_t x = 0; x < n; ++x) {
+      const Hats hat = hats(knot, cycles.phase[x]);
+      cycles.angle[knot][x] = hat.angle, cycles.gain_a[knot][x] = hat.gain_a, cycles.gain_b[knot][x] = hat.gain_b;
+      most = hat.angle > most ? hat.angle : most;  // the other two are 0 where this is
+    }
+    cycles.counts[knot] = most > 0;
+  }
+}
+
+// Four planes of sources, two of weights for each level, of n places from `at` on.
+void fill_block(const stylecine_render_args &args, const Cycles &cycles, float *planes, int64_t at, int64_t n) {
+  const int64_t points = args.gh * args.gw;
+  for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
+    const float *positions = args.positions + ((axis < 2 ? 2 : 0) + axis % 2) * points + at;
+    const float *rates = args.rates + (positions - args.positions);
+    float *out = planes + axis * points + at;
+    for (int64_t x = 0; x < n; ++x) {
+      const float age = cycles.length[x] * (axis < 2 ? cycles.phase[x] : 1 - cycles.phase[x]);
+      out[x] = displaced(moment(age, args.stride, args.knots, float(args.cell)), positions + x, rates + x, 4 * points);
+    }
+    if (!args.roll) continue;
+    const float *roll = args.roll + axis % 2 * points + at;
+    for (int64_t x = 0; x < n; ++x) out[x] += swell_offset(args, roll + x, 2 * points);
+  }
+  float theta[kBlock], gain_a[kBlock], gain_b[kBlock];
+  for (int level = 0; level < args.levels; ++level) {
+    for (int64_t x = 0; x < n; ++x) theta[x] = gain_a[x] = gain_b[x] = 0;
+    for (int knot = 0; knot < kPhases; ++knot) {
+      if (!cycles.counts[knot]) continue;
+      const float *angle = args.angle + (kPhases * level + knot) * points + at;
+      const float *lift_a = args.lift + (kPhases * 2 * level + knot) * points + at, *lift_b = lift_a + kPhases * points;
+      for (int64_t x = 0; x < n; ++x) {
+        theta[x] += cycles.angle[knot][x] * angle[x];
+        gain_a[x] += cycles.gain_a[knot][x] * (lift_a[x] - 1);
+        gain_b[x] += cycles.gain_b[knot][x] * (lift_b[x] - 1);
+      }
+    }
+    float *a = planes + (4 + 2 * level) * points + at, *b = a + points;
+    for (int64_t x = 0; x < n; ++x) mixing(theta[x], gain_a[x], gain_b[x], cycles.share[x], a[x], b[x]);
+  }
+}
+
+void fill_rows(const stylecine_render_args &args, float *planes, int64_t y0, int64_t y1) {
+  Cycles cycles;
+  for (int64_t y = y0; y < y1; ++y)
+    for (int64_t x = 0; x < args.gw; x += kBlock) {
+      const int64_t at = y * args.gw + x, n = min_of(kBlock, args.gw - x);
+      find_cycles(args, at, n, cycles);
+      fill_block(args, cycles, planes, at, n);
+    }
 }
 
 // Six planes of a level whose pixels hold wide*wide cells each: the cells' means, for rows y0 to y1 of the grid.
@@ -242,13 +276,11 @@ void average_rows(const stylecine_render_args &args, int level, const Fields &fi
 void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) {
   float *const workspace = static_cast<float *>(bytes);
   const Plan layout = plan(args);
-  SubCycle cycles[kMaxSubCycles];
-  for (int i = 0; i < args.turns; ++i) cycles[i] = sub_cycle_of(args, i);
   const int64_t strip = max_of(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
   parallel(cpu, (args.gh + strip - 1) / strip, [&](int64_t i) {
     const int64_t y0 = i * strip, y1 = min_of(y0 + strip, args.gh);
     if (!needed(args, y0, y1)) return;
-    fill_rows(args, cycles, workspace, y0, y1);
+    fill_rows(args, workspace, y0, y1);
     for (int level = 0; level < args.levels; ++level)
       if ((int64_t(1) << level) > args.cell) average_rows(args, level, layout.fields[level], workspace, y0, y1);
   });

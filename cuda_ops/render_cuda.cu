@@ -15,7 +15,7 @@ constexpr int PATCH = TILE / 2 + 2;  // pixels of a tile in the second level
 struct Frame {
   stylecine_render_args args;
   stylecine_level level[kMaxLevels];
-  SubCycle cycle[kMaxSubCycles];
+  float length[kMaxSubCycles], phase[kMaxSubCycles], shift[kMaxSubCycles];
   Plan plan;
   float *workspace;
 };
@@ -24,20 +24,29 @@ __global__ void fill(const __grid_constant__ Frame frame) {
   const stylecine_render_args &args = frame.args;
   const int64_t points = args.gh * args.gw;
   STYLECINE_STRIDE(i, points) {
-    const SubCycle &cycle = frame.cycle[args.turn[i] < args.turns ? args.turn[i] : 0];
+    const int turn = args.turn[i] < args.turns ? args.turn[i] : 0;
+    const float phase =
+        args.stagger ? phase_of(frame.phase[turn], frame.shift[turn], args.stagger[i]) : frame.phase[turn];
     for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
       const int64_t at = ((axis < 2 ? 2 : 0) + axis % 2) * points + i;
-      const Moment &moment = axis < 2 ? cycle.a : cycle.b;
-      float source = displaced(moment, args.positions + at, args.rates + at, 4 * points);
+      const float age = frame.length[turn] * (axis < 2 ? phase : 1 - phase);
+      const Moment now = moment(age, args.stride, args.knots, float(args.cell));
+      float source = displaced(now, args.positions + at, args.rates + at, 4 * points);
       if (args.roll) source += swell_offset(args, args.roll + axis % 2 * points + i, 2 * points);
       frame.workspace[axis * points + i] = source;
     }
-    const float share = copy_b_share(cycle, args.change + i, points);
+    const float share = copy_b_share(phase, args.change + i, points);
     for (int level = 0; level < args.levels; ++level) {
-      const float *angle = args.angle + (kPhases * level + cycle.knot) * points + i;
-      const float *lift = args.lift + (kPhases * 2 * level + cycle.knot) * points + i;
+      float theta = 0, gain_a = 0, gain_b = 0;
+      for (int knot = 0; knot < kPhases; ++knot) {
+        const Hats hat = hats(knot, phase);
+        const int64_t lift = (kPhases * 2 * level + knot) * points + i;
+        theta += hat.angle * args.angle[(kPhases * level + knot) * points + i];
+        gain_a += hat.gain_a * (args.lift[lift] - 1);
+        gain_b += hat.gain_b * (args.lift[lift + kPhases * points] - 1);
+      }
       float a, b;
-      mixing(cycle, angle, lift, points, share, a, b);
+      mixing(theta, gain_a, gain_b, share, a, b);
       frame.workspace[(4 + 2 * level) * points + i] = a;
       frame.workspace[(5 + 2 * level) * points + i] = b;
     }
@@ -166,9 +175,12 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
   }
   if (!workspace || bytes < stylecine_render_workspace_cuda(args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
-  cuda::Frame frame = {*args, {}, {}, cuda::plan(*args), static_cast<float *>(workspace)};
+  cuda::Frame frame = {*args, {}, {}, {}, {}, cuda::plan(*args), static_cast<float *>(workspace)};
   for (int i = 0; i < args->levels; ++i) frame.level[i] = args->level[i];
-  for (int i = 0; i < args->turns; ++i) frame.cycle[i] = cuda::sub_cycle_of(*args, i);
+  for (int i = 0; i < args->turns; ++i) {
+    frame.length[i] = args->length[i], frame.phase[i] = args->phase[i];
+    frame.shift[i] = args->stagger ? args->shift[i] : 0;
+  }
   return run_on(device, stream, message, [&](cudaStream_t queue) {
     cuda::fill<<<blocks(args->gh * args->gw), BLOCK, 0, queue>>>(frame);
     for (int i = 0; i < args->levels; ++i) {

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 4       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 5       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -148,7 +148,9 @@ typedef struct {
   const float *roll;   /* [2,2,gh,gw]: swell: two parts of a displacement of both copies, canvas pixels; or NULL */
   float cosine, sine;  /* weights of its two parts */
   const float *base;   /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
-  uint8_t *out;        /* out [height,width,3] */
+  const float *stagger; /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
+  const float *shift;   /* host [turns]: factor on it now, in [0,1]; not read without stagger */
+  uint8_t *out;         /* out [height,width,3] */
 } stylecine_render_args;
 STYLECINE_API size_t stylecine_render_workspace_cpu(const stylecine_render_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_render_workspace_cuda(const stylecine_render_args *args);

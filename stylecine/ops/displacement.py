@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +12,16 @@ from torch import Tensor
 from stylecine.ops.smoothstep import smoothstep
 
 STRIDE = 4  # frames between two knots
+RAMP_SUB_CYCLES = 2.0  # after the loop's beginning, and before its end, in which the stagger sets in and ceases
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What of a loop depends on the time alone; see Displacement.moment."""
+
+    phases: tuple[float, ...]  # in [0,1], of the sub-cycles of each length
+    shifts: tuple[float, ...]  # in [0,1], of each length: the factor on the stagger
+    swell: tuple[float, float]  # weights of its two parts: (cosine - 1, sine) of its angle, so (0, 0) at frame 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +39,7 @@ class Displacement:
     period: int  # frames
     cell: int  # pixels
     margin: int  # pixels
+    stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
     swell: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: see stages.swell
     swell_cycles: int = 0  # in a period
 
@@ -49,74 +59,86 @@ class Displacement:
         """Frames in a sub-cycle, for each of `counts`."""
         return tuple(self.period / count for count in self.counts)
 
-    def forward(self, age: float) -> Tensor:
-        """D+ [2,h,w] in canvas pixels: how far matter that starts at x gets in `age` frames."""
+    def forward(self, age: float | Tensor) -> Tensor:
+        """D+ [2,h,w] in canvas pixels: how far matter that starts at x gets in `age` frames, a number or [h,w]."""
         return self._at(age, 0)
 
-    def backward(self, age: float) -> Tensor:
-        """D- [2,h,w] in canvas pixels: x + D-(x) is where matter now at x was `age` frames ago."""
+    def backward(self, age: float | Tensor) -> Tensor:
+        """D- [2,h,w] in canvas pixels: x + D-(x) is where matter now at x was `age` frames ago, a number or [h,w]."""
         return self._at(age, 1)
 
-    def phases(self, t: float) -> tuple[float, ...]:
-        """The phase, in [0,1), of the sub-cycle at frame t, for each of `counts`."""
-        return tuple(t * count / self.period % 1 for count in self.counts)
-
-    def swell_phase(self, t: float) -> tuple[float, float]:
-        """Weights of the swell's two parts at frame t: (cosine - 1, sine) of its angle, so (0, 0) at frame 0."""
+    def moment(self, t: float) -> Moment:
+        """The loop's state at frame t."""
+        t %= self.period
         angle = 2 * math.pi * (t * self.swell_cycles / self.period % 1)
-        return math.cos(angle) - 1, math.sin(angle)
+        return Moment(
+            phases=tuple(t * count / self.period % 1 for count in self.counts),
+            shifts=tuple(self._shift(t, count) for count in self.counts),
+            swell=(math.cos(angle) - 1, math.sin(angle)),
+        )
 
-    def swell_offset(self, swell_phase: tuple[float, float]) -> Tensor:
+    def uniform(self, phase: float) -> Moment:
+        """A state in which every place has the same phase, and there is no swell."""
+        return Moment((phase,) * len(self.counts), (0.0,) * len(self.counts), (0.0, 0.0))
+
+    def _shift(self, t: float, count: int) -> float:
+        """How much of the stagger counts at frame t: all of it in the middle, none where the loop begins and ends."""
+        ramp = min(RAMP_SUB_CYCLES * self.period / count, self.period / 2)
+        return smoothstep(min(t / ramp, 1.0)) * smoothstep(min((self.period - t) / ramp, 1.0))
+
+    def phase_map(self, moment: Moment) -> Tensor:
+        """The phase of each place's sub-cycle: [1,h,w], in [0,1]."""
+        index = self.sub_cycle.long()
+        phase = self.positions.new_tensor(moment.phases)[index]
+        if self.stagger is not None:
+            phase = staggered(phase, self.positions.new_tensor(moment.shifts)[index] * self.stagger)
+        return phase[None]
+
+    def swell_offset(self, moment: Moment) -> Tensor:
         """What the swell displaces both copies by: [2,h,w], canvas pixels."""
         if self.swell is None:
             return torch.zeros_like(self.positions[0, 0])
-        return swell_phase[0] * self.swell[0] + swell_phase[1] * self.swell[1]
+        return moment.swell[0] * self.swell[0] + moment.swell[1] * self.swell[1]
 
-    def sources(self, phases: Sequence[float], swell_phase: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+    def sources(self, moment: Moment) -> Tensor:
         """Where target x reads copy A (aged `phase` sub-cycles) and copy B (one less): [4,h,w], canvas pixels."""
-        drift = self._select(
-            [
-                torch.cat((self.backward(length * phase), self.forward(length * (1 - phase))))
-                for phase, length in zip(phases, self.lengths, strict=True)
-            ]
-        )
-        return drift + self.swell_offset(swell_phase).repeat(2, 1, 1)
+        age, left = self._ages(moment)
+        return torch.cat((self.backward(age), self.forward(left))) + self.swell_offset(moment).repeat(2, 1, 1)
 
-    def targets(self, phases: Sequence[float], swell_phase: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+    def targets(self, moment: Moment) -> Tensor:
         """Where source p of copy A and of copy B goes: [4,h,w], canvas pixels. The inverse of sources()."""
-        drift = self._select(
-            [
-                torch.cat((self.forward(length * phase), self.backward(length * (1 - phase))))
-                for phase, length in zip(phases, self.lengths, strict=True)
-            ]
-        )
-        return drift - self.swell_offset(swell_phase).repeat(2, 1, 1)
+        age, left = self._ages(moment)
+        return torch.cat((self.forward(age), self.backward(left))) - self.swell_offset(moment).repeat(2, 1, 1)
 
-    def phase_map(self, phases: Sequence[float]) -> Tensor:
-        """The phase of each place's sub-cycle: [1,h,w]."""
-        return self._select([torch.full_like(self.sub_cycles[None], phase, dtype=torch.float32) for phase in phases])
+    def _ages(self, moment: Moment) -> tuple[Tensor, Tensor]:
+        """Frames since copy A was the plate, and until copy B is: [h,w] each."""
+        phase = self.phase_map(moment)[0]
+        length = self.positions.new_tensor(self.lengths)[self.sub_cycle.long()]
+        return length * phase, length * (1 - phase)
 
-    def _select(self, fields: Sequence[Tensor]) -> Tensor:
-        chosen = fields[0]
-        for count, field in zip(self.counts[1:], fields[1:], strict=True):
-            chosen = torch.where(self.sub_cycles == count, field, chosen)
-        return chosen
-
-    def _at(self, age: float, direction: int) -> Tensor:
+    def _at(self, age: float | Tensor, direction: int) -> Tensor:
         longest = self.period / self.counts[0]
-        if not 0 <= age <= longest + 1e-6:
+        if not isinstance(age, Tensor) and not 0 <= age <= longest + 1e-6:
             raise ValueError(f"An age of {age} frames is outside a sub-cycle of {longest} frames.")
         return hermite(self.positions[:, direction], self.rates[:, direction], STRIDE, age) * self.cell
 
 
-def hermite(positions: Tensor, rates: Tensor, stride: float, age: float) -> Tensor:
-    """The displacement at `age` by cubic Hermite interpolation between knots, in the knots' own unit.
+def staggered(phase: Tensor, ahead: Tensor) -> Tensor:
+    """The phase [h,w] of places that are `ahead` [h,w] by -1 to 1 sub-cycles, in [0,1]."""
+    phase = phase + ahead
+    return torch.where(phase > 1, phase - 1, torch.where(phase < 0, phase + 1, phase))
 
-    positions, rates: [knots,...], knot i at age i*stride; rates are the derivatives v(x + D), per unit of `age`.
+
+def hermite(positions: Tensor, rates: Tensor, stride: float, age: float | Tensor) -> Tensor:
+    """The displacement [...,h,w] at `age`, a number or [h,w], by cubic Hermite interpolation between knots.
+
+    positions, rates: [knots,...,h,w], knot i at age i*stride; rates are the derivatives v(x + D), per unit of `age`.
     """
-    i = max(0, min(int(age // stride), len(positions) - 2))
-    u = age / stride - i
+    knots = torch.as_tensor(age, dtype=positions.dtype, device=positions.device) / stride
+    i = knots.floor().long().clamp(0, len(positions) - 2)
+    u = knots - i
+    first = i.expand(1, *positions.shape[1:])
     end = smoothstep(u)
     start_slope, end_slope = u * (1 - u) ** 2 * stride, u * u * (u - 1) * stride
-    value = (1 - end) * positions[i] + end * positions[i + 1]
-    return value + start_slope * rates[i] + end_slope * rates[i + 1]
+    value = (1 - end) * positions.gather(0, first)[0] + end * positions.gather(0, first + 1)[0]
+    return value + start_slope * rates.gather(0, first)[0] + end_slope * rates.gather(0, first + 1)[0]

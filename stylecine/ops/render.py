@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import mixing, native
-from stylecine.ops.displacement import hermite
+from stylecine.ops.displacement import hermite, staggered
 from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import sample
@@ -36,6 +36,8 @@ def render(
     phases: Sequence[float],
     cell: int,
     margin: int,
+    stagger: Tensor | None = None,
+    shifts: Sequence[float] = (),
     swell: Tensor | None = None,
     swell_phase: tuple[float, float] = (0.0, 0.0),
     base: Tensor | None = None,
@@ -56,6 +58,8 @@ def render(
     sub_cycle      [gh,gw] uint8: index of the place into `lengths` (frames) and `phases`
     phases         of the sub-cycles of each length, in [0,1]
     angle          [levels,3,gh,gw], contrast_gain [levels,2,3,gh,gw], crossfade [2,gh,gw]: see ops.mixing
+    stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times `shifts`, in [0,1], of
+                   its length
     swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
     swell_phase    their weights: cosine - 1, so that it is 0 at the beginning, and sine
     base           [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (a resynthesised image)
@@ -78,6 +82,7 @@ def render(
         ("angle", angle, (len(levels), 3, gh, gw), float32),
         ("contrast_gain", contrast_gain, (len(levels), 2, 3, gh, gw), float32),
         ("crossfade", crossfade, (2, gh, gw), float32),
+        ("stagger", stagger, (gh, gw), float32),
         ("swell", swell, (2, 2, gh, gw), float32),
         ("base", base, (3, height, width), float32),
     ):
@@ -91,12 +96,15 @@ def render(
         raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
     if not all(0 <= phase <= 1 for phase in phases):
         raise ValueError(f"render: phases are in [0,1], not {list(phases)}.")
+    if stagger is not None and (len(shifts) != len(lengths) or not all(0 <= shift <= 1 for shift in shifts)):
+        raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(shifts)}.")
     longest = (len(positions) - 1) * stride
     if not all(0 < length <= longest * 1.0001 for length in lengths):
         raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
     return torch.ops.stylecine.render(
-        photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, base,
-        float(stride), *([float(x) for x in numbers] for numbers in (lengths, phases, swell_phase)), cell, margin,
+        photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell,
+        base, float(stride), *([float(x) for x in numbers] for numbers in (lengths, phases, shifts, swell_phase)),
+        cell, margin,
     )  # fmt: skip
 
 
@@ -105,7 +113,7 @@ _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
     stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t turns;
     uint8_t *turn; float *length, *phase, *angle, *lift, *change, *roll; float cosine, sine; float *base;
-    uint8_t *out"""
+    float *stagger, *shift; uint8_t *out"""
 )
 
 
@@ -124,36 +132,40 @@ def _render(
     angle: Tensor,
     contrast_gain: Tensor,
     crossfade: Tensor,
+    stagger: Tensor | None,
     swell: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: list[float],
     phases: list[float],
+    shifts: list[float],
     swell_phase: list[float],
     cell: int,
     margin: int,
 ) -> Tensor:
     if not native.available(photo.device):
-        fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell
-        return reference(photo, moving, levels, *fields, base, stride, lengths, phases, swell_phase, cell, margin)
+        fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell
+        times = stride, lengths, phases, shifts, swell_phase
+        return reference(photo, moving, levels, *fields, base, *times, cell, margin)
     photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade = (
         x.contiguous() for x in (photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade)
     )
     levels = [level.contiguous() for level in levels]
-    swell, base = (None if x is None else x.contiguous() for x in (swell, base))
+    stagger, swell, base = (None if x is None else x.contiguous() for x in (stagger, swell, base))
     out = _made(photo)
     level_args = (_Level * len(levels))()
     for i, x in enumerate(levels):
         level_args[i] = _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
-    times = (ctypes.c_float * (2 * len(lengths)))(*lengths, *phases)
+    length_args, phase_args, shift_args = ((ctypes.c_float * len(x))(*x) for x in (lengths, phases, shifts))
     args = _Args(
         native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
         ctypes.addressof(level_args), len(levels), len(positions),
         native.pointer(positions), native.pointer(rates), stride, len(lengths), native.pointer(sub_cycle),
-        ctypes.addressof(times), ctypes.addressof(times) + ctypes.sizeof(times) // 2,
+        ctypes.addressof(length_args), ctypes.addressof(phase_args),
         native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
         None if swell is None else native.pointer(swell), *swell_phase,
-        None if base is None else native.pointer(base), native.pointer(out),
+        None if base is None else native.pointer(base),
+        None if stagger is None else native.pointer(stagger), ctypes.addressof(shift_args), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
     return out
@@ -169,11 +181,13 @@ def reference(
     angle: Tensor,
     contrast_gain: Tensor,
     crossfade: Tensor,
+    stagger: Tensor | None,
     swell: Tensor | None,
     base: Tensor | None,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
+    shifts: Sequence[float],
     swell_phase: Sequence[float],
     cell: int,
     margin: int,
@@ -183,16 +197,16 @@ def reference(
     if not bool((moving > 0).any()):
         return photo.clone()
     region = moving_region(moving, margin, max(cell, 2 ** (len(levels) - 1)))
-    sources, phase_map = torch.zeros_like(positions[0]).flatten(0, 1), torch.zeros_like(positions[0, 0, :1])
-    for k, (length, phase) in enumerate(zip(lengths, phases, strict=True)):
-        source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
-        source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
-        here = (sub_cycle == k) | (k == 0)
-        sources = torch.where(here, torch.cat((source_a, source_b)) * cell, sources)
-        phase_map = torch.where(here, phase, phase_map)
+    length, phase = (positions.new_tensor(x)[sub_cycle.long()] for x in (lengths, phases))
+    if stagger is not None:
+        phase = staggered(phase, positions.new_tensor(shifts)[sub_cycle.long()] * stagger)
+    source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
+    source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
+    sources = torch.cat((source_a, source_b)) * cell
     if swell is not None:
         sources += (swell_phase[0] * swell[0] + swell_phase[1] * swell[1]).repeat(2, 1, 1)
-    weights = mixing.weights(angle, contrast_gain, phase_map, mixing.copy_b_share(phase_map, crossfade))
+    share = mixing.copy_b_share(phase[None], crossfade)
+    weights = mixing.weights(angle, contrast_gain, phase[None], share)
     moved = merge(
         [
             _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[i], cell=cell, scale=2**i, region=region)

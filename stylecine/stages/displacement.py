@@ -14,9 +14,14 @@ from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import STRIDE, Displacement
 
 GRID = 256  # largest short side of the displacement's grid
-TRAVEL = 0.06  # what a region may travel in one sub-cycle, in short sides of the photo
-MAX_SUB_CYCLES = 6
+# What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
+# from too far away to look plausible, which in a large region is farther than in a small one.
+MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.14, 0.3
+MAX_SUB_CYCLES = 8
 SUB_CYCLES_PER_SECOND = 1.5  # at most
+MIN_STAGGERED = 3  # sub-cycles: places with fewer have the same phase everywhere
+STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation of the phases of places that repeat often, and limit
+STAGGER_SCALE = 0.06  # of the short side: standard deviation of the Gaussian that makes the noise smooth
 SWELL_SECONDS = 2.0  # about one cycle of the swell
 MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
 
@@ -40,34 +45,62 @@ def integrate(
     sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
     knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, STRIDE)
+    stagger = make_stagger(sub_cycles, min(size) / cell)
     if swell is None or period / fps < MIN_SWELL_LOOP:
-        return Displacement(positions, rates, sub_cycles, counts, period, cell, margin)
+        return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger)
     parts = torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell])
     cycles = max(1, round(period / fps / SWELL_SECONDS))
-    return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, parts, cycles)
+    return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger, parts, cycles)
+
+
+def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
+    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats often.
+
+    Places that repeat three times or more in a loop would otherwise all show the photo at once each time, and a whole
+    fall would throb. The noise is smooth enough that matter is stretched by little where the phases differ. short: the
+    photo's short side in points of the grid.
+    """
+    often = sub_cycles >= MIN_STAGGERED
+    if not bool(often.any()):
+        return None
+    noise = np.random.default_rng(0).standard_normal(tuple(sub_cycles.shape))
+    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short)
+    stagger = (smooth / smooth.std() * STAGGER).clip(-MAX_STAGGER, MAX_STAGGER)
+    return torch.from_numpy(stagger.astype(np.float32)).to(sub_cycles.device) * often
 
 
 def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float) -> Tensor:
     """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 6.
 
     Constant over a connected region of `moving` [H,W] > 0 (static places take that of the nearest region), so that
-    neighbouring places that move have the same age. The fast tenth of a region travels about 6% of the short side in a
-    sub-cycle: with longer ways the two copies show content from too far away to look plausible.
+    neighbouring places that move have the same age. In a sub-cycle the fast tenth of a region travels 6% to 14% of the
+    short side, the farther the longer the region is in the direction of its flow.
     """
-    speed = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).norm(dim=0).cpu().numpy()
+    velocity = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).cpu().numpy()
+    speed, short = np.hypot(*velocity), min(moving.shape)
     support = moving_points(moving, flow).cpu().numpy()
     # Two grid points of clearance: displacements of different ages must not be interpolated where it moves.
     labels, regions = ndimage.label(ndimage.binary_dilation(support, iterations=2), structure=np.ones((3, 3)))
     most = max(1, min(MAX_SUB_CYCLES, int(SUB_CYCLES_PER_SECOND * period / fps)))
-    allowed = TRAVEL * min(moving.shape) / (period * 30 / fps)  # pixels per 1/30 s that one sub-cycle allows
+    point = moving.shape[0] / flow.shape[1] / short, moving.shape[1] / flow.shape[2] / short  # its height and width
     count = np.ones(regions + 1, dtype=np.int64)
     for label in range(1, regions + 1):
-        fast = np.percentile(speed[(labels == label) & support], 90)
-        count[label] = np.clip(math.ceil(fast / allowed), 1, most)
+        here = (labels == label) & support
+        allowed = np.clip(TRAVEL_OF_EXTENT * _extent(here, velocity, point), MIN_TRAVEL, MAX_TRAVEL)
+        travel = np.percentile(speed[here], 90) * period * 30 / fps / short
+        count[label] = np.clip(math.ceil(travel / allowed), 1, most)
     if regions:
         nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
         labels = labels[tuple(nearest)]
     return torch.from_numpy(count[labels]).to(flow.device)
+
+
+def _extent(here: np.ndarray, velocity: np.ndarray, point: tuple[float, float]) -> float:
+    """How long a region [h,w] is in the direction of its flow, in units of `point`, a grid point's height and width."""
+    rows, columns = np.nonzero(here)
+    x, y = (np.abs(v[here]).mean() for v in velocity)
+    across, down = (np.ptp(columns) + 1) * point[1], (np.ptp(rows) + 1) * point[0]
+    return float((x * across + y * down) / max(math.hypot(x, y), 1e-9))
 
 
 def margin_for(flow: Tensor, moving: Tensor, period: int, fps: float) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stylecine.errors import NothingMoves
 from stylecine.ops.compare import compare
-from stylecine.ops.displacement import Displacement
+from stylecine.ops.displacement import Displacement, Moment
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import composite, on_level, render
@@ -124,10 +124,10 @@ def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> Loop:
 
     Where places choose their copy, edges pass less often than the copies' own contrast predicts.
     """
-    inside, count = (loop.moving >= 0.5).float(), len(loop.displacement.lengths)
+    inside = (loop.moving >= 0.5).float()
     inside_blurred = _blurred(inside).clamp(min=1e-6)
     reference = _fine_contrast(loop.photo, inside, inside_blurred)
-    frames = (_frame_at(loop, (phase,) * count, (0.0, 0.0)) for phase in PHASES)
+    frames = (_frame_at(loop, loop.displacement.uniform(phase)) for phase in PHASES)
     missing = torch.stack([reference / _fine_contrast(frame, inside, inside_blurred) for frame in frames])
     missing = missing.clamp(1 / MAX_GAIN, MAX_GAIN)[:, None, None]
     is_band = torch.tensor(bands, device=missing.device)[:, None, None, None, None]
@@ -157,15 +157,14 @@ def _packed(spline: Tensor, band: bool) -> Tensor:
 @torch.inference_mode()
 def frame(loop: Loop, t: float) -> Tensor:
     """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
-    return _frame_at(loop, loop.displacement.phases(t), loop.displacement.swell_phase(t))
+    return _frame_at(loop, loop.displacement.moment(t))
 
 
-def _frame_at(loop: Loop, phases: Sequence[float], swell_phase: tuple[float, float]) -> Tensor:
-    """The frame at these phases of the sub-cycles and of the swell."""
+def _frame_at(loop: Loop, moment: Moment) -> Tensor:
     displacement = loop.displacement
-    base = _resynthesised(loop, phases, swell_phase)
+    base = _resynthesised(loop, moment)
     if loop.sampling == "splat":
-        return _splat(loop, phases, swell_phase, base)
+        return _splat(loop, moment, base)
     return render(
         loop.photo,
         loop.moving,
@@ -178,11 +177,13 @@ def _frame_at(loop: Loop, phases: Sequence[float], swell_phase: tuple[float, flo
         loop.crossfade,
         stride=displacement.stride,
         lengths=displacement.lengths,
-        phases=phases,
+        phases=moment.phases,
         cell=displacement.cell,
         margin=displacement.margin,
+        stagger=displacement.stagger,
+        shifts=moment.shifts,
         swell=displacement.swell,
-        swell_phase=swell_phase,
+        swell_phase=moment.swell,
         base=base,
     )
 
@@ -212,7 +213,7 @@ def _products(
 ) -> Tensor:
     """ops.compare of the copies that the loop shows at `phase` of every sub-cycle."""
     (gh, gw), cell = _grid(displacement), displacement.cell
-    sources = displacement.sources([phase] * len(displacement.lengths))
+    sources = displacement.sources(displacement.uniform(phase))
     coarse = level.scale > cell  # each of its pixels holds several grid points
     if coarse:
         sources = on_level(sources, cell=cell, scale=level.scale, region=(0, 0, gh * cell, gw * cell))
@@ -275,7 +276,7 @@ def _inpainted_share(moving: Tensor, displacement: Displacement) -> Tensor:
     y, x = torch.meshgrid(*(torch.arange(n, device=moving.device) + 0.5 for n in (gh, gw)), indexing="ij")
     genuine = torch.zeros(2, gh, gw, device=moving.device)
     for phase in PHASES:
-        a, b = displacement.sources([phase] * len(displacement.lengths)).view(2, 2, gh, gw) / cell
+        a, b = displacement.sources(displacement.uniform(phase)).view(2, 2, gh, gw) / cell
         for i, source in enumerate((b, a)):
             points = torch.stack(((x + source[0]) / gw, (y + source[1]) / gh), -1) * 2 - 1
             genuine[i] += F.grid_sample(seen, points[None], align_corners=False)[0, 0] / len(PHASES)
@@ -305,11 +306,11 @@ def _feathered(moving: Tensor) -> Tensor:
     return moving * inside.clamp(0, 1)
 
 
-def _splat(loop: Loop, phases: Sequence[float], swell_phase: tuple[float, float], base: Tensor | None) -> Tensor:
+def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
     """The frame with all levels splat and added up."""
     displacement = loop.displacement
-    share = copy_b_share(displacement.phase_map(phases), loop.crossfade)
-    targets, mixing = displacement.targets(phases, swell_phase), torch.cat((1 - share, share))
+    share = copy_b_share(displacement.phase_map(moment), loop.crossfade)
+    targets, mixing = displacement.targets(moment), torch.cat((1 - share, share))
     half_way = PHASES.index(0.5)
     levels = [
         splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
@@ -338,7 +339,7 @@ def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, 
     return mixed * variance.clamp(min=0.25).rsqrt()
 
 
-def _resynthesised(loop: Loop, phases: Sequence[float], swell_phase: tuple[float, float]) -> Tensor | None:
+def _resynthesised(loop: Loop, moment: Moment) -> Tensor | None:
     """The image [3,Hc,Wc] over the canvas that the generator makes of the warped features, if there are any."""
     if loop.feature is None or loop.resynthesise is None:
         return None
@@ -348,7 +349,7 @@ def _resynthesised(loop: Loop, phases: Sequence[float], swell_phase: tuple[float
     scale = 2 ** round(float(np.log2(height / h)))
     gh, gw = _grid(displacement)
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
-    share = copy_b_share(displacement.phase_map(phases), loop.crossfade)
-    fields = torch.cat((displacement.sources(phases, swell_phase) / scale, 1 - share, share))
+    share = copy_b_share(displacement.phase_map(moment), loop.crossfade)
+    fields = torch.cat((displacement.sources(moment) / scale, 1 - share, share))
     fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
     return loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]))

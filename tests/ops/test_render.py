@@ -29,6 +29,7 @@ class Sample:
     travel: float = 3.0  # pixels of the grid, from knot to knot
     base: bool = False
     swell: bool = False
+    stagger: bool = False
     strided: bool = False
     share: float = 0.3
 
@@ -50,7 +51,9 @@ class Sample:
         swell = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.swell else None
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
         base = torch.rand(3, height, width, generator=noise) - 0.5 if self.base else None
-        tensors = [photo, self.mask(), positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, base]
+        stagger = torch.rand(grid, generator=noise) * 2 - 1 if self.stagger else None
+        fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade
+        tensors = [photo, self.mask(), *fields, stagger, swell, base]
         if self.strided:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
@@ -63,6 +66,8 @@ class Sample:
             "margin": self.margin,
             "base": tensors.pop(),
             "swell": tensors.pop(),
+            "stagger": tensors.pop(),
+            "shifts": [0.9 / (k + 1) for k in range(self.kinds)],
             "swell_phase": (math.cos(2.0 * self.share) - 1, math.sin(2.0 * self.share)),
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
@@ -93,7 +98,9 @@ SAMPLES = [
     Sample("three lengths of sub-cycle", kinds=3, moving="all"),
     Sample("a resynthesised image below", base=True, moving="all"),
     Sample("a swell", swell=True, moving="all"),
-    Sample("strided", strided=True, base=True, swell=True),
+    Sample("staggered", stagger=True, moving="all"),
+    Sample("staggered, three lengths", stagger=True, kinds=3, moving="all", share=0.6),
+    Sample("strided", strided=True, base=True, swell=True, stagger=True),
     Sample("far outside", travel=1e6, moving="all"),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
@@ -101,11 +108,11 @@ named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.nam
 
 
 def assert_alike(made: Tensor, expected: Tensor) -> None:
-    """At most one level apart, on at most one byte in a thousand: where a sum lies on the edge between two levels."""
+    """At most one level apart, on at most one byte in 500: where a sum lies on the edge between two levels."""
     apart = (made.int() - expected.int()).abs()
     most, count = int(apart.max()), int((apart > 0).sum())
     assert most <= 1
-    assert count <= max(1, apart.numel() // 1000)
+    assert count <= max(1, apart.numel() // 500)
 
 
 @named
@@ -128,10 +135,12 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", height=9, width=11, levels=2, base=True, swell=True).arguments(device)
-    times = [keywords[name] for name in ("stride", "lengths", "phases", "swell_phase", "cell", "margin")]
+    sample = Sample("small", height=9, width=11, levels=2, base=True, swell=True, stagger=True)
+    tensors, keywords = sample.arguments(device)
+    optional = [keywords[name] for name in ("stagger", "swell", "base")]
+    times = [keywords[name] for name in ("stride", "lengths", "phases", "shifts", "swell_phase", "cell", "margin")]
     tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, keywords["swell"], keywords["base"], *times))
+    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times))
 
 
 def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
@@ -246,7 +255,7 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert moving_region(part, 32, 16) == (32, 32, 96, 112)
-    names = "swell", "base", "stride", "lengths", "phases", "swell_phase", "cell", "margin"
+    names = "stagger", "swell", "base", "stride", "lengths", "phases", "shifts", "swell_phase", "cell", "margin"
     times = [keywords[name] for name in names]
     whole = reference(*tensors, *times)
     assert_alike(reference(tensors[0], part, *tensors[2:], *times)[20:40, 30:60], whole[20:40, 30:60])

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from stylecine.ops.integrate import look_up
+from stylecine.ops.displacement import Moment
 from stylecine.stages.displacement import count_sub_cycles, integrate, margin_for
 
 
@@ -94,12 +96,12 @@ def test_each_place_has_its_own_number_of_sub_cycles():
     flow[0, 32:] = 0.06
     moved = integrate(flow, moving, period=120, fps=30, margin=16)
     assert moved.counts == (1, 2)
-    phases = moved.phases(75)
-    torch.testing.assert_close(torch.tensor(phases), torch.tensor([0.625, 0.25]))
-    passed, sources = moved.phase_map(phases)[0], moved.sources(phases)
+    moment = moved.moment(75)
+    torch.testing.assert_close(torch.tensor(moment.phases), torch.tensor([0.625, 0.25]))
+    passed, sources = moved.phase_map(moment)[0], moved.sources(moment)
     assert passed[20, 40] == 0.625 and passed[70, 40] == 0.25
     torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0)
-    torch.testing.assert_close(moved.targets(phases)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
+    torch.testing.assert_close(moved.targets(moment)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
 
 
 def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
@@ -107,12 +109,13 @@ def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
     swell = torch.zeros(2, 2, 32, 32)
     swell[0, 1], swell[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
     moved = integrate(flow, moving, period=120, fps=30, margin=32, swell=swell)
-    assert moved.swell_cycles == 2 and moved.swell_phase(0) == moved.swell_phase(60) == moved.swell_phase(120) == (0, 0)
-    phases = [0.25] * len(moved.counts)
-    swayed = moved.sources(phases, moved.swell_phase(15)) - moved.sources(phases)
+    assert moved.swell_cycles == 2 and all(moved.moment(t).swell == (0, 0) for t in (0, 60, 120))
+    calm = moved.uniform(0.25)
+    wavy = replace(calm, swell=moved.moment(15).swell)
+    swayed = moved.sources(wavy) - moved.sources(calm)
     torch.testing.assert_close(swayed[:2], swayed[2:])
     torch.testing.assert_close(swayed[:2, 60, 60], torch.tensor([2.0, -1.0]), atol=1e-4, rtol=0)  # a quarter cycle
-    torch.testing.assert_close(moved.targets(phases, moved.swell_phase(15)) - moved.targets(phases), -swayed)
+    torch.testing.assert_close(moved.targets(wavy) - moved.targets(calm), -swayed)
 
 
 def test_no_cycle_of_the_swell_is_shorter_than_a_second():
@@ -120,7 +123,7 @@ def test_no_cycle_of_the_swell_is_shorter_than_a_second():
     for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
         moved = integrate(flow, moving, period=frames, fps=30, margin=32, swell=torch.ones(2, 2, 32, 32))
         assert (moved.swell_cycles, moved.swell is not None) == (cycles, cycles > 0)
-        assert moved.swell_offset((0.5, 0.5)).any() == (cycles > 0)
+        assert moved.swell_offset(Moment((), (), (0.5, 0.5))).any() == (cycles > 0)
 
 
 def test_the_margin_holds_the_longest_travel():
