@@ -37,7 +37,7 @@ LAYERS = [
     {"__main__"},
 ]
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
-PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"swell"}}  # helpers of a single stage
+PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"speed", "swell"}}  # helpers of a single stage
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

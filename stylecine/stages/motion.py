@@ -23,6 +23,7 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
+from stylecine.stages.speed import TRAVEL, Travel, fall_acceleration, falls_travel, water_travel
 from stylecine.stages.swell import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
@@ -31,14 +32,6 @@ NETWORK_SHORT = 192  # short side that the network was trained at
 UNIT = 0.1  # of the short side: the network's unit
 HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, and of its exact hold on the field
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
-TRAVEL = {  # median travel in 4 s, in short sides
-    # sky, running water, falls, smoke
-    "calm": (0.050, 0.050, 0.160, 0.045),
-    "natural": (0.12, 0.15, 0.45, 0.10),
-    "lively": (0.20, 0.25, 0.70, 0.16),
-}
-OPEN_WATER_SPEED = 0.6  # of that for open water, whose swell is stronger than its drift
-FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
 LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
@@ -172,18 +165,14 @@ def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: 
     return mean + uncertainty * bias
 
 
-def _model_flow(directions: np.ndarray, context: MotionContext, travel: Sequence[float]) -> np.ndarray:
-    """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then joined into one field.
-
-    travel: a row of TRAVEL.
-    """
+def _model_flow(directions: np.ndarray, context: MotionContext, travel: Travel) -> np.ndarray:
+    """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then joined into one field."""
     flow = np.zeros_like(directions)
     for k, model in ((SKY, _sky), (WATER, _water), (FALLS, _falls), (SMOKE, _smoke)):
         here = context.owner == k
         if here.any():
-            own = normalize_speed(model(directions, here, context), here, travel[k], context.short)
-            flow = np.where(here, own, flow)
-    flow = np.where(open_water(context.owner, flow), OPEN_WATER_SPEED * flow, flow)
+            own = model(directions, here, context)
+            flow = np.where(here, normalize_speed(own, here, _travel(k, own, here, context, travel), context.short), flow)
     liquid = (context.owner >= 0) & (context.owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a short way
@@ -193,6 +182,15 @@ def _model_flow(directions: np.ndarray, context: MotionContext, travel: Sequence
         horizon = context.owner == SKY
         flow = np.where(context.owner == WATER, remove_normal_component(flow, horizon, context.short), flow)
     return flow
+
+
+def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, travel: Travel) -> np.ndarray | float:
+    """Median travel of a class [h,w], in short sides in four seconds."""
+    if k == WATER:
+        return water_travel(here, open_water(context.owner, flow), context.grey, travel)
+    if k == FALLS:
+        return falls_travel(here, flow, travel)
+    return travel.sky if k == SKY else travel.smoke
 
 
 def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
@@ -233,17 +231,7 @@ def _falls(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
     mixed = (1 - trust) * direction + trust * np.sign(agreement) * streak
     mixed = context.blur(mixed, 0.015, here)
     unit = mixed / (np.linalg.norm(mixed, axis=0) + 1e-6)
-    return unit * np.linalg.norm(flow, axis=0).clip(0.05) * _fall_acceleration(here)
-
-
-def _fall_acceleration(here: np.ndarray) -> np.ndarray:
-    """Factor on the speed within each fall: 1 at the lip, FALL_ACCELERATION at the foot."""
-    falls, _ = ndimage.label(here, structure=np.ones((3, 3)))
-    factor = np.ones(here.shape)
-    for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
-        depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
-        factor = np.where(falls == i, (1 + (FALL_ACCELERATION - 1) * depth)[:, None], factor)
-    return factor
+    return unit * np.linalg.norm(flow, axis=0).clip(0.05) * fall_acceleration(here)
 
 
 def _smoke(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
