@@ -186,6 +186,8 @@ class Arguments:
         begin = self.uniform(*grid) * self.choice(0.0, 0.5)
         crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin)))))
         swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
+        stagger = 2 * self.uniform(*grid) - 1 if self.chance(50) else None
+        shifts = [self.draw(st.floats(0, 1)) for _ in range(kinds)]
         swell_phase = self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))
         moving = self.uniform(h, w) * (self.uniform(h, w) < self.choice(0.0, 0.5, 1.0))
         moving = (moving * 2).clamp(max=1)
@@ -201,14 +203,15 @@ class Arguments:
             frame = render.render(
                 photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade,
                 stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
-                swell=swell, swell_phase=swell_phase,
+                swell=swell, swell_phase=swell_phase, stagger=stagger, shifts=shifts,
             )  # fmt: skip
             assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
             return [frame]
 
         def reference() -> Sequence[Tensor]:
-            arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, base
-            return [render.reference(*arrays, 4.0, lengths, phases, swell_phase, cell, margin)]
+            arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
+            times = 4.0, lengths, phases, shifts, swell_phase
+            return [render.reference(*arrays, stagger, swell, base, *times, cell, margin)]
 
         shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
         return Case(shape, call, reference, tolerance=1)

@@ -69,10 +69,17 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
          (m.start_rate * rates[first] + m.end_rate * rates[second]);
 }
 
-// The phase of a place's sub-cycle, whose stagger is `stagger`.
-STYLECINE_INLINE float phase_of(float phase, float shift, float stagger) {
+// The phase of a place's sub-cycle. Where it is that of the next or of the previous sub-cycle, copy A and copy B swap
+// names: copy B of one is copy A of the next, and each name has to mean the same copy in neighbouring places, as fields
+// are interpolated between them.
+struct Phase {
+  float phase;
+  bool swapped;
+};
+
+STYLECINE_INLINE Phase phase_of(float phase, float shift, float stagger) {
   const float here = phase + shift * stagger;
-  return here > 1 ? here - 1 : here < 0 ? here + 1 : here;
+  return {here > 1 ? here - 1 : here < 0 ? here + 1 : here, here > 1 || here < 0};
 }
 
 STYLECINE_INLINE float hat(float knot, float phase) {

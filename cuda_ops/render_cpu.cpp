@@ -186,16 +186,17 @@ bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
 struct Cycles {
   float phase[kBlock], length[kBlock], share[kBlock];
   float angle[kPhases][kBlock], gain_a[kPhases][kBlock], gain_b[kPhases][kBlock];  // hats of each known phase
-  bool counts[kPhases];                                                            // whether any of its hats is not 0
+  int32_t swapped[kBlock];
+  bool counts[kPhases];  // whether any of its hats is not 0
 };
 
 void find_cycles(const stylecine_render_args &args, int64_t at, int64_t n, Cycles &cycles) {
   const uint8_t *turn = args.turn + at;
   for (int64_t x = 0; x < n; ++x) {
     const int k = turn[x] < args.turns ? turn[x] : 0;
-    cycles.phase[x] = args.phase[k];
-    cycles.length[x] = args.length[k];
-    if (args.stagger) cycles.phase[x] = phase_of(args.phase[k], args.shift[k], args.stagger[at + x]);
+    const Phase now = args.stagger ? phase_of(args.phase[k], args.shift[k], args.stagger[at + x])
+                                   : Phase{args.phase[k], false};
+    cycles.phase[x] = now.phase, cycles.swapped[x] = now.swapped, cycles.length[x] = args.length[k];
   }
   const float *change = args.change + at;
   for (int64_t x = 0; x < n; ++x) cycles.share[x] = copy_b_share(cycles.phase[x], change + x, args.gh * args.gw);
@@ -214,12 +215,13 @@ void find_cycles(const stylecine_render_args &args, int64_t at, int64_t n, Cycle
 void fill_block(const stylecine_render_args &args, const Cycles &cycles, float *planes, int64_t at, int64_t n) {
   const int64_t points = args.gh * args.gw;
   for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
-    const float *positions = args.positions + ((axis < 2 ? 2 : 0) + axis % 2) * points + at;
-    const float *rates = args.rates + (positions - args.positions);
     float *out = planes + axis * points + at;
     for (int64_t x = 0; x < n; ++x) {
-      const float age = cycles.length[x] * (axis < 2 ? cycles.phase[x] : 1 - cycles.phase[x]);
-      out[x] = displaced(moment(age, args.stride, args.knots, float(args.cell)), positions + x, rates + x, 4 * points);
+      const bool is_a = (axis < 2) != bool(cycles.swapped[x]);
+      const float age = cycles.length[x] * (is_a ? cycles.phase[x] : 1 - cycles.phase[x]);
+      const int64_t field = ((is_a ? 2 : 0) + axis % 2) * points + at + x;
+      const Moment now = moment(age, args.stride, args.knots, float(args.cell));
+      out[x] = displaced(now, args.positions + field, args.rates + field, 4 * points);
     }
     if (!args.roll) continue;
     const float *roll = args.roll + axis % 2 * points + at;
@@ -239,7 +241,12 @@ void fill_block(const stylecine_render_args &args, const Cycles &cycles, float *
       }
     }
     float *a = planes + (4 + 2 * level) * points + at, *b = a + points;
-    for (int64_t x = 0; x < n; ++x) mixing(theta[x], gain_a[x], gain_b[x], cycles.share[x], a[x], b[x]);
+    for (int64_t x = 0; x < n; ++x) {
+      float weight_a, weight_b;
+      mixing(theta[x], gain_a[x], gain_b[x], cycles.share[x], weight_a, weight_b);
+      a[x] = cycles.swapped[x] ? weight_b : weight_a;
+      b[x] = cycles.swapped[x] ? weight_a : weight_b;
+    }
   }
 }
 

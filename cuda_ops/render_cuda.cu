@@ -25,13 +25,14 @@ __global__ void fill(const __grid_constant__ Frame frame) {
   const int64_t points = args.gh * args.gw;
   STYLECINE_STRIDE(i, points) {
     const int turn = args.turn[i] < args.turns ? args.turn[i] : 0;
-    const float phase =
-        args.stagger ? phase_of(frame.phase[turn], frame.shift[turn], args.stagger[i]) : frame.phase[turn];
+    const Phase now = args.stagger ? phase_of(frame.phase[turn], frame.shift[turn], args.stagger[i])
+                                   : Phase{frame.phase[turn], false};
+    const float phase = now.phase;
     for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
-      const int64_t at = ((axis < 2 ? 2 : 0) + axis % 2) * points + i;
-      const float age = frame.length[turn] * (axis < 2 ? phase : 1 - phase);
-      const Moment now = moment(age, args.stride, args.knots, float(args.cell));
-      float source = displaced(now, args.positions + at, args.rates + at, 4 * points);
+      const bool is_a = (axis < 2) != now.swapped;
+      const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
+      const Moment then = moment(frame.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
+      float source = displaced(then, args.positions + at, args.rates + at, 4 * points);
       if (args.roll) source += swell_offset(args, args.roll + axis % 2 * points + i, 2 * points);
       frame.workspace[axis * points + i] = source;
     }
@@ -47,8 +48,8 @@ __global__ void fill(const __grid_constant__ Frame frame) {
       }
       float a, b;
       mixing(theta, gain_a, gain_b, share, a, b);
-      frame.workspace[(4 + 2 * level) * points + i] = a;
-      frame.workspace[(5 + 2 * level) * points + i] = b;
+      frame.workspace[(4 + 2 * level) * points + i] = now.swapped ? b : a;
+      frame.workspace[(5 + 2 * level) * points + i] = now.swapped ? a : b;
     }
   }
 }

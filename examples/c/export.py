@@ -28,14 +28,16 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "change": loop.crossfade,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
     arrays |= {} if displacement.swell is None else {"roll": displacement.swell}
+    arrays |= {} if displacement.stagger is None else {"stagger": displacement.stagger}
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("level_*.npy"):
+    for old in folder.glob("*.npy"):
         old.unlink()
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
         f"stride {displacement.stride:.9g}\ncycles {displacement.swell_cycles}\n"
+        f"staggered {int(displacement.stagger is not None)}\n"
     )
 
 

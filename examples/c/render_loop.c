@@ -81,26 +81,32 @@ static array load(const char *folder, const char *name, const char *type, int ax
 /* --- the loop -------------------------------------------------------------------------------------------------------
  */
 
+/* Factor on the stagger: 0 where the loop begins and ends, 1 after two turns from there, or in its middle. */
+static double shift(double t, double turns, double frames) {
+  const double ramp = fmin(2 * frames / turns, frames / 2), in = fmin(t / ramp, 1), out = fmin((frames - t) / ramp, 1);
+  return in * in * (3 - 2 * in) * out * out * (3 - 2 * out);
+}
+
 int main(int argc, char **argv) {
   char message[STYLECINE_MESSAGE], name[32];
   stylecine_cpu *cpu;
   stylecine_level levels[MOST_LEVELS];
   stylecine_render_args args = {0};
-  float phases[MOST_TURNS];
-  array photo, moving, positions, rates, turn, angle, lift, change, roll, length;
+  float phases[MOST_TURNS], shifts[MOST_TURNS];
+  array photo, moving, positions, rates, turn, angle, lift, change, roll, length, stagger;
   FILE *file;
   void *workspace;
   size_t bytes;
   int64_t frames;
-  int32_t cycles;
+  int32_t cycles, staggered;
 
   if (argc < 2) stop("usage", "render_loop FOLDER [THREADS] > frames.ppm");
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
 
   file = open_in(argv[1], "loop.txt", 0);
-  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f cycles %" SCNd32, &frames,
-             &args.margin, &args.cell, &args.stride, &cycles) != 5)
-    stop("loop.txt", "has not the five numbers");
+  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f cycles %" SCNd32 " staggered %" SCNd32,
+             &frames, &args.margin, &args.cell, &args.stride, &cycles, &staggered) != 6)
+    stop("loop.txt", "has not the six numbers");
   fclose(file);
 
   photo = load(argv[1], "photo.npy", "u1", 3);
@@ -112,6 +118,7 @@ int main(int argc, char **argv) {
   lift = load(argv[1], "lift.npy", "f4", 5);
   change = load(argv[1], "change.npy", "f4", 3);
   if (cycles) roll = load(argv[1], "roll.npy", "f4", 4);
+  if (staggered) stagger = load(argv[1], "stagger.npy", "f4", 2);
   length = load(argv[1], "length.npy", "f4", 1);
   if (count(&length) > MOST_TURNS) stop("length.npy", "is too long");
 
@@ -147,6 +154,8 @@ int main(int argc, char **argv) {
   args.lift = lift.data;
   args.change = change.data;
   args.roll = cycles ? roll.data : NULL;
+  args.stagger = staggered ? stagger.data : NULL;
+  args.shift = shifts;
   args.out = malloc((size_t)count(&photo));
   for (int i = 0; i < args.turns; ++i) phases[i] = 0;
 
@@ -160,6 +169,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < args.turns; ++i) {
       const double turns = round((double)frames / ((const float *)length.data)[i]);
       phases[i] = (float)fmod((double)t * turns / (double)frames, 1);
+      shifts[i] = (float)shift((double)t, turns, (double)frames);
     }
     const double angle = 2 * PI * fmod((double)t * cycles / (double)frames, 1);
     args.cosine = (float)(cos(angle) - 1);

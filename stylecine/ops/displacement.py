@@ -86,13 +86,15 @@ class Displacement:
         ramp = min(RAMP_SUB_CYCLES * self.period / count, self.period / 2)
         return smoothstep(min(t / ramp, 1.0)) * smoothstep(min((self.period - t) / ramp, 1.0))
 
-    def phase_map(self, moment: Moment) -> Tensor:
-        """The phase of each place's sub-cycle: [1,h,w], in [0,1]."""
+    def phase_map(self, moment: Moment) -> tuple[Tensor, Tensor]:
+        """The phase of each place's sub-cycle, [1,h,w] in [0,1], and whether its copies swap names, bool [h,w]; see
+        staggered()."""
         index = self.sub_cycle.long()
         phase = self.positions.new_tensor(moment.phases)[index]
-        if self.stagger is not None:
-            phase = staggered(phase, self.positions.new_tensor(moment.shifts)[index] * self.stagger)
-        return phase[None]
+        if self.stagger is None:
+            return phase[None], torch.zeros_like(phase, dtype=torch.bool)
+        phase, swapped = staggered(phase, self.positions.new_tensor(moment.shifts)[index] * self.stagger)
+        return phase[None], swapped
 
     def swell_offset(self, moment: Moment) -> Tensor:
         """What the swell displaces both copies by: [2,h,w], canvas pixels."""
@@ -102,19 +104,21 @@ class Displacement:
 
     def sources(self, moment: Moment) -> Tensor:
         """Where target x reads copy A (aged `phase` sub-cycles) and copy B (one less): [4,h,w], canvas pixels."""
-        age, left = self._ages(moment)
-        return torch.cat((self.backward(age), self.forward(left))) + self.swell_offset(moment).repeat(2, 1, 1)
+        age, left, swapped = self._ages(moment)
+        drift = swap(torch.cat((self.backward(age), self.forward(left))), swapped)
+        return drift + self.swell_offset(moment).repeat(2, 1, 1)
 
     def targets(self, moment: Moment) -> Tensor:
         """Where source p of copy A and of copy B goes: [4,h,w], canvas pixels. The inverse of sources()."""
-        age, left = self._ages(moment)
-        return torch.cat((self.forward(age), self.backward(left))) - self.swell_offset(moment).repeat(2, 1, 1)
+        age, left, swapped = self._ages(moment)
+        drift = swap(torch.cat((self.forward(age), self.backward(left))), swapped)
+        return drift - self.swell_offset(moment).repeat(2, 1, 1)
 
-    def _ages(self, moment: Moment) -> tuple[Tensor, Tensor]:
-        """Frames since copy A was the plate, and until copy B is: [h,w] each."""
-        phase = self.phase_map(moment)[0]
+    def _ages(self, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames since copy A was the plate, until copy B is, and whether they swap names: [h,w] each."""
+        phase, swapped = self.phase_map(moment)
         length = self.positions.new_tensor(self.lengths)[self.sub_cycle.long()]
-        return length * phase, length * (1 - phase)
+        return length * phase[0], length * (1 - phase[0]), swapped
 
     def _at(self, age: float | Tensor, direction: int) -> Tensor:
         longest = self.period / self.counts[0]
@@ -123,10 +127,20 @@ class Displacement:
         return hermite(self.positions[:, direction], self.rates[:, direction], STRIDE, age) * self.cell
 
 
-def staggered(phase: Tensor, ahead: Tensor) -> Tensor:
-    """The phase [h,w] of places that are `ahead` [h,w] by -1 to 1 sub-cycles, in [0,1]."""
+def staggered(phase: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+    """The phase [h,w], in [0,1], of places that are `ahead` [h,w] by -1 to 1 sub-cycles; and where that is of the next
+    or the previous sub-cycle, bool [h,w]: there copy A and copy B swap names. Copy B of one sub-cycle is copy A of the
+    next, and fields are interpolated between neighbours: each name has to mean the same copy on both sides.
+    """
     phase = phase + ahead
-    return torch.where(phase > 1, phase - 1, torch.where(phase < 0, phase + 1, phase))
+    after, before = phase > 1, phase < 0
+    return torch.where(after, phase - 1, torch.where(before, phase + 1, phase)), after | before
+
+
+def swap(fields: Tensor, swapped: Tensor) -> Tensor:
+    """Fields [...,2n,h,w] of copy A, then of copy B, exchanged where `swapped`, bool [h,w]."""
+    a, b = fields.chunk(2, -3)
+    return torch.where(swapped, torch.cat((b, a), -3), fields)
 
 
 def hermite(positions: Tensor, rates: Tensor, stride: float, age: float | Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import mixing, native
-from stylecine.ops.displacement import hermite, staggered
+from stylecine.ops.displacement import hermite, staggered, swap
 from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import sample
@@ -198,15 +198,16 @@ def reference(
         return photo.clone()
     region = moving_region(moving, margin, max(cell, 2 ** (len(levels) - 1)))
     length, phase = (positions.new_tensor(x)[sub_cycle.long()] for x in (lengths, phases))
+    swapped = torch.zeros_like(phase, dtype=torch.bool)
     if stagger is not None:
-        phase = staggered(phase, positions.new_tensor(shifts)[sub_cycle.long()] * stagger)
+        phase, swapped = staggered(phase, positions.new_tensor(shifts)[sub_cycle.long()] * stagger)
     source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
     source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
-    sources = torch.cat((source_a, source_b)) * cell
+    sources = swap(torch.cat((source_a, source_b)), swapped) * cell
     if swell is not None:
         sources += (swell_phase[0] * swell[0] + swell_phase[1] * swell[1]).repeat(2, 1, 1)
     share = mixing.copy_b_share(phase[None], crossfade)
-    weights = mixing.weights(angle, contrast_gain, phase[None], share)
+    weights = swap(mixing.weights(angle, contrast_gain, phase[None], share), swapped)
     moved = merge(
         [
             _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[i], cell=cell, scale=2**i, region=region)

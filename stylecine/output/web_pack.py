@@ -153,6 +153,8 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     signed = {"velocity": displacement.rates[0, 0]}
     if displacement.swell is not None:
         signed["roll"] = displacement.swell.flatten(0, 1)
+    if displacement.stagger is not None:
+        signed["stagger"] = displacement.stagger[None]
     for name, field in signed.items():
         field = field.nan_to_num(0.0, 0.0, 0.0).permute(1, 2, 0).contiguous().cpu()
         scales[name] = float(field.abs().max()) / INT16_STEPS

@@ -18,6 +18,7 @@ precision highp sampler2DArray;
 `;
 
 const BYTES = {R8: "RED", RGB8: "RGB", RGBA8: "RGBA"};
+const FLOATS = {R32F: "RED", RG32F: "RG"};  // the others are RGBA
 
 /** A WebGL2 context that uploads images without conversion. Throws PlayerError. */
 export function createContext(canvas) {
@@ -106,7 +107,7 @@ export class Texture {
     else gl.texStorage2D(kind, 1, gl[format], width, height);
     if (content === null) return;
     const [order, type] = format in BYTES ? [gl[BYTES[format]], gl.UNSIGNED_BYTE] :
-      [gl[format.startsWith("RGBA") ? "RGBA" : "RG"], gl.FLOAT];
+      [gl[FLOATS[format] ?? "RGBA"], gl.FLOAT];
     if (layers) gl.texSubImage3D(kind, 0, 0, 0, 0, width, height, layers, order, type, content);
     else if (ArrayBuffer.isView(content)) gl.texSubImage2D(kind, 0, 0, 0, width, height, order, type, content);
     else gl.texSubImage2D(kind, 0, 0, 0, order, type, content);

@@ -7,6 +7,14 @@ const STEPS = 2;  // of integration from one knot to the next
 const MAX_KNOTS = 64;  // stored; in longer loops only every second, third ... knot
 const UNIT = 16;  // canvas pixels per cell of the map of needed places
 const MAX_SUB_CYCLES = 8;
+const RAMP_SUB_CYCLES = 2;  // as in ops/displacement.py
+
+/** How much of the stagger of places with `count` sub-cycles counts at frame t: none where the loop begins and ends. */
+function staggerShift(t, count, period) {
+  const ramp = Math.min(RAMP_SUB_CYCLES * period / count, period / 2);
+  const smoothstep = u => u * u * (3 - 2 * u);
+  return smoothstep(Math.min(t / ramp, 1)) * smoothstep(Math.min((period - t) / ramp, 1));
+}
 
 export class Landscape {
   /** plate, facts, tensors: of one pack. */
@@ -15,6 +23,8 @@ export class Landscape {
     Object.assign(this, {gl, programs, plate, facts});
     const velocity = dequantize(tensors.velocity.data, scales.velocity);
     const swell = tensors.roll ? dequantize(tensors.roll.data, scales.roll) : new Float32Array(4);
+    const stagger = tensors.stagger ? dequantize(tensors.stagger.data, scales.stagger) : new Float32Array(1);
+    this.staggered = Boolean(tensors.stagger);
     const [layers, high, wide] = tensors.statistics.shape;
     const size = [Math.ceil((width + 2 * margin) / UNIT), Math.ceil((height + 2 * margin) / UNIT)];
     this.textures = {
@@ -22,6 +32,7 @@ export class Landscape {
       change: new Texture(gl, "RGB8", gw, gh, tensors.change.data),
       velocity: new Texture(gl, "RG32F", gw, gh, velocity),
       swell: new Texture(gl, "RGBA32F", tensors.roll ? gw : 1, tensors.roll ? gh : 1, swell),
+      stagger: new Texture(gl, "R32F", this.staggered ? gw : 1, this.staggered ? gh : 1, stagger),
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
       needed: new Texture(gl, "R8", ...size, neededCells(tensors.moving.data, facts, size)),
     };
@@ -43,6 +54,7 @@ export class Landscape {
       ...textures, needed, cell, block, stride: this.stride,
       phases: padded(turns.map(count => t * count / period % 1)),
       lengths: padded(turns.map(count => period / count)),
+      shifts: padded(turns.map(count => this.staggered ? staggerShift(t, count, period) : 0)),
       swell_phase: cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
       scale_angle: scales.angle * 255, scale_gain: scales.lift * 255, scale_change: scales.change,
     });

@@ -134,9 +134,9 @@ void main() {
 
 // On the grid: where both copies are read, in canvas pixels, and their weights in the five levels.
 const FIELDS = PIXEL + VELOCITY + `
-uniform sampler2D change, swell, needed;
+uniform sampler2D change, swell, stagger, needed;
 uniform sampler2DArray knots, statistics;
-uniform float phases[8], lengths[8];
+uniform float phases[8], lengths[8], shifts[8];
 uniform float stride, block, scale_angle, scale_gain, scale_change;
 uniform int cell;
 uniform vec2 swell_phase;
@@ -177,7 +177,11 @@ void main() {
   vec3 here = texelFetch(change, at, 0).rgb * 255.0;
   int sub_cycle = int(here.r + 0.5);
   float now = phases[sub_cycle], age = lengths[sub_cycle];
+  if (shifts[sub_cycle] > 0.0) now += shifts[sub_cycle] * texelFetch(stagger, at, 0).r;
+  bool swapped = now > 1.0 || now < 0.0;  // into another sub-cycle, where copy A and copy B swap names
+  now += now > 1.0 ? -1.0 : now < 0.0 ? 1.0 : 0.0;
   sources = vec4(displaced(at, true, age * now), displaced(at, false, age * (1.0 - now))) * float(cell);
+  if (swapped) sources = sources.zwxy;
   vec4 waves = texelFetch(swell, at, 0);
   sources += (swell_phase.x * waves.xy + swell_phase.y * waves.zw).xyxy;
 
@@ -194,6 +198,11 @@ void main() {
   finest = vec4(a.x, b.x, a.y, b.y);
   middle = vec4(a.z, b.z, a.w, b.w);
   coarsest = vec4(1.0 - share, share, 0, 0);
+  if (swapped) {
+    finest = finest.yxwz;
+    middle = middle.yxwz;
+    coarsest = coarsest.yxzw;
+  }
 }`;
 
 // The sum of 4 by 4 pixels, weighted by row and column; and the weights of a cubic B-spline.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stylecine.errors import NothingMoves
 from stylecine.ops.compare import compare
-from stylecine.ops.displacement import Displacement, Moment
+from stylecine.ops.displacement import Displacement, Moment, swap
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.render import composite, on_level, render
@@ -309,8 +309,7 @@ def _feathered(moving: Tensor) -> Tensor:
 def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
     """The frame with all levels splat and added up."""
     displacement = loop.displacement
-    share = copy_b_share(displacement.phase_map(moment), loop.crossfade)
-    targets, mixing = displacement.targets(moment), torch.cat((1 - share, share))
+    targets, mixing = displacement.targets(moment), copy_shares(loop, moment)
     half_way = PHASES.index(0.5)
     levels = [
         splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
@@ -318,6 +317,13 @@ def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
     ]
     moved = merge(levels) if base is None else merge(levels) + base
     return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=(0, 0, *moved.shape[1:]))
+
+
+def copy_shares(loop: Loop, moment: Moment) -> Tensor:
+    """Shares of copy A and of copy B at each place: [2,gh,gw]."""
+    phase, swapped = loop.displacement.phase_map(moment)
+    share = copy_b_share(phase, loop.crossfade)
+    return swap(torch.cat((1 - share, share)), swapped)
 
 
 def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, mixing: Tensor) -> Tensor:
@@ -349,7 +355,6 @@ def _resynthesised(loop: Loop, moment: Moment) -> Tensor | None:
     scale = 2 ** round(float(np.log2(height / h)))
     gh, gw = _grid(displacement)
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
-    share = copy_b_share(displacement.phase_map(moment), loop.crossfade)
-    fields = torch.cat((displacement.sources(moment) / scale, 1 - share, share))
+    fields = torch.cat((displacement.sources(moment) / scale, copy_shares(loop, moment)))
     fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
     return loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]))

@@ -30,8 +30,8 @@ class Travel(NamedTuple):
 
 TRAVEL = {
     "calm": Travel(0.050, 0.030, 0.060, 0.12, 0.20, 0.045),
-    "natural": Travel(0.120, 0.055, 0.150, 0.30, 0.50, 0.105),
-    "lively": Travel(0.200, 0.085, 0.250, 0.45, 0.75, 0.170),
+    "natural": Travel(0.120, 0.060, 0.150, 0.30, 0.50, 0.105),
+    "lively": Travel(0.200, 0.095, 0.250, 0.45, 0.75, 0.170),
 }
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 FOOT = 1.22  # speed at a fall's foot over the median speed, after that

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.integrate import look_up
 from stylecine.ops.displacement import Moment
+from stylecine.ops.integrate import look_up
 from stylecine.stages.displacement import count_sub_cycles, integrate, margin_for
 
 
@@ -78,7 +78,7 @@ def test_sub_cycles_are_constant_in_a_region_and_grow_with_speed():
 
 
 def test_a_sub_cycle_is_never_shorter_than_two_thirds_of_a_second():
-    for frames, most in ((30, 1), (39, 1), (40, 2), (119, 5), (120, 6), (600, 6)):
+    for frames, most in ((30, 1), (39, 1), (40, 2), (119, 5), (120, 6), (600, 8)):
         assert (count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=frames, fps=30) == most).all()
 
 
@@ -93,15 +93,46 @@ def test_each_place_has_its_own_number_of_sub_cycles():
     moving = torch.zeros(64, 64)
     moving[:20], moving[40:] = 1, 1
     flow = constant(0.005, 0, 64, 64).clone()
-    flow[0, 32:] = 0.06
+    flow[0, 32:] = 0.1
     moved = integrate(flow, moving, period=120, fps=30, margin=16)
     assert moved.counts == (1, 2)
     moment = moved.moment(75)
     torch.testing.assert_close(torch.tensor(moment.phases), torch.tensor([0.625, 0.25]))
-    passed, sources = moved.phase_map(moment)[0], moved.sources(moment)
+    passed, sources = moved.phase_map(moment)[0][0], moved.sources(moment)
     assert passed[20, 40] == 0.625 and passed[70, 40] == 0.25
-    torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.06 * 15, 0.06 * 45]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.1 * 15, 0.1 * 45]), atol=1e-4, rtol=0)
     torch.testing.assert_close(moved.targets(moment)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
+
+
+def test_a_region_travels_farther_in_a_sub_cycle_the_longer_it_is_in_the_direction_of_its_flow():
+    moving = torch.zeros(128, 128)
+    moving[:, :30] = 1
+    down, across = constant(0, 0.2), constant(0.2, 0)  # 0.75 of the short side in 120 frames
+    assert int(count_sub_cycles(down, moving, period=120, fps=30).max()) == 6
+    assert int(count_sub_cycles(across / 2, moving, period=120, fps=30).max()) == 5
+    assert int(count_sub_cycles(down / 2, moving, period=120, fps=30).max()) == 3
+
+
+def test_places_that_repeat_often_are_out_of_step_except_where_the_loop_begins_and_ends():
+    moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+    assert moved.stagger is not None and 0.05 < moved.stagger.std() <= 0.25
+    begin, middle, end = (moved.phase_map(moved.moment(t))[0] for t in (0.0, 60.0, 119.999))
+    assert begin.std() == 0 and end.std() < 1e-4
+    assert middle.max() - middle.min() > 0.3
+    slow = integrate(constant(0.02, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+    assert slow.stagger is None
+
+
+def test_sources_are_continuous_where_a_place_enters_its_next_sub_cycle():
+    """Fields are interpolated, so copy A has to be the same copy on both sides of that border."""
+    moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+    for t in (55, 60, 65):
+        phase, swapped = moved.phase_map(moved.moment(t))
+        assert swapped.any() and not swapped.all()
+        jumps = moved.sources(moved.moment(t))[[0, 2]].diff(dim=2).abs()
+        share = torch.where(swapped, 1 - phase[0], phase[0])  # of copy B in a linear crossfade
+        weights = torch.stack((1 - share, share))
+        assert jumps.max() > 31 > 8 > (jumps * torch.maximum(weights[:, :, 1:], weights[:, :, :-1])).max()
 
 
 def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():

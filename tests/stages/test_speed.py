@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from stylecine.options import PACES
+from stylecine.stages.speed import TRAVEL, falls_travel, foam, water_travel
+
+NATURAL = TRAVEL["natural"]
+SIZE = 128
+
+
+def rows() -> np.ndarray:
+    return np.broadcast_to(np.arange(SIZE)[:, None], (SIZE, SIZE))
+
+
+def flowing(x: float, y: float) -> np.ndarray:
+    return np.array([x, y])[:, None, None] * np.ones((SIZE, SIZE))
+
+
+def streaks(where: np.ndarray) -> np.ndarray:
+    """A dark river with white, rough water in `where`."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (SIZE, SIZE))
+    return np.where(where, 0.5 + noise, -0.8)
+
+
+def test_every_pace_has_its_speeds_and_the_natural_ones_are_those_of_films() -> None:
+    assert tuple(TRAVEL) == PACES
+    assert NATURAL.sky >= 0.10 and NATURAL.running_water >= 0.12 and NATURAL.smoke >= 0.08
+    assert 0.20 <= NATURAL.white_water <= 0.40 <= NATURAL.falls
+    for slower, faster in ((TRAVEL["calm"], NATURAL), (NATURAL, TRAVEL["lively"])):
+        assert all(a < b for a, b in zip(slower, faster, strict=True))
+
+
+def test_a_high_fall_is_faster_than_a_low_one() -> None:
+    high, low = (rows() > 10) & (rows() < 80), (rows() > 95) & (rows() < 115)
+    travel = falls_travel(high | low, flowing(0, 1), NATURAL)
+    assert travel[40, 60] == pytest.approx(1.4 * NATURAL.falls / 1.22)
+    assert travel[105, 60] == pytest.approx(0.8 * NATURAL.falls / 1.22)
+
+
+def test_falling_water_that_is_not_steep_runs_as_rapids_do() -> None:
+    here = (rows() > 10) & (rows() < 80)
+    assert falls_travel(here, flowing(1, 0.5), NATURAL)[40, 60] == pytest.approx(NATURAL.white_water)
+
+
+def test_white_water_is_faster_than_smooth_water_and_a_lake_is_slow() -> None:
+    here, white = rows() >= 0, rows() > 90
+    travel = water_travel(here, rows() < 20, streaks(white), NATURAL)
+    assert travel[5, 60] == NATURAL.open_water
+    assert travel[50, 60] == pytest.approx(NATURAL.running_water, rel=0.02)
+    assert travel[110, 60] > 0.9 * NATURAL.white_water
+
+
+def test_smooth_lights_and_even_water_are_no_foam() -> None:
+    here, bright = rows() >= 0, rows() > 90
+    assert foam(here, np.where(bright, 0.8, -0.8))[110].max() < 0.05
+    assert foam(here, 0.1 * streaks(bright)).max() == 0
+    assert foam(here & False, streaks(bright)).max() == 0
