@@ -172,7 +172,8 @@ def _model_flow(directions: np.ndarray, context: MotionContext, travel: Travel) 
         here = context.owner == k
         if here.any():
             own = model(directions, here, context)
-            flow = np.where(here, normalize_speed(own, here, _travel(k, own, here, context, travel), context.short), flow)
+            own = normalize_speed(own, here, _travel(k, own, here, context, travel), context.short)
+            flow = np.where(here, own, flow)
     liquid = (context.owner >= 0) & (context.owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a short way
@@ -240,7 +241,7 @@ def _smoke(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
     return flow + np.array([0.0, -0.25])[:, None, None] * np.linalg.norm(flow, axis=0)
 
 
-def normalize_speed(flow: np.ndarray, here: np.ndarray, travel: float, short: int) -> np.ndarray:
+def normalize_speed(flow: np.ndarray, here: np.ndarray, travel: np.ndarray | float, short: int) -> np.ndarray:
     """The same directions at the median speed that `travel` says, with differences between places halved (in
     logarithms) and bounded."""
     length = np.linalg.norm(flow, axis=0)

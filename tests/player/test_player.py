@@ -54,12 +54,13 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
         "less than a second": loop_of(photo, water, 0.3, period=13),
         "a grid coarser than the photo": loop_of(large, large_water, 0.5),
         "everything moves": loop_of(photo, np.ones_like(water), 0.3),
+        "out of step": loop_of(photo, np.ones_like(water), 0.9, period=90),
     }
 
 
 CASES = (
     *("drift", "several sub-cycles", "odd sizes", "swell", "less than a second", "a grid coarser than the photo"),
-    "everything moves",
+    *("everything moves", "out of step"),
 )
 
 
@@ -77,6 +78,7 @@ def test_frames_match_the_engine(stage: Stage, loops: dict[str, Loop], case: str
         off = np.abs(shown.astype(int) - expected)[moves]
         assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
         assert np.array_equal(shown[~moves], photo[~moves])
+    assert (loop.displacement.stagger is not None) == (case == "out of step")
     assert (np.abs(expected.astype(int) - photo)[moves] > 2).mean() > 0.1  # otherwise the test would prove nothing
 
 

@@ -133,7 +133,8 @@ def test_early_in_the_loop_the_texture_moves_with_the_flow():
 
 def test_in_long_sub_cycles_half_of_the_picture_crossfades_first_and_then_the_rest():
     loop, photo = scene(fps=15)  # the crossfade of half a sub-cycle takes 1.3 s
-    shares = [copy_b_share(loop.displacement.phase_map(loop.displacement.uniform(phase))[0], loop.crossfade) for phase in (0.25, 0.5, 0.75)]
+    moments = [loop.displacement.uniform(phase) for phase in (0.25, 0.5, 0.75)]
+    shares = [copy_b_share(loop.displacement.phase_map(moment)[0], loop.crossfade) for moment in moments]
     mixed = [((share > 0.02) & (share < 0.98)).float().mean() for share in shares]
     assert max(mixed) < 0.7
     relative = [contrast(frame(loop, t).numpy()) / contrast(photo) for t in range(0, PERIOD, 5)]
