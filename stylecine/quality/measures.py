@@ -3,9 +3,9 @@
 `frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video [N,H,W,3]. Frames are
 requested one at a time, each once by `measure_loop`, and few are kept, so a loop may render them on demand.
 
-Of up to 40 frames all are used, of longer loops a sample of at most 40 (`sample_times`): five runs of five consecutive
-frames, the frames a third of a second after those, every eighth of the loop, and both sides of the seam. A figure that
-cannot be computed is NaN, and NaN fails.
+Of up to 40 frames all are used, of longer loops a sample of at most 44 (`sample_times`): five runs of five consecutive
+frames, five pairs a third of a second apart, every eighth of the loop, and both sides of the seam. A figure that cannot
+be computed is NaN, and NaN fails.
 """
 
 import math
@@ -44,6 +44,7 @@ LAG = 4  # frames between the two that are matched for `moved`
 TILE = 64  # pixels, `pulse`
 FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
 SMALL = 256  # pixels: short side to which frames are shrunk for vividness and MALF
+GOLDEN = (math.sqrt(5) - 1) / 2
 VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
@@ -245,7 +246,7 @@ def changing(frames: Frames, levels: int = 8) -> Tensor:
 
 
 def sample_times(count: int, fps: float) -> list[int]:
-    """The frames that are measured: all of up to 40, at most 40 of more."""
+    """The frames that are measured: all of up to 40, at most 44 of more."""
     if count <= 40:
         return list(range(count))
     runs = {start + k for start in _starts(count) for k in range(LAG + 1)}
@@ -258,11 +259,13 @@ def _eighths(count: int) -> set[int]:
 
 
 def _distant_pairs(count: int, fps: float) -> list[tuple[int, int]]:
-    """Frames a third of a second apart, neither side of the seam; none in a shorter loop."""
+    """Five pairs of frames a third of a second apart, not across the seam; none in a shorter loop.
+
+    They start at multiples of the golden ratio, so that no number of sub-cycles shows them in one phase only.
+    """
     gap = _gap(fps)
-    if gap >= count:
-        return []
-    return [(start, start + gap) for start in sorted({min(start, count - 1 - gap) for start in _starts(count)})]
+    last = count - 1 - gap
+    return [(t, t + gap) for t in sorted({round(last * (i * GOLDEN % 1)) for i in range(5)})] if last >= 0 else []
 
 
 def _gap(fps: float) -> int:
