@@ -133,7 +133,7 @@ def test_an_arrow_turns_the_flow_and_one_that_starts_where_nothing_moves_is_refu
 def test_anchors_and_the_speed_brush_slow_the_motion(studio: Studio) -> None:
     before = studio.motion(WATER)
     studio.tool("Anchor")
-    studio.moves_on(lambda: studio.drag(WATER, (0.3, 0.8)))
+    studio.moves_on(lambda: studio.drag(WATER, (0.45, 0.8)))
     assert studio.motion(WATER) < 0.5 * before
     studio.tool("Speed")
     studio.slide("factor", -1)
