@@ -183,7 +183,8 @@ class Arguments:
             positions[:, self.integer(0, 1), self.integer(0, 1)] = math.nan
         angle = self.uniform(count, 3, *grid) * self.choice(0.0, 0.02, 3.1)
         contrast_gain = self.damaged(0.8 + 0.4 * self.uniform(count, 2, 3, *grid))
-        begin = self.uniform(*grid) * self.choice(0.0, 0.5)
+        # A copy of weight 0 may not be read, and its NaN then not seen.
+        begin = self.uniform(*grid) * (0.0 if self.kind == "non-finite" else self.choice(0.0, 0.5))
         crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin)))))
         swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
         stagger = 2 * self.uniform(*grid) - 1 if self.chance(50) else None

@@ -11,7 +11,7 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t kRows = 64;                                     // of a tile, which is kColumns wide
-constexpr int64_t kBlock = 256;                                   // grid points whose fields are computed together
+constexpr int64_t kBlock = 64;                                    // grid points whose fields are computed together
 constexpr int64_t kPatch = (kRows / 2 + 2) * (kColumns / 2 + 2);  // pixels of a tile in the second level
 
 // Temporaries of one tile.
@@ -33,28 +33,51 @@ STYLECINE_INLINE void prefetch(const T *spline, int64_t stride, const Places &at
   }
 }
 
-// Adds both copies of a level at n pixels of row y from column x on, whose fields are in `field`.
+// Adds one copy of a level at the pixels of `at`.
+template <class T>
+STYLECINE_INLINE void add_copy(const T *spline, int width, int height, const Places &at, int count, float *out) {
+  if (at.inside)
+    for (int i = 0; i < count; ++i) add_fold(out + i * 4, columns(spline, width * int64_t(4), at, i) * across(at.f[i]));
+  else
+    for (int i = 0; i < count; ++i)
+      add_fold(out + i * 4, columns_at_border(spline, width, height, at, i) * across(at.f[i]));
+}
+
+STYLECINE_INLINE bool any(const float *weight, int count) {
+  int found = 0;
+  for (int i = 0; i < count; ++i) found |= weight[i] != 0;
+  return found;
+}
+
+// Adds both copies of a level at n pixels of row y from column x on, whose fields are in `field`. A copy is not read
+// where it shows at none of kLanes pixels: outside of its crossfade a place shows one alone.
 template <class T>
 void add_copies(const stylecine_level &level, const float *const *field, int64_t y, int64_t x, int64_t n, float *out) {
   const T *spline = static_cast<const T *>(level.spline);
   const int width = int(2 * level.w), height = int(2 * level.h);
   const float scale = 2.0f / float(level.scale);
+  const auto find = [&](int copy, int64_t j) {
+    const Places at = places(field[2 * copy] + j, field[2 * copy + 1] + j, field[4 + copy] + j, float(x + j), float(y),
+                             scale, width, height);
+    if (at.inside) prefetch(spline, width * int64_t(4), at);
+    return at;
+  };
   for (int64_t j = 0; j < n; j += kLanes) {
-    const Places a = places(field[0] + j, field[1] + j, field[4] + j, float(x + j), float(y), scale, width, height);
-    const Places b = places(field[2] + j, field[3] + j, field[5] + j, float(x + j), float(y), scale, width, height);
     const int count = int(min_of(kLanes, n - j));
-    if (a.inside && b.inside) {
-      prefetch(spline, width * int64_t(4), a);
-      prefetch(spline, width * int64_t(4), b);
-      for (int i = 0; i < count; ++i) {
-        const Vector first = columns(spline, width * int64_t(4), a, i) * across(a.f[i]);
-        add_fold(out + (j + i) * 4, fma(columns(spline, width * int64_t(4), b, i), across(b.f[i]), first));
-      }
-    } else {
-      for (int i = 0; i < count; ++i) {
-        const Vector first = columns_at_border(spline, width, height, a, i) * across(a.f[i]);
-        add_fold(out + (j + i) * 4, fma(columns_at_border(spline, width, height, b, i), across(b.f[i]), first));
-      }
+    const bool shows_a = any(field[4] + j, count), shows_b = any(field[5] + j, count);
+    if (!shows_a || !shows_b) {
+      if (shows_a || shows_b) add_copy(spline, width, height, find(shows_b, j), count, out + j * 4);
+      continue;
+    }
+    const Places a = find(0, j), b = find(1, j);
+    if (!a.inside || !b.inside) {
+      add_copy(spline, width, height, a, count, out + j * 4);
+      add_copy(spline, width, height, b, count, out + j * 4);
+      continue;
+    }
+    for (int i = 0; i < count; ++i) {
+      const Vector first = columns(spline, width * int64_t(4), a, i) * across(a.f[i]);
+      add_fold(out + (j + i) * 4, fma(columns(spline, width * int64_t(4), b, i), across(b.f[i]), first));
     }
   }
 }
@@ -211,21 +234,63 @@ void find_cycles(const stylecine_render_args &args, int64_t at, int64_t n, Cycle
   }
 }
 
+// Where the age of a copy lies between the knots, and what the knots count.
+struct Ages {
+  int32_t knot[kBlock];
+  float start[kBlock], end[kBlock], start_rate[kBlock], end_rate[kBlock];
+  int32_t first, last;  // knots
+};
+
+void find_ages(const stylecine_render_args &args, const Cycles &cycles, bool copy_b, int64_t n, Ages &ages) {
+  for (int64_t x = 0; x < n; ++x) {
+    const float age = cycles.length[x] * (copy_b ? 1 - cycles.phase[x] : cycles.phase[x]);
+    const Moment now = moment(age, args.stride, args.knots, float(args.cell));
+    ages.knot[x] = int32_t(now.knot);
+    ages.start[x] = now.start, ages.end[x] = now.end;
+    ages.start_rate[x] = now.start_rate, ages.end_rate[x] = now.end_rate;
+  }
+  ages.first = ages.last = ages.knot[0];
+  for (int64_t x = 1; x < n; ++x) {
+    ages.first = ages.knot[x] < ages.first ? ages.knot[x] : ages.first;
+    ages.last = ages.knot[x] > ages.last ? ages.knot[x] : ages.last;
+  }
+}
+
+// One axis of a copy's displacement at n places; neighbours have about the same age, so there are few knots.
+void displace(const Ages &ages, const float *positions, const float *rates, int64_t step, int64_t n, float *out) {
+  for (int32_t knot = ages.first; knot <= ages.last; ++knot) {
+    const float *first = positions + knot * step, *second = first + step;
+    const float *first_rate = rates + knot * step, *second_rate = first_rate + step;
+    for (int64_t x = 0; x < n; ++x) {
+      const float value = (ages.start[x] * first[x] + ages.end[x] * second[x]) +
+                          (ages.start_rate[x] * first_rate[x] + ages.end_rate[x] * second_rate[x]);
+      out[x] = ages.knot[x] == knot ? value : out[x];
+    }
+  }
+}
+
 // Four planes of sources, two of weights for each level, of n places from `at` on.
 void fill_block(const stylecine_render_args &args, const Cycles &cycles, float *planes, int64_t at, int64_t n) {
   const int64_t points = args.gh * args.gw;
-  for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
-    float *out = planes + axis * points + at;
+  Ages ages[2];
+  for (int copy = 0; copy < 2; ++copy) find_ages(args, cycles, copy == 1, n, ages[copy]);
+  for (int axis = 0; axis < 2; ++axis) {
+    float source[2][kBlock] = {};
+    for (int copy = 0; copy < 2; ++copy) {  // copy A is displaced backward (the second field), copy B forward
+      const int64_t field = ((copy == 0 ? 2 : 0) + axis) * points + at;
+      displace(ages[copy], args.positions + field, args.rates + field, 4 * points, n, source[copy]);
+    }
+    float *a = planes + axis * points + at, *b = a + 2 * points;
     for (int64_t x = 0; x < n; ++x) {
-      const bool is_a = (axis < 2) != bool(cycles.swapped[x]);
-      const float age = cycles.length[x] * (is_a ? cycles.phase[x] : 1 - cycles.phase[x]);
-      const int64_t field = ((is_a ? 2 : 0) + axis % 2) * points + at + x;
-      const Moment now = moment(age, args.stride, args.knots, float(args.cell));
-      out[x] = displaced(now, args.positions + field, args.rates + field, 4 * points);
+      a[x] = cycles.swapped[x] ? source[1][x] : source[0][x];
+      b[x] = cycles.swapped[x] ? source[0][x] : source[1][x];
     }
     if (!args.roll) continue;
-    const float *roll = args.roll + axis % 2 * points + at;
-    for (int64_t x = 0; x < n; ++x) out[x] += swell_offset(args, roll + x, 2 * points);
+    const float *roll = args.roll + axis * points + at;
+    for (int64_t x = 0; x < n; ++x) {
+      const float offset = swell_offset(args, roll + x, 2 * points);
+      a[x] += offset, b[x] += offset;
+    }
   }
   float theta[kBlock], gain_a[kBlock], gain_b[kBlock];
   for (int level = 0; level < args.levels; ++level) {

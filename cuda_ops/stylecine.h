@@ -113,7 +113,8 @@ STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_arg
 /* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
  * photo and bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
  * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A NaN coordinate reads the
- * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black. */
+ * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black, unless it belongs to a
+ * copy whose weight is 0, which may not be read. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused;
                          on a GPU aligned to four coefficients */

@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-MIN_SECONDS = 1.0  # quicker crossfades flash, so short sub-cycles use their whole length
+MIN_SECONDS = 0.5  # quicker crossfades flash, so short sub-cycles use their whole length
 WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourhood that is compared
 SOFTNESS = 0.005  # of the preference, which is 0 to 1: transition between early and late
 

@@ -19,9 +19,9 @@ GRID = 256  # largest short side of the displacement's grid
 MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.14, 0.3
 MAX_SUB_CYCLES = 8
 SUB_CYCLES_PER_SECOND = 1.5  # at most
-MIN_STAGGERED = 3  # sub-cycles: places with fewer have the same phase everywhere
-STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation of the phases of places that repeat often, and limit
-STAGGER_SCALE = 0.06  # of the short side: standard deviation of the Gaussian that makes the noise smooth
+STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation and limit of the phases of places with three or more
+STAGGER_OF_TWO = 0.5  # of that with two, where it sets in over half of the loop, and changes speeds the more
+STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
 SWELL_SECONDS = 2.0  # about one cycle of the swell
 MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
 
@@ -54,19 +54,19 @@ def integrate(
 
 
 def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
-    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats often.
+    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats.
 
-    Places that repeat three times or more in a loop would otherwise all show the photo at once each time, and a whole
-    fall would throb. The noise is smooth enough that matter is stretched by little where the phases differ. short: the
-    photo's short side in points of the grid.
+    Places that repeat within the loop would otherwise all show the photo at once each time, and a whole fall would
+    throb. The noise is smooth enough that matter is stretched by little where the phases differ. short: the photo's
+    short side in points of the grid.
     """
-    often = sub_cycles >= MIN_STAGGERED
-    if not bool(often.any()):
+    if int(sub_cycles.max()) < 2:
         return None
     noise = np.random.default_rng(0).standard_normal(tuple(sub_cycles.shape))
     smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short)
     stagger = (smooth / smooth.std() * STAGGER).clip(-MAX_STAGGER, MAX_STAGGER)
-    return torch.from_numpy(stagger.astype(np.float32)).to(sub_cycles.device) * often
+    share = torch.tensor([0.0, 0.0, STAGGER_OF_TWO, 1.0], device=sub_cycles.device)[sub_cycles.clamp(max=3)]
+    return torch.from_numpy(stagger.astype(np.float32)).to(sub_cycles.device) * share
 
 
 def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float) -> Tensor:
