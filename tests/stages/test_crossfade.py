@@ -42,7 +42,7 @@ def test_short_sub_cycles_crossfade_over_their_whole_length():
     sub_cycle = torch.zeros(64, 64, dtype=torch.uint8)
     sub_cycle[:, 32:] = 1
     difference = torch.stack((two_sides(1, 1), two_sides(4, 4)))
-    begin, pace = crossfade_schedule(difference, sub_cycle, [120.0, 40.0], fps=30)
+    begin, pace = crossfade_schedule(difference, sub_cycle, [120.0, 28.0], fps=30)
     assert (pace[:, :32] == 2).all()
     assert (pace[:, 32:] == 1).all() and (begin[:, 32:] == 0).all()
     begin, pace = crossfade_schedule(difference, sub_cycle, [20.0, 10.0], fps=30)  # all of them short
