@@ -36,8 +36,10 @@ def texture(h: int, w: int, seed: int = 0) -> torch.Tensor:
 def scene(
     speed: float = 0.18, *, sampling: str = "gather", moving: torch.Tensor | None = None, fps: float = 60
 ) -> tuple[Loop, np.ndarray]:
-    """A loop of a texture whose upper quarter stands still, and its photo. At 60 fps everything crossfades all the time,
-    at 30 half of the picture at a time."""
+    """A loop of a texture whose upper quarter stands still, and its photo.
+
+    At 60 fps everything crossfades all the time, at 30 half of the picture at a time.
+    """
     plate = texture(SIZE + 2 * MARGIN, SIZE + 2 * MARGIN)
     inside = plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
     photo = ((inside + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
