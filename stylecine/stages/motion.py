@@ -33,6 +33,7 @@ UNIT = 0.1  # of the short side: the network's unit
 HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, and of its exact hold on the field
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
+OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
 LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
 MAX_VALUES = 1 << 26  # of a user's field
@@ -153,16 +154,27 @@ def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: 
     """The network's mean prediction for the photo and its mirror image.
 
     Where the two contradict each other the network has not read the picture but has a bias: calm water and clouds drift
-    to the right. The bias is kept only where the mean says little.
+    to the right. The bias is kept only where the mean says little, and points to the open side of the picture.
     """
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     mirrored_hints = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
     pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored_hints))
     direct, mirrored = motionnet(*(torch.stack(pair) for pair in pairs))
     mirrored = mirrored.flip(2) * sides
-    mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
+    mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2 * _open_side(layers)
     uncertainty = (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
     return mean + uncertainty * bias
+
+
+def _open_side(layers: Tensor) -> Tensor:
+    """Where clouds and calm water without a visible direction drift: [2,1,1], (1, 1) to the right, (-1, 1) to the left.
+
+    To the side with more of the sky, or of the water where there is no sky: away from what closes the picture.
+    """
+    drifting = layers[SKY] if bool((layers[SKY] > 0.5).any()) else layers[WATER]
+    columns = torch.linspace(-1, 1, drifting.shape[1], device=layers.device)
+    centre = float((drifting.mean(0) * columns).sum() / drifting.mean(0).sum().clamp_min(1e-6))
+    return torch.tensor([-1.0 if centre < -OFF_CENTRE else 1.0, 1.0], device=layers.device)[:, None, None]
 
 
 def _model_flow(directions: np.ndarray, context: MotionContext, travel: Travel) -> np.ndarray:

@@ -122,6 +122,15 @@ def test_the_usual_direction_yields_to_the_picture() -> None:
     assert river[1] > 50 * river[0].abs()
 
 
+def test_clouds_without_a_visible_direction_drift_to_the_open_side() -> None:
+    """And calm water with them."""
+    hill = (columns() > 120) & (rows() > 30)
+    layers = layer(SKY, (rows() < 70) & ~hill) + layer(WATER, rows() >= 80)
+    flow = predict_motion(GREY, layers, Habit(1, 0.1))
+    assert flow[0, 20, 60] < 0 and flow[0, 110, 60] < 0
+    assert predict_motion(GREY.flip(2), layers.flip(2), Habit(1, 0.1))[0, 20, 130] > 0
+
+
 @pytest.mark.parametrize(("kind", "least", "most"), [(SKY, 0.08, 0.15), (WATER, 0.045, 0.08), (FALLS, 0.4, 0.6)])
 def test_motion_is_fast_enough_to_be_visible(kind: int, least: float, most: float) -> None:
     where = (rows() > 20) & (rows() < 110)
