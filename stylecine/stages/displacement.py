@@ -16,7 +16,7 @@ from stylecine.ops.displacement import STRIDE, Displacement
 GRID = 256  # largest short side of the displacement's grid
 # What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
 # from too far away to look plausible, which in a large region is farther than in a small one.
-MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.14, 0.3
+MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.09, 0.2
 MAX_SUB_CYCLES = 8
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation and limit of the phases of places with three or more
@@ -73,7 +73,7 @@ def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float) -> T
     """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 6.
 
     Constant over a connected region of `moving` [H,W] > 0 (static places take that of the nearest region), so that
-    neighbouring places that move have the same age. In a sub-cycle the fast tenth of a region travels 6% to 14% of the
+    neighbouring places that move have the same age. In a sub-cycle the fast tenth of a region travels 6% to 9% of the
     short side, the farther the longer the region is in the direction of its flow.
     """
     velocity = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).cpu().numpy()
