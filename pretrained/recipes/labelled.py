@@ -32,15 +32,18 @@ def _shrunk(sample: Sample, long_side: int) -> Sample:
 
 @dataclass(frozen=True)
 class View:
-    """A random affine look at a photo: where each pixel of a square view reads it."""
+    """A random affine look at a photo: where each pixel of the view reads it."""
 
-    grid: Tensor  # [1,S,S,2] for grid_sample
+    grid: Tensor  # [1,h,w,2] for grid_sample
     matrix: np.ndarray  # [2,3]: view coordinates in [-1,1] -> photo coordinates in [-1,1]
 
 
-def random_view(rng: np.random.Generator, size: int, smallest: float = 0.45, tilt: float = 4.0) -> View:
-    """Crop of `smallest`..1 of each side, mirrored half the time, turned by up to `tilt` degrees."""
-    side = math.exp(rng.uniform(math.log(smallest), 0)) if rng.random() < 0.7 else 1.0
+def random_view(
+    rng: np.random.Generator, size: tuple[int, int], smallest: float = 0.45, tilt: float = 4.0, whole: float = 0.3
+) -> View:
+    """The whole photo at this probability, else a crop of `smallest`..1 of each side; mirrored half the time and
+    turned by up to `tilt` degrees. `size` is (H, W) of what the view shows."""
+    side = 1.0 if rng.random() < whole else math.exp(rng.uniform(math.log(smallest), 0))
     stretch = math.exp(rng.uniform(-0.25, 0.25))
     sx, sy = min(1.0, side * stretch), min(1.0, side / stretch)
     cx, cy = rng.uniform(-1 + sx, 1 - sx), rng.uniform(-1 + sy, 1 - sy)
@@ -48,12 +51,12 @@ def random_view(rng: np.random.Generator, size: int, smallest: float = 0.45, til
     flip = -1.0 if rng.random() < 0.5 else 1.0
     c, s = math.cos(angle), math.sin(angle)
     matrix = np.array([[sx * c * flip, -sx * s, cx], [sy * s * flip, sy * c, cy]], np.float32)
-    grid = F.affine_grid(torch.from_numpy(matrix)[None], [1, 1, size, size], align_corners=False)
+    grid = F.affine_grid(torch.from_numpy(matrix)[None], [1, 1, *size], align_corners=False)
     return View(grid, matrix)
 
 
 def look(view: View, image: Tensor, mode: str = "bilinear") -> Tensor:
-    """image [C,H,W] as the view shows it, [C,S,S]; past its border it is mirrored."""
+    """image [C,H,W] as the view shows it, [C,h,w]; past its border it is mirrored."""
     return F.grid_sample(image[None], view.grid, mode=mode, padding_mode="reflection", align_corners=False)[0]
 
 
@@ -89,11 +92,11 @@ def relit(rng: np.random.Generator, photo: Tensor, label: Tensor) -> Tensor:
 
 
 def tinted(rng: np.random.Generator, photo: Tensor) -> Tensor:
-    """photo [3,H,W] in [0,1] in coloured light: sunset, blue hour, a designer's filter."""
+    """photo [3,H,W] in [0,1] in coloured and often dim light: dusk, dawn, blue hour, a designer's filter."""
     tint = torch.tensor(np.exp(rng.normal(0, 0.35, (3, 1, 1))), dtype=torch.float32)
     grey = photo.mean(0, keepdim=True)
     faded = grey + (photo - grey) * rng.uniform(0.2, 1.0)
-    return (faded * tint / tint.mean()).clamp(0, 1)
+    return (faded * tint / tint.mean()).clamp(0, 1) ** math.exp(max(0.0, rng.normal(0.1, 0.4)))
 
 
 def transplanted(

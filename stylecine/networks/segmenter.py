@@ -1,8 +1,8 @@
-"""Which pixels of a landscape photo move: VGG16's features in four bits, and a small decoder.
+"""Which pixels of a landscape photo move: EfficientNet-Lite, fine-tuned, and a small decoder.
 
-The trunk is VGG16 (Simonyan and Zisserman 2015) up to conv4_3 as ImageNet left it. Its weights are stored
-as four-bit codes into sixteen levels for each output channel, an eighth of their size. The decoder gathers
-context at 1/16 by dilated residual blocks (Yu and Koltun 2016) and a global mean, and returns to 1/2 by
+The backbone is EfficientNet-Lite (Tan and Le 2019) pretrained on ImageNet, without its classifier and with its batch
+normalisation folded into the convolutions. The decoder gathers context at 1/32 by dilated residual blocks (Yu and
+Koltun 2016), coordinates and a global mean, predicts coarse classes at 1/8, and corrects them at 1/4 and 1/2 by
 upsampling and joining (Ronneberger et al. 2015).
 """
 
@@ -15,103 +15,106 @@ from torch import Tensor, nn
 from stylecine.errors import WeightsMalformed
 
 GROUPS = 8
-LEVELS = 16
-# mean and standard deviation of ImageNet, for photos in [-1, 1]
-SHIFT = (-0.030, -0.088, -0.188)
-SCALE = (0.458, 0.448, 0.450)
+# of each stage: blocks, kernel, stride of the first block; the features that end at 1/2, 1/4, 1/8, 1/16 and 1/32
+DEPTHS = (1, 3, 3, 4, 4, 5, 1)
+KERNELS = (3, 3, 5, 3, 5, 5, 3)
+STRIDES = (1, 2, 2, 2, 1, 2, 1)
+TAPS = (0, 1, 2, 4, 6)
+EXPANSION = 6
 
 
-def normalise(photo: Tensor) -> Tensor:
-    """Photos [N,3,H,W] in [-1,1] to the zero mean and unit deviation that ImageNet networks expect."""
-    shift = torch.tensor(SHIFT, device=photo.device).view(1, 3, 1, 1)
-    scale = torch.tensor(SCALE, device=photo.device).view(1, 3, 1, 1)
-    return (photo - shift) / scale
+class Backbone(nn.Module):
+    """EfficientNet-Lite2 up to its last block; `widths` are the channels of the stem and the seven stages."""
 
-
-class Trunk(nn.Module):
-    """VGG16 up to conv4_3; `widths` are the channels of its four stages."""
-
-    DEPTHS = (2, 2, 3, 3)
-
-    def __init__(self, widths: tuple[int, ...] = (64, 128, 256, 512)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 16, 24, 48, 88, 120, 208, 352)) -> None:
         super().__init__()
-        outputs = [w for w, depth in zip(widths, self.DEPTHS, strict=True) for _ in range(depth)]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(i, o, 3, padding=1) for i, o in zip([3, *outputs], outputs, strict=False)
-        )
+        self.stem = _Same(3, widths[0], 3, stride=2)
+        self.stages = nn.ModuleList()
+        for index, (depth, kernel, stride) in enumerate(zip(DEPTHS, KERNELS, STRIDES, strict=True)):
+            inputs = (widths[index], *(widths[index + 1],) * (depth - 1))
+            strides = (stride, *(1,) * (depth - 1))
+            expansion = EXPANSION if index else 1
+            blocks = [_Block(i, widths[index + 1], kernel, s, expansion) for i, s in zip(inputs, strides, strict=True)]
+            self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Normalised image [N,3,H,W], H and W multiples of 16 -> features at 1/2, 1/4, 1/8 and 1/16."""
-        x, features, convs = image, [], iter(self.convs)
-        for depth in self.DEPTHS:
-            for _ in range(depth):
-                x = F.relu(next(convs)(x))
+    def forward(self, photo: Tensor) -> list[Tensor]:
+        """photo [N,3,H,W] in [-1,1], H and W multiples of 32 -> features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+        x = F.relu6(self.stem(photo))
+        features = []
+        for stage in self.stages:
+            x = stage(x)
             features.append(x)
-            x = F.max_pool2d(x, 2)
-        return [*features[1:], x]
+        return [features[tap] for tap in TAPS]
 
 
 class Decoder(nn.Module):
-    """Features at 1/2, 1/4, 1/8 and 1/16 of an image -> class logits at 1/2."""
+    """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of an image -> class logits at 1/2."""
 
     def __init__(self, channels: tuple[int, ...], classes: int, widths: tuple[int, ...]) -> None:
         super().__init__()
-        w2, w4, w8, w16 = widths
-        self.enter = nn.Conv2d(channels[3] + 2, w16, 1)
-        self.norm = nn.GroupNorm(GROUPS, w16)
-        self.context = nn.ModuleList(_Dilated(w16, dilation) for dilation in (1, 2, 4, 8))
-        self.overall = nn.Linear(w16, w16)
+        w2, w4, w8, w16, w32 = widths
+        self.enter = nn.Conv2d(channels[4] + 2, w32, 1)
+        self.norm = nn.GroupNorm(GROUPS, w32)
+        self.context = nn.ModuleList(_Dilated(w32, dilation) for dilation in (1, 2, 4))
+        self.overall = nn.Linear(w32, w32)
+        self.up16 = _Join(w32, channels[3], w16)
         self.up8 = _Join(w16, channels[2], w8)
+        self.coarse = nn.Conv2d(w8, classes, 1)
         self.up4 = _Join(w8, channels[1], w4)
         self.up2 = _Join(w4, channels[0], w2)
-        self.leave = nn.Conv2d(w2, classes, 1)
+        self.fine = nn.Conv2d(w2, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        half, quarter, eighth, sixteenth = features
-        x = F.relu(self.norm(self.enter(torch.cat([sixteenth, _coordinates(sixteenth)], 1))))
+        return self.both(features)[0]
+
+    def both(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [N,classes,*,*] at 1/2, and the coarse ones at 1/8 that they correct."""
+        half, quarter, eighth, sixteenth, last = features
+        x = F.relu(self.norm(self.enter(torch.cat([last, _coordinates(last)], 1))))
         for block in self.context:
             x = block(x)
         x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
-        return self.leave(self.up2(self.up4(self.up8(x, eighth), quarter), half))
+        x = self.up8(self.up16(x, sixteenth), eighth)
+        coarse = self.coarse(x)
+        fine = self.fine(self.up2(self.up4(x, quarter), half))
+        return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False), coarse
 
 
 class Segmenter(nn.Module):
     """photo [N,3,H,W] in [-1,1] -> logits [N,5,H/2,W/2]: static, sky, water, falls, smoke.
 
-    H and W are multiples of 16.
+    H and W are multiples of 32.
     """
 
     def __init__(
         self,
-        trunk: tuple[int, ...] = (64, 128, 256, 512),
-        widths: tuple[int, ...] = (24, 48, 64, 96),
+        backbone: tuple[int, ...] = (32, 16, 24, 48, 88, 120, 208, 352),
+        widths: tuple[int, ...] = (24, 48, 64, 96, 128),
         classes: int = 5,
     ) -> None:
         super().__init__()
-        self.trunk = Trunk(trunk)
-        self.decoder = Decoder((*trunk[1:], trunk[-1]), classes, widths)
+        self.backbone = Backbone(backbone)
+        self.decoder = Decoder(tuple(backbone[tap + 1] for tap in TAPS), classes, widths)
 
     def forward(self, photo: Tensor) -> Tensor:
-        return self.decoder(self.trunk(normalise(photo).contiguous(memory_format=torch.channels_last)))
+        return self.decoder(self.backbone(photo.contiguous(memory_format=torch.channels_last)))
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Segmenter:
-        """The network whose weights these are, `NAME.codes` and `NAME.levels` standing for `NAME`.
-
-        Sizes come from the shapes. WeightsMalformed if they do not fit.
-        """
+        """The network whose weights these are; sizes come from the shapes. WeightsMalformed if they do not fit."""
         try:
-            ends = [sum(Trunk.DEPTHS[: i + 1]) - 1 for i in range(len(Trunk.DEPTHS))]
             network = cls(
-                trunk=tuple(len(tensors[f"trunk.convs.{i}.bias"]) for i in ends),
+                backbone=(
+                    len(tensors["backbone.stem.bias"]),
+                    *(len(tensors[f"backbone.stages.{i}.0.project.bias"]) for i in range(len(DEPTHS))),
+                ),
                 widths=(
-                    *(len(tensors[f"decoder.up{s}.mix.bias"]) for s in (2, 4, 8)),
+                    *(len(tensors[f"decoder.up{s}.mix.bias"]) for s in (2, 4, 8, 16)),
                     len(tensors["decoder.enter.bias"]),
                 ),
-                classes=len(tensors["decoder.leave.bias"]),
+                classes=len(tensors["decoder.fine.bias"]),
             )
-            shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
-            network.load_state_dict(unpacked(tensors, shapes))
+            network.load_state_dict(tensors)
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsMalformed(
                 "The segmenter's weights do not fit its network; fetch the model again."
@@ -119,15 +122,34 @@ class Segmenter(nn.Module):
         return network.eval().requires_grad_(False)
 
 
-def unpacked(tensors: dict[str, Tensor], shapes: dict[str, torch.Size]) -> dict[str, Tensor]:
-    """Each pair NAME.codes [O,n/2] uint8, two codes a byte, and NAME.levels [O,16] becomes NAME [O,...]."""
-    plain = {name: t for name, t in tensors.items() if not name.endswith((".codes", ".levels"))}
-    for codes_name in (name for name in tensors if name.endswith(".codes")):
-        name = codes_name.removesuffix(".codes")
-        packed, levels = tensors[codes_name], tensors[f"{name}.levels"]
-        codes = torch.stack([packed & 15, packed >> 4], 2).flatten(1).long()
-        plain[name] = levels.gather(1, codes).view(shapes[name])
-    return plain
+class _Same(nn.Conv2d):
+    """A convolution that pads as TensorFlow does: with a stride of two, more behind than before."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding=0 if stride == 2 else kernel // 2, groups=groups)
+        self.before, self.behind = (kernel - 2) // 2, (kernel - 1) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 2:
+            x = F.pad(x, (self.before, self.behind, self.before, self.behind))
+        return super().forward(x)
+
+
+class _Block(nn.Module):
+    """Inverted residual (Sandler et al. 2018): expand, depthwise, project."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        self.expand = nn.Conv2d(inputs, width, 1) if expansion > 1 else None
+        self.depthwise = _Same(width, width, kernel, stride, groups=width)
+        self.project = nn.Conv2d(width, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        expanded = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(expanded)))
+        return x + y if self.residual else y
 
 
 class _Dilated(nn.Module):

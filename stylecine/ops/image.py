@@ -35,9 +35,9 @@ def fit_short_side(size: Sequence[int], short: int) -> tuple[int, int]:
 
 
 def network_size(size: Sequence[int], short: int) -> tuple[int, int]:
-    """(H, W) for a network trained at that short side: multiples of 16; panoramas beyond 4:1 are squeezed."""
+    """(H, W) for a network trained at that short side: multiples of 32; panoramas beyond 4:1 are squeezed."""
     scale = short / min(size)
-    h, w = (max(32, round(min(n * scale, MAX_ASPECT * short) / 16) * 16) for n in size)
+    h, w = (max(32, round(min(n * scale, MAX_ASPECT * short) / 32) * 32) for n in size)
     return h, w
 
 
