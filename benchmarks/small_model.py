@@ -23,7 +23,7 @@ def write_small_model(folder: Path) -> Path:
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
-        "segmenter": Segmenter(trunk=(8, 8, 8, 8), widths=(8, 8, 8, 8)),
+        "segmenter": Segmenter(backbone=(8,) * 8, widths=(8,) * 5),
         "motion": MotionNet(),
         "lpips": LPIPS(),
         "normals": NormalNet((8, 8, 8)),

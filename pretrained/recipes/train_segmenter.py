@@ -212,11 +212,8 @@ def export(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = arguments(__doc__, ".runs/segmenter")
-    parser.set_defaults(batch=8)
+    parser = arguments(__doc__, ".runs/segmenter", export=True, batch=8)
     parser.add_argument("--backbone", type=Path, default=Path(".runs/efficientnet.safetensors"), help="its weights")
-    parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights and stop")
-    next(action for action in parser._actions if action.dest == "photos").required = False
     options = parser.parse_args()
     if options.export:
         export(options)

@@ -191,11 +191,13 @@ def _edge_strength(photo: Tensor) -> Tensor:
 
 
 def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
-    """[5,h,w], summing to 1; static first."""
+    """[5,h,w], summing to 1, static first: the mean over the photo and its mirror image."""
     size = network_size(photo.shape[-2:], SHORT_SIDE)
     dtype = fast_dtype(photo.device)
+    small = resize(photo, size)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-        return segmenter(resize(photo, size)[None])[0].float().softmax(0)
+        straight, mirrored = segmenter(torch.stack([small, small.flip(2)])).float().softmax(1)
+    return (straight + mirrored.flip(2)) / 2
 
 
 def crf_refine(probabilities: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
-from stylecine.networks.segmenter import Trunk, unpacked
+from stylecine.networks.segmenter import Backbone
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 
@@ -127,37 +127,23 @@ def test_training_the_generator_writes_weights_and_resumes(photos: Path, tmp_pat
 @pytest.mark.slow
 def test_the_published_networks_are_converted(smoke: ModuleType, tmp_path: Path) -> None:
     smoke.make_published(tmp_path / "published")
-    run(
-        "convert_lpips.py",
-        tmp_path / "published",
-        "--out",
-        tmp_path / "lpips.safetensors",
-        "--vgg",
-        tmp_path / "vgg.safetensors",
-    )
+    run("convert_lpips.py", tmp_path / "published", "--out", tmp_path / "lpips.safetensors")
     lpips = LPIPS.from_tensors({k: v.float() for k, v in load_file(tmp_path / "lpips.safetensors").items()})
     assert lpips(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)) > 0
-    trunk, vgg = Trunk(), load_file(tmp_path / "vgg.safetensors")
-    trunk.load_state_dict({name: vgg[name] for name in trunk.state_dict()})
+    backbone = tmp_path / "backbone.safetensors"
+    run("convert_efficientnet.py", tmp_path / "published/efficientnet.pth", "--out", backbone)
+    Backbone().load_state_dict(load_file(backbone))
 
 
-def test_rounding_to_four_bits_keeps_the_convolutions_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_normalisation_is_folded_into_the_convolution_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(RECIPES))
-    from rounding import round_convolutions
+    from convert_efficientnet import EPSILON, folded
 
     torch.manual_seed(0)
-    convs = [torch.nn.Conv2d(i, o, 3, padding=1) for i, o in ((3, 8), (8, 12), (12, 12))]
-    images = [torch.randn(3, 48, 48) for _ in range(4)]
-    stored = round_convolutions(convs, {1}, images)
-    rounded = unpacked(stored, {f"{n}.weight": conv.weight.shape for n, conv in enumerate(convs)})
-
-    def seen(weights: dict[str, torch.Tensor]) -> torch.Tensor:
-        x = images[0][None]
-        for n in range(3):
-            x = torch.relu(torch.conv2d(x, weights[f"{n}.weight"], weights[f"{n}.bias"], padding=1))
-            x = torch.max_pool2d(x, 2) if n == 1 else x
-        return x
-
-    exact = seen({f"{n}.{kind}": getattr(conv, kind) for n, conv in enumerate(convs) for kind in ("weight", "bias")})
-    assert (seen(rounded) - exact).square().mean() < 0.02 * exact.var()
-    assert all(len(row.unique()) <= 16 for row in rounded["1.weight"])
+    conv, norm = torch.nn.Conv2d(3, 8, 3, bias=False), torch.nn.BatchNorm2d(8, eps=EPSILON).eval()
+    for values in (norm.weight, norm.bias, norm.running_mean):
+        torch.nn.init.normal_(values)
+    norm.running_var.uniform_(0.5, 2)
+    tensors = {f"{name}.{k}": v for name, part in (("c", conv), ("n", norm)) for k, v in part.state_dict().items()}
+    image = torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(torch.conv2d(image, *folded(tensors, "c", "n")), norm(conv(image)), atol=1e-5, rtol=1e-4)
