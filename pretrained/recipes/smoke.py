@@ -84,6 +84,7 @@ def make_published(folder: Path) -> None:
 
 def make_efficientnet() -> dict[str, torch.Tensor]:
     """A checkpoint as convert_efficientnet.py reads it: random convolutions, batch normalisations that do nothing."""
+    sys.path[:0] = [str(RECIPES), str(ROOT)]
     from convert_efficientnet import published_names
 
     from stylecine.networks.segmenter import Backbone

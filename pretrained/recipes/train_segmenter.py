@@ -138,7 +138,7 @@ def train(options: argparse.Namespace) -> None:
     run = Run(options)
     network = Segmenter()
     network.backbone.load_state_dict(load_file(options.backbone))
-    network.to(run.device, memory_format=torch.channels_last)
+    network.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, half_life=HALF_LIFE)
     groups = [
         {"params": network.decoder.parameters(), "peak": PEAK, "weight_decay": 5e-2},
