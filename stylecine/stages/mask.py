@@ -22,7 +22,7 @@ from stylecine.options import CLASSES, MIN_LAYER_ALPHA
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
-SHORT_SIDE = 448  # of what the network sees
+SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
 MIN_MOVING = 0.005  # of the photo
@@ -49,7 +49,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
-    layer. The network's prediction, at a short side of 448, is made consistent among places of similar colour, and
+    layer. The network's prediction, at a short side of 640, is made consistent among places of similar colour, and
     follows the photo's own edges at full size; low probabilities become exactly 0.
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
