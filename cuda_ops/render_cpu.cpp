@@ -217,8 +217,8 @@ void find_cycles(const stylecine_render_args &args, int64_t at, int64_t n, Cycle
   const uint8_t *turn = args.turn + at;
   for (int64_t x = 0; x < n; ++x) {
     const int k = turn[x] < args.turns ? turn[x] : 0;
-    const Phase now = args.stagger ? phase_of(args.phase[k], args.shift[k], args.stagger[at + x])
-                                   : Phase{args.phase[k], false};
+    const Phase now =
+        args.stagger ? phase_of(args.phase[k], args.shift[k], args.stagger[at + x]) : Phase{args.phase[k], false};
     cycles.phase[x] = now.phase, cycles.swapped[x] = now.swapped, cycles.length[x] = args.length[k];
   }
   const float *change = args.change + at;

@@ -31,7 +31,8 @@ __global__ void fill(const __grid_constant__ Frame frame) {
     for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
       const bool is_a = (axis < 2) != now.swapped;
       const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
-      const Moment then = moment(frame.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
+      const Moment then =
+          moment(frame.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
       float source = displaced(then, args.positions + at, args.rates + at, 4 * points);
       if (args.roll) source += swell_offset(args, args.roll + axis % 2 * points + i, 2 * points);
       frame.workspace[axis * points + i] = source;

@@ -113,8 +113,8 @@ STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_arg
 /* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
  * photo and bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
  * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A NaN coordinate reads the
- * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black, unless it belongs to a
- * copy whose weight is 0, which may not be read. */
+ * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black, unless it belongs
+ * to a copy whose weight is 0, which may not be read. */
 typedef struct {
   const void *spline; /* [2h,2w,4] of `dtype`: B-spline coefficients of the level doubled; red, green, blue, unused;
                          on a GPU aligned to four coefficients */
@@ -140,15 +140,15 @@ typedef struct {
   const uint8_t *turn;            /* [gh,gw] < turns: the index of each place */
   const float *length;            /* host [turns]: frames in a sub-cycle, at most (knots-1)*stride */
   const float *phase;             /* host [turns]: phase of the sub-cycle, in [0,1] */
-  const float *angle;  /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation at the phases 1/4, 1/2
-                          and 3/4; 0: linear mix */
-  const float *lift;   /* [levels,2,3,gh,gw]: contrast gain of copy A and copy B at these phases; 1 for A at the
-                          sub-cycle's beginning, and for B at its end */
-  const float *change; /* [2,gh,gw]: crossfade: the phase at which copy A begins to give way to B, and the pace per
-                          sub-cycle, 1 or more */
-  const float *roll;   /* [2,2,gh,gw]: swell: two parts of a displacement of both copies, canvas pixels; or NULL */
-  float cosine, sine;  /* weights of its two parts */
-  const float *base;   /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
+  const float *angle;   /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation at the phases 1/4, 1/2
+                           and 3/4; 0: linear mix */
+  const float *lift;    /* [levels,2,3,gh,gw]: contrast gain of copy A and copy B at these phases; 1 for A at the
+                           sub-cycle's beginning, and for B at its end */
+  const float *change;  /* [2,gh,gw]: crossfade: the phase at which copy A begins to give way to B, and the pace per
+                           sub-cycle, 1 or more */
+  const float *roll;    /* [2,2,gh,gw]: swell: two parts of a displacement of both copies, canvas pixels; or NULL */
+  float cosine, sine;   /* weights of its two parts */
+  const float *base;    /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
   const float *stagger; /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
   const float *shift;   /* host [turns]: factor on it now, in [0,1]; not read without stagger */
   uint8_t *out;         /* out [height,width,3] */

@@ -104,7 +104,8 @@ int main(int argc, char **argv) {
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
 
   file = open_in(argv[1], "loop.txt", 0);
-  if (fscanf(file, "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f cycles %" SCNd32 " staggered %" SCNd32,
+  if (fscanf(file,
+             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f cycles %" SCNd32 " staggered %" SCNd32,
              &frames, &args.margin, &args.cell, &args.stride, &cycles, &staggered) != 6)
     stop("loop.txt", "has not the six numbers");
   fclose(file);
