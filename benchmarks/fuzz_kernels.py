@@ -187,7 +187,8 @@ class Arguments:
         begin = self.uniform(*grid) * (0.0 if self.kind == "non-finite" else self.choice(0.0, 0.5))
         crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin)))))
         swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
-        stagger = 2 * self.uniform(*grid) - 1 if self.chance(50) else None
+        # It swaps copies, and NaN in one of them would again depend on interpolation.
+        stagger = 2 * self.uniform(*grid) - 1 if self.kind != "non-finite" and self.chance(50) else None
         shifts = [self.draw(st.floats(0, 1)) for _ in range(kinds)]
         swell_phase = self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))
         moving = self.uniform(h, w) * (self.uniform(h, w) < self.choice(0.0, 0.5, 1.0))
@@ -198,7 +199,8 @@ class Arguments:
         angle, moving = self.damaged(angle), self.damaged(moving, defined=True)
         angle, photo, moving, sub_cycle = (self.layout(x) for x in (angle, photo, moving, sub_cycle))
         lengths = [4.0 * (knots - 1) / (k + 1) for k in range(kinds)]
-        phases = [self.draw(st.floats(0, 0.999)) for _ in range(kinds)]
+        least, most = (0.05, 0.95) if self.kind == "non-finite" else (0, 0.999)  # both copies have a weight, as above
+        phases = [self.draw(st.floats(least, most)) for _ in range(kinds)]
 
         def call() -> Sequence[Tensor]:
             frame = render.render(
