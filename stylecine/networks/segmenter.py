@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.errors import WeightsMalformed
+from stylecine.networks.unet import coordinates
 
 GROUPS = 8
 # of each stage: blocks, kernel, stride of the first block; the features that end at 1/2, 1/4, 1/8, 1/16 and 1/32
@@ -70,7 +71,7 @@ class Decoder(nn.Module):
     def both(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [N,classes,*,*] at 1/2, and the coarse ones at 1/8 that they correct."""
         half, quarter, eighth, sixteenth, last = features
-        x = F.relu(self.norm(self.enter(torch.cat([last, _coordinates(last)], 1))))
+        x = F.relu(self.norm(self.enter(torch.cat([last, coordinates(last)], 1))))
         for block in self.context:
             x = block(x)
         x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
@@ -176,10 +177,3 @@ class _Join(nn.Module):
         # a 1x1 convolution commutes with bilinear upsampling and is a quarter of the work before it
         up = F.interpolate(self.coarse(coarse), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return F.relu(self.norm(self.mix(F.relu(torch.cat([up, self.fine(fine)], 1)))))
-
-
-def _coordinates(x: Tensor) -> Tensor:
-    n, _, h, w = x.shape
-    rows = (torch.arange(h, device=x.device, dtype=x.dtype) + 0.5) / h * 2 - 1
-    columns = (torch.arange(w, device=x.device, dtype=x.dtype) + 0.5) / w * 2 - 1
-    return torch.stack([rows[:, None].expand(h, w), columns[None].expand(h, w)]).expand(n, 2, h, w)

@@ -70,7 +70,7 @@ def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
 
 
 def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float) -> Tensor:
-    """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 6.
+    """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 8.
 
     Constant over a connected region of `moving` [H,W] > 0 (static places take that of the nearest region), so that
     neighbouring places that move have the same age. In a sub-cycle the fast tenth of a region travels 6% to 9% of the
