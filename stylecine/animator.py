@@ -38,15 +38,16 @@ from stylecine.options import (
     format_size,
 )
 from stylecine.progress import Progress, Stages
-from stylecine.resolve import resolve_cloth, resolve_landscape
+from stylecine.resolve import is_predicted, resolve_cloth, resolve_landscape
 from stylecine.scene import Scene
-from stylecine.stages.displacement import integrate, margin_for
+from stylecine.stages.displacement import SWELL_SECONDS, integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
+from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
 from stylecine.weights import ModelRecord, find_model, role_tensors
@@ -160,9 +161,14 @@ class Animator:
                         raise
                     cloth_warning = f"Only the landscape moves. {error}"
         flow = flow * options.speed
-        moves, loop = erode_moving_edges(layers, photo), None
+        moves, swash, loop = erode_moving_edges(layers, photo), None, None
+        if is_predicted(options, edits):
+            held = scene.frozen.to(self.device) if cloth_layer is None else cloth_layer.reach
+            swash = predict_swash(photo, layers, flow, held)
+        if swash is not None:
+            moves, flow = swash.widen(moves), flow * swash.drift
         if cloth_layer is None or moves.any():
-            loop = self._make_loop(scene, photo, layers, moves, flow, options, stages)
+            loop = self._make_loop(scene, photo, layers, moves, flow, swash, options, stages)
         return Cinemagraph(
             loop=loop,
             scene=scene,
@@ -186,6 +192,7 @@ class Animator:
         layers: Tensor,
         moves: Tensor,
         flow: Tensor,
+        swash: Swash | None,
         options: RenderOptions,
         stages: Stages,
     ) -> Loop:
@@ -198,7 +205,12 @@ class Animator:
             plate = self._make_plate(scene, photo, shown, moves, margin, options, refine, step)
         with stages.stage("loop"):
             swell = predict_swell(layers, flow) if options.motion is None else None
-            displacement = integrate(flow, moves, period=options.period, fps=options.fps, margin=margin, swell=swell)
+            seconds = SWELL_SECONDS
+            if swash is not None:
+                swell, seconds = swash.add_to(swell), SWASH_SECONDS
+            displacement = integrate(
+                flow, moves, period=options.period, fps=options.fps, margin=margin, swell=swell, swell_seconds=seconds
+            )
             return make_loop(
                 to_uint8(shown).cpu().numpy(),
                 moves,

@@ -63,6 +63,12 @@ def resolve_landscape(
     return torch.zeros_like(scene.layers, device=photo.device), torch.zeros_like(scene.motion, device=photo.device)
 
 
+def is_predicted(options: RenderOptions, edits: Sequence[Edit]) -> bool:
+    """Whether nobody has said what moves or how, only, perhaps, what does not."""
+    freezes_only = all(isinstance(edit, Paint) and edit.mode == "freeze" for edit in edits)
+    return options.mask is None and options.motion is None and not options.arrows and freezes_only
+
+
 def _resolve_landscape(
     scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet
 ) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,8 @@ LAYERS = [
     {"__main__"},
 ]
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
-PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"speed", "swell"}}  # helpers of a single stage
+# what a stage may import of another: models of light and water
+PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"speed", "swell"}, "swash": {"speed", "swell"}}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

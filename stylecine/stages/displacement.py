@@ -27,13 +27,20 @@ MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
 
 
 def integrate(
-    flow: Tensor, moving: Tensor, *, period: int, fps: float, margin: int, swell: Tensor | None = None
+    flow: Tensor,
+    moving: Tensor,
+    *,
+    period: int,
+    fps: float,
+    margin: int,
+    swell: Tensor | None = None,
+    swell_seconds: float = SWELL_SECONDS,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. swell: [2,2,h,w] as `swell.predict_swell` makes it, on the flow's
-    grid and in its pixels, or None; loops of less than a second have no swell. The grid of the result has a short side
+    grid and in its pixels, or None; loops of less than a second have no swell. swell_seconds: about one cycle of it. The grid of the result has a short side
     of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
@@ -49,7 +56,7 @@ def integrate(
     if swell is None or period / fps < MIN_SWELL_LOOP:
         return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger)
     parts = torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell])
-    cycles = max(1, round(period / fps / SWELL_SECONDS))
+    cycles = max(1, round(period / fps / swell_seconds))
     return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger, parts, cycles)
 
 
