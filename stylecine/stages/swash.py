@@ -86,7 +86,7 @@ def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.nd
     """How smooth and free of things the ground along the edge is, [h,w] in [0,1]."""
     short = min(ground.shape)
     brightness = (grey + 1) / 2
-    mean = ndimage.gaussian_filter(brightness, 0.01 * short)
+    ndimage.gaussian_filter(brightness, 0.01 * short)
     # the step of the foam's edge itself is not the sand's
     inland = ndimage.binary_erosion(ground, iterations=max(1, round(0.012 * short)), border_value=1)
     weight = ndimage.gaussian_filter(inland.astype(np.float64), 0.01 * short) + 1e-3
@@ -103,7 +103,7 @@ def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.nd
 
 def _beaches(smooth: np.ndarray) -> np.ndarray:
     """The regions of bool [h,w] that are large and reach the photo's lower half: the rest are rocks and walls."""
-    labels, count = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
+    labels, _count = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
     large = [
         i for i, (rows, _) in enumerate(ndimage.find_objects(labels), 1)
         if (labels == i).mean() > MIN_BEACH and rows.stop > smooth.shape[0] * 0.6
