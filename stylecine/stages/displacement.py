@@ -40,8 +40,8 @@ def integrate(
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. swell: [2,2,h,w] as `swell.predict_swell` makes it, on the flow's
-    grid and in its pixels, or None; loops of less than a second have no swell. swell_seconds: about one cycle of it. The grid of the result has a short side
-    of at most 256.
+    grid and in its pixels, or None; loops of less than a second have no swell. swell_seconds: about one cycle of it.
+    The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
