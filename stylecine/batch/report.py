@@ -14,7 +14,7 @@ from stylecine.batch.journal import Record
 PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
 COLUMNS = {  # a record's figures -> their formats
     "seam": "{:.2f}",
-    "pulse_tiles": "{:.3f}",
+    "pulse_excess": "{:.3f}",
     "moved_error": "{:.2f}",
     "travel": "{:.3f}",
     "vividness_moving": "{:.0%}",

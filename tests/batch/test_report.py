@@ -9,7 +9,7 @@ import pytest
 from stylecine.batch.journal import Record
 from stylecine.batch.report import page, summary, write
 
-FIGURES = ("seam", "pulse_tiles", "moved_error", "travel", "vividness_moving")
+FIGURES = ("seam", "pulse_excess", "moved_error", "travel", "vividness_moving")
 DONE = dict.fromkeys(FIGURES, 1.0) | {"state": "done", "moving": 0.5, "warning": None, "seconds": {"total": 9.87}}
 PICTURES = {"thumbnail": "UklGRg==", "mask_thumbnail": "UklGRg=="}
 NASTY = 'a <b> & "c"\'s #1?.mp4'

@@ -147,9 +147,9 @@ def test_static_objects_inside_the_masks_box_do_not_matter(perfect: np.ndarray) 
 
 def test_nothing_moving_is_nan_and_nan_fails(perfect: np.ndarray) -> None:
     figures = measure_loop(perfect, perfect[0], torch.zeros(SIZE, SIZE), flow(VELOCITY), FPS)
-    for name in ("moved_error", "travel", "vividness_moving", "pulse_tiles", "pulse_global"):
+    for name in ("moved_error", "travel", "vividness_moving", "pulse_tiles", "pulse_excess", "pulse_global"):
         assert math.isnan(figures[name])
-        assert not passes(figures)[name]
+        assert not passes(figures).get(name, False)
 
 
 def test_motion_without_texture_cannot_be_measured() -> None:
@@ -176,8 +176,25 @@ def test_a_pulse_fails_where_it_is(perfect: np.ndarray) -> None:
     hazy[:, :64, :64] = corner + depth * (corner.mean((1, 2), keepdims=True) - corner)
     figures = measured(hazy.round().astype(np.uint8))
     assert figures["pulse_tiles"] > 0.25
+    assert figures["pulse_excess"] > 0.15
     assert 0.05 < figures["pulse_global"] < 0.2
     assert passes(figures)["moved_error"]
+
+
+def test_texture_that_comes_and_goes_with_the_flow_is_no_excess() -> None:
+    uneven = texture(0).astype(np.float32)
+    uneven[:, 32:96] = uneven.mean() + 0.2 * (uneven[:, 32:96] - uneven.mean())
+    frames = travelling(uneven.round().astype(np.uint8), (5.0 / FRAMES, 0.0))  # 4% of the picture in the loop
+    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((5.0 / FRAMES, 0.0)), FPS)
+    assert figures["pulse_excess"] < 0.3 * figures["pulse_tiles"]
+    assert figures["pulse_tiles"] > 0.05
+
+
+def test_noise_below_one_grey_level_does_not_pulse() -> None:
+    random = np.random.default_rng(0)
+    blank = np.stack([np.full((SIZE, SIZE, 3), 130, np.uint8)] * 4)
+    blank[2] += (random.random((SIZE, SIZE, 1)) < 0.001).astype(np.uint8)
+    assert measures.pulse(blank, EVERYWHERE)["global"] < 0.04
 
 
 def test_a_static_pixel_that_changes_once_is_drift(perfect: np.ndarray) -> None:
