@@ -35,6 +35,7 @@ PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
 OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
 LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
+LEVEL_WATER = 0.3  # open water that rises or sinks by less of its run has no direction of its own
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
 MAX_VALUES = 1 << 26  # of a user's field
 
@@ -76,7 +77,7 @@ def predict_motion(
     grid = fit_short_side(photo.shape[-2:], GRID)
     context = _context(photo, layers, grid)
     placed = _place_arrows(layers, arrows, grid)
-    directions = _predict_directions(motionnet, photo, layers, placed, grid)
+    directions = _with_the_wind(_predict_directions(motionnet, photo, layers, placed, grid), context, placed)
     flow = _apply_arrows(_model_flow(directions, context, TRAVEL[pace]), context, placed)
     return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
 
@@ -148,6 +149,31 @@ def _predict_directions(
         hints = torch.where(mark > hints[2], hint, hints)
     directions = mirror_averaged(motionnet, resize(photo, size), resize(layers, size), hints)
     return resize(directions, grid).cpu().numpy()
+
+
+def _with_the_wind(directions: np.ndarray, context: MotionContext, arrows: list[_Arrow]) -> np.ndarray:
+    """The directions [2,h,w], mirrored in open water that would drift level against the clouds, and has no arrow.
+
+    Which way a calm sea or lake drifts cannot be seen; against the wind it looks wrong.
+    """
+    sky = context.owner == SKY
+    if not sky.any():
+        return directions
+    wind = float(directions[0][sky].mean())
+    waters, count = ndimage.label(open_water(context.owner, directions), structure=np.ones((3, 3)))
+    steered = {int(waters[a.row, a.column]) for a in arrows}
+    against = [
+        i
+        for i in range(1, count + 1)
+        if i not in steered and _is_level(directions[:, waters == i]) and wind * directions[0][waters == i].mean() < 0
+    ]
+    return np.stack([np.where(np.isin(waters, against), -directions[0], directions[0]), directions[1]])
+
+
+def _is_level(directions: np.ndarray) -> bool:
+    """Whether directions [2,n] hardly rise or sink on the whole."""
+    x, y = directions.mean(1)
+    return bool(abs(y) < LEVEL_WATER * abs(x))
 
 
 def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:

@@ -171,6 +171,24 @@ def test_clouds_pass_behind_ridges() -> None:
     assert flow[0, 40, 78] == pytest.approx(float(flow[0, 40, 20]), rel=1e-4)
 
 
+class Against(Everywhere):
+    """Clouds to the right, water to the left and, perhaps, down."""
+
+    def field(self, h: int, w: int) -> Tensor:
+        field = super().field(h, w) * torch.tensor([-1.0, 1.0])[:, None, None]
+        return torch.where(torch.arange(h // 4)[:, None] < h // 8, torch.tensor([1.0, 0.0])[:, None, None], field)
+
+
+def test_a_calm_lake_drifts_with_the_clouds_and_a_surf_does_not() -> None:
+    layers = layer(SKY, rows() < 60) + layer(WATER, rows() > 66)
+    calm = predict_motion(GREY, layers, Against(1, 0.1))
+    assert calm[0, 30, 96] > 0 and calm[0, 110, 96] > 0
+    surf = predict_motion(GREY, layers, Against(1, 1))
+    assert surf[0, 30, 96] > 0 and surf[0, 110, 96] < 0
+    told = predict_motion(GREY, layers, Against(1, 0.1), [(0.5, 0.85, 0.4, 0.85)])
+    assert told[0, 30, 96] > 0 and told[0, 110, 96] < 0
+
+
 def test_neighbours_do_not_tear_apart() -> None:
     where = (rows() > 30) & ((rows() - 80) ** 2 + (columns() - 96) ** 2 > 15**2)
     flow = predict_motion(GREY, layer(WATER, where), Everywhere(0.8, 0.6), pace="calm")
