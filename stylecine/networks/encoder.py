@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.networks.unet import load
+from stylecine.ops.image import fit_short_side
 
 W_DIM = 512
 RANK = 16  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
+APPEARANCE_SIDE = 256  # short side of what w+ is read from
 MULTIPLE = 64  # to which H and W are padded: a pixel of the encoder's coarsest grid
 
 
@@ -70,21 +72,36 @@ class Encoder(nn.Module):
         return load(build, tensors, "These tensors are not stylecine's encoder; install the package again.")
 
     def forward(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.appearance(photo, visible), self.structure(photo, visible)
+
+    def structure(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
+        """F [N,C,H/s,W/s]: what is where."""
+        grids = self._grids(photo, visible)
+        for i in reversed(range(4)):
+            grids[i] = grids[i] + F.interpolate(self.up[i](grids[i + 1]), scale_factor=2, mode="bilinear")
+        feature = F.leaky_relu(self.to_feature(self.merged(grids[0])), 0.2) * math.sqrt(2)
+        return feature[:, :, : -(-photo.shape[2] // self.stride), : -(-photo.shape[3] // self.stride)]
+
+    def appearance(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
+        """w+ [N,L,512]: light, weather and colours, from the photo at a short side of 256, whatever its own."""
+        size = fit_short_side(photo.shape[-2:], APPEARANCE_SIDE)
+        photo = F.interpolate(photo, size, mode="bilinear", antialias=True, align_corners=False)
+        if visible is not None:
+            visible = F.interpolate(visible, size, mode="nearest")
+        return self.styles(self._grids(photo, visible)[-1])
+
+    def _grids(self, photo: Tensor, visible: Tensor | None) -> list[Tensor]:
+        """Features at 1/s, and at half the resolution of the last four times."""
         n, _, height, width = photo.shape
         if visible is None:
             visible = photo.new_ones((n, 1, height, width))
         x = torch.cat((photo, visible), 1)
         x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))  # beyond the photo: not visible
         x = F.pixel_unshuffle(x, self.stride).contiguous(memory_format=torch.channels_last)  # faster on CPUs
-        x = self.fine(self.stem(x))
-        grids = [x]
+        grids = [self.fine(self.stem(x))]
         for down, residual in zip(self.down, self.coarse, strict=True):
             grids.append(residual(down(grids[-1])))
-        w_plus = self.styles(grids[-1])
-        for i in reversed(range(4)):
-            grids[i] = grids[i] + F.interpolate(self.up[i](grids[i + 1]), scale_factor=2, mode="bilinear")
-        feature = F.leaky_relu(self.to_feature(self.merged(grids[0])), 0.2) * math.sqrt(2)
-        return w_plus, feature[:, :, : -(-height // self.stride), : -(-width // self.stride)]
+        return grids
 
     def styles(self, grid: Tensor) -> Tensor:  # [N,K,h,w] -> [N,L,512]
         pooled = torch.cat((grid.mean((2, 3)), grid.amax((2, 3))), 1)
