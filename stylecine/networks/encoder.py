@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.networks.unet import load
-from stylecine.ops.image import fit_short_side
 
 W_DIM = 512
 RANK = 16  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
@@ -84,7 +83,8 @@ class Encoder(nn.Module):
 
     def appearance(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
         """w+ [N,L,512]: light, weather and colours, from the photo at a short side of 256, whatever its own."""
-        size = fit_short_side(photo.shape[-2:], APPEARANCE_SIDE)
+        scale = min(1.0, APPEARANCE_SIDE / min(photo.shape[2:]))
+        size = [max(1, round(n * scale)) for n in photo.shape[2:]]
         photo = F.interpolate(photo, size, mode="bilinear", antialias=True, align_corners=False)
         if visible is not None:
             visible = F.interpolate(visible, size, mode="nearest")

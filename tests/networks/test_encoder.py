@@ -27,6 +27,14 @@ def test_the_encoder_sees_what_is_hidden(encoder: Encoder) -> None:
     assert not torch.equal(encoder(photo, visible)[1], encoder(photo)[1])
 
 
+def test_w_plus_hardly_depends_on_the_photos_size(encoder: Encoder) -> None:
+    encoder.to_w.weight.normal_(0, 1)
+    photo = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 12), (512, 768), mode="bicubic").clamp(0, 1) * 2 - 1
+    smaller = torch.nn.functional.interpolate(photo, (300, 450), mode="bilinear", antialias=True)
+    large, small, other = (encoder.appearance(x) for x in (photo, smaller, photo.flip(1)))
+    assert (large - small).norm() < 0.1 * (large - other).norm()
+
+
 def test_sizes_are_read_off_the_tensors(encoder: Encoder) -> None:
     again = Encoder.from_tensors(encoder.state_dict())
     photo = torch.rand(1, 3, 64, 64)
