@@ -115,6 +115,7 @@ def commands(at: Path) -> list[list[Any]]:
         ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator"],
         ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator", "--regression", 0],
         ["train_encoder.py", *packed, *FEW, "--out", at / "encoder", "--weights", at / "generator"],
+        ["train_appearance.py", *packed, *FEW, "--out", at / "appearance", "--weights", at / "encoder"],
         [*segmenter, *FEW, "--out", at / "segmenter"],
         [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
         ["train_motion.py", "--photos", photos, *FEW, "--out", at / "motion"],

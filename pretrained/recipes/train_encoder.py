@@ -1,4 +1,4 @@
-"""The encoder on the frozen generator: continuing water and sky behind hidden parts (stage 3 of three).
+"""The encoder on the frozen generator: continuing water and sky behind hidden parts (stage 3 of four).
 
     python pretrained/recipes/train_encoder.py --photos PHOTOS --weights .runs/generator --minutes 9
 

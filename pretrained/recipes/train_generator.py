@@ -1,4 +1,4 @@
-"""The generator from F upward, trained as the decoder of the encoder (stage 1 of three; see README.md beside this).
+"""The generator from F upward, trained as the decoder of the encoder (stage 1 of four; see README.md beside this).
 
     python pretrained/recipes/train_generator.py --photos PHOTOS --minutes 9
 

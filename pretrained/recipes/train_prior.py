@@ -1,4 +1,4 @@
-"""Mapping and the layers below F, so that random z give an F like the encoder's (stage 2 of three).
+"""Mapping and the layers below F, so that random z give an F like the encoder's (stage 2 of four).
 
     python pretrained/recipes/train_prior.py --photos PHOTOS --weights .runs/generator --minutes 9
 

@@ -1,5 +1,7 @@
 """The encoder: photo and visibility -> w+ and F."""
 
+import copy
+
 import pytest
 import torch
 
@@ -28,6 +30,7 @@ def test_the_encoder_sees_what_is_hidden(encoder: Encoder) -> None:
 
 
 def test_w_plus_hardly_depends_on_the_photos_size(encoder: Encoder) -> None:
+    encoder = copy.deepcopy(encoder)
     encoder.to_w.weight.normal_(0, 1)
     photo = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 12), (512, 768), mode="bicubic").clamp(0, 1) * 2 - 1
     smaller = torch.nn.functional.interpolate(photo, (300, 450), mode="bilinear", antialias=True)
