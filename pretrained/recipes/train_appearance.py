@@ -1,4 +1,4 @@
-"""F is structure, w+ is appearance: generator and encoder go on from stage 3 with swapped appearances (stage 4 of four).
+"""F is structure, w+ is appearance: generator and encoder go on with swapped appearances (stage 4 of four).
 
     python pretrained/recipes/train_appearance.py --photos PHOTOS --weights .runs/encoder --minutes 60
 
