@@ -20,11 +20,12 @@ def write_small_model(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(3)
     channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
+    segmenter = Segmenter(backbone=(8,) * 8, widths=(8,) * 5)
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
-        "segmenter": Segmenter(backbone=(8,) * 8, widths=(8,) * 5),
-        "motion": MotionNet(),
+        "segmenter": segmenter,
+        "motion": MotionNet(segmenter.backbone, (8, 8, 8)).decoder,
         "lpips": LPIPS(),
         "normals": NormalNet((8, 8, 8)),
         "cloth": ClothNet((8, 8, 8), embedding=8),

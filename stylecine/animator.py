@@ -73,13 +73,14 @@ class Animator:
         """Loads a model by name or path. Raises WeightsError, OptionError."""
         share_cores()
         record, place = find_model(model), check_device(device)
+        segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
         return cls(
             record,
             place,
             Generator.from_tensors(role_tensors(record, "generator"), record.injection).to(place),
             Encoder.from_tensors(role_tensors(record, "encoder")).to(place) if "encoder" in record.files else None,
-            Segmenter.from_tensors(role_tensors(record, "segmenter")).to(place),
-            MotionNet.from_tensors(role_tensors(record, "motion")).to(place),
+            segmenter.to(place),
+            MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone).to(place),
         )
 
     @torch.no_grad()

@@ -67,8 +67,9 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     record = find_model(options.model)
-    predict = partial(predict_motion, motionnet=MotionNet.from_tensors(role_tensors(record, "motion")))
     segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
+    network = MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone)
+    predict = partial(predict_motion, motionnet=network)
     photos = selected_photos(options)
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
     weights = {role: record.files[role].sha256 for role in ("motion", "segmenter")}

@@ -14,25 +14,32 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Run, Training, arguments, averaged, save_weights
+from common import Run, Training, arguments, save_weights
 from data import Sample
 from labelled import View, look, photometric, read_small, tinted
+from safetensors.torch import load_file
 from torch import Tensor
 
-from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.motionnet import MotionNet, cues
+from stylecine.networks.segmenter import Segmenter
 from stylecine.stages.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
 
-SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (232, 232))
+SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (320, 320))
 SHAPE_CHANCES = (0.6, 0.25, 0.15)
-CELL = 4  # pixels of a view per cell of the prediction
+SEGMENTER = Path(__file__).resolve().parents[1] / "segmenter.safetensors"
+RATE = 1.5e-3
+POOL, RENEWED = 6000, 3  # views that are kept, and that are new in every batch
+CELL = 8  # pixels of a view per cell of the prediction
 LONG_SIDE = 480  # of the photos in memory
 CLASSES = ("sky", "water", "falls", "smoke")
 SKY, WATER, FALLS, SMOKE = 1, 2, 3, 4
 CLASS_WEIGHTS = (0.0, 0.3, 1.0, 2.0, 0.7)
+STEEP = 0.3  # arrows of water that rise or sink by more than this share of their run were judged from the photo
 SPREAD = 0.2  # of the photo: standard deviation of an arrow's weight
 
 
@@ -56,9 +63,15 @@ def one_hot(sample: Sample) -> Tensor:
 
 
 def has_running_water(sample: Sample) -> bool:
-    """Whether the direction of its water can be seen: rivers, streams, surf, pools below falls."""
+    """Whether the direction of its water can be seen: rivers, streams, surf, pools below falls.
+
+    Arrows of lakes are nominal, and level.
+    """
     arrows = arrow_array(sample)
-    return bool((arrows[:, 4] == FALLS).any() or (sample.id.startswith("w-") and (arrows[:, 4] == WATER).any()))
+    h, w = sample.label.shape
+    run, rise = np.abs((arrows[:, 2:4] - arrows[:, :2]) * (w, h)).T
+    judged = sample.id.startswith("w-") | (rise > STEEP * run)
+    return bool((arrows[:, 4] == FALLS).any() or ((arrows[:, 4] == WATER) & judged).any())
 
 
 def interpolate_arrows(sample: Sample) -> Target:
@@ -138,10 +151,9 @@ class Batches:
         only_sky = np.array([c == {SKY} for c in classes])
         self.chances = np.where(self.running, 6.0, np.where(only_sky, 0.1, 1.0))
 
-    def __call__(self, count: int) -> list[Tensor]:
-        """photos, layers, hints [n,*,h,w]; velocities [n,2,h/4,w/4], their weights and whether only their axis counts
-        [n,1,h/4,w/4]."""
-        shape = SHAPES[self.rng.choice(len(SHAPES), p=SHAPE_CHANCES)]
+    def __call__(self, count: int, shape: tuple[int, int]) -> list[Tensor]:
+        """photos, layers, hints [n,*,h,w]; velocities [n,2,h/8,w/8], their weights and whether only their axis counts
+        [n,1,h/8,w/8]."""
         aspects = np.array([s.label.shape[0] / s.label.shape[1] for s in self.samples])
         aspect = shape[0] / shape[1]
         chances = self.chances * np.minimum(aspects / aspect, aspect / aspects) ** 1.5
@@ -203,7 +215,7 @@ def loss(predicted: Tensor, target: Tensor, weight: Tensor, only_axis: Tensor) -
 @torch.no_grad()
 def evaluate(network: MotionNet, samples: list[Sample]) -> dict[str, float]:
     """Median angle in degrees between the predicted motion and the arrows, by class; running water apart."""
-    errors: dict[str, list[float]] = {}
+    errors: dict[str, list[float]] = {"running": [], "falls": []}
     for sample in samples:
         flow = predict_motion(sample.photo.float() / 127.5 - 1, one_hot(sample), network)
         h, w = flow.shape[1:]
@@ -212,29 +224,77 @@ def evaluate(network: MotionNet, samples: list[Sample]) -> dict[str, float]:
             angle = math.degrees(math.atan2(v, u) - math.atan2((y1 - y0) * h, (x1 - x0) * w))
             name = "running" if k == WATER and has_running_water(sample) else CLASSES[int(k) - 1]
             errors.setdefault(name, []).append(abs((angle + 180) % 360 - 180))
-    return {name: float(np.median(values)) for name, values in sorted(errors.items())}
+    return {name: float(np.median(values or [math.nan])) for name, values in sorted(errors.items())}
+
+
+class Pool:
+    """Random views with their features, which cost many times what a step of the decoder does: each is used several
+    times, and every batch replaces the oldest."""
+
+    def __init__(self, batches: Batches, network: MotionNet, run: Run) -> None:
+        self.batches, self.network, self.run = batches, network, run
+        self.rng = np.random.default_rng(run.step)
+        self.views: list[list[tuple[Tensor, ...]]] = [[] for _ in SHAPES]
+
+    def __call__(self, count: int) -> list[Tensor]:
+        """`count` views of one shape: features at 1/8, 1/16 and 1/32, cues, velocities, weights, only_axis."""
+        shape = int(self.rng.choice(len(SHAPES), p=SHAPE_CHANCES))
+        views = self.views[shape]
+        views.extend(self._new_views(shape, RENEWED if len(views) >= count else count))
+        del views[: max(0, len(views) - round(POOL * SHAPE_CHANCES[shape]))]
+        chosen = self.rng.choice(len(views), count, replace=False)
+        parts = zip(*(views[i] for i in chosen), strict=True)
+        return [torch.stack(part).to(self.run.device).float() for part in parts]
+
+    @torch.no_grad()
+    def _new_views(self, shape: int, count: int) -> list[tuple[Tensor, ...]]:
+        photos, layers, hints, *target = (part.to(self.run.device) for part in self.batches(count, SHAPES[shape]))
+        with self.run.autocast():
+            features = self.network.features(photos)
+        parts = *features, cues(photos, layers, hints), *target
+        return [tuple(part.half().cpu() for part in view) for view in zip(*parts, strict=True)]
 
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
-    network = MotionNet().to(run.device)
-    training = Training(run, network, rate=2e-3, weight_decay=0.05, half_life=100)
-    batches = Batches(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
-    val = read_small(options.val or options.photos, "val.txt", LONG_SIDE)
+    segmenter = Segmenter.from_tensors({name: t.float() for name, t in load_file(options.segmenter).items()})
+    network = MotionNet(segmenter.backbone).to(run.device)
+    training = Training(run, network.decoder, rate=RATE, weight_decay=0.1, half_life=200)
+    samples = read_small(options.photos, "train.txt", LONG_SIDE)
+    pool = Pool(Batches(samples, options.seed + run.step), network, run)
+    folder = options.val or options.photos
+    splits = [name for name in ("val.txt", "val2.txt") if (folder / name).exists()]
+    held_out = [sample for name in splits or ["val.txt"] for sample in read_small(folder, name, LONG_SIDE)]
 
     def batch_loss() -> Tensor:
-        photos, layers, hints, *target = (part.to(run.device) for part in batches(options.batch))
+        *features, given, velocity, weight, only_axis = pool(options.batch)
         with run.autocast():
-            predicted = network(photos.contiguous(memory_format=torch.channels_last), layers, hints)
-        return loss(predicted, *target)
+            predicted = network.decoder(features, given)
+        return loss(predicted, velocity, weight, only_axis > 0)
 
-    training.fit(batch_loss, lambda tensors: evaluate(MotionNet.from_tensors(tensors), val))
+    def judged(tensors: dict[str, Tensor]) -> dict[str, float]:
+        figures = evaluate(MotionNet.from_tensors(tensors, segmenter.backbone), held_out)
+        keep_best(run.folder, tensors, figures["running"] + figures["falls"])
+        return figures
+
+    training.fit(batch_loss, judged)
+
+
+def keep_best(folder: Path, tensors: dict[str, Tensor], error: float) -> None:
+    """Hundreds of photos are learnt by heart in time: best.pt holds the averaged weights with the lowest error."""
+    best = folder / "best.txt"
+    if not best.exists() or error < float(best.read_text()):
+        best.write_text(str(error))
+        torch.save(tensors, folder / "best.pt")
 
 
 def main() -> None:
-    options = arguments(__doc__, ".runs/motion", export=True, batch=12).parse_args()
+    parser = arguments(__doc__, ".runs/motion", export=True, batch=24)
+    parser.add_argument("--segmenter", type=Path, default=SEGMENTER, help="weights of the backbone to decode")
+    options = parser.parse_args()
     if options.export:
-        save_weights(averaged(options.out / "state.pt"), options.export, MotionNet)
+        best = torch.load(options.out / "best.pt", map_location="cpu", weights_only=True)
+        save_weights(best, options.export, MotionNet)
     else:
         train(options)
 

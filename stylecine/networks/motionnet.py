@@ -1,7 +1,8 @@
-"""Which way it moves: a small U-Net from photo and layers to a direction field.
+"""Which way it moves: a small decoder of the segmenter's backbone, from photo and layers to a direction field.
 
-Its first features are not learned: the orientation of texture and banks (structure tensors, Bigün and Granlund 1987),
-as a few hundred photos are too few to learn it from.
+A few hundred photos are too few to learn what a river or a breaker looks like, so the features are those of the
+segmenter's backbone, which has seen millions, and, not learned at all, the orientation of texture and banks (structure
+tensors, Bigün and Granlund 1987).
 """
 
 from __future__ import annotations
@@ -10,36 +11,84 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.unet import UNet, coordinates, load, widths_of
+from stylecine.errors import WeightsMalformed
+from stylecine.networks.segmenter import Backbone, Dilated, Join, tap_channels
+from stylecine.networks.unet import coordinates
 
-INPUTS = 24  # photo 3, layers 4, hints 3, coordinates 2, orientations of four kinds 3 each
+GROUPS = 8
+CUES = 21  # layers 4, hints 3, coordinates 2, orientations of four kinds 3 each
+DROPPED = (0.4, 0.1)  # of the backbone's channels, of the other cues, in training
 
 
-class MotionNet(UNet):
-    """photo [N,3,H,W] in [-1,1], layers [N,4,H,W], hints [N,3,H,W] -> [N,2,H/4,W/4]; H and W multiples of 16.
+class MotionDecoder(nn.Module):
+    """Features at 1/8, 1/16 and 1/32 of an image, cues [N,21,H/8,W/8] -> directions [N,2,H/8,W/8]."""
+
+    def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        w8, w16, w32 = widths
+        self.enter = nn.Conv2d(channels[2] + CUES, w32, 1)
+        self.norm = nn.GroupNorm(GROUPS, w32)
+        self.context = nn.ModuleList(Dilated(w32, dilation) for dilation in (1, 2, 4))
+        self.overall = nn.Linear(w32, w32)
+        self.up16 = Join(w32, channels[1] + CUES, w16)
+        self.up8 = Join(w16, channels[0] + CUES, w8)
+        self.mix = nn.Conv2d(w8, w8, 3, padding=1)
+        self.leave = nn.Conv2d(w8, 2, 1)
+
+    def forward(self, features: list[Tensor], cues: Tensor) -> Tensor:
+        eighth, sixteenth, last = (
+            torch.cat([F.dropout2d(maps, DROPPED[0], self.training), self._pooled(cues, maps)], 1) for maps in features
+        )
+        x = F.relu(self.norm(self.enter(last)))
+        for block in self.context:
+            x = block(x)
+        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
+        x = self.up8(self.up16(x, sixteenth), eighth)
+        return self.leave(F.relu(self.mix(x)))
+
+    def _pooled(self, cues: Tensor, maps: Tensor) -> Tensor:
+        return F.dropout2d(F.adaptive_avg_pool2d(cues, maps.shape[-2:]), DROPPED[1], self.training)
+
+
+class MotionNet(nn.Module):
+    """photo [N,3,H,W] in [-1,1], layers [N,4,H,W], hints [N,3,H,W] -> [N,2,H/8,W/8]; H and W multiples of 32.
 
     Hints are the known direction (x, y) and a confidence in [0,1], all 0 where nothing is known. The result is x right,
-    y down, in tenths of the short side; only its direction and relative length are meaningful.
+    y down, in tenths of the short side; only its direction and relative length are meaningful. `backbone` is the
+    segmenter's, which the decoder was trained with and which stays as it is.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (24, 32, 48, 64, 56)) -> None:
-        super().__init__(INPUTS, widths, stride=2, dropout=0.2)
-        self.leave = nn.Conv2d(widths[0], 2, 1)
+    def __init__(self, backbone: Backbone, widths: tuple[int, int, int] = (48, 64, 96)) -> None:
+        super().__init__()
+        self.backbone = backbone
+        channels = tap_channels(backbone.widths)
+        self.decoder = MotionDecoder((channels[2], channels[3], channels[4]), widths)
 
-    def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:  # type: ignore[override]
-        return self.leave(super().forward(first_features(photo, layers, hints)))
+    def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+        return self.decoder(self.features(photo), cues(photo, layers, hints))
+
+    def features(self, photo: Tensor) -> list[Tensor]:
+        """Those that the decoder reads: at 1/8, 1/16 and 1/32."""
+        return self.backbone(photo.contiguous(memory_format=torch.channels_last))[2:]
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> MotionNet:
-        """The network of these weights, sizes from their shapes. WeightsMalformed if they do not fit."""
-        message = "The motion weights do not fit their network; fetch the model again."
-        return load(lambda: cls(widths_of(tensors)), tensors, message)
+    def from_tensors(cls, tensors: dict[str, Tensor], backbone: Backbone) -> MotionNet:
+        """The network with these weights of its decoder. WeightsMalformed if they do not fit."""
+        try:
+            widths = (*(len(tensors[f"{name}.mix.bias"]) for name in ("up8", "up16")), len(tensors["enter.bias"]))
+            network = cls(backbone, widths)
+            network.decoder.load_state_dict(tensors)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise WeightsMalformed(
+                "The motion weights do not fit their network or the segmenter; fetch the model again."
+            ) from error
+        return network.eval().requires_grad_(False)
 
 
-def first_features(photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
-    """The input of the first convolution, [N,24,H/2,W/2]."""
-    half = F.avg_pool2d(torch.cat([photo, layers, hints], 1), 2)
-    grey, banks = photo.mean(1, keepdim=True), half[:, 4:6].sum(1, keepdim=True)  # of water and falls
+def cues(photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+    """What the backbone does not say, [N,21,H/8,W/8]: layers, hints, coordinates and orientations."""
+    eighth = F.avg_pool2d(torch.cat([layers, hints], 1), 8)
+    grey, banks = photo.mean(1, keepdim=True), F.avg_pool2d(layers[:, 1:3].sum(1, keepdim=True), 2)  # water and falls
     coarse_grey, coarse_banks = F.avg_pool2d(grey, 4), F.avg_pool2d(banks, 4)
     orientations = [
         orientation(grey, 2, 2),
@@ -47,8 +96,11 @@ def first_features(photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
         orientation(coarse_grey, 4, 1),
         orientation(coarse_banks, 2, 3),
     ]
-    maps = [F.interpolate(x, half.shape[-2:], mode="bilinear", align_corners=False) for x in orientations]
-    return torch.cat([half, coordinates(half), *maps], 1)
+    maps = [
+        F.interpolate(x, eighth.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
+        for x in orientations
+    ]
+    return torch.cat([eighth, coordinates(eighth), *maps], 1)
 
 
 def orientation(image: Tensor, shrink: int, radius: int) -> Tensor:

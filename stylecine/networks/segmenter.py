@@ -29,6 +29,7 @@ class Backbone(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = (32, 16, 24, 48, 88, 120, 208, 352)) -> None:
         super().__init__()
+        self.widths = widths
         self.stem = _Same(3, widths[0], 3, stride=2)
         self.stages = nn.ModuleList()
         for index, (depth, kernel, stride) in enumerate(zip(DEPTHS, KERNELS, STRIDES, strict=True)):
@@ -48,6 +49,11 @@ class Backbone(nn.Module):
         return [features[tap] for tap in TAPS]
 
 
+def tap_channels(widths: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+    return tuple(widths[tap + 1] for tap in TAPS)
+
+
 class Decoder(nn.Module):
     """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of an image -> class logits at 1/2."""
 
@@ -56,13 +62,13 @@ class Decoder(nn.Module):
         w2, w4, w8, w16, w32 = widths
         self.enter = nn.Conv2d(channels[4] + 2, w32, 1)
         self.norm = nn.GroupNorm(GROUPS, w32)
-        self.context = nn.ModuleList(_Dilated(w32, dilation) for dilation in (1, 2, 4))
+        self.context = nn.ModuleList(Dilated(w32, dilation) for dilation in (1, 2, 4))
         self.overall = nn.Linear(w32, w32)
-        self.up16 = _Join(w32, channels[3], w16)
-        self.up8 = _Join(w16, channels[2], w8)
+        self.up16 = Join(w32, channels[3], w16)
+        self.up8 = Join(w16, channels[2], w8)
         self.coarse = nn.Conv2d(w8, classes, 1)
-        self.up4 = _Join(w8, channels[1], w4)
-        self.up2 = _Join(w4, channels[0], w2)
+        self.up4 = Join(w8, channels[1], w4)
+        self.up2 = Join(w4, channels[0], w2)
         self.fine = nn.Conv2d(w2, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -95,7 +101,7 @@ class Segmenter(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = Backbone(backbone)
-        self.decoder = Decoder(tuple(backbone[tap + 1] for tap in TAPS), classes, widths)
+        self.decoder = Decoder(tap_channels(backbone), classes, widths)
 
     def forward(self, photo: Tensor) -> Tensor:
         return self.decoder(self.backbone(photo.contiguous(memory_format=torch.channels_last)))
@@ -153,7 +159,9 @@ class _Block(nn.Module):
         return x + y if self.residual else y
 
 
-class _Dilated(nn.Module):
+class Dilated(nn.Module):
+    """A residual 3x3 convolution that skips `dilation` - 1 places."""
+
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
@@ -163,7 +171,7 @@ class _Dilated(nn.Module):
         return x + F.relu(self.norm(self.conv(x)))
 
 
-class _Join(nn.Module):
+class Join(nn.Module):
     """Doubles the resolution of `coarse` and mixes it with the features that live there."""
 
     def __init__(self, coarse: int, fine: int, width: int) -> None:

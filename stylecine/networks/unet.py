@@ -1,6 +1,6 @@
 """A small U-Net (Ronneberger et al. 2015), optionally conditioned by FiLM (Perez et al. 2018).
 
-The networks of motion and cloth are made of it.
+The networks of cloth are made of it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ class UNet(nn.Module):
 
     `widths` are those of the features at that size, half of it, …; each a multiple of 8, on CPUs best of 16. H and W
     are multiples of the stride, and large enough for one pixel to be left. The condition scales and shifts the features
-    of every block. dropout: share of the coarsest channels dropped in training.
+    of every block.
     """
 
     def __init__(
-        self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0, dropout: float = 0.0
+        self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0
     ) -> None:
         super().__init__()
-        self.dropout = dropout
         self.enter = nn.Conv2d(inputs, widths[0], 5, stride=stride, padding=2)
         before = (widths[0], *widths[:-1])
         self.down = nn.ModuleList(Block(a, b, condition) for a, b in zip(before, widths, strict=True))
@@ -46,8 +45,6 @@ class UNet(nn.Module):
             x = block(x if i == 0 else F.avg_pool2d(x, 2), condition)
             skips.append(x)
         x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
-        if self.dropout:
-            x = F.dropout2d(x, self.dropout, self.training)
         for block, skip in zip(self.up, skips[-2::-1], strict=True):
             x = F.interpolate(x, skip.shape[-2:], mode="bilinear", align_corners=False)
             x = block(torch.cat([x, skip], 1), condition)

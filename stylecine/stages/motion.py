@@ -28,7 +28,7 @@ from stylecine.stages.swell import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
 
-NETWORK_SHORT = 192  # short side that the network was trained at
+NETWORK_SHORT = 256  # short side that the network was trained at
 UNIT = 0.1  # of the short side: the network's unit
 HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, and of its exact hold on the field
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s

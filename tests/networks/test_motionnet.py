@@ -6,28 +6,29 @@ import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.motionnet import INPUTS, MotionNet, first_features, orientation
+from stylecine.networks.motionnet import CUES, MotionNet, cues, orientation
+from stylecine.networks.segmenter import Backbone
 
 
 @pytest.fixture(scope="module")
 def small() -> MotionNet:
     torch.manual_seed(0)
-    return MotionNet(widths=(8, 8, 16, 24)).eval().requires_grad_(False)
+    return MotionNet(Backbone((8,) * 8), (8, 16, 24)).eval().requires_grad_(False)
 
 
 def zeros(n: int, h: int, w: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.zeros(n, 3, h, w), torch.zeros(n, 4, h, w), torch.zeros(n, 3, h, w)
 
 
-def test_two_components_at_a_quarter_of_the_size(small: MotionNet) -> None:
-    assert small(*zeros(2, 64, 96)).shape == (2, 2, 16, 24)
-    assert small(*zeros(1, 80, 112)).shape == (1, 2, 20, 28)
-    assert first_features(*zeros(2, 64, 96)).shape == (2, INPUTS, 32, 48)
+def test_two_components_at_an_eighth_of_the_size(small: MotionNet) -> None:
+    assert small(*zeros(2, 64, 96)).shape == (2, 2, 8, 12)
+    assert cues(*zeros(2, 64, 96)).shape == (2, CUES, 8, 12)
 
 
 def test_sizes_come_from_the_tensors(small: MotionNet) -> None:
     inputs = torch.rand(1, 3, 64, 64), torch.rand(1, 4, 64, 64), torch.rand(1, 3, 64, 64)
-    assert torch.equal(MotionNet.from_tensors(small.state_dict())(*inputs), small(*inputs))
+    read = MotionNet.from_tensors(small.decoder.state_dict(), small.backbone)
+    assert torch.equal(read(*inputs), small(*inputs))
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 75, 90, 135])
@@ -47,12 +48,17 @@ def test_uniform_areas_have_no_orientation() -> None:
     assert look[:, 2].max() < orientation(torch.rand(1, 1, 32, 32), 2, 4)[:, 2].min()
 
 
-@pytest.mark.parametrize("name", ["down.0.first.weight", "overall.bias", "leave.weight", "enter.weight"])
+@pytest.mark.parametrize("name", ["up8.coarse.weight", "overall.bias", "leave.weight", "enter.weight"])
 def test_weights_that_do_not_fit_are_refused(small: MotionNet, name: str) -> None:
-    tensors = dict(small.state_dict())
+    tensors = dict(small.decoder.state_dict())
     tensors[name] = torch.zeros(3)
     with pytest.raises(WeightsMalformed):
-        MotionNet.from_tensors(tensors)
+        MotionNet.from_tensors(tensors, small.backbone)
     del tensors[name]
     with pytest.raises(WeightsMalformed):
-        MotionNet.from_tensors(tensors)
+        MotionNet.from_tensors(tensors, small.backbone)
+
+
+def test_another_segmenters_backbone_is_refused(small: MotionNet) -> None:
+    with pytest.raises(WeightsMalformed, match="segmenter"):
+        MotionNet.from_tensors(dict(small.decoder.state_dict()), Backbone((16,) * 8))
