@@ -35,7 +35,8 @@ PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
 OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
 LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
-LEVEL_WATER = 0.3  # open water that rises or sinks by less of its run has no direction of its own
+LEVEL_WATER = 0.2  # and so is open water's drift
+CASCADE = (0.3, 0.7)  # sine of the predicted slope: flatter water runs, steeper water falls
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
 MAX_VALUES = 1 << 26  # of a user's field
 
@@ -77,7 +78,7 @@ def predict_motion(
     grid = fit_short_side(photo.shape[-2:], GRID)
     context = _context(photo, layers, grid)
     placed = _place_arrows(layers, arrows, grid)
-    directions = _with_the_wind(_predict_directions(motionnet, photo, layers, placed, grid), context, placed)
+    directions = _predict_directions(motionnet, photo, layers, placed, grid)
     flow = _apply_arrows(_model_flow(directions, context, TRAVEL[pace]), context, placed)
     return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
 
@@ -151,45 +152,26 @@ def _predict_directions(
     return resize(directions, grid).cpu().numpy()
 
 
-def _with_the_wind(directions: np.ndarray, context: MotionContext, arrows: list[_Arrow]) -> np.ndarray:
-    """The directions [2,h,w], mirrored in open water that would drift level against the clouds, and has no arrow.
-
-    Which way a calm sea or lake drifts cannot be seen; against the wind it looks wrong.
-    """
-    sky = context.owner == SKY
-    if not sky.any():
-        return directions
-    wind = float(directions[0][sky].mean())
-    waters, count = ndimage.label(open_water(context.owner, directions), structure=np.ones((3, 3)))
-    steered = {int(waters[a.row, a.column]) for a in arrows}
-    against = [
-        i
-        for i in range(1, count + 1)
-        if i not in steered and _is_level(directions[:, waters == i]) and wind * directions[0][waters == i].mean() < 0
-    ]
-    return np.stack([np.where(np.isin(waters, against), -directions[0], directions[0]), directions[1]])
-
-
-def _is_level(directions: np.ndarray) -> bool:
-    """Whether directions [2,n] hardly rise or sink on the whole."""
-    x, y = directions.mean(1)
-    return bool(abs(y) < LEVEL_WATER * abs(x))
-
-
 def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
     """The network's mean prediction for the photo and its mirror image.
 
     Where the two contradict each other the network has not read the picture but has a bias: calm water and clouds drift
-    to the right. The bias is kept only where the mean says little, and points to the open side of the picture.
+    to the right. The bias is kept only where the mean says little, and points to where the sky as a whole drifts, or
+    else to the open side of the picture.
     """
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     mirrored_hints = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
     pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored_hints))
     direct, mirrored = motionnet(*(torch.stack(pair) for pair in pairs))
     mirrored = mirrored.flip(2) * sides
-    mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2 * _open_side(layers)
-    uncertainty = (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
-    return mean + uncertainty * bias
+    mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
+    bias = bias * (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
+    sky = resize(layers[SKY : SKY + 1], mean.shape[1:])
+    side = _open_side(layers)
+    wind = float(((mean + bias * side)[:1] * sky).sum())
+    if wind:
+        side = torch.tensor([math.copysign(1.0, wind), 1.0], device=photo.device)[:, None, None]
+    return mean + bias * side
 
 
 def _open_side(layers: Tensor) -> Tensor:
@@ -247,8 +229,11 @@ def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np
 
 
 def _water(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
-    """As predicted, smoothed, and slower in the distance."""
+    """As predicted, smoothed, and slower in the distance. A sea or lake that hardly rises or sinks drifts level."""
     flow = context.blur(directions, 0.03, here)
+    x, y = flow
+    level = np.copysign(np.maximum(np.abs(y) - LEVEL_WATER * np.abs(x), 0), y)
+    flow = np.stack([x, np.where(open_water(context.owner, flow), level, y)])
     rows = np.nonzero(here)[0]
     top, bottom = np.percentile(rows, [2, 98])
     nearness = np.clip((np.arange(here.shape[0]) - top) / max(bottom - top, 0.1 * context.short), 0, 1)
@@ -256,10 +241,14 @@ def _water(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
 
 
 def _falls(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
-    """Along the streaks if there are any: where the photo changes least (structure tensor)."""
+    """Along the streaks if there are any: where the photo changes least (structure tensor). Where there are none, what
+    is steep falls straight down, and cascades run as predicted."""
     flow = context.blur(directions, 0.02, here)
     direction = flow / (np.linalg.norm(flow, axis=0) + 1e-6)
-    direction = np.where(direction[1] > -0.2, direction, np.array([0.0, 1.0])[:, None, None])
+    down = np.array([0.0, 1.0])[:, None, None]
+    steep = smoothstep(np.clip((direction[1] - CASCADE[0]) / (CASCADE[1] - CASCADE[0]), 0, 1))
+    direction = np.where(direction[1] > -0.2, direction + steep * (down - direction), down)
+    direction = direction / (np.linalg.norm(direction, axis=0) + 1e-6)
     gy, gx = (ndimage.gaussian_filter(context.grey, 1.0, order=order) for order in ((1, 0), (0, 1)))
     xx, xy, yy = context.blur(np.stack([gx * gx, gx * gy, gy * gy]), 0.02, here)
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + math.pi / 2

@@ -171,22 +171,27 @@ def test_clouds_pass_behind_ridges() -> None:
     assert flow[0, 40, 78] == pytest.approx(float(flow[0, 40, 20]), rel=1e-4)
 
 
-class Against(Everywhere):
-    """Clouds to the right, water to the left and, perhaps, down."""
+def test_water_that_could_drift_either_way_drifts_with_the_clouds() -> None:
+    class Clouds(Habit):
+        """Sees clouds drift to the left, and nothing else; its habit is to the right."""
 
-    def field(self, h: int, w: int) -> Tensor:
-        field = super().field(h, w) * torch.tensor([-1.0, 1.0])[:, None, None]
-        return torch.where(torch.arange(h // 4)[:, None] < h // 8, torch.tensor([1.0, 0.0])[:, None, None], field)
+        def field(self, h: int, w: int) -> Tensor:
+            return torch.where(torch.arange(h // 4)[:, None] < h // 8, 0.0, super().field(h, w))
 
+        def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
+            seen = torch.tensor([-1.0, 0.0])[:, None, None] * (self.field(*photo.shape[2:])[:1] == 0)
+            return torch.stack([self.field(*p.shape[1:]) + _mirrored(seen, p) for p in photo])
 
-def test_a_calm_lake_drifts_with_the_clouds_and_a_surf_does_not() -> None:
     layers = layer(SKY, rows() < 60) + layer(WATER, rows() > 66)
-    calm = predict_motion(GREY, layers, Against(1, 0.1))
-    assert calm[0, 30, 96] > 0 and calm[0, 110, 96] > 0
-    surf = predict_motion(GREY, layers, Against(1, 1))
-    assert surf[0, 30, 96] > 0 and surf[0, 110, 96] < 0
-    told = predict_motion(GREY, layers, Against(1, 0.1), [(0.5, 0.85, 0.4, 0.85)])
-    assert told[0, 30, 96] > 0 and told[0, 110, 96] < 0
+    flow = predict_motion(GREY, layers, Clouds(1, 0))
+    assert flow[0, 30, 96] < 0 and flow[0, 110, 96] < 0
+
+
+def test_a_lake_is_level_and_a_surf_comes_in() -> None:
+    where = rows() >= 40
+    assert predict_motion(GREY, layer(WATER, where), Everywhere(1, 0.15))[1, 80, 96] == pytest.approx(0, abs=1e-6)
+    surf = predict_motion(GREY, layer(WATER, where), Everywhere(1, 1))[:, 100, 96]
+    assert surf[1] > 0.6 * surf[0] > 0
 
 
 def test_neighbours_do_not_tear_apart() -> None:
