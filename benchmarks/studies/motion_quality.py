@@ -5,7 +5,8 @@
 PHOTOS holds images, labels and hints/ID.json (arrows). `constant` is the best constant direction of each group on the
 photos that `--constants` names, `hindsight` the best one on the measured arrows themselves. Motion is predicted with
 the labelled layers, to measure it in isolation, and with predicted ones. Running water is rivers, streams and surf:
-water in photos that have falls as well, or whose names begin with w-. Sky, and calm water a second time, are measured
+water in photos that have falls as well, whose names begin with w-, or of which an arrow is not level (arrows of lakes
+are nominal, and level). Sky, and calm water a second time, are measured
 by axis, since they might as well drift the other way.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 from tqdm import tqdm
@@ -39,6 +41,7 @@ from stylecine.weights import find_model, role_tensors
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
 GROUPS = ("falls", "running water", "calm water", "calm water by axis", "water", "smoke", "sky by axis")
+STEEP = 0.3  # arrows of water that rise or sink by more than this share of their run were judged from the photo
 UNMOVED = -1.0  # instead of an angle
 SKY = CLASSES.index("sky")
 LIQUID = [CLASSES.index("water"), CLASSES.index("falls")]
@@ -121,19 +124,27 @@ def arrows_of(photo: Photo) -> list[Arrow]:
     return [Arrow(a["class"], (*a["at"],), (*a["to"],)) for a in hints if a["class"] in CLASSES]
 
 
-def groups_of(name: str, kind: str, has_falls: bool) -> tuple[str, ...]:
+def groups_of(kind: str, running: bool) -> tuple[str, ...]:
     """The groups to which an arrow of this class belongs."""
     if kind == "water":
-        running = has_falls or name.startswith("w-")
         return ("water", "running water") if running else ("water", "calm water", "calm water by axis")
     return ("sky by axis",) if kind == "sky" else (kind,)
 
 
-def by_group(photo: Photo, arrows: Sequence[Arrow], values: Sequence[float]) -> dict[str, list[float]]:
+def has_running_water(photo: Photo, arrows: Sequence[Arrow]) -> bool:
+    """Whether the direction of its water can be seen, as in the recipe."""
+    with Image.open(photo.path) as image:
+        w, h = image.size
+    slopes = [abs(math.sin(arrow.angle(h, w))) for arrow in arrows if arrow.kind == "water"]
     has_falls = any(arrow.kind == "falls" for arrow in arrows)
+    return has_falls or photo.name.startswith("w-") or max(slopes, default=0) > math.sin(math.atan(STEEP))
+
+
+def by_group(photo: Photo, arrows: Sequence[Arrow], values: Sequence[float]) -> dict[str, list[float]]:
+    running = has_running_water(photo, arrows)
     grouped: dict[str, list[float]] = {}
     for arrow, value in zip(arrows, values, strict=True):
-        for group in groups_of(photo.name, arrow.kind, has_falls):
+        for group in groups_of(arrow.kind, running):
             grouped.setdefault(group, []).append(value)
     return grouped
 

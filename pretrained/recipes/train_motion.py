@@ -33,7 +33,7 @@ SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETW
 SHAPE_CHANCES = (0.6, 0.25, 0.15)
 SEGMENTER = Path(__file__).resolve().parents[1] / "segmenter.safetensors"
 RATE = 1.5e-3
-POOL, RENEWED = 6000, 3  # views that are kept, and that are new in every batch
+POOL, FIRST, RENEWED = 6000, 1500, 3  # views that are kept, that are there at the start, and that each batch adds
 CELL = 8  # pixels of a view per cell of the prediction
 LONG_SIDE = 480  # of the photos in memory
 CLASSES = ("sky", "water", "falls", "smoke")
@@ -240,7 +240,9 @@ class Pool:
         """`count` views of one shape: features at 1/8, 1/16 and 1/32, cues, velocities, weights, only_axis."""
         shape = int(self.rng.choice(len(SHAPES), p=SHAPE_CHANCES))
         views = self.views[shape]
-        views.extend(self._new_views(shape, RENEWED if len(views) >= count else count))
+        while len(views) < max(count, FIRST * SHAPE_CHANCES[shape]):
+            views.extend(self._new_views(shape, count))
+        views.extend(self._new_views(shape, RENEWED))
         del views[: max(0, len(views) - round(POOL * SHAPE_CHANCES[shape]))]
         chosen = self.rng.choice(len(views), count, replace=False)
         parts = zip(*(views[i] for i in chosen), strict=True)

@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.photos import find_photos
+from benchmarks.photos import Photo, find_photos
 from benchmarks.studies.motion_quality import (
     Arrow,
     best_constant,
     constant_angles,
     groups_of,
+    has_running_water,
     labelled_layers,
     markdown,
     measure,
@@ -53,11 +54,26 @@ def test_angles_are_measured_in_pixels_not_in_fractions() -> None:
     assert Arrow("water", (0.5, 0.5), (0.54, 0.56)).angle(120, 180) == pytest.approx(math.pi / 4)
 
 
-def test_water_counts_as_running_by_falls_or_by_the_photos_name() -> None:
-    assert groups_of("lake", "water", has_falls=False) == ("water", "calm water", "calm water by axis")
-    assert groups_of("lake", "water", has_falls=True) == ("water", "running water")
-    assert groups_of("w-river", "water", has_falls=False) == ("water", "running water")
-    assert groups_of("w-river", "sky", has_falls=False) == ("sky by axis",)
+@pytest.mark.parametrize(
+    ("name", "kind", "end", "running"),
+    [
+        ("lake", "water", (0.6, 0.52), False),
+        ("coast", "water", (0.54, 0.56), True),
+        ("w-river", "water", (0.6, 0.5), True),
+        ("pool", "falls", (0.5, 0.6), True),
+    ],
+)
+def test_water_runs_beside_falls_by_name_or_by_its_slope(
+    folder: Path, name: str, kind: str, end: tuple[float, float], running: bool
+) -> None:
+    photo = Photo(name, folder / "images/w-river.jpg", None)
+    assert has_running_water(photo, [Arrow(kind, (0.5, 0.5), end)]) is running
+
+
+def test_calm_water_is_measured_by_axis_too() -> None:
+    assert groups_of("water", running=False) == ("water", "calm water", "calm water by axis")
+    assert groups_of("water", running=True) == ("water", "running water")
+    assert groups_of("sky", running=True) == ("sky by axis",)
 
 
 def test_figures_of_a_constant_predictor(folder: Path) -> None:
