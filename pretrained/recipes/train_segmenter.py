@@ -30,8 +30,9 @@ from stylecine.stages.mask import SHORT_SIDE
 SIZE = (352, 512)  # of the views to train on, and its transpose for upright photos
 PEAK, PEAK_BACKBONE = 1.2e-3, 2e-4  # learning rates
 WHOLE = 0.4  # of the views show the whole photo
-SMALLEST, SMALLEST_FALLS = 0.45, 0.25  # of each side: the closest views, and of photos with falls
+SMALLEST, SMALLEST_FALLS, SMALLEST_STILL = 0.45, 0.25, 0.2  # of each side: the closest views, also of falls, of ground
 RELIT, TINTED, TRANSPLANTED = 0.3, 0.3, 0.2  # of the views
+STILL, TRIES = 0.12, 8  # of the views show nothing that moves; crops tried for it
 DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt by heart
 HALF_LIFE = 200  # steps, of the averaged weights
 COARSE_WEIGHT = 0.4  # of the coarse branch's own loss
@@ -50,6 +51,7 @@ class Batches:
         self.falls = share[:, 3] > 0.01
         self.weight = 1 + 2.0 * self.falls + 1.0 * (share[:, 4] > 0.01) + 0.7 * (share[:, 0] > 0.6)
         self.weight += 2.0 * (share[:, 0] > 0.98)
+        self.mostly_still = share[:, 0] > 0.35
         self.upright = np.array([p.photo.shape[1] > p.photo.shape[2] for p in photos])
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
@@ -59,18 +61,32 @@ class Batches:
         return torch.stack([p for p, _ in pairs]), torch.stack([t for _, t in pairs])
 
     def _view(self) -> tuple[Tensor, Tensor]:
-        photo, label = self._look()
-        if self.rng.random() < TRANSPLANTED:
-            photo, label = transplanted(self.rng, photo, label, *self._look())
+        if self.rng.random() < STILL:
+            photo, label = self._still_look()
+        else:
+            photo, label = self._look()
+            if self.rng.random() < TRANSPLANTED:
+                photo, label = transplanted(self.rng, photo, label, *self._look())
         target = F.avg_pool2d(F.one_hot(label, 5).permute(2, 0, 1).float(), 2)
         return photometric(self.rng, photo) * 2 - 1, target
 
-    def _look(self) -> tuple[Tensor, Tensor]:
-        weight = self.weight * self.allowed
+    def _still_look(self) -> tuple[Tensor, Tensor]:
+        """Ground, walls, woods: few photos show nothing else, and what a network takes for water there would run."""
+        for _ in range(TRIES):
+            photo, label = self._look(self.mostly_still, smallest=SMALLEST_STILL, whole=0.1)
+            if (label > 0).float().mean() < 0.02:
+                break
+        return photo, label
+
+    def _look(
+        self, among: np.ndarray | None = None, smallest: float | None = None, whole: float = WHOLE
+    ) -> tuple[Tensor, Tensor]:
+        weight = self.weight * self.allowed * (1 if among is None else among)
         chosen = self.rng.choice(len(self.photos), p=weight / weight.sum())
         item = self.photos[chosen]
         h, w = SIZE[::-1] if self.upright[chosen] else SIZE
-        view = random_view(self.rng, (h, w), SMALLEST_FALLS if self.falls[chosen] else SMALLEST, whole=WHOLE)
+        closest = smallest or (SMALLEST_FALLS if self.falls[chosen] else SMALLEST)
+        view = random_view(self.rng, (h, w), closest, whole=whole)
         photo = look(view, item.photo.float() / 255)
         label = look(view, item.label[None].float(), mode="nearest")[0].long()
         if self.rng.random() < RELIT:
