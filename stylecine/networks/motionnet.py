@@ -47,7 +47,7 @@ class MotionDecoder(nn.Module):
         return self.leave(F.relu(self.mix(x)))
 
     def _pooled(self, cues: Tensor, maps: Tensor) -> Tensor:
-        return F.dropout2d(F.adaptive_avg_pool2d(cues, maps.shape[-2:]), DROPPED[1], self.training)
+        return F.dropout2d(F.adaptive_avg_pool2d(cues, (maps.shape[2], maps.shape[3])), DROPPED[1], self.training)
 
 
 class MotionNet(nn.Module):
@@ -75,8 +75,8 @@ class MotionNet(nn.Module):
     def from_tensors(cls, tensors: dict[str, Tensor], backbone: Backbone) -> MotionNet:
         """The network with these weights of its decoder. WeightsMalformed if they do not fit."""
         try:
-            widths = (*(len(tensors[f"{name}.mix.bias"]) for name in ("up8", "up16")), len(tensors["enter.bias"]))
-            network = cls(backbone, widths)
+            w8, w16, w32 = (len(tensors[f"{name}.bias"]) for name in ("up8.mix", "up16.mix", "enter"))
+            network = cls(backbone, (w8, w16, w32))
             network.decoder.load_state_dict(tensors)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsMalformed(
