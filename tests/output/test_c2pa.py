@@ -114,6 +114,11 @@ def failures(path: Path) -> set[str]:
 # --- what is signed
 
 
+def rounded(report: Any) -> Any:
+    """As JSON with twelve decimals: the reader of credentials may lose a number's last digit."""
+    return json.loads(json.dumps(report), parse_float=lambda text: round(float(text), 12))
+
+
 @pytest.mark.parametrize("name", ["loop.mp4", "loop.png"])
 def test_a_signed_file_names_its_ingredients_and_actions(
     loop: Cinemagraph, signed_by: Pair, tmp_path: Path, name: str
@@ -128,8 +133,7 @@ def test_a_signed_file_names_its_ingredients_and_actions(
     (photo,) = manifest["ingredients"]
     assert (photo["title"], photo["relationship"]) == ("holiday.png", "parentOf")
     assert loop.scene.source and loop.scene.source.sha256 in photo["description"]
-    report = json.loads(json.dumps(loop.report()))
-    assert assertion(manifest, REPORT) | {"seconds": None} == report | {"seconds": None}
+    assert rounded(assertion(manifest, REPORT)) | {"seconds": None} == rounded(loop.report()) | {"seconds": None}
     opened, done = assertion(manifest, "c2pa.actions")["actions"]
     assert opened["action"] == "c2pa.opened" and opened["parameters"]["ingredients"]
     assert done["softwareAgent"] == {"name": "stylecine", "version": __version__}
