@@ -227,4 +227,4 @@ def test_expired_scenes_and_results_are_deleted(serve: Callable[..., Served]) ->
     assert served.client.get(f"/v1/scenes/{scene}").status_code == 200, "it is being animated"
     wait_until(lambda: served.client.get(f"/v1/scenes/{scene}").status_code == 404)
     wait_until(lambda: served.client.get(f"/v1/animations/{job}").status_code == 404)
-    assert not served.files()
+    wait_until(lambda: not served.files())  # they go just after the record
