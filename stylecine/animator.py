@@ -164,7 +164,9 @@ class Animator:
         flow = flow * options.speed
         moves, swash, loop = erode_moving_edges(layers, photo), None, None
         if is_predicted(options, edits):
-            held = scene.frozen.to(self.device) if cloth_layer is None else cloth_layer.reach
+            held = scene.frozen.to(self.device)
+            if cloth_layer is not None:
+                held = torch.maximum(held, cloth_layer.reach)
             swash = predict_swash(photo, layers, flow, held)
         if swash is not None:
             moves, flow = swash.widen(moves), flow * swash.drift

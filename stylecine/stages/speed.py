@@ -75,7 +75,7 @@ def foam(here: np.ndarray, grey: np.ndarray) -> np.ndarray:
         return np.zeros(here.shape)
     mean = ndimage.gaussian_filter(level, 0.01 * short)
     rough = np.sqrt(ndimage.gaussian_filter((level - mean) ** 2, 0.015 * short))
-    white = _rise((mean - dark) / (light - dark), FOAM_LEVEL) * _rise(rough, FOAM_TEXTURE)
+    white = rise((mean - dark) / (light - dark), FOAM_LEVEL) * rise(rough, FOAM_TEXTURE)
     weight = ndimage.gaussian_filter(here.astype(np.float64), FOAM_REACH * short) + 1e-6
     return np.clip(2 * ndimage.gaussian_filter(white * here, FOAM_REACH * short) / weight, 0, 1)
 
@@ -90,6 +90,6 @@ def fall_acceleration(here: np.ndarray) -> np.ndarray:
     return factor
 
 
-def _rise(x: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:
+def rise(x: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:
     """0 below the ramp, 1 above it."""
     return smoothstep(np.clip((x - ramp[0]) / (ramp[1] - ramp[0]), 0, 1))

@@ -16,7 +16,7 @@ from torch import Tensor
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES
-from stylecine.stages.speed import foam
+from stylecine.stages.speed import foam, rise
 from stylecine.stages.swell import open_water
 
 WATER = CLASSES.index("water")
@@ -27,7 +27,6 @@ SMOOTH = 0.03  # of the short side: over this distance edge, foam and sand are l
 FOAMY, SANDY = (0.15, 0.5), (0.75, 0.95)  # shares of the water and of the ground at the edge: no swash, all of it
 ROUGH = 0.035  # of [0, 1]: sand has less fine contrast
 MIN_BRIGHTNESS, MIN_BEACH = 0.22, 0.02  # of [0, 1]; of the photo
-NEAR_THINGS = 1.0  # REACHes from rocks and people the swash is gone
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,33 +78,32 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
 
 def _foamy(water: np.ndarray, grey: np.ndarray, level: np.ndarray) -> np.ndarray:
     """How foamy the water along the edge is, [h,w] in [0,1]."""
-    return _rise(_share(foam(water, grey), water & (level > -1), min(water.shape)), FOAMY)
+    return rise(_share(foam(water, grey), water & (level > -1), min(water.shape)), FOAMY)
 
 
 def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.ndarray) -> np.ndarray:
     """How smooth and free of things the ground along the edge is, [h,w] in [0,1]."""
     short = min(ground.shape)
     brightness = (grey + 1) / 2
-    ndimage.gaussian_filter(brightness, 0.01 * short)
     # the step of the foam's edge itself is not the sand's
     inland = ndimage.binary_erosion(ground, iterations=max(1, round(0.012 * short)), border_value=1)
     weight = ndimage.gaussian_filter(inland.astype(np.float64), 0.01 * short) + 1e-3
     local = ndimage.gaussian_filter(brightness * inland, 0.01 * short) / weight
     rough = np.sqrt(ndimage.gaussian_filter(inland * (brightness - local) ** 2, 0.01 * short) / weight)
     smooth = _beaches(ground & (rough < ROUGH) & (brightness > MIN_BRIGHTNESS))
-    sandy = _rise(_share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short), SANDY)
+    sandy = rise(_share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short), SANDY)
     things = ground & ~smooth & (level > 0.2) | (owner >= 0) & (owner != WATER)
     if things.any():
         clear = ndimage.distance_transform_edt(~ndimage.binary_opening(things)) / (REACH * short)
-        sandy = sandy * smoothstep(np.clip(clear / NEAR_THINGS - 0.3, 0, 1))
+        sandy = sandy * smoothstep(np.clip(clear - 0.3, 0, 1))
     return sandy
 
 
 def _beaches(smooth: np.ndarray) -> np.ndarray:
     """The regions of bool [h,w] that are large and reach the photo's lower half: the rest are rocks and walls."""
-    labels, _count = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
+    labels, _ = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
     large = [
-        i for i, (rows, _) in enumerate(ndimage.find_objects(labels), 1)
+        i for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
         if (labels == i).mean() > MIN_BEACH and rows.stop > smooth.shape[0] * 0.6
     ]
     return ndimage.binary_dilation(np.isin(labels, large), iterations=3) & smooth
@@ -115,8 +113,3 @@ def _share(values: np.ndarray, where: np.ndarray, short: int) -> np.ndarray:
     """Gaussian mean of `values` over `where`; 0 far from it."""
     weight = ndimage.gaussian_filter(where.astype(np.float64), SMOOTH * short)
     return ndimage.gaussian_filter(values * where, SMOOTH * short) / (weight + 1e-3)
-
-
-def _rise(x: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:
-    """0 below the ramp, 1 above it."""
-    return smoothstep(np.clip((x - ramp[0]) / (ramp[1] - ramp[0]), 0, 1))
