@@ -90,6 +90,8 @@ def test_what_is_held_stands_still():
     found = swash_of(beach(), held)
     assert found is not None
     assert found.band[EDGE:, :128].max() == 0
+    steps = found.offset[:, EDGE:].diff(dim=2).norm(dim=0)
+    assert steps.max() < 0.5, "nor does the picture tear beside it"
     assert swash_of(beach(), torch.ones_like(NOBODY)) is None
 
 
