@@ -18,70 +18,90 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from appearances import Appearance, appearance_of, picture, random_appearance, unchanged
-from common import Average, Run, arguments, decay, sheet
+from appearances import Appearance, Picture, appearance_of, picture, random_appearance, unchanged
+from common import Average, Run, arguments, decay, random_visibility, sheet
+from critic import Critic, separation
 from data import Sample
 from labelled import read_small
 from torch import Tensor, nn
 from train_generator import AVERAGE_EVERY, CHANNELS, INJECTION, decode, export
 
-from stylecine.networks.encoder import APPEARANCE_SIDE, Encoder
+from stylecine.networks.encoder import APPEARANCE_SIDE, Encoder, Light
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
-from stylecine.ops.image import fit_short_side
+from stylecine.ops.image import fit_short_side, push_pull
 from stylecine.weights import PRETRAINED, read_tensors
 
-CROP = 224
+CROP = 192
+STRIDE = 4  # of F
+SMALLEST = 192  # short side to which a photo is reduced before a crop is taken, at most
 LONG_SIDE = 1024  # of the photos in memory
 RATES = (3e-4, 2e-4, 1e-3)  # of Adam: generator above F, encoder, what leads to w+
-OWN, OF_ANOTHER = 0.3, 0.35  # of the crops: w+ of the photo as it is; of another photo
+CRITIC_RATE, CRITIC_WARM = 5e-4, 200  # of Adam; steps before the generator hears of it
+OWN, OF_ANOTHER = 0.35, 0.35  # of the crops: w+ of the photo as it is; of another photo
 PLAIN = 0.5  # of the structures come from the photo as it is, as in use
+HIDDEN = 0.5  # of the crops with w+ of their own have hidden parts
 COLOUR_WEIGHT, COLOUR_CELL = 2.0, 16  # of the L1 of mean colours over cells of so many pixels
-TO_STYLES = ("to_w", "basis", "w_avg", "affine")
+REGION_WEIGHT = 0.1  # of the cross-entropy of regions
+MIN_SHARE = 0.05  # of a crop, for a group to be reported
+TO_STYLES = ("to_w", "to_appearance", "to_regions", "basis", "w_avg", "affine")
 
 
 @dataclass(frozen=True)
-class Batch:
-    structures: Tensor  # [N,3,CROP,CROP] in [-1,1]: crops in some appearance
-    wholes: list[Tensor]  # N times [1,3,h,w] in [-1,1]: whole photos in another one
-    targets: Tensor  # [N,3,CROP,CROP] in [-1,1]: the crops in that
+class Crop:
+    structure: Tensor  # [3,CROP,CROP] in [-1,1]: in some appearance
+    before: Tensor  # [3,h,w] in [-1,1]: the whole photo in this appearance
+    visible: Tensor  # [1,CROP,CROP] in {0,1}
+    whole: Tensor  # [3,h,w] in [-1,1]: a whole photo in another appearance
+    regions: Tensor  # [4,h,w] in [0,1]: of that
+    target: Tensor  # [3,CROP,CROP] in [-1,1]: the crop in that
+    real: bool  # whether the target is a photo as it was taken
 
 
-class Batches:
+class Crops:
     """Random crops of photos in two appearances each."""
 
     def __init__(self, samples: list[Sample], seed: int) -> None:
         self.samples, self.rng = samples, np.random.default_rng(seed)
 
-    def __call__(self, count: int) -> Batch:
-        structures, wholes, targets = zip(*(self._crop() for _ in range(count)), strict=True)
-        return Batch(torch.stack(structures), list(wholes), torch.stack(targets))
+    def __call__(self, count: int) -> list[Crop]:
+        return [self._crop() for _ in range(count)]
 
-    def _crop(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _crop(self) -> Crop:
         rng, sample = self.rng, self.samples[self.rng.integers(len(self.samples))]
-        h, w = sample.label.shape
-        y, x = rng.integers(0, h - CROP + 1), rng.integers(0, w - CROP + 1)
-        crop = picture(
-            sample.photo[:, y : y + CROP, x : x + CROP].float() / 255,
-            sample.label[y : y + CROP, x : x + CROP], y / h, (y + CROP) / h,
-        )
-        whole = reduced(sample)
+        crop, whole = self._region(sample), reduced(sample)
         before: Appearance = unchanged if rng.random() < PLAIN else random_appearance(rng)
+        shown, regions, visible = whole, whole.groups, torch.ones(1, 1, CROP, CROP)
         kind = rng.random()
         if kind < OWN:
             after, seen = before, before(whole)
+            visible = random_visibility(1, CROP, HIDDEN, rng)
         elif kind < OWN + OF_ANOTHER:
-            other = reduced(self.samples[rng.integers(len(self.samples))])
-            after, seen = appearance_of(other, whole), other.colours
+            shown = reduced(self.samples[rng.integers(len(self.samples))])
+            after, seen, regions = appearance_of(shown, whole), shown.colours, shown.groups
         else:
             after = random_appearance(rng)
             seen = after(whole)
         flip = [2] if rng.random() < 0.5 else []
-        structure, target = before(crop).flip(flip), after(crop).flip(flip)
-        return structure * 2 - 1, seen[None].flip([n + 1 for n in flip]) * 2 - 1, target * 2 - 1
+        structure, before_all, target, seen, regions = (
+            x.flip(flip) for x in (before(crop), before(whole), after(crop), seen, regions)
+        )
+        real = kind < OWN and before is unchanged
+        return Crop(structure * 2 - 1, before_all * 2 - 1, visible[0], seen * 2 - 1, regions, target * 2 - 1, real)
+
+    def _region(self, sample: Sample) -> Picture:
+        """CROP pixels square of the photo at a random scale."""
+        rng, (h, w) = self.rng, sample.label.shape
+        span = round(CROP * min(h, w) / math.exp(rng.uniform(math.log(SMALLEST), math.log(min(h, w)))))
+        y, x = rng.integers(0, h - span + 1), rng.integers(0, w - span + 1)
+        photo = sample.photo[None, :, y : y + span, x : x + span].float() / 255
+        label = sample.label[None, None, y : y + span, x : x + span]
+        photo = F.interpolate(photo, (CROP, CROP), mode="bilinear", antialias=True)[0].clamp(0, 1)
+        label = F.interpolate(label, (CROP, CROP), mode="nearest-exact")[0, 0]
+        return picture(photo, label, y / h, (y + span) / h)
 
 
-def reduced(sample: Sample) -> Any:
+def reduced(sample: Sample) -> Picture:
     """The whole photo as the encoder sees it for w+."""
     size = fit_short_side(sample.label.shape, APPEARANCE_SIDE)
     photo = F.interpolate(sample.photo[None].float() / 255, size, mode="bilinear", antialias=True)[0]
@@ -89,9 +109,43 @@ def reduced(sample: Sample) -> Any:
     return picture(photo.clamp(0, 1), label)
 
 
-def loss(image: Tensor, target: Tensor, lpips: LPIPS) -> Tensor:
+class Model(nn.Module):
+    """From crops to G(F, w+)."""
+
+    def __init__(self, generator: Generator, encoder: Encoder) -> None:
+        super().__init__()
+        self.generator, self.encoder = generator, encoder
+
+    def forward(self, crops: list[Crop]) -> tuple[Tensor, Tensor]:
+        """Images [N,3,CROP,CROP] and the mean cross-entropy of the regions."""
+        device = self.encoder.basis.device
+        lights = [light_of(crop.before[None].to(device)) for crop in crops]
+        light = Light(*(torch.cat(parts) for parts in zip(*((x.mean, x.deviation) for x in lights), strict=True)))
+        visible = torch.stack([crop.visible for crop in crops]).to(device)
+        photos = push_pull(torch.stack([crop.structure for crop in crops]).to(device), visible)
+        feature = self.encoder.structure(photos, visible, light)
+        read = [self.encoder.appearance_and_regions(crop.whole[None].to(device)) for crop in crops]
+        regions = [cross_entropy(logits, crop.regions.to(device)) for (_, logits), crop in zip(read, crops, strict=True)]
+        w_plus = torch.cat([w for w, _ in read])
+        return decode(self.generator, (w_plus, feature), (CROP, CROP)), torch.stack(regions).mean()
+
+
+def light_of(photo: Tensor) -> Light:
+    return Light.of(photo, photo.new_ones(photo[:, :1].shape))
+
+
+def cross_entropy(logits: Tensor, regions: Tensor) -> Tensor:
+    """logits [1,4,h,w], which may reach past the photo's borders; soft labels [4,H,W]."""
+    step = 2 * STRIDE
+    labels = F.avg_pool2d(regions[None], step, ceil_mode=True, count_include_pad=False)
+    logits = logits[:, :, : labels.shape[2], : labels.shape[3]].float()
+    return -(labels * logits.log_softmax(1)).sum(1).mean()
+
+
+def colour_loss(image: Tensor, target: Tensor) -> Tensor:
+    """L1 of pixels and of mean colours."""
     colours = (F.avg_pool2d(image.float(), COLOUR_CELL) - F.avg_pool2d(target, COLOUR_CELL)).abs().mean()
-    return 2 * (image - target).abs().mean() + COLOUR_WEIGHT * colours + lpips(image, target).mean()
+    return 2 * (image - target).abs().mean() + COLOUR_WEIGHT * colours
 
 
 def grouped(generator: Generator, encoder: Encoder) -> list[dict[str, Any]]:
@@ -111,79 +165,107 @@ def grouped(generator: Generator, encoder: Encoder) -> list[dict[str, Any]]:
 def train(run: Run, options: argparse.Namespace) -> None:
     generator = Generator.from_tensors(read_tensors(options.weights / "generator.safetensors"), INJECTION)
     encoder = Encoder.from_tensors(read_tensors(options.weights / "encoder.safetensors"))
-    for network in (generator, encoder):
-        network.to(run.device).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, critic = Model(generator, encoder).to(run.device).train(), Critic().to(run.device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     groups = grouped(generator, encoder)
     trained = [p.requires_grad_() for group in groups for p in group["params"]]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=CRITIC_RATE, betas=(0.0, 0.99))
     average = Average(generator, encoder)
-    parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "optimizer": optimizer, "average": average}
+    parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "optimizer": optimizer, "average": average,
+                             "critic": critic, "critic_optimizer": critic_optimizer}
     run.resume(**parts)
     lpips = LPIPS.from_tensors(read_tensors(PRETRAINED / "lpips.safetensors")).to(run.device)
-    batches = Batches(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
+    crops = Crops(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
     val = read_small(options.val or options.photos, "val.txt", LONG_SIDE)[:16]
-    losses: list[float] = []
+    losses: list[list[float]] = []
 
     def log() -> None:
-        run.log(loss=float(np.mean(losses or [math.nan])))
+        names = ("loss", "regions", "critic")
+        run.log(**dict(zip(names, np.nanmean(losses or [[math.nan] * 3], 0).tolist(), strict=True)))
         losses.clear()
-        report(run, average, val, lpips)
+        report(run, average, critic, val, lpips)
 
     first = run.step
     for step in run.loop(log, **parts):
         for group, rate in zip(optimizer.param_groups, RATES, strict=True):
             group["lr"] = rate * min(1.0, (step - first + 1) / 50) * decay(run)
-        batch = batches(options.batch)
+        batch = crops(options.batch)
         with run.autocast():
-            feature = encoder.structure(batch.structures.to(run.device))
-            w_plus = torch.cat([encoder.appearance(whole.to(run.device)) for whole in batch.wholes])
-            image = decode(generator, (w_plus, feature), (CROP, CROP))
-            value = loss(image, batch.targets.to(run.device), lpips)
+            target = torch.stack([crop.target for crop in batch]).to(run.device)
+            image, regions = model(batch)
+            made, wanted = lpips.features(image), lpips.features(target)
+            value = colour_loss(image, target) + lpips.distance(made, wanted).mean()
+            total = value + REGION_WEIGHT * regions
+            if step >= CRITIC_WARM:
+                total = total - options.adversarial * critic.realness(made)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        total.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        losses.append(value.item())
+        with run.autocast():
+            real = [n for n, crop in enumerate(batch) if crop.real]
+            hinge = critic.hinge([x[real] for x in wanted], [x.detach() for x in made]) if real else None
+        if hinge is not None:
+            critic_optimizer.zero_grad(set_to_none=True)
+            hinge.backward()
+            critic_optimizer.step()
+        losses.append([value.item(), regions.item(), math.nan if hinge is None else hinge.item()])
         if step % AVERAGE_EVERY == 0:
             average.update(step // AVERAGE_EVERY)
 
 
 @torch.no_grad()
-def report(run: Run, average: Average, val: list[Sample], lpips: LPIPS) -> None:
-    """Logs reconstruction of the central 512×512 of each photo, and how far w+ of the next photo takes the mean colour
-    of all and of each group; writes sheet and weights."""
+def report(run: Run, average: Average, critic: Critic, val: list[Sample], lpips: LPIPS) -> None:
+    """Logs reconstruction of the central 512×512 of each photo, how far w+ of the next photo takes the colours, and how
+    well the critic tells photos from what was made; writes sheet and weights."""
     generator = Generator.from_tensors(average.shadow[0], INJECTION).to(run.device)
     encoder = Encoder.from_tensors(average.shadow[1]).to(run.device)
-    figures, shares, rows = [], [], []
+    figures, ways, rows, real, made = [], [], [], [], []
     with run.autocast():
         styles = [encoder.appearance(photo[None].to(run.device) / 127.5 - 1) for photo in (s.photo for s in val)]
         for i, sample in enumerate(val):
             y, x = ((n - 512) // 2 for n in sample.photo.shape[1:])
-            photo = (sample.photo[:, y:y + 512, x:x + 512].float() / 127.5 - 1)[None].to(run.device)
-            feature = encoder.structure(photo)
+            whole = sample.photo[None].to(run.device) / 127.5 - 1
+            photo = whole[:, :, y:y + 512, x:x + 512]
+            feature = encoder.structure(photo, light=light_of(whole))
             own, swapped = (decode(generator, (w, feature), (512, 512)).float().clamp(-1, 1)
                             for w in (styles[i], styles[i - 1]))
             figures.append((-10 * math.log10((own - photo).square().mean().item() / 4), lpips(own, photo).item()))
             crop = picture(photo[0].cpu() / 2 + 0.5, sample.label[y:y + 512, x:x + 512])
             target = appearance_of(reduced(val[i - 1]), reduced(sample))(crop)
-            shares.append(moved(crop.colours, swapped[0].cpu() / 2 + 0.5, target))
+            ways.append(way(crop, swapped[0].cpu() / 2 + 0.5, target))
             rows.append([photo[0], own[0], swapped[0], target * 2 - 1])
+            for scores, image in ((real, photo), (made, swapped)):
+                scores.append([float(head.mean()) for head in critic(lpips.features(image))])
     psnr, distance = np.mean(figures, 0).tolist()
-    run.log(psnr=psnr, lpips=distance, swapped=float(np.median(shares)))
+    mean, groups, cells = np.nanmedian(ways, 0).tolist()
+    run.log(psnr=psnr, lpips=distance, mean_colour=mean, groups=groups, cells=cells,
+            **separation(*(list(np.array(scores).T) for scores in (real, made))))
     sheet([[F.avg_pool2d(image.cpu(), 2) for image in row] for row in rows], run.folder / "samples.png")
     export(average, ("generator", "encoder"), run)
 
 
-def moved(before: Tensor, after: Tensor, target: Tensor) -> float:
-    """How far the colours [3,h,w], averaged over cells, have come from `before` to `target`: 1 is all the way."""
-    before, after, target = (F.avg_pool2d(image, COLOUR_CELL) for image in (before, after, target))
-    way = target - before
-    return float(((after - before) * way).sum() / way.square().sum().clamp_min(1e-6))
+def way(before: Picture, after: Tensor, target: Tensor) -> tuple[float, float, float]:
+    """How far colours [3,h,w] have come from `before` to `target`, 1 being all the way: that of the whole, the mean of
+    its groups, and cell by cell."""
+    groups = [group for group in before.groups if group.mean() > MIN_SHARE]
+    whole, *each = (
+        _share(*((image * group).sum((1, 2)) / group.sum() for image in (before.colours, after, target)))
+        for group in (torch.ones_like(target[0]), *groups)
+    )
+    return whole, float(np.mean(each)), _share(*(F.avg_pool2d(x, COLOUR_CELL) for x in (before.colours, after, target)))
+
+
+def _share(before: Tensor, after: Tensor, target: Tensor) -> float:
+    wanted = target - before
+    return float(((after - before) * wanted).sum() / wanted.square().sum().clamp_min(1e-6))
 
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/appearance")
     parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
+    parser.add_argument("--adversarial", type=float, default=0.05, help="weight of the critic's opinion")
     options = parser.parse_args()
     train(Run(options), options)
 

@@ -1,6 +1,9 @@
 """Feature-style encoder: photo -> F (deep features of the generator) and w+ (styles), after Yao et al., "Feature-Style
 Encoder for Style-Based GAN Inversion" (ECCV 2022), but small and fully convolutional in F.
 
+F is structure and w+ is appearance: F is read off the photo with its mean colour and contrast taken away (as instance
+normalisation does: Huang and Belongie, ICCV 2017), and w+ off the colours of the whole photo, region by region.
+
 A mask channel marks visible pixels: hidden parts, filled with the colours around them, are predicted from their
 surroundings, which continues water behind a rock and the sky beyond the frame.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +21,13 @@ from torch import Tensor, nn
 from stylecine.networks.unet import load
 
 W_DIM = 512
-RANK = 16  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
-APPEARANCE_SIDE = 256  # short side of what w+ is read from
+RANK = 32  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
+APPEARANCE_SIDE = 128  # short side of what w+ is read from
+REGIONS = ("sky", "water", "land", "mist")  # whose colours w+ is read from, each on its own
+REGION_GRIDS = (1, 3)  # by which regions are told: at 1/2s and 1/8s
+SMALLEST_REGION = 0.01  # of the photo: colours of smaller ones count as mixed with those of the whole
+DARKEST = 0.05  # standard deviation that is taken for that of a flat photo
+CONTRAST = 0.5  # standard deviation that F's colours are brought to, in a photo's [-1,1]
 MULTIPLE = 64  # to which H and W are padded: a pixel of the encoder's coarsest grid
 
 
@@ -54,6 +63,8 @@ class Encoder(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(context, width if i == 0 else context, 3, padding=1) for i in range(4))
         self.merged = nn.Sequential(Residual(width), Residual(width))
         self.to_feature = nn.Conv2d(width, feature_channels, 3, padding=1)
+        self.to_regions = nn.ModuleList(nn.Conv2d(context, len(REGIONS), 1) for _ in REGION_GRIDS)
+        self.to_appearance = nn.Linear(2 * context + 7 * len(REGIONS), 2 * context)
         self.to_w = nn.Linear(2 * context, num_ws * RANK)
         nn.init.zeros_(self.to_w.weight)
         nn.init.zeros_(self.to_w.bias)
@@ -73,28 +84,37 @@ class Encoder(nn.Module):
     def forward(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.appearance(photo, visible), self.structure(photo, visible)
 
-    def structure(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
-        """F [N,C,H/s,W/s]: what is where."""
-        grids = self._grids(photo, visible)
+    def structure(self, photo: Tensor, visible: Tensor | None = None, light: Light | None = None) -> Tensor:
+        """F [N,C,H/s,W/s]: what is where. light: that of the whole photo, if this is a part of it."""
+        visible = photo.new_ones(photo[:, :1].shape) if visible is None else visible
+        grids = self._grids((light or Light.of(photo, visible)).removed(photo), visible)
         for i in reversed(range(4)):
             grids[i] = grids[i] + F.interpolate(self.up[i](grids[i + 1]), scale_factor=2, mode="bilinear")
         feature = F.leaky_relu(self.to_feature(self.merged(grids[0])), 0.2) * math.sqrt(2)
         return feature[:, :, : -(-photo.shape[2] // self.stride), : -(-photo.shape[3] // self.stride)]
 
     def appearance(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
-        """w+ [N,L,512]: light, weather and colours, from the photo at a short side of 256, whatever its own."""
-        scale = min(1.0, APPEARANCE_SIDE / min(photo.shape[2:]))
-        size = [max(1, round(n * scale)) for n in photo.shape[2:]]
-        photo = F.interpolate(photo, size, mode="bilinear", antialias=True, align_corners=False)
-        if visible is not None:
-            visible = F.interpolate(visible, size, mode="nearest")
-        return self.styles(self._grids(photo, visible)[-1])
+        """w+ [N,L,512]: light, weather and colours, from the photo at a short side of 128, whatever its own."""
+        return self.appearance_and_regions(photo, visible)[0]
 
-    def _grids(self, photo: Tensor, visible: Tensor | None) -> list[Tensor]:
+    def appearance_and_regions(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """w+ [N,L,512] and the logits [N,4,h,w] of REGIONS, by which their colours were told apart."""
+        photo, visible = reduced(photo, visible)
+        light = Light.of(photo, visible)
+        grids = self._grids(light.removed(photo), visible)
+        told = [layer(grids[i]) for layer, i in zip(self.to_regions, REGION_GRIDS, strict=True)]
+        logits = told[0] + F.interpolate(told[1], told[0].shape[2:], mode="bilinear")
+        regions = F.interpolate(logits.float(), scale_factor=2 * self.stride, mode="bilinear").softmax(1)
+        regions = regions[:, :, :photo.shape[2], :photo.shape[3]] * visible
+        colours = region_colours(photo, regions, light)
+        pooled = torch.cat((grids[-1].mean((2, 3)), grids[-1].amax((2, 3)), colours), 1)
+        hidden = F.leaky_relu(self.to_appearance(pooled.float()), 0.2)
+        coefficients = self.to_w(hidden).reshape(-1, self.num_ws, RANK) * 0.1
+        return self.w_avg + coefficients @ self.basis / math.sqrt(RANK), logits
+
+    def _grids(self, photo: Tensor, visible: Tensor) -> list[Tensor]:
         """Features at 1/s, and at half the resolution of the last four times."""
-        n, _, height, width = photo.shape
-        if visible is None:
-            visible = photo.new_ones((n, 1, height, width))
+        height, width = photo.shape[2:]
         x = torch.cat((photo, visible), 1)
         x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))  # beyond the photo: not visible
         x = F.pixel_unshuffle(x, self.stride).contiguous(memory_format=torch.channels_last)  # faster on CPUs
@@ -103,7 +123,48 @@ class Encoder(nn.Module):
             grids.append(residual(down(grids[-1])))
         return grids
 
-    def styles(self, grid: Tensor) -> Tensor:  # [N,K,h,w] -> [N,L,512]
-        pooled = torch.cat((grid.mean((2, 3)), grid.amax((2, 3))), 1)
-        coefficients = self.to_w(pooled.float()).reshape(-1, self.num_ws, RANK) * 0.1
-        return self.w_avg + coefficients @ self.basis / math.sqrt(RANK)
+
+@dataclass(frozen=True)
+class Light:
+    """Mean and standard deviation [N,3,1,1] of a photo's colours, of what is visible."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @classmethod
+    def of(cls, photo: Tensor, visible: Tensor) -> Light:
+        photo, visible = reduced(photo, visible)
+        count = visible.sum((2, 3), keepdim=True).clamp_min(1)
+        mean = (photo * visible).sum((2, 3), keepdim=True) / count
+        variance = ((photo - mean).square() * visible).sum((2, 3), keepdim=True) / count
+        return cls(mean, variance.sqrt().clamp_min(DARKEST))
+
+    def removed(self, photo: Tensor) -> Tensor:
+        return (photo - self.mean) / self.deviation * CONTRAST
+
+
+def reduced(photo: Tensor, visible: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Photo and visibility at a short side of APPEARANCE_SIDE, if theirs is longer."""
+    visible = photo.new_ones(photo[:, :1].shape) if visible is None else visible
+    scale = APPEARANCE_SIDE / min(photo.shape[2:])
+    if scale >= 1:
+        return photo, visible
+    size = [round(n * scale) for n in photo.shape[2:]]
+    photo = F.interpolate(photo, size, mode="bilinear", antialias=True, align_corners=False)
+    return photo, F.interpolate(visible, size, mode="nearest")
+
+
+def region_colours(photo: Tensor, regions: Tensor, light: Light) -> Tensor:
+    """Mean, deviation and area of K regions: photo [N,3,h,w] and soft regions [N,K,h,w] -> [N,7K]."""
+    pixels = photo.shape[2] * photo.shape[3]
+    areas = regions.sum((2, 3))                                                    # [N,K]
+    totals = (areas + SMALLEST_REGION * pixels)[..., None]                         # [N,K,1]
+
+    def averages(values: Tensor, of_all: Tensor) -> Tensor:  # [N,3,h,w], [N,3] -> [N,K,3]
+        sums = (regions[:, :, None] * values[:, None]).sum((3, 4))
+        return (sums + SMALLEST_REGION * pixels * of_all[:, None]) / totals
+
+    means = averages(photo, light.mean[..., 0, 0])
+    squares = averages(photo.square(), (light.deviation.square() + light.mean.square())[..., 0, 0])
+    deviations = (squares - means.square()).clamp_min(1e-4).sqrt()
+    return torch.cat((means.flatten(1), deviations.flatten(1), areas / pixels), 1)

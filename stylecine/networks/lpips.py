@@ -53,8 +53,12 @@ class LPIPS(nn.Module):
         return load(cls, tensors, "These tensors are not LPIPS's AlexNet; install the package again.")
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        total = a.new_zeros(a.shape[0])
-        for fa, fb, weight in zip(self.features(a), self.features(b), self.linear, strict=True):
+        return self.distance(self.features(a), self.features(b))
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Of images whose `features` are a and b, [N]."""
+        total = a[0].new_zeros(a[0].shape[0])
+        for fa, fb, weight in zip(a, b, self.linear, strict=True):
             difference = (unit(fa) - unit(fb)).square()                            # [N,C,h,w]
             total = total + (difference * weight[:, None, None]).sum(1).mean((1, 2))
         return total
