@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "drape.h"
 #include "integrate.h"
+#include "recolour.h"
 #include "render.h"
 #include "splat.h"
 #include "warp_features.h"
@@ -43,6 +44,7 @@ STYLECINE_KERNEL(integrate)
 STYLECINE_KERNEL(warp_features)
 STYLECINE_KERNEL(compare)
 STYLECINE_KERNEL(drape)
+STYLECINE_KERNEL(recolour)
 
 // The same with a workspace.
 #define STYLECINE_KERNEL_WITH_WORKSPACE(name)                                                                        \

@@ -174,10 +174,5 @@ STYLECINE_INLINE void ranges_of(const stylecine_render_args &args, int64_t top, 
   for (int i = 1; i < args.levels; ++i) ranges[i] = coarser(ranges[i - 1]);
 }
 
-// Added before truncation to bytes; whole numbers are kept. (Roberts's R2 sequence.)
-STYLECINE_INLINE float dither(int64_t y, int64_t x) {
-  return float((uint32_t(193 * x + 147 * y) & 255) >> 4) * 0.0625f + 0.03125f;
-}
-
 }  // namespace STYLECINE_SET
 }  // namespace stylecine

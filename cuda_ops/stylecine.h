@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 5       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 6       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -202,6 +202,25 @@ typedef struct {
 } stylecine_drape_args;
 STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);
+
+/* recolour: the colours of a frame, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
+ * place and luma, trilinearly, the border held. out = frame + amount * (transform of red, green, blue and 255),
+ * clamped and dithered; an amount of 0 keeps the bytes. */
+typedef struct {
+  const uint8_t *frame; /* [height,width,3] */
+  int64_t height, width;
+  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
+                        to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
+                        depth-1 */
+  int64_t depth, gh, gw;
+  float amount;
+  const float *moving;  /* [height,width], or NULL */
+  const uint8_t *still; /* [height,width,3], or NULL: where nothing moves, the frame at an amount of 1, which so need
+                           not be computed again */
+  uint8_t *out;         /* [height,width,3]; may be frame */
+} stylecine_recolour_args;
+STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, stylecine_cpu *cpu, char *message);
+STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);
 
 #ifdef __cplusplus
 }

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 
-ABI = 5
+ABI = 6
 MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
@@ -50,6 +50,7 @@ KERNELS = {  # name: needs a workspace
     "render": True,
     "compare": False,
     "drape": False,
+    "recolour": False,
 }
 for _name, _needs_workspace in KERNELS.items():
     _start = [c_void_p, c_void_p, c_size_t] if _needs_workspace else [c_void_p]  # args, workspace, bytes

@@ -1,0 +1,50 @@
+// recolour: a frame's colours changed by a bilateral grid of affine transforms. The arithmetic of one pixel.
+#pragma once
+
+#include "cpu.h"
+#include "shared.h"
+
+namespace stylecine {
+
+constexpr int kTransform = 16;  // floats: four columns, for red, green, blue and 255, of four channels
+
+static inline int check(const stylecine_recolour_args *args, char *message) {
+  const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
+  if (!args) return no("args is NULL");
+  if (!args->frame || !args->grid || !args->out) return no("frame, grid or out is NULL");
+  if (args->still && !args->moving) return no("moving is NULL, and still is not");
+  if (args->height < 1 || args->width < 1 || args->height > 1 << 22 || args->width > 1 << 22)
+    return no("height and width are 1 to 2^22");
+  if (args->gh < 1 || args->gw < 1 || args->depth < 1 || args->gh > 4096 || args->gw > 4096 || args->depth > 256)
+    return no("gh and gw are 1 to 4096, depth is 1 to 256");
+  if (!(args->amount >= -16 && args->amount <= 16)) return no("amount is -16 to 16");
+  return STYLECINE_OK;
+}
+
+namespace STYLECINE_SET {
+
+// Between two points of a line, by a fraction of the way from the first.
+struct Between {
+  int64_t first, second;
+  float f;
+};
+
+// `at` in points of the line, held to its ends.
+STYLECINE_INLINE Between between(float at, int64_t points) {
+  at = clamp(at, 0, float(points - 1));
+  const int64_t first = int64_t(at);
+  return {first, min_of(first + 1, points - 1), at - float(first)};
+}
+
+// Pixel i of `pixels` among points in the middles of equal cells that together cover these.
+STYLECINE_INLINE Between across(int64_t i, int64_t pixels, int64_t points) {
+  return between((float(i) + 0.5f) * (float(points) / float(pixels)) - 0.5f, points);
+}
+
+// Of a colour, in [0,1] (Rec. 601).
+STYLECINE_INLINE float luma_of(float red, float green, float blue) {
+  return clamp((0.299f * red + 0.587f * green + 0.114f * blue) * (1 / 255.f), 0, 1);
+}
+
+}  // namespace STYLECINE_SET
+}  // namespace stylecine

@@ -1,0 +1,50 @@
+// recolour on the GPU: one thread per pixel.
+#include "device.h"
+#include "recolour.h"
+
+namespace stylecine {
+namespace cuda {
+namespace {
+
+// Adds what the grid adds to a pixel.
+__device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64_t x, const float *colour, float *sum) {
+  const int64_t plane = args.gh * args.gw * kTransform;
+  const Between down = across(y, args.height, args.gh), right = across(x, args.width, args.gw);
+  const Between level = between(luma_of(colour[0], colour[1], colour[2]) * float(args.depth - 1), args.depth);
+  for (int corner = 0; corner < 8; ++corner) {
+    const int64_t d = corner & 1 ? level.second : level.first, column = corner & 2 ? right.second : right.first,
+                  row = corner & 4 ? down.second : down.first;
+    const float weight = (corner & 1 ? level.f : 1 - level.f) * (corner & 2 ? right.f : 1 - right.f) *
+                         (corner & 4 ? down.f : 1 - down.f);
+    const float *const transform = args.grid + d * plane + (row * args.gw + column) * kTransform;
+    for (int k = 0; k < 4; ++k)
+      for (int c = 0; c < 3; ++c) sum[c] += weight * transform[4 * k + c] * colour[k];
+  }
+}
+
+__global__ void recolour(stylecine_recolour_args args) {
+  STYLECINE_STRIDE(i, args.height * args.width) {
+    const int64_t y = i / args.width, x = i % args.width;
+    const uint8_t *const pixel = args.frame + 3 * i;
+    const float colour[4] = {float(pixel[0]), float(pixel[1]), float(pixel[2]), 255};
+    float sum[3] = {0, 0, 0};
+    if (args.still && !(args.moving[i] > 0))
+      for (int c = 0; c < 3; ++c) sum[c] = float(args.still[3 * i + c]) - colour[c];
+    else add_change(args, y, x, colour, sum);
+    const float noise = dither(y, x);
+    for (int c = 0; c < 3; ++c) args.out[3 * i + c] = uint8_t(clamp(colour[c] + args.amount * sum[c], 0, 255) + noise);
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+}  // namespace stylecine
+
+int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message) {
+  using namespace stylecine;
+  if (const int status = check(args, message)) return status;
+  return run_on(device, stream, message, [&](cudaStream_t queue) {
+    cuda::recolour<<<blocks(args->height * args->width), BLOCK, 0, queue>>>(*args);
+    return cudaGetLastError();
+  });
+}
