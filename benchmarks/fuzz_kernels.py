@@ -35,7 +35,7 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from benchmarks.tables import RESULTS, write
-from stylecine.ops import compare, drape, integrate, native, render, splat, warp_features
+from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 NON_FINITE = (math.nan, math.inf, -math.inf)
@@ -255,6 +255,23 @@ class Arguments:
             f"{(h, w)}, cell {cell}",
             lambda: [drape.drape(*arguments, cell=cell)],
             lambda: [drape.reference(*arguments, cell=cell)],
+            tolerance=1,
+        )
+
+    def recolour(self) -> Case:
+        h, w = self.size()
+        points = self.integer(1, 20), self.integer(1, 40), self.integer(1, 40)
+        frame, grid = self.levels(h, w, 3), self.damaged(self.normal(*points, 4, 4) * self.choice(0.0, 0.3, 3.0))
+        if self.kind == "non-finite":  # all of one point, or the result would depend on interpolation
+            grid[:] = math.nan
+        still = self.chance(50)
+        moving = (self.layout(self.uniform(h, w) * (self.uniform(h, w) < 0.5)), self.layout(self.levels(h, w, 3)))
+        keywords = dict(zip(("moving", "still"), moving, strict=True)) if still else {}
+        arguments = self.layout(frame), self.layout(grid), self.choice(0.0, 0.4, 1.0, -2.0)
+        return Case(
+            f"{(h, w)}, grid {points}, {'some still' if still else 'all moving'}",
+            lambda: [recolour.recolour(*arguments, **keywords)],
+            lambda: [recolour.reference(*arguments, *keywords.values())],
             tolerance=1,
         )
 

@@ -16,6 +16,7 @@ from stylecine.cinemagraph import Cinemagraph
 from stylecine.cloth.animate import ClothNets, animate_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.edits.apply import damp_at_anchors
+from stylecine.edits.model import Style
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.memory import check_memory
 from stylecine.networks.clothnet import ClothNet
@@ -38,7 +39,7 @@ from stylecine.options import (
     format_size,
 )
 from stylecine.progress import Progress, Stages
-from stylecine.resolve import is_predicted, resolve_cloth, resolve_landscape
+from stylecine.resolve import is_predicted, resolve_cloth, resolve_landscape, resolve_style
 from stylecine.scene import Scene
 from stylecine.stages.displacement import SWELL_SECONDS, integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
@@ -47,10 +48,11 @@ from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
+from stylecine.stages.style import Appearance, StyleNets
 from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
-from stylecine.weights import ModelRecord, find_model, role_tensors
+from stylecine.weights import STYLES, ModelRecord, find_model, role_tensors
 
 ANCHOR_ROWS = 256  # of the grid on which anchors hold cloth
 
@@ -66,6 +68,7 @@ class Animator:
     segmenter: Segmenter
     motionnet: MotionNet
     cloth_nets: ClothNets | None = None  # None: the model's, read when they are needed
+    style_nets: StyleNets | None = None  # None: the model's, or the default model's if it has none
 
     @classmethod
     @torch.inference_mode(False)  # the generator's gradients may be wanted
@@ -143,7 +146,7 @@ class Animator:
         self._check_model(scene, options.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
-        edits = scene.edits
+        edits, style = scene.edits, resolve_style(options, scene.edits)
         with stages.stage("motion"):
             photo = to_tensor(scene.photo).to(self.device)
             cloth = resolve_cloth(scene, options, self.device)
@@ -172,11 +175,16 @@ class Animator:
             moves, flow = swash.widen(moves), flow * swash.drift
         if cloth_layer is None or moves.any():
             loop = self._make_loop(scene, photo, layers, moves, flow, swash, options, stages)
+        mask = moves if cloth_layer is None else torch.maximum(moves, cloth_layer.reach)
+        appearance = None
+        if style is not None:
+            with stages.stage("style"):
+                appearance = self._predict_appearance(scene, mask, style)
         return Cinemagraph(
             loop=loop,
             scene=scene,
             layers=layers,
-            mask=moves if cloth_layer is None else torch.maximum(moves, cloth_layer.reach),
+            mask=mask,
             motion=flow,
             period=options.period,
             fps=options.fps,
@@ -186,6 +194,7 @@ class Animator:
             edits=edits,
             cloth_layer=cloth_layer,
             cloth_warning=cloth_warning,
+            appearance=appearance,
         )
 
     def _make_loop(
@@ -273,6 +282,23 @@ class Animator:
     def _model_cloth_nets(self) -> ClothNets:
         normals = NormalNet.from_tensors(role_tensors(self.model, "normals")).to(self.device)
         return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
+
+    def _predict_appearance(self, scene: Scene, mask: Tensor, style: Style) -> Appearance:
+        nets = self.style_nets or self._model_style_nets
+        photo = torch.from_numpy(scene.photo.copy()).to(self.device)
+        grid = nets.change(photo, nets.w_plus_of(style.name, style.picture))
+        return Appearance(grid, style.strength, style.drift, photo, mask)
+
+    @cached_property
+    def _model_style_nets(self) -> StyleNets:
+        own = STYLES in self.model.files and self.encoder is not None
+        model = self.model if own else find_model("default")
+        named = {name: w_plus.to(self.device) for name, w_plus in role_tensors(model, STYLES).items()}
+        if own and self.encoder is not None:
+            return StyleNets(self.generator, self.encoder, named)
+        generator = Generator.from_tensors(role_tensors(model, "generator"), model.injection)
+        encoder = Encoder.from_tensors(role_tensors(model, "encoder"))
+        return StyleNets(generator.to(self.device), encoder.to(self.device), named)
 
     def _check_model(self, scene: Scene, warp: str) -> None:
         """Warns if the scene comes from another model; WeightsNotFound where its generator has to run again."""

@@ -33,6 +33,7 @@ from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import frame
 from stylecine.stages.photo import PhotoFile, encode_png
+from stylecine.stages.style import Appearance
 
 MIN_PHOTO_LIKENESS = 33.0  # dB: photos are above, text, noise and patterns below (benchmarks/results/likeness.json)
 MIN_KNOWN_LIKENESS = 35.5  # dB: below it what the generator adds differs visibly from the photo
@@ -55,6 +56,7 @@ class Cinemagraph:
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: the scene's edits.
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
+        appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         cloth_warning: why painted cloth stands still beside a moving landscape; "" if it does not.
     """
 
@@ -71,6 +73,7 @@ class Cinemagraph:
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
     cloth_warning: str = ""
+    appearance: Appearance | None = None
 
     def __repr__(self) -> str:
         return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
@@ -104,7 +107,8 @@ class Cinemagraph:
         t = t % self.period
         with torch.inference_mode():
             landscape = self._static_photo if self.loop is None else frame(self.loop, t)
-            return (self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape).cpu().numpy()
+            moved = self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape
+            return (self.appearance.show(moved, t / self.period) if self.appearance else moved).cpu().numpy()
 
     @cached_property
     def _static_photo(self) -> Tensor:
@@ -140,9 +144,13 @@ class Cinemagraph:
 
     @cached_property
     def measures(self) -> dict[str, float]:
-        """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass on first use."""
+        """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass on first use.
+
+        They are about the motion, hence of the frames before a style changes their colours.
+        """
         flowing = None if self.cloth_layer is None else self.mask.cpu() * (self.cloth_layer.reach.cpu() == 0)
-        return measure_loop(self, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
+        unstyled = replace(self, appearance=None)
+        return measure_loop(unstyled, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
 
     @property
     def warning(self) -> str:
@@ -231,6 +239,8 @@ class Cinemagraph:
             generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
             if is_poster(path) and self.settings["detail"] == 1:
                 generated = []  # it is the photo
+            if self.appearance is not None and not (is_poster(path) and self.appearance.drift):
+                generated = [*generated, "light and colours"]
             finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
         stages = Stages(self.progress)
         if is_page(path):

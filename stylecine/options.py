@@ -24,6 +24,7 @@ CLASSES = ("sky", "water", "falls", "smoke")  # what can move in a landscape, in
 CLOTH = "cloth"  # moves in the wind, so it is not a layer
 PAINTS = (*CLASSES, CLOTH)  # what can be painted
 SUBJECTS = ("landscape", CLOTH, "auto")
+STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
 MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
@@ -99,6 +100,7 @@ WIND = (
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
 PACE = "how fast sky and water move: calm, natural or lively"
+STYLE = "another appearance: " + ", ".join(STYLES) + ", or a photo that has it"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
 
 
@@ -124,6 +126,9 @@ class RenderOptions:
     warp: str = field(default="msdfw", metadata=_about("msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS))
     sampling: str = field(default="gather", metadata=_about("gather or splat", "NAME", choices=SAMPLINGS))
     detail: float = field(default=1.0, metadata=_about(DETAIL, "D", float, ge=0, le=1))
+    style: Any = field(default=None, metadata=_about(STYLE, "STYLE"))
+    style_strength: float = field(default=1.0, metadata=_about("of the style, 0 to 1", "S", float, ge=0, le=1))
+    style_drift: bool = field(default=False, metadata=_about("from the photo to the style and back", "", bool))
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():
@@ -133,6 +138,8 @@ class RenderOptions:
             elif limits:
                 check_number(name, getattr(self, name), **limits)
         period(self.seconds, self.fps)
+        if not isinstance(self.style_drift, bool):
+            raise OptionError(f"style_drift is True or False, not {self.style_drift!r}.")
         if self.subject == "landscape" and self.wind is not None:
             raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
         if self.subject == CLOTH and (self.motion is not None or len(self.arrows)):
@@ -163,6 +170,10 @@ class RenderOptions:
         }
         if self.subject != "landscape":
             described |= {"subject": self.subject, "wind": [*astuple(self.wind or Wind())]}
+        if self.style is not None:
+            name = getattr(self.style, "name", self.style)  # of an edit
+            style = name if isinstance(name, str) and name in STYLES else "given"
+            described |= {"style": style, "style_strength": self.style_strength, "style_drift": self.style_drift}
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
@@ -173,7 +184,7 @@ OUTPUT_OPTIONS = ("seconds", "fps", "pace", "speed", "warp", "sampling", "detail
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:
     """Of each option that is plain JSON, for the studio's page: its default, and gt, ge, le or choices."""
-    plain = {name: option for name, option in OPTIONS.items() if name not in ("mask", "motion", "arrows")}
+    plain = {name: option for name, option in OPTIONS.items() if name not in ("mask", "motion", "arrows", "style")}
     described = {name: {"default": option["default"], **option["limits"]} for name, option in plain.items()}
     return described | {"wind": {"default": astuple(Wind())}}
 
@@ -193,6 +204,9 @@ class RenderArguments(TypedDict, total=False):
     warp: str
     sampling: str
     detail: float
+    style: Any
+    style_strength: float
+    style_drift: bool
 
 
 def period(seconds: float, fps: float) -> int:

@@ -22,7 +22,7 @@ from stylecine.options import (
     format_size,
 )
 from stylecine.progress import Progress, Stages
-from stylecine.resolve import cloth_not_marked
+from stylecine.resolve import cloth_not_marked, resolve_style
 from stylecine.stages.mask import read_mask
 from stylecine.stages.motion import read_motion
 from stylecine.stages.photo import Source, read_photo
@@ -44,6 +44,9 @@ def animate(
     warp: str = "msdfw",
     sampling: str = "gather",
     detail: float = 1.0,
+    style: Any = None,
+    style_strength: float = 1.0,
+    style_drift: bool = False,
     refine: int = 0,
     model: str | PathLike[str] = "default",
     device: str | torch.device | None = None,
@@ -68,6 +71,9 @@ def animate(
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
+    style: another appearance for the whole: "golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night" or
+        "autumn", or a photo, as above, of which only the appearance counts. style_strength: 0, the photo's own, to 1.
+        style_drift: from the photo to the style and back, once in the loop.
     refine: optimisation steps after the encoder. Foreign models have no encoder and take 60 steps by default.
     model: name or path. seed: for the noise of foreign models.
     progress: called as (stage, done, total); returning False cancels.
@@ -75,7 +81,10 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the loop may disappoint.
     """
-    options = RenderOptions(subject, mask, motion, arrows, wind, seconds, fps, pace, speed, warp, sampling, detail)
+    options = RenderOptions(
+        subject, mask, motion, arrows, wind, seconds, fps, pace, speed, warp, sampling, detail,
+        style, style_strength, style_drift,
+    )  # fmt: skip
     check_inversion_options(refine, seed)
     check_dtype(dtype)
     place = check_device(device)
@@ -88,6 +97,7 @@ def animate(
             options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1])))
         if motion is not None:
             options = replace(options, motion=read_motion(motion))
+        options = replace(options, style=resolve_style(options, ()))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stylecine.edits.apply import active_arrows, edited_flow
-from stylecine.edits.model import Anchor, Edit, Paint, Speed
+from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.motionnet import MotionNet
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions
@@ -63,9 +63,21 @@ def resolve_landscape(
     return torch.zeros_like(scene.layers, device=photo.device), torch.zeros_like(scene.motion, device=photo.device)
 
 
+def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None:
+    """What was given, or else the last that was edited; None for the photo's own appearance."""
+    if options.style is not None:
+        style = options.style
+        given = style if isinstance(style, Style) else Style.create(style, options.style_strength, options.style_drift)
+        return given if given.strength else None
+    style = next((edit for edit in reversed(edits) if isinstance(edit, Style)), None)
+    return style if style and style.strength else None
+
+
 def is_predicted(options: RenderOptions, edits: Sequence[Edit]) -> bool:
     """Whether nobody has said what moves or how, only, perhaps, what does not."""
-    freezes_only = all(isinstance(edit, Paint) and edit.mode == "freeze" for edit in edits)
+    freezes_only = all(
+        isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits
+    )
     return options.mask is None and options.motion is None and not options.arrows and freezes_only
 
 

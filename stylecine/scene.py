@@ -26,15 +26,25 @@ from stylecine.output.preview import mask_overlay
 from stylecine.quality.measures import psnr
 from stylecine.stages.mask import moving
 from stylecine.stages.photo import PhotoFile
-from stylecine.weights import CLOTH, ROLES, FileRecord, ModelRecord, find_model, models, models_folder, role_tensors
+from stylecine.weights import (
+    CLOTH,
+    ROLES,
+    STYLES,
+    FileRecord,
+    ModelRecord,
+    find_model,
+    models,
+    models_folder,
+    role_tensors,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scene(Editable):
     """What `Animator.invert` predicts from one photo, and all that `Animator.render` needs; immutable.
 
-    `paint`, `push`, `anchor` and `speed` return a scene with one more edit, `undo` one without the last; predictions
-    stay as they are, and edits are applied when the scene is rendered.
+    `paint`, `push`, `anchor`, `speed` and `style` return a scene with one more edit, `undo` one without the last;
+    predictions stay as they are, and edits are applied when the scene is rendered.
 
     Attributes:
         photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
@@ -166,9 +176,9 @@ class Scene(Editable):
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """What a .cine file says about a model; the cloth networks, on which no scene depends, are left out."""
+    """What a .cine file says about a model; what no scene depends on, cloth networks and styles, is left out."""
     public = model_facts(model)
-    files = {role: facts for role, facts in public["weights"].items() if role not in CLOTH}
+    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, STYLES)}
     weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 

@@ -49,6 +49,7 @@ def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
 
 def add_loop_options(command: argparse.ArgumentParser) -> None:
     _add_options(command.add_argument_group("the loop"), *OUTPUT_OPTIONS)
+    _add_options(command.add_argument_group("its light and colours"), "style", "style_strength", "style_drift")
 
 
 def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
@@ -62,10 +63,13 @@ def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
             settings["type"] = argument(option["parse"])
         if isinstance(option["default"], str | float | int):
             settings["help"] += f" (default {option['default']})"
-        if name == "arrows":
+        flag = "--" + name.replace("_", "-")
+        if isinstance(option["default"], bool):
+            group.add_argument(flag, action="store_true", help=option["help"])
+        elif name == "arrows":
             group.add_argument("--arrow", **settings | {"action": "append", "default": [], "dest": "arrows"})
         else:
-            group.add_argument(f"--{name}", **settings)
+            group.add_argument(flag, **settings)
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -30,6 +30,7 @@ def add_to(commands: Commands) -> None:
         ("--arrow", "X0,Y0,X1,Y1", _parse_push, "what is at the start travels to the end in one second"),
         ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "nothing moves at that point, less around it"),
         ("--speed", "WHAT=FACTOR", _parse_speed, "speed of a class or a STROKE, times 0 to 10"),
+        ("--style", "STYLE[=STRENGTH][,drift]", _parse_style, "another appearance: a name or a photo, 0 to 1"),
     ):
         edit.add_argument(name, metavar=metavar, type=parse, action="append", dest="steps", help=explanation)
     edit.add_argument(
@@ -99,6 +100,19 @@ def _parse_speed(text: str) -> Step:
         raise argparse.ArgumentTypeError(f"{text!r} is not like water=0.5")
     where, options = (what, {}) if what.isalpha() else _parse_stroke(what)
     return "speed", (where, times), options
+
+
+def _parse_style(text: str) -> Step:
+    name, equals, how = text.rpartition("=")
+    if not equals:
+        name, how = text, "1"
+        if name.endswith(",drift"):
+            name, how = name.removesuffix(",drift"), "1,drift"
+    strength, _, drift = how.partition(",")
+    try:
+        return "style", (name, float(strength)), {"drift": {"": False, "drift": True}[drift]}
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like dusk, dusk=0.7 or dusk=0.7,drift") from None
 
 
 def _parse_class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:

@@ -22,6 +22,7 @@ from stylecine.edits.model import (
     Paint,
     Push,
     Speed,
+    Style,
     Where,
 )
 from stylecine.edits.strokes import resize, soft_step
@@ -83,6 +84,15 @@ class Editable:
         what: a class's name, or a place as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
         """
         return self._with(Speed.create(self.photo, what, factor, radius))
+
+    def style(self, style: Any, strength: float = 1.0, drift: bool = False) -> Self:
+        """Shows the whole in another appearance, instead of any earlier one.
+
+        style: one of `options.STYLES`, or a photo as for `animate`, of which only the appearance counts.
+        strength: 0, the photo's own, to 1. drift: from the photo to the style and back, once in the loop.
+        Raises OptionError, PhotoError.
+        """
+        return self._with(Style.create(style, strength, drift))
 
     def undo(self) -> Self:
         """The same without its last edit. Raises SceneError if there is none."""

@@ -1,4 +1,4 @@
-"""The edits of a scene: paint, push, anchor, speed; their checks, and their forms as text and JSON.
+"""The edits of a scene: paint, push, anchor, speed, style; their checks, and their forms as text and JSON.
 
 NumPy only, so that files can be edited without PyTorch, which only reading a mask imports.
 Points and arrows are fractions of width and height, radii fractions of the short side.
@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
-from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError
+from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, printable
 from stylecine.ops.arrows import start_cells
-from stylecine.options import CLASSES, PAINTS, Arrow, check_arrows, check_number
+from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_number
+from stylecine.stages.photo import read_photo
 
 MODES = ("add", "erase", "freeze")
 MAX_EDITS = 1000
@@ -26,6 +27,9 @@ MAX_POINTS = 10_000  # of a stroke
 BRUSH_RADIUS = 0.03
 ANCHOR_RADIUS = 0.1
 MAX_FACTOR = 10.0  # of Speed
+STYLE_SIDE = 128  # short side of the picture that a style keeps: all that w+ is read from
+MAX_STYLE_SIDE = 16 * STYLE_SIDE
+MAX_NAME = 255
 
 Point: TypeAlias = tuple[float, float]
 Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes one
@@ -190,18 +194,52 @@ class Speed:
         return cls(None, float(factor), Area.create(photo, what, radius, fit=False))
 
 
-Edit: TypeAlias = Paint | Push | Anchor | Speed
+@dataclass(frozen=True, eq=False)
+class Style:
+    """The whole in another appearance, of the kind that `name` says or of another photo, whose name it then is.
+
+    picture: that photo, uint8 [h,w,3], short side STYLE_SIDE at most; None for a kind. strength: 0 to 1. drift: from
+    the photo to the style and back, once in the loop.
+    """
+
+    name: str
+    strength: float
+    drift: bool
+    picture: np.ndarray | None = None
+
+    @classmethod
+    def create(cls, style: Any, strength: float, drift: bool) -> Self:
+        """See `Editable.style`. Raises OptionError, PhotoError."""
+        check_number("strength", strength, ge=0, le=1)
+        if isinstance(style, str) and style in STYLES:
+            return cls(style, float(strength), bool(drift))
+        if isinstance(style, str) and not os.path.exists(style):
+            raise OptionError(f"There is no style {style!r}; use {', '.join(STYLES)}, or the path of a photo.")
+        picture, source = read_photo(style, STYLE_SIDE)
+        name = printable(source.name)[:MAX_NAME] if source and source.name else "a photo"
+        return cls(name, float(strength), bool(drift), picture)
+
+
+Edit: TypeAlias = Paint | Push | Anchor | Speed | Style
 
 
 def area_of(edit: Edit) -> Area | None:
     return edit.area if isinstance(edit, Paint | Speed) else None
 
 
+def values_of(edit: Edit) -> np.ndarray | None:
+    """What a file keeps of an edit besides its JSON, uint8 [h,w]: an area's values, or a style's picture."""
+    if isinstance(edit, Style):
+        return None if edit.picture is None else edit.picture.reshape(len(edit.picture), -1)
+    area = area_of(edit)
+    return None if area is None else area.values
+
+
 # --- as text
 
 
 def to_option(edit: Edit) -> str:
-    """The option of `stylecine edit` for this edit, but for the file of a mask, which is no longer known."""
+    """The option of `stylecine edit` for this edit, but for the file of a mask or photo, which is no longer known."""
     match edit:
         case Paint(what, mode, area):
             return f"--{mode} {what + ':' if what else ''}{area.to_option()}"
@@ -211,6 +249,9 @@ def to_option(edit: Edit) -> str:
             return f"--anchor {_joined(point)}@{radius:g}"
         case Speed(what, factor, area):
             return f"--speed {area.to_option() if area else what}={factor:g}"
+        case Style(name, strength, drift, picture):
+            named = name if picture is None else f"'{name}'"
+            return f"--style {named}={strength:g}{',drift' if drift else ''}"
 
 
 def to_json(edit: Edit) -> dict[str, Any]:
@@ -224,10 +265,12 @@ def to_json(edit: Edit) -> dict[str, Any]:
             return {"edit": "anchor", "point": list(point), "radius": radius}
         case Speed(what, factor, area):
             return {"edit": "speed", "what": what, "factor": factor, "area": area and area.to_json()}
+        case Style(name, strength, drift, picture):
+            return {"edit": "style", "name": name, "strength": strength, "drift": drift, "photo": picture is not None}
 
 
 def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> Edit:
-    """The inverse of `to_json`, given the values of the edit's area and the photo's `size` (H, W).
+    """The inverse of `to_json`, given the edit's `values_of` and the photo's `size` (H, W).
 
     Raises ValueError, TypeError, KeyError or a StylecineError for anything that `to_json` does not write.
     """
@@ -249,7 +292,21 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
                 return Speed(what, float(factor))
             if what is None and isinstance(area, dict):
                 return Speed(None, float(factor), Area.from_json(area, values, size))
+        case {
+            "edit": "style", "name": str(name), "strength": strength, "drift": bool(drift), "photo": bool(photo), **rest
+        } if not rest:  # fmt: skip
+            check_number("strength", *_check_numbers([strength]), ge=0, le=1)
+            if photo != (values is not None) or not (photo or name in STYLES) or len(name) > MAX_NAME:
+                raise ValueError("a style is incomplete")
+            return Style(name, float(strength), drift, None if values is None else _style_picture(values))
     raise ValueError("an edit is unknown")
+
+
+def _style_picture(values: np.ndarray) -> np.ndarray:
+    height, triple = values.shape
+    if triple % 3 or not 1 <= min(height, triple // 3) <= STYLE_SIDE or max(height, triple // 3) > MAX_STYLE_SIDE:
+        raise ValueError("a style's picture has no valid size")
+    return values.reshape(height, -1, 3)
 
 
 def _joined(values: Iterable[float]) -> str:

@@ -4,7 +4,7 @@
     photo.png             the photo at the scene's size
     reconstruction.png    G(F, w+)
     found.safetensors     layers, motion, w_plus, feature
-    edits.safetensors     the area of each edit, uint8, named by the edit's number
+    edits.safetensors     the area or picture of each edit, uint8, named by the edit's number
 
 Nothing is unpacked to disk or executed, and nothing is read before its size has been checked against limits that
 depend on the photo's size and the file's own. A scene that could not be opened again is not saved. Files of older
@@ -37,7 +37,7 @@ from PIL import Image
 from stylecine import __version__
 from stylecine.atomic import atomic_write, check_destination, translate_os_errors
 from stylecine.edits.apply import Editable
-from stylecine.edits.model import MAX_EDITS, Edit, area_of, from_json, to_json
+from stylecine.edits.model import MAX_EDITS, MAX_STYLE_SIDE, STYLE_SIDE, Edit, from_json, to_json, values_of
 from stylecine.errors import SceneError, StylecineError, TooLarge, printable
 from stylecine.memory import available_bytes
 from stylecine.options import CLASSES
@@ -111,7 +111,7 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
         members = _members(Path(path))
         cine = change(unpack(members, Path(path)))
         facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
-        _archive({**members, JSON: _to_bytes(facts), EDITS: _areas(cine.edits)}, part, target)
+        _archive({**members, JSON: _to_bytes(facts), EDITS: safetensors.numpy.save(_values(cine.edits))}, part, target)
     return cine
 
 
@@ -270,7 +270,7 @@ def pack(cine: Cine) -> dict[str, bytes]:
         PHOTO: encode_png(cine.photo),
         RECONSTRUCTION: encode_png(cine.reconstruction),
         TENSORS: safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in tensors.items()}),
-        EDITS: _areas(cine.edits),
+        EDITS: safetensors.numpy.save(_values(cine.edits)),
     }
 
 
@@ -387,16 +387,17 @@ def _half_if_exact(values: Array) -> Array:
 
 def _read_edits(facts: Any, content: bytes, size: tuple[int, int]) -> tuple[Edit, ...]:
     _require(isinstance(facts, list) and len(facts) <= MAX_EDITS)
-    limit = _Limit(("U8",), (None, None), math.prod(size))
-    areas = _read_tensors(content, {str(number): limit for number in range(len(facts))})
-    edits = tuple(from_json(edit, areas.get(str(number)), size) for number, edit in enumerate(facts))
-    _require(areas.keys() == {str(number) for number, edit in enumerate(edits) if area_of(edit)})
+    limit = _Limit(("U8",), (None, None), max(math.prod(size), 3 * STYLE_SIDE * MAX_STYLE_SIDE))
+    values = _read_tensors(content, {str(number): limit for number in range(len(facts))})
+    edits = tuple(from_json(edit, values.get(str(number)), size) for number, edit in enumerate(facts))
+    _require(values.keys() == _values(edits).keys())
     return edits
 
 
-def _areas(edits: tuple[Edit, ...]) -> bytes:
-    areas = {str(number): area for number, edit in enumerate(edits) if (area := area_of(edit))}
-    return safetensors.numpy.save({name: np.ascontiguousarray(area.values) for name, area in areas.items()})
+def _values(edits: tuple[Edit, ...]) -> dict[str, Array]:
+    """What of the edits is not JSON, by their numbers."""
+    values = {str(number): values_of(edit) for number, edit in enumerate(edits)}
+    return {name: np.ascontiguousarray(array) for name, array in values.items() if array is not None}
 
 
 # --- valid fields of scene.json

@@ -25,6 +25,7 @@ RANK = 32  # w+ = w_avg + coefficients · basis: few photos do not determine 512
 APPEARANCE_SIDE = 128  # short side of what w+ is read from
 REGIONS = ("sky", "water", "land", "mist")  # whose colours w+ is read from, each on its own
 REGION_GRIDS = (1, 3)  # by which regions are told: at 1/2s and 1/8s
+STATISTICS = 9  # of a region's colours
 SMALLEST_REGION = 0.01  # of the photo: colours of smaller ones count as mixed with those of the whole
 DARKEST = 0.05  # standard deviation that is taken for that of a flat photo
 CONTRAST = 0.5  # standard deviation that F's colours are brought to, in a photo's [-1,1]
@@ -64,7 +65,7 @@ class Encoder(nn.Module):
         self.merged = nn.Sequential(Residual(width), Residual(width))
         self.to_feature = nn.Conv2d(width, feature_channels, 3, padding=1)
         self.to_regions = nn.ModuleList(nn.Conv2d(context, len(REGIONS), 1) for _ in REGION_GRIDS)
-        self.to_appearance = nn.Linear(2 * context + 7 * len(REGIONS), 2 * context)
+        self.to_appearance = nn.Linear(2 * context + STATISTICS * len(REGIONS), 2 * context)
         self.to_w = nn.Linear(2 * context, num_ws * RANK)
         nn.init.zeros_(self.to_w.weight)
         nn.init.zeros_(self.to_w.bias)
@@ -106,7 +107,7 @@ class Encoder(nn.Module):
         logits = told[0] + F.interpolate(told[1], told[0].shape[2:], mode="bilinear")
         regions = F.interpolate(logits.float(), scale_factor=2 * self.stride, mode="bilinear").softmax(1)
         regions = regions[:, :, :photo.shape[2], :photo.shape[3]] * visible
-        colours = region_colours(photo, regions, light)
+        colours = region_colours(photo, regions)
         pooled = torch.cat((grids[-1].mean((2, 3)), grids[-1].amax((2, 3)), colours), 1)
         hidden = F.leaky_relu(self.to_appearance(pooled.float()), 0.2)
         coefficients = self.to_w(hidden).reshape(-1, self.num_ws, RANK) * 0.1
@@ -154,17 +155,23 @@ def reduced(photo: Tensor, visible: Tensor | None) -> tuple[Tensor, Tensor]:
     return photo, F.interpolate(visible, size, mode="nearest")
 
 
-def region_colours(photo: Tensor, regions: Tensor, light: Light) -> Tensor:
-    """Mean, deviation and area of K regions: photo [N,3,h,w] and soft regions [N,K,h,w] -> [N,7K]."""
+def region_colours(photo: Tensor, regions: Tensor) -> Tensor:
+    """Mean and deviation of K regions' colours, deviation of two colour differences (red-green, yellow-blue), which
+    tells muted from vivid ones, and areas: photo [N,3,h,w] and soft regions [N,K,h,w] -> [N,9K]."""
     pixels = photo.shape[2] * photo.shape[3]
     areas = regions.sum((2, 3))                                                    # [N,K]
-    totals = (areas + SMALLEST_REGION * pixels)[..., None]                         # [N,K,1]
-
-    def averages(values: Tensor, of_all: Tensor) -> Tensor:  # [N,3,h,w], [N,3] -> [N,K,3]
-        sums = (regions[:, :, None] * values[:, None]).sum((3, 4))
-        return (sums + SMALLEST_REGION * pixels * of_all[:, None]) / totals
-
-    means = averages(photo, light.mean[..., 0, 0])
-    squares = averages(photo.square(), (light.deviation.square() + light.mean.square())[..., 0, 0])
+    red, green, blue = photo.unbind(1)
+    values = torch.cat((photo, torch.stack((red - green, (red + green) / 2 - blue), 1)), 1)
+    known = regions.sum(1, keepdim=True)
+    means, squares = (
+        _averages(regions, x, (x * known).sum((2, 3)) / known.sum((2, 3)).clamp_min(1)) for x in (values, values**2)
+    )
     deviations = (squares - means.square()).clamp_min(1e-4).sqrt()
-    return torch.cat((means.flatten(1), deviations.flatten(1), areas / pixels), 1)
+    return torch.cat((means[..., :3].flatten(1), deviations.flatten(1), areas / pixels), 1)
+
+
+def _averages(regions: Tensor, values: Tensor, of_all: Tensor) -> Tensor:
+    """Of values [N,C,h,w] in regions [N,K,h,w]: [N,K,C]; of small regions, mixed with those of all, [N,C]."""
+    least = SMALLEST_REGION * values.shape[2] * values.shape[3]
+    sums = (regions[:, :, None] * values[:, None]).sum((3, 4)) + least * of_all[:, None]
+    return sums / (regions.sum((2, 3)) + least)[..., None]

@@ -85,7 +85,7 @@ def reference(
     if moving is not None and still is not None:
         change = torch.where(moving[..., None] > 0, change, still.float() / 255 - colours)
     changed = ((colours + amount * change) * 255).nan_to_num(0.0, 255.0, 0.0).clamp(0, 255)
-    return (changed + dither(*frame.shape[:2], frame.device)[..., None]).to(torch.uint8)
+    return (changed + dither(frame.shape[0], frame.shape[1], frame.device)[..., None]).to(torch.uint8)
 
 
 def slice_grid(grid: Tensor, colours: Tensor) -> Tensor:

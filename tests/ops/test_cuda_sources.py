@@ -19,10 +19,19 @@ from stylecine.ops import native
 from stylecine.ops.compare import compare
 from stylecine.ops.drape import drape
 from stylecine.ops.integrate import integrate
+from stylecine.ops.recolour import recolour
 from stylecine.ops.render import render
 from stylecine.ops.splat import splat
 from stylecine.ops.warp_features import warp_features
-from tests.ops import test_compare, test_drape, test_integrate, test_render, test_splat, test_warp_features
+from tests.ops import (
+    test_compare,
+    test_drape,
+    test_integrate,
+    test_recolour,
+    test_render,
+    test_splat,
+    test_warp_features,
+)
 from tests.ops.cuda_on_cpu.build import SOURCES, build, translated
 
 COMPILER = os.environ.get("CXX", "g++")
@@ -141,6 +150,15 @@ def test_drape_agrees_with_its_reference(library, sample):
     [made] = in_any_order(library, lambda: drape(*tensors, **keywords))
     with native.disabled():
         test_drape.assert_alike(made, drape(*tensors, **keywords))
+
+
+@needs_compiler
+@test_recolour.named
+def test_recolour_agrees_with_its_reference(library, sample):
+    tensors, keywords = sample.arguments()
+    [made] = in_any_order(library, lambda: recolour(*tensors, **keywords))
+    with native.disabled():
+        test_recolour.assert_alike(made, recolour(*tensors, **keywords))
 
 
 def askew(level: Tensor) -> Tensor:

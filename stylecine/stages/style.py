@@ -1,0 +1,134 @@
+"""A photo in another appearance: what another w+ changes in the generator's picture of it, as a bilateral grid.
+
+G(F, w') and G(F, w), w+ of another photo and its own, are compared in a small picture, and the change becomes affine
+transforms of colours by place and luma (`ops.recolour`). Every edge and thread stays where it is, and nothing that the
+generator draws gets into a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.errors import OptionError
+from stylecine.networks.encoder import Encoder
+from stylecine.networks.generator import Generator, merge
+from stylecine.ops.image import fit_short_side, to_tensor
+from stylecine.ops.recolour import grid_places, recolour
+
+SIDE = 256  # short side of the picture in which the change is found
+CELL = 16  # pixels of it
+DEPTH = 8  # points of luma
+RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
+
+
+def change_grid(photo: Tensor, w_plus: Tensor, other: Tensor, generator: Generator, encoder: Encoder) -> Tensor:
+    """The grid for `ops.recolour` that takes a photo [3,H,W] in [-1,1] from its w+ to another, both [L,512]."""
+    height, width = photo.shape[1:]
+    size = fit_short_side((height, width), SIDE)
+    small = F.interpolate(photo[None], size, mode="bilinear", antialias=True).clamp(-1, 1)
+    feature = encoder.structure(small)
+    images = (merge(generator.from_feature(feature, w[None])) for w in (w_plus, other))
+    before, after = (image[0, :, : size[0], : size[1]].clamp(-1, 1) / 2 + 0.5 for image in images)
+    return fit_grid(before, after)
+
+
+def fit_grid(before: Tensor, after: Tensor) -> Tensor:
+    """The grid [D,gh,gw,4,4] of affine transforms that best turn one small picture into another, both [3,h,w] in [0,1].
+
+    Least squares, with each point's pixels weighted by their distance from it; where there are few, the transform is
+    that of all pixels as bright, and where there are few of these, that of all pixels.
+    """
+    h, w = before.shape[1:]
+    shape = DEPTH, -(-h // CELL), -(-w // CELL)
+    colours = before.permute(1, 2, 0)
+    inputs = torch.cat((colours, torch.ones_like(colours[..., :1])), -1).flatten(0, 1)  # [P,4]
+    change = (after - before).permute(1, 2, 0).flatten(0, 1)  # [P,3]
+    products = torch.cat((inputs[:, :, None] * inputs[:, None], inputs[:, :, None] * change[:, None]), -1)  # [P,4,7]
+    sums = _splatted(products.flatten(1), grid_places(colours, DEPTH).flatten(0, 1), shape).unflatten(-1, (4, 7))
+    fitted = torch.zeros_like(sums[:1, :1, :1, :, 4:])
+    for axes, ridge in zip(((0, 1, 2), (1, 2), ()), RIDGE, strict=True):
+        totals = sums.sum(axes, keepdim=True) if axes else sums
+        normal = totals[..., :4]
+        held = ridge * torch.eye(4, device=sums.device)
+        fitted = fitted + torch.linalg.solve(normal + held, totals[..., 4:] - normal @ fitted)
+    return F.pad(fitted, (0, 1)).contiguous()
+
+
+def _splatted(values: Tensor, places: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Sums of [P,C] around the points of a grid (D,gh,gw), by trilinear weights and a binomial blur: [D,gh,gw,C].
+
+    places [P,3]: as `grid_places` gives them.
+    """
+    d, gh, gw = shape
+    sizes = places.new_tensor((gw, gh, d))
+    at = torch.minimum((((places + 1) * sizes - 1) / 2).clamp_min(0), sizes - 1)
+    first = at.floor()
+    sums = values.new_zeros(d * gh * gw, values.shape[1])
+    for corner in torch.cartesian_prod(*[torch.arange(2, device=values.device)] * 3):
+        point = torch.minimum(first + corner, sizes - 1).long()
+        weight = (1 - (at - first - corner).abs()).prod(1, keepdim=True)
+        sums.index_add_(0, (point[:, 2] * gh + point[:, 1]) * gw + point[:, 0], values * weight)
+    volume = sums.view(d, gh, gw, -1).permute(3, 0, 1, 2)[:, None]
+    for axis in range(3):
+        kernel = values.new_tensor((0.25, 0.5, 0.25)).view([3 if k == axis else 1 for k in range(3)])
+        padding = [1 if k == axis else 0 for k in (2, 2, 1, 1, 0, 0)]
+        volume = F.conv3d(F.pad(volume, padding, mode="replicate"), kernel[None, None])
+    return volume[:, 0].permute(1, 2, 3, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class StyleNets:
+    """The generator, its encoder, and w+ [L,512] of appearances by their names."""
+
+    generator: Generator
+    encoder: Encoder
+    named: Mapping[str, Tensor]
+
+    def w_plus_of(self, name: str, picture: np.ndarray | None) -> Tensor:
+        """w+ [L,512] of a picture uint8 [h,w,3], or of a name. Raises OptionError for a name that is not known."""
+        if picture is not None:
+            return self.encoder.appearance(to_tensor(picture)[None].to(self.encoder.basis.device))[0]
+        if name not in self.named:
+            raise OptionError(f"This model has no style {name!r}; give a photo that looks so instead.")
+        return self.named[name]
+
+    def change(self, photo: Tensor, other: Tensor) -> Tensor:
+        """`change_grid` of a photo uint8 [H,W,3] to another w+ [L,512]."""
+        image = photo.permute(2, 0, 1).float() / 127.5 - 1
+        w_plus = self.encoder.appearance(image[None])[0]
+        return change_grid(image, w_plus, other, self.generator, self.encoder)
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """Another appearance of finished frames.
+
+    grid: of `ops.recolour`. strength: 0 to 1. drift: from the photo's own to this and back, once in the loop.
+    photo: uint8 [H,W,3], what frames are wherever moving [H,W] is 0.
+    """
+
+    grid: Tensor
+    strength: float
+    drift: bool
+    photo: Tensor
+    moving: Tensor
+
+    def amount(self, phase: float) -> float:
+        """How much of the grid counts at a phase of the loop, 0 to 1."""
+        return self.strength * (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else self.strength
+
+    def show(self, frame: Tensor, phase: float) -> Tensor:
+        """A frame uint8 [H,W,3] at a phase of the loop, in this appearance: uint8 [H,W,3]."""
+        return recolour(frame, self.grid, self.amount(phase), moving=self.moving, still=self._still)
+
+    @cached_property
+    def _still(self) -> Tensor:
+        return recolour(self.photo, self.grid)

@@ -1,0 +1,166 @@
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylecine.ops import native
+from stylecine.ops.recolour import _Args, recolour, reference
+from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    h: int = 45
+    w: int = 70
+    depth: int = 8
+    gh: int = 3
+    gw: int = 5
+    amount: float = 1.0
+    change: float = 0.3  # size of the transforms
+    still: bool = False
+    lost: bool = False  # some transforms are no numbers
+    strided: bool = False
+
+    def arguments(self, device: str = "cpu") -> tuple[list[Any], dict[str, Any]]:
+        noise = torch.Generator().manual_seed(5)
+        frame = torch.randint(0, 256, (self.h, self.w, 3), generator=noise, dtype=torch.uint8)
+        grid = torch.randn(self.depth, self.gh, self.gw, 4, 4, generator=noise) * self.change
+        if self.lost:
+            grid.flatten()[7::83] = math.nan
+        keywords = {}
+        if self.still:
+            moving = (torch.rand(self.h, self.w, generator=noise) - 0.5).clamp(min=0)
+            moving[: self.h // 3] = 0
+            keywords = {"moving": moving, "still": frame.flip(2).contiguous()}
+        tensors = [frame, grid]
+        if self.strided:
+            tensors = [apart(x) for x in tensors]
+            keywords = {name: apart(x) for name, x in keywords.items()}
+        keywords = {name: x.to(device) for name, x in keywords.items()}
+        return [*(x.to(device) for x in tensors), self.amount], keywords
+
+
+SAMPLES = [
+    Sample("a usual one"),
+    Sample("in part", amount=0.4),
+    Sample("backwards", amount=-1.0),
+    Sample("not at all", amount=0.0),
+    Sample("far", change=30.0),
+    Sample("with still parts", still=True),
+    Sample("in part with still parts", still=True, amount=0.4, w=67),
+    Sample("one transform", depth=1, gh=1, gw=1),
+    Sample("by luma alone", gh=1, gw=1),
+    Sample("by place alone", depth=1),
+    Sample("one pixel", h=1, w=1),
+    Sample("one row", h=1, w=300),
+    Sample("one column", h=300, w=1),
+    Sample("a grid finer than the frame", h=5, w=9, gh=40, gw=300),
+    Sample("a deep grid", depth=256, gw=40),
+    Sample("wide", h=3, w=1030, gw=33),
+    Sample("lost transforms", lost=True),
+    Sample("strided", strided=True, still=True),
+]
+named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+def assert_alike(made: Tensor, expected: Tensor) -> None:
+    """One level at most, where a value lies between two; hardly anywhere."""
+    assert made.shape == expected.shape and made.dtype == expected.dtype
+    difference = (made.int() - expected.int()).abs()
+    assert difference.max() <= 1
+    assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()
+
+
+@named
+@pytest.mark.parametrize("instructions", SETS)
+def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
+    tensors, keywords = sample.arguments()
+    before = tensors[0].clone()
+    [made] = same_on_any_threads(lambda: recolour(*tensors, **keywords), instructions)
+    assert made.is_contiguous() and torch.equal(tensors[0], before)
+    assert_alike(made, reference(*tensors, *keywords.values()))
+
+
+@named
+@without_gpu
+def test_the_gpu_agrees_with_the_cpu(sample):
+    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
+    assert_alike(recolour(*on_gpu[0], **on_gpu[1]).cpu(), recolour(*on_cpu[0], **on_cpu[1]))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_op_is_declared_as_it_behaves(device):
+    tensors, keywords = Sample("small", h=9, w=11, still=True).arguments(device)
+    torch.library.opcheck(torch.ops.stylecine.recolour, (*tensors, *keywords.values()))
+    with native.disabled():
+        torch.library.opcheck(torch.ops.stylecine.recolour, (*tensors, *keywords.values()))
+
+
+@pytest.fixture(params=[True, False], ids=["native", "reference"])
+def either(request):
+    """What is true of the kernel is true of its reference."""
+    if request.param:
+        yield
+    else:
+        with native.disabled():
+            yield
+
+
+def test_an_amount_of_zero_keeps_the_bytes(either):
+    tensors, keywords = Sample("still", still=True).arguments()
+    assert torch.equal(recolour(*tensors[:2], 0.0, **keywords), tensors[0])
+
+
+def test_a_transform_is_affine_in_red_green_blue_and_white(either):
+    frame = torch.randint(0, 256, (16, 24, 3), dtype=torch.uint8)
+    matrix = torch.zeros(4, 4)
+    matrix[0, 0], matrix[1, 0], matrix[3, 2] = -0.5, 0.25, 0.1  # red: half of itself and a quarter of green; blue: more
+    made = recolour(frame, matrix.expand(3, 2, 2, 4, 4).contiguous())
+    red, green, blue = frame.float().unbind(-1)
+    expected = torch.stack((red * 0.5 + green * 0.25, green, blue + 25.5), -1).clamp(0, 255)
+    assert (made.float() - expected).abs().max() <= 1
+
+
+def test_what_is_as_bright_changes_alike_and_edges_stay(either):
+    """Black left, white right: a grid that lifts blacks leaves no halo on the white side."""
+    frame = torch.zeros(8, 32, 3, dtype=torch.uint8)
+    frame[:, 16:] = 255
+    grid = torch.zeros(2, 1, 2, 4, 4)
+    grid[0, :, :, 3, :3] = 0.2
+    made = recolour(frame, grid)
+    assert (made[:, 16:] == 255).all() and (made[:, :16] == 51).all()
+
+
+def test_where_nothing_moves_the_given_bytes_are_shown(either):
+    [frame, grid, _], keywords = Sample("still", still=True).arguments()
+    still = keywords["moving"] == 0
+    made = recolour(frame, grid, 1.0, **keywords)
+    assert torch.equal(made[still], keywords["still"][still])
+    assert torch.equal(made[~still], recolour(frame, grid, 1.0)[~still])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"frame": torch.zeros(4, 4, 3)}, "frame is uint8"),
+        ({"grid": torch.zeros(2, 1, 1, 4, 3)}, "grid is float32"),
+        ({"grid": torch.zeros(4, 4)}, r"grid is \[D,gh,gw,4,4\]"),
+        ({"amount": math.nan}, "the amount is from -16 to 16"),
+        ({"moving": torch.zeros(4, 4)}, "given together"),
+        ({"moving": torch.zeros(4, 5), "still": torch.zeros(4, 4, 3, dtype=torch.uint8)}, "moving is float32"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(change, says):
+    usual = {"frame": torch.zeros(4, 4, 3, dtype=torch.uint8), "grid": torch.zeros(2, 1, 1, 4, 4), "amount": 1.0}
+    with pytest.raises(ValueError, match=says):
+        recolour(**usual | change)
+
+
+@pytest.mark.parametrize(("height", "out", "says"), [(4, None, "out is NULL"), (0, 1, "height and width")])
+def test_the_c_interface_refuses_what_it_cannot_do(height, out, says):
+    with pytest.raises(ValueError, match=says):
+        native.run("recolour", _Args(1, height, 4, 1, 2, 1, 1, 1.0, None, None, out), torch.device("cpu"))
