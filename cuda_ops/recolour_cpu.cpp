@@ -47,7 +47,7 @@ void plan(const stylecine_recolour_args &args, int64_t x, Columns &columns) {
 
 // Temporaries of one row of a part.
 struct Row {
-  alignas(64) float colour[(PART + 4) * 4], sum[(PART + 4) * 4], weight[4][PART], noise[PART + 4];
+  alignas(64) float colour[(PART + 4) * 4], sum[(PART + 4) * 4], weight[4][PART];
   alignas(64) int32_t low[PART], high[PART];
 };
 
@@ -98,22 +98,40 @@ STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const float 
   }
 }
 
-// One row of a part.
-void recolour_row(const stylecine_recolour_args &args, const float *line, const Columns &columns, int64_t y, Row &row) {
-  const int64_t begin = (y * args.width + columns.x) * 3, n = columns.n;
-  read_pixels(args, args.frame + begin, columns, row);
-  for (int64_t i = 0; i < n; i += 4) sum_four(args, line, columns, y, i, row);
-  for (int64_t i = 0; i < n; ++i) row.noise[i] = dither(y, columns.x + i);
-  const auto four = [&](int64_t i, uint8_t *out) {
-    const Vector changed = clamp(fma(load(row.sum + 4 * i), all(args.amount), load(row.colour + 4 * i)), 0, 255);
-    save_rgb(out, changed + spread(row.noise + i));
+// n pixels of row y from column x on: `colour` and 255, with `amount` of `sum` added to them.
+STYLECINE_INLINE void save_row(const float *colour, const float *sum, float amount, int64_t y, int64_t x, int64_t n,
+                               uint8_t *out) {
+  float noise[PART + 4];
+  for (int64_t i = 0; i < n + 3; ++i) noise[i] = dither(y, x + i);
+  const auto four = [&](int64_t i, uint8_t *to) {
+    const Vector changed = clamp(fma(load(sum + 4 * i), all(amount), load(colour + 4 * i)), 0, 255);
+    save_rgb(to, changed + spread(noise + i));
   };
   int64_t i = 0;
-  for (; i + 4 <= n; i += 4) four(i, args.out + begin + 3 * i);
+  for (; i + 4 <= n; i += 4) four(i, out + 3 * i);
   if (i == n) return;
   uint8_t last[12];  // a copy, as nothing may be written past the end
   four(i, last);
-  memcpy(args.out + begin + 3 * i, last, 3 * size_t(n - i));
+  memcpy(out + 3 * i, last, 3 * size_t(n - i));
+}
+
+bool moves(const float *moving, int64_t n) {
+  int found = 0;
+  for (int64_t i = 0; i < n; ++i) found |= moving[i] > 0;
+  return found;
+}
+
+// One row of a part.
+void recolour_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, float *line, Row &row) {
+  const int64_t n = columns.n, pixel = y * args.width + columns.x;
+  if (args.still && args.amount == 1 && !moves(args.moving + pixel, n)) {
+    memcpy(args.out + 3 * pixel, args.still + 3 * pixel, 3 * size_t(n));
+    return;
+  }
+  read_line(args, across(y, args.height, args.gh), columns.first, columns.count, line);
+  read_pixels(args, args.frame + 3 * pixel, columns, row);
+  for (int64_t i = 0; i < n; i += 4) sum_four(args, line, columns, y, i, row);
+  save_row(row.colour, row.sum, args.amount, y, columns.x, n, args.out + 3 * pixel);
 }
 
 }  // namespace
@@ -126,10 +144,7 @@ void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
     Row row = {};
     for (int64_t x = 0; x < args.width; x += columns.n) {
       plan(args, x, columns);
-      for (int64_t y = band * ROWS; y < bottom; ++y) {
-        read_line(args, across(y, args.height, args.gh), columns.first, columns.count, line);
-        recolour_row(args, line, columns, y, row);
-      }
+      for (int64_t y = band * ROWS; y < bottom; ++y) recolour_row(args, columns, y, line, row);
     }
   });
 }

@@ -106,7 +106,7 @@ class Cinemagraph:
             raise IndexError(f"A time is a finite number of frames, not {t!r}.")
         t = t % self.period
         with torch.inference_mode():
-            landscape = self._static_photo if self.loop is None else frame(self.loop, t)
+            landscape = self._static_photo.clone() if self.loop is None else frame(self.loop, t)
             moved = self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape
             return (self.appearance.show(moved, t / self.period) if self.appearance else moved).cpu().numpy()
 

@@ -14,11 +14,14 @@ _Compute = TypeVar("_Compute", bound=Callable[..., Any])
 _LIBRARY = torch.library.Library("stylecine", "DEF")
 
 
-def operator(name: str, fake: Callable[..., Any]) -> Callable[[_Compute], _Compute]:
-    """Decorator for the implementation of stylecine::`name`; `fake` returns empty outputs of the right shapes."""
+def operator(name: str, fake: Callable[..., Any], *, changes: tuple[str, ...] = ()) -> Callable[[_Compute], _Compute]:
+    """Decorator for the implementation of stylecine::`name`; `fake` returns empty outputs of the right shapes.
+
+    changes: names of the arguments that are changed in place.
+    """
 
     def register(compute: _Compute) -> _Compute:
-        _LIBRARY.define(name + torch.library.infer_schema(compute, mutates_args=()))
+        _LIBRARY.define(name + torch.library.infer_schema(compute, mutates_args=changes))
         for device in ("CPU", "CUDA"):
             _LIBRARY.impl(name, compute, device)
         torch.library.register_fake(f"stylecine::{name}", fake, lib=_LIBRARY)

@@ -22,7 +22,7 @@ MAX_AMOUNT = 16.0
 def recolour(
     frame: Tensor, grid: Tensor, amount: float = 1.0, *, moving: Tensor | None = None, still: Tensor | None = None
 ) -> Tensor:
-    """The recoloured frame, uint8 [H,W,3].
+    """A recoloured copy of the frame, uint8 [H,W,3].
 
     frame   uint8 [H,W,3].
     grid    float32 [D,gh,gw,4,4]: of each point four columns, for red, green, blue and 1 (white is 1), of what is added
@@ -34,6 +34,13 @@ def recolour(
 
     Raises ValueError if shapes, types or devices do not fit.
     """
+    return recolour_(frame.clone(memory_format=torch.contiguous_format), grid, amount, moving=moving, still=still)
+
+
+def recolour_(
+    frame: Tensor, grid: Tensor, amount: float = 1.0, *, moving: Tensor | None = None, still: Tensor | None = None
+) -> Tensor:
+    """`recolour` in place, which spares the memory of a copy; the frame has to be contiguous."""
     native.check_tensor("recolour: frame", frame, (*frame.shape[:2], 3), torch.uint8, frame.device)
     if grid.ndim != 5:
         raise ValueError(f"recolour: the grid is [D,gh,gw,4,4], not {list(grid.shape)}.")
@@ -45,8 +52,10 @@ def recolour(
     if moving is not None and still is not None:
         native.check_tensor("recolour: moving", moving, frame.shape[:2], torch.float32, frame.device)
         native.check_tensor("recolour: still", still, frame.shape, torch.uint8, frame.device)
-    made: Tensor = torch.ops.stylecine.recolour(frame, grid, float(amount), moving, still)
-    return made
+    if not frame.is_contiguous():
+        raise ValueError("recolour: a frame that is changed in place has to be contiguous.")
+    torch.ops.stylecine.recolour(frame, grid, float(amount), moving, still)
+    return frame
 
 
 _Args = native.structure(
@@ -55,23 +64,22 @@ _Args = native.structure(
 )
 
 
-def _made(frame: Tensor, *_: object) -> Tensor:
-    return frame.new_empty(frame.shape)
+def _nothing_made(*_: object) -> None:
+    pass
 
 
-@operator("recolour", _made)
-def _recolour(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> Tensor:
+@operator("recolour", _nothing_made, changes=("frame",))
+def _recolour(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> None:
     if not native.available(frame.device):
-        return reference(frame, grid, amount, moving, still)
-    frame, grid = frame.contiguous(), grid.contiguous()
+        frame.copy_(reference(frame, grid, amount, moving, still))
+        return
+    grid = grid.contiguous()
     moving, still = (None if x is None else x.contiguous() for x in (moving, still))
-    out = _made(frame)
     args = _Args(
         native.pointer(frame), *frame.shape[:2], native.pointer(grid), *grid.shape[:3], amount,
-        *(None if x is None else native.pointer(x) for x in (moving, still)), native.pointer(out),
+        *(None if x is None else native.pointer(x) for x in (moving, still)), native.pointer(frame),
     )  # fmt: skip
     native.run("recolour", args, frame.device)
-    return out
 
 
 def reference(

@@ -21,7 +21,7 @@ from stylecine.errors import OptionError
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops.image import fit_short_side, to_tensor
-from stylecine.ops.recolour import grid_places, recolour
+from stylecine.ops.recolour import grid_places, recolour, recolour_
 
 SIDE = 256  # short side of the picture in which the change is found
 CELL = 16  # pixels of it
@@ -121,14 +121,15 @@ class Appearance:
     photo: Tensor
     moving: Tensor
 
-    def amount(self, phase: float) -> float:
-        """How much of the grid counts at a phase of the loop, 0 to 1."""
-        return self.strength * (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else self.strength
-
     def show(self, frame: Tensor, phase: float) -> Tensor:
-        """A frame uint8 [H,W,3] at a phase of the loop, in this appearance: uint8 [H,W,3]."""
-        return recolour(frame, self.grid, self.amount(phase), moving=self.moving, still=self._still)
+        """Changes a frame uint8 [H,W,3] at a phase of the loop, in place, and returns it."""
+        amount = (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
+        return recolour_(frame, self._change, amount, moving=self.moving, still=self._still)
+
+    @cached_property
+    def _change(self) -> Tensor:
+        return self.grid * self.strength
 
     @cached_property
     def _still(self) -> Tensor:
-        return recolour(self.photo, self.grid)
+        return recolour(self.photo, self._change)
