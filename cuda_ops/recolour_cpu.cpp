@@ -98,14 +98,14 @@ STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const float 
   }
 }
 
-// n pixels of row y from column x on: `colour` and 255, with `amount` of `sum` added to them.
+// n pixels of row y from column x on: by `amount` from `colour` to that and `sum`, clamped.
 STYLECINE_INLINE void save_row(const float *colour, const float *sum, float amount, int64_t y, int64_t x, int64_t n,
                                uint8_t *out) {
   float noise[PART + 4];
   for (int64_t i = 0; i < n + 3; ++i) noise[i] = dither(y, x + i);
   const auto four = [&](int64_t i, uint8_t *to) {
-    const Vector changed = clamp(fma(load(sum + 4 * i), all(amount), load(colour + 4 * i)), 0, 255);
-    save_rgb(to, changed + spread(noise + i));
+    const Vector from = load(colour + 4 * i), added = clamp(from + load(sum + 4 * i), 0, 255) - from;
+    save_rgb(to, clamp(fma(added, all(amount), from), 0, 255) + spread(noise + i));
   };
   int64_t i = 0;
   for (; i + 4 <= n; i += 4) four(i, out + 3 * i);

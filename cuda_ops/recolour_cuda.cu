@@ -32,7 +32,10 @@ __global__ void recolour(stylecine_recolour_args args) {
       for (int c = 0; c < 3; ++c) sum[c] = float(args.still[3 * i + c]) - colour[c];
     else add_change(args, y, x, colour, sum);
     const float noise = dither(y, x);
-    for (int c = 0; c < 3; ++c) args.out[3 * i + c] = uint8_t(clamp(colour[c] + args.amount * sum[c], 0, 255) + noise);
+    for (int c = 0; c < 3; ++c) {
+      const float added = clamp(colour[c] + sum[c], 0, 255) - colour[c];
+      args.out[3 * i + c] = uint8_t(clamp(colour[c] + args.amount * added, 0, 255) + noise);
+    }
   }
 }
 

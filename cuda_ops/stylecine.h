@@ -204,8 +204,8 @@ STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecin
 STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);
 
 /* recolour: the colours of a frame, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
- * place and luma, trilinearly, the border held. out = frame + amount * (transform of red, green, blue and 255),
- * clamped and dithered; an amount of 0 keeps the bytes. */
+ * place and luma, trilinearly, the border held. whole = frame + transform of red, green, blue and 255, clamped; out =
+ * frame + amount * (whole - frame), clamped and dithered; an amount of 0 keeps the bytes. */
 typedef struct {
   const uint8_t *frame; /* [height,width,3] */
   int64_t height, width;

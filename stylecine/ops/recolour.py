@@ -28,7 +28,7 @@ def recolour(
     grid    float32 [D,gh,gw,4,4]: of each point four columns, for red, green, blue and 1 (white is 1), of what is added
             to red, green, blue and nothing. Its gh·gw equal cells cover the frame; lumas go from black, 0, to white,
             D−1.
-    amount  factor on what is added; 0 keeps the bytes.
+    amount  how far colours go from the frame's own (0 keeps the bytes) to the sums, clamped (1).
     moving  float32 [H,W], and still, uint8 [H,W,3]: where moving is 0 the frame at an amount of 1 is `still`, and so
             need not be computed again. Both or none.
 
@@ -90,9 +90,10 @@ def reference(
     transforms = slice_grid(grid, colours)
     ones = torch.ones_like(colours[..., :1])
     change = (transforms * torch.cat((colours, ones), -1)[..., None]).sum(-2)[..., :3]
+    whole = (colours + change).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
     if moving is not None and still is not None:
-        change = torch.where(moving[..., None] > 0, change, still.float() / 255 - colours)
-    changed = ((colours + amount * change) * 255).nan_to_num(0.0, 255.0, 0.0).clamp(0, 255)
+        whole = torch.where(moving[..., None] > 0, whole, still.float() / 255)
+    changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)
     return (changed + dither(frame.shape[0], frame.shape[1], frame.device)[..., None]).to(torch.uint8)
 
 

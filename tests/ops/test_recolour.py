@@ -143,6 +143,16 @@ def test_where_nothing_moves_the_given_bytes_are_shown(either):
     assert torch.equal(made[~still], recolour(frame, grid, 1.0)[~still])
 
 
+def test_in_part_what_is_still_looks_like_what_moves(either):
+    """Also where colours are clamped: both go the same way from the photo's to those that are shown at last."""
+    frame, grid = Sample("far", change=1.0).arguments()[0][:2]
+    moving = torch.arange(frame.shape[0]).remainder(2)[:, None].expand(frame.shape[:2]).float().contiguous()
+    still = recolour(frame, grid)
+    made = recolour(frame, grid, 0.4, moving=moving, still=still)
+    assert (made.int() - recolour(frame, grid, 0.4).int()).abs().max() <= 1
+    assert (still == 0).any() and (still == 255).any()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
