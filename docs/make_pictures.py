@@ -14,6 +14,7 @@ from PIL import Image
 from stylecine import Animator, Cinemagraph, Scene
 from stylecine.edits.strokes import stroke_distance
 from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.options import STYLES
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.stages.displacement import margin_for
 from stylecine.stages.plate import canvas, plain_plate
@@ -80,6 +81,24 @@ def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, ever
                    duration=round(1000 * every / loops[0].fps))
 
 
+def hours(animator: Animator) -> None:
+    """One photo at three hours of the day."""
+    scene = animator.invert(EXAMPLES / "sea.jpg", size=480)
+    loops = [animator.render(scene, style=style) for style in (None, "golden-hour", "night")]
+    moving_picture(loops, IMAGES / "hours.webp")
+
+
+def styles(animator: Animator, height: int = 150) -> None:
+    """Each example, and itself in every style."""
+    rows = []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        scene = animator.invert(path, size=2 * height)
+        pictures = [scene.photo, *(animator.render(scene, style=style)[0] for style in STYLES)]
+        small = [Image.fromarray(p).resize((height * 8 // 5, height), Image.Resampling.LANCZOS) for p in pictures]
+        rows.append(np.hstack([np.asarray(p) for p in small]))
+    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=85)
+
+
 def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     animator = Animator.from_pretrained()
@@ -91,8 +110,8 @@ def main() -> None:
     save(plate_picture(scene, loop), "plate")
     save(time_slice(loop), "slice")
     touch_up(animator, scene)
-    small = [animator.render(animator.invert(EXAMPLES / name, size=480)) for name in ("waterfall.jpg", "sea.jpg")]
-    moving_picture(small, IMAGES / "moving.webp")
+    hours(animator)
+    styles(animator)
     cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=280)
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=20

@@ -2,107 +2,141 @@
 
     python pretrained/recipes/make_styles.py --photos PHOTOS --weights pretrained --out pretrained/styles.safetensors
 
-The mean w+ of photos by day and that of the clearest photos of an appearance give a direction. How far to go along it
-is what brings colours of photos by day, class by class, nearest to those of the photos of that appearance.
+Each begins with the mean w+ of the clearest photos of an appearance. Adam then moves it along the principal components
+of all photos' w+, at a price for leaving their distribution, to where photos by day, decoded with it, have the colours
+of the photos of that appearance, class by class.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from appearances import GROUPS, picture
+import torch.nn.functional as F
+from appearances import Picture, picture
 from common import save_weights
 from data import Sample
 from labelled import read_small
 from torch import Tensor
+from train_generator import INJECTION, decode
 
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
-from stylecine.ops.recolour import recolour
+from stylecine.ops.image import fit_short_side
 from stylecine.options import STYLES
 from stylecine.stages.style import StyleNets
 from stylecine.weights import read_tensors
 
 LABELS = Path(__file__).with_name("appearances.csv")  # id, appearance, and strength: 3 for textbook examples
-INJECTION = "b256.conv1"
 DAY, CLEAR, CLEAREST = "day", 2, 3
 LABEL_OF = {"sunset": "sunset-pink"}  # of a style, where it is not its name
-STEPS = np.arange(0.6, 2.61, 0.2)  # along the direction; 1 is the mean of the appearance
-PHOTOS, PIXELS = 24, 400  # photos by day that steps are tried on; pixels of a group of a photo that are compared
-PROJECTIONS = 32
+PHOTOS, BATCH = 60, 6  # by day; of a step
+STEPS, RATE = 60, 0.1  # of Adam
+COMPONENTS, PRICE = 12, 2e-3  # principal components; of a squared standard deviation along one
+SIDE, PIXELS = 128, 400  # short side of a decoded photo; pixels of a group of a photo that are compared
+PROJECTIONS, QUANTILES = 32, 41
 LONG_SIDE = 384
 
 Colours = dict[int, Tensor]  # [P,3] by group
 
 
-def colours_of(sample: Sample, pixels: Tensor, rng: np.random.Generator) -> Colours:
-    """Some pixels, uint8 [H,W,3], of each group."""
-    groups = picture(pixels.permute(2, 0, 1).float() / 255, sample.label).groups.flatten(1) > 0.5
+@dataclass(frozen=True)
+class Photo:
+    """A photo by day, small: F [1,C,·,·] and groups [4,h,w] in [0,1]."""
+
+    feature: Tensor
+    groups: Tensor
+
+
+def colours_of(image: Tensor, groups: Tensor, rng: np.random.Generator) -> Colours:
+    """Some pixels of each group of an image [3,h,w]."""
     found = {}
-    for k in range(len(GROUPS)):
-        places = groups[k].nonzero().flatten()
+    for k, group in enumerate(groups.flatten(1) > 0.5):
+        places = group.nonzero().flatten()
         if len(places) >= PIXELS:
-            found[k] = pixels.reshape(-1, 3)[places[torch.from_numpy(rng.choice(len(places), PIXELS))]].float() / 255
+            found[k] = image.flatten(1)[:, torch.from_numpy(rng.choice(places.numpy(), PIXELS))].T
     return found
 
 
-def pooled(colours: list[Colours]) -> Colours:
+def quantiles(colours: list[Colours], lines: Tensor) -> Colours:
+    """Of the colours of all, projected on lines [3,J]: [QUANTILES,J] by group."""
+    levels = torch.linspace(0, 1, QUANTILES)
     present = {k for each in colours for k in each}
-    return {k: torch.cat([each[k] for each in colours if k in each]) for k in present}
+    return {k: torch.quantile(torch.cat([c[k] for c in colours if k in c]) @ lines, levels, dim=0) for k in present}
 
 
-def distance(a: Colours, b: Colours, rng: np.random.Generator) -> float:
-    """Mean over common groups of the sliced Wasserstein distance of their colours."""
+def distance(a: Colours, b: Colours) -> Tensor:
+    """Mean over common groups of the sliced Wasserstein distance, from `quantiles`."""
+    return torch.stack([(a[k] - b[k]).abs().mean() for k in a.keys() & b.keys()]).mean()
+
+
+def view(sample: Sample) -> Picture:
+    size = fit_short_side(sample.label.shape, SIDE)
+    photo = F.interpolate(sample.photo[None].float() / 255, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return picture(photo, F.interpolate(sample.label[None, None], size, mode="nearest-exact")[0, 0])
+
+
+def optimised(
+    start: Tensor, components: Tensor, wanted: list[Colours], photos: list[Photo], generator: Generator
+) -> tuple[Tensor, float]:
+    """w+ [L,512] near `start`, and the distance that is left. components [K,L,512]: a standard deviation each."""
+    rng = np.random.default_rng(0)
     lines = torch.from_numpy(rng.normal(size=(3, PROJECTIONS))).float()
     lines /= lines.norm(dim=0)
-    levels = torch.linspace(0, 1, 101)
-    quantiles = [{k: torch.quantile(x @ lines, levels, dim=0) for k, x in each.items()} for each in (a, b)]
-    common = quantiles[0].keys() & quantiles[1].keys()
-    return float(np.mean([float((quantiles[0][k] - quantiles[1][k]).abs().mean()) for k in common]))
+    target = quantiles(wanted, lines)
+    moved = torch.zeros(len(components), requires_grad=True)
+    optimizer = torch.optim.Adam([moved], RATE)
+    left = []
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = RATE * min(1, 2 * (1 - step / STEPS))
+        w_plus = start + torch.einsum("k,kld->ld", moved, components)
+        made = []
+        for k in rng.choice(len(photos), BATCH, replace=False):
+            height, width = photos[k].groups.shape[1:]
+            image = decode(generator, (w_plus[None], photos[k].feature), (height, width))[0] / 2 + 0.5
+            made.append(colours_of(image, photos[k].groups, rng))
+        loss = distance(quantiles(made, lines), target)
+        optimizer.zero_grad()
+        (loss + PRICE * moved.square().sum()).backward()
+        optimizer.step()
+        left.append(loss.item())
+    return w_plus.detach(), float(np.mean(left[-20:]))
 
 
-def tensor_of(sample: Sample) -> Tensor:
-    return sample.photo.permute(1, 2, 0).contiguous()
+def principal_components(w_plus: Tensor) -> Tensor:
+    """Of w+ [N,L,512] of many photos, scaled to a standard deviation each: [COMPONENTS,L,512]."""
+    centred = (w_plus - w_plus.mean(0)).flatten(1)
+    _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
+    scaled = directions[:COMPONENTS] * sizes[:COMPONENTS, None] / math.sqrt(len(w_plus))
+    return scaled.view(-1, *w_plus.shape[1:])
 
 
-@torch.inference_mode()
 def make(photos: Path, nets: StyleNets) -> dict[str, Tensor]:
     with LABELS.open(newline="") as file:
         labels = {row["id"]: (row["appearance"], int(row["strength"])) for row in csv.DictReader(file)}
-    samples = [s for s in read_small(photos, "train.txt", LONG_SIDE) if s.id in labels]
-    w_plus = {s.id: nets.w_plus_of("", tensor_of(s).numpy()) for s in samples}
+    views = {s.id: view(s) for s in read_small(photos, "train.txt", LONG_SIDE) if s.id in labels}
 
-    def labelled(name: str, least: int) -> list[Sample]:
-        return [s for s in samples if labels[s.id][0] == name and labels[s.id][1] >= least]
+    def labelled(name: str, least: int) -> list[str]:
+        return [id for id in views if labels[id][0] == name and labels[id][1] >= least]
 
-    def mean(chosen: list[Sample]) -> Tensor:
-        return torch.stack([w_plus[s.id] for s in chosen]).mean(0)
-
-    by_day = labelled(DAY, CLEAR)
-    noon, tried = mean(by_day), by_day[:: max(1, len(by_day) // PHOTOS)]
+    by_day = [views[id] for id in labelled(DAY, CLEAR)]
+    with torch.no_grad():
+        w_plus = {id: nets.encoder.appearance(v.colours[None] * 2 - 1)[0] for id, v in views.items()}
+        day = [Photo(nets.encoder.structure(v.colours[None] * 2 - 1), v.groups) for v in by_day[:PHOTOS]]
+    components = principal_components(torch.stack(list(w_plus.values())))
     styles = {}
     for name in STYLES:
         label = LABEL_OF.get(name, name)
-        direction = mean(labelled(label, CLEAREST)) - noon
-        wanted = pooled([colours_of(s, tensor_of(s), np.random.default_rng(0)) for s in labelled(label, CLEAR)])
-
-        def miss(step: float, direction: Tensor = direction, wanted: Colours = wanted) -> float:
-            rng, made = np.random.default_rng(0), []
-            for sample in tried:
-                photo = tensor_of(sample)
-                made.append(colours_of(sample, recolour(photo, nets.change(photo, noon + step * direction)), rng))
-            return distance(pooled(made), wanted, np.random.default_rng(1))
-
-        rng = np.random.default_rng(0)
-        before = distance(pooled([colours_of(s, tensor_of(s), rng) for s in tried]), wanted, np.random.default_rng(1))
-        misses = [miss(step) for step in STEPS]
-        best = float(STEPS[int(np.argmin(misses))])
-        print(f"{name}: step {best:.1f}, {255 * before:.1f} -> {255 * min(misses):.1f} levels", flush=True)
-        styles[name] = noon + best * direction
+        start = torch.stack([w_plus[id] for id in labelled(label, CLEAREST)]).mean(0)
+        wanted = [colours_of(views[id].colours, views[id].groups, np.random.default_rng(0))
+                  for id in labelled(label, CLEAR)]
+        styles[name], left = optimised(start, components, wanted, day, nets.generator)
+        print(f"{name}: {255 * left:.1f} levels are left", flush=True)
     return styles
 
 

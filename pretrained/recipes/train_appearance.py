@@ -125,9 +125,9 @@ class Model(nn.Module):
         photos = push_pull(torch.stack([crop.structure for crop in crops]).to(device), visible)
         feature = self.encoder.structure(photos, visible, light)
         read = [self.encoder.appearance_and_regions(crop.whole[None].to(device)) for crop in crops]
-        regions = [cross_entropy(logits, crop.regions.to(device)) for (_, logits), crop in zip(read, crops, strict=True)]
+        told = [cross_entropy(logits, crop.regions.to(device)) for (_, logits), crop in zip(read, crops, strict=True)]
         w_plus = torch.cat([w for w, _ in read])
-        return decode(self.generator, (w_plus, feature), (CROP, CROP)), torch.stack(regions).mean()
+        return decode(self.generator, (w_plus, feature), (CROP, CROP)), torch.stack(told).mean()
 
 
 def light_of(photo: Tensor) -> Light:
