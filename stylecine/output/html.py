@@ -1,4 +1,4 @@
-"""A loop as one self-contained HTML file that plays it: the photo, the pack and the player."""
+"""A loop as one self-contained HTML file that plays it: its first frame, the pack and the player."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.output import VideoInfo
 from stylecine.output.web_pack import encode_image, first_frame, pack
 from stylecine.stages.loop import Loop
+from stylecine.stages.style import Appearance
 
 QUALITY = 90  # of the images, as WebP
 # in order of their imports
-MODULES = ("gl", "pack", "maps", "shaders", "plate", "scene", "cloth", "loop", "player", "page")
+MODULES = ("gl", "pack", "maps", "shaders", "plate", "scene", "cloth", "style", "loop", "player", "page")
 
 
 def write_page(
@@ -32,6 +33,7 @@ def write_page(
     alt: str,
     quality: int | None = None,
     cloth_layer: ClothLayer | None = None,
+    appearance: Appearance | None = None,
 ) -> VideoInfo:
     """Writes the loop as an HTML file. alt: describes the image.
 
@@ -39,7 +41,9 @@ def write_page(
     file cannot be written.
     """
     quality = QUALITY if quality is None else quality
-    content = page_html(loop, period, fps, title=title, alt=alt, quality=quality, cloth_layer=cloth_layer)
+    content = page_html(
+        loop, period, fps, title=title, alt=alt, quality=quality, cloth_layer=cloth_layer, appearance=appearance
+    )
     target = check_destination(path)
     with atomic_write(target) as part, translate_os_errors(target):
         part.write_text(content, encoding="utf-8", newline="\n")
@@ -56,11 +60,17 @@ def page_html(
     alt: str,
     quality: int,
     cloth_layer: ClothLayer | None = None,
+    appearance: Appearance | None = None,
 ) -> str:
-    """The HTML. Its content security policy allows only its own content, and no requests."""
-    packed = zlib.compress(pack(loop, period, fps, cloth_layer=cloth_layer, quality=quality, photo=False), 9)
-    frame = first_frame(loop, cloth_layer)
-    photo = encode_image(frame, quality)
+    """The HTML. Its content security policy allows only its own content, and no requests.
+
+    The image in it is the first frame. The player takes it for the photo, unless a style has changed it: then the pack
+    has the photo too.
+    """
+    styled = appearance is not None and appearance.amount(0) > 0
+    content = pack(loop, period, fps, cloth_layer=cloth_layer, appearance=appearance, quality=quality, photo=styled)
+    packed = zlib.compress(content, 9)
+    frame = first_frame(loop, cloth_layer, appearance)
     style, script = _read("page.css"), _script()
     height, width = frame.shape[:2]
     values = {
@@ -73,7 +83,7 @@ def page_html(
         "height": str(height),
         "style": style,
         "script": script,
-        "photo": f"data:image/webp;base64,{_base64(photo)}",
+        "image": f"data:image/webp;base64,{_base64(encode_image(frame, quality))}",
         "pack": _base64(packed),
     }
     return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], _read("page.html"))

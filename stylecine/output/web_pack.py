@@ -29,9 +29,11 @@ from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output.images import check_webp
 from stylecine.stages.loop import BANDS, Loop
 from stylecine.stages.photo import encode_png
+from stylecine.stages.style import Appearance
 
 FORMAT = 1  # increased when older players can no longer read packs
 FORMAT_WITH_CLOTH = 2  # players of format 1 would ignore the cloth
+FORMAT_WITH_STYLE = 3  # players of formats 1 and 2 would ignore the style
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 BEGIN_STEPS = 510  # in a sub-cycle; crossfades begin in its first half
@@ -46,6 +48,7 @@ def pack(
     fps: float,
     *,
     cloth_layer: ClothLayer | None = None,
+    appearance: Appearance | None = None,
     layers: Tensor | None = None,
     quality: int | None = None,
     photo: bool = True,
@@ -54,7 +57,7 @@ def pack(
 
     loop: with sampling "gather" and without resynthesis; None if only cloth moves. period: frames. fps: frames per
         second.
-    cloth_layer: the cloth over it.
+    cloth_layer: the cloth over it. appearance: in which both are shown; images are stored without it.
     layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, with the cloth as another.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
     photo: False omits it, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
@@ -77,7 +80,7 @@ def pack(
         if layers is not None:
             tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
     facts = {
-        "format": FORMAT_WITH_CLOTH if cloth_layer else FORMAT,
+        "format": FORMAT_WITH_STYLE if appearance else FORMAT_WITH_CLOTH if cloth_layer else FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         **facts,
@@ -89,15 +92,19 @@ def pack(
         tensors |= cloth_tensors
         if loop is None and layers is not None:
             tensors["layers"] = _on_grid(cloth_layer)[None]
+    if appearance is not None:
+        tensors["style"], facts["style"] = _style(appearance)
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
-def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None) -> np.ndarray:
+def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None, appearance: Appearance | None = None) -> np.ndarray:
     """Frame 0, uint8 [H,W,3]."""
     if cloth_layer is None:
         assert loop is not None, "nothing moves"
-        return loop.photo.cpu().numpy()
-    return cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0).cpu().numpy()
+        frame = loop.photo
+    else:
+        frame = cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0)
+    return (appearance.show(frame, 0) if appearance else frame).cpu().numpy()
 
 
 def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
@@ -156,15 +163,20 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     if displacement.stagger is not None:
         signed["stagger"] = displacement.stagger[None]
     for name, field in signed.items():
-        field = field.nan_to_num(0.0, 0.0, 0.0).permute(1, 2, 0).contiguous().cpu()
-        scales[name] = float(field.abs().max()) / INT16_STEPS
-        tensors[name] = (field / (scales[name] or 1.0)).round().to(torch.int16).numpy()
+        tensors[name], scales[name] = _quantised(field.permute(1, 2, 0))
     lift, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
     scales["angle"] = math.pi / 255
     scales["lift"] = float(lift.max()) / 255
     steps = torch.cat((angle[:, None] / scales["angle"], lift / scales["lift"]), 1).flatten(1, 2)
     tensors["statistics"] = _in_blocks(steps, displacement.cell).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return tensors, scales
+
+
+def _quantised(field: Tensor) -> tuple[np.ndarray, float]:
+    """A field of positive and negative values as int16, and the step."""
+    field = field.nan_to_num(0.0, 0.0, 0.0).contiguous().cpu()
+    step = float(field.abs().max()) / INT16_STEPS
+    return (field / (step or 1.0)).round().to(torch.int16).numpy(), step
 
 
 def _in_blocks(fields: Tensor, cell: int) -> Tensor:
@@ -227,6 +239,14 @@ def _where_different(image: Tensor, expected: Tensor) -> np.ndarray:
     """The image uint8 [H,W,3] where it differs from the expected one, else transparent: uint8 [H,W,4]."""
     differs = (image != expected).any(-1, keepdim=True)
     return torch.cat((image * differs, differs * torch.tensor(255, dtype=torch.uint8)), -1).cpu().numpy()
+
+
+def _style(appearance: Appearance) -> tuple[np.ndarray, dict[str, Any]]:
+    """The grid, with what is added to red, green and blue last, and the facts about it: int16 [D,4,gh,gw,3]."""
+    depth, *grid = appearance.grid.shape[:3]
+    transforms, step = _quantised(appearance.grid[..., :3].permute(0, 3, 1, 2, 4))
+    shown = {"strength": float(appearance.strength), "drift": appearance.drift}
+    return transforms, {"depth": depth, "grid": grid, "step": step, **shown}
 
 
 def _with_cloth(layers: Tensor, cloth_layer: ClothLayer | None) -> Tensor:

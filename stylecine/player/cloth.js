@@ -29,12 +29,12 @@ export class Cloth {
     this.field = new Target(gl, gw, gh);
   }
 
-  /** Draws the cloth at time t over a frame, a texture whose rows count from the bottom, into the canvas. */
-  draw(t, frame, photo) {
+  /** Draws the cloth at time t over a frame into a target or the canvas; rows of both count from the bottom. */
+  draw(t, frame, photo, target) {
     const phase = t * this.cycles / this.period % 1;
     const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => keyframeWeight(k, this.count, phase));
     this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
-    this.programs.CLOTH.draw(null, {...this.textures, frame, photo, field: this.field, cell: this.cell});
+    this.programs.CLOTH.draw(target, {...this.textures, frame, photo, field: this.field, cell: this.cell});
   }
 
   dispose() { for (const part of [...Object.values(this.textures), this.keyframes, this.field]) part.dispose(); }

@@ -2,7 +2,7 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMATS = [1, 2];  // 2: with cloth
+const FORMATS = [1, 2, 3];  // 2: with cloth; 3: with a style
 const ARRAYS = {U8: Uint8Array, I16: Int16Array};
 
 /** {facts, tensors} of an ArrayBuffer; a tensor is {shape, data}. Throws PlayerError if it is not a pack. */

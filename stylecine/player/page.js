@@ -1,8 +1,8 @@
-// A page with one loop: shows the photo, then plays the loop unless the reader prefers reduced motion.
+// A page with one loop: shows its first frame, then plays it unless the reader prefers reduced motion.
 
 import {Player, PlayerError} from "./player.js";
 
-const [canvas, photo, button, note] = ["canvas", "img", "button", "p"].map(name => document.querySelector(name));
+const [canvas, image, button, note] = ["canvas", "img", "button", "p"].map(name => document.querySelector(name));
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 function decodeBase64(base64) { return Uint8Array.from(atob(base64), letter => letter.charCodeAt(0)); }
@@ -19,7 +19,7 @@ function imageBlob(url) {
 
 function showError(error) {
   canvas.hidden = button.hidden = true;
-  photo.hidden = false;
+  image.hidden = false;
   note.textContent = error instanceof PlayerError ? error.message : "The photo cannot move in this browser.";
 }
 
@@ -32,8 +32,8 @@ function setPlaying(player, playing) {
 try {
   const player = await Player.create(canvas);
   player.onerror = showError;
-  await player.load(await readPackElement(document.getElementById("pack")), imageBlob(photo.src));
-  photo.hidden = true;
+  await player.load(await readPackElement(document.getElementById("pack")), imageBlob(image.src));
+  image.hidden = true;
   canvas.hidden = button.hidden = false;
   setPlaying(player, !reducedMotion.matches);
   reducedMotion.addEventListener("change", () => setPlaying(player, !reducedMotion.matches));

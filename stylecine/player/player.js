@@ -27,6 +27,7 @@ export class Player {
   #pack = null;  // the last one, to be restored after the context was lost
   #loads = 0;
   #handle = 0;
+  #styleStrength = null;
   #lastTime = null;  // when the last frame was drawn, in milliseconds
   #listeners = new AbortController();
 
@@ -45,7 +46,8 @@ export class Player {
    */
   async load(pack, photo = null) {
     const {facts, tensors} = readPack(pack);
-    await this.#use({facts, tensors, photo: photo ?? new Blob([tensors.photo.data], {type: facts.picture})});
+    const own = tensors.photo && new Blob([tensors.photo.data], {type: facts.picture});
+    await this.#use({facts, tensors, photo: own ?? photo});
   }
 
   /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that all shaders are compiled. */
@@ -60,11 +62,18 @@ export class Player {
   render(t) {
     this.time = t - Math.floor(t / this.period) * this.period;
     if (!this.#loop || this.#gl.isContextLost()) return;
-    this.#loop.draw(this.time);
+    this.#loop.draw(this.time, this.#styleStrength);
     this.onframe?.(this.time);
   }
 
   seek(t) { this.render(t); }
+
+  /** Of the style, 0 to 1, in whatever is loaded; null: the pack's own. */
+  get styleStrength() { return this.#styleStrength; }
+  set styleStrength(strength) {
+    this.#styleStrength = strength;
+    if (!this.playing) this.render(this.time);
+  }
 
   get playing() { return this.#handle !== 0; }
 

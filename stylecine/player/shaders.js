@@ -1,5 +1,6 @@
-// The arithmetic of cuda_ops/render.h, drape.h, ops/pyramid, ops/spline and ops/integrate as fragment shaders. Row 0 of
-// a texture is row 0 of the image; only the canvas, and a frame under cloth, count rows from the bottom.
+// The arithmetic of cuda_ops/render.h, drape.h, recolour.h, ops/pyramid, ops/spline and ops/integrate as fragment
+// shaders. Row 0 of a texture is row 0 of the image; only the canvas, and frames drawn over or recoloured, count rows
+// from the bottom.
 
 const PIXEL = `
 ivec2 pixel_of() { return ivec2(gl_FragCoord.xy); }
@@ -309,8 +310,13 @@ void main() {
   frame = vec4(texelFetch(photo, ivec2(at.x, textureSize(photo, 0).y - 1 - at.y), 0).rgb, 1);
 }`;
 
+// A frame's values, 0 to 255, to be rounded down to 8 bits (Roberts's R2 sequence).
+const DITHER = `
+float dither(ivec2 at) { return (float(((193 * at.x + 147 * at.y) & 255) >> 4) + 0.5) / 16.0; }
+`;
+
 // The sum of all levels, blended into the photo; 8 bits.
-const FRAME = PIXEL + MIXED + UPSAMPLED + `
+const FRAME = PIXEL + MIXED + UPSAMPLED + DITHER + `
 uniform sampler2D photo, moving, coarse;
 uniform int margin;
 out vec4 frame;
@@ -323,8 +329,7 @@ void main() {
   if (moves == 0.0) return;
   vec3 sum = mixed(at + margin) + upsampled(coarse, at + margin);
   vec3 over = clamp(sum, -1.0, 1.0) * 127.5 + 127.5;
-  float dither = (float(((193 * at.x + 147 * at.y) & 255) >> 4) + 0.5) / 16.0;  // (Roberts's R2 sequence.)
-  frame.rgb = floor(mix(still * 255.0, over, moves) + dither) / 255.0;
+  frame.rgb = floor(mix(still * 255.0, over, moves) + dither(at)) / 255.0;
 }`;
 
 // The cloth's field at a moment: the weighted sum of its keyframes.
@@ -378,7 +383,32 @@ void main() {
   drawn.rgb = floor(clamp(over * 255.0 + 0.5, 0.0, 255.0)) / 255.0;
 }`;
 
+// A frame in another appearance, as in cuda_ops/recolour.h: of the affine transforms of colours at a pixel's place, the
+// one between the two nearest lumas. 0 keeps the bytes.
+const RECOLOUR = PIXEL + DITHER + `
+uniform sampler2D frame;
+uniform sampler2DArray transforms;
+uniform int depth;
+uniform float amount;
+out vec4 changed;
+vec3 change(vec3 colour, vec2 place, int level) {
+  mat4x3 columns;
+  for (int k = 0; k < 4; ++k) columns[k] = textureLod(transforms, vec3(place, 4 * level + k), 0.0).rgb;
+  return columns * vec4(colour, 1);
+}
+void main() {
+  ivec2 at = pixel_of(), size = textureSize(frame, 0);
+  vec3 colour = texelFetch(frame, at, 0).rgb;
+  at.y = size.y - 1 - at.y;
+  vec2 place = (vec2(at) + 0.5) / vec2(size);
+  float luma = clamp(dot(colour, vec3(0.299, 0.587, 0.114)), 0.0, 1.0) * float(depth - 1);
+  int darker = int(luma), brighter = min(darker + 1, depth - 1);
+  vec3 added = mix(change(colour, place, darker), change(colour, place, brighter), luma - float(darker));
+  vec3 mixed = mix(colour, clamp(colour + added, 0.0, 1.0), amount);
+  changed = vec4(floor(mixed * 255.0 + dither(at)) / 255.0, 1);
+}`;
+
 export const SHADERS = {
   ...{PLATE, DOWNSAMPLE, BAND, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
-  ...{CLOTH_FIELD, CLOTH},
+  ...{CLOTH_FIELD, CLOTH, RECOLOUR},
 };

@@ -1,0 +1,23 @@
+// Shows finished frames in another appearance, as cuda_ops/recolour.h does.
+
+import {Target, Texture} from "./gl.js";
+import {dequantize} from "./pack.js";
+
+export class Style {
+  /** facts, tensors: of one pack. */
+  constructor(gl, programs, {width, height, style: {depth, grid: [gh, gw], step, ...shown}}, {style}) {
+    Object.assign(this, {programs, depth, ...shown});
+    const transforms = dequantize(style.data, step);  // a layer each for red, green, blue and 1, luma after luma
+    this.transforms = new Texture(gl, "RGB16F", gw, gh, transforms, {filter: "LINEAR", layers: 4 * depth});
+    this.frame = new Target(gl, width, height, {format: "RGBA8"});  // to be drawn to; its rows count from the bottom
+  }
+
+  /** Draws `frame` at a phase of the loop into the canvas. strength: 0 to 1; null: the pack's own. */
+  draw(phase, strength) {
+    const share = this.drift ? (1 - Math.cos(2 * Math.PI * phase)) / 2 : 1;
+    const {frame, transforms, depth} = this;
+    this.programs.RECOLOUR.draw(null, {frame, transforms, depth, amount: (strength ?? this.strength) * share});
+  }
+
+  dispose() { for (const part of [this.transforms, this.frame]) part.dispose(); }
+}
