@@ -194,7 +194,14 @@ class Cinemagraph:
 
         Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
-        return pack(self.loop, self.period, self.fps, cloth_layer=self.cloth_layer, layers=self.layers)
+        return pack(
+            self.loop,
+            self.period,
+            self.fps,
+            cloth_layer=self.cloth_layer,
+            appearance=self.appearance,
+            layers=self.layers,
+        )
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
@@ -239,9 +246,9 @@ class Cinemagraph:
             generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
             if is_poster(path) and self.settings["detail"] == 1:
                 generated = []  # it is the photo
-            if self.appearance is not None and not (is_poster(path) and self.appearance.drift):
-                generated = [*generated, "light and colours"]
-            finish = partial(signer.sign, title=Path(path).name, report=report, photo=photo, generated=generated)
+            styled = self.appearance is not None and not (is_poster(path) and self.appearance.drift)
+            title = Path(path).name
+            finish = partial(signer.sign, title=title, report=report, photo=photo, generated=generated, styled=styled)
         stages = Stages(self.progress)
         if is_page(path):
             with stages.stage("video"):
@@ -269,6 +276,7 @@ class Cinemagraph:
             alt=description,
             quality=quality,
             cloth_layer=self.cloth_layer,
+            appearance=self.appearance,
         )
 
     def _crop_window(self, crop: Crop, *, even: bool) -> Window:

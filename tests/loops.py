@@ -1,7 +1,8 @@
-"""Small loops of any photo, with known drift."""
+"""Small loops of any photo, with known drift, and another appearance of them."""
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 
 from stylecine.ops.image import to_tensor
@@ -9,6 +10,7 @@ from stylecine.output.web_pack import pack
 from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.plate import canvas, plain_plate
+from stylecine.stages.style import Appearance
 
 FPS = 30
 
@@ -33,11 +35,22 @@ def loop_of(
     return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
 
 
+def appearance_of(
+    photo: torch.Tensor, moving: torch.Tensor, *, strength: float = 1.0, drift: bool = False
+) -> Appearance:
+    """One that differs by place and luma, and clips the darkest and brightest colours. photo: uint8 [H,W,3]."""
+    noise = torch.randn(1, 16, 3, 2, 3, generator=torch.Generator().manual_seed(4))
+    grid = F.interpolate(0.15 * noise, (8, 5, 7), mode="trilinear", align_corners=True)
+    grid[:, [0, 5, 10]] += 0.7  # more contrast
+    grid[:, 12:15] -= 0.4
+    return Appearance(grid[0].permute(1, 2, 3, 0).unflatten(-1, (4, 4)).contiguous(), strength, drift, photo, moving)
+
+
 def textured(photo: np.ndarray) -> np.ndarray:
     """The photo with a texture that makes motion visible."""
     noise = ndimage.gaussian_filter(np.random.default_rng(2).normal(size=photo.shape[:2]), 1)
     return np.clip(photo + 120.0 * noise[..., None], 0, 255).astype(np.uint8)
 
 
-def packed(loop: Loop) -> bytes:
-    return pack(loop, loop.displacement.period, FPS)
+def packed(loop: Loop, appearance: Appearance | None = None) -> bytes:
+    return pack(loop, loop.displacement.period, FPS, appearance=appearance)

@@ -51,15 +51,22 @@ class Signer:
     key: bytes = field(repr=False)
 
     def sign(
-        self, path: Path, title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str]
+        self,
+        path: Path,
+        title: str,
+        report: Mapping[str, Any],
+        photo: PhotoFile,
+        generated: Sequence[str],
+        styled: bool,
     ) -> None:
         """Signs the file at `path` in place; `title` is its final name.
 
         report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one.
-        generated: what networks set in motion; empty for a poster, which is the photo.
+        generated: what networks set in motion; empty for a poster, which is the photo. styled: whether it is shown in
+        another light and other colours.
         Raises OptionError for a certificate or key that cannot sign.
         """
-        manifest = _manifest(title, report, photo, generated)
+        manifest = _manifest(title, report, photo, generated, styled)
         with tempfile.TemporaryFile(dir=path.parent) as signed:
             with path.open("rb") as unsigned:
                 self._sign(manifest, photo, unsigned, signed)
@@ -70,7 +77,7 @@ class Signer:
     def check(self) -> None:
         """Signs an image of one pixel. Raises OptionError for a certificate or key that cannot sign."""
         dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
-        self._sign(_manifest("dot.png", {}, dot, ()), dot, io.BytesIO(dot.content), io.BytesIO())
+        self._sign(_manifest("dot.png", {}, dot, (), styled=False), dot, io.BytesIO(dot.content), io.BytesIO())
 
     def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
         c2pa = _c2pa()
@@ -160,26 +167,35 @@ def _algorithm(key: Any) -> str:
     return name
 
 
-def _manifest(title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str]) -> dict[str, Any]:
+def _manifest(
+    title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str], styled: bool
+) -> dict[str, Any]:
     return {
         "claim_generator_info": [{"name": "stylecine", "version": __version__}],
         "title": title,
         "format": MEDIA_TYPES[Path(title).suffix.lower()],
         "assertions": [
-            {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated)}},
+            {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated, styled)}},
             {"label": REPORT, "data": dict(report)},
         ],
     }
 
 
-def _actions(photo: PhotoFile, generated: Sequence[str]) -> list[dict[str, Any]]:
-    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [photo.sha256]}}
+def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool) -> list[dict[str, Any]]:
     agent = {"softwareAgent": {"name": "stylecine", "version": __version__}}
-    if not generated:
+    trained = {"digitalSourceType": SOURCE_TYPE, **agent}
+    actions: list[dict[str, Any]] = [{"action": "c2pa.opened", "parameters": {"ingredientIds": [photo.sha256]}}]
+    if generated:
+        moving = " and ".join(generated)
+        description = f"Parts of the photo were set in motion as a loop, with trained networks: {moving}."
+        actions.append({"action": "c2pa.edited", "description": description, **trained})
+    if styled:
+        description = "The light and colours of the photo were changed, with trained networks."
+        actions.append({"action": "c2pa.color_adjustments", "description": description, **trained})
+    if len(actions) == 1:
         description = "The photo as the first frame of a loop shows it; nothing in it was generated."
-        return [opened, {"action": "c2pa.converted", "description": description, **agent}]
-    description = f"Parts of the photo were set in motion as a loop, with trained networks: {' and '.join(generated)}."
-    return [opened, {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": description, **agent}]
+        actions.append({"action": "c2pa.converted", "description": description, **agent})
+    return actions
 
 
 def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:

@@ -39,6 +39,7 @@ INT16_STEPS = 32767
 BEGIN_STEPS = 510  # in a sub-cycle; crossfades begin in its first half
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
 POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of the cloth's fields: pixels, and log2 of the gain
+STYLE_STEP = 1 / 4096  # of a style's transforms: about that of half floats, which the player reads
 WEBP_EFFORT = 4  # of 6
 
 
@@ -172,10 +173,10 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     return tensors, scales
 
 
-def _quantised(field: Tensor) -> tuple[np.ndarray, float]:
-    """A field of positive and negative values as int16, and the step."""
+def _quantised(field: Tensor, finest: float = 0.0) -> tuple[np.ndarray, float]:
+    """A field of positive and negative values as int16, and the step, at least `finest`."""
     field = field.nan_to_num(0.0, 0.0, 0.0).contiguous().cpu()
-    step = float(field.abs().max()) / INT16_STEPS
+    step = max(finest, float(field.abs().max()) / INT16_STEPS)
     return (field / (step or 1.0)).round().to(torch.int16).numpy(), step
 
 
@@ -244,7 +245,7 @@ def _where_different(image: Tensor, expected: Tensor) -> np.ndarray:
 def _style(appearance: Appearance) -> tuple[np.ndarray, dict[str, Any]]:
     """The grid, with what is added to red, green and blue last, and the facts about it: int16 [D,4,gh,gw,3]."""
     depth, *grid = appearance.grid.shape[:3]
-    transforms, step = _quantised(appearance.grid[..., :3].permute(0, 3, 1, 2, 4))
+    transforms, step = _quantised(appearance.grid[..., :3].permute(0, 3, 1, 2, 4), STYLE_STEP)
     shown = {"strength": float(appearance.strength), "drift": appearance.drift}
     return transforms, {"depth": depth, "grid": grid, "step": step, **shown}
 

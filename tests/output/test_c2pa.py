@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
 from stylecine import Animator, Cinemagraph, OptionError, WriterUnavailable, __version__
@@ -23,6 +24,7 @@ from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import PhotoFile
 from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.loops import appearance_of
 
 c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
 
@@ -155,6 +157,25 @@ def test_the_signature_names_landscape_or_cloth(
             assertion(claim(tmp_path / name)[1], "c2pa.actions")["actions"] for name in ("loop.png", "loop.gif")
         )
         assert done["description"].endswith(f"networks: {says}") and "nothing" in poster["description"]
+
+
+@pytest.mark.parametrize(
+    ("name", "drifts", "expected"),
+    [
+        ("loop.gif", True, ["c2pa.edited", "c2pa.color_adjustments"]),
+        ("loop.png", True, ["c2pa.converted"]),  # the first frame of a drift is the photo
+        ("loop.png", False, ["c2pa.color_adjustments"]),
+    ],
+)
+def test_the_signature_tells_of_a_style(
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path, name: str, drifts: bool, expected: list[str]
+) -> None:
+    appearance = appearance_of(torch.from_numpy(loop.scene.photo), loop.mask, drift=drifts)
+    replace(loop, appearance=appearance).save(tmp_path / name, c2pa=signed_by)
+    told, manifest = claim(tmp_path / name)
+    _, *done = assertion(manifest, "c2pa.actions")["actions"]
+    assert told["validation_state"] == "Valid" and [action["action"] for action in done] == expected
+    assert all(action["digitalSourceType"] == SOURCE_TYPE for action in done if action["action"] != "c2pa.converted")
 
 
 def test_a_signed_video_still_plays(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """A loop as a page of its own: what is in the file, and, where there is a Chromium, what it does."""
 
+import io
 import re
 import zlib
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load
 
 import stylecine.output.html
@@ -23,6 +26,7 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.html import write_page
 from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.loops import appearance_of
 
 SAYS = "Photo in motion"
 
@@ -128,6 +132,29 @@ def test_a_page_with_only_cloth(flag: Path) -> None:
     assert set(tensors) == {"background", "matte", "knots", "active"}
 
 
+def styled(loop: Cinemagraph, folder: Path, *, drift: bool) -> tuple[Cinemagraph, Path]:
+    """The loop in another appearance, and its page."""
+    photo = torch.from_numpy(loop.scene.photo)
+    loop = replace(loop, appearance=appearance_of(photo, loop.mask, drift=drift))
+    loop.save(folder / "styled.html", quality=100)
+    return loop, folder / "styled.html"
+
+
+@pytest.mark.parametrize("drifts", [False, True])
+def test_the_image_of_a_styled_page_is_the_first_frame(loop: Cinemagraph, tmp_path: Path, drifts: bool) -> None:
+    shown, path = styled(loop, tmp_path, drift=drifts)
+    image, packed = (
+        b64decode(found) for found in re.findall(r'(?:webp;base64,|id="pack">)([\w+/=]+)', path.read_text())
+    )
+    with Image.open(io.BytesIO(image)) as picture:
+        assert np.abs(np.asarray(picture).astype(int) - shown[0]).mean() < 3
+    assert np.array_equal(shown[0], loop[0]) == drifts
+    tensors = load(zlib.decompress(packed))
+    assert (
+        "style" in tensors and ("photo" in tensors) != drifts
+    )  # a drift begins with the photo, which is there already
+
+
 # --- in a browser
 
 
@@ -202,6 +229,28 @@ def test_cloth_plays(browser: Any, flag: Path) -> None:
     before, _ = page.screenshot(), page.wait_for_timeout(300)
     assert page.screenshot() != before and not complaints
     page.close()
+
+
+@pytest.mark.browser
+def test_a_styled_page_begins_with_its_image(browser: Any, loop: Cinemagraph, saved: Path, tmp_path: Path) -> None:
+    _, path = styled(loop, tmp_path, drift=False)
+
+    def top(page: Any) -> np.ndarray:
+        """The upper half, without the button and the message."""
+        with Image.open(io.BytesIO(page.screenshot())) as picture:
+            return np.asarray(picture.convert("RGB"))[: picture.height // 2].astype(int)
+
+    still = browser.new_page()
+    still.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    still.goto(path.as_uri())
+    still.get_by_text("no WebGL2").wait_for()
+    played, plain = (browser.new_page(reduced_motion="reduce") for _ in range(2))
+    for page, file in ((played, path), (plain, saved)):
+        page.goto(file.as_uri())
+        page.get_by_role("button", name="Play").wait_for()
+    assert np.abs(top(played) - top(still)).mean() < 3 < 10 < np.abs(top(played) - top(plain)).mean()
+    for page in (still, played, plain):
+        page.close()
 
 
 @pytest.mark.browser

@@ -15,10 +15,10 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import OptionError
 from stylecine.ops.image import mirrored, to_tensor
 from stylecine.options import Wind, check_live
-from stylecine.output.web_pack import pack, plate
+from stylecine.output.web_pack import first_frame, pack, plate
 from stylecine.stages.loop import Loop
 from tests.cloths import STAND_INS, flag_mask, flag_photo
-from tests.loops import FPS, loop_of, packed, textured
+from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
 PERIOD, MARGIN = 60, 32
 
@@ -186,3 +186,47 @@ def test_cloth_over_a_landscape(cloth_layer: ClothLayer) -> None:
     assert facts(content)["classes"] == ["sky", "water", "falls", "smoke", "cloth"]
     assert tensors["layers"].shape == (5, *loop.displacement.sub_cycle.shape)
     assert np.array_equal(opened(tensors["photo"]), photo) and {"velocity", "made_up", "knots"} <= set(tensors)
+
+
+# --- styles
+
+
+def test_a_style_is_quantized_below_the_visible(loop: Loop) -> None:
+    appearance = appearance_of(loop.photo, loop.moving, strength=0.6, drift=True)
+    content = packed(loop, appearance)
+    told, transforms = facts(content), load(content)["style"]
+    style = told["style"]
+    assert told["format"] == 3 and isinstance(style, dict)
+    assert {**style, "step": None} == {"depth": 8, "grid": [5, 7], "strength": 0.6, "drift": True, "step": None}
+    off = np.abs(transforms * style["step"] - appearance.grid[..., :3].permute(0, 3, 1, 2, 4).numpy())
+    assert transforms.dtype == np.int16 and off.sum(1).max() * 255 < 0.15  # levels, of a white pixel
+
+
+def test_a_style_may_be_lost_or_extreme(loop: Loop) -> None:
+    appearance = appearance_of(loop.photo, loop.moving)
+    for value, kept in ((torch.nan, 0), (100, 100)):
+        grid = appearance.grid.clone()
+        grid[3, 2, 1, 0, 2] = value
+        content = packed(loop, replace(appearance, grid=grid))
+        style = facts(content)["style"]
+        assert isinstance(style, dict) and load(content)["style"][3, 0, 2, 1, 2] * style["step"] == pytest.approx(kept)
+
+
+def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_layer: ClothLayer) -> None:
+    appearance = appearance_of(loop.photo, loop.moving)
+    plain, styled = (packed(loop, given) for given in (None, appearance))
+    assert np.array_equal(opened(load(styled)["photo"]), loop.photo.numpy())
+    assert facts(styled)["plate"] == facts(plain)["plate"] and set(load(styled)) == {*load(plain), "style"}
+    appearance = appearance_of(cloth_layer.photo, cloth_layer.reach)
+    flag = pack(None, PERIOD, FPS, cloth_layer=cloth_layer, appearance=appearance)
+    assert facts(flag)["format"] == 3 and {"knots", "style"} <= set(load(flag))
+    assert np.array_equal(opened(load(flag)["photo"]), cloth_layer.photo.numpy())
+
+
+def test_the_first_frame_is_in_the_style_unless_it_drifts(loop: Loop, cloth_layer: ClothLayer) -> None:
+    for flowing, cloth in ((loop, None), (None, cloth_layer)):
+        photo = first_frame(flowing, cloth)
+        static = appearance_of(torch.from_numpy(photo), torch.zeros(photo.shape[:2]))
+        shown = first_frame(flowing, cloth, static)
+        assert np.array_equal(shown, static.show(torch.from_numpy(photo), 0).numpy()) and (shown != photo).any()
+        assert np.array_equal(first_frame(flowing, cloth, replace(static, drift=True)), photo)

@@ -15,7 +15,7 @@ from stylecine.options import Wind
 from stylecine.output.web_pack import pack
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo
-from tests.loops import FPS, loop_of, packed, textured
+from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
@@ -124,7 +124,7 @@ def test_cloth_matches_the_engine(stage: Stage, degrees: float, scale: int) -> N
         assert np.array_equal(stage.frame(t), photo)
 
 
-def test_cloth_over_a_landscape_matches_the_engine(stage: Stage) -> None:
+def flag_over_sky() -> tuple[Loop, ClothLayer]:
     cloth_layer, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
     sky[:14] = 1
     loop = loop_of(textured(flag_photo()), sky, 0.2)
@@ -135,6 +135,11 @@ def test_cloth_over_a_landscape_matches_the_engine(stage: Stage) -> None:
             (cloth_layer.background != cloth_layer.photo).any(-1, keepdim=True), cloth_layer.background, loop.photo
         ),
     )
+    return loop, cloth_layer
+
+
+def test_cloth_over_a_landscape_matches_the_engine(stage: Stage) -> None:
+    loop, cloth_layer = flag_over_sky()
     stage.load(pack(loop, 60, FPS, cloth_layer=cloth_layer))
     for t in (13.2, 41):
         under = frame(loop, t)
@@ -165,6 +170,88 @@ def test_maps_of_cloth(stage: Stage) -> None:
     )
     assert maps["grid"] == {"width": 64, "height": 48, "cell": 2, "margin": 0}
     assert np.array(maps["cloth"]).reshape(48, 64)[22, 34] == 255 and maps["moving"] is None and maps["still"]
+
+
+# --- styles
+
+
+def assert_shows(stage: Stage, t: float, expected: np.ndarray) -> None:
+    off = np.abs(stage.frame(t).astype(int) - expected)
+    assert off.mean() <= 0.2 and np.percentile(off, 99) <= 2 and (off > 4).mean() < 1e-3  # contrast is raised
+
+
+@pytest.mark.parametrize(("strength", "drift"), [(1.0, False), (0.6, False), (1.0, True)])
+@pytest.mark.parametrize("case", ["drift", "odd sizes", "a grid coarser than the photo"])
+def test_styles_match_the_engine(stage: Stage, loops: dict[str, Loop], case: str, strength: float, drift: bool) -> None:
+    loop = loops[case]
+    appearance = appearance_of(loop.photo, loop.moving, strength=strength, drift=drift)
+    stage.load(packed(loop, appearance))
+    for t in (1e-6, 12.5, 30, 49):
+        assert_shows(stage, t, appearance.show(frame(loop, t), t / 60).numpy())
+    first = appearance.show(loop.photo, 0).numpy()
+    assert np.abs(stage.frame(0).astype(int) - first).max() <= (0 if drift else 1)
+    middle = appearance.show(frame(loop, 30), 0.5).numpy()
+    assert np.abs(middle.astype(int) - frame(loop, 30).numpy()).mean() > 10  # otherwise the test would prove nothing
+    assert (middle == 0).mean() > 0.01 or (middle == 255).mean() > 0.01
+
+
+@pytest.mark.parametrize("drift", [False, True])
+def test_cloth_in_a_style_matches_the_engine(stage: Stage, drift: bool) -> None:
+    cloth_layer = flag_in(Wind(0, 1))
+    appearance = appearance_of(cloth_layer.photo, cloth_layer.reach, drift=drift)
+    stage.load(pack(None, 60, FPS, cloth_layer=cloth_layer, appearance=appearance))
+    for t in (0, 7.5, 22.3, 49):
+        assert_shows(stage, t, appearance.show(cloth_layer.draw_over(cloth_layer.photo, t), t / 60).numpy())
+
+
+def test_cloth_over_a_landscape_in_a_style_matches_the_engine(stage: Stage) -> None:
+    loop, cloth_layer = flag_over_sky()
+    appearance = appearance_of(loop.photo, torch.maximum(loop.moving, cloth_layer.reach))
+    stage.load(pack(loop, 60, FPS, cloth_layer=cloth_layer, appearance=appearance))
+    for t in (0, 13.2, 41):
+        assert_shows(stage, t, appearance.show(cloth_layer.draw_over(frame(loop, t), t), t / 60).numpy())
+
+
+def test_the_strength_of_a_style_can_be_set(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["several sub-cycles"]
+    stage.load(packed(loop))
+    plain = [stage.frame(t) for t in (0, 20)]
+    for drift in (False, True):
+        appearance = appearance_of(loop.photo, loop.moving, strength=0.8, drift=drift)
+        stage.load(packed(loop, appearance))
+        own = stage.frame(20)
+        stage.page.evaluate("player.styleStrength = 0")
+        assert all(np.array_equal(stage.frame(t), frame) for t, frame in zip((0, 20), plain, strict=True))
+        stage.page.evaluate("player.styleStrength = 0.3")
+        assert_shows(stage, 20, replace(appearance, strength=0.3).show(frame(loop, 20), 20 / 60).numpy())
+        assert stage.page.evaluate("player.styleStrength") == 0.3
+        stage.page.evaluate("player.styleStrength = null")
+        assert np.array_equal(stage.frame(20), own) and not np.array_equal(own, plain[1])
+
+
+def test_a_new_strength_is_shown_at_once_and_kept_for_new_packs(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["drift"]
+    stage.load(packed(loop, appearance_of(loop.photo, loop.moving)))
+    stage.frame(20)
+    drawn = stage.page.evaluate(
+        """() => {
+          const drawn = [];
+          player.onframe = t => drawn.push(t);
+          player.styleStrength = 0;
+          player.play();
+          player.styleStrength = 0.5;  // the next frame has it
+          player.pause();
+          player.styleStrength = 0;
+          player.onframe = null;
+          return drawn;
+        }"""
+    )
+    assert drawn == [20, 20]
+    stage.load(packed(loop, appearance_of(loop.photo, loop.moving, strength=0.5)))
+    shown = stage.frame(20)
+    stage.page.evaluate("player.styleStrength = null")
+    stage.load(packed(loop))
+    assert np.array_equal(stage.frame(20), shown)
 
 
 # --- what it does beside
