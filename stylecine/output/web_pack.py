@@ -243,9 +243,9 @@ def _where_different(image: Tensor, expected: Tensor) -> np.ndarray:
 
 
 def _style(appearance: Appearance) -> tuple[np.ndarray, dict[str, Any]]:
-    """The grid, with what is added to red, green and blue last, and the facts about it: int16 [D,4,gh,gw,3]."""
+    """The grid, the four numbers for red, for green and for blue last, and the facts about it: int16 [D,3,gh,gw,4]."""
     depth, *grid = appearance.grid.shape[:3]
-    transforms, step = _quantised(appearance.grid[..., :3].permute(0, 3, 1, 2, 4), STYLE_STEP)
+    transforms, step = _quantised(appearance.grid[..., :3].permute(0, 4, 1, 2, 3), STYLE_STEP)
     shown = {"strength": float(appearance.strength), "drift": appearance.drift}
     return transforms, {"depth": depth, "grid": grid, "step": step, **shown}
 

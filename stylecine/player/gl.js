@@ -18,7 +18,7 @@ precision highp sampler2DArray;
 `;
 
 const BYTES = {R8: "RED", RGB8: "RGB", RGBA8: "RGBA"};
-const FLOATS = {R32F: "RED", RG32F: "RG", RGB16F: "RGB"};  // the others are RGBA
+const FLOATS = {R32F: "RED", RG32F: "RG"};  // the others are RGBA
 
 /** A WebGL2 context that uploads images without conversion. Throws PlayerError. */
 export function createContext(canvas) {

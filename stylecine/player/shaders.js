@@ -392,9 +392,9 @@ uniform int depth;
 uniform float amount;
 out vec4 changed;
 vec3 change(vec3 colour, vec2 place, int level) {
-  mat4x3 columns;
-  for (int k = 0; k < 4; ++k) columns[k] = textureLod(transforms, vec3(place, 4 * level + k), 0.0).rgb;
-  return columns * vec4(colour, 1);
+  vec3 added;
+  for (int c = 0; c < 3; ++c) added[c] = dot(textureLod(transforms, vec3(place, 3 * level + c), 0.0), vec4(colour, 1));
+  return added;
 }
 void main() {
   ivec2 at = pixel_of(), size = textureSize(frame, 0);

@@ -7,8 +7,8 @@ export class Style {
   /** facts, tensors: of one pack. */
   constructor(gl, programs, {width, height, style: {depth, grid: [gh, gw], step, ...shown}}, {style}) {
     Object.assign(this, {programs, depth, ...shown});
-    const transforms = dequantize(style.data, step);  // a layer each for red, green, blue and 1, luma after luma
-    this.transforms = new Texture(gl, "RGB16F", gw, gh, transforms, {filter: "LINEAR", layers: 4 * depth});
+    const transforms = dequantize(style.data, step);  // for each luma three layers: what is added to red, green, blue
+    this.transforms = new Texture(gl, "RGBA16F", gw, gh, transforms, {filter: "LINEAR", layers: 3 * depth});
     this.frame = new Target(gl, width, height, {format: "RGBA8"});  // to be drawn to; its rows count from the bottom
   }
 

@@ -150,9 +150,7 @@ def test_the_image_of_a_styled_page_is_the_first_frame(loop: Cinemagraph, tmp_pa
         assert np.abs(np.asarray(picture).astype(int) - shown[0]).mean() < 3
     assert np.array_equal(shown[0], loop[0]) == drifts
     tensors = load(zlib.decompress(packed))
-    assert (
-        "style" in tensors and ("photo" in tensors) != drifts
-    )  # a drift begins with the photo, which is there already
+    assert "style" in tensors and ("photo" in tensors) != drifts  # if it drifts, the image is the photo
 
 
 # --- in a browser
