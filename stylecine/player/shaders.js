@@ -310,7 +310,7 @@ void main() {
   frame = vec4(texelFetch(photo, ivec2(at.x, textureSize(photo, 0).y - 1 - at.y), 0).rgb, 1);
 }`;
 
-// A frame's values, 0 to 255, to be rounded down to 8 bits (Roberts's R2 sequence).
+// What is added to a value of 0 to 255 before it is rounded down (Roberts's R2 sequence).
 const DITHER = `
 float dither(ivec2 at) { return (float(((193 * at.x + 147 * at.y) & 255) >> 4) + 0.5) / 16.0; }
 `;
@@ -383,8 +383,8 @@ void main() {
   drawn.rgb = floor(clamp(over * 255.0 + 0.5, 0.0, 255.0)) / 255.0;
 }`;
 
-// A frame in another appearance, as in cuda_ops/recolour.h: of the affine transforms of colours at a pixel's place, the
-// one between the two nearest lumas. 0 keeps the bytes.
+// A frame in another appearance, as in cuda_ops/recolour.h: each pixel's colour is changed by the affine transform at
+// its place, between those for the two nearest lumas. An amount of 0 keeps the bytes.
 const RECOLOUR = PIXEL + DITHER + `
 uniform sampler2D frame;
 uniform sampler2DArray transforms;
