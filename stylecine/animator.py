@@ -1,7 +1,7 @@
 """The networks of one model, and what they do with a photo: invert it, preview and render its loop."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -48,7 +48,7 @@ from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
-from stylecine.stages.style import Appearance, StyleNets
+from stylecine.stages.style import StyleNets
 from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
@@ -146,7 +146,7 @@ class Animator:
         self._check_model(scene, options.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
-        edits, style = scene.edits, resolve_style(options, scene.edits)
+        edits, whole, style = scene.edits, scene.photo, resolve_style(options, scene.edits)
         with stages.stage("motion"):
             photo = to_tensor(scene.photo).to(self.device)
             cloth = resolve_cloth(scene, options, self.device)
@@ -176,11 +176,7 @@ class Animator:
         if cloth_layer is None or moves.any():
             loop = self._make_loop(scene, photo, layers, moves, flow, swash, options, stages)
         mask = moves if cloth_layer is None else torch.maximum(moves, cloth_layer.reach)
-        appearance = None
-        if style is not None:
-            with stages.stage("style"):
-                appearance = self._predict_appearance(scene, mask, style)
-        return Cinemagraph(
+        made = Cinemagraph(
             loop=loop,
             scene=scene,
             layers=layers,
@@ -194,8 +190,22 @@ class Animator:
             edits=edits,
             cloth_layer=cloth_layer,
             cloth_warning=cloth_warning,
-            appearance=appearance,
         )
+        if style is None:
+            return made
+        with stages.stage("style"):
+            (grid,) = self.style_grids(whole, [style])
+        return made.styled(grid, style.strength, style.drift)
+
+    @torch.no_grad()
+    def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:
+        """The change of colours from a photo uint8 [H,W,3] to each of some styles: grids for `ops.recolour`.
+
+        They fit frames of any size. Raises OptionError for a name that the model does not know.
+        """
+        nets = self.style_nets or self._model_style_nets
+        others = [nets.w_plus_of(style.name, style.picture) for style in styles]
+        return nets.changes(torch.from_numpy(photo.copy()).to(self.device), others)
 
     def _make_loop(
         self,
@@ -282,12 +292,6 @@ class Animator:
     def _model_cloth_nets(self) -> ClothNets:
         normals = NormalNet.from_tensors(role_tensors(self.model, "normals")).to(self.device)
         return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
-
-    def _predict_appearance(self, scene: Scene, mask: Tensor, style: Style) -> Appearance:
-        nets = self.style_nets or self._model_style_nets
-        photo = torch.from_numpy(scene.photo.copy()).to(self.device)
-        grid = nets.change(photo, nets.w_plus_of(style.name, style.picture))
-        return Appearance(grid, style.strength, style.drift, photo, mask)
 
     @cached_property
     def _model_style_nets(self) -> StyleNets:

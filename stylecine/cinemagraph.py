@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -110,9 +110,13 @@ class Cinemagraph:
             moved = self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape
             return (self.appearance.show(moved, t / self.period) if self.appearance else moved).cpu().numpy()
 
+    def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
+        """The same loop in another appearance: see `stages.style.Appearance`."""
+        return replace(self, appearance=Appearance(grid, strength, drift, self._static_photo, self.mask))
+
     @cached_property
     def _static_photo(self) -> Tensor:
-        """uint8 [H,W,3]: shown behind the cloth if nothing else moves."""
+        """uint8 [H,W,3]: where nothing moves, and behind the cloth if nothing else does."""
         return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
 
     @cached_property

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -128,7 +129,7 @@ class RenderOptions:
     detail: float = field(default=1.0, metadata=_about(DETAIL, "D", float, ge=0, le=1))
     style: Any = field(default=None, metadata=_about(STYLE, "STYLE"))
     style_strength: float = field(default=1.0, metadata=_about("of the style, 0 to 1", "S", float, ge=0, le=1))
-    style_drift: bool = field(default=False, metadata=_about("from the photo to the style and back", "", bool))
+    style_drift: bool = field(default=False, metadata=_about("from the photo to the style and back, once in the loop", "", bool))
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():
@@ -140,6 +141,7 @@ class RenderOptions:
         period(self.seconds, self.fps)
         if not isinstance(self.style_drift, bool):
             raise OptionError(f"style_drift is True or False, not {self.style_drift!r}.")
+        check_style(self.style)
         if self.subject == "landscape" and self.wind is not None:
             raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
         if self.subject == CLOTH and (self.motion is not None or len(self.arrows)):
@@ -186,7 +188,7 @@ def defaults_and_limits() -> dict[str, dict[str, Any]]:
     """Of each option that is plain JSON, for the studio's page: its default, and gt, ge, le or choices."""
     plain = {name: option for name, option in OPTIONS.items() if name not in ("mask", "motion", "arrows", "style")}
     described = {name: {"default": option["default"], **option["limits"]} for name, option in plain.items()}
-    return described | {"wind": {"default": astuple(Wind())}}
+    return described | {"wind": {"default": astuple(Wind())}, "style": {"default": None, "choices": STYLES}}
 
 
 class RenderArguments(TypedDict, total=False):
@@ -238,6 +240,12 @@ def check_inversion_options(refine: int, seed: int) -> None:
     for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
             raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+
+
+def check_style(style: Any) -> None:
+    """OptionError for a text that is neither the name of a style nor the path of a file."""
+    if isinstance(style, str) and style not in STYLES and not os.path.exists(style):
+        raise OptionError(f"There is no style {style!r}; use {', '.join(STYLES)}, or the path of a photo.")
 
 
 def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
-from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, printable
+from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, printable
 from stylecine.ops.arrows import start_cells
-from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_number
+from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_number, check_style
 from stylecine.stages.photo import read_photo
 
 MODES = ("add", "erase", "freeze")
@@ -213,9 +213,10 @@ class Style:
         check_number("strength", strength, ge=0, le=1)
         if isinstance(style, str) and style in STYLES:
             return cls(style, float(strength), bool(drift))
-        if isinstance(style, str) and not os.path.exists(style):
-            raise OptionError(f"There is no style {style!r}; use {', '.join(STYLES)}, or the path of a photo.")
+        check_style(style)
         picture, source = read_photo(style, STYLE_SIDE)
+        if max(picture.shape) > MAX_STYLE_SIDE:
+            raise PhotoError("The photo of a style is too narrow; crop it to a more usual shape.")
         name = printable(source.name)[:MAX_NAME] if source and source.name else "a photo"
         return cls(name, float(strength), bool(drift), picture)
 

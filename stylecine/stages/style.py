@@ -8,7 +8,7 @@ generator draws gets into a frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,15 +29,24 @@ DEPTH = 8  # points of luma
 RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
 
 
-def change_grid(photo: Tensor, w_plus: Tensor, other: Tensor, generator: Generator, encoder: Encoder) -> Tensor:
-    """The grid for `ops.recolour` that takes a photo [3,H,W] in [-1,1] from its w+ to another, both [L,512]."""
+def change_grids(
+    photo: Tensor, w_plus: Tensor, others: Iterable[Tensor], generator: Generator, encoder: Encoder
+) -> list[Tensor]:
+    """The grids for `ops.recolour` that take a photo [3,H,W] in [-1,1] from its w+ to others, all [L,512].
+
+    The photo is encoded, and drawn in its own appearance, only once.
+    """
     height, width = photo.shape[1:]
     size = fit_short_side((height, width), SIDE)
     small = F.interpolate(photo[None], size, mode="bilinear", antialias=True).clamp(-1, 1)
     feature = encoder.structure(small)
-    images = (merge(generator.from_feature(feature, w[None])) for w in (w_plus, other))
-    before, after = (image[0, :, : size[0], : size[1]].clamp(-1, 1) / 2 + 0.5 for image in images)
-    return fit_grid(before, after)
+
+    def drawn(w: Tensor) -> Tensor:
+        image = merge(generator.from_feature(feature, w[None]))
+        return image[0, :, : size[0], : size[1]].clamp(-1, 1) / 2 + 0.5
+
+    before = drawn(w_plus)
+    return [fit_grid(before, drawn(other)) for other in others]
 
 
 def fit_grid(before: Tensor, after: Tensor) -> Tensor:
@@ -100,11 +109,11 @@ class StyleNets:
             raise OptionError(f"This model has no style {name!r}; give a photo that looks so instead.")
         return self.named[name]
 
-    def change(self, photo: Tensor, other: Tensor) -> Tensor:
-        """`change_grid` of a photo uint8 [H,W,3] to another w+ [L,512]."""
+    def changes(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
+        """`change_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
         image = photo.permute(2, 0, 1).float() / 127.5 - 1
         w_plus = self.encoder.appearance(image[None])[0]
-        return change_grid(image, w_plus, other, self.generator, self.encoder)
+        return change_grids(image, w_plus, others, self.generator, self.encoder)
 
 
 @dataclass(frozen=True, eq=False)
