@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from stylecine import __version__
 from stylecine.batch.journal import Journal, Record
 from stylecine.errors import WeightsError
+from stylecine.options import STYLES
 from stylecine.weights import file_sha256, find_model
 from stylecine.workers import Job, WorkerLost
 
-FILES = ("mask", "motion")  # options that are paths
+FILES = ("mask", "motion", "style")  # options that are paths; style may be a name
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Task:
     """One photo to animate.
 
     photo: its file. output: path of the loop below the batch's folder, with "/"; its suffix determines the format.
-    options: of `Animator.invert`, `Animator.render` and `Cinemagraph.save`; mask and motion are paths.
+    options: of `Animator.invert`, `Animator.render` and `Cinemagraph.save`; mask, motion and the photo of a style are
+        paths.
     """
 
     photo: Path
@@ -34,8 +36,9 @@ class Task:
 
     @property
     def files(self) -> dict[str, Path]:
-        """All files that are read: "photo", and "mask" and "motion" if given."""
-        return {"photo": self.photo} | {name: Path(self.options[name]) for name in FILES if self.options.get(name)}
+        """All files that are read: "photo", and "mask", "motion" and "style" if given."""
+        given = {name: self.options.get(name) for name in FILES}
+        return {"photo": self.photo} | {name: Path(path) for name, path in given.items() if path and path not in STYLES}
 
     @property
     def special_file(self) -> Path | None:

@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
         ("--arrow", "X0,Y0,X1,Y1", _parse_push, "what is at the start travels to the end in one second"),
         ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "nothing moves at that point, less around it"),
         ("--speed", "WHAT=FACTOR", _parse_speed, "speed of a class or a STROKE, times 0 to 10"),
-        ("--style", "STYLE[=STRENGTH][,drift]", _parse_style, "another appearance: a name or a photo, 0 to 1"),
+        ("--style", "STYLE[=STRENGTH][,drift]", _parse_style, "another appearance, by name or of a photo; 0 to 1"),
     ):
         edit.add_argument(name, metavar=metavar, type=parse, action="append", dest="steps", help=explanation)
     edit.add_argument(
@@ -103,15 +103,13 @@ def _parse_speed(text: str) -> Step:
 
 
 def _parse_style(text: str) -> Step:
-    name, equals, how = text.rpartition("=")
-    if not equals:
-        name, how = text, "1"
-        if name.endswith(",drift"):
-            name, how = name.removesuffix(",drift"), "1,drift"
-    strength, _, drift = how.partition(",")
+    named = text.removesuffix(",drift")
+    name, equals, strength = named.rpartition("=")
+    if not equals or os.path.exists(named):
+        name, strength = named, "1"
     try:
-        return "style", (name, float(strength)), {"drift": {"": False, "drift": True}[drift]}
-    except (ValueError, KeyError):
+        return "style", (name, float(strength)), {"drift": named != text}
+    except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not like dusk, dusk=0.7 or dusk=0.7,drift") from None
 
 

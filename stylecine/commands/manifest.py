@@ -11,7 +11,7 @@ from stylecine.batch.journal import NAME
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.options import parse_arrow, parse_size, parse_wind
+from stylecine.options import STYLES, parse_arrow, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 EXAMPLE = '{"photo": "sea.jpg"}'
@@ -130,7 +130,7 @@ def _task(row: Row, where: str, base: Path, ending: str, options: Mapping[str, A
             raise OptionError(f"{where}: {name}: {reason}; correct it.") from None
     photo = base / values.pop("photo")
     output = _output(values.pop("output"), where, ending) if "output" in values else photo.stem + ending
-    values |= {name: str(base / values[name]) for name in FILES if name in values}
+    values |= {name: str(base / values[name]) for name in FILES if name in values and values[name] not in STYLES}
     return Task(photo, output, {**options, **values})
 
 
@@ -185,10 +185,20 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _truth(value: Any) -> bool:
+    """True or false, in CSV as a text."""
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower())
+    if not isinstance(value, bool):
+        raise OptionError("it is true or false")
+    return value
+
+
 COLUMNS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("photo", "output", *FILES, "subject", "pace", "warp", "sampling", "codec", "crop"), _text),
-    **dict.fromkeys(("seconds", "fps", "speed", "detail"), _number),
+    **dict.fromkeys(("seconds", "fps", "speed", "detail", "style_strength"), _number),
     **dict.fromkeys(("refine", "seed", "quality", "repeat"), _integer),
+    "style_drift": _truth,
     "size": _size,
     "arrows": _arrows,
     "wind": _wind,

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from stylecine.commands.console import Bar, complain
 from stylecine.errors import OptionError, printable
-from stylecine.options import OUTPUT_OPTIONS
+from stylecine.options import OUTPUT_OPTIONS, check_style
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = (  # which a service does not support
@@ -16,7 +16,7 @@ LOCAL_OPTIONS = (  # which a service does not support
     *("embed_report", "c2pa_cert", "c2pa_key", "preview"),
 )
 REMOTE_OPTIONS = (
-    *("subject", "wind", *OUTPUT_OPTIONS),
+    *("subject", "wind", *OUTPUT_OPTIONS, "style_strength", "style_drift"),
     *("quality", "codec", "repeat", "crop"),
 )
 
@@ -67,6 +67,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
             size=options.size,
             refine=options.refine,
             arrows=options.arrows,
+            style=options.style,
             progress=bar,
             **remote,
         )
@@ -90,5 +91,6 @@ def _check(options: argparse.Namespace) -> None:
             raise OptionError(
                 f"--{name.replace('_', '-')} works on this machine only; leave it out, or leave out --server."
             )
+    check_style(options.style)
     if not isinstance(options.size, int):
         raise OptionError("With --server the size is the short side, a number of pixels.")

@@ -17,6 +17,7 @@ import httpx
 
 from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, printable
+from stylecine.options import STYLES
 
 if TYPE_CHECKING:
     from stylecine.options import Arrow
@@ -60,13 +61,17 @@ class Client:
         size: int = 1024,
         refine: int = 0,
         arrows: "Sequence[Arrow]" = (),
+        style: str | None = None,
+        style_strength: float = 1.0,
+        style_drift: bool = False,
         progress: "Progress | None" = None,
         **options: Any,
     ) -> dict[str, Any]:
         """Animates a photo and writes `output`, complete or not at all; returns {"scene", "job"} of the service.
 
-        options: those of POST /v1/animations. An output without a suffix is a folder of PNG frames. The scene and the
-        job are deleted from the service in any case. Raises Cancelled through `progress`, OutputError, PhotoError.
+        style: a name, or the path of a photo. options: the others of POST /v1/animations. An output without a suffix
+        is a folder of PNG frames. The scene and the job are deleted from the service in any case. Raises Cancelled
+        through `progress`, OutputError, PhotoError.
         """
 
         def report(stage: str, done: int, total: int) -> None:
@@ -77,8 +82,12 @@ class Client:
         try:
             scene = self._make_scene(photo, size, refine, report)
             links.append(scene["links"]["self"])
-            if arrows:
-                edits = [{"kind": "push", "arrow": [float(value) for value in arrow]} for arrow in arrows]
+            edits: list[dict[str, Any]] = [{"kind": "push", "arrow": [float(x) for x in arrow]} for arrow in arrows]
+            if style is not None:
+                named = {"kind": "style", "name": style}
+                found = named if style in STYLES else self._style_of(Path(style), links[0])
+                edits.append({**found, "strength": style_strength, "drift": style_drift})
+            if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
             format = output.suffix.lower().removeprefix(".") or "zip"
             key = {"Idempotency-Key": str(uuid.uuid4())}  # a repeated request makes no second job
@@ -97,23 +106,16 @@ class Client:
                 with suppress(ServiceError):
                     self._json("DELETE", link)
 
+    def _style_of(self, photo: Path, scene: str) -> dict[str, Any]:
+        """The edit for the appearance of a photo, which is uploaded."""
+        return self._upload(photo, f"{scene}/styles", {"name": photo.name}, _Retryable)
+
     def _make_scene(self, photo: Path, size: int, refine: int, report: Report) -> dict[str, Any]:
         """Uploads the photo, and returns its scene once that is ready."""
-        if not photo.is_file():
-            raise PhotoError(f"There is no photo at '{photo}'; check the path.")
         report("photo", 0, 1)
         query = {"name": photo.name, "size": size, "refine": refine, "wait": WAIT}
-
-        def upload() -> dict[str, Any]:
-            file.seek(0)
-            headers = {"Content-Type": "application/octet-stream"}
-            return self._json("POST", "/v1/scenes", params=query, content=file, headers=headers)
-
-        try:
-            with photo.open("rb") as file:  # not sent again after a broken connection, which may have made a scene
-                scene = _retry(upload, _ServiceFull)
-        except OSError as error:
-            raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
+        # not sent again after a broken connection, which may have made a scene
+        scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
         link = scene["links"]["self"]
         try:
             while scene["state"] in ("queued", "running"):
@@ -127,6 +129,22 @@ class Client:
             raise
         report("inversion", 1, 1)
         return scene
+
+    def _upload(self, photo: Path, link: str, query: dict[str, Any], again: "type[_Retryable]") -> dict[str, Any]:
+        """The response to a photo; again: errors after which it is sent another time."""
+        if not photo.is_file():
+            raise PhotoError(f"There is no photo at '{photo}'; check the path.")
+
+        def upload() -> dict[str, Any]:
+            file.seek(0)
+            headers = {"Content-Type": "application/octet-stream"}
+            return self._json("POST", link, params=query, content=file, headers=headers)
+
+        try:
+            with photo.open("rb") as file:
+                return _retry(upload, again)
+        except OSError as error:
+            raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
 
     def _finish(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
         """The job once it is done; reconnects to its events if the connection breaks."""
