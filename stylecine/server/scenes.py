@@ -39,9 +39,13 @@ def _loop_options(
     detail: Annotated[float, Query(allow_inf_nan=False, **LIMITS["detail"])] = DEFAULTS.detail,
     subject: schemas.Subject = "landscape",
     wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
+    style: schemas.StyleName | None = None,
+    style_strength: Annotated[float, Query(allow_inf_nan=False, **LIMITS["style_strength"])] = DEFAULTS.style_strength,
+    style_drift: bool = DEFAULTS.style_drift,
 ) -> dict[str, Any]:
     options = {"seconds": seconds, "fps": fps, "pace": pace, "speed": speed, "detail": detail, "subject": subject}
-    return options | {"wind": None if wind is None else wind.split(",")}
+    given = {"style": style, "style_strength": style_strength, "style_drift": style_drift}
+    return {**options, **given, "wind": None if wind is None else wind.split(",")}
 
 
 LoopOptions = Annotated[dict[str, Any], Depends(_loop_options)]
@@ -72,8 +76,7 @@ def routes(service: Service) -> APIRouter:
         wait: Wait = 30,
     ) -> Response:
         """Makes a scene of a photo, or opens a .cine file; the body is the file's content."""
-        if request.headers.get("content-type", "").startswith("multipart/"):
-            raise Problem(415, "NoPhoto", "Send the photo's bytes as the body, not a form.")
+        _require_file(request)
         service.require_room_for_scene()
         upload = await _receive(request, service, uploads)
         try:
@@ -124,6 +127,38 @@ def routes(service: Service) -> APIRouter:
             raise not_found("scene") from None
         return Response(content, media_type="image/png")
 
+    @router.get(
+        "/{id}/styles",
+        response_class=Response,
+        responses={200: binary("image/webp"), 304: {"description": "Not changed"}, **ERRORS},
+    )
+    async def get_styles(request: Request, id: str) -> Response:
+        """The photo as it is, then in each style, in their order: a row of pictures of 160 by 120 pixels."""
+        row = await service.ready_scene(id)
+        headers = {"ETag": _etag(row | {"version": "styles"}, {}), "Cache-Control": "no-cache"}
+        if not_modified(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return await _make_file(request, service, row, "styles", "webp", headers)
+
+    @router.post(
+        "/{id}/styles",
+        openapi_extra={"requestBody": {"required": True, **binary(OCTETS)}},
+        response_model_exclude={"id"},
+        responses=documented(*ALWAYS, 403, 404, 409, 415, 422, 429, 500, 503),
+    )
+    async def make_style(
+        request: Request, id: str, name: Annotated[str, Query(max_length=255)] = "photo"
+    ) -> schemas.StyleEdit:
+        """The edit that shows the scene as another photo looks; the body is that photo's file. It is not kept."""
+        _require_file(request)
+        await service.ready_scene(id)
+        upload = await _receive(request, service, uploads)
+        try:
+            style = await while_connected(request, service.style_of(id, upload, plain_name(name)))
+        finally:
+            upload.unlink(missing_ok=True)
+        return schemas.StyleEdit(**style)
+
     @router.get("/{id}/file", response_class=Response, responses={200: binary(OCTETS), **ERRORS})
     async def get_file(request: Request, id: str) -> Response:
         """The scene with its edits, as a .cine file."""
@@ -169,6 +204,11 @@ def routes(service: Service) -> APIRouter:
         return await _make_file(request, service, row, "animate", format, {}, size=size, **options)
 
     return router
+
+
+def _require_file(request: Request) -> None:
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise Problem(415, "NoPhoto", "Send the photo's bytes as the body, not a form.")
 
 
 async def _receive(request: Request, service: Service, uploads: set[Path]) -> Path:

@@ -1,11 +1,13 @@
 """Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
-from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_POINTS, MODES
-from stylecine.options import CLASSES, OPTIONS, PACES, PAINTS, SAMPLINGS, SUBJECTS, WARPS, RenderOptions
+from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
+from stylecine.options import CLASSES, OPTIONS, PACES, PAINTS, SAMPLINGS, STYLES, SUBJECTS, WARPS, RenderOptions
+from stylecine.server.settings import MAX_PICTURES
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
 State = Literal["queued", "running", "ready", "failed"]
@@ -15,11 +17,12 @@ Paintable = Literal["sky", "water", "falls", "smoke", "cloth"]
 Mode = Literal["add", "erase", "freeze"]
 Subject = Literal["landscape", "cloth", "auto"]
 Pace = Literal["calm", "natural", "lively"]
+StyleName = Literal["golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn"]
 Warp = Literal["msdfw", "dfw", "pixel"]
 Sampling = Literal["gather", "splat"]
 assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
 assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
-assert Pace.__args__ == PACES  # type: ignore[attr-defined]
+assert Pace.__args__ == PACES and StyleName.__args__ == STYLES  # type: ignore[attr-defined]
 assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
 LIMITS = {name: dict(option["limits"]) for name, option in OPTIONS.items()}  # gt, ge and le of numbers
 DEFAULTS = RenderOptions()
@@ -82,6 +85,26 @@ class SpeedEdit(_Edit):
     factor: Factor
 
 
+class StyleEdit(_Edit):
+    """Shows the whole in another appearance: one of the styles, or, with a `picture`, that of a photo.
+
+    POST /v1/scenes/{id}/styles makes the picture, a small PNG in base64, of a photo.
+    """
+
+    kind: Literal["style"]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    strength: Share = DEFAULTS.style_strength
+    drift: bool = DEFAULTS.style_drift
+    picture: Annotated[str, Field(min_length=1, max_length=MAX_PICTURES)] | None = None
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if self.picture is None and self.name not in STYLES:
+            known = f"the styles are {', '.join(STYLES)}, and that of a photo needs its picture"
+            raise PydanticCustomError("style", "there is no such style: {known}", {"known": known})
+        return self
+
+
 class KnownEdit(_Request):
     """An edit that the scene already has."""
 
@@ -97,11 +120,12 @@ RequestedEdit = Annotated[
     | Annotated[PushEdit, Tag("push")]
     | Annotated[AnchorEdit, Tag("anchor")]
     | Annotated[SpeedEdit, Tag("speed")]
+    | Annotated[StyleEdit, Tag("style")]
     | Annotated[KnownEdit, Tag("known")],
     Discriminator(
         _tag,
         custom_error_type="edit",
-        custom_error_message="an edit is of kind paint, push, anchor or speed, or just the id of an existing one",
+        custom_error_message="an edit is of kind paint, push, anchor, speed or style, or the id of an existing one",
     ),
 ]
 
@@ -116,7 +140,7 @@ class Edit(BaseModel):
     """An edit of a scene; a stroke without points is a mask, whose pixels are only in the scene's file."""
 
     id: int
-    kind: Literal["paint", "push", "anchor", "speed"]
+    kind: Literal["paint", "push", "anchor", "speed", "style"]
     what: Paintable | None = None
     mode: Mode | None = None
     stroke: list[list[float]] | None = None
@@ -124,6 +148,10 @@ class Edit(BaseModel):
     arrow: list[float] | None = None
     point: list[float] | None = None
     factor: float | None = None
+    name: str | None = None
+    strength: float | None = None
+    drift: bool | None = None
+    picture: str | None = None
 
 
 class Problem(BaseModel):
@@ -193,6 +221,9 @@ class Animation(_Request):
     detail: Annotated[FiniteFloat, Field(**LIMITS["detail"])] = DEFAULTS.detail
     subject: Subject = "landscape"
     wind: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)] | None = None
+    style: StyleName | None = None
+    style_strength: Annotated[FiniteFloat, Field(**LIMITS["style_strength"])] = DEFAULTS.style_strength
+    style_drift: bool = DEFAULTS.style_drift
     warp: Warp = "msdfw"
     sampling: Sampling = "gather"
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None

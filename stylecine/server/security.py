@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ BODY_TIMEOUT = 20.0  # seconds in which a body has to arrive
 MIN_BODY_RATE = 20_000  # bytes a second; a body that arrives at this rate has more time
 SEND_TIMEOUT = 60.0  # seconds in which the client has to read a part of a response
 PART = 1 << 16  # bytes of a response that are passed to the server at a time, so that it never buffers all of it
+UPLOADS = re.compile("/v1/scenes(/[^/]+/styles)?")  # paths
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PUBLIC = ("/health", "/ready")  # paths that need no token
 
@@ -42,7 +44,7 @@ class SecurityMiddleware:
     """Refuses unknown hosts, origins and tokens, and bodies that are too large or too slow; adds security headers.
 
     names: host names under which the service may be called; None: any, which is safe with tokens. tokens: a request
-    needs one of them, if there are any. upload_bytes: maximum of a body posted to /v1/scenes.
+    needs one of them, if there are any. upload_bytes: maximum of a photo or scene, a body posted to one of UPLOADS.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str] | None, tokens: Iterable[str], upload_bytes: int) -> None:
@@ -87,7 +89,7 @@ class SecurityMiddleware:
             _check_origin(headers)
         if self.tokens and scope["path"] not in PUBLIC:
             self._check_token(headers)
-        is_upload = (scope["method"], scope["path"]) == ("POST", "/v1/scenes")
+        is_upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
         max_bytes = self.upload_bytes if is_upload else MAX_JSON_BYTES
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > max_bytes:

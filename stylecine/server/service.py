@@ -19,7 +19,7 @@ from stylecine.errors import Cancelled, StylecineError
 from stylecine.options import OPTIONS, RenderOptions, check_live
 from stylecine.output.formats import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
-from stylecine.server.settings import MAX_POINTS, Settings
+from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
 from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id
 from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 
@@ -34,7 +34,7 @@ MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 # The shares of the whole work at which each stage of an animation begins and ends.
 STAGES = {
     **{"queued": (0.0, 0.0), "motion": (0.0, 0.05), "plate": (0.05, 0.1), "loop": (0.1, 0.15)},
-    **{"cloth": (0.15, 0.2), "video": (0.2, 1.0)},
+    **{"cloth": (0.15, 0.2), "style": (0.15, 0.2), "video": (0.2, 1.0)},
 }
 
 
@@ -188,6 +188,12 @@ class Service:
             result = await self._interactive_result(self._scene_job(row | {"edits": numbered}, "edit"))
             await self.store.change("scenes", id, edits=numbered, version=row["version"] + 1, **result)
         return self.scene(id)
+
+    async def style_of(self, id: str, upload: Path, name: str) -> dict[str, Any]:
+        """The edit that shows a scene in the appearance of an uploaded photo."""
+        row = await self.ready_scene(id)
+        job = self._scene_job(row, "style", upload=str(upload), name=name)
+        return {"kind": "style", "name": name, **await self._interactive_result(job)}
 
     def _scene_job(self, row: Row, task: str, **options: Any) -> Job:
         """A job on a scene with its edits, for a client that waits."""
@@ -502,6 +508,8 @@ def _number_edits(edits: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]
         raise Problem(422, "UnknownEdit", "An edit is named twice; name each once.")
     if sum(len(edit.get("stroke") or ()) for edit in numbered) > MAX_POINTS:
         raise _beyond_limits(f"all strokes together have at most {MAX_POINTS} points here")
+    if sum(len(edit.get("picture") or "") for edit in numbered) > MAX_PICTURES:
+        raise _beyond_limits(f"the pictures of all styles together have at most {MAX_PICTURES} characters here")
     return numbered
 
 

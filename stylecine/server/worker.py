@@ -1,10 +1,11 @@
 """Runs in the service's worker processes: tasks on scenes, and a cache of scenes."""
 
+import base64
 import re
 import shutil
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -12,20 +13,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, quality_warning
-from stylecine.edits.model import Edit, Paint, Speed, to_json
-from stylecine.errors import NothingMoves, StylecineError, TooLarge
-from stylecine.options import OPTIONS, PAINTS
+from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
+from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
+from stylecine.ops.recolour import recolour
+from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions
 from stylecine.progress import Progress
+from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
-from stylecine.server.settings import MAX_POINTS
+from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
 from stylecine.stages.mask import moving, require_motion
+from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
 OUTPUT = ("quality", "codec", "repeat", "crop")
+THUMBNAIL = 160, 120  # pixels
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
 Request = dict[str, Any]
@@ -39,16 +45,18 @@ def load(model: str, device: str | None, threads: int) -> "Worker":
 
 @dataclass
 class CachedScene:
-    """A scene as in its file, and with the edits of the last request."""
+    """A scene as in its file, and with the edits of the last request; grids: of styles, by their names or pictures."""
 
     base: Scene
     scene: Scene
     specs: list[Spec] = field(default_factory=list)
+    grids: dict[str | bytes, torch.Tensor] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
         """Memory of all arrays, each counted once."""
-        arrays = {id(array): array for scene in (self.base, self.scene) for array in _arrays(vars(scene))}
+        values = (vars(self.base), vars(self.scene), self.grids)
+        arrays = {id(array): array for value in values for array in _arrays(value)}
         return sum(array.nbytes for array in arrays.values())
 
     def edited(self, specs: list[Spec]) -> Scene:
@@ -73,6 +81,11 @@ class CachedScene:
                 scene = scene.anchor(spec["point"], spec["radius"])
             case {"kind": "speed"}:
                 scene = scene.speed(spec["what"] or spec["stroke"], spec["factor"], spec["radius"])
+            case {"kind": "style", "picture": None}:
+                scene = scene.style(spec["name"], spec["strength"], spec["drift"])
+            case {"kind": "style"}:
+                style = Style.create(_decoded(spec["picture"]), spec["strength"], spec["drift"])
+                return replace(style, name=printable(spec["name"])[:MAX_NAME])
         return scene.edits[-1]
 
 
@@ -82,6 +95,7 @@ class Worker:
     def __init__(self, animator: Animator) -> None:
         self.animator = animator
         self.cache: OrderedDict[str, CachedScene] = OrderedDict()  # the most recently used one last
+        self.played: tuple[Any, Cinemagraph] | None = None  # the last live loop without its style, and what it is of
 
     def __call__(self, request: Request, progress: Progress) -> Result:
         try:
@@ -118,13 +132,42 @@ class Worker:
         return {}
 
     def live(self, request: Request, progress: Progress) -> Result:
-        loop = self._render(request, progress)
+        """Writes a web pack. If only the style has changed since the last one, its loop is not made again."""
+        scene, options = self._edited(request), {name: request[name] for name in OPTIONS if name in request}
+        style = resolve_style(RenderOptions(**options), scene.edits)
+        plain = [edit for edit in zip(request["edits"], scene.edits, strict=True) if not isinstance(edit[1], Style)]
+        wanted = request["scene"], request["size"], [spec for spec, _ in plain], options | {"style": None}
+        if self.played is None or self.played[0] != wanted:
+            self.played = None  # its memory is needed
+            unstyled = replace(scene, edits=tuple(edit for _, edit in plain))
+            self.played = wanted, self._render(unstyled, request | {"style": None}, progress)
+        loop = self.played[1]
+        if style is not None:
+            (grid,) = self._grids(self.cache[request["scene"]], [style])
+            loop = loop.styled(grid, style.strength, style.drift)
         Path(request["output"]).write_bytes(loop.live())
         return {}
 
+    def styles(self, request: Request, progress: Progress) -> Result:
+        """Writes the photo as it is and in each style, side by side."""
+        cached = self._cached(request)
+        small = torch.from_numpy(load_photo(cached.base.photo, max(THUMBNAIL))).to(self.animator.device)
+        grids = self._grids(cached, [Style(name, 1.0, False) for name in STYLES])
+        shown = [small, *(recolour(small, grid) for grid in grids)]
+        tiles = [ImageOps.fit(Image.fromarray(picture.cpu().numpy()), THUMBNAIL) for picture in shown]
+        row = np.concatenate([np.asarray(tile) for tile in tiles], axis=1)
+        Image.fromarray(row).save(request["output"], "WEBP", quality=85)
+        return {}
+
+    def style(self, request: Request, progress: Progress) -> Result:
+        """The picture that an edit of kind style needs of an uploaded photo."""
+        style = Style.create(Path(request["upload"]), 1.0, False)
+        assert style.picture is not None
+        return {"picture": _encoded(style.picture)}
+
     def animate(self, request: Request, progress: Progress) -> Result:
         """Writes a preview or an animation."""
-        loop = self._render(request, progress)
+        loop = self._render(self._edited(request), request, progress)
         output = Path(request["output"])
         if output.suffix == ".zip":
             _save_zip(loop, output, request["crop"])
@@ -135,19 +178,30 @@ class Worker:
     def forget(self, request: Request, progress: Progress) -> Result:
         """Removes a deleted scene from the cache."""
         self.cache.pop(request["scene"], None)
+        if self.played is not None and self.played[0][0] == request["scene"]:
+            self.played = None
         return {}
 
-    def _render(self, request: Request, progress: Progress) -> Cinemagraph:
-        scene = self._edited(request)
+    def _render(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
         options = {name: request[name] for name in OPTIONS if name in request}
         if request["size"] is None or request["size"] >= min(scene.photo.shape[:2]):
             return self.animator.render(scene, progress=progress, **options)
         return self.animator.preview(scene, size=request["size"], progress=progress, **options)
 
+    def _grids(self, cached: CachedScene, styles: Sequence[Style]) -> list[torch.Tensor]:
+        """The grids that show a scene in some styles; those that were needed before are kept."""
+        keys = [style.name if style.picture is None else style.picture.tobytes() for style in styles]
+        new = {key: style for key, style in zip(keys, styles, strict=True) if key not in cached.grids}
+        cached.grids |= zip(new, self.animator.style_grids(cached.base.photo, [*new.values()]), strict=True)
+        return [cached.grids[key] for key in keys]
+
     def _edited(self, request: Request) -> Scene:
+        return self._cached(request).edited(request["edits"])
+
+    def _cached(self, request: Request) -> CachedScene:
         cached = self.cache.get(request["scene"]) or _cached(Scene.load(request["cine"]))
         self._remember(request["scene"], cached)
-        return cached.edited(request["edits"])
+        return cached
 
     def _remember(self, id: str, cached: CachedScene) -> None:
         self.cache[id] = cached
@@ -175,6 +229,9 @@ def _check_limits(scene: Scene, max_size: int) -> None:
     points = sum(len(edit.area.stroke) for edit in scene.edits if isinstance(edit, Paint | Speed) and edit.area)
     if points > MAX_POINTS:
         raise TooLarge(f"The scene's strokes have {points} points, and {MAX_POINTS} are allowed here; use fewer.")
+    pictures = sum(len(_described(edit)["picture"] or "") for edit in scene.edits if isinstance(edit, Style))
+    if pictures > MAX_PICTURES:
+        raise TooLarge("The scene has more style photos than are allowed here; undo those that no longer count.")
 
 
 def _facts(scene: Scene) -> Result:
@@ -202,9 +259,24 @@ def _warning(scene: Scene) -> str:
 def _described(edit: Edit) -> Spec:
     """An edit of a .cine file as schemas.py has it."""
     values = to_json(edit)
+    if isinstance(edit, Style):
+        values |= {"picture": None if edit.picture is None else _encoded(edit.picture)}
+        del values["photo"]
     area = values.pop("area", None)
     described = {"kind": values.pop("edit"), **values}
     return described | ({"stroke": area["stroke"], "radius": area["radius"]} if area else {})
+
+
+def _encoded(picture: np.ndarray) -> str:
+    """A picture as PNG in base64."""
+    return base64.b64encode(encode_png(picture)).decode()
+
+
+def _decoded(picture: str) -> bytes:
+    try:
+        return base64.b64decode(picture, validate=True)
+    except ValueError:
+        raise PhotoError("The picture of a style is not base64; send it as it was received.") from None
 
 
 def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
