@@ -129,7 +129,7 @@ class RenderOptions:
     detail: float = field(default=1.0, metadata=_about(DETAIL, "D", float, ge=0, le=1))
     style: Any = field(default=None, metadata=_about(STYLE, "STYLE"))
     style_strength: float = field(default=1.0, metadata=_about("of the style, 0 to 1", "S", float, ge=0, le=1))
-    style_drift: bool = field(default=False, metadata=_about("from the photo to the style and back, once in the loop", "", bool))
+    style_drift: bool = field(default=False, metadata=_about("from the photo to it and back, once a loop", "", bool))
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():

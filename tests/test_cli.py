@@ -110,6 +110,7 @@ def test_every_option_reaches_the_loop(
         f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
         " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
         " --pace lively --speed 1.5 --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5"
+        " --style dusk --style-strength 0.8 --style-drift"
         f" --refine 7 --seed 9 --model {small_model} --device cpu"
     )
     assert main(arguments.split()) == 2
@@ -129,6 +130,9 @@ def test_every_option_reaches_the_loop(
         "warp": "pixel",
         "sampling": "gather",
         "detail": 0.5,
+        "style": "dusk",
+        "style_strength": 0.8,
+        "style_drift": True,
         "refine": 7,
         "seed": 9,
         "model": str(small_model),
@@ -209,6 +213,8 @@ BAD_OPTIONS = [
     "--wind 270,0.6",
     "--subject auto --wind 270",
     "--detail 2",
+    "--style dusc",
+    "--style dusk --style-strength 2",
     "--refine -1",
     "--model no-such-model",
     "--device tpu",
@@ -498,6 +504,31 @@ def test_edits_are_applied_in_the_order_of_the_command_line(
     ]
     assert main(["edit", str(scene_file)]) == 0
     assert printed(capsys)[0] == "photo.cine: 2 edits\n"
+
+
+def test_styles_are_edits_by_name_or_photo(
+    scene_file: Path, photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(photo_file, "a=1.png")
+    given = ("dusk=0.8,drift", "night,drift", "storm", f"{photo_file}=0.5", "a=1.png", "a=1.png=0.3,drift")
+    styles = [part for style in given for part in ("--style", style)]
+    assert main(["edit", str(scene_file), *styles, "--list", "-o", "other.cine"]) == 0
+    assert printed(capsys)[0].splitlines()[2:] == [
+        "--style dusk=0.8,drift",
+        "--style night=1,drift",
+        "--style storm=1",
+        "--style 'photo.png'=0.5",
+        "--style 'a=1.png'=1",
+        "--style 'a=1.png'=0.3,drift",
+    ]
+    for wrong, says in {
+        "dusc": "There is no style 'dusc'; use golden-hour, sunset, dusk, overcast, storm, mist, night, autumn, or the",
+        "dusk=half": "'dusk=half' is not like dusk, dusk=0.7 or dusk=0.7,drift",
+        "dusk=2": "strength must be a number from 0",
+    }.items():
+        assert main(["edit", str(scene_file), "--style", wrong]) == 2
+        err = printed(capsys)[1]
+        assert says in err and err.count("\n") == 1
 
 
 def test_a_scene_is_rendered_with_its_edits(

@@ -12,6 +12,7 @@ from stylecine.commands.arguments import Parser, render_options
 from stylecine.options import (
     OPTIONS,
     OUTPUT_OPTIONS,
+    STYLES,
     RenderArguments,
     RenderOptions,
     Wind,
@@ -48,6 +49,9 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
         ({"subject": "cloth", "wind": (0, 2)}, "strength"),
         ({"subject": "cloth", "arrows": [(0, 0, 1, 1)]}, "give a wind instead"),
         ({"arrows": [(2, 0, 1, 1)]}, "does not start inside"),
+        ({"style": "dusc"}, "There is no style 'dusc'; use golden-hour, .* or the path of a photo"),
+        ({"style": "dusk", "style_strength": 1.1}, "style_strength must be a number from 0 and at most 1"),
+        ({"style": "dusk", "style_drift": 1}, "style_drift is True or False"),
     ],
 )
 def test_impossible_values_are_refused(wrong: dict[str, object], message: str) -> None:
@@ -67,6 +71,13 @@ def test_a_report_describes_where_mask_and_motion_come_from() -> None:
     assert (cloth.describe()["mask"], cloth.describe()["wind"]) == ("painted", [90, 0.3])
 
 
+def test_a_report_names_a_style_or_says_that_one_was_given() -> None:
+    assert "style" not in RenderOptions().describe()
+    named = RenderOptions(style="dusk", style_strength=0.5, style_drift=True).describe()
+    assert (named["style"], named["style_strength"], named["style_drift"]) == ("dusk", 0.5, True)
+    assert RenderOptions(style=np.zeros((64, 64, 3), np.uint8)).describe()["style"] == "given"
+
+
 def test_a_loop_has_a_whole_number_of_gusts() -> None:
     assert [RenderOptions(seconds=s, speed=v).gusts for s, v in ((0.4, 1), (4, 1), (4, 2), (5.2, 1))] == [1, 2, 4, 3]
 
@@ -76,9 +87,10 @@ def test_the_studio_and_the_service_have_the_same_defaults_and_limits() -> None:
     assert page["speed"] == {"default": 1.0, "gt": 0, "le": 100}
     assert page["pace"] == {"default": "natural", "choices": ["calm", "natural", "lively"]}
     assert page["wind"] == {"default": [0.0, 0.5]}
+    assert page["style"] == {"default": None, "choices": [*STYLES]}
     schema = Animation.model_json_schema()["properties"]
     words = {"gt": "exclusiveMinimum", "ge": "minimum", "le": "maximum", "choices": "enum", "default": "default"}
-    for name in page.keys() - {"wind"}:
+    for name in page.keys() - {"wind", "style"}:
         assert {words[key]: value for key, value in page[name].items()}.items() <= schema[name].items(), name
 
 

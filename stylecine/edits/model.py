@@ -297,8 +297,10 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
             "edit": "style", "name": str(name), "strength": strength, "drift": bool(drift), "photo": bool(photo), **rest
         } if not rest:  # fmt: skip
             check_number("strength", *_check_numbers([strength]), ge=0, le=1)
-            if photo != (values is not None) or not (photo or name in STYLES) or len(name) > MAX_NAME:
+            if photo != (values is not None) or not (photo or name in STYLES):
                 raise ValueError("a style is incomplete")
+            if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+                raise ValueError("a style has no valid name")
             return Style(name, float(strength), drift, None if values is None else _style_picture(values))
     raise ValueError("an edit is unknown")
 

@@ -109,6 +109,25 @@ def test_the_next_run_processes_only_changed_photos(
     assert run_here(faster, out, animator, model)[0] == ["a.mp4", "b.mp4", "c.mp4"]
 
 
+def test_a_styles_photo_is_one_of_the_files(
+    photos: list[Task], out: Path, animator: Animator, model: str, tmp_path: Path, photo: np.ndarray
+) -> None:
+    Image.fromarray(photo[:, ::-1]).save(tmp_path / "look.png")
+    plain, drifting, other = (
+        replace(task, options=task.options | options)
+        for task, options in zip(
+            photos,
+            ({}, {"style": "night", "style_drift": True}, {"style": str(tmp_path / "look.png"), "style_strength": 0.5}),
+            strict=True,
+        )
+    )
+    _, records = run_here([plain, drifting, other], out, animator, model)
+    assert [record["state"] for record in records.values()] == ["done"] * 3
+    assert run_here([plain, drifting, other], out, animator, model)[0] == []
+    Image.fromarray(photo[::-1]).save(tmp_path / "look.png")
+    assert run_here([plain, drifting, other], out, animator, model)[0] == ["c.mp4"]
+
+
 def test_failures_are_reported_and_retried(
     photos: list[Task], out: Path, animator: Animator, tmp_path: Path, model: str
 ) -> None:

@@ -90,6 +90,22 @@ def test_a_row_sets_subject_and_wind(tmp_path: Path, out: Path) -> None:
     assert listed(tmp_path, out, row, "photos.jsonl")[0].options == COMMON | wanted
 
 
+def test_a_row_sets_a_style_by_name_or_photo(tmp_path: Path, out: Path) -> None:
+    rows = (
+        "photo,output,style,style_strength,style_drift\n"
+        "sea.jpg,one,dusk,0.5,True\n"
+        "sea.jpg,two,looks/beach.jpg,,\n"
+        "sea.jpg,three,,,false\n"
+    )
+    named, other, plain = listed(tmp_path, out, rows)
+    assert named.options == COMMON | {"style": "dusk", "style_strength": 0.5, "style_drift": True}
+    assert other.options == COMMON | {"style": str(tmp_path / "looks/beach.jpg")}
+    assert other.files == {"photo": tmp_path / "sea.jpg", "style": tmp_path / "looks/beach.jpg"}
+    assert named.files == plain.files == {"photo": tmp_path / "sea.jpg"}
+    row = '{"photo": "sea.jpg", "style": "dusk", "style_strength": 0.5, "style_drift": true}\n'
+    assert listed(tmp_path, out, row, "photos.jsonl")[0].options == named.options
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
@@ -109,6 +125,9 @@ def test_a_row_sets_subject_and_wind(tmp_path: Path, out: Path) -> None:
         ("p.jsonl", '{"photo": 3}\n', "line 1: photo: 3 is invalid"),
         ("p.jsonl", '{"photo": "a.jpg", "refine": 1.5}\n', "line 1: refine: 1.5 is invalid"),
         ("p.jsonl", '{"photo": "a.jpg", "seconds": true}\n', "line 1: seconds: True is invalid"),
+        ("p.csv", "photo,style_drift\nsea.jpg,perhaps\n", "line 2: style_drift: it is true or false"),
+        ("p.jsonl", '{"photo": "a.jpg", "style_drift": 1}\n', "line 1: style_drift: it is true or false"),
+        ("p.jsonl", '{"photo": "a.jpg", "style_strength": "x"}\n', "line 1: style_strength: 'x' is invalid"),
         ("p.txt", "sea.jpg\n", "ends in .csv or .jsonl"),
     ],
 )

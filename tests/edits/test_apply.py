@@ -127,6 +127,13 @@ def test_a_region_moves_slower_with_a_soft_border(scene: Cine, water: np.ndarray
     assert stroke[36, 48] < 0.1 and stroke[36, 80] > 0.99
 
 
+def test_a_style_changes_neither_what_moves_nor_how(scene: Cine) -> None:
+    styled = scene.style("dusk").style(scene.photo, 0.5, drift=True)
+    assert len(styled.edits) == 2 and len(styled.undo().edits) == 1
+    assert styled.edited[0] is styled.layers and not styled.edited[1].any() and not styled.cloth.any()
+    assert (edited_flow(scene.motion, scene.layers, styled.edits) == scene.motion).all()
+
+
 def test_an_arrow_needs_something_that_moves(scene: Cine, water: np.ndarray) -> None:
     still = scene.paint(None, water, "freeze")
     with pytest.raises(MotionError, match="starts where nothing moves"):

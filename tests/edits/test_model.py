@@ -10,8 +10,22 @@ import pytest
 import torch
 from PIL import Image
 
-from stylecine import MaskError, MotionError, OptionError, SceneError
-from stylecine.edits.model import MAX_EDITS, Anchor, Area, Paint, Push, Speed, area_of, from_json, to_json, to_option
+from stylecine import MaskError, MotionError, OptionError, PhotoError, SceneError
+from stylecine.edits.model import (
+    MAX_EDITS,
+    MAX_STYLE_SIDE,
+    STYLE_SIDE,
+    Anchor,
+    Area,
+    Paint,
+    Push,
+    Speed,
+    Style,
+    from_json,
+    to_json,
+    to_option,
+    values_of,
+)
 from stylecine.edits.scene_file import Cine
 from stylecine.ops.arrows import start_cells
 
@@ -100,12 +114,35 @@ def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
         ("speed", ("water", -1), OptionError),
         ("speed", ("water", 11), OptionError),
         ("speed", ("water", "fast"), OptionError),
+        ("style", ("dusc",), OptionError),
+        ("style", ("dusk", 1.5), OptionError),
+        ("style", ("dusk", float("nan")), OptionError),
+        ("style", ("dusk", "half"), OptionError),
+        ("style", (Path("missing.jpg"),), PhotoError),
+        ("style", (np.zeros((8, 8, 3), np.uint8),), PhotoError),
+        ("style", (np.zeros((64, 64 * 40, 3), np.uint8),), PhotoError),
+        ("style", (None,), PhotoError),
     ],
 )
 def test_impossible_edits_are_refused(scene: Cine, method: str, given: tuple[Any, ...], error: type[Exception]) -> None:
     with pytest.raises(error) as caught:
         getattr(scene, method)(*given)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_a_style_is_a_name_or_a_small_picture_of_a_photo(scene: Cine, tmp_path: Path, photo: np.ndarray) -> None:
+    dusk = scene.style("dusk", 0.5, drift=True).edits[0]
+    assert isinstance(dusk, Style) and (dusk.name, dusk.strength, dusk.drift, dusk.picture) == ("dusk", 0.5, True, None)
+    large = np.tile(photo, (4, 4, 1))
+    Image.fromarray(large).save(tmp_path / "dusk.png")
+    path = tmp_path / "dusk.png"
+    for given, name in ((path, "dusk.png"), (str(path), "dusk.png"), (large, "a photo")):
+        style = scene.style(given).edits[0]
+        assert isinstance(style, Style) and style.picture is not None
+        assert (style.name, style.strength, style.drift) == (name, 1.0, False)
+        assert min(style.picture.shape[:2]) == STYLE_SIDE
+    with pytest.raises(OptionError, match=r"There is no style 'dusc'; use golden-hour, .*, or the path of a photo"):
+        scene.style("dusc")
 
 
 def test_edits_are_bounded(scene: Cine) -> None:
@@ -119,14 +156,16 @@ def test_edits_are_bounded(scene: Cine) -> None:
 def every_edit(scene: Cine) -> Cine:
     scene = scene.paint("falls", [[0.4, 0.7], [0.5, 0.7]]).paint("sky", (0.1, 0.1), "erase").push((0.5, 0.9, 0.6, 0.9))
     scene = scene.paint(None, np.eye(72, 96), "freeze").anchor((0.3, 0.9), 0.2)
-    return scene.speed("sky", 2.5).speed((0.2, 0.9), 0.5)
+    scene = scene.speed("sky", 2.5).speed((0.2, 0.9), 0.5)
+    return scene.style("dusk", 0.8, drift=True).style(scene.photo)
 
 
 def test_edits_survive_a_round_trip_through_json(scene: Cine) -> None:
     for edit in every_edit(scene).edits:
-        area = area_of(edit)
-        again = from_json(json.loads(json.dumps(to_json(edit))), area and area.values, (72, 96))
+        values = values_of(edit)
+        again = from_json(json.loads(json.dumps(to_json(edit))), values, (72, 96))
         assert to_json(again) == to_json(edit) and type(again) is type(edit)
+        assert values is None or np.array_equal(values_of(again), values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -153,12 +192,40 @@ def test_edits_survive_a_round_trip_through_json(scene: Cine) -> None:
         {"edit": "paint", "what": "sky", "mode": "add", "area": {"stroke": [[1]], "radius": 0, "top": 0, "left": 0}},
         {"edit": "paint", "what": "sky", "mode": "add", "area": {"stroke": 5, "radius": 0, "top": 0, "left": 0}},
         {"edit": "paint", "what": "sky", "mode": "add", "area": {"top": 0, "left": 0}},
+        {"edit": "style", "name": "dusk", "strength": 1, "drift": False, "photo": False},
+        {"edit": "style", "name": "", "strength": 1, "drift": False, "photo": True},
+        {"edit": "style", "name": "n" * 256, "strength": 1, "drift": False, "photo": True},
+        {"edit": "style", "name": "\x1b[31mred", "strength": 1, "drift": False, "photo": True},
+        {"edit": "style", "name": ["x"], "strength": 1, "drift": False, "photo": True},
+        {"edit": "style", "name": "x", "strength": 2, "drift": False, "photo": True},
+        {"edit": "style", "name": "x", "strength": None, "drift": False, "photo": True},
+        {"edit": "style", "name": "x", "strength": 1, "drift": 0, "photo": True},
+        {"edit": "style", "name": "x", "strength": 1, "drift": False, "photo": True, "path": "/etc/passwd"},
+        {"edit": "style", "name": "x", "strength": 1, "drift": False},
     ],
     ids=str,
 )
 def test_json_that_no_edit_writes_is_refused(facts: Any) -> None:
     with pytest.raises((ValueError, TypeError, KeyError, OptionError, MotionError)):
-        from_json(facts, np.ones((4, 4), np.uint8), (72, 96))
+        from_json(facts, np.ones((4, 6), np.uint8), (72, 96))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(4, 4), (4, 7), (0, 6), (129, 3 * 129), (1, 3 * (MAX_STYLE_SIDE + 1)), (MAX_STYLE_SIDE + 1, 3)],
+    ids=str,
+)
+def test_a_styles_picture_of_an_impossible_size_is_refused(shape: tuple[int, int]) -> None:
+    facts = {"edit": "style", "name": "x", "strength": 1, "drift": False, "photo": True}
+    with pytest.raises(ValueError, match="no valid size"):
+        from_json(facts, np.ones(shape, np.uint8), (72, 96))
+    assert isinstance(from_json(facts, np.ones((MAX_STYLE_SIDE, 3 * STYLE_SIDE), np.uint8), (72, 96)), Style)
+
+
+def test_a_style_that_is_neither_named_nor_has_a_picture_is_refused() -> None:
+    for name, photo in (("beach.jpg", False), ("dusk", True)):
+        with pytest.raises(ValueError, match="incomplete"):
+            from_json({"edit": "style", "name": name, "strength": 1, "drift": False, "photo": photo}, None, (72, 96))
 
 
 def test_an_edit_as_the_option_that_makes_it(scene: Cine) -> None:
@@ -170,6 +237,8 @@ def test_an_edit_as_the_option_that_makes_it(scene: Cine) -> None:
         "--anchor 0.3,0.9@0.2",
         "--speed sky=2.5",
         "--speed '0.2,0.9@0.03'=0.5",
+        "--style dusk=0.8,drift",
+        "--style 'a photo'=1",
     ]
     assert to_option(Anchor((0.25, 0.5), 0.1)) == "--anchor 0.25,0.5@0.1"
     assert to_option(Speed(None, 2, Area((), 0, 3, 4, np.ones((5, 6), np.uint8)))) == "--speed (a mask of 6x5 pixels)=2"

@@ -23,7 +23,7 @@ import safetensors.numpy
 from PIL import Image
 
 from stylecine import OutputError, SceneError, StylecineError, TooLarge
-from stylecine.edits.model import Area, Edit, Paint, to_json
+from stylecine.edits.model import Area, Edit, Paint, to_json, values_of
 from stylecine.edits.scene_file import (
     EDITS,
     JSON,
@@ -63,7 +63,8 @@ def scene() -> Cine:
     )
     cine = cine.paint("falls", [[0.4, 0.7], [0.5, 0.7]]).paint("sky", np.eye(64, 80), "erase")
     cine = cine.paint(None, (0, 0), "freeze")
-    return cine.push((0.5, 0.9, 0.6, 0.9)).anchor((0.3, 0.9)).speed("water", 2).speed((0.5, 0.5), 0.5)
+    cine = cine.push((0.5, 0.9, 0.6, 0.9)).anchor((0.3, 0.9)).speed("water", 2).speed((0.5, 0.5), 0.5)
+    return cine.style("night", 0.7).style(photo, drift=True)
 
 
 @pytest.fixture
@@ -80,6 +81,9 @@ def same(a: Cine, b: Cine) -> bool:
         elif mine != other:
             return False
     mine, other = ([to_json(edit) for edit in cine.edits] for cine in (a, b))
+    mine_kept, other_kept = ([values_of(edit) for edit in cine.edits] for cine in (a, b))
+    if not all(x is y or np.array_equal(x, y) for x, y in zip(mine_kept, other_kept, strict=True)):
+        return False
     return mine == other and all(np.array_equal(x, y) for x, y in zip(a.edited, b.edited, strict=True))
 
 
@@ -341,6 +345,12 @@ def with_facts(scene: Cine, **facts: Any) -> Members:
     return members | {JSON: json.dumps(json.loads(members[JSON]) | facts).encode()}
 
 
+def with_style(scene: Cine, picture: np.ndarray | None = None, **facts: Any) -> Members:
+    style = {"edit": "style", "name": "x.jpg", "strength": 1, "drift": False, "photo": picture is not None} | facts
+    kept = {} if picture is None else {"0": picture}
+    return with_facts(scene, edits=[style]) | {EDITS: safetensors.numpy.save(kept)}
+
+
 def with_tensors(scene: Cine, **tensors: Any) -> Members:
     members = pack(scene)
     found = safetensors.numpy.load(members[TENSORS]) | tensors
@@ -407,6 +417,15 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "edits-many": lambda s: with_facts(s, edits=[{"edit": "anchor", "point": [0, 0], "radius": 1}] * 1001),
     "edits-nan": lambda s: with_facts(s, edits=[{"edit": "anchor", "point": [0, NAN], "radius": 1}]),
     "more": lambda s: with_facts(s, run="rm -rf /"),
+    "style-unknown": lambda s: with_style(s, name="dusc", photo=False),
+    "style-without-its-picture": lambda s: with_style(s, name="beach.jpg", photo=True),
+    "style-with-a-picture-it-denies": lambda s: with_style(s, np.ones((64, 192), np.uint8), photo=False),
+    "style-of-no-pixels": lambda s: with_style(s, np.ones((64, 193), np.uint8)),
+    "style-large": lambda s: with_style(s, np.ones((129, 3 * 129), np.uint8)),
+    "style-long": lambda s: with_style(s, np.ones((2049, 3), np.uint8)),
+    "style-floats": lambda s: with_style(s, np.ones((64, 192), np.float32)),
+    "style-escape": lambda s: with_style(s, np.ones((64, 192), np.uint8), name="\x1b[31m"),
+    "style-strong": lambda s: with_style(s, np.ones((64, 192), np.uint8), strength=1e9),
     "areas-other-type": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"0": np.ones((4, 4), np.float32)})},
     "areas-name": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"x": np.ones((4, 4), np.uint8)})},
     "areas-large": lambda s: pack(s) | {EDITS: safetensors.numpy.save({"0": np.ones((1, 6000), np.uint8)})},
@@ -449,6 +468,11 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "picture-cut": lambda s: pack(s) | {PHOTO: pack(s)[PHOTO][:-4000]},
     "picture-huge": lambda s: pack(s) | {PHOTO: tall_png()},
 }
+
+
+def test_the_forged_style_is_opened_without_its_faults(scene: Cine, tmp_path: Path) -> None:
+    members = with_style(scene, np.ones((64, 192), np.uint8))
+    assert len(read_cine(archive(tmp_path / "x.cine", list(members.items()))).edits) == 1
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -33,6 +33,10 @@ def handle(request: dict[str, Any], progress: Any) -> dict[str, Any]:
             return animate(request, progress)
         case "edit":
             return FACTS
+        case "style":
+            if Path(request["upload"]).read_bytes().startswith(b"bad"):
+                raise PhotoError("The photo is bad; give a better one.")
+            return {"picture": "AAAA"}
         case "forget":
             data_file(request, "forgotten").touch()
         case _:

@@ -150,7 +150,7 @@ def test_head_responds_like_get_without_a_body(quick: Served, done: dict[str, An
 
 def test_head_makes_nothing(quick: Served) -> None:
     links = quick.scene()["links"]
-    for name in ("file", "live", "preview"):
+    for name in ("file", "live", "preview", "styles"):
         head, get = (quick.client.request(method, links[name]) for method in ("HEAD", "GET"))
         assert (head.status_code, get.status_code) == (200, 200) and "content-length" not in head.headers
         assert all(head.headers.get(name) == get.headers.get(name) for name in ("content-type", "etag"))
@@ -196,6 +196,11 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
         {"subject": "auto", "wind": [0, 1.1]},
         {"subject": "auto", "wind": [0]},
         {"subject": "auto", "wind": "0,0.5"},
+        {"style": "dusc"},
+        {"style": "/etc/passwd"},
+        {"style": "dusk", "style_strength": 1.1},
+        {"style": "dusk", "style_strength": "1"},
+        {"style": "dusk", "style_drift": 1},
     ],
     ids=str,
 )

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -47,6 +48,21 @@ def test_the_service_makes_the_loop(
         assert loop.format == "GIF"
     assert main([*common, "-o", str(tmp_path / "frames")]) == 0
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["frame-0000.png", "frame-0001.png"]
+    assert kept(real) == before
+
+
+def test_the_service_is_told_the_style_and_gets_its_photo(
+    real: Served, photo_file: Path, photo: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = kept(real)
+    Image.fromarray(photo[:, ::-1]).save(tmp_path / "look.png")
+    for style, name in (("dusk", "dusk"), (str(tmp_path / "look.png"), "look.png")):
+        given = ["--style", style, "--style-strength", "0.5", "--style-drift", "--arrow", "0.5,0.8,0.6,0.8"]
+        command = ["animate", str(photo_file), "--server", real.address, "--seconds", "0.2", "--fps", "10", *given]
+        assert main([*command, "-o", str(tmp_path / "loop.png"), "--json"]) == 0, capsys.readouterr().err
+        edit = json.loads(capsys.readouterr().out)["scene"]["edits"][1]
+        assert (edit["kind"], edit["name"], edit["strength"], edit["drift"]) == ("style", name, 0.5, True)
+        assert (edit["picture"] is None) == (name == "dusk")
     assert kept(real) == before
 
 
@@ -86,6 +102,9 @@ def test_errors_are_one_sentence(
     assert "this machine only" in animate("--mask", "mask.png")
     assert "short side" in animate("--size", "own")
     assert "less than two frames" in animate("--seconds", "0.01")
+    assert "There is no style 'dusc'; use golden-hour" in animate("--style", "dusc")
+    (tmp_path / "bad.jpg").write_bytes(b"bad")
+    assert "The photo is bad" in animate("--style", str(tmp_path / "bad.jpg"))
     assert "more than allowed" in animate("--seconds", "61", "--fps", "10")
     slow_photo.write_bytes(b"bad")
     assert "The photo is bad" in animate()

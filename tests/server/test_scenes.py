@@ -1,16 +1,19 @@
 """/v1/scenes with real workers: photos are uploaded, edited and previewed."""
 
+import base64
 import io
 import json
 import random
 import struct
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stylecine.edits.model import Style
 from stylecine.edits.scene_file import read_cine
 from tests.server.conftest import Served
 
@@ -19,6 +22,7 @@ SKY = {"kind": "paint", "what": "sky", "mode": "add", "stroke": [[0.1, 0.2], [0.
 ARROW = {"kind": "push", "arrow": [0.5, 0.2, 0.6, 0.2]}
 CALM = {"kind": "anchor", "point": [0.3, 0.2], "radius": 0.1}
 FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
+DUSK = {"kind": "style", "name": "dusk", "strength": 1.0, "drift": False, "picture": None}
 FASTER = {"kind": "speed", "what": "sky", "stroke": None, "radius": 0.03, "factor": 2.0}
 
 
@@ -149,6 +153,107 @@ def test_each_pace_has_a_pack_of_its_own(real: Served, scene: str) -> None:
     assert usual.content != calm.content and usual.headers["etag"] != calm.headers["etag"]
     refused = real.client.get(f"{live}&pace=fast")
     assert refused.status_code == 422 and "pace" in refused.json()["detail"]
+
+
+def test_a_style_is_an_edit_of_the_scene(real: Served, scene: str) -> None:
+    plain = edited(real, scene, SKY)[0]
+    live = f"/v1/scenes/{scene}/live?size=64&seconds=1"
+    before = real.client.get(live)
+    assert before.status_code == 200, before.text
+    style = edited(real, scene, plain, {"kind": "style", "name": "dusk", "strength": 0.5})[1]
+    assert style == DUSK | {"id": style["id"], "strength": 0.5}
+    assert edited(real, scene, plain, style)[1] == style, "what is received can be sent back"
+    assert real.client.get(live).headers["etag"] != before.headers["etag"]
+    job = real.finished(real.animation(scene, format="png", size=64)["id"])
+    assert job["state"] == "done", job
+    shown = Image.open(io.BytesIO(real.client.get(job["links"]["result"]).content))
+    edited(real, scene, plain)
+    options = {"style": "dusk", "style_strength": 0.5}
+    job = real.finished(real.animation(scene, format="png", size=64, **options)["id"])
+    asked = Image.open(io.BytesIO(real.client.get(job["links"]["result"]).content))
+    assert np.array_equal(np.asarray(shown), np.asarray(asked))
+    preview = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp&style=dusk&style_drift=1")
+    assert preview.status_code == 200, preview.text
+
+
+def test_another_photo_is_a_style(real: Served, scene: str, png: bytes, photo: np.ndarray, tmp_path: Path) -> None:
+    before = real.files()
+    response = real.client.post(f"/v1/scenes/{scene}/styles?name=../my%20beach.png", content=png)
+    assert response.status_code == 200, response.text
+    style = response.json()
+    assert {**style, "picture": None} == DUSK | {"name": "my beach.png"}
+    with Image.open(io.BytesIO(base64.b64decode(style["picture"]))) as picture:
+        assert np.array_equal(np.asarray(picture), photo)  # it is smaller than the picture of a style may be
+    assert real.files() == before, "the photo is not kept"
+    kept = edited(real, scene, SKY, {**style, "strength": 0.5, "drift": True})[1]
+    assert kept == {**style, "id": kept["id"], "strength": 0.5, "drift": True}
+    (tmp_path / "lake.cine").write_bytes(real.client.get(f"/v1/scenes/{scene}/file").content)
+    edit = read_cine(tmp_path / "lake.cine").edits[1]
+    assert isinstance(edit, Style) and (edit.name, edit.strength, edit.drift) == ("my beach.png", 0.5, True)
+    assert edit.picture is not None and np.array_equal(edit.picture, photo)
+    again = real.scene((tmp_path / "lake.cine").read_bytes(), name="lake.cine")
+    assert again["edits"][1] == {**kept, "id": 1}
+    id = str(again["id"])
+    assert edited(real, id, {"id": 1}) == [again["edits"][1]]
+    weaker = edited(real, id, {**again["edits"][1], "strength": 0.2})
+    assert weaker == [{**kept, "id": 2, "strength": 0.2}]
+    assert real.client.get(f"/v1/scenes/{id}/live?size=64&seconds=1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ({"name": "dusc"}, "there is no such style: the styles are golden-hour, sunset, dusk"),
+        ({"name": "/etc/hostname"}, "there is no such style"),
+        ({"name": "dusk", "strength": 1.1}, "strength"),
+        ({"name": "dusk", "drift": "yes"}, "drift"),
+        ({"name": "x.jpg", "picture": "not base64"}, "is not base64"),
+        ({"name": "x.jpg", "picture": "\u00e4"}, "is not base64"),
+        ({"name": "x.jpg", "picture": "bm8gcGhvdG8="}, "is not an image"),
+        ({"name": "x.jpg", "picture": ""}, "picture"),
+        ({"name": "x" * 256, "picture": "bm8gcGhvdG8="}, "name"),
+        ({"name": "x.jpg", "picture": 2_000_001 * "A"}, "picture"),
+    ],
+    ids=range(10),
+)
+def test_impossible_styles_are_refused(real: Served, scene: str, edit: dict[str, Any], says: str) -> None:
+    before = edited(real, scene, SKY)
+    response = real.client.patch(f"/v1/scenes/{scene}", json={"edits": [*before, {"kind": "style", **edit}]})
+    assert response.status_code == 422 and says in response.json()["detail"], response.text
+    assert real.client.get(f"/v1/scenes/{scene}").json()["edits"] == before
+
+
+def test_the_pictures_of_all_styles_are_bounded(quick: Served) -> None:
+    scene = quick.scene()["links"]["self"]
+    styles = [{"kind": "style", "name": f"{k}.jpg", "picture": 1_000_000 * "A"} for k in range(3)]
+    assert quick.client.patch(scene, json={"edits": styles[:2]}).status_code == 200
+    response = quick.client.patch(scene, json={"edits": styles})
+    assert response.status_code == 422 and "2000000 characters" in response.json()["detail"]
+    quick.client.delete(scene)
+
+
+def test_no_photo_is_no_style(real: Served, scene: str, png: bytes) -> None:
+    before, url = real.files(), f"/v1/scenes/{scene}/styles"
+    for content, status in ((b"", 422), (b"no photo", 422), (png[:300], 422)):
+        response = real.client.post(url, content=content)
+        assert response.status_code == status and response.headers["content-type"] == "application/problem+json"
+        assert str(real.data) not in response.text
+    assert real.client.post(url, files={"photo": png}).status_code == 415
+    assert real.client.post("/v1/scenes/none/styles", content=png).status_code == 404
+    assert real.files() == before
+
+
+def test_thumbnails_show_the_photo_in_every_style(real: Served, scene: str, photo: np.ndarray) -> None:
+    response = real.client.get(f"/v1/scenes/{scene}/styles")
+    assert response.status_code == 200 and response.headers["content-type"] == "image/webp", response.text
+    with Image.open(io.BytesIO(response.content)) as row:
+        assert row.size == (9 * 160, 120)
+        tiles = np.split(np.asarray(row.convert("RGB")).astype(int), 9, axis=1)
+    small = np.asarray(Image.fromarray(photo).resize((160, 120), Image.Resampling.BICUBIC))
+    assert np.abs(tiles[0] - small).mean() < 6
+    edited(real, scene, SKY)
+    known = {"If-None-Match": response.headers["etag"]}
+    assert real.client.get(f"/v1/scenes/{scene}/styles", headers=known).status_code == 304, "edits change nothing"
 
 
 def test_a_preview_is_small(real: Served, scene: str) -> None:

@@ -81,6 +81,7 @@ def test_a_body_that_is_too_large_or_too_slow_is_refused_and_leaves_nothing(serv
     assert is_problem(served.client.post("/v1/scenes", content=bytes(1_000_001)), 413)
     assert is_problem(served.client.post("/v1/scenes", content=chunks(1_000_001)), 413)
     assert is_problem(served.client.post("/v1/animations", content=chunks(5_000_000)), 413)
+    assert is_problem(served.client.post("/v1/scenes/none/styles", content=bytes(1_000_001)), 413)
     assert served.client.post("/v1/scenes", content=chunks(1_000_000)).status_code == 201
     assert len(served.files()) == 1
     too_slow(served)

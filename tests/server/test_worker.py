@@ -1,13 +1,18 @@
 """The worker's limits, its cache, and its messages."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from stylecine.animator import Animator
+from stylecine.cinemagraph import Cinemagraph
+from stylecine.edits.model import Style
+from stylecine.edits.scene_file import edit_cine
 from stylecine.errors import TooLarge
 from stylecine.server import worker
 from stylecine.server.worker import Worker
@@ -67,6 +72,60 @@ def test_a_cached_scene_does_not_keep_its_upload(photo_file: Path, works: Worker
     add_scene(works, photo_file, "one")
     source = works.cache["one"].base.source
     assert source is not None and (source.content, source.sha256, source.name) == (b"", sha256, "lake")
+
+
+LIVE = {"seconds": 1.0, "fps": 10.0, "subject": "auto", "size": 64}
+NIGHT = {"kind": "style", "name": "night", "strength": 1.0, "drift": False, "picture": None}
+SKY = {"kind": "paint", "what": "sky", "mode": "add", "stroke": [[0.1, 0.2], [0.9, 0.2]], "radius": 0.2}
+
+
+@pytest.fixture
+def live(works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cinemagraph]:
+    """Requests a live loop with some edits and options, and returns what is packed."""
+    packed: list[Cinemagraph] = []
+    monkeypatch.setattr(Cinemagraph, "live", lambda loop: packed.append(loop) or b"")
+    add_scene(works, photo_file, "one")
+
+    def request(*edits: dict[str, Any], **options: Any) -> Cinemagraph:
+        of = {"task": "live", "scene": "one", "cine": str(photo_file.with_name("one.cine")), "edits": [*edits]}
+        works({**of, **LIVE, **options, "output": str(photo_file.with_name("pack"))}, lambda *_: True)
+        return packed.pop()
+
+    return request
+
+
+def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cinemagraph]) -> None:
+    plain = live(SKY)
+    drifting = {**NIGHT, "drift": True, "strength": 0.5}
+    styled = [live(SKY, NIGHT), live(SKY, drifting), live(SKY, style="dusk"), live(NIGHT, SKY)]
+    assert all(loop.loop is plain.loop for loop in styled) and plain.appearance is None
+    night, weaker, dusk, _ = (loop.appearance for loop in styled)
+    assert night is not None and weaker is not None and dusk is not None
+    assert (night.strength, weaker.strength, weaker.drift) == (1.0, 0.5, True)
+    assert night.grid is weaker.grid and not torch.equal(night.grid, dusk.grid)
+    whole = works.animator.preview(works.cache["one"].scene, size=64, seconds=1, fps=10, subject="auto")
+    assert np.array_equal(whole[3], styled[0][3]) and not np.array_equal(plain[3], styled[0][3])
+    for other in (live(SKY, NIGHT, fps=5.0), live(SKY, {**SKY, "what": "water"}, NIGHT), live(SKY, size=70)):
+        assert other.loop is not plain.loop
+
+
+def test_the_smallest_pictures_are_styles(works: Worker, live: Callable[..., Cinemagraph]) -> None:
+    live(SKY)
+    for shape in ((1, 1, 3), (1, 2048, 3), (128, 128, 3)):
+        style = Style("x", 1.0, False, np.full(shape, 200, np.uint8))
+        (grid,) = works.animator.style_grids(works.cache["one"].base.photo, [style])
+        assert torch.isfinite(grid).all()
+
+
+def test_an_uploaded_scene_has_a_bounded_number_of_style_photos(
+    file: Path, works: Worker, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_cine(file, lambda cine: cine.style(photo).style("dusk"), file)
+    base = add_scene(works, file, "one")["base"]
+    assert [edit.get("name") for edit in base] == [None, "a photo", "dusk"]
+    monkeypatch.setattr(worker, "MAX_PICTURES", len(base[1]["picture"]) - 1)
+    with pytest.raises(TooLarge, match="more style photos than are allowed"):
+        add_scene(works, file, "two")
 
 
 def test_a_deleted_scene_is_forgotten(photo_file: Path, works: Worker) -> None:
