@@ -72,6 +72,18 @@ export async function readCineFile(id) {
   return (await call(`/v1/scenes/${id}/file`)).blob();
 }
 
+/** The edit of kind style for the appearance of a photo, a File. */
+export function makeStyle(id, file) {
+  const query = new URLSearchParams({name: file.name});
+  const headers = {"Content-Type": "application/octet-stream"};
+  return readJSON(`/v1/scenes/${id}/styles?${query}`, {method: "POST", body: file, headers});
+}
+
+/** The photo as it is and in every style, side by side. */
+export function stylesURL(id) {
+  return `/v1/scenes/${id}/styles`;
+}
+
 export function photoURL(id) {
   return `/v1/scenes/${id}/photo`;
 }

@@ -40,6 +40,7 @@ export const STAGES = {
   plate: "Filling in the background",
   loop: "Closing the loop",
   cloth: "Animating the cloth",
+  style: "Finding the style",
   video: "Rendering frames",
   done: "Done",
 };

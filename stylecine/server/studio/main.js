@@ -16,6 +16,7 @@ import {warmupLoop} from "./shader-warmup.js";
 import {initShortcuts} from "./shortcuts.js";
 import {chooseFile, initStartPage} from "./start-page.js";
 import {fileName, isDirty, set, state, watch} from "./state.js";
+import {initStylePanel} from "./style-panel.js";
 import {initTheme} from "./theme.js";
 import {initTools} from "./tools.js";
 import {initTooltips} from "./tooltips.js";
@@ -28,6 +29,7 @@ async function init() {
   initBar();
   initTools();
   initPanel();
+  initStylePanel();
   initWindDial();
   initCompare();
   initExport();

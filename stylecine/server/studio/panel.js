@@ -5,6 +5,7 @@ import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from
 import {OPTIONS} from "./options.js";
 import {change, removeEdit} from "./session.js";
 import {set, state, watch} from "./state.js";
+import {styleLabel} from "./style-panel.js";
 import {CLASSES, MIN_SHARE, PAINT_CLASSES, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
 
 /** With `toPosition` and `toValue` if the slider is not linear. */
@@ -19,6 +20,8 @@ const SLIDERS = [
     format: value => `${Math.round(100 * value)}%`,
   },
 ];
+
+const UNCOLOURED = ["push", "anchor", "style"];  // kinds of edits
 
 export function initPanel() {
   $("loop-options").append(paceSwitch(), ...SLIDERS.map(loopSlider), fullSizeSwitch());
@@ -120,14 +123,16 @@ function changeRow(edit) {
   }, icon("close"));
   remove.ariaLabel = `Remove: ${text}`;
   const row = make("li", {className: "row"}, icon(picture), make("span", {}, text), remove);
-  row.style.setProperty("--colour", ["push", "anchor"].includes(edit.kind) ? "var(--muted)" : `var(--mark-${picture})`);
+  row.style.setProperty("--colour", UNCOLOURED.includes(edit.kind) ? "var(--muted)" : `var(--mark-${picture})`);
   const highlight = {pointerenter: edit, focusin: edit, pointerleave: null, focusout: null};
   for (const [name, highlighted] of Object.entries(highlight)) row.addEventListener(name, () => set({highlighted}));
   return row;
 }
 
 /** An edit's icon and text. */
-function describe({kind, mode, what, factor, stroke}) {
+function describe(edit) {
+  const {kind, mode, what, factor, stroke} = edit;
+  if (kind === "style") return ["style", `Style: ${styleLabel(edit)}`];
   const source = stroke || kind !== "paint" ? "" : " (mask)";
   if (kind === "push") return ["push", "Pushed"];
   if (kind === "anchor") return ["anchor", "Anchored"];

@@ -295,6 +295,27 @@ async function reopen() {
   }
 }
 
+// --- the style
+
+/** Shows the style of the loop at another strength, until another loop is played. */
+export function previewStyle(strength) {
+  if ("styleStrength" in player) player.styleStrength = strength;
+}
+
+/** The edit that shows the loop as another photo, a File, looks; null if the open photo has changed meanwhile. */
+export async function readStyle(file) {
+  const opened = source;
+  let style;
+  try {
+    style = await api.makeStyle(state.scene.id, file);
+  } catch (error) {
+    if (error.status !== 404 || !source) throw error;
+    await reopen();
+    style = await api.makeStyle(state.scene.id, file);
+  }
+  return source === opened && state.phase === "ready" ? style : null;
+}
+
 // --- the preview's size
 
 /** Makes previews as large as they are displayed, but not larger than this machine plays smoothly. */
@@ -338,6 +359,7 @@ async function readPack(request, signal) {
 /** Plays a pack; returns its maps and size, null without a pack. */
 async function play(pack, request) {
   if (pack) await player.load(pack);
+  previewStyle(null);
   playing = request;
   const {width, height, fps} = player;
   return pack && {...player.maps, width, height, fps};
