@@ -135,11 +135,12 @@ class Worker:
         """Writes a web pack. If only the style has changed since the last one, its loop is not made again."""
         scene, options = self._edited(request), {name: request[name] for name in OPTIONS if name in request}
         style = resolve_style(RenderOptions(**options), scene.edits)
-        plain = [edit for edit in zip(request["edits"], scene.edits, strict=True) if not isinstance(edit[1], Style)]
-        wanted = request["scene"], request["size"], [spec for spec, _ in plain], options | {"style": None}
+        others = [pair for pair in zip(request["edits"], scene.edits, strict=True) if not isinstance(pair[1], Style)]
+        motion = {name: value for name, value in options.items() if not name.startswith("style")}
+        wanted = request["scene"], request["size"], [spec for spec, _ in others], motion
         if self.played is None or self.played[0] != wanted:
             self.played = None  # its memory is needed
-            unstyled = replace(scene, edits=tuple(edit for _, edit in plain))
+            unstyled = replace(scene, edits=tuple(edit for _, edit in others))
             self.played = wanted, self._render(unstyled, request | {"style": None}, progress)
         loop = self.played[1]
         if style is not None:

@@ -109,6 +109,10 @@ class StyleNets:
             raise OptionError(f"This model has no style {name!r}; give a photo that looks so instead.")
         return self.named[name]
 
+    def change(self, photo: Tensor, other: Tensor) -> Tensor:
+        """The one grid of `changes`."""
+        return self.changes(photo, [other])[0]
+
     def changes(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
         """`change_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
         image = photo.permute(2, 0, 1).float() / 127.5 - 1

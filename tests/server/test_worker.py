@@ -97,7 +97,7 @@ def live(works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cinemagraph]) -> None:
     plain = live(SKY)
     drifting = {**NIGHT, "drift": True, "strength": 0.5}
-    styled = [live(SKY, NIGHT), live(SKY, drifting), live(SKY, style="dusk"), live(NIGHT, SKY)]
+    styled = [live(SKY, NIGHT), live(SKY, drifting), live(SKY, style="dusk", style_strength=0.4), live(NIGHT, SKY)]
     assert all(loop.loop is plain.loop for loop in styled) and plain.appearance is None
     night, weaker, dusk, _ = (loop.appearance for loop in styled)
     assert night is not None and weaker is not None and dusk is not None
