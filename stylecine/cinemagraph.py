@@ -117,7 +117,8 @@ class Cinemagraph:
     @cached_property
     def _static_photo(self) -> Tensor:
         """uint8 [H,W,3]: where nothing moves, and behind the cloth if nothing else does."""
-        return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
+        own = None if self.loop is None else self.loop.photo
+        return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device) if own is None else own
 
     @cached_property
     def tinted(self) -> Tensor:

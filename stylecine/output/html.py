@@ -67,7 +67,7 @@ def page_html(
     The image in it is the first frame. The player takes it for the photo, unless a style has changed it: then the pack
     has the photo too.
     """
-    styled = appearance is not None and appearance.amount(0) > 0
+    styled = appearance is not None and not appearance.drift
     content = pack(loop, period, fps, cloth_layer=cloth_layer, appearance=appearance, quality=quality, photo=styled)
     packed = zlib.compress(content, 9)
     frame = first_frame(loop, cloth_layer, appearance)
