@@ -108,7 +108,7 @@ class Cinemagraph:
         with torch.inference_mode():
             landscape = self._static_photo.clone() if self.loop is None else frame(self.loop, t)
             moved = self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape
-            return (self.appearance.show(moved, t / self.period) if self.appearance else moved).cpu().numpy()
+            return (self.appearance.show_(moved, t / self.period) if self.appearance else moved).cpu().numpy()
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `stages.style.Appearance`."""

@@ -2,9 +2,8 @@
 
     python pretrained/recipes/make_styles.py --photos PHOTOS --weights pretrained --out pretrained/styles.safetensors
 
-Each begins with the mean w+ of the clearest photos of an appearance. Adam then moves it along the principal components
-of all photos' w+, at a price for leaving their distribution, to where photos by day, decoded with it, have the colours
-of the photos of that appearance, class by class.
+Each begins with the mean w+ of the clearest photos of an appearance. Adam then moves it, at a price for its way, to
+where photos of any appearance, decoded with it, have the colours of the photos of that appearance, class by class.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from stylecine.stages.style import StyleNets
 from stylecine.weights import read_tensors
 
 LABELS = Path(__file__).with_name("appearances.csv")  # id, appearance, and strength: 3 for textbook examples
-DAY, CLEAR, CLEAREST = "day", 2, 3
+CLEAR, CLEAREST = 2, 3
 LABEL_OF = {"sunset": "sunset-pink"}  # of a style, where it is not its name
-PHOTOS, BATCH = 60, 6  # by day; of a step
-STEPS, RATE = 60, 0.1  # of Adam
-COMPONENTS, PRICE = 12, 2e-3  # principal components; of a squared standard deviation along one
+BATCH = 8  # photos of a step
+STEPS, RATE = 80, 0.03  # of Adam, on the coefficients of the encoder's basis
+PRICE = 2e-3  # of a squared coefficient
 SIDE, PIXELS = 128, 400  # short side of a decoded photo; pixels of a group of a photo that are compared
 PROJECTIONS, QUANTILES = 32, 41
 LONG_SIDE = 384
@@ -47,7 +46,7 @@ Colours = dict[int, Tensor]  # [P,3] by group
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo by day, small: F [1,C,·,·] and groups [4,h,w] in [0,1]."""
+    """A small photo: F [1,C,·,·] and groups [4,h,w] in [0,1]."""
 
     feature: Tensor
     groups: Tensor
@@ -82,23 +81,23 @@ def view(sample: Sample) -> Picture:
 
 
 def optimised(
-    start: Tensor, components: Tensor, wanted: list[Colours], photos: list[Photo], generator: Generator
+    start: Tensor, wanted: list[Colours], photos: list[Photo], nets: StyleNets
 ) -> tuple[Tensor, float]:
-    """w+ [L,512] near `start`, and the distance that is left. components [K,L,512]: a standard deviation each."""
+    """w+ [L,512] near `start`, and the distance that is left."""
     rng = np.random.default_rng(0)
     lines = torch.from_numpy(rng.normal(size=(3, PROJECTIONS))).float()
     lines /= lines.norm(dim=0)
-    target = quantiles(wanted, lines)
-    moved = torch.zeros(len(components), requires_grad=True)
+    target, basis = quantiles(wanted, lines), nets.encoder.basis.detach()
+    moved = torch.zeros(len(start), len(basis), requires_grad=True)
     optimizer = torch.optim.Adam([moved], RATE)
     left = []
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * min(1, 2 * (1 - step / STEPS))
-        w_plus = start + torch.einsum("k,kld->ld", moved, components)
+        w_plus = start + moved @ basis / math.sqrt(len(basis))
         made = []
         for k in rng.choice(len(photos), BATCH, replace=False):
             height, width = photos[k].groups.shape[1:]
-            image = decode(generator, (w_plus[None], photos[k].feature), (height, width))[0] / 2 + 0.5
+            image = decode(nets.generator, (w_plus[None], photos[k].feature), (height, width))[0] / 2 + 0.5
             made.append(colours_of(image, photos[k].groups, rng))
         loss = distance(quantiles(made, lines), target)
         optimizer.zero_grad()
@@ -108,34 +107,24 @@ def optimised(
     return w_plus.detach(), float(np.mean(left[-20:]))
 
 
-def principal_components(w_plus: Tensor) -> Tensor:
-    """Of w+ [N,L,512] of many photos, scaled to a standard deviation each: [COMPONENTS,L,512]."""
-    centred = (w_plus - w_plus.mean(0)).flatten(1)
-    _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
-    scaled = directions[:COMPONENTS] * sizes[:COMPONENTS, None] / math.sqrt(len(w_plus))
-    return scaled.view(-1, *w_plus.shape[1:])
-
-
-def make(photos: Path, nets: StyleNets) -> dict[str, Tensor]:
+def make(folder: Path, nets: StyleNets) -> dict[str, Tensor]:
     with LABELS.open(newline="") as file:
         labels = {row["id"]: (row["appearance"], int(row["strength"])) for row in csv.DictReader(file)}
-    views = {s.id: view(s) for s in read_small(photos, "train.txt", LONG_SIDE) if s.id in labels}
+    views = {s.id: view(s) for s in read_small(folder, "train.txt", LONG_SIDE) if s.id in labels}
 
     def labelled(name: str, least: int) -> list[str]:
         return [id for id in views if labels[id][0] == name and labels[id][1] >= least]
 
-    by_day = [views[id] for id in labelled(DAY, CLEAR)]
     with torch.no_grad():
         w_plus = {id: nets.encoder.appearance(v.colours[None] * 2 - 1)[0] for id, v in views.items()}
-        day = [Photo(nets.encoder.structure(v.colours[None] * 2 - 1), v.groups) for v in by_day[:PHOTOS]]
-    components = principal_components(torch.stack(list(w_plus.values())))
+        photos = [Photo(nets.encoder.structure(v.colours[None] * 2 - 1), v.groups) for v in views.values()]
     styles = {}
     for name in STYLES:
         label = LABEL_OF.get(name, name)
         start = torch.stack([w_plus[id] for id in labelled(label, CLEAREST)]).mean(0)
         wanted = [colours_of(views[id].colours, views[id].groups, np.random.default_rng(0))
                   for id in labelled(label, CLEAR)]
-        styles[name], left = optimised(start, components, wanted, day, nets.generator)
+        styles[name], left = optimised(start, wanted, photos, nets)
         print(f"{name}: {255 * left:.1f} levels are left", flush=True)
     return styles
 

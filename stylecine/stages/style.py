@@ -135,7 +135,11 @@ class Appearance:
     moving: Tensor
 
     def show(self, frame: Tensor, phase: float) -> Tensor:
-        """Changes a frame uint8 [H,W,3] at a phase of the loop, in place, and returns it."""
+        """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
+        return self.show_(frame.clone(), phase)
+
+    def show_(self, frame: Tensor, phase: float) -> Tensor:
+        """`show` in place."""
         amount = (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
         return recolour_(frame, self._change, amount, moving=self.moving, still=self._still)
 
