@@ -148,7 +148,7 @@ def routes(service: Service) -> APIRouter:
     )
     async def make_style(
         request: Request, id: str, name: Annotated[str, Query(max_length=255)] = "photo"
-    ) -> schemas.StyleEdit:
+    ) -> schemas.PhotoStyleEdit:
         """The edit that shows the scene as another photo looks; the body is that photo's file. It is not kept."""
         _require_file(request)
         await service.ready_scene(id)
@@ -157,7 +157,7 @@ def routes(service: Service) -> APIRouter:
             style = await while_connected(request, service.style_of(id, upload, plain_name(name)))
         finally:
             upload.unlink(missing_ok=True)
-        return schemas.StyleEdit(**style)
+        return schemas.PhotoStyleEdit(**style)
 
     @router.get("/{id}/file", response_class=Response, responses={200: binary(OCTETS), **ERRORS})
     async def get_file(request: Request, id: str) -> Response:

@@ -1,9 +1,8 @@
 """Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
 from stylecine.options import CLASSES, OPTIONS, PACES, PAINTS, SAMPLINGS, STYLES, SUBJECTS, WARPS, RenderOptions
@@ -85,24 +84,24 @@ class SpeedEdit(_Edit):
     factor: Factor
 
 
-class StyleEdit(_Edit):
-    """Shows the whole in another appearance: one of the styles, or, with a `picture`, that of a photo.
-
-    POST /v1/scenes/{id}/styles makes the picture, a small PNG in base64, of a photo.
-    """
-
+class _StyleEdit(_Edit):
     kind: Literal["style"]
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     strength: Share = DEFAULTS.style_strength
     drift: bool = DEFAULTS.style_drift
-    picture: Annotated[str, Field(min_length=1, max_length=MAX_PICTURES)] | None = None
 
-    @model_validator(mode="after")
-    def _is_known(self) -> Self:
-        if self.picture is None and self.name not in STYLES:
-            known = f"the styles are {', '.join(STYLES)}, and that of a photo needs its picture"
-            raise PydanticCustomError("style", "there is no such style: {known}", {"known": known})
-        return self
+
+class StyleEdit(_StyleEdit):
+    """Shows the whole in one of the styles."""
+
+    name: StyleName
+    picture: None = None
+
+
+class PhotoStyleEdit(_StyleEdit):
+    """Shows the whole as a photo looks, whose `picture` is a small PNG in base64: POST /v1/scenes/{id}/styles."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    picture: Annotated[str, Field(min_length=1, max_length=MAX_PICTURES)]
 
 
 class KnownEdit(_Request):
@@ -112,7 +111,9 @@ class KnownEdit(_Request):
 
 
 def _tag(edit: Any) -> str:
-    return str(edit.get("kind", "known")) if isinstance(edit, dict) else str(getattr(edit, "kind", "known"))
+    fields = edit if isinstance(edit, dict) else vars(edit) if isinstance(edit, BaseModel) else {}
+    kind = str(fields.get("kind", "known"))
+    return "photo-style" if kind == "style" and fields.get("picture") is not None else kind
 
 
 RequestedEdit = Annotated[
@@ -121,6 +122,7 @@ RequestedEdit = Annotated[
     | Annotated[AnchorEdit, Tag("anchor")]
     | Annotated[SpeedEdit, Tag("speed")]
     | Annotated[StyleEdit, Tag("style")]
+    | Annotated[PhotoStyleEdit, Tag("photo-style")]
     | Annotated[KnownEdit, Tag("known")],
     Discriminator(
         _tag,
