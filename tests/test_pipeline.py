@@ -48,6 +48,39 @@ def test_a_photo_becomes_a_loop(photo: np.ndarray, water: np.ndarray, small_mode
     assert not np.array_equal(loop[4][water], photo[water])
 
 
+def test_a_loop_in_another_appearance(photo: np.ndarray, water: np.ndarray, small_model: Path, given: Given) -> None:
+    loop = animate(photo, model=small_model, style="night", **given)
+    frames = list(loop)
+    assert loop[0].mean() < 0.7 * photo.mean(), "night is darker"
+    assert all(np.array_equal(frame[~water], frames[0][~water]) for frame in frames)
+    assert np.array_equal(loop[len(loop)], frames[0])
+    assert loop.report()["settings"]["style"] == "night"
+    nothing = animate(photo, model=small_model, style="night", style_strength=0.0, **given)
+    assert np.array_equal(nothing[3], animate(photo, model=small_model, **given)[3])
+
+
+def test_a_drift_goes_to_the_style_and_back(photo: np.ndarray, small_model: Path, given: Given) -> None:
+    loop = animate(photo, model=small_model, style="night", style_drift=True, **given)
+    light = [frame.mean() for frame in loop]
+    assert np.array_equal(loop[0], photo) and np.array_equal(loop[len(loop)], photo)
+    assert light[4] == min(light) < 0.7 * light[0]
+
+
+def test_the_appearance_of_another_photo(photo: np.ndarray, small_model: Path, given: Given) -> None:
+    dark = (photo // 4).astype(np.uint8)
+    loop = animate(photo, model=small_model, style=dark, **given)
+    assert loop[0].mean() < 0.6 * photo.mean()
+    assert loop.report()["settings"]["style"] == "given"
+    own = animate(photo, model=small_model, style=photo, **given)
+    assert np.abs(own[0].astype(int) - photo).max() <= 1, "its own appearance changes nothing"
+
+
+@pytest.mark.parametrize("style", ["noon", "", 3])
+def test_what_is_no_style(style: Any, photo: np.ndarray, small_model: Path) -> None:
+    with pytest.raises((OptionError, PhotoError)):
+        animate(photo, model=small_model, style=style)
+
+
 def test_animate_is_invert_and_render(
     photo: np.ndarray, animator: Animator, scene: Scene, small_model: Path, given: Given
 ) -> None:

@@ -91,15 +91,19 @@ def test_options_of_the_inversion(photo: np.ndarray, small_model: Path) -> None:
     assert refined.score["psnr"] > plain.score["psnr"]
 
 
-def test_likeness_is_of_colours_and_coarse_forms(scene: Scene) -> None:
-    photo = np.full((66, 98, 3), 120, np.uint8)
+def test_likeness_is_of_coarse_forms(scene: Scene) -> None:
+    coarse = np.random.default_rng(0).integers(60, 120, (16, 24, 3), dtype=np.uint8)
+    photo = np.zeros((66, 98, 3), np.uint8)
+    photo[:64, :96] = coarse.repeat(4, 0).repeat(4, 1)
     fine = photo + np.tile(np.array([[0, 8], [8, 0]], np.uint8)[..., None], (33, 49, 1))  # averages out
     fine[64:] = fine[:, 96:] = 0  # less than a block
-    tinted = photo + np.array([16, 0, 0], np.uint8)
-    unlike = {name: replace(scene, photo=photo, reconstruction=image) for name, image in
-              {"fine": fine, "tinted": tinted}.items()}  # fmt: skip
-    assert unlike["fine"].likeness == pytest.approx(20 * np.log10(255 / 4), abs=0.1)
-    assert unlike["tinted"].likeness == pytest.approx(20 * np.log10(255 / 16) + 10 * np.log10(3), abs=0.1)
+    tinted = photo // 2 + np.array([40, 0, 0], np.uint8)
+    blurred = np.full_like(photo, 90)
+    like = {name: replace(scene, photo=photo, reconstruction=image).likeness for name, image in
+            {"same": photo, "fine": fine, "tinted": tinted, "blurred": blurred}.items()}  # fmt: skip
+    assert like["same"] == pytest.approx(20 * np.log10(255 / 0.01), abs=0.1)
+    assert min(like["fine"], like["tinted"]) > 50, "neither texture nor the light of the whole counts"
+    assert like["blurred"] == pytest.approx(20 * np.log10(255 / coarse.std((0, 1)).mean()), abs=0.1)
 
 
 @pytest.mark.parametrize("given", [{}, {"sampling": "splat"}, {"warp": "dfw"}, {"mask": np.ones((8, 8))}], ids=str)

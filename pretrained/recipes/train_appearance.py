@@ -38,7 +38,9 @@ SMALLEST = 192  # short side to which a photo is reduced before a crop is taken,
 LONG_SIDE = 1024  # of the photos in memory
 RATES = (3e-4, 2e-4, 1e-3)  # of Adam: generator above F, encoder, what leads to w+
 CRITIC_RATE, CRITIC_WARM = 5e-4, 200  # of Adam; steps before the generator hears of it
-OWN, OF_ANOTHER = 0.35, 0.35  # of the crops: w+ of the photo as it is; of another photo
+OWN, OWN_AT_LAST = 0.35, 0.65  # of the crops: w+ of the photo as it is; from LAST of the run on
+LAST = 0.6  # when the rate falls, too
+OF_ANOTHER = 0.55  # of the others: w+ of another photo
 PLAIN = 0.5  # of the structures come from the photo as it is, as in use
 HIDDEN = 0.5  # of the crops with w+ of their own have hidden parts
 COLOUR_WEIGHT, COLOUR_CELL = 2.0, 16  # of the L1 of mean colours over cells of so many pixels
@@ -63,6 +65,7 @@ class Crops:
 
     def __init__(self, samples: list[Sample], seed: int) -> None:
         self.samples, self.rng = samples, np.random.default_rng(seed)
+        self.own = OWN
 
     def __call__(self, count: int) -> list[Crop]:
         return [self._crop() for _ in range(count)]
@@ -72,11 +75,11 @@ class Crops:
         crop, whole = self._region(sample), reduced(sample)
         before: Appearance = unchanged if rng.random() < PLAIN else random_appearance(rng)
         shown, regions, visible = whole, whole.groups, torch.ones(1, 1, CROP, CROP)
-        kind = rng.random()
-        if kind < OWN:
+        own = rng.random() < self.own
+        if own:
             after, seen = before, before(whole)
             visible = random_visibility(1, CROP, HIDDEN, rng)
-        elif kind < OWN + OF_ANOTHER:
+        elif rng.random() < OF_ANOTHER:
             shown = reduced(self.samples[rng.integers(len(self.samples))])
             after, seen, regions = appearance_of(shown, whole), shown.colours, shown.groups
         else:
@@ -86,7 +89,7 @@ class Crops:
         structure, before_all, target, seen, regions = (
             x.flip(flip) for x in (before(crop), before(whole), after(crop), seen, regions)
         )
-        real = kind < OWN and before is unchanged
+        real = own and before is unchanged
         return Crop(structure * 2 - 1, before_all * 2 - 1, visible[0], seen * 2 - 1, regions, target * 2 - 1, real)
 
     def _region(self, sample: Sample) -> Picture:
@@ -189,7 +192,8 @@ def train(run: Run, options: argparse.Namespace) -> None:
     first = run.step
     for step in run.loop(log, **parts):
         for group, rate in zip(optimizer.param_groups, RATES, strict=True):
-            group["lr"] = rate * min(1.0, (step - first + 1) / 50) * decay(run)
+            group["lr"] = rate * min(1.0, (step - first + 1) / 50) * decay(run, LAST)
+        crops.own = OWN if run.fraction < LAST else OWN_AT_LAST
         batch = crops(options.batch)
         with run.autocast():
             target = torch.stack([crop.target for crop in batch]).to(run.device)
