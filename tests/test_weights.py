@@ -234,7 +234,7 @@ def test_the_packages_public_records() -> None:
     for model in public:
         assert model.source.startswith("https://") and model.checkpoint.startswith("https://")
         assert Path(model.file).suffix in (".pkl", ".pt")
-        assert set(model.files) == set(ROLES) - {"encoder"}
+        assert set(model.files) == set(ROLES) - {"encoder", "styles"}
         assert bool(model.accept) == ("nvidia source" in model.licence.lower()), model.name
 
 
