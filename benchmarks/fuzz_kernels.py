@@ -264,14 +264,14 @@ class Arguments:
         frame, grid = self.levels(h, w, 3), self.damaged(self.normal(*points, 4, 4) * self.choice(0.0, 0.3, 3.0))
         if self.kind == "non-finite":  # all of one point, or the result would depend on interpolation
             grid[:] = math.nan
-        still = self.chance(50)
-        moving = (self.layout(self.uniform(h, w) * (self.uniform(h, w) < 0.5)), self.layout(self.levels(h, w, 3)))
-        keywords = dict(zip(("moving", "still"), moving, strict=True)) if still else {}
+        still = {"moving": self.layout(self.levels(h, w, end=2)), "still": self.layout(self.levels(h, w, 3))}
+        keywords = {name: still[name] for name in self.choice((), ("moving",), ("moving", "still"))}
         arguments = self.layout(frame), self.layout(grid), self.choice(0.0, 0.4, 1.0, -2.0)
+        moving, kept = keywords.get("moving"), keywords.get("still")
         return Case(
-            f"{(h, w)}, grid {points}, {'some still' if still else 'all moving'}",
-            lambda: [recolour.recolour(*arguments, **keywords)],
-            lambda: [recolour.reference(*arguments, *keywords.values())],
+            f"{(h, w)}, grid {points}, {', '.join(keywords)}",
+            lambda: [recolour.recolour(*arguments, moving=moving, still=kept)],
+            lambda: [recolour.reference(*arguments, moving, kept)],
             tolerance=1,
         )
 

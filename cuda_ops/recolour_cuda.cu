@@ -28,7 +28,11 @@ __global__ void recolour(stylecine_recolour_args args) {
     const uint8_t *const pixel = args.frame + 3 * i;
     const float colour[4] = {float(pixel[0]), float(pixel[1]), float(pixel[2]), 255};
     float sum[3] = {0, 0, 0};
-    if (args.still && !(args.moving[i] > 0))
+    if (args.moving && !args.moving[i] && !args.still) {
+      for (int c = 0; c < 3; ++c) args.out[3 * i + c] = pixel[c];
+      continue;
+    }
+    if (args.moving && !args.moving[i])
       for (int c = 0; c < 3; ++c) sum[c] = float(args.still[3 * i + c]) - colour[c];
     else add_change(args, y, x, colour, sum);
     const float noise = dither(y, x);

@@ -214,10 +214,9 @@ typedef struct {
                         depth-1 */
   int64_t depth, gh, gw;
   float amount;
-  const float *moving;  /* [height,width], or NULL */
-  const uint8_t *still; /* [height,width,3], or NULL: where nothing moves, the frame at an amount of 1, which so need
-                           not be computed again */
-  uint8_t *out;         /* [height,width,3]; may be frame */
+  const uint8_t *moving; /* [height,width], or NULL: where it is 0 the frame stays, or is mixed with still by amount */
+  const uint8_t *still;  /* [height,width,3], or NULL: there, the frame at an amount of 1 */
+  uint8_t *out;          /* [height,width,3]; may be frame */
 } stylecine_recolour_args;
 STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);

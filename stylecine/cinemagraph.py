@@ -35,8 +35,8 @@ from stylecine.stages.loop import frame
 from stylecine.stages.photo import PhotoFile, encode_png
 from stylecine.stages.style import Appearance
 
-MIN_PHOTO_LIKENESS = 33.0  # dB: photos are above, text, noise and patterns below (benchmarks/results/likeness.json)
-MIN_KNOWN_LIKENESS = 35.5  # dB: below it what the generator adds differs visibly from the photo
+MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
+MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
 
 
@@ -106,13 +106,21 @@ class Cinemagraph:
             raise IndexError(f"A time is a finite number of frames, not {t!r}.")
         t = t % self.period
         with torch.inference_mode():
-            landscape = self._static_photo.clone() if self.loop is None else frame(self.loop, t)
+            landscape = self._backdrop.clone() if self.loop is None else frame(self._landscape, t)
             moved = self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape
             return (self.appearance.show_(moved, t / self.period) if self.appearance else moved).cpu().numpy()
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `stages.style.Appearance`."""
         return replace(self, appearance=Appearance(grid, strength, drift, self._static_photo, self.mask))
+
+    @cached_property
+    def _landscape(self) -> Any:
+        return replace(self.loop, photo=self._backdrop)
+
+    @cached_property
+    def _backdrop(self) -> Tensor:
+        return self.appearance.backdrop if self.appearance else self._static_photo
 
     @cached_property
     def _static_photo(self) -> Tensor:

@@ -29,8 +29,8 @@ def recolour(
             to red, green, blue and nothing. Its gh·gw equal cells cover the frame; lumas go from black, 0, to white,
             D−1.
     amount  how far colours go from the frame's own (0 keeps the bytes) to the sums, clamped (1).
-    moving  float32 [H,W], and still, uint8 [H,W,3]: where moving is 0 the frame at an amount of 1 is `still`, and so
-            need not be computed again. Both or none.
+    moving  uint8 [H,W]: where it is 0 the frame stays as it is; or is, at an amount of 1, `still`, uint8 [H,W,3]: what
+            never moves need not be computed again.
 
     Raises ValueError if shapes, types or devices do not fit.
     """
@@ -47,10 +47,11 @@ def recolour_(
     native.check_tensor("recolour: grid", grid, (*grid.shape[:3], 4, 4), torch.float32, frame.device)
     if not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
         raise ValueError(f"recolour: the amount is from {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}, not {amount}.")
-    if (moving is None) != (still is None):
-        raise ValueError("recolour: moving and still are given together.")
-    if moving is not None and still is not None:
-        native.check_tensor("recolour: moving", moving, frame.shape[:2], torch.float32, frame.device)
+    if moving is None and still is not None:
+        raise ValueError("recolour: still needs moving, which says where it counts.")
+    if moving is not None:
+        native.check_tensor("recolour: moving", moving, frame.shape[:2], torch.uint8, frame.device)
+    if still is not None:
         native.check_tensor("recolour: still", still, frame.shape, torch.uint8, frame.device)
     if not frame.is_contiguous():
         raise ValueError("recolour: a frame that is changed in place has to be contiguous.")
@@ -59,8 +60,8 @@ def recolour_(
 
 
 _Args = native.structure(
-    "uint8_t *frame; int64_t height, width; float *grid; int64_t depth, gh, gw; float amount; float *moving;"
-    "uint8_t *still, *out"
+    "uint8_t *frame; int64_t height, width; float *grid; int64_t depth, gh, gw; float amount; uint8_t *moving,"
+    "*still, *out"
 )
 
 
@@ -91,8 +92,8 @@ def reference(
     ones = torch.ones_like(colours[..., :1])
     change = (transforms * torch.cat((colours, ones), -1)[..., None]).sum(-2)[..., :3]
     whole = (colours + change).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
-    if moving is not None and still is not None:
-        whole = torch.where(moving[..., None] > 0, whole, still.float() / 255)
+    if moving is not None:
+        whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)
     changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)
     return (changed + dither(frame.shape[0], frame.shape[1], frame.device)[..., None]).to(torch.uint8)
 

@@ -136,16 +136,29 @@ class Appearance:
 
     def show(self, frame: Tensor, phase: float) -> Tensor:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
-        return self.show_(frame.clone(), phase)
+        return recolour(frame, self._change, self._amount(phase), moving=self._moves, still=self._still)
 
     def show_(self, frame: Tensor, phase: float) -> Tensor:
-        """`show` in place."""
-        amount = (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
-        return recolour_(frame, self._change, amount, moving=self.moving, still=self._still)
+        """`show` in place, for a frame over `backdrop`."""
+        still = self._still if self.drift else None
+        return recolour_(frame, self._change, self._amount(phase), moving=self._moves, still=still)
+
+    @cached_property
+    def backdrop(self) -> Tensor:
+        """The photo; without a drift, in this appearance where nothing moves, so that frames over it need no change
+        there."""
+        return self.photo if self.drift else torch.where(self._moves[..., None] > 0, self.photo, self._still)
+
+    def _amount(self, phase: float) -> float:
+        return (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
 
     @cached_property
     def _change(self) -> Tensor:
         return self.grid * self.strength
+
+    @cached_property
+    def _moves(self) -> Tensor:
+        return (self.moving > 0).byte()
 
     @cached_property
     def _still(self) -> Tensor:

@@ -21,7 +21,7 @@ class Sample:
     gw: int = 5
     amount: float = 1.0
     change: float = 0.3  # size of the transforms
-    still: bool = False
+    still: str = ""  # parts: "given" as they are at an amount of 1, or "kept"
     lost: bool = False  # some transforms are no numbers
     strided: bool = False
 
@@ -33,9 +33,11 @@ class Sample:
             grid.flatten()[7::83] = math.nan
         keywords = {}
         if self.still:
-            moving = (torch.rand(self.h, self.w, generator=noise) - 0.5).clamp(min=0)
+            moving = torch.randint(0, 2, (self.h, self.w), generator=noise, dtype=torch.uint8)
             moving[: self.h // 3] = 0
-            keywords = {"moving": moving, "still": frame.flip(2).contiguous()}
+            keywords = {"moving": moving}
+            if self.still == "given":
+                keywords["still"] = frame.flip(2).contiguous()
         tensors = [frame, grid]
         if self.strided:
             tensors = [apart(x) for x in tensors]
@@ -50,8 +52,9 @@ SAMPLES = [
     Sample("backwards", amount=-1.0),
     Sample("not at all", amount=0.0),
     Sample("far", change=30.0),
-    Sample("with still parts", still=True),
-    Sample("in part with still parts", still=True, amount=0.4, w=67),
+    Sample("with still parts", still="given"),
+    Sample("in part with still parts", still="given", amount=0.4, w=67),
+    Sample("with kept parts", still="kept", h=131, w=290),
     Sample("one transform", depth=1, gh=1, gw=1),
     Sample("by luma alone", gh=1, gw=1),
     Sample("by place alone", depth=1),
@@ -62,7 +65,7 @@ SAMPLES = [
     Sample("a deep grid", depth=256, gw=40),
     Sample("wide", h=3, w=1030, gw=33),
     Sample("lost transforms", lost=True),
-    Sample("strided", strided=True, still=True),
+    Sample("strided", strided=True, still="given"),
 ]
 named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
@@ -94,7 +97,7 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", h=9, w=11, still=True).arguments(device)
+    tensors, keywords = Sample("small", h=9, w=11, still="given").arguments(device)
     torch.library.opcheck(torch.ops.stylecine.recolour, (*tensors, *keywords.values()))
     with native.disabled():
         torch.library.opcheck(torch.ops.stylecine.recolour, (*tensors, *keywords.values()))
@@ -111,7 +114,7 @@ def either(request):
 
 
 def test_an_amount_of_zero_keeps_the_bytes(either):
-    tensors, keywords = Sample("still", still=True).arguments()
+    tensors, keywords = Sample("still", still="given").arguments()
     assert torch.equal(recolour(*tensors[:2], 0.0, **keywords), tensors[0])
 
 
@@ -136,7 +139,7 @@ def test_what_is_as_bright_changes_alike_and_edges_stay(either):
 
 
 def test_where_nothing_moves_the_given_bytes_are_shown(either):
-    [frame, grid, _], keywords = Sample("still", still=True).arguments()
+    [frame, grid, _], keywords = Sample("still", still="given").arguments()
     still = keywords["moving"] == 0
     made = recolour(frame, grid, 1.0, **keywords)
     assert torch.equal(made[still], keywords["still"][still])
@@ -146,11 +149,19 @@ def test_where_nothing_moves_the_given_bytes_are_shown(either):
 def test_in_part_what_is_still_looks_like_what_moves(either):
     """Also where colours are clamped: both go the same way from the photo's to those that are shown at last."""
     frame, grid = Sample("far", change=1.0).arguments()[0][:2]
-    moving = torch.arange(frame.shape[0]).remainder(2)[:, None].expand(frame.shape[:2]).float().contiguous()
+    moving = torch.arange(frame.shape[0]).remainder(2)[:, None].expand(frame.shape[:2]).byte().contiguous()
     still = recolour(frame, grid)
     made = recolour(frame, grid, 0.4, moving=moving, still=still)
     assert (made.int() - recolour(frame, grid, 0.4).int()).abs().max() <= 1
     assert (still == 0).any() and (still == 255).any()
+
+
+def test_where_nothing_moves_the_frame_may_stay(either):
+    [frame, grid, _], keywords = Sample("kept", still="kept").arguments()
+    kept = keywords["moving"] == 0
+    made = recolour(frame, grid, 1.0, **keywords)
+    assert torch.equal(made[kept], frame[kept])
+    assert torch.equal(made[~kept], recolour(frame, grid, 1.0)[~kept])
 
 
 @pytest.mark.parametrize(
@@ -160,8 +171,8 @@ def test_in_part_what_is_still_looks_like_what_moves(either):
         ({"grid": torch.zeros(2, 1, 1, 4, 3)}, "grid is float32"),
         ({"grid": torch.zeros(4, 4)}, r"grid is \[D,gh,gw,4,4\]"),
         ({"amount": math.nan}, "the amount is from -16 to 16"),
-        ({"moving": torch.zeros(4, 4)}, "given together"),
-        ({"moving": torch.zeros(4, 5), "still": torch.zeros(4, 4, 3, dtype=torch.uint8)}, "moving is float32"),
+        ({"still": torch.zeros(4, 4, 3, dtype=torch.uint8)}, "still needs moving"),
+        ({"moving": torch.zeros(4, 5), "still": torch.zeros(4, 4, 3, dtype=torch.uint8)}, "moving is uint8"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(change, says):

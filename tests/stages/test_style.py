@@ -106,3 +106,12 @@ def test_any_shape_of_picture(size: tuple[int, int]) -> None:
     assert np.isfinite(grid.numpy()).all()
     assert error(recolour(as_bytes(photo), grid), as_bytes(photo * 0.5)) < 0.6
     assert math.isclose(float(grid[..., 3].abs().max()), 0)
+
+
+@pytest.mark.parametrize("drift", [False, True])
+def test_a_frame_over_the_backdrop_is_changed_where_it_moves_alone(drift: bool) -> None:
+    shown, static = appearance(strength=0.8, drift=drift)
+    plain = shown.photo.clone()
+    plain[~static] = as_bytes(picture(seed=4))[~static]
+    over = torch.where(static[..., None], shown.backdrop, plain)
+    assert torch.equal(shown.show_(over, 0.3), shown.show(plain, 0.3))
