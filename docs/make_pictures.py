@@ -84,7 +84,7 @@ def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, ever
 def hours(animator: Animator) -> None:
     """One photo at three hours of the day."""
     scene = animator.invert(EXAMPLES / "sea.jpg", size=480)
-    loops = [animator.render(scene, style=style) for style in (None, "golden-hour", "night")]
+    loops = [animator.render(scene, style=style) for style in (None, "sunset", "night")]
     moving_picture(loops, IMAGES / "hours.webp")
 
 
