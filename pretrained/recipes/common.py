@@ -191,10 +191,10 @@ def averaged(state: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def save_weights(tensors: dict[str, Tensor], path: Path, network: type[nn.Module]) -> None:
-    """float16 .safetensors, with the network's class in the metadata."""
+def save_weights(tensors: dict[str, Tensor], path: Path, kind: type) -> None:
+    """float16 .safetensors, with the class of what they make up in the metadata."""
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
-    save_file(halves, path, metadata={"network": f"{network.__module__}.{network.__qualname__}", "format": "pt"})
+    save_file(halves, path, metadata={"network": f"{kind.__module__}.{kind.__qualname__}", "format": "pt"})
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -225,7 +225,9 @@ def report(run: Run, average: Average, critic: Critic, val: list[Sample], lpips:
     well the critic tells photos from what was made; writes sheet and weights."""
     generator = Generator.from_tensors(average.shadow[0], INJECTION).to(run.device)
     encoder = Encoder.from_tensors(average.shadow[1]).to(run.device)
-    figures, ways, rows, real, made = [], [], [], [], []
+    figures, ways, rows = [], [], []
+    real: list[list[float]] = []
+    made: list[list[float]] = []
     with run.autocast():
         styles = [encoder.appearance(photo[None].to(run.device) / 127.5 - 1) for photo in (s.photo for s in val)]
         for i, sample in enumerate(val):
