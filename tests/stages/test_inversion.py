@@ -79,11 +79,11 @@ def test_f_holds_features_not_pixels(example: Tensor, generator: Generator, enco
 def test_refining_comes_closer(photo: Tensor, generator: Generator, encoder: Encoder, inversion: Inversion) -> None:
     lpips = LPIPS.from_tensors(role_tensors(RECORD, "lpips"))
     calls: list[tuple[int, int]] = []
-    refined = invert(photo, generator, encoder, refine=8, progress=lambda *done: calls.append(done))
+    refined = invert(photo, generator, encoder, refine=20, progress=lambda *done: calls.append(done))
     assert psnr(refined.reconstruction, photo) > psnr(inversion.reconstruction, photo) + 1.5
     before, after = (float(lpips(found.reconstruction[None], photo[None])) for found in (inversion, refined))
     assert after < before
-    assert calls == [(step, 8) for step in range(1, 9)]
+    assert calls == [(step, 20) for step in range(1, 21)]
 
 
 def test_refining_does_not_look_at_hidden_parts(photo: Tensor, generator: Generator, encoder: Encoder) -> None:
