@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 SCALES = ((0, 64), (1, 192), (2, 384))  # maps of AlexNet at strides 4, 8 and 16, and their channels
 PROJECTED = 64  # channels
+CRITIC_RATE = 5e-4  # of Adam
 
 
 class Head(nn.Module):

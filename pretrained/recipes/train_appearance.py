@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from appearances import Appearance, Picture, appearance_of, picture, random_appearance, unchanged
 from common import Average, Run, arguments, decay, random_visibility, sheet
-from critic import Critic, separation
+from critic import CRITIC_RATE, Critic, separation
 from data import Sample
 from labelled import read_small
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ STRIDE = 4  # of F
 SMALLEST = 192  # short side to which a photo is reduced before a crop is taken, at most
 LONG_SIDE = 1024  # of the photos in memory
 RATES = (3e-4, 2e-4, 1e-3)  # of Adam: generator above F, encoder, what leads to w+
-CRITIC_RATE, CRITIC_WARM = 5e-4, 200  # of Adam; steps before the generator hears of it
+CRITIC_WARM = 200  # steps before the generator hears of it
 OWN, OWN_AT_LAST = 0.35, 0.65  # of the crops: w+ of the photo as it is; from LAST of the run on
 LAST = 0.6  # when the rate falls, too
 OF_ANOTHER = 0.55  # of the others: w+ of another photo

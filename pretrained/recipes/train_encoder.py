@@ -34,7 +34,7 @@ def half_moving(samples: list[Sample], batch: int, hidden: float, rng: np.random
 def main() -> None:
     parser = arguments(__doc__, ".runs/encoder")
     parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
-    parser.add_argument("--adversarial", type=float, default=0.1, help="weight of the discriminator's loss")
+    parser.add_argument("--adversarial", type=float, default=0.1, help="weight of the critic's opinion")
     parser.add_argument("--hidden", type=float, default=0.9, help="share of the moving crops with hidden parts")
     options = parser.parse_args()
     run = Run(options)

@@ -2,7 +2,7 @@
 
     python pretrained/recipes/train_generator.py --photos PHOTOS --minutes 9
 
-L1 + LPIPS + a patch discriminator on crops of the photos, some of them with hidden parts. Writes the averaged weights
+L1 + LPIPS + a projected critic on crops of the photos, some of them with hidden parts. Writes the averaged weights
 into the run's folder as generator.safetensors and encoder.safetensors (float16).
 """
 
@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from common import Average, Run, arguments, decay, random_crops, random_visibility, sheet
+from critic import CRITIC_RATE, Critic, separation
 from data import Sample, load
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -37,23 +36,6 @@ CROP = 192
 AVERAGE_EVERY = 8  # steps
 
 
-class PatchDiscriminator(nn.Module):
-    """Scores patches of images [N,3,H,W], given which pixels were visible [N,1,H,W]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (16, 48, 64, 96, 128)
-        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3 if n == 0 else 4, 1 if n == 0 else 2, 1)
-                                   for n, (i, o) in enumerate(pairwise(widths)))
-        self.out = nn.Conv2d(widths[-1], 1, 3, 1, 1)
-
-    def forward(self, image: Tensor, visible: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(torch.cat((image, visible), 1), 2)
-        for conv in self.convs:
-            x = F.leaky_relu(conv(x), 0.2)
-        return self.out(x)
-
-
 def decode(generator: Generator, latents: tuple[Tensor, Tensor], size: tuple[int, int]) -> Tensor:
     w_plus, feature = latents
     return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]]
@@ -65,10 +47,9 @@ def load_stage(folder: Path, device: torch.device) -> tuple[Generator, Encoder]:
     return generator.to(device), Encoder.from_tensors(read_tensors(folder / "encoder.safetensors")).to(device)
 
 
-def reconstruction_loss(image: Tensor, photo: Tensor, visible: Tensor, lpips: LPIPS) -> Tensor:
-    """L1 has a tenth of its weight where the photo was hidden: there texture matters, not single pixels."""
-    l1 = ((image - photo).abs() * (0.1 + 0.9 * visible)).mean()
-    return 2 * l1 + lpips(image, photo).mean()
+def pixel_loss(image: Tensor, photo: Tensor, visible: Tensor) -> Tensor:
+    """L1, with a tenth of its weight where the photo was hidden: there texture matters, not single pixels."""
+    return 2 * ((image - photo).abs() * (0.1 + 0.9 * visible)).mean()
 
 
 def export(average: Average, names: tuple[str, ...], run: Run) -> None:
@@ -96,20 +77,20 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     rng = np.random.default_rng(options.seed + int(1000 * run.trained) + 1)
     samples = load(options.photos)
     val = load(options.val or options.photos, "val.txt")[:16]
-    critic = PatchDiscriminator().to(run.device)
-    for network in (generator, encoder, critic):
+    critic = Critic().to(run.device)
+    for network in (generator, encoder):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lpips = LPIPS.from_tensors(read_tensors(PRETRAINED / "lpips.safetensors")).to(run.device)
     groups = [{"params": parameters, "lr": RATES[0]}] if parameters else []
     groups += [{"params": list(encoder.parameters()), "lr": RATES[1]}]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
     rates = [group["lr"] for group in optimizer.param_groups]
-    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=5e-4, betas=(0.0, 0.99))
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=CRITIC_RATE, betas=(0.0, 0.99))
     average = Average(generator, encoder)
     parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "critic": critic, "optimizer": optimizer,
                              "critic_optimizer": critic_optimizer, "average": average}
     run.resume(**parts)
-    for step in run.loop(lambda: report(run, average, val, lpips), **parts):
+    for step in run.loop(lambda: report(run, average, critic, val, lpips), **parts):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * min(1.0, (step + 1) / 200) * decay(run)
         batch = batches(samples, options.batch, options.hidden, rng)
@@ -117,32 +98,33 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
         with run.autocast():
             image = decode(generator, encoder(push_pull(photo, visible), visible), (photo.shape[2], photo.shape[3]))
             image = image * known + photo * (1 - known)
-            loss = reconstruction_loss(image, photo, visible, lpips)
-            adversarial = step >= warm and options.adversarial > 0
-            total = loss - options.adversarial * critic(image, visible).mean() if adversarial else loss
+            made, wanted = lpips.features(image), lpips.features(photo)
+            loss = pixel_loss(image, photo, visible) + lpips.distance(made, wanted).mean()
+            total = loss - options.adversarial * critic.realness(made) if step >= warm else loss
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_([*parameters, *encoder.parameters()], 1.0)
         optimizer.step()
         if step % AVERAGE_EVERY == 0:
             average.update(step // AVERAGE_EVERY)
-        if step >= warm - 200 and step % 2 == 0:
-            with run.autocast():
-                real, fake = critic(photo, visible), critic(image.detach(), visible)
-                critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-            critic_optimizer.zero_grad(set_to_none=True)
-            critic_loss.backward()
-            critic_optimizer.step()
+        with run.autocast():
+            hinge = critic.hinge(wanted, [x.detach() for x in made])
+        critic_optimizer.zero_grad(set_to_none=True)
+        hinge.backward()
+        critic_optimizer.step()
         if step % 50 == 0:
-            run.log(loss=loss.item(), **({"critic": critic_loss.item()} if adversarial else {}))
+            run.log(loss=loss.item(), critic=hinge.item())
 
 
 @torch.no_grad()
-def report(run: Run, average: Average, val: list[Sample], lpips: LPIPS) -> None:
-    """Logs the averaged weights' mean PSNR and LPIPS on the central 512×512 of each photo; writes sheet and weights."""
+def report(run: Run, average: Average, critic: Critic, val: list[Sample], lpips: LPIPS) -> None:
+    """Logs the averaged weights' mean PSNR and LPIPS on the central 512×512 of each photo, and how well the critic
+    tells these from photos; writes sheet and weights."""
     generator = Generator.from_tensors(average.shadow[0], INJECTION).to(run.device)
     encoder = Encoder.from_tensors(average.shadow[1]).to(run.device)
     figures, rows = [], []
+    real: list[list[float]] = []
+    made: list[list[float]] = []
     with run.autocast():
         for sample in val:
             y, x = ((n - 512) // 2 for n in sample.photo.shape[1:])
@@ -154,15 +136,17 @@ def report(run: Run, average: Average, val: list[Sample], lpips: LPIPS) -> None:
             mse = (image - photo).square().mean().item() / 4
             figures.append((-10 * math.log10(mse), lpips(image, photo).item()))
             rows.append([photo[0], image[0], (photo * visible)[0], filled[0]])
+            for scores, shown in ((real, photo), (made, image)):
+                scores.append([float(head.mean()) for head in critic(lpips.features(shown))])
     psnr, distance = np.mean(figures, 0).tolist()
-    run.log(psnr=psnr, lpips=distance)
+    run.log(psnr=psnr, lpips=distance, **separation(*(list(np.array(scores).T) for scores in (real, made))))
     sheet(rows[:6], run.folder / "samples.png")
     export(average, ("generator", "encoder"), run)
 
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/generator")
-    parser.add_argument("--adversarial", type=float, default=0.05, help="weight of the discriminator's loss")
+    parser.add_argument("--adversarial", type=float, default=0.05, help="weight of the critic's opinion")
     parser.add_argument("--hidden", type=float, default=0.35, help="share of crops with hidden parts")
     options = parser.parse_args()
     run = Run(options)
