@@ -136,25 +136,22 @@ class Appearance:
 
     def show(self, frame: Tensor, phase: float) -> Tensor:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
-        return recolour(frame, self._change, self._amount(phase), moving=self._moves, still=self._still)
+        return recolour(frame, self.grid, self._amount(phase), moving=self._moves, still=self._still)
 
     def show_(self, frame: Tensor, phase: float) -> Tensor:
         """`show` in place, for a frame over `backdrop`."""
         still = self._still if self.drift else None
-        return recolour_(frame, self._change, self._amount(phase), moving=self._moves, still=still)
+        return recolour_(frame, self.grid, self._amount(phase), moving=self._moves, still=still)
 
     @cached_property
     def backdrop(self) -> Tensor:
-        """The photo; without a drift, in this appearance where nothing moves, so that frames over it need no change
-        there."""
-        return self.photo if self.drift else torch.where(self._moves[..., None] > 0, self.photo, self._still)
+        """The photo; without a drift, in this appearance where nothing moves: frames over it need no change there."""
+        if self.drift:
+            return self.photo
+        return torch.where(self._moves[..., None] > 0, self.photo, self.show(self.photo, 0))
 
     def _amount(self, phase: float) -> float:
-        return (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
-
-    @cached_property
-    def _change(self) -> Tensor:
-        return self.grid * self.strength
+        return self.strength * ((1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0)
 
     @cached_property
     def _moves(self) -> Tensor:
@@ -162,4 +159,4 @@ class Appearance:
 
     @cached_property
     def _still(self) -> Tensor:
-        return recolour(self.photo, self._change)
+        return recolour(self.photo, self.grid)

@@ -75,7 +75,8 @@ def test_static_pixels_are_the_same_in_every_frame() -> None:
         frame[static] = shown.photo[static]
     made = [shown.show(frame, k / 3) for k, frame in enumerate(frames)]
     assert all(torch.equal(frame[static], made[0][static]) for frame in made)
-    assert torch.equal(made[0][static], recolour(shown.photo, shown.grid, 0.7)[static])
+    wanted = recolour(shown.photo, shown.grid, 0.7)[static]
+    assert (made[0][static].int() - wanted.int()).abs().max() <= 1
 
 
 def test_a_drift_begins_and_ends_with_the_photo_and_is_furthest_half_way() -> None:
