@@ -48,7 +48,7 @@ class Cinemagraph:
         scene: the inverted photo that it was made from.
         layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
         mask: their union with the cloth: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames have
-            the photo's own bytes.
+            the photo's own bytes, or those of its style.
         motion: the motion field of the landscape, speed included: [2,h,w], pixels of its own grid per 1/30 s; 0 where
             only cloth moves.
         period: N, frames in the loop. fps: frames per second.
@@ -125,8 +125,10 @@ class Cinemagraph:
     @cached_property
     def _static_photo(self) -> Tensor:
         """uint8 [H,W,3]: where nothing moves, and behind the cloth if nothing else does."""
-        own = None if self.loop is None else self.loop.photo
-        return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device) if own is None else own
+        if self.loop is not None:
+            photo: Tensor = self.loop.photo
+            return photo
+        return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
 
     @cached_property
     def tinted(self) -> Tensor:

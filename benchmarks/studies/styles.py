@@ -41,7 +41,6 @@ SIDE = 384  # short side
 CLASSES = {"sky": (1,), "water": (2, 3), "land": (0,)}  # in labels
 LEAST = 0.05  # of the area of a class, and of the distance between two mean colours
 PATCH, PATCHES, PURE = 64, 6, 0.8  # pixels; of a class in a photo; share of the class in each
-LABEL_OF = {"sunset": "sunset-pink"}  # of a style, where it is not its name
 CLEAR = 2  # strength of a label from which a photo counts
 SUBSETS, SUBSET = 40, 60  # of patches, for KID
 
@@ -201,7 +200,7 @@ def main() -> None:
     by_day = [photo for photo in photos if labels.get(photo.name) == "day"]
     styles = []
     for name in STYLES:
-        appearance = [photo for photo in everything if labels.get(photo.name) == LABEL_OF.get(name, name)]
+        appearance = [photo for photo in everything if labels.get(photo.name) == name]
         styles.append(measure_style(name, by_day, appearance, nets, features))
         print(styles[-1], flush=True)
     columns = ["style", "photos of it", "photos by day", *CLASSES, "after over before"]

@@ -33,7 +33,6 @@ from stylecine.weights import read_tensors
 
 LABELS = Path(__file__).with_name("appearances.csv")  # id, appearance, and strength: 3 for textbook examples
 CLEAR, CLEAREST = 2, 3
-LABEL_OF = {"sunset": "sunset-pink"}  # of a style, where it is not its name
 BATCH = 8  # photos of a step
 STEPS, RATE = 80, 0.03  # of Adam, on the coefficients of the encoder's basis
 PRICE = 2e-3  # of a squared coefficient
@@ -120,10 +119,9 @@ def make(folder: Path, nets: StyleNets) -> dict[str, Tensor]:
         photos = [Photo(nets.encoder.structure(v.colours[None] * 2 - 1), v.groups) for v in views.values()]
     styles = {}
     for name in STYLES:
-        label = LABEL_OF.get(name, name)
-        start = torch.stack([w_plus[id] for id in labelled(label, CLEAREST)]).mean(0)
+        start = torch.stack([w_plus[id] for id in labelled(name, CLEAREST)]).mean(0)
         wanted = [colours_of(views[id].colours, views[id].groups, np.random.default_rng(0))
-                  for id in labelled(label, CLEAR)]
+                  for id in labelled(name, CLEAR)]
         styles[name], left = optimised(start, wanted, photos, nets)
         print(f"{name}: {255 * left:.1f} levels are left", flush=True)
     return styles

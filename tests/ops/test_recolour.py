@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.recolour import _Args, recolour, reference
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, same_on_any_threads, without_gpu
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,6 @@ SAMPLES = [
     Sample("strided", strided=True, still="given"),
 ]
 named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-
-
-def assert_alike(made: Tensor, expected: Tensor) -> None:
-    """One level at most, where a value lies between two; hardly anywhere."""
-    assert made.shape == expected.shape and made.dtype == expected.dtype
-    difference = (made.int() - expected.int()).abs()
-    assert difference.max() <= 1
-    assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()
 
 
 @named
