@@ -8,12 +8,14 @@ gradients of brightness with the photo's. `own`: largest change by the photo's o
 random weights.
 
 Named styles: the distance (KID: Bińkowski et al. 2018, on AlexNet features of patches of a class) of the photos by day
-among them to all photos of the appearance, styled and not.
+among them to all photos of the appearance, styled and not. `colours moved over before`: what is left of it if every
+class has exactly the colours that a photo of the appearance has (sliced optimal transport): what changes of colour
+alone can reach.
 """
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -43,8 +45,10 @@ LEAST = 0.05  # of the area of a class, and of the distance between two mean col
 PATCH, PATCHES, PURE = 64, 6, 0.8  # pixels; of a class in a photo; share of the class in each
 CLEAR = 2  # strength of a label from which a photo counts
 SUBSETS, SUBSET = 40, 60  # of patches, for KID
+TRANSPORTS = 12  # along random axes
 
 Row = dict[str, Any]
+Picture = tuple[Tensor, np.ndarray]  # pixels and label
 
 
 def measure_pair(photo: Photo, other: Photo, nets: StyleNets) -> Row:
@@ -64,7 +68,7 @@ def measure_pair(photo: Photo, other: Photo, nets: StyleNets) -> Row:
     return row
 
 
-def read(photo: Photo) -> tuple[Tensor, np.ndarray]:
+def read(photo: Photo) -> Picture:
     pixels = load_photo(photo.path, SIDE)
     label = np.zeros(pixels.shape[:2]) if photo.label is None else read_label(photo.label, pixels.shape[:2])
     return torch.from_numpy(pixels.copy()), label
@@ -129,31 +133,53 @@ def kid(a: Tensor, b: Tensor) -> float:
     return float(np.mean(values))
 
 
+def moved_colours(pixels: Tensor, label: np.ndarray, other: Tensor, other_label: np.ndarray) -> Tensor:
+    """The photo with the colours of the other's classes; those of the whole where it lacks a class."""
+    made, rng = pixels.numpy().astype(np.float64), np.random.default_rng(0)
+    for classes in CLASSES.values():
+        here, there = (np.isin(x, classes) for x in (label, other_label))
+        wanted = other.numpy()[there if there.mean() >= LEAST else ...].reshape(-1, 3)
+        made[here] = transported(made[here], wanted.astype(np.float64), rng)
+    return torch.from_numpy(made.round().clip(0, 255).astype(np.uint8))
+
+
+def transported(colours: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Colours [n,3] with the distribution of others [m,3], by optimal transport along random axes."""
+    for _ in range(TRANSPORTS):
+        axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        along, target = colours @ axes, np.sort(wanted @ axes, axis=0)
+        for k in range(3):
+            rank = np.argsort(along[:, k])
+            places = np.linspace(0, len(target) - 1, len(along))
+            along[rank, k] = np.interp(places, np.arange(len(target)), target[:, k])
+        colours = along @ axes.T
+    return colours
+
+
 def measure_style(
     name: str, by_day: Sequence[Photo], appearance: Sequence[Photo], nets: StyleNets, features: AlexFeatures
 ) -> Row:
     """KID by class, before -> after, and their ratio."""
     other = nets.w_plus_of(name, None)
 
-    def of_class(photos: Sequence[Photo], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        read_all = (read(photo) for photo in photos)
-        each = [patch_features(change(pixels), label, features) for pixels, label in read_all]
+    def of_class(pictures: Iterable[Picture]) -> dict[str, Tensor]:
+        each = [patch_features(pixels, label, features) for pixels, label in pictures]
         return {k: torch.cat([e[k] for e in each if k in e]) for k in CLASSES if any(k in e for e in each)}
 
-    wanted, before, after = (
-        of_class(appearance, lambda pixels: pixels),
-        of_class(by_day, lambda pixels: pixels),
-        of_class(by_day, lambda pixels: recolour(pixels, nets.change(pixels, other))),
+    there, here = ([read(photo) for photo in photos] for photos in (appearance, by_day))
+    others = np.random.default_rng(0).permutation(len(there))
+    styled = ((recolour(pixels, nets.change(pixels, other)), label) for pixels, label in here)
+    moved = (
+        (moved_colours(pixels, label, *there[others[k % len(there)]]), label) for k, (pixels, label) in enumerate(here)
     )
+    wanted, before, after, by_colours = (of_class(pictures) for pictures in (there, here, styled, moved))
     row: Row = {"style": name, "photos of it": len(appearance), "photos by day": len(by_day)}
     ratios = []
-    for k in wanted.keys() & before.keys():
-        if len(wanted[k]) < SUBSET // 2:
-            continue
-        figures = kid(before[k], wanted[k]), kid(after[k], wanted[k])
+    for k in (k for k in CLASSES if k in before and len(wanted.get(k, ())) >= SUBSET // 2):
+        figures = [kid(x[k], wanted[k]) for x in (before, after, by_colours)]
         row[k] = f"{figures[0]:.2f} -> {figures[1]:.2f}"
-        ratios.append(figures[1] / figures[0])
-    row["after over before"] = float(np.mean(ratios))
+        ratios.append([figure / figures[0] for figure in figures[1:]])
+    row["after over before"], row["colours moved over before"] = np.mean(ratios, 0).tolist()
     return row
 
 
@@ -168,11 +194,12 @@ def cost(animator: Animator, photos: Sequence[Path]) -> Iterator[Row]:
             "drifting": animator.render(scene, style="dusk", style_drift=True),
         }
         times: dict[str, list[float]] = {name: [] for name in loops}
-        for k in range(41):
+        for k in range(21):
+            moments = [4 * k + i * 0.9 for i in range(4)]
             for name, loop in loops.items():
                 start = perf_counter()
-                loop[k * 0.9]
-                times[name].append(perf_counter() - start)
+                list(loop.frames(moments))
+                times[name].append((perf_counter() - start) / len(moments))
         row = {name: 1000 * float(np.median(each[1:])) for name, each in times.items()}
         more = {f"{name} costs": row[name] / row["plain"] - 1 for name in ("styled", "drifting")}
         yield {"photo": path.stem, "moves": float((plain.mask > 0).float().mean())} | row | more
@@ -203,7 +230,7 @@ def main() -> None:
         appearance = [photo for photo in everything if labels.get(photo.name) == name]
         styles.append(measure_style(name, by_day, appearance, nets, features))
         print(styles[-1], flush=True)
-    columns = ["style", "photos of it", "photos by day", *CLASSES, "after over before"]
+    columns = ["style", "photos of it", "photos by day", *CLASSES, "after over before", "colours moved over before"]
     report += "\nKID of photos by day to photos of the appearance, before -> after:\n\n" + table(styles, columns)
 
     costs = list(cost(animator, sorted(Path("examples").glob("*.jpg"))))
