@@ -7,6 +7,8 @@
 #                  service on this machine with 200 clients for MINUTES, with requests generated from its schema and
 #                  with damaged uploads; executes the notebook. Writes to benchmarks/results/
 # make bench       measures speed, into benchmarks/results/; only meaningful on an idle machine
+# make gpu         on a machine with a GPU: compares its kernels with the CPU's, alone and under compute-sanitizer, measures
+#                  and profiles them, into benchmarks/results/; fails without a GPU
 # make quality     measures every loop of the photos in FOLDER (default: examples/), with labels/ and val.txt if it has
 #                  them, into benchmarks/results/quality.md and .json
 # make train-smoke runs every recipe for a few steps, from photos to a model that animates, into .runs/smoke
@@ -37,7 +39,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --max-wo
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test test-all lint sanitize soak soak-service bench quality train-smoke clean
+.PHONY: demo test test-all lint sanitize soak soak-service bench gpu quality train-smoke clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -82,6 +84,9 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.baseline
 	$(BIN)/python -m benchmarks.fps
+
+gpu: .venv/installed-test
+	$(BIN)/python -m benchmarks.gpu
 
 quality: .venv/installed-test
 	$(BIN)/python -m benchmarks.quality "$(FOLDER)" $(if $(wildcard $(FOLDER)/val.txt),--split "$(FOLDER)/val.txt") --speed

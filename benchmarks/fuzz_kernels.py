@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -189,34 +190,36 @@ class Arguments:
         swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
         # It swaps copies, and NaN in one of them would again depend on interpolation.
         stagger = 2 * self.uniform(*grid) - 1 if self.kind != "non-finite" and self.chance(50) else None
-        shifts = [self.draw(st.floats(0, 1)) for _ in range(kinds)]
-        swell_phase = self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))
+        frames = self.choice(1, 1, 2, 5)
+        shifts = [[self.draw(st.floats(0, 1)) for _ in range(kinds)] for _ in range(frames)]
+        swell_phases = [(self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))) for _ in range(frames)]
         moving = self.uniform(h, w) * (self.uniform(h, w) < self.choice(0.0, 0.5, 1.0))
         moving = (moving * 2).clamp(max=1)
         photo = self.levels(h, w, 3)
         sub_cycle = self.levels(*grid, end=kinds)
-        base = self.damaged(self.uniform(3, height, width) - 0.5) if self.chance(20) else None
+        base = self.damaged(self.uniform(frames, 3, height, width) - 0.5) if self.chance(20) else None
         angle, moving = self.damaged(angle), self.damaged(moving, defined=True)
         angle, photo, moving, sub_cycle = (self.layout(x) for x in (angle, photo, moving, sub_cycle))
         lengths = [4.0 * (knots - 1) / (k + 1) for k in range(kinds)]
         least, most = (0.05, 0.95) if self.kind == "non-finite" else (0, 0.999)  # both copies have a weight, as above
-        phases = [self.draw(st.floats(least, most)) for _ in range(kinds)]
+        phases = [[self.draw(st.floats(least, most)) for _ in range(kinds)] for _ in range(frames)]
 
         def call() -> Sequence[Tensor]:
-            frame = render.render(
+            made = render.render(
                 photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade,
                 stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
-                swell=swell, swell_phase=swell_phase, stagger=stagger, shifts=shifts,
+                swell=swell, swell_phases=swell_phases, stagger=stagger, shifts=shifts,
             )  # fmt: skip
-            assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
-            return [frame]
+            for frame in made:
+                assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
+            return [made]
 
         def reference() -> Sequence[Tensor]:
             arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
-            times = 4.0, lengths, phases, shifts, swell_phase
+            times = 4.0, lengths, list(chain(*phases)), list(chain(*shifts)), list(chain(*swell_phases))
             return [render.reference(*arrays, stagger, swell, base, *times, cell, margin)]
 
-        shape = f"{count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
+        shape = f"{frames} frames, {count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
         return Case(shape, call, reference, tolerance=1)
 
     def compare(self) -> Case:

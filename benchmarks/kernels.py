@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
 from benchmarks.tables import RESULTS, save, table, to_json, write
-from benchmarks.timing import copy_bandwidth, median_seconds, threads, time_limit
+from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
 from stylecine.ops import compare, integrate, native, render, splat, warp_features
 
@@ -87,8 +87,9 @@ def measure(name: str, arguments: Sequence[Any], device: torch.device, count: in
         raise SystemExit(f"There is nothing to measure: {native.why(device)}")
     with threads(count):
         result, expected = kernel(*arguments), reference(*arguments)
-        row["native_ms"] = 1e3 * median_seconds(lambda: kernel(*arguments), device, fewest=20)
-        row["reference_ms"] = 1e3 * median_seconds(lambda: reference(*arguments), device)
+        turn = rotating(arguments, device)
+        row["native_ms"] = 1e3 * median_seconds(lambda: kernel(*next(turn)), device, fewest=20)
+        row["reference_ms"] = 1e3 * median_seconds(lambda: reference(*next(turn)), device)
     moved = traffic(name, arguments, result)
     speed = moved / row["native_ms"] * 1e3
     row |= {"megabytes": moved / 1e6, "gb_per_second": speed / 1e9, "share_of_copy": speed / copied}
@@ -108,7 +109,8 @@ def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, 
         with threads(count), time_limit(limit):
             compiled(*arguments)
         with threads(count):
-            return {"compiled_ms": 1e3 * median_seconds(lambda: compiled(*arguments), device)}
+            turn = rotating(arguments, device)
+            return {"compiled_ms": 1e3 * median_seconds(lambda: compiled(*next(turn)), device)}
     except Exception as error:  # the compiler fails in many ways; each is a result
         says = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return {"compiled_ms": "failed: " + says[says.find("took longer") :] if "took longer" in says else says[:100]}

@@ -1,28 +1,45 @@
 """Timing on the CPU or a GPU: medians of repeated runs, and a time limit."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from statistics import median
 from time import perf_counter
 from types import FrameType
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 COPIED = 1 << 28  # bytes copied to measure bandwidth: more than any cache holds
+QUEUED = 20  # calls that a GPU is given at once
+AHEAD = 50_000_000  # clock cycles, about 30 ms, that it waits for all of them to be there
 
 
 def median_seconds(call: Callable[[], Any], device: torch.device, *, least: float = 0.5, fewest: int = 5) -> float:
     """Median of at least `fewest` runs that take at least `least` seconds, after a warm-up run.
 
-    On CUDA by events on the current stream, which exclude the time between two launches.
+    On CUDA a run is the mean of `QUEUED` calls, by events on the current stream. They are queued behind a wait: on an
+    idle GPU, Python would be measured.
     """
     call()
     taken: list[float] = []
     while len(taken) < fewest or sum(taken) < least:
         taken.append(_cuda_seconds(call, device) if device.type == "cuda" else _seconds(call))
     return median(taken)
+
+
+def rotating(arguments: Sequence[Any], device: torch.device) -> Iterator[Sequence[Any]]:
+    """The arguments again and again: on CUDA copies of them in turn, so that none is still in the cache."""
+    copies = [arguments]
+    if device.type == "cuda":
+        tensors = [x for x in tree_leaves(list(arguments)) if isinstance(x, Tensor)]
+        cache = torch.cuda.get_device_properties(device).L2_cache_size
+        count = 1 + 2 * cache // max(1, sum(x.nbytes for x in tensors))
+        copies += [tree_map_only(Tensor, Tensor.clone, list(arguments)) for _ in range(min(count, QUEUED - 1))]
+    return cycle(copies)
 
 
 def _seconds(call: Callable[[], Any]) -> float:
@@ -34,11 +51,13 @@ def _seconds(call: Callable[[], Any]) -> float:
 def _cuda_seconds(call: Callable[[], Any], device: torch.device) -> float:
     with torch.cuda.device(device):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(AHEAD)
         start.record()
-        call()
+        for _ in range(QUEUED):
+            call()
         end.record()
         end.synchronize()
-        return start.elapsed_time(end) / 1e3
+        return start.elapsed_time(end) / 1e3 / QUEUED
 
 
 def now(device: torch.device) -> float:

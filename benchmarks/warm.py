@@ -13,7 +13,7 @@ import torch
 from benchmarks.timing import now, threads
 from stylecine import Cinemagraph
 from stylecine.ops import native
-from stylecine.stages.loop import frame
+from stylecine.stages.loop import frames
 
 HELD = 400_000_000  # bytes of frames rendered in one pass: a little more than 120 frames of 1024x1024
 PASSES = 5
@@ -54,23 +54,23 @@ def warm_references(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
     return rows
 
 
-def targets(loop: Cinemagraph) -> dict[str, Callable[[float], Any]]:
-    """Destinations of frames, and functions that render frame t there."""
-    renderers: dict[str, Callable[[float], Any]] = {"memory": loop.__getitem__}
+def targets(loop: Cinemagraph) -> dict[str, Callable[[Sequence[float]], Any]]:
+    """Destinations of frames, and functions that render the frames at some times there."""
+    renderers: dict[str, Callable[[Sequence[float]], Any]] = {"memory": lambda times: list(loop.frames(times))}
     if loop.mask.device.type == "cuda":
-        renderers["GPU memory"] = partial(frame, loop.loop)
+        renderers["GPU memory"] = partial(frames, loop.loop)
     return renderers
 
 
 def _pass(
-    render: Callable[[float], Any], times: Sequence[int], expected: Mapping[int, str], device: torch.device
+    render: Callable[[Sequence[float]], Any], times: Sequence[int], expected: Mapping[int, str], device: torch.device
 ) -> float:
     """Mean seconds per frame."""
-    render(times[0])
+    render(times[:1])
     start = now(device)
-    frames = [render(t) for t in times]
+    made = render(times)
     seconds = (now(device) - start) / len(times)
-    for t, picture in zip(times, frames, strict=True):
+    for t, picture in zip(times, made, strict=True):
         pixels = picture.cpu().numpy() if isinstance(picture, torch.Tensor) else picture
         assert digest(pixels) == expected[t], f"frame {t} differs when rendered again"
     return seconds

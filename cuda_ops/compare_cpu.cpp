@@ -30,7 +30,7 @@ void sample(const T *spline, int width, int height, const Places &at, const floa
     if (weight[i] == 0) continue;
     const Vector taps =
         at.inside ? columns(spline, width * int64_t(4), at, i) : columns_at_border(spline, width, height, at, i);
-    add_fold(out + i * 4, taps * across(at.f[i]));
+    add_fold(out + i * 4, taps * across(at, i));
   }
 }
 
@@ -71,12 +71,9 @@ void compare_run(const stylecine_compare_args &args, int64_t y, int64_t x, int64
     const float *weight = args.weight + row * args.w + x;
     if (!any(weight, n)) continue;
     memcpy(scratch.weight, weight, n * sizeof(float));
-    const float *field[4];
-    for (int k = 0; k < 4; ++k) {
-      // With a ratio of 1 there is no interpolation, and the line itself is the field.
-      float *line = grid.ratio == 1 ? scratch.field[k] : scratch.line;
-      field[k] = field_row(grid, args.sources + k * points, row, x, n, line, scratch.field[k]);
-    }
+    const float *field[4], *const planes[4] = {args.sources, args.sources + points, args.sources + 2 * points,
+                                               args.sources + 3 * points};
+    read_fields(grid, planes, row, x, n, scratch.field, scratch.line, field);
     add_products<T>(args, field, row, x, n, scratch);
   }
   const int64_t across = blocks_along(args.w, args.side), down = blocks_along(args.h, args.side);

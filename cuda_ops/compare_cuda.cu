@@ -9,6 +9,8 @@ namespace {
 
 constexpr int LANES = 32;
 
+// 72 registers, of floats 94. A pixel takes 36 bytes (floats: 68) from memory, of them 4 its weight; both copies read
+// 16 coefficients each, mostly from caches.
 template <class T>
 __global__ void products(stylecine_compare_args args) {
   const Grid grid = {args.rows, args.columns, args.ratio};

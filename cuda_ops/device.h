@@ -28,7 +28,8 @@ int run_on(int device, void *stream, char *message, Launch &&launch) {
   if (status == cudaSuccess) status = cudaSetDevice(device);
   if (status == cudaSuccess) {
     status = launch(static_cast<cudaStream_t>(stream));
-    cudaSetDevice(before);
+    const cudaError_t restored = cudaSetDevice(before);
+    if (status == cudaSuccess) status = restored;
   }
   if (status == cudaSuccess) return STYLECINE_OK;
   cudaGetLastError();  // cleared, or the next call would report it again

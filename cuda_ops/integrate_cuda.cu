@@ -6,6 +6,7 @@ namespace stylecine {
 namespace cuda {
 namespace {
 
+// 40 registers. 16 bytes are written for each point and knot; the flow is read from caches.
 __global__ void advect(stylecine_integrate_args args) {
   const int64_t plane = args.h * args.w;
   const float step = float(args.stride / double(args.substeps));

@@ -22,6 +22,8 @@ __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64
   }
 }
 
+// 48 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture as well; the grid stays in
+// caches.
 __global__ void recolour(stylecine_recolour_args args) {
   STYLECINE_STRIDE(i, args.height * args.width) {
     const int64_t y = i / args.width, x = i % args.width;

@@ -1,8 +1,8 @@
-// render: one frame of a loop. See stylecine.h for the arrays.
+// render: frames of a loop. See stylecine.h for the arrays.
 //
-// First the fields: the sources of both copies on the grid, and their weights in every level. Then, tile by tile, the
-// levels, coarsest first, each sampled and added to the upsampled sum of the coarser ones; finally the blend with the
-// photo, and bytes.
+// For each frame, first the fields: the sources of both copies on the grid, and their weights in every level. Then,
+// tile by tile, the levels, coarsest first, each sampled and added to the upsampled sum of the coarser ones; finally
+// the blend with the photo, and bytes.
 #pragma once
 
 #include "cpu.h"
@@ -36,12 +36,15 @@ static inline int check(const stylecine_render_args *args, char *message) {
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
   }
-  if (args->stagger && !args->shift) return no("an array other than roll, base and stagger is NULL");
-  for (int i = 0; i < args->turns; ++i) {
-    if (!(args->phase[i] >= 0 && args->phase[i] <= 1)) return no("phases are in [0,1]");
-    if (args->stagger && !(args->shift[i] >= 0 && args->shift[i] <= 1)) return no("shifts are in [0,1]");
+  if ((args->stagger && !args->shift) || (args->roll && !args->rolled))
+    return no("an array other than roll, base and stagger is NULL");
+  for (int i = 0; i < args->turns; ++i)
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
       return no("a turn's length is above 0 and at most (knots-1)*stride");
+  if (args->frames < 1 || args->frames > 65536) return no("frames is 1 to 65536");
+  for (int64_t i = 0; i < args->frames * args->turns; ++i) {
+    if (!(args->phase[i] >= 0 && args->phase[i] <= 1)) return no("phases are in [0,1]");
+    if (args->stagger && !(args->shift[i] >= 0 && args->shift[i] <= 1)) return no("shifts are in [0,1]");
   }
   return STYLECINE_OK;
 }
@@ -53,13 +56,14 @@ constexpr float kLinearBelow = 0.015f;  // radians: copies at a smaller angle ar
 
 // Cubic Hermite interpolation between two knots, in pixels of the canvas.
 struct Moment {
-  int64_t knot;
+  int32_t knot;
   float start, end, start_rate, end_rate;
 };
 
 STYLECINE_INLINE Moment moment(float age, float stride, int knots, float cell) {
-  const int64_t knot = max_of(0, min_of(int64_t(age / stride), knots - 2));
-  const float u = age / stride - knot, end = u * u * (3 - 2 * u);
+  const float place = age / stride;
+  const int32_t knot = int32_t(clamp(place, 0, float(knots - 2)));
+  const float u = place - float(knot), end = u * u * (3 - 2 * u);
   return {knot, (1 - end) * cell, end * cell, u * (1 - u) * (1 - u) * stride * cell, u * u * (u - 1) * stride * cell};
 }
 
@@ -74,17 +78,18 @@ STYLECINE_INLINE float displaced(const Moment &m, const float *positions, const 
 // are interpolated between them.
 struct Phase {
   float phase;
-  bool swapped;
+  int32_t swapped;  // 0 or 1
 };
 
 STYLECINE_INLINE Phase phase_of(float phase, float shift, float stagger) {
   const float here = phase + shift * stagger;
-  return {here > 1 ? here - 1 : here < 0 ? here + 1 : here, here > 1 || here < 0};
+  const int after = here > 1, before = here < 0;
+  return {here - float(after - before), after | before};
 }
 
 STYLECINE_INLINE float hat(float knot, float phase) {
-  const float distance = phase < knot ? knot - phase : phase - knot;
-  return distance < 0.25f ? 1 - distance * 4 : 0;
+  const float distance = phase < knot ? knot - phase : phase - knot, height = 1 - distance * 4;
+  return height > 0 ? height : 0;
 }
 
 // How much what is known at phase 1/4, 1/2 or 3/4 (knot 0, 1 or 2) counts at another: of the angle, A's and B's gain.
@@ -105,9 +110,9 @@ STYLECINE_INLINE float sine(float x) {
   return x * (1 + y * (-1.66666547e-1f + y * (8.33217968e-3f + y * (-1.95125553e-4f + y * 2.60052530e-6f))));
 }
 
-// The swell's displacement of both copies.
-STYLECINE_INLINE float swell_offset(const stylecine_render_args &args, const float *roll, int64_t step) {
-  return args.cosine * roll[0] + args.sine * roll[step];
+// The swell's displacement of both copies; `weights` are those of its two parts.
+STYLECINE_INLINE float swell_offset(const float *weights, const float *roll, int64_t step) {
+  return weights[0] * roll[0] + weights[1] * roll[step];
 }
 
 // Copy B's share at a place.
@@ -129,8 +134,8 @@ struct Fields : Grid {
   int64_t plane[6];  // where they begin
 };
 
-// The workspace: four planes of sources and two of weights for each level on the grid; for levels whose pixels are
-// larger than a cell, all six again, averaged over these pixels.
+// The workspace of a frame: four planes of sources and two of weights for each level on the grid; for levels whose
+// pixels are larger than a cell, all six again, averaged over these pixels.
 struct Plan {
   Fields fields[kMaxLevels];
   int64_t floats;
@@ -158,20 +163,15 @@ STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
 
 // Pixels of a level: first and one past the last.
 struct Range {
-  int64_t y0, y1, x0, x1;
+  int y0, y1, x0, x1;
 };
 
-// The range of the next coarser level that upsampling to this range needs.
-STYLECINE_INLINE Range coarser(const Range &range) {
-  return {(range.y0 - 1) >> 1, (range.y1 >> 1) + 1, (range.x0 - 1) >> 1, (range.x1 >> 1) + 1};
-}
-
-// The ranges of each level that a tile of the photo needs.
-STYLECINE_INLINE void ranges_of(const stylecine_render_args &args, int64_t top, int64_t left, int64_t rows,
-                                int64_t columns, Range *ranges) {
-  top += args.margin, left += args.margin;
-  ranges[0] = {top, top + rows, left, left + columns};
-  for (int i = 1; i < args.levels; ++i) ranges[i] = coarser(ranges[i - 1]);
+// The range of a level that pixels of the canvas need. Upsampling to y0 .. y1 reads floor((y0 - 1) / 2) .. floor(y1 /
+// 2) of the next coarser level; this is that, `level` times.
+STYLECINE_INLINE Range range_of(const Range &canvas, int level) {
+  const int first = 1 - (1 << level), last = -2 * first;
+  return {(canvas.y0 + first) >> level, (canvas.y1 + last) >> level, (canvas.x0 + first) >> level,
+          (canvas.x1 + last) >> level};
 }
 
 }  // namespace STYLECINE_SET

@@ -1,4 +1,5 @@
-// render on the CPU: tiles that fit into the cache, pixels of four channels in the lanes of a vector.
+// render on the CPU: tiles that fit into the cache, pixels of four channels in the lanes of a vector. A few frames are
+// made together, while what they are made from is in the cache.
 #include <cmath>
 
 #include "cpu.h"
@@ -10,8 +11,11 @@ namespace STYLECINE_SET {
 
 namespace {
 
+constexpr int64_t kTogether = 4;                                  // frames
 constexpr int64_t kRows = 64;                                     // of a tile, which is kColumns wide
+constexpr int64_t kSquare = 64;                                   // pixels, in which something moves or nothing does
 constexpr int64_t kBlock = 64;                                    // grid points whose fields are computed together
+constexpr int64_t kRun = 512;                                     // grid points that are averaged together
 constexpr int64_t kPatch = (kRows / 2 + 2) * (kColumns / 2 + 2);  // pixels of a tile in the second level
 
 // Temporaries of one tile.
@@ -33,20 +37,36 @@ STYLECINE_INLINE void prefetch(const T *spline, int64_t stride, const Places &at
   }
 }
 
+// Adds copies(i), four columns of taps, at each of `count` pixels.
+template <class Copies>
+STYLECINE_INLINE void add_each(int count, float *out, Copies &&copies) {
+  int i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const Vector four[4] = {copies(i), copies(i + 1), copies(i + 2), copies(i + 3)};
+    add_folds(out + i * 4, four);
+  }
+  for (; i < count; ++i) add_fold(out + i * 4, copies(i));
+}
+
 // Adds one copy of a level at the pixels of `at`.
 template <class T>
 STYLECINE_INLINE void add_copy(const T *spline, int width, int height, const Places &at, int count, float *out) {
   if (at.inside)
-    for (int i = 0; i < count; ++i) add_fold(out + i * 4, columns(spline, width * int64_t(4), at, i) * across(at.f[i]));
+    add_each(count, out, [&](int i) { return columns(spline, width * int64_t(4), at, i) * across(at, i); });
   else
     for (int i = 0; i < count; ++i)
-      add_fold(out + i * 4, columns_at_border(spline, width, height, at, i) * across(at.f[i]));
+      add_fold(out + i * 4, columns_at_border(spline, width, height, at, i) * across(at, i));
 }
 
-STYLECINE_INLINE bool any(const float *weight, int count) {
-  int found = 0;
-  for (int i = 0; i < count; ++i) found |= weight[i] != 0;
-  return found;
+// The next kLanes pixels of six fields: where there are fewer, the last one stands for the rest, or what is left there
+// of another row would decide which way is taken.
+STYLECINE_INLINE void take(const float *const *field, int64_t j, int count, float (*held)[kLanes], const float **at) {
+  for (int k = 0; k < 6; ++k) {
+    at[k] = field[k] + j;
+    if (count == kLanes) continue;
+    for (int i = 0; i < kLanes; ++i) held[k][i] = at[k][i < count ? i : count - 1];
+    at[k] = held[k];
+  }
 }
 
 // Adds both copies of a level at n pixels of row y from column x on, whose fields are in `field`. A copy is not read
@@ -56,15 +76,18 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
   const T *spline = static_cast<const T *>(level.spline);
   const int width = int(2 * level.w), height = int(2 * level.h);
   const float scale = 2.0f / float(level.scale);
+  float held[6][kLanes];
+  const float *at[6];
   const auto find = [&](int copy, int64_t j) {
-    const Places at = places(field[2 * copy] + j, field[2 * copy + 1] + j, field[4 + copy] + j, float(x + j), float(y),
-                             scale, width, height);
-    if (at.inside) prefetch(spline, width * int64_t(4), at);
-    return at;
+    const Places found =
+        places(at[2 * copy], at[2 * copy + 1], at[4 + copy], float(x + j), float(y), scale, width, height);
+    if (found.inside) prefetch(spline, width * int64_t(4), found);
+    return found;
   };
   for (int64_t j = 0; j < n; j += kLanes) {
     const int count = int(min_of(kLanes, n - j));
-    const bool shows_a = any(field[4] + j, count), shows_b = any(field[5] + j, count);
+    take(field, j, count, held, at);
+    const bool shows_a = any(at[4]), shows_b = any(at[5]);
     if (!shows_a || !shows_b) {
       if (shows_a || shows_b) add_copy(spline, width, height, find(shows_b, j), count, out + j * 4);
       continue;
@@ -75,22 +98,19 @@ void add_copies(const stylecine_level &level, const float *const *field, int64_t
       add_copy(spline, width, height, b, count, out + j * 4);
       continue;
     }
-    for (int i = 0; i < count; ++i) {
-      const Vector first = columns(spline, width * int64_t(4), a, i) * across(a.f[i]);
-      add_fold(out + (j + i) * 4, fma(columns(spline, width * int64_t(4), b, i), across(b.f[i]), first));
-    }
+    add_each(count, out + j * 4, [&](int i) {
+      const Vector first = columns(spline, width * int64_t(4), a, i) * across(a, i);
+      return fma(columns(spline, width * int64_t(4), b, i), across(b, i), first);
+    });
   }
 }
 
 // Adds a level at n pixels of row y from column x on, all of them inside the level.
 void add_level(const stylecine_level &level, const Fields &fields, const float *workspace, int64_t y, int64_t x,
                int64_t n, float *out, Scratch &scratch) {
-  const float *field[6];
-  for (int k = 0; k < 6; ++k) {
-    // With a ratio of 1 there is no interpolation, and the line itself is the field.
-    float *line = fields.ratio == 1 ? scratch.field[k] : scratch.line;
-    field[k] = field_row(fields, workspace + fields.plane[k], y, x, n, line, scratch.field[k]);
-  }
+  const float *field[6], *planes[6];
+  for (int k = 0; k < 6; ++k) planes[k] = workspace + fields.plane[k];
+  read_fields(fields, planes, y, x, n, scratch.field, scratch.line, field);
   if (level.dtype == STYLECINE_FLOAT16) add_copies<half>(level, field, y, x, n, out);
   else if (level.dtype == STYLECINE_BFLOAT16) add_copies<bfloat>(level, field, y, x, n, out);
   else add_copies<float>(level, field, y, x, n, out);
@@ -100,12 +120,18 @@ void add_level(const stylecine_level &level, const Fields &fields, const float *
 void upsample(const float *patch, const Range &at, int64_t y, int64_t x, int64_t n, float *line, float *out) {
   const int64_t near = y >> 1, far = y & 1 ? near + 1 : near - 1, columns = at.x1 - at.x0;
   const float *first = patch + (near - at.y0) * columns * 4, *second = patch + (far - at.y0) * columns * 4;
+  STYLECINE_INDEPENDENT
   for (int64_t i = 0; i < columns * 4; ++i) line[i] = 0.75f * first[i] + 0.25f * second[i];
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t here = (x + i) >> 1, beside = (x + i) & 1 ? here + 1 : here - 1;
-    for (int c = 0; c < 4; ++c)
-      out[i * 4 + c] = 0.75f * line[(here - at.x0) * 4 + c] + 0.25f * line[(beside - at.x0) * 4 + c];
+  const auto between = [line](int64_t here, int64_t beside, float *pixel) {
+    for (int c = 0; c < 4; ++c) pixel[c] = 0.75f * line[here * 4 + c] + 0.25f * line[beside * 4 + c];
+  };
+  int64_t i = 0, here = (x >> 1) - at.x0;
+  if (x & 1) between(here, here + 1, out), ++i, ++here;
+  for (; i + 2 <= n; i += 2, ++here) {
+    between(here, here - 1, out + i * 4);
+    between(here, here + 1, out + i * 4 + 4);
   }
+  if (i < n) between(here, here - 1, out + i * 4);
 }
 
 // n pixels of a row of the frame: the photo blended with the sum of the levels. All arrays begin at the first pixel.
@@ -128,6 +154,32 @@ void compose(const uint8_t *photo, const float *moving, const float *sum, int64_
   memcpy(out + i * 3, bytes, (n - i) * 3);
 }
 
+// A frame of a call: its numbers in the arrays of stylecine_render_args.
+struct Frame {
+  const float *phase, *shift, *rolled;
+  const float *base;
+  uint8_t *out;
+  float *fields;  // its workspace
+};
+
+Frame frame_of(const stylecine_render_args &args, int64_t i, float *fields) {
+  const int64_t height = args.height + 2 * int64_t(args.margin), width = args.width + 2 * int64_t(args.margin);
+  return {args.phase + i * args.turns,
+          args.stagger ? args.shift + i * args.turns : nullptr,
+          args.roll ? args.rolled + i * 2 : nullptr,
+          args.base ? args.base + i * 3 * height * width : nullptr,
+          args.out + i * 3 * args.height * args.width,
+          fields};
+}
+
+// A tile of the photo, and what moves in it.
+struct Tile {
+  int64_t top, left, rows, columns;
+  int64_t first[kRows], last[kRows];  // of each row, one past the last; 0, 0 if nothing moves
+  int64_t begin, end;                 // rows in which something moves
+  Range range[kMaxLevels];            // what is needed of each level, if anything moves
+};
+
 // The range of the n pixels that moves: first and one past the last; 0, 0 if nothing does.
 void span(const float *moving, int64_t n, int64_t &first, int64_t &last) {
   int any = 0;
@@ -138,27 +190,30 @@ void span(const float *moving, int64_t n, int64_t &first, int64_t &last) {
   for (last = n; !(moving[last - 1] > 0);) --last;
 }
 
-void render_tile(const stylecine_render_args &args, const Plan &plan, const float *workspace, int64_t top,
-                 int64_t left) {
-  const int64_t rows = min_of(kRows, args.height - top), columns = min_of(kColumns, args.width - left);
-  int64_t first[kRows], last[kRows];
-  bool moves = false;
-  for (int64_t y = 0; y < rows; ++y) {
-    const int64_t at = (top + y) * args.width + left;
-    memcpy(args.out + at * 3, args.photo + at * 3, columns * 3);
-    span(args.moving + at, columns, first[y], last[y]);
-    moves |= last[y] > 0;
+Tile tile_at(const stylecine_render_args &args, int64_t top, int64_t left) {
+  Tile tile;
+  tile.top = top, tile.left = left;
+  tile.rows = min_of(kRows, args.height - top), tile.columns = min_of(kColumns, args.width - left);
+  tile.begin = tile.end = 0;
+  int64_t first = tile.columns, last = 0;
+  for (int64_t y = 0; y < tile.rows; ++y) {
+    span(args.moving + (top + y) * args.width + left, tile.columns, tile.first[y], tile.last[y]);
+    if (tile.last[y] == 0) continue;
+    if (tile.end == 0) tile.begin = y;
+    tile.end = y + 1, first = min_of(first, tile.first[y]), last = max_of(last, tile.last[y]);
   }
-  if (!moves) return;
+  const int64_t y = top + args.margin, x = left + args.margin;
+  const Range moving = {int(y + tile.begin), int(y + tile.end), int(x + first), int(x + last)};
+  for (int i = 0; i < args.levels; ++i) tile.range[i] = range_of(moving, i);
+  return tile;
+}
 
-  Scratch scratch;
-  memset(scratch.field, 0, sizeof scratch.field);  // read in whole vectors
-  memset(scratch.line, 0, sizeof scratch.line);
-  Range range[kMaxLevels];
-  ranges_of(args, top, left, rows, columns, range);
+// The sum of all levels but the finest over the tile's range of the second.
+float *sum_coarse(const stylecine_render_args &args, const Plan &plan, const Frame &frame, const Tile &tile,
+                  Scratch &scratch) {
   float *sum = scratch.patch[0], *before = scratch.patch[1];
   for (int i = args.levels - 1; i > 0; --i) {
-    const Range &at = range[i];
+    const Range &at = tile.range[i];
     const stylecine_level &level = args.level[i];
     const int64_t wide = at.x1 - at.x0, x0 = max_of(at.x0, 0), x1 = min_of(at.x1, level.w);
     for (int64_t y = at.y0; y < at.y1; ++y) {  // 0 outside the level
@@ -167,85 +222,113 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const floa
       if (!inside || i == args.levels - 1 || x0 > at.x0 || x1 < at.x1) memset(out, 0, wide * 4 * sizeof(float));
       if (!inside) continue;
       float *begin = out + (x0 - at.x0) * 4;
-      if (i < args.levels - 1) upsample(before, range[i + 1], y, x0, x1 - x0, scratch.coarse, begin);
-      add_level(level, plan.fields[i], workspace, y, x0, x1 - x0, begin, scratch);
+      if (i < args.levels - 1) upsample(before, tile.range[i + 1], y, x0, x1 - x0, scratch.coarse, begin);
+      add_level(level, plan.fields[i], frame.fields, y, x0, x1 - x0, begin, scratch);
     }
     float *done = sum;
     sum = before, before = done;
   }
-  const int64_t height = args.height + 2 * args.margin, width = args.width + 2 * args.margin;
-  for (int64_t y = 0; y < rows; ++y) {
-    const int64_t n = last[y] - first[y];
-    if (n == 0) continue;
-    const int64_t in_canvas_y = range[0].y0 + y, in_canvas_x = range[0].x0 + first[y];
-    if (args.levels > 1) upsample(before, range[1], in_canvas_y, in_canvas_x, n, scratch.coarse, scratch.row);
-    else memset(scratch.row, 0, n * 4 * sizeof(float));
-    add_level(args.level[0], plan.fields[0], workspace, in_canvas_y, in_canvas_x, n, scratch.row, scratch);
-    if (args.base) {
-      const float *base = args.base + in_canvas_y * width + in_canvas_x;
-      for (int c = 0; c < 3; ++c)
-        for (int64_t i = 0; i < n; ++i) scratch.row[i * 4 + c] += base[c * height * width + i];
-    }
-    const int64_t at = (top + y) * args.width + left + first[y];
-    compose(args.photo + at * 3, args.moving + at, scratch.row, top + y, left + first[y], n, args.out + at * 3);
+  return before;
+}
+
+// Prefetches the fields that a tile reads: short rows of many planes, which the processor would not foresee.
+void prefetch_fields(const stylecine_render_args &args, const Plan &plan, const Frame &frame, const Tile &tile) {
+  if (tile.end == 0) return;
+  for (int i = 0; i < args.levels; ++i) {
+    const Fields &fields = plan.fields[i];
+    const bool shared = i > 0 && fields.plane[0] == plan.fields[0].plane[0];  // sources that the finest level has
+    const Range &at = tile.range[i];
+    const int64_t y0 = max_of(0, at.y0 / fields.ratio - 1), y1 = min_of(fields.rows, at.y1 / fields.ratio + 2);
+    const int64_t x0 = max_of(0, at.x0 / fields.ratio - 1), x1 = min_of(fields.columns, at.x1 / fields.ratio + 2);
+    for (int k = shared ? 4 : 0; k < 6; ++k)
+      for (int64_t y = y0; y < y1; ++y) {
+        const float *row = frame.fields + fields.plane[k] + y * fields.columns;
+        for (int64_t x = x0; x < x1 + 16; x += 16) __builtin_prefetch(row + x, 0, 2);
+      }
   }
 }
 
-// Whether anything moves close enough to rows y0 to y1 of the grid for their fields to be needed.
-bool needed(const stylecine_render_args &args, int64_t y0, int64_t y1) {
-  const int64_t reach =
-      4 * max_of(args.cell, int64_t(1) << (args.levels - 1));  // more than the support of levels and fields
-  const int64_t bottom = min_of(args.height, y1 * args.cell - args.margin + reach);
-  for (int64_t y = max_of(0, y0 * args.cell - args.margin - reach); y < bottom; ++y) {
-    const float *row = args.moving + y * args.width;
-    int any = 0;
-    for (int64_t x = 0; x < args.width; ++x) any |= row[x] > 0;
-    if (any) return true;
+void render_tile(const stylecine_render_args &args, const Plan &plan, const Frame &frame, const Tile &tile,
+                 Scratch &scratch) {
+  const int64_t height = args.height + 2 * int64_t(args.margin), width = args.width + 2 * int64_t(args.margin);
+  const float *coarse = tile.end > 0 ? sum_coarse(args, plan, frame, tile, scratch) : nullptr;
+  for (int64_t y = 0; y < tile.rows; ++y) {
+    const int64_t row = (tile.top + y) * args.width + tile.left, first = tile.first[y], last = tile.last[y];
+    memcpy(frame.out + row * 3, args.photo + row * 3, first * 3);
+    memcpy(frame.out + (row + last) * 3, args.photo + (row + last) * 3, (tile.columns - last) * 3);
+    const int64_t n = last - first;
+    if (n == 0) continue;
+    const int64_t in_canvas_y = tile.top + y + args.margin, in_canvas_x = tile.left + first + args.margin;
+    if (args.levels > 1) upsample(coarse, tile.range[1], in_canvas_y, in_canvas_x, n, scratch.coarse, scratch.row);
+    else memset(scratch.row, 0, n * 4 * sizeof(float));
+    add_level(args.level[0], plan.fields[0], frame.fields, in_canvas_y, in_canvas_x, n, scratch.row, scratch);
+    if (frame.base) {
+      const float *base = frame.base + in_canvas_y * width + in_canvas_x;
+      for (int c = 0; c < 3; ++c)
+        for (int64_t i = 0; i < n; ++i) scratch.row[i * 4 + c] += base[c * height * width + i];
+    }
+    const int64_t at = row + first;
+    compose(args.photo + at * 3, args.moving + at, scratch.row, tile.top + y, tile.left + first, n, frame.out + at * 3);
   }
-  return false;
 }
 
 // The sub-cycles of up to kBlock places in a row of the grid.
 struct Cycles {
-  float phase[kBlock], length[kBlock], share[kBlock];
-  float angle[kPhases][kBlock], gain_a[kPhases][kBlock], gain_b[kPhases][kBlock];  // hats of each known phase
-  int32_t swapped[kBlock];
-  bool counts[kPhases];  // whether any of its hats is not 0
+  alignas(64) float phase[kBlock], length[kBlock], share[kBlock];
+  alignas(64) float angle[kPhases][kBlock], gain_a[kPhases][kBlock], gain_b[kPhases][kBlock];  // hats of known phases
+  alignas(64) int32_t swapped[kBlock];
+  int known[kPhases], count;  // the phases of which any hat is not 0
 };
 
-void find_cycles(const stylecine_render_args &args, int64_t at, int64_t n, Cycles &cycles) {
+void find_cycles(const stylecine_render_args &args, const Frame &frame, int64_t at, int64_t n, Cycles &cycles) {
+  alignas(64) float shift[kBlock];
   const uint8_t *turn = args.turn + at;
   for (int64_t x = 0; x < n; ++x) {
-    const int k = turn[x] < args.turns ? turn[x] : 0;
-    const Phase now =
-        args.stagger ? phase_of(args.phase[k], args.shift[k], args.stagger[at + x]) : Phase{args.phase[k], false};
-    cycles.phase[x] = now.phase, cycles.swapped[x] = now.swapped, cycles.length[x] = args.length[k];
+    const int k = args.turns > 1 && turn[x] < args.turns ? turn[x] : 0;
+    cycles.phase[x] = frame.phase[k], cycles.length[x] = args.length[k];
+    shift[x] = frame.shift ? frame.shift[k] : 0;
+    cycles.swapped[x] = 0;
+  }
+  if (args.stagger) {
+    const float *stagger = args.stagger + at;
+    STYLECINE_INDEPENDENT
+    for (int64_t x = 0; x < n; ++x) {
+      const Phase now = phase_of(cycles.phase[x], shift[x], stagger[x]);
+      cycles.phase[x] = now.phase, cycles.swapped[x] = now.swapped;
+    }
   }
   const float *change = args.change + at;
-  for (int64_t x = 0; x < n; ++x) cycles.share[x] = copy_b_share(cycles.phase[x], change + x, args.gh * args.gw);
+  const int64_t step = args.gh * args.gw;
+  STYLECINE_INDEPENDENT
+  for (int64_t x = 0; x < n; ++x) cycles.share[x] = copy_b_share(cycles.phase[x], change + x, step);
+  cycles.count = 0;
   for (int knot = 0; knot < kPhases; ++knot) {
-    float most = 0;
+    int counts = 0;
+    STYLECINE_INDEPENDENT
     for (int64_t x = 0; x < n; ++x) {
       const Hats hat = hats(knot, cycles.phase[x]);
       cycles.angle[knot][x] = hat.angle, cycles.gain_a[knot][x] = hat.gain_a, cycles.gain_b[knot][x] = hat.gain_b;
-      most = hat.angle > most ? hat.angle : most;  // the other two are 0 where this is
+      counts |= hat.angle > 0;  // the other two are 0 where this is
     }
-    cycles.counts[knot] = most > 0;
+    if (counts) cycles.known[cycles.count++] = knot;
   }
 }
 
 // Where the age of a copy lies between the knots, and what the knots count.
 struct Ages {
-  int32_t knot[kBlock];
-  float start[kBlock], end[kBlock], start_rate[kBlock], end_rate[kBlock];
+  alignas(64) int32_t knot[kBlock];
+  alignas(64) float start[kBlock], end[kBlock], start_rate[kBlock], end_rate[kBlock];
   int32_t first, last;  // knots
 };
 
 void find_ages(const stylecine_render_args &args, const Cycles &cycles, bool copy_b, int64_t n, Ages &ages) {
+  const float stride = args.stride, cell = float(args.cell);
+  const int knots = args.knots;
+  STYLECINE_INDEPENDENT
   for (int64_t x = 0; x < n; ++x) {
     const float age = cycles.length[x] * (copy_b ? 1 - cycles.phase[x] : cycles.phase[x]);
-    const Moment now = moment(age, args.stride, args.knots, float(args.cell));
-    ages.knot[x] = int32_t(now.knot);
+    const Moment now = moment(age, stride, knots, cell);
+    ages.knot[x] = now.knot;
     ages.start[x] = now.start, ages.end[x] = now.end;
     ages.start_rate[x] = now.start_rate, ages.end_rate[x] = now.end_rate;
   }
@@ -261,6 +344,7 @@ void displace(const Ages &ages, const float *positions, const float *rates, int6
   for (int32_t knot = ages.first; knot <= ages.last; ++knot) {
     const float *first = positions + knot * step, *second = first + step;
     const float *first_rate = rates + knot * step, *second_rate = first_rate + step;
+    STYLECINE_INDEPENDENT
     for (int64_t x = 0; x < n; ++x) {
       const float value = (ages.start[x] * first[x] + ages.end[x] * second[x]) +
                           (ages.start_rate[x] * first_rate[x] + ages.end_rate[x] * second_rate[x]);
@@ -269,99 +353,194 @@ void displace(const Ages &ages, const float *positions, const float *rates, int6
   }
 }
 
-// Four planes of sources, two of weights for each level, of n places from `at` on.
-void fill_block(const stylecine_render_args &args, const Cycles &cycles, float *planes, int64_t at, int64_t n) {
+// Both copies' weights in a level at n places from `at` on, whose angles and gains are known at `Known` phases.
+template <int Known>
+void mix(const stylecine_render_args &args, const Cycles &cycles, int level, float *planes, int64_t at, int64_t n) {
   const int64_t points = args.gh * args.gw;
+  const float *angle[3], *lift_a[3], *lift_b[3], *hat[3], *hat_a[3], *hat_b[3];
+  for (int i = 0; i < Known; ++i) {
+    const int knot = cycles.known[i];
+    angle[i] = args.angle + (kPhases * level + knot) * points + at;
+    lift_a[i] = args.lift + (kPhases * 2 * level + knot) * points + at;
+    lift_b[i] = lift_a[i] + kPhases * points;
+    hat[i] = cycles.angle[knot], hat_a[i] = cycles.gain_a[knot], hat_b[i] = cycles.gain_b[knot];
+  }
+  float *a = planes + (4 + 2 * level) * points + at, *b = a + points;
+  STYLECINE_INDEPENDENT
+  for (int64_t x = 0; x < n; ++x) {
+    float theta = 0, gain_a = 0, gain_b = 0;
+    for (int i = 0; i < Known; ++i) {
+      theta += hat[i][x] * angle[i][x];
+      gain_a += hat_a[i][x] * (lift_a[i][x] - 1);
+      gain_b += hat_b[i][x] * (lift_b[i][x] - 1);
+    }
+    float weight_a, weight_b;
+    mixing(theta, gain_a, gain_b, cycles.share[x], weight_a, weight_b);
+    a[x] = cycles.swapped[x] ? weight_b : weight_a;
+    b[x] = cycles.swapped[x] ? weight_a : weight_b;
+  }
+}
+
+// Four planes of sources, two of weights for each level, of n places from `at` on.
+void fill_block(const stylecine_render_args &args, const Frame &frame, int64_t at, int64_t n) {
+  const int64_t points = args.gh * args.gw;
+  Cycles cycles;
   Ages ages[2];
+  find_cycles(args, frame, at, n, cycles);
   for (int copy = 0; copy < 2; ++copy) find_ages(args, cycles, copy == 1, n, ages[copy]);
   for (int axis = 0; axis < 2; ++axis) {
-    float source[2][kBlock] = {};
+    alignas(64) float source[2][kBlock] = {};
     for (int copy = 0; copy < 2; ++copy) {  // copy A is displaced backward (the second field), copy B forward
       const int64_t field = ((copy == 0 ? 2 : 0) + axis) * points + at;
       displace(ages[copy], args.positions + field, args.rates + field, 4 * points, n, source[copy]);
     }
-    float *a = planes + axis * points + at, *b = a + 2 * points;
+    float *a = frame.fields + axis * points + at, *b = a + 2 * points;
+    STYLECINE_INDEPENDENT
     for (int64_t x = 0; x < n; ++x) {
       a[x] = cycles.swapped[x] ? source[1][x] : source[0][x];
       b[x] = cycles.swapped[x] ? source[0][x] : source[1][x];
     }
     if (!args.roll) continue;
     const float *roll = args.roll + axis * points + at;
+    const float weights[2] = {frame.rolled[0], frame.rolled[1]};
+    STYLECINE_INDEPENDENT
     for (int64_t x = 0; x < n; ++x) {
-      const float offset = swell_offset(args, roll + x, 2 * points);
+      const float offset = swell_offset(weights, roll + x, 2 * points);
       a[x] += offset, b[x] += offset;
     }
   }
-  float theta[kBlock], gain_a[kBlock], gain_b[kBlock];
   for (int level = 0; level < args.levels; ++level) {
-    for (int64_t x = 0; x < n; ++x) theta[x] = gain_a[x] = gain_b[x] = 0;
-    for (int knot = 0; knot < kPhases; ++knot) {
-      if (!cycles.counts[knot]) continue;
-      const float *angle = args.angle + (kPhases * level + knot) * points + at;
-      const float *lift_a = args.lift + (kPhases * 2 * level + knot) * points + at, *lift_b = lift_a + kPhases * points;
-      for (int64_t x = 0; x < n; ++x) {
-        theta[x] += cycles.angle[knot][x] * angle[x];
-        gain_a[x] += cycles.gain_a[knot][x] * (lift_a[x] - 1);
-        gain_b[x] += cycles.gain_b[knot][x] * (lift_b[x] - 1);
-      }
-    }
-    float *a = planes + (4 + 2 * level) * points + at, *b = a + points;
-    for (int64_t x = 0; x < n; ++x) {
-      float weight_a, weight_b;
-      mixing(theta[x], gain_a[x], gain_b[x], cycles.share[x], weight_a, weight_b);
-      a[x] = cycles.swapped[x] ? weight_b : weight_a;
-      b[x] = cycles.swapped[x] ? weight_a : weight_b;
-    }
+    if (cycles.count == 1) mix<1>(args, cycles, level, frame.fields, at, n);
+    else if (cycles.count == 2) mix<2>(args, cycles, level, frame.fields, at, n);
+    else mix<3>(args, cycles, level, frame.fields, at, n);
   }
 }
 
-void fill_rows(const stylecine_render_args &args, float *planes, int64_t y0, int64_t y1) {
-  Cycles cycles;
-  for (int64_t y = y0; y < y1; ++y)
-    for (int64_t x = 0; x < args.gw; x += kBlock) {
-      const int64_t at = y * args.gw + x, n = min_of(kBlock, args.gw - x);
-      find_cycles(args, at, n, cycles);
-      fill_block(args, cycles, planes, at, n);
-    }
+// A part of the grid.
+struct Part {
+  int64_t y0, y1, x0, x1;
+};
+
+// Sums of n numbers of a row, `wide` at a time, or as many as there are at its end.
+template <int Wide>
+void sum_each(const float *row, int64_t n, int64_t wide, float *sums) {
+  if (Wide) wide = Wide;  // known to the compiler
+  int64_t i = 0;
+  for (; (i + 1) * wide <= n; ++i) {
+    float sum = 0;
+    for (int64_t k = 0; k < wide; ++k) sum += row[i * wide + k];
+    sums[i] = sum;
+  }
+  if (i * wide == n) return;
+  sums[i] = 0;
+  for (int64_t k = i * wide; k < n; ++k) sums[i] += row[k];
 }
 
-// Six planes of a level whose pixels hold wide*wide cells each: the cells' means, for rows y0 to y1 of the grid.
-void average_rows(const stylecine_render_args &args, int level, const Fields &fields, float *workspace, int64_t y0,
-                  int64_t y1) {
+// Six planes of a level whose pixels hold wide*wide cells each: the cells' means.
+void average(const stylecine_render_args &args, int level, const Fields &fields, float *workspace, const Part &part) {
   const int64_t points = args.gh * args.gw, wide = (int64_t(1) << level) / args.cell;
-  for (int k = 0; k < 6; ++k) {
-    const float *plane = workspace + (k < 4 ? k : 2 * level + k) * points;
-    float *out = workspace + fields.plane[k];
-    for (int64_t i = y0 / wide; i * wide < y1; ++i)
-      for (int64_t j = 0; j < fields.columns; ++j) {
-        const int64_t bottom = min_of((i + 1) * wide, args.gh), right = min_of((j + 1) * wide, args.gw);
-        float sum = 0;
-        for (int64_t y = i * wide; y < bottom; ++y)
-          for (int64_t x = j * wide; x < right; ++x) sum += plane[y * args.gw + x];
-        out[i * fields.columns + j] = sum / float((bottom - i * wide) * (right - j * wide));
+  const auto sum = wide == 2 ? sum_each<2> : wide == 4 ? sum_each<4> : sum_each<0>;
+  const int64_t most = kRun / wide * wide;
+  for (int k = 0; k < 6; ++k)
+    for (int64_t i = part.y0 / wide; i * wide < part.y1; ++i)
+      for (int64_t x = part.x0; x < part.x1; x += most) {
+        const int64_t n = min_of(most, part.x1 - x), rows = min_of(wide, args.gh - i * wide);
+        const float *first = workspace + (k < 4 ? k : 2 * level + k) * points + i * wide * args.gw + x;
+        float down[kRun];
+        memcpy(down, first, n * sizeof(float));
+        for (int64_t y = 1; y < rows; ++y)
+          for (int64_t j = 0; j < n; ++j) down[j] += first[y * args.gw + j];
+        float *out = workspace + fields.plane[k] + i * fields.columns + x / wide;
+        sum(down, n, wide, out);
+        for (int64_t j = 0; j * wide < n; ++j) out[j] /= float(rows * min_of(wide, n - j * wide));
       }
-  }
+}
+
+// Where something moves: one byte for every kSquare*kSquare pixels.
+struct Map {
+  const uint8_t *moves;
+  int64_t rows, columns;
+};
+
+void map_row(const stylecine_render_args &args, int64_t row, int64_t columns, uint8_t *moves) {
+  memset(moves, 0, columns);
+  for (int64_t y = row * kSquare; y < min_of((row + 1) * kSquare, args.height); ++y)
+    for (int64_t i = 0; i < columns; ++i) {
+      if (moves[i]) continue;
+      const float *pixel = args.moving + y * args.width + i * kSquare;
+      const int64_t n = min_of(kSquare, args.width - i * kSquare);
+      int any = 0;
+      for (int64_t x = 0; x < n; ++x) any |= pixel[x] > 0;
+      moves[i] = uint8_t(any);
+    }
+}
+
+// The part of rows y0 to y1 of the grid close enough to something that moves for its fields to be needed: whole pixels
+// of every level.
+Part needed(const stylecine_render_args &args, const Map &map, int64_t y0, int64_t y1) {
+  const int64_t coarsest = int64_t(1) << (args.levels - 1);
+  const int64_t reach = 4 * max_of(args.cell, coarsest);  // more than the support of levels and fields
+  const int64_t top = y0 * args.cell - args.margin - reach, bottom = y1 * args.cell - args.margin + reach;
+  int64_t first = map.columns, last = -1;
+  for (int64_t y = max_of(0, top) / kSquare; y < map.rows && y * kSquare < bottom; ++y)
+    for (int64_t x = 0; x < map.columns; ++x)
+      if (map.moves[y * map.columns + x]) first = min_of(first, x), last = max_of(last, x);
+  if (last < 0) return {y0, y0, 0, 0};
+  const int64_t unit = max_of(1, coarsest / args.cell);
+  const int64_t left = max_of(0, first * kSquare + args.margin - reach) / args.cell / unit * unit;
+  const int64_t right = ((last + 1) * kSquare + args.margin + reach + args.cell - 1) / args.cell;
+  return {y0, y1, left, min_of(args.gw, (right + unit - 1) / unit * unit)};
+}
+
+void fill(const stylecine_render_args &args, const Plan &plan, const Part &part, const Frame *frames, int64_t count) {
+  for (int64_t y = part.y0; y < part.y1; ++y)
+    for (int64_t x = part.x0; x < part.x1; x += kBlock)
+      for (int64_t i = 0; i < count; ++i) fill_block(args, frames[i], y * args.gw + x, min_of(kBlock, part.x1 - x));
+  for (int64_t i = 0; i < count; ++i)
+    for (int level = 0; level < args.levels; ++level)
+      if ((int64_t(1) << level) > args.cell) average(args, level, plan.fields[level], frames[i].fields, part);
+}
+
+int64_t map_bytes(const stylecine_render_args &args) {
+  const int64_t squares = ((args.height + kSquare - 1) / kSquare) * ((args.width + kSquare - 1) / kSquare);
+  return (squares + 63) / 64 * 64;
 }
 
 }  // namespace
 
 void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) {
-  float *const workspace = static_cast<float *>(bytes);
+  uint8_t *const moves = static_cast<uint8_t *>(bytes);
+  float *const workspace = reinterpret_cast<float *>(moves + map_bytes(args));
   const Plan layout = plan(args);
+  const Map map = {moves, (args.height + kSquare - 1) / kSquare, (args.width + kSquare - 1) / kSquare};
+  parallel(cpu, map.rows, [&](int64_t i) { map_row(args, i, map.columns, moves + i * map.columns); });
   const int64_t strip = max_of(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
-  parallel(cpu, (args.gh + strip - 1) / strip, [&](int64_t i) {
-    const int64_t y0 = i * strip, y1 = min_of(y0 + strip, args.gh);
-    if (!needed(args, y0, y1)) return;
-    fill_rows(args, workspace, y0, y1);
-    for (int level = 0; level < args.levels; ++level)
-      if ((int64_t(1) << level) > args.cell) average_rows(args, level, layout.fields[level], workspace, y0, y1);
-  });
   const int64_t across = (args.width + kColumns - 1) / kColumns, down = (args.height + kRows - 1) / kRows;
-  parallel(cpu, across * down,
-           [&](int64_t i) { render_tile(args, layout, workspace, i / across * kRows, i % across * kColumns); });
+  for (int64_t begin = 0; begin < args.frames; begin += kTogether) {
+    const int64_t count = min_of(kTogether, args.frames - begin);
+    Frame frames[kTogether];
+    for (int64_t i = 0; i < count; ++i) frames[i] = frame_of(args, begin + i, workspace + i * layout.floats);
+    parallel(cpu, (args.gh + strip - 1) / strip, [&](int64_t i) {
+      const int64_t y0 = i * strip, y1 = min_of(y0 + strip, args.gh);
+      fill(args, layout, needed(args, map, y0, y1), frames, count);
+    });
+    parallel(cpu, across * down, [&](int64_t i) {
+      const Tile tile = tile_at(args, i / across * kRows, i % across * kColumns);
+      Scratch scratch;
+      memset(scratch.field, 0, sizeof scratch.field);  // read in whole vectors
+      memset(scratch.line, 0, sizeof scratch.line);
+      prefetch_fields(args, layout, frames[0], tile);
+      for (int64_t k = 0; k < count; ++k) {
+        if (k + 1 < count) prefetch_fields(args, layout, frames[k + 1], tile);
+        render_tile(args, layout, frames[k], tile, scratch);
+      }
+    });
+  }
 }
 
-size_t render_workspace(const stylecine_render_args &args, int) { return size_t(plan(args).floats) * sizeof(float); }
+size_t render_workspace(const stylecine_render_args &args, int) {
+  return size_t(map_bytes(args)) + size_t(min_of(args.frames, kTogether) * plan(args).floats) * sizeof(float);
+}
 
 }  // namespace STYLECINE_SET
 }  // namespace stylecine

@@ -1,5 +1,6 @@
 // render on the GPU: first the fields, one thread per grid point; then one block per tile, whose levels are summed in
-// shared memory.
+// shared memory. A launch makes several frames: the blocks of a tile's frames are neighbours, so that what the frames
+// are made from is read from the cache.
 #include "device.h"
 #include "render.h"
 #include "sampling_cuda.h"
@@ -10,32 +11,42 @@ namespace {
 
 constexpr int TILE = 32;             // pixels
 constexpr int PATCH = TILE / 2 + 2;  // pixels of a tile in the second level
+constexpr int TOGETHER = 16;         // frames of a launch
 
-// All parameters of a frame by value, as a kernel cannot read the host's memory.
-struct Frame {
+// All parameters of a launch by value, as a kernel cannot read the host's memory.
+struct Frames {
   stylecine_render_args args;
   stylecine_level level[kMaxLevels];
-  float length[kMaxSubCycles], phase[kMaxSubCycles], shift[kMaxSubCycles];
+  float length[kMaxSubCycles];
+  float phase[TOGETHER][kMaxSubCycles], shift[TOGETHER][kMaxSubCycles], rolled[TOGETHER][2];
   Plan plan;
   float *workspace;
+  int64_t first;  // of the frames
+  int count;
 };
+static_assert(sizeof(Frames) <= 4096, "a launch has at most 4 KB of parameters");
 
-__global__ void fill(const __grid_constant__ Frame frame) {
-  const stylecine_render_args &args = frame.args;
+// 56 registers. For a point of the grid 1 byte and, with five levels, at most 61 numbers are read, once for all frames
+// of a launch if they stay in the cache; 14 are written for each frame.
+__global__ void fill(const __grid_constant__ Frames frames) {
+  const stylecine_render_args &args = frames.args;
   const int64_t points = args.gh * args.gw;
-  STYLECINE_STRIDE(i, points) {
+  STYLECINE_STRIDE(item, points * frames.count) {
+    const int64_t i = item / frames.count;
+    const int n = int(item % frames.count);
+    float *const workspace = frames.workspace + n * frames.plan.floats;
     const int turn = args.turn[i] < args.turns ? args.turn[i] : 0;
-    const Phase now = args.stagger ? phase_of(frame.phase[turn], frame.shift[turn], args.stagger[i])
-                                   : Phase{frame.phase[turn], false};
+    const Phase now = args.stagger ? phase_of(frames.phase[n][turn], frames.shift[n][turn], args.stagger[i])
+                                   : Phase{frames.phase[n][turn], false};
     const float phase = now.phase;
     for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
       const bool is_a = (axis < 2) != now.swapped;
       const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
       const Moment then =
-          moment(frame.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
+          moment(frames.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
       float source = displaced(then, args.positions + at, args.rates + at, 4 * points);
-      if (args.roll) source += swell_offset(args, args.roll + axis % 2 * points + i, 2 * points);
-      frame.workspace[axis * points + i] = source;
+      if (args.roll) source += swell_offset(frames.rolled[n], args.roll + axis % 2 * points + i, 2 * points);
+      workspace[axis * points + i] = source;
     }
     const float share = copy_b_share(phase, args.change + i, points);
     for (int level = 0; level < args.levels; ++level) {
@@ -49,52 +60,56 @@ __global__ void fill(const __grid_constant__ Frame frame) {
       }
       float a, b;
       mixing(theta, gain_a, gain_b, share, a, b);
-      frame.workspace[(4 + 2 * level) * points + i] = now.swapped ? b : a;
-      frame.workspace[(5 + 2 * level) * points + i] = now.swapped ? a : b;
+      workspace[(4 + 2 * level) * points + i] = now.swapped ? b : a;
+      workspace[(5 + 2 * level) * points + i] = now.swapped ? a : b;
     }
   }
 }
 
 // Fields of a level whose pixels hold several cells: the cells' means.
-__global__ void average(const __grid_constant__ Frame frame, int level) {
-  const stylecine_render_args &args = frame.args;
-  const Fields &fields = frame.plan.fields[level];
+__global__ void average(const __grid_constant__ Frames frames, int level) {
+  const stylecine_render_args &args = frames.args;
+  const Fields &fields = frames.plan.fields[level];
   const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns,
                 wide = (int64_t(1) << level) / args.cell;
-  STYLECINE_STRIDE(i, 6 * pixels) {
-    const int64_t k = i / pixels, row = i % pixels / fields.columns, column = i % fields.columns;
-    const float *plane = frame.workspace + (k < 4 ? k : 2 * level + k) * points;
+  STYLECINE_STRIDE(item, 6 * pixels * frames.count) {
+    float *const workspace = frames.workspace + item / (6 * pixels) * frames.plan.floats;
+    const int64_t i = item % (6 * pixels), k = i / pixels, row = i % pixels / fields.columns,
+                  column = i % fields.columns;
+    const float *plane = workspace + (k < 4 ? k : 2 * level + k) * points;
     const int64_t bottom = min_of((row + 1) * wide, args.gh), right = min_of((column + 1) * wide, args.gw);
     float sum = 0;
     for (int64_t y = row * wide; y < bottom; ++y)
       for (int64_t x = column * wide; x < right; ++x) sum += plane[y * args.gw + x];
-    frame.workspace[fields.plane[k] + i % pixels] = sum / float((bottom - row * wide) * (right - column * wide));
+    workspace[fields.plane[k] + i % pixels] = sum / float((bottom - row * wide) * (right - column * wide));
   }
 }
 
-// Adds a level at one of its pixels.
-__device__ void add_level(const Frame &frame, int i, int64_t y, int64_t x, Pixel &sum) {
-  const stylecine_level &level = frame.level[i];
-  const Fields &fields = frame.plan.fields[i];
+// Adds a level at one of its pixels. `Usual`: bands are half, the low-pass is float.
+template <bool Usual>
+__device__ void add_level(const Frames &frames, const float *workspace, int i, int y, int x, Pixel &sum) {
+  const stylecine_level &level = frames.level[i];
+  const Fields &fields = frames.plan.fields[i];
   const Around around(fields, y, x);
   float field[6];
 #pragma unroll
-  for (int k = 0; k < 6; ++k) field[k] = around.read(frame.workspace + fields.plane[k]);
+  for (int k = 0; k < 6; ++k) field[k] = around.read(workspace + fields.plane[k]);
   const int height = int(2 * level.h), width = int(2 * level.w);
   const float scale = 2.0f / float(level.scale);
+  const int dtype = !Usual ? level.dtype : i + 1 < frames.args.levels ? STYLECINE_FLOAT16 : STYLECINE_FLOAT32;
 #pragma unroll
   for (int copy = 0; copy < 2; ++copy) {
     const float px = 2 * float(x) + field[2 * copy] * scale, py = 2 * float(y) + field[2 * copy + 1] * scale;
-    if (level.dtype == STYLECINE_FLOAT16) add_copy<half>(level.spline, height, width, px, py, field[4 + copy], sum);
-    else if (level.dtype == STYLECINE_BFLOAT16)
+    if (dtype == STYLECINE_FLOAT16) add_copy<half>(level.spline, height, width, px, py, field[4 + copy], sum);
+    else if (!Usual && dtype == STYLECINE_BFLOAT16)
       add_copy<bfloat>(level.spline, height, width, px, py, field[4 + copy], sum);
     else add_copy<float>(level.spline, height, width, px, py, field[4 + copy], sum);
   }
 }
 
 // A pixel of a patch upsampled by two: zeros inserted, then [1,3,3,1].
-__device__ Pixel upsampled(const Pixel *patch, const Range &at, int64_t y, int64_t x) {
-  const int64_t wide = at.x1 - at.x0, row = (y >> 1) - at.y0, column = (x >> 1) - at.x0;
+__device__ Pixel upsampled(const Pixel *patch, const Range &at, int y, int x) {
+  const int wide = at.x1 - at.x0, row = (y >> 1) - at.y0, column = (x >> 1) - at.x0;
   const Pixel *near = patch + row * wide + column, *far = near + (y & 1 ? wide : -wide);
   const int beside = x & 1 ? 1 : -1;
   Pixel result;
@@ -106,29 +121,37 @@ __device__ Pixel upsampled(const Pixel *patch, const Range &at, int64_t y, int64
   return result;
 }
 
-__global__ void tiles(const __grid_constant__ Frame frame) {
+// 80 registers (two are spilled), 10 kB of shared memory: three blocks fit a multiprocessor. A pixel takes 10 bytes
+// (photo, mask, the frame written) and the coefficients of all levels, 43 bytes, which its neighbours and the other
+// frames of the launch read as well; its fields come from the cache.
+template <bool Usual>
+__global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames frames) {
   __shared__ Pixel patches[2][PATCH * PATCH];
-  const stylecine_render_args &args = frame.args;
-  const int64_t across = (args.width + TILE - 1) / TILE;
-  const int64_t top = blockIdx.x / across * TILE, left = blockIdx.x % across * TILE;
-  const int64_t rows = min_of(TILE, args.height - top), columns = min_of(TILE, args.width - left);
+  const stylecine_render_args &args = frames.args;
+  const int n = blockIdx.x % frames.count, tile = blockIdx.x / frames.count;
+  const float *const workspace = frames.workspace + n * frames.plan.floats;
+  uint8_t *const out = args.out + (frames.first + n) * 3 * args.height * args.width;
+  const int across = (int(args.width) + TILE - 1) / TILE;
+  const int top = tile / across * TILE, left = tile % across * TILE;
+  const int rows = int(min_of(TILE, args.height - top)), columns = int(min_of(TILE, args.width - left));
   bool moves = false;
   for (int i = threadIdx.x; i < rows * columns; i += blockDim.x)
     moves |= args.moving[(top + i / columns) * args.width + left + i % columns] > 0;
   moves = __syncthreads_or(moves);
 
-  Range range[kMaxLevels];
-  ranges_of(args, top, left, rows, columns, range);
+  const int y0 = top + args.margin, x0 = left + args.margin;
+  const Range canvas = {y0, y0 + rows, x0, x0 + columns};
   Pixel *sum = patches[0], *before = patches[1];
   for (int i = args.levels - 1; i > 0 && moves; --i) {
-    const Range &at = range[i];
-    const int wide = int(at.x1 - at.x0), pixels = int(at.y1 - at.y0) * wide;
+    const Range at = range_of(canvas, i), coarser = range_of(canvas, i + 1);
+    const int wide = at.x1 - at.x0, pixels = (at.y1 - at.y0) * wide;
+    const int height = int(frames.level[i].h), width = int(frames.level[i].w);
     for (int p = threadIdx.x; p < pixels; p += blockDim.x) {
-      const int64_t y = at.y0 + p / wide, x = at.x0 + p % wide;
+      const int y = at.y0 + p / wide, x = at.x0 + p % wide;
       Pixel result = {};
-      if (y >= 0 && y < frame.level[i].h && x >= 0 && x < frame.level[i].w) {  // 0 outside the level
-        if (i < args.levels - 1) result = upsampled(before, range[i + 1], y, x);
-        add_level(frame, i, y, x, result);
+      if (y >= 0 && y < height && x >= 0 && x < width) {  // 0 outside the level
+        if (i < args.levels - 1) result = upsampled(before, coarser, y, x);
+        add_level<Usual>(frames, workspace, i, y, x, result);
       }
       sum[p] = result;
     }
@@ -136,25 +159,61 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
     Pixel *const done = sum;
     sum = before, before = done;
   }
+  const Range second = range_of(canvas, 1);
   const int64_t plane = (args.height + 2 * int64_t(args.margin)) * (args.width + 2 * int64_t(args.margin));
   for (int p = threadIdx.x; p < rows * columns; p += blockDim.x) {
-    const int64_t row = p / columns, column = p % columns, at = (top + row) * args.width + left + column;
+    const int row = p / columns, column = p % columns;
+    const int64_t at = (top + row) * args.width + left + column;
     const float moving = args.moving[at];
     if (!moves || !(moving > 0)) {
-      for (int c = 0; c < 3; ++c) args.out[at * 3 + c] = args.photo[at * 3 + c];
+      for (int c = 0; c < 3; ++c) out[at * 3 + c] = args.photo[at * 3 + c];
       continue;
     }
-    const int64_t y = range[0].y0 + row, x = range[0].x0 + column;
+    const int y = y0 + row, x = x0 + column;
     Pixel result = {};
-    if (args.levels > 1) result = upsampled(before, range[1], y, x);
-    add_level(frame, 0, y, x, result);
+    if (args.levels > 1) result = upsampled(before, second, y, x);
+    add_level<Usual>(frames, workspace, 0, y, x, result);
     const float noise = dither(top + row, left + column);
     for (int c = 0; c < 3; ++c) {
-      if (args.base) result.c[c] += args.base[c * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
+      if (args.base)
+        result.c[c] +=
+            args.base[(3 * (frames.first + n) + c) * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
       const float under = args.photo[at * 3 + c], over = clamp(result.c[c], -1, 1) * 127.5f + 127.5f;
-      args.out[at * 3 + c] = uint8_t((over - under) * clamp(moving, 0, 1) + under + noise);
+      out[at * 3 + c] = uint8_t((over - under) * clamp(moving, 0, 1) + under + noise);
     }
   }
+}
+
+Frames frames_of(const stylecine_render_args &args, int64_t first, float *workspace) {
+  const int count = int(min_of(TOGETHER, args.frames - first));
+  Frames frames = {args, {}, {}, {}, {}, {}, plan(args), workspace, first, count};
+  for (int i = 0; i < args.levels; ++i) frames.level[i] = args.level[i];
+  for (int i = 0; i < args.turns; ++i) frames.length[i] = args.length[i];
+  for (int n = 0; n < count; ++n) {
+    for (int i = 0; i < args.turns; ++i) {
+      frames.phase[n][i] = args.phase[(first + n) * args.turns + i];
+      if (args.stagger) frames.shift[n][i] = args.shift[(first + n) * args.turns + i];
+    }
+    for (int i = 0; i < 2 && args.roll; ++i) frames.rolled[n][i] = args.rolled[2 * (first + n) + i];
+  }
+  return frames;
+}
+
+cudaError_t launch(const Frames &frames, cudaStream_t queue) {
+  const stylecine_render_args &args = frames.args;
+  fill<<<blocks(args.gh * args.gw * frames.count), BLOCK, 0, queue>>>(frames);
+  for (int i = 0; i < args.levels; ++i) {
+    const Fields &fields = frames.plan.fields[i];
+    if ((int64_t(1) << i) > args.cell)
+      average<<<blocks(6 * fields.rows * fields.columns * frames.count), BLOCK, 0, queue>>>(frames, i);
+  }
+  const int64_t across = (args.width + TILE - 1) / TILE, down = (args.height + TILE - 1) / TILE;
+  bool usual = args.level[args.levels - 1].dtype == STYLECINE_FLOAT32;
+  for (int i = 0; i + 1 < args.levels; ++i) usual &= args.level[i].dtype == STYLECINE_FLOAT16;
+  const unsigned all = unsigned(across * down * frames.count);
+  if (usual) tiles<true><<<all, BLOCK, 0, queue>>>(frames);
+  else tiles<false><<<all, BLOCK, 0, queue>>>(frames);
+  return cudaGetLastError();
 }
 
 }  // namespace
@@ -162,8 +221,9 @@ __global__ void tiles(const __grid_constant__ Frame frame) {
 }  // namespace stylecine
 
 size_t stylecine_render_workspace_cuda(const stylecine_render_args *args) {
-  if (stylecine::check(args, nullptr) != STYLECINE_OK) return 0;
-  return size_t(stylecine::cuda::plan(*args).floats) * sizeof(float);
+  using namespace stylecine;
+  if (check(args, nullptr) != STYLECINE_OK) return 0;
+  return size_t(cuda::min_of(args->frames, cuda::TOGETHER) * cuda::plan(*args).floats) * sizeof(float);
 }
 
 int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device, void *stream,
@@ -177,22 +237,10 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
   }
   if (!workspace || bytes < stylecine_render_workspace_cuda(args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
-  cuda::Frame frame = {*args, {}, {}, {}, {}, cuda::plan(*args), static_cast<float *>(workspace)};
-  for (int i = 0; i < args->levels; ++i) frame.level[i] = args->level[i];
-  for (int i = 0; i < args->turns; ++i) {
-    frame.length[i] = args->length[i], frame.phase[i] = args->phase[i];
-    frame.shift[i] = args->stagger ? args->shift[i] : 0;
-  }
   return run_on(device, stream, message, [&](cudaStream_t queue) {
-    cuda::fill<<<blocks(args->gh * args->gw), BLOCK, 0, queue>>>(frame);
-    for (int i = 0; i < args->levels; ++i) {
-      const cuda::Fields &fields = frame.plan.fields[i];
-      if ((int64_t(1) << i) > args->cell)
-        cuda::average<<<blocks(6 * fields.rows * fields.columns), BLOCK, 0, queue>>>(frame, i);
-    }
-    const int64_t across = (args->width + cuda::TILE - 1) / cuda::TILE,
-                  down = (args->height + cuda::TILE - 1) / cuda::TILE;
-    cuda::tiles<<<unsigned(across * down), BLOCK, 0, queue>>>(frame);
-    return cudaGetLastError();
+    cudaError_t status = cudaSuccess;
+    for (int64_t first = 0; first < args->frames && status == cudaSuccess; first += cuda::TOGETHER)
+      status = cuda::launch(cuda::frames_of(*args, first, static_cast<float *>(workspace)), queue);
+    return status;
   });
 }

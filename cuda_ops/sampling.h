@@ -12,14 +12,22 @@ struct Grid {
   int ratio;
 };
 
+// The logarithm of a power of two.
+STYLECINE_INLINE int log2_of(int power) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(power) - 1;
+#else
+  return __builtin_ctz(unsigned(power));
+#endif
+}
+
 // The two points of a grid's row or column between which a pixel lies, and the fraction past the first.
-STYLECINE_INLINE void between_points(int64_t pixel, int ratio, int64_t points, int64_t &first, int64_t &second,
-                                     float &f) {
-  const int64_t place = 2 * pixel + 1 - ratio;                  // past the first point, in halves of a pixel
-  const int64_t whole = place >= 0 ? place / (2 * ratio) : -1;  // the first pixels lie up to half a cell before it
+STYLECINE_INLINE void between_points(int pixel, int ratio, int points, int &first, int &second, float &f) {
+  const int place = 2 * pixel + 1 - ratio;        // past the first point, in halves of a pixel
+  const int whole = place >> log2_of(2 * ratio);  // -1: the first pixels lie up to half a cell before it
   f = float(place - whole * 2 * ratio) / float(2 * ratio);
-  first = max_of(0, min_of(whole, points - 1));
-  second = max_of(0, min_of(whole + 1, points - 1));
+  first = whole < 0 ? 0 : whole < points ? whole : points - 1;
+  second = whole + 1 < points ? whole + 1 : points - 1;
 }
 
 // The first of the four taps around position p among `size` coefficients, and the fraction of p past the second.

@@ -24,13 +24,15 @@ inline bool readable(const void *spline, int32_t dtype) {
 
 // A pixel's position among the points of a grid.
 struct Around {
-  int64_t first, second, left, right;  // offsets of the rows above and below, and the columns
-  float down, across;                  // how far the pixel is past the first row and column
+  int64_t first, second;  // offsets of the rows above and below
+  int left, right;        // columns
+  float down, across;     // how far the pixel is past the first row and column
 
-  __device__ Around(const Grid &grid, int64_t y, int64_t x) {
-    between_points(y, grid.ratio, grid.rows, first, second, down);
-    between_points(x, grid.ratio, grid.columns, left, right, across);
-    first *= grid.columns, second *= grid.columns;
+  __device__ Around(const Grid &grid, int y, int x) {
+    int above, below;
+    between_points(y, grid.ratio, int(grid.rows), above, below, down);
+    between_points(x, grid.ratio, int(grid.columns), left, right, across);
+    first = above * grid.columns, second = below * grid.columns;
   }
   __device__ float read(const float *plane) const {
     const float at_left = plane[first + left] + (plane[second + left] - plane[first + left]) * down;
@@ -38,6 +40,9 @@ struct Around {
     return at_left + (at_right - at_left) * across;
   }
 };
+
+// The nearest index of `size`.
+__device__ inline int inside(int i, int size) { return i < 0 ? 0 : i < size ? i : size - 1; }
 
 // Adds a level, whose spline has height*width coefficients [height,width,4], at a position in these.
 template <class T>
@@ -51,10 +56,10 @@ __device__ void add_copy(const void *coefficients, int height, int width, float 
   cubic(fy, down[0], down[1], down[2], down[3]);
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
-    const Stored<T> *line = spline + max_of(0, min_of(row + k, height - 1)) * width;
+    const Stored<T> *line = spline + inside(row + k, height) * width;
 #pragma unroll
     for (int l = 0; l < 4; ++l) {
-      const Stored<T> tap = line[max_of(0, min_of(column + l, width - 1))];
+      const Stored<T> tap = line[inside(column + l, width)];
       const float share = weight * down[k] * across[l];
 #pragma unroll
       for (int c = 0; c < 3; ++c) sum.c[c] += share * value(tap.c[c]);

@@ -24,12 +24,26 @@ __device__ float largest_weight(const Extremes &of) {  // NaN if there is none: 
   return bits_to_float(of.weight & 0x80000000u ? of.weight & 0x7fffffffu : ~of.weight);
 }
 
-// The maximum over the threads of a block.
-__device__ void reduce_max(unsigned value, unsigned *into) {
-  for (int lane = 16; lane; lane /= 2) value = max(value, __shfl_xor_sync(0xffffffffu, value, lane));
-  if (threadIdx.x % 32 == 0 && value) atomicMax(into, value);
+constexpr int WARP = 32;
+
+// Threads that look for an extreme, which all blocks write to one address: no more than a GPU runs at once.
+inline unsigned few_blocks(int64_t count) {
+  const unsigned needed = blocks(count);
+  return needed < 1024 ? needed : 1024;
 }
 
+// The maximum over the threads of a block, all of which have to call this once.
+__device__ void reduce_max(unsigned value, unsigned *into) {
+  __shared__ unsigned of_warp[BLOCK / WARP];
+  for (int lane = WARP / 2; lane; lane /= 2) value = max(value, __shfl_xor_sync(0xffffffffu, value, lane));
+  if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = value;
+  __syncthreads();
+  if (threadIdx.x) return;
+  for (int i = 1; i < BLOCK / WARP; ++i) value = max(value, of_warp[i]);
+  if (value) atomicMax(into, value);
+}
+
+// 32 registers; 4 bytes for each source of each copy.
 __global__ void find_weight(stylecine_splat_args args, Extremes *extremes) {
   unsigned most = 0;
   STYLECINE_STRIDE(i, args.copies * args.h * args.w)
@@ -37,6 +51,7 @@ __global__ void find_weight(stylecine_splat_args args, Extremes *extremes) {
   reduce_max(most, &extremes->weight);
 }
 
+// 32 registers; a number for each pixel and channel.
 template <class T>
 __global__ void find_value(stylecine_splat_args args, Extremes *extremes) {
   const T *const image = static_cast<const T *>(args.image);
@@ -68,6 +83,8 @@ __device__ void add(Fixed *sum, float amount, double unit) {
 __device__ float read(float sum, double) { return sum; }
 __device__ float read(Fixed sum, double unit) { return float(double((long long)(sum)) / unit); }
 
+// 40 registers. A source of a copy takes 12 bytes and a number for each channel; it is added at 4 pixels to the sums of
+// each channel and of the weights, 4 bytes each (8 in fixed point), in the second-level cache.
 template <class T, class Sum>
 __global__ void scatter(stylecine_splat_args args, const Extremes *extremes, Sum *sums, Sum *weights) {
   const int64_t plane = args.h * args.w;
@@ -94,7 +111,8 @@ __global__ void scatter(stylecine_splat_args args, const Extremes *extremes, Sum
   }
 }
 
-// `sums` may be `out`, and `weights` may be `shares`.
+// `sums` may be `out`, and `weights` may be `shares`. 40 registers, 54 in fixed point. A pixel takes, for each channel,
+// its sum, its number in the image and 4 bytes of the result, and for each copy its weight and 4 bytes.
 template <class T, class Sum>
 __global__ void normalise(stylecine_splat_args args, const Extremes *extremes, const Sum *sums, const Sum *weights) {
   const int64_t plane = args.h * args.w;
@@ -119,8 +137,8 @@ cudaError_t splat(const stylecine_splat_args &args, Extremes *extremes, Sum *sum
   if (status == cudaSuccess) status = cudaMemsetAsync(sums, 0, size_t(args.channels * plane) * sizeof(Sum), stream);
   if (status == cudaSuccess) status = cudaMemsetAsync(weights, 0, size_t(args.copies * plane) * sizeof(Sum), stream);
   if (status != cudaSuccess) return status;
-  if (fixed || args.softmax) find_weight<<<blocks(args.copies * plane), BLOCK, 0, stream>>>(args, extremes);
-  if (fixed) find_value<T><<<blocks(args.channels * plane), BLOCK, 0, stream>>>(args, extremes);
+  if (fixed || args.softmax) find_weight<<<few_blocks(args.copies * plane), BLOCK, 0, stream>>>(args, extremes);
+  if (fixed) find_value<T><<<few_blocks(args.channels * plane), BLOCK, 0, stream>>>(args, extremes);
   scatter<T><<<blocks(args.copies * plane), BLOCK, 0, stream>>>(args, extremes, sums, weights);
   normalise<T, Sum><<<blocks(plane), BLOCK, 0, stream>>>(args, extremes, sums, weights);
   return cudaGetLastError();

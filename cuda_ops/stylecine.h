@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 6       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 7       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -44,6 +44,7 @@ enum {                      /* instruction set of a stylecine_cpu */
 };
 
 STYLECINE_API int stylecine_abi(void);
+STYLECINE_API int stylecine_probe_cuda(int device, char *message); /* STYLECINE_OK if kernels can be launched there */
 
 /* A pool of threads, which includes the calling one, and the instructions that they may use. */
 typedef struct stylecine_cpu stylecine_cpu;
@@ -110,7 +111,7 @@ STYLECINE_API int stylecine_warp_features_cpu(const stylecine_warp_features_args
 STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream,
                                                char *message);
 
-/* render: one frame of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
+/* render: frames of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
  * photo and bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
  * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A NaN coordinate reads the
  * first column or row (and a coordinate within a cell of it may do so, too), a NaN colour is black, unless it belongs
@@ -139,7 +140,8 @@ typedef struct {
   int32_t turns;                  /* number of different lengths of a sub-cycle, 1 to 8 */
   const uint8_t *turn;            /* [gh,gw] < turns: the index of each place */
   const float *length;            /* host [turns]: frames in a sub-cycle, at most (knots-1)*stride */
-  const float *phase;             /* host [turns]: phase of the sub-cycle, in [0,1] */
+  int64_t frames;                 /* 1 or more */
+  const float *phase;             /* host [frames,turns]: phase of the sub-cycle, in [0,1] */
   const float *angle;   /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation at the phases 1/4, 1/2
                            and 3/4; 0: linear mix */
   const float *lift;    /* [levels,2,3,gh,gw]: contrast gain of copy A and copy B at these phases; 1 for A at the
@@ -147,11 +149,11 @@ typedef struct {
   const float *change;  /* [2,gh,gw]: crossfade: the phase at which copy A begins to give way to B, and the pace per
                            sub-cycle, 1 or more */
   const float *roll;    /* [2,2,gh,gw]: swell: two parts of a displacement of both copies, canvas pixels; or NULL */
-  float cosine, sine;   /* weights of its two parts */
-  const float *base;    /* [3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
+  const float *rolled;  /* host [frames,2]: weights of its two parts; not read without roll */
+  const float *base;    /* [frames, 3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
   const float *stagger; /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
-  const float *shift;   /* host [turns]: factor on it now, in [0,1]; not read without stagger */
-  uint8_t *out;         /* out [height,width,3] */
+  const float *shift;   /* host [frames,turns]: factor on it, in [0,1]; not read without stagger */
+  uint8_t *out;         /* out [frames,height,width,3] */
 } stylecine_render_args;
 STYLECINE_API size_t stylecine_render_workspace_cpu(const stylecine_render_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_render_workspace_cuda(const stylecine_render_args *args);

@@ -3,11 +3,18 @@
 
 #include "shared.h"
 
-#if defined(__AVX2__)
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false positives of GCC 12 in its own header
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false positives of GCC 12, some in its own header
 #endif
+#if defined(__AVX2__)
 #include <immintrin.h>
+#endif
+
+// Before a loop whose iterations write to places that no other reads.
+#if defined(__clang__)
+#define STYLECINE_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define STYLECINE_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
 namespace stylecine {
@@ -50,12 +57,36 @@ STYLECINE_INLINE Vector spread(const float *p) {
   const __m512i lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
   return {_mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(_mm_loadu_ps(p)))};
 }
+// Four numbers from each of four points to the next: f of the way. Reads eight points.
+STYLECINE_INLINE Vector quarters(const float *above, const float *below, float down, Vector f) {
+  const __m256 first = _mm256_loadu_ps(above);
+  const __m256 points = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_loadu_ps(below), first), _mm256_set1_ps(down), first);
+  const __m512i lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  const __m512 wide = _mm512_castps256_ps512(points);
+  const __m512 left = _mm512_permutexvar_ps(lanes, wide);
+  const __m512 right = _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(1)), wide);
+  return {_mm512_fmadd_ps(_mm512_sub_ps(right, left), f.a, left)};
+}
 // Sum of the four pixels.
 STYLECINE_INLINE __m128 fold(Vector x) {
   const __m256 two = _mm256_add_ps(_mm512_castps512_ps256(x.a), _mm512_extractf32x8_ps(x.a, 1));
   return _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
 }
 STYLECINE_INLINE void add_fold(float *p, Vector x) { _mm_storeu_ps(p, _mm_add_ps(_mm_loadu_ps(p), fold(x))); }
+// Adds the fold of x[i] to the i-th of four pixels.
+STYLECINE_INLINE void add_folds(float *p, const Vector *x) {
+  const auto pair = [](Vector x, Vector y) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(x.a, y.a, 0x44), _mm512_shuffle_f32x4(x.a, y.a, 0xee));
+  };
+  const __m512 first = pair(x[0], x[1]), second = pair(x[2], x[3]);
+  const __m512 sum =
+      _mm512_add_ps(_mm512_shuffle_f32x4(first, second, 0x88), _mm512_shuffle_f32x4(first, second, 0xdd));
+  _mm512_storeu_ps(p, _mm512_add_ps(_mm512_loadu_ps(p), sum));
+}
+// Whether any of sixteen floats is not 0.
+STYLECINE_INLINE bool any(const float *p) {
+  return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_setzero_ps(), _CMP_NEQ_UQ) != 0;
+}
 // Four pixels from bytes red, green, blue.
 STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
   const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
@@ -108,10 +139,35 @@ STYLECINE_INLINE Vector spread(const float *p) {
   return {_mm256_permutevar8x32_ps(four, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)),
           _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
 }
+STYLECINE_INLINE Vector quarters(const float *above, const float *below, float down, Vector f) {
+  const __m256 first = _mm256_loadu_ps(above);
+  const __m256 points = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_loadu_ps(below), first), _mm256_set1_ps(down), first);
+  const auto part = [points](int point, __m256 f) {
+    const __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(point));
+    const __m256 left = _mm256_permutevar8x32_ps(points, lanes);
+    const __m256 right = _mm256_permutevar8x32_ps(points, _mm256_add_epi32(lanes, _mm256_set1_epi32(1)));
+    return _mm256_fmadd_ps(_mm256_sub_ps(right, left), f, left);
+  };
+  return {part(0, f.a), part(2, f.b)};
+}
 STYLECINE_INLINE void add_fold(float *p, Vector x) {
   const __m256 two = _mm256_add_ps(x.a, x.b);
   const __m128 one = _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
   _mm_storeu_ps(p, _mm_add_ps(_mm_loadu_ps(p), one));
+}
+STYLECINE_INLINE void add_folds(float *p, const Vector *x) {
+  for (int i = 0; i < 4; i += 2) {
+    const __m256 first = _mm256_add_ps(x[i].a, x[i].b), second = _mm256_add_ps(x[i + 1].a, x[i + 1].b);
+    const __m256 sum =
+        _mm256_add_ps(_mm256_permute2f128_ps(first, second, 0x20), _mm256_permute2f128_ps(first, second, 0x31));
+    _mm256_storeu_ps(p + 4 * i, _mm256_add_ps(_mm256_loadu_ps(p + 4 * i), sum));
+  }
+}
+STYLECINE_INLINE bool any(const float *p) {
+  const __m256 zero = _mm256_setzero_ps();
+  const __m256 first = _mm256_cmp_ps(_mm256_loadu_ps(p), zero, _CMP_NEQ_UQ);
+  const __m256 second = _mm256_cmp_ps(_mm256_loadu_ps(p + 8), zero, _CMP_NEQ_UQ);
+  return _mm256_movemask_ps(_mm256_or_ps(first, second)) != 0;
 }
 STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
   const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
@@ -161,6 +217,11 @@ STYLECINE_INLINE Vector clamp(Vector x, float low, float high) {
   return x;
 }
 STYLECINE_INLINE Vector spread(const float *p) { STYLECINE_EACH(four(p[i])); }
+STYLECINE_INLINE Vector quarters(const float *above, const float *below, float down, Vector f) {
+  float points[5];
+  for (int i = 0; i < 5; ++i) points[i] = above[i] + (below[i] - above[i]) * down;
+  STYLECINE_EACH(four(points[i]) + four(points[i + 1] - points[i]) * f.a[i]);
+}
 STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
   STYLECINE_EACH((Four{float(p[3 * i]), float(p[3 * i + 1]), float(p[3 * i + 2]), 0}));
 }
@@ -168,6 +229,14 @@ STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
 STYLECINE_INLINE void add_fold(float *p, Vector x) {
   const Four sum = (x.a[0] + x.a[2]) + (x.a[1] + x.a[3]);
   for (int i = 0; i < 4; ++i) p[i] += sum[i];
+}
+STYLECINE_INLINE void add_folds(float *p, const Vector *x) {
+  for (int i = 0; i < 4; ++i) add_fold(p + 4 * i, x[i]);
+}
+STYLECINE_INLINE bool any(const float *p) {
+  int found = 0;
+  for (int i = 0; i < 16; ++i) found |= p[i] != 0;
+  return found;
 }
 STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   for (int i = 0; i < 4; ++i)

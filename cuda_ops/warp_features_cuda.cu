@@ -1,4 +1,4 @@
-// warp_features on the GPU: one warp per pixel, its threads on neighbouring channels.
+// warp_features on the GPU: some threads of a warp per pixel, each on neighbouring channels.
 #include "device.h"
 #include "warp_features.h"
 
@@ -6,35 +6,62 @@ namespace stylecine {
 namespace cuda {
 namespace {
 
-constexpr int LANES = 32;
+constexpr int WARP = 32;
 
-template <class T>
+template <class T, int CHANNELS>
+struct alignas(CHANNELS * sizeof(T)) Stored {
+  T c[CHANNELS];
+};
+
+// A pixel's 32 coefficients of CHANNELS channels, read at once: half a warp reads 64 channels of one coefficient.
+// 48 registers. A pixel takes 24 bytes and, for each channel, five numbers: four coefficients, which 16 neighbours read
+// from caches too, and the result.
+template <class T, int CHANNELS>
 __global__ void warp(stylecine_warp_features_args args) {
-  const T *const spline = static_cast<const T *>(args.spline);
-  const int64_t pixels = args.a * args.b, pitch = 2 * args.w;
+  constexpr int LANES = WARP / (CHANNELS > 1 ? 2 : 1);
+  using Group = Stored<T, CHANNELS>;
+  const int64_t pixels = args.a * args.b, groups = args.channels / CHANNELS;
   const int32_t width = int32_t(2 * args.w), height = int32_t(2 * args.h);
   STYLECINE_STRIDE(i, pixels * LANES) {
-    const int64_t pixel = i / LANES, lane = i % LANES;
+    const int64_t pixel = i / LANES;
     const float x = float(pixel % args.b), y = float(pixel / args.b);
-    const float *const source = args.sources + pixel;
-    const Taps across[2] = {taps(x + source[0], width), taps(x + source[2 * pixels], width)};
-    const Taps down[2] = {taps(y + source[pixels], height), taps(y + source[3 * pixels], height)};
-    for (int64_t channel = lane; channel < args.channels; channel += LANES) {
-      float sum = 0;
-#pragma unroll
+    for (int64_t group = i % LANES; group < groups; group += LANES) {
+      const Group *const spline = static_cast<const Group *>(args.spline) + group;
+      float sum[CHANNELS] = {};
+#pragma unroll 1  // 16 coefficients at a time are enough to wait for; twice as many would take twice the registers
       for (int copy = 0; copy < 2; ++copy) {
+        const float *const source = args.sources + 2 * copy * pixels + pixel;
+        const Taps across = taps(x + source[0], width), down = taps(y + source[pixels], height);
         const float share = args.weights[copy * pixels + pixel];
 #pragma unroll
-        for (int j = 0; j < 4; ++j)
+        for (int j = 0; j < 4; ++j) {
+          const Group *const row = spline + int64_t(down.at[j]) * width * groups;
 #pragma unroll
           for (int k = 0; k < 4; ++k) {
-            const T read = spline[(down[copy].at[j] * pitch + across[copy].at[k]) * args.channels + channel];
-            sum += share * down[copy].weight[j] * across[copy].weight[k] * value(read);
+            const Group read = row[across.at[k] * groups];
+            const float weight = share * down.weight[j] * across.weight[k];
+#pragma unroll
+            for (int c = 0; c < CHANNELS; ++c) sum[c] += weight * value(read.c[c]);
           }
+        }
       }
-      static_cast<T *>(args.out)[pixel * args.channels + channel] = store(sum, T{});
+      Group made;
+#pragma unroll
+      for (int c = 0; c < CHANNELS; ++c) made.c[c] = store(sum[c], T{});
+      static_cast<Group *>(args.out)[pixel * groups + group] = made;
     }
   }
+}
+
+template <class T>
+cudaError_t warp_as(const stylecine_warp_features_args &args, cudaStream_t stream) {
+  constexpr int MOST = 4;
+  const bool aligned =
+      (reinterpret_cast<uintptr_t>(args.spline) | reinterpret_cast<uintptr_t>(args.out)) % (MOST * sizeof(T)) == 0;
+  const int64_t pixels = args.a * args.b;
+  if (aligned && args.channels % MOST == 0) warp<T, MOST><<<blocks(pixels * (WARP / 2)), BLOCK, 0, stream>>>(args);
+  else warp<T, 1><<<blocks(pixels * WARP), BLOCK, 0, stream>>>(args);
+  return cudaGetLastError();
 }
 
 }  // namespace
@@ -44,11 +71,8 @@ __global__ void warp(stylecine_warp_features_args args) {
 int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream, char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
-  const auto warp = args->dtype == STYLECINE_FLOAT32   ? cuda::warp<float>
-                    : args->dtype == STYLECINE_FLOAT16 ? cuda::warp<cuda::half>
-                                                       : cuda::warp<cuda::bfloat>;
-  return run_on(device, stream, message, [&](cudaStream_t queue) {
-    warp<<<blocks(args->a * args->b * cuda::LANES), BLOCK, 0, queue>>>(*args);
-    return cudaGetLastError();
-  });
+  const auto warp = args->dtype == STYLECINE_FLOAT32   ? cuda::warp_as<float>
+                    : args->dtype == STYLECINE_FLOAT16 ? cuda::warp_as<cuda::half>
+                                                       : cuda::warp_as<cuda::bfloat>;
+  return run_on(device, stream, message, [&](cudaStream_t queue) { return warp(*args, queue); });
 }

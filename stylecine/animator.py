@@ -1,5 +1,7 @@
 """The networks of one model, and what they do with a photo: invert it, preview and render its loop."""
 
+import atexit
+import gc
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +55,9 @@ from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
 from stylecine.weights import STYLES, ModelRecord, find_model, role_tensors
+
+# The interpreter would look through half a million objects of PyTorch's several times before it exits.
+atexit.register(gc.freeze)
 
 ANCHOR_ROWS = 256  # of the grid on which anchors hold cloth
 

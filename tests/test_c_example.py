@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cuda_ops import build_native
 from stylecine import animate
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.ops import native
@@ -51,6 +52,26 @@ def test_frames_are_the_same_as_from_python(
     frames = subprocess.run([program, tmp_path, threads], capture_output=True, check=True).stdout
     start = f"P6\n{cinemagraph.width} {cinemagraph.height}\n255\n".encode()
     assert frames == b"".join(start + frame.tobytes() for frame in cinemagraph)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_processor_of_another_kind_renders_the_same(cinemagraph: Cinemagraph, tmp_path: Path) -> None:
+    """Compiled for 64-bit ARM and run by an emulator: its sums are rounded otherwise here and there."""
+    compiler, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
+    if not compiler or not emulator:
+        pytest.skip("there is no compiler for aarch64, or no emulator")
+    flags = [flag for flag in build_native.FLAGS.split() if not flag.startswith("-std")]  # the example is in C
+    sources = [*sorted(build_native.SOURCES.glob("*.cpp")), EXAMPLE / "render_loop.c"]
+    program = tmp_path / "render_loop"
+    command = [compiler, *flags, "-DSTYLECINE_SET=portable", f"-I{build_native.SOURCES}", *sources]
+    subprocess.run([*command, "-static", "-pthread", "-lstdc++", "-lm", "-o", program], check=True)
+    export(cinemagraph, tmp_path)
+    made = subprocess.run([emulator, program, tmp_path], capture_output=True, check=True).stdout
+    start = f"P6\n{cinemagraph.width} {cinemagraph.height}\n255\n".encode()
+    expected = np.frombuffer(b"".join(start + frame.tobytes() for frame in cinemagraph), np.uint8)
+    apart = np.abs(np.frombuffer(made, np.uint8).astype(int) - expected)
+    assert apart.max() <= 1 and (apart > 0).mean() < 1e-3
 
 
 def test_a_truncated_array_is_named(program: Path, cinemagraph: Cinemagraph, tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_nothing_heavy_is_imported_until_used() -> None:
         "assert not heavy, heavy\n"
         "from stylecine import animate, Animator, Scene, Cinemagraph\n"
         "assert callable(animate) and 'torch' in sys.modules\n"
+        "rare = {'scipy.sparse', 'scipy.spatial', 'scipy.linalg'} & set(sys.modules)\n"
+        "assert not rare, rare\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=PACKAGE.parent)
 

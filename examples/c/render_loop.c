@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
   stylecine_cpu *cpu;
   stylecine_level levels[MOST_LEVELS];
   stylecine_render_args args = {0};
-  float phases[MOST_TURNS], shifts[MOST_TURNS];
+  float phases[MOST_TURNS], shifts[MOST_TURNS], rolled[2];
   array photo, moving, positions, rates, turn, angle, lift, change, roll, length, stagger;
   FILE *file;
   void *workspace;
@@ -150,11 +150,13 @@ int main(int argc, char **argv) {
   args.turns = (int32_t)length.shape[0];
   args.turn = turn.data;
   args.length = length.data;
+  args.frames = 1; /* several together take less time than one by one */
   args.phase = phases;
   args.angle = angle.data;
   args.lift = lift.data;
   args.change = change.data;
   args.roll = cycles ? roll.data : NULL;
+  args.rolled = rolled;
   args.stagger = staggered ? stagger.data : NULL;
   args.shift = shifts;
   args.out = malloc((size_t)count(&photo));
@@ -173,8 +175,8 @@ int main(int argc, char **argv) {
       shifts[i] = (float)shift((double)t, turns, (double)frames);
     }
     const double angle = 2 * PI * fmod((double)t * cycles / (double)frames, 1);
-    args.cosine = (float)(cos(angle) - 1);
-    args.sine = (float)sin(angle);
+    rolled[0] = (float)(cos(angle) - 1);
+    rolled[1] = (float)sin(angle);
     if (stylecine_render_cpu(&args, workspace, bytes, cpu, message)) stop("render", message);
     printf("P6\n%" PRId64 " %" PRId64 "\n255\n", args.width, args.height);
     if (fwrite(args.out, 3, (size_t)(args.width * args.height), stdout) != (size_t)(args.width * args.height))

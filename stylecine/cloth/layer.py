@@ -36,18 +36,20 @@ class ClothLayer:
 
         Fields between keyframes are their trigonometric interpolation: exact for waves of up to K/2 cycles a gust.
         """
-        weights = periodic_weights(len(self.keyframes), t * self.cycles / self.period).to(self.keyframes.device)
+        weights = periodic_weights(len(self.keyframes), t * self.cycles / self.period, self.keyframes.device)
         field = torch.tensordot(weights, self.keyframes, 1)
         return drape(frame, self.photo, self.background, self.matte, field, self.active, cell=self.cell)
 
 
-def periodic_weights(count: int, phase: float) -> Tensor:
+def periodic_weights(count: int, phase: float, device: torch.device) -> Tensor:
     """Weights of `count` (even) samples of a period in its trigonometric interpolation at `phase`, float32 [count].
 
-    The phase is in periods; at a sample's own phase that sample alone has weight.
+    The phase is in periods; at a sample's own phase that sample alone has weight. Computed on the device, to which a
+    copy would have to wait for the frames before.
     """
     position = phase % 1.0 * count
+    samples = torch.arange(count, dtype=torch.float64, device=device)
     if position == int(position):
-        return torch.eye(count)[int(position) % count]
-    angles = [math.pi * (position - j) / count for j in range(count)]
-    return torch.tensor([math.sin(count * a) / (count * math.tan(a)) for a in angles], dtype=torch.float32)
+        return (samples == int(position) % count).float()
+    angles = (position - samples) * (math.pi / count)
+    return ((angles * count).sin() / (angles.tan() * count)).float()

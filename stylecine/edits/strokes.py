@@ -12,9 +12,7 @@ import math
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy import ndimage, sparse
-from scipy.sparse.linalg import cg
-from scipy.spatial.distance import cdist
+from scipy import ndimage
 
 from stylecine.ops.smoothstep import smoothstep
 
@@ -109,6 +107,8 @@ def _otsu_midpoint(values: np.ndarray) -> float:
 
 def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Parzen density of `colours` [n,3] among `samples` [m,3]."""
+    from scipy.spatial.distance import cdist  # takes a while to import, and few loops have strokes
+
     chosen = np.linspace(0, len(samples) - 1, min(MAX_SAMPLES, len(samples))).astype(int)
     kernel = np.exp(-0.5 * cdist(colours, samples[chosen], "sqeuclidean").astype(np.float32) / COLOUR_BANDWIDTH**2)
     return kernel @ (weights[chosen] / max(float(weights[chosen].sum()), 1e-6))
@@ -116,6 +116,9 @@ def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> n
 
 def _random_walk(picture: np.ndarray, prior: np.ndarray, depth: np.ndarray, length: float) -> np.ndarray:
     """The share of walkers from each cell [h,w] that end in the area meant; they get about `length` cells far."""
+    from scipy import sparse  # as above
+    from scipy.sparse.linalg import cg
+
     h, w = depth.shape
     number = np.arange(h * w).reshape(h, w)
     pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]

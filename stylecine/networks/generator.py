@@ -73,32 +73,45 @@ class SynthesisLayer(nn.Module):
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
 
     def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:  # [N,I,h,w], [N,512] -> [N,O,h',w']
-        styles = self.affine(w)                                                    # [N,I]
-        demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()   # [N,O]
-        scale = demodulate * math.sqrt(2)              # leaky ReLU commutes with its gain, which so costs no extra pass
         if len(x) == len(w) == 1 and not w.requires_grad:  # modulating the weights costs nothing per pixel
-            weight = self.weight * (scale[0, :, None] * styles[0])[:, :, None, None]
-            x = self._convolved(x, weight, self.bias * math.sqrt(2))
+            x = self._convolved(x, *self.modulated(w))
         else:                                          # equivalent: scale inputs and outputs of shared weights
+            styles, scale = self._scales(w)
             x = self._convolved(x * styles[:, :, None, None].to(x.dtype), self.weight, None)
             bias = (self.bias * math.sqrt(2)).to(x.dtype)
             x = torch.addcmul(bias[:, None, None], x, scale[:, :, None, None].to(x.dtype))
-        if self.noise and noise != "none":
-            x = x + (self._noise_map(noise, x.shape[-2:]) * (self.noise_strength * math.sqrt(2))).to(x.dtype)
+        noise_map = self.noise_map(noise, x.shape[-2:])
+        if noise_map is not None:
+            x = x + noise_map.to(x.dtype)
         return F.leaky_relu(x, 0.2, inplace=True)
 
-    def _noise_map(self, noise: Noise, size: torch.Size) -> Tensor:  # -> [h,w]
+    def modulated(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight [O,I,3,3] and bias [O] at the style that w [1,512] gives."""
+        styles, scale = self._scales(w)
+        return self.weight * (scale[0, :, None] * styles[0])[:, :, None, None], self.bias * math.sqrt(2)
+
+    def noise_map(self, noise: Noise, size: torch.Size | tuple[int, int]) -> Tensor | None:
+        """What is added to each channel [h,w], None for nothing."""
+        if not self.noise or noise == "none":
+            return None
         constant = self.get_buffer("noise_const")
         if noise == "const":
-            return fitted_noise(constant, size)
-        assert isinstance(noise, int)
-        layer = 2 * constant.shape[0] + self.up                                    # different in each layer
-        source = torch.Generator().manual_seed((noise + layer) % 2**63)
-        return torch.randn(tuple(size), generator=source).to(constant.device)
+            drawn = fitted_noise(constant, size)
+        else:
+            layer = 2 * constant.shape[0] + self.up                                # different in each layer
+            source = torch.Generator().manual_seed((noise + layer) % 2**63)
+            drawn = torch.randn(tuple(size), generator=source).to(constant.device)
+        return drawn * (self.noise_strength * math.sqrt(2))
+
+    def _scales(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors of the inputs [N,I] and of the outputs [N,O]."""
+        styles = self.affine(w)
+        demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+        return styles, demodulate * math.sqrt(2)       # leaky ReLU commutes with its gain, which so costs no extra pass
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        bias = None if bias is None else bias.to(x.dtype)
-        return upsampling_conv(x, weight, bias) if self.up else F.conv2d(x, weight.to(x.dtype), bias, padding=1)
+        weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        return upsampling_conv(x, weight, bias) if self.up else F.conv2d(x, weight, bias, padding=1)
 
 
 class ToRGB(nn.Module):
@@ -111,11 +124,17 @@ class ToRGB(nn.Module):
         self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:  # [N,I,h,w], [N,512] -> [N,3,h,w]
-        styles = self.affine(w) / math.sqrt(self.weight.shape[1])
         if len(x) == len(w) == 1 and not w.requires_grad:
-            return F.conv2d(x, (self.weight * styles[0, :, None, None]).to(x.dtype), self.bias.to(x.dtype))
-        x = x * styles[:, :, None, None].to(x.dtype)
+            return F.conv2d(x, self.modulated(w).to(x.dtype), self.bias.to(x.dtype))
+        x = x * self._styles(w)[:, :, None, None].to(x.dtype)
         return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+
+    def modulated(self, w: Tensor) -> Tensor:
+        """Weight [3,I,1,1] at the style that w [1,512] gives."""
+        return self.weight * self._styles(w)[0, :, None, None]
+
+    def _styles(self, w: Tensor) -> Tensor:  # [N,I]
+        return self.affine(w) / math.sqrt(self.weight.shape[1])
 
 
 class Block(nn.Module):
@@ -219,7 +238,7 @@ class Generator(nn.Module):
 
     def trunk_from_feature(self, feature: Tensor, w_plus: Tensor) -> list[Tensor]:
         """Features that feed each ToRGB at resolutions ≥ F's, coarse to fine: [N,C,h,w], [N,C',2h,2w], …"""
-        features = [feature.contiguous(memory_format=torch.channels_last)]         # faster on CPUs
+        features = [channels_last(feature)]
         for resolution in self.channels:
             if resolution > self.feature_resolution:
                 ws = self.styles_of(resolution, w_plus)
@@ -270,32 +289,61 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def upsampling_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """StyleGAN2's transposed convolution of stride 2 followed by the [1,3,3,1] blur (gain 4), as one convolution.
+    """StyleGAN2's transposed convolution of stride 2, then the blur [1,3,3,1] (gain 4): [N,I,h,w], [O,I,3,3], [O] ->
+    [N,O,2h,2w], dense as [N,2h,2w,O].
 
-    Both are linear, so their kernels combine to one of 6×6; its four phases are 3×3 convolutions at the lower
-    resolution whose outputs are interleaved. [N,I,h,w], [O,I,3,3], [O] -> [N,O,2h,2w].
+    On CPUs it is done like this. GPUs have multiplications to spare: for them, and for gradients, both are one.
     """
-    bias = None if bias is None else bias.repeat_interleave(4)
-    return F.pixel_shuffle(F.conv2d(x, upsampling_kernel(weight).to(x.dtype), bias, padding=1), 2)
+    if x.is_cuda or torch.is_grad_enabled():
+        return combined_conv(x, upsampling_kernel(weight), bias)
+    return transposed_conv(x, weight, bias)
+
+
+def transposed_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`upsampling_conv` on the CPU, in two steps: 9 multiplications for each pair of channels and pixel of x, and the
+    blur."""
+    inserted = F.conv_transpose2d(channels_last(x), channels_last(weight.transpose(0, 1)), stride=2)
+    return F.conv2d(inserted, _blur(len(weight), x.dtype), bias, padding=1, groups=len(weight))
+
+
+def combined_conv(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """`upsampling_conv` in one step of 36 multiplications, with the kernel that `upsampling_kernel` makes."""
+    bias = None if bias is None else bias.repeat(4)
+    phases = F.conv2d(x, kernel, bias, padding=1).permute(0, 2, 3, 1)
+    n, h, w, outputs = phases.shape
+    pixels = phases.reshape(n, h, w, 2, 2, outputs // 4).transpose(2, 3).reshape(n, 2 * h, 2 * w, outputs // 4)
+    return pixels.permute(0, 3, 1, 2)          # as pixel_shuffle, which would not leave channels last in memory
 
 
 def upsampling_kernel(weight: Tensor) -> Tensor:
-    """[O,I,3,3] -> [4·O,I,3,3], ordered for pixel_shuffle: the four phases of weight convolved with [1,3,3,1]²/16."""
+    """[O,I,3,3] -> [4·O,I,3,3]: weight convolved with [1,3,3,1]²/16 has 6×6 taps, which are here in its four phases,
+    row by row: convolutions at the lower resolution, each of which makes every other pixel of every other row."""
     o, i = weight.shape[:2]
-    phases = weight.reshape(o * i, 9) @ _phases().to(weight)                       # linear in the nine taps
-    return phases.reshape(o, i, 4, 3, 3).transpose(1, 2).reshape(4 * o, i, 3, 3)
+    phases = weight.reshape(o * i, 9) @ _phases(weight.device).to(weight.dtype)    # linear in the nine taps
+    return phases.reshape(o, i, 4, 3, 3).permute(2, 0, 1, 3, 4).reshape(4 * o, i, 3, 3)
 
 
 @functools.cache
 @torch.inference_mode(False)    # cached for later callers, who may need gradients
-def _phases() -> Tensor:  # -> [9,36]: what each tap of a 3×3 kernel becomes in the four phases of the 6×6 one
+def _phases(device: torch.device) -> Tensor:  # -> [9,36]: what each tap of a 3×3 kernel becomes in the four phases
     taps = torch.eye(9).reshape(9, 1, 3, 3)
-    fir = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    kernel = F.conv2d(taps, (fir[:, None] * fir / 16)[None, None], padding=3)[:, 0]         # full convolution: [9,6,6]
+    kernel = F.conv2d(taps, _blur(1, taps.dtype), padding=3)[:, 0]            # full convolution: [9,6,6]
     # Output pixel 2y+p takes input pixel y+d-1 (d = 0, 1, 2) with tap p + 4 - 2d of the 6.
     taken = 4 - 2 * torch.arange(3)
     phases = [kernel[:, taken + p][..., taken + q] for p in (0, 1) for q in (0, 1)]
-    return torch.stack(phases, 1).reshape(9, 36)
+    return torch.stack(phases, 1).reshape(9, 36).to(device)
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _blur(channels: int, dtype: torch.dtype) -> Tensor:  # -> [C,1,4,4] on the CPU
+    fir = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype)
+    return (fir[:, None] * fir / 16).repeat(channels, 1, 1, 1)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """[N,C,h,w], dense as [N,h,w,C]: convolutions are up to ten times faster on CPUs, and in half precision on GPUs."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def fitted_noise(noise: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:

@@ -89,11 +89,10 @@ class Displacement:
     def phase_map(self, moment: Moment) -> tuple[Tensor, Tensor]:
         """The phase of each place's sub-cycle, [1,h,w] in [0,1], and whether its copies swap names, bool [h,w]; see
         staggered()."""
-        index = self.sub_cycle.long()
-        phase = self.positions.new_tensor(moment.phases)[index]
+        phase = self._at_places(moment.phases)
         if self.stagger is None:
             return phase[None], torch.zeros_like(phase, dtype=torch.bool)
-        phase, swapped = staggered(phase, self.positions.new_tensor(moment.shifts)[index] * self.stagger)
+        phase, swapped = staggered(phase, self._at_places(moment.shifts) * self.stagger)
         return phase[None], swapped
 
     def swell_offset(self, moment: Moment) -> Tensor:
@@ -117,8 +116,16 @@ class Displacement:
     def _ages(self, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
         """Frames since copy A was the plate, until copy B is, and whether they swap names: [h,w] each."""
         phase, swapped = self.phase_map(moment)
-        length = self.positions.new_tensor(self.lengths)[self.sub_cycle.long()]
+        length = self._at_places(self.lengths)
         return length * phase[0], length * (1 - phase[0]), swapped
+
+    def _at_places(self, values: tuple[float, ...]) -> Tensor:
+        """The value of each place's sub-cycle, [h,w]; numbers reach a GPU with the calls, a tensor of them would have
+        to be copied."""
+        result = torch.full_like(self.positions[0, 0, 0], values[0])
+        for i, value in enumerate(values[1:], 1):
+            result.masked_fill_(self.sub_cycle == i, value)
+        return result
 
     def _at(self, age: float | Tensor, direction: int) -> Tensor:
         longest = self.period / self.counts[0]

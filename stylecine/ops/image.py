@@ -66,6 +66,27 @@ def dilate(x: Tensor, radius: int) -> Tensor:
     return x
 
 
+def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) -> Tensor:
+    """[H,W]: the sum over `radius` pixels on either side along an axis, past the border of zeros or of its last pixel.
+
+    Window sizes double from step to step, which takes a fraction of torch's pooling over long windows.
+    """
+    size, window = image.shape[axis], 2 * radius + 1
+    pads = (radius, radius, 0, 0) if axis == 1 else (0, 0, radius, radius)
+    rest = F.pad(image[None], pads, mode="replicate" if replicate else "constant")[0]
+    total, covered = torch.zeros_like(image), 0
+    width = 1  # that `rest` sums over
+    while True:
+        if window & width:
+            total += rest.narrow(axis, covered, size)
+            covered += width
+        if covered == window:
+            return total
+        kept = rest.shape[axis] - width
+        rest = rest.narrow(axis, 0, kept) + rest.narrow(axis, width, kept)
+        width *= 2
+
+
 def mirrored(image: Tensor, before: int, after: int, axis: int) -> Tensor:
     """The image extended along an axis by its mirror image, by any number of pixels: c b a | a b c | c b a."""
     size = image.shape[axis]

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 
-ABI = 6
+ABI = 7
 MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
@@ -37,6 +37,7 @@ LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
 # The functions of stylecine.h that are not kernels: result, then arguments in order.
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stylecine_abi": (c_int, []),
+    "stylecine_probe_cuda": (c_int, [c_int, c_char_p]),  # device, message
     "stylecine_cpu_new": (c_int, [c_int, c_int, POINTER(c_void_p), c_char_p]),  # threads, instructions, made, message
     "stylecine_cpu_free": (None, [c_void_p]),  # cpu
     "stylecine_cpu_threads": (c_int, [c_void_p]),  # cpu
@@ -100,16 +101,16 @@ def _changed(settings: _Settings) -> Iterator[None]:
 
 
 def available(device: torch.device | str) -> bool:
-    """Whether the kernels for this device are loaded (and may be used: not inside `disabled`)."""
-    return not _settings.get().disabled and not isinstance(_library(torch.device(device).type), str)
+    """Whether the kernels for this device are loaded, a GPU can run them, and they may be used: not in `disabled`."""
+    return not _settings.get().disabled and _missing(torch.device(device)) is None
 
 
 def why(device: torch.device | str) -> str:
     """One line: what runs on this device and why, with the command that would change it."""
     kind = torch.device(device).type
-    library = _library(kind)
-    if isinstance(library, str):
-        return f"the PyTorch references: {library}"
+    missing = _missing(torch.device(device))
+    if missing is not None:
+        return f"the PyTorch references: {missing}"
     if _settings.get().disabled:
         return "the PyTorch references: native kernels are disabled here"
     if kind == "cuda":
@@ -255,6 +256,27 @@ def _load(kind: str) -> ctypes.CDLL | str:
     except (OSError, AttributeError) as error:
         return f"{path} does not load ({' '.join(str(error).split())}); {rebuild()}"
     return library if abi == ABI else f"{path} has version {abi} of the C interface, this stylecine {ABI}; {rebuild()}"
+
+
+def _missing(device: torch.device) -> str | None:
+    """Why there are no kernels for this device, None if there are."""
+    library = _library(device.type)
+    if isinstance(library, str):
+        return library
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    return _not_launchable(torch.cuda.current_device() if device.index is None else device.index)
+
+
+@functools.cache
+def _not_launchable(index: int) -> str | None:
+    """Why this GPU cannot run the library's kernels, None if it can."""
+    message = ctypes.create_string_buffer(MESSAGE)
+    if _function("cuda", "stylecine_probe_cuda")(index, message) == OK:
+        return None
+    reason = f"kernels do not run on {torch.cuda.get_device_name(index)} ({message.value.decode(errors='replace')})"
+    _log.warning("the PyTorch references run: %s", reason)
+    return f"{reason}; update its driver, or {rebuild()}"
 
 
 @functools.cache

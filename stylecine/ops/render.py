@@ -1,4 +1,4 @@
-"""One frame of the loop: two displaced copies of every level, mixed, summed and composited into the photo."""
+"""Frames of the loop: two displaced copies of every level, mixed, summed and composited into the photo."""
 
 from __future__ import annotations
 
@@ -33,16 +33,18 @@ def render(
     *,
     stride: float,
     lengths: Sequence[float],
-    phases: Sequence[float],
+    phases: Sequence[Sequence[float]],
     cell: int,
     margin: int,
     stagger: Tensor | None = None,
-    shifts: Sequence[float] = (),
+    shifts: Sequence[Sequence[float]] = (),
     swell: Tensor | None = None,
-    swell_phase: tuple[float, float] = (0.0, 0.0),
+    swell_phases: Sequence[tuple[float, float]] = (),
     base: Tensor | None = None,
 ) -> Tensor:
-    """The frame [H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
+    """Frames [n,H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
+
+    Several frames take less time than as many calls, as what they are made from is read once for a few of them.
 
     The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
     cell*cell canvas pixels (`cell` a power of two) and cover it.
@@ -55,14 +57,14 @@ def render(
     positions      [knots,2,2,gh,gw]: displacement along the flow and against it every `stride` frames, x and y, pixels
                    of the grid
     rates          their derivatives, per frame
-    sub_cycle      [gh,gw] uint8: index of the place into `lengths` (frames) and `phases`
-    phases         of the sub-cycles of each length, in [0,1]
+    sub_cycle      [gh,gw] uint8: index of the place into `lengths` (frames) and a frame's `phases`
+    phases         of each frame, of the sub-cycles of each length, in [0,1]
     angle          [levels,3,gh,gw], contrast_gain [levels,2,3,gh,gw], crossfade [2,gh,gw]: see ops.mixing
-    stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times `shifts`, in [0,1], of
-                   its length
+    stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times a frame's `shifts`, in
+                   [0,1], of its length
     swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
-    swell_phase    their weights: cosine - 1, so that it is 0 at the beginning, and sine
-    base           [3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (a resynthesised image)
+    swell_phases   their weights in each frame: cosine - 1, so that it is 0 at the beginning, and sine
+    base           [n,3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (a resynthesised image)
 
     A NaN coordinate reads the first column or row (and a coordinate within a cell of it may do so, too); a NaN colour
     is black. Raises ValueError if the arguments do not fit together.
@@ -84,7 +86,7 @@ def render(
         ("crossfade", crossfade, (2, gh, gw), float32),
         ("stagger", stagger, (gh, gw), float32),
         ("swell", swell, (2, 2, gh, gw), float32),
-        ("base", base, (3, height, width), float32),
+        ("base", base, (len(phases), 3, height, width), float32),
     ):
         if tensor is not None:
             native.check_tensor(f"render: {name}", tensor, shape, dtype, photo.device)
@@ -92,33 +94,46 @@ def render(
         dtype = level.dtype if level.dtype in native.DTYPES else float32
         shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
         native.check_tensor(f"render: level {i}", level, shape, dtype, photo.device)
-    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= len(lengths) <= MAX_LENGTHS or len(phases) != len(lengths):
-        raise ValueError(f"render: {len(levels)} levels, {len(lengths)} lengths, {len(phases)} phases do not fit.")
-    if not all(0 <= phase <= 1 for phase in phases):
-        raise ValueError(f"render: phases are in [0,1], not {list(phases)}.")
-    if stagger is not None and (len(shifts) != len(lengths) or not all(0 <= shift <= 1 for shift in shifts)):
+    kinds = len(lengths)
+    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= kinds <= MAX_LENGTHS or not phases:
+        raise ValueError(f"render: {len(levels)} levels, {kinds} lengths, {len(phases)} frames do not fit.")
+    if not _shares(phases, len(phases), kinds):
+        raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
+    if stagger is not None and not _shares(shifts, len(phases), kinds):
         raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(shifts)}.")
+    if swell is not None and len(swell_phases) != len(phases):
+        raise ValueError(f"render: a swell takes two weights for each frame, not {list(swell_phases)}.")
     longest = (len(positions) - 1) * stride
     if not all(0 < length <= longest * 1.0001 for length in lengths):
         raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
+    numbers = [float(x) for x in lengths], *([float(x) for row in rows for x in row]
+                                             for rows in (phases, shifts, swell_phases))
     return torch.ops.stylecine.render(
         photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell,
-        base, float(stride), *([float(x) for x in numbers] for numbers in (lengths, phases, shifts, swell_phase)),
-        cell, margin,
+        base, float(stride), *numbers, cell, margin,
     )  # fmt: skip
+
+
+def _shares(rows: Sequence[Sequence[float]], frames: int, kinds: int) -> bool:
+    """Whether these are numbers in [0,1] for each frame and length."""
+    return len(rows) == frames and all(len(row) == kinds and all(0 <= x <= 1 for x in row) for row in rows)
 
 
 _Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale")
 _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
     stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t turns;
-    uint8_t *turn; float *length, *phase, *angle, *lift, *change, *roll; float cosine, sine; float *base;
+    uint8_t *turn; float *length; int64_t frames; float *phase, *angle, *lift, *change, *roll, *rolled, *base;
     float *stagger, *shift; uint8_t *out"""
 )
 
 
-def _made(photo: Tensor, *_: object) -> Tensor:
-    return photo.new_empty(photo.shape)
+def _made(
+    photo: Tensor, moving: Tensor, levels: list[Tensor], positions: Tensor, rates: Tensor, sub_cycle: Tensor,
+    angle: Tensor, contrast_gain: Tensor, crossfade: Tensor, stagger: Tensor | None, swell: Tensor | None,
+    base: Tensor | None, stride: float, lengths: list[float], phases: list[float], *_: object,
+) -> Tensor:  # fmt: skip
+    return photo.new_empty(len(phases) // len(lengths), *photo.shape)
 
 
 @operator("render", _made)
@@ -139,31 +154,34 @@ def _render(
     lengths: list[float],
     phases: list[float],
     shifts: list[float],
-    swell_phase: list[float],
+    swell_phases: list[float],
     cell: int,
     margin: int,
 ) -> Tensor:
     if not native.available(photo.device):
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell
-        times = stride, lengths, phases, shifts, swell_phase
+        times = stride, lengths, phases, shifts, swell_phases
         return reference(photo, moving, levels, *fields, base, *times, cell, margin)
     photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade = (
         x.contiguous() for x in (photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade)
     )
     levels = [level.contiguous() for level in levels]
     stagger, swell, base = (None if x is None else x.contiguous() for x in (stagger, swell, base))
-    out = _made(photo)
+    count = len(phases) // len(lengths)
+    out = photo.new_empty(count, *photo.shape)
     level_args = (_Level * len(levels))()
     for i, x in enumerate(levels):
         level_args[i] = _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
-    length_args, phase_args, shift_args = ((ctypes.c_float * len(x))(*x) for x in (lengths, phases, shifts))
+    length_args, phase_args, shift_args, swell_args = (
+        (ctypes.c_float * len(x))(*x) for x in (lengths, phases, shifts, swell_phases)
+    )
     args = _Args(
         native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
         ctypes.addressof(level_args), len(levels), len(positions),
         native.pointer(positions), native.pointer(rates), stride, len(lengths), native.pointer(sub_cycle),
-        ctypes.addressof(length_args), ctypes.addressof(phase_args),
+        ctypes.addressof(length_args), count, ctypes.addressof(phase_args),
         native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
-        None if swell is None else native.pointer(swell), *swell_phase,
+        None if swell is None else native.pointer(swell), ctypes.addressof(swell_args),
         None if base is None else native.pointer(base),
         None if stagger is None else native.pointer(stagger), ctypes.addressof(shift_args), native.pointer(out),
     )  # fmt: skip
@@ -188,35 +206,43 @@ def reference(
     lengths: Sequence[float],
     phases: Sequence[float],
     shifts: Sequence[float],
-    swell_phase: Sequence[float],
+    swell_phases: Sequence[float],
     cell: int,
     margin: int,
 ) -> Tensor:
-    """render() in plain PyTorch, over the part of the canvas that holds what moves."""
+    """render() in plain PyTorch, over the part of the canvas that holds what moves; `phases`, `shifts` and
+    `swell_phases` hold the numbers of all frames, one after the other."""
+    kinds = len(lengths)
+    count = len(phases) // kinds
     moving = moving.nan_to_num(0.0).clamp(0, 1)
     if not bool((moving > 0).any()):
-        return photo.clone()
+        return photo.expand(count, *photo.shape).clone()
     region = moving_region(moving, margin, max(cell, 2 ** (len(levels) - 1)))
-    length, phase = (positions.new_tensor(x)[sub_cycle.long()] for x in (lengths, phases))
-    swapped = torch.zeros_like(phase, dtype=torch.bool)
-    if stagger is not None:
-        phase, swapped = staggered(phase, positions.new_tensor(shifts)[sub_cycle.long()] * stagger)
-    source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
-    source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
-    sources = swap(torch.cat((source_a, source_b)), swapped) * cell
-    if swell is not None:
-        sources += (swell_phase[0] * swell[0] + swell_phase[1] * swell[1]).repeat(2, 1, 1)
-    share = mixing.copy_b_share(phase[None], crossfade)
-    weights = swap(mixing.weights(angle, contrast_gain, phase[None], share), swapped)
-    moved = merge(
-        [
-            _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[i], cell=cell, scale=2**i, region=region)
-            for i, level in enumerate(levels)
-        ]
-    )
-    if base is not None:
-        moved = moved + base[:, region[0] : region[2], region[1] : region[3]]
-    return composite(photo, moving, moved, margin=margin, region=region)
+    length = positions.new_tensor(lengths)[sub_cycle.long()]
+    frames = []
+    for i in range(count):
+        phase = positions.new_tensor(phases[i * kinds :][:kinds])[sub_cycle.long()]
+        swapped = torch.zeros_like(phase, dtype=torch.bool)
+        if stagger is not None:
+            shift = positions.new_tensor(shifts[i * kinds :][:kinds])[sub_cycle.long()]
+            phase, swapped = staggered(phase, shift * stagger)
+        source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
+        source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
+        sources = swap(torch.cat((source_a, source_b)), swapped) * cell
+        if swell is not None:
+            sources += (swell_phases[2 * i] * swell[0] + swell_phases[2 * i + 1] * swell[1]).repeat(2, 1, 1)
+        share = mixing.copy_b_share(phase[None], crossfade)
+        weights = swap(mixing.weights(angle, contrast_gain, phase[None], share), swapped)
+        moved = merge(
+            [
+                _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[k], cell=cell, scale=2**k, region=region)
+                for k, level in enumerate(levels)
+            ]
+        )
+        if base is not None:
+            moved = moved + base[i, :, region[0] : region[2], region[1] : region[3]]
+        frames.append(composite(photo, moving, moved, margin=margin, region=region))
+    return torch.stack(frames)
 
 
 def _mix(level: Tensor, sources: Tensor, weights: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:

@@ -9,7 +9,7 @@ bicubic, with a = -0.75, does not even reproduce a ramp; in a coarse level that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,8 @@ from torch import Tensor
 from stylecine.ops.image import mirrored
 
 STRIP = 1 << 16  # points sampled at a time
-BLOCK = 32  # pixels of a row or column filtered at a time
+BLOCK = 16  # pixels of a row or column filtered at a time
+REACH = 16  # pixels on either side that a coefficient depends on
 POLE = math.sqrt(3) - 2
 # Inverse of the cubic B-spline's (1, 4, 1) / 6; truncation costs 1e-5 of the contrast.
 PREFILTER = [math.sqrt(3) * POLE ** abs(k) for k in range(-8, 9)]
@@ -31,16 +32,9 @@ def coefficients(image: Tensor) -> Tensor:
 
     Pixel (2i, 2j) of the doubled image is (i, j) of the image.
     """
-    identity = [float(i == len(HALFWAY) // 2 - 1) for i in range(len(HALFWAY))]
-    doubled = _band([identity, [tap / sum(HALFWAY) for tap in HALFWAY]]).to(image)
-    filtered = _band([PREFILTER]).to(image)
     spline = image.new_empty(len(image), 2 * image.shape[1], 2 * image.shape[2])
     for c in range(len(image)):  # one channel at a time fits into the cache
-        channel = image[c : c + 1]
-        for band in (doubled, filtered):
-            for axis in (2, 1):
-                channel = _filtered(channel, band, axis)
-        spline[c] = channel[0]
+        spline[c] = _along(_along(image[c : c + 1], 2), 1)[0]
     return spline
 
 
@@ -54,30 +48,50 @@ def decoded(spline: Tensor) -> Tensor:
     return spline
 
 
-def _band(filters: Sequence[Sequence[float]]) -> Tensor:
-    """[BLOCK,n,BLOCK+taps-1]: the band matrix that applies n filters to a block of pixels and its surroundings."""
-    taps = torch.tensor(filters)
-    band = torch.zeros(BLOCK, len(taps), BLOCK + taps.shape[1] - 1)
-    for i in range(BLOCK):
-        band[i, :, i : i + taps.shape[1]] = taps
-    return band
+def _along(image: Tensor, axis: int) -> Tensor:
+    """Coefficients of each row (axis 2) or column (axis 1) of [1,h,w].
 
-
-def _filtered(image: Tensor, band: Tensor, axis: int) -> Tensor:
-    """Correlation along one axis with each of a band's filters, their results interleaved.
-
-    The centre of an even number of taps is half a pixel to the right. Products of blocks with a matrix are a few large
-    operations, where one for each tap would be many.
+    Doubling and prefilter at once, as products of blocks with a matrix: few large operations, where one for each tap
+    would be many. At both ends the matrices are others, because each of the two filters is mirrored there.
     """
-    size, filters, reach = image.shape[axis], band.shape[1], band.shape[2]
-    left = (reach - BLOCK) // 2
-    padded = mirrored(image, left, -(-size // BLOCK) * BLOCK - size + reach - BLOCK - left, axis)
-    blocks = padded.unfold(axis, reach, BLOCK)
+    size = image.shape[axis]
+    if size < BLOCK + REACH:
+        return _product(image, _doubled_and_filtered(size).to(image), axis)
+    first, middle, last = (matrix.to(image) for matrix in _matrices())
+    whole = -(-size // BLOCK) * BLOCK
+    blocks = mirrored(image, REACH, whole - size + REACH, axis).unfold(axis, BLOCK + 2 * REACH, BLOCK)
     if axis == 1:
-        filtered = (band.flatten(0, 1) @ blocks.transpose(2, 3)).flatten(1, 2)
+        spline = (middle.T @ blocks.transpose(2, 3)).flatten(1, 2)
     else:
-        filtered = (blocks @ band.flatten(0, 1).T).flatten(2, 3)
-    return filtered.narrow(axis, 0, size * filters).contiguous()
+        spline = (blocks @ middle).flatten(2, 3)
+    spline = spline.narrow(axis, 0, 2 * size)
+    for matrix, end, start in ((first, 0, 0), (last, size - BLOCK - REACH, 2 * (size - BLOCK))):
+        at_end = _product(image.narrow(axis, end, BLOCK + REACH), matrix, axis)
+        spline.narrow(axis, start, 2 * BLOCK).copy_(at_end)
+    return spline
+
+
+def _product(image: Tensor, matrix: Tensor, axis: int) -> Tensor:
+    """Each row (axis 2) or column (axis 1) of [1,h,w] times a matrix."""
+    return image @ matrix if axis == 2 else matrix.T @ image
+
+
+@cache
+@torch.inference_mode(False)  # they are kept
+def _matrices() -> tuple[Tensor, Tensor, Tensor]:
+    """What turns a block of pixels and its surroundings into coefficients: the first, one in the middle, the last."""
+    half, end = 2 * (BLOCK + REACH), BLOCK + REACH
+    whole = _doubled_and_filtered(2 * half).float()
+    middle = whole[half - REACH : half + end, 2 * half : 2 * (half + BLOCK)]
+    return whole[:end, : 2 * BLOCK].clone(), middle.clone(), whole[-end:, -2 * BLOCK :].clone()
+
+
+def _doubled_and_filtered(size: int) -> Tensor:
+    """[n,2n], float64: the matrix that turns a row of n pixels into its coefficients."""
+    rows, half, reach = torch.eye(size, dtype=torch.float64), len(HALFWAY) // 2, len(PREFILTER) // 2
+    halfway = mirrored(rows, half - 1, half, 1).unfold(1, len(HALFWAY), 1) @ rows.new_tensor(HALFWAY) / sum(HALFWAY)
+    doubled = mirrored(torch.stack((rows, halfway), -1).flatten(1), reach, reach, 1)
+    return doubled.unfold(1, len(PREFILTER), 1) @ doubled.new_tensor(PREFILTER)
 
 
 def sample(spline: Tensor, offset: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:

@@ -31,13 +31,14 @@ MINI_GOP = 32  # frames of SVT-AV1's hierarchy
 class Codec:
     """One codec.
 
-    quality, worst: default and largest constant rate factor; 0 is best. options: (quality, number of frames or None if
-    unknown) -> options of its encoder. tag: code in the container, if not the default. smallest: side in pixels.
-    hidden: whether hidden frames follow the last one.
+    encoder, decoder: FFmpeg's names. quality, worst: default and largest constant rate factor; 0 is best. options:
+    (quality, number of frames or None if unknown) -> options of its encoder. tag: code in the container, if not the
+    default. smallest: side in pixels. hidden: whether hidden frames follow the last one.
     """
 
     name: str
     encoder: str
+    decoder: str
     quality: int
     worst: int
     options: Callable[[int, int | None], dict[str, str]]
@@ -64,7 +65,8 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
 
     The tree itself is off: with this many B frames in a row it reads uninitialised memory, so that frame 0 would differ
     from one encoding to the next. Without it the same rate factor gives smaller and worse files, by about 4. The
-    preset is "veryfast" except for finer motion vectors, which make motion smoother.
+    preset is "veryfast" except for finer motion vectors, which make motion smoother (level 2 is uneven), and for whole
+    macroblocks: smaller partitions take about a third of the encoding time and save 2 to 9% of the bytes.
     """
     options = _references(frames, MAX_REFERENCES["h264"], quality - 1) | {
         "keyint": "infinite",
@@ -73,9 +75,10 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
         "ipratio": "2.5",
         "pbratio": "1.4",
         "aq-strength": "0.8",
-        "subme": "4",
+        "subme": "3",
+        "partitions": "i8x8",
     }
-    return {"preset": "veryfast", "crf": str(min(quality + 4, 51)), "x264-params": _joined(options)}
+    return {"preset": "veryfast", "crf": str(min(quality + 3.75, 51)), "x264-params": _joined(options)}
 
 
 def _h265(quality: int, frames: int | None) -> dict[str, str]:
@@ -130,12 +133,12 @@ def _joined(options: dict[str, str]) -> str:
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "libx264", 16, 51, _h264),
+        Codec("h264", "libx264", "h264", 16, 51, _h264),
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
-        Codec("h265", "libx265", 20, 51, _h265, tag="hvc1", smallest=96),
-        Codec("vp9", "libvpx-vp9", 24, 63, _vp9),
+        Codec("h265", "libx265", "hevc", 20, 51, _h265, tag="hvc1", smallest=96),
+        Codec("vp9", "libvpx-vp9", "vp9", 24, 63, _vp9),
         # with sides of 16 or 48 SVT-AV1 may hang
-        Codec("av1", "libsvtav1", 28, 63, _av1, smallest=64, hidden=True),
+        Codec("av1", "libsvtav1", "libdav1d", 28, 63, _av1, smallest=64, hidden=True),
     )
 }
 FORMATS = {

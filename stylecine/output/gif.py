@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 from PIL.GifImagePlugin import getdata
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
 COLOURS = 255  # one more is for unchanged pixels
 UNCHANGED = 255
@@ -99,6 +98,8 @@ def changed_box(changed: np.ndarray) -> tuple[slice, slice]:
 
 def _palette(frames: Iterable[np.ndarray]) -> np.ndarray:
     """At most COLOURS colours, uint8 [n,3]: k-means in OKLab, a perceptually uniform space."""
+    from scipy.spatial import cKDTree  # takes a while to import, and most loops are videos
+
     pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
     codes, counts = np.unique((pixels // 4).astype(np.int32) @ [4096, 64, 1], return_counts=True)
     colours = np.stack([codes // 4096, codes // 64 % 64, codes % 64], axis=-1) * 4 + 2
@@ -136,6 +137,8 @@ def _mixtures(palette: np.ndarray, cells: int) -> np.ndarray:
 
     Each is the nearest to the cell's colour plus the error of those before it (Knoll's pattern dithering).
     """
+    from scipy.spatial import cKDTree  # as above
+
     axis = np.minimum(np.arange(cells) * CELL, 255)
     target = _oklab(np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3))
     colours = _oklab(palette)

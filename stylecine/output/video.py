@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -59,7 +60,8 @@ def write_video(
     """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours.
 
     frames: one period of a loop. The last frames of a sequence are encoded so that they lead back to the decoded first
-        one; some 30 to 100 frames are taken twice. Other iterables are encoded as they come, and may jump there.
+        one; if it is shorter than the encoder looks ahead, its frames are taken twice, and on another thread. Other
+        iterables are encoded as they come, and may jump there.
     path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
     quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
@@ -75,7 +77,12 @@ def write_video(
         encoder = _Encoder(part, encoding, comment, repeat, frames if _is_loop(frames) else None)
         try:
             prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
-            with closing(map_ahead(encoder.write, prepared, AHEAD, workers=1)) as encoded:
+            context = copy_context()  # this thread's settings, in case that the other one renders frames
+
+            def write(picture: av.VideoFrame) -> None:
+                context.run(encoder.write, picture)
+
+            with closing(map_ahead(write, prepared, AHEAD, workers=1)) as encoded:
                 for _ in encoded:
                     pass
             encoder.finish()
@@ -150,6 +157,7 @@ class _Encoder:
         self.frames = self.width = self.height = 0
         self.cropped = (0, 0)
         self.container: Any = None
+        self.first: av.VideoFrame | None = None  # until it is decoded
         self.closing: _Closing | None = None
         self.period: list[av.Packet[Any]] = []
 
@@ -167,7 +175,11 @@ class _Encoder:
 
     def write(self, picture: av.VideoFrame) -> None:
         """Encodes what `prepare` returned, in order, on another thread."""
-        yuv = _to_yuv(picture)
+        yuv, count = _to_yuv(picture), 0 if self.loop is None else len(self.loop)
+        if yuv.pts == 0 and count > 1:
+            self.first = yuv
+        if self.first and yuv.pts == count - _Closing.blended(count):
+            self._close(self._decode_ahead())
         if self.closing:
             self.closing.correct(yuv)
         self._encode(yuv)
@@ -206,24 +218,30 @@ class _Encoder:
             count = None if self.loop is None else len(self.loop)
             self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
             self.container.start_encoding()
-        if self.loop is not None and len(self.loop) > 1:
-            self.closing = self._make_closing()
 
-    def _make_closing(self) -> _Closing:
-        """Encodes frames until frame 0 comes out, and decodes it."""
+    def _close(self, decoded: av.VideoFrame) -> None:
+        """From now on frames lead back to the first one as it was decoded."""
+        assert self.first is not None
+        self.closing = _Closing.of(self.first, decoded, len(self.loop), self.encoding.codec)
+        self.first = None
+
+    def _decode_ahead(self) -> av.VideoFrame:
+        """Frame 0 as it will come out of the encoder, which has not returned it yet: encodes some frames twice."""
         count, encoding = len(self.loop), self.encoding
         pictures = (
             _to_yuv(_picture(np.asarray(self.loop[t]), t, encoding.rate, self.width, self.height)) for t in range(count)
         )
-        first = next(pictures)
-        with _translate_errors(self.path):
-            decoded = _decode_first(first, pictures, encoding, count)
-        return _Closing.of(first, decoded, count, encoding.codec)
+        with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=encoding.form.container) as container:
+            stream = _add_stream(container, encoding, self.width, self.height, count)
+            packets = (packet for picture in itertools.chain(pictures, [None]) for packet in stream.encode(picture))
+            return _decoded(next(packets), stream.codec_context, encoding.codec)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         """Drops hidden frames, which are recognised by their time: all others have been counted."""
         with _translate_errors(self.path):
             packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
+            if self.first and packets:
+                self._close(_decoded(packets[0], self.stream.codec_context, self.encoding.codec))
         if self.repeat > 1:
             self.period += [_shifted(packet, 0) for packet in packets]
         self._mux(packets)
@@ -251,8 +269,12 @@ class _Closing:
     @classmethod
     def of(cls, first: av.VideoFrame, decoded: av.VideoFrame, count: int, codec: Codec) -> _Closing:
         error = [a.astype(np.float32) - b for a, b in zip(_planes(decoded), _planes(first), strict=True)]
-        blend = min(REFERENCE_DISTANCE, count // 2)
-        return cls(decoded.to_ndarray(), error, count, blend, codec.hidden_frames(count))
+        return cls(decoded.to_ndarray(), error, count, cls.blended(count), codec.hidden_frames(count))
+
+    @staticmethod
+    def blended(count: int) -> int:
+        """The number of last frames of a loop over which the error is blended in."""
+        return min(REFERENCE_DISTANCE, count // 2)
 
     def correct(self, picture: Any) -> None:
         """Adds its share of the error to a frame: all of it to the last, none before the last few."""
@@ -304,18 +326,13 @@ def _normal_priority() -> Iterator[None]:
                 os.sched_setscheduler(int(task.name), policy, param)
 
 
-def _decode_first(
-    first: av.VideoFrame, others: Iterator[av.VideoFrame], encoding: Encoding, count: int
-) -> av.VideoFrame:
-    """The first of `count` pictures, decoded; takes as many of the others as the encoder looks ahead."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=encoding.form.container) as container:
-        stream = _add_stream(container, encoding, first.width, first.height, count)
-        pictures = itertools.chain([first], others, [None])
-        container.mux(next(packet for picture in pictures for packet in stream.encode(picture)))
-    file.seek(0)
-    with av.open(file, "r") as written:
-        return next(written.decode(video=0))
+def _decoded(packet: av.Packet[Any], encoder: Any, codec: Codec) -> av.VideoFrame:
+    """The frame in the first packet of an encoder."""
+    decoder: Any = av.CodecContext.create(codec.decoder, "r")
+    decoder.extradata = encoder.extradata
+    frames = [*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]
+    frame: av.VideoFrame = frames[0]
+    return frame
 
 
 def _picture(frame: np.ndarray, t: int, rate: Fraction, width: int, height: int) -> av.VideoFrame:

@@ -7,7 +7,7 @@ Frame N would show only copy B, unmoved, as frame 0 shows only copy A: the loop 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
+from stylecine.networks.modulated import REACH
 from stylecine.ops.compare import compare
 from stylecine.ops.displacement import Displacement, Moment, swap
+from stylecine.ops.image import box_sums
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
-from stylecine.ops.render import composite, on_level, render
+from stylecine.ops.render import Region, composite, moving_region, on_level, render
 from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
@@ -62,7 +64,8 @@ class Loop:
     crossfade: Tensor  # [2,gh,gw]: when a place changes from copy A to copy B; see crossfade_schedule
     sampling: str
     feature: Tensor | None  # [C,2h,2w] spline coefficients over the canvas, channels last in memory
-    resynthesise: Callable[[Tensor], Tensor] | None
+    feature_region: Region  # the cells of the features that are warped; (0, 0, 0, 0) without features
+    resynthesise: Callable[[Tensor, int, int], Tensor] | None
 
 
 def laplacian_levels(plate: Tensor, bands: int = BANDS) -> tuple[Level, ...]:
@@ -81,24 +84,28 @@ def make_loop(
     fps: float = 30,
     sampling: str = "gather",
     feature: Tensor | None = None,
-    resynthesise: Callable[[Tensor], Tensor] | None = None,
+    resynthesise: Callable[[Tensor, int, int], Tensor] | None = None,
 ) -> Loop:
     """Everything that frame() needs.
 
     photo [H,W,3] uint8; moving [H,W] in [0,1]; levels of the plate, finest first, over the displacement's
     canvas; the plate equals the photo where that moves. `sampling` is "gather" or "splat".
 
-    With a feature map [C,h,w] over the canvas and a function that makes an RGB canvas [3,Hc,Wc] of it, the
-    features are warped and the image made anew for each frame; levels (of the residual) are warped on top.
+    With a feature map [C,h,w] over the canvas and a function that makes an RGB image of a part of it, given its first
+    row and column, the features are warped and the image made anew for each frame where it moves; levels (of the
+    residual) are warped on top.
     Raises NothingMoves if `moving` is 0 everywhere.
     """
     if not bool((moving > 0).any()):
         raise NothingMoves("Nothing is left that moves; give a mask of what should move, or paint the given one wider.")
-    splines = [_packed(coefficients(level.image), level.band) for level in levels]
+    splines = [_packed_spline(level) for level in levels]
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
-    moments = [_second_moments(*each, displacement) for each in zip(levels, splines, weights, strict=True)]
-    difference = torch.stack([_difference(levels, splines, weights, displacement, phases) for phases in HALF_PHASES])
-    difference *= 1 + INPAINTED_PENALTY * _inpainted_share(moving, displacement)
+    phases = dict.fromkeys((*PHASES, *HALF_PHASES[0], *HALF_PHASES[1]))
+    sources = {phase: displacement.sources(displacement.uniform(phase)) for phase in phases}
+    moments = [_second_moments(*each, displacement, sources) for each in zip(levels, splines, weights, strict=True)]
+    halves = [[sources[phase] for phase in half] for half in HALF_PHASES]
+    difference = torch.stack([_difference(levels, splines, weights, displacement, half) for half in halves])
+    difference *= 1 + INPAINTED_PENALTY * _inpainted_share(moving, displacement, sources)
     crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps)
     energies = [_static_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, moments, energies, strict=True)]
@@ -114,6 +121,7 @@ def make_loop(
         crossfade=crossfade,
         sampling=sampling,
         feature=None if feature is None else channels_last(coefficients(feature)),
+        feature_region=(0, 0, 0, 0) if feature is None else _feature_region(moving, displacement.margin, feature),
         resynthesise=resynthesise,
     )
     return loop if feature is not None else _equalize_contrast(loop, [level.band for level in levels])
@@ -127,8 +135,8 @@ def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> Loop:
     inside = (loop.moving >= 0.5).float()
     inside_blurred = _blurred(inside).clamp(min=1e-6)
     reference = _fine_contrast(loop.photo, inside, inside_blurred)
-    frames = (_frame_at(loop, loop.displacement.uniform(phase)) for phase in PHASES)
-    missing = torch.stack([reference / _fine_contrast(frame, inside, inside_blurred) for frame in frames])
+    middle = _frames_at(loop, [loop.displacement.uniform(phase) for phase in PHASES])
+    missing = torch.stack([reference / _fine_contrast(frame, inside, inside_blurred) for frame in middle])
     missing = missing.clamp(1 / MAX_GAIN, MAX_GAIN)[:, None, None]
     is_band = torch.tensor(bands, device=missing.device)[:, None, None, None, None]
     return replace(loop, contrast_gain=torch.where(is_band, loop.contrast_gain * missing, loop.contrast_gain))
@@ -144,27 +152,36 @@ def _fine_contrast(frame: Tensor, inside: Tensor, inside_blurred: Tensor) -> Ten
 
 def _blurred(image: Tensor) -> Tensor:
     """[H,W] convolved with two boxes a direction: about a Gaussian of 4 pixels."""
-    for size in ((9, 1), (1, 9), (9, 1), (1, 9)):
-        image = F.avg_pool2d(image[None], size, 1, (size[0] // 2, size[1] // 2))[0]
+    for axis in (0, 1, 0, 1):
+        image = box_sums(image, 4, axis) / 9
     return image
 
 
-def _packed(spline: Tensor, band: bool) -> Tensor:
-    """Coefficients [3,h,w] with channels last and a fourth, [h,w,4]; half precision is enough for a band."""
-    return F.pad(spline, (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).to(torch.float16 if band else torch.float32).contiguous()
+def _packed_spline(level: Level) -> Tensor:
+    """Coefficients [2h,2w,4] of a level, with an unused fourth channel; half precision is enough for a band."""
+    h, w = level.image.shape[1:]
+    packed = level.image.new_zeros((2 * h, 2 * w, 4), dtype=torch.float16 if level.band else torch.float32)
+    for c in range(3):  # one at a time needs less memory
+        packed[..., c] = coefficients(level.image[c : c + 1])[0]
+    return packed
 
 
 @torch.inference_mode()
+def frames(loop: Loop, times: Sequence[float]) -> Tensor:
+    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3]."""
+    return _frames_at(loop, [loop.displacement.moment(t) for t in times])
+
+
 def frame(loop: Loop, t: float) -> Tensor:
     """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
-    return _frame_at(loop, loop.displacement.moment(t))
+    return frames(loop, [t])[0]
 
 
-def _frame_at(loop: Loop, moment: Moment) -> Tensor:
+def _frames_at(loop: Loop, moments: Sequence[Moment]) -> Tensor:
     displacement = loop.displacement
-    base = _resynthesised(loop, moment)
+    bases = [_resynthesised(loop, moment) for moment in moments]
     if loop.sampling == "splat":
-        return _splat(loop, moment, base)
+        return torch.stack([_splat(loop, moment, base) for moment, base in zip(moments, bases, strict=True)])
     return render(
         loop.photo,
         loop.moving,
@@ -177,14 +194,14 @@ def _frame_at(loop: Loop, moment: Moment) -> Tensor:
         loop.crossfade,
         stride=displacement.stride,
         lengths=displacement.lengths,
-        phases=moment.phases,
+        phases=[moment.phases for moment in moments],
         cell=displacement.cell,
         margin=displacement.margin,
         stagger=displacement.stagger,
-        shifts=moment.shifts,
+        shifts=[moment.shifts for moment in moments],
         swell=displacement.swell,
-        swell_phase=moment.swell,
-        base=base,
+        swell_phases=[moment.swell for moment in moments],
+        base=None if bases[0] is None else torch.stack([base for base in bases if base is not None]),
     )
 
 
@@ -199,21 +216,22 @@ def _grid(displacement: Displacement) -> tuple[int, int]:
     return rows, columns
 
 
-def _second_moments(level: Level, spline: Tensor, weight: Tensor, displacement: Displacement) -> Tensor:
+def _second_moments(
+    level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, sources: Mapping[float, Tensor]
+) -> Tensor:
     """Local means of a*a, b*b and a*b for the two copies of a level at each of PHASES: [phases,3,gh,gw]; see
-    ops.compare."""
+    ops.compare. sources: those of every place at these phases."""
     side = WINDOW // 2
-    products = [_products(level, spline, weight, displacement, phase, side) for phase in PHASES]
+    products = [_products(level, spline, weight, displacement, sources[phase], side) for phase in PHASES]
     block = side * level.scale / displacement.cell
     return torch.stack([_local_means(x, side=block, grid=_grid(displacement)) for x in products])
 
 
 def _products(
-    level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, phase: float, side: int
+    level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, sources: Tensor, side: int
 ) -> Tensor:
-    """ops.compare of the copies that the loop shows at `phase` of every sub-cycle."""
+    """ops.compare of the copies that the loop reads at `sources` [4,gh,gw]."""
     (gh, gw), cell = _grid(displacement), displacement.cell
-    sources = displacement.sources(displacement.uniform(phase))
     coarse = level.scale > cell  # each of its pixels holds several grid points
     if coarse:
         sources = on_level(sources, cell=cell, scale=level.scale, region=(0, 0, gh * cell, gw * cell))
@@ -226,15 +244,15 @@ def _difference(
     splines: Sequence[Tensor],
     weights: Sequence[Tensor],
     displacement: Displacement,
-    phases: Sequence[float],
+    moments: Sequence[Tensor],
 ) -> Tensor:
-    """Mean square difference of the copies at each place over these phases, without the finest level: [gh,gw]."""
+    """Mean square difference of the copies at each place over these sources, without the finest level: [gh,gw]."""
     grid, cell = _grid(displacement), displacement.cell
     total = torch.zeros(grid, device=displacement.sub_cycle.device)
     for level, spline, weight in list(zip(levels, splines, weights, strict=True))[-max(1, len(levels) - 1) :]:
         side = max(1, cell // level.scale)
-        for phase in phases:
-            aa, bb, ab = _products(level, spline, weight, displacement, phase, side)
+        for sources in moments:
+            aa, bb, ab = _products(level, spline, weight, displacement, sources, side)
             square = (aa + bb - 2 * ab).clamp(min=0)
             total += _on_grid(square[None], side=side * level.scale / cell, grid=grid)[0]
     return total
@@ -266,7 +284,7 @@ def _statistics(level: Level, moments: Tensor, static_energy: Tensor) -> tuple[T
     return angle, gain
 
 
-def _inpainted_share(moving: Tensor, displacement: Displacement) -> Tensor:
+def _inpainted_share(moving: Tensor, displacement: Displacement, sources: Mapping[float, Tensor]) -> Tensor:
     """How much of what a place would show is inpainted, from past the photo's border or behind static things:
     [2,gh,gw] in [0,1], of copy B if it crossfades in the first half of its sub-cycle, of copy A if in the second."""
     (gh, gw), cell = _grid(displacement), displacement.cell
@@ -276,7 +294,7 @@ def _inpainted_share(moving: Tensor, displacement: Displacement) -> Tensor:
     y, x = torch.meshgrid(*(torch.arange(n, device=moving.device) + 0.5 for n in (gh, gw)), indexing="ij")
     genuine = torch.zeros(2, gh, gw, device=moving.device)
     for phase in PHASES:
-        a, b = displacement.sources(displacement.uniform(phase)).view(2, 2, gh, gw) / cell
+        a, b = sources[phase].view(2, 2, gh, gw) / cell
         for i, source in enumerate((b, a)):
             points = torch.stack(((x + source[0]) / gw, (y + source[1]) / gh), -1) * 2 - 1
             genuine[i] += F.grid_sample(seen, points[None], align_corners=False)[0, 0] / len(PHASES)
@@ -300,9 +318,10 @@ def _on_grid(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
 
 def _feathered(moving: Tensor) -> Tensor:
     """`moving` [H,W] faded to 0 over the outermost pixels inside what moves, unchanged elsewhere."""
-    support = (moving > 0).float()[None, None]
-    padded = F.pad(support, (FEATHER,) * 4, mode="replicate")
-    inside = 2 * F.avg_pool2d(padded, 2 * FEATHER + 1, stride=1)[0, 0] - 1
+    inside = (moving > 0).float()
+    for axis in (0, 1):
+        inside = box_sums(inside, FEATHER, axis, replicate=True)
+    inside = 2 * (inside / (2 * FEATHER + 1) ** 2) - 1
     return moving * inside.clamp(0, 1)
 
 
@@ -346,15 +365,35 @@ def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, 
 
 
 def _resynthesised(loop: Loop, moment: Moment) -> Tensor | None:
-    """The image [3,Hc,Wc] over the canvas that the generator makes of the warped features, if there are any."""
+    """The image [3,Hc,Wc] over the canvas that the generator makes of the warped features, if there are any: around
+    what moves, 0 elsewhere."""
     if loop.feature is None or loop.resynthesise is None:
         return None
-    displacement = loop.displacement
-    h, w = (n // 2 for n in loop.feature.shape[1:])  # there are twice as many coefficients
-    height = loop.photo.shape[0] + 2 * displacement.margin
-    scale = 2 ** round(float(np.log2(height / h)))
-    gh, gw = _grid(displacement)
-    canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
+    displacement, (top, left, bottom, right) = loop.displacement, loop.feature_region
+    height, width = (n + 2 * displacement.margin for n in loop.photo.shape[:2])
+    scale = _feature_scale(height, loop.feature.shape[1] // 2)  # there are twice as many coefficients
+    region = top * scale, left * scale, bottom * scale, right * scale
     fields = torch.cat((displacement.sources(moment) / scale, copy_shares(loop, moment)))
-    fields = on_level(fields, cell=displacement.cell, scale=scale, region=canvas)[:, :h, :w]
-    return loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]))
+    fields = on_level(fields, cell=displacement.cell, scale=scale, region=region)
+    fields[0:4:2] += left
+    fields[1:4:2] += top
+    image = loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]), top, left)
+    base = image.new_zeros(3, height, width)
+    part = base[:, region[0] : region[2], region[1] : region[3]]
+    torch.clamp(image[:, : part.shape[1], : part.shape[2]], -1, 1, out=part)  # as in the residual
+    return base
+
+
+def _feature_scale(height: int, cells: int) -> int:
+    """Width of a cell of the features in canvas pixels, a power of two, from the heights of both."""
+    return 1 << round(math.log2(height / cells))
+
+
+def _feature_region(moving: Tensor, margin: int, feature: Tensor) -> Region:
+    """The cells of the features [C,h,w] on which the image where it moves depends."""
+    rows, columns = feature.shape[1:]
+    scale = _feature_scale(moving.shape[0] + 2 * margin, rows)
+    y0, x0, y1, x1 = moving_region(moving, margin, scale)
+    more = REACH - 1  # the region has one already
+    top, left, bottom, right = y0 // scale - more, x0 // scale - more, -(-y1 // scale) + more, -(-x1 // scale) + more
+    return max(top, 0), max(left, 0), min(bottom, rows), min(right, columns)

@@ -8,26 +8,28 @@ nearby. The generator, whose encoder sees what moves and continues it, does no b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.networks.generator import Generator, merge
-from stylecine.ops.image import mirrored, push_pull
+from stylecine.networks.generator import Generator
+from stylecine.networks.modulated import ModulatedSynthesis
+from stylecine.ops.image import fast_dtype, mirrored, push_pull
 from stylecine.ops.texture import copy_texture
+
+GREY_LEVEL = 2 / 255
+ALIKE = 0.999  # of the values that two precisions generate differ by less
 
 
 @dataclass(frozen=True, eq=False)
 class Plate:
     """image [3,Hc,Wc]: what is split into levels and warped. For deep feature warping it is the residual alone, and
-    `resynthesise` (F [C,h,w] -> RGB canvas [3,Hc,Wc]) generates the rest from the warped `feature` F in every frame."""
+    `resynthesise` generates the rest from the warped `feature` F [C,h,w] in every frame."""
 
     image: Tensor
     feature: Tensor | None = None
-    resynthesise: Callable[[Tensor], Tensor] | None = None
+    resynthesise: ModulatedSynthesis | None = None
 
 
 def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
@@ -62,14 +64,15 @@ def plain_plate(photo: Tensor, visible: Tensor) -> Plate:
 
 def feature_plate(photo: Tensor, visible: Tensor, generated: Tensor, detail: float, generator: Generator,
                   w_plus: Tensor, feature: Tensor) -> Plate:
-    """The plate of deep feature warping: F is warped and G above it run for every frame; the residual is added."""
+    """The plate of deep feature warping: F is warped and G above it run for every frame; the residual is added.
+
+    G runs in half precision on a GPU, in bfloat16 on a CPU that computes in it, unless that changes what it has
+    `generated` in single precision. The residual is that of what it makes here, so that frame 0 is the photo.
+    """
     height, width = photo.shape[1:]
-
-    def resynthesise(warped: Tensor) -> Tensor:
-        image = merge(generator.from_feature(warped[None], w_plus[None]))
-        if image.shape[-1] < width or image.shape[-2] < height:  # photos beyond the generator's own resolution
-            image = F.interpolate(image, (height, width), mode="bicubic", align_corners=False)
-        return image[0, :, :height, :width].clamp(-1, 1)  # as in the residual
-
-    residual = inpaint(photo, visible, generated) - generated
-    return Plate(residual * detail, feature, resynthesise)
+    for dtype in (torch.float16 if feature.is_cuda else fast_dtype(feature.device), torch.float32):
+        resynthesise = ModulatedSynthesis(generator, w_plus, (feature.shape[1], feature.shape[2]), dtype)
+        made = resynthesise(feature)[:, :height, :width].clamp(-1, 1)
+        if dtype == torch.float32 or bool(((made - generated).abs() < GREY_LEVEL).float().mean() > ALIKE):
+            break
+    return Plate((inpaint(photo, visible, generated) - made) * detail, feature, resynthesise)

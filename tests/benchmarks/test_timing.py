@@ -1,8 +1,11 @@
 """Clocks of the benchmarks."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -38,6 +41,42 @@ def test_short_runs_are_repeated_until_they_add_up(clock: list[float]) -> None:
         runs.append(clock[0])
 
     assert median_seconds(run, CPU, least=20) == 1 and len(runs) == 21
+
+
+def test_a_gpu_is_given_all_calls_before_the_first_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            queue.append("event")
+
+        def synchronize(self) -> None:
+            assert queue == ["wait", "event", *["call"] * timing.QUEUED, "event"]
+            queue.clear()
+
+        def elapsed_time(self, end: Any) -> float:
+            return 1e3 * timing.QUEUED
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: queue.append("wait"))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    calls = iter([lambda: None])  # the first run is not timed
+    call = lambda: next(calls, lambda: queue.append("call"))()  # noqa: E731
+    assert median_seconds(call, torch.device("cuda"), least=0, fewest=3) == 1
+
+
+def test_arguments_alternate_on_a_gpu_with_copies_that_its_cache_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    properties = SimpleNamespace(L2_cache_size=1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    arguments = torch.ones(100), [torch.zeros(50)], 3
+    turn = timing.rotating(arguments, torch.device("cuda"))
+    made = [next(turn) for _ in range(5)]
+    assert len({x[0].data_ptr() for x in made}) == len({x[1][0].data_ptr() for x in made}) == 5
+    assert all(torch.equal(x[0], arguments[0]) and x[2] == 3 for x in made)
+    assert next(timing.rotating(arguments, CPU)) is next(timing.rotating(arguments, CPU)) is arguments
 
 
 def test_a_time_limit_stops_longer_runs() -> None:

@@ -43,7 +43,9 @@ def needs_compiler(test: Callable[..., None]) -> Callable[..., None]:
     return pytest.mark.slow(skip(test))
 
 
+CPU_FLAGS = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
 ASCENDING, SHUFFLED = 0, 1
+STREAM = 0x5EED  # that a test passes
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -51,6 +53,8 @@ def load(path: Path) -> ctypes.CDLL:
     for name, (result, arguments) in native.FUNCTIONS.items():
         if name.endswith("_cuda") and hasattr(library, name):
             getattr(library, name).restype, getattr(library, name).argtypes = result, arguments
+    library.cuda_on_cpu_expect.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_int64
+    library.cuda_on_cpu_calls.restype, library.cuda_on_cpu_error.restype = ctypes.c_int64, ctypes.c_char_p
     return library
 
 
@@ -60,8 +64,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 @contextmanager
-def emulated(library: ctypes.CDLL, order: int, device: int = 0) -> Iterator[None]:
-    """Ops on the CPU run what they would on a GPU, its threads in this order."""
+def emulated(library: ctypes.CDLL, order: int, device: int = 1, failing: int = 0) -> Iterator[None]:
+    """Ops on the CPU run what they would on a GPU, its threads in this order; call number `failing` of CUDA fails.
+
+    Whatever happens, the device that was current is so again, and no error is left for somebody else to find.
+    """
 
     def run(kernel: str, args: ctypes.Structure, _: torch.device, workspace: bool = False) -> None:
         where, space, message = ctypes.addressof(args), (), ctypes.create_string_buffer(native.MESSAGE)
@@ -69,7 +76,10 @@ def emulated(library: ctypes.CDLL, order: int, device: int = 0) -> Iterator[None
             size = getattr(library, f"stylecine_{kernel}_workspace_cuda")(where)
             buffer = torch.full((size + 64,), 255, dtype=torch.uint8)  # as floats not a number
             space = buffer.data_ptr(), size
-        status = getattr(library, f"stylecine_{kernel}_cuda")(where, *space, device, None, message)
+        library.cuda_on_cpu_expect(device, STREAM, failing)
+        status = getattr(library, f"stylecine_{kernel}_cuda")(where, *space, device, STREAM, message)
+        assert library.cuda_on_cpu_error() is None, "an error is left for the next call"
+        assert failing or library.cuda_on_cpu_device() == 0, "another device is current"
         native._check(status, f"{kernel}: {message.value.decode()}")
         assert not workspace or (buffer[size:] == 255).all(), "the kernel wrote past its workspace"
 
@@ -188,13 +198,89 @@ def test_a_barrier_that_is_missing_or_not_for_all_is_noticed(tmp_path, instead, 
         assert_renders(load(build([tmp_path / "faulty.cu"], tmp_path, COMPILER)), test_render.SAMPLES[0])
 
 
+CALLS: dict[str, Callable[[], Any]] = {
+    "integrate": lambda: integrate(*test_integrate.SAMPLES[0].arguments()),
+    "splat": lambda: called(splat, test_splat.SAMPLES[0], deterministic=True),
+    "warp_features": lambda: warp_features(*test_warp_features.SAMPLES[0].arguments()),
+    "render": lambda: called(render, test_render.SAMPLES[0]),
+    "compare": lambda: called(compare, test_compare.SAMPLES[0]),
+    "drape": lambda: called(drape, test_drape.SAMPLES[0]),
+    "recolour": lambda: called(recolour, test_recolour.SAMPLES[0]),
+}
+
+
+def called(kernel: Callable[..., Any], sample: Any, **more: Any) -> Any:
+    tensors, keywords = sample.arguments()
+    return kernel(*tensors, **keywords, **more)
+
+
 @needs_compiler
-def test_an_error_of_one_call_is_not_reported_by_the_next(library):
-    arguments = test_integrate.SAMPLES[0].arguments()
-    with emulated(library, ASCENDING, device=7), pytest.raises(KernelUnavailable, match="invalid device"):
-        integrate(*arguments)
+@pytest.mark.parametrize("kernel", native.KERNELS)
+def test_a_failure_of_any_call_is_reported_once(library, kernel):
     with emulated(library, ASCENDING):
-        integrate(*arguments)
+        expected = CALLS[kernel]()
+    count = library.cuda_on_cpu_calls()
+    assert count >= 4, "the device is asked for, set and set back, and at least one kernel launched"
+    for number in range(1, count + 1):
+        with emulated(library, ASCENDING, failing=number), pytest.raises(KernelUnavailable, match="was to fail"):
+            CALLS[kernel]()
+    with emulated(library, ASCENDING):
+        torch.testing.assert_close(CALLS[kernel](), expected, rtol=0, atol=0, equal_nan=True)
+    with emulated(library, ASCENDING, device=7), pytest.raises(KernelUnavailable, match="invalid device"):
+        CALLS[kernel]()
+
+
+@needs_compiler
+@pytest.mark.skipif(" fma " not in CPU_FLAGS, reason="this processor does not fuse multiplications and additions")
+def test_fused_multiplications_and_additions_change_results_only_slightly(tmp_path, monkeypatch):
+    """nvcc fuses them, the compiler of the other tests does not."""
+    monkeypatch.setenv("CXXFLAGS", "-mfma -ffp-contract=fast")
+    fused = load(build(sorted(SOURCES.glob("*.cu")), tmp_path, COMPILER))
+    for kernel, call in CALLS.items():
+        with emulated(fused, ASCENDING):
+            made = call()
+        with native.disabled():
+            expected = call()
+        for ours, theirs in zip(*(([x] if isinstance(x, Tensor) else x) for x in (made, expected)), strict=True):
+            close = {"rtol": 0, "atol": 1} if ours.dtype == torch.uint8 else {"rtol": 1e-4, "atol": 1e-4}
+            torch.testing.assert_close(ours, theirs, **close, msg=lambda says, kernel=kernel: f"{kernel}: {says}")
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("source", "right", "wrong", "failure", "reason"),
+    [
+        ("splat_cuda.cu", "0, stream>>>(args, extremes, s", "0, 0>>>(args, extremes, s", KernelUnavailable,
+         "not on the stream"),
+        ("splat_cuda.cu", "sizeof(Extremes), stream)", "sizeof(Extremes), nullptr)", KernelUnavailable,
+         "not on the stream"),
+        ("device.h", "status = cudaSetDevice(device);", "", KernelUnavailable, "not on the device"),
+        ("device.h", "const cudaError_t restored = cudaSetDevice(before);", "const cudaError_t restored = cudaSuccess;",
+         AssertionError, "another device is current"),
+        ("device.h", "  cudaGetLastError();  // cleared", "  // cleared", AssertionError, "left for the next call"),
+        ("device.h", "if (status == cudaSuccess) status = restored;", "", AssertionError, "left for the next call"),
+    ],
+)  # fmt: skip
+def test_mistakes_with_streams_devices_and_errors_are_noticed(tmp_path, source, right, wrong, failure, reason):
+    for path in (SOURCES / "splat_cuda.cu", SOURCES / "device.h"):
+        text = path.read_text()
+        if path.name == source:
+            assert text.count(right) >= 1
+            text = text.replace(right, wrong)
+        (tmp_path / path.name).write_text(text)
+    faulty = load(build([tmp_path / "splat_cuda.cu"], tmp_path, COMPILER))
+    with pytest.raises(failure, match=reason):
+        test_a_failure_of_any_call_is_reported_once(faulty, "splat")
+
+
+@needs_compiler
+def test_whether_a_device_can_run_kernels_is_asked_without_running_one(library):
+    message = ctypes.create_string_buffer(native.MESSAGE)
+    for device, failing, status in ((1, 0, native.OK), (7, 0, native.CUDA), (0, 3, native.CUDA)):
+        library.cuda_on_cpu_expect(device, None, failing)
+        assert library.stylecine_probe_cuda(device, message) == status
+        assert library.cuda_on_cpu_error() is None
+    assert message.value == b"this call was to fail"
 
 
 def test_a_launch_is_translated_or_refused():

@@ -1,10 +1,12 @@
 """Bytes to floats and back, mirrored borders, and push-pull filling."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.image import dilate, mirrored, push_pull, to_tensor, to_uint8
+from stylecine.ops.image import box_sums, dilate, mirrored, push_pull, to_tensor, to_uint8
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
@@ -80,3 +82,14 @@ def test_places_are_dilated_by_a_radius_in_rows_and_columns(radius: int) -> None
         assert torch.equal(dilate(places, radius), expected > 0)
     else:
         assert dilate(places, radius).all()
+
+
+@pytest.mark.parametrize("radius", [1, 3, 4, 10])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_box_sums_are_sums_of_neighbours(radius: int, axis: int) -> None:
+    image = torch.arange(63.0).reshape(7, 9) % 5
+    modes: tuple[tuple[Literal["constant", "edge"], bool], ...] = (("constant", False), ("edge", True))
+    for mode, replicate in modes:
+        pads = [(radius, radius) if axis == k else (0, 0) for k in (0, 1)]
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(image.numpy(), pads, mode=mode), 2 * radius + 1, axis)
+        np.testing.assert_array_equal(box_sums(image, radius, axis, replicate=replicate), windows.sum(-1))

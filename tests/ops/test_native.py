@@ -1,6 +1,7 @@
 """The C interface as Python sees it: neither native.py nor a kernel's argument struct may differ from stylecine.h."""
 
 import ctypes
+import functools
 import importlib
 import json
 import re
@@ -169,6 +170,29 @@ with native.using(threads=2):
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60) == "0\n"
+
+
+def test_a_gpu_that_cannot_run_the_kernels_gets_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def probe(index: int, message: Any) -> int:
+        asked.append(index)
+        message.value = b"no kernel image is available" if index else b""
+        return native.CUDA if index else native.OK
+
+    monkeypatch.setattr(native, "_library", lambda kind: None)
+    monkeypatch.setattr(native, "_function", lambda kind, name: probe)
+    monkeypatch.setattr(native, "_not_launchable", functools.cache(native._not_launchable.__wrapped__))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index=None: "some GPU")
+    for _ in range(2):
+        assert native.available("cuda:0") and not native.available("cuda:1") and not native.available("cuda")
+    assert asked == [0, 1], "each GPU is asked once"
+    assert native.why("cuda:1") == (
+        "the PyTorch references: kernels do not run on some GPU (no kernel image is available); update its driver, or "
+        + native.rebuild()
+    )
 
 
 # --- a library that is not there: `why` has the real reason, and what to do about it ---------------------------------

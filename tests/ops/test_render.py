@@ -15,7 +15,7 @@ from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without
 
 @dataclass(frozen=True)
 class Sample:
-    """A loop of noise; see ops.render.render for what its arrays are."""
+    """Frames of a loop of noise; see ops.render.render for what its arrays are."""
 
     name: str
     height: int = 45
@@ -32,6 +32,7 @@ class Sample:
     stagger: bool = False
     strided: bool = False
     share: float = 0.3
+    frames: int = 1
 
     def arguments(self, device: str = "cpu") -> tuple[list[Any], dict[str, Any]]:
         noise = torch.Generator().manual_seed(7)
@@ -50,7 +51,7 @@ class Sample:
         crossfade = torch.stack((begin, 1 / (1 - begin)))
         swell = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.swell else None
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
-        base = torch.rand(3, height, width, generator=noise) - 0.5 if self.base else None
+        base = torch.rand(self.frames, 3, height, width, generator=noise) - 0.5 if self.base else None
         stagger = torch.rand(grid, generator=noise) * 2 - 1 if self.stagger else None
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade
         tensors = [photo, self.mask(), *fields, stagger, swell, base]
@@ -58,17 +59,18 @@ class Sample:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
         tensors = [x if x is None else x.to(device) for x in tensors]
+        shares = [(self.share + 0.17 * n) % 1 for n in range(self.frames)]
         keywords = {
             "stride": 4.0,
             "lengths": [12.0 / (k + 1) for k in range(self.kinds)],
-            "phases": [(self.share * (k + 1)) % 1 for k in range(self.kinds)],
+            "phases": [[(share * (k + 1)) % 1 for k in range(self.kinds)] for share in shares],
             "cell": self.cell,
             "margin": self.margin,
             "base": tensors.pop(),
             "swell": tensors.pop(),
             "stagger": tensors.pop(),
-            "shifts": [0.9 / (k + 1) for k in range(self.kinds)],
-            "swell_phase": (math.cos(2.0 * self.share) - 1, math.sin(2.0 * self.share)),
+            "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
+            "swell_phases": [(math.cos(2.0 * share) - 1, math.sin(2.0 * share)) for share in shares],
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
 
@@ -102,8 +104,11 @@ SAMPLES = [
     Sample("staggered, three lengths", stagger=True, kinds=3, moving="all", share=0.6),
     Sample("strided", strided=True, base=True, swell=True, stagger=True),
     Sample("far outside", travel=1e6, moving="all"),
+    Sample("six frames", frames=6, kinds=2, base=True, swell=True, stagger=True),
+    Sample("more frames than are made together", height=9, width=11, levels=2, moving="all", frames=35),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
+TIMES = "stride", "lengths", "phases", "shifts", "swell_phases", "cell", "margin"
 named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
@@ -122,7 +127,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
     with native.disabled():
         expected = render(*tensors, **keywords)
     (made,) = same_on_any_threads(lambda: render(*tensors, **keywords), instructions)
-    assert made.dtype == torch.uint8 and made.shape == tensors[0].shape
+    assert made.dtype == torch.uint8 and made.shape == (sample.frames, *tensors[0].shape)
     assert_alike(made, expected)
 
 
@@ -138,9 +143,41 @@ def test_the_op_is_declared_as_it_behaves(device):
     sample = Sample("small", height=9, width=11, levels=2, base=True, swell=True, stagger=True)
     tensors, keywords = sample.arguments(device)
     optional = [keywords[name] for name in ("stagger", "swell", "base")]
-    times = [keywords[name] for name in ("stride", "lengths", "phases", "shifts", "swell_phase", "cell", "margin")]
+    times = [flat(keywords[name]) for name in TIMES]
     tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
     torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times))
+
+
+def flat(numbers: Any) -> Any:
+    """As the operator takes them: those of all frames, one after the other."""
+    nested = isinstance(numbers, list) and not isinstance(numbers[0], float)
+    return [x for row in numbers for x in row] if nested else numbers
+
+
+def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
+    """The keywords for frame n."""
+    of_frames = ("phases", "shifts", "swell_phases", "base")
+    return keywords | {name: keywords[name][n : n + 1] for name in of_frames if keywords[name] is not None}
+
+
+def test_frames_made_together_are_those_made_one_by_one():
+    tensors, keywords = Sample("together", frames=9, kinds=3, base=True, swell=True, stagger=True).arguments()
+    together = render(*tensors, **keywords)
+    for n, frame in enumerate(together):
+        assert torch.equal(render(*tensors, **alone(keywords, n))[0], frame)
+
+
+def test_a_frame_after_one_that_reads_outside_of_the_plate_is_as_it_is_alone():
+    """Narrow stripes leave places of a vector unused; in many pixels, as sums are rounded otherwise in very few."""
+    sample = Sample("stripes", 768, 1536, levels=4, travel=0.2, frames=8, swell=True)
+    tensors, keywords = sample.arguments()
+    tensors[1] = ((torch.arange(1536) - 54) % 128 < 22).float().expand(768, -1).contiguous()
+    outside_then_inside = [(-2.0, 0.0), (0.0, 0.0)] * 4
+    keywords |= {"swell": torch.full_like(keywords["swell"], 1e4), "swell_phases": outside_then_inside}
+    keywords["phases"] = [[0.3 + 0.05 * n] for n in range(8)]
+    together = render(*tensors, **keywords)
+    for n in (1, 3, 5, 7):
+        assert torch.equal(render(*tensors, **alone(keywords, n))[0], together[n])
 
 
 def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
@@ -158,14 +195,14 @@ def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_a_plate_at_rest_shows_the_photo_to_the_byte(share):
     tensors, keywords = still(Sample("at rest", moving="all", share=share))
-    assert torch.equal(render(*tensors, **keywords), tensors[0])
+    assert torch.equal(render(*tensors, **keywords)[0], tensors[0])
 
 
 def test_a_plate_moved_by_whole_pixels_shows_the_photo_moved():
     tensors, keywords = still(Sample("moved", moving="all", share=0.0, levels=1))
     forward = torch.tensor([5.0, -3.0]).view(1, 1, 2, 1, 1) / keywords["cell"]
     tensors[3] = forward * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1, 1) * torch.ones_like(tensors[3])
-    moved = render(*tensors, **keywords)
+    [moved] = render(*tensors, **keywords)
     assert torch.equal(moved[:-3, 5:], tensors[0][3:, :-5])
 
 
@@ -175,7 +212,7 @@ def test_halfway_two_unlike_copies_have_equal_power_and_like_ones_are_averaged()
     photo, moving, knots = torch.zeros(4, 4, 3, dtype=torch.uint8), torch.ones(4, 4), torch.zeros(2, 2, 2, 4, 4)
     sub_cycle, no_gain = torch.zeros(4, 4, dtype=torch.uint8), torch.ones(1, 2, 3, 4, 4)
     crossfade = torch.stack((torch.zeros(4, 4), torch.ones(4, 4)))
-    keywords = {"stride": 4.0, "lengths": [4.0], "phases": [0.5], "cell": 1, "margin": 0}
+    keywords = {"stride": 4.0, "lengths": [4.0], "phases": [[0.5]], "cell": 1, "margin": 0}
     for angle, gain in ((0.0, 1.0), (math.pi / 2, math.sqrt(2)), (math.pi / 3, 2 / math.sqrt(3))):
         fields = knots, knots, sub_cycle, no_gain[:, 0] * angle
         made = render(photo, moving, [spline], *fields, no_gain, crossfade, **keywords)
@@ -197,16 +234,16 @@ def test_nan_displacements_read_the_corner_or_are_black():
 def test_alpha_is_clamped_and_nan_counts_as_zero():
     tensors, keywords = Sample("odd masks", moving="all").arguments()
     tensors[1][:, ::3], tensors[1][:, 1::3], tensors[1][:, 2::3] = torch.nan, 7.0, -2.0
-    made = render(*tensors, **keywords)
+    [made] = render(*tensors, **keywords)
     assert torch.equal(made[:, ::3], tensors[0][:, ::3]) and torch.equal(made[:, 2::3], tensors[0][:, 2::3])
     tensors[1] = torch.ones_like(tensors[1])
-    assert torch.equal(made[:, 1::3], render(*tensors, **keywords)[:, 1::3])
+    assert torch.equal(made[:, 1::3], render(*tensors, **keywords)[0, :, 1::3])
 
 
 def test_only_moving_pixels_differ_from_the_photo():
     sample = Sample("disc")
     tensors, keywords = sample.arguments()
-    made, standing = render(*tensors, **keywords), tensors[1] == 0
+    [made], standing = render(*tensors, **keywords), tensors[1] == 0
     assert torch.equal(made[standing], tensors[0][standing])
     assert (made[~standing] != tensors[0][~standing]).float().mean() > 0.9
 
@@ -223,8 +260,8 @@ def test_arguments_that_do_not_fit_are_named():
     for name, (place, tensor) in bad.items():
         with pytest.raises(ValueError, match=f"render: {name} is"):
             render(*[tensor if i == place else x for i, x in enumerate(tensors)], **keywords)
-    bad = {"cell": 0}, {"cell": 3}, {"phases": [1.1]}, {"lengths": [13.0]}, {"lengths": [4.0, 4.0]}, {"stride": -1.0}
-    for change in bad:
+    bad = {"cell": 0}, {"cell": 3}, {"phases": [[1.1]]}, {"lengths": [13.0]}, {"lengths": [4.0, 4.0]}, {"stride": -1.0}
+    for change in (*bad, {"phases": []}, {"phases": [[0.1], [0.2, 0.3]]}):
         with pytest.raises(ValueError, match="render"), native.disabled():
             render(*tensors, **(keywords | change))
 
@@ -255,7 +292,6 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert moving_region(part, 32, 16) == (32, 32, 96, 112)
-    names = "stagger", "swell", "base", "stride", "lengths", "phases", "shifts", "swell_phase", "cell", "margin"
-    times = [keywords[name] for name in names]
-    whole = reference(*tensors, *times)
-    assert_alike(reference(tensors[0], part, *tensors[2:], *times)[20:40, 30:60], whole[20:40, 30:60])
+    others = [keywords[name] for name in ("stagger", "swell", "base")] + [flat(keywords[name]) for name in TIMES]
+    [whole] = reference(*tensors, *others)
+    assert_alike(reference(tensors[0], part, *tensors[2:], *others)[0, 20:40, 30:60], whole[20:40, 30:60])

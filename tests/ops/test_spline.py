@@ -62,3 +62,9 @@ def test_fine_texture_keeps_its_contrast_and_its_speed_between_pixels():
         true = wave(x + 0.05) - wave(x - 0.05)
         assert 0.97 < before.std() / wave(0).std() < 1.03
         assert 0.93 < (after - before).std() / true.std() < 1.07
+
+
+def test_a_row_has_the_same_coefficients_inside_a_longer_one():
+    row = torch.randn(1, 1, 300, generator=torch.Generator().manual_seed(0)).expand(1, 3, 300)
+    whole, part = coefficients(row), coefficients(row[..., 37:237])
+    torch.testing.assert_close(part[..., 40:-40], whole[..., 2 * 37 + 40 : 2 * 237 - 40], atol=1e-5, rtol=0)

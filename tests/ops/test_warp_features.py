@@ -22,7 +22,7 @@ class Sample:
     made: tuple[int, int] | None = None  # a, b; None: h, w
     dtype: torch.dtype = torch.float32
     travel: float = 4.0  # pixels
-    layout: str = "channels last"  # or "channels first", "strided"
+    layout: str = "channels last"  # or "channels first", "strided", "askew"
     lost: bool = False  # some displacements are not finite
 
     def arguments(self, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
@@ -33,8 +33,11 @@ class Sample:
         if self.lost:
             for i, value in enumerate((math.nan, math.inf, -math.inf)):
                 sources.flatten()[i * 7 :: 83] = value
-        if self.layout == "channels last":
+        if self.layout in ("channels last", "askew"):
             spline = channels_last(spline)
+        if self.layout == "askew":  # a GPU could not read four channels at once
+            dense = spline.permute(1, 2, 0)
+            spline = torch.cat((spline.new_zeros(1), dense.flatten()))[1:].view(dense.shape).permute(2, 0, 1)
         if self.layout == "strided":
             spline, sources, weights = apart(spline), apart(sources), apart(weights)
         return spline.to(device), sources.to(device), weights.to(device)
@@ -46,12 +49,13 @@ SAMPLES = [
     Sample("one row", h=1, w=70),
     Sample("several tiles", h=35, w=66, channels=3),
     *(Sample(f"{channels} channels", channels=channels) for channels in (1, 16, 64, 100)),
-    Sample("float16", dtype=torch.float16, channels=67),
-    Sample("bfloat16", dtype=torch.bfloat16, channels=67),
+    *(Sample(f"float16, {channels}", dtype=torch.float16, channels=channels) for channels in (67, 68)),
+    *(Sample(f"bfloat16, {channels}", dtype=torch.bfloat16, channels=channels) for channels in (67, 68)),
     Sample("a part", made=(5, 9)),
     Sample("more than there is", made=(20, 30)),
     Sample("channels first", layout="channels first"),
     Sample("strided", layout="strided"),
+    Sample("askew", layout="askew", channels=64),
     Sample("far outside", travel=1e9),
     Sample("lost places", lost=True),
 ]

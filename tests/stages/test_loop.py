@@ -9,12 +9,14 @@ from scipy import ndimage
 from stylecine.errors import NothingMoves
 from stylecine.networks.generator import Generator
 from stylecine.networks.generator import merge as merge_rgb
+from stylecine.networks.modulated import ModulatedSynthesis
 from stylecine.ops.mixing import copy_b_share
 from stylecine.ops.pyramid import merge, upsample
 from stylecine.ops.spline import coefficients
 from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
 from tests.networks import stylegan2_literal as literal
+from tests.transfers import NoTransfers
 
 SIZE, MARGIN, PERIOD = 128, 32, 40
 
@@ -190,19 +192,58 @@ def test_features_are_warped_and_synthesised():
     feature = torch.randn(5, h, h)
     seen = []
 
-    def resynthesise(warped: torch.Tensor) -> torch.Tensor:
+    def resynthesise(warped: torch.Tensor, top: int, left: int) -> torch.Tensor:
         seen.append(warped)
+        assert (top, left) == (13, 5)
         return upsample(upsample(warped[:3])) * 0.01
 
-    made = Loop(**{**loop.__dict__, "feature": coefficients(feature), "resynthesise": resynthesise})
+    changed = {"feature": coefficients(feature), "feature_region": (13, 5, 43, 43), "resynthesise": resynthesise}
+    made = replace(loop, **changed)
     at_start, later = frame(made, 0), frame(made, 10)
-    torch.testing.assert_close(seen[0], feature, atol=1e-4, rtol=0)
-    assert seen[1].shape == feature.shape and not torch.equal(seen[1], feature)
+    part = feature[:, 13:43, 5:43]
+    torch.testing.assert_close(seen[0], part, atol=1e-4, rtol=0)
+    assert seen[1].shape == part.shape and not torch.equal(seen[1], part)
     expected = (
         torch.from_numpy(photo).float() + upsample(upsample(feature[:3]))[:, 32:-32, 32:-32].permute(1, 2, 0) * 1.275
     )
     assert (at_start[40:] - expected[40:].clamp(0, 255)).abs().max() < 1
     assert not torch.equal(later, frame(loop, 10))
+
+
+def generated_scene() -> Loop:
+    """A loop of what a small generator makes of warped features, in the middle of the picture."""
+    generator = Generator.from_tensors(literal.random_tensors({4: 8, 8: 8, 16: 6, 32: 4}), "b8.conv1").seeded(5)
+    moving = torch.zeros(SIZE, SIZE)
+    moving[40:70, 50:110] = 1
+    plate = texture(SIZE + 2 * MARGIN, SIZE + 2 * MARGIN)
+    photo = ((plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    displacement = integrate(torch.full((2, 32, 32), 0.02), moving, period=PERIOD, fps=30, margin=MARGIN)
+    noise = torch.Generator().manual_seed(3)
+    side = (SIZE + 2 * MARGIN) // generator.stride
+    feature, w_plus = torch.randn(8, side, side, generator=noise), torch.randn(8, 512, generator=noise)
+    synthesis = ModulatedSynthesis(generator, w_plus, (side, side), torch.float32)
+    return make_loop(
+        photo, moving, laplacian_levels(plate * 0.1), displacement, feature=feature, resynthesise=synthesis
+    )
+
+
+def test_only_the_features_on_which_the_moving_image_depends_are_warped():
+    loop = generated_scene()
+    assert loop.feature_region == (15, 17, 29, 39)  # (18, 20, 26, 36) with three cells around
+    h, w = (n // 2 for n in loop.feature.shape[1:])
+    everything = replace(loop, feature_region=(0, 0, h, w))
+    for t in (0, 7, 20.5):
+        torch.testing.assert_close(frame(loop, t), frame(everything, t), rtol=0, atol=1)
+    too_few = replace(loop, feature_region=(18, 20, 26, 36))
+    assert (frame(too_few, 7).int() - frame(everything, 7).int()).abs().max() > 1
+    assert (frame(loop, 7).int() - frame(loop, 0).int()).abs().max() > 20
+
+
+def test_a_gpu_would_not_wait_for_the_host_to_generate_a_frame():
+    loop = generated_scene()
+    frame(loop, 3)  # what is computed once may be copied
+    with NoTransfers():
+        frame(loop, 7)
 
 
 def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb():

@@ -1,5 +1,6 @@
 """The plate: the photo where it moves, something that fits elsewhere."""
 
+import pytest
 import torch
 
 from stylecine.networks.generator import Generator
@@ -53,15 +54,22 @@ def test_a_plate_is_the_photo_where_it_moves() -> None:
     assert plate.feature is None
 
 
-def test_deep_feature_warping_warps_the_residual_and_resynthesises_the_rest() -> None:
+@pytest.mark.parametrize(("contrast", "kept"), [(0.1, torch.bfloat16), (3.0, torch.float32)])
+def test_deep_feature_warping_warps_the_residual_and_resynthesises_the_rest(
+    monkeypatch: pytest.MonkeyPatch, contrast: float, kept: torch.dtype
+) -> None:
+    """In half precision only if that hardly shows; either way the unwarped feature gives the photo."""
+    monkeypatch.setattr("stylecine.stages.plate.fast_dtype", lambda _: torch.bfloat16)
     torch.manual_seed(0)
     generator = Generator({4: 8, 8: 8, 16: 8}, "b8.conv1", mapping_layers=1).requires_grad_(False)
+    for resolution in (8, 16):
+        generator.block(resolution).torgb.weight *= contrast
     feature, w_plus = torch.randn(8, 20, 24), torch.randn(6, 512)
     image = waves(40, 48)
     generated = reconstruct(generator, w_plus[None], feature[None], (40, 48))[0]
     plate = feature_plate(image, torch.ones(40, 48), generated, 1.0, generator, w_plus, feature)
-    assert plate.resynthesise is not None
-    torch.testing.assert_close(plate.resynthesise(feature) + plate.image, image, atol=1e-5, rtol=0)
+    assert plate.resynthesise is not None and plate.resynthesise.dtype == kept
+    torch.testing.assert_close(plate.resynthesise(feature).clamp(-1, 1) + plate.image, image, atol=1e-5, rtol=0)
 
 
 def test_plates_are_compared_by_identity() -> None:

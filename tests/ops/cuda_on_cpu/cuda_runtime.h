@@ -6,6 +6,8 @@
 // indices, arithmetic, barriers and sizes of workspaces. It cannot test what hardware adds: memory ordering, which
 // memory a pointer points to, rounding of fused multiplications and of CUDA's own exp(), registers, speed.
 //
+// Calls have to be for the device and the stream that the test names, and the test may have any of them fail.
+//
 // Kernel<<<grid, block, 0, stream>>>(...) has become launch(Kernel, grid, block, 0, stream)(...) (build.py).
 // Under -fsanitize=thread the threads of a block are synchronised by barriers alone: a missing atomic is found too.
 #pragma once
@@ -31,6 +33,7 @@
 #define __device__
 #define __host__
 #define __grid_constant__
+#define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
 #define __shared__ static __attribute__((section("cuda_shared")))
 extern "C" __attribute__((weak, visibility("hidden"))) char __start_cuda_shared[], __stop_cuda_shared[];
@@ -63,6 +66,24 @@ inline ucontext_t scheduler;
 inline void *scheduler_fiber;
 inline unsigned seed;      // of the order; 0: ascending
 inline cudaError_t error;  // the first since cudaGetLastError()
+
+constexpr int DEVICES = 2;
+inline int device;              // the current one
+inline int64_t calls, failing;  // how many there were, and which of them fails; 0: none
+inline int expected_device;
+inline cudaStream_t expected_stream;
+
+// Whether a call succeeds. As in CUDA, a failure is the last error until that is read.
+inline cudaError_t called(cudaError_t otherwise = cudaSuccess) {
+  const cudaError_t status = ++calls == failing ? "this call was to fail" : otherwise;
+  if (status && !error) error = status;
+  return status;
+}
+inline cudaError_t enqueued(cudaStream_t stream) {
+  return called(device != expected_device   ? "not on the device that was asked for"
+                : stream != expected_stream ? "not on the stream that was passed"
+                                            : cudaSuccess);
+}
 
 inline std::vector<unsigned> order(unsigned count) {
   static uint32_t state;
@@ -149,8 +170,9 @@ inline void run_block() {
 }
 
 template <class Kernel>
-auto launch(Kernel kernel, int64_t grid, int64_t block, size_t shared, cudaStream_t) {
+auto launch(Kernel kernel, int64_t grid, int64_t block, size_t shared, cudaStream_t stream) {
   return [=](const auto &...arguments) {
+    if (enqueued(stream)) return;
     const auto call = [&] { kernel(arguments...); };
     body = [](const void *context) { (*static_cast<decltype(call) *>(context))(); };
     body_context = &call;
@@ -188,6 +210,7 @@ T atomically(T *at, Change change) {
 #define __syncthreads_or(any) int(cuda_on_cpu::meet(__LINE__, blockDim.x, (any) != 0))
 #define __shfl_xor_sync(mask, value, lanes) cuda_on_cpu::shuffle(__LINE__, mask, value, threadIdx.x ^ unsigned(lanes))
 
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline float atomicAdd(float *at, float x) {
   return cuda_on_cpu::atomically(at, [x](float before) { return before + x; });
 }
@@ -201,15 +224,33 @@ inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
 inline int __clzll(long long x) { return x ? __builtin_clzll(static_cast<unsigned long long>(x)) : 64; }
 inline long long __double2ll_rn(double x) { return llrint(x); }
 
-inline cudaError_t cudaGetDevice(int *device) { return *device = 0, cudaSuccess; }
-inline cudaError_t cudaSetDevice(int device) {  // as in CUDA, a failure is the last error until that is read
-  return device ? cuda_on_cpu::error = "invalid device ordinal" : cudaSuccess;
+struct cudaFuncAttributes {};
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, Kernel) {
+  return cuda_on_cpu::called();
+}
+inline cudaError_t cudaGetDevice(int *device) { return *device = cuda_on_cpu::device, cuda_on_cpu::called(); }
+inline cudaError_t cudaSetDevice(int device) {
+  const cudaError_t status =
+      cuda_on_cpu::called(device < cuda_on_cpu::DEVICES ? cudaSuccess : "invalid device ordinal");
+  if (!status) cuda_on_cpu::device = device;
+  return status;
 }
 inline cudaError_t cudaGetLastError() { return std::exchange(cuda_on_cpu::error, cudaSuccess); }
 inline const char *cudaGetErrorString(cudaError_t status) { return status; }
-inline cudaError_t cudaMemsetAsync(void *at, int byte, size_t count, cudaStream_t) {
-  return memset(at, byte, count), cudaSuccess;
+inline cudaError_t cudaMemsetAsync(void *at, int byte, size_t count, cudaStream_t stream) {
+  const cudaError_t status = cuda_on_cpu::enqueued(stream);
+  if (!status) memset(at, byte, count);
+  return status;
 }
-extern "C" __attribute__((visibility("default"), used)) inline void cuda_on_cpu_order(unsigned seed) {
-  cuda_on_cpu::seed = seed;
+
+#define FOR_TESTS extern "C" __attribute__((visibility("default"), used)) inline
+FOR_TESTS void cuda_on_cpu_order(unsigned seed) { cuda_on_cpu::seed = seed; }
+// From now on calls are for this device and stream; call number `failing` is to fail. The current device is 0.
+FOR_TESTS void cuda_on_cpu_expect(int device, cudaStream_t stream, int64_t failing) {
+  cuda_on_cpu::expected_device = device, cuda_on_cpu::expected_stream = stream;
+  cuda_on_cpu::calls = 0, cuda_on_cpu::failing = failing, cuda_on_cpu::device = 0;
 }
+FOR_TESTS int64_t cuda_on_cpu_calls() { return cuda_on_cpu::calls; }
+FOR_TESTS int cuda_on_cpu_device() { return cuda_on_cpu::device; }
+FOR_TESTS cudaError_t cuda_on_cpu_error() { return cuda_on_cpu::error; }

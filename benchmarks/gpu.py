@@ -1,0 +1,123 @@
+"""Everything that needs a GPU, in one command: tests, sanitizers, speed, profiles.
+
+    make gpu        (python -m benchmarks.gpu)
+
+Without a GPU, or if the kernels do not run on it, it says so and fails. Otherwise every step runs, whatever fails
+before, and the results are written to benchmarks/results: gpu (each step, and the times of kernels in a profile),
+gpu-kernels and gpu-fps.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.machine import machine
+from benchmarks.moving import FRAMES, PHOTO, loop_of
+from benchmarks.tables import RESULTS, save, table, to_json, write
+from stylecine import Animator
+from stylecine.ops import native
+
+TESTS = ["-m", "pytest", "-q", "-k", "gpu or cuda", "tests/ops", "--ignore=tests/ops/test_cuda_sources.py"]
+SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
+LIMIT = 3600  # seconds, of a step
+KEPT = 1500  # characters of what a failed step says
+PROFILED = 30  # frames
+ROWS = 15  # of a profile
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    options = _options()
+    if not torch.cuda.is_available():
+        raise SystemExit("There is no GPU here that PyTorch can use: nothing was tested or measured.")
+    if not native.available("cuda"):
+        raise SystemExit(f"There is a GPU, but it runs {native.why('cuda')}.")
+    result: Row = {"machine": machine(), "kernels": native.why("cuda"), "steps": []}
+    for name, command in steps(options.out, options.size).items():
+        result["steps"].append({"step": name} | run(command))
+        write(options.out / "gpu.json", to_json(result))
+    result["profiles"] = profiles(options.size)
+    save(options.out / "gpu.json", result, markdown(result))
+    failed = [row["step"] for row in result["steps"] if row["result"] == "failed"]
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}.")
+
+
+def steps(out: Path, size: int) -> dict[str, list[str] | str]:
+    """The command of each step, or why there is none."""
+    made: dict[str, list[str] | str] = {"agreement with the CPU": [sys.executable, *TESTS]}
+    sanitizer = shutil.which("compute-sanitizer")
+    for tool in SANITIZERS:
+        command = ["--tool", tool, "--error-exitcode", "1", "--target-processes", "all", sys.executable, *TESTS]
+        made[f"compute-sanitizer, {tool}"] = [sanitizer, *command] if sanitizer else "there is no compute-sanitizer"
+    sizes = ["--sizes", str(size), "--frames", str(FRAMES)]
+    made["speed of kernels"] = [sys.executable, "-m", "benchmarks.kernels", "--out", str(out / "gpu-kernels.json")]
+    made["frames per second"] = [sys.executable, "-m", "benchmarks.fps", *sizes, "--out", str(out / "gpu-fps.json")]
+    return made
+
+
+def run(command: Sequence[str] | str) -> Row:
+    """Runs a step: whether it passed, in how many seconds, and if not, the end of what it says."""
+    if isinstance(command, str):
+        return {"result": "not run", "says": command}
+    start = perf_counter()
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
+        passed, says = done.returncode == 0, done.stdout
+    except subprocess.TimeoutExpired:
+        passed, says = False, f"took longer than {LIMIT} s"
+    row: Row = {"result": "passed" if passed else "failed", "seconds": perf_counter() - start}
+    return row if passed else row | {"says": says[-KEPT:]}
+
+
+def profiles(size: int) -> dict[str, list[Row]]:
+    """The kernels of a frame of each warp: microseconds and calls a frame, the longest first."""
+    animator = Animator.from_pretrained(device="cuda")
+    scene = animator.invert(PHOTO, size=(size, size))
+    made = {}
+    for warp in ("msdfw", "dfw"):
+        loop = loop_of(animator, scene, FRAMES, warp=warp)
+        loop[0]
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
+            for t in range(PROFILED):
+                loop[t]
+        events = sorted(profiled.key_averages(), key=lambda event: -event.self_device_time_total)
+        made[warp] = [
+            {
+                "kernel": event.key[:60],
+                "microseconds": event.self_device_time_total / PROFILED,
+                "calls": event.count / PROFILED,
+            }
+            for event in events[:ROWS]
+            if event.self_device_time_total > 0
+        ]
+    return made
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    where = result["machine"]
+    ran = table([{"says": ""} | row for row in result["steps"]], ("step", "result", "seconds"))
+    parts = [f"{where['gpu']}; {where['cpu']}, {where['cores']} cores. {result['kernels']}.\n\n{ran}"]
+    for warp, rows in result["profiles"].items():
+        parts.append(f"## A frame of {warp}\n\n{table(rows, ('kernel', 'microseconds', 'calls'))}")
+    return "\n".join(parts)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default benchmarks/results)")
+    parser.add_argument("--size", type=int, default=1024, help="side of the photo in pixels (default 1024)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
