@@ -240,6 +240,9 @@ class _Encoder:
         """Drops hidden frames, which are recognised by their time: all others have been counted."""
         with _translate_errors(self.path):
             packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
+            if self.frames == 1:
+                for packet in packets:
+                    packet.dts = packet.pts  # for a single frame x265 leaves it uninitialised
             if self.first and packets:
                 self._close(_decoded(packets[0], self.stream.codec_context, self.encoding.codec))
         if self.repeat > 1:

@@ -206,6 +206,13 @@ def test_repeat_repeats_the_loop(each: tuple[Path, str], count: int) -> None:
     assert np.array_equal(frames[:count], frames[2 * count :])
 
 
+def test_a_single_frame_is_decoded_when_it_is_shown(each: tuple[Path, str]) -> None:
+    path, codec = each
+    write_video(clip(1), path, 30, codec=codec)
+    with av.open(str(path)) as container:
+        assert [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size] == [(0, 0)]
+
+
 def test_frames_are_taken_one_at_a_time(out: Path) -> None:
     alive = 0
 
