@@ -20,7 +20,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
-from stylecine.memory import check_memory
+from stylecine.memory import check_memory, release_freed
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
@@ -109,6 +109,7 @@ class Animator:
             layers = predict_layers(image, self.segmenter)
         with stages.stage("motion"):
             motion = predict_motion(image, layers, self.motionnet)
+        release_freed()
         return Scene(
             photo=picture,
             reconstruction=to_uint8(inverted.reconstruction).cpu().numpy(),
@@ -181,6 +182,8 @@ class Animator:
         if cloth_layer is None or moves.any():
             loop = self._make_loop(scene, photo, layers, moves, flow, swash, options, stages)
         mask = moves if cloth_layer is None else torch.maximum(moves, cloth_layer.reach)
+        if short is None:  # a preview is to be quick
+            release_freed()
         made = Cinemagraph(
             loop=loop,
             scene=scene,

@@ -1,9 +1,12 @@
-"""How much memory a photo of some size needs, and how much there is."""
+"""How much memory a photo of some size needs, how much there is, and giving back what is no longer used."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +55,16 @@ def available_bytes(device: torch.device | None) -> float:
         except (AttributeError, ValueError, OSError):
             return math.inf
     return min(free, _container_bytes())
+
+
+def release_freed() -> None:
+    """Returns freed memory to the system: glibc keeps hundreds of megabytes, which the next stage cannot always reuse.
+
+    Takes tens of milliseconds; does nothing with other C libraries.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _container_bytes() -> float:

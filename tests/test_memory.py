@@ -1,8 +1,10 @@
 """How much memory there is, in a container too."""
 
 import math
+import platform
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stylecine import memory
@@ -30,3 +32,17 @@ def test_a_container_without_limit_or_statistics_is_ignored(container: Path) -> 
     assert memory._container_bytes() == math.inf
     (container / "memory.max").write_text("max\n")
     assert memory._container_bytes() == math.inf
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    blocks = [np.ones(12_000, np.uint8) for _ in range(10_000)]  # 120 MB, too small for mappings of their own
+    kept, full = blocks[-1], resident_mb()  # which alone keeps those before it
+    del blocks
+    memory.release_freed()
+    assert resident_mb() < full - 90 and kept[0] == 1
+
+
+def resident_mb() -> float:
+    fields = Path("/proc/self/smaps_rollup").read_text().split()
+    return int(fields[fields.index("Rss:") + 1]) / 1024
