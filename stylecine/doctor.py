@@ -1,6 +1,7 @@
 """Checks an installation: what is installed, what is missing, and why."""
 
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ def examine() -> list[Finding]:
         "native library, CUDA": lambda: _native("cuda"),
         "video writer": _video,
         "HEIC photos": _heic,
+        "studio and service": lambda: _extra("studio", "fastapi", "uvicorn"),
+        "client of a service": lambda: _extra("client", "httpx"),
         "default model": _weights,
     }
     return [_finding(what, check) for what, check in checks.items()]
@@ -72,6 +75,14 @@ def _heic() -> str:
     import pillow_heif
 
     return f"pillow-heif {pillow_heif.__version__}"
+
+
+def _extra(name: str, *packages: str) -> str:
+    """An optional part of the package: that it is missing is no problem."""
+    try:
+        return ", ".join(f"{package} {version(package)}" for package in packages)
+    except PackageNotFoundError:
+        return f"not installed: pip install 'stylecine[{name}]'"
 
 
 def _weights() -> str:

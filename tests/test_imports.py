@@ -101,6 +101,30 @@ def test_nothing_heavy_is_imported_until_used() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=PACKAGE.parent)
 
 
+@pytest.mark.parametrize(
+    ("command", "missing", "name"),
+    [
+        ("studio", "uvicorn", "studio"),
+        ("serve", "fastapi", "studio"),
+        ("animate examples/sea.jpg -o sea.mp4 --server http://127.0.0.1:1", "httpx", "client"),
+    ],
+)
+def test_commands_name_the_extra_that_they_need(command: str, missing: str, name: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from stylecine.cli import main; sys.exit(main())"
+    arguments = [sys.executable, "-c", code, *command.split()]
+    run = subprocess.run(arguments, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert run.returncode == 2 and f"needs {missing}" in run.stderr, run.stderr
+    assert f"pip install 'stylecine[{name}]'" in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+def test_only_the_server_needs_what_its_extras_install() -> None:
+    extras = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    packages = {re.split(r"[^\w-]", name)[0].replace("-", "_") for name in extras["studio"] + extras["client"]}
+    assert {"fastapi", "httpx"} <= packages
+    for path in set(PACKAGE.rglob("*.py")) - set((PACKAGE / "server").rglob("*.py")):
+        assert not set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.M)) & packages, path
+
+
 def test_exported_members() -> None:
     errors = {name for name, value in vars(stylecine.errors).items() if isinstance(value, type)}
     assert set(stylecine.__all__) == errors | {"Animator", "Cinemagraph", "Scene", "__version__", "animate"}

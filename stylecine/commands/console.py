@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from stylecine.errors import OutputError, printable
+from stylecine.errors import OptionError, OutputError, printable
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -110,3 +110,13 @@ def complain(message: str, code: int) -> int:
     printable = "".join(c if c.isprintable() else " " for c in message)  # terminals obey control characters
     print(f"stylecine: {' '.join(printable.split())}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def extra(name: str, command: str) -> Iterator[None]:
+    """Imports inside may need an optional part of the package. Raises OptionError if that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        needs = f"{command} needs {error.name}, which is not installed"
+        raise OptionError(f"{needs}; run pip install 'stylecine[{name}]'.") from None

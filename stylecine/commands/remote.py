@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.console import Bar, complain
+from stylecine.commands.console import Bar, complain, extra
 from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS, check_style
 
@@ -53,7 +53,9 @@ def read_tokens(path: Path | None) -> list[str]:
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, files and exit codes as local work."""
     from stylecine.output.formats import check_output
-    from stylecine.server.client import Client
+
+    with extra("client", "--server"):
+        from stylecine.server.client import Client
 
     _check(options)
     remote = {name: getattr(options, name) for name in REMOTE_OPTIONS}

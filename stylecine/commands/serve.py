@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from stylecine.commands.arguments import Commands
+from stylecine.commands.console import extra
 from stylecine.commands.remote import add_token_file, read_tokens
 
 OPTIONS = ("host", "port", "data", "workers", "model", "device")  # that are settings as well
@@ -25,7 +26,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.server.launch import serve
+    with extra("studio", "stylecine serve"):
+        from stylecine.server.launch import serve
     from stylecine.server.settings import Settings, read_settings
 
     settings = Settings(Path.home() / ".local/share/stylecine")

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stylecine.commands.arguments import PHOTOS, Commands
+from stylecine.commands.console import extra
 from stylecine.errors import PhotoError
 
 
@@ -19,7 +20,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.server.launch import studio
+    with extra("studio", "stylecine studio"):
+        from stylecine.server.launch import studio
     from stylecine.server.settings import Settings
 
     if options.photo and not options.photo.is_file():
