@@ -48,15 +48,20 @@ bool spin(Condition condition) {
 
 const char *const names[] = {"portable", "AVX2", "AVX-512"};
 
+bool has(unsigned value, unsigned bits) { return (value & bits) == bits; }
+
+// Asks the processor and, about the registers, the operating system. Not __builtin_cpu_supports: it reads what a part
+// of the compiler's runtime has found out, which zig's C++ compiler, for one, does not link.
 bool processor_has(int instructions) {
   if (instructions == STYLECINE_PORTABLE) return true;
 #if defined(__x86_64__)
   unsigned a, b, c, d;
-  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
-  const bool avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (instructions == STYLECINE_AVX2) return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C)) return false;
+  unsigned saved, upper;
+  asm("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (instructions == STYLECINE_AVX2) return has(saved, 0x6) && has(b, bit_AVX2);
+  return has(saved, 0xe6) && has(b, bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ);
 #else
   return false;
 #endif
