@@ -12,6 +12,7 @@
 # make quality     measures every loop of the photos in FOLDER (default: examples/), with labels/ and val.txt if it has
 #                  them, into benchmarks/results/quality.md and .json
 # make train-smoke runs every recipe for a few steps, from photos to a model that animates, into .runs/smoke
+# make wheels      builds the sdist and the wheels for Linux, macOS and Windows into dist/, and checks them
 # make clean       removes everything these created
 #
 # Each works in a fresh clone: it first creates a virtual environment in .venv. pip's own settings (PIP_INDEX_URL,
@@ -39,7 +40,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --max-wo
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test test-all lint sanitize soak soak-service bench gpu quality train-smoke clean
+.PHONY: demo test test-all lint sanitize soak soak-service bench gpu quality train-smoke wheels clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -90,6 +91,9 @@ gpu: .venv/installed-test
 
 quality: .venv/installed-test
 	$(BIN)/python -m benchmarks.quality "$(FOLDER)" $(if $(wildcard $(FOLDER)/val.txt),--split "$(FOLDER)/val.txt") --speed
+
+wheels: .venv/installed-wheels
+	$(BIN)/python .ci/wheels.py dist
 
 train-smoke: .venv/installed
 	$(BIN)/python pretrained/recipes/smoke.py

@@ -20,12 +20,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
 
 SOURCES = Path(__file__).resolve().parent
-OBJECTS = SOURCES.parent / f"build/native-{sys.platform}"
+# What is built for, such as linux-x86_64; cross-compilers name another in _PYTHON_HOST_PLATFORM, as for setuptools.
+PLATFORM = sysconfig.get_platform()
+SYSTEM, MACHINE = PLATFORM.split("-")[0], PLATFORM.split("-")[-1].replace("universal2", platform.machine())
+OBJECTS = SOURCES.parent / f"build/native-{PLATFORM}"
 LIBRARIES = {"cpu": "libstylecine.so", "cuda": "libstylecine_cuda.so"}
 
 # The same FMA contraction for g++, clang++ and nvcc; no fast-math.
@@ -36,7 +40,7 @@ SETS = {
     "avx2": "-mavx2 -mfma -mf16c",
     "avx512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512",
 }
-if platform.machine().lower() not in ("x86_64", "amd64"):
+if MACHINE not in ("x86_64", "amd64"):
     SETS = {"portable": ""}
 ARCHITECTURES = ["75", "80", "90"]  # compute capabilities to compile for on a machine without a GPU
 
@@ -148,8 +152,10 @@ def plan_cuda(objects: Path) -> tuple[list[str], dict[str, Any]]:
 
 def shared(objects: Path, kind: str) -> str:
     """Linker flags: the library's own name, and only our functions exported."""
-    if sys.platform == "darwin":
+    if SYSTEM == "macosx":
         return f"-Xlinker -install_name -Xlinker @rpath/{LIBRARIES[kind]}"
+    if SYSTEM == "win":
+        return ""  # stylecine.h says what is exported
     options = [f"-soname={LIBRARIES[kind]}", f"--version-script={relative(objects / 'exports.map')}"]
     return " ".join(shlex.join(["-Xlinker", option]) for option in options)
 
@@ -194,8 +200,8 @@ def find_ninja() -> str:
 @functools.cache
 def find_compiler() -> tuple[str, str]:
     """The C++ compiler as a shell command, and flags that link its runtime statically, if it accepts them."""
-    if sys.platform not in ("linux", "darwin"):
-        raise NotBuilt("native kernels are built on Linux and macOS only")
+    if SYSTEM == "win" and "CXX" not in os.environ:
+        raise NotBuilt("on Windows CXX has to name the compiler", "run 'pip install ziglang', set CXX=python -m ziglang c++")
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "c++")), "")
     if not compiler:
         raise NotBuilt("no C++ compiler was found when stylecine was installed", "install g++")

@@ -48,7 +48,9 @@ bool spin(Condition condition) {
 
 const char *const names[] = {"portable", "AVX2", "AVX-512"};
 
+#if defined(__x86_64__)
 bool has(unsigned value, unsigned bits) { return (value & bits) == bits; }
+#endif
 
 // Asks the processor and, about the registers, the operating system. Not __builtin_cpu_supports: it reads what a part
 // of the compiler's runtime has found out, which zig's C++ compiler, for one, does not link.

@@ -60,7 +60,7 @@ void scan_row(const stylecine_splat_args &args, const Plan &plan, int64_t copy, 
       const int32_t low = lands ? at.row : height, high = lands ? at.row : -2;
       first = low < first ? low : first;
       last = high > last ? high : last;
-      span_largest = is_finite(weight) & (weight > span_largest) ? weight : span_largest;
+      span_largest = (is_finite(weight) & (weight > span_largest)) ? weight : span_largest;
     }
     rows[span] = {first, last};
     *largest = span_largest > *largest ? span_largest : *largest;
@@ -90,7 +90,7 @@ void scatter(const stylecine_splat_args &args, int64_t pitch, int64_t copy, int6
     const float x = float(int32_t(start) + i) + of.dx[start + i], y = float(int32_t(row)) + of.dy[start + i];
     const Landing at = landing(x, y, args.h, args.w);
     const int64_t here = int64_t(at.row - above) * width + at.column + 2;
-    place[i] = (weight[i] > 0) & (at.row >= above) & (at.row < past) ? here : -1;
+    place[i] = ((weight[i] > 0) & (at.row >= above) & (at.row < past)) ? here : -1;
     right[i] = at.x;
     below[i] = at.y;
   }
