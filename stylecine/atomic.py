@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -70,6 +70,26 @@ def atomic_write(target: Path, finish: Finish | None = None, *, folder: bool = F
             elif target.exists():
                 shutil.copymode(target, part)
             os.replace(part, target)
+
+
+@contextmanager
+def atomic_write_all(targets: Sequence[Path]) -> Iterator[list[Path]]:
+    """Like `atomic_write`, for files of one folder that belong together: either all of them are replaced or none.
+
+    Only if the process is killed, or the power fails, between two renames may some be new and others old.
+    """
+    with _temporary(targets[0]) as first:
+        parts = [first.with_name(target.name) for target in targets]
+        with translate_os_errors(targets[0]):
+            for part in parts:
+                part.touch()
+        yield parts
+        with translate_os_errors(targets[0]):
+            for part, target in zip(parts, targets, strict=True):
+                _flush_to_disk(part)
+                if target.exists():
+                    shutil.copymode(target, part)
+            _replace_all(parts, targets)
 
 
 def remove_stale_temp(target: Path, *, keep: Path | None = None) -> bool:
@@ -183,6 +203,30 @@ def _try_lock(descriptor: int) -> bool | None:
     except OSError:
         return None
     return True
+
+
+def _replace_all(parts: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Renames parts to targets; if one fails, or at an interrupt, the targets are again what they were."""
+    replaced: list[tuple[Path, Path | None]] = []
+    try:
+        for part, target in zip(parts, targets, strict=True):
+            older = part.with_name(f"older-{target.name}") if target.exists() else None
+            if older:
+                _copy(target, older)
+            replaced.append((target, older))
+            os.replace(part, target)
+    except BaseException:
+        for target, older in replaced:
+            with suppress(OSError):
+                os.replace(older, target) if older else target.unlink()
+        raise
+
+
+def _copy(path: Path, copy: Path) -> None:
+    try:
+        os.link(path, copy)
+    except OSError:  # some file systems have no links
+        shutil.copy2(path, copy)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -244,6 +244,8 @@ class Cinemagraph:
         quality: int | None = None,
         codec: str | None = None,
         repeat: int = 1,
+        duration: float | str | None = None,
+        keyframes: str = "first",
         crop: str | None = None,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
@@ -251,17 +253,21 @@ class Cinemagraph:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
         path: its ending decides the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are animated images
-            that loop forever; .html is a page that plays the loop; .png is the first frame; without an ending it is a
-            new folder of frame-0000.png and so on.
+            that loop forever; .html is a page that plays the loop; .livephoto is a Live Photo of two files,
+            .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is the first frame; without an ending it is
+            a new folder of frame-0000.png and so on.
         quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
-            the file holds the loop, for players that play a file once.
+            the file holds the loop, for players that play a file once. duration: instead of repeat, how long the video
+            lasts, in seconds or as "10m"; rounded up to whole loops, which is logged. keyframes: "first" frame of the
+            loop or "all", for players that halt where it starts again.
         crop: an aspect ratio such as "9:16": the largest such window, placed where most moves; "9:16@0.3,0.5" centres
             it there, in fractions of width and height.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
         """
-        check_output(path, fps=self.fps, quality=quality, codec=codec, repeat=repeat, crop=crop, comment=embed_report)
+        length: Any = {"repeat": repeat, "duration": duration, "keyframes": keyframes}
+        check_output(path, fps=self.fps, quality=quality, codec=codec, **length, crop=crop, comment=embed_report)
         if is_page(path):
             check_live(self.settings["warp"], self.settings["sampling"])
         window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
@@ -288,7 +294,7 @@ class Cinemagraph:
             with stages.stage("video", len(times)) as step:
                 frames = _Frames(self, times, window, step)
                 info = write_output(
-                    frames, path, rate, quality=quality, codec=codec, repeat=repeat, comment=comment, finish=finish
+                    frames, path, rate, quality=quality, codec=codec, **length, comment=comment, finish=finish
                 )
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)

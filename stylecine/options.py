@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -28,6 +29,9 @@ SUBJECTS = ("landscape", CLOTH, "auto")
 STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
+MAX_DURATION = 12 * 3600  # seconds of a video that repeats the loop
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
 
 Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
@@ -79,6 +83,17 @@ def parse_arrow(text: str) -> tuple[float, ...]:
 
 def parse_wind(text: str) -> tuple[float, ...]:
     return _parse_numbers(text, 2, "two numbers, degrees and strength, like 270,0.6")
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds from a number of them, or from a text such as 90s, 10m or 1h30m. Raises OptionError."""
+    seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if isinstance(value, str) and (parts := _DURATION.fullmatch(value.strip())):
+        seconds = sum(float(part) * unit for part, unit in zip(parts.groups("0"), (3600, 60, 1), strict=True))
+    if not 0 < seconds <= MAX_DURATION:
+        hours = MAX_DURATION // 3600
+        raise OptionError(f"A duration is like 90s, 10m or 1h30m, above 0 and at most {hours}h, not {value!r}.")
+    return seconds
 
 
 def _parse_numbers(text: str, count: int, example: str) -> tuple[float, ...]:
@@ -221,7 +236,7 @@ def period(seconds: float, fps: float) -> int:
     if frames > MAX_FRAMES:
         raise OptionError(
             f"{seconds:g} s at {fps:g} fps is {frames} frames, and a loop holds at most {MAX_FRAMES};"
-            " use fewer seconds and save it with repeat."
+            " use fewer seconds and save it with a duration."
         )
     return frames
 

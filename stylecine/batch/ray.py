@@ -22,6 +22,7 @@ from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
 from stylecine.errors import OptionError, StylecineError
+from stylecine.output.formats import ending_of
 from stylecine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 
 ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
@@ -191,7 +192,7 @@ class _Actor:
 
         with tempfile.TemporaryDirectory(prefix="stylecine-") as name:
             folder = Path(name)
-            path = folder / ("loop" + Path(task.output).suffix)
+            path = folder / ("loop" + ending_of(task.output))
             record = animate_task(self.animator, _with_files(task, files, folder), path, self.model)
             return record, path.read_bytes() if record["state"] == "done" else b""
 

@@ -15,6 +15,7 @@ from stylecine import __version__
 from stylecine.batch.journal import Journal, Record
 from stylecine.errors import WeightsError
 from stylecine.options import STYLES
+from stylecine.output.formats import ending_of
 from stylecine.weights import file_sha256, find_model
 from stylecine.workers import Job, WorkerLost
 
@@ -115,7 +116,7 @@ def digest_of(task: Task, model: str) -> str | None:
         checksums = {name: file_sha256(path) for name, path in task.files.items()}
     except OSError:
         return None
-    inputs = task.options | checksums | {"model": model, "ending": Path(task.output).suffix}
+    inputs = task.options | checksums | {"model": model, "ending": ending_of(task.output)}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

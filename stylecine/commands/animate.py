@@ -36,9 +36,12 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    from stylecine.output.formats import files_of
+
     output = options.output or Path(options.photo.stem + ".mp4")
-    if output.exists() and options.photo.exists() and output.samefile(options.photo):
-        raise OutputError(f"{output} is the photo itself; choose another output.")
+    for file in files_of(output):
+        if file.exists() and options.photo.exists() and file.samefile(options.photo):
+            raise OutputError(f"{file} is the photo itself; choose another output.")
     if options.server:
         return animate_remotely(options, output, start)
     c2pa = credentials(options)

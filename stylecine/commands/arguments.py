@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError
-from stylecine.options import OPTIONS, OUTPUT_OPTIONS, parse_size
+from stylecine.options import OPTIONS, OUTPUT_OPTIONS, parse_duration, parse_size
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
+FILE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop")
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
 
 
@@ -34,6 +35,7 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
         metavar="OUT",
         type=Path,
         help="a video: .mp4 or .webm; an animated image: .gif, .webp, .avif or .apng; a page that plays it: .html;"
+        " a photo that phones play: .livephoto (two files), .livephoto.zip or .MP.jpg;"
         f" a folder of PNG: no ending; the first frame: .png (default: {default})",
     )
 
@@ -118,6 +120,18 @@ def add_format_options(command: argparse.ArgumentParser) -> None:
     file.add_argument("--quality", metavar="Q", type=int, help="on the format's own scale: docs/formats.md")
     file.add_argument("--codec", metavar="NAME", help="of a video, if its container has several")
     file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is in a video (default 1)")
+    file.add_argument(
+        "--duration",
+        metavar="TIME",
+        type=argument(parse_duration),
+        help="instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops",
+    )
+    file.add_argument(
+        "--keyframes",
+        metavar="NAME",
+        default="first",
+        help="of a video: first, one per loop, or all, for players that halt where it starts again (default first)",
+    )
     file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its centre, in fractions")
     file.add_argument("--embed-report", action="store_true", help="put a report on its making into the file's metadata")
 
@@ -137,7 +151,7 @@ def render_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def file_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of the file, which are checked before the work and used after it."""
-    return {name: getattr(options, name) for name in ("quality", "codec", "repeat", "crop")}
+    return {name: getattr(options, name) for name in FILE_OPTIONS}
 
 
 def credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:

@@ -100,7 +100,7 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     from stylecine.batch.worker import SAVE_OPTIONS
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options
-    from stylecine.output.formats import check_output, is_folder
+    from stylecine.output.formats import check_output, files_of, is_folder
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
@@ -112,6 +112,8 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
             path = folder / task.output
             if is_folder(path):
                 raise Usage(f"--format takes the ending of a file, such as mp4; '{task.output}' would be a folder")
+            if len(files_of(path)) > 1:
+                raise Usage(f"'{task.output}' would be two files; use livephoto.zip")
             make_folder(path.parent)
             save = {name: values[name] for name in SAVE_OPTIONS if name != "embed_report"}
             check_output(path, fps=values["fps"], comment=values["embed_report"], **save)

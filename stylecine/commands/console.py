@@ -20,6 +20,8 @@ def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
 ) -> int:
     """Prints the result in one line or as JSON, and writes the preview's images."""
+    from stylecine.output.formats import files_of
+
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
@@ -31,7 +33,8 @@ def print_result(
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:
         frames = f"{info.frames} frame{'s' if info.frames > 1 else ''}"
-        print(f"{printable(output)}: {info.width}x{info.height}, {frames}, {seconds['total']:.1f} s")
+        files = " and ".join(printable(file) for file in files_of(output))
+        print(f"{files}: {info.width}x{info.height}, {frames}, {seconds['total']:.1f} s")
     return 0
 
 

@@ -11,7 +11,7 @@ from stylecine.batch.journal import NAME
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.options import STYLES, parse_arrow, parse_size, parse_wind
+from stylecine.options import STYLES, parse_arrow, parse_duration, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 EXAMPLE = '{"photo": "sea.jpg"}'
@@ -65,7 +65,7 @@ def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, 
 
 def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
     """Skips hidden files and folders. If two photos differ only in their suffix, the second loop's name keeps it."""
-    if ending.lower() in PHOTOS and folder.resolve() == source.resolve():
+    if Path(f"loop{ending}").suffix.lower() in PHOTOS and folder.resolve() == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
     photos = sorted(_photos_in(source, folder.resolve()))
     taken, tasks = {name.casefold() for name in RESERVED}, []
@@ -195,9 +195,11 @@ def _truth(value: Any) -> bool:
 
 
 COLUMNS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("photo", "output", *FILES, "subject", "pace", "warp", "sampling", "codec", "crop"), _text),
+    **dict.fromkeys(("photo", "output", *FILES, "subject", "pace", "warp", "sampling"), _text),
+    **dict.fromkeys(("codec", "keyframes", "crop"), _text),
     **dict.fromkeys(("seconds", "fps", "speed", "detail", "style_strength"), _number),
     **dict.fromkeys(("refine", "seed", "quality", "repeat"), _integer),
+    "duration": parse_duration,
     "style_drift": _truth,
     "size": _size,
     "arrows": _arrows,

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from time import perf_counter
 
+from stylecine.commands.arguments import file_options
 from stylecine.commands.console import Bar, complain, extra
 from stylecine.errors import OptionError, printable
-from stylecine.options import OUTPUT_OPTIONS, check_style
+from stylecine.options import OUTPUT_OPTIONS, check_style, period
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = (  # which a service does not support
@@ -17,7 +18,7 @@ LOCAL_OPTIONS = (  # which a service does not support
 )
 REMOTE_OPTIONS = (
     *("subject", "wind", *OUTPUT_OPTIONS, "style_strength", "style_drift"),
-    *("quality", "codec", "repeat", "crop"),
+    *("quality", "codec", "repeat", "keyframes", "crop"),
 )
 
 
@@ -52,14 +53,18 @@ def read_tokens(path: Path | None) -> list[str]:
 
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, files and exit codes as local work."""
-    from stylecine.output.formats import check_output
+    from stylecine.output.formats import check_output, files_of
+    from stylecine.output.video import check_encoding
 
     with extra("client", "--server"):
         from stylecine.server.client import Client
 
     _check(options)
     remote = {name: getattr(options, name) for name in REMOTE_OPTIONS}
-    check_output(output, **{name: remote[name] for name in ("fps", "quality", "codec", "repeat", "crop")})
+    check_output(output, fps=options.fps, **file_options(options))
+    if options.duration is not None:
+        encoding = check_encoding(output, options.fps, options.quality, options.codec, duration=options.duration)
+        remote["repeat"] = encoding.loops(period(options.seconds, options.fps))
     (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
     with Bar() as bar:
@@ -81,7 +86,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         print(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
     else:
         size = f"{job['bytes'] / 1e6:.1f} MB of a {scene['width']}x{scene['height']} scene"
-        print(f"{printable(output)}: {size}, {seconds:.1f} s")
+        print(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
     return 0
 
 

@@ -22,6 +22,7 @@ import av
 from stylecine.atomic import PathLike
 from stylecine.errors import OptionError, WriterUnavailable
 
+KEYFRAMES = ("first", "all")  # which frames of a loop are key frames
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
 MAX_REFERENCES = {"h264": 16, "h265": 9}  # of x264 and x265: the last of 273 or 154 frames can still refer to frame 0
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
@@ -32,8 +33,9 @@ class Codec:
     """One codec.
 
     encoder, decoder: FFmpeg's names. quality, worst: default and largest constant rate factor; 0 is best. options:
-    (quality, number of frames or None if unknown) -> options of its encoder. tag: code in the container, if not the
-    default. smallest: side in pixels. hidden: whether hidden frames follow the last one.
+    (quality, number of frames or None if unknown) -> options of its encoder. all_keys: the same from the quality, if
+    every frame is a key frame. tag: code in the container, if not the default. smallest: side in pixels. hidden:
+    whether hidden frames follow the last one.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Codec:
     quality: int
     worst: int
     options: Callable[[int, int | None], dict[str, str]]
+    all_keys: Callable[[int], dict[str, str]]
     tag: str = ""
     smallest: int = 16
     hidden: bool = False
@@ -105,6 +108,26 @@ def _av1(quality: int, frames: int | None) -> dict[str, str]:
     return {"preset": "6", "crf": str(quality), "svtav1-params": "keyint=-1"}
 
 
+def _h264_all_keys(quality: int) -> dict[str, str]:
+    """qcomp 1: one quantiser for all frames, so that what stands still has the same errors in all of them."""
+    options = {"keyint": "1", "qcomp": "1", "ipratio": "1", "mbtree": "0", "aq-strength": "0.8", "chromaloc": "1"}
+    return {"preset": "veryfast", "crf": str(quality), "x264-params": _joined(options)}
+
+
+def _h265_all_keys(quality: int) -> dict[str, str]:
+    options = {"keyint": "1", "qcomp": "1", "ipratio": "1", "bframes": "0", "chromaloc": "1", "log-level": "none"}
+    return {"preset": "fast", "crf": str(quality), "x265-params": _joined(options)}
+
+
+def _vp9_all_keys(quality: int) -> dict[str, str]:
+    return _vp9(quality, None) | {"g": "1"}
+
+
+def _av1_all_keys(quality: int) -> dict[str, str]:
+    """As fine as the key frame of a loop, which SVT-AV1 codes better than its rate factor says."""
+    return _av1(max(quality - 16, 1), None) | {"svtav1-params": "keyint=1"}
+
+
 def _references(frames: int | None, max_references: int, last_quantiser: int) -> dict[str, str]:
     """Options that x264 and x265 share: evenly spaced P frames with B frames in between.
 
@@ -133,18 +156,20 @@ def _joined(options: dict[str, str]) -> str:
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "libx264", "h264", 16, 51, _h264),
+        Codec("h264", "libx264", "h264", 16, 51, _h264, _h264_all_keys),
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
-        Codec("h265", "libx265", "hevc", 20, 51, _h265, tag="hvc1", smallest=96),
-        Codec("vp9", "libvpx-vp9", "vp9", 24, 63, _vp9),
+        Codec("h265", "libx265", "hevc", 20, 51, _h265, _h265_all_keys, tag="hvc1", smallest=96),
+        Codec("vp9", "libvpx-vp9", "vp9", 24, 63, _vp9, _vp9_all_keys),
         # with sides of 16 or 48 SVT-AV1 may hang
-        Codec("av1", "libsvtav1", "libdav1d", 28, 63, _av1, smallest=64, hidden=True),
+        Codec("av1", "libsvtav1", "libdav1d", 28, 63, _av1, _av1_all_keys, smallest=64, hidden=True),
     )
 }
 FORMATS = {
     ".mp4": Format("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # index first, to start early
     ".webm": Format("webm", ("vp9", "av1"), {}),
 }
+# the video of a Live Photo; its index stays last, where metadata can be added without moving the pictures
+MOVIES = {".mov": Format("mov", ("h264",), {})}
 # played endlessly; the file begins with a still image
 ANIMATED_IMAGES = {".avif": Format("avif", ("av1",), {"loop": "0"})}
 
@@ -154,7 +179,7 @@ def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
 
     Raises OptionError for an unknown suffix or codec, WriterUnavailable without its encoder.
     """
-    form = (FORMATS | ANIMATED_IMAGES).get(Path(path).suffix.lower())
+    form = (FORMATS | ANIMATED_IMAGES | MOVIES).get(Path(path).suffix.lower())
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
     if name is not None and name not in form.codecs:

@@ -16,6 +16,8 @@ from PIL.ExifTags import Base
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
+from stylecine.output.live_photo import is_live_photo
+from stylecine.output.video import video_source
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
 
 IMAGES = (".gif", ".webp", ".apng", ".png")
@@ -84,7 +86,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     `stylecine.output.c2pa` ties it to the pixels.
     """
     name = os.fspath(path)
-    if not os.path.isfile(name):
+    if not os.path.isfile(name) and not is_live_photo(name):
         raise VideoError(f"There is no file at '{name}'; check the path.")
     try:
         report = json.loads(_comment(Path(name)))
@@ -102,7 +104,7 @@ def _comment(path: Path) -> str:
         if path.suffix.lower() in IMAGES:
             with Image.open(path) as picture:
                 return _picture_comment(picture)
-        with av.open("file:" + os.path.abspath(path)) as container:
+        with av.open(video_source(path)) as container:
             tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in upper case
             return str(tags.get("comment", ""))
     except (av.FFmpegError, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):

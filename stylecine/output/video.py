@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import get_native_id
@@ -22,14 +22,17 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, OutputError, VideoError, printable
-from stylecine.options import check_frame, check_int
+from stylecine.options import check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
-from stylecine.output.codecs import FORMATS, REFERENCE_DISTANCE, Codec, Format, codec_for
+from stylecine.output.codecs import FORMATS, KEYFRAMES, REFERENCE_DISTANCE, Codec, Format, codec_for
 from stylecine.output.images import map_ahead
+from stylecine.output.live_photo import is_live_photo, live_photo_movie
+from stylecine.output.motion_photo import motion_photo_video
 
 __all__ = ["FORMATS", "check_encoding", "read_video", "write_video"]
 
 MIN_FPS, MAX_FPS = 0.01, 1000.0
+ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
 AHEAD = 2  # frames rendered while an earlier one is being encoded
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -38,12 +41,29 @@ _log = logging.getLogger("stylecine")
 
 @dataclass(frozen=True)
 class Encoding:
-    """The checked options of one video."""
+    """The checked options of one video. duration: in seconds, or None for `repeat` loops."""
 
     form: Format
     codec: Codec
     rate: Fraction
     quality: int
+    repeat: int = 1
+    duration: float | None = None
+    all_keys: bool = False
+
+    @property
+    def repeats(self) -> bool:
+        return self.repeat > 1 or self.duration is not None
+
+    def loops(self, period: int) -> int:
+        """How many loops of `period` frames the file contains: as few as last the duration."""
+        if self.duration is None:
+            return self.repeat
+        return max(1, math.ceil(self.duration * self.rate / period - ROUNDING))
+
+    def options(self, period: int | None) -> dict[str, str]:
+        """Of the encoder."""
+        return self.codec.all_keys(self.quality) if self.all_keys else self.codec.options(self.quality, period)
 
 
 def write_video(
@@ -54,6 +74,8 @@ def write_video(
     quality: int | None = None,
     codec: str | None = None,
     repeat: int = 1,
+    duration: float | str | None = None,
+    keyframes: str = "first",
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
@@ -65,49 +87,71 @@ def write_video(
     path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
     quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
-        to 63, 28, for AV1. repeat: number of times the file contains the loop. comment: for the file's metadata.
+        to 63, 28, for AV1.
+    repeat: number of times the file contains the loop. duration: instead of it, how long the file lasts: seconds, or a
+        text such as "10m", rounded up to whole loops, which is logged. Repeats are copies of the encoded loop, made one
+        at a time; in an .mp4 the index takes 0.1 kB of memory per frame.
+    keyframes: "first", the first frame of every loop, or "all", for players that halt where a loop starts again; such
+        files are several times as large.
+    comment: for the file's metadata.
     finish: called with the complete temporary file before it is renamed, and may change it.
 
     An odd column or row at the right or bottom is omitted, and logged. Raises OptionError for an invalid option or
     frame, OutputError if the file cannot be written, WriterUnavailable without an encoder.
     """
-    encoding = check_encoding(path, fps, quality, codec, repeat)
+    encoding = check_encoding(path, fps, quality, codec, repeat, duration, keyframes)
     target = check_destination(path)
     with atomic_write(target, finish) as part:
-        encoder = _Encoder(part, encoding, comment, repeat, frames if _is_loop(frames) else None)
-        try:
-            prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
-            context = copy_context()  # this thread's settings, in case that the other one renders frames
+        info = encode(frames, part, encoding, comment)
+    info = replace(info, path=Path(path), bytes=target.stat().st_size)
+    log_changes(info, encoding)
+    return info
 
-            def write(picture: av.VideoFrame) -> None:
-                context.run(encoder.write, picture)
 
-            with closing(map_ahead(write, prepared, AHEAD, workers=1)) as encoded:
-                for _ in encoded:
-                    pass
-            encoder.finish()
-        finally:
-            encoder.close()
-    if any(encoder.cropped):
+def encode(frames: Iterable[np.ndarray], path: Path, encoding: Encoding, comment: str = "") -> VideoInfo:
+    """Writes a video to a path that need not outlive an error; frames and errors as for `write_video`."""
+    encoder = _Encoder(path, encoding, comment, frames if _is_loop(frames) else None)
+    try:
+        prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
+        context = copy_context()  # this thread's settings, in case that the other one renders frames
+
+        def write(picture: av.VideoFrame) -> None:
+            context.run(encoder.write, picture)
+
+        with closing(map_ahead(write, prepared, AHEAD, workers=1)) as encoded:
+            for _ in encoded:
+                pass
+        encoder.finish()
+    finally:
+        encoder.close()
+    count, rate, name = encoder.frames * encoding.loops(encoder.frames), float(encoding.rate), encoding.codec.name
+    size = path.stat().st_size
+    return VideoInfo(path, count, rate, encoder.width, encoder.height, name, size, encoder.cropped)
+
+
+def log_changes(info: VideoInfo, encoding: Encoding) -> None:
+    """Says what is not as it was asked for: the size, or the duration."""
+    if any(info.cropped):
         _log.warning(
             "%s: video needs even sizes, so the last %s is omitted.",
-            printable(path),
-            " and ".join(name for name, odd in zip(("column", "row"), encoder.cropped, strict=True) if odd),
+            printable(info.path),
+            " and ".join(name for name, odd in zip(("column", "row"), info.cropped, strict=True) if odd),
         )
-    return VideoInfo(
-        Path(path),
-        encoder.frames * repeat,
-        float(encoding.rate),
-        encoder.width,
-        encoder.height,
-        encoding.codec.name,
-        target.stat().st_size,
-        encoder.cropped,
-    )
+    lasts = info.frames / info.fps
+    if encoding.duration is not None and abs(lasts - encoding.duration) > 0.001:
+        _log.warning(
+            "%s: a video contains whole loops, so it lasts %.5g s instead of %.5g.",
+            printable(info.path),
+            lasts,
+            encoding.duration,
+        )
 
 
 def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     """All frames of a video, GIF or APNG, uint8 [N,H,W,3], converted as its colour tags say, and its frames per second.
+
+    Also those of a Motion Photo, and of a Live Photo: path is its .mov, or ends in .livephoto, for the two files, which
+    have to belong together.
 
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
     read.
@@ -117,10 +161,9 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
         raise VideoError(f"'{name}' is a folder, not a video; name a file.")
     if Path(name).suffix.lower() in (".webp", ".avif"):
         raise VideoError(f"'{name}' cannot be read as a video; save an .mp4 or a .webm.")
-    if not os.path.isfile(name):
-        raise VideoError(f"There is no video at '{name}'; check the path.")
+    source = video_source(Path(name))
     try:
-        with av.open(_url(Path(name))) as container:
+        with av.open(source, "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             frames = [_to_rgb(frame) for frame in container.decode(stream)]
@@ -132,13 +175,36 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     return np.stack(frames), fps
 
 
-def check_encoding(path: PathLike, fps: Any, quality: Any, codec: str | None, repeat: Any) -> Encoding:
+def video_source(path: Path) -> str | io.BytesIO:
+    """What PyAV opens for a video; for a Live or Motion Photo, its video. Raises VideoError if there is none."""
+    if is_live_photo(path):
+        return _url(live_photo_movie(path))
+    if not path.is_file():
+        raise VideoError(f"There is no video at '{path}'; check the path.")
+    video = motion_photo_video(path)
+    return _url(path) if video is None else io.BytesIO(video)
+
+
+def check_encoding(
+    path: PathLike,
+    fps: Any,
+    quality: Any,
+    codec: str | None,
+    repeat: Any = 1,
+    duration: Any = None,
+    keyframes: str = "first",
+) -> Encoding:
     """Options and errors as for `write_video`."""
     rate = _check_rate(fps)
     form, chosen = codec_for(path, codec)
     check_int("repeat", repeat, 1, 10_000)
+    seconds = None if duration is None else parse_duration(duration)
+    if seconds is not None and repeat != 1:
+        raise OptionError("repeat and duration both say how long the video is; give one of them.")
+    if keyframes not in KEYFRAMES:
+        raise OptionError(f"keyframes is {' or '.join(KEYFRAMES)}, not {keyframes!r}.")
     crf = check_int("quality", chosen.quality if quality is None else quality, 0, chosen.worst)
-    return Encoding(form, chosen, rate, crf)
+    return Encoding(form, chosen, rate, crf, repeat, seconds, keyframes == "all")
 
 
 def _is_loop(frames: Any) -> bool:
@@ -152,8 +218,10 @@ class _Encoder:
     loop: the frames if they are a sequence, so that the end can meet the beginning.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, comment: str, repeat: int, loop: Any) -> None:
-        self.path, self.encoding, self.comment, self.repeat, self.loop = path, encoding, comment, repeat, loop
+    def __init__(self, path: Path, encoding: Encoding, comment: str, loop: Any) -> None:
+        self.path, self.encoding, self.comment, self.loop = path, encoding, comment, loop
+        if encoding.all_keys:
+            self.loop = None  # its end needs no correction: what stands still has the same errors in all frames
         self.frames = self.width = self.height = 0
         self.cropped = (0, 0)
         self.container: Any = None
@@ -190,7 +258,7 @@ class _Encoder:
         for picture in self.closing.hidden() if self.closing else ():
             self._encode(picture)
         self._encode(None)
-        for k in range(1, self.repeat):
+        for k in range(1, self.encoding.loops(self.frames)):
             self._mux(_shifted(packet, k * self.frames) for packet in self.period)
         container, self.container = self.container, None
         with _translate_errors(self.path):
@@ -245,7 +313,7 @@ class _Encoder:
                     packet.dts = packet.pts  # for a single frame x265 leaves it uninitialised
             if self.first and packets:
                 self._close(_decoded(packets[0], self.stream.codec_context, self.encoding.codec))
-        if self.repeat > 1:
+        if self.encoding.repeats:
             self.period += [_shifted(packet, 0) for packet in packets]
         self._mux(packets)
 
@@ -296,7 +364,7 @@ class _Closing:
 def _add_stream(container: Any, encoding: Encoding, width: int, height: int, count: int | None) -> Any:
     """A video stream with its encoder, for `count` frames, None if unknown."""
     codec, rate = encoding.codec, encoding.rate
-    stream = container.add_stream(codec.encoder, rate=rate, options=codec.options(encoding.quality, count))
+    stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(count))
     context = stream.codec_context
     context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", 1 / rate
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709

@@ -7,7 +7,7 @@ import ssl
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import httpx
 
-from stylecine.atomic import atomic_write, translate_os_errors
+from stylecine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, printable
 from stylecine.options import STYLES
+from stylecine.output.formats import ending_of
+from stylecine.output.live_photo import MEMBERS, is_live_photo, live_photo_files
 
 if TYPE_CHECKING:
     from stylecine.options import Arrow
@@ -89,7 +91,7 @@ class Client:
                 edits.append({**found, "strength": style_strength, "drift": style_drift})
             if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
-            format = output.suffix.lower().removeprefix(".") or "zip"
+            format = "livephoto.zip" if is_live_photo(output) else ending_of(output).removeprefix(".") or "zip"
             key = {"Idempotency-Key": str(uuid.uuid4())}  # a repeated request makes no second job
             request = {"scene": scene["id"], "format": format, **options}
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))
@@ -175,6 +177,12 @@ class Client:
                 yield from (dict(json.loads(complete[5:])) for complete in lines if complete.startswith(b"data:"))
 
     def _download(self, job: dict[str, Any], output: Path) -> None:
+        if is_live_photo(output):
+            with atomic_write_all(live_photo_files(output)) as parts:
+                archive = parts[0].with_name("live-photo.zip")
+                _retry(partial(self._download_once, job, archive))
+                _unpack(archive, dict(zip(MEMBERS, parts, strict=True)))
+            return
         folder = not output.suffix
         with atomic_write(output, folder=folder) as part:
             target = part / "frame-0.png" if folder else part
@@ -267,15 +275,17 @@ def _retry(work: Callable[[], T], kind: type[_Retryable] = _Retryable) -> T:
             error.wait(failures)
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    """Replaces a zip archive with the frames in it."""
-    with zipfile.ZipFile(archive) as frames:
-        names = frames.namelist()
+def _unpack(archive: Path, files: Mapping[str, Path] | Path) -> None:
+    """Replaces a zip archive with what is in it. files: where its members belong; or the folder of frames."""
+    with zipfile.ZipFile(archive) as members:
+        names = members.namelist()
         # uncompressed, so it cannot be a decompression bomb
-        stored = all(frame.compress_type == zipfile.ZIP_STORED for frame in frames.infolist())
-        if not stored or not all(FRAME.fullmatch(name) for name in names):
-            raise ServiceError("The service sent something other than frames; nothing is written.")
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members.infolist())
+        expected = sorted(names) == sorted(files) if isinstance(files, Mapping) else all(map(FRAME.fullmatch, names))
+        if not stored or not expected:
+            raise ServiceError("The service sent something other than was asked for; nothing is written.")
         for name in names:
-            with translate_os_errors(folder / name), frames.open(name) as frame, (folder / name).open("wb") as file:
-                shutil.copyfileobj(frame, file)
+            path = files[name] if isinstance(files, Mapping) else files / name
+            with translate_os_errors(path), members.open(name) as member, path.open("wb") as file:
+                shutil.copyfileobj(member, file)
     archive.unlink()

@@ -8,7 +8,7 @@ from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FA
 from stylecine.options import CLASSES, OPTIONS, PACES, PAINTS, SAMPLINGS, STYLES, SUBJECTS, WARPS, RenderOptions
 from stylecine.server.settings import MAX_PICTURES
 
-Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "png", "zip", "html"]
+Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "livephoto.zip", "MP.jpg", "png", "zip", "html"]
 State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 What = Literal["sky", "water", "falls", "smoke"]
@@ -19,6 +19,7 @@ Pace = Literal["calm", "natural", "lively"]
 StyleName = Literal["golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn"]
 Warp = Literal["msdfw", "dfw", "pixel"]
 Sampling = Literal["gather", "splat"]
+Keyframes = Literal["first", "all"]
 assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
 assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
 assert Pace.__args__ == PACES and StyleName.__args__ == STYLES  # type: ignore[attr-defined]
@@ -231,4 +232,5 @@ class Animation(_Request):
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
     repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
+    keyframes: Keyframes = "first"
     crop: Annotated[str | None, Field(max_length=64)] = None

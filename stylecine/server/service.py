@@ -311,7 +311,7 @@ class Service:
         if options["repeat"] > self.settings.repeat:
             raise _beyond_limits(f"repeat is at most {self.settings.repeat} here")
         name = "x" if options["format"] == "zip" else f"x.{options['format']}"
-        output_options = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "crop")}
+        output_options = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "keyframes", "crop")}
         try:
             check_output(self.store.folder / "tmp" / name, **output_options)
             if options["format"] == "html":

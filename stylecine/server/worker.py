@@ -3,7 +3,6 @@
 import base64
 import re
 import shutil
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,8 @@ from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
 from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
 from stylecine.ops.recolour import recolour
 from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions
+from stylecine.output.archive import write_zip
+from stylecine.output.formats import ending_of
 from stylecine.progress import Progress
 from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
@@ -30,7 +31,7 @@ from stylecine.stages.mask import moving, require_motion
 from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
-OUTPUT = ("quality", "codec", "repeat", "crop")
+OUTPUT = ("quality", "codec", "repeat", "keyframes", "crop")
 THUMBNAIL = 160, 120  # pixels
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
@@ -170,7 +171,7 @@ class Worker:
         """Writes a preview or an animation."""
         loop = self._render(self._edited(request), request, progress)
         output = Path(request["output"])
-        if output.suffix == ".zip":
+        if ending_of(output) == ".zip":
             _save_zip(loop, output, request["crop"])
         else:
             loop.save(output, **{name: request[name] for name in OUTPUT if name in request})
@@ -285,9 +286,8 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
     folder = output.with_suffix("")
     try:
         loop.save(folder, crop=crop)
-        with atomic_write(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for frame in sorted(folder.iterdir()):
-                archive.write(frame, frame.name)
+        with atomic_write(output) as part:
+            write_zip(part, sorted(folder.iterdir()))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError, OutputError
-from stylecine.output.formats import SUFFIXES, check_output, frame_times, write_output
+from stylecine.output.formats import ENDINGS, check_output, frame_times, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
 
@@ -50,7 +50,7 @@ def test_options_that_are_impossible_or_make_no_sense(
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in SUFFIXES), "LOOP.GIF", "frames"])
+@pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in ENDINGS), "LOOP.GIF", "frames"])
 def test_valid_options_pass_and_leave_nothing_behind(tmp_path: Path, name: str) -> None:
     assert check_output(tmp_path / name) == tmp_path / name
     with pytest.raises(OutputError, match="no folder"):

@@ -281,7 +281,8 @@ function resultPreview(format, src, name) {
     const playing = {autoplay: true, loop: true, muted: true, playsInline: true, controls: true};
     return make("video", {className: "result", src, ...playing, ariaLabel: name});
   }
-  if (["html", "zip"].includes(format)) return largeIcon(format === "html" ? "page" : "frames");
+  const icons = {html: "page", zip: "frames", "livephoto.zip": "photo"};
+  if (format in icons) return largeIcon(icons[format]);
   return make("img", {className: "result", src, alt: `The exported ${format}`});
 }
 

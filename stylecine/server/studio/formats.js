@@ -5,6 +5,7 @@ const AV1 = {id: "av1", name: "AV1, smallest; new browsers", quality: qualities(
 const VIDEO = {group: "Video", icon: "video", repeats: true};
 const PAGE = {group: "To embed", icon: "page"};
 const ANIMATION = {group: "Animated image", icon: "picture"};
+const PHOTO = {group: "Photo that moves", icon: "photo", quality: qualities(23, 16, 10)};
 const FRAMES = {group: "For other programs", quality: null};
 
 /** `defaultSize`: of the short side. `maxRate`: frames a second. `quality`: null for lossless formats. */
@@ -26,6 +27,8 @@ export const FORMATS = [
   {...ANIMATION, id: "webp", name: "WebP", hint: "Smaller than GIF", defaultSize: 512, quality: qualities(60, 80, 95)},
   {...ANIMATION, id: "avif", name: "AVIF", hint: "Smallest of all", defaultSize: 768, quality: qualities(38, 28, 18)},
   {...ANIMATION, id: "apng", name: "APNG", hint: "Lossless, large", defaultSize: 512, quality: null},
+  {...PHOTO, id: "livephoto.zip", name: "Live Photo", hint: "For iPhone, in a zip file"},
+  {...PHOTO, id: "MP.jpg", name: "Motion Photo", hint: "For Android"},
   {...FRAMES, id: "png", icon: "photo", name: "PNG", hint: "The first frame", still: true},
   {...FRAMES, id: "zip", icon: "frames", name: "Frames", hint: "PNGs in a zip file"},
 ];

@@ -1,0 +1,75 @@
+"""Apple's Live Photo: a JPEG and a QuickTime movie that share an identifier, as two files or in one archive.
+
+The JPEG has it in Apple's maker note in EXIF, the movie in its metadata, with a track that marks the frame that is the
+photo: here the first. Photos pairs the two when they are imported together.
+"""
+
+import os
+import struct
+from pathlib import Path
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+from stylecine.atomic import PathLike
+from stylecine.errors import VideoError
+from stylecine.output.quicktime import content_identifier
+
+ENDING, ARCHIVE = ".livephoto", ".livephoto.zip"
+PARTS = (".jpg", ".mov")
+MEMBERS = ("live-photo.jpg", "live-photo.mov")  # of an archive
+
+MAKER_NOTE = b"Apple iOS\0\0\x01MM"  # begins Apple's maker note; a directory of tags follows, big-endian
+IDENTIFIER_TAG, ASCII = 0x11, 2
+SRGB = 1
+
+
+def is_live_photo(path: PathLike) -> bool:
+    """Whether `path` names a Live Photo of two files."""
+    return os.fspath(path).lower().endswith(ENDING)
+
+
+def live_photo_files(path: PathLike) -> tuple[Path, Path]:
+    """The two files of the Live Photo `path`: photo.livephoto.jpg and photo.livephoto.mov."""
+    photo, movie = (Path(f"{os.fspath(path)}{part}") for part in PARTS)
+    return photo, movie
+
+
+def live_photo_exif(identifier: str) -> Image.Exif:
+    """The EXIF of the photo."""
+    value = identifier.encode() + b"\0"
+    offset = len(MAKER_NOTE) + 2 + 12 + 4  # of the value, behind a directory of one tag
+    directory = struct.pack(">HHHIII", 1, IDENTIFIER_TAG, ASCII, len(value), offset, 0)
+    tags = Image.Exif()
+    tags.get_ifd(IFD.Exif).update({Base.MakerNote: MAKER_NOTE + directory + value, Base.ColorSpace: SRGB})
+    return tags
+
+
+def live_photo_movie(path: PathLike) -> Path:
+    """The movie of the Live Photo `path`. Raises VideoError if its files are missing or not a pair."""
+    photo, movie = live_photo_files(path)
+    for file in (photo, movie):
+        if not file.is_file():
+            raise VideoError(f"There is no '{file}'; check the path, and copy both files of a Live Photo.")
+    identifier = content_identifier(movie)
+    if not identifier or _photo_identifier(photo) != identifier:
+        raise VideoError(f"'{photo}' and '{movie}' are not the two files of a Live Photo; write them again.")
+    return movie
+
+
+def _photo_identifier(path: Path) -> str:
+    """The content identifier of a photo; "" if it has none or is damaged."""
+    try:
+        with Image.open(path) as image:
+            note = image.getexif().get_ifd(IFD.Exif).get(Base.MakerNote, b"")
+        if not note.startswith(MAKER_NOTE):
+            return ""
+        begin = len(MAKER_NOTE)
+        (count,) = struct.unpack_from(">H", note, begin)
+        for entry in range(begin + 2, begin + 2 + 12 * count, 12):
+            tag, kind, length, offset = struct.unpack_from(">HHII", note, entry)
+            if (tag, kind) == (IDENTIFIER_TAG, ASCII):
+                return str(note[offset : offset + length].decode("ascii").rstrip("\0"))
+    except Exception:  # damaged files make Pillow raise anything
+        return ""
+    return ""

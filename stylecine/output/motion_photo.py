@@ -1,0 +1,76 @@
+"""Google's Motion Photo: a JPEG that says in its XMP that an MP4 follows in the same file.
+
+https://developer.android.com/media/platform/motion-photo-format describes version 1.0.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from stylecine.errors import VideoError
+from stylecine.output.jpeg import read_xmp
+
+ENDING = ".MP.jpg"  # in capitals, or apps may take it for a photo
+JPEGS = (".jpg", ".jpeg")
+CAMERA = "http://ns.google.com/photos/1.0/camera/"
+CONTAINER = "http://ns.google.com/photos/1.0/container/"
+ITEM = "http://ns.google.com/photos/1.0/container/item/"
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+PACKET = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">
+<rdf:Description rdf:about="" xmlns:GCamera="{CAMERA}" xmlns:Container="{CONTAINER}" xmlns:Item="{ITEM}"
+ GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" GCamera:MotionPhotoPresentationTimestampUs="0">
+<Container:Directory><rdf:Seq>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Mime="image/jpeg" Item:Semantic="Primary" Item:Length="0"
+ Item:Padding="0"/></rdf:li>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Mime="video/mp4" Item:Semantic="MotionPhoto"
+ Item:Length="{{length}}" Item:Padding="0"/></rdf:li>
+</rdf:Seq></Container:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def motion_photo_xmp(length: int) -> str:
+    """The XMP of a JPEG that is followed by a video of `length` bytes and begins with its first frame."""
+    return PACKET.format(length=length)
+
+
+def motion_photo_video(path: Path) -> bytes | None:
+    """The video in a Motion Photo; None if the file is something else or unreadable.
+
+    Raises VideoError if the video is damaged or cut short.
+    """
+    if path.suffix.lower() not in JPEGS:
+        return None
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    items = _items(read_xmp(content))
+    place = next((k for k, (semantic, _) in enumerate(items) if semantic == "MotionPhoto"), None)
+    if place is None:
+        return None
+    begin = len(content) - sum(length for _, length in items[place:])
+    video = content[begin : begin + items[place][1]] if 0 < begin < len(content) else b""
+    if video[4:8] != b"ftyp":
+        raise VideoError(f"The video in '{path}' is damaged or cut short; copy the file again.")
+    return video
+
+
+def _items(packet: bytes) -> list[tuple[str, int]]:
+    """What each part of the file is, and its bytes with the padding after it; empty unless it is a Motion Photo."""
+    if b"<!" in packet:  # no XMP has a document type, in which entities could be defined
+        return []
+    try:
+        described = list(ElementTree.fromstring(packet).iter(f"{{{RDF}}}Description"))
+        if not any(node.get(f"{{{CAMERA}}}MotionPhoto") == "1" for node in described):
+            return []
+        found = [item for node in described for item in node.iter(f"{{{CONTAINER}}}Item")]
+        lengths = [_number(item, "Length") + _number(item, "Padding") for item in found]
+        return list(zip([item.get(f"{{{ITEM}}}Semantic", "") for item in found], lengths, strict=True))
+    except (ElementTree.ParseError, ValueError):
+        return []
+
+
+def _number(item: ElementTree.Element, name: str) -> int:
+    """A number of bytes; 0 if it is not given. Raises ValueError."""
+    number = int(item.get(f"{{{ITEM}}}{name}", "0")[:20])
+    if number < 0:
+        raise ValueError(name)
+    return number
