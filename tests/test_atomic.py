@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import stylecine
-from stylecine.atomic import atomic_write, check_destination, remove_stale_temp
+from stylecine.atomic import atomic_write, atomic_write_all, check_destination, remove_stale_temp
 from stylecine.errors import OutputError
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs locks that end with a process")
@@ -44,6 +44,57 @@ def test_a_failure_leaves_nothing(tmp_path: Path, folder: bool) -> None:
         fill(part, folder)
         raise KeyboardInterrupt
     assert not os.listdir(tmp_path)
+
+
+# --- files that belong together
+
+
+PAIR = ("a.jpg", "a.mov")
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("older", [(), PAIR[:1], PAIR])
+def test_files_that_belong_together_appear_together(tmp_path: Path, older: tuple[str, ...]) -> None:
+    for name in older:
+        (tmp_path / name).write_text("old")
+    with atomic_write_all([tmp_path / name for name in PAIR]) as parts:
+        for part in parts:
+            part.write_text("new")
+        assert not set(texts(tmp_path).values()) - {"old"}
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "new")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("older", [(), PAIR[:1], PAIR[1:], PAIR])
+def test_if_one_of_them_cannot_be_replaced_all_are_what_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: tuple[str, ...], error: BaseException, links: bool
+) -> None:
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.name == "a.mov" and source.name == "a.mov":
+            raise error
+        replace(source, target)
+
+    def linkless(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    for name in older:
+        (tmp_path / name).write_text("old")
+    monkeypatch.setattr(os, "replace", full)
+    if not links:
+        monkeypatch.setattr(os, "link", linkless)
+    with (
+        pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt),
+        atomic_write_all([tmp_path / name for name in PAIR]) as parts,
+    ):
+        for part in parts:
+            part.write_text("new")
+    assert texts(tmp_path) == dict.fromkeys(older, "old")
 
 
 @POSIX

@@ -27,6 +27,7 @@ from stylecine import (
 )
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
+from stylecine.stages.photo import load_photo
 
 pytestmark = pytest.mark.usefixtures("coarse_gif")
 
@@ -158,6 +159,24 @@ def test_save_writes_the_loop(loop: Cinemagraph, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["loop.mp4"]
 
 
+def test_a_duration_and_key_frames_reach_the_video(loop: Cinemagraph, tmp_path: Path) -> None:
+    once = loop.save(tmp_path / "once.mp4")
+    info = loop.save(tmp_path / "loop.mp4", duration="3s", keyframes="all")
+    assert info.frames == 3 * once.frames and info.bytes > 4 * once.bytes
+
+
+@pytest.mark.parametrize("name", ["loop.livephoto", "loop.MP.jpg"])
+def test_a_photo_that_moves_shows_the_photo_and_the_loop(
+    loop: Cinemagraph, photo: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    info = loop.save(tmp_path / name)
+    frames, fps = read_video(tmp_path / name)
+    assert info.frames == len(frames) == 24 and fps == 10  # two loops of 1.2 s
+    assert np.abs(frames[:12].astype(int) - list(loop)).mean() < 6
+    shown = load_photo(tmp_path / ("loop.livephoto.jpg" if name == "loop.livephoto" else name))
+    assert np.abs(shown.astype(int) - photo).mean() < 1.5
+
+
 def test_saving_can_be_cancelled_and_leaves_nothing(
     scene: Scene, water: np.ndarray, animator: Animator, tmp_path: Path
 ) -> None:
@@ -178,12 +197,19 @@ def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
 ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.apng", "loop.png"])
+MOVING_PHOTOS = ["loop.livephoto", "loop.MP.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.apng", *MOVING_PHOTOS, "loop.png"]
+)
 def test_the_report_is_embedded_on_request(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     loop.save(tmp_path / name)
     with pytest.raises(VideoError, match="no report"):
         read_report(tmp_path / name)
     loop.save(tmp_path / name, embed_report=True)
+    if name == "loop.livephoto":
+        assert read_report(tmp_path / name) == read_report(tmp_path / "loop.livephoto.mov")
     expected = json.loads(json.dumps(loop.report()))
     assert read_report(tmp_path / name) | {"seconds": None} == expected | {"seconds": None}  # saving takes some
 
@@ -199,6 +225,12 @@ def test_the_report_is_embedded_on_request(loop: Cinemagraph, tmp_path: Path, na
         ("loop.txt", {}),
         ("loop.gif", {"repeat": 2}),
         ("loop.mp4", {"crop": "0:1"}),
+        ("loop.mp4", {"duration": "10x"}),
+        ("loop.mp4", {"duration": 9, "repeat": 3}),
+        ("loop.webm", {"keyframes": "last"}),
+        ("loop.gif", {"duration": 9}),
+        ("loop.MP.jpg", {"repeat": 2}),
+        ("loop.livephoto", {"codec": "h264"}),
         ("frames", {}),
         ("loop.avif", {}),
     ],
@@ -253,7 +285,7 @@ def test_a_folder_has_every_frame_exactly(loop: Cinemagraph, tmp_path: Path) -> 
             assert np.array_equal(np.asarray(picture), frame)
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *ANIMATED, "loop.png", "frames"])
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *ANIMATED, *MOVING_PHOTOS, "loop.png", "frames"])
 def test_a_crop_is_cut_out_of_every_format(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     info = loop.save(tmp_path / name, crop="1:1@1,0")
     assert (info.width, info.height, info.window) == (72, 72, (24, 0, 72, 72))

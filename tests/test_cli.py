@@ -153,6 +153,37 @@ def test_repeat_and_quality(given: list[str], work: Path) -> None:
     assert len(read_video(work / "long.mp4")[0]) == 3 * len(read_video(work / "short.mp4")[0])
 
 
+def test_a_duration_and_key_frames(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([*given, "-o", "long.mp4", "--duration", "2.5s", "--keyframes", "all"]) == 0
+    assert printed(capsys)[0].startswith("long.mp4: 96x72, 32 frames, ")  # four loops of 0.8 s
+    assert "lasts 3.2 s instead of 2.5" in caplog.text
+
+
+def test_a_live_photo_is_named_by_its_two_files(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "-o", "my.livephoto", "--embed-report"]) == 0
+    assert printed(capsys)[0].startswith("my.livephoto.jpg and my.livephoto.mov: 96x72, 32 frames, ")
+    assert sorted(path.name for path in work.iterdir()) == ["my.livephoto.jpg", "my.livephoto.mov"]
+    assert main(["measure", "my.livephoto"]) == main(["report", "my.livephoto"]) == 0
+    printed(capsys)
+    (work / "my.livephoto.jpg").unlink()
+    assert main(["measure", "my.livephoto"]) == 2
+    assert "copy both files" in printed(capsys)[1]
+
+
+def test_the_photo_of_a_live_photo_is_not_overwritten(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "-o", "my.livephoto"]) == 0
+    before = (work / "my.livephoto.jpg").read_bytes()
+    assert main(["animate", "my.livephoto.jpg", *given[2:], "-o", "my.livephoto"]) == 2
+    assert "my.livephoto.jpg is the photo itself" in printed(capsys)[1]
+    assert (work / "my.livephoto.jpg").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["loop.gif", "loop.webp", "loop.avif", "loop.apng", "frames"])
 def test_other_formats_and_crops(given: list[str], work: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main([*given, "-o", name, "--crop", "1:1@0.5,0.5"]) == 0

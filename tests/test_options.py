@@ -18,6 +18,7 @@ from stylecine.options import (
     Wind,
     defaults_and_limits,
     format_size,
+    parse_duration,
     parse_size,
 )
 from stylecine.server.schemas import Animation
@@ -31,6 +32,22 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
     add_to(commands)
     typed = render_options(commands.choices["animate"].parse_args(["photo.jpg"]))
     assert vars(RenderOptions(**typed)) == vars(RenderOptions())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("90", 90), ("10m", 600), ("1h", 3600), ("1h30m", 5400), ("1.5m", 90), (" 2m5s ", 125), (0.5, 0.5)],
+)
+def test_a_duration_has_units(text: str | float, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "m", "ten", "10 m", "5m1h", "-3s", "0s", "13h", "1e3", "1..5m", 0, -1, True, None, float("nan"), [9]]
+)
+def test_impossible_durations_are_refused(wrong: object) -> None:
+    with pytest.raises(OptionError, match="like 90s, 10m or 1h30m"):
+        parse_duration(wrong)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def check_output(
     crop: str | None = None,
     comment: bool = False,
 ) -> Path:
-    """The file or folder that `path` names, or the first of two, symbolic links resolved.
+    """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
 
     Cheap; call it before minutes of work.
 

@@ -13,11 +13,10 @@ APP1, START_OF_SCAN, END_OF_IMAGE = 0xE1, 0xDA, 0xD9
 MAX_SEGMENT = 65_533  # bytes
 
 
-def encode_jpeg(pixels: np.ndarray, exif: Image.Exif | None = None, xmp: str = "") -> bytes:
-    """Pixels, uint8 [H,W,3] sRGB, as JPEG without subsampling. xmp: a packet of at most 65 kB."""
+def encode_jpeg(pixels: np.ndarray, exif: bytes = b"", xmp: str = "") -> bytes:
+    """Pixels, uint8 [H,W,3] sRGB, as JPEG without subsampling. exif: with its header. xmp: a packet of at most 65 kB."""
     file = io.BytesIO()
-    tags = b"" if exif is None else exif.tobytes()
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, exif=tags)
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, exif=exif)
     content = file.getvalue()
     if not xmp:
         return content

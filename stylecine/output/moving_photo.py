@@ -97,7 +97,8 @@ def _write_pair(frames: Frames, files: Sequence[Path], encoding: Encoding, comme
     with translate_os_errors(movie):
         mark_live_photo(movie, identifier, 1 / info.fps)
     with translate_os_errors(photo):
-        photo.write_bytes(encode_jpeg(_still(frames, info), live_photo_exif(identifier)))
+        exif = live_photo_exif(identifier, info.width, info.height)
+        photo.write_bytes(encode_jpeg(_still(frames, info), exif))
     return info
 
 

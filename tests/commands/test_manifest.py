@@ -128,6 +128,7 @@ def test_a_row_sets_a_style_by_name_or_photo(tmp_path: Path, out: Path) -> None:
         ("p.csv", "photo,style_drift\nsea.jpg,perhaps\n", "line 2: style_drift: it is true or false"),
         ("p.jsonl", '{"photo": "a.jpg", "style_drift": 1}\n', "line 1: style_drift: it is true or false"),
         ("p.jsonl", '{"photo": "a.jpg", "style_strength": "x"}\n', "line 1: style_strength: 'x' is invalid"),
+        ("p.csv", "photo,duration\nsea.jpg,soon\n", "line 2: duration: A duration is like 90s"),
         ("p.txt", "sea.jpg\n", "ends in .csv or .jsonl"),
     ],
 )
@@ -153,6 +154,8 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
             listed(tmp_path, out, text, name)
     with pytest.raises(OutputError, match="would be among its photos"):
         tasks_of(tmp_path, tmp_path / "out" / "..", ".webp", COMMON)
+    with pytest.raises(OutputError, match="would be among its photos"):
+        tasks_of(tmp_path, tmp_path, ".MP.jpg", COMMON)
     assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)] == ["sea.mp4", "sea.png.mp4"]
 
 

@@ -303,7 +303,7 @@ def refused(loop: Cinemagraph, path: Path, pair: Any, match: str) -> None:
 
 
 def test_formats_that_cannot_be_signed(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
-    for name in ("loop.webm", "loop.avif"):
+    for name in ("loop.webm", "loop.avif", "loop.livephoto", "loop.livephoto.zip", "loop.MP.jpg"):
         refused(loop, tmp_path / name, signed_by, rf"cannot sign .*{name}'; write \.mp4, .* or \.png")
 
 

@@ -9,15 +9,44 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError, OutputError
-from stylecine.output.formats import ENDINGS, check_output, frame_times, write_output
+from stylecine.output.formats import ENDINGS, check_output, ending_of, files_of, frame_times, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
+MOVING_PHOTOS = [".livephoto", ".livephoto.zip", ".MP.jpg"]
+
+
+# --- which format a path selects
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("a/b.mp4", ".mp4"),
+        ("B.GIF", ".gif"),
+        ("loop.livephoto", ".livephoto"),
+        ("loop.LivePhoto.Zip", ".livephoto.zip"),
+        ("PXL_2026.mp.JPG", ".MP.jpg"),
+        ("loop.jpg", ".jpg"),
+        ("loop.zip", ".zip"),
+        ("frames", ""),
+        (".livephoto", ""),
+    ],
+)
+def test_the_ending_decides_in_any_case(name: str, ending: str) -> None:
+    assert ending_of(name) == ending
+
+
+def test_a_live_photo_is_two_files_and_anything_else_one() -> None:
+    assert [path.name for path in files_of("a/my.livephoto")] == ["my.livephoto.jpg", "my.livephoto.mov"]
+    assert files_of("a/my.livephoto.zip") == (Path("a/my.livephoto.zip"),)
 
 
 # --- what is refused
 
 
-@pytest.mark.parametrize("name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4"])
+@pytest.mark.parametrize(
+    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip", "loop.mov"]
+)
 def test_unknown_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match=r"\.mp4, .* or \.png, or in nothing"):
         check_output(tmp_path / name)
@@ -32,6 +61,15 @@ def test_unknown_endings(tmp_path: Path, name: str) -> None:
         ("loop.png", {"quality": 90}, "one lossless frame"),
         *((f"loop{ending}", {"codec": "h264"}, "for videos") for ending in PICTURES),
         *((f"loop{ending}", {"repeat": 2}, "endlessly") for ending in PICTURES),
+        *((f"loop{ending}", {"duration": "10m"}, "endlessly") for ending in PICTURES),
+        *((f"loop{ending}", {"keyframes": "all"}, "are for videos") for ending in PICTURES),
+        ("loop.png", {"duration": 5}, "one lossless frame"),
+        ("loop.mp4", {"duration": "soon"}, "90s, 10m or 1h30m"),
+        ("loop.mp4", {"duration": 9, "repeat": 2}, "give one of them"),
+        ("loop.mp4", {"keyframes": "none"}, "first or all"),
+        *((f"loop{ending}", {"codec": "h264"}, "Phones expect") for ending in MOVING_PHOTOS),
+        *((f"loop{ending}", {"duration": "10m"}, "Phones expect") for ending in MOVING_PHOTOS),
+        *((f"loop{ending}", {"quality": 52}, "quality") for ending in MOVING_PHOTOS),
         ("loop.gif", {"quality": 101}, "0 to 100"),
         ("loop.apng", {"quality": 90}, "is lossless"),
         ("frames", {"quality": 90}, "is lossless"),
@@ -52,7 +90,7 @@ def test_options_that_are_impossible_or_make_no_sense(
 
 @pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in ENDINGS), "LOOP.GIF", "frames"])
 def test_valid_options_pass_and_leave_nothing_behind(tmp_path: Path, name: str) -> None:
-    assert check_output(tmp_path / name) == tmp_path / name
+    assert check_output(tmp_path / name) == files_of(tmp_path / name)[0]
     with pytest.raises(OutputError, match="no folder"):
         check_output(tmp_path / "missing" / name)
     assert not os.listdir(tmp_path)
@@ -66,6 +104,12 @@ def test_videos_and_pictures_with_a_fine_clock_show_the_loops_own_frames() -> No
         times, rate = frame_times(name, 120, 30)
         assert list(times) == list(range(120)) and rate == 30
     assert frame_times("loop.png", 120, 30)[0] == [0.0]
+
+
+@pytest.mark.parametrize("ending", MOVING_PHOTOS)
+def test_photos_that_move_show_the_loops_own_frames_at_any_rate(ending: str) -> None:
+    times, rate = frame_times(f"loop{ending}", 480, 240)
+    assert list(times) == list(range(480)) and rate == 240
 
 
 def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:

@@ -213,6 +213,80 @@ def test_a_single_frame_is_decoded_when_it_is_shown(each: tuple[Path, str]) -> N
         assert [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size] == [(0, 0)]
 
 
+@pytest.mark.parametrize(
+    ("duration", "loops"),
+    [(0.1, 1), (1, 1), (1.001, 2), ("4s", 4), ("4.5s", 5), ("1m", 60), (30, 30)],
+)
+def test_a_duration_is_rounded_up_to_whole_loops_with_a_note(
+    either: Path, caplog: pytest.LogCaptureFixture, duration: float | str, loops: int
+) -> None:
+    info = write_video(clip(10), either, 10, duration=duration)
+    assert info.frames == 10 * loops
+    with av.open(str(either)) as container:
+        assert container.duration / 1e6 == pytest.approx(loops, abs=0.01)
+    exact = duration in (1, "4s", "1m", 30)
+    assert ("" if exact else f"contains whole loops, so it lasts {loops} s instead of") in caplog.text
+    assert len(caplog.records) == (0 if exact else 1)
+
+
+def test_a_duration_of_whole_loops_gets_no_other_one(out: Path) -> None:
+    """Also if neither the rate nor the duration is a whole number."""
+    for count, fps, loops in ((7, 29.97002997, 30), (3, 12.5, 999), (11, Fraction(24000, 1001), 77)):
+        exact = float(loops * count / Fraction(fps).limit_denominator(1001))
+        assert write_video(clip(count, 64, 64), out, fps, duration=exact).frames == loops * count
+
+
+def test_a_duration_repeats_frames_that_come_one_by_one(out: Path) -> None:
+    assert write_video(iter(clip(5)), out, 10, duration=2).frames == 20
+
+
+GROWTH = """
+import sys
+import numpy as np
+from stylecine.output.video import write_video
+noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+frames = [np.roll(noise, t, 0) for t in range(10)]
+def peak():
+    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+write_video(frames, sys.argv[1], 30, keyframes="all", duration=1)
+before = peak()
+info = write_video(frames, sys.argv[1], 30, keyframes="all", duration=sys.argv[2])
+print(info.bytes, (peak() - before) * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc is Linux's")
+@pytest.mark.parametrize(("name", "per_frame"), [("loop.mp4", 200), ("loop.webm", 60)])
+def test_memory_grows_by_no_more_than_the_index(tmp_path: Path, name: str, per_frame: int) -> None:
+    """A quarter of an hour, of which a frame takes some kilobytes in the file."""
+    command = [sys.executable, "-c", GROWTH, str(tmp_path / name), "15m"]
+    size, grown = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert size > 27_000 * 2000 and grown < 27_000 * per_frame + 4_000_000
+
+
+def test_with_key_frames_only_every_frame_stands_for_itself(each: tuple[Path, str]) -> None:
+    path, codec = each
+    frames = clip(12)
+    write_video(frames, path, 30, codec=codec, keyframes="all", repeat=2)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        assert len(packets) == 24 and all(packet.is_keyframe for packet in packets)
+        assert [packet.pts for packet in packets] == [packet.dts for packet in packets]  # in order: nothing to wait for
+    shown = read_video(path)[0]
+    assert np.array_equal(shown[:12], shown[12:]) and psnr(shown[:12], np.stack(frames)) > 30
+
+
+def test_key_frames_of_a_slow_sky_have_an_even_seam_and_lose_little(each: tuple[Path, str]) -> None:
+    path, codec = each
+    frames = slow_sky()
+    write_video(frames, path, 30, codec=codec)
+    usual = psnr(read_video(path)[0], np.stack(frames))
+    write_video(frames, path, 30, codec=codec, keyframes="all")
+    shown = read_video(path)[0]
+    assert seam(shown) <= 1.3 and psnr(shown, np.stack(frames)) > usual - 4.5
+
+
 def test_frames_are_taken_one_at_a_time(out: Path) -> None:
     alive = 0
 
@@ -346,6 +420,12 @@ def test_only_the_first_frames_are_requested_twice(out: Path) -> None:
         {"repeat": 0},
         {"repeat": 1.5},
         {"codec": "vp9000"},
+        {"duration": 0},
+        {"duration": "soon"},
+        {"duration": "13h"},
+        {"duration": 5, "repeat": 2},
+        {"keyframes": "some"},
+        {"keyframes": None},
     ],
     ids=str,
 )

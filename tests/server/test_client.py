@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,6 +19,7 @@ from PIL import Image
 
 from stylecine.cli import main
 from stylecine.errors import ServiceError
+from stylecine.output.video import read_video
 from stylecine.server import client
 from tests.server.conftest import Served, wait_until
 
@@ -49,6 +51,45 @@ def test_the_service_makes_the_loop(
     assert main([*common, "-o", str(tmp_path / "frames")]) == 0
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["frame-0000.png", "frame-0001.png"]
     assert kept(real) == before
+
+
+def test_the_service_makes_photos_that_move_and_long_videos(
+    real: Served, photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["animate", str(photo_file), "--server", real.address, "--seconds", "1", "--fps", "10"]
+    common += ["--arrow", "0.5,0.8,0.6,0.8"]
+    assert main([*common, "-o", str(tmp_path / "my.livephoto")]) == 0, capsys.readouterr().err
+    assert "my.livephoto.jpg and " in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.glob("my.*")) == ["my.livephoto.jpg", "my.livephoto.mov"]
+    assert len(read_video(tmp_path / "my.livephoto")[0]) == 30
+    for name in ("my.livephoto.zip", "my.MP.jpg"):
+        assert main([*common, "-o", str(tmp_path / name)]) == 0
+    assert len(read_video(tmp_path / "my.MP.jpg")[0]) == 30
+    assert main([*common, "-o", str(tmp_path / "my.mp4"), "--duration", "3.5s", "--keyframes", "all"]) == 0
+    assert len(read_video(tmp_path / "my.mp4")[0]) == 40
+    assert main([*common, "-o", str(tmp_path / "long.mp4"), "--duration", "10m"]) == 2
+    assert "repeat is at most 20 here" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".stylecine*")) and not (tmp_path / "long.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "compression"),
+    [
+        (["live-photo.jpg"], zipfile.ZIP_STORED),
+        (["live-photo.jpg", "../live-photo.mov"], zipfile.ZIP_STORED),
+        (["live-photo.jpg", "live-photo.mov", "live-photo.mov"], zipfile.ZIP_STORED),
+        (["live-photo.jpg", "live-photo.mov"], zipfile.ZIP_DEFLATED),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_with_anything_else_is_refused(tmp_path: Path, names: list[str], compression: int) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", compression) as archive:
+        for name in names:
+            archive.writestr(name, "x" * 100)
+    wanted = {name: tmp_path / name for name in ("live-photo.jpg", "live-photo.mov")}
+    with pytest.raises(ServiceError, match="something other than was asked for"):
+        client._unpack(tmp_path / "x.zip", wanted)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
 def test_the_service_is_told_the_style_and_gets_its_photo(

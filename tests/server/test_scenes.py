@@ -305,7 +305,7 @@ def test_a_file_that_is_not_a_photo_is_refused_and_leaves_nothing(real: Served, 
     assert real.files() == before
 
 
-@pytest.mark.parametrize("form", ["mp4", "gif", "png", "zip", "html"])
+@pytest.mark.parametrize("form", ["mp4", "gif", "livephoto.zip", "MP.jpg", "png", "zip", "html"])
 def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None:
     edited(real, scene, SKY)
     job = real.finished(real.animation(scene, format=form, size=64, seconds=0.2, fps=10)["id"])
@@ -315,6 +315,10 @@ def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None
     assert response.headers["content-disposition"] == f"attachment; filename*=utf-8''my%20lake.{form}"
     if form == "zip":
         assert zipfile.ZipFile(io.BytesIO(response.content)).namelist() == ["frame-0000.png", "frame-0001.png"]
+    if form == "livephoto.zip":
+        assert zipfile.ZipFile(io.BytesIO(response.content)).namelist() == ["live-photo.jpg", "live-photo.mov"]
+    media_types = {"livephoto.zip": "application/zip", "MP.jpg": "image/jpeg", "mp4": "video/mp4"}
+    assert response.headers["content-type"] == media_types.get(form, response.headers["content-type"])
 
 
 def test_a_photo_that_may_disappoint_has_a_warning(real: Served, png: bytes) -> None:

@@ -1,0 +1,56 @@
+"""Reading a Live Photo: its two files belong together or are refused."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from stylecine.errors import VideoError
+from stylecine.output.live_photo import live_photo_movie
+from stylecine.output.moving_photo import write_live_photo
+from tests.output.test_video import clip
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    write_live_photo(clip(4, 64, 64), tmp_path / "a.livephoto", 30)
+    return tmp_path / "a.livephoto"
+
+
+def test_the_movie_of_a_pair_is_found(pair: Path) -> None:
+    assert live_photo_movie(pair) == pair.with_name("a.livephoto.mov")
+
+
+@pytest.mark.parametrize("part", [".jpg", ".mov"])
+def test_a_missing_half_is_named(pair: Path, part: str) -> None:
+    Path(f"{pair}{part}").unlink()
+    with pytest.raises(VideoError, match=rf"There is no '.*a\.livephoto{part}'; check the path, and copy both files"):
+        live_photo_movie(pair)
+
+
+@pytest.mark.parametrize("part", [".jpg", ".mov"])
+def test_halves_of_two_live_photos_are_no_pair(pair: Path, part: str) -> None:
+    other = pair.with_name("b.livephoto")
+    write_live_photo(clip(4, 64, 64), other, 30)
+    Path(f"{other}{part}").replace(f"{pair}{part}")
+    with pytest.raises(VideoError, match="are not the two files of a Live Photo"):
+        live_photo_movie(pair)
+
+
+@pytest.mark.parametrize("part", [".jpg", ".mov"])
+def test_damaged_metadata_are_no_pair_and_nothing_worse(pair: Path, part: str) -> None:
+    """The identifier may survive, so either the pair is found or the error says what to do."""
+    path, rng = Path(f"{pair}{part}"), random.Random(1)
+    whole = path.read_bytes()
+    begin = 0 if part == ".jpg" else whole.index(b"moov") - 4
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 4, 30))):
+            damaged[rng.randrange(begin, min(len(whole), begin + 1500))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            assert live_photo_movie(pair).suffix == ".mov"
+        except VideoError as error:
+            refused += str(error).endswith("; write them again.")
+    assert 20 < refused < 300
