@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.browser import CHROMIUM
+from benchmarks.browser import CHROMIUM, chromium
 from stylecine.errors import WriterUnavailable
 from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.formats import write_output
 from stylecine.output.images import ANIMATIONS
-from stylecine.output.video import FORMATS
+from stylecine.output.video import FORMATS, write_video
 
 pytestmark = pytest.mark.browser
 if CHROMIUM is None:
@@ -221,3 +221,82 @@ def test_videos_play_and_loop_in_the_browser(opened: dict[str, dict[str, Any]], 
     assert (found["width"], found["height"]) == (WIDTH, HEIGHT)
     assert found["duration"] == pytest.approx(COUNT / FPS, abs=0.02) and found["loops"]
     assert_shows_the_clip(found, 5)
+
+
+# --- the wrap: what a looping video shows frame by frame, from its end to its beginning
+
+PERIOD, WRAPS, SETTLED = 8, 3, 12  # frames; wraps that are looked at; frames until the playback has started
+ATTEMPTS = 3  # a busy machine may drop a frame anywhere
+BITS = [(10 + 40 * k, 20) for k in range(3)]  # places of squares that are light or dark, by the frame's number
+GROUND = (64, 80)
+WATCH = """async ([src, places, count]) => {
+  const film = Object.assign(document.createElement("video"), {src, muted: true, loop: true, preload: "auto"});
+  document.body.replaceChildren(film);
+  const canvas = Object.assign(document.createElement("canvas"), {width: 128, height: 96});
+  const context = canvas.getContext("2d", {willReadFrequently: true});
+  const seen = [];
+  return await new Promise((done, failed) => {
+    film.onerror = () => failed(film.error.message);
+    const look = (_, {presentedFrames}) => {
+      context.drawImage(film, 0, 0);
+      const levels = places.map(([x, y]) => context.getImageData(x + 10, y + 10, 1, 1).data[1]);
+      seen.push({presentedFrames, levels});
+      seen.length < count ? film.requestVideoFrameCallback(look) : done(seen);
+    };
+    film.requestVideoFrameCallback(look);
+    film.play();
+  });
+}"""
+
+
+def numbered() -> list[np.ndarray]:
+    """A grey picture with the number of the frame in three squares."""
+    frames = np.full((PERIOD, HEIGHT, WIDTH, 3), 128, np.uint8)
+    for k, (x, y) in enumerate(BITS):
+        for number in range(PERIOD):
+            frames[number, y : y + 20, x : x + 20] = 230 if number >> k & 1 else 40
+    return list(frames)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
+    with chromium("--autoplay-policy=no-user-gesture-required") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "h264", {}),
+        ("a.mp4", "h264", {"keyframes": "all"}),
+        ("a.mp4", "h264", {"duration": "2s"}),
+        ("a.mp4", "av1", {}),
+        ("a.webm", "vp9", {}),
+        ("a.webm", "vp9", {"keyframes": "all", "duration": "2s"}),
+    ],
+    ids=str,
+)
+def test_no_frame_is_lost_repeated_or_black_where_a_video_starts_again(
+    browser: Any, tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    """As far as Chromium tells: it calls back for each frame that it presents, and counts them."""
+    try:
+        write_video(numbered(), tmp_path / name, FPS, codec=codec, **options)  # type: ignore[arg-type]
+    except WriterUnavailable as error:
+        pytest.skip(str(error))
+    src = f"data:video/{name[2:]};base64,{base64.b64encode((tmp_path / name).read_bytes()).decode()}"
+    page = browser.new_page()
+    for _ in range(ATTEMPTS):
+        watched = page.evaluate(WATCH, [src, [*BITS, GROUND], SETTLED + PERIOD * WRAPS])[SETTLED:]
+        levels = np.array([frame["levels"] for frame in watched])
+        assert np.abs(levels[:, 3] - 128).max() < 12, "a frame is black"
+        shown = (levels[:, :3] > 128) @ [1, 2, 4]
+        expected = (shown[0] + np.arange(len(shown))) % PERIOD
+        presented = [frame["presentedFrames"] - watched[0]["presentedFrames"] for frame in watched]
+        if np.array_equal(shown, expected) and presented == [*range(len(watched))]:
+            break
+    else:
+        pytest.fail(f"frames {shown.tolist()}, presented as {presented}")
+    assert list(shown).count(PERIOD - 1) == list(shown).count(0) == WRAPS
+    page.close()
