@@ -13,7 +13,10 @@ LOOP = {"seconds": 0.5, "fps": 12, "pace": "natural", "speed": 1.0} | {
     "sampling": "gather",
     "detail": 1.0,
 }
-FILE = {"quality": None, "codec": None, "repeat": 1, "crop": None, "embed_report": False}
+FILE = {"quality": None, "codec": None, "repeat": 1, "duration": None, "keyframes": "first"} | {
+    "crop": None,
+    "embed_report": False,
+}
 GIVEN = {"subject": "landscape", "mask": None, "motion": None, "arrows": (), "wind": None}
 STYLE = {"style": None, "style_strength": 1.0, "style_drift": False}
 PLAIN: dict[str, Any] = GIVEN | STYLE | {"size": 1024, "refine": 0, "seed": 0} | LOOP | FILE

@@ -14,7 +14,7 @@ MAX_SEGMENT = 65_533  # bytes
 
 
 def encode_jpeg(pixels: np.ndarray, exif: bytes = b"", xmp: str = "") -> bytes:
-    """Pixels, uint8 [H,W,3] sRGB, as JPEG without subsampling. exif: with its header. xmp: a packet of at most 65 kB."""
+    """Pixels, uint8 [H,W,3] sRGB, as JPEG without subsampling. exif: with its header. xmp: up to 65 kB."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, exif=exif)
     content = file.getvalue()

@@ -92,7 +92,7 @@ def write_video(
         text such as "10m", rounded up to whole loops, which is logged. Repeats are copies of the encoded loop, made one
         at a time; in an .mp4 the index takes 0.1 kB of memory per frame.
     keyframes: "first", the first frame of every loop, or "all", for players that halt where a loop starts again; such
-        files are several times as large.
+        files are many times as large.
     comment: for the file's metadata.
     finish: called with the complete temporary file before it is renamed, and may change it.
 
@@ -197,14 +197,14 @@ def check_encoding(
     """Options and errors as for `write_video`."""
     rate = _check_rate(fps)
     form, chosen = codec_for(path, codec)
-    check_int("repeat", repeat, 1, 10_000)
+    times = check_int("repeat", repeat, 1, 10_000)
     seconds = None if duration is None else parse_duration(duration)
-    if seconds is not None and repeat != 1:
+    if seconds is not None and times != 1:
         raise OptionError("repeat and duration both say how long the video is; give one of them.")
     if keyframes not in KEYFRAMES:
         raise OptionError(f"keyframes is {' or '.join(KEYFRAMES)}, not {keyframes!r}.")
     crf = check_int("quality", chosen.quality if quality is None else quality, 0, chosen.worst)
-    return Encoding(form, chosen, rate, crf, repeat, seconds, keyframes == "all")
+    return Encoding(form, chosen, rate, crf, times, seconds, keyframes == "all")
 
 
 def _is_loop(frames: Any) -> bool:

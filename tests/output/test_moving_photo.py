@@ -24,7 +24,11 @@ from stylecine.stages.photo import load_photo
 from tests.output.test_video import clip
 
 EXIFTOOL = pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
-MOVING_PHOTOS = {"photo.livephoto": write_live_photo, "x.livephoto.zip": write_live_photo, "p.MP.jpg": write_motion_photo}
+MOVING_PHOTOS = {
+    "photo.livephoto": write_live_photo,
+    "photo.livephoto.zip": write_live_photo,
+    "photo.MP.jpg": write_motion_photo,
+}
 IDENTIFIER = "com.apple.quicktime.content.identifier"
 REPORT = '{"größe": 1}'
 

@@ -6,6 +6,7 @@ With STYLECINE_SCREENSHOTS=docs/images in the environment it also takes the scre
 import io
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -244,7 +245,9 @@ def test_everything_can_be_painted_with_the_keyboard(studio: Studio) -> None:
     expect(page.get_by_role("dialog", name="Keyboard and touch")).to_be_visible()
 
 
-def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path, new_page: Callable[..., Page]) -> None:
+def test_a_video_photos_that_move_and_a_page_are_exported_and_play(
+    studio: Studio, tmp_path: Path, new_page: Callable[..., Page]
+) -> None:
     def exported(name: str) -> Path:
         studio.at("export").click()
         dialog.get_by_role("radio", name=name).check(force=True)
@@ -263,6 +266,11 @@ def test_an_mp4_and_a_page_are_exported_and_play(studio: Studio, tmp_path: Path,
     assert film.name == "sea.mp4"
     frames, fps = read_video(film)
     assert (frames.shape, fps) == ((60, 120, 192, 3), 30)
+    photo, pair = exported("Motion Photo"), exported("Live Photo")
+    assert (photo.name, pair.name) == ("sea.MP.jpg", "sea.livephoto.zip")
+    assert len(read_video(photo)[0]) == 120
+    with zipfile.ZipFile(pair) as archive:
+        assert archive.namelist() == ["live-photo.jpg", "live-photo.mov"]
     page = new_page()
     page.goto(exported("A file to embed").as_uri())
     page.locator("canvas").wait_for()

@@ -27,7 +27,7 @@ export const FORMATS = [
   {...ANIMATION, id: "webp", name: "WebP", hint: "Smaller than GIF", defaultSize: 512, quality: qualities(60, 80, 95)},
   {...ANIMATION, id: "avif", name: "AVIF", hint: "Smallest of all", defaultSize: 768, quality: qualities(38, 28, 18)},
   {...ANIMATION, id: "apng", name: "APNG", hint: "Lossless, large", defaultSize: 512, quality: null},
-  {...PHOTO, id: "livephoto.zip", name: "Live Photo", hint: "For iPhone, in a zip file"},
+  {...PHOTO, id: "livephoto.zip", name: "Live Photo", hint: "For iPhone, zipped"},
   {...PHOTO, id: "MP.jpg", name: "Motion Photo", hint: "For Android"},
   {...FRAMES, id: "png", icon: "photo", name: "PNG", hint: "The first frame", still: true},
   {...FRAMES, id: "zip", icon: "frames", name: "Frames", hint: "PNGs in a zip file"},
