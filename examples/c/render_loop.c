@@ -12,6 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
+#endif
+
 #include "stylecine.h"
 
 #define PI 3.14159265358979323846
@@ -167,6 +172,9 @@ int main(int argc, char **argv) {
   workspace = malloc(bytes ? bytes : 1);
   if (!workspace || !args.out) stop("workspace", "no memory");
 
+#ifdef _WIN32
+  _setmode(_fileno(stdout), _O_BINARY); /* or a byte 10 would become two */
+#endif
   for (int64_t t = 0; t < frames; ++t) {
     /* A turn of length frames/k goes round k times. */
     for (int i = 0; i < args.turns; ++i) {
