@@ -37,7 +37,7 @@ from stylecine.errors import (
 if TYPE_CHECKING:
     from stylecine.animator import Animator
     from stylecine.cinemagraph import Cinemagraph
-    from stylecine.pipeline import animate
+    from stylecine.pipeline import animate, explain
     from stylecine.scene import Scene
 
 __version__ = "0.1.0"
@@ -68,10 +68,14 @@ __all__ = [
     "WriterUnavailable",
     "__version__",
     "animate",
+    "explain",
 ]
 
 # These need torch, which takes seconds to import: each is imported on first use.
-_MODULES = {"animate": "pipeline", "Animator": "animator", "Scene": "scene", "Cinemagraph": "cinemagraph"}
+_MODULES = {
+    **{"animate": "pipeline", "explain": "pipeline"},
+    **{"Animator": "animator", "Scene": "scene", "Cinemagraph": "cinemagraph"},
+}
 
 
 def __getattr__(name: str) -> Any:

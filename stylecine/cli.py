@@ -19,6 +19,7 @@ from stylecine.commands import (
     convert,
     doctor,
     edit,
+    explain,
     measure,
     models,
     render,
@@ -32,7 +33,7 @@ from stylecine.commands.console import complain
 from stylecine.errors import StylecineError
 from stylecine.interrupts import Interrupts
 
-COMMANDS = animate, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
+COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 

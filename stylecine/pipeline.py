@@ -1,19 +1,27 @@
 """One photo in, one loop out: photo -> inversion -> mask -> motion -> displacement -> plate -> loop."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from os import PathLike
-from typing import Any
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Unpack
 
 import torch
 
 from stylecine.animator import Animator
+from stylecine.atomic import atomic_write, check_destination, translate_os_errors
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.errors import StylecineWarning
+from stylecine.explanation.evidence import gather
+from stylecine.explanation.page import explanation_html
+from stylecine.explanation.shell import Source as Named
 from stylecine.options import (
     CLOTH,
     Arrow,
+    RenderArguments,
     RenderOptions,
     Size,
     check_device,
@@ -23,6 +31,7 @@ from stylecine.options import (
 )
 from stylecine.progress import Progress, Stages
 from stylecine.resolve import cloth_not_marked, resolve_style
+from stylecine.scene import Scene
 from stylecine.stages.mask import read_mask
 from stylecine.stages.motion import read_motion
 from stylecine.stages.photo import Source, read_photo
@@ -108,3 +117,43 @@ def animate(
     timings = stages.timings | loop.timings
     timings["photo"] += stages.timings["photo"]  # reading the file; the animator was given pixels
     return replace(loop, timings=timings)
+
+
+def explain(
+    photo: Source | Scene,
+    path: str | PathLike[str],
+    *,
+    size: Size = 1024,
+    refine: int = 0,
+    model: str | PathLike[str] = "default",
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Unpack[RenderArguments],
+) -> Path:
+    """Writes a self-contained HTML page on a photo's loop: what was predicted and how surely, what was measured, and
+    what to do about it, with commands to copy. Returns its path.
+
+    photo: as in `animate`; or a Scene, or the path of a .cine file, whose edits count, and which size, refine and seed
+    do not concern. options: those of the loop, as in `animate`. Where `animate` raises NothingMoves, the page says what
+    nearly moves. Raises as `animate` does, and OutputError.
+    """
+    chosen = RenderOptions(**options)
+    check_inversion_options(refine, seed)
+    place = check_device(device)
+    target = check_destination(path)
+    name: str = fspath(photo) if isinstance(photo, str | PathLike) else ""
+    cine = name if name.lower().endswith(".cine") else ""
+    loaded = Scene.load(name) if cine else photo
+    animator = Animator.from_pretrained(model, place)
+    if isinstance(loaded, Scene):
+        scene, cine = loaded, cine or "photo.cine"
+        name = (scene.source.name if scene.source else None) or cine
+    else:
+        scene = animator.invert(loaded, size=size, refine=refine, seed=seed, progress=progress)
+        scene = replace(scene, settings={**scene.settings, "size": format_size(size)})
+        name = name or (scene.source.name if scene.source else None) or "photo.jpg"
+    page = explanation_html(gather(animator, scene, chosen, progress), Named(name, cine))
+    with atomic_write(target) as part, translate_os_errors(target):
+        part.write_text(page, encoding="utf-8", newline="\n")
+    return Path(path)

@@ -28,6 +28,7 @@ LAYERS = [
     {"resolve"},
     {"cinemagraph"},
     {"animator"},
+    {"explanation"},
     {"pipeline"},
     {"workers"},
     {"batch", "doctor"},
@@ -127,7 +128,7 @@ def test_only_the_server_needs_what_its_extras_install() -> None:
 
 def test_exported_members() -> None:
     errors = {name for name, value in vars(stylecine.errors).items() if isinstance(value, type)}
-    assert set(stylecine.__all__) == errors | {"Animator", "Cinemagraph", "Scene", "__version__", "animate"}
+    assert set(stylecine.__all__) == errors | {"Animator", "Cinemagraph", "Scene", "__version__", "animate", "explain"}
     assert stylecine.__all__ == sorted(stylecine.__all__) == dir(stylecine)
     for name in stylecine.__all__:
         assert getattr(stylecine, name) is not None

@@ -61,10 +61,11 @@ def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
     return _to_bytes(picture)
 
 
-def flow_picture(photo: np.ndarray, flow: Array, moving: Array) -> np.ndarray:
+def flow_picture(photo: np.ndarray, flow: Array, moving: Array, *, per_second: bool = False) -> np.ndarray:
     """Direction as hue and speed as saturation over the photo, arrows on top, a colour wheel: uint8 [H,W,3].
 
-    The longest arrow and full saturation stand for the 99th percentile of the speed, printed beside the wheel.
+    The longest arrow and full saturation stand for the 99th percentile of the speed, printed beside the wheel in the
+    photo's pixels per 1/30 s, or `per_second`.
     """
     height, width = photo.shape[:2]
     field = torch.as_tensor(flow).float().cpu()
@@ -78,7 +79,7 @@ def flow_picture(photo: np.ndarray, flow: Array, moving: Array) -> np.ndarray:
     grey = photo.mean(-1, keepdims=True)
     picture = Image.fromarray(_to_bytes(grey * (1 - 0.6 * moves[..., None]) + 0.6 * moves[..., None] * colours))
     _draw_arrows(picture, velocity / max(fastest, 1e-6), moves)
-    _draw_wheel(picture, f"{fastest:.2f} px per 1/30 s")
+    _draw_wheel(picture, f"{30 * fastest:.0f} px/s" if per_second else f"{fastest:.2f} px per 1/30 s")
     return np.asarray(picture)
 
 

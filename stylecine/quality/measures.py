@@ -155,6 +155,17 @@ def liveliness(frames: Frames, mask: Array, fps: float, *, closed: bool = True) 
     return {name: figures[name] for name in ("vividness", "vividness_moving", "malf")}
 
 
+def vivid_share(frames: Frames, fps: float) -> Tensor:
+    """[h,w] in [0,1], short side at most 256: the share of five pairs of frames in which each place is vivid, as
+    `liveliness` says it. All 0 for a loop of less than a third of a second."""
+    height, width = np.asarray(frames[0]).shape[:2]
+    meter = _Liveliness(len(frames), fps, _regions(torch.ones(height, width)), closed=True)
+    with torch.inference_mode():
+        for t in sorted({0, *(t for pair in meter.pairs for t in pair)}):
+            meter.add(t, np.asarray(frames[t]))
+        return meter.fast() / max(1, len(meter.pairs))
+
+
 def static_drift(frames: Frames, photo: np.ndarray, mask: Array, label: np.ndarray | None = None) -> float:
     """Largest difference to the photo, 0..1, over pixels with mask exactly 0.
 
@@ -448,13 +459,18 @@ class _Liveliness:
     def _vividness(self) -> dict[str, float]:
         if not self.pairs:
             return dict.fromkeys(self.regions, math.nan)
-        fast = torch.zeros_like(self.frames[0])
-        threshold = VIVID * min(fast.shape) * _gap(self.fps) / (self.fps / 3)
-        for first, second in self.pairs:
-            fast += optical_flow(self.frames[first], self.frames[second]).norm(dim=0) > threshold
+        fast = self.fast()
         weights = {name: _shrunk(region) for name, region in self.regions.items()}
         total = {name: float(weight.sum()) * len(self.pairs) for name, weight in weights.items()}
         return {n: float((fast * w).sum()) / total[n] if total[n] > 0 else math.nan for n, w in weights.items()}
+
+    def fast(self) -> Tensor:
+        """[h,w]: in how many pairs each place is vivid."""
+        count = torch.zeros_like(self.frames[0])
+        threshold = VIVID * min(count.shape) * _gap(self.fps) / (self.fps / 3)
+        for first, second in self.pairs:
+            count += optical_flow(self.frames[first], self.frames[second]).norm(dim=0) > threshold
+        return count
 
     def _malf(self) -> float:
         if not self.phases:

@@ -203,6 +203,28 @@ def routes(service: Service) -> APIRouter:
         row = await service.ready_scene(id)
         return await _make_file(request, service, row, "animate", format, {}, size=size, **options)
 
+    @router.get(
+        "/{id}/explanation",
+        response_class=Response,
+        responses={200: binary("text/html"), 304: {"description": "Not changed"}, **ERRORS},
+    )
+    async def get_explanation(
+        request: Request,
+        id: str,
+        options: LoopOptions,
+        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
+    ) -> Response:
+        """An HTML page on how the loop comes about, and on what to do if it disappoints."""
+        service.check_loop(options)
+        row = await service.ready_scene(id)
+        options = {"size": size, **options}
+        # its own policy, in a <meta>, allows its style; sandboxed, it is no part of this origin
+        policy = {"Content-Security-Policy": "sandbox allow-downloads; frame-ancestors 'none'"}
+        headers = {"ETag": _etag(row | {"id": f"explained {id}"}, options), "Cache-Control": "no-cache", **policy}
+        if not_modified(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return await _make_file(request, service, row, "explain", "html", headers, name=row["name"], **options)
+
     return router
 
 

@@ -19,6 +19,9 @@ from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, quality_warning
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
 from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
+from stylecine.explanation.evidence import gather
+from stylecine.explanation.page import explanation_html
+from stylecine.explanation.shell import Source
 from stylecine.ops.recolour import recolour
 from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions
 from stylecine.output.archive import write_zip
@@ -176,6 +179,15 @@ class Worker:
         else:
             loop.save(output, **{name: request[name] for name in OUTPUT if name in request})
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
+
+    def explain(self, request: Request, progress: Progress) -> Result:
+        """Writes the page that explains a loop."""
+        options = RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
+        scene, name = self._edited(request), request["name"]
+        evidence = gather(self.animator, scene, options, progress, short=min(request["size"], *scene.photo.shape[:2]))
+        page = explanation_html(evidence, Source(name, f"{Path(name).stem}.cine"))
+        Path(request["output"]).write_text(page, encoding="utf-8", newline="\n")
+        return {}
 
     def forget(self, request: Request, progress: Progress) -> Result:
         """Removes a deleted scene from the cache."""

@@ -54,11 +54,18 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
         return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
-    probabilities = crf_refine(_class_probabilities(photo, segmenter), photo)
+    probabilities = predict_probabilities(photo, segmenter)
     smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(_follow_edges(1 - probabilities[:1], photo))
     return _split_by_class(_remove_small_regions(mask, classes == FALLS), classes)
+
+
+@torch.inference_mode()
+def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> probabilities [5,h,w], summing to 1: static, then CLASSES; what `predict_layers`
+    decides on. Its short side is 640."""
+    return crf_refine(_class_probabilities(photo, segmenter), photo)
 
 
 def moving(layers: Tensor) -> Tensor:

@@ -159,11 +159,7 @@ def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: 
     to the right. The bias is kept only where the mean says little, and points to where the sky as a whole drifts, or
     else to the open side of the picture.
     """
-    sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
-    mirrored_hints = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
-    pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored_hints))
-    direct, mirrored = motionnet(*(torch.stack(pair) for pair in pairs))
-    mirrored = mirrored.flip(2) * sides
+    direct, mirrored = _both_predictions(motionnet, photo, layers, hints)
     mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
     bias = bias * (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
     sky = resize(layers[SKY : SKY + 1], mean.shape[1:])
@@ -172,6 +168,28 @@ def mirror_averaged(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: 
     if wind:
         side = torch.tensor([math.copysign(1.0, wind), 1.0], device=photo.device)[:, None, None]
     return mean + bias * side
+
+
+def _both_predictions(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
+    """The network's directions [2,h,w] for the photo, and those for its mirror image, mirrored back."""
+    sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
+    mirrored_hints = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
+    pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored_hints))
+    direct, mirrored = motionnet(*(torch.stack(pair) for pair in pairs))
+    return direct, mirrored.flip(2) * sides
+
+
+@torch.inference_mode()
+def mirror_disagreement(photo: Tensor, layers: Tensor, motionnet: MotionNet) -> Tensor:
+    """The angle between the directions predicted for a photo and for its mirror image: [h,w], degrees from 0 to 180.
+
+    photo [3,H,W] in [-1,1], layers [4,H,W]. Above 90 the network contradicts itself: the direction is a guess.
+    """
+    size = network_size(photo.shape[-2:], NETWORK_SHORT)
+    hints = torch.zeros(3, *size, device=photo.device)
+    direct, mirrored = _both_predictions(motionnet, resize(photo, size), resize(layers, size), hints)
+    lengths = (direct.norm(dim=0) * mirrored.norm(dim=0)).clamp_min(1e-9)
+    return torch.rad2deg(torch.acos(((direct * mirrored).sum(0) / lengths).clamp(-1, 1)))
 
 
 def _open_side(layers: Tensor) -> Tensor:

@@ -74,6 +74,12 @@ def test_the_flow_picture_is_grey_where_static(photo: np.ndarray) -> None:
     assert np.ptp(picture[:28].astype(int), axis=-1).max() > 50
 
 
+def test_the_flow_pictures_wheel_is_labelled_with_its_unit(photo: np.ndarray) -> None:
+    moving = torch.ones(HEIGHT, WIDTH)
+    slow, fast = (preview.flow_picture(photo, np.ones((2, 15, 20), np.float32), moving, per_second=s) for s in (0, 1))
+    assert not np.array_equal(slow[-12:], fast[-12:]) and np.array_equal(slow[:-20], fast[:-20])
+
+
 def test_flow_picture_of_nothing_moving(photo: np.ndarray) -> None:
     preview.flow_picture(photo, torch.zeros(2, 8, 8), torch.zeros(HEIGHT, WIDTH))
 

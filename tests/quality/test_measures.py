@@ -323,6 +323,9 @@ def test_vividness_is_the_share_that_is_fast_enough() -> None:
     figures = measures.liveliness(frames, upper, FPS)
     assert figures["vividness"] == pytest.approx(0.5, abs=0.05) and figures["vividness_moving"] > 0.95
     assert measures.liveliness(frames, 1 - upper, FPS)["vividness_moving"] < 0.25
+    share = measures.vivid_share(frames, FPS)
+    assert share.shape == (SIZE, SIZE) and float(share[:56].mean()) > 0.95 > 0.25 > float(share[72:].mean())
+    assert float(share.mean()) == pytest.approx(figures["vividness"]), "of which vividness is the mean"
 
 
 def test_vividness_is_per_second_at_any_frame_rate() -> None:

@@ -150,7 +150,7 @@ def test_head_responds_like_get_without_a_body(quick: Served, done: dict[str, An
 
 def test_head_makes_nothing(quick: Served) -> None:
     links = quick.scene()["links"]
-    for name in ("file", "live", "preview", "styles"):
+    for name in ("file", "live", "preview", "styles", "explanation"):
         head, get = (quick.client.request(method, links[name]) for method in ("HEAD", "GET"))
         assert (head.status_code, get.status_code) == (200, 200) and "content-length" not in head.headers
         assert all(head.headers.get(name) == get.headers.get(name) for name in ("content-type", "etag"))

@@ -257,6 +257,19 @@ def test_thumbnails_show_the_photo_in_every_style(real: Served, scene: str, phot
     assert real.client.get(f"/v1/scenes/{scene}/styles", headers=known).status_code == 304, "edits change nothing"
 
 
+def test_a_loop_is_explained(real: Served, scene: str) -> None:
+    edited(real, scene, SKY)
+    url = f"/v1/scenes/{scene}/explanation?size=64&seconds=0.5"
+    response = real.client.get(url)
+    assert response.status_code == 200 and response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert "64 pixels" in response.text and "stylecine render" in response.text and str(real.data) not in response.text
+    assert real.client.get(url, headers={"If-None-Match": response.headers["etag"]}).status_code == 304
+    edited(real, scene, SKY, SKY)
+    assert real.client.get(url, headers={"If-None-Match": response.headers["etag"]}).status_code == 200, "as edited"
+    assert real.client.get(f"{url}&fps=0").status_code == 422
+
+
 def test_a_preview_is_small(real: Served, scene: str) -> None:
     edited(real, scene, SKY)
     response = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp")

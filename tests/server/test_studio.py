@@ -280,6 +280,30 @@ def test_a_video_photos_that_move_and_a_page_are_exported_and_play(
     page.context.close()
 
 
+def test_the_loop_is_explained_on_a_page_of_its_own(studio: Studio, tmp_path: Path) -> None:
+    studio.page.keyboard.press("i")
+    dialog = studio.at("explain-dialog")
+    link = dialog.get_by_role("link", name="Open the page")
+    expect(link).to_be_focused(timeout=SLOW)
+    with studio.page.context.expect_page() as opened:
+        studio.page.keyboard.press("Enter")
+    page = opened.value
+    expect(page.get_by_role("heading", name="What to do")).to_be_visible()
+    assert page.title() == "sea.jpg explained"
+    styled = page.locator("pre").first.evaluate("pre => getComputedStyle(pre).userSelect")
+    assert styled == "all", "its own style is allowed"
+    with page.expect_download() as mask:
+        page.get_by_role("link", name="Save the mask").click()
+    assert mask.value.suggested_filename == "sea-mask.png"
+    page.close()
+    with studio.page.expect_download() as saved:
+        dialog.get_by_role("button", name="Save it").click()
+    assert saved.value.suggested_filename == "sea.explained.html"
+    studio.page.keyboard.press("Escape")
+    expect(studio.at("explain")).to_be_focused()
+    expect(dialog).to_be_empty()
+
+
 def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:
     dialog, page = studio.at("export-dialog"), studio.page
     studio.at("export").click()

@@ -21,6 +21,7 @@ from stylecine.stages.mask import (
     erode_moving_edges,
     moving,
     predict_layers,
+    predict_probabilities,
     read_mask,
     require_motion,
 )
@@ -57,6 +58,16 @@ def test_layers_follow_the_edges_of_the_photo() -> None:
     predicted = moving(layers) > 0.5
     assert (predicted & sky).sum() / (predicted | sky).sum() > 0.99
     torch.testing.assert_close(moving(layers), layers[CLASSES.index("sky")])
+
+
+def test_probabilities_are_those_before_the_decision() -> None:
+    photo, sky = landscape()
+    probabilities = predict_probabilities(photo, BlueIsSky())  # type: ignore[arg-type]
+    assert probabilities.shape[0] == 1 + len(CLASSES)
+    assert torch.allclose(probabilities.sum(0), torch.ones(probabilities.shape[1:]), atol=1e-4)
+    moves = torch.nn.functional.interpolate(1 - probabilities[None, :1], (H, W), mode="bilinear")[0, 0]
+    assert float(moves[sky].mean()) > 0.9 > 0.1 > float(moves[~sky].mean())
+    assert bool(((moves > 0.02) & (moves < 0.98)).any()), "soft at the border"
 
 
 def test_static_pixels_are_exactly_zero() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stylecine.errors import MotionError
 from stylecine.options import PACES
-from stylecine.stages.motion import predict_motion, read_motion
+from stylecine.stages.motion import mirror_disagreement, predict_motion, read_motion
 
 SKY, WATER, FALLS, SMOKE = range(4)
 H, W = 128, 192
@@ -120,6 +120,14 @@ def test_the_usual_direction_yields_to_the_picture() -> None:
     river = predict_motion(GREY, layer(WATER, where), Habit(0.5, 0.8))[:, 64, 96]
     assert lake[0] > 5 * lake[1].abs()
     assert river[1] > 50 * river[0].abs()
+
+
+@pytest.mark.parametrize(
+    ("network", "degrees"), [(Everywhere(0.6, 0.8), 0), (Habit(1, 0), 180), (Habit(1, 1), 90)]
+)
+def test_what_contradicts_its_mirror_image_is_a_guess(network: Everywhere, degrees: float) -> None:
+    angle = mirror_disagreement(GREY, layer(WATER, rows() >= 0), network)  # type: ignore[arg-type]
+    assert angle.numpy() == pytest.approx(degrees, abs=0.5)
 
 
 def test_clouds_without_a_visible_direction_drift_to_the_open_side() -> None:

@@ -72,6 +72,15 @@ export async function readCineFile(id) {
   return (await call(`/v1/scenes/${id}/file`)).blob();
 }
 
+/** The page that explains a loop, a Blob; `query` has the loop's options. */
+export async function readExplanation(id, query, signal) {
+  return (await call(explanationURL(id, query), {signal})).blob();
+}
+
+export function explanationURL(id, query) {
+  return `/v1/scenes/${id}/explanation?${query}`;
+}
+
 /** The edit of kind style for the appearance of a photo, a File. */
 export function makeStyle(id, file) {
   const query = new URLSearchParams({name: file.name});

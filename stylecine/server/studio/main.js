@@ -7,6 +7,7 @@ import {initStage, shortSideOnScreen} from "./canvas/stage.js";
 import {scheduleCheck} from "./connection.js";
 import {confirmed} from "./dialog.js";
 import {$, debounced, download} from "./dom.js";
+import {initExplain, openExplanation} from "./explain-dialog.js";
 import {initExport, openExport} from "./export-dialog.js";
 import {announce, showError} from "./notifications.js";
 import {initPanel} from "./panel.js";
@@ -32,8 +33,9 @@ async function init() {
   initStylePanel();
   initWindDial();
   initCompare();
+  initExplain();
   initExport();
-  initShortcuts({openFile: chooseFile, save, exportLoop: openExport});
+  initShortcuts({openFile: chooseFile, save, exportLoop: openExport, explain: openExplanation});
   scheduleCheck();
   const resize = debounced(sync, 600);  // another size of the window may need another size of the loop
   initStage(viewport => { placeDivider(viewport); resize(); });
@@ -71,7 +73,7 @@ function showPhase() {
   $("opening").hidden = phase !== "opening";
   const parts = document.querySelectorAll(".tools, .playback, .options, .panel, .zoom, .overlay");
   for (const part of parts) part.inert = phase !== "ready";
-  $("export").disabled = $("save").disabled = phase !== "ready";
+  $("export").disabled = $("save").disabled = $("explain").disabled = phase !== "ready";
   document.title = phase === "ready" ? `${state.name} · stylecine studio` : "stylecine studio";
   if (phase === "ready") $("photo").src = photoURL(state.scene.id);
 }

@@ -14,7 +14,7 @@ const SETTING = "stylecine.letters";
 const USES_SPACE = "button, select, a, input:not([type=range], [type=radio]:checked)";
 const CTRL = navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl";
 
-/** `commands`: openFile, save, exportLoop. */
+/** `commands`: openFile, save, exportLoop, explain. */
 export function initShortcuts(commands) {
   const groups = shortcutTable(commands);
   addEventListener("keydown", event => handleKey(event, groups));
@@ -27,7 +27,7 @@ export function initShortcuts(commands) {
 }
 
 /** By section; `match` has the values of `event.key`, if they are not those of `keys` in lower case. */
-function shortcutTable({openFile, save, exportLoop}) {
+function shortcutTable({openFile, save, exportLoop, explain}) {
   const key = (keys, label, run, match) => ({keys: [keys].flat(), label, run, match});
   const ctrl = (letter, label, run, shift = false) => {
     const keys = shift ? [CTRL, "Shift", letter] : [CTRL, letter];
@@ -69,6 +69,7 @@ function shortcutTable({openFile, save, exportLoop}) {
       ctrl("S", "Save as a .cine file", save),
       ctrl("O", "Open a photo or a .cine file", openFile),
       key("X", "Export", exportLoop),
+      key("I", "Explain this loop", explain),
       key("?", "Show this help", () => $("help").click()),
     ],
   };

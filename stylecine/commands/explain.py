@@ -1,0 +1,58 @@
+"""stylecine explain: a page on how a loop comes about, and on what to do if it disappoints."""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+
+from stylecine.commands.arguments import (
+    PHOTOS,
+    Commands,
+    add_inversion_options,
+    add_loop_options,
+    add_model_options,
+    add_motion_options,
+    render_options,
+)
+from stylecine.commands.console import Bar
+from stylecine.errors import OutputError, printable
+
+
+def add_to(commands: Commands) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="explain a loop, and how to mend it",
+        description="Writes an HTML page on a photo's loop: what was predicted and how surely, what was measured, and"
+        " what to do about it.",
+    )
+    explain.set_defaults(run=run)
+    explain.add_argument("photo", metavar="PHOTO", type=Path, help=f"{PHOTOS}, or a .cine file")
+    explain.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="(default: the photo's name with -explained.html, here)"
+    )
+    add_motion_options(explain, "predicted from the photo")
+    add_inversion_options(explain)
+    add_loop_options(explain)
+    add_model_options(explain, "default")
+
+
+def run(options: argparse.Namespace, start: float) -> int:
+    output = options.output or Path(f"{options.photo.stem}-explained.html")
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"'{output}' does not end in .html; rename it.")
+
+    from stylecine.pipeline import explain
+
+    with Bar() as bar:
+        explain(
+            options.photo,
+            output,
+            size=options.size,
+            refine=options.refine,
+            seed=options.seed,
+            model=options.model,
+            device=options.device,
+            progress=bar,
+            **render_options(options),
+        )
+    print(f"{printable(output)}: {output.stat().st_size / 1e6:.1f} MB, {perf_counter() - start:.1f} s")
+    return 0

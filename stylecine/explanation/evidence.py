@@ -1,0 +1,212 @@
+"""What is known about a loop: predictions before they were decided on, regions, measures; or why there is no loop."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.animator import Animator
+from stylecine.cinemagraph import Cinemagraph
+from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
+from stylecine.explanation.regions import Region, connected_regions
+from stylecine.ops.arrows import GRID
+from stylecine.ops.image import fit_short_side, resize, to_tensor
+from stylecine.options import CLASSES, CLOTH, RenderOptions
+from stylecine.output.video import read_video, write_video
+from stylecine.progress import Progress, Stages
+from stylecine.quality.measures import seam, vivid_share
+from stylecine.scene import Scene
+from stylecine.stages.mask import moving, predict_probabilities
+from stylecine.stages.motion import mirror_disagreement
+
+DOUBT = 0.2, 0.8  # probabilities of moving in between are doubtful; the mask's threshold is 0.5
+MIN_REGION = 0.004  # of the photo
+MAX_REGIONS = 8
+NARROW = 0.012  # of the short side: half the width of a border, whose probability says nothing
+TEXTURE = 2.0  # grey levels: smoother places show no motion
+SMALL_BYTES = 100e6  # of the small frames
+SMALL_SIDE = 512  # of their short sides, at most
+SKY = CLASSES.index("sky")
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What is known of a moving region.
+
+    velocity: at its centre, in the photo's pixels a second; speed: the median in all of it. probability: that it moves,
+    mean. disagreement: median angle between the directions predicted for the photo and for its mirror image, degrees.
+    vivid: share that visibly moves, NaN if unknown. smooth: share without texture.
+    """
+
+    velocity: tuple[float, float]
+    speed: float
+    probability: float
+    disagreement: float
+    vivid: float
+    smooth: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything that a page on a loop shows. Maps have the grid that `motion` has, unless they say otherwise.
+
+    loop: None if nothing moves; problem then says why. layers: what moves by class, edits included, [4,H,W] in [0,1].
+    predicted: whether nobody has said what moves. probabilities: [5,h,w] of static and of CLASSES. disagreement: [h,w],
+    degrees. vivid: [h,w], share of the time in which a place visibly moves. moving: the regions that move, each with
+    what is known of it. doubtful: those that nearly do, or hardly. measures: those of the loop, and "seam_encoded".
+    frames: of the loop, small.
+    """
+
+    scene: Scene
+    options: RenderOptions
+    loop: Cinemagraph | None
+    problem: str
+    layers: Tensor
+    predicted: bool
+    probabilities: Tensor
+    disagreement: Tensor
+    vivid: Tensor | None
+    moving: Sequence[tuple[Region, Motion]]
+    doubtful: Sequence[Region]
+    measures: dict[str, float]
+    frames: Sequence[np.ndarray]
+    seconds: dict[str, float]
+
+
+@torch.inference_mode()
+def gather(
+    animator: Animator,
+    scene: Scene,
+    options: RenderOptions,
+    progress: Progress | None = None,
+    *,
+    short: int | None = None,
+) -> Evidence:
+    """Renders a scene's loop and collects what is known about it. Raises as `Animator.render` does, except that a
+    landscape in which nothing moves is explained as well. short: as for a preview, the short side of a smaller copy."""
+    loop, problem, frozen = None, "", scene.frozen
+    try:
+        loop = animator.render_with(options, scene, short=short, progress=progress)
+        scene = loop.scene
+    except NothingMoves as error:
+        problem = str(error)
+    stages = Stages(progress, animator.device)
+    photo = to_tensor(scene.photo).to(animator.device)
+    layers = (scene.edited_layers if loop is None else loop.layers).to(animator.device)
+    grid = fit_short_side(photo.shape[1:], GRID)
+    with stages.stage("evidence"):
+        probabilities = predict_probabilities(photo, animator.segmenter)
+        disagreement = resize(mirror_disagreement(photo, layers, animator.motionnet)[None], grid)[0]
+    small, measures, vivid = list[np.ndarray](), dict[str, float](), None
+    if loop is not None:
+        with stages.stage("measures"):
+            measures = dict(loop.measures)
+            small = _small_frames(loop)
+            measures["seam_encoded"] = _seam_encoded(small, loop.fps)
+            vivid = resize(vivid_share(small, loop.fps)[None], grid)[0]
+    predicted = options.mask is None and options.motion is None and options.subject != CLOTH
+    coarse = resize(probabilities, grid).cpu().numpy()
+    small_layers = resize(layers, grid).cpu().numpy()
+    flow = None if loop is None else resize(loop.motion, grid).cpu().numpy() * _flow_scale(loop)
+    return Evidence(
+        scene=scene,
+        options=options,
+        loop=loop,
+        problem=problem,
+        layers=layers.cpu(),
+        predicted=predicted,
+        probabilities=probabilities.cpu(),
+        disagreement=disagreement.cpu(),
+        vivid=vivid,
+        moving=[] if flow is None else _moving(small_layers, coarse, flow, disagreement.cpu().numpy(), vivid, scene),
+        doubtful=_doubtful(small_layers, coarse, frozen) if predicted else [],
+        measures=measures,
+        frames=small,
+        seconds=(scene.timings if loop is None else loop.timings) | stages.timings,
+    )
+
+
+def _flow_scale(loop: Cinemagraph) -> np.ndarray:
+    """[2,1,1]: from pixels of the flow's grid per 1/30 s to the photo's pixels a second."""
+    height, width = loop.motion.shape[1:]
+    return 30 * np.array([loop.width / width, loop.height / height])[:, None, None]
+
+
+def _moving(
+    layers: np.ndarray,
+    probabilities: np.ndarray,
+    flow: np.ndarray,
+    disagreement: np.ndarray,
+    vivid: Tensor | None,
+    scene: Scene,
+) -> list[tuple[Region, Motion]]:
+    """Each class's regions, the largest first; all of the sky is one, as it has one wind."""
+    owner = np.where(layers.max(0) >= 0.5, layers.argmax(0), -1)
+    regions = [Region(owner == SKY, SKY)] if (owner == SKY).mean() >= MIN_REGION else []
+    for k in (k for k in range(len(CLASSES)) if k != SKY):
+        regions += connected_regions(owner == k, np.full(owner.shape, k), MIN_REGION)
+    smooth = _texture(scene.photo, (owner.shape[0], owner.shape[1])) < TEXTURE
+    found = []
+    for region in sorted(regions, key=lambda region: -region.share)[:MAX_REGIONS]:
+        here, (row, column) = region.mask, region.cell
+        motion = Motion(
+            velocity=(float(flow[0, row, column]), float(flow[1, row, column])),
+            speed=float(np.median(np.hypot(*flow)[here])),
+            probability=float(1 - probabilities[0][here].mean()),
+            disagreement=float(np.median(disagreement[here])),
+            vivid=math.nan if vivid is None else float(vivid.numpy()[here].mean()),
+            smooth=float(smooth[here].mean()),
+        )
+        found.append((region, motion))
+    return found
+
+
+def _doubtful(layers: np.ndarray, probabilities: np.ndarray, frozen: Tensor) -> list[Region]:
+    """Broad places whose probability is near the threshold, and those above it that were left out for their size."""
+    moves, masked = 1 - probabilities[0], layers.max(0)
+    doubt = ((moves > DOUBT[0]) & (moves < DOUBT[1])) | ((moves >= 0.5) & (masked < 0.05))
+    held = resize(frozen[None].cpu(), moves.shape)[0].numpy() > 0.5
+    radius = max(1, round(NARROW * min(moves.shape)))
+    broad = ndimage.binary_opening(doubt & ~held, np.ones((3, 3)), iterations=radius)
+    return connected_regions(broad, probabilities[1:].argmax(0), MIN_REGION)[:MAX_REGIONS]
+
+
+def _texture(photo: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Standard deviation of grey around each place of a grid."""
+    grey = np.asarray(Image.fromarray(photo).convert("L").resize((grid[1], grid[0]), Image.Resampling.BOX), np.float32)
+    mean = ndimage.gaussian_filter(grey, 3)
+    return np.sqrt(np.maximum(ndimage.gaussian_filter(grey * grey, 3) - mean * mean, 0))
+
+
+def _small_frames(loop: Cinemagraph) -> list[np.ndarray]:
+    """All frames with even sides, small enough to be kept in memory."""
+    pixels = SMALL_BYTES / 3 / len(loop)
+    short = min(SMALL_SIDE, math.sqrt(pixels * min(loop.width, loop.height) / max(loop.width, loop.height)))
+    height, width = (max(2, side // 2 * 2) for side in fit_short_side((loop.height, loop.width), int(short)))
+    size = (width, height)
+    return [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in loop]
+
+
+def _seam_encoded(frames: Sequence[np.ndarray], fps: float) -> float:
+    """The seam of the frames as an .mp4 of default quality, decoded; NaN without an encoder."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loop.mp4"
+        try:
+            write_video(frames, path, fps)
+        except (WriterUnavailable, OptionError):  # a frame rate that no video has
+            return math.nan
+        return seam(read_video(path)[0])
+
+
+def mask_of(layers: Tensor) -> np.ndarray:
+    """[H,W] in [0,1]: what moves."""
+    return moving(layers).numpy()

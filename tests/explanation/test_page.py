@@ -1,0 +1,232 @@
+"""The page that explains a loop: what it says, that it is self-contained, and what it advises."""
+
+import re
+import shlex
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import stylecine
+from stylecine import Animator, Scene
+from stylecine.cli import main, parser
+from stylecine.errors import OptionError, OutputError
+from stylecine.explanation.advice import advise, freeze_commands, heading
+from stylecine.explanation.evidence import Evidence, Motion, gather
+from stylecine.explanation.page import explanation_html
+from stylecine.explanation.pictures import LOOP_BYTES, loop_webp
+from stylecine.explanation.regions import Region
+from stylecine.explanation.shell import Shell, Source
+from stylecine.options import CLASSES, RenderOptions
+
+WATER = CLASSES.index("water")
+NASTY = "a <b> & \"c\"'s\x1b[31m #1.jpg"
+VOID = ("meta", "img", "source")
+
+
+class Read(HTMLParser):
+    """Text, commands, and everything that the page would fetch; tags that are open at the end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.commands: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        told = dict(attributes)
+        self.fetched += [value or "" for name, value in told.items() if name in ("src", "srcset", "href")]
+        if tag == "img":
+            assert told["alt"]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "pre":
+            self.commands.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "pre" in self.open:
+            self.commands[-1] += data
+        elif "style" not in self.open:
+            self.text += data + "\n"
+
+
+@pytest.fixture(scope="module")
+def evidence(animator: Animator, scene: Scene, water: np.ndarray, drift: np.ndarray) -> Evidence:
+    """Of a loop whose mask and motion were given."""
+    return gather(animator, scene, RenderOptions(mask=water, motion=drift, seconds=1))
+
+
+@pytest.fixture(scope="module")
+def page(evidence: Evidence) -> str:
+    return explanation_html(evidence, Source(NASTY))
+
+
+def moving(region: Region, **changes: Any) -> tuple[Region, Motion]:
+    known: dict[str, Any] = {"velocity": (30.0, 0.0), "speed": 30.0, "probability": 0.9, "disagreement": 10.0}
+    return region, Motion(**known | {"vivid": 0.95, "smooth": 0.0} | changes)
+
+
+def shore(evidence: Evidence) -> Region:
+    return evidence.moving[0][0]
+
+
+def shell(evidence: Evidence) -> Shell:
+    return Shell(Source("sea.jpg"), evidence.options, size=72)
+
+
+def test_the_page_is_self_contained_and_runs_nothing(page: str) -> None:
+    read = Read(page)
+    assert read.fetched and all(address.startswith("data:image/") for address in read.fetched)
+    assert not read.open and "script" not in read.tags and "b" not in read.tags
+    assert "default-src 'none'" in page and "unsafe" not in page
+    assert not re.search(r"https?://|url\(|\x1b", page)
+
+
+def test_it_shows_every_stage(page: str) -> None:
+    text = Read(page).text
+    for title in ("What to do", "Inversion", "What moves", "Motion", "Measures of the loop", "How it was made"):
+        assert f"\n{title}\n" in text
+    assert "a <b> & \"c\"'s\\x1b[31m #1.jpg explained" in text
+    for name in ("vividness moving", "seam encoded", "pulse excess", "lpips", "psnr"):
+        assert f"\n{name}\n" in text
+    assert stylecine.__version__ in text and "px/s" in text
+
+
+def test_every_command_can_be_run(page: str) -> None:
+    lines = [line for command in Read(page).commands for line in command.splitlines()]
+    assert len(lines) > 2
+    for line in lines:
+        parser().parse_args(shlex.split(line)[1:])
+
+
+def test_the_regions_are_those_that_move(evidence: Evidence, water: np.ndarray) -> None:
+    (region, motion), *others = evidence.moving
+    assert not others and region.share == pytest.approx(water.mean(), abs=0.05)
+    assert motion.velocity == pytest.approx((15, 0), abs=0.5) and motion.speed == pytest.approx(15, abs=0.5)
+    assert heading(*motion.velocity) == "right"
+
+
+def test_the_encoded_seam_is_measured(evidence: Evidence) -> None:
+    assert 0 < evidence.measures["seam_encoded"] < 3
+    assert len(evidence.frames) == 30 and evidence.frames[0].shape == (72, 96, 3)
+
+
+def test_the_loop_in_it_stays_small() -> None:
+    noise = [np.random.default_rng(k).integers(0, 255, (300, 480, 3), np.uint8) for k in range(45)]
+    content = loop_webp(noise, 15)
+    assert content[8:12] == b"WEBP" and 10_000 < len(content) <= LOOP_BYTES
+
+
+def test_a_photo_in_which_nothing_moves_is_explained(animator: Animator, photo: np.ndarray) -> None:
+    scene = animator.invert(photo)
+    still = replace(scene, layers=torch.zeros_like(scene.layers), mask=torch.zeros_like(scene.mask))
+    evidence = gather(animator, still, RenderOptions())
+    assert evidence.loop is None and not evidence.moving
+    text = Read(explanation_html(evidence, Source("wall.jpg"))).text
+    assert "There is no loop." in text and "give a mask" in text and "Measures of the loop" not in text
+
+
+def test_a_smaller_copy_is_explained_as_the_scene(animator: Animator, scene: Scene, water: np.ndarray) -> None:
+    small = gather(animator, scene, RenderOptions(mask=water, seconds=0.5), short=64)
+    assert small.scene.photo.shape[0] == 64 and small.layers.shape[1:] == (64, 85)
+    assert "85 × 64 pixels" in explanation_html(small, Source("sea.jpg"))
+
+
+# --- advice
+
+
+def test_a_loop_without_faults_gets_no_advice(evidence: Evidence) -> None:
+    good = replace(evidence, measures={"vividness_moving": 0.9, "seam": 1.0}, moving=[], doubtful=[], problem="")
+    assert [f for f in advise(good, shell(good)) if not f.title.startswith("The loop may")] == []
+
+
+@pytest.mark.parametrize(
+    ("smooth", "title", "command"),
+    [
+        (0.0, "Part of it hardly seems to move", "--pace lively"),
+        (0.9, "Smooth areas do not seem to move", "--crop 1:1"),
+    ],
+)
+def test_what_seems_still_is_slow_or_smooth(evidence: Evidence, smooth: float, title: str, command: str) -> None:
+    still = [moving(shore(evidence), vivid=0.2, smooth=smooth)]
+    slow = replace(evidence, measures={"vividness_moving": 0.2}, moving=still)
+    (finding,) = [finding for finding in advise(slow, shell(slow)) if "seem" in finding.title]
+    assert finding.title == title and command in finding.commands[0] and finding.doubt == (smooth > 0.5)
+    assert "region 1" in finding.text
+
+
+def test_a_motion_that_contradicts_itself_gets_an_arrow_the_other_way(evidence: Evidence) -> None:
+    guess = replace(evidence, options=RenderOptions(), moving=[moving(shore(evidence), disagreement=140.0)])
+    (finding,) = [finding for finding in advise(guess, shell(guess)) if finding.region == "1"]
+    (found,) = re.findall(r"--arrow=(\S+)", finding.commands[0])
+    x0, y0, x1, y1 = map(float, found.split(","))
+    assert x1 < x0 and y1 == pytest.approx(y0, abs=1e-3)
+    assert x0 - x1 == pytest.approx(30 / 96, abs=0.01), "as fast as what was predicted"
+
+
+def test_falls_that_pulse_are_calmed(evidence: Evidence) -> None:
+    falls = [moving(replace(shore(evidence), klass=CLASSES.index("falls")))]
+    pulsing = replace(evidence, measures={"pulse_global": 0.04}, moving=falls, options=RenderOptions())
+    (finding,) = [finding for finding in advise(pulsing, shell(pulsing)) if "Contrast" in finding.title]
+    assert "--pace calm" in finding.commands[0] and not finding.doubt
+
+
+def test_doubtful_places_can_be_added_or_frozen(evidence: Evidence) -> None:
+    place = replace(shore(evidence), klass=WATER)
+    unsure = replace(evidence, doubtful=[place], moving=[])
+    (finding,) = [finding for finding in advise(unsure, shell(unsure)) if "unsure" in finding.title]
+    (add, lines), (freeze, others) = finding.more
+    assert add == "A should move, as water" and "--add 'water:" in lines[1]
+    assert freeze == "A should stand still" and "--freeze '" in others[1]
+
+
+def test_freezing_a_region_as_advised_stops_it(animator: Animator, scene: Scene, evidence: Evidence) -> None:
+    lines = freeze_commands(shore(evidence), shell(evidence))
+    still = scene
+    for method, values, keywords in parser().parse_args(shlex.split(lines[1])[1:]).steps:
+        still = getattr(still, method)(*values, **keywords)
+    assert float(still.frozen[45:].mean()) > 0.85 and float(still.frozen[:30].mean()) < 0.1
+
+
+# --- the command and the function
+
+
+def test_the_command_writes_the_page(
+    photo_file: Path, mask_file: Path, motion_file: Path, small_model: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["--mask", mask_file.name, "--motion", motion_file.name, "--seconds", "0.5", "--model", str(small_model)]
+    assert main(["explain", photo_file.name, *given]) == 0
+    assert capsys.readouterr().out.startswith("photo-explained.html: ")
+    read = Read((tmp_path / "photo-explained.html").read_text("utf-8"))
+    assert "--mask mask.png --motion motion.npy --seconds 0.5" in "".join(read.commands)
+
+
+def test_a_scene_file_is_explained_with_its_edits(scene: Scene, small_model: Path, tmp_path: Path) -> None:
+    edited = scene.paint("water", [[0.1, 0.8], [0.9, 0.8]], radius=0.2)
+    edited.save(tmp_path / "lake.cine")
+    for photo in (edited, tmp_path / "lake.cine"):
+        page = stylecine.explain(photo, tmp_path / "lake.html", model=small_model, seconds=0.5)
+        assert page == tmp_path / "lake.html" and "stylecine render" in page.read_text("utf-8")
+
+
+def test_impossible_requests_leave_nothing(photo_file: Path, small_model: Path, tmp_path: Path) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(OptionError, match="pace"):
+        stylecine.explain(photo_file, tmp_path / "x.html", model=small_model, pace="hasty")
+    with pytest.raises(OutputError, match="no folder"):
+        stylecine.explain(photo_file, tmp_path / "none/x.html", model=small_model)
+    assert main(["explain", str(photo_file), "-o", str(tmp_path / "x.mp4")]) == 2
+    assert {path.name for path in tmp_path.iterdir()} == before
