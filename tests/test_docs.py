@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import stylecine
+from stylecine.batch.gallery import read_credits
 from stylecine.cli import main
 from stylecine.output.codecs import CODECS
 
@@ -175,3 +176,15 @@ def test_every_example_photo_is_credited() -> None:
     notice = (REPOSITORY / "NOTICE").read_text()
     for photo in (REPOSITORY / "examples").glob("*.jpg"):
         assert f"examples/{photo.name}\n" in notice
+
+
+def test_every_loop_of_the_gallery_is_shown_and_credited() -> None:
+    folder = REPOSITORY / "docs/gallery"
+    loops = {path.name for path in folder.glob("*.avif")}
+    page = (folder / "index.html").read_text("utf-8")
+    assert len(loops) == 16 and set(re.findall(r'data-loop="([^"]+)"', page)) == loops
+    credits = read_credits(folder).values()
+    assert len(credits) == len(loops)
+    for credit in credits:
+        assert credit.author and credit.licence and credit.source.startswith("https://"), credit
+        assert f"{credit.author} · {credit.licence}" in page, credit

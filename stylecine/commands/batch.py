@@ -26,6 +26,7 @@ from stylecine.options import OPTIONS
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from stylecine.batch.gallery import Credit
     from stylecine.batch.journal import Record
     from stylecine.batch.tasks import Backend, Task
 
@@ -51,6 +52,7 @@ def add_to(commands: Commands) -> None:
     add_loop_options(batch)
     add_model_options(batch, "default")
     add_format_options(batch)
+    batch.add_argument("--gallery", metavar="PAGE", type=Path, help="also write an HTML page that shows all loops")
     batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
@@ -64,10 +66,17 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _shared_options(options))
     make_folder(options.output)
+    if options.gallery is not None:
+        credits = _check_gallery(options, tasks)
     with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
         records = batch.run(tasks, options.output, options.model, partial(_backend, options, bar), bar.report)
     report = batch_report.summary(records, perf_counter() - start, new=bar.done)
     page = batch_report.write(report, records, options.output)
+    if options.gallery is not None:
+        from stylecine.batch.gallery import write_gallery
+
+        styled = [task.output for task in tasks if task.options["style"] is not None]
+        write_gallery(records, styled, options.output, options.gallery, credits)
     return _print_summary(report, page, options.json)
 
 
@@ -77,6 +86,22 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
     names = ("size", "refine", "seed", "embed_report")
     return shared | {name: getattr(options, name) for name in names} | file_options(options)
+
+
+def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dict[str, Credit]":
+    """The credits for the gallery. Raises an error before any work if the page could not be written."""
+    from stylecine.atomic import check_destination
+    from stylecine.batch.gallery import check_gallery, read_credits
+    from stylecine.commands.manifest import RESERVED
+    from stylecine.errors import OutputError
+
+    check_gallery(options.gallery, options.output, [*RESERVED, *(task.output for task in tasks)])
+    inputs = (options.source, *(path for task in tasks for path in task.files.values()))
+    if options.gallery.exists() and any(path.exists() and path.samefile(options.gallery) for path in inputs):
+        raise OutputError(f"'{options.gallery}' is an input of the batch and would be replaced; name another page.")
+    make_folder(options.gallery.parent)
+    check_destination(options.gallery)
+    return read_credits(options.source if options.source.is_dir() else options.source.parent)
 
 
 def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Backend]":

@@ -44,9 +44,9 @@ def advise(evidence: Evidence, shell: Shell) -> list[Finding]:
     """Everything worth knowing, what is certainly wrong first."""
     found = [
         *_warnings(evidence, shell),
+        *_doubtful(evidence, shell),  # before what a right mask may mend
         *_measures(evidence, shell),
         *_directions(evidence, shell),
-        *_doubtful(evidence, shell),
         *_inversion(evidence, shell),
     ]
     return sorted(found, key=lambda finding: finding.doubt)
@@ -96,11 +96,13 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     if "travel" in missed and not math.isnan(figures["travel"]):
         yield Finding("Hardly anything travels", "Ask for more speed.", shell.animate(speed=2 * shell.options.speed))
     if missed & {"pulse_global", "pulse_excess"} and not math.isnan(figures["pulse_global"]):
+        excess = figures.get("pulse_excess", 0.0)
+        tiles = f" Its tiles vary by {excess:.0%} more than passing texture would; the goal is 10%."
         falls = any(region.klass == FALLS for region, _ in evidence.moving)
         yield Finding(
             "Contrast rises and falls within the loop",
-            f"By {figures['pulse_global']:.1%} of what moves; the goal is 3%. Two copies of the texture crossfade, and"
-            f" differ. {'Falls differ less at a calm pace.' if falls else CALMER}",
+            f"By {figures['pulse_global']:.1%} in all that moves; the goal is 3%.{tiles if excess > 0.1 else ''} Two"
+            f" copies of the texture crossfade, and differ. {'Falls differ less at a calm pace.' if falls else CALMER}",
             shell.animate(pace="calm"),
             doubt=not falls and figures["pulse_global"] <= NOTICED_PULSE,
         )

@@ -365,6 +365,8 @@ pre { margin: 0.5rem 0 0; padding: 0.6rem 0.8rem; border-radius: 6px; white-spac
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 1rem 0.3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 tbody th { font-weight: 500; } caption { text-align: left; font-weight: 600; }
-td { overflow-wrap: anywhere; } .columns { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: start; }
+.wide td { white-space: nowrap; } .wide td:last-child { min-width: 9rem; white-space: normal; }
+.columns td { overflow-wrap: anywhere; }
+.columns { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: start; }
 details { margin: 0.6rem 0; } summary { cursor: pointer; } a { color: LinkText; }
 """

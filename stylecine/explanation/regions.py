@@ -63,7 +63,8 @@ def strokes_over(mask: np.ndarray) -> list[Stroke]:
         radius *= 1.2
         lines = _lines(mask, depth, radius)
     brush = min(1.0, round(radius / short, 3))
-    return [(tuple((round((x + 0.5) / width, 3), round((y + 0.5) / height, 3)) for y, x in line), brush) for line in lines]
+    points = [tuple((round((x + 0.5) / width, 3), round((y + 0.5) / height, 3)) for y, x in line) for line in lines]
+    return [(line, brush) for line in points]
 
 
 def _lines(mask: np.ndarray, depth: np.ndarray, radius: float) -> list[list[Cell]]:

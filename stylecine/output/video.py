@@ -156,6 +156,17 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
     read.
     """
+    frames, fps = _read(path, None)
+    return np.stack(frames), fps
+
+
+def read_first_frame(path: PathLike) -> np.ndarray:
+    """The first frame of what `read_video` reads, uint8 [H,W,3]. Raises VideoError."""
+    return _read(path, 1)[0][0]
+
+
+def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
+    """At least one frame, and at most so many, and the frames per second."""
     name = os.fspath(path)
     if os.path.isdir(name):
         raise VideoError(f"'{name}' is a folder, not a video; name a file.")
@@ -166,13 +177,13 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
         with av.open(source, "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            frames = [_to_rgb(frame) for frame in container.decode(stream)]
+            frames = [_to_rgb(frame) for frame in itertools.islice(container.decode(stream), most)]
             fps = float(stream.average_rate or 0)
     except (av.FFmpegError, OSError, IndexError, ValueError):
         frames = []
     if not frames:
         raise VideoError(f"'{name}' is not a readable video, or is damaged; write it again.")
-    return np.stack(frames), fps
+    return frames, fps
 
 
 def video_source(path: Path) -> str | io.BytesIO:

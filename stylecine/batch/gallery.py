@@ -1,0 +1,253 @@
+"""A page that shows the loops of a batch: a photo each, which moves while it is pointed at, has the focus or is on."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import html
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
+
+from stylecine import __version__
+from stylecine.atomic import atomic_write, translate_os_errors
+from stylecine.batch.journal import Record
+from stylecine.batch.report import COLUMNS
+from stylecine.errors import OptionError, OutputError, StylecineError, printable
+from stylecine.output.formats import is_page, is_video
+from stylecine.output.images import is_poster
+from stylecine.output.video import read_first_frame
+from stylecine.stages.photo import load_photo
+
+CREDITS = "credits.csv"  # beside the photos
+POSTER_WIDTH, POSTER_QUALITY = 480, 65
+
+
+@dataclass(frozen=True)
+class Credit:
+    """What a page says about a photo; all may be empty. source: an address, or any text."""
+
+    title: str = ""
+    author: str = ""
+    licence: str = ""
+    source: str = ""
+
+
+def check_gallery(path: Path, folder: Path, taken: Iterable[str]) -> None:
+    """Raises OptionError or OutputError if the page cannot have that name. taken: other outputs below the folder."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"'{path}' does not end in .html; name the gallery's page so.")
+    if os.path.realpath(path) in {os.path.realpath(folder / name) for name in taken}:
+        raise OutputError(f"'{path}' is another output of the batch; name the gallery otherwise.")
+    _link(folder, path)
+
+
+def read_credits(folder: Path) -> dict[str, Credit]:
+    """The credits.csv of a folder, by the photos' names; empty without one. Columns: photo, and any of title, author,
+    licence, source. Raises OptionError."""
+    path = folder / CREDITS
+    if not path.is_file():
+        return {}
+    names = Credit.__dataclass_fields__
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, restval="", strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OptionError(f"'{path}' cannot be read ({error}); save it as text in UTF-8.") from None
+    if rows and "photo" not in rows[0]:
+        raise OptionError(f"'{path}' has no column photo; its first line names photo, {', '.join(names)}.")
+    return {row["photo"]: Credit(**{name: (row.get(name) or "").strip() for name in names}) for row in rows}
+
+
+def write_gallery(
+    records: Mapping[str, Record], styled: Iterable[str], folder: Path, path: Path, credits: Mapping[str, Credit]
+) -> Path:
+    """Writes the page for the records of a batch whose loops are below `folder`, and returns its path.
+
+    styled: outputs in another appearance than the photo's. Loops that are missing are left out. Raises OutputError.
+    """
+    others = set(styled)
+    cards = [
+        _card(record, folder, path, credits.get(Path(record["photo"]).name, Credit()), record["output"] in others)
+        for record in records.values()
+        if record["state"] == "done" and (folder / record["output"]).is_file()
+    ]
+    count = f"{len(cards)} loop{'' if len(cards) == 1 else 's'}"
+    values = {"policy": _policy(), "style": STYLE, "script": SCRIPT, "version": __version__, "count": count}
+    text = re.sub(r"\{(policy|style|script|version|count)\}", lambda match: values[match[1]], PAGE)
+    before, after = text.split("{cards}")
+    with atomic_write(path) as part, translate_os_errors(path):
+        part.write_text(before + "\n".join(cards) + after, encoding="utf-8", newline="\n")
+    return path
+
+
+def _card(record: Record, folder: Path, page: Path, credit: Credit, styled: bool) -> str:
+    output = record["output"]
+    name = _escaped(credit.title or Path(output).stem)
+    link = html.escape(_link(folder / output, page))
+    width, height = record["width"], record["height"]
+    kind = "page" if is_page(output) else "video" if is_video(output) else "image"
+    frame = (
+        f'<div class="frame" style="--width: {width}; --height: {height}">'
+        f'<img src="{_poster(record, folder, styled)}" alt="{name}, the photo" width="{width}" height="{height}"></div>'
+    )
+    if not is_poster(output):
+        data = f'data-kind="{kind}" data-loop="{link}"'
+        button = f'<button type="button" aria-pressed="false" aria-label="Play {name}" {data}>'
+        frame = frame.replace("</div>", f'{button}<span aria-hidden="true">photo</span></button></div>')
+    facts = [f"{width} × {height}", f"{record['bytes'] / 1e3:,.0f} kB"]
+    if record["fps"]:
+        facts.insert(1, f"{record['frames'] / record['fps']:.3g} s")
+    figures = [
+        f"<div><dt>{key.replace('_', ' ')}</dt><dd>{form.format(record[key])}</dd></div>"
+        for key, form in COLUMNS.items()
+        if record.get(key) is not None
+    ]
+    return (
+        f'<li>{frame}<h2><a href="{link}">{name}</a></h2>{_credit(credit)}<p>{" · ".join(facts)}</p>'
+        + (f'<p class="warning">{_escaped(record["warning"])}</p>' if record.get("warning") else "")
+        + f"<details><summary>Figures</summary><dl>{''.join(figures)}</dl></details></li>"
+    )
+
+
+def _credit(credit: Credit) -> str:
+    parts = [_escaped(text) for text in (credit.author, credit.licence) if text]
+    if credit.source.startswith(("https://", "http://")):
+        parts.append(f'<a href="{_escaped(credit.source)}" rel="noreferrer">source</a>')
+    elif credit.source:
+        parts.append(_escaped(credit.source))
+    return f"<p>{' · '.join(parts)}</p>" if parts else ""
+
+
+def _poster(record: Record, folder: Path, styled: bool) -> str:
+    """The photo as a data URL: the loop's first frame, unless that has another appearance."""
+    path = folder / record["output"]
+    try:
+        if styled:
+            picture = load_photo(Path(record["photo"]), (record["width"], record["height"]))
+        elif is_page(path):
+            return f"data:image/webp;base64,{record['thumbnail']}"
+        else:
+            picture = read_first_frame(path) if is_video(path) else load_photo(path, None)
+    except StylecineError:  # the photo may be gone, or so small that it is none
+        return f"data:image/webp;base64,{record['thumbnail']}"
+    return _data_url(picture)
+
+
+def _data_url(picture: np.ndarray) -> str:
+    image, file = Image.fromarray(picture), io.BytesIO()
+    image.thumbnail((POSTER_WIDTH, 4 * POSTER_WIDTH), Image.Resampling.LANCZOS, reducing_gap=3)
+    image.save(file, "WEBP", quality=POSTER_QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _link(target: Path, page: Path) -> str:
+    """The address of a file relative to the page, and never absolute, whatever its name is."""
+    try:
+        relative = os.path.relpath(os.path.realpath(target), os.path.realpath(page.parent))
+    except ValueError:
+        raise OutputError(f"'{page}' is on another drive than the loops; choose a place beside them.") from None
+    return quote(Path("./", relative).as_posix(), safe="/", errors="surrogateescape")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text.encode("utf-8", "backslashreplace").decode()))
+
+
+def _policy() -> str:
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (STYLE, SCRIPT))
+    sources = f"script-src 'sha256-{script}'; style-src-elem 'sha256-{style}'"
+    return f"{sources}; object-src 'none'; base-uri 'none'; form-action 'none'"
+
+
+STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 16%, transparent);
+  --quiet: color-mix(in srgb, CanvasText 68%, Canvas); }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem clamp(0.8rem, 3vw, 2.5rem) 4rem; max-width: 110rem;
+  font: 0.95rem/1.5 system-ui, sans-serif; color: CanvasText; background: Canvas; }
+h1 { margin: 0; font-size: 1.4rem; } header p { margin: 0.1rem 0 1.4rem; color: var(--quiet); }
+ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.6rem 1.2rem;
+  margin: 0; padding: 0; list-style: none; }
+li { min-width: 0; }
+.frame { position: relative; overflow: hidden; border-radius: 8px; aspect-ratio: var(--width) / var(--height);
+  max-height: 32rem; background: color-mix(in srgb, currentColor 8%, transparent); }
+.frame :is(img, video, iframe) { position: absolute; inset: 0; width: 100%; height: 100%; border: 0;
+  object-fit: cover; }
+.frame iframe { pointer-events: none; }
+.frame button { position: absolute; inset: 0; width: 100%; padding: 0; border: 0; border-radius: 8px; background: none;
+  cursor: pointer; }
+.frame button:focus-visible { outline: 3px solid Highlight; outline-offset: -3px; }
+.frame span { position: absolute; left: 0.6rem; bottom: 0.6rem; padding: 0.05rem 0.6rem; border-radius: 1rem;
+  font: 0.8rem/1.5 system-ui, sans-serif; color: #fff; background: #000b; }
+h2 { margin: 0.5rem 0 0; font-size: 1rem; font-weight: 600; overflow-wrap: anywhere; }
+h2 a { color: inherit; text-decoration-color: var(--line); }
+li p { margin: 0; font-size: 0.87rem; color: var(--quiet); overflow-wrap: anywhere; }
+li .warning { color: CanvasText; }
+details { font-size: 0.87rem; } summary { width: max-content; padding: 0.3rem 0; cursor: pointer; color: var(--quiet); }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: 0.2rem 1rem; margin: 0.2rem 0; }
+dl div { display: flex; justify-content: space-between; gap: 0.5rem; border-bottom: 1px solid var(--line); }
+dd { margin: 0; font-variant-numeric: tabular-nums; }
+"""
+
+SCRIPT = """
+const reduced = matchMedia("(prefers-reduced-motion: reduce)");
+const TAGS = {video: "video", image: "img", page: "iframe"};
+
+// A card plays while the mouse is over it or the keyboard's focus is on it, or until its button is pressed again.
+for (const button of document.querySelectorAll(".frame button")) {
+  const {kind, loop} = button.dataset;
+  const state = {hovered: false, focused: false, pressed: false};
+  let shown = null;
+  const change = changes => {
+    Object.assign(state, changes);
+    const plays = state.pressed || (!reduced.matches && (state.hovered || state.focused));
+    if (plays && !shown) {
+      shown = document.createElement(TAGS[kind]);
+      if (kind === "video") Object.assign(shown, {loop: true, muted: true, autoplay: true, playsInline: true});
+      if (kind === "image") shown.alt = "";
+      Object.assign(shown, {tabIndex: -1, ariaHidden: "true", src: loop});
+      button.before(shown);
+    } else if (!plays && shown) {
+      shown.remove();
+      shown = null;
+    }
+    button.firstElementChild.textContent = plays ? "loop" : "photo";
+    button.ariaPressed = String(state.pressed);
+  };
+  const byMouse = ({pointerType}) => pointerType === "mouse";
+  button.addEventListener("pointerenter", event => { if (byMouse(event)) change({hovered: true}); });
+  button.addEventListener("pointerleave", event => { if (byMouse(event)) change({hovered: false}); });
+  button.addEventListener("focus", () => change({focused: button.matches(":focus-visible")}));
+  button.addEventListener("blur", () => change({focused: false}));
+  button.addEventListener("click", () => change({pressed: !state.pressed}));
+}
+"""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="stylecine {version}">
+<title>{count}</title>
+<style>{style}</style>
+</head>
+<body>
+<header><h1>{count}</h1><p>Point at a photo, or tap it, and it moves.</p></header>
+<main><ul>
+{cards}
+</ul></main>
+<script>{script}</script>
+</body>
+</html>
+"""
