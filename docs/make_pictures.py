@@ -26,7 +26,7 @@ WIDTH = 960
 def save(picture: np.ndarray, name: str) -> None:
     image = Image.fromarray(picture)
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
-    image.save(IMAGES / f"{name}.jpg", quality=85)
+    image.save(IMAGES / f"{name}.jpg", quality=78)
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, ever
         for i, part in enumerate(parts):
             frame.paste(part, (sum(p.width + 6 for p in parts[:i]), 0))
         frames.append(frame)
-    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, quality=60, method=6,
+    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, quality=50, method=6,
                    duration=round(1000 * every / loops[0].fps))
 
 
@@ -96,7 +96,7 @@ def styles(animator: Animator, height: int = 150) -> None:
         pictures = [scene.photo, *(animator.render(scene, style=style)[0] for style in STYLES)]
         small = [Image.fromarray(p).resize((height * 8 // 5, height), Image.Resampling.LANCZOS) for p in pictures]
         rows.append(np.hstack([np.asarray(p) for p in small]))
-    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=85)
+    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=78)
 
 
 def main() -> None:
