@@ -17,6 +17,7 @@ from torch import Tensor
 from stylecine import __version__
 from stylecine.cloth.layer import ClothLayer
 from stylecine.edits.model import Edit, Paint, to_option
+from stylecine.ops.readback import read_back
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
@@ -105,20 +106,24 @@ class Cinemagraph:
         return next(self.frames([t]))
 
     def frames(self, times: Sequence[float]) -> Iterator[np.ndarray]:
-        """The frames at these times, as `c[t]` for each of them; quicker, since a few are made at once."""
+        """The frames at these times, as `c[t]` for each of them; quicker, since a few are made at once.
+
+        A GPU makes the next few while the caller has these.
+        """
         for t in times:
             _check_time(t)
         most = max(1, min(TOGETHER, HELD // (3 * self.width * self.height)))
-        for begin in range(0, len(times), most):
-            yield from self._render([float(t) % self.period for t in times[begin : begin + most]])
+        batches = (times[begin : begin + most] for begin in range(0, len(times), most))
+        made = (frame for batch in batches for frame in self._render([float(t) % self.period for t in batch]))
+        yield from read_back(made, self.mask.device, ahead=most)
 
     @torch.inference_mode()
-    def _render(self, times: Sequence[float]) -> list[np.ndarray]:
+    def _render(self, times: Sequence[float]) -> list[Tensor]:
         if self.loop is None:
             landscapes: Sequence[Tensor] = [self._backdrop.clone() for _ in times]
         else:
             landscapes = list(render_frames(self._landscape, times))
-        return [self._finished(landscape, t).cpu().numpy() for landscape, t in zip(landscapes, times, strict=True)]
+        return [self._finished(landscape, t) for landscape, t in zip(landscapes, times, strict=True)]
 
     def _finished(self, landscape: Tensor, t: float) -> Tensor:
         """The cloth drawn over it, and what comes of it in the loop's appearance."""

@@ -25,9 +25,11 @@ from stylecine import (
     VideoError,
     animate,
 )
+from stylecine.ops.readback import read_back
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import load_photo
+from tests.ops.test_readback import CUDA, Gpu
 
 pytestmark = pytest.mark.usefixtures("coarse_gif")
 
@@ -65,6 +67,26 @@ def test_a_slice_is_a_list_of_frames(loop: Cinemagraph) -> None:
     assert len(loop[::5]) == 3 and np.array_equal(loop[-1:][0], loop[11])
     with pytest.raises(TypeError, match="A time is a number of frames or a slice"):
         loop["first"]  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_gpu_makes_the_next_frames_while_the_caller_has_these(
+    loop: Cinemagraph, monkeypatch: pytest.MonkeyPatch, eager: bool
+) -> None:
+    expected, asked, render = list(loop), [], Cinemagraph._render
+
+    def noted(loop: Cinemagraph, times: Sequence[float]) -> list[torch.Tensor]:
+        asked.append(times)
+        return render(loop, times)
+
+    monkeypatch.setattr(Cinemagraph, "_render", noted)
+    Gpu(monkeypatch, eager)
+    monkeypatch.setattr("stylecine.cinemagraph.read_back", lambda made, _, ahead: read_back(made, CUDA, ahead))
+    frames = iter(loop)
+    made = [next(frames)]
+    assert asked == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    made += frames
+    assert all(np.array_equal(*pair) for pair in zip(made, expected, strict=True))
 
 
 def test_frames_are_pictures(loop: Cinemagraph) -> None:
