@@ -16,6 +16,7 @@ static inline int check(const stylecine_compare_args *args, char *message) {
     return no("ratio is a power of two, at most 4096");
   if (args->rows < 1 || args->rows > 65536 || args->columns < 1 || args->columns > 65536)
     return no("rows and columns are 1 to 65536");
+  if (args->rows * args->columns > INT32_MAX) return no("rows*columns is below 2^31");
   if (args->rows * args->ratio < args->h || args->columns * args->ratio < args->w)
     return no("rows*ratio and columns*ratio must cover the level");
   if (args->side < 1 || args->side > 64) return no("side is 1 to 64");

@@ -59,7 +59,7 @@ STYLECINE_KERNEL(recolour)
   int stylecine_##name##_cpu(const stylecine_##name##_args *args, void *workspace, size_t bytes, stylecine_cpu *cpu, \
                              char *message) {                                                                        \
     if (const int status = stylecine::ready(args, cpu, message)) return status;                                      \
-    if (!workspace || bytes < stylecine_##name##_workspace_cpu(args, cpu))                                           \
+    if (!workspace || bytes < STYLECINE_CALL(cpu, name##_workspace(*args, stylecine_cpu_threads(cpu))))              \
       return stylecine::fail(message, STYLECINE_MEMORY, "the workspace is too small");                               \
     STYLECINE_CALL(cpu, name(*args, workspace, cpu));                                                                \
     return STYLECINE_OK;                                                                                             \

@@ -15,11 +15,13 @@ static inline int check(const stylecine_drape_args *args, char *message) {
     return no("photo, background, matte, field, active or frame is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 1 << 22 || args->width > 1 << 22)
     return no("height and width are 1 to 2^22");
+  if (args->height * args->width > INT32_MAX) return no("height*width is below 2^31");
   if (args->cell < 1 || args->cell > 1 << 12 || (args->cell & (args->cell - 1)))
     return no("cell is a power of two, at most 4096");
   if (args->gh < 1 || args->gw < 1 || args->gh > 1 << 22 || args->gw > 1 << 22 ||
       args->gh * args->cell < args->height || args->gw * args->cell < args->width)
     return no("the field's grid does not cover the frame");
+  if (args->gh * args->gw > INT32_MAX) return no("gh*gw is below 2^31");
   return STYLECINE_OK;
 }
 
@@ -27,33 +29,34 @@ namespace STYLECINE_SET {
 
 // A pixel's position among a field's coefficients: the last one before it, and the fraction past that.
 struct Position {
-  int64_t second;  // of the four that have weight there
+  int32_t second;  // of the four that have weight there
   float f;
 };
 
-STYLECINE_INLINE Position position_of(int64_t pixel, int64_t cell) {
-  const int64_t place = 2 * pixel + 1 - cell;  // past the first coefficient, in halves of a pixel
-  const int64_t whole = place >= 0 ? place / (2 * cell) : -1;
-  return {whole, float(place - whole * 2 * cell) / float(2 * cell)};
+STYLECINE_INLINE Position position_of(int32_t pixel, int32_t cell) {
+  const int log2 = log2_of(2 * cell);
+  const int32_t place = 2 * pixel + 1 - cell;  // past the first coefficient, in halves of a pixel
+  const int32_t whole = place >> log2;         // -1: the first pixels lie up to half a cell before it
+  return {whole, float(place - whole * (1 << log2)) * inverse_power(log2)};
 }
 
 // The four coefficients around a pixel on one axis, and their weights in the cubic B-spline, which is smooth: a
 // bilinear gain would show its grid in the shading.
 struct Around {
-  int64_t at[4];
+  int32_t at[4];
   float weight[4];
 };
 
-STYLECINE_INLINE Around around(int64_t pixel, int64_t cell, int64_t points) {
+STYLECINE_INLINE Around around(int32_t pixel, int32_t cell, int32_t points) {
   const Position place = position_of(pixel, cell);
   Around result;
-  for (int i = 0; i < 4; ++i) result.at[i] = max_of(0, min_of(place.second + i - 1, points - 1));
+  for (int i = 0; i < 4; ++i) result.at[i] = inside(place.second + i - 1, points);
   cubic(place.f, result.weight[0], result.weight[1], result.weight[2], result.weight[3]);
   return result;
 }
 
 // Splits a position on one axis into the pixel at or before it and the fraction past that.
-STYLECINE_INLINE void read_at(float place, int64_t size, int32_t &pixel, float &f) {
+STYLECINE_INLINE void read_at(float place, int32_t size, int32_t &pixel, float &f) {
   place = clamp(place, -4, float(size) + 4);
   pixel = floor_of(place);
   f = place - float(pixel);
@@ -80,11 +83,10 @@ STYLECINE_INLINE float unmoved(float dx, float dy) {
 }
 
 // The matte at a position, in [0,1]: bilinear, border replicated.
-STYLECINE_INLINE float matte_at(const uint8_t *matte, int64_t height, int64_t width, int32_t row, float down,
+STYLECINE_INLINE float matte_at(const uint8_t *matte, int32_t height, int32_t width, int32_t row, float down,
                                 int32_t column, float across) {
-  const int64_t top = max_of(0, min_of(row, height - 1)) * width;
-  const int64_t bottom = max_of(0, min_of(row + 1, height - 1)) * width;
-  const int64_t left = max_of(0, min_of(column, width - 1)), right = max_of(0, min_of(column + 1, width - 1));
+  const int32_t top = inside(row, height) * width, bottom = inside(row + 1, height) * width;
+  const int32_t left = inside(column, width), right = inside(column + 1, width);
   const float above = float(matte[top + left]) + (float(matte[top + right]) - float(matte[top + left])) * across;
   const float below =
       float(matte[bottom + left]) + (float(matte[bottom + right]) - float(matte[bottom + left])) * across;

@@ -6,15 +6,17 @@ namespace stylecine {
 namespace cuda {
 namespace {
 
-// 40 registers. 16 bytes are written for each point and knot; the flow is read from caches.
+// 48 registers. 16 bytes are written for each point and knot; the flow is read from caches.
 __global__ void advect(stylecine_integrate_args args) {
   const int64_t plane = args.h * args.w;
+  float *const __restrict__ positions = args.positions, *const __restrict__ rates = args.rates;
   const float step = float(args.stride / double(args.substeps));
   STYLECINE_STRIDE(i, args.fields * plane) {
-    const int64_t field = i / plane, start = i % plane;
-    const float *const first = args.flow + field * 2 * plane;
+    const Split item = split(i, plane), place = split(item.rest, args.w);
+    const int64_t field = item.whole, start = item.rest;
+    const float *const __restrict__ first = args.flow + field * 2 * plane;
     const Flow flow = {first, first + plane, int32_t(args.h), int32_t(args.w)};
-    const float x = float(start % args.w), y = float(start / args.w);
+    const float x = float(place.rest), y = float(place.whole);
     float dx = 0, dy = 0;
     Velocity rate = look_up(flow, x, y);
     for (int64_t knot = 0; knot < args.knots; ++knot) {
@@ -25,10 +27,10 @@ __global__ void advect(stylecine_integrate_args args) {
         rate = look_up(flow, x + dx, y + dy);
       }
       const int64_t at = (knot * args.fields + field) * 2 * plane + start;
-      args.positions[at] = dx;
-      args.positions[at + plane] = dy;
-      args.rates[at] = rate.x;
-      args.rates[at + plane] = rate.y;
+      positions[at] = dx;
+      positions[at + plane] = dy;
+      rates[at] = rate.x;
+      rates[at + plane] = rate.y;
     }
   }
 }

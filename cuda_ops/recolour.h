@@ -15,6 +15,7 @@ static inline int check(const stylecine_recolour_args *args, char *message) {
   if (args->still && !args->moving) return no("moving is NULL, and still is not");
   if (args->height < 1 || args->width < 1 || args->height > 1 << 22 || args->width > 1 << 22)
     return no("height and width are 1 to 2^22");
+  if (args->height * args->width > INT32_MAX) return no("height*width is below 2^31");
   if (args->gh < 1 || args->gw < 1 || args->depth < 1 || args->gh > 4096 || args->gw > 4096 || args->depth > 256)
     return no("gh and gw are 1 to 4096, depth is 1 to 256");
   if (!(args->amount >= -16 && args->amount <= 16)) return no("amount is -16 to 16");

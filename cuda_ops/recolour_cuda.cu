@@ -8,6 +8,7 @@ namespace {
 
 // Adds what the grid adds to a pixel.
 __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64_t x, const float *colour, float *sum) {
+  const float *const __restrict__ grid = args.grid;
   const int64_t plane = args.gh * args.gw * kTransform;
   const Between down = across(y, args.height, args.gh), right = across(x, args.width, args.gw);
   const Between level = between(luma_of(colour[0], colour[1], colour[2]) * float(args.depth - 1), args.depth);
@@ -16,7 +17,7 @@ __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64
                   row = corner & 4 ? down.second : down.first;
     const float weight = (corner & 1 ? level.f : 1 - level.f) * (corner & 2 ? right.f : 1 - right.f) *
                          (corner & 4 ? down.f : 1 - down.f);
-    const float *const transform = args.grid + d * plane + (row * args.gw + column) * kTransform;
+    const float *const transform = grid + d * plane + (row * args.gw + column) * kTransform;
     for (int k = 0; k < 4; ++k)
       for (int c = 0; c < 3; ++c) sum[c] += weight * transform[4 * k + c] * colour[k];
   }
@@ -26,7 +27,8 @@ __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64
 // caches.
 __global__ void recolour(stylecine_recolour_args args) {
   STYLECINE_STRIDE(i, args.height * args.width) {
-    const int64_t y = i / args.width, x = i % args.width;
+    const Split place = split(i, args.width);
+    const int64_t y = place.whole, x = place.rest;
     const uint8_t *const pixel = args.frame + 3 * i;
     const float colour[4] = {float(pixel[0]), float(pixel[1]), float(pixel[2]), 255};
     float sum[3] = {0, 0, 0};

@@ -22,6 +22,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
     return no("cell is a power of two, at most 4096");
   const int64_t height = args->height + 2 * int64_t(args->margin), width = args->width + 2 * int64_t(args->margin);
   if (args->gh < 1 || args->gh > 65536 || args->gw < 1 || args->gw > 65536) return no("gh and gw are 1 to 65536");
+  if (args->gh * args->gw > INT32_MAX) return no("gh*gw is below 2^31");
   if (args->gh * args->cell < height || args->gw * args->cell < width)
     return no("gh*cell and gw*cell must cover the canvas");
   if (args->levels < 1 || args->levels > 8) return no("levels is 1 to 8");

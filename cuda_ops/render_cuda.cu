@@ -26,15 +26,16 @@ struct Frames {
 };
 static_assert(sizeof(Frames) <= 4096, "a launch has at most 4 KB of parameters");
 
-// 56 registers. For a point of the grid 1 byte and, with five levels, at most 61 numbers are read, once for all frames
+// 44 registers. For a point of the grid 1 byte and, with five levels, at most 61 numbers are read, once for all frames
 // of a launch if they stay in the cache; 14 are written for each frame.
 __global__ void fill(const __grid_constant__ Frames frames) {
   const stylecine_render_args &args = frames.args;
   const int64_t points = args.gh * args.gw;
-  STYLECINE_STRIDE(item, points * frames.count) {
-    const int64_t i = item / frames.count;
-    const int n = int(item % frames.count);
-    float *const workspace = frames.workspace + n * frames.plan.floats;
+  const int n = blockIdx.x % frames.count;
+  float *const __restrict__ workspace = frames.workspace + n * frames.plan.floats;
+  const float *const __restrict__ positions = args.positions, *const __restrict__ rates = args.rates;
+  const float *const __restrict__ angle = args.angle, *const __restrict__ lift = args.lift;
+  STYLECINE_STRIDE_OF_FRAMES(i, points, frames.count) {
     const int turn = args.turn[i] < args.turns ? args.turn[i] : 0;
     const Phase now = args.stagger ? phase_of(frames.phase[n][turn], frames.shift[n][turn], args.stagger[i])
                                    : Phase{frames.phase[n][turn], false};
@@ -44,7 +45,7 @@ __global__ void fill(const __grid_constant__ Frames frames) {
       const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
       const Moment then =
           moment(frames.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
-      float source = displaced(then, args.positions + at, args.rates + at, 4 * points);
+      float source = displaced(then, positions + at, rates + at, 4 * points);
       if (args.roll) source += swell_offset(frames.rolled[n], args.roll + axis % 2 * points + i, 2 * points);
       workspace[axis * points + i] = source;
     }
@@ -53,10 +54,10 @@ __global__ void fill(const __grid_constant__ Frames frames) {
       float theta = 0, gain_a = 0, gain_b = 0;
       for (int knot = 0; knot < kPhases; ++knot) {
         const Hats hat = hats(knot, phase);
-        const int64_t lift = (kPhases * 2 * level + knot) * points + i;
-        theta += hat.angle * args.angle[(kPhases * level + knot) * points + i];
-        gain_a += hat.gain_a * (args.lift[lift] - 1);
-        gain_b += hat.gain_b * (args.lift[lift + kPhases * points] - 1);
+        const int64_t of_a = (kPhases * 2 * level + knot) * points + i, of_b = of_a + kPhases * points;
+        theta += hat.angle * angle[(kPhases * level + knot) * points + i];
+        gain_a += hat.gain_a * (lift[of_a] - 1);
+        gain_b += hat.gain_b * (lift[of_b] - 1);
       }
       float a, b;
       mixing(theta, gain_a, gain_b, share, a, b);
@@ -66,22 +67,26 @@ __global__ void fill(const __grid_constant__ Frames frames) {
   }
 }
 
-// Fields of a level whose pixels hold several cells: the cells' means.
-__global__ void average(const __grid_constant__ Frames frames, int level) {
+// Fields of the levels from `first` on, whose pixels hold several cells: the cells' means. 32 registers. For a pixel of
+// a level six numbers of each of its cells are read, which fill has just written, and six are written.
+__global__ void average(const __grid_constant__ Frames frames, int first) {
   const stylecine_render_args &args = frames.args;
-  const Fields &fields = frames.plan.fields[level];
-  const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns,
-                wide = (int64_t(1) << level) / args.cell;
-  STYLECINE_STRIDE(item, 6 * pixels * frames.count) {
-    float *const workspace = frames.workspace + item / (6 * pixels) * frames.plan.floats;
-    const int64_t i = item % (6 * pixels), k = i / pixels, row = i % pixels / fields.columns,
-                  column = i % fields.columns;
-    const float *plane = workspace + (k < 4 ? k : 2 * level + k) * points;
-    const int64_t bottom = min_of((row + 1) * wide, args.gh), right = min_of((column + 1) * wide, args.gw);
-    float sum = 0;
-    for (int64_t y = row * wide; y < bottom; ++y)
-      for (int64_t x = column * wide; x < right; ++x) sum += plane[y * args.gw + x];
-    workspace[fields.plane[k] + i % pixels] = sum / float((bottom - row * wide) * (right - column * wide));
+  const int gh = int(args.gh), gw = int(args.gw);
+  float *const workspace = frames.workspace + blockIdx.x % frames.count * frames.plan.floats;
+  for (int level = first; level < args.levels; ++level) {
+    const Fields &fields = frames.plan.fields[level];
+    const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns;
+    const int wide = (1 << level) / args.cell;
+    STYLECINE_STRIDE_OF_FRAMES(i, 6 * pixels, frames.count) {
+      const Split item = split(i, pixels), place = split(item.rest, fields.columns);
+      const int k = int(item.whole), top = int(place.whole) * wide, left = int(place.rest) * wide;
+      const float *plane = workspace + (k < 4 ? k : 2 * level + k) * points;
+      const int bottom = int(min_of(top + wide, gh)), right = int(min_of(left + wide, gw));
+      float sum = 0;
+      for (int y = top; y < bottom; ++y)
+        for (int x = left; x < right; ++x) sum += plane[y * gw + x];
+      workspace[fields.plane[k] + item.rest] = sum / float((bottom - top) * (right - left));
+    }
   }
 }
 
@@ -95,10 +100,11 @@ __device__ void add_level(const Frames &frames, const float *workspace, int i, i
 #pragma unroll
   for (int k = 0; k < 6; ++k) field[k] = around.read(workspace + fields.plane[k]);
   const int height = int(2 * level.h), width = int(2 * level.w);
-  const float scale = 2.0f / float(level.scale);
+  const float scale = 2 * inverse_power(i);  // the level's is 2^i
   const int dtype = !Usual ? level.dtype : i + 1 < frames.args.levels ? STYLECINE_FLOAT16 : STYLECINE_FLOAT32;
 #pragma unroll
   for (int copy = 0; copy < 2; ++copy) {
+    if (field[4 + copy] == 0) continue;  // outside of its crossfade a place shows one copy alone
     const float px = 2 * float(x) + field[2 * copy] * scale, py = 2 * float(y) + field[2 * copy + 1] * scale;
     if (dtype == STYLECINE_FLOAT16) add_copy<half>(level.spline, height, width, px, py, field[4 + copy], sum);
     else if (!Usual && dtype == STYLECINE_BFLOAT16)
@@ -121,7 +127,7 @@ __device__ Pixel upsampled(const Pixel *patch, const Range &at, int y, int x) {
   return result;
 }
 
-// 80 registers (two are spilled), 10 kB of shared memory: three blocks fit a multiprocessor. A pixel takes 10 bytes
+// 80 registers, 10 kB of shared memory: three blocks fit a multiprocessor. A pixel takes 10 bytes
 // (photo, mask, the frame written) and the coefficients of all levels, 43 bytes, which its neighbours and the other
 // frames of the launch read as well; its fields come from the cache.
 template <bool Usual>
@@ -129,14 +135,17 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
   __shared__ Pixel patches[2][PATCH * PATCH];
   const stylecine_render_args &args = frames.args;
   const int n = blockIdx.x % frames.count, tile = blockIdx.x / frames.count;
-  const float *const workspace = frames.workspace + n * frames.plan.floats;
-  uint8_t *const out = args.out + (frames.first + n) * 3 * args.height * args.width;
+  const float *const __restrict__ workspace = frames.workspace + n * frames.plan.floats;
+  const uint8_t *const __restrict__ photo = args.photo;
+  uint8_t *const __restrict__ out = args.out + (frames.first + n) * 3 * args.height * args.width;
   const int across = (int(args.width) + TILE - 1) / TILE;
   const int top = tile / across * TILE, left = tile % across * TILE;
   const int rows = int(min_of(TILE, args.height - top)), columns = int(min_of(TILE, args.width - left));
   bool moves = false;
-  for (int i = threadIdx.x; i < rows * columns; i += blockDim.x)
-    moves |= args.moving[(top + i / columns) * args.width + left + i % columns] > 0;
+  for (int p = threadIdx.x; p < TILE * TILE; p += BLOCK) {
+    const int row = p / TILE, column = p % TILE;
+    moves |= row < rows && column < columns && args.moving[(top + row) * args.width + left + column] > 0;
+  }
   moves = __syncthreads_or(moves);
 
   const int y0 = top + args.margin, x0 = left + args.margin;
@@ -161,12 +170,13 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
   }
   const Range second = range_of(canvas, 1);
   const int64_t plane = (args.height + 2 * int64_t(args.margin)) * (args.width + 2 * int64_t(args.margin));
-  for (int p = threadIdx.x; p < rows * columns; p += blockDim.x) {
-    const int row = p / columns, column = p % columns;
+  for (int p = threadIdx.x; p < TILE * TILE; p += BLOCK) {
+    const int row = p / TILE, column = p % TILE;
+    if (row >= rows || column >= columns) continue;
     const int64_t at = (top + row) * args.width + left + column;
     const float moving = args.moving[at];
     if (!moves || !(moving > 0)) {
-      for (int c = 0; c < 3; ++c) out[at * 3 + c] = args.photo[at * 3 + c];
+      for (int c = 0; c < 3; ++c) out[at * 3 + c] = photo[at * 3 + c];
       continue;
     }
     const int y = y0 + row, x = x0 + column;
@@ -178,7 +188,7 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
       if (args.base)
         result.c[c] +=
             args.base[(3 * (frames.first + n) + c) * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
-      const float under = args.photo[at * 3 + c], over = clamp(result.c[c], -1, 1) * 127.5f + 127.5f;
+      const float under = photo[at * 3 + c], over = clamp(result.c[c], -1, 1) * 127.5f + 127.5f;
       out[at * 3 + c] = uint8_t((over - under) * clamp(moving, 0, 1) + under + noise);
     }
   }
@@ -201,11 +211,11 @@ Frames frames_of(const stylecine_render_args &args, int64_t first, float *worksp
 
 cudaError_t launch(const Frames &frames, cudaStream_t queue) {
   const stylecine_render_args &args = frames.args;
-  fill<<<blocks(args.gh * args.gw * frames.count), BLOCK, 0, queue>>>(frames);
-  for (int i = 0; i < args.levels; ++i) {
-    const Fields &fields = frames.plan.fields[i];
-    if ((int64_t(1) << i) > args.cell)
-      average<<<blocks(6 * fields.rows * fields.columns * frames.count), BLOCK, 0, queue>>>(frames, i);
+  fill<<<blocks(args.gh * args.gw) * frames.count, BLOCK, 0, queue>>>(frames);
+  const int first = log2_of(args.cell) + 1;  // level whose pixels are larger than a cell
+  if (first < args.levels) {
+    const Fields &fields = frames.plan.fields[first];
+    average<<<blocks(6 * fields.rows * fields.columns) * frames.count, BLOCK, 0, queue>>>(frames, first);
   }
   const int64_t across = (args.width + TILE - 1) / TILE, down = (args.height + TILE - 1) / TILE;
   bool usual = args.level[args.levels - 1].dtype == STYLECINE_FLOAT32;
@@ -216,14 +226,17 @@ cudaError_t launch(const Frames &frames, cudaStream_t queue) {
   return cudaGetLastError();
 }
 
+size_t workspace_of(const stylecine_render_args &args) {
+  return size_t(min_of(args.frames, TOGETHER) * plan(args).floats) * sizeof(float);
+}
+
 }  // namespace
 }  // namespace cuda
 }  // namespace stylecine
 
 size_t stylecine_render_workspace_cuda(const stylecine_render_args *args) {
   using namespace stylecine;
-  if (check(args, nullptr) != STYLECINE_OK) return 0;
-  return size_t(cuda::min_of(args->frames, cuda::TOGETHER) * cuda::plan(*args).floats) * sizeof(float);
+  return check(args, nullptr) == STYLECINE_OK ? cuda::workspace_of(*args) : 0;
 }
 
 int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device, void *stream,
@@ -235,7 +248,7 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
     if (!cuda::readable(level.spline, level.dtype))
       return fail(message, STYLECINE_INVALID, "a level's spline has to lie at a multiple of the size of four numbers");
   }
-  if (!workspace || bytes < stylecine_render_workspace_cuda(args))
+  if (!workspace || bytes < cuda::workspace_of(*args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
   return run_on(device, stream, message, [&](cudaStream_t queue) {
     cudaError_t status = cudaSuccess;

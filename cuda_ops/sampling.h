@@ -12,20 +12,12 @@ struct Grid {
   int ratio;
 };
 
-// The logarithm of a power of two.
-STYLECINE_INLINE int log2_of(int power) {
-#if defined(__CUDA_ARCH__)
-  return __ffs(power) - 1;
-#else
-  return __builtin_ctz(unsigned(power));
-#endif
-}
-
 // The two points of a grid's row or column between which a pixel lies, and the fraction past the first.
 STYLECINE_INLINE void between_points(int pixel, int ratio, int points, int &first, int &second, float &f) {
-  const int place = 2 * pixel + 1 - ratio;        // past the first point, in halves of a pixel
-  const int whole = place >> log2_of(2 * ratio);  // -1: the first pixels lie up to half a cell before it
-  f = float(place - whole * 2 * ratio) / float(2 * ratio);
+  const int log2 = log2_of(2 * ratio);
+  const int place = 2 * pixel + 1 - ratio;  // past the first point, in halves of a pixel
+  const int whole = place >> log2;          // -1: the first pixels lie up to half a cell before it
+  f = float(place - whole * (1 << log2)) * inverse_power(log2);
   first = whole < 0 ? 0 : whole < points ? whole : points - 1;
   second = whole + 1 < points ? whole + 1 : points - 1;
 }

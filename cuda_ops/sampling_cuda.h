@@ -24,30 +24,27 @@ inline bool readable(const void *spline, int32_t dtype) {
 
 // A pixel's position among the points of a grid.
 struct Around {
-  int64_t first, second;  // offsets of the rows above and below
-  int left, right;        // columns
-  float down, across;     // how far the pixel is past the first row and column
+  int first, second;   // offsets of the rows above and below
+  int left, right;     // columns
+  float down, across;  // how far the pixel is past the first row and column
 
   __device__ Around(const Grid &grid, int y, int x) {
     int above, below;
     between_points(y, grid.ratio, int(grid.rows), above, below, down);
     between_points(x, grid.ratio, int(grid.columns), left, right, across);
-    first = above * grid.columns, second = below * grid.columns;
+    first = above * int(grid.columns), second = below * int(grid.columns);
   }
-  __device__ float read(const float *plane) const {
+  __device__ float read(const float *__restrict__ plane) const {
     const float at_left = plane[first + left] + (plane[second + left] - plane[first + left]) * down;
     const float at_right = plane[first + right] + (plane[second + right] - plane[first + right]) * down;
     return at_left + (at_right - at_left) * across;
   }
 };
 
-// The nearest index of `size`.
-__device__ inline int inside(int i, int size) { return i < 0 ? 0 : i < size ? i : size - 1; }
-
 // Adds a level, whose spline has height*width coefficients [height,width,4], at a position in these.
 template <class T>
 __device__ void add_copy(const void *coefficients, int height, int width, float x, float y, float weight, Pixel &sum) {
-  const Stored<T> *spline = static_cast<const Stored<T> *>(coefficients);
+  const Stored<T> *const __restrict__ spline = static_cast<const Stored<T> *>(coefficients);
   int column, row;
   float fx, fy, across[4], down[4];
   locate(x, width, column, fx);

@@ -19,6 +19,7 @@ static inline int check(const stylecine_splat_args *args, char *message) {
   if (args->channels < 1 || args->copies < 1 || args->h < 1 || args->w < 1)
     return no("channels, copies, h and w are at least 1");
   if (args->h > 1 << 24 || args->w > 1 << 24) return no("h and w are at most 2^24");
+  if (args->copies > INT32_MAX / (double(args->h) * double(args->w))) return no("copies*h*w is below 2^31");
   if (32.0 * (double(args->channels) + double(args->copies)) * double(args->h * args->w) > 9e18)
     return no("(channels + copies)*h*w is too large");
   if (!(args->plate > 0 && args->plate <= FLT_MAX)) return no("plate is above 0 and finite");

@@ -54,7 +54,7 @@ __global__ void find_weight(stylecine_splat_args args, Extremes *extremes) {
 // 32 registers; a number for each pixel and channel.
 template <class T>
 __global__ void find_value(stylecine_splat_args args, Extremes *extremes) {
-  const T *const image = static_cast<const T *>(args.image);
+  const T *const __restrict__ image = static_cast<const T *>(args.image);
   unsigned most = 0;
   STYLECINE_STRIDE(i, args.channels * args.h * args.w) {
     const float v = fabsf(value(image[i]));
@@ -83,21 +83,23 @@ __device__ void add(Fixed *sum, float amount, double unit) {
 __device__ float read(float sum, double) { return sum; }
 __device__ float read(Fixed sum, double unit) { return float(double((long long)(sum)) / unit); }
 
-// 40 registers. A source of a copy takes 12 bytes and a number for each channel; it is added at 4 pixels to the sums of
+// 48 registers. A source of a copy takes 12 bytes and a number for each channel; it is added at 4 pixels to the sums of
 // each channel and of the weights, 4 bytes each (8 in fixed point), in the second-level cache.
 template <class T, class Sum>
 __global__ void scatter(stylecine_splat_args args, const Extremes *extremes, Sum *sums, Sum *weights) {
   const int64_t plane = args.h * args.w;
-  const T *const image = static_cast<const T *>(args.image);
+  const T *const __restrict__ image = static_cast<const T *>(args.image);
+  const float *const __restrict__ displacement = args.displacement, *const __restrict__ weight = args.weight;
   const bool softmax = args.softmax, fixed = sizeof(Sum) == sizeof(Fixed);
   const float largest = softmax ? largest_weight(*extremes) : 0;
   const Units unit = fixed ? units(args, *extremes) : Units{};
   STYLECINE_STRIDE(i, args.copies * plane) {
-    const int64_t copy = i / plane, p = i % plane;
-    const float dx = args.displacement[2 * copy * plane + p], dy = args.displacement[(2 * copy + 1) * plane + p];
-    const float source_weight = effective_weight(args.weight[i], dx, dy, softmax, largest);
+    const Split item = split(i, plane), place = split(item.rest, args.w);
+    const int64_t copy = item.whole, p = item.rest;
+    const float dx = displacement[2 * copy * plane + p], dy = displacement[(2 * copy + 1) * plane + p];
+    const float source_weight = effective_weight(weight[i], dx, dy, softmax, largest);
     if (source_weight == 0) continue;
-    const Landing at = landing(float(p % args.w) + dx, float(p / args.w) + dy, args.h, args.w);
+    const Landing at = landing(float(place.rest) + dx, float(place.whole) + dy, args.h, args.w);
     const float upper = source_weight * (1 - at.y), lower = source_weight * at.y, left = 1 - at.x;
     const float tap[4] = {upper * left, upper * at.x, lower * left, lower * at.x};
     for (int t = 0; t < 4; ++t) {
@@ -111,12 +113,12 @@ __global__ void scatter(stylecine_splat_args args, const Extremes *extremes, Sum
   }
 }
 
-// `sums` may be `out`, and `weights` may be `shares`. 40 registers, 54 in fixed point. A pixel takes, for each channel,
-// its sum, its number in the image and 4 bytes of the result, and for each copy its weight and 4 bytes.
+// `sums` may be `out`, and `weights` may be `shares`. 60 registers, 40 without fixed point. A pixel takes, for each
+// channel, its sum, its number in the image and 4 bytes of the result, and for each copy its weight and 4 bytes.
 template <class T, class Sum>
 __global__ void normalise(stylecine_splat_args args, const Extremes *extremes, const Sum *sums, const Sum *weights) {
   const int64_t plane = args.h * args.w;
-  const T *const image = static_cast<const T *>(args.image);
+  const T *const __restrict__ image = static_cast<const T *>(args.image);
   const Units unit = sizeof(Sum) == sizeof(Fixed) ? units(args, *extremes) : Units{};
   STYLECINE_STRIDE(i, plane) {
     float total = args.plate;
@@ -152,22 +154,25 @@ cudaError_t splat_as(const stylecine_splat_args &args, void *workspace, cudaStre
   return splat<T>(args, extremes, sums, sums + args.channels * args.h * args.w, stream);
 }
 
+size_t workspace_of(const stylecine_splat_args &args) {
+  const size_t sums = size_t(args.channels + args.copies) * size_t(args.h * args.w) * sizeof(Fixed);
+  return sizeof(Extremes) + (args.deterministic ? sums : 0);
+}
+
 }  // namespace
 }  // namespace cuda
 }  // namespace stylecine
 
 size_t stylecine_splat_workspace_cuda(const stylecine_splat_args *args) {
   using namespace stylecine;
-  if (check(args, nullptr)) return 0;
-  const size_t sums = size_t(args->channels + args->copies) * size_t(args->h * args->w) * sizeof(cuda::Fixed);
-  return sizeof(cuda::Extremes) + (args->deterministic ? sums : 0);
+  return check(args, nullptr) == STYLECINE_OK ? cuda::workspace_of(*args) : 0;
 }
 
 int stylecine_splat_cuda(const stylecine_splat_args *args, void *workspace, size_t bytes, int device, void *stream,
                          char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
-  if (!workspace || bytes < stylecine_splat_workspace_cuda(args))
+  if (!workspace || bytes < cuda::workspace_of(*args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
   const auto splat = args->dtype == STYLECINE_FLOAT32   ? cuda::splat_as<float>
                      : args->dtype == STYLECINE_FLOAT16 ? cuda::splat_as<cuda::half>

@@ -1,7 +1,8 @@
 /* stylecine's kernels behind a plain C interface: they render the frames of a prepared loop.
  *
  * The caller owns every buffer. Arrays are dense and row-major, in the order given in brackets; pixel centres lie at
- * half-integers, x points right, y points down. Functions return STYLECINE_OK or another status and then, if `message`
+ * half-integers, x points right, y points down. No array overlaps one that is written, unless it says so; images and
+ * grids have fewer than 2^31 points. Functions return STYLECINE_OK or another status and then, if `message`
  * is not NULL, write one sentence to it. No state is kept between calls: a stylecine_cpu belongs to its creator, may be
  * used by one call at a time, and its results depend neither on the number of threads nor on the run.
  *

@@ -16,6 +16,7 @@ static inline int check(const stylecine_warp_features_args *args, char *message)
     return no("channels, h, w, a and b are at least 1");
   if (args->h > 1 << 22 || args->w > 1 << 22 || args->a > 1 << 24 || args->b > 1 << 24)
     return no("h and w are at most 2^22, a and b at most 2^24");
+  if (args->a * args->b > INT32_MAX) return no("a*b is below 2^31");
   if (16.0 * double(args->channels) * (double(args->h * args->w) + double(args->a * args->b)) > 9e18)
     return no("channels*h*w is too large");
   return STYLECINE_OK;
@@ -34,10 +35,7 @@ STYLECINE_INLINE Taps taps(float place, int32_t size) {
   const float p = clamp(2 * place, -3, float(size + 2));
   const int32_t pixel = floor_of(p);
   Taps result;
-  for (int i = 0; i < 4; ++i) {
-    const int32_t tap = pixel + i - 1, last = size - 1;
-    result.at[i] = tap < 0 ? 0 : tap > last ? last : tap;
-  }
+  for (int i = 0; i < 4; ++i) result.at[i] = inside(pixel + i - 1, size);
   cubic(p - float(pixel), result.weight[0], result.weight[1], result.weight[2], result.weight[3]);
   return result;
 }

@@ -21,21 +21,23 @@ __global__ void warp(stylecine_warp_features_args args) {
   constexpr int LANES = WARP / (CHANNELS > 1 ? 2 : 1);
   using Group = Stored<T, CHANNELS>;
   const int64_t pixels = args.a * args.b, groups = args.channels / CHANNELS;
+  const Group *const __restrict__ spline = static_cast<const Group *>(args.spline);
+  const float *const __restrict__ sources = args.sources, *const __restrict__ weights = args.weights;
   const int32_t width = int32_t(2 * args.w), height = int32_t(2 * args.h);
   STYLECINE_STRIDE(i, pixels * LANES) {
     const int64_t pixel = i / LANES;
-    const float x = float(pixel % args.b), y = float(pixel / args.b);
+    const Split place = split(pixel, args.b);
+    const float x = float(place.rest), y = float(place.whole);
     for (int64_t group = i % LANES; group < groups; group += LANES) {
-      const Group *const spline = static_cast<const Group *>(args.spline) + group;
       float sum[CHANNELS] = {};
 #pragma unroll 1  // 16 coefficients at a time are enough to wait for; twice as many would take twice the registers
       for (int copy = 0; copy < 2; ++copy) {
-        const float *const source = args.sources + 2 * copy * pixels + pixel;
+        const float *const source = sources + 2 * copy * pixels + pixel;
         const Taps across = taps(x + source[0], width), down = taps(y + source[pixels], height);
-        const float share = args.weights[copy * pixels + pixel];
+        const float share = weights[copy * pixels + pixel];
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
-          const Group *const row = spline + int64_t(down.at[j]) * width * groups;
+          const Group *const row = spline + int64_t(down.at[j]) * width * groups + group;
 #pragma unroll
           for (int k = 0; k < 4; ++k) {
             const Group read = row[across.at[k] * groups];

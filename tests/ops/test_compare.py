@@ -171,6 +171,7 @@ def test_arguments_that_do_not_fit_are_named():
         "dtype": _Args(place, 4, 4, 3, 1, place, 4, 4, 1.0, 8, place, place),
         "4\\*h\\*w": _Args(place, 4, 1 << 40, 0, 1, place, 4, 4, 1.0, 8, place, place),
         "power of two": _Args(place, 4, 4, 0, 3, place, 4, 4, 1.0, 8, place, place),
+        "below 2\\^31": _Args(place, 4, 4, 0, 1, place, 1 << 16, 1 << 15, 1.0, 8, place, place),
         "cover": _Args(place, 4, 4, 0, 1, place, 4, 3, 1.0, 8, place, place),
         "side": _Args(place, 4, 4, 0, 1, place, 4, 4, 1.0, 65, place, place),
     }.items():

@@ -145,6 +145,13 @@ def test_render_agrees_with_its_reference(library, sample):
 
 
 @needs_compiler
+def test_a_copy_that_does_not_show_is_not_read(library):
+    tensors, keywords = test_render.one_copy_that_shows()
+    with emulated(library, ASCENDING):
+        assert torch.equal(render(*tensors, **keywords)[0], tensors[0])
+
+
+@needs_compiler
 @test_compare.named
 def test_compare_agrees_with_its_reference(library, sample):
     tensors, keywords = sample.arguments()

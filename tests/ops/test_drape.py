@@ -204,11 +204,13 @@ def test_arguments_that_do_not_fit_are_named():
         with pytest.raises(ValueError, match="do not cover"):
             drape(*tensors, cell=cell)
     place = tensors[0].data_ptr()
-    good = [place, place, place, 4, 4, place, 4, 1, 1, place, place]
+    good = [place, place, place, 4, 1 << 10, place, 4, 1, 1 << 10, place, place]
     for words, i, bad in (
         ("NULL", 10, None),
         ("height and width", 3, 0),
+        (r"height\*width is below 2\^31", 3, 1 << 22),
         ("power of two", 6, 3),
+        (r"gh\*gw is below 2\^31", 7, 1 << 22),
         ("cover", 6, 2),
     ):
         with pytest.raises(ValueError, match=words):

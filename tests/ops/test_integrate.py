@@ -122,7 +122,8 @@ def test_arguments_that_do_not_fit_are_named():
         "fields": _Args(place, 0, 4, 4, 2, 1, 1.0, place, place),
         "2\\^24": _Args(place, 1, 1, 1 << 25, 2, 1, 1.0, place, place),
         "knots": _Args(place, 1, 4, 4, 0, 1, 1.0, place, place),
-        "too large": _Args(place, 1 << 40, 4, 4, 1 << 40, 1, 1.0, place, place),
+        "below 2\\^31": _Args(place, 1 << 27, 4, 4, 2, 1, 1.0, place, place),
+        "too large": _Args(place, 1 << 26, 4, 4, 1 << 40, 1, 1.0, place, place),
     }.items():
         with pytest.raises(ValueError, match=words):
             native.run("integrate", args, flow.device)

@@ -172,7 +172,10 @@ def test_arguments_that_do_not_fit_are_refused(change, says):
         recolour(**usual | change)
 
 
-@pytest.mark.parametrize(("height", "out", "says"), [(4, None, "out is NULL"), (0, 1, "height and width")])
+@pytest.mark.parametrize(
+    ("height", "out", "says"),
+    [(4, None, "out is NULL"), (0, 1, "height and width"), (1 << 20, 1, r"height\*width is below 2\^31")],
+)
 def test_the_c_interface_refuses_what_it_cannot_do(height, out, says):
     with pytest.raises(ValueError, match=says):
-        native.run("recolour", _Args(1, height, 4, 1, 2, 1, 1, 1.0, None, None, out), torch.device("cpu"))
+        native.run("recolour", _Args(1, height, 1 << 11, 1, 2, 1, 1, 1.0, None, None, out), torch.device("cpu"))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.pyramid import split
-from stylecine.ops.render import composite, moving_region, on_level, reference, render
+from stylecine.ops.render import _Args, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
 from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
 
@@ -206,6 +206,20 @@ def test_a_plate_moved_by_whole_pixels_shows_the_photo_moved():
     assert torch.equal(moved[:-3, 5:], tensors[0][3:, :-5])
 
 
+def one_copy_that_shows() -> tuple[list[Any], dict[str, Any]]:
+    """Copy A, which is the photo, everywhere; copy B would be read at the border, where no number is."""
+    tensors, keywords = still(Sample("one copy", moving="all", share=0.0, levels=1))
+    tensors[3] = torch.full_like(tensors[3], 1e6) * torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1)
+    for border in (tensors[2][0][-8:], tensors[2][0][:, -8:]):
+        border[:] = torch.nan
+    return tensors, keywords
+
+
+def test_a_copy_that_does_not_show_is_not_read():
+    tensors, keywords = one_copy_that_shows()
+    assert torch.equal(render(*tensors, **keywords)[0], tensors[0])
+
+
 def test_halfway_two_unlike_copies_have_equal_power_and_like_ones_are_averaged():
     level = torch.full((1, 8, 8), 0.5)
     spline = torch.nn.functional.pad(level.expand(3, -1, -1), (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).contiguous()
@@ -264,6 +278,14 @@ def test_arguments_that_do_not_fit_are_named():
     for change in (*bad, {"phases": []}, {"phases": [[0.1], [0.2, 0.3]]}):
         with pytest.raises(ValueError, match="render"), native.disabled():
             render(*tensors, **(keywords | change))
+
+
+def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
+    place, number = torch.zeros(1).data_ptr(), 1.0
+    args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
+                 place, place, place, place, None, None, None, None, None, place)  # fmt: skip
+    with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
+        native.run("render", args, torch.device("cpu"), workspace=True)
 
 
 def test_fields_are_read_at_the_pixel_centres_of_any_level():

@@ -176,6 +176,7 @@ def test_arguments_that_do_not_fit_are_named():
         "dtype": _Args(place, 7, 0, 3, 37, 41, 2, place, place, 1e-3, 0, place, place),
         "copies": _Args(place, 0, 0, 3, 37, 41, 0, place, place, 1e-3, 0, place, place),
         "plate": _Args(place, 0, 0, 3, 37, 41, 2, place, place, 0.0, 0, place, place),
+        "below 2\\^31": _Args(place, 0, 0, 3, 1 << 15, 1 << 15, 2, place, place, 1e-3, 0, place, place),
         "too large": _Args(place, 0, 0, 1 << 60, 37, 41, 2, place, place, 1e-3, 0, place, place),
     }.items():
         with pytest.raises(ValueError, match=words):

@@ -134,6 +134,7 @@ def test_arguments_that_do_not_fit_are_named():
         "dtype": _Args(place, -1, 3, 4, 4, 4, 4, place, place, place),
         "channels": _Args(place, 0, 0, 4, 4, 4, 4, place, place, place),
         "2\\^22": _Args(place, 0, 3, 4, 1 << 23, 4, 4, place, place, place),
+        "below 2\\^31": _Args(place, 0, 3, 4, 4, 1 << 16, 1 << 15, place, place, place),
         "too large": _Args(place, 0, 1 << 60, 4, 4, 4, 4, place, place, place),
     }.items():
         with pytest.raises(ValueError, match=words):
