@@ -126,8 +126,8 @@ class Cinemagraph:
         return [self._finished(landscape, t) for landscape, t in zip(landscapes, times, strict=True)]
 
     def _finished(self, landscape: Tensor, t: float) -> Tensor:
-        """The cloth drawn over it, and what comes of it in the loop's appearance."""
-        moved = self.cloth_layer.draw_over(landscape, t) if self.cloth_layer else landscape
+        """The landscape, which is changed in place, with the cloth over it, in the loop's appearance."""
+        moved = self.cloth_layer.draw_over_(landscape, t) if self.cloth_layer else landscape
         return self.appearance.show_(moved, t / self.period) if self.appearance else moved
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:

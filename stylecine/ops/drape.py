@@ -23,7 +23,7 @@ def drape(
     *,
     cell: int,
 ) -> Tensor:
-    """The frame with the cloth drawn into it: uint8 [H,W,3].
+    """A copy of the frame with the cloth drawn into it: uint8 [H,W,3].
 
     frame       uint8 [H,W,3]: the photo, or it with a landscape in motion, which is static where there is cloth.
     photo       uint8 [H,W,3].
@@ -38,6 +38,21 @@ def drape(
     A field of zeros keeps the photo's own bytes, also where the matte is soft. Raises ValueError if shapes, types or
     devices do not fit.
     """
+    copy = frame.clone(memory_format=torch.contiguous_format)
+    return drape_(copy, photo, background, matte, field, active, cell=cell)
+
+
+def drape_(
+    frame: Tensor,
+    photo: Tensor,
+    background: Tensor,
+    matte: Tensor,
+    field: Tensor,
+    active: Tensor,
+    *,
+    cell: int,
+) -> Tensor:
+    """`drape` in place, which spares a copy; the frame has to be contiguous and no part of the other arguments."""
     height, width = frame.shape[:2]
     for name, tensor in (("frame", frame), ("photo", photo), ("background", background)):
         native.check_tensor(f"drape: {name}", tensor, (height, width, 3), torch.uint8, frame.device)
@@ -50,8 +65,10 @@ def drape(
         raise ValueError(f"drape: cells of {cell} pixels are no power of two, or do not cover the frame.")
     if field.device != frame.device:
         raise ValueError(f"drape: the field is on {field.device}, other arguments are on {frame.device}.")
-    drawn: Tensor = torch.ops.stylecine.drape(frame, photo, background, matte, field, active, cell)
-    return drawn
+    if not frame.is_contiguous():
+        raise ValueError("drape: a frame that is changed in place has to be contiguous.")
+    torch.ops.stylecine.drape(frame, photo, background, matte, field, active, cell)
+    return frame
 
 
 _Args = native.structure(
@@ -60,11 +77,11 @@ _Args = native.structure(
 )
 
 
-def _made(frame: Tensor, *_: object) -> Tensor:
-    return frame.new_empty(frame.shape)
+def _nothing_made(*_: object) -> None:
+    pass
 
 
-@operator("drape", _made)
+@operator("drape", _nothing_made, changes=("frame",))
 def _drape(
     frame: Tensor,
     photo: Tensor,
@@ -73,17 +90,16 @@ def _drape(
     field: Tensor,
     active: Tensor,
     cell: int,
-) -> Tensor:
+) -> None:
     if not native.available(frame.device):
-        return reference(frame, photo, background, matte, field, active, cell=cell)
-    drawn = frame.clone(memory_format=torch.contiguous_format)
+        frame.copy_(reference(frame, photo, background, matte, field, active, cell=cell))
+        return
     photo, background, matte, field, active = (x.contiguous() for x in (photo, background, matte, field, active))
     args = _Args(
         native.pointer(photo), native.pointer(background), native.pointer(matte),
-        *matte.shape, native.pointer(field), cell, *field.shape[1:], native.pointer(active), native.pointer(drawn),
+        *matte.shape, native.pointer(field), cell, *field.shape[1:], native.pointer(active), native.pointer(frame),
     )  # fmt: skip
     native.run("drape", args, frame.device)
-    return drawn
 
 
 def reference(

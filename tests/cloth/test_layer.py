@@ -1,19 +1,19 @@
 """Cloth at any real time: interpolated between keyframes, and periodic in the gusts."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
+from stylecine.cloth import layer
 from stylecine.cloth.layer import ClothLayer, periodic_weights
 from tests.transfers import NoTransfers
-
-CPU = torch.device("cpu")
 
 
 def test_only_the_keyframe_at_its_own_phase_has_weight() -> None:
     for k in range(16):
-        assert periodic_weights(16, k / 16, CPU).tolist() == [float(j == k) for j in range(16)]
+        assert periodic_weights(16, k / 16).tolist() == [float(j == k) for j in range(16)]
 
 
 @pytest.mark.parametrize("cycles", range(8))
@@ -21,12 +21,22 @@ def test_only_the_keyframe_at_its_own_phase_has_weight() -> None:
 def test_waves_up_to_half_the_keyframes_are_interpolated_exactly(cycles: int, phase: float) -> None:
     keyframes = torch.tensor([math.cos(2 * math.pi * cycles * k / 16 + 0.4) for k in range(16)])
     expected = math.cos(2 * math.pi * cycles * phase + 0.4)
-    assert float(periodic_weights(16, phase, CPU) @ keyframes) == pytest.approx(expected, abs=1e-5)
+    assert float(periodic_weights(16, phase) @ keyframes) == pytest.approx(expected, abs=1e-5)
 
 
 def test_weights_are_periodic() -> None:
-    assert torch.equal(periodic_weights(16, 0.25, CPU), periodic_weights(16, 3.25, CPU))
-    torch.testing.assert_close(periodic_weights(16, 0.3, CPU), periodic_weights(16, 5.3, CPU), rtol=0, atol=1e-5)
+    assert torch.equal(periodic_weights(16, 0.25), periodic_weights(16, 3.25))
+    torch.testing.assert_close(periodic_weights(16, 0.3), periodic_weights(16, 5.3), rtol=0, atol=1e-5)
+
+
+def test_weights_reach_a_gpu_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: calls.append("page-locked") or x)
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, *where, **how: calls.append((where, how)) or x)
+    gpu = torch.device("cuda", 0)
+    assert layer._enqueued(torch.ones(3), gpu).tolist() == [1.0] * 3
+    assert calls == ["page-locked", ((gpu,), {"non_blocking": True})]
+    assert layer._enqueued(torch.ones(3), torch.device("cpu")).tolist() == [1.0] * 3 and len(calls) == 2
 
 
 def test_a_loop_begins_with_the_frame_and_repeats_with_each_gust() -> None:
@@ -39,5 +49,8 @@ def test_a_loop_begins_with_the_frame_and_repeats_with_each_gust() -> None:
     with NoTransfers():  # for which a GPU would wait
         cloth_layer.draw_over(photo, 4)
     assert not torch.equal(cloth_layer.draw_over(photo, 4), photo)
+    kept, drawn = photo.clone(), cloth_layer.draw_over(photo, 4)
+    assert torch.equal(photo, kept) and torch.equal(cloth_layer.draw_over_(kept, 4), drawn)
+    assert torch.equal(kept, drawn), "drawn in place"
     assert torch.equal(cloth_layer.draw_over(photo, 15), photo), "after the first of two gusts"
     assert (cloth_layer.draw_over(photo, 19).int() - cloth_layer.draw_over(photo, 4).int()).abs().max() <= 1

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape, reference
+from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape, drape_, reference
 from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, same_on_any_threads, smooth, without_gpu
 
 
@@ -186,6 +186,14 @@ def test_a_field_between_its_points_has_no_creases():
     bumps = bspline_at_pixels(torch.randn(1, 10, 12, generator=torch.Generator().manual_seed(1)), 64)[0, 300]
     bends = bumps.diff().diff()
     assert bends.diff().abs().max() < 0.2 * bends.abs().max()
+
+
+def test_a_frame_is_drawn_into_in_place_if_it_is_contiguous(either):
+    (frame, *others), keywords = Sample("over a landscape", moving=True).arguments()
+    made = drape(frame, *others, **keywords)
+    assert drape_(frame, *others, **keywords) is frame and torch.equal(frame, made)
+    with pytest.raises(ValueError, match="has to be contiguous"):
+        drape_(apart(frame), *others, **keywords)
 
 
 def test_arguments_that_do_not_fit_are_named():
