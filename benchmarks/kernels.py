@@ -2,8 +2,10 @@
 
     python -m benchmarks.kernels
 
-Arguments are those of real loops of benchmarks/moving.py. Bytes count every input read once and every output written
-once, as if everything moved (render and compare skip most of what is static). A copy counts reading and writing, too.
+Arguments are those of real loops: of benchmarks/moving.py, and of cloth all over the same photo. The roofline of a
+kernel is the time in which a plain copy of memory, measured in the same run, would move its bytes: every input read
+once and every output written once, as if everything moved (render and compare skip most of what is static). A copy
+counts reading and writing, too.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch._inductor import config as inductor
@@ -22,7 +25,8 @@ from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
 from benchmarks.tables import RESULTS, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
-from stylecine.ops import compare, integrate, native, render, splat, warp_features
+from stylecine.cinemagraph import TOGETHER
+from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
 inductor.compile_threads = 1  # no workers that continue after the time limit
@@ -34,19 +38,27 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "splat": lambda *arguments: splat.reference(*arguments[:5]),
     "warp_features": warp_features.reference,
     "render": render.reference,
+    "drape": lambda *arguments: drape.reference(*arguments[:6], cell=arguments[6]),
+    "recolour": recolour.reference,
+}
+IN_PLACE = "drape", "recolour"  # these change their first argument, and their references return it changed
+SEVERAL = f"render, {TOGETHER} frames"  # together, as loops render them
+CASES = (*REFERENCES, SEVERAL)
+PIXELS: dict[str, Callable[[Sequence[Any], Any], int]] = {  # of the arguments and the result
+    "compare": lambda arguments, result: arguments[2].numel(),
+    "integrate": lambda arguments, result: result[0].numel() // 2,  # points, at each knot
+    "splat": lambda arguments, result: result[0][0].numel(),
+    "warp_features": lambda arguments, result: result[0].numel(),
+    "render": lambda arguments, result: result[..., 0].numel(),
+    "drape": lambda arguments, result: result[..., 0].numel(),
+    "recolour": lambda arguments, result: result[..., 0].numel(),
 }
 TIME = 1 / 3  # of the loop: the frame that is rendered
-COLUMNS: tuple[str, ...] = (
-    "kernel",
-    "device",
-    "threads",
-    "shape",
-    "native_ms",
-    "reference_ms",
-    "compiled_ms",
-    "times_reference",
-)
-COLUMNS += ("times_compiled", "megabytes", "gb_per_second", "share_of_copy", "largest_difference")
+EDGE = 1 / 16  # of the photo, around the cloth
+TIMES: tuple[str, ...] = "kernel", "device", "threads", "shape", "native_ms", "reference_ms", "compiled_ms"
+TIMES += "times_reference", "times_compiled", "largest_difference"
+ROOFLINE: tuple[str, ...] = "kernel", "device", "threads", "bytes_per_pixel", "megabytes", "native_ms", "roofline_ms"
+ROOFLINE += "gb_per_second", "copy_gb_per_second", "share_of_copy"
 
 Row = dict[str, Any]
 
@@ -67,32 +79,57 @@ class Calls(TorchDispatchMode):
 
 
 def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, ...]], Row]:
-    """Each kernel's arguments in rendering a frame of size x size, and what was animated."""
+    """Each kernel's arguments in rendering a frame of size x size, those of `SEVERAL`, and what was animated."""
     scene = animator.invert(PHOTO, size=(size, size))
-    with Calls() as calls:
-        variants: tuple[dict[str, str], ...] = ({}, {"sampling": "splat"}, {"warp": "dfw"})
-        loops = [loop_of(animator, scene, FRAMES, **options) for options in variants]
+    cloth = np.zeros((size, size), dtype=bool)
+    edge = int(EDGE * size)
+    cloth[edge:-edge, edge:-edge] = True
+    options: tuple[dict[str, Any], ...] = (
+        {},
+        {"sampling": "splat"},
+        {"warp": "dfw"},
+        {"subject": "cloth", "mask": cloth, "wind": (0, 1.0)},
+        {"style": "dusk"},
+    )
+    with Calls() as preparing:
+        loops = [loop_of(animator, scene, FRAMES, **each) for each in options]
+    with Calls() as rendering:
         for loop in loops:
             loop[TIME * FRAMES]
-    return calls.arguments, setting(loops[0])
+    with Calls() as together:
+        list(loops[0].frames([TIME * FRAMES + n for n in range(TOGETHER)]))
+    made = preparing.arguments | rendering.arguments | {SEVERAL: together.arguments["render"]}
+    return made, setting(loops[0])
+
+
+def kernel_of(case: str) -> str:
+    return case.split(",")[0]
+
+
+def computed(name: str, compute: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """The result of a kernel, or of its reference; those that change a frame in place get a copy of it."""
+    if name not in IN_PLACE:
+        return compute(*arguments)
+    frame = arguments[0].clone()
+    result = compute(frame, *arguments[1:])
+    return frame if result is None else result
 
 
 @torch.inference_mode()
-def measure(name: str, arguments: Sequence[Any], device: torch.device, count: int, copied: float) -> Row:
+def measure(case: str, arguments: Sequence[Any], device: torch.device, count: int, copied: float) -> Row:
     """One row: milliseconds of the kernel and its reference, bandwidth relative to a copy of `copied` bytes per
     second, and the largest difference of the results."""
+    name = kernel_of(case)
     kernel, reference = getattr(torch.ops.stylecine, name), REFERENCES[name]
-    row: Row = {"kernel": name, "device": device.type, "threads": count, "shape": shape(name, arguments)}
+    row: Row = {"kernel": case, "device": device.type, "threads": count, "shape": shape(name, arguments)}
     if not native.available(device):
         raise SystemExit(f"There is nothing to measure: {native.why(device)}")
     with threads(count):
-        result, expected = kernel(*arguments), reference(*arguments)
+        result, expected = (computed(name, compute, arguments) for compute in (kernel, reference))
         turn = rotating(arguments, device)
         row["native_ms"] = 1e3 * median_seconds(lambda: kernel(*next(turn)), device, fewest=20)
         row["reference_ms"] = 1e3 * median_seconds(lambda: reference(*next(turn)), device)
-    moved = traffic(name, arguments, result)
-    speed = moved / row["native_ms"] * 1e3
-    row |= {"megabytes": moved / 1e6, "gb_per_second": speed / 1e9, "share_of_copy": speed / copied}
+    row |= roofline(traffic(name, arguments, result), PIXELS[name](arguments, result), row["native_ms"], copied)
     apart = [(a.float() - b.float()).abs().max() for a, b in zip(tensors(result), tensors(expected), strict=True)]
     return row | {
         "times_reference": row["reference_ms"] / row["native_ms"],
@@ -100,11 +137,24 @@ def measure(name: str, arguments: Sequence[Any], device: torch.device, count: in
     }
 
 
+def roofline(moved: int, pixels: int, milliseconds: float, copied: float) -> Row:
+    """How fast `moved` bytes are moved, and the shortest time for it if a copy moves `copied` bytes per second."""
+    speed = moved / milliseconds * 1e3
+    return {
+        "bytes_per_pixel": moved / pixels,
+        "megabytes": moved / 1e6,
+        "roofline_ms": moved / copied * 1e3,
+        "gb_per_second": speed / 1e9,
+        "copy_gb_per_second": copied / 1e9,
+        "share_of_copy": speed / copied,
+    }
+
+
 @torch.inference_mode()
-def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, count: int, limit: float) -> Row:
+def measure_compiled(case: str, arguments: Sequence[Any], device: torch.device, count: int, limit: float) -> Row:
     """Milliseconds of the compiled reference, or why it failed; compiling may take `limit` seconds."""
     torch.compiler.reset()  # compiled code keeps its number of threads
-    compiled = torch.compile(REFERENCES[name], dynamic=False)
+    compiled = torch.compile(REFERENCES[kernel_of(case)], dynamic=False)
     try:
         with threads(count), time_limit(limit):
             compiled(*arguments)
@@ -117,12 +167,13 @@ def measure_compiled(name: str, arguments: Sequence[Any], device: torch.device, 
 
 
 def traffic(name: str, arguments: Sequence[Any], result: Any) -> int:
-    """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each sub-cycle length."""
+    """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each phase; of cloth's
+    keyframes none, as their field is the argument."""
     needed = sum(x.numel() * x.element_size() for x in (*tensors(arguments), *tensors(result)))
     if name == "render":
-        knots, lengths = (arguments[i] for i in (render_index("positions"), render_index("lengths")))
+        knots, phases = (arguments[i] for i in (render_index("positions"), render_index("phases")))
         held = sum(arguments[render_index(x)].nbytes for x in ("positions", "rates"))
-        needed -= int(held * max(0, 1 - 2 * len(lengths) / len(knots)))
+        needed -= int(held * max(0, 1 - 2 * len(phases) / len(knots)))
     return needed
 
 
@@ -160,16 +211,16 @@ def main() -> None:
             with threads(count):
                 copied = copy_bandwidth(device)
             result["copy_gb_per_second"].append({"device": device.type, "threads": count, "copy": copied / 1e9})
-            rows += [measure(name, arguments[name], device, count, copied) for name in REFERENCES]
+            rows += [measure(case, arguments[case], device, count, copied) for case in CASES]
         result["rows"] += rows
         failures: dict[str, Row] = {}
         for row in rows:  # last: an interrupted compiler may leave work behind
-            name = row["kernel"]
-            compiled = failures.get(name) or measure_compiled(
-                name, arguments[name], device, row["threads"], options.limit
+            case = row["kernel"]
+            compiled = failures.get(case) or measure_compiled(
+                case, arguments[case], device, row["threads"], options.limit
             )
             if isinstance(compiled["compiled_ms"], str):
-                failures[name] = compiled
+                failures[case] = compiled
             else:
                 compiled["times_compiled"] = compiled["compiled_ms"] / row["native_ms"]
             row |= compiled
@@ -182,7 +233,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     copies = ", ".join(f"{row['copy']:.1f} ({row['device']}, {row['threads']})" for row in result["copy_gb_per_second"])
     return (
         f"{where['cpu']}, {where['cores']} cores; GPU: {where['gpu'] or 'none'}. {result['kernels']['cpu']}.\n\n"
-        f"Copy of memory, GB/s read and written (device, threads): {copies}.\n\n{table(result['rows'], COLUMNS)}"
+        f"Copy of memory, GB/s read and written (device, threads): {copies}.\n\n{table(result['rows'], TIMES)}\n"
+        f"Bytes against those of the copy:\n\n{table(result['rows'], ROOFLINE)}"
     )
 
 
