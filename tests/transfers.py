@@ -1,4 +1,4 @@
-"""What a GPU would have to wait for: numbers that go to it or come back."""
+"""What would hold a GPU up: numbers that go to it or come back, and many small operations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,4 +22,18 @@ class NoTransfers(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         assert func not in WAITING, f"{func}: {WAITING[func]}"
+        return func(*args, **(kwargs or {}))
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations of which a GPU would launch a kernel: all but views and empty tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self.count += not func.is_view and "empty" not in func.overloadpacket.__name__
         return func(*args, **(kwargs or {}))

@@ -295,7 +295,7 @@ def upsampling_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
     On CPUs it is done like this. GPUs have multiplications to spare: for them, and for gradients, both are one.
     """
     if x.is_cuda or torch.is_grad_enabled():
-        return combined_conv(x, upsampling_kernel(weight), bias)
+        return combined_conv(x, upsampling_kernel(weight), None if bias is None else bias.repeat(4))
     return transposed_conv(x, weight, bias)
 
 
@@ -307,8 +307,8 @@ def transposed_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def combined_conv(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """`upsampling_conv` in one step of 36 multiplications, with the kernel that `upsampling_kernel` makes."""
-    bias = None if bias is None else bias.repeat(4)
+    """`upsampling_conv` in one step of 36 multiplications, with the kernel that `upsampling_kernel` makes; bias [4·O]:
+    four times the layer's."""
     phases = F.conv2d(x, kernel, bias, padding=1).permute(0, 2, 3, 1)
     n, h, w, outputs = phases.shape
     pixels = phases.reshape(n, h, w, 2, 2, outputs // 4).transpose(2, 3).reshape(n, 2 * h, 2 * w, outputs // 4)

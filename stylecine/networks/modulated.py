@@ -68,7 +68,7 @@ class ModulatedSynthesis:
     def _layer(self, layer: SynthesisLayer, w: Tensor, noise: Tensor | None) -> Layer:
         weight, bias = layer.modulated(w)
         if layer.up and weight.is_cuda:
-            weight = upsampling_kernel(weight)
+            weight, bias = upsampling_kernel(weight), bias.repeat(4)
         return Layer(channels_last(weight.to(self.dtype)), bias.to(self.dtype),
                      None if noise is None else noise.to(self.dtype)[None, None], layer.up)
 

@@ -15,6 +15,9 @@ STRIDE = 4  # frames between two knots
 RAMP_SUB_CYCLES = 2.0  # after the loop's beginning, and before its end, in which the stagger sets in and ceases
 
 
+PhaseMap = tuple[Tensor, Tensor]  # see Displacement.phase_map
+
+
 @dataclass(frozen=True)
 class Moment:
     """What of a loop depends on the time alone; see Displacement.moment."""
@@ -86,7 +89,7 @@ class Displacement:
         ramp = min(RAMP_SUB_CYCLES * self.period / count, self.period / 2)
         return smoothstep(min(t / ramp, 1.0)) * smoothstep(min((self.period - t) / ramp, 1.0))
 
-    def phase_map(self, moment: Moment) -> tuple[Tensor, Tensor]:
+    def phase_map(self, moment: Moment) -> PhaseMap:
         """The phase of each place's sub-cycle, [1,h,w] in [0,1], and whether its copies swap names, bool [h,w]; see
         staggered()."""
         phase = self._at_places(moment.phases)
@@ -101,23 +104,30 @@ class Displacement:
             return torch.zeros_like(self.positions[0, 0])
         return moment.swell[0] * self.swell[0] + moment.swell[1] * self.swell[1]
 
-    def sources(self, moment: Moment) -> Tensor:
-        """Where target x reads copy A (aged `phase` sub-cycles) and copy B (one less): [4,h,w], canvas pixels."""
-        age, left, swapped = self._ages(moment)
-        drift = swap(torch.cat((self.backward(age), self.forward(left))), swapped)
-        return drift + self.swell_offset(moment).repeat(2, 1, 1)
+    def sources(self, moment: Moment, phase_map: PhaseMap | None = None) -> Tensor:
+        """Where target x reads copy A (aged `phase` sub-cycles) and copy B (one less): [4,h,w], canvas pixels.
 
-    def targets(self, moment: Moment) -> Tensor:
+        phase_map: that of the moment, for callers who have it.
+        """
+        phase, swapped = phase_map or self.phase_map(moment)
+        forward, backward = self._drifts(self._length * (1 - phase), self._length * phase)
+        return swap(torch.cat((backward, forward)), swapped) + self.swell_offset(moment).repeat(2, 1, 1)
+
+    def targets(self, moment: Moment, phase_map: PhaseMap | None = None) -> Tensor:
         """Where source p of copy A and of copy B goes: [4,h,w], canvas pixels. The inverse of sources()."""
-        age, left, swapped = self._ages(moment)
-        drift = swap(torch.cat((self.forward(age), self.backward(left))), swapped)
-        return drift - self.swell_offset(moment).repeat(2, 1, 1)
+        phase, swapped = phase_map or self.phase_map(moment)
+        forward, backward = self._drifts(self._length * phase, self._length * (1 - phase))
+        return swap(torch.cat((forward, backward)), swapped) - self.swell_offset(moment).repeat(2, 1, 1)
 
-    def _ages(self, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames since copy A was the plate, until copy B is, and whether they swap names: [h,w] each."""
-        phase, swapped = self.phase_map(moment)
-        length = self._at_places(self.lengths)
-        return length * phase[0], length * (1 - phase[0]), swapped
+    def _drifts(self, forward_age: Tensor, backward_age: Tensor) -> Tensor:
+        """D+ and D- at ages [1,h,w]: [2,2,h,w] in canvas pixels. Both at once, as a GPU takes as long for half."""
+        ages = torch.stack((forward_age, backward_age))
+        return hermite(self.positions, self.rates, STRIDE, ages) * self.cell
+
+    @cached_property
+    def _length(self) -> Tensor:
+        """Frames in the sub-cycle of each place: [h,w]."""
+        return self._at_places(self.lengths)
 
     def _at_places(self, values: tuple[float, ...]) -> Tensor:
         """The value of each place's sub-cycle, [h,w]; numbers reach a GPU with the calls, a tensor of them would have
@@ -151,7 +161,8 @@ def swap(fields: Tensor, swapped: Tensor) -> Tensor:
 
 
 def hermite(positions: Tensor, rates: Tensor, stride: float, age: float | Tensor) -> Tensor:
-    """The displacement [...,h,w] at `age`, a number or [h,w], by cubic Hermite interpolation between knots.
+    """The displacement [...,h,w] at `age`, a number or what expands to [...,h,w], by cubic Hermite interpolation
+    between knots.
 
     positions, rates: [knots,...,h,w], knot i at age i*stride; rates are the derivatives v(x + D), per unit of `age`.
     """

@@ -18,7 +18,7 @@ from torch import Tensor
 from stylecine.errors import NothingMoves
 from stylecine.networks.modulated import REACH
 from stylecine.ops.compare import compare
-from stylecine.ops.displacement import Displacement, Moment, swap
+from stylecine.ops.displacement import Displacement, Moment, PhaseMap, swap
 from stylecine.ops.image import box_sums
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
@@ -328,7 +328,8 @@ def _feathered(moving: Tensor) -> Tensor:
 def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
     """The frame with all levels splat and added up."""
     displacement = loop.displacement
-    targets, mixing = displacement.targets(moment), copy_shares(loop, moment)
+    places = displacement.phase_map(moment)
+    targets, mixing = displacement.targets(moment, places), copy_shares(loop, places)
     half_way = PHASES.index(0.5)
     levels = [
         splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
@@ -338,9 +339,9 @@ def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
     return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=(0, 0, *moved.shape[1:]))
 
 
-def copy_shares(loop: Loop, moment: Moment) -> Tensor:
+def copy_shares(loop: Loop, phase_map: PhaseMap) -> Tensor:
     """Shares of copy A and of copy B at each place: [2,gh,gw]."""
-    phase, swapped = loop.displacement.phase_map(moment)
+    phase, swapped = phase_map
     share = copy_b_share(phase, loop.crossfade)
     return swap(torch.cat((1 - share, share)), swapped)
 
@@ -373,7 +374,8 @@ def _resynthesised(loop: Loop, moment: Moment) -> Tensor | None:
     height, width = (n + 2 * displacement.margin for n in loop.photo.shape[:2])
     scale = _feature_scale(height, loop.feature.shape[1] // 2)  # there are twice as many coefficients
     region = top * scale, left * scale, bottom * scale, right * scale
-    fields = torch.cat((displacement.sources(moment) / scale, copy_shares(loop, moment)))
+    places = displacement.phase_map(moment)
+    fields = torch.cat((displacement.sources(moment, places) / scale, copy_shares(loop, places)))
     fields = on_level(fields, cell=displacement.cell, scale=scale, region=region)
     fields[0:4:2] += left
     fields[1:4:2] += top

@@ -63,7 +63,8 @@ def test_half_precision_is_that_of_the_convolutions_only(dtype: torch.dtype, clo
 @pytest.mark.parametrize("bias", [None, random(5)], ids=["no-bias", "bias"])
 def test_upsampling_convolutions_for_cpus_and_gpus_are_the_same(bias: Tensor | None) -> None:
     x, weight = random(2, 4, 6, 7), random(5, 4, 3, 3, seed=1)
-    for_cpu, for_gpu = transposed_conv(x, weight, bias), combined_conv(x, upsampling_kernel(weight), bias)
+    of_phases = None if bias is None else bias.repeat(4)
+    for_cpu, for_gpu = transposed_conv(x, weight, bias), combined_conv(x, upsampling_kernel(weight), of_phases)
     torch.testing.assert_close(for_cpu, for_gpu, rtol=0, atol=1e-4)
     for made in (for_cpu, for_gpu):
         assert made.is_contiguous(memory_format=torch.channels_last), "the next convolution would be slow"

@@ -16,7 +16,7 @@ from stylecine.ops.spline import coefficients
 from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
 from tests.networks import stylegan2_literal as literal
-from tests.transfers import NoTransfers
+from tests.transfers import NoTransfers, Operations
 
 SIZE, MARGIN, PERIOD = 128, 32, 40
 
@@ -244,6 +244,15 @@ def test_a_gpu_would_not_wait_for_the_host_to_generate_a_frame():
     frame(loop, 3)  # what is computed once may be copied
     with NoTransfers():
         frame(loop, 7)
+
+
+def test_a_generated_frame_is_of_few_operations():
+    """A GPU takes less time for most of them than Python, about 5 µs."""
+    loop = generated_scene()
+    frame(loop, 3)
+    with Operations() as operations:
+        frame(loop, 7)
+    assert 50 < operations.count <= 110
 
 
 def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb():
