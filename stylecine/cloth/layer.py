@@ -48,7 +48,7 @@ class ClothLayer:
 def _enqueued(numbers: Tensor, device: torch.device) -> Tensor:
     """Numbers of the CPU on a device. Those for a GPU go by page-locked memory: of other memory the CPU would have to
     wait until they are copied, hence for the frames before."""
-    return numbers if device.type == "cpu" else numbers.pin_memory().to(device, non_blocking=True)
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
 
 
 def periodic_weights(count: int, phase: float) -> Tensor:

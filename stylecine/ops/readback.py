@@ -20,11 +20,11 @@ def read_back(tensors: Iterable[Tensor], device: torch.device, ahead: int) -> It
     """The tensors as arrays, in order. Each array belongs to its receiver: nothing is written to it later.
 
     On CUDA `ahead` tensors that follow are asked for, and their copies begun, before the first is waited for, so that
-    the GPU computes and copies while the receiver is busy. On the CPU each is asked for when its turn has come.
+    the GPU computes and copies while the receiver is busy. Elsewhere each is asked for when its turn has come.
     """
-    if device.type == "cpu":
+    if device.type != "cuda":
         for tensor in tensors:
-            yield tensor.numpy()
+            yield tensor.cpu().numpy()
         return
     begun: deque[Wait] = deque()
     copier = _copier(device)
