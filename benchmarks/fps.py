@@ -117,8 +117,8 @@ def fit(points: Sequence[tuple[float, float]]) -> Row:
 def markdown(result: Mapping[str, Any]) -> str:
     where = result["machine"]
     parts = {
-        "Warm": table(result["warm"], WARM_COLUMNS),
         "Speed-up": table(result["ratios"], list(result["ratios"][0])) if result["ratios"] else "",
+        "Warm": table(result["warm"], WARM_COLUMNS),
         "The published method, seconds per frame": table(result["published"], PUBLISHED_COLUMNS),
         "Photo to video, seconds": table(result["video"], VIDEO_COLUMNS),
         "Linear fits": table(result["linear"], LINEAR_COLUMNS),
