@@ -1,11 +1,27 @@
-"""Keeps PyTorch's OpenMP threads from spinning while another program needs the core."""
+"""How many cores there are; keeps PyTorch's OpenMP threads from spinning while another program needs one."""
 
 import os
 import sys
 import threading
+from pathlib import Path
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microseconds of all cores, per period, or "max"
 
 _lock = threading.Lock()
 _parked: threading.Thread | None = None
+
+
+def cores() -> int:
+    """The number of cores that this process may use: those it may run on, at most the container's quota, at least one.
+
+    More threads than the quota has cores would use it up early, and then all of them wait for the rest of each period.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, QUOTA.read_text().split())
+    except (OSError, ValueError):
+        return count
+    return max(1, min(count, quota // period))
 
 
 def share_cores() -> None:

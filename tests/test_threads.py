@@ -1,4 +1,5 @@
-"""PyTorch's threads leave the cores to other programs, whichever of PyTorch and stylecine was imported first."""
+"""A container's cores; PyTorch's threads leave the cores to other programs, whichever of PyTorch and stylecine was
+imported first."""
 
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import stylecine
+from stylecine import threads
 
 CODE = """
 import torch
@@ -42,3 +44,17 @@ def test_the_environment_takes_precedence(small_model: Path, environment: dict[s
 
 def test_a_single_thread_does_not_wait(small_model: Path) -> None:
     assert parked_teams(small_model, 1, {}) == 0
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"),
+    [("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("max 100000", 8), ("", 8)],
+)
+def test_a_containers_quota_limits_the_cores(
+    quota: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    assert threads.cores() == 8  # outside a container
+    threads.QUOTA.write_text(f"{quota}\n")
+    assert threads.cores() == count

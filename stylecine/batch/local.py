@@ -1,6 +1,5 @@
 """A batch's workers on this machine: processes of one thread each."""
 
-import os
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from stylecine.atomic import remove_stale_temp
 from stylecine.batch.tasks import Task
 from stylecine.memory import available_bytes, needed_bytes
 from stylecine.options import check_device
+from stylecine.threads import cores
 from stylecine.workers import Job, WorkerPool
 
 ASPECT_RATIO = 1.5  # assumed of photos that are resized
@@ -60,11 +60,6 @@ def count_for(tasks: Sequence[Task], devices: Sequence[str]) -> int:
     if devices[0] != "cpu":
         free = min(free, sum(available_bytes(check_device(device)) for device in devices))
     return max(1, min(cores(), len(tasks), int(free / needed)))
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _needed_bytes(task: Task) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import shutil
 import sqlite3
 import time
@@ -21,6 +20,7 @@ from stylecine.output.formats import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
 from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id
+from stylecine.threads import cores
 from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 
 LOG = logging.getLogger("uvicorn.error")
@@ -428,7 +428,7 @@ class Service:
 
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = max(1, cores() // processes)
     return WorkerPool(WORKER, processes * [(settings.model, settings.device, threads)], nice=nice, retry=True)
 
 
