@@ -24,20 +24,21 @@ RUN --mount=type=secret,id=pip.conf \
     && rm -rf "$torch/include" "$torch/test" "$torch"/bin/test_*
 RUN --mount=type=secret,id=pip.conf pip --python /opt/stylecine install -r requirements.txt
 
-FROM dependencies AS wheel
+FROM dependencies AS package
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
 COPY . .
-RUN --mount=type=secret,id=pip.conf STYLECINE_CPU=1 pip wheel --no-deps --wheel-dir /wheels .
+RUN --mount=type=secret,id=pip.conf \
+    STYLECINE_CPU=1 pip --python /opt/stylecine install --no-deps --root /package .
 
 FROM ${PYTHON}
 RUN groupadd --gid 10001 stylecine \
     && useradd --uid 10001 --gid stylecine --no-create-home --home-dir /data stylecine \
     && install -d -o stylecine -g stylecine /data
+# two layers, as the large one seldom changes
 COPY --from=dependencies /opt/stylecine /opt/stylecine
-RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
-    pip --python /opt/stylecine install --no-cache-dir --no-index --no-deps /wheels/*.whl
+COPY --from=package /package /
 ENV PATH=/opt/stylecine/bin:$PATH
 USER 10001:10001
 VOLUME /data

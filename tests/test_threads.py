@@ -48,7 +48,7 @@ def test_a_single_thread_does_not_wait(small_model: Path) -> None:
 
 @pytest.mark.parametrize(
     ("quota", "count"),
-    [("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("max 100000", 8), ("", 8)],
+    [("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("max 100000", 8)],
 )
 def test_a_containers_quota_limits_the_cores(
     quota: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
