@@ -186,6 +186,24 @@ def routes(service: Service) -> APIRouter:
             return Response(status_code=304, headers=headers)
         return await _make_file(request, service, row, "live", "pack", headers, **options)
 
+    @router.get("/{id}/seam", responses=ERRORS)
+    async def get_seam(
+        request: Request,
+        id: str,
+        options: LoopOptions,
+        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
+    ) -> schemas.Seam:
+        """How the loop's last step compares with its others, and how it should."""
+        service.check_loop(options)
+        row = await service.ready_scene(id)
+        return schemas.Seam(**await while_connected(request, service.facts(row, "seam", size=size, **options)))
+
+    @router.get("/{id}/doubts", responses=ERRORS)
+    async def get_doubts(request: Request, id: str) -> schemas.Doubts:
+        """Places that move, edits included, although the segmenter was hardly sure of them."""
+        row = await service.ready_scene(id)
+        return schemas.Doubts(**await while_connected(request, service.facts(row, "doubts")))
+
     @router.get(
         "/{id}/preview",
         response_class=Response,

@@ -184,6 +184,27 @@ class Scene(BaseModel):
     links: dict[str, str]
 
 
+class Seam(BaseModel):
+    """The step across a loop's seam, over its median step; null where nothing moves. `goal`: lowest and highest."""
+
+    seam: float | None
+    goal: list[float]
+
+
+class Doubt(BaseModel):
+    """A place that moves and may be wrong, `share` of the photo; the brush of this stroke and `radius` covers it."""
+
+    stroke: list[list[float]]
+    radius: float
+    share: Share
+
+
+class Doubts(BaseModel):
+    """What the mask is least sure of, the largest first."""
+
+    doubts: list[Doubt]
+
+
 class Progress(BaseModel):
     """How far a job is: `done` of `total` steps of a stage, and `share` of the whole."""
 

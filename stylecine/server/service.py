@@ -200,6 +200,10 @@ class Service:
         request = self._scene_request(row, row["edits"], row["id"]) | {"task": task, **options}
         return Job(request, key=row["id"], limit=self.settings.wait_seconds)
 
+    async def facts(self, row: Row, task: str, **options: Any) -> dict[str, Any]:
+        """What a task finds out about a scene, for a client that waits."""
+        return await self._interactive_result(self._scene_job(row, task, **options))
+
     async def make_file(self, row: Row, task: str, suffix: str, **options: Any) -> Path:
         """The output of a task on a scene, for a client that waits; the caller removes it."""
         output = self.store.temporary(suffix)

@@ -16,21 +16,25 @@ from PIL import Image, ImageOps
 
 from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
-from stylecine.cinemagraph import Cinemagraph, quality_warning
+from stylecine.cinemagraph import Cinemagraph, json_figures, quality_warning
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
+from stylecine.edits.strokes import stroke_over
 from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
+from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
 from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.progress import Progress
+from stylecine.quality.measures import GOALS, seam
 from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
-from stylecine.stages.mask import moving, require_motion
+from stylecine.stages.doubt import doubtful_regions
+from stylecine.stages.mask import erode_moving_edges, moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
@@ -136,22 +140,29 @@ class Worker:
         return {}
 
     def live(self, request: Request, progress: Progress) -> Result:
-        """Writes a web pack. If only the style has changed since the last one, its loop is not made again."""
-        scene, options = self._edited(request), {name: request[name] for name in OPTIONS if name in request}
-        style = resolve_style(RenderOptions(**options), scene.edits)
-        others = [pair for pair in zip(request["edits"], scene.edits, strict=True) if not isinstance(pair[1], Style)]
-        motion = {name: value for name, value in options.items() if not name.startswith("style")}
-        wanted = request["scene"], request["size"], [spec for spec, _ in others], motion
-        if self.played is None or self.played[0] != wanted:
-            self.played = None  # its memory is needed
-            unstyled = replace(scene, edits=tuple(edit for _, edit in others))
-            self.played = wanted, self._render(unstyled, request | {"style": None}, progress)
-        loop = self.played[1]
+        """Writes a web pack."""
+        loop, style = self._unstyled(request, progress), self._style(request)
         if style is not None:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
             loop = loop.styled(grid, style.strength, style.drift)
         Path(request["output"]).write_bytes(loop.live())
         return {}
+
+    def seam(self, request: Request, progress: Progress) -> Result:
+        """The seam of a loop that `live` would write, and its goal."""
+        return {"seam": json_figures(seam(self._unstyled(request, progress))), "goal": list(GOALS["seam"])}
+
+    def doubts(self, request: Request, progress: Progress) -> Result:
+        """What was found to move, and still does after the edits, although it may be wrong; each with a stroke."""
+        scene = self._edited(request)
+        layers = torch.minimum(scene.layers, scene.edited_layers).to(self.animator.device)
+        photo = to_tensor(scene.photo).to(self.animator.device)
+        probabilities = predict_probabilities(photo, self.animator.segmenter)
+        doubts = []
+        for region in doubtful_regions(probabilities, erode_moving_edges(layers, photo)):
+            stroke, radius = stroke_over(region)
+            doubts.append({"stroke": stroke, "radius": radius, "share": float(region.mean())})
+        return {"doubts": doubts}
 
     def styles(self, request: Request, progress: Progress) -> Result:
         """Writes the photo as it is and in each style, side by side."""
@@ -195,6 +206,22 @@ class Worker:
         if self.played is not None and self.played[0][0] == request["scene"]:
             self.played = None
         return {}
+
+    def _style(self, request: Request) -> Style | None:
+        options = {name: request[name] for name in OPTIONS if name in request}
+        return resolve_style(RenderOptions(**options), self._edited(request).edits)
+
+    def _unstyled(self, request: Request, progress: Progress) -> Cinemagraph:
+        """A loop in the photo's own appearance; it is not made again if only the style has changed since the last."""
+        scene, options = self._edited(request), {name: request[name] for name in OPTIONS if name in request}
+        others = [pair for pair in zip(request["edits"], scene.edits, strict=True) if not isinstance(pair[1], Style)]
+        motion = {name: value for name, value in options.items() if not name.startswith("style")}
+        wanted = request["scene"], request["size"], [spec for spec, _ in others], motion
+        if self.played is None or self.played[0] != wanted:
+            self.played = None  # its memory is needed
+            unstyled = replace(scene, edits=tuple(edit for _, edit in others))
+            self.played = wanted, self._render(unstyled, request | {"style": None}, progress)
+        return self.played[1]
 
     def _render(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
         options = {name: request[name] for name in OPTIONS if name in request}

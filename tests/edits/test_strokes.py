@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from stylecine.edits.strokes import BAND, fit_stroke, stroke_distance
+from stylecine.edits.strokes import BAND, MAX_PLACES, fit_stroke, stroke_distance, stroke_over
 
 SIZE = (160, 200)
 
@@ -106,3 +106,16 @@ def test_a_long_thin_stroke_is_placed() -> None:
 def test_the_same_stroke_gives_the_same_bytes(sea: np.ndarray) -> None:
     first, second = (fit_stroke(sea, np.array([[50.0, 60.0], [90.0, 70.0]]), 12.0)[1] for _ in range(2))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("shape", ["disc", "ring", "comb", "speck"])
+def test_one_stroke_covers_a_region_and_little_else(shape: str) -> None:
+    y, x = np.indices(SIZE)
+    away = np.hypot(y - 80, x - 100)
+    comb = (y > 20) & (y < 140) & (x > 20) & (x < 180) & ((x % 20 < 5) | (y > 130))
+    region = {"disc": away < 40, "ring": abs(away - 60) < 8, "comb": comb, "speck": away < 4}[shape]
+    points, radius = stroke_over(region)
+    box, distance = stroke_distance(SIZE, np.array(points) * SIZE[::-1], radius * min(SIZE))
+    covered = placed(box, distance < radius * min(SIZE)) > 0
+    assert covered[region].mean() > 0.95 and len(points) <= 2 * MAX_PLACES
+    assert ndimage.distance_transform_edt(~region)[covered].max() <= max(4, 1.05 * radius * min(SIZE))

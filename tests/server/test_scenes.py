@@ -15,6 +15,7 @@ from PIL import Image
 
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import read_cine
+from stylecine.quality.measures import GOALS
 from tests.server.conftest import Served
 
 FREEZE = {"kind": "paint", "what": None, "mode": "freeze", "stroke": [[0.2, 0.8], [0.4, 0.8]], "radius": 0.1}
@@ -316,6 +317,29 @@ def test_a_file_that_is_not_a_photo_is_refused_and_leaves_nothing(real: Served, 
         if response.status_code == 201:
             real.client.delete(response.json()["links"]["self"])
     assert real.files() == before
+
+
+def test_the_seam_of_a_loop_is_measured_and_has_its_goal(real: Served, scene: str) -> None:
+    seam = f"/v1/scenes/{scene}/seam?size=64&seconds=1"
+    answer = real.client.get(seam).json()
+    assert answer["goal"] == list(GOALS["seam"]) and 0.8 < answer["seam"] < 1.25
+    assert real.client.get(f"{seam}&speed=3").json()["seam"] != answer["seam"]
+    assert real.client.get(f"{seam}&pace=fast").status_code == 422
+    assert real.client.get("/v1/scenes/none/seam").status_code == 404
+
+
+def test_doubts_are_places_that_move_and_can_be_frozen(real: Served, scene: str) -> None:
+    link = f"/v1/scenes/{scene}"
+    edited(real, scene)
+    doubts = real.client.get(f"{link}/doubts").json()["doubts"]
+    moving = real.client.get(link).json()["moving"]
+    assert doubts == sorted(doubts, key=lambda doubt: -doubt["share"]) and 0 < len(doubts) <= 3
+    freeze = [{**FREEZE, "stroke": doubt["stroke"], "radius": doubt["radius"]} for doubt in doubts]
+    edited(real, scene, *freeze)
+    assert real.client.get(link).json()["moving"] < moving
+    left = real.client.get(f"{link}/doubts").json()["doubts"]
+    assert sum(doubt["share"] for doubt in left) < sum(doubt["share"] for doubt in doubts)
+    edited(real, scene)
 
 
 @pytest.mark.parametrize("form", ["mp4", "gif", "livephoto.zip", "MP.jpg", "png", "zip", "html"])
