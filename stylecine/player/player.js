@@ -18,6 +18,7 @@ export class Player {
   height = 0;
   period = 1;  // frames
   fps = 30;
+  rate = 1;  // of playing: 0.5 is half speed
   time = 0;  // of the current frame, in frames
   maps = null;  // maps of the loop for overlays; see docs/player.md
   onframe = null;  // called with the time of every frame drawn
@@ -84,7 +85,7 @@ export class Player {
       this.#handle = requestAnimationFrame(next);
       const passed = now - (this.#lastTime ?? now);
       this.#lastTime = now;
-      this.render(this.time + passed / 1000 * this.fps);
+      this.render(this.time + passed / 1000 * this.fps * this.rate);
     };
     this.#handle = requestAnimationFrame(next);
   }

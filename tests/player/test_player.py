@@ -275,15 +275,17 @@ def test_a_new_pack_continues_at_the_same_phase_and_keeps_the_plate(stage: Stage
     assert stage.page.evaluate("[player.time, player.period, pictures]") == [30, 60, 2]
 
 
-def test_it_plays_in_real_time_and_pauses(stage: Stage, loops: dict[str, Loop]) -> None:
+@pytest.mark.parametrize("rate", [1, 0.5])
+def test_it_plays_in_real_time_or_slower_and_pauses(stage: Stage, loops: dict[str, Loop], rate: float) -> None:
     """Time is that of the display's frames, here 60 a second."""
     stage.load(packed(loops["drift"]))
     seen = stage.page.evaluate(
-        """async () => {
+        """async rate => {
           const seen = [], nextFrame = window.requestAnimationFrame.bind(window);
           let clock = 0;
           window.requestAnimationFrame = callback => nextFrame(() => callback(clock += 1000 / 60));
           player.seek(59.5);
+          player.rate = rate;
           player.onframe = t => seen.push(t);
           player.play();
           const playing = player.playing;
@@ -292,12 +294,14 @@ def test_it_plays_in_real_time_and_pauses(stage: Stage, loops: dict[str, Loop]) 
           const count = seen.length;
           for (let k = 0; k < 3; k++) await new Promise(nextFrame);
           player.onframe = null;
+          player.rate = 1;
           window.requestAnimationFrame = nextFrame;
           return {seen, playing, still: seen.length === count && !player.playing};
-        }"""
+        }""",
+        rate,
     )
     assert seen["playing"] and seen["still"]
-    assert np.diff(seen["seen"]) % 60 == pytest.approx(FPS / 60)
+    assert np.diff(seen["seen"]) % 60 == pytest.approx(rate * FPS / 60)
     assert min(seen["seen"]) < 59  # it wrapped around
 
 

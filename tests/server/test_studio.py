@@ -520,7 +520,7 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
 
     def shown(name: str, studio: Studio) -> None:
         with Image.open(io.BytesIO(studio.page.screenshot())) as shot:
-            shot.convert("RGB").save(folder / f"studio-{name}.webp", quality=88, method=6)
+            shot.convert("RGB").save(folder / f"studio-{name}.webp", quality=85, method=6)
 
     def opened(photo: Path, **options: Any) -> Studio:
         studio = Studio(new_page(**{"viewport": {"width": 1440, "height": 900}, **options}))
@@ -536,7 +536,14 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
     dark = opened(EXAMPLES / "sea.jpg", color_scheme="dark")
     shown("dark", dark)
     light = opened(EXAMPLES / "waterfall.jpg", color_scheme="light")
+    light.at("seam").click()
+    expect(light.at("seam-measure")).to_contain_text("goal", timeout=SLOW)
+    light.frame(0.49)
+    light.at("seam").blur()
+    light.page.mouse.move(5, 5)
+    light.page.wait_for_timeout(300)
     shown("light", light)
+    light.at("seam").click()
     dark.at("mask").click()
     dark.at("flow").click()
     dark.tool("Freeze")

@@ -68,6 +68,16 @@ export async function readPack(id, query, signal) {
   return (await call(`/v1/scenes/${id}/live?${query}`, {signal})).arrayBuffer();
 }
 
+/** How a loop's last step compares with its others: {seam, goal}; `query` has the loop's options. */
+export function readSeam(id, query, signal) {
+  return readJSON(`/v1/scenes/${id}/seam?${query}`, {signal});
+}
+
+/** Places that move and may be wrong: {stroke, radius, share} of each. */
+export async function readDoubts(id) {
+  return (await readJSON(`/v1/scenes/${id}/doubts`)).doubts;
+}
+
 export async function readCineFile(id) {
   return (await call(`/v1/scenes/${id}/file`)).blob();
 }

@@ -4,14 +4,17 @@ import {Player, PlayerError} from "/player/player.js";
 import {photoURL} from "./api.js";
 import {initCompare, placeDivider} from "./canvas/compare.js";
 import {initStage, shortSideOnScreen} from "./canvas/stage.js";
+import {initCheck} from "./check-view.js";
 import {scheduleCheck} from "./connection.js";
 import {confirmed} from "./dialog.js";
 import {$, debounced, download} from "./dom.js";
 import {initExplain, openExplanation} from "./explain-dialog.js";
 import {initExport, openExport} from "./export-dialog.js";
+import {initHistory} from "./history.js";
 import {announce, showError} from "./notifications.js";
 import {initPanel} from "./panel.js";
 import {initPlayback, setPlaying} from "./playback.js";
+import {initSeamView} from "./seam-view.js";
 import {adaptSize, cineFile, initSession, redo, sync, undo} from "./session.js";
 import {warmupLoop} from "./shader-warmup.js";
 import {initShortcuts} from "./shortcuts.js";
@@ -34,6 +37,8 @@ async function init() {
   initWindDial();
   initCompare();
   initExplain();
+  initHistory();
+  initCheck();
   initExport();
   initShortcuts({openFile: chooseFile, save, exportLoop: openExport, explain: openExplanation});
   scheduleCheck();
@@ -45,6 +50,7 @@ async function init() {
   if (!player) return;
   warmupLoop().then(loop => player.warmUp(loop)).catch(() => {});  // a real loop will report the error
   initPlayback(player, adaptSize);
+  initSeamView();
   initSession(player, shortSideOnScreen);
   watch(["fullSize", "phase"], () => sync());
   watch(["phase", "maps"], showLoop);
@@ -71,7 +77,7 @@ function showPhase() {
   $("start").hidden = phase !== "start";
   $("editor").hidden = phase === "start";
   $("opening").hidden = phase !== "opening";
-  const parts = document.querySelectorAll(".tools, .playback, .options, .panel, .zoom, .overlay");
+  const parts = document.querySelectorAll(".tools, .playback, .options, .panel, .stage-footer, .strip, .overlay");
   for (const part of parts) part.inert = phase !== "ready";
   $("export").disabled = $("save").disabled = $("explain").disabled = phase !== "ready";
   document.title = phase === "ready" ? `${state.name} · stylecine studio` : "stylecine studio";

@@ -1,4 +1,4 @@
-// The side panel: pace and sliders for the whole loop and for each class, and the list of changes.
+// The side panel: sliders for the whole loop and for each class, and the list of changes; the pace below the picture.
 
 import {colourOf} from "./canvas/drawing.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
@@ -21,10 +21,19 @@ const SLIDERS = [
   },
 ];
 
+/** An option of the loop in words. */
+export function describeOption(name, value) {
+  if (name === "pace") return `Pace: ${value}`;
+  if (name === "wind") return "Wind";
+  const {label, format} = SLIDERS.find(({id}) => id === name);
+  return `${label}: ${format(value)}`;
+}
+
 const UNCOLOURED = ["push", "anchor", "style"];  // kinds of edits
 
 export function initPanel() {
-  $("loop-options").append(paceSwitch(), ...SLIDERS.map(loopSlider), fullSizeSwitch());
+  $("pace").append(...paceSwitch());
+  $("loop-options").append(...SLIDERS.map(loopSlider), fullSizeSwitch());
   watch(["options"], showLoopOptions);
   watch(["scene", "edits"], showClasses);
   watch(["edits"], showChanges);
@@ -44,7 +53,7 @@ function openSheet(open) {
 
 // --- the loop
 
-/** How fast what is predicted moves: three steps, beside the slider that scales all motion. */
+/** How fast what is predicted moves, in three steps; the speed slider scales all motion. */
 function paceSwitch() {
   const steps = OPTIONS.pace.choices.map(value => {
     const onchange = () => change({options: {...state.options, pace: value}}, "option pace");
@@ -52,8 +61,7 @@ function paceSwitch() {
     return make("label", {}, input, value[0].toUpperCase() + value.slice(1));
   });
   const group = {className: "choice segments", role: "radiogroup", "aria-labelledby": "pace-label"};
-  const label = make("span", {id: "pace-label"}, "Pace");
-  return make("div", {className: "pace", id: "loop-pace"}, label, make("div", group, ...steps));
+  return [make("span", {id: "pace-label"}, "Pace"), make("div", group, ...steps)];
 }
 
 function loopSlider({id, label, min, max, step, toValue = Number}) {
@@ -64,7 +72,7 @@ function loopSlider({id, label, min, max, step, toValue = Number}) {
 }
 
 function showLoopOptions() {
-  $("loop-pace").querySelector(`[value="${state.options.pace}"]`).checked = true;
+  $("pace").querySelector(`[value="${state.options.pace}"]`).checked = true;
   for (const {id, format, toPosition = Number} of SLIDERS) {
     const value = state.options[id];
     showSlider(`loop-${id}`, toPosition(value), format(value));
@@ -130,12 +138,13 @@ function changeRow(edit) {
 }
 
 /** An edit's icon and text. */
-function describe(edit) {
+export function describe(edit) {
   const {kind, mode, what, factor, stroke} = edit;
   if (kind === "style") return ["style", `Style: ${styleLabel(edit)}`];
   const source = stroke || kind !== "paint" ? "" : " (mask)";
   if (kind === "push") return ["push", "Pushed"];
   if (kind === "anchor") return ["anchor", "Anchored"];
+  if (kind === "speed" && what) return ["speed", `${CLASSES[what]} speed: ${formatFactor(factor)}`];
   if (kind === "speed") return ["speed", `Speed here: ${formatFactor(factor)}`];
   if (mode === "add") return [what, `${PAINT_CLASSES[what]} painted${source}`];
   if (mode === "freeze") return ["freeze", `Frozen${source}`];

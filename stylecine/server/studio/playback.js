@@ -4,6 +4,8 @@ import {$, fillTrack, setIcon} from "./dom.js";
 import {set, state, watch} from "./state.js";
 
 const [SKIPPED, COUNTED] = [6, 24];  // frames of a new loop for the mean
+const TINY = 1e-3;  // frames
+const NEAR = 0.25;  // seconds from the seam within which the picture is outlined
 
 let player = null;
 let onFrameTime = () => {};
@@ -20,7 +22,7 @@ export function initPlayback(loopPlayer, reportFrameTime) {
   scrub.addEventListener("input", () => {
     resumeAfterScrub ||= player.playing;
     player.pause();
-    player.seek(Number(scrub.value) * player.period * 0.99999);
+    player.seek(shifted(Number(scrub.value) * 0.99999) * player.period);
   });
   scrub.addEventListener("change", () => {
     if (resumeAfterScrub) player.play();
@@ -31,6 +33,7 @@ export function initPlayback(loopPlayer, reportFrameTime) {
     watch([name], () => $(name).setAttribute("aria-pressed", String(state[name])));
   }
   watch(["maps"], () => { times = []; });
+  watch(["seam"], () => { if (state.phase === "ready") showTime(player.time); });
   fillTrack(scrub);
   document.addEventListener("visibilitychange", () => { times = []; });
 }
@@ -55,23 +58,43 @@ export function togglePlay() {
   setPlaying(!player.playing);
 }
 
-/** Moves by some frames, and pauses. */
+/** Moves to the next frame, or by -1 to the previous one, and pauses. */
 export function step(frames) {
   setPlaying(false);
-  player.seek(player.time + frames);
+  const from = frames > 0 ? Math.floor(player.time + TINY) : Math.ceil(player.time - TINY);
+  player.seek(from + frames);
+}
+
+/** Goes to a time before the seam, in seconds, or to half of a shorter loop. */
+export function seekBeforeSeam(seconds) {
+  player.seek(-Math.min(seconds * player.fps, player.period / 2));
+}
+
+export function setRate(rate) {
+  player.rate = rate;
+}
+
+/** A share of the loop as a share of the slider, and the reverse: while the seam is looked at it is in the middle. */
+function shifted(share) {
+  return state.seam ? (share + 0.5) % 1 : share;
 }
 
 function showTime(time) {
   const share = time / player.period;
   const duration = player.period / player.fps;
   const scrub = $("scrub");
-  scrub.value = share;
+  scrub.value = shifted(share);
   fillTrack(scrub);
-  const text = `${(share * duration).toFixed(1)} / ${duration.toFixed(1)} s`;
+  const digits = player.playing ? 0 : 1;  // what is spoken changes only once a second while it plays
+  const passed = state.seam && share >= 0.5 ? (share - 1) * duration : share * duration;  // since the seam
+  const text = state.seam ? `${passed < 0 ? "−" : "+"}${Math.abs(passed).toFixed(2)} s`
+    : `${passed.toFixed(1)} / ${duration.toFixed(1)} s`;
   if ($("clock").textContent !== text) $("clock").textContent = text;
-  const spoken = (share * duration).toFixed(player.playing ? 0 : 1);  // changes only once a second while it plays
-  const spokenTime = `${spoken} of ${Number(duration.toFixed(1))} seconds`;
+  const spokenTime = state.seam
+    ? `${Math.abs(passed).toFixed(digits)} seconds ${passed < 0 ? "before" : "after"} the seam`
+    : `${passed.toFixed(digits)} of ${Number(duration.toFixed(1))} seconds`;
   if (scrub.ariaValueText !== spokenTime) scrub.ariaValueText = spokenTime;
+  $("picture").classList.toggle("at-seam", state.seam && Math.abs(passed) < NEAR);
   if (player.playing) measureFrame();
 }
 

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import {isLost, onReconnect, reportLost} from "./connection.js";
 import {announce, hideNotice, showBusy, showError, showHint} from "./notifications.js";
-import {isDirty, renderOptions, sameEdits, set, state} from "./state.js";
+import {history, isDirty, renderOptions, sameEdits, set, state} from "./state.js";
 
 const DEFAULTS = state.options;
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // short sides of previews
@@ -73,7 +73,8 @@ async function open(getScene, file, onProgress) {
   lastChange = {kind: null, at: 0};
   set({
     ...{phase: "ready", scene, name: scene.name, edits, renderedEdits: edits, savedEdits: edits, options: DEFAULTS},
-    ...{past: [], future: [], maps, split: null, before: false, highlighted: null},
+    ...{past: [], future: [], maps, split: null, before: false, highlighted: null, seam: false, slow: false},
+    ...{doubts: null, dismissed: [], checking: false},
   });
   hideNotice();
   if (previous) api.deleteScene(previous.id);
@@ -143,22 +144,21 @@ export function removeEdit(edit) {
 }
 
 export function undo() {
-  travel("past", "future", "Undone", "Nothing to undo");
+  if (state.past.length) travelTo(state.past.length - 1, "Undone");
+  else announce("Nothing to undo");
 }
 
 export function redo() {
-  travel("future", "past", "Redone", "Nothing to redo");
+  if (state.future.length) travelTo(state.past.length + 1, "Redone");
+  else announce("Nothing to redo");
 }
 
-function travel(from, to, done, nothing) {
-  if (!state[from].length) {
-    announce(nothing);
-    return;
-  }
-  const {edits, options} = state[from].at(-1);
-  const current = {edits: state.edits, options: state.options};
+/** Returns to a state of the history, or goes forward to one; nothing is lost until something else is changed. */
+export function travelTo(index, done) {
+  const steps = history();
+  const {edits, options} = steps[index];
   lastChange = {kind: null, at: 0};
-  set({edits, options, [from]: state[from].slice(0, -1), [to]: [...state[to], current]});
+  set({edits, options, past: steps.slice(0, index), future: steps.slice(index + 1).reverse()});
   announce(done);
   sync();
 }
@@ -363,6 +363,15 @@ async function play(pack, request) {
   playing = request;
   const {width, height, fps} = player;
   return pack && {...player.maps, width, height, fps};
+}
+
+/** The loop that is played, {id, query}, as the service knows it. */
+export function currentLoop() {
+  return playing;
+}
+
+export function isSyncing() {
+  return syncing !== null || soonTimer !== 0;
 }
 
 // --- saving

@@ -2,9 +2,11 @@
 
 import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {cancelGesture, fit, isPaintingByKey, scaleBrush, zoomBy} from "./canvas/stage.js";
+import {toggleCheck} from "./check-view.js";
 import {fillDialog} from "./dialog.js";
 import {$, make} from "./dom.js";
 import {step, toggleOverlay, togglePlay} from "./playback.js";
+import {toggleSlow} from "./seam-view.js";
 import {redo, undo} from "./session.js";
 import {set, state} from "./state.js";
 import {loadSetting, storeSetting} from "./storage.js";
@@ -37,10 +39,13 @@ function shortcutTable({openFile, save, exportLoop, explain}) {
     Playback: [
       key("Space", "Play or pause", togglePlay, [" "]),
       key([",", "."], "Previous, next frame", event => step(event.key === "," ? -1 : 1)),
+      key("W", "Seam: play with it in the middle", () => set({seam: !state.seam})),
+      key("H", "Half speed at the seam", toggleSlow),
       key("B", "Hold to see the original", () => showBefore(true)),
       key("C", "Compare before and after", toggleSplit),
       key("M", "Mask: what moves", () => toggleOverlay("mask")),
       key("D", "Flow: direction of motion", () => toggleOverlay("flow")),
+      key("K", "Check what the mask is unsure of", toggleCheck),
     ],
     Tools: [
       ...TOOLS.map(({key: letter, id, name}) => key(letter.toUpperCase(), name, () => set({tool: id}))),
@@ -66,6 +71,7 @@ function shortcutTable({openFile, save, exportLoop, explain}) {
       ctrl("Z", "Undo", undo),
       ctrl("Z", "Redo", redo, true),
       {...ctrl("Y", "Redo", redo), hidden: true},
+      key("Z", "All steps, to go back to one", () => $("history-open").click()),
       ctrl("S", "Save as a .cine file", save),
       ctrl("O", "Open a photo or a .cine file", openFile),
       key("X", "Export", exportLoop),

@@ -20,6 +20,11 @@ export const state = {
   mask: false, flow: false,  // overlays
   split: null,  // position of the divider between before and after, 0 to 1
   before: false,
+  seam: false, slow: false,  // whether the seam is looked at, and at half speed
+  doubts: null,  // what the mask is unsure of: the edits that would freeze it; null until the server was asked
+  dismissed: [],  // those doubts that the user does not share
+  checking: false,  // whether they are shown
+  checked: 0,  // which of the open ones
   exporting: null,  // the AbortController of a running export
   fullSize: false,  // whether previews have the photo's size
   maps: null,  // the player's, and their size; null while nothing moves
@@ -41,6 +46,17 @@ export function set(changes) {
 export function watch(names, callback) {
   watchers.push([names, callback]);
   callback();
+}
+
+/** The doubts that are neither frozen nor dismissed. */
+export function openDoubts() {
+  return (state.doubts ?? []).filter(edit => !state.edits.includes(edit) && !state.dismissed.includes(edit));
+}
+
+/** All states of the edits and options, {edits, options}, the oldest first; the current one is at `past.length`. */
+export function history() {
+  const {edits, options, past, future} = state;
+  return [...past, {edits, options}, ...future.toReversed()];
 }
 
 export function sameEdits(a, b) {

@@ -2,7 +2,7 @@
 
 export const COLOURS = {
   ...{sky: "#79b4ff", water: "#2fd4c2", falls: "#b79bff", smoke: "#ffb45e", cloth: "#b8e06a"},
-  ...{freeze: "#eaf6ff", erase: "#ff7f7f", speed: "#ffe08a", push: "#ffffff", anchor: "#ffffff"},
+  ...{freeze: "#eaf6ff", erase: "#ff7f7f", speed: "#ffe08a", push: "#ffffff", anchor: "#ffffff", doubt: "#ffc233"},
 };
 const DARK = "rgb(8 12 14 / 0.75)";  // outline of light lines, so that they are visible on any photo
 const WHITE = "#fff";
@@ -54,6 +54,14 @@ export function drawAnchor(context, viewport, {point, radius}, strong = false) {
   const circle = {fill: "rgb(255 255 255 / 0.14)", dash: [6, 6], width: strong ? 2.5 : 1.5};
   drawCircle(context, x, y, radius * viewport.short, circle);
   drawCircle(context, x, y, 5, {fill: WHITE});
+}
+
+/** A dashed circle around a stroke. */
+export function drawRing(context, viewport, {stroke, radius}) {
+  const [xs, ys] = [0, 1].map(axis => stroke.map(point => viewport.toStage(point)[axis]));
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const reach = Math.hypot(right - left, bottom - top) / 2 + radius * viewport.short + 8;
+  drawCircle(context, (left + right) / 2, (top + bottom) / 2, reach, {dash: [7, 6], width: 2.5});
 }
 
 /** The brush; `cross` marks its centre, for the keyboard. */

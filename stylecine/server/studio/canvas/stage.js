@@ -3,8 +3,8 @@
 import {$, clamp} from "../dom.js";
 import {announce} from "../notifications.js";
 import {addEdit} from "../session.js";
-import {set, state, watch} from "../state.js";
-import {COLOURS, drawAnchor, drawArrow, drawBrush, drawCross, drawStroke} from "./drawing.js";
+import {openDoubts, set, state, watch} from "../state.js";
+import {COLOURS, drawAnchor, drawArrow, drawBrush, drawCross, drawRing, drawStroke} from "./drawing.js";
 import {BRUSHES, continueGesture, startGesture, toEdit} from "./gestures.js";
 import {drawFlow, drawMask} from "./map-overlays.js";
 import {Viewport} from "./viewport.js";
@@ -34,6 +34,7 @@ export function initStage(placed) {
   watch(["phase"], () => { if (state.phase !== "ready") reset(); });
   watch(["scene", "phase"], updateLayout);
   watch(["tool", "paintClass", "radii", "edits", "mask", "flow", "maps", "highlighted", "split", "before"], redraw);
+  watch(["checking", "checked", "doubts", "dismissed"], redraw);
   watch(["renderedEdits"], showStrokeResult);
   watch(["tool"], () => {
     gesture = null;
@@ -150,6 +151,7 @@ function draw() {
   clipToAfter(context);
   drawMaps(context);
   drawEdits(context);
+  if (state.checking) drawDoubts(context);
   context.restore();
   if (gesture) drawGesture(context);
   drawTool(context);
@@ -186,6 +188,15 @@ function drawEdits(context) {
     if (edit.stroke && (strong || pending)) drawStroke(context, viewport, edit, strong ? 0.6 : 0.42);
     if (edit.arrow && visible) drawPush(context, edit.arrow, strong);
     if (edit.point && visible) drawAnchor(context, viewport, edit, strong);
+  }
+}
+
+/** What the mask is unsure of; a ring is around what is to be checked now. */
+function drawDoubts(context) {
+  for (const [index, edit] of openDoubts().entries()) {
+    const now = index === state.checked;
+    drawStroke(context, viewport, {...edit, kind: "doubt"}, now ? 0.6 : 0.3);
+    if (now) drawRing(context, viewport, edit);
   }
 }
 
