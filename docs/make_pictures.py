@@ -67,7 +67,7 @@ def draw_strokes(photo: np.ndarray, strokes: list[list[tuple[float, float]]], ra
                                       mask.point(lambda value: value * 0.4)))
 
 
-def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 300, every: int = 3) -> None:
+def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 276, every: int = 3) -> None:
     """Saves the loops side by side as an animated WebP."""
     frames = []
     for t in range(0, len(loops[0]), every):
@@ -96,7 +96,7 @@ def styles(animator: Animator, height: int = 150) -> None:
         pictures = [scene.photo, *(animator.render(scene, style=style)[0] for style in STYLES)]
         small = [Image.fromarray(p).resize((height * 8 // 5, height), Image.Resampling.LANCZOS) for p in pictures]
         rows.append(np.hstack([np.asarray(p) for p in small]))
-    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=78)
+    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=70)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from stylecine.output.video import read_first_frame
 from stylecine.stages.photo import load_photo
 
 CREDITS = "credits.csv"  # beside the photos
-POSTER_WIDTH, POSTER_QUALITY = 480, 65
+POSTER_WIDTH, POSTER_QUALITY = 480, 55
 
 
 @dataclass(frozen=True)
