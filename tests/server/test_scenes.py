@@ -320,6 +320,7 @@ def test_a_file_that_is_not_a_photo_is_refused_and_leaves_nothing(real: Served, 
 
 
 def test_the_seam_of_a_loop_is_measured_and_has_its_goal(real: Served, scene: str) -> None:
+    edited(real, scene)
     seam = f"/v1/scenes/{scene}/seam?size=64&seconds=1"
     answer = real.client.get(seam).json()
     assert answer["goal"] == list(GOALS["seam"]) and 0.8 < answer["seam"] < 1.25
