@@ -60,6 +60,7 @@ def test_the_mask_says_what_it_is_unsure_of_and_one_click_freezes_or_dismisses_i
 
 def test_places_are_checked_with_the_keyboard(studio: Studio) -> None:
     page = studio.page
+    expect(studio.at("check")).to_be_visible(timeout=SLOW)  # when the page has asked what is unsure
     page.keyboard.press("k")
     expect(studio.at("check")).to_have_attribute("aria-pressed", "true")
     studio.at("check-dismiss").focus()
