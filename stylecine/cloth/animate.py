@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.cloth.flutter import Course, find_course, flutter, fold_shading
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting, on_grid
@@ -36,6 +37,8 @@ MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are t
 MAX_DISPLACEMENT = 0.06  # of the crop's side
 MAX_GRADIENT = 0.6  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
 MAX_OVERHANG = 0.015  # of the long side: how far the cloth may leave its outline
+LEAN = (0.4, 0.8)  # of the predicted displacement: where the cloth is held, and more at the free end
+LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
 INVERSION_ITERATIONS = 10
 GAMMA = 2.2
@@ -91,9 +94,12 @@ def animate_cloth(
     crops = [crop_piece(photo, piece) for piece in pieces]
     normals = [_predict_normals(image, cover, nets) for image, cover in crops]
     light = _fit_light(crops, normals)
-    gusts = [predict_cycle(n, cover, nets, wind, light) for (_, cover), n in zip(crops, normals, strict=True)]
+    gusts = [
+        predict_cycle(image, n, cover, nets, wind, light) for (image, cover), n in zip(crops, normals, strict=True)
+    ]
     forward = _merge(gusts, pieces, matting, cell)
     forward[:, :2] *= _limit_overhang(forward[:, :2], on_grid(mask, cell) >= 0.5, cell, MAX_OVERHANG * max(mask.shape))
+    forward[:, :2] = _blur(forward[:, :2], 1)
     if mobility is not None:
         grid = forward.shape[2:]
         forward = forward * F.interpolate(mobility[None, None], grid, mode="bilinear", align_corners=False)[0]
@@ -147,24 +153,48 @@ def crop_piece(photo: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
     return image, (cover > 0.5).float()
 
 
-def predict_cycle(normals: Tensor, cover: Tensor, nets: ClothNets, wind: Wind, light: Tensor) -> Tensor:
+def predict_cycle(
+    image: Tensor, normals: Tensor, cover: Tensor, nets: ClothNets, wind: Wind, light: Tensor
+) -> Tensor:
     """One gust over a piece [1,·,SIDE,SIDE]: [KEYFRAMES,3,SIDE,SIDE], the displacement x, y of each place of the photo
     in fractions of the side, and the binary logarithm of its gain in brightness.
 
-    Averaged with the prediction for the mirrored cloth in the mirrored wind, so that left and right are equivalent.
+    The cloth leans as the network predicts, later downwind, and flutters.
     """
+    course = find_course(cover, wind)
+    lean = _lean(normals, cover, nets, wind, course)
+    brightness = shade(light, normals.movedim(1, -1))
+    shading = fold_shading(_linear(image), brightness[:, None], cover)
+    waves = flutter(normals, shading, cover, wind, course, KEYFRAMES)
+    leaning = lean[:, :2] * (LEAN[0] + LEAN[1] * course.distance)
+    displacement = _limit_displacement(leaning) + _limit_displacement(waves[:, :2])
+    slopes = torch.cat((waves[:, 2:4], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
+    moved_normals = F.normalize(F.normalize(normals + lean[:, 2:], dim=1) + slopes, dim=1)
+    gain = (shade(light, moved_normals.movedim(1, -1)) / brightness).log2() + waves[:, 4]
+    known = cover.expand(len(waves), -1, -1, -1)
+    return push_pull(torch.cat((displacement, gain.tanh()[:, None]), 1), known)
+
+
+def _lean(normals: Tensor, cover: Tensor, nets: ClothNets, wind: Wind, course: Course) -> Tensor:
+    """The network's prediction, [KEYFRAMES,5,SIDE,SIDE] as its channels: averaged with that for the mirrored cloth in
+    the mirrored wind, so that left and right are equivalent."""
     direction = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
     mirrored_direction = direction * torch.tensor([-1.0, 1.0], device=normals.device)
     cycle = nets.cycle(normals * cover, cover, direction)
     mirrored = nets.cycle(_mirror_normals(normals * cover), cover.flip(-1), mirrored_direction).flip(-1)
     flip = torch.tensor([-1.0, 1.0, -1.0, 1.0, 1.0], device=normals.device)[:, None, None]
-    [cycle] = (cycle + mirrored * flip) / 2
-    moments = torch.einsum("pk,kchw->pchw", _harmonic_basis(len(cycle) // 2).to(cycle), cycle)
-    moved_normals = F.normalize(normals + moments[:, 2:], dim=1)
-    before, after = (shade(light, n.movedim(1, -1)) for n in (normals, moved_normals))
-    gain = (after / before).log2()
-    known = cover.expand(len(moments), -1, -1, -1)
-    return push_pull(torch.cat((_limit_displacement(moments[:, :2]), gain.tanh()[:, None]), 1), known)
+    cosines, sines = ((cycle + mirrored * flip) / 2)[0].chunk(2)
+    delay = LEAN_DELAY * course.along.clamp(0, 1)
+    moments = torch.zeros(KEYFRAMES, *cosines.shape[1:], device=normals.device)
+    for k, (cosine, sine) in enumerate(zip(cosines, sines, strict=True), 1):
+        later = torch.complex(cosine, sine) * torch.exp(2j * math.pi * k * delay)
+        turned = torch.exp(-2j * math.pi * k * torch.arange(KEYFRAMES, device=normals.device) / KEYFRAMES) - 1
+        moments += (turned[:, None, None, None] * later).real
+    return moments
+
+
+def _linear(image: Tensor) -> Tensor:
+    return ((image + 1) / 2).clamp(0, 1) ** GAMMA
 
 
 def invert_displacement(forward: Tensor, cell: int) -> Tensor:
@@ -203,7 +233,7 @@ def _fit_light(crops: Sequence[tuple[Tensor, Tensor]], normals: Sequence[Tensor]
     """The light shared by all pieces, fitted to their smoothed brightness."""
     smooth_normals, brightness = [], []
     for (image, cover), surface in zip(crops, normals, strict=True):
-        linear = ((image + 1) / 2).clamp(0, 1) ** GAMMA
+        linear = _linear(image)
         luminance = (linear * linear.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1, keepdim=True)
         smooth = _blur(luminance * cover) / _blur(cover).clamp_min(1e-3)
         inside = cover[0, 0] > 0
@@ -218,14 +248,6 @@ def _blur(image: Tensor, radius: int = 3) -> Tensor:
     for _ in range(2):
         image = F.avg_pool2d(image, 2 * radius + 1, 1, radius)
     return image
-
-
-def _harmonic_basis(count: int) -> Tensor:
-    """cos − 1 and sin of `count` harmonics at the keyframes, [KEYFRAMES,2*count]: 0 at the first keyframe."""
-    angle = 2 * math.pi * torch.arange(KEYFRAMES)[:, None] / KEYFRAMES * torch.arange(1, count + 1)
-    basis = torch.cat((angle.cos() - 1, angle.sin()), 1)
-    basis[0] = 0
-    return basis
 
 
 def _limit_displacement(displacement: Tensor) -> Tensor:
@@ -278,6 +300,7 @@ def _sampling_grid(
 def _limit_overhang(displacement: Tensor, inside: Tensor, cell: int, overhang: float) -> Tensor:
     """Factors [K,1,gh,gw] on displacements [K,2,gh,gw] that keep cloth within `overhang` pixels of its outline."""
     depth = torch.from_numpy(ndimage.distance_transform_edt(inside.cpu().numpy())).to(displacement) * cell
+    depth = _blur(depth[None, None], 2)[0, 0]  # its steps from cell to cell would fray the outline
     excess = displacement.norm(dim=1, keepdim=True) / (overhang + depth) + 1e-6
     return excess.tanh() / excess
 

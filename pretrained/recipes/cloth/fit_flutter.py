@@ -1,0 +1,161 @@
+"""Fits the constants of stylecine/cloth/flutter.py to simulated cloth, and measures the flutter against held-out clips.
+
+    python pretrained/recipes/cloth/simulate.py --out DIR --minutes 10 --kinds flag banner flag dress flag cape
+    python pretrained/recipes/cloth/fit_flutter.py --clips DIR
+
+Only clips whose wind has a sideways component are used: of others the picture shows no direction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cloth.clips import Clips, load
+
+from stylecine.cloth.animate import ClothNets, predict_cycle
+from stylecine.cloth.flutter import WAVES, Course, find_course
+from stylecine.cloth.lighting import fit_light, shade
+from stylecine.networks.clothnet import ClothNet
+from stylecine.options import Wind
+from stylecine.weights import PRETRAINED, read_tensors
+
+SIDE = 128
+MIN_SIDEWAYS = 0.5  # cosine of the wind's angle
+MAX_CLOSURE = 0.2
+NUMBERS = torch.linspace(-4, 4, 81)  # waves along the cloth that are tried
+BINS = 6
+ENDS = ((0.1, 0.35), (0.65, 0.9))  # of the distance from where it is held: near there and near the free end
+
+
+def wind_of(clips: Clips, number: int) -> Wind:
+    x, z = clips.wind[number].tolist()
+    return Wind(math.degrees(math.atan2(z, x)) % 360, math.hypot(x, z))
+
+
+def chosen(clips: Clips) -> list[int]:
+    return [n for n in range(len(clips)) if abs(math.cos(wind_of(clips, n).angle)) > MIN_SIDEWAYS]
+
+
+def harmonics(signal: Tensor, orders: tuple[int, ...]) -> Tensor:
+    """Complex amplitudes [M,...] of a signal [K,...] over one cycle."""
+    return torch.stack([2 * torch.fft.fft(signal, dim=0)[m] / len(signal) for m in orders])
+
+
+def fit(clips: Clips) -> None:
+    """Prints, for each number of cycles in a gust: the slope's amplitude, at full strength by least squares of its
+    logarithm, and the power of the strength; near the free end relative to near the hold; waves along the cloth."""
+    rows = []
+    for n in chosen(clips):
+        views, wind = clips.views([n], torch.arange(16)), wind_of(clips, n)
+        seen = views.weight[0].amin(0)[0] > 0
+        if int(seen.sum()) < 300:
+            continue
+        course = find_course(views.mask, wind)
+        slopes = views.normals[0, :, :2] / views.normals[0, :, 2:].clamp_min(0.3)
+        waves = harmonics(slopes, WAVES)[:, :, seen]
+        size = waves.abs().square().sum(1)
+        moved = harmonics(views.displacement[0], WAVES)[:, :, seen].abs().square().sum(1)
+        near, far = ((course.distance[seen] > low) & (course.distance[seen] < high) for low, high in ENDS)
+        along = waves[:, 0].to(torch.complex64)
+        turned = torch.exp(2j * math.pi * NUMBERS[:, None] * course.along[seen])
+        coherence = (along[:, None] * turned).sum(-1).abs() / along.abs().sum(-1, keepdim=True)
+        best = NUMBERS[coherence.argmax(1)]
+        rows.append([
+            torch.full((len(WAVES),), wind.strength), size.mean(1).sqrt(), size[:, near].mean(1).sqrt(),
+            size[:, far].mean(1).sqrt(), moved[:, near].mean(1).sqrt(), moved[:, far].mean(1).sqrt(), best,
+            coherence.amax(1),
+        ])
+    strength, amplitude, near, far, near_off, far_off, number, coherence = (
+        torch.stack(column, 1) for column in zip(*rows, strict=True)
+    )
+    print(f"{strength.shape[1]} views\n")
+    print("| cycles | slope at full strength | power | free end / hold: slope | displacement |"
+          " waves along | strength below 0.5 | above | coherence |\n|---|---|---|---|---|---|---|---|---|")
+    for i, m in enumerate(WAVES):
+        terms = torch.stack((strength[i].log(), torch.ones_like(strength[i])), 1)
+        power, full = torch.linalg.lstsq(terms, amplitude[i].log()[:, None]).solution[:, 0].tolist()
+        clear = coherence[i] > coherence[i].median()
+        columns = [math.exp(full), power]
+        columns += [float(x.nanmedian()) for x in (far[i] / near[i], far_off[i] / near_off[i])]
+        weak = strength[i] < 0.5
+        columns += [float(number[i][x].median()) for x in (clear, clear & weak, clear & ~weak)]
+        columns.append(float(coherence[i].median()))
+        print(f"| {m} | {' | '.join(f'{value:.2f}' for value in columns)} |")
+
+
+@torch.no_grad()
+def measure(clips: Clips) -> None:
+    """Prints how the gust of `predict_cycle`, told the true normals and the true wind, compares with the clips."""
+    network = ClothNet.from_tensors(read_tensors(PRETRAINED / "cloth.safetensors"))
+    nets = ClothNets(lambda image, cover: image, network)
+    lags, shading_lags, profiles, contrasts, travels = [], [], [], [], []
+    for n in chosen(clips):
+        views, wind = clips.views([n], torch.arange(16)), wind_of(clips, n)
+        seen = views.weight[0].amin(0)[0] > 0
+        if int(seen.sum()) < 300:
+            continue
+        still = F.normalize(views.still, dim=1).where(views.mask > 0, torch.tensor([0.0, 0.0, 1.0])[:, None, None])
+        light = fit_light(still.new_tensor([[0.0, 0.0, 1.0]]), torch.ones(1))  # of which nothing is known
+        bright = shade(light, still.movedim(1, -1))[:, None]
+        image = 2 * (bright / bright.max()).expand(-1, 3, -1, -1) ** (1 / 2.2) - 1
+        gust = predict_cycle(image, still, views.mask, nets, wind, light)
+        gust = gust[:: len(gust) // 16]
+        truth_gain = (shade(light, views.normals[0].movedim(1, -1)) / bright[:, 0]).log2().tanh()
+        course = find_course(views.mask, wind)
+        pairs = (gust[:, :2], views.displacement[0]), (gust[:, 2], truth_gain)
+        shades = [x.std(0)[seen].square().mean().sqrt() for x in pairs[1]]
+        contrasts.append(float(shades[0] / shades[1]))
+        amplitudes = [x.std(0).norm(dim=0)[seen] for x in pairs[0]]
+        travels.append(float(amplitudes[0].mean() / amplitudes[1].mean()))
+        profiles.append(profile_correlation(course, seen, *amplitudes))
+        lag = [lag_between_ends(course, seen, x[:, 0], 1) for x in pairs[0]]
+        lags.append(abs(math.remainder(lag[0] - lag[1], 360)))
+        lag = [lag_between_ends(course, seen, x, WAVES[0]) for x in pairs[1]]
+        shading_lags.append(abs(math.remainder(lag[0] - lag[1], 360)))
+    print(f"\n{len(lags)} held-out views")
+    for name, values in (("displacement: lag along the wind, error (°)", lags),
+                         ("shading: lag of two cycles a gust, error (°)", shading_lags),
+                         ("amplitude of displacement over the cloth, correlation", profiles),
+                         ("shading over time, contrast relative to the clip's", contrasts),
+                         ("displacement relative to the clip's", travels)):
+        low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])
+        print(f"{name}: median {middle:.2f}, quartiles {low:.2f} and {high:.2f}")
+
+
+def lag_between_ends(course: Course, seen: Tensor, signal: Tensor, order: int) -> float:
+    """Degrees by which a harmonic of [K,S,S] comes later near the downwind end than near the upwind end."""
+    wave = harmonics(signal, (order,))[0]
+    position = course.along / course.along[seen].max()
+    first, last = (wave[seen & (position > low) & (position < high)].sum() for low, high in ENDS)
+    return math.degrees(float((first * last.conj()).angle()))
+
+
+def profile_correlation(course: Course, seen: Tensor, *amplitudes: Tensor) -> float:
+    """Of the means of two amplitudes [n] in bins along the axis from the hold to the free end."""
+    place = (course.distance[seen] * BINS).long().clamp(0, BINS - 1)
+    filled = torch.bincount(place, minlength=BINS) > 20
+    means = [torch.bincount(place, a, BINS)[filled] / torch.bincount(place, minlength=BINS)[filled] for a in amplitudes]
+    return float(torch.corrcoef(torch.stack(means))[0, 1]) if len(means[0]) > 2 else math.nan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
+    options = parser.parse_args()
+    train, held_out = (load(options.clips, split, SIDE).closed(MAX_CLOSURE) for split in ("train", "held out"))
+    fit(train)
+    measure(held_out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Flutter: waves that travel along cloth with the wind and grow with the distance from where it is held.
+
+What a still shows is where the cloth is and how it is folded. The folds along the wind are taken apart into waves
+(analytic signals, as in Wadhwa et al., "Phase-Based Video Motion Processing", SIGGRAPH 2013), whose phases turn a whole
+number of times in a gust: each fold leaves its place and runs downwind, and the gust ends as it began. Where cloth is
+smooth, waves of our own fill in; they begin with the gust, so that the still shows none of them.
+
+The waves are those of the surface's height over the cloth: its slope changes the light, and seen at an angle it
+displaces the cloth in the picture. How high, how fast and how long they are is fitted to simulated cloth
+(`pretrained/recipes/cloth/fit_flutter.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.ops.image import push_pull
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.options import Wind
+
+WAVES = (2, 3, 4, 5)  # cycles of the waves in a gust
+NUMBERS = (1.7, 1.9, 2.1, 2.4)  # of each of our own along the cloth, in any wind
+SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
+SLOPES = (0.44, 0.31, 0.24, 0.20)  # of each, at full strength at the free end
+POWER = 0.75  # of the wind's strength, to which their slopes are proportional
+OCCLUSION = 0.3  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
+HUE_STEP = 0.06  # of red's and green's share of the light: cloth of nearer colours is compared
+MAX_PRINT = 0.6  # log2 of brightness: what differs more from its surroundings is printed
+DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
+GROWTH = 0.35  # amplitude of our own waves next to where the cloth is held, relative to the free end
+FREE = (0.35, 0.2)  # distance from there at which the photo's folds, and our own waves, are free
+REMAINDER = 0.15  # of our own waves, squared, where the photo's folds are as high as those
+HELD_WEIGHTS = (-0.3, -2.8, 3.7, 0.3)  # of what tells an upright side that holds the cloth from the top, see _held
+UPWIND_WEIGHT = 1.0  # of a side from which the wind blows
+OFF_HOLD = 0.7  # of a wind towards the viewer or away: how far its waves run away from where the cloth is held
+MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
+MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
+SMALLEST_ANGLE = 0.4  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where waves run on a piece of cloth in a square of S pixels."""
+
+    direction: Tensor  # [2] unit vector, x right and y down
+    along: Tensor  # [S,S], in lengths of the cloth
+    length: float  # of the cloth along the direction, in pixels; of long cloth, of a part
+    distance: Tensor  # [S,S] from where the cloth is held, in [0,1]
+
+
+def find_course(cover: Tensor, wind: Wind) -> Course:
+    """The course of waves in a wind over the cloth [1,1,S,S], 1 where it is."""
+    mask = cover[0, 0] > 0.5
+    size = mask.shape[0]
+    y, x = torch.meshgrid(*(torch.arange(size, device=cover.device, dtype=torch.float32),) * 2, indexing="ij")
+    distance, away = _held(mask.cpu().numpy(), wind)
+    to = torch.tensor([math.cos(wind.angle), 0.0]) + OFF_HOLD * abs(math.sin(wind.angle)) * torch.from_numpy(away)
+    direction = (to / to.norm().clamp_min(1e-3)).to(cover)
+    position = x * direction[0] + y * direction[1]
+    on_cloth = position[mask]
+    low, high = (float(on_cloth.quantile(q)) for q in (0.02, 0.98))
+    extent = max(high - low, 4.0)
+    length = min(extent, max(4.0, MAX_ASPECT * float(mask.sum()) / extent))
+    return Course(direction, (position - low) / length, length, torch.from_numpy(distance).to(cover))
+
+
+def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course: Course, count: int) -> Tensor:
+    """The flutter of one gust at `count` phases: [count,5,S,S], displacement x, y in fractions of the side, change of
+    the slopes nx/nz and ny/nz, and binary logarithm of a gain beside theirs. 0 at the first phase.
+
+    normals [1,3,S,S] are unit vectors; shading [1,1,S,S] is the binary logarithm of the brightness that folds have in
+    the photo beyond what the normals explain; cover [1,1,S,S] is 1 on the cloth.
+    """
+    size = normals.shape[-1]
+    slopes = push_pull(normals[:, :2] / normals[:, 2:].clamp_min(0.3), cover)
+    phases = torch.arange(count, device=normals.device) / count
+    folds = _folds(torch.cat((slopes, shading), 1)[0], course)
+    travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1)) * wind.strength**0.5
+    waves = torch.zeros(count, 4, size, size, device=normals.device)
+    for m, wave in zip(WAVES, folds, strict=True):
+        turned = torch.exp(-2j * math.pi * m * phases) - 1
+        waves += travelling * (turned[:, None, None, None] * wave).real
+    present = sum((wave[1:3].abs().square().sum(0) for wave in folds), torch.zeros(size, size, device=normals.device))
+    present = _blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
+    envelope = 1 - ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
+    slopes_now = [slope * wind.strength**POWER for slope in SLOPES]
+    wanted = math.hypot(*slopes_now)
+    missing = (1 - (present / wanted).square()).clamp_min(REMAINDER).sqrt()
+    grown = (GROWTH + (1 - GROWTH) * course.distance) * smoothstep((course.distance / FREE[1]).clamp(0, 1))
+    for m, number, slope, downward in zip(WAVES, NUMBERS, slopes_now, DOWNWARD, strict=True):
+        wave = _own_wave(course, number, downward) * (slope * grown * missing)
+        turned = envelope * torch.exp(-2j * math.pi * m * phases)
+        waves += (turned[:, None, None, None] * wave).real
+    return torch.cat((waves[:, :1] * _view(normals, cover, course)[:, None, None] / size, waves[:, 1:]), 1)
+
+
+def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
+    """[1,1,S,S]: binary logarithm of the brightness of folds relative to what is `expected` [1,1,S,S] of the surface.
+
+    image [1,3,S,S]: linear light. Prints are left out: a place is compared with the cloth of its hue around it, and
+    what is much brighter or darker is filled in from its surroundings.
+    """
+    luminance = (image * image.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1, keepdim=True).clamp_min(0.01)
+    found = luminance.log2() - expected.clamp_min(0.05).log2()
+    hue = ((image + 0.02) / (image + 0.02).sum(1, keepdim=True))[:, :2]
+    on_cloth = (hue / HUE_STEP).round()[cover[0, 0][None, None].expand_as(hue) > 0.5].view(2, -1).T
+    hues, counts = on_cloth.unique(dim=0, return_counts=True)
+    hues = hues[counts > 0.01 * counts.sum()] * HUE_STEP
+    total, weights = torch.zeros_like(found), torch.full_like(found, 1e-6)
+    for one in hues:
+        like = cover * (-(hue - one[:, None, None]).square().sum(1, keepdim=True) / (2 * (HUE_STEP / 2) ** 2)).exp()
+        mean = _blur(found * like, image.shape[-1] // 10) / _blur(like, image.shape[-1] // 10).clamp_min(1e-3)
+        total, weights = total + like * (found - mean), weights + like
+    edge = (F.max_pool2d(hue, 3, 1, 1) + F.max_pool2d(-hue, 3, 1, 1)).sum(1, keepdim=True)
+    known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (total.abs() < MAX_PRINT * weights) * weights.clamp(max=1)
+    known = -F.max_pool2d(-known, 3, 1, 1)
+    return push_pull(total / weights, known).clamp(-MAX_PRINT, MAX_PRINT)
+
+
+def _blur(image: Tensor, radius: int) -> Tensor:
+    """[N,C,h,w] blurred by two boxes, zeros beyond the border."""
+    for _ in range(2):
+        image = F.avg_pool2d(image, 2 * radius + 1, 1, radius)
+    return image
+
+
+def _own_wave(course: Course, number: float, downward: float) -> Tensor:
+    """Height (pixels), slopes and shading of a wave of slope 1, `number` of which fit along the cloth: complex
+    [4,S,S]."""
+    size = course.along.shape[0]
+    y = torch.arange(size, device=course.along.device)[:, None] / course.length
+    carrier = torch.exp(2j * math.pi * number * (course.along + downward * y) + 2.4j * number)
+    vector = course.direction.clone() * number
+    vector[1] = vector[1] + downward * number
+    gradient = 2 * math.pi * vector.norm() / course.length
+    unit = vector / vector.norm()
+    return torch.stack((carrier / gradient, -1j * unit[0] * carrier, -1j * unit[1] * carrier, OCCLUSION * carrier))
+
+
+def _folds(slopes: Tensor, course: Course) -> list[Tensor]:
+    """The folds in slopes and shading [3,S,S] taken apart into waves downwind, of WAVES cycles in a gust: for each the
+    complex height (pixels), slopes and shading [4,S,S], whose real part is the still's."""
+    size = slopes.shape[-1]
+    wide = F.pad(slopes[None], (size // 2,) * 4, mode="replicate")[0]
+    window = torch.hann_window(2 * size, periodic=False, device=slopes.device).clamp(0, 0.5) * 2
+    spectrum = torch.fft.fft2((wide - slopes.mean((1, 2), keepdim=True)) * window * window[:, None])
+    frequency = torch.fft.fftfreq(2 * size, device=slopes.device)
+    ky, kx = frequency[:, None], frequency
+    along = kx * course.direction[0] + ky * course.direction[1]
+    squared = (kx**2 + ky**2).clamp_min(1e-9)
+    towards = (2 * along.clamp_min(0) ** 2 / squared).clamp(max=1)  # folds that lie along the wind cannot run
+    cycles = along * course.length * SPEED
+    fine = ((MAX_FOLDS - along * course.length) / 3).clamp(0, 1)
+    height = 1j * (kx * spectrum[0] + ky * spectrum[1]) / (2 * math.pi * squared)
+    parts = torch.cat((height[None], spectrum))
+    middle = slice(size // 2, size // 2 + size)
+    waves = []
+    for m in WAVES:
+        band = (1 - (cycles - m).abs()).clamp(0, 1) if m < WAVES[-1] else (cycles - m + 1).clamp(0, 1)
+        waves.append(torch.fft.ifft2(2 * parts * band * towards * fine)[:, middle, middle])
+    return waves
+
+
+def _view(normals: Tensor, cover: Tensor, course: Course) -> Tensor:
+    """[2]: how far cloth that moves out of its plane by 1 moves in the picture."""
+    mean = ((normals * cover).sum((0, 2, 3)) / cover.sum().clamp_min(1))[:2]
+    upwards = -course.direction.flip(0).abs()
+    along, across = (mean @ way for way in (course.direction, upwards))
+    return course.direction * along.abs().clamp_min(SMALLEST_ANGLE) + upwards * across.abs().clamp_min(SMALLEST_ANGLE)
+
+
+def _held(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
+    """Distance [S,S] in [0,1] from where cloth of this outline is held, and the direction [2] away from there.
+
+    Cloth hangs from its top or streams from an upright side. The hoist of a flag is straight and upright, its free end
+    seldom; and cloth wider than high is rather a flag. Distances from the three sides are mixed by how likely each is.
+    """
+    size = mask.shape[0]
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    height, width = (float(line[-1] - line[0] + 1) for line in (rows, columns))
+    aspect = math.log(width / height)
+    x = math.cos(wind.angle)
+    scores, distances = [], []
+    for side, upwind in (("left", x), ("right", -x), ("top", 0.0)):
+        turned = {"left": mask, "right": mask[:, ::-1], "top": mask.T}[side]
+        slope, start, error = _straight_edge(turned, max(height, width))
+        upright = side != "top"
+        features = (math.log(error + 0.003), abs(slope), min(aspect, 1.2 - aspect) * upright, float(upright))
+        scores.append(sum(w * f for w, f in zip(HELD_WEIGHTS, features, strict=True)) + UPWIND_WEIGHT * upwind)
+        line, across = np.mgrid[0:size, 0:size]
+        away = (across - slope * line - start).clip(0) / math.hypot(1, slope)
+        away = away / max(1.0, float(np.quantile(away[turned], 0.98)))
+        distances.append({"left": away, "right": away[:, ::-1], "top": away.T}[side])
+    share = np.exp(np.array(scores) - max(scores))
+    share = share / share.sum()
+    distance = np.tensordot(share, np.stack(distances), 1).clip(0, 1).astype(np.float32)
+    return distance, np.array([share[0] - share[1], share[2]], np.float32)
+
+
+def _straight_edge(mask: np.ndarray, extent: float) -> tuple[float, float, float]:
+    """The line along the left edge of a mask, as its slope and its start, fitted robustly; and the mean distance of the
+    edge from it, relative to `extent`."""
+    rows = np.flatnonzero(mask.any(1))
+    inner = rows[len(rows) // 16 : len(rows) - len(rows) // 16]
+    edge = mask[inner].argmax(1).astype(float)
+    terms = np.stack([inner, np.ones(len(inner))], 1).astype(float)
+    weight = np.ones(len(inner))
+    slope = start = 0.0
+    for _ in range(5):
+        slope, start = np.linalg.lstsq(terms * weight[:, None], edge * weight, rcond=None)[0]
+        off = np.abs(terms @ (slope, start) - edge) / extent
+        weight = 1 / np.sqrt(1 + (off / 0.01) ** 2)
+    return float(slope), float(start), float(np.minimum(off, 0.05).mean())
