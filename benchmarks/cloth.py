@@ -4,7 +4,8 @@
         [--model NAME] [--write]
 
 FOLDER holds images/ID.jpg and labels/ID.png. For each photo: frame 0 against the photo, the largest change away from
-the cloth, seam, pulse, and how far the cloth moves. For the first N: whether cloth moves to the side the wind blows to,
+the cloth, seam, pulse, how far the cloth moves, and by how much its ripples come later at two thirds of the cloth along
+the wind than at one third, in degrees of their own cycle. For the first N: whether cloth moves to the side the wind blows to,
 for six winds with a sideways component, judged from the finished frames alone (blocks of frame 0 tracked to later
 frames by `stylecine.quality.blockmatch`), and the amount of change at four strengths. For the first: time per frame
 relative to a landscape of the same size. --pictures writes a sheet per photo: frames, their differences from frame 0
@@ -24,9 +25,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from scipy import ndimage
 
 from benchmarks.tables import RESULTS, to_json, write
 from stylecine import Animator, Cinemagraph, Scene
+from stylecine.cloth.animate import find_pieces
 from stylecine.output.preview import time_slice
 from stylecine.quality.blockmatch import track
 from stylecine.quality.measures import LUMA
@@ -41,6 +44,11 @@ WIND = (0, 0.7)
 SECONDS, FPS = 4.0, 30
 NEIGHBOURHOOD = 0.035  # of the long side: around the cloth
 COMPARED = (0.25, 0.5, 0.75)  # phases of a gust compared with frame 0
+
+
+PHASES = 24  # frames of a gust whose ripples are measured
+RIPPLES = slice(2, 6)  # cycles in a gust; one is the gust itself
+SMOOTHED, APART = 0.05, 0.04  # of the cloth along the wind: further than prints sway; distance of places compared
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ def measure(loop: Cinemagraph, example: Example) -> dict[str, float]:
         "seam": loop.measures["seam"],
         "pulse": loop.measures["pulse_global"],
         "pulse_tiles": loop.measures["pulse_tiles"],
+        "phase_lag": phase_lag(loop, example.mask),
         "furthest": float(displacement[on_cloth].quantile(0.95)) / loop.width,
         "cloth_seconds": loop.timings["cloth"],
     }
@@ -123,6 +132,30 @@ def mean_drift(loop: Cinemagraph, mask: np.ndarray) -> float:
         if reliable.any():
             means.append(float(blocks.shift[reliable, 0].mean()))
     return float(np.mean(means)) if means else math.nan
+
+
+def phase_lag(loop: Cinemagraph, mask: np.ndarray) -> float:
+    """Degrees by which ripples of the largest piece of cloth come later at two thirds of it along the wind than at one
+    third: positive if they run downwind. Of the number of cycles that ripples in step are strongest in.
+
+    From finished frames: each place's brightness over a gust, smoothed, is compared with that of the place a little
+    downwind in the middle third, and the angle of their cross-spectrum scaled to the whole third. Squared, as the two
+    edges of a print that sways as a whole change in opposite directions, which is no lag.
+    """
+    piece = find_pieces(torch.from_numpy(mask).float())[0].mask.numpy() > 0.5
+    columns = np.flatnonzero(piece.any(0))
+    extent = columns[-1] - columns[0] + 1
+    apart, radius = max(1, round(APART * extent)), max(1, round(SMOOTHED / 2 * extent))
+    inside = ndimage.binary_erosion(piece, iterations=max(1, radius // 2))
+    inside[:, : columns[0] + extent // 3] = inside[:, columns[0] + 2 * extent // 3 :] = False
+    frames = np.stack([_grey(loop[_gust(loop) * k / PHASES]).numpy() for k in range(PHASES)])
+    smooth = ndimage.uniform_filter(np.log(frames + 8), (0, 2 * radius + 1, 2 * radius + 1))
+    waves = np.fft.fft(smooth, axis=0)[RIPPLES]
+    step = apart if math.cos(math.radians(WIND[0])) > 0 else -apart
+    both = inside & np.roll(inside, -step, 1)
+    cross = (waves * np.roll(waves, -step, 2).conj())[:, both]
+    squared = (cross**2 / np.maximum(np.abs(cross), 1e-9)).sum(1)
+    return float(np.degrees(np.angle(squared[np.abs(squared).argmax()]))) / 2 * extent / 3 / apart
 
 
 def amplitudes(animator: Animator, examples: list[Example]) -> dict[str, Any]:

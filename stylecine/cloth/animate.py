@@ -28,7 +28,7 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
 SIDE = 128  # pixels of the networks' square input
-KEYFRAMES = 16  # phases of a gust at which fields are stored: twice the number of waves that the network predicts
+KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to half as many cycles
 CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
 MAX_GRID = 320  # points of the fields' grid along the long side
 MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
@@ -37,7 +37,7 @@ MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are t
 MAX_DISPLACEMENT = 0.06  # of the crop's side
 MAX_GRADIENT = 0.6  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
 MAX_OVERHANG = 0.015  # of the long side: how far the cloth may leave its outline
-LEAN = (0.4, 0.8)  # of the predicted displacement: where the cloth is held, and more at the free end
+LEAN = (0.3, 0.8)  # of the predicted displacement: where the cloth is held, and more at the free end
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
 INVERSION_ITERATIONS = 10
@@ -176,21 +176,21 @@ def predict_cycle(
 
 
 def _lean(normals: Tensor, cover: Tensor, nets: ClothNets, wind: Wind, course: Course) -> Tensor:
-    """The network's prediction, [KEYFRAMES,5,SIDE,SIDE] as its channels: averaged with that for the mirrored cloth in
-    the mirrored wind, so that left and right are equivalent."""
+    """How the cloth leans in a gust, [KEYFRAMES,5,SIDE,SIDE] as the network's channels: the first harmonic of its
+    prediction; the others are the flutter of an average cloth, which runs nowhere.
+
+    Averaged with the prediction for the mirrored cloth in the mirrored wind, so that left and right are equivalent.
+    """
     direction = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
     mirrored_direction = direction * torch.tensor([-1.0, 1.0], device=normals.device)
     cycle = nets.cycle(normals * cover, cover, direction)
     mirrored = nets.cycle(_mirror_normals(normals * cover), cover.flip(-1), mirrored_direction).flip(-1)
     flip = torch.tensor([-1.0, 1.0, -1.0, 1.0, 1.0], device=normals.device)[:, None, None]
-    cosines, sines = ((cycle + mirrored * flip) / 2)[0].chunk(2)
-    delay = LEAN_DELAY * course.along.clamp(0, 1)
-    moments = torch.zeros(KEYFRAMES, *cosines.shape[1:], device=normals.device)
-    for k, (cosine, sine) in enumerate(zip(cosines, sines, strict=True), 1):
-        later = torch.complex(cosine, sine) * torch.exp(2j * math.pi * k * delay)
-        turned = torch.exp(-2j * math.pi * k * torch.arange(KEYFRAMES, device=normals.device) / KEYFRAMES) - 1
-        moments += (turned[:, None, None, None] * later).real
-    return moments
+    cycle = ((cycle + mirrored * flip) / 2)[0]
+    gust = torch.complex(cycle[0], cycle[len(cycle) // 2])
+    gust = gust * torch.exp(2j * math.pi * LEAN_DELAY * course.along.clamp(0, 1))
+    turned = torch.exp(-2j * math.pi * torch.arange(KEYFRAMES, device=normals.device) / KEYFRAMES) - 1
+    return (turned[:, None, None, None] * gust).real
 
 
 def _linear(image: Tensor) -> Tensor:

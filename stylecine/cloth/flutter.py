@@ -29,7 +29,7 @@ NUMBERS = (1.7, 1.9, 2.1, 2.4)  # of each of our own along the cloth, in any win
 SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
 SLOPES = (0.44, 0.31, 0.24, 0.20)  # of each, at full strength at the free end
 POWER = 0.75  # of the wind's strength, to which their slopes are proportional
-OCCLUSION = 0.3  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
+OCCLUSION = 0.5  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
 HUE_STEP = 0.06  # of red's and green's share of the light: cloth of nearer colours is compared
 MAX_PRINT = 0.6  # log2 of brightness: what differs more from its surroundings is printed
 DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
@@ -41,7 +41,7 @@ UPWIND_WEIGHT = 1.0  # of a side from which the wind blows
 OFF_HOLD = 0.7  # of a wind towards the viewer or away: how far its waves run away from where the cloth is held
 MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
 MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
-SMALLEST_ANGLE = 0.4  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
+SMALLEST_ANGLE = 0.5  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
 
 
 @dataclass(frozen=True)
