@@ -5,11 +5,11 @@
 
 FOLDER holds images/ID.jpg and labels/ID.png. For each photo: frame 0 against the photo, the largest change away from
 the cloth, seam, pulse, how far the cloth moves, and by how much its ripples come later at two thirds of the cloth along
-the wind than at one third, in degrees of their own cycle. For the first N: whether cloth moves to the side the wind blows to,
-for six winds with a sideways component, judged from the finished frames alone (blocks of frame 0 tracked to later
-frames by `stylecine.quality.blockmatch`), and the amount of change at four strengths. For the first: time per frame
-relative to a landscape of the same size. --pictures writes a sheet per photo: frames, their differences from frame 0
-times eight, and a row of pixels over time. --write stores the figures in benchmarks/results/cloth.json.
+the wind than at one third, in degrees of their own cycle. For the first N: whether cloth moves to the side the wind
+blows to, for six winds with a sideways component, judged from the finished frames alone (blocks of frame 0 tracked to
+later frames by `stylecine.quality.blockmatch`), and the amount of change at four strengths. For the first: time per
+frame relative to a landscape of the same size. --pictures writes a sheet per photo: frames, their differences from
+frame 0 times eight, and a row of pixels over time. --write stores the figures in benchmarks/results/cloth.json.
 """
 
 import argparse

@@ -112,15 +112,22 @@ def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
     on_cloth = (hue / HUE_STEP).round()[cover[0, 0][None, None].expand_as(hue) > 0.5].view(2, -1).T
     hues, counts = on_cloth.unique(dim=0, return_counts=True)
     hues = hues[counts > 0.01 * counts.sum()] * HUE_STEP
-    total, weights = torch.zeros_like(found), torch.full_like(found, 1e-6)
-    for one in hues:
-        like = cover * (-(hue - one[:, None, None]).square().sum(1, keepdim=True) / (2 * (HUE_STEP / 2) ** 2)).exp()
-        mean = _blur(found * like, image.shape[-1] // 10) / _blur(like, image.shape[-1] // 10).clamp_min(1e-3)
-        total, weights = total + like * (found - mean), weights + like
+    likes = [
+        cover * (-(hue - one[:, None, None]).square().sum(1, keepdim=True) / (2 * (HUE_STEP / 2) ** 2)).exp()
+        for one in hues
+    ]
+    radius, plain, own = image.shape[-1] // 10, cover, torch.zeros_like(found)
+    weights = sum(likes, torch.full_like(found, 1e-6))
+    for _ in range(3):  # prints count less each time
+        own = torch.zeros_like(found)
+        for like in likes:
+            mean = _blur(found * like * plain, radius) / _blur(like * plain, radius).clamp_min(1e-3)
+            own += like * (found - mean) / weights
+        plain = 1 / (1 + (own / MAX_PRINT) ** 4)
     edge = (F.max_pool2d(hue, 3, 1, 1) + F.max_pool2d(-hue, 3, 1, 1)).sum(1, keepdim=True)
-    known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (total.abs() < MAX_PRINT * weights) * weights.clamp(max=1)
+    known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (own.abs() < MAX_PRINT) * weights.clamp(max=1)
     known = -F.max_pool2d(-known, 3, 1, 1)
-    return push_pull(total / weights, known).clamp(-MAX_PRINT, MAX_PRINT)
+    return push_pull(own, known).clamp(-MAX_PRINT, MAX_PRINT)
 
 
 def _blur(image: Tensor, radius: int) -> Tensor:
@@ -199,7 +206,9 @@ def _held(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
         distances.append({"left": away, "right": away[:, ::-1], "top": away.T}[side])
     share = np.exp(np.array(scores) - max(scores))
     share = share / share.sum()
-    distance = np.tensordot(share, np.stack(distances), 1).clip(0, 1).astype(np.float32)
+    distance = np.tensordot(share, np.stack(distances), 1)
+    low, high = np.quantile(distance[mask], (0.02, 0.98))
+    distance = ((distance - low) / max(high - low, 0.5)).clip(0, 1).astype(np.float32)
     return distance, np.array([share[0] - share[1], share[2]], np.float32)
 
 
