@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.flutter import Course, find_course, flutter, fold_shading
-from stylecine.cloth.layer import ClothLayer
+from stylecine.cloth.layer import ClothLayer, periodic_weights
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting, on_grid
 from stylecine.errors import NothingMoves
@@ -40,6 +40,9 @@ MAX_OVERHANG = 0.015  # of the long side: how far the cloth may leave its outlin
 LEAN = (0.3, 0.8)  # of the predicted displacement: where the cloth is held, and more at the free end
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
+STEPS, PACE_SAMPLES = 60, 12  # frames of a gust, and how many of the steps between them are looked at
+PACE_TILES = 64  # of the cloth, in which they are
+MAX_HASTE = 0.4  # by which the gust may run faster or slower where it begins
 INVERSION_ITERATIONS = 10
 GAMMA = 2.2
 VISIBLE_CHANGE = 2  # levels of 255
@@ -108,6 +111,7 @@ def animate_cloth(
     layer = ClothLayer(
         to_uint8(photo), matting.background, matting.matte, active, keyframes, cell, reach, cycles, period
     )
+    layer = replace(layer, keyframes=_even_pace(layer))
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -209,6 +213,42 @@ def invert_displacement(forward: Tensor, cell: int) -> Tensor:
     backward = torch.cat((displacement, _sample(forward[:, 2:], displacement / cell)), 1)
     backward[0] = 0
     return backward
+
+
+def _even_pace(layer: ClothLayer) -> Tensor:
+    """The keyframes of a gust that runs faster or slower where it begins, so that its first step changes frames as much
+    as the median step does: a loop should not halt or jump where it starts again.
+
+    Some tiles of the cloth stand for all.
+    """
+    count, device = len(layer.keyframes), layer.keyframes.device
+    some = torch.zeros_like(layer.active).flatten()
+    moving = layer.active.flatten().nonzero().flatten()
+    some[moving[:: 1 + len(moving) // PACE_TILES]] = 1
+    gust = replace(layer, active=some.view_as(layer.active), cycles=1, period=STEPS)
+
+    def hasten(haste: float) -> tuple[Tensor, float]:
+        """The keyframes at a pace of 1 + haste at phase 0 and 1 − haste at ½; and the logarithm of the first step over
+        the median."""
+        phases = [k / count + haste * math.sin(2 * math.pi * k / count) / (2 * math.pi) for k in range(count)]
+        weights = torch.stack([periodic_weights(count, phase, device) for phase in phases])
+        paced = torch.tensordot(weights, layer.keyframes, 1)
+        hastened = replace(gust, keyframes=paced)
+        steps = np.array([_step(hastened, t) for t in range(0, STEPS, STEPS // PACE_SAMPLES)])
+        return paced, math.log(max(steps[0], 1) / max(float(np.median(steps)), 1))
+
+    _, uneven = hasten(0.0)
+    guess = min(max(-uneven / 1.5, -MAX_HASTE), MAX_HASTE)
+    _, remaining = hasten(guess)
+    slope = (remaining - uneven) / guess if abs(guess) > 0.01 else 1.5
+    best = -uneven / max(slope, 0.75)
+    return hasten(min(max(best, -MAX_HASTE), MAX_HASTE))[0]
+
+
+def _step(layer: ClothLayer, t: int) -> float:
+    """How much the frame of time t differs from the one before, summed over all values."""
+    before, now = (layer.draw_over(layer.photo, moment).int() for moment in (t - 1, t))
+    return float((now - before).abs().sum())
 
 
 def _visibly_moves(layer: ClothLayer) -> bool:

@@ -3,7 +3,7 @@
 What a still shows is where the cloth is and how it is folded. The folds along the wind are taken apart into waves
 (analytic signals, as in Wadhwa et al., "Phase-Based Video Motion Processing", SIGGRAPH 2013), whose phases turn a whole
 number of times in a gust: each fold leaves its place and runs downwind, and the gust ends as it began. Where cloth is
-smooth, waves of our own fill in; they begin with the gust, so that the still shows none of them.
+smooth, waves of our own fill in; they begin low, so that the still has hardly any of them to lose.
 
 The waves are those of the surface's height over the cloth: its slope changes the light, and seen at an angle it
 displaces the cloth in the picture. How high, how fast and how long they are is fitted to simulated cloth
@@ -28,13 +28,14 @@ WAVES = (2, 3, 4, 5)  # cycles of the waves in a gust
 NUMBERS = (1.7, 1.9, 2.1, 2.4)  # of each of our own along the cloth, in any wind
 SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
 SLOPES = (0.44, 0.31, 0.24, 0.20)  # of each, at full strength at the free end
-POWER = 0.75  # of the wind's strength, to which their slopes are proportional
+POWER = 0.8  # of the wind's strength, to which their slopes and the share of the folds that runs are proportional
 OCCLUSION = 0.5  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
 HUE_STEP = 0.06  # of red's and green's share of the light: cloth of nearer colours is compared
 MAX_PRINT = 0.6  # log2 of brightness: what differs more from its surroundings is printed
 DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
 GROWTH = 0.35  # amplitude of our own waves next to where the cloth is held, relative to the free end
 FREE = (0.35, 0.2)  # distance from there at which the photo's folds, and our own waves, are free
+CALM = 0.7  # how much lower our own waves are when the gust begins: of the rest, the photo shows the opposite
 REMAINDER = 0.15  # of our own waves, squared, where the photo's folds are as high as those
 HELD_WEIGHTS = (-0.3, -2.8, 3.7, 0.3)  # of what tells an upright side that holds the cloth from the top, see _held
 UPWIND_WEIGHT = 1.0  # of a side from which the wind blows
@@ -81,21 +82,21 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course:
     slopes = push_pull(normals[:, :2] / normals[:, 2:].clamp_min(0.3), cover)
     phases = torch.arange(count, device=normals.device) / count
     folds = _folds(torch.cat((slopes, shading), 1)[0], course)
-    travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1)) * wind.strength**0.5
+    travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1)) * wind.strength**POWER
     waves = torch.zeros(count, 4, size, size, device=normals.device)
     for m, wave in zip(WAVES, folds, strict=True):
         turned = torch.exp(-2j * math.pi * m * phases) - 1
         waves += travelling * (turned[:, None, None, None] * wave).real
     present = sum((wave[1:3].abs().square().sum(0) for wave in folds), torch.zeros(size, size, device=normals.device))
     present = _blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
-    envelope = 1 - ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
+    envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
     slopes_now = [slope * wind.strength**POWER for slope in SLOPES]
     wanted = math.hypot(*slopes_now)
     missing = (1 - (present / wanted).square()).clamp_min(REMAINDER).sqrt()
     grown = (GROWTH + (1 - GROWTH) * course.distance) * smoothstep((course.distance / FREE[1]).clamp(0, 1))
     for m, number, slope, downward in zip(WAVES, NUMBERS, slopes_now, DOWNWARD, strict=True):
         wave = _own_wave(course, number, downward) * (slope * grown * missing)
-        turned = envelope * torch.exp(-2j * math.pi * m * phases)
+        turned = envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0]
         waves += (turned[:, None, None, None] * wave).real
     return torch.cat((waves[:, :1] * _view(normals, cover, course)[:, None, None] / size, waves[:, 1:]), 1)
 
