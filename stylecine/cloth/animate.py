@@ -34,10 +34,11 @@ MAX_GRID = 320  # points of the fields' grid along the long side
 MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
 MAX_PIECES = 16
 MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
-MAX_DISPLACEMENT = 0.06  # of the crop's side
-MAX_GRADIENT = 0.6  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
+MAX_DISPLACEMENT = 0.08  # of the crop's side
+MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
 MAX_OVERHANG = 0.015  # of the long side: how far the cloth may leave its outline
 LEAN = (0.3, 0.8)  # of the predicted displacement: where the cloth is held, and more at the free end
+LEAN_SHARE = 0.7  # of the displacement that is allowed
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
 STEPS, PACE_SAMPLES = 60, 12  # frames of a gust, and how many of the steps between them are looked at
@@ -171,7 +172,8 @@ def predict_cycle(
     shading = fold_shading(_linear(image), brightness[:, None], cover)
     waves = flutter(normals, shading, cover, wind, course, KEYFRAMES)
     leaning = lean[:, :2] * (LEAN[0] + LEAN[1] * course.distance)
-    displacement = _limit_displacement(leaning) + _limit_displacement(waves[:, :2])
+    allowed = LEAN_SHARE * (0.6 + 0.4 * wind.strength)
+    displacement = _limit_displacement(leaning, allowed) + _limit_displacement(waves[:, :2], 1 - LEAN_SHARE)
     slopes = torch.cat((waves[:, 2:4], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
     moved_normals = F.normalize(F.normalize(normals + lean[:, 2:], dim=1) + slopes, dim=1)
     gain = (shade(light, moved_normals.movedim(1, -1)) / brightness).log2() + waves[:, 4]
@@ -290,14 +292,15 @@ def _blur(image: Tensor, radius: int = 3) -> Tensor:
     return image
 
 
-def _limit_displacement(displacement: Tensor) -> Tensor:
-    """Displacements [K,2,h,w] in fractions of the side, scaled down if they would be too long or too steep.
+def _limit_displacement(displacement: Tensor, share: float) -> Tensor:
+    """Displacements [K,2,h,w] in fractions of the side, scaled down if they would be longer or steeper than a share of
+    what is allowed.
 
     Saturates smoothly: stronger wind always moves the cloth further.
     """
     length = displacement.norm(dim=1).flatten().kthvalue(max(1, int(0.995 * displacement[:, 0].numel()))).values
     gradient = max(float(displacement.diff(dim=axis).abs().flatten().quantile(0.99)) for axis in (2, 3)) * SIDE
-    excess = max(float(length) / MAX_DISPLACEMENT, gradient / MAX_GRADIENT, 1e-6)
+    excess = max(float(length) / MAX_DISPLACEMENT, gradient / MAX_GRADIENT, 1e-6) / share
     return displacement * math.tanh(excess) / excess
 
 
