@@ -41,7 +41,7 @@ LEAN = (0.3, 0.8)  # of the predicted displacement: where the cloth is held, and
 LEAN_SHARE = 0.7  # of the displacement that is allowed
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
-STEPS, PACE_SAMPLES = 60, 12  # frames of a gust, and how many of the steps between them are looked at
+STEPS, PACE_SAMPLES = 60, 10  # frames of a gust, and how many of the steps between them are looked at
 PACE_TILES = 64  # of the cloth, in which they are
 MAX_HASTE = 0.4  # by which the gust may run faster or slower where it begins
 INVERSION_ITERATIONS = 10
@@ -229,28 +229,30 @@ def _even_pace(layer: ClothLayer) -> Tensor:
     some[moving[:: 1 + len(moving) // PACE_TILES]] = 1
     gust = replace(layer, active=some.view_as(layer.active), cycles=1, period=STEPS)
 
-    def hasten(haste: float) -> tuple[Tensor, float]:
-        """The keyframes at a pace of 1 + haste at phase 0 and 1 − haste at ½; and the logarithm of the first step over
-        the median."""
+    def hasten(haste: float) -> Tensor:
+        """The keyframes at a pace of 1 + haste at phase 0 and 1 − haste at ½."""
         phases = [k / count + haste * math.sin(2 * math.pi * k / count) / (2 * math.pi) for k in range(count)]
         weights = torch.stack([periodic_weights(count, phase, device) for phase in phases])
-        paced = torch.tensordot(weights, layer.keyframes, 1)
-        hastened = replace(gust, keyframes=paced)
-        steps = np.array([_step(hastened, t) for t in range(0, STEPS, STEPS // PACE_SAMPLES)])
-        return paced, math.log(max(steps[0], 1) / max(float(np.median(steps)), 1))
+        return torch.tensordot(weights, layer.keyframes, 1)
 
-    _, uneven = hasten(0.0)
-    guess = min(max(-uneven / 1.5, -MAX_HASTE), MAX_HASTE)
-    _, remaining = hasten(guess)
-    slope = (remaining - uneven) / guess if abs(guess) > 0.01 else 1.5
-    best = -uneven / max(slope, 0.75)
-    return hasten(min(max(best, -MAX_HASTE), MAX_HASTE))[0]
+    def unevenness(haste: float) -> float:
+        """The logarithm of the first step over the median."""
+        hastened = replace(gust, keyframes=hasten(haste))
+        steps = [_step(hastened, t) for t in range(0, STEPS, STEPS // PACE_SAMPLES)]
+        return math.log(max(steps[0], 1) / max(float(np.median(steps)), 1))
+
+    # by the secant method: how much haste changes the first step depends on the photo's detail
+    uneven, slope = unevenness(0), 1.5
+    guess = min(max(-uneven / slope, -MAX_HASTE), MAX_HASTE)
+    if abs(guess) > 0.02:
+        slope = max((unevenness(guess) - uneven) / guess, slope / 2)
+    return hasten(min(max(-uneven / slope, -MAX_HASTE), MAX_HASTE))
 
 
 def _step(layer: ClothLayer, t: int) -> float:
     """How much the frame of time t differs from the one before, summed over all values."""
-    before, now = (layer.draw_over(layer.photo, moment).int() for moment in (t - 1, t))
-    return float((now - before).abs().sum())
+    before, now = (layer.draw_over(layer.photo, moment) for moment in (t - 1, t))
+    return float((torch.maximum(before, now) - torch.minimum(before, now)).sum(dtype=torch.int64))
 
 
 def _visibly_moves(layer: ClothLayer) -> bool:
