@@ -112,11 +112,11 @@ def main() -> None:
     touch_up(animator, scene)
     hours(animator)
     styles(animator)
-    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=280)
+    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=240)
     flag = animator.render(
-        cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=20
+        cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
     )
-    flag.save(IMAGES / "flag.webp", quality=50)
+    flag.save(IMAGES / "flag.webp", quality=75)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ GROWTH = 0.5  # amplitude of our own waves next to where the cloth is held, rela
 FREE = (0.35, 0.2)  # distance from there at which the photo's folds, and our own waves, are free
 CALM = 0.7  # how much lower our own waves are when the gust begins: of the rest, the photo shows the opposite
 REMAINDER = 0.15  # of our own waves, squared, where the photo's folds are as high as those
-HELD_WEIGHTS = (-0.3, -2.8, 3.7, 0.3)  # of what tells an upright side that holds the cloth from the top, see _held
+HELD_WEIGHTS = (-0.3, -2.2, 4.1, 0.2)  # of what tells the side that holds the cloth, see possible_holds
 UPWIND_WEIGHT = 1.0  # of a side from which the wind blows
 OFF_HOLD = 0.7  # of a wind towards the viewer or away: how far its waves run away from where the cloth is held
 MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
@@ -186,31 +186,41 @@ def _view(normals: Tensor, cover: Tensor, course: Course) -> Tensor:
 def _held(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
     """Distance [S,S] in [0,1] from where cloth of this outline is held, and the direction [2] away from there.
 
+    Distances from the sides that may hold it are mixed by how likely each is.
+    """
+    features, distances = possible_holds(mask)
+    x = math.cos(wind.angle)
+    scores = features @ HELD_WEIGHTS + UPWIND_WEIGHT * np.array([x, -x, 0])
+    share = np.exp(scores - scores.max())
+    share = share / share.sum()
+    distance = np.tensordot(share, distances, 1)
+    low, high = np.quantile(distance[mask], (0.02, 0.98))
+    distance = ((distance - low) / max(high - low, 0.5)).clip(0, 1).astype(np.float32)
+    return distance, np.array([share[0] - share[1], share[2]], np.float32)
+
+
+def possible_holds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the outline of cloth, bool [S,S], tells of its left, right and upper side, of which one holds it: features
+    [3,4], and the distances from each, [3,S,S], 1 at the far end.
+
     Cloth hangs from its top or streams from an upright side. The hoist of a flag is straight and upright, its free end
-    seldom; and cloth wider than high is rather a flag. Distances from the three sides are mixed by how likely each is.
+    seldom; and cloth wider than high, but not by much, is rather a flag.
     """
     size = mask.shape[0]
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     height, width = (float(line[-1] - line[0] + 1) for line in (rows, columns))
     aspect = math.log(width / height)
-    x = math.cos(wind.angle)
-    scores, distances = [], []
-    for side, upwind in (("left", x), ("right", -x), ("top", 0.0)):
+    features, distances = [], []
+    for side in ("left", "right", "top"):
         turned = {"left": mask, "right": mask[:, ::-1], "top": mask.T}[side]
         slope, start, error = _straight_edge(turned, max(height, width))
         upright = side != "top"
-        features = (math.log(error + 0.003), abs(slope), min(aspect, 1.2 - aspect) * upright, float(upright))
-        scores.append(sum(w * f for w, f in zip(HELD_WEIGHTS, features, strict=True)) + UPWIND_WEIGHT * upwind)
+        features.append((math.log(error + 0.003), abs(slope), min(aspect, 1.2 - aspect) * upright, float(upright)))
         line, across = np.mgrid[0:size, 0:size]
         away = (across - slope * line - start).clip(0) / math.hypot(1, slope)
         away = away / max(1.0, float(np.quantile(away[turned], 0.98)))
         distances.append({"left": away, "right": away[:, ::-1], "top": away.T}[side])
-    share = np.exp(np.array(scores) - max(scores))
-    share = share / share.sum()
-    distance = np.tensordot(share, np.stack(distances), 1)
-    low, high = np.quantile(distance[mask], (0.02, 0.98))
-    distance = ((distance - low) / max(high - low, 0.5)).clip(0, 1).astype(np.float32)
-    return distance, np.array([share[0] - share[1], share[2]], np.float32)
+    return np.array(features), np.stack(distances)
 
 
 def _straight_edge(mask: np.ndarray, extent: float) -> tuple[float, float, float]:

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cloth.clips import Clips, load
 
 from stylecine.cloth.animate import ClothNets, predict_cycle
-from stylecine.cloth.flutter import WAVES, Course, find_course
+from stylecine.cloth.flutter import WAVES, Course, find_course, possible_holds
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.networks.clothnet import ClothNet
 from stylecine.options import Wind
@@ -49,6 +49,35 @@ def chosen(clips: Clips) -> list[int]:
 def harmonics(signal: Tensor, orders: tuple[int, ...]) -> Tensor:
     """Complex amplitudes [M,...] of a signal [K,...] over one cycle."""
     return torch.stack([2 * torch.fft.fft(signal, dim=0)[m] / len(signal) for m in orders])
+
+
+def fit_holds(clips: Clips) -> None:
+    """Prints the weights of `possible_holds` that best tell the side from which displacement grows, and how often they
+    are right."""
+    features, sides = [], []
+    for n in range(len(clips)):
+        views = clips.views([n], torch.arange(16))
+        seen = views.weight[0].amin(0)[0] > 0
+        if int(seen.sum()) < 300:
+            continue
+        of_sides, distances = possible_holds(views.mask[0, 0].numpy() > 0.5)
+        amplitude = views.displacement[0].std(0).norm(dim=0)[seen]
+        growth = [torch.corrcoef(torch.stack((torch.from_numpy(d)[seen], amplitude)))[0, 1] for d in distances]
+        features.append(torch.from_numpy(of_sides).float())
+        sides.append(int(torch.stack(growth).argmax()))
+    inputs, targets = torch.stack(features), torch.tensor(sides)
+    weights = torch.zeros(inputs.shape[2], requires_grad=True)
+    solver = torch.optim.LBFGS([weights], max_iter=100)
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        value = F.cross_entropy(inputs @ weights, targets)
+        value.backward()
+        return value
+
+    solver.step(loss)
+    right = float(((inputs @ weights).argmax(1) == targets).float().mean())
+    print(f"holds of {len(targets)} views: weights {[round(w, 1) for w in weights.tolist()]}, {right:.0%} right\n")
 
 
 def fit(clips: Clips) -> None:
@@ -153,6 +182,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
     options = parser.parse_args()
     train, held_out = (load(options.clips, split, SIDE).closed(MAX_CLOSURE) for split in ("train", "held out"))
+    fit_holds(train)
     fit(train)
     measure(held_out)
 
