@@ -232,7 +232,7 @@ def _even_pace(layer: ClothLayer) -> Tensor:
     def hasten(haste: float) -> Tensor:
         """The keyframes at a pace of 1 + haste at phase 0 and 1 − haste at ½."""
         phases = [k / count + haste * math.sin(2 * math.pi * k / count) / (2 * math.pi) for k in range(count)]
-        weights = torch.stack([periodic_weights(count, phase, device) for phase in phases])
+        weights = torch.stack([periodic_weights(count, phase) for phase in phases]).to(device)
         return torch.tensordot(weights, layer.keyframes, 1)
 
     def unevenness(haste: float) -> float:
