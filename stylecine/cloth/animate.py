@@ -41,8 +41,8 @@ LEAN = (0.3, 0.8)  # of the predicted displacement: where the cloth is held, and
 LEAN_SHARE = 0.7  # of the displacement that is allowed
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
-STEPS, PACE_SAMPLES = 60, 10  # frames of a gust, and how many of the steps between them are looked at
-PACE_TILES = 64  # of the cloth, in which they are
+STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
+PACE_TILES = 256  # of the cloth, in which they are
 MAX_HASTE = 0.4  # by which the gust may run faster or slower where it begins
 INVERSION_ITERATIONS = 10
 GAMMA = 2.2
@@ -242,11 +242,14 @@ def _even_pace(layer: ClothLayer) -> Tensor:
         return math.log(max(steps[0], 1) / max(float(np.median(steps)), 1))
 
     # by the secant method: how much haste changes the first step depends on the photo's detail
-    uneven, slope = unevenness(0), 1.5
-    guess = min(max(-uneven / slope, -MAX_HASTE), MAX_HASTE)
-    if abs(guess) > 0.02:
-        slope = max((unevenness(guess) - uneven) / guess, slope / 2)
-    return hasten(min(max(-uneven / slope, -MAX_HASTE), MAX_HASTE))
+    haste, uneven, slope = 0.0, unevenness(0), 1.5
+    for _ in range(2):
+        change = min(max(haste - uneven / slope, -MAX_HASTE), MAX_HASTE) - haste
+        if abs(change) < 0.02:
+            break
+        before, uneven = uneven, unevenness(haste + change)
+        haste, slope = haste + change, max((uneven - before) / change, 0.75)
+    return hasten(min(max(haste - uneven / slope, -MAX_HASTE), MAX_HASTE))
 
 
 def _step(layer: ClothLayer, t: int) -> float:
