@@ -9,6 +9,9 @@ mask of holes, noise. Timing only: with the default generator, and with one of t
 and random weights.
 """
 
+import benchmarks.spinning  # noqa: F401 - before PyTorch
+
+# isort: split
 import argparse
 import copy
 from collections.abc import Sequence

@@ -5,6 +5,9 @@
 Everything in one run, on the photo and motion of benchmarks/moving.py.
 """
 
+import benchmarks.spinning  # noqa: F401 - before PyTorch
+
+# isort: split
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path

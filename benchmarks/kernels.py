@@ -8,6 +8,9 @@ once and every output written once, as if everything moved (render and compare s
 counts reading and writing, too.
 """
 
+import benchmarks.spinning  # noqa: F401 - before PyTorch
+
+# isort: split
 import argparse
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
