@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.cloth.animate import ClothNets, animate_cloth
+from stylecine.cloth.animate import animate_cloth
 from stylecine.cloth.layer import ClothLayer
+from stylecine.cloth.resting import ClothNets
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.cloth.animate import ClothNets
+from stylecine.cloth.resting import ClothNets
 
 HEIGHT, WIDTH = 96, 128
 FLAG = slice(24, 64), slice(40, 96)  # rows, columns

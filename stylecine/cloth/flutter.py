@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.ops.image import push_pull
+from stylecine.ops.image import blur, push_pull
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
@@ -88,7 +88,7 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course:
         turned = torch.exp(-2j * math.pi * m * phases) - 1
         waves += travelling * (turned[:, None, None, None] * wave).real
     present = sum((wave[1:3].abs().square().sum(0) for wave in folds), torch.zeros(size, size, device=normals.device))
-    present = _blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
+    present = blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
     envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
     slopes_now = [slope * wind.strength**POWER for slope in SLOPES]
     wanted = math.hypot(*slopes_now)
@@ -122,20 +122,13 @@ def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
     for _ in range(3):  # prints count less each time
         own = torch.zeros_like(found)
         for like in likes:
-            mean = _blur(found * like * plain, radius) / _blur(like * plain, radius).clamp_min(1e-3)
+            mean = blur(found * like * plain, radius) / blur(like * plain, radius).clamp_min(1e-3)
             own += like * (found - mean) / weights
         plain = 1 / (1 + (own / MAX_PRINT) ** 4)
     edge = (F.max_pool2d(hue, 3, 1, 1) + F.max_pool2d(-hue, 3, 1, 1)).sum(1, keepdim=True)
     known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (own.abs() < MAX_PRINT) * weights.clamp(max=1)
     known = -F.max_pool2d(-known, 3, 1, 1)
     return push_pull(own, known).clamp(-MAX_PRINT, MAX_PRINT)
-
-
-def _blur(image: Tensor, radius: int) -> Tensor:
-    """[N,C,h,w] blurred by two boxes, zeros beyond the border."""
-    for _ in range(2):
-        image = F.avg_pool2d(image, 2 * radius + 1, 1, radius)
-    return image
 
 
 def _own_wave(course: Course, number: float, downward: float) -> Tensor:

@@ -25,6 +25,7 @@ class ClothLayer:
     reach: Tensor  # float32 [H,W] in [0,1]: above 0 wherever a pixel may change, at least the matte
     cycles: int  # gusts in the loop
     period: int  # frames
+    haste: float = 0.0  # by which gusts run faster where they begin; the keyframes have it
 
     @cached_property
     def footprint(self) -> Tensor:

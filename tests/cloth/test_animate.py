@@ -10,6 +10,7 @@ import torch
 
 from stylecine import (
     Animator,
+    Cancelled,
     Cinemagraph,
     MaskError,
     NothingMoves,
@@ -18,8 +19,9 @@ from stylecine import (
     WeightsNotFound,
     animate,
 )
-from stylecine.cloth.animate import animate_cloth, find_pieces, invert_displacement
+from stylecine.cloth.animate import animate_cloth, blow, invert_displacement
 from stylecine.cloth.layer import ClothLayer
+from stylecine.cloth.resting import rest_cloth
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo
@@ -128,6 +130,37 @@ def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
 
     assert np.abs(drawn(left)[:, ::-1] - drawn(right)).mean() < 0.5
     assert np.abs(drawn(left)[:, ::-1] - photo).mean() > 1.5
+
+
+def test_the_same_resting_cloth_serves_every_wind() -> None:
+    photo, mask = to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float()
+    resting = rest_cloth(photo, mask, STAND_INS)
+    for wind in (Wind(0, 0.8), Wind(180, 0.4)):
+        turned = blow(resting, STAND_INS, wind, cycles=1, period=16)
+        alone = animate_cloth(photo, mask, STAND_INS, wind, cycles=1, period=16)
+        assert torch.equal(turned.keyframes, alone.keyframes) and torch.equal(turned.reach, alone.reach)
+
+
+def test_the_pace_of_another_wind_can_be_kept() -> None:
+    """It is most of the work, and winds that are close have about the same."""
+    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
+    first = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+    again = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16, haste=first.haste)
+    assert first.haste != 0 and torch.equal(again.keyframes, first.keyframes)
+
+
+def test_measuring_the_pace_can_be_cancelled() -> None:
+    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
+    steps: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        steps.append((done, total))
+        if done == 5:
+            raise Cancelled("Another wind is wanted.")
+
+    with pytest.raises(Cancelled):
+        blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16, progress=progress)
+    assert [done for done, _ in steps] == [0, 1, 2, 3, 4, 5] and steps[0][1] > 5
 
 
 @pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])
@@ -324,18 +357,6 @@ def test_a_model_without_weights_for_cloth_is_named(
 
 
 # --- parts
-
-
-def test_pieces_are_sorted_by_size_and_close_ones_merged() -> None:
-    mask = torch.zeros(300, 400)
-    mask[100:200, 50:150] = 1
-    mask[100:150, 153:160] = 1  # a narrow strip next to it
-    mask[20:60, 300:340] = 1
-    mask[5, 5] = 1
-    large, small = find_pieces(mask)
-    assert (large.mask > 0).sum() == 10_000 + 350 and (small.mask > 0).sum() == 1600
-    assert large.side == 132 and (large.top, large.left) == (84, 39)  # 110 wide, and a fifth more
-    assert (small.top, small.left, small.side) == (16, 296, 48)
 
 
 def test_displacements_are_inverted() -> None:

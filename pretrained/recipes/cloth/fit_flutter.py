@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.clips import Clips, load
 
-from stylecine.cloth.animate import ClothNets, predict_cycle
+from stylecine.cloth.animate import predict_cycles
 from stylecine.cloth.flutter import WAVES, Course, find_course, possible_holds
 from stylecine.cloth.lighting import fit_light, shade
+from stylecine.cloth.resting import ClothNets, see_surface
 from stylecine.networks.clothnet import ClothNet
 from stylecine.options import Wind
 from stylecine.weights import PRETRAINED, read_tensors
@@ -124,7 +125,7 @@ def fit(clips: Clips) -> None:
 
 @torch.no_grad()
 def measure(clips: Clips) -> None:
-    """Prints how the gust of `predict_cycle`, told the true normals and the true wind, compares with the clips."""
+    """Prints how the gust of `predict_cycles`, told the true normals and the true wind, compares with the clips."""
     network = ClothNet.from_tensors(read_tensors(PRETRAINED / "cloth.safetensors"))
     nets = ClothNets(lambda image, cover: image, network)
     lags, shading_lags, profiles, contrasts, travels = [], [], [], [], []
@@ -137,7 +138,7 @@ def measure(clips: Clips) -> None:
         light = fit_light(still.new_tensor([[0.0, 0.0, 1.0]]), torch.ones(1))  # of which nothing is known
         bright = shade(light, still.movedim(1, -1))[:, None]
         image = 2 * (bright / bright.max()).expand(-1, 3, -1, -1) ** (1 / 2.2) - 1
-        gust = predict_cycle(image, still, views.mask, nets, wind, light)
+        (gust,) = predict_cycles([see_surface(image, still, views.mask, light)], nets, wind)
         gust = gust[:: len(gust) // 16]
         truth_gain = (shade(light, views.normals[0].movedim(1, -1)) / bright[:, 0]).log2().tanh()
         course = find_course(views.mask, wind)

@@ -1,0 +1,199 @@
+"""Cloth at rest: all that a wind needs to know of it and no wind changes, so that it is found once for any number of
+winds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.cloth.flutter import fold_shading
+from stylecine.cloth.lighting import fit_light, shade
+from stylecine.cloth.matting import Matting, estimate_matting, on_grid
+from stylecine.errors import NothingMoves
+from stylecine.ops.image import blur, to_uint8
+
+SIDE = 128  # pixels of the networks' square input
+CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
+MAX_GRID = 320  # points of the fields' grid along the long side
+MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
+MAX_PIECES = 16
+MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
+LIGHT_DETAIL = 3  # pixels of a crop: smaller ones are not told by the light
+GAMMA = 2.2
+
+NormalPredictor = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
+CyclePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # normals, mask, wind [N,2] -> harmonics [N,8,5,S,S]
+
+
+@dataclass(frozen=True)
+class ClothNets:
+    """The networks that predict the surface of cloth and its motion: NormalNet and ClothNet, or substitutes."""
+
+    normals: NormalPredictor
+    cycle: CyclePredictor
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A connected piece of cloth and its square crop: top, left and side in pixels."""
+
+    mask: Tensor  # [H,W] in [0,1]
+    top: int
+    left: int
+    side: int
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A piece of cloth as the networks see it."""
+
+    normals: Tensor  # [1,3,SIDE,SIDE], unit vectors
+    cover: Tensor  # [1,1,SIDE,SIDE], 1 where the cloth is, else 0
+    light: Tensor  # [9], see `lighting.fit_light`
+    brightness: Tensor  # [1,SIDE,SIDE] of the normals in that light
+    shading: Tensor  # [1,1,SIDE,SIDE], see `flutter.fold_shading`
+
+
+@dataclass(frozen=True, eq=False)
+class RestingCloth:
+    """What `animate.blow` needs of a photo's cloth: its pieces on the grid of the photo's cells, and each from nearby.
+
+    outline [gh,gw]: pixels from the inside of the cloth to its outline, 0 outside. mobility [gh,gw] in [0,1]: factor on
+    the motion, None for 1. nearest [gh,gw]: the index of the piece whose motion a place takes.
+    """
+
+    photo: Tensor  # uint8 [H,W,3]
+    matting: Matting
+    cell: int
+    crops: tuple[tuple[int, int, int], ...]  # of the pieces: top, left and side in pixels
+    surfaces: tuple[Surface, ...]
+    nearest: Tensor
+    outline: Tensor
+    mobility: Tensor | None
+
+
+@torch.no_grad()
+def rest_cloth(
+    photo: Tensor, mask: Tensor, nets: ClothNets, *, frozen: Tensor | None = None, mobility: Tensor | None = None
+) -> RestingCloth:
+    """The cloth of a photo [3,H,W] in [-1,1]. Parameters and errors as in `animate.animate_cloth`."""
+    frozen = torch.zeros_like(mask) if frozen is None else frozen
+    pieces = find_pieces(mask)
+    if not pieces:
+        raise NothingMoves("The cloth is too small to be seen moving; paint more of it, or give a larger mask.")
+    cell = cell_size(*mask.shape)
+    matting = estimate_matting(photo, torch.stack([piece.mask for piece in pieces]).amax(0), frozen, cell)
+    crops = [crop_piece(photo, piece) for piece in pieces]
+    normals = [_predict_normals(image, cover, nets) for image, cover in crops]
+    light = _fit_light(crops, normals)
+    surfaces = [see_surface(image, each, cover, light) for (image, cover), each in zip(crops, normals, strict=True)]
+    inside = (on_grid(mask, cell) >= 0.5).cpu().numpy()
+    outline = torch.from_numpy(ndimage.distance_transform_edt(inside)).to(photo) * cell
+    if mobility is not None:
+        size = matting.clearance.shape
+        mobility = F.interpolate(mobility[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    return RestingCloth(
+        to_uint8(photo),
+        matting,
+        cell,
+        tuple((piece.top, piece.left, piece.side) for piece in pieces),
+        tuple(surfaces),
+        _nearest_piece(pieces, cell),
+        outline,
+        mobility,
+    )
+
+
+def see_surface(image: Tensor, normals: Tensor, cover: Tensor, light: Tensor) -> Surface:
+    """A piece [1,·,SIDE,SIDE] of an image in [-1,1] in that light."""
+    brightness = shade(light, normals.movedim(1, -1))
+    return Surface(normals, cover, light, brightness, fold_shading(_linear(image), brightness[:, None], cover))
+
+
+def cell_size(height: int, width: int) -> int:
+    """Pixels between two points of the fields' grid: a power of two, for at most MAX_GRID points a side."""
+    return 2 ** max(1, math.ceil(math.log2(max(height, width) / MAX_GRID)))
+
+
+def find_pieces(mask: Tensor) -> list[Piece]:
+    """The connected pieces of cloth, largest first; close ones are merged, specks left out."""
+    height, width = mask.shape
+    short = min(height, width)
+    scale = max(1, short // 256)
+    coarse = (on_grid(mask, scale) >= 0.5).cpu().numpy()
+    radius = max(1, round(MERGE_DISTANCE * short / scale))
+    labels, count = ndimage.label(ndimage.binary_dilation(coarse, iterations=radius), np.ones((3, 3)))
+    labels *= coarse
+    area = np.bincount(labels.ravel(), minlength=count + 1)
+    area[0] = 0
+    numbers = [int(n) for n in np.argsort(-area) if area[n] >= max(4, MIN_PIECE * coarse.size)][:MAX_PIECES]
+    pieces = []
+    for number in numbers:
+        rows, columns = (np.flatnonzero((labels == number).any(axis)) for axis in (1, 0))
+        top, bottom = rows[0] * scale, min((rows[-1] + 1) * scale, height)
+        left, right = columns[0] * scale, min((columns[-1] + 1) * scale, width)
+        side = max(8, math.ceil(CROP_MARGIN * max(bottom - top, right - left)))
+        own = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=radius)
+        others = ndimage.binary_dilation((labels > 0) & (labels != number), np.ones((3, 3)))
+        own = torch.from_numpy(own & ~others).to(mask.device)
+        enlarged = own.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
+        pieces.append(Piece(mask * enlarged, int((top + bottom - side) // 2), int((left + right - side) // 2), side))
+    return pieces
+
+
+def crop_piece(photo: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
+    """The networks' input for a piece: image [1,3,SIDE,SIDE] in [-1,1] and binary cover [1,1,SIDE,SIDE]."""
+    image, cover = (_crop(x, piece) for x in (photo, piece.mask[None]))
+    return image, (cover > 0.5).float()
+
+
+def _predict_normals(image: Tensor, cover: Tensor, nets: ClothNets) -> Tensor:
+    """Unit normals [1,3,SIDE,SIDE] of a piece, averaged with those of the mirrored image."""
+    both = nets.normals(image, cover) + mirror_normals(nets.normals(image.flip(-1), cover.flip(-1)))
+    return F.normalize(both, dim=1)
+
+
+def mirror_normals(normals: Tensor) -> Tensor:
+    return normals.flip(-1) * torch.tensor([-1.0, 1.0, 1.0], device=normals.device)[:, None, None]
+
+
+def _fit_light(crops: Sequence[tuple[Tensor, Tensor]], normals: Sequence[Tensor]) -> Tensor:
+    """The light shared by all pieces, fitted to their smoothed brightness."""
+    smooth_normals, brightness = [], []
+    for (image, cover), surface in zip(crops, normals, strict=True):
+        linear = _linear(image)
+        luminance = (linear * linear.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1, keepdim=True)
+        smooth = blur(luminance * cover, LIGHT_DETAIL) / blur(cover, LIGHT_DETAIL).clamp_min(1e-3)
+        inside = cover[0, 0] > 0
+        smooth_normals.append(F.normalize(blur(surface * cover, LIGHT_DETAIL), dim=1)[0].permute(1, 2, 0)[inside])
+        values = smooth[0, 0][inside]
+        brightness.append((values / values.median().clamp_min(1e-3)).clamp(max=4))
+    return fit_light(torch.cat(smooth_normals), torch.cat(brightness))
+
+
+def _nearest_piece(pieces: Sequence[Piece], cell: int) -> Tensor:
+    """The index of the piece nearest to each point of the grid, [gh,gw]."""
+    distances = [ndimage.distance_transform_edt((on_grid(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
+    return torch.from_numpy(np.argmin(distances, axis=0)).to(pieces[0].mask.device)
+
+
+def _crop(image: Tensor, piece: Piece) -> Tensor:
+    """[C,H,W] -> [1,C,SIDE,SIDE]; past the picture's border an image is replicated, a mask [1,H,W] is 0."""
+    height, width = image.shape[1:]
+    rows, columns = (torch.arange(start, start + piece.side, device=image.device) for start in (piece.top, piece.left))
+    cut = image[:, rows.clamp(0, height - 1)][:, :, columns.clamp(0, width - 1)]
+    if len(image) == 1:
+        cut = cut * ((rows >= 0) & (rows < height))[:, None] * ((columns >= 0) & (columns < width))
+    shrinks = piece.side > SIDE
+    return F.interpolate(cut[None], (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def _linear(image: Tensor) -> Tensor:
+    return ((image + 1) / 2).clamp(0, 1) ** GAMMA
