@@ -7,6 +7,7 @@ photo's own are displaced, and multiplied by the ratio of the moved surface's br
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cloth.flutter import Course, find_course, flutter
-from stylecine.cloth.layer import ClothLayer, periodic_weights
+from stylecine.cloth.layer import ClothLayer, Haste, periodic_weights
 from stylecine.cloth.lighting import shade
 from stylecine.cloth.resting import SIDE, ClothNets, RestingCloth, Surface, mirror_normals, rest_cloth
 from stylecine.errors import NothingMoves
@@ -29,15 +30,16 @@ from stylecine.options import Wind
 KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to half as many cycles
 MAX_DISPLACEMENT = 0.08  # of the crop's side
 MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
-MAX_OVERHANG = 0.015  # of the long side: how far the cloth may leave its outline
-LEAN = (0.3, 0.8)  # of the predicted displacement: where the cloth is held, and more at the free end
-LEAN_SHARE = 0.7  # of the displacement that is allowed
+MAX_OVERHANG = 0.02  # of the long side: how far the cloth may leave its outline
+LEAN = (0.15, 0.5)  # of the predicted displacement: where the cloth is held, and more at the free end
+LEAN_SHARE = 0.5  # of the displacement that is allowed
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
 STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
 PACE_TILES = 256  # of the cloth, in which they are
-PACE_TRIALS = 3  # of the pace, at most
-MAX_HASTE = 0.4  # by which the gust may run faster or slower where it begins
+PACE_TRIALS, PACE_WAVES = 3, 2  # of the pace; and how many waves it consists of
+PACE_GAIN = 1.3  # of what is uneven, by which the pace is changed
+MAX_HASTE = 0.7  # by which the gust may run faster or slower
 INVERSION_ITERATIONS = 10
 VISIBLE_CHANGE = 2  # levels of 255
 VISIBLE_SHARE = 0.02  # of the cloth must change visibly; even a wind of 0.02 changes 0.29 or more
@@ -73,13 +75,13 @@ def blow(
     *,
     cycles: int,
     period: int,
-    haste: float | None = None,
+    haste: Haste | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ClothLayer:
     """The cloth layer of a loop of `period` frames with `cycles` gusts of a wind.
 
-    haste: the pace of the gust where it begins, as in another wind's layer; None measures the pace at which the loop's
-    first step is as long as its others, which takes most of the time. progress: called with the steps of that, done and
+    haste: the pace of the gust, as in another wind's layer; None measures the one at which all steps of the loop are
+    about as long, which takes most of the time. progress: called with the steps of that, done and
     in total. Raises NothingMoves if no motion would be visible, unless `haste` is given.
     """
     cell = cloth.cell
@@ -169,46 +171,41 @@ def invert_displacement(forward: Tensor, cell: int) -> Tensor:
     return backward
 
 
-def _hastened(keyframes: Tensor, haste: float) -> Tensor:
-    """The keyframes at a pace of 1 + haste at phase 0 and 1 − haste at ½."""
+def _hastened(keyframes: Tensor, haste: Haste) -> Tensor:
+    """The keyframes of a gust whose pace is 1 plus the real part of Σ hₘ·exp(2πi·m·t), m from 1."""
     count = len(keyframes)
-    phases = [k / count + haste * math.sin(2 * math.pi * k / count) / (2 * math.pi) for k in range(count)]
+    phases = []
+    for t in (k / count for k in range(count)):
+        ahead = (h * (cmath.exp(2j * math.pi * m * t) - 1) / (2j * math.pi * m) for m, h in enumerate(haste, 1))
+        phases.append(t + sum(ahead).real)
     weights = torch.stack([periodic_weights(count, phase) for phase in phases]).to(keyframes.device)
     return torch.tensordot(weights, keyframes, 1)
 
 
-def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> float:
-    """How much faster or slower a gust has to run where it begins, so that its first step changes frames as much as the
-    median step does: a loop should not halt or jump where it starts again.
+def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> Haste:
+    """How a gust has to change its pace for all of its steps to change frames about as much, above all the first: a
+    loop should not halt or jump where it starts again.
 
-    Some tiles of the cloth stand for all.
+    Some tiles of the cloth stand for all. How much a faster pace changes a step depends on the photo's detail.
     """
     some = torch.zeros_like(layer.active).flatten()
     moving = layer.active.flatten().nonzero().flatten()
     some[moving[:: 1 + len(moving) // PACE_TILES]] = 1
     gust = replace(layer, active=some.view_as(layer.active), cycles=1, period=STEPS)
-    done = 0
-
-    def unevenness(haste: float) -> float:
-        """The logarithm of the first step over the median."""
-        nonlocal done
-        hastened = replace(gust, keyframes=_hastened(layer.keyframes, haste))
+    waves = np.exp(-2j * math.pi * np.outer(range(1, PACE_WAVES + 1), np.arange(PACE_SAMPLES) / PACE_SAMPLES))
+    haste = np.zeros(PACE_WAVES, complex)
+    for trial in range(PACE_TRIALS):
+        hastened = replace(gust, keyframes=_hastened(layer.keyframes, tuple(haste)))
         steps = []
-        for t in range(0, STEPS, STEPS // PACE_SAMPLES):
-            progress(done, PACE_TRIALS * PACE_SAMPLES)
-            steps.append(_step(hastened, t))
-            done += 1
-        return math.log(max(steps[0], 1) / max(float(np.median(steps)), 1))
-
-    # by the secant method: how much haste changes the first step depends on the photo's detail
-    haste, uneven, slope = 0.0, unevenness(0), 1.5
-    for _ in range(PACE_TRIALS - 1):
-        change = min(max(haste - uneven / slope, -MAX_HASTE), MAX_HASTE) - haste
-        if abs(change) < 0.02:
-            break
-        before, uneven = uneven, unevenness(haste + change)
-        haste, slope = haste + change, max((uneven - before) / change, 0.75)
-    return min(max(haste - uneven / slope, -MAX_HASTE), MAX_HASTE)
+        for sample in range(PACE_SAMPLES):
+            progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
+            steps.append(max(_step(hastened, sample * STEPS / PACE_SAMPLES), 1))
+        uneven = np.log(steps) - np.log(np.median(steps))
+        change = 2 / PACE_SAMPLES * waves @ uneven
+        change[0] += uneven[0] - change.sum().real  # the first step above all
+        haste = haste - PACE_GAIN * change
+        haste *= min(1, MAX_HASTE / max(np.abs(haste).sum(), 1e-6))
+    return tuple(complex(h) for h in haste)
 
 
 def _step(layer: ClothLayer, t: int) -> float:

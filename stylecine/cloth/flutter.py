@@ -42,7 +42,7 @@ UPWIND_WEIGHT = 1.0  # of a side from which the wind blows
 OFF_HOLD = 0.7  # of a wind towards the viewer or away: how far its waves run away from where the cloth is held
 MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
 MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
-SMALLEST_ANGLE = 0.5  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
+SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from stylecine.ops.drape import drape_
 
+Haste = tuple[complex, ...]  # the pace of a gust at t, in gusts: 1 plus the real part of Σ hₘ·exp(2πi·m·t), m from 1
+
 
 @dataclass(frozen=True, eq=False)
 class ClothLayer:
@@ -25,7 +27,7 @@ class ClothLayer:
     reach: Tensor  # float32 [H,W] in [0,1]: above 0 wherever a pixel may change, at least the matte
     cycles: int  # gusts in the loop
     period: int  # frames
-    haste: float = 0.0  # by which gusts run faster where they begin; the keyframes have it
+    haste: Haste = ()  # by which gusts run faster and slower; the keyframes have it
 
     @cached_property
     def footprint(self) -> Tensor:

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.cloth.outline import free_outline
 from stylecine.ops.image import dilate, push_pull
+from stylecine.ops.texture import copy_texture
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
 MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
@@ -53,22 +55,28 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     near = dilate(inside, reach) & ~inside
     core = ~dilate(~inside, reach)
     plain = _large_regions(~inside & ~near & (deviation < MAX_PLAIN_DEVIATION) & ~held)
+    rough, missed = free_outline(cells, inside, reach)
+    rough &= ~held & ~plain
     foreground = _nearest_value(cells, core if bool(core.any()) else inside)
-    behind = push_pull(cells[None], plain[None, None].float())[0] if bool(plain.any()) else cells
+    seen = plain | (rough & ~near)
+    behind = push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
     share, error = _unmix(cells, foreground, behind)
-    free = plain | (near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held)
-    obstacles = _connected_to(~inside & ~free, ~near) | held
-    free = plain | (near & _flood(inside, ~obstacles))
+    mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held
+    obstacles = _connected_to(~inside & ~(plain | mixed | rough), ~near) | held
+    free = plain | rough | (near & _flood(inside, ~obstacles))
+    rough &= ~mixed
     obstacles = (~inside & ~free) | held
     distance = ndimage.distance_transform_edt(np.pad(~obstacles.cpu().numpy(), 1, constant_values=True))[1:-1, 1:-1]
     clearance = torch.from_numpy(distance.astype(np.float32) * cell).to(photo.device)
     shading = torch.where(inside, share, torch.zeros_like(share))
     shading = F.avg_pool2d(shading[None], 3, 1, 1, count_include_pad=False)[0]
-    moves = dilate(inside | (near & free & (share > MIN_CLOTH_SHARE)), 1) & (inside | free)
+    # a strip of plain background may move along unseen, one of rough background may not
+    cloth = inside | (near & free & torch.where(rough, missed, share > MIN_CLOTH_SHARE))
+    moves = (cloth | (dilate(cloth, 1) & ~rough)) & (inside | free)
     matte = torch.maximum(
         _box_blur(mask, 1), _box_blur(_enlarge(moves & ~dilate(~(inside | free), 1), mask.shape, cell), MATTE_SOFTNESS)
     )
-    known = _enlarge(free & ~moves, mask.shape, cell)
+    known = _enlarge(free & ~dilate(moves, 1), mask.shape, cell)
     uncovered = _enlarge((inside | free) & dilate(moves, UNCOVERED_CELLS), mask.shape, cell)
     background = torch.lerp(colour, _inpaint(colour, known > 0.99), _box_blur(uncovered * (1 - known), 1))
     return Matting(_to_bytes(matte), _to_bytes(background).permute(1, 2, 0).contiguous(), clearance, shading)
@@ -90,7 +98,8 @@ def _inpaint(colour: Tensor, visible: Tensor) -> Tensor:
     y, x = (torch.from_numpy(i).long().to(colour.device) for i in indices)
     nearest = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
     far = torch.from_numpy(distance.astype(np.float32)).to(colour.device) / (DETAIL_DISTANCE * max(visible.shape))
-    return torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
+    filled = torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
+    return copy_texture(filled, visible.to(colour)).clamp(0, 1)
 
 
 def _to_bytes(image: Tensor) -> Tensor:

@@ -1,0 +1,123 @@
+"""Along which parts of its outline cloth hangs in front of what is next to it, and may move over that.
+
+Next to cloth there is either what lies behind it, or what holds or covers it: a pole, a hand, hair, an arm. A photo
+does not tell which, so the outline is taken to be free only where everything suggests it: the cloth does not bend
+around what is next to it, and that goes on away from the cloth, differs from it in colour, and is not skin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.ops.image import blur, dilate
+
+MIN_DIFFERENCE = 1.8  # of the colours of cloth and background, in standard deviations of both
+MAX_CHANGE = 1.5  # of the background's colours away from the cloth, likewise: a pole ends, a meadow goes on
+MAX_BEND = 0.5  # share of cloth around a place just outside of it: more where it bends around something
+NOISE = 0.03  # of [0,1]: standard deviation of colours at least
+SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin of every tone (BT.601)
+SMALLEST_HAND = 0.0005  # of the picture
+LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touching its border: larger regions of
+# skin's colours are walls, floors or sand
+MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio of what looks like cloth next to it
+FOREIGN, MAX_FOREIGN = 3.0, 0.2  # distance from all mixtures, likewise; share of such places next to the cloth: a pole
+MIN_FREE = 0.6  # share of places along a stretch of outline
+
+
+def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Where something lies behind the cloth, next to it and up to the middle between its outlines; and where, next to
+    that, the cloth itself has been missed: both bool [gh,gw].
+
+    cells [3,gh,gw] in [0,1]: colours. inside: bool [gh,gw], the cloth. reach: cells by which its outline may be wrong.
+    """
+    distance = torch.from_numpy(ndimage.distance_transform_edt((~inside).cpu().numpy())).to(cells)
+    band = (distance > 0) & (distance <= reach)
+    if not bool(band.any()):
+        return band, band
+    core = inside & ~dilate(~inside, reach)
+    cloth = _colours(cells, core if bool(core.any()) else inside, 3 * reach)
+    near = _colours(cells, (distance > reach) & (distance <= 3 * reach), 3 * reach)
+    far = _colours(cells, (distance > 3 * reach) & (distance <= 7 * reach), 6 * reach)
+    free = _difference(cloth, near, band) >= MIN_DIFFERENCE
+    free &= _difference(near, far, band) <= MAX_CHANGE
+    free &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
+    foreign = _spread(_foreign(cells, cloth, near, band), band)
+    free &= (_share(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
+    missed = _spread(_surprise(cells, near, band) - _surprise(cells, cloth, band) > MIN_EVIDENCE, band)
+    missed = _share(missed, band, 1) > 0.5
+    stretches = band & (_share(_spread(free, band), band, 2 * reach) >= MIN_FREE)
+    index = ndimage.distance_transform_edt((~band).cpu().numpy(), return_distances=False, return_indices=True)
+    y, x = (torch.from_numpy(i).long().to(cells.device) for i in index)
+    free = stretches[y, x] & ~inside
+    return free, free & band & missed
+
+
+def _spread(values: Tensor, places: Tensor) -> Tensor:
+    """Bool [gh,gw] with values [n] at some places, elsewhere false."""
+    spread = torch.zeros_like(places)
+    spread[places] = values
+    return spread
+
+
+def _surprise(cells: Tensor, colours: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
+    """Twice the negative logarithm of the likelihood of the cells at some places, [n], up to a constant."""
+    apart = (cells - colours[0])[:, places].T
+    covariance = _regular(colours[1][:, :, places].permute(2, 0, 1))
+    return (apart * torch.linalg.solve(covariance, apart)).sum(1) + torch.logdet(covariance)
+
+
+def _foreign(cells: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
+    """Which cells of some places are no mixture of two distributions of colours, bool [n]."""
+    start, across = one[0][:, places].T, (other[0] - one[0])[:, places].T
+    covariance = _regular(((one[1] + other[1]) / 2)[:, :, places].permute(2, 0, 1))
+    apart = cells[:, places].T - start
+    share = (across * torch.linalg.solve(covariance, apart)).sum(1)
+    share = share / (across * torch.linalg.solve(covariance, across)).sum(1).clamp_min(1e-6)
+    apart = apart - share.clamp(0, 1)[:, None] * across
+    return (apart * torch.linalg.solve(covariance, apart)).sum(1) > FOREIGN**2
+
+
+def _regular(covariance: Tensor) -> Tensor:
+    return covariance + NOISE**2 * torch.eye(3, device=covariance.device)
+
+
+def _share(places: Tensor, among: Tensor, radius: int) -> Tensor:
+    """Share of some places [gh,gw] among others around each."""
+    both = blur(torch.stack((places & among, among))[None].float(), radius)[0]
+    return both[0] / both[1].clamp_min(1e-6)
+
+
+def _colours(cells: Tensor, known: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """Mean [3,gh,gw] and covariance [3,3,gh,gw] of the known cells around each place."""
+    centred = cells - 0.5
+    products = (centred[:, None] * centred[None]).flatten(0, 1)
+    weight = known[None].float()
+    sums = blur(torch.cat((weight, centred * weight, products * weight))[None], radius)[0]
+    moments = sums[1:] / sums[:1].clamp_min(1e-6)
+    mean = moments[:3]
+    return mean + 0.5, moments[3:].view(3, 3, *mean.shape[1:]) - mean[:, None] * mean[None]
+
+
+def _difference(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
+    """Mahalanobis distance of two distributions of colours at some places, [n]."""
+    apart = (one[0] - other[0])[:, places].T
+    covariance = _regular(((one[1] + other[1]) / 2)[:, :, places].permute(2, 0, 1))
+    return (apart * torch.linalg.solve(covariance, apart)).sum(1).clamp_min(0).sqrt()
+
+
+def _skin(cells: Tensor, outside: Tensor) -> Tensor:
+    """Skin of arms, hands and faces, bool [gh,gw]."""
+    red, green, blue = cells
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    cb, cr = 0.5 + (blue - luma) * 0.564, 0.5 + (red - luma) * 0.713
+    like = (cb > SKIN_CB[0]) & (cb < SKIN_CB[1]) & (cr > SKIN_CR[0]) & (cr < SKIN_CR[1]) & (luma > 0.15) & outside
+    labels, count = ndimage.label(like.cpu().numpy())
+    largest = np.full(count + 1, LARGEST_FACE)
+    largest[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = LARGEST_LIMB
+    area = np.bincount(labels.ravel(), minlength=count + 1) / labels.size
+    person = (area >= SMALLEST_HAND) & (area <= largest)
+    person[0] = False
+    return torch.from_numpy(person[labels]).to(cells.device)
