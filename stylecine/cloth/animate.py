@@ -208,7 +208,7 @@ def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> Haste
     return tuple(complex(h) for h in haste)
 
 
-def _step(layer: ClothLayer, t: int) -> float:
+def _step(layer: ClothLayer, t: float) -> float:
     """How much the frame of time t differs from the one before, summed over all values."""
     before, now = (layer.draw_over(layer.photo, moment) for moment in (t - 1, t))
     return float((torch.maximum(before, now) - torch.minimum(before, now)).sum(dtype=torch.int64))

@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.outline import free_outline
-from stylecine.ops.image import dilate, push_pull
+from stylecine.ops.image import blur, dilate, push_pull
 from stylecine.ops.texture import copy_texture
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
@@ -28,6 +28,7 @@ MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been mi
 DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
 MIN_COLOUR_DIFFERENCE = 0.06  # of [0,1]: closer colours of cloth and background cannot be told apart
 UNCOVERED_CELLS = 2  # from the moving cloth: further away nothing is ever uncovered
+MAX_PLAIN_SHARE = 0.6  # of the background around a place that is judged as rough
 MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region that does not touch the picture's border
 
 
@@ -56,7 +57,9 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     core = ~dilate(~inside, reach)
     plain = _large_regions(~inside & ~near & (deviation < MAX_PLAIN_DEVIATION) & ~held)
     rough, missed = free_outline(cells, inside, reach)
-    rough &= ~held & ~plain
+    around = ~inside & ~near
+    mostly_plain = blur(torch.stack((plain, around))[None].float(), 3 * reach)[0]
+    rough &= ~held & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
     foreground = _nearest_value(cells, core if bool(core.any()) else inside)
     seen = plain | (rough & ~near)
     behind = push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
@@ -65,7 +68,7 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     obstacles = _connected_to(~inside & ~(plain | mixed | rough), ~near) | held
     free = plain | rough | (near & _flood(inside, ~obstacles))
     rough &= ~mixed
-    obstacles = (~inside & ~free) | held
+    obstacles = (near & ~free) | held  # what the cloth does not touch, it may pass
     distance = ndimage.distance_transform_edt(np.pad(~obstacles.cpu().numpy(), 1, constant_values=True))[1:-1, 1:-1]
     clearance = torch.from_numpy(distance.astype(np.float32) * cell).to(photo.device)
     shading = torch.where(inside, share, torch.zeros_like(share))

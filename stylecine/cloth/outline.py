@@ -44,10 +44,12 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
     free = _difference(cloth, near, band) >= MIN_DIFFERENCE
     free &= _difference(near, far, band) <= MAX_CHANGE
     free &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
-    foreign = _spread(_foreign(cells, cloth, near, band), band)
+    wide = (distance > 0) & (distance <= 2 * reach)
+    alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
+    beyond = _connected_to(alike, distance > reach)  # no strip of the cloth, but a thing of its own
+    missed = alike & ~beyond & (_share(alike, wide, 1) > 0.5)
+    foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
     free &= (_share(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
-    missed = _spread(_surprise(cells, near, band) - _surprise(cells, cloth, band) > MIN_EVIDENCE, band)
-    missed = _share(missed, band, 1) > 0.5
     stretches = band & (_share(_spread(free, band), band, 2 * reach) >= MIN_FREE)
     index = ndimage.distance_transform_edt((~band).cpu().numpy(), return_distances=False, return_indices=True)
     y, x = (torch.from_numpy(i).long().to(cells.device) for i in index)
@@ -82,6 +84,13 @@ def _foreign(cells: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Ten
 
 def _regular(covariance: Tensor) -> Tensor:
     return covariance + NOISE**2 * torch.eye(3, device=covariance.device)
+
+
+def _connected_to(places: Tensor, target: Tensor) -> Tensor:
+    """The connected regions of bool [gh,gw] that overlap `target`."""
+    labels, _ = ndimage.label(places.cpu().numpy(), np.ones((3, 3)))
+    keep = np.isin(labels, np.setdiff1d(labels[target.cpu().numpy()], [0]))
+    return torch.from_numpy(keep).to(places.device)
 
 
 def _share(places: Tensor, among: Tensor, radius: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from stylecine.cloth.matting import Matting, estimate_matting
 from stylecine.ops.image import to_tensor
@@ -13,6 +14,12 @@ CELL = 2
 def matting_of(photo: np.ndarray, mask: np.ndarray, frozen: np.ndarray | None = None) -> Matting:
     still = np.zeros(mask.shape, np.float32) if frozen is None else frozen.astype(np.float32)
     return estimate_matting(to_tensor(photo), torch.from_numpy(mask).float(), torch.from_numpy(still), CELL)
+
+
+def next_to(mask: np.ndarray) -> np.ndarray:
+    """Cells that touch the outline of a mask from outside."""
+    cells = mask[::CELL, ::CELL]
+    return ndimage.binary_dilation(cells) & ~cells
 
 
 def test_a_flag_is_free_in_front_of_the_sky_and_held_at_its_pole() -> None:
@@ -47,9 +54,21 @@ def test_cloth_is_held_all_around_in_front_of_a_rough_background() -> None:
     photo, mask = flag_photo(), flag_mask()
     rough = np.random.default_rng(1).integers(0, 256, photo.shape, np.uint8)
     rough[mask] = photo[mask]
-    matting = matting_of(rough, mask)
-    outside = torch.from_numpy(~mask)[::CELL, ::CELL]
-    assert (matting.clearance[outside] == 0).all()
+    clearance = matting_of(rough, mask).clearance
+    assert (clearance[next_to(mask)] == 0).all()
+
+
+def test_a_hem_is_free_in_front_of_foliage_that_is_seen_where_it_leaves() -> None:
+    photo, mask = flag_photo(), flag_mask()
+    leaves = np.random.default_rng(1).integers(0, 70, (*mask.shape, 1), np.uint8) * np.array([0, 1, 0], np.uint8)
+    photo = np.where(mask[..., None], photo, leaves)
+    matting = matting_of(photo, mask)
+    hem = slice(FLAG[0].stop - 2, FLAG[0].stop), slice(FLAG[1].start + 20, FLAG[1].stop - 20)
+    below = slice(FLAG[0].stop // CELL, FLAG[0].stop // CELL + 2), slice(hem[1].start // CELL, hem[1].stop // CELL)
+    assert (matting.clearance[below] > 0).all()
+    assert (matting.matte.numpy()[hem] > 100).all()
+    behind = matting.background.numpy()[hem].astype(int)
+    assert behind[..., 1].mean() > 20 and behind[..., 1].std() > 5 and behind[..., 0].max() < 40
 
 
 def test_frozen_areas_hold_the_cloth() -> None:
