@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.cloth.animate import animate_cloth
+from stylecine.cloth.animate import blow, draft
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import ClothNets
+from stylecine.cloth.resting import ClothNets, RestingCloth, rest_cloth
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
@@ -161,11 +161,19 @@ class Animator:
             if short is not None:
                 scene, layers, cloth = _shrink(scene, layers, cloth, short)
                 photo = to_tensor(scene.photo).to(self.device)
-        cloth_layer, cloth_warning = None, ""
+        resting, cloth_layer, cloth_warning = None, None, ""
         if cloth is not None:
-            with stages.stage("cloth"):
+            with stages.stage("cloth") as step:
                 try:
-                    cloth_layer = self._animate_cloth(photo, cloth, options, scene, edits)
+                    resting = self._rest_cloth(photo, cloth, edits)
+                    cloth_layer = blow(
+                        resting,
+                        self._cloth_nets,
+                        options.wind or Wind(),
+                        cycles=options.gusts,
+                        period=options.period,
+                        progress=step,
+                    )
                     layers = layers * (1 - cloth_layer.footprint)
                 except NothingMoves as error:
                     if options.subject == CLOTH or not layers.any():
@@ -197,6 +205,7 @@ class Animator:
             timings=stages.timings,
             progress=progress,
             edits=edits,
+            resting_cloth=resting,
             cloth_layer=cloth_layer,
             cloth_warning=cloth_warning,
         )
@@ -205,6 +214,31 @@ class Animator:
         with stages.stage("style"):
             (grid,) = self.style_grids(whole, [style])
         return made.styled(grid, style.strength, style.drift)
+
+    @torch.no_grad()
+    def turn_wind(self, loop: Cinemagraph, wind: Wind, *, progress: Progress | None = None) -> Cinemagraph:
+        """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time.
+
+        Raises NothingMoves if no cloth moves.
+        """
+        cloth, layer = _moving_cloth(loop)
+        stages = Stages(progress, self.device)
+        with stages.stage("cloth") as step:
+            length = {"cycles": layer.cycles, "period": layer.period}
+            layer = blow(cloth, self._cloth_nets, wind, **length, progress=step)
+        photo = to_tensor(loop.scene.photo).to(self.device)
+        return replace(
+            loop,
+            mask=torch.maximum(erode_moving_edges(loop.layers, photo), layer.reach),
+            settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
+            timings={**loop.timings, **stages.timings},
+            cloth_layer=layer,
+        )
+
+    def draft_wind(self, loop: Cinemagraph, wind: Wind) -> ClothLayer:
+        """About what `turn_wind` makes of the cloth, many times as fast. Raises NothingMoves if no cloth moves."""
+        cloth, layer = _moving_cloth(loop)
+        return draft(cloth, self._cloth_nets, wind, layer)
 
     @torch.no_grad()
     def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:
@@ -278,24 +312,16 @@ class Animator:
             wide, visible, hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature
         )
 
-    def _animate_cloth(
-        self, photo: Tensor, cloth: Tensor, options: RenderOptions, scene: Scene, edits: tuple[Any, ...]
-    ) -> ClothLayer:
+    def _rest_cloth(self, photo: Tensor, cloth: Tensor, edits: tuple[Any, ...]) -> RestingCloth:
         """cloth [2,H,W]: cloth and what is frozen."""
         columns = round(ANCHOR_ROWS * cloth.shape[2] / cloth.shape[1])
         kept = damp_at_anchors(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
         mobility = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
-        nets = self.cloth_nets or self._model_cloth_nets
-        return animate_cloth(
-            photo,
-            cloth[0],
-            nets,
-            options.wind or Wind(),
-            cycles=options.gusts,
-            period=options.period,
-            frozen=cloth[1],
-            mobility=mobility,
-        )
+        return rest_cloth(photo, cloth[0], self._cloth_nets, frozen=cloth[1], mobility=mobility)
+
+    @property
+    def _cloth_nets(self) -> ClothNets:
+        return self.cloth_nets or self._model_cloth_nets
 
     @cached_property
     def _model_cloth_nets(self) -> ClothNets:
@@ -328,6 +354,12 @@ class Animator:
             StylecineWarning,
             stacklevel=5,  # the caller of render or preview
         )
+
+
+def _moving_cloth(loop: Cinemagraph) -> tuple[RestingCloth, ClothLayer]:
+    if loop.resting_cloth is None or loop.cloth_layer is None:
+        raise NothingMoves(loop.cloth_warning or "There is no cloth in this loop that a wind could move; paint it.")
+    return loop.resting_cloth, loop.cloth_layer
 
 
 def _half_precision(feature: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stylecine import __version__
 from stylecine.cloth.layer import ClothLayer
+from stylecine.cloth.resting import RestingCloth
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.ops.readback import read_back
 from stylecine.options import CLASSES, CLOTH, check_live
@@ -60,6 +61,7 @@ class Cinemagraph:
         edits: the scene's edits.
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
+        resting_cloth: what is needed to turn its wind.
         cloth_warning: why painted cloth stands still beside a moving landscape; "" if it does not.
     """
 
@@ -75,6 +77,7 @@ class Cinemagraph:
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
+    resting_cloth: RestingCloth | None = None
     cloth_warning: str = ""
     appearance: Appearance | None = None
 

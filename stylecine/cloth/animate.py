@@ -40,7 +40,8 @@ PACE_TILES = 256  # of the cloth, in which they are
 PACE_TRIALS, PACE_WAVES = 3, 2  # of the pace; and how many waves it consists of
 PACE_GAIN = 1.3  # of what is uneven, by which the pace is changed
 MAX_HASTE = 0.7  # by which the gust may run faster or slower
-INVERSION_ITERATIONS = 10
+INVERSION_ITERATIONS = 10  # at most
+INVERSION_ERROR, DRAFT_ERROR = 2e-3, 0.05  # pixels
 VISIBLE_CHANGE = 2  # levels of 255
 VISIBLE_SHARE = 0.02  # of the cloth must change visibly; even a wind of 0.02 changes 0.29 or more
 
@@ -75,29 +76,16 @@ def blow(
     *,
     cycles: int,
     period: int,
-    haste: Haste | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ClothLayer:
     """The cloth layer of a loop of `period` frames with `cycles` gusts of a wind.
 
-    haste: the pace of the gust, as in another wind's layer; None measures the one at which all steps of the loop are
-    about as long, which takes most of the time. progress: called with the steps of that, done and
-    in total. Raises NothingMoves if no motion would be visible, unless `haste` is given.
+    progress: called with the steps done and in total while the pace is measured, which takes most of the time. Raises
+    NothingMoves if no motion would be visible.
     """
-    cell = cloth.cell
-    forward = _merge(predict_cycles(cloth.surfaces, nets, wind), cloth)
-    forward[:, :2] *= _limit_overhang(forward[:, :2], cloth.outline, MAX_OVERHANG * max(cloth.photo.shape))
-    forward[:, :2] = blur(forward[:, :2], 1)
-    if cloth.mobility is not None:
-        forward = forward * cloth.mobility
-    keyframes = invert_displacement(forward, cell)
-    active, reach = _active_area(keyframes, cloth)
-    matting = cloth.matting
-    layer = ClothLayer(cloth.photo, matting.background, matting.matte, active, keyframes, cell, reach, cycles, period)
-    if haste is not None:
-        return replace(layer, keyframes=_hastened(keyframes, haste), haste=haste)
+    layer = _layer(cloth, predict_cycles(cloth.surfaces, nets, wind), cycles, period)
     haste = _even_pace(layer, progress or (lambda done, total: None))
-    layer = replace(layer, keyframes=_hastened(keyframes, haste), haste=haste)
+    layer = replace(layer, keyframes=_hastened(layer.keyframes, haste), haste=haste)
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -106,9 +94,36 @@ def blow(
     return layer
 
 
+@torch.no_grad()
+def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
+    """About what `blow` returns, many times as fast, to be shown while the wind still turns.
+
+    Its fields have half the detail, and the pace is that of the same cloth in another wind, `like`. Whether anything
+    visibly moves is not checked.
+    """
+    coarse = cloth.coarse
+    layer = _layer(coarse, predict_cycles(coarse.surfaces, nets, wind), like.cycles, like.period, DRAFT_ERROR)
+    return replace(layer, keyframes=_hastened(layer.keyframes, like.haste), haste=like.haste)
+
+
+def _layer(
+    cloth: RestingCloth, gusts: Sequence[Tensor], cycles: int, period: int, error: float = INVERSION_ERROR
+) -> ClothLayer:
+    """At an even pace."""
+    forward = _merge(gusts, cloth)
+    forward[:, :2] *= _limit_overhang(forward[:, :2], cloth.outline, MAX_OVERHANG * max(cloth.photo.shape))
+    forward[:, :2] = blur(forward[:, :2], 1)
+    if cloth.mobility is not None:
+        forward = forward * cloth.mobility
+    keyframes = invert_displacement(forward, cloth.cell, error)
+    active, reach = _active_area(keyframes, cloth)
+    matte, background = cloth.matting.matte, cloth.matting.background
+    return ClothLayer(cloth.photo, background, matte, active, keyframes, cloth.cell, reach, cycles, period)
+
+
 def predict_cycles(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> list[Tensor]:
-    """One gust over each piece: [KEYFRAMES,3,SIDE,SIDE], the displacement x, y of each place of the photo in fractions
-    of the side, and the binary logarithm of its gain in brightness.
+    """One gust over each piece: [KEYFRAMES,3,S,S], the displacement x, y of each place of the photo in fractions of the
+    side, and the binary logarithm of its gain in brightness.
 
     The cloth leans as the network predicts, later downwind, and flutters.
     """
@@ -122,50 +137,53 @@ def predict_cycles(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> 
         allowed = LEAN_SHARE * (0.6 + 0.4 * wind.strength)
         displacement = _limit_displacement(leaning, allowed) + _limit_displacement(waves[:, :2], 1 - LEAN_SHARE)
         slopes = torch.cat((waves[:, 2:4], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
-        moved_normals = F.normalize(F.normalize(normals + lean[:, 2:], dim=1) + slopes, dim=1)
+        moved_normals = _unit(_unit(normals + lean[:, 2:]) + slopes)
         gain = (shade(light, moved_normals.movedim(1, -1)) / surface.brightness).log2() + waves[:, 4]
-        known = cover.expand(len(waves), -1, -1, -1)
-        gusts.append(push_pull(torch.cat((displacement, gain.tanh()[:, None]), 1), known))
+        fields = torch.cat((displacement, gain.tanh()[:, None]), 1)
+        gusts.append(push_pull(fields.flatten(0, 1)[None], cover)[0].unflatten(0, fields.shape[:2]))
     return gusts
 
 
 def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> Tensor:
-    """How each piece leans in a gust, complex [n,5,SIDE,SIDE] as the network's channels: the first harmonic of its
+    """How each piece leans in a gust, complex [n,5,S,S] as the network's channels: the first harmonic of its
     prediction; the others are the flutter of an average cloth, which runs nowhere.
 
     Averaged with the prediction for the mirrored cloth in the mirrored wind, so that left and right are equivalent.
     """
     cover = torch.cat([surface.cover for surface in surfaces])
     normals = torch.cat([surface.normals for surface in surfaces]) * cover
-    direction = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
-    directions = torch.cat((direction, direction * torch.tensor([-1.0, 1.0], device=normals.device)))
-    both = nets.cycle(
-        torch.cat((normals, mirror_normals(normals))),
-        torch.cat((cover, cover.flip(-1))),
-        directions.repeat_interleave(len(normals), 0),
-    )
-    first = both[:, :: both.shape[1] // 2]  # of its cosine parts and of its sine parts
+    scale = SIDE // cover.shape[-1]  # the network is asked at its own size
+    normals, cover = (x.repeat_interleave(scale, 2).repeat_interleave(scale, 3) for x in (normals, cover))
+    winds = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
+    winds = torch.cat((winds, winds * torch.tensor([-1.0, 1.0], device=normals.device)))
+    normals, cover = torch.cat((normals, mirror_normals(normals))), torch.cat((cover, cover.flip(-1)))
+    cycle = nets.cycle(normals, cover, winds.repeat_interleave(len(surfaces), 0))
+    first, other = cycle[:, :: cycle.shape[1] // 2].chunk(2)  # of its cosine parts and of its sine parts
     flip = torch.tensor([-1.0, 1.0, -1.0, 1.0, 1.0], device=normals.device)[:, None, None]
-    cycle = (first[: len(normals)] + first[len(normals) :].flip(-1) * flip) / 2
-    return torch.complex(cycle[:, 0], cycle[:, 1])
+    first = (first + other.flip(-1) * flip) / 2
+    first = F.avg_pool2d(first.flatten(1, 2), scale).unflatten(1, first.shape[1:3])
+    return torch.complex(first[:, 0], first[:, 1])
 
 
 def _delayed(gust: Tensor, course: Course) -> Tensor:
-    """Complex [5,SIDE,SIDE], later downwind, at the keyframes: [KEYFRAMES,5,SIDE,SIDE]."""
+    """Complex [5,S,S], later downwind, at the keyframes: [KEYFRAMES,5,S,S]."""
     gust = gust * torch.exp(2j * math.pi * LEAN_DELAY * course.along.clamp(0, 1))
     turned = torch.exp(-2j * math.pi * torch.arange(KEYFRAMES, device=gust.device) / KEYFRAMES) - 1
     return (turned[:, None, None, None] * gust).real
 
 
-def invert_displacement(forward: Tensor, cell: int) -> Tensor:
+def invert_displacement(forward: Tensor, cell: int, error: float = INVERSION_ERROR) -> Tensor:
     """Forward fields, defined on the photo -> backward fields, defined on the displaced cloth.
 
     Both [K,3,gh,gw]: displacement x, y in pixels, and logarithm of the gain. Solves d(x) = -f(x + d(x)) by fixed-point
-    iteration (Chen et al., "A simple fixed-point approach to invert a deformation field", Medical Physics 2008).
+    iteration (Chen et al., "A simple fixed-point approach to invert a deformation field", Medical Physics 2008), until
+    a step changes less than `error` pixels.
     """
     displacement = -forward[:, :2]
     for _ in range(INVERSION_ITERATIONS):
-        displacement = -_sample(forward[:, :2], displacement / cell)
+        before, displacement = displacement, -_sample(forward[:, :2], displacement / cell)
+        if float((displacement - before).abs().amax()) < error:
+            break
     backward = torch.cat((displacement, _sample(forward[:, 2:], displacement / cell)), 1)
     backward[0] = 0
     return backward
@@ -229,15 +247,18 @@ def _limit_displacement(displacement: Tensor, share: float) -> Tensor:
     Saturates smoothly: stronger wind always moves the cloth further.
     """
     length = _quantile(_length(displacement), 0.995)
-    gradient = max(_quantile(displacement.diff(dim=axis).abs(), 0.99) for axis in (2, 3)) * SIDE
+    gradient = max(_quantile(displacement.diff(dim=axis).abs(), 0.99) for axis in (2, 3)) * displacement.shape[-1]
     excess = max(length / MAX_DISPLACEMENT, gradient / MAX_GRADIENT, 1e-6) / share
     return displacement * math.tanh(excess) / excess
 
 
-def _length(displacement: Tensor) -> Tensor:
-    """Of [K,2,...]: [K,1,...]; torch's norm is slow over an axis of two."""
-    x, y = displacement.split(1, 1)
-    return (x * x + y * y).sqrt()
+def _length(vectors: Tensor) -> Tensor:
+    """Of [K,n,...]: [K,1,...]; torch's norm is slow over an axis of two or three."""
+    return sum((x * x for x in vectors[:, 1:].split(1, 1)), vectors[:, :1].square()).sqrt()
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / _length(vectors).clamp_min(1e-12)
 
 
 def _quantile(values: Tensor, share: float) -> float:
@@ -251,7 +272,7 @@ def _quantile(values: Tensor, share: float) -> float:
 
 def _merge(gusts: Sequence[Tensor], cloth: RestingCloth) -> Tensor:
     """All pieces on the photo's grid, in pixels, fading towards what holds the cloth: [KEYFRAMES,3,gh,gw]."""
-    matting, cell = cloth.matting, cloth.cell
+    matting, cell, rest = cloth.matting, cloth.cell, cloth.rest
     gh, gw = matting.clearance.shape
     forward = torch.zeros(KEYFRAMES, 3, gh, gw, device=matting.clearance.device)
     for number, (gust, crop) in enumerate(zip(gusts, cloth.crops, strict=True)):
@@ -261,9 +282,9 @@ def _merge(gusts: Sequence[Tensor], cloth: RestingCloth) -> Tensor:
         positions = positions.expand(len(gust), -1, -1, -1)
         fields = F.grid_sample(gust * units, positions, padding_mode="border", align_corners=False)
         longest = float((_length(fields[:, :2]) * own).amax())
-        fade = REST_DISTANCE * longest + 2 * cell
-        mobility = smoothstep(((clearance - 1.5 * cell) / fade).clamp(0, 1))
-        shading = smoothstep(((clearance - 0.5 * cell) / (2 * cell)).clamp(0, 1)) * matting.shading[window]
+        fade = REST_DISTANCE * longest + 2 * rest
+        mobility = smoothstep(((clearance - 1.5 * rest) / fade).clamp(0, 1))
+        shading = smoothstep(((clearance - 0.5 * rest) / (2 * rest)).clamp(0, 1)) * matting.shading[window]
         border = _border_fade(gh, gw, fade / cell).to(fields)[:, *window]
         fields = fields * torch.stack((mobility, mobility, shading)) * border
         forward[:, :, *window] = torch.where(own, fields, forward[:, :, *window])
@@ -315,6 +336,7 @@ def _active_area(keyframes: Tensor, cloth: RestingCloth) -> tuple[Tensor, Tensor
 def _sample(fields: Tensor, displacement: Tensor) -> Tensor:
     """fields [K,C,h,w] at x + displacement(x), [K,2,h,w] in grid points; the border is replicated."""
     h, w = fields.shape[2:]
-    x, y = torch.arange(w, device=fields.device), torch.arange(h, device=fields.device)[:, None]
-    positions = ((2 * (x + displacement[:, 0]) + 1) / w - 1, (2 * (y + displacement[:, 1]) + 1) / h - 1)
-    return F.grid_sample(fields, torch.stack(positions, -1), padding_mode="border", align_corners=False)
+    x, y = (torch.arange(n, device=fields.device) * 2 + 1 for n in (w, h))
+    middles = torch.stack(torch.broadcast_tensors(x / w - 1, (y / h - 1)[:, None]))
+    positions = middles + displacement * torch.tensor([2 / w, 2 / h], device=fields.device)[:, None, None]
+    return F.grid_sample(fields, positions.movedim(1, -1), padding_mode="border", align_corners=False)

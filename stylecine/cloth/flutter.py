@@ -83,10 +83,10 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course:
     phases = torch.arange(count, device=normals.device) / count
     folds = _folds(torch.cat((slopes, shading), 1)[0], course)
     travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1)) * wind.strength**POWER
-    waves = torch.zeros(count, 4, size, size, device=normals.device)
+    waves, turned = [], []  # complex [4,S,S], and by how much each has turned at the phases, [count]
     for m, wave in zip(WAVES, folds, strict=True):
-        turned = torch.exp(-2j * math.pi * m * phases) - 1
-        waves += travelling * (turned[:, None, None, None] * wave).real
+        waves.append(travelling * wave)
+        turned.append(torch.exp(-2j * math.pi * m * phases) - 1)
     present = sum((wave[1:3].abs().square().sum(0) for wave in folds), torch.zeros(size, size, device=normals.device))
     present = blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
     envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
@@ -95,10 +95,10 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course:
     missing = (1 - (present / wanted).square()).clamp_min(REMAINDER).sqrt()
     grown = (GROWTH + (1 - GROWTH) * course.distance) * smoothstep((course.distance / FREE[1]).clamp(0, 1))
     for m, number, slope, downward in zip(WAVES, NUMBERS, slopes_now, DOWNWARD, strict=True):
-        wave = _own_wave(course, number, downward) * (slope * grown * missing)
-        turned = envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0]
-        waves += (turned[:, None, None, None] * wave).real
-    return torch.cat((waves[:, :1] * _view(normals, cover, course)[:, None, None] / size, waves[:, 1:]), 1)
+        waves.append(_own_wave(course, number, downward) * (slope * grown * missing))
+        turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
+    total = _real_sum(torch.stack(turned, 1), torch.stack(waves))
+    return torch.cat((total[:, :1] * _view(normals, cover, course)[:, None, None] / size, total[:, 1:]), 1)
 
 
 def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
@@ -129,6 +129,12 @@ def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
     known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (own.abs() < MAX_PRINT) * weights.clamp(max=1)
     known = -F.max_pool2d(-known, 3, 1, 1)
     return push_pull(own, known).clamp(-MAX_PRINT, MAX_PRINT)
+
+
+def _real_sum(weights: Tensor, waves: Tensor) -> Tensor:
+    """The real part of the sums of complex waves [n,...] with complex weights [count,n]: [count,...]."""
+    parts = torch.cat((waves.real, waves.imag)).flatten(1)
+    return (torch.cat((weights.real, -weights.imag), 1) @ parts).unflatten(1, waves.shape[1:])
 
 
 def _own_wave(course: Course, number: float, downward: float) -> Tensor:

@@ -46,7 +46,10 @@ def fit_light(normals: Tensor, brightness: Tensor) -> Tensor:
 
 def shade(light: Tensor, normals: Tensor) -> Tensor:
     """Brightness [...] of surfaces with unit normals [..., 3]: smoothly bounded below by MIN_BRIGHTNESS."""
-    excess = basis(normals) @ light - MIN_BRIGHTNESS
+    x, y, z = normals.unbind(-1)
+    a, *b, xy, yz, xz, xx, zz = light.unbind()  # of `basis`, whose nine terms would take long to write down
+    squared = x * (xy * y + xz * z + xx * x) + y * (yz * z - xx * y) + zz / 2 * (3 * z * z - 1)
+    excess = a - MIN_BRIGHTNESS + b[0] * x + b[1] * y + b[2] * z + squared
     return MIN_BRIGHTNESS + (excess + (excess.square() + 0.02).sqrt()) / 2
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -52,13 +53,20 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A piece of cloth as the networks see it."""
+    """A piece of cloth as the networks see it, in a square of S pixels: SIDE, or fewer in a `RestingCloth.coarse`."""
 
-    normals: Tensor  # [1,3,SIDE,SIDE], unit vectors
-    cover: Tensor  # [1,1,SIDE,SIDE], 1 where the cloth is, else 0
+    normals: Tensor  # [1,3,S,S], unit vectors
+    cover: Tensor  # [1,1,S,S], 1 where the cloth is, else 0
     light: Tensor  # [9], see `lighting.fit_light`
-    brightness: Tensor  # [1,SIDE,SIDE] of the normals in that light
-    shading: Tensor  # [1,1,SIDE,SIDE], see `flutter.fold_shading`
+    brightness: Tensor  # [1,S,S] of the normals in that light
+    shading: Tensor  # [1,1,S,S], see `flutter.fold_shading`
+
+    @property
+    def coarse(self) -> Surface:
+        """The same at half the size."""
+        normals, shading = F.normalize(F.avg_pool2d(self.normals, 2), dim=1), F.avg_pool2d(self.shading, 2)
+        cover = (F.avg_pool2d(self.cover, 2) > 0.5).to(self.cover)
+        return Surface(normals, cover, self.light, shade(self.light, normals.movedim(1, -1)), shading)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +80,27 @@ class RestingCloth:
     photo: Tensor  # uint8 [H,W,3]
     matting: Matting
     cell: int
+    rest: int  # pixels, by which distances from what holds the cloth are measured: the finest cell
     crops: tuple[tuple[int, int, int], ...]  # of the pieces: top, left and side in pixels
     surfaces: tuple[Surface, ...]
     nearest: Tensor
     outline: Tensor
     mobility: Tensor | None
+
+    @cached_property
+    def coarse(self) -> RestingCloth:
+        """The same at half the detail, for drafts."""
+        matting = self.matting
+        clearance, shading, outline = (on_grid(x, 2) for x in (matting.clearance, matting.shading, self.outline))
+        return replace(
+            self,
+            matting=replace(matting, clearance=clearance, shading=shading),
+            cell=2 * self.cell,
+            surfaces=tuple(surface.coarse for surface in self.surfaces),
+            nearest=self.nearest[::2, ::2],
+            outline=outline,
+            mobility=None if self.mobility is None else on_grid(self.mobility, 2),
+        )
 
 
 @torch.no_grad()
@@ -102,6 +126,7 @@ def rest_cloth(
     return RestingCloth(
         to_uint8(photo),
         matting,
+        cell,
         cell,
         tuple((piece.top, piece.left, piece.side) for piece in pieces),
         tuple(surfaces),

@@ -67,12 +67,13 @@ def dilate(x: Tensor, radius: int) -> Tensor:
 
 
 def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) -> Tensor:
-    """[H,W]: the sum over `radius` pixels on either side along an axis, past the border of zeros or of its last pixel.
+    """[...,H,W]: the sum over `radius` pixels on either side along one of the last two axes, past the border of zeros
+    or, only in [H,W], of its last pixel.
 
     Window sizes double from step to step, which takes a fraction of torch's pooling over long windows.
     """
     size, window = image.shape[axis], 2 * radius + 1
-    pads = (radius, radius, 0, 0) if axis == 1 else (0, 0, radius, radius)
+    pads = (radius, radius, 0, 0) if axis in (-1, image.ndim - 1) else (0, 0, radius, radius)
     rest = F.pad(image[None], pads, mode="replicate" if replicate else "constant")[0]
     total, covered = torch.zeros_like(image), 0
     width = 1  # that `rest` sums over
@@ -89,9 +90,8 @@ def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) 
 
 def blur(image: Tensor, radius: int) -> Tensor:
     """[N,C,h,w] blurred by two boxes, zeros beyond the border: about a Gaussian of `radius` pixels."""
-    size = 2 * radius + 1
     for _ in range(2):
-        image = F.avg_pool2d(F.avg_pool2d(image, (size, 1), 1, (radius, 0)), (1, size), 1, (0, radius))
+        image = box_sums(box_sums(image, radius, -1), radius, -2) / (2 * radius + 1) ** 2
     return image
 
 

@@ -98,6 +98,12 @@ def pack(
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
+def pack_wind(cloth_layer: ClothLayer) -> bytes:
+    """The bytes of a safetensors file with what another wind changes in a pack with the same cloth."""
+    tensors, facts = _cloth_motion(cloth_layer)
+    return save(tensors, {"stylecine": json.dumps({"format": FORMAT_WITH_CLOTH, "cloth": facts})})
+
+
 def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None, appearance: Appearance | None = None) -> np.ndarray:
     """Frame 0, uint8 [H,W,3]."""
     if cloth_layer is None:
@@ -198,10 +204,23 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
 
 
 def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The images of the cloth and its keyframes, and the facts about them.
+    """The images of the cloth and its motion, and the facts about them.
 
-    Keyframes ("knots" in a pack) are cropped to where they are needed and stored without the first, which is 0, as
-    differences along rows, which compress well. The matte is lossless, or what is not cloth would become slightly so.
+    The matte is lossless, or what is not cloth would become slightly so.
+    """
+    tensors, facts = _cloth_motion(cloth_layer)
+    images = {
+        "background": _raw(encode_image(_behind(cloth_layer), quality)),
+        "matte": _raw(encode_png(cloth_layer.matte.cpu().numpy())),
+    }
+    return images | tensors, facts
+
+
+def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The keyframes ("knots" in a pack) and where they change anything, and the facts about them.
+
+    They are cropped to where they are needed and stored without the first, which is 0, as differences along rows,
+    which compress well.
     """
     keyframes = (cloth_layer.keyframes[1:] * _needed(cloth_layer)).cpu()
     rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
@@ -211,8 +230,6 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
     scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
     quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
     tensors = {
-        "background": _raw(encode_image(_behind(cloth_layer), quality)),
-        "matte": _raw(encode_png(cloth_layer.matte.cpu().numpy())),
         "active": cloth_layer.active.cpu().numpy(),
         "knots": np.diff(quantised, axis=3, prepend=np.int16(0)),
     }

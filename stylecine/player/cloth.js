@@ -1,6 +1,7 @@
 // Draws cloth over a frame, as cuda_ops/drape.h does.
 
 import {PlayerError, Target, Texture} from "./gl.js";
+import {decodeKeyframes} from "./keyframes.js";
 import {decodeImage} from "./pack.js";
 
 const MAX_KEYFRAMES = 32;
@@ -16,16 +17,23 @@ export function decodeClothImages({facts, tensors}) {
 
 export class Cloth {
   /** facts, tensors, images: of one pack. */
-  constructor(gl, programs, {width, height, period, cloth}, {knots, active}, [background, matte]) {
-    const [gh, gw] = cloth.grid, [high, wide] = active.shape;
-    const count = knots.shape[0] + 1;
-    Object.assign(this, {programs, period, count, cycles: cloth.cycles, cell: cloth.cell});
+  constructor(gl, programs, {width, height, period, cloth}, tensors, [background, matte]) {
+    Object.assign(this, {gl, programs, period});
     this.textures = {
       background: new Texture(gl, "RGBA8", width, height, background),
       matte: new Texture(gl, "R8", width, height, matte),
-      tiles: new Texture(gl, "R8", wide, high, active.data),
     };
-    this.keyframes = new Texture(gl, "RGBA32F", gw, gh, decodeKeyframes(knots, cloth), {layers: count});
+    this.move(cloth, tensors);
+  }
+
+  /** Moves as the knots say, of the pack or of one for another wind. */
+  move({grid: [gh, gw], ...cloth}, {knots, active}) {
+    const {gl} = this, [high, wide] = active.shape, count = knots.shape[0] + 1;
+    this.#disposeMotion();
+    Object.assign(this, {count, cycles: cloth.cycles, cell: cloth.cell});
+    this.tiles = new Texture(gl, "R8", wide, high, active.data);
+    const keyframes = decodeKeyframes(knots, {grid: [gh, gw], ...cloth});
+    this.keyframes = new Texture(gl, "RGBA32F", gw, gh, keyframes, {layers: count});
     this.field = new Target(gl, gw, gh);
   }
 
@@ -34,10 +42,16 @@ export class Cloth {
     const phase = t * this.cycles / this.period % 1;
     const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => keyframeWeight(k, this.count, phase));
     this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
-    this.programs.CLOTH.draw(target, {...this.textures, frame, photo, field: this.field, cell: this.cell});
+    const {textures, tiles, field, cell} = this;
+    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, field, cell});
   }
 
-  dispose() { for (const part of [...Object.values(this.textures), this.keyframes, this.field]) part.dispose(); }
+  dispose() {
+    for (const texture of Object.values(this.textures)) texture.dispose();
+    this.#disposeMotion();
+  }
+
+  #disposeMotion() { for (const part of [this.tiles, this.keyframes, this.field]) part?.dispose(); }
 }
 
 /** The weight of keyframe k, of `count` (even) in a period, in the trigonometric interpolation at a phase. */
@@ -47,19 +61,4 @@ function keyframeWeight(k, count, phase) {
   if (Number.isInteger(position)) return Number(position === k);
   const angle = Math.PI * (position - k) / count;
   return Math.sin(count * angle) / (count * Math.tan(angle));
-}
-
-/** RGBA of the whole grid for each keyframe, the first 0, from quantised differences along the rows of a part of it. */
-function decodeKeyframes({shape: [count, channels, rows, columns], data}, {grid: [gh, gw], at: [top, left], steps}) {
-  const [position, gain] = steps;
-  const keyframes = new Float32Array((count + 1) * gh * gw * 4), step = [position, position, gain];
-  const row = new Int16Array(columns);
-  for (let line = 0; line < count * channels * rows; line++) {
-    row.set(data.subarray(line * columns, (line + 1) * columns));
-    for (let x = 1; x < columns; x++) row[x] += row[x - 1];
-    const k = Math.floor(line / (channels * rows)) + 1, channel = Math.floor(line / rows) % channels;
-    const first = ((k * gh + top + line % rows) * gw + left) * 4 + channel;
-    for (let x = 0; x < columns; x++) keyframes[first + 4 * x] = row[x] * step[channel];
-  }
-  return keyframes;
 }

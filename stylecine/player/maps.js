@@ -1,5 +1,6 @@
 // Maps of a loop, for overlays.
 
+import {decodeKeyframes} from "./keyframes.js";
 import {dequantize} from "./pack.js";
 
 /** `Player.maps`: see docs/player.md. */
@@ -11,7 +12,29 @@ export function readMaps(facts, tensors) {
     velocity: velocity ? dequantize(velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
     layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
+    cloth: facts.cloth ? clothMap({facts, tensors}) : null,
   };
+}
+
+/** Where the wind carries cloth: {grid, displacement}, the mean over a gust in pixels, computed when it is asked for. */
+export function clothMap({facts: {cloth}, tensors: {knots}}) {
+  const [height, width] = cloth.grid;
+  let means = null;
+  return {
+    grid: {width, height, cell: cloth.cell, margin: 0},
+    get displacement() { return means ??= meanDisplacement(decodeKeyframes(knots, cloth), width * height); },
+  };
+}
+
+/** Keyframes say where to read the cloth, hence the minus. */
+function meanDisplacement(keyframes, cells) {
+  const means = new Float32Array(2 * cells), count = keyframes.length / (4 * cells);
+  for (let k = 0; k < count; k++)
+    for (let cell = 0; cell < cells; cell++) {
+      means[2 * cell] -= keyframes[4 * (k * cells + cell)] / count;
+      means[2 * cell + 1] -= keyframes[4 * (k * cells + cell) + 1] / count;
+    }
+  return means;
 }
 
 /** The layers on the grid, by class. */

@@ -3,7 +3,7 @@
 import {decodeClothImages} from "./cloth.js";
 import {PlayerError, Program, createContext} from "./gl.js";
 import {Loop} from "./loop.js";
-import {readMaps} from "./maps.js";
+import {clothMap, readMaps} from "./maps.js";
 import {readPack} from "./pack.js";
 import {Plate} from "./plate.js";
 import {SHADERS} from "./shaders.js";
@@ -26,6 +26,7 @@ export class Player {
   #canvas; #gl; #programs;
   #loop = null;
   #pack = null;  // the last one, to be restored after the context was lost
+  #wind = null;  // the last one since, likewise
   #loads = 0;
   #handle = 0;
   #styleStrength = null;
@@ -49,6 +50,17 @@ export class Player {
     const {facts, tensors} = readPack(pack);
     const own = tensors.photo && new Blob([tensors.photo.data], {type: facts.picture});
     await this.#use({facts, tensors, photo: own ?? photo});
+  }
+
+  /**
+   * Moves the cloth of the loaded pack as in a wind pack (ArrayBuffer) of it, and stays at the same phase. Throws
+   * PlayerError.
+   */
+  loadWind(pack) {
+    const wind = readPack(pack);
+    if (!this.#pack?.facts.cloth || !wind.tensors.knots) throw new PlayerError("There is no cloth in this loop.");
+    this.#turn(wind);
+    if (!this.playing) this.render(this.time);
   }
 
   /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that all shaders are compiled. */
@@ -115,6 +127,7 @@ export class Player {
         + " choose a smaller size.");
     }
     this.#pack = pack;
+    this.#wind = null;
     if (gl.isContextLost()) return this.#describe(pack);  // it is drawn when the context is restored
     const same = this.#loop?.plate.digest === facts.plate;
     const plate = same ? this.#loop.plate : await Plate.create(gl, this.#programs, pack);
@@ -140,6 +153,12 @@ export class Player {
     this.maps = readMaps(facts, tensors);
   }
 
+  #turn(wind) {
+    this.#wind = wind;
+    this.maps = {...this.maps, cloth: clothMap(wind)};
+    if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(wind.facts.cloth, wind.tensors);
+  }
+
   #start() {
     this.#gl = createContext(this.#canvas);
     const sources = Object.entries(SHADERS);
@@ -147,10 +166,12 @@ export class Player {
   }
 
   async #restore() {
+    const wind = this.#wind;
     this.#loop = null;
     try {
       this.#start();
       if (this.#pack) await this.#use(this.#pack);
+      if (wind && !this.#wind) this.#turn(wind);
     } catch (error) {
       this.onerror?.(error);
     }

@@ -37,7 +37,7 @@ def binary(*media_types: str) -> dict[str, Any]:
 def scene(row: Row, status: int = 200) -> Response:
     """A schemas.Scene, not validated again: its strokes may be long, and were checked in the request."""
     link = f"/v1/scenes/{row['id']}"
-    parts = ("photo", "file", "live", "seam", "doubts", "preview", "styles", "explanation")
+    parts = ("photo", "file", "live", "wind", "seam", "doubts", "preview", "styles", "explanation")
     links = {"self": link} | {name: f"{link}/{name}" for name in parts}
     names = ("id", "state", "name", "width", "height", "moving", "classes", "edits", "warning", "problem")
     times = {name: _time(row[name]) for name in ("created", "expires")}

@@ -186,6 +186,19 @@ def routes(service: Service) -> APIRouter:
             return Response(status_code=304, headers=headers)
         return await _make_file(request, service, row, "live", "pack", headers, **options)
 
+    @router.get("/{id}/wind", response_class=Response, responses={200: binary(OCTETS), **ERRORS})
+    async def get_wind(
+        request: Request,
+        id: str,
+        options: LoopOptions,
+        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
+        quick: Annotated[bool, Query(description="about as it will look, many times as fast")] = False,
+    ) -> Response:
+        """What another wind changes in the loop for the player: a safetensors file."""
+        service.check_loop(options)
+        row = await service.ready_scene(id)
+        return await _make_file(request, service, row, "wind", "pack", {}, size=size, quick=quick, **options)
+
     @router.get("/{id}/seam", responses=ERRORS)
     async def get_seam(
         request: Request,

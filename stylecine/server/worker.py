@@ -5,6 +5,7 @@ import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -25,9 +26,10 @@ from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
-from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions
+from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
+from stylecine.output.web_pack import pack_wind
 from stylecine.progress import Progress
 from stylecine.quality.measures import GOALS, seam
 from stylecine.resolve import resolve_style
@@ -103,7 +105,7 @@ class Worker:
     def __init__(self, animator: Animator) -> None:
         self.animator = animator
         self.cache: OrderedDict[str, CachedScene] = OrderedDict()  # the most recently used one last
-        self.played: tuple[Any, Cinemagraph] | None = None  # the last live loop without its style, and what it is of
+        self.played: tuple[Any, Any, Cinemagraph] | None = None  # what the last live loop is of, its wind, and itself
 
     def __call__(self, request: Request, progress: Progress) -> Result:
         try:
@@ -146,6 +148,19 @@ class Worker:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
             loop = loop.styled(grid, style.strength, style.drift)
         Path(request["output"]).write_bytes(loop.live())
+        return {}
+
+    def wind(self, request: Request, progress: Progress) -> Result:
+        """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that."""
+        still, wind = self._motion(request)
+        if request["quick"] and self.played is not None and self.played[0] == still:
+            cloth_layer = self.animator.draft_wind(self.played[2], check_wind(wind))
+        else:
+            loop = self._unstyled(request, progress)
+            if loop.cloth_layer is None:
+                raise NothingMoves(loop.cloth_warning or "There is no cloth that a wind could move; paint it.")
+            cloth_layer = loop.cloth_layer
+        Path(request["output"]).write_bytes(pack_wind(cloth_layer))
         return {}
 
     def seam(self, request: Request, progress: Progress) -> Result:
@@ -212,16 +227,27 @@ class Worker:
         return resolve_style(RenderOptions(**options), self._edited(request).edits)
 
     def _unstyled(self, request: Request, progress: Progress) -> Cinemagraph:
-        """A loop in the photo's own appearance; it is not made again if only the style has changed since the last."""
-        scene, options = self._edited(request), {name: request[name] for name in OPTIONS if name in request}
-        others = [pair for pair in zip(request["edits"], scene.edits, strict=True) if not isinstance(pair[1], Style)]
-        motion = {name: value for name, value in options.items() if not name.startswith("style")}
-        wanted = request["scene"], request["size"], [spec for spec, _ in others], motion
-        if self.played is None or self.played[0] != wanted:
-            self.played = None  # its memory is needed
-            unstyled = replace(scene, edits=tuple(edit for _, edit in others))
-            self.played = wanted, self._render(unstyled, request | {"style": None}, progress)
-        return self.played[1]
+        """A loop in the photo's own appearance; what has not changed since the last is not made again."""
+        still, wind = self._motion(request)
+        if self.played is not None and self.played[0] == still:
+            if self.played[1] == wind:
+                return self.played[2]
+            with suppress(NothingMoves):
+                self.played = still, wind, self.animator.turn_wind(self.played[2], check_wind(wind), progress=progress)
+                return self.played[2]
+        self.played = None  # its memory is needed
+        scene = self._edited(request)
+        unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
+        self.played = still, wind, self._render(unstyled, request | {"style": None}, progress)
+        return self.played[2]
+
+    def _motion(self, request: Request) -> tuple[Any, Any]:
+        """What determines a loop in the photo's own appearance, but for the wind; and the wind."""
+        edits = zip(request["edits"], self._edited(request).edits, strict=True)
+        motion = {name: request[name] for name in OPTIONS if name in request and not name.startswith("style")}
+        wind = motion.pop("wind", None)
+        others = [spec for spec, edit in edits if not isinstance(edit, Style)]
+        return (request["scene"], request["size"], others, motion), wind
 
     def _render(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
         options = {name: request[name] for name in OPTIONS if name in request}

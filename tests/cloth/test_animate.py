@@ -19,7 +19,7 @@ from stylecine import (
     WeightsNotFound,
     animate,
 )
-from stylecine.cloth.animate import animate_cloth, blow, invert_displacement
+from stylecine.cloth.animate import animate_cloth, blow, draft, invert_displacement
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import rest_cloth
 from stylecine.ops.image import to_tensor
@@ -64,7 +64,7 @@ def frames(loop: Cinemagraph) -> np.ndarray:
 def mean_drift(loop: Cinemagraph) -> float:
     """Mean displacement of the cloth to the right over the loop, in pixels (fields are backward, hence the minus)."""
     assert loop.cloth_layer is not None
-    rows, columns = (slice(part.start // 2, part.stop // 2) for part in FLAG)
+    rows, columns = (slice(part.start // loop.cloth_layer.cell, part.stop // loop.cloth_layer.cell) for part in FLAG)
     return -float(loop.cloth_layer.keyframes[:, 0, rows, columns].mean())
 
 
@@ -141,12 +141,19 @@ def test_the_same_resting_cloth_serves_every_wind() -> None:
         assert torch.equal(turned.keyframes, alone.keyframes) and torch.equal(turned.reach, alone.reach)
 
 
-def test_the_pace_of_another_wind_can_be_kept() -> None:
-    """It is most of the work, and winds that are close have about the same."""
+def test_a_draft_looks_about_as_the_loop_will() -> None:
+    """At the pace of another wind, which is the same where the loop begins."""
     resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
-    first = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
-    again = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16, haste=first.haste)
-    assert first.haste != 0 and torch.equal(again.keyframes, first.keyframes)
+    first, wanted = (blow(resting, STAND_INS, wind, cycles=1, period=16) for wind in (Wind(150, 0.8), Wind(20, 0.8)))
+    rough = draft(resting, STAND_INS, Wind(20, 0.8), first)
+    assert (rough.cell, rough.haste, rough.cycles, rough.period) == (2 * wanted.cell, first.haste, 1, 16)
+    photo = wanted.photo
+    assert torch.equal(rough.draw_over(photo, 0), photo)
+    for t in (3, 8, 13):
+        drawn, before, now = (layer.draw_over(photo, t)[FLAG].float() for layer in (wanted, first, rough))
+        assert (now - drawn).abs().mean() < 0.5 * (before - drawn).abs().mean()
+    held = rough.draw_over(photo, 8)[POLE][:, :-1]
+    assert torch.equal(held, photo[POLE][:, :-1])
 
 
 def test_measuring_the_pace_can_be_cancelled() -> None:
@@ -161,6 +168,21 @@ def test_measuring_the_pace_can_be_cancelled() -> None:
     with pytest.raises(Cancelled):
         blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16, progress=progress)
     assert [done for done, _ in steps] == [0, 1, 2, 3, 4, 5] and steps[0][1] > 5
+
+
+def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cinemagraph, beach: Scene) -> None:
+    whole = animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (180, 0.6)})
+    turned = animator.turn_wind(loop, Wind(180, 0.6))
+    assert np.array_equal(frames(turned), frames(whole)) and turned.settings == whole.settings
+    assert torch.equal(turned.mask, whole.mask)
+    quick = replace(loop, cloth_layer=animator.draft_wind(loop, Wind(180, 0.6)))
+    assert mean_drift(quick) < -0.2
+    both = beach.paint("cloth", flag_mask())
+    first, second = (animator.render(both, subject="auto", wind=wind, **SHORT) for wind in ((0, 0.8), (180, 0.6)))
+    turned = animator.turn_wind(first, Wind(180, 0.6))
+    assert np.array_equal(frames(turned), frames(second)) and torch.equal(turned.mask, second.mask)
+    with pytest.raises(NothingMoves, match="no cloth"):
+        animator.turn_wind(animator.render(beach, **SHORT), Wind())
 
 
 @pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])

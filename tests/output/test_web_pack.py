@@ -15,7 +15,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import OptionError
 from stylecine.ops.image import mirrored, to_tensor
 from stylecine.options import Wind, check_live
-from stylecine.output.web_pack import first_frame, pack, plate
+from stylecine.output.web_pack import first_frame, pack, pack_wind, plate
 from stylecine.stages.loop import Loop
 from tests.cloths import STAND_INS, flag_mask, flag_photo
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
@@ -167,6 +167,14 @@ def test_pictures_of_cloth(cloth_layer: ClothLayer) -> None:
     behind = opened(tensors["background"])
     joined = np.where(behind[..., 3:] > 0, behind[..., :3], cloth_layer.photo.numpy())
     assert np.array_equal(joined, cloth_layer.background.numpy()) and not behind[0, 0].any()
+
+
+def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: ClothLayer) -> None:
+    whole, wind = pack(None, PERIOD, FPS, cloth_layer=cloth_layer), pack_wind(cloth_layer)
+    kept = load(whole)
+    changed = load(wind)
+    assert set(changed) == {"knots", "active"} and all(np.array_equal(changed[name], kept[name]) for name in changed)
+    assert facts(wind) == {"format": 2, "cloth": facts(whole)["cloth"]}
 
 
 def test_cloth_is_one_more_layer(cloth_layer: ClothLayer) -> None:

@@ -1,5 +1,6 @@
 """The player in headless Chromium: its frames match the engine's; its interface."""
 
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,11 +9,12 @@ import pytest
 import torch
 
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
-from stylecine.cloth.animate import animate_cloth
+from stylecine.cloth.animate import animate_cloth, draft
 from stylecine.cloth.layer import ClothLayer
+from stylecine.cloth.resting import rest_cloth
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
-from stylecine.output.web_pack import pack
+from stylecine.output.web_pack import pack, pack_wind
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
@@ -162,6 +164,53 @@ def test_another_wind_keeps_the_plate_and_a_landscape_may_follow(stage: Stage, l
     assert np.abs(stage.frame(20).astype(int) - frame(loops["drift"], 20).numpy()).mean() < 0.2
 
 
+WIND = """content => {
+  player.loadWind(Uint8Array.from(atob(content), letter => letter.charCodeAt(0)).buffer);
+}"""
+
+
+def turn(stage: Stage, cloth_layer: ClothLayer) -> None:
+    stage.page.evaluate(WIND, base64.b64encode(pack_wind(cloth_layer)).decode())
+
+
+def test_the_cloth_of_a_loaded_pack_moves_in_another_wind(stage: Stage) -> None:
+    loop, cloth_layer = flag_over_sky()
+    stage.load(pack(loop, 60, FPS, cloth_layer=cloth_layer))
+    stage.frame(20)
+    turned = flag_in(Wind(180, 0.7))
+    other = replace(cloth_layer, keyframes=turned.keyframes, active=turned.active)
+    turn(stage, other)
+    assert stage.page.evaluate("player.time") == 20, "the phase stays"
+    for _ in range(2):
+        for t in (20, 41):
+            expected = other.draw_over(frame(loop, t), t).numpy()
+            off = np.abs(stage.frame(t).astype(int) - expected)
+            assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
+        restore_context(stage)  # which forgets nothing
+    mean = stage.page.evaluate(
+        "(({grid, displacement}) => displacement[2 * (22 * grid.width + 40)])(player.maps.cloth)"
+    )
+    assert mean == pytest.approx(-float(other.keyframes[:, 0, 22, 40].mean()), abs=0.01) and mean < -0.2
+
+
+def test_a_draft_of_another_wind_has_a_coarser_grid(stage: Stage) -> None:
+    first = flag_in(Wind(0, 1))
+    stage.load(pack(None, 60, FPS, cloth_layer=first, layers=torch.zeros(4, 96, 128)))
+    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask().astype(np.float32)), STAND_INS)
+    rough = draft(resting, STAND_INS, Wind(180, 1), first)
+    turn(stage, rough)
+    off = np.abs(stage.frame(20).astype(int) - rough.draw_over(rough.photo, 20).numpy())
+    assert np.percentile(off, 99) <= 1 and off.max() <= 4
+    grids = stage.page.evaluate("[player.maps.grid.cell, player.maps.cloth.grid.cell]")
+    assert grids == [2, 4], "the layers' grid stays"
+
+
+def test_a_wind_needs_cloth(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["drift"]))
+    with pytest.raises(Exception, match="There is no cloth"):
+        turn(stage, flag_in(Wind(0, 1)))
+
+
 def test_maps_of_cloth(stage: Stage) -> None:
     stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
     maps = stage.page.evaluate(
@@ -305,9 +354,8 @@ def test_it_plays_in_real_time_or_slower_and_pauses(stage: Stage, loops: dict[st
     assert min(seen["seen"]) < 59  # it wrapped around
 
 
-def test_a_lost_context_is_restored(stage: Stage, loops: dict[str, Loop]) -> None:
-    stage.load(packed(loops["drift"]))
-    before = stage.frame(20)
+def restore_context(stage: Stage) -> None:
+    """Takes the WebGL context away and gives it back."""
     stage.page.evaluate(
         """async () => {
           const lost = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
@@ -324,6 +372,12 @@ def test_a_lost_context_is_restored(stage: Stage, loops: dict[str, Loop]) -> Non
           player.onframe = null;
         }"""
     )
+
+
+def test_a_lost_context_is_restored(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["drift"]))
+    before = stage.frame(20)
+    restore_context(stage)
     assert np.array_equal(stage.frame(20), before)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load
 
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import read_cine
@@ -111,6 +112,26 @@ def test_painted_cloth_moves_in_the_requested_wind(real: Served, scene: str) -> 
     assert small.status_code == 200, small.text
     job = real.finished(real.animation(scene, format="html", size=64, seconds=0.5, subject="cloth", wind=[90, 1])["id"])
     assert job["state"] == "done", job
+
+
+def test_another_wind_is_what_it_changes_in_the_web_pack(real: Served, scene: str) -> None:
+    edited(real, scene, SKY, FLAG)
+    of = f"/v1/scenes/{scene}/%s?size=64&seconds=1&subject=auto&wind=%s,0.8"
+    quick, wind, live = (real.client.get(of % asked) for asked in (("wind", 90), ("wind", 180), ("live", 180)))
+    assert {response.status_code for response in (quick, wind, live)} == {200}, wind.text
+    assert load(wind.content).keys() == {"knots", "active"}
+    for name, values in load(wind.content).items():
+        assert np.array_equal(values, load(live.content)[name])
+    quick = real.client.get(of % ("wind", 90) + "&quick=true")
+    first, draft = packed_facts(live.content)["cloth"], packed_facts(quick.content)["cloth"]
+    assert quick.status_code == 200 and draft["cell"] == 2 * first["cell"] and len(quick.content) < len(wind.content)
+
+
+def test_without_cloth_there_is_no_wind(real: Served, scene: str) -> None:
+    edited(real, scene, SKY)
+    response = real.client.get(f"/v1/scenes/{scene}/wind?size=64&seconds=1&subject=auto")
+    assert (response.status_code, response.json()["type"]) == (422, "urn:stylecine:nothing-moves"), response.text
+    assert "paint" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,19 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
         assert other.loop is not plain.loop
 
 
+FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
+
+
+def test_another_wind_needs_no_new_landscape(live: Callable[..., Cinemagraph]) -> None:
+    first = live(SKY, FLAG, wind=["0", "0.8"])
+    turned = live(SKY, FLAG, wind=["180", "0.6"])
+    assert first.cloth_layer is not None and turned.loop is first.loop
+    live(SKY)
+    whole = live(SKY, FLAG, wind=["180", "0.6"])
+    assert whole.loop is not first.loop and np.array_equal(whole[4], turned[4])
+    assert not np.array_equal(whole[4], first[4])
+
+
 def test_the_smallest_pictures_are_styles(works: Worker, live: Callable[..., Cinemagraph]) -> None:
     live(SKY)
     for shape in ((1, 1, 3), (1, 2048, 3), (128, 128, 3)):

@@ -68,6 +68,11 @@ export async function readPack(id, query, signal) {
   return (await call(`/v1/scenes/${id}/live?${query}`, {signal})).arrayBuffer();
 }
 
+/** What another wind changes in a web pack, as an ArrayBuffer; `quick`: about as it will look. */
+export async function readWind(id, query, quick, signal) {
+  return (await call(`/v1/scenes/${id}/wind?${query}&quick=${quick}`, {signal})).arrayBuffer();
+}
+
 /** How a loop's last step compares with its others: {seam, goal}; `query` has the loop's options. */
 export function readSeam(id, query, signal) {
   return readJSON(`/v1/scenes/${id}/seam?${query}`, {signal});

@@ -21,6 +21,7 @@ let displayedSize = () => 512;  // the picture's short side on the screen, in de
 let source = null;  // the opened file, in case the server forgets it
 let serverEdits = [];
 let playing = {};  // the request of the current loop
+let draftWind = null;  // in which its cloth is shown for the moment
 let sizeLimit = FIRST_SIZE;  // of previews, by how smoothly they play
 let sizeCeiling = Infinity;  // larger previews were too slow on this machine
 let opening = null, fetching = null;  // AbortControllers; fetching.request: of the loop that is being fetched
@@ -133,6 +134,7 @@ export function change(changes, kind = null) {
   const past = continues ? state.past : [...state.past, {edits: state.edits, options: state.options}];
   set({...changes, past, future: []});
   kind === null ? sync() : syncSoon();
+  if (kind === "wind") followWind();
 }
 
 export function addEdit(edit) {
@@ -171,9 +173,13 @@ let outdated = false, syncing = null, soonTimer = 0;
 export function sync() {
   if (state.phase !== "ready") return null;
   outdated = true;
-  if (fetching?.request && !isCurrent(fetching.request)) fetching.abort();
+  abortOutdated();
   syncing ??= syncAll().finally(() => { syncing = null; });
   return syncing;
+}
+
+function abortOutdated() {
+  if (fetching?.request && !isCurrent(fetching.request)) fetching.abort();
 }
 
 /** Marks the stage as busy at once, as the old loop is still shown. */
@@ -182,7 +188,8 @@ function syncSoon() {
   clearTimeout(soonTimer);
   soonTimer = setTimeout(() => {
     soonTimer = 0;
-    sync() ?? showBusy(null);
+    if (state.turning) syncSoon();  // the server is needed for drafts
+    else sync() ?? showBusy(null);
   }, SLIDER_DELAY);
 }
 
@@ -208,13 +215,19 @@ async function syncOnce() {
   if (state.phase !== "ready" || !sameEdits(state.edits, serverEdits)) return;
   const request = loopRequest(state.scene, state.edits, options);
   let {maps} = state;
-  if (!sameRequest(request, playing)) {
+  if (draftWind || !sameRequest(request, playing)) {
     const byUser = options !== playing.options || !sameEdits(request.edits, playing.edits);  // not by a resized window
     showBusy(byUser ? "Animating" : "");
     fetching = Object.assign(new AbortController(), {request});
-    const pack = await readPack(request, fetching.signal).finally(() => { fetching = null; });
-    if (!isCurrent(request)) return;
-    maps = await play(pack, request);
+    const {signal} = fetching;
+    try {
+      const wind = differsInWind(request) && await readWind(request, false, signal);
+      const pack = wind || await readPack(request, signal);
+      if (!isCurrent(request)) return;
+      maps = wind ? playWind(wind, request) : await play(pack, request);
+    } finally {
+      fetching = null;
+    }
     if (!maps) showHint(NOTHING_MOVES);
   }
   set({renderedEdits: request.edits, maps});
@@ -295,6 +308,66 @@ async function reopen() {
   }
 }
 
+// --- the wind
+
+let following = false;
+
+/** While the wind turns, moves the cloth roughly in the last wind, again and again; sync() makes the loop afterwards. */
+async function followWind() {
+  abortOutdated();
+  if (following) return;
+  following = true;
+  try {
+    for (let request = newWind(); request; request = newWind()) {
+      const base = playing, pack = await readWind(request, true);
+      if (!pack || playing !== base || !differsInWind(request)) break;
+      player.loadWind(pack);
+      draftWind = request.options.wind;
+      if (state.flow) set({maps: {...state.maps, cloth: player.maps.cloth}});
+    }
+  } catch {
+    // sync() will report it
+  } finally {
+    following = false;
+  }
+}
+
+/** The request of the loop that is wanted, if only its wind differs from what is shown; otherwise null. */
+function newWind() {
+  if (state.phase !== "ready" || isLost()) return null;
+  const request = loopRequest(state.scene, state.edits, state.options);
+  const shown = draftWind ?? playing.options.wind;
+  return differsInWind(request) && String(request.options.wind) !== String(shown) ? request : null;
+}
+
+/** Whether a loop is that which is played, but for the wind in which its cloth moves. */
+function differsInWind(request) {
+  const {wind} = playing.options ?? {};
+  return Boolean(state.maps?.cloth) && sameRequest(playing, {...request, query: queryIn(wind, request.query)});
+}
+
+function queryIn(wind, query) {
+  const changed = new URLSearchParams(query);
+  changed.set("wind", wind);
+  return String(changed);
+}
+
+/** What a wind changes in the loop's pack; null if its cloth would not move. */
+async function readWind({id, query}, quick, signal) {
+  try {
+    return await api.readWind(id, query, quick, signal);
+  } catch (error) {
+    if (error.nothingMoves) return null;
+    throw error;
+  }
+}
+
+function playWind(pack, request) {
+  player.loadWind(pack);
+  [playing, draftWind] = [request, null];
+  return {...state.maps, cloth: player.maps.cloth};
+}
+
 // --- the style
 
 /** Shows the style of the loop at another strength, until another loop is played. */
@@ -320,7 +393,7 @@ export async function readStyle(file) {
 
 /** Makes previews as large as they are displayed, but not larger than this machine plays smoothly. */
 export function adaptSize(frameTime) {
-  if (state.exporting || syncing) return;  // other work slows down the player
+  if (state.exporting || syncing || state.turning || following) return;  // other work slows down the player
   const size = Math.min(player.width, player.height);
   if (frameTime > SLOW && size > SIZES[1]) sizeCeiling = SIZES.filter(smaller => smaller < size).at(-1);
   else if (frameTime > SMOOTH) return;
@@ -360,7 +433,7 @@ async function readPack(request, signal) {
 async function play(pack, request) {
   if (pack) await player.load(pack);
   previewStyle(null);
-  playing = request;
+  [playing, draftWind] = [request, null];
   const {width, height, fps} = player;
   return pack && {...player.maps, width, height, fps};
 }

@@ -18,6 +18,7 @@ export const state = {
   radii: {paint: 0.04, erase: 0.04, freeze: 0.04, speed: 0.08, anchor: 0.12},  // of the short side
   factor: 2,  // of the speed brush
   mask: false, flow: false,  // overlays
+  turning: false,  // whether the wind's arrow is held
   split: null,  // position of the divider between before and after, 0 to 1
   before: false,
   seam: false, slow: false,  // whether the seam is looked at, and at half speed

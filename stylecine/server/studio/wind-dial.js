@@ -3,7 +3,7 @@
 import {$, clamp, make, svg} from "./dom.js";
 import {announce, showHint} from "./notifications.js";
 import {change} from "./session.js";
-import {hasCloth, state, watch} from "./state.js";
+import {hasCloth, set, state, watch} from "./state.js";
 
 const MIN_STRENGTH = 0.05;
 const RIM = 74;  // the radius, of 100, at which the strength is 1
@@ -23,8 +23,10 @@ export function initWindDial() {
   dial.addEventListener("pointerdown", event => {
     if (event.button > 0) return;
     dial.setPointerCapture(event.pointerId);
+    set({turning: true});
     followPointer(event);
   });
+  dial.addEventListener("lostpointercapture", () => set({turning: false}));
   dial.addEventListener("pointermove", event => { if (dial.hasPointerCapture(event.pointerId)) followPointer(event); });
   dial.addEventListener("keydown", handleKey);
   watch(["options"], show);

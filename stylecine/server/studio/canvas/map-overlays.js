@@ -6,11 +6,12 @@ const TINT_ALPHA = 0.5;  // of a class's colour where it moves
 const SHADE_ALPHA = 0.45;  // of black where nothing moves
 const SPACING = 46;  // CSS pixels between arrows
 const [MIN_LENGTH, MAX_LENGTH] = [10, 34];  // CSS pixels of the slowest and the fastest arrow
-const MIN_SPEED = 0.02;  // for an arrow, as a fraction of the highest
+const CARRIED = 0.02;  // of the long side: mean displacement of cloth with the longest arrow
+const MIN_SPEED = 0.02;  // for an arrow, as a fraction of that of the longest
 const MIN_ALPHA = 0.3;  // of the layers, for an arrow
 
 let mask = {maps: null, canvas: null};  // the last maps' tints
-let flow = {maps: null, maxSpeed: 1};
+let flow = {maps: null, maxSpeed: 1, far: 1};
 
 /** Tints what moves by its class, and darkens what does not. */
 export function drawMask(context, viewport, maps, alpha) {
@@ -25,25 +26,43 @@ export function drawMask(context, viewport, maps, alpha) {
   context.restore();
 }
 
-/** Arrows along the motion, longer where it is faster. */
+/** Arrows along the motion, longer where it is faster; of cloth to where the wind carries it, longer where farther. */
 export function drawFlow(context, viewport, maps) {
-  if (flow.maps !== maps) flow = {maps, maxSpeed: highSpeed(maps)};
+  if (flow.maps !== maps) flow = {maps, maxSpeed: highSpeed(maps), far: CARRIED * Math.max(maps.width, maps.height)};
   const {left, top, width, height} = viewport.place;
-  const {grid, velocity} = maps;
   const {canvas} = context;
   for (const y of arrowPlaces(top, height, canvas.height / devicePixelRatio)) {
     for (const x of arrowPlaces(left, width, canvas.width / devicePixelRatio)) {
-      const column = Math.floor(((x - left) / width * maps.width + grid.margin) / grid.cell);
-      const row = Math.floor(((y - top) / height * maps.height + grid.margin) / grid.cell);
-      const cell = Math.min(row, grid.height - 1) * grid.width + Math.min(column, grid.width - 1);
-      const [dx, dy] = [velocity[2 * cell], velocity[2 * cell + 1]];
-      const speed = Math.hypot(dx, dy);
-      if (alphaAt(maps, cell) < MIN_ALPHA || speed < MIN_SPEED * flow.maxSpeed) continue;
-      const length = MIN_LENGTH + (MAX_LENGTH - MIN_LENGTH) * Math.min(1, Math.sqrt(speed / flow.maxSpeed));
-      const [ax, ay] = [dx, dy].map(component => component / speed * length / 2);
+      const place = [(x - left) / width * maps.width, (y - top) / height * maps.height];
+      const [dx, dy] = motionAt(maps, place) ?? swayAt(maps, place) ?? [0, 0];
+      const share = Math.hypot(dx, dy);  // of the longest arrow
+      if (!share) continue;
+      const length = MIN_LENGTH + (MAX_LENGTH - MIN_LENGTH) * Math.min(1, Math.sqrt(share));
+      const [ax, ay] = [dx, dy].map(component => component / share * length / 2);
       drawArrow(context, [x - ax, y - ay], [x + ax, y + ay], {width: 2, dot: false});
     }
   }
+}
+
+/** The landscape's velocity at a place in its pixels, relative to a high one; null where it stands still. */
+function motionAt(maps, place) {
+  const cell = cellAt(maps.grid, place), {velocity} = maps;
+  const shares = [velocity[2 * cell], velocity[2 * cell + 1]].map(component => component / flow.maxSpeed);
+  return alphaAt(maps, cell) >= MIN_ALPHA && Math.hypot(...shares) >= MIN_SPEED ? shares : null;
+}
+
+/** How far the wind carries cloth at a place, relative to far; null where there is none. */
+function swayAt({cloth, layers}, place) {
+  if (!cloth) return null;
+  const cell = cellAt(cloth.grid, place), {displacement} = cloth;
+  const shares = [displacement[2 * cell], displacement[2 * cell + 1]].map(component => component / flow.far);
+  return Math.hypot(...shares) >= MIN_SPEED ? shares : null;
+}
+
+/** The index of the cell of a map at a place. */
+function cellAt({width, height, cell, margin}, place) {
+  const [column, row] = place.map(pixels => Math.floor((pixels + margin) / cell));
+  return Math.min(row, height - 1) * width + Math.min(column, width - 1);
 }
 
 /** Positions of the arrows along one side of the picture, which begins at `start`, as far as they are on the stage. */
