@@ -30,16 +30,16 @@ from stylecine.options import Wind
 KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to half as many cycles
 MAX_DISPLACEMENT = 0.08  # of the crop's side
 MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
-MAX_OVERHANG = 0.02  # of the long side: how far the cloth may leave its outline
+MAX_OVERHANG = 0.018  # of the long side: how far the cloth may leave its outline
 LEAN = (0.15, 0.5)  # of the predicted displacement: where the cloth is held, and more at the free end
 LEAN_SHARE = 0.5  # of the displacement that is allowed
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
 STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
 PACE_TILES = 256  # of the cloth, in which they are
-PACE_TRIALS, PACE_WAVES = 3, 2  # of the pace; and how many waves it consists of
-PACE_GAIN = 1.3  # of what is uneven, by which the pace is changed
-MAX_HASTE = 0.7  # by which the gust may run faster or slower
+PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
+PACE_GAIN = 1.2  # of what is uneven, by which the pace is changed
+MIN_PACE = 0.2  # at which the gust runs where it is slowest
 INVERSION_ITERATIONS = 10  # at most
 INVERSION_ERROR, DRAFT_ERROR = 2e-3, 0.05  # pixels
 VISIBLE_CHANGE = 2  # levels of 255
@@ -222,7 +222,7 @@ def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> Haste
         change = 2 / PACE_SAMPLES * waves @ uneven
         change[0] += uneven[0] - change.sum().real  # the first step above all
         haste = haste - PACE_GAIN * change
-        haste *= min(1, MAX_HASTE / max(np.abs(haste).sum(), 1e-6))
+        haste *= min(1, (1 - MIN_PACE) / max(-(haste @ waves.conj()).real.min(), 1e-6))
     return tuple(complex(h) for h in haste)
 
 
