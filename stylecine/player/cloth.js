@@ -29,12 +29,15 @@ export class Cloth {
   /** Moves as the knots say, of the pack or of one for another wind. */
   move({grid: [gh, gw], ...cloth}, {knots, active}) {
     const {gl} = this, [high, wide] = active.shape, count = knots.shape[0] + 1;
-    this.#disposeMotion();
+    if (!this.field || this.field.width !== gw || this.field.height !== gh || this.count !== count) {
+      this.#disposeMotion();  // otherwise reused: the status of a new target has to wait for all frames before
+      this.tiles = new Texture(gl, "R8", wide, high);
+      this.keyframes = new Texture(gl, "RGBA32F", gw, gh, null, {layers: count});
+      this.field = new Target(gl, gw, gh);
+    }
     Object.assign(this, {count, cycles: cloth.cycles, cell: cloth.cell});
-    this.tiles = new Texture(gl, "R8", wide, high, active.data);
-    const keyframes = decodeKeyframes(knots, {grid: [gh, gw], ...cloth});
-    this.keyframes = new Texture(gl, "RGBA32F", gw, gh, keyframes, {layers: count});
-    this.field = new Target(gl, gw, gh);
+    this.tiles.write(active.data);
+    this.keyframes.write(decodeKeyframes(knots, {grid: [gh, gw], ...cloth}));
   }
 
   /** Draws the cloth at time t over a frame into a target or the canvas; rows of both count from the bottom. */

@@ -98,16 +98,22 @@ export class Program {
 /** A texture of a format like "RGBA32F"; content: an array or an ImageBitmap. */
 export class Texture {
   constructor(gl, format, width, height, content = null, {filter = "NEAREST", layers = 0} = {}) {
-    Object.assign(this, {gl, width, height, texture: gl.createTexture()});
+    Object.assign(this, {gl, format, width, height, layers, texture: gl.createTexture()});
     const kind = layers ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
     gl.bindTexture(kind, this.texture);
     for (const name of ["TEXTURE_MIN_FILTER", "TEXTURE_MAG_FILTER"]) gl.texParameteri(kind, gl[name], gl[filter]);
     for (const name of ["TEXTURE_WRAP_S", "TEXTURE_WRAP_T"]) gl.texParameteri(kind, gl[name], gl.CLAMP_TO_EDGE);
     if (layers) gl.texStorage3D(kind, 1, gl[format], width, height, layers);
     else gl.texStorage2D(kind, 1, gl[format], width, height);
-    if (content === null) return;
+    if (content !== null) this.write(content);
+  }
+
+  /** Replaces everything. */
+  write(content) {
+    const {gl, format, width, height, layers} = this, kind = layers ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
     const [order, type] = format in BYTES ? [gl[BYTES[format]], gl.UNSIGNED_BYTE] :
       [gl[FLOATS[format] ?? "RGBA"], gl.FLOAT];
+    gl.bindTexture(kind, this.texture);
     if (layers) gl.texSubImage3D(kind, 0, 0, 0, 0, width, height, layers, order, type, content);
     else if (ArrayBuffer.isView(content)) gl.texSubImage2D(kind, 0, 0, 0, width, height, order, type, content);
     else gl.texSubImage2D(kind, 0, 0, 0, order, type, content);

@@ -39,8 +39,13 @@ DRAWN = """share => {
 class Studio:
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.loops: list[str] = []  # addresses of the loops that the page has requested
-        page.on("request", lambda request: self.loops.append(request.url) if "/live?" in request.url else None)
+        self.loops: list[str] = []  # addresses of the loops, or of their cloth, that the page has requested
+        self.drafts: list[str] = []  # and of drafts of that
+        page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        if "/live?" in url or "/wind?" in url:
+            (self.drafts if "quick=true" in url else self.loops).append(url)
 
     def at(self, id: str) -> Locator:
         return self.page.locator(f"#{id}")

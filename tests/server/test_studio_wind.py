@@ -52,6 +52,14 @@ def paint_flag(studio: Studio) -> None:
 
 def turn_wind(studio: Studio, degrees: float, strength: float) -> str:
     """Drags the arrow of the dial; returns the wind of the new loop."""
+    hold_arrow(studio, degrees, strength)
+    studio.page.mouse.up()
+    studio.is_idle()
+    return requested_wind(studio)
+
+
+def hold_arrow(studio: Studio, degrees: float, strength: float) -> None:
+    """Drags the arrow of the dial and does not release it."""
     dial = studio.at("wind")
     dial.scroll_into_view_if_needed()
     box = dial.bounding_box()
@@ -62,13 +70,10 @@ def turn_wind(studio: Studio, degrees: float, strength: float) -> str:
     mouse.move(x, y)
     mouse.down()
     mouse.move(x + away * math.cos(angle), y - away * math.sin(angle), steps=4)
-    mouse.up()
-    studio.is_idle()
-    return requested_wind(studio)
 
 
 def requested_wind(studio: Studio) -> str:
-    """The wind of the last loop; others may be made while the arrow is dragged."""
+    """The wind of the last loop; drafts are made while the arrow is dragged."""
     query = parse_qs(urlsplit(studio.loops[-1]).query)
     assert query["subject"] == ["auto"]
     return query["wind"][0]
@@ -118,6 +123,68 @@ def test_dragging_the_dial_turns_the_wind(studio: Studio) -> None:
     expect(studio.at("wind-direction")).to_contain_text("Away from you")
     studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))
     assert dial.get_attribute("aria-valuenow") in ("0", "180")  # two quick drags are one step
+
+
+def test_the_cloth_follows_the_arrow_while_it_is_held(studio: Studio) -> None:
+    turn_wind(studio, 0, 0.9)
+    before, loops, clock = studio.frame(0.25), len(studio.loops), studio.at("clock").text_content()
+    with studio.page.expect_response(lambda response: "wind=180" in response.url and "quick=true" in response.url):
+        hold_arrow(studio, 180, 0.9)
+    studio.next_frames()
+    held = studio.frame(0.25)
+    assert len(studio.loops) == loops, "no loop is made while it is held"
+    studio.page.mouse.up()
+    studio.is_idle()
+    released = studio.frame(0.25)
+    assert [urlsplit(url).path.rsplit("/", 1)[1] for url in studio.loops[loops:]] == ["wind"], "nothing else is made"
+    assert np.abs(held - released).mean() < 0.5 * np.abs(before - released).mean()
+    assert studio.at("clock").text_content() == clock
+
+
+def test_the_loop_plays_on_while_the_wind_turns(studio: Studio) -> None:
+    """Every time is a little later than the one before, or one of the next turn."""
+    studio.at("play").click()
+    studio.page.evaluate(
+        """() => {
+          window.shares = [];
+          const clock = () => {
+            shares.push(Number(document.querySelector("#scrub").value));
+            requestAnimationFrame(clock);
+          };
+          clock();
+        }"""
+    )
+    drafts = len(studio.drafts)
+    for degrees in range(0, 360, 30):
+        hold_arrow(studio, degrees, 0.8)
+    studio.page.mouse.up()
+    studio.is_idle()
+    shares = np.array(studio.page.evaluate("shares"))
+    assert len(studio.drafts) > drafts
+    steps = np.diff(shares) % 1
+    assert steps.max() < 0.5 and (steps > 0).sum() > 4
+
+
+def test_arrows_show_where_the_wind_carries_the_cloth(studio: Studio) -> None:
+    studio.frame(0)
+    x, y = studio.place(FLAG)
+    around = {"x": x - 60, "y": y - 40, "width": 120, "height": 80}
+
+    def seen() -> np.ndarray:
+        studio.page.mouse.move(5, 5)
+        studio.page.wait_for_timeout(1800)  # the mask is shown for a moment after a stroke
+        with Image.open(io.BytesIO(studio.page.screenshot(clip=around))) as shot:
+            return np.asarray(shot.convert("RGB")).astype(int)
+
+    plain = seen()
+    studio.at("flow").click()
+    right = seen()
+    turn_wind(studio, 180, 0.5)
+    studio.frame(0)
+    left = seen()
+    studio.at("flow").click()
+    assert (np.abs(right - plain).max(2) > 40).mean() > 0.005, "arrows are drawn over the flag"
+    assert (np.abs(left - right).max(2) > 40).any(), "and they turn with the wind"
 
 
 def test_the_keyboard_turns_the_wind_and_makes_it_stronger(studio: Studio) -> None:

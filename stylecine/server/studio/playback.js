@@ -5,12 +5,14 @@ import {set, state, watch} from "./state.js";
 
 const [SKIPPED, COUNTED] = [6, 24];  // frames of a new loop for the mean
 const TINY = 1e-3;  // frames
+const TURNING_INTERVAL = 250;  // ms between two times that are shown while the wind turns: the picture comes first
 const NEAR = 0.25;  // seconds from the seam within which the picture is outlined
 
 let player = null;
 let onFrameTime = () => {};
 let times = [];
 let resumeAfterScrub = false;
+let shownAt = 0;  // when the time was last shown, in ms
 
 /** Calls `reportFrameTime` from time to time with the mean duration of a frame in ms. */
 export function initPlayback(loopPlayer, reportFrameTime) {
@@ -80,6 +82,9 @@ function shifted(share) {
 }
 
 function showTime(time) {
+  const now = performance.now();
+  if (player.playing && state.turning && now - shownAt < TURNING_INTERVAL) return;
+  shownAt = now;
   const share = time / player.period;
   const duration = player.period / player.fps;
   const scrub = $("scrub");

@@ -52,8 +52,8 @@ function motionAt(maps, place) {
 }
 
 /** How far the wind carries cloth at a place, relative to far; null where there is none. */
-function swayAt({cloth, layers}, place) {
-  if (!cloth) return null;
+function swayAt({cloth, grid, layers}, place) {
+  if (!cloth || layers.cloth[cellAt(grid, place)] < 255 * MIN_ALPHA) return null;
   const cell = cellAt(cloth.grid, place), {displacement} = cloth;
   const shares = [displacement[2 * cell], displacement[2 * cell + 1]].map(component => component / flow.far);
   return Math.hypot(...shares) >= MIN_SPEED ? shares : null;
