@@ -6,6 +6,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
@@ -29,6 +30,7 @@ def write_small_model(folder: Path) -> Path:
         "lpips": LPIPS(),
         "normals": NormalNet((8, 8, 8)),
         "cloth": ClothNet((8, 8, 8), embedding=8),
+        "finder": nn.ModuleDict({"decoder": ClothFinder(segmenter.backbone, {}, (8, 8, 8)).decoder}),
     }
     for role, network in networks.items():
         tensors = {name: t.contiguous() for name, t in network.state_dict().items()}

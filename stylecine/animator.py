@@ -16,12 +16,14 @@ from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.cloth.animate import blow, draft
+from stylecine.cloth.find import Finder, FoundCloth, find_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import ClothNets, RestingCloth, rest_cloth
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
 from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.memory import check_memory, release_freed
+from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
@@ -42,7 +44,7 @@ from stylecine.options import (
     format_size,
 )
 from stylecine.progress import Progress, Stages
-from stylecine.resolve import is_predicted, resolve_cloth, resolve_landscape, resolve_style
+from stylecine.resolve import is_cloth_marked, is_predicted, resolve_cloth, resolve_landscape, resolve_style
 from stylecine.scene import Scene
 from stylecine.stages.displacement import SWELL_SECONDS, integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
@@ -55,7 +57,7 @@ from stylecine.stages.style import StyleNets
 from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
-from stylecine.weights import STYLES, ModelRecord, find_model, role_tensors
+from stylecine.weights import FINDER, STYLES, ModelRecord, find_model, role_tensors
 
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
@@ -74,6 +76,7 @@ class Animator:
     segmenter: Segmenter
     motionnet: MotionNet
     cloth_nets: ClothNets | None = None  # None: the model's, read when they are needed
+    finder: Finder | None = None  # the same; models may lack it
     style_nets: StyleNets | None = None  # None: the model's, or the default model's if it has none
 
     @classmethod
@@ -147,21 +150,31 @@ class Animator:
 
     @torch.no_grad()
     def render_with(
-        self, options: RenderOptions, scene: Scene, *, short: int | None = None, progress: Progress | None = None
+        self,
+        options: RenderOptions,
+        scene: Scene,
+        *,
+        short: int | None = None,
+        found: FoundCloth | None = None,
+        progress: Progress | None = None,
     ) -> Cinemagraph:
-        """`render` with all options in one value; short: `preview`'s size."""
+        """`render` with all options in one value. short: `preview`'s size. found: what `find_cloth` found before."""
         self._check_model(scene, options.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         edits, whole, style = scene.edits, scene.photo, resolve_style(options, scene.edits)
         with stages.stage("motion"):
             photo = to_tensor(scene.photo).to(self.device)
-            cloth = resolve_cloth(scene, options, self.device)
+            if options.subject != CLOTH or is_cloth_marked(options, edits):
+                found = None
+            elif found is None:
+                found = self.find_cloth(photo)
+            cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
             layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
             if short is not None:
                 scene, layers, cloth = _shrink(scene, layers, cloth, short)
                 photo = to_tensor(scene.photo).to(self.device)
-        resting, cloth_layer, cloth_warning = None, None, ""
+        resting, cloth_layer, cloth_warning = None, None, "" if found is None else found.warning
         if cloth is not None:
             with stages.stage("cloth") as step:
                 try:
@@ -201,7 +214,7 @@ class Animator:
             motion=flow,
             period=options.period,
             fps=options.fps,
-            settings=options.describe(),
+            settings=options.describe() | ({} if found is None else {"mask": "found"}),
             timings=stages.timings,
             progress=progress,
             edits=edits,
@@ -214,6 +227,11 @@ class Animator:
         with stages.stage("style"):
             (grid,) = self.style_grids(whole, [style])
         return made.styled(grid, style.strength, style.drift)
+
+    def find_cloth(self, photo: Tensor) -> FoundCloth | None:
+        """Flags, banners and hung cloth in a photo [3,H,W] in [-1,1]; None where the model finds none for sure."""
+        finder = self.finder or self._model_finder
+        return None if finder is None else find_cloth(photo, finder)
 
     @torch.no_grad()
     def turn_wind(self, loop: Cinemagraph, wind: Wind, *, progress: Progress | None = None) -> Cinemagraph:
@@ -327,6 +345,12 @@ class Animator:
     def _model_cloth_nets(self) -> ClothNets:
         normals = NormalNet.from_tensors(role_tensors(self.model, "normals")).to(self.device)
         return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
+
+    @cached_property
+    def _model_finder(self) -> ClothFinder | None:
+        if FINDER not in self.model.files:
+            return None
+        return ClothFinder.from_tensors(role_tensors(self.model, FINDER), self.segmenter.backbone).to(self.device)
 
     @cached_property
     def _model_style_nets(self) -> StyleNets:

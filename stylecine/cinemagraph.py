@@ -62,7 +62,8 @@ class Cinemagraph:
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         resting_cloth: what is needed to turn its wind.
-        cloth_warning: why painted cloth stands still beside a moving landscape; "" if it does not.
+        cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
+            is cloth; "" if neither.
     """
 
     loop: Any  # a Loop or None; callers that render a landscape know that it is there
@@ -193,7 +194,7 @@ class Cinemagraph:
     @property
     def warning(self) -> str:
         """One line that says why this loop may disappoint; "" if there is no reason."""
-        if self.cloth_warning or self.cloth_layer is not None:  # cloth is marked by hand
+        if self.cloth_warning or self.cloth_layer is not None:  # the rest is about landscapes
             return self.cloth_warning
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return quality_warning(

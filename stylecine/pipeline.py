@@ -18,6 +18,7 @@ from stylecine.errors import StylecineWarning
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source as Named
+from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
     Arrow,
@@ -68,7 +69,7 @@ def animate(
     photo: path, bytes, binary file, PIL image or uint8 array [H,W,3].
     subject: what moves: "landscape", "cloth", or "auto", both where both are there.
     mask: what moves, white or 1: path, PIL image or array (bool, float 0..1, uint8) of any size. For subject "cloth" it
-        marks the cloth, which is not detected automatically; for "auto" the landscape's part.
+        marks the cloth, of which only flags, banners and the like are found without; for "auto" the landscape's part.
     motion: Eulerian motion field [2,h,w] or [1,2,h,w], array or .npy, pixels of its own grid per 1/30 s, x right,
         y down; without a mask, what is faster than 0.05 moves.
     arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second.
@@ -97,8 +98,6 @@ def animate(
     check_inversion_options(refine, seed)
     check_dtype(dtype)
     place = check_device(device)
-    if subject == CLOTH and mask is None:
-        raise cloth_not_marked()
     stages = Stages(progress)
     with stages.stage("photo"):  # everything given is read before the first expensive step
         picture, source = read_photo(photo, size)
@@ -109,9 +108,14 @@ def animate(
         options = replace(options, style=resolve_style(options, ()))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
+    found = None
+    if subject == CLOTH and mask is None:  # inverting takes longer than to see that there is none
+        found = animator.find_cloth(to_tensor(picture).to(place))
+        if found is None:
+            raise cloth_not_marked()
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
     scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
-    loop = animator.render_with(options, scene, progress=progress)
+    loop = animator.render_with(options, scene, found=found, progress=progress)
     if loop.warning:
         warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     timings = stages.timings | loop.timings

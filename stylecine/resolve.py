@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stylecine.edits.apply import active_arrows, edited_flow
+from stylecine.edits.apply import active_arrows, edited_cloth, edited_flow
 from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.motionnet import MotionNet
@@ -19,8 +19,18 @@ MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: withou
 MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
 
 
-def resolve_cloth(scene: Scene, options: RenderOptions, device: torch.device) -> Tensor | None:
+def is_cloth_marked(options: RenderOptions, edits: Sequence[Edit]) -> bool:
+    """Whether a mask or paint says where cloth is."""
+    painted = any(isinstance(edit, Paint) and edit.mode == "add" and edit.what == CLOTH for edit in edits)
+    return options.mask is not None or painted
+
+
+def resolve_cloth(
+    scene: Scene, options: RenderOptions, device: torch.device, found: Tensor | None = None
+) -> Tensor | None:
     """Cloth and what is frozen, [2,H,W] in [0,1]; None where no cloth is to move.
+
+    found: [H,W], cloth that was found by itself.
 
     Raises MaskError if the subject is cloth and nothing says where it is, NothingMoves if all of it is frozen.
     """
@@ -29,12 +39,14 @@ def resolve_cloth(scene: Scene, options: RenderOptions, device: torch.device) ->
     frozen = scene.frozen.to(device)
     if options.subject == CLOTH and options.mask is not None:
         cloth = read_mask(options.mask, _size(scene)).to(device) * (1 - frozen)
-        if not (cloth > 0.5).any():
-            raise NothingMoves("All that cloth is frozen, so nothing would move; undo the freeze.")
+    elif found is not None:
+        cloth = torch.from_numpy(edited_cloth(_size(scene), scene.edits, found.cpu().numpy())).to(device)
     else:
         cloth = scene.edited_cloth.to(device)
     if (cloth > 0.5).any():
         return torch.stack((cloth, frozen))
+    if options.subject == CLOTH and (options.mask is not None or found is not None):
+        raise NothingMoves("All that cloth is frozen or erased, so nothing would move; undo that.")
     if options.subject == CLOTH:
         raise cloth_not_marked()
     return None
@@ -42,7 +54,7 @@ def resolve_cloth(scene: Scene, options: RenderOptions, device: torch.device) ->
 
 def cloth_not_marked() -> MaskError:
     return MaskError(
-        "Cloth is not detected automatically; give a mask that is white where the cloth is, or paint it:"
+        "No cloth was found for sure; give a mask that is white where the cloth is, or paint it:"
         " scene.paint('cloth', stroke), or stylecine edit --add cloth:STROKE."
     )
 

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
 
-ROLES = ("generator", "encoder", "segmenter", "motion", "lpips", "normals", "cloth", "styles")
-CLOTH = ("normals", "cloth")  # used only when cloth moves: no scene depends on them
+FINDER = "finder"  # of cloth; models may lack it
+ROLES = ("generator", "encoder", "segmenter", "motion", "lpips", "normals", "cloth", FINDER, "styles")
+CLOTH = ("normals", "cloth", FINDER)  # used only when cloth moves: no scene depends on them
 STYLES = "styles"  # w+ of appearances by name; no scene depends on them either
 BORROWED = ("segmenter", "motion", "lpips", *CLOTH)
 CONSENT = "STYLECINE_ACCEPT_LICENCE"

@@ -106,6 +106,8 @@ def commands(at: Path) -> list[list[Any]]:
     segmenter = ("train_segmenter.py", "--photos", photos, "--backbone", backbone)
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
+    finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--segmenter", model / "segmenter.safetensors",
+              "--out", at / "finder")
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -127,6 +129,8 @@ def commands(at: Path) -> list[list[Any]]:
         [*cloth_motion, "--normals", normals, *FEW, "--out", at / "cloth"],
         [*cloth_motion, "--out", at / "cloth", "--export", cloth],
         ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth],
+        [*finder, "--photos", photos, "--clips", clips, *FEW, "--composites", 4],
+        [*finder, "--export", model / "finder.safetensors"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],

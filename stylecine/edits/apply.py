@@ -128,9 +128,12 @@ def edited_layers(layers: np.ndarray, edits: Iterable[Edit]) -> tuple[np.ndarray
     return layers, frozen
 
 
-def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit]) -> np.ndarray:
-    """What is painted as cloth and not later erased, frozen or painted as anything else: [H,W] in [0,1]."""
-    cloth = np.zeros(size, np.float32)
+def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit], found: np.ndarray | None = None) -> np.ndarray:
+    """What is painted as cloth and not later erased, frozen or painted as anything else: [H,W] in [0,1].
+
+    found: cloth that is there before the edits.
+    """
+    cloth = np.zeros(size, np.float32) if found is None else found.copy()
     for edit in edits:
         if not isinstance(edit, Paint):
             continue

@@ -57,7 +57,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     probabilities = predict_probabilities(photo, segmenter)
     smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
-    mask = soft_threshold(_follow_edges(1 - probabilities[:1], photo))
+    mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
     return _split_by_class(_remove_small_regions(mask, classes == FALLS), classes)
 
 
@@ -233,7 +233,7 @@ def _crf_grid(size: torch.Size) -> tuple[int, int]:
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
-def _follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
+def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     """soft [1,h,w] -> [H,W], locally linear in the photo's colours: the fast guided filter (He and Sun 2015).
 
     The linear coefficients are fitted at the resolution of `soft` and applied at the photo's.

@@ -318,11 +318,11 @@ def test_a_preview_is_small(animator: Animator, flag: Scene) -> None:
 # --- errors
 
 
-def test_cloth_without_a_mask_is_refused(animator: Animator, flag: Scene, small_model: Path) -> None:
+def test_cloth_that_is_neither_marked_nor_found_is_refused(animator: Animator, flag: Scene, small_model: Path) -> None:
     with pytest.raises(MaskError, match="paint it"):
         animator.render(flag, **CLOTH)
     with pytest.raises(MaskError, match="paint it"):
-        animate("nothing is read before.jpg", subject="cloth", model=small_model)
+        animate(flag_photo(), subject="cloth", model=small_model)
 
 
 @pytest.mark.parametrize(

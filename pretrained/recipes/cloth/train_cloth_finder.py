@@ -1,0 +1,152 @@
+"""Train the network that finds flags and banners, on simulated cloth pasted over landscapes.
+
+    python pretrained/recipes/cloth/train_cloth_finder.py --photos DIR --clips DIR --backbone efficientnet.safetensors
+    python pretrained/recipes/cloth/train_cloth_finder.py --backbone efficientnet.safetensors --export OUT.safetensors
+    python pretrained/recipes/cloth/train_cloth_finder.py --sheet composites.png --photos DIR --clips DIR
+
+The backbone that convert_efficientnet.py writes is the one that the segmenter's was fine-tuned from: the corrections
+lead back to it. It stays as it is, so features are computed once, of `--composites` pictures made before training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cloth.composites import Composites, load_clips
+from common import Run, Training, arguments, averaged, sheet
+from labelled import read_small
+
+from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder, low_rank_corrections
+from stylecine.networks.segmenter import Backbone, Segmenter
+from stylecine.weights import PRETRAINED, read_tensors
+
+LONG_SIDE = 1000  # of the landscapes
+HELD_OUT = 12  # one in so many composites is not trained on
+DROPPED = 0.15  # of the feature channels
+SURE = 0.8  # the probability at which precision and recall are measured
+
+
+def corrected_finder(segmenter: Path, former: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
+    """A finder with a new decoder, and its corrections as they are saved, in half precision."""
+    tuned, before = Segmenter.from_tensors(read_tensors(segmenter)).backbone, Backbone()
+    before.load_state_dict(load_file(former))
+    pairs = low_rank_corrections(tuned, before)
+    corrections = {name: (left.half().float(), right.half().float()) for name, (left, right) in pairs.items()}
+    return ClothFinder(tuned, corrections), corrections
+
+
+class Cached:
+    """Features of composites, bfloat16, and how much of each of their cells is cloth."""
+
+    def __init__(self, composites: Composites, finder: ClothFinder, count: int, device: torch.device) -> None:
+        self.features: list[list[Tensor]] = []
+        self.cloth: list[Tensor] = []
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            for _ in range(count):
+                picture, cloth = composites()
+                maps = finder.features(picture[None].to(device).float() / 127.5 - 1)
+                self.features.append([one[0].bfloat16() for one in maps])
+                self.cloth.append(F.avg_pool2d(cloth[None].to(device), 8)[0])
+
+    def batch(self, which: list[int]) -> tuple[list[Tensor], Tensor]:
+        """Features at 1/8, 1/16 and 1/32 and cloth [N,H/8,W/8]."""
+        levels = zip(*(self.features[i] for i in which), strict=True)
+        return [torch.stack(level).float() for level in levels], torch.stack([self.cloth[i] for i in which])
+
+
+def loss(logits: Tensor, cloth: Tensor) -> Tensor:
+    """Cross-entropy, in which cloth counts twice, + soft Dice, which counts pictures alike."""
+    entropy = F.binary_cross_entropy_with_logits(logits, cloth, weight=1 + cloth)
+    found, least = logits.sigmoid(), 0.004 * cloth[0].numel()
+    overlap = 2 * (found * cloth).sum((1, 2)) + least
+    dice = 1 - overlap / (found.sum((1, 2)) + cloth.sum((1, 2)) + least)
+    return 3 * entropy + 0.5 * dice.mean()
+
+
+def train(options: argparse.Namespace) -> None:
+    run = Run(options)
+    finder, _ = corrected_finder(options.segmenter, options.backbone)
+    finder.to(run.device)
+    training = Training(run, finder.decoder, rate=2e-3, weight_decay=0.05, half_life=100)
+    seed = options.seed + run.step
+    cached = Cached(composites_of(options, seed), finder, options.composites, run.device)
+    held_out = list(range(0, options.composites, HELD_OUT))
+    others, rng = sorted(set(range(options.composites)) - set(held_out)), np.random.default_rng(seed)
+    run.minutes += run.elapsed  # making composites does not count
+
+    def batch_loss() -> Tensor:
+        features, cloth = cached.batch(rng.choice(others, options.batch).tolist())
+        if rng.random() < 0.5:
+            features, cloth = [maps.flip(3) for maps in features], cloth.flip(2)
+        return loss(finder.decoder([F.dropout2d(maps, DROPPED) for maps in features])[:, 0], cloth)
+
+    @torch.no_grad()
+    def evaluate(tensors: dict[str, Tensor]) -> dict[str, float]:
+        """Precision and recall of pixels on the composites that are not trained on."""
+        averaged_finder, _ = corrected_finder(options.segmenter, options.backbone)
+        averaged_finder.decoder.load_state_dict(tensors)
+        sure, true, both = 0.0, 0.0, 0.0
+        for i in held_out:
+            features, cloth = cached.batch([i])
+            found = averaged_finder.decoder.to(run.device)(features)[:, 0].sigmoid() > SURE
+            sure, true, both = sure + float(found.sum()), true + float(cloth.sum()), both + float(cloth[found].sum())
+        return {"precision": both / max(1.0, sure), "recall": both / max(1.0, true)}
+
+    training.fit(batch_loss, evaluate)
+
+
+def composites_of(options: argparse.Namespace, seed: int) -> Composites:
+    photos = [sample.photo for sample in read_small(options.photos, "train.txt", LONG_SIDE)]
+    return Composites(photos, load_clips(options.clips, "train"), seed)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Corrections and averaged decoder, float16, in one file."""
+    _, corrections = corrected_finder(options.segmenter, options.backbone)
+    tensors = {f"{DECODER}{name}": tensor for name, tensor in averaged(options.out / "state.pt").items()}
+    for name, (left, right) in corrections.items():
+        tensors |= {name + LEFT: left, name + RIGHT: right}
+    halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+    kind = f"{ClothFinder.__module__}.{ClothFinder.__qualname__}"
+    save_file(halves, options.export, metadata={"network": kind, "format": "pt"})
+    print(f"{options.export}: {options.export.stat().st_size / 1e6:.2f} MB")
+
+
+def draw(options: argparse.Namespace) -> None:
+    made = composites_of(options, options.seed)
+    rows: list[list[Tensor]] = []
+    for _ in range(4):
+        pairs = [made() for _ in range(6)]
+        rows.append([picture.float() / 127.5 - 1 for picture, _ in pairs])
+        rows.append([cloth.expand(3, -1, -1) * 2 - 1 for _, cloth in pairs])
+    sheet(rows, options.sheet)
+
+
+def main() -> None:
+    parser = arguments(__doc__, ".runs/finder", export=True, batch=10)
+    parser.add_argument("--clips", type=Path, help="folder of simulated clips (simulate.py)")
+    parser.add_argument("--backbone", type=Path, help="written by convert_efficientnet.py")
+    parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
+    parser.add_argument("--composites", type=int, default=1200, help="pictures made in each run")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw composites and their cloth, and stop")
+    options = parser.parse_args()
+    if options.sheet:
+        draw(options)
+    elif options.export:
+        export(options)
+    else:
+        train(options)
+
+
+if __name__ == "__main__":
+    main()

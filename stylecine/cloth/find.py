@@ -1,0 +1,81 @@
+"""Flags, banners and hung cloth, found where the network is sure; garments on people are not looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.ops.image import fast_dtype, network_size, resize
+from stylecine.stages.mask import follow_edges, soft_threshold
+
+SHORT_SIDES = (448, 640)  # of what the network sees: large cloth is found in the first, small cloth in the second
+LIKELY, SURE = 0.5, 0.95  # probabilities
+POSSIBLE = 0.08  # beside what is sure
+SURE_SHARE = 0.4  # of a piece must be sure
+CLOSED = 3  # cells: narrower gaps of a piece, as lettering leaves, are closed
+MIN_PIECE = 0.004  # of the photo: smaller pieces are errors
+
+Finder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as ClothFinder
+
+
+@dataclass(frozen=True)
+class FoundCloth:
+    """mask [H,W] in [0,1], and the mean probability where it is likely, which says how sure it is."""
+
+    mask: Tensor
+    confidence: float
+
+    @property
+    def warning(self) -> str:
+        """One line: nobody has marked this cloth."""
+        return (
+            f"The cloth was found by itself, {100 * self.confidence:.0f}% sure, {100 * float(self.mask.mean()):.0f}% of"
+            " the photo; check it, or give a mask or paint."
+        )
+
+
+@torch.inference_mode()
+def find_cloth(photo: Tensor, finder: Finder) -> FoundCloth | None:
+    """The cloth in a photo [3,H,W] in [-1,1]; None if there is none of which the network is sure."""
+    probability = cloth_probability(photo, finder)
+    sure = sure_pieces(probability.cpu().numpy())
+    if not sure.any():
+        return None
+    whole = torch.from_numpy(grown(sure, probability.cpu().numpy())).to(photo.device)
+    mask = soft_threshold(follow_edges(whole[None].float(), photo))
+    return FoundCloth(mask, float(probability[torch.from_numpy(sure).to(photo.device)].mean()))
+
+
+def cloth_probability(photo: Tensor, finder: Finder) -> Tensor:
+    """[h,w]: the mean logit over two sizes of the photo and their mirror images, as a probability."""
+    dtype, logits = fast_dtype(photo.device), []
+    for short in SHORT_SIDES:
+        small = resize(photo, network_size(photo.shape[-2:], short))
+        with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
+            straight, mirrored = finder(torch.stack([small, small.flip(2)])).float()
+        logits.append((straight + mirrored.flip(2)) / 2)
+    return torch.stack([resize(x, logits[0].shape[-2:])[0] for x in logits]).mean(0).sigmoid()
+
+
+def sure_pieces(probability: np.ndarray) -> np.ndarray:
+    """bool [h,w]: the connected pieces of likely cloth of which enough is sure."""
+    pieces, count = ndimage.label(probability > LIKELY)
+    numbers = np.arange(count + 1)
+    area = ndimage.sum_labels(np.ones_like(probability), pieces, numbers)
+    sure = ndimage.sum_labels(probability > SURE, pieces, numbers)
+    keep = (area > MIN_PIECE * probability.size) & (sure > SURE_SHARE * area)
+    keep[0] = False
+    return keep[pieces]
+
+
+def grown(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """bool [h,w]: pieces with the possible cloth that they touch, without gaps and holes."""
+    whole = ndimage.binary_propagation(pieces, mask=pieces | (probability > POSSIBLE))
+    room = 2 * CLOSED
+    closed = ndimage.binary_closing(np.pad(whole, room), iterations=CLOSED)[room:-room, room:-room]
+    return np.asarray(ndimage.binary_fill_holes(closed | whole))

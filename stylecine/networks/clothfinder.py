@@ -1,0 +1,102 @@
+"""Where flags, banners and hung cloth are: a small decoder of a backbone that still knows what they are.
+
+Fine-tuned on landscapes, the segmenter's backbone has forgotten most of what ImageNet taught it about flags and
+fabrics. What separates it from its former weights is nearly of low rank, so one small pair of factors for each 1x1
+convolution (Hu et al., "LoRA", 2021) leads back far enough.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylecine.errors import WeightsMalformed
+from stylecine.networks.segmenter import GROUPS, Backbone, Dilated, Join, tap_channels
+
+RANK = 8
+LEFT, RIGHT, DECODER = ".left", ".right", "decoder."
+
+
+class FinderDecoder(nn.Module):
+    """Features at 1/8, 1/16 and 1/32 of an image -> logits [N,1,H/8,W/8]."""
+
+    def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        w8, w16, w32 = widths
+        self.enter = nn.Conv2d(channels[2], w32, 1)
+        self.norm = nn.GroupNorm(GROUPS, w32)
+        self.context = nn.ModuleList(Dilated(w32, dilation) for dilation in (1, 2))
+        self.overall = nn.Linear(w32, w32)
+        self.up16 = Join(w32, channels[1], w16)
+        self.up8 = Join(w16, channels[0], w8)
+        self.leave = nn.Conv2d(w8, 1, 1)
+        nn.init.constant_(cast(Tensor, self.leave.bias), -2.0)  # cloth is rare
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        eighth, sixteenth, last = features
+        x = F.relu(self.norm(self.enter(last)))
+        for block in self.context:
+            x = block(x)
+        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
+        return self.leave(self.up8(self.up16(x, sixteenth), eighth))
+
+
+class ClothFinder(nn.Module):
+    """photo [N,3,H,W] in [-1,1] -> logits of cloth [N,1,H/8,W/8]; H and W multiples of 32.
+
+    backbone: the segmenter's, which is copied; `corrections` are added to its 1x1 convolutions, by name: left [out,r]
+    and right [r,in]. `decoder` is what is trained.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        corrections: dict[str, tuple[Tensor, Tensor]],
+        widths: tuple[int, int, int] = (24, 32, 40),
+    ) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(backbone).requires_grad_(False)
+        convolutions = dict(self.backbone.named_modules())
+        for name, (left, right) in corrections.items():
+            weight = convolutions[name].weight
+            weight += (left @ right).to(weight)[:, :, None, None]
+        channels = tap_channels(backbone.widths)
+        self.decoder = FinderDecoder((channels[2], channels[3], channels[4]), widths)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        return self.decoder(self.features(photo))
+
+    def features(self, photo: Tensor) -> list[Tensor]:
+        """Those that the decoder reads: at 1/8, 1/16 and 1/32."""
+        return self.backbone(photo.contiguous(memory_format=torch.channels_last))[2:]
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], backbone: Backbone) -> ClothFinder:
+        """The network with these tensors of corrections and decoder. WeightsMalformed if they do not fit."""
+        try:
+            names = [name.removesuffix(LEFT) for name in tensors if name.endswith(LEFT)]
+            corrections = {name: (tensors[name + LEFT], tensors[name + RIGHT]) for name in names}
+            decoder = {name.removeprefix(DECODER): x for name, x in tensors.items() if name.startswith(DECODER)}
+            w8, w16, w32 = (len(decoder[f"{name}.bias"]) for name in ("up8.mix", "up16.mix", "enter"))
+            network = cls(backbone, corrections, (w8, w16, w32))
+            network.decoder.load_state_dict(decoder)
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise WeightsMalformed(
+                "The cloth finder's weights do not fit its network; fetch the model again."
+            ) from error
+        return network.eval().requires_grad_(False)
+
+
+def low_rank_corrections(tuned: Backbone, former: Backbone, rank: int = RANK) -> dict[str, tuple[Tensor, Tensor]]:
+    """The best factors of that rank from the weights of one backbone to those of another, by 1x1 convolution."""
+    before, corrections = dict(former.named_parameters()), {}
+    for name, weight in tuned.named_parameters():
+        if weight.dim() == 4 and weight.shape[2:] == (1, 1):
+            u, s, v = torch.linalg.svd((before[name] - weight).detach()[:, :, 0, 0], full_matrices=False)
+            root = s[:rank].sqrt()
+            corrections[name.removesuffix(".weight")] = (u[:, :rank] * root, root[:, None] * v[:rank])
+    return corrections

@@ -1,0 +1,16 @@
+"""Training the finder of cloth: the loss prefers the truth."""
+
+import torch
+from cloth.train_cloth_finder import loss
+
+
+def test_the_loss_is_least_for_what_is_there() -> None:
+    cloth = torch.zeros(2, 12, 16)
+    cloth[:, 3:9, 4:12] = 1
+    truth = 12 * (2 * cloth - 1)
+    everywhere, nowhere, elsewhere = torch.full_like(truth, 12), torch.full_like(truth, -12), truth.flip(1).roll(5, 1)
+    assert all(loss(truth, cloth) < 0.1 * loss(other, cloth) for other in (everywhere, nowhere, elsewhere))
+
+
+def test_pictures_without_cloth_cost_nothing_if_nothing_is_found() -> None:
+    assert loss(torch.full((1, 8, 8), -12.0), torch.zeros(1, 8, 8)) < 1e-3
