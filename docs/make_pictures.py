@@ -26,7 +26,7 @@ WIDTH = 960
 def save(picture: np.ndarray, name: str) -> None:
     image = Image.fromarray(picture)
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
-    image.save(IMAGES / f"{name}.jpg", quality=78)
+    image.save(IMAGES / f"{name}.jpg", quality=72)
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def draw_strokes(photo: np.ndarray, strokes: list[list[tuple[float, float]]], ra
                                       mask.point(lambda value: value * 0.4)))
 
 
-def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 276, every: int = 3) -> None:
+def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 252, every: int = 4) -> None:
     """Saves the loops side by side as an animated WebP."""
     frames = []
     for t in range(0, len(loops[0]), every):
@@ -88,7 +88,7 @@ def hours(animator: Animator) -> None:
     moving_picture(loops, IMAGES / "hours.webp")
 
 
-def styles(animator: Animator, height: int = 150) -> None:
+def styles(animator: Animator, height: int = 135) -> None:
     """Each example, and itself in every style."""
     rows = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
@@ -96,7 +96,7 @@ def styles(animator: Animator, height: int = 150) -> None:
         pictures = [scene.photo, *(animator.render(scene, style=style)[0] for style in STYLES)]
         small = [Image.fromarray(p).resize((height * 8 // 5, height), Image.Resampling.LANCZOS) for p in pictures]
         rows.append(np.hstack([np.asarray(p) for p in small]))
-    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=70)
+    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=66)
 
 
 def main() -> None:
@@ -116,7 +116,7 @@ def main() -> None:
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
     )
-    flag.save(IMAGES / "flag.webp", quality=75)
+    flag.save(IMAGES / "flag.webp", quality=60)
 
 
 if __name__ == "__main__":
