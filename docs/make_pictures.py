@@ -116,7 +116,7 @@ def main() -> None:
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
     )
-    flag.save(IMAGES / "flag.webp", quality=60)
+    flag.save(IMAGES / "flag.webp", quality=75)
 
 
 if __name__ == "__main__":
