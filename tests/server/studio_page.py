@@ -124,7 +124,7 @@ class Studio:
                 self.at("undo").click()
         expect(self.at("undo")).to_be_disabled()
         self.tool("View")
-        self.is_idle()
+        self.is_ready()
 
 
 class HeldRequest:

@@ -27,6 +27,7 @@ def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
 
 @pytest.fixture
 def studio(opened: Studio) -> Iterator[Studio]:
+    opened.is_ready()
     yield opened
     for toggle in ("seam", "check"):
         if opened.at(toggle).get_attribute("aria-pressed") == "true":
@@ -109,6 +110,7 @@ def test_the_seam_plays_across_the_wrap_at_half_speed_with_keys_alone(studio: St
     page = studio.page
     page.keyboard.press("h")
     expect(studio.at("seam-strip")).to_be_visible()
+    expect(studio.at("clock")).to_have_text(re.compile("^[+−]"), timeout=SLOW)
     expect(studio.at("slow")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Space")
     before = page.evaluate("() => [Number(document.querySelector('#scrub').value), performance.now()]")
