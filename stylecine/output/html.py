@@ -20,7 +20,7 @@ from stylecine.stages.style import Appearance
 
 QUALITY = 90  # of the images, as WebP
 # in order of their imports
-MODULES = ("gl", "pack", "maps", "shaders", "plate", "scene", "cloth", "style", "loop", "player", "page")
+MODULES = ("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "loop", "player", "page")
 
 
 def write_page(
