@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.outline import free_outline
+from stylecine.cloth.outline import connected_to, free_outline
 from stylecine.ops.image import blur, dilate, push_pull
 from stylecine.ops.texture import copy_texture
 
@@ -65,7 +65,7 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     behind = push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
     share, error = _unmix(cells, foreground, behind)
     mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held
-    obstacles = _connected_to(~inside & ~(plain | mixed | rough), ~near) | held
+    obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | held
     free = plain | rough | (near & _flood(inside, ~obstacles))
     rough &= ~mixed
     obstacles = (near & ~free) | held  # what the cloth does not touch, it may pass
@@ -138,13 +138,6 @@ def _large_regions(places: Tensor) -> Tensor:
     keep[border] |= area[border] >= MIN_PLAIN_SHARE / 10 * labels.size
     keep[0] = False
     return torch.from_numpy(keep[labels]).to(places.device)
-
-
-def _connected_to(places: Tensor, target: Tensor) -> Tensor:
-    """The connected regions of bool [h,w] that overlap `target`: poles do, what a mask has merely missed does not."""
-    labels, _ = ndimage.label(places.cpu().numpy(), np.ones((3, 3)))
-    keep = np.isin(labels, np.setdiff1d(labels[target.cpu().numpy()], [0]))
-    return torch.from_numpy(keep).to(places.device)
 
 
 def _flood(start: Tensor, through: Tensor) -> Tensor:

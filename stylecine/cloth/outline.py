@@ -46,7 +46,7 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
     free &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
     wide = (distance > 0) & (distance <= 2 * reach)
     alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
-    beyond = _connected_to(alike, distance > reach)  # no strip of the cloth, but a thing of its own
+    beyond = connected_to(alike, distance > reach)  # no strip of the cloth, but a thing of its own
     missed = alike & ~beyond & (_share(alike, wide, 1) > 0.5)
     foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
     free &= (_share(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
@@ -86,8 +86,8 @@ def _regular(covariance: Tensor) -> Tensor:
     return covariance + NOISE**2 * torch.eye(3, device=covariance.device)
 
 
-def _connected_to(places: Tensor, target: Tensor) -> Tensor:
-    """The connected regions of bool [gh,gw] that overlap `target`."""
+def connected_to(places: Tensor, target: Tensor) -> Tensor:
+    """The connected regions of bool [gh,gw] that overlap `target`: a pole does, a strip that a mask missed does not."""
     labels, _ = ndimage.label(places.cpu().numpy(), np.ones((3, 3)))
     keep = np.isin(labels, np.setdiff1d(labels[target.cpu().numpy()], [0]))
     return torch.from_numpy(keep).to(places.device)
