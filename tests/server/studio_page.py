@@ -51,17 +51,28 @@ class Studio:
         return self.page.locator(f"#{id}")
 
     def open(self, photo: Path) -> None:
+        """Opens a photo and pauses it."""
         self.at("picker").set_input_files(photo)
         self.is_ready()
+        self.pause()
 
     def is_ready(self) -> None:
         expect(self.page.locator("body[data-phase=ready]")).to_be_visible(timeout=SLOW)
         self.is_idle()
 
+    def is_playing(self) -> bool:
+        return self.at("play").get_attribute("aria-label") == "Pause"
+
     def pause(self) -> None:
-        """Playing is expensive where WebGL runs on the CPU."""
-        self.at("play").click()
+        """Where WebGL runs on the CPU, playing takes a core, with priority over the server's work."""
+        if self.is_playing():
+            self.at("play").click()
         expect(self.at("play")).to_have_attribute("aria-label", "Play")
+
+    def play(self) -> None:
+        if not self.is_playing():
+            self.at("play").click()
+        expect(self.at("play")).to_have_attribute("aria-label", "Pause")
 
     def is_idle(self) -> None:
         expect(self.page.locator("#stage[aria-busy=true]")).to_have_count(0, timeout=SLOW)
@@ -117,7 +128,7 @@ class Studio:
         return self.at("changes").locator("li").all_text_contents()
 
     def start_over(self) -> None:
-        """Undoes all changes and returns to the first tool."""
+        """Undoes all changes, returns to the first tool, and pauses."""
         self.page.keyboard.press("Escape")
         for _ in range(50):
             if self.at("undo").is_enabled():
@@ -125,6 +136,7 @@ class Studio:
         expect(self.at("undo")).to_be_disabled()
         self.tool("View")
         self.is_ready()
+        self.pause()
 
 
 class HeldRequest:

@@ -28,7 +28,6 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
     studio = Studio(new_page(color_scheme="dark"))
     studio.open(small_sea)
-    studio.pause()
     return studio
 
 
@@ -175,7 +174,6 @@ def test_a_photo_gives_its_style_though_the_server_has_forgotten_the_scene(studi
 def test_on_a_phone_the_picture_is_visible_above_the_styles(new_page: Callable[..., Page], small_sea: Path) -> None:
     phone = Studio(new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True))
     phone.open(small_sea)
-    phone.pause()
     page = phone.page
     page.get_by_role("button", name="Adjust speed").click()
     expect(page.get_by_role("button", name="From a photo")).to_be_in_viewport(ratio=1)

@@ -143,8 +143,7 @@ def test_the_cloth_follows_the_arrow_while_it_is_held(studio: Studio) -> None:
 
 def test_the_loop_plays_on_while_the_wind_turns(studio: Studio) -> None:
     """How far it gets from frame to frame depends on the machine; that it never stands still for good does not."""
-    if studio.at("play").get_attribute("aria-label") == "Play":
-        studio.at("play").click()
+    studio.play()
     studio.page.evaluate(
         """() => {
           window.shares = [];
@@ -219,7 +218,6 @@ def test_the_mask_shows_cloth(studio: Studio) -> None:
 def test_on_a_phone_a_finger_turns_the_wind(new_page: Callable[..., Page], flag: Path) -> None:
     phone = Studio(new_page(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True))
     phone.open(flag)
-    phone.pause()
     page = phone.page
     phone.tool("Paint")
     page.get_by_role("radio", name="Cloth").check(force=True)
