@@ -151,6 +151,16 @@ def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) ->
         role_tensors(record, "segmenter")
 
 
+def test_a_segmenter_of_ones_own_does_without_the_finder_of_another(tmp_path: Path) -> None:
+    """The finder corrects the backbone of the segmenter that it was made for; on another it would find anything."""
+    generator = save(tmp_path / "generator.safetensors", GENERATOR)
+    assert find_model(generator).files["finder"] == find_model("default").files["finder"]
+    save(tmp_path / "segmenter.safetensors", {"a": torch.zeros(1)})
+    assert "finder" not in find_model(generator).files
+    save(tmp_path / "finder.safetensors", {"a": torch.zeros(1)})
+    assert find_model(generator).files["finder"].path.parent == tmp_path
+
+
 def test_metadata_names_the_injection_layer(pretrained: Path, tmp_path: Path) -> None:
     path = save(tmp_path / "g.safetensors", GENERATOR, {"injection": "b32.conv1"})
     assert find_model(path).injection == "b32.conv1"
