@@ -76,7 +76,7 @@ def _warnings(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         text = f"{evidence.problem} The mask is a picture of any size, white where it moves."
         yield Finding("Nothing moves", text, by_hand)
     elif evidence.loop is not None and evidence.loop.warning:
-        lines = by_hand if evidence.predicted else shell.animate(detail=1.0, warp="msdfw")
+        lines = by_hand if evidence.predicted or evidence.cloth_found else shell.animate(detail=1.0, warp="msdfw")
         yield Finding("The loop may disappoint", evidence.loop.warning, lines)
 
 

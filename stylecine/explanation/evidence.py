@@ -81,6 +81,11 @@ class Evidence:
     frames: Sequence[np.ndarray]
     seconds: dict[str, float]
 
+    @property
+    def cloth_found(self) -> bool:
+        """Whether the loop is of cloth that nobody has marked."""
+        return self.options.subject == CLOTH and self.loop is not None and self.loop.settings["mask"] == "found"
+
 
 @torch.inference_mode()
 def gather(

@@ -181,7 +181,7 @@ def _mask(evidence: Evidence, source: Source, shell: Shell) -> str:
     heads = ("place", "class", "of the photo", "probability", "moves")
     doubts = _table(rows, heads) if rows else "<p>No broad place is near the threshold.</p>"
     given = "<p>The mask of this loop was given; the probabilities show what the network says.</p>"
-    given = "" if evidence.predicted else given
+    given = "" if evidence.predicted or evidence.cloth_found else given
     text = f"<p>{soft:.1%} of the photo moves in part: its mask is neither 0 nor 1.</p>"
     return f"<section><h2>What moves</h2>{_figures(pictures)}{given}{text}{doubts}{link}</section>"
 

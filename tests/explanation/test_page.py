@@ -175,6 +175,17 @@ def test_a_motion_that_contradicts_itself_gets_an_arrow_the_other_way(evidence: 
     assert x0 - x1 == pytest.approx(30 / 96, abs=0.01), "as fast as what was predicted"
 
 
+def test_cloth_that_was_found_may_be_masked_by_hand(evidence: Evidence) -> None:
+    assert evidence.loop is not None
+    warning = "Nobody has marked this cloth."
+    cloth = replace(evidence.loop, settings=evidence.loop.settings | {"mask": "found"}, cloth_warning=warning)
+    found = replace(evidence, options=RenderOptions(subject="cloth"), loop=cloth)
+    (finding,) = [finding for finding in advise(found, shell(found)) if finding.text == warning]
+    assert "--subject cloth --mask mask.png" in finding.commands[0]
+    assert "was given" in explanation_html(evidence, Source("sea.jpg"))
+    assert "was given" not in explanation_html(found, Source("sea.jpg"))
+
+
 def test_falls_that_pulse_are_calmed(evidence: Evidence) -> None:
     falls = [moving(replace(shore(evidence), klass=CLASSES.index("falls")))]
     pulsing = replace(evidence, measures={"pulse_global": 0.04}, moving=falls, options=RenderOptions())
