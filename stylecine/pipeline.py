@@ -18,6 +18,7 @@ from stylecine.errors import StylecineWarning
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source as Named
+from stylecine.memory import check_memory
 from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
@@ -69,7 +70,7 @@ def animate(
     photo: path, bytes, binary file, PIL image or uint8 array [H,W,3].
     subject: what moves: "landscape", "cloth", or "auto", both where both are there.
     mask: what moves, white or 1: path, PIL image or array (bool, float 0..1, uint8) of any size. For subject "cloth" it
-        marks the cloth, of which only flags, banners and the like are found without; for "auto" the landscape's part.
+        marks the cloth (without it, flags, banners and the like may be found); for "auto" the landscape's part.
     motion: Eulerian motion field [2,h,w] or [1,2,h,w], array or .npy, pixels of its own grid per 1/30 s, x right,
         y down; without a mask, what is faster than 0.05 moves.
     arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second.
@@ -109,8 +110,10 @@ def animate(
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     found = None
-    if subject == CLOTH and mask is None:  # inverting takes longer than to see that there is none
-        found = animator.find_cloth(to_tensor(picture).to(place))
+    if subject == CLOTH and mask is None:  # before the inversion, which is slow and would be in vain
+        check_memory(picture.shape[1], picture.shape[0], place)
+        with stages.stage("mask"):
+            found = animator.find_cloth(to_tensor(picture).to(place))
         if found is None:
             raise cloth_not_marked()
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
@@ -119,7 +122,8 @@ def animate(
     if loop.warning:
         warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     timings = stages.timings | loop.timings
-    timings["photo"] += stages.timings["photo"]  # reading the file; the animator was given pixels
+    for name in stages.timings.keys() & loop.timings.keys():  # reading the file, finding cloth
+        timings[name] += stages.timings[name]
     return replace(loop, timings=timings)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine import Animator, NothingMoves, Scene, StylecineWarning, animate
+from stylecine import Animator, Cancelled, NothingMoves, Scene, StylecineWarning, TooLarge, animate, memory
 from stylecine.cloth.find import cloth_probability, find_cloth, grown, sure_pieces
 from stylecine.ops.image import to_tensor
 from tests.cloths import FLAG, STAND_INS, flag_mask, flag_photo
@@ -144,6 +144,23 @@ def test_only_the_subject_cloth_looks_for_cloth(animator: Animator, flag: Scene,
     sky = replace(flag, layers=layers, mask=layers[0], motion=torch.full((2, 48, 64), 0.2))
     loop = replace(animator, finder=refuse).render(sky, subject=subject, seconds=2, fps=8)
     assert loop.cloth_layer is None
+
+
+def test_animate_looks_for_cloth_only_where_the_photo_fits_into_memory(
+    small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(photos: Tensor) -> Tensor:
+        raise AssertionError("looked for cloth")
+
+    monkeypatch.setattr(Animator, "_model_finder", property(lambda _: refuse))
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 1e6)
+    with pytest.raises(TooLarge):
+        animate(flag_photo(), model=small_model, **CLOTH)
+
+
+def test_looking_for_cloth_is_reported_and_can_be_cancelled(small_model: Path) -> None:
+    with pytest.raises(Cancelled, match="mask"):
+        animate(flag_photo(), model=small_model, progress=lambda stage, *_: stage != "mask", **CLOTH)
 
 
 def test_animate_warns_that_nobody_marked_the_cloth(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
