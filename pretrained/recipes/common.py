@@ -83,6 +83,10 @@ class Run:
             torch.save(state, partial)
         self.saved = time.monotonic()
 
+    def restart_clock(self) -> None:
+        """What took time so far counts neither towards the run's minutes nor in its learning rate."""
+        self.start = self.saved = time.monotonic()
+
     @property
     def elapsed(self) -> float:
         return (time.monotonic() - self.start) / 60

@@ -11,6 +11,7 @@ lead back to it. It stays as it is, so features are computed once, of `--composi
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def train(options: argparse.Namespace) -> None:
     cached = Cached(composites_of(options, seed), finder, options.composites, run.device)
     held_out = list(range(0, options.composites, HELD_OUT))
     others, rng = sorted(set(range(options.composites)) - set(held_out)), np.random.default_rng(seed)
-    run.minutes += run.elapsed  # making composites does not count
+    run.restart_clock()  # making composites does not count
 
     def batch_loss() -> Tensor:
         features, cloth = cached.batch(rng.choice(others, options.batch).tolist())
@@ -93,12 +94,12 @@ def train(options: argparse.Namespace) -> None:
     @torch.no_grad()
     def evaluate(tensors: dict[str, Tensor]) -> dict[str, float]:
         """Precision and recall of pixels on the composites that are not trained on."""
-        averaged_finder, _ = corrected_finder(options.segmenter, options.backbone)
-        averaged_finder.decoder.load_state_dict(tensors)
+        decoder = copy.deepcopy(finder.decoder)
+        decoder.load_state_dict(tensors)
         sure, true, both = 0.0, 0.0, 0.0
         for i in held_out:
             features, cloth = cached.batch([i])
-            found = averaged_finder.decoder.to(run.device)(features)[:, 0].sigmoid() > SURE
+            found = decoder(features)[:, 0].sigmoid() > SURE
             sure, true, both = sure + float(found.sum()), true + float(cloth.sum()), both + float(cloth[found].sum())
         return {"precision": both / max(1.0, sure), "recall": both / max(1.0, true)}
 
@@ -115,12 +116,18 @@ def export(options: argparse.Namespace) -> None:
     _, corrections = corrected_finder(options.segmenter, options.backbone)
     tensors = {f"{DECODER}{name}": x.half().contiguous() for name, x in averaged(options.out / "state.pt").items()}
     for name, (left, right) in corrections.items():
-        balance = (right.abs().amax(1) / left.abs().amax(0)).sqrt()  # so that neither falls out of float8's range
-        tensors[name + LEFT] = (left * balance).to(torch.float8_e4m3fn).contiguous()
-        tensors[name + RIGHT] = (right / balance[:, None]).to(torch.float8_e4m3fn).contiguous()
+        for side, factor in zip((LEFT, RIGHT), balanced(left, right), strict=True):
+            tensors[name + side] = factor.to(torch.float8_e4m3fn).contiguous()
     kind = f"{ClothFinder.__module__}.{ClothFinder.__qualname__}"
     save_file(tensors, options.export, metadata={"network": kind, "format": "pt"})
     print(f"{options.export}: {options.export.stat().st_size / 1e6:.2f} MB")
+
+
+def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors [out,r] and [r,in] of the same product, of which neither falls out of float8's range."""
+    largest = [factor.abs().amax(axis).clamp_min(1e-12) for factor, axis in ((left, 0), (right, 1))]
+    scale = (largest[1] / largest[0]).sqrt()
+    return left * scale, right / scale[:, None]
 
 
 def draw(options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
-"""Training the finder of cloth: the loss prefers the truth."""
+"""Training the finder of cloth: the loss prefers the truth, and corrections survive being stored as float8."""
 
 import torch
-from cloth.train_cloth_finder import loss
+from cloth.train_cloth_finder import balanced, loss
 
 
 def test_the_loss_is_least_for_what_is_there() -> None:
@@ -14,3 +14,11 @@ def test_the_loss_is_least_for_what_is_there() -> None:
 
 def test_pictures_without_cloth_cost_nothing_if_nothing_is_found() -> None:
     assert loss(torch.full((1, 8, 8), -12.0), torch.zeros(1, 8, 8)) < 1e-3
+
+
+def test_factors_of_very_different_sizes_fit_into_float8() -> None:
+    torch.manual_seed(0)
+    left, right = 1e-4 * torch.randn(12, 3), 1e3 * torch.randn(3, 20)
+    left[:, 2], right[2] = 0, 0  # of a layer whose change has a lower rank
+    stored = [factor.to(torch.float8_e4m3fn).float() for factor in balanced(left, right)]
+    assert (stored[0] @ stored[1] - left @ right).norm() < 0.06 * (left @ right).norm()
