@@ -67,8 +67,8 @@ def dilate(x: Tensor, radius: int) -> Tensor:
 
 
 def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) -> Tensor:
-    """[...,H,W]: the sum over `radius` pixels on either side along one of the last two axes, past the border of zeros
-    or, only in [H,W], of its last pixel.
+    """[...,H,W]: sums over `radius` pixels on either side, along one of the last two axes. Past the border there are
+    zeros or, with `replicate` and only for [H,W], copies of its last pixel.
 
     Window sizes double from step to step, which takes a fraction of torch's pooling over long windows.
     """
@@ -89,7 +89,7 @@ def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) 
 
 
 def blur(image: Tensor, radius: int) -> Tensor:
-    """[N,C,h,w] blurred by two boxes, zeros beyond the border: about a Gaussian of `radius` pixels."""
+    """[...,H,W] blurred by two boxes, zeros beyond the border: about a Gaussian with a sigma of `radius` pixels."""
     for _ in range(2):
         image = box_sums(box_sums(image, radius, -1), radius, -2) / (2 * radius + 1) ** 2
     return image

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.cloth.lighting import basis, fit_light, shade
+from stylecine.cloth.lighting import MIN_BRIGHTNESS, basis, fit_light, shade
 
 
 @pytest.fixture
@@ -53,6 +53,12 @@ def test_brightness_has_a_lower_bound(folds: Tensor) -> None:
     light = torch.tensor([0.3, 2.0, -2.0, -1.0, 0.0, 0.0, 0.0, 0.5, -2.0])
     brightness = shade(light, folds)
     assert float(brightness.min()) >= 0.2
+
+
+def test_surfaces_are_shaded_as_the_basis_says(folds: Tensor) -> None:
+    light = torch.cat((torch.ones(1), 0.15 * torch.randn(8, generator=torch.Generator().manual_seed(2))))
+    excess = basis(folds) @ light - MIN_BRIGHTNESS
+    torch.testing.assert_close(shade(light, folds), MIN_BRIGHTNESS + (excess + (excess**2 + 0.02).sqrt()) / 2)
 
 
 def test_the_basis_represents_every_light_of_second_order(folds: Tensor) -> None:

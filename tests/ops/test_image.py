@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.image import box_sums, dilate, mirrored, push_pull, to_tensor, to_uint8
+from stylecine.ops.image import blur, box_sums, dilate, mirrored, push_pull, to_tensor, to_uint8
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
@@ -93,3 +93,26 @@ def test_box_sums_are_sums_of_neighbours(radius: int, axis: int) -> None:
         pads = [(radius, radius) if axis == k else (0, 0) for k in (0, 1)]
         windows = np.lib.stride_tricks.sliding_window_view(np.pad(image.numpy(), pads, mode=mode), 2 * radius + 1, axis)
         np.testing.assert_array_equal(box_sums(image, radius, axis, replicate=replicate), windows.sum(-1))
+
+
+def test_box_sums_of_a_batch_are_those_of_each_image() -> None:
+    images = torch.arange(2 * 3 * 7 * 9.0).reshape(2, 3, 7, 9) % 5
+    for last, axis in ((-1, 1), (3, 1), (-2, 0), (2, 0)):
+        expected = torch.stack([box_sums(image, 3, axis) for image in images.flatten(0, 1)]).view_as(images)
+        assert torch.equal(box_sums(images, 3, last), expected)
+
+
+@pytest.mark.parametrize("radius", [1, 3, 8])
+def test_a_blurred_point_is_about_a_gaussian(radius: int) -> None:
+    point = torch.zeros(1, 1, 81, 81)
+    point[..., 40, 40] = 1
+    blurred = blur(point, radius)[0, 0]
+    away = torch.arange(81.0) - 40
+    assert float(blurred.sum()) == pytest.approx(1, abs=1e-4)
+    assert torch.allclose(blurred, blurred.T) and torch.allclose(blurred, blurred.flip(0))
+    assert float((blurred.sum(0) * away**2).sum().sqrt()) == pytest.approx(radius, rel=0.2)
+
+
+def test_beyond_the_border_a_blur_sees_zeros() -> None:
+    blurred = blur(torch.ones(1, 1, 20, 30), 2)[0, 0]
+    assert torch.allclose(blurred[4:-4, 4:-4], torch.ones(12, 22)) and float(blurred[0, 0]) < 0.6
