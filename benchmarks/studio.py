@@ -8,7 +8,7 @@ The motion: three runs, each in a new studio and a new browser. Wall-clock secon
 a usable page; `first_motion`, from choosing the photo to the second frame of the loop; `edit`, from the end of a stroke
 to the loop that contains it.
 
-The wind: the dial's arrow is dragged steadily around most of the dial, on a photo of 1024 px. Milliseconds: `median`
+The wind: the dial's arrow is dragged steadily around half of the dial, on a photo of 1024 px. Milliseconds: `median`
 and `worst` over 20 positions of the pointer, from its event to the end of the first frame in that wind or a later one;
 `draft`, how long the service takes to answer; `frame`, how long the page takes for a frame, of which two have to pass;
 `released`, from the release to the finished loop. All are of the loop that the page asks for, of `size` pixels.

@@ -1,4 +1,4 @@
-"""Cloth that is found by itself: on photos with hand-made masks, and on landscapes, which should have none.
+"""Cloth that is found automatically: on photos with hand-made masks, and on landscapes, which should have none.
 
     python -m benchmarks.studies.finding_cloth CLOTH --landscapes PHOTOS [--split PHOTOS/val.txt] [--pictures PNG]
 
@@ -38,6 +38,8 @@ def main() -> None:
     others = [find(photo, animator, labelled=False) for photo in tqdm(landscapes, disable=None)]
     false = [row for row in others if row["found"]]
     total = {name: sum(row[name] for row in cloth) for name in ("found", "cloth", "right")}
+    if not total["cloth"]:
+        raise SystemExit(f"{options.cloth} has no labelled cloth; it needs images/ID.jpg and labels/ID.png.")
     result = {
         "machine": machine(),
         "settings": {"model": options.model, "size": SHORT_SIDE},
@@ -49,7 +51,7 @@ def main() -> None:
         "rows": cloth,
     }
     if options.pictures:
-        _draw([*cloth, *false], options)
+        _draw([*cloth, *false], animator, options)
     columns = ("photo", "cloth", "found", "precision", "confidence", "seconds")
     pixels = f"Precision {result['precision'] or 0:.3f}, recall {result['recall']:.3f}"
     report = f"{table(cloth, columns)}\n{pixels}; false finds in {len(false)} of {len(others)} landscapes.\n"
@@ -74,9 +76,8 @@ def find(photo: Photo, animator: Animator, *, labelled: bool = True) -> Row:
     return row
 
 
-def _draw(rows: list[Row], options: argparse.Namespace) -> None:
+def _draw(rows: list[Row], animator: Animator, options: argparse.Namespace) -> None:
     paths = {photo.name: photo.path for folder in (options.landscapes, options.cloth) for photo in find_photos(folder)}
-    animator = Animator.from_pretrained(options.model)
     page = Image.new("RGB", (COLUMNS * TILE[0], -(-len(rows) // COLUMNS) * TILE[1]))
     for i, row in enumerate(rows):
         picture = load_photo(paths[row["photo"]], SHORT_SIDE)
