@@ -30,9 +30,10 @@ def resolve_cloth(
 ) -> Tensor | None:
     """Cloth and what is frozen, [2,H,W] in [0,1]; None where no cloth is to move.
 
-    found: [H,W], cloth that was found by itself.
+    found: [H,W] in [0,1], the cloth of `Animator.find_cloth`, if it is needed.
 
-    Raises MaskError if the subject is cloth and nothing says where it is, NothingMoves if all of it is frozen.
+    Raises MaskError if the subject is cloth and nothing says where it is, NothingMoves if all of it is frozen or
+    erased.
     """
     if options.subject == "landscape":
         return None
@@ -45,16 +46,16 @@ def resolve_cloth(
         cloth = scene.edited_cloth.to(device)
     if (cloth > 0.5).any():
         return torch.stack((cloth, frozen))
-    if options.subject == CLOTH and (options.mask is not None or found is not None):
+    if options.subject != CLOTH:
+        return None
+    if found is not None or is_cloth_marked(options, scene.edits):
         raise NothingMoves("All that cloth is frozen or erased, so nothing would move; undo that.")
-    if options.subject == CLOTH:
-        raise cloth_not_marked()
-    return None
+    raise cloth_not_marked()
 
 
 def cloth_not_marked() -> MaskError:
     return MaskError(
-        "No cloth was found for sure; give a mask that is white where the cloth is, or paint it:"
+        "No cloth was found with certainty; give a mask that is white where the cloth is, or paint it:"
         " scene.paint('cloth', stroke), or stylecine edit --add cloth:STROKE."
     )
 

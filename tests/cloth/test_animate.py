@@ -226,6 +226,15 @@ def test_a_freeze_overrides_a_mask(animator: Animator, flag: Scene) -> None:
 def test_an_anchor_holds_cloth(animator: Animator, flag: Scene) -> None:
     scene = flag.paint("cloth", flag_mask())
     near = FLAG[0], slice(84, 92)
+@pytest.mark.parametrize("mode", ["freeze", "erase"])
+def test_cloth_that_is_painted_and_then_frozen_or_erased_is_refused_as_such(
+    animator: Animator, flag: Scene, mode: str
+) -> None:
+    scene = flag.paint("cloth", flag_mask()).paint(None, np.ones((96, 128), bool), mode)
+    with pytest.raises(NothingMoves, match="frozen or erased"):
+        animator.render(scene, **CLOTH)
+
+
     free, held = (
         np.abs(frames(animator.render(s, **CLOTH)) - flag_photo())[(slice(None), *near)].mean()
         for s in (scene, scene.anchor((88 / 128, 44 / 96), 0.3))
