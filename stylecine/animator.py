@@ -194,11 +194,8 @@ class Animator:
                     cloth_warning = f"Only the landscape moves. {error}"
         flow = flow * options.speed
         moves, swash, loop = erode_moving_edges(layers, photo), None, None
-        if is_predicted(options, edits):
-            held = scene.frozen.to(self.device)
-            if cloth_layer is not None:
-                held = torch.maximum(held, cloth_layer.reach)
-            swash = predict_swash(photo, layers, flow, held)
+        if cloth is None and is_predicted(options, edits):
+            swash = predict_swash(photo, layers, flow, scene.frozen.to(self.device))
         if swash is not None:
             moves, flow = swash.widen(moves), flow * swash.drift
         if cloth_layer is None or moves.any():
