@@ -41,6 +41,7 @@ from stylecine.options import (
     check_device,
     check_int,
     check_inversion_options,
+    check_wind,
     format_size,
 )
 from stylecine.progress import Progress, Stages
@@ -231,11 +232,14 @@ class Animator:
         return None if finder is None else find_cloth(photo, finder)
 
     @torch.no_grad()
-    def turn_wind(self, loop: Cinemagraph, wind: Wind, *, progress: Progress | None = None) -> Cinemagraph:
+    def turn_wind(
+        self, loop: Cinemagraph, wind: Wind | Sequence[float], *, progress: Progress | None = None
+    ) -> Cinemagraph:
         """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time.
 
-        Raises NothingMoves if no cloth moves.
+        wind: as in `animate`. Raises OptionError for what is no wind, NothingMoves if no cloth moves.
         """
+        wind = check_wind(wind)
         cloth, layer = _moving_cloth(loop)
         stages = Stages(progress, self.device)
         with stages.stage("cloth") as step:
@@ -250,10 +254,10 @@ class Animator:
             cloth_layer=layer,
         )
 
-    def draft_wind(self, loop: Cinemagraph, wind: Wind) -> ClothLayer:
-        """About what `turn_wind` makes of the cloth, many times as fast. Raises NothingMoves if no cloth moves."""
+    def draft_wind(self, loop: Cinemagraph, wind: Wind | Sequence[float]) -> ClothLayer:
+        """About what `turn_wind` makes of the cloth, many times as fast. Raises as that does."""
         cloth, layer = _moving_cloth(loop)
-        return draft(cloth, self._cloth_nets, wind, layer)
+        return draft(cloth, self._cloth_nets, check_wind(wind), layer)
 
     @torch.no_grad()
     def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:

@@ -172,7 +172,7 @@ def test_measuring_the_pace_can_be_cancelled() -> None:
 
 def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cinemagraph, beach: Scene) -> None:
     whole = animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (180, 0.6)})
-    turned = animator.turn_wind(loop, Wind(180, 0.6))
+    turned = animator.turn_wind(loop, (180, 0.6))
     assert np.array_equal(frames(turned), frames(whole)) and turned.settings == whole.settings
     assert torch.equal(turned.mask, whole.mask)
     quick = replace(loop, cloth_layer=animator.draft_wind(loop, Wind(180, 0.6)))
@@ -183,6 +183,9 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     assert np.array_equal(frames(turned), frames(second)) and torch.equal(turned.mask, second.mask)
     with pytest.raises(NothingMoves, match="no cloth"):
         animator.turn_wind(animator.render(beach, **SHORT), Wind())
+    for turn in (animator.turn_wind, animator.draft_wind):
+        with pytest.raises(OptionError, match="strength"):
+            turn(loop, (180, 1.5))
 
 
 @pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])
@@ -223,9 +226,6 @@ def test_a_freeze_overrides_a_mask(animator: Animator, flag: Scene) -> None:
         animator.render(flag.paint(None, np.ones((96, 128), bool), "freeze"), mask=flag_mask(), **CLOTH)
 
 
-def test_an_anchor_holds_cloth(animator: Animator, flag: Scene) -> None:
-    scene = flag.paint("cloth", flag_mask())
-    near = FLAG[0], slice(84, 92)
 @pytest.mark.parametrize("mode", ["freeze", "erase"])
 def test_cloth_that_is_painted_and_then_frozen_or_erased_is_refused_as_such(
     animator: Animator, flag: Scene, mode: str
@@ -235,6 +235,9 @@ def test_cloth_that_is_painted_and_then_frozen_or_erased_is_refused_as_such(
         animator.render(scene, **CLOTH)
 
 
+def test_an_anchor_holds_cloth(animator: Animator, flag: Scene) -> None:
+    scene = flag.paint("cloth", flag_mask())
+    near = FLAG[0], slice(84, 92)
     free, held = (
         np.abs(frames(animator.render(s, **CLOTH)) - flag_photo())[(slice(None), *near)].mean()
         for s in (scene, scene.anchor((88 / 128, 44 / 96), 0.3))
