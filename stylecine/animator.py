@@ -251,6 +251,7 @@ class Animator:
             mask=torch.maximum(erode_moving_edges(loop.layers, photo), layer.reach),
             settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
             timings={**loop.timings, **stages.timings},
+            progress=progress,
             cloth_layer=layer,
         )
 

@@ -177,6 +177,9 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     assert torch.equal(turned.mask, whole.mask)
     quick = replace(loop, cloth_layer=animator.draft_wind(loop, Wind(180, 0.6)))
     assert mean_drift(quick) < -0.2
+    stages: list[str] = []
+    turned = animator.turn_wind(loop, (180, 0.6), progress=lambda stage, *_: stages.append(stage))
+    assert set(stages) == {"cloth"} and turned.progress is not loop.progress
     both = beach.paint("cloth", flag_mask())
     first, second = (animator.render(both, subject="auto", wind=wind, **SHORT) for wind in ((0, 0.8), (180, 0.6)))
     turned = animator.turn_wind(first, Wind(180, 0.6))
