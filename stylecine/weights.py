@@ -2,10 +2,10 @@
 
 A model is a record in pretrained/models.toml: facts about it and one weight file for each role. Well-known public
 generators have records in pretrained/public.toml, without files: `stylecine convert` puts theirs into the folder of
-models. A user's own model is a folder with generator.safetensors and other files named by role, or a
-generator file with those beside it. Roles that do not depend on the generator (all but the encoder) are borrowed from
-the default model where missing; the finder only together with its segmenter. Only safetensors are read here: they hold
-tensors and text, no code.
+models. A user's own model is a folder with generator.safetensors and other files named by role, or a generator file
+with those beside it. Roles that do not depend on the generator (all but the encoder) are borrowed from the default
+model where missing; those that read the segmenter's features only together with it. Only safetensors are read here:
+they hold tensors and text, no code.
 """
 
 import hashlib
@@ -25,11 +25,13 @@ from torch import Tensor
 
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
 
-FINDER = "finder"  # of cloth; corrects one segmenter, so models with a segmenter of their own may lack it
-ROLES = ("generator", "encoder", "segmenter", "motion", "lpips", "normals", "cloth", FINDER, "styles")
+SEGMENTER, MOTION = "segmenter", "motion"
+FINDER = "finder"  # of cloth; models with a segmenter of their own may lack it
+ROLES = ("generator", "encoder", SEGMENTER, MOTION, "lpips", "normals", "cloth", FINDER, "styles")
 CLOTH = ("normals", "cloth", FINDER)  # used only when cloth moves: no scene depends on them
 STYLES = "styles"  # w+ of appearances by name; no scene depends on them either
-BORROWED = ("segmenter", "motion", "lpips", *CLOTH)
+BORROWED = (SEGMENTER, MOTION, "lpips", *CLOTH)
+OF_SEGMENTER = (MOTION, FINDER)  # they read its features, and would find anything in another's
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 
@@ -263,7 +265,7 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
     for role in ROLES[1:]:
         if own[role].is_file():
             files[role] = FileRecord(own[role], "unknown")
-        elif role in borrowed and not (role == FINDER and own["segmenter"].is_file()):
+        elif role in borrowed and not (role in OF_SEGMENTER and own[SEGMENTER].is_file()):
             files[role] = borrowed[role]
     names, notes = _header(generator)
     resolution = _resolution(names, generator)

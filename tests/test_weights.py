@@ -151,14 +151,16 @@ def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) ->
         role_tensors(record, "segmenter")
 
 
-def test_a_segmenter_of_ones_own_does_without_the_finder_of_another(tmp_path: Path) -> None:
-    """The finder corrects the backbone of the segmenter that it was made for; on another it would find anything."""
+def test_what_reads_the_segmenters_features_is_not_borrowed_for_another(tmp_path: Path) -> None:
     generator = save(tmp_path / "generator.safetensors", GENERATOR)
-    assert find_model(generator).files["finder"] == find_model("default").files["finder"]
+    for role in ("motion", "finder"):
+        assert find_model(generator).files[role] == find_model("default").files[role]
     save(tmp_path / "segmenter.safetensors", {"a": torch.zeros(1)})
-    assert "finder" not in find_model(generator).files
-    save(tmp_path / "finder.safetensors", {"a": torch.zeros(1)})
-    assert find_model(generator).files["finder"].path.parent == tmp_path
+    assert not {"motion", "finder"} & set(find_model(generator).files)
+    with pytest.raises(WeightsNotFound, match=r"has no motion .*put motion\.safetensors beside"):
+        role_tensors(find_model(generator), "motion")
+    save(tmp_path / "motion.safetensors", {"a": torch.zeros(1)})
+    assert find_model(generator).files["motion"].path.parent == tmp_path
 
 
 def test_metadata_names_the_injection_layer(pretrained: Path, tmp_path: Path) -> None:
