@@ -25,6 +25,7 @@ MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of p
 MAX_PLAIN_DEVIATION = 0.045  # of [0,1]: standard deviation of colours within a cell and its neighbours
 MAX_MIXTURE_ERROR = 0.07  # of [0,1]: colours further from all mixtures of cloth and background are neither
 MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been missed by the mask
+HIDING = 0.25  # of the matte: where there is more, what is behind the cloth is all inpainted
 DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
 MIN_COLOUR_DIFFERENCE = 0.06  # of [0,1]: closer colours of cloth and background cannot be told apart
 UNCOVERED_CELLS = 2  # from the moving cloth: further away nothing is ever uncovered
@@ -81,8 +82,11 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     )
     known = _enlarge(free & ~dilate(moves, 1), mask.shape, cell)
     uncovered = _enlarge((inside | free) & dilate(moves, UNCOVERED_CELLS), mask.shape, cell)
-    background = torch.lerp(colour, _inpaint(colour, known > 0.99), _box_blur(uncovered * (1 - known), 1))
-    return Matting(_to_bytes(matte), _to_bytes(background).permute(1, 2, 0).contiguous(), clearance, shading)
+    # where no cloth is in the photo, it is the background, to the byte
+    matte = _to_bytes(matte)
+    hidden = _box_blur(uncovered * (1 - known), 1) * (matte / (255 * HIDING)).clamp(max=1)
+    background = torch.lerp(colour, _inpaint(colour, known > 0.99), hidden)
+    return Matting(matte, _to_bytes(background).permute(1, 2, 0).contiguous(), clearance, shading)
 
 
 def on_grid(image: Tensor, cell: int) -> Tensor:

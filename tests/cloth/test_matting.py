@@ -92,3 +92,14 @@ def test_the_background_differs_from_the_photo_only_next_to_the_cloth() -> None:
     far = np.ones(mask.shape, bool)
     far[FLAG[0].start - 14 : FLAG[0].stop + 14, FLAG[1].start - 14 : FLAG[1].stop + 14] = False
     assert np.array_equal(matting_of(photo, mask).background.numpy()[far], photo[far])
+
+
+def test_where_no_cloth_is_in_the_photo_the_background_is_the_photo() -> None:
+    """Otherwise a strip of it would change along with the cloth, by levels that nobody sees but that are no photo's."""
+    noise = np.random.default_rng(2).integers(-3, 4, (*flag_mask().shape, 1))
+    photo = (flag_photo() + noise).clip(0, 255).astype(np.uint8)
+    matting = matting_of(photo, flag_mask())
+    bare, covered = matting.matte.numpy() == 0, matting.matte.numpy() > 128
+    assert np.array_equal(matting.background.numpy()[bare], photo[bare])
+    fly = slice(FLAG[0].start + 4, FLAG[0].stop - 4), slice(FLAG[1].stop - 4, FLAG[1].stop + 2)
+    assert (matting.background.numpy()[fly] != photo[fly])[covered[fly]].any(-1).mean() > 0.9
