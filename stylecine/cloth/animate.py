@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.cloth.flutter import Course, find_course, flutter
+from stylecine.cloth.flutter import POWER, Course, find_course, flutter
 from stylecine.cloth.layer import ClothLayer, Haste, periodic_weights
 from stylecine.cloth.lighting import shade
 from stylecine.cloth.resting import SIDE, ClothNets, RestingCloth, Surface, mirror_normals, rest_cloth
@@ -33,6 +33,7 @@ MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would 
 MAX_OVERHANG = 0.018  # of the long side: how far the cloth may leave its outline
 LEAN = (0.15, 0.5)  # of the predicted displacement: where the cloth is held, and more at the free end
 LEAN_SHARE = 0.5  # of the displacement that is allowed
+SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
 STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
@@ -83,7 +84,7 @@ def blow(
     progress: called with the steps done and in total while the pace is measured, which takes most of the time. Raises
     NothingMoves if no motion would be visible.
     """
-    layer = _layer(cloth, predict_cycles(cloth.surfaces, nets, wind), cycles, period)
+    layer = _layer(cloth, nets, wind, cycles, period)
     haste = _even_pace(layer, progress or (lambda done, total: None))
     layer = replace(layer, keyframes=_hastened(layer.keyframes, haste), haste=haste)
     if not _visibly_moves(layer):
@@ -102,17 +103,18 @@ def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) ->
     visibly moves is not checked.
     """
     coarse = cloth.coarse
-    layer = _layer(coarse, predict_cycles(coarse.surfaces, nets, wind), like.cycles, like.period, DRAFT_ERROR)
+    layer = _layer(coarse, nets, wind, like.cycles, like.period, DRAFT_ERROR)
     return replace(layer, keyframes=_hastened(layer.keyframes, like.haste), haste=like.haste)
 
 
 def _layer(
-    cloth: RestingCloth, gusts: Sequence[Tensor], cycles: int, period: int, error: float = INVERSION_ERROR
+    cloth: RestingCloth, nets: ClothNets, wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
 ) -> ClothLayer:
     """At an even pace."""
-    forward = _merge(gusts, cloth)
+    forward = _merge(predict_cycles(cloth.surfaces, nets, wind), cloth)
     forward[:, :2] *= _limit_overhang(forward[:, :2], cloth.outline, MAX_OVERHANG * max(cloth.photo.shape))
-    forward[:, :2] = blur(forward[:, :2], 1)
+    # all limits are those of the strongest wind, so that every place moves further in a stronger one
+    forward[:, :2] = blur(forward[:, :2], 1) * relative_displacement(wind.strength)
     if cloth.mobility is not None:
         forward = forward * cloth.mobility
     keyframes = invert_displacement(forward, cloth.cell, error)
@@ -123,30 +125,36 @@ def _layer(
 
 def predict_cycles(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> list[Tensor]:
     """One gust over each piece: [KEYFRAMES,3,S,S], the displacement x, y of each place of the photo in fractions of the
-    side, and the binary logarithm of its gain in brightness.
+    side, in the strongest wind of that direction, and the binary logarithm of its gain in brightness in this wind.
 
-    The cloth leans as the network predicts, later downwind, and flutters.
+    The cloth leans as the network predicts, later downwind, and flutters. `relative_displacement` is that in this wind.
     """
-    gusts = []
+    gusts, fluttering = [], wind.strength**POWER
     for surface, lean in zip(surfaces, _predict_lean(surfaces, nets, wind), strict=True):
         normals, cover, light = surface.normals, surface.cover, surface.light
         course = find_course(cover, wind)
         lean = _delayed(lean, course)
-        waves = flutter(normals, surface.shading, cover, wind, course, KEYFRAMES)
+        waves = flutter(normals, surface.shading, cover, course, KEYFRAMES)
         leaning = lean[:, :2] * (LEAN[0] + LEAN[1] * course.distance)
-        allowed = LEAN_SHARE * (0.6 + 0.4 * wind.strength)
-        displacement = _limit_displacement(leaning, allowed) + _limit_displacement(waves[:, :2], 1 - LEAN_SHARE)
-        slopes = torch.cat((waves[:, 2:4], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
-        moved_normals = _unit(_unit(normals + lean[:, 2:]) + slopes)
-        gain = (shade(light, moved_normals.movedim(1, -1)) / surface.brightness).log2() + waves[:, 4]
+        displacement = _limit_displacement(leaning, LEAN_SHARE) + _limit_displacement(waves[:, :2], 1 - LEAN_SHARE)
+        turned, waves = lean[:, 2:] * wind.strength, waves[:, 2:] * fluttering
+        slopes = torch.cat((waves[:, :2], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
+        moved_normals = _unit(_unit(normals + turned) + slopes)
+        gain = (shade(light, moved_normals.movedim(1, -1)) / surface.brightness).log2() + waves[:, 2]
         fields = torch.cat((displacement, gain.tanh()[:, None]), 1)
         gusts.append(push_pull(fields.flatten(0, 1)[None], cover)[0].unflatten(0, fields.shape[:2]))
     return gusts
 
 
+def relative_displacement(strength: float) -> float:
+    """How far a wind of a strength in [0,1] moves cloth, relative to the strongest one: it grows ever more slowly."""
+    return math.tanh(SATURATION * strength) / math.tanh(SATURATION)
+
+
 def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> Tensor:
-    """How each piece leans in a gust, complex [n,5,S,S] as the network's channels: the first harmonic of its
-    prediction; the others are the flutter of an average cloth, which runs nowhere.
+    """How each piece leans in a gust of full strength, complex [n,5,S,S] as the network's channels: the first harmonic
+    of its prediction; the others are the flutter of an average cloth, which runs nowhere. It is about proportional to
+    the strength.
 
     Averaged with the prediction for the mirrored cloth in the mirrored wind, so that left and right are equivalent.
     """
@@ -154,7 +162,7 @@ def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> T
     normals = torch.cat([surface.normals for surface in surfaces]) * cover
     scale = SIDE // cover.shape[-1]  # the network is asked at its own size
     normals, cover = (x.repeat_interleave(scale, 2).repeat_interleave(scale, 3) for x in (normals, cover))
-    winds = wind.strength * torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
+    winds = torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
     winds = torch.cat((winds, winds * torch.tensor([-1.0, 1.0], device=normals.device)))
     normals, cover = torch.cat((normals, mirror_normals(normals))), torch.cat((cover, cover.flip(-1)))
     cycle = nets.cycle(normals, cover, winds.repeat_interleave(len(surfaces), 0))
@@ -241,11 +249,8 @@ def _visibly_moves(layer: ClothLayer) -> bool:
 
 
 def _limit_displacement(displacement: Tensor, share: float) -> Tensor:
-    """Displacements [K,2,h,w] in fractions of the side, scaled down if they would be longer or steeper than a share of
-    what is allowed.
-
-    Saturates smoothly: stronger wind always moves the cloth further.
-    """
+    """Displacements [K,2,h,w] in fractions of the side, scaled down to stay below a share of what is allowed in length
+    and in steepness: hardly if they are far below, and smoothly more."""
     length = _quantile(_length(displacement), 0.995)
     gradient = max(_quantile(displacement.diff(dim=axis).abs(), 0.99) for axis in (2, 3)) * displacement.shape[-1]
     excess = max(length / MAX_DISPLACEMENT, gradient / MAX_GRADIENT, 1e-6) / share

@@ -71,9 +71,10 @@ def find_course(cover: Tensor, wind: Wind) -> Course:
     return Course(direction, (position - low) / length, length, torch.from_numpy(distance).to(cover))
 
 
-def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course: Course, count: int) -> Tensor:
-    """The flutter of one gust at `count` phases: [count,5,S,S], displacement x, y in fractions of the side, change of
-    the slopes nx/nz and ny/nz, and binary logarithm of a gain beside theirs. 0 at the first phase.
+def flutter(normals: Tensor, shading: Tensor, cover: Tensor, course: Course, count: int) -> Tensor:
+    """The flutter of one gust of full strength at `count` phases: [count,5,S,S], displacement x, y in fractions of the
+    side, change of the slopes nx/nz and ny/nz, and binary logarithm of a gain beside theirs. 0 at the first phase. That
+    of any other strength is this times the strength to the POWER.
 
     normals [1,3,S,S] are unit vectors; shading [1,1,S,S] is the binary logarithm of the brightness that folds have in
     the photo beyond what the normals explain; cover [1,1,S,S] is 1 on the cloth.
@@ -82,7 +83,7 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course:
     slopes = push_pull(normals[:, :2] / normals[:, 2:].clamp_min(0.3), cover)
     phases = torch.arange(count, device=normals.device) / count
     folds = _folds(torch.cat((slopes, shading), 1)[0], course)
-    travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1)) * wind.strength**POWER
+    travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1))
     waves, turned = [], []  # complex [4,S,S], and by how much each has turned at the phases, [count]
     for m, wave in zip(WAVES, folds, strict=True):
         waves.append(travelling * wave)
@@ -90,11 +91,9 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, wind: Wind, course:
     present = sum((wave[1:3].abs().square().sum(0) for wave in folds), torch.zeros(size, size, device=normals.device))
     present = blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
     envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
-    slopes_now = [slope * wind.strength**POWER for slope in SLOPES]
-    wanted = math.hypot(*slopes_now)
-    missing = (1 - (present / wanted).square()).clamp_min(REMAINDER).sqrt()
+    missing = (1 - (present / math.hypot(*SLOPES)).square()).clamp_min(REMAINDER).sqrt()
     grown = (GROWTH + (1 - GROWTH) * course.distance) * smoothstep((course.distance / FREE[1]).clamp(0, 1))
-    for m, number, slope, downward in zip(WAVES, NUMBERS, slopes_now, DOWNWARD, strict=True):
+    for m, number, slope, downward in zip(WAVES, NUMBERS, SLOPES, DOWNWARD, strict=True):
         waves.append(_own_wave(course, number, downward) * (slope * grown * missing))
         turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
     total = _real_sum(torch.stack(turned, 1), torch.stack(waves))

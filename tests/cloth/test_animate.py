@@ -19,7 +19,14 @@ from stylecine import (
     WeightsNotFound,
     animate,
 )
-from stylecine.cloth.animate import animate_cloth, blow, draft, invert_displacement
+from stylecine.cloth.animate import (
+    animate_cloth,
+    blow,
+    draft,
+    invert_displacement,
+    predict_cycles,
+    relative_displacement,
+)
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import rest_cloth
 from stylecine.ops.image import to_tensor
@@ -110,6 +117,20 @@ def test_more_wind_moves_cloth_further(animator: Animator, flag: Scene) -> None:
         for strength in (0.1, 0.3, 0.6, 1.0)
     ]
     assert drifts[0] > 0 and drifts == sorted(drifts) and drifts[3] > 2 * drifts[0]
+
+
+def test_more_wind_moves_held_cloth_further_too() -> None:
+    """What holds it all around holds no more of it in a stronger wind: every place moves further alike."""
+    photo, mask = flag_photo(), flag_mask()
+    rough = np.random.default_rng(1).integers(0, 256, photo.shape, np.uint8)
+    rough[mask] = photo[mask]
+    resting = rest_cloth(to_tensor(rough), torch.from_numpy(mask).float(), STAND_INS)
+    strengths = (0.1, 0.3, 0.6, 0.8, 1.0)
+    winds = [blow(resting, STAND_INS, Wind(0, strength), cycles=1, period=16) for strength in strengths]
+    travels = [float(wind.keyframes[:, :2].norm(dim=1).mean()) for wind in winds]
+    assert travels == sorted(travels)
+    shares = [relative_displacement(strength) for strength in strengths]
+    assert [travel / travels[-1] for travel in travels] == pytest.approx(shares, rel=0.1)
 
 
 @pytest.mark.parametrize(("degrees", "side"), [(0, 1), (45, 1), (315, 1), (135, -1), (180, -1), (225, -1)])
@@ -394,6 +415,16 @@ def test_a_model_without_weights_for_cloth_is_named(
 
 
 # --- parts
+
+
+def test_stronger_wind_makes_higher_waves_but_the_displacement_is_the_strongest_winds() -> None:
+    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
+    gusts = [predict_cycles(resting.surfaces, STAND_INS, Wind(30, strength))[0] for strength in (0.1, 0.3, 0.6, 1.0)]
+    shades = [float(gust[:, 2].std(0).mean()) for gust in gusts]
+    assert shades == sorted(shades) and shades[3] > 3 * shades[0]
+    assert all(torch.equal(gust[:, :2], gusts[3][:, :2]) for gust in gusts)
+    shares = [relative_displacement(strength) for strength in (0.0, 0.1, 0.3, 0.6, 1.0)]
+    assert shares[0] == 0 and shares == sorted(shares) and shares[4] == 1
 
 
 def test_displacements_are_inverted() -> None:

@@ -37,7 +37,7 @@ def folded_cloth(number: float) -> Tensor:
 def waves_over(cover: Tensor, wind: Wind, normals: Tensor | None = None) -> tuple[Tensor, Course]:
     course = find_course(cover, wind)
     normals = smooth_cloth() if normals is None else normals
-    return flutter(normals, torch.zeros_like(cover), cover, wind, course, PHASES), course
+    return flutter(normals, torch.zeros_like(cover), cover, course, PHASES), course
 
 
 def along_the_flag(waves: Tensor, cycles: int) -> np.ndarray:
@@ -48,14 +48,14 @@ def along_the_flag(waves: Tensor, cycles: int) -> np.ndarray:
 @pytest.mark.parametrize("degrees", [0, 180])
 @pytest.mark.parametrize("cycles", WAVES)
 def test_waves_come_later_further_downwind(cover: Tensor, degrees: float, cycles: int) -> None:
-    waves, _ = waves_over(cover, Wind(degrees, 1.0))
+    waves, _ = waves_over(cover, Wind(degrees))
     wave = along_the_flag(waves, cycles)
     steps = np.angle(wave[17:33] / wave[16:32]) * (-1 if degrees == 0 else 1)
     assert (steps > 0).all() and math.degrees(steps.sum()) >= 90
 
 
 def test_waves_grow_from_the_hoist_to_the_free_end(cover: Tensor) -> None:
-    waves, course = waves_over(cover, Wind(0, 1.0))
+    waves, course = waves_over(cover, Wind(0))
     height = waves[:, 1, 32, COLUMNS].std(0)
     assert height[:3].max() < 0.15 * height[-8:].mean()
     assert height[12:20].mean() < height[-8:].mean()
@@ -65,12 +65,12 @@ def test_waves_grow_from_the_hoist_to_the_free_end(cover: Tensor) -> None:
 def test_a_hanging_cloth_moves_least_at_its_top() -> None:
     curtain = torch.zeros(1, 1, SIDE, SIDE)
     curtain[..., 4:60, 20:44] = 1
-    distance = find_course(curtain, Wind(0, 0.5)).distance
+    distance = find_course(curtain, Wind(0)).distance
     assert distance[6, 32] < 0.4 < distance[56, 32] and distance[56, 32] > distance[6, 32] + 0.5
 
 
 def test_the_gust_begins_with_the_still_and_ends_as_it_began(cover: Tensor) -> None:
-    waves, _ = waves_over(cover, Wind(30, 0.8), folded_cloth(3))
+    waves, _ = waves_over(cover, Wind(30), folded_cloth(3))
     assert (waves[0].abs() < 1e-5).all() and waves[5].abs().max() > 0.05
     first, last = waves[1] - waves[0], waves[0] - waves[-1]
     assert float(F.cosine_similarity(first.flatten(), last.flatten(), 0)) > -0.2, "it does not turn back at the seam"
@@ -79,7 +79,7 @@ def test_the_gust_begins_with_the_still_and_ends_as_it_began(cover: Tensor) -> N
 def test_folds_leave_their_places_and_run_downwind(cover: Tensor) -> None:
     """A quarter of the way to the next one's place in a sixteenth of a gust: they are the waves of four cycles."""
     normals = folded_cloth(8 / 3)  # four cycles in a gust at a speed of one length and a half
-    waves, course = waves_over(cover, Wind(0, 1.0), normals)
+    waves, course = waves_over(cover, Wind(0), normals)
     still = normals[0, 0] / normals[0, 2]
     free = slice(30, 50)
     moved = (still + waves[1, 2])[32, free]
@@ -90,18 +90,13 @@ def test_folds_leave_their_places_and_run_downwind(cover: Tensor) -> None:
     assert course.length == pytest.approx(46, abs=2)
 
 
-def test_stronger_wind_makes_higher_waves(cover: Tensor) -> None:
-    sizes = [float(waves_over(cover, Wind(0, strength))[0][:, 2:4].abs().mean()) for strength in (0.1, 0.3, 0.6, 1.0)]
-    assert sizes == sorted(sizes) and sizes[3] > 3 * sizes[0]
-
-
 def test_a_mirrored_flag_in_the_mirrored_wind_flutters_mirrored(cover: Tensor) -> None:
     cover[..., 20:30, 40:] = 0  # a notch
-    waves, _ = waves_over(cover, Wind(20, 0.7), folded_cloth(3))
+    waves, _ = waves_over(cover, Wind(20), folded_cloth(3))
     mirrored = folded_cloth(3).flip(-1) * torch.tensor([-1.0, 1, 1])[:, None, None]
-    other, _ = waves_over(cover.flip(-1), Wind(160, 0.7), mirrored)
+    other, _ = waves_over(cover.flip(-1), Wind(160), mirrored)
     sign = torch.tensor([-1.0, 1, -1, 1, 1])[:, None, None]
-    torch.testing.assert_close(other.flip(-1) * sign, waves, rtol=0, atol=1e-3)
+    torch.testing.assert_close(other.flip(-1) * sign, waves, rtol=0, atol=1.5e-3)
 
 
 def test_shading_has_the_folds_but_not_the_prints(cover: Tensor) -> None:

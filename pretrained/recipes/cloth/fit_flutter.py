@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.clips import Clips, load
 
-from stylecine.cloth.animate import predict_cycles
+from stylecine.cloth.animate import predict_cycles, relative_displacement
 from stylecine.cloth.flutter import WAVES, Course, find_course, possible_holds
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.resting import ClothNets, see_surface
@@ -140,6 +140,7 @@ def measure(clips: Clips) -> None:
         image = 2 * (bright / bright.max()).expand(-1, 3, -1, -1) ** (1 / 2.2) - 1
         (gust,) = predict_cycles([see_surface(image, still, views.mask, light)], nets, wind)
         gust = gust[:: len(gust) // 16]
+        gust[:, :2] *= relative_displacement(wind.strength)
         truth_gain = (shade(light, views.normals[0].movedim(1, -1)) / bright[:, 0]).log2().tanh()
         course = find_course(views.mask, wind)
         pairs = (gust[:, :2], views.displacement[0]), (gust[:, 2], truth_gain)
