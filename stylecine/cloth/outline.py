@@ -24,6 +24,7 @@ LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touc
 # skin's colours are walls, floors or sand
 MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio of what looks like cloth next to it
 FOREIGN, MAX_FOREIGN = 3.0, 0.2  # distance from all mixtures, likewise; share of such places next to the cloth: a pole
+MIN_KNOWN = 0.02  # share of cells whose colours are looked at; there are fewer at the picture's border
 MIN_FREE = 0.6  # share of places along a stretch of outline
 
 
@@ -39,10 +40,10 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
         return band, band
     core = inside & ~dilate(~inside, reach)
     cloth = _colours(cells, core if bool(core.any()) else inside, 3 * reach)
-    near = _colours(cells, (distance > reach) & (distance <= 3 * reach), 3 * reach)
-    far = _colours(cells, (distance > 3 * reach) & (distance <= 7 * reach), 6 * reach)
-    free = _difference(cloth, near, band) >= MIN_DIFFERENCE
-    free &= _difference(near, far, band) <= MAX_CHANGE
+    beside, away = (distance > reach) & (distance <= 3 * reach), (distance > 3 * reach) & (distance <= 7 * reach)
+    near, far = _colours(cells, beside, 3 * reach), _colours(cells, away, 6 * reach)
+    free = (_difference(cloth, near, band) >= MIN_DIFFERENCE) & _is_near(beside, 3 * reach)[band]
+    free &= (_difference(near, far, band) <= MAX_CHANGE) | ~_is_near(away, 6 * reach)[band]
     free &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
     wide = (distance > 0) & (distance <= 2 * reach)
     alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
@@ -99,8 +100,13 @@ def _share(places: Tensor, among: Tensor, radius: int) -> Tensor:
     return both[0] / both[1].clamp_min(1e-6)
 
 
+def _is_near(places: Tensor, radius: int) -> Tensor:
+    """Where enough of the places are around for their colours to be known; bool [gh,gw]."""
+    return blur(places[None, None].float(), radius)[0, 0] > MIN_KNOWN
+
+
 def _colours(cells: Tensor, known: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Mean [3,gh,gw] and covariance [3,3,gh,gw] of the known cells around each place."""
+    """Mean [3,gh,gw] and covariance [3,3,gh,gw] of the known cells around each place; grey where there are none."""
     centred = cells - 0.5
     products = (centred[:, None] * centred[None]).flatten(0, 1)
     weight = known[None].float()

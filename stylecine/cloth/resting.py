@@ -65,7 +65,7 @@ class Surface:
     def coarse(self) -> Surface:
         """The same at half the size."""
         normals, shading = F.normalize(F.avg_pool2d(self.normals, 2), dim=1), F.avg_pool2d(self.shading, 2)
-        cover = (F.avg_pool2d(self.cover, 2) > 0.5).to(self.cover)
+        cover = _covered(F.avg_pool2d(self.cover, 2))
         return Surface(normals, cover, self.light, shade(self.light, normals.movedim(1, -1)), shading)
 
 
@@ -176,7 +176,13 @@ def find_pieces(mask: Tensor) -> list[Piece]:
 def crop_piece(photo: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
     """The networks' input for a piece: image [1,3,SIDE,SIDE] in [-1,1] and binary cover [1,1,SIDE,SIDE]."""
     image, cover = (_crop(x, piece) for x in (photo, piece.mask[None]))
-    return image, (cover > 0.5).float()
+    return image, _covered(cover)
+
+
+def _covered(share: Tensor) -> Tensor:
+    """1 where cloth has more than half of a place, or the most of all if it is narrower everywhere, else 0."""
+    most = share.amax()
+    return (share > 0.5 if most > 0.5 else (share == most) & (most > 0)).to(share)
 
 
 def _predict_normals(image: Tensor, cover: Tensor, nets: ClothNets) -> Tensor:

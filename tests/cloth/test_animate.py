@@ -1,5 +1,6 @@
 """Cloth in the wind, from a mask to frames, with the stand-ins of tests.cloths for the networks."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,17 @@ def test_a_draft_looks_about_as_the_loop_will() -> None:
         assert (now - drawn).abs().mean() < 0.5 * (before - drawn).abs().mean()
     held = rough.draw_over(photo, 8)[POLE][:, :-1]
     assert torch.equal(held, photo[POLE][:, :-1])
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 6])
+def test_ribbons_that_the_networks_hardly_see_move_or_are_refused(width: int) -> None:
+    photo, mask = np.full((256, 320, 3), 200, np.uint8), torch.zeros(256, 320)
+    mask[10:246, 100 : 100 + width] = 1
+    photo[mask.bool().numpy()] = (180, 60, 60)
+    resting = rest_cloth(to_tensor(photo), mask, STAND_INS)
+    with suppress(NothingMoves):
+        loop = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+        assert draft(resting, STAND_INS, Wind(90, 0.8), loop).keyframes.isfinite().all()
 
 
 def test_measuring_the_pace_can_be_cancelled() -> None:

@@ -43,6 +43,15 @@ def test_cloth_is_held_by_a_pole() -> None:
     assert not free[30:50, 70:73].any() and free[30:50, 27:30].all()
 
 
+def test_cloth_is_held_by_a_pole_of_any_grey_at_the_pictures_border() -> None:
+    """Behind it there is nothing that could go on."""
+    for grey in (0.3, 0.5, 0.7):
+        colours, inside = scene()
+        colours[:, 70:73] = grey
+        free, _ = free_next_to(colours[:, :73], inside[:, :73])
+        assert not free[30:50, 70:].any() and free[30:50, 27:30].all()
+
+
 def test_cloth_is_held_by_a_hand() -> None:
     colours, inside = scene()
     colours[36:44, 70:78] = SKIN
