@@ -18,7 +18,7 @@ export function decodeClothImages({facts, tensors}) {
 export class Cloth {
   /** facts, tensors, images: of one pack. */
   constructor(gl, programs, {width, height, period, cloth}, tensors, [background, matte]) {
-    Object.assign(this, {gl, programs, period});
+    Object.assign(this, {gl, programs, period, width});
     this.textures = {
       background: new Texture(gl, "RGBA8", width, height, background),
       matte: new Texture(gl, "R8", width, height, matte),
@@ -34,6 +34,7 @@ export class Cloth {
       this.tiles = new Texture(gl, "R8", wide, high);
       this.keyframes = new Texture(gl, "RGBA32F", gw, gh, null, {layers: count});
       this.field = new Target(gl, gw, gh);
+      this.columns = new Target(gl, this.width, gh);
     }
     Object.assign(this, {count, cycles: cloth.cycles, cell: cloth.cell});
     this.tiles.write(active.data);
@@ -45,8 +46,9 @@ export class Cloth {
     const phase = t * this.cycles / this.period % 1;
     const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => keyframeWeight(k, this.count, phase));
     this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
-    const {textures, tiles, field, cell} = this;
-    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, field, cell});
+    const {textures, tiles, field, columns, cell} = this;
+    this.programs.CLOTH_COLUMNS.draw(columns, {field, cell});
+    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, columns, cell});
   }
 
   dispose() {
@@ -54,7 +56,7 @@ export class Cloth {
     this.#disposeMotion();
   }
 
-  #disposeMotion() { for (const part of [this.tiles, this.keyframes, this.field]) part?.dispose(); }
+  #disposeMotion() { for (const part of [this.tiles, this.keyframes, this.field, this.columns]) part?.dispose(); }
 }
 
 /** The weight of keyframe k, of `count` (even) in a period, in the trigonometric interpolation at a phase. */

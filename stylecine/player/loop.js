@@ -12,6 +12,7 @@ export class Loop {
     this.landscape = facts.turns ? new Landscape(gl, programs, plate, facts, tensors) : null;
     this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, images) : null;
     this.under = this.cloth && new Target(gl, facts.width, facts.height, {format: "RGBA8"});
+    if (this.under && !this.landscape) programs.PHOTO.draw(this.under, {photo: plate.photo});  // in every frame the same
     this.style = facts.style ? new Style(gl, programs, facts, tensors) : null;
   }
 
@@ -25,8 +26,7 @@ export class Loop {
   #draw(t, target) {
     const {programs, cloth, landscape, under, plate: {photo}} = this;
     if (t === 0) return programs.PHOTO.draw(target, {photo});
-    if (landscape) landscape.draw(t, under ?? target);
-    else programs.PHOTO.draw(under, {photo});
+    landscape?.draw(t, under ?? target);
     cloth?.draw(t, under, photo, target);
   }
 
