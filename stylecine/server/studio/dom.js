@@ -57,10 +57,10 @@ export function sliderField(input, label, ...before) {
 
 /** Sets a slider made by sliderField(), and the text of its value. */
 export function showSlider(id, value, text, spoken = text) {
-  const input = $(id);
+  const input = $(id), output = $(`${id}-value`);
   input.value = value;
   input.setAttribute("aria-valuetext", spoken);
-  $(`${id}-value`).textContent = text;
+  if (output.textContent !== text) output.textContent = text;
   fillTrack(input);
 }
 

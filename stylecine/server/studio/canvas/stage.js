@@ -145,7 +145,9 @@ function draw() {
   const context = $("overlay").getContext("2d", {willReadFrequently: true});
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
-  if (state.phase !== "ready" || state.before) return;
+  const empty = state.phase !== "ready" || state.before || isEmpty();
+  $("overlay").dataset.empty = String(empty);  // without a GPU it takes long to blend the overlay into each frame
+  if (empty) return;
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.save();
   clipToAfter(context);
@@ -155,6 +157,13 @@ function draw() {
   context.restore();
   if (gesture) drawGesture(context);
   drawTool(context);
+}
+
+/** Whether nothing is to be drawn. */
+function isEmpty() {
+  const maps = state.maps && (state.mask || state.flow || performance.now() < maskUntil);
+  const tool = state.tool !== "view" && (cursor ?? pointer);
+  return !(maps || tool || gesture || state.checking || state.edits.some(isShown));
 }
 
 /** Clips to the picture, without the side that shows the original. */
@@ -178,17 +187,20 @@ function drawMaps(context) {
   if (state.flow) drawFlow(context, viewport, state.maps);
 }
 
-/** Strokes that are not in the loop yet, arrows and anchors if they are relevant, and the highlighted edit. */
 function drawEdits(context) {
-  const showsArrows = state.flow || state.tool === "push" || state.tool === "anchor";
-  for (const edit of state.edits) {
+  for (const edit of state.edits.filter(isShown)) {
     const strong = edit === state.highlighted;
-    const pending = !state.renderedEdits.includes(edit);
-    const visible = strong || pending || showsArrows;
-    if (edit.stroke && (strong || pending)) drawStroke(context, viewport, edit, strong ? 0.6 : 0.42);
-    if (edit.arrow && visible) drawPush(context, edit.arrow, strong);
-    if (edit.point && visible) drawAnchor(context, viewport, edit, strong);
+    if (edit.stroke) drawStroke(context, viewport, edit, strong ? 0.6 : 0.42);
+    if (edit.arrow) drawPush(context, edit.arrow, strong);
+    if (edit.point) drawAnchor(context, viewport, edit, strong);
   }
+}
+
+/** Shown are edits that are not in the loop yet, arrows and anchors if they are relevant, and the highlighted edit. */
+function isShown(edit) {
+  const showsArrows = state.flow || state.tool === "push" || state.tool === "anchor";
+  const relevant = (edit.arrow || edit.point) && showsArrows;
+  return relevant || edit === state.highlighted || !state.renderedEdits.includes(edit);
 }
 
 /** What the mask is unsure of; a ring is around what is to be checked now. */
