@@ -5,7 +5,7 @@ import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -154,7 +154,8 @@ class Worker:
         """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that."""
         still, wind = self._motion(request)
         if request["quick"] and self.played is not None and self.played[0] == still:
-            cloth_layer = self.animator.draft_wind(self.played[2], check_wind(wind))
+            with _one_thread():
+                cloth_layer = self.animator.draft_wind(self.played[2], check_wind(wind))
         else:
             loop = self._unstyled(request, progress)
             if loop.cloth_layer is None:
@@ -277,6 +278,18 @@ class Worker:
 
 def _cached(scene: Scene) -> CachedScene:
     return CachedScene(scene, scene, [{"base": number} for number in range(len(scene.edits))])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A context for many small operations next to a browser that draws on all cores: threads would mostly wait for each
+    other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _arrays(value: Any) -> Iterator[Any]:
