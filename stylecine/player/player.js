@@ -19,6 +19,7 @@ export class Player {
   period = 1;  // frames
   fps = 30;
   rate = 1;  // of playing: 0.5 is half speed
+  interval = 0;  // milliseconds at least between two frames while it plays; the first in another wind comes at once
   time = 0;  // of the current frame, in frames
   maps = null;  // maps of the loop for overlays; see docs/player.md
   onframe = null;  // called with the time of every frame drawn
@@ -31,6 +32,7 @@ export class Player {
   #handle = 0;
   #styleStrength = null;
   #lastTime = null;  // when the last frame was drawn, in milliseconds
+  #turned = false;  // whether the wind has turned since
   #listeners = new AbortController();
 
   constructor(canvas) {
@@ -60,6 +62,7 @@ export class Player {
     const wind = readPack(pack);
     if (!this.#pack?.facts.cloth || !wind.tensors.knots) throw new PlayerError("There is no cloth in this loop.");
     this.#turn(wind);
+    this.#turned = true;
     if (!this.playing) this.render(this.time);
   }
 
@@ -95,8 +98,10 @@ export class Player {
     this.#lastTime = null;
     const next = now => {
       this.#handle = requestAnimationFrame(next);
-      const passed = now - (this.#lastTime ?? now);
+      const first = this.#lastTime === null, passed = first ? 0 : now - this.#lastTime;
+      if (!first && !this.#turned && passed < this.interval) return;
       this.#lastTime = now;
+      this.#turned = false;
       this.render(this.time + passed / 1000 * this.fps * this.rate);
     };
     this.#handle = requestAnimationFrame(next);

@@ -211,6 +211,32 @@ def test_a_wind_needs_cloth(stage: Stage, loops: dict[str, Loop]) -> None:
         turn(stage, flag_in(Wind(0, 1)))
 
 
+def test_frames_can_be_few_and_another_wind_is_shown_at_once(stage: Stage) -> None:
+    stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
+    stage.packs["wind"] = pack_wind(flag_in(Wind(180, 1)))
+    drawn = stage.page.evaluate(
+        """async () => {
+          const wind = await (await fetch("wind")).arrayBuffer();
+          const frames = async () => { for (let k = 0; k < 5; k++) await new Promise(requestAnimationFrame); };
+          const counts = [];
+          let count = 0;
+          player.onframe = () => { count++; };
+          player.interval = 1e6;
+          player.play();
+          for (const act of [() => {}, () => {}, () => player.loadWind(wind), () => { player.interval = 0; }]) {
+            act();
+            await frames();
+            counts.push(count);
+          }
+          player.pause();
+          player.onframe = null;
+          return counts;
+        }"""
+    )
+    assert drawn[:3] == [1, 1, 2], "the first frame, then only the first in the other wind"
+    assert drawn[3] > 4
+
+
 def test_maps_of_cloth(stage: Stage) -> None:
     stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
     maps = stage.page.evaluate(

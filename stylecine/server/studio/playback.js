@@ -6,11 +6,13 @@ import {set, state, watch} from "./state.js";
 const [SKIPPED, COUNTED] = [6, 24];  // frames of a new loop for the mean
 const TINY = 1e-3;  // frames
 const TURNING_INTERVAL = 250;  // ms between two times that are shown while the wind turns: the picture comes first
+const [UNHURRIED, DRAFT_INTERVAL] = [25, 100];  // ms a frame; where it takes longer, ms between two in the same wind
 const NEAR = 0.25;  // seconds from the seam within which the picture is outlined
 
 let player = null;
 let onFrameTime = () => {};
 let times = [];
+let frameTime = 0;  // the last mean, in ms
 let resumeAfterScrub = false;
 let shownAt = 0;  // when the time was last shown, in ms
 
@@ -35,6 +37,7 @@ export function initPlayback(loopPlayer, reportFrameTime) {
     watch([name], () => $(name).setAttribute("aria-pressed", String(state[name])));
   }
   watch(["maps"], () => { times = []; });
+  watch(["turning"], showDrafts);
   watch(["seam"], () => { if (state.phase === "ready") showTime(player.time); });
   fillTrack(scrub);
   document.addEventListener("visibilitychange", () => { times = []; });
@@ -100,13 +103,19 @@ function showTime(time) {
     : `${passed.toFixed(digits)} of ${Number(duration.toFixed(1))} seconds`;
   if (scrub.ariaValueText !== spokenTime) scrub.ariaValueText = spokenTime;
   $("picture").classList.toggle("at-seam", state.seam && Math.abs(passed) < NEAR);
-  if (player.playing) measureFrame();
+  if (player.playing && !state.turning) measureFrame();
+}
+
+/** While the wind turns on a machine that draws slowly, few frames but the first in each wind leave time for drafts. */
+function showDrafts() {
+  player.interval = state.turning && frameTime > UNHURRIED ? DRAFT_INTERVAL : 0;
+  times = [];
 }
 
 function measureFrame() {
   times.push(performance.now());
   if (times.length <= SKIPPED + COUNTED) return;
-  const frameTime = (times.at(-1) - times[SKIPPED]) / COUNTED;
+  frameTime = (times.at(-1) - times[SKIPPED]) / COUNTED;
   times = [];
   if (!document.hidden) onFrameTime(frameTime);
 }
