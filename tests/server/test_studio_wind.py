@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -139,6 +140,58 @@ def test_the_cloth_follows_the_arrow_while_it_is_held(studio: Studio) -> None:
     assert [urlsplit(url).path.rsplit("/", 1)[1] for url in studio.loops[loops:]] == ["wind"], "nothing else is made"
     assert np.abs(held - released).mean() < 0.5 * np.abs(before - released).mean()
     assert studio.at("clock").text_content() == clock
+
+
+def test_an_arrow_that_is_released_outside_the_page_is_not_held_any_more(studio: Studio) -> None:
+    page = studio.page
+    hold_arrow(studio, 90, 0.6)
+    expect(studio.at("stage")).to_have_attribute("aria-busy", "true")
+    browser = page.context.new_cdp_session(page)
+    browser.send("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": 40, "y": 400, "buttons": 0})
+    studio.is_idle()
+    assert requested_wind(studio).startswith("90,"), "the arrow stays where it was"
+    browser.detach()
+    page.mouse.up()
+
+
+def test_an_arrow_whose_cloth_is_undone_is_not_held_any_more(studio: Studio) -> None:
+    hold_arrow(studio, 90, 0.6)
+    for _ in range(2):  # the wind, then the cloth
+        studio.page.keyboard.press("Control+z")
+    expect(studio.at("wind")).to_be_hidden()
+    studio.is_idle()
+    studio.page.mouse.up()
+
+
+def test_only_what_changes_is_painted_while_the_wind_turns(studio: Studio) -> None:
+    """Painting the page takes longer than drawing the cloth where both are drawn by the CPU."""
+    browser = studio.page.context.new_cdp_session(studio.page)
+    painted: dict[str, int] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+
+    def note(event: dict[str, Any]) -> None:
+        for layer in event.get("layers", []):
+            painted[layer["layerId"]] = layer["paintCount"]
+            sizes[layer["layerId"]] = (layer["width"], layer["height"])
+
+    browser.on("LayerTree.layerTreeDidChange", note)
+    browser.send("LayerTree.enable")
+    if studio.at("play").get_attribute("aria-label") == "Pause":
+        studio.at("play").click()
+    hold_arrow(studio, 0, 0.8)
+    studio.page.wait_for_timeout(500)
+    before = dict(painted)
+    for degrees in range(10, 60, 10):
+        hold_arrow(studio, degrees, 0.8)
+        studio.next_frames()
+    page_size = studio.page.viewport_size
+    assert page_size and painted
+    whole = [id for id, size in sizes.items() if size == (page_size["width"], page_size["height"])]
+    some = [id for id in painted if painted[id] > before.get(id, 0)]
+    assert some and not set(some) & set(whole)
+    studio.page.mouse.up()
+    studio.is_idle()
+    browser.detach()
 
 
 def test_the_loop_plays_on_while_the_wind_turns(studio: Studio) -> None:

@@ -17,25 +17,41 @@ const STRENGTHS = ["Calm", "Light", "Fresh", "Strong", "Storm"];
 // y, from x, to x, delay in seconds
 const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], [43, -48, 40, -0.75]];
 
+let holder = null;  // the id of the pointer that holds the arrow
+
 export function initWindDial() {
   const dial = $("wind");
   dial.append(drawing());
   dial.addEventListener("pointerdown", event => {
-    if (event.button > 0) return;
+    if (event.button > 0 || holder !== null) return;
     dial.setPointerCapture(event.pointerId);
+    holder = event.pointerId;
     set({turning: true});
     followPointer(event);
   });
-  dial.addEventListener("lostpointercapture", () => set({turning: false}));
-  dial.addEventListener("pointermove", event => { if (dial.hasPointerCapture(event.pointerId)) followPointer(event); });
+  dial.addEventListener("lostpointercapture", event => { if (event.pointerId === holder) release(); });
+  dial.addEventListener("pointermove", event => {
+    if (event.pointerId !== holder) return;
+    event.buttons ? followPointer(event) : release();  // or it was released where the page could not see it
+  });
   dial.addEventListener("keydown", handleKey);
   watch(["options"], show);
   watch(["edits", "phase"], () => {
     const wanted = state.phase === "ready" && hasCloth(state.edits);
     const appears = wanted && $("wind-section").hidden;
     $("wind-section").hidden = !wanted;
+    if (!wanted) release();
     if (appears) announceDial();
   });
+}
+
+/** Lets go of the arrow, so that the loop in its wind is made. */
+function release() {
+  if (holder === null) return;
+  const [dial, pointer] = [$("wind"), holder];
+  holder = null;
+  if (dial.hasPointerCapture(pointer)) dial.releasePointerCapture(pointer);
+  set({turning: false});
 }
 
 /** On a phone the dial is in a closed sheet. */
