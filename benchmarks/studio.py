@@ -10,7 +10,7 @@ to the loop that contains it.
 
 The wind: the dial's arrow is dragged steadily around half of the dial, on a photo of 1024 px. Milliseconds: `median`
 and `worst` over 20 positions of the pointer, from its event to the end of the first frame in that wind or a later one;
-`draft`, how long the service takes to answer; `frame`, how long the page takes for a frame, of which two have to pass;
+`draft`, how long the service takes to answer; `frame`, from one animation frame of the page to the next;
 `released`, from the release to the finished loop. All are of the loop that the page asks for, of `size` pixels.
 """
 
@@ -44,9 +44,17 @@ POSITIONS, MOVES, DEGREES = 20, 12, 0.7  # of the arrow; events of the pointer f
 BETWEEN = 1 / 60  # seconds between two events
 WIND_GOAL = 150  # ms
 
-# Notes when the pointer moves, and when frames in the winds that the page has asked for are through.
+# Notes when the pointer moves, and when frames in the winds that the page has asked for are through: the next one has
+# begun, and WebGL has drawn them.
 WATCH = """() => {
   const dial = document.querySelector("#wind"), ask = window.fetch;
+  const drawn = async () => {
+    const gl = document.querySelector("#loop").getContext("webgl2");
+    const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    while (gl.getSyncParameter(fence, gl.SYNC_STATUS) !== gl.SIGNALED) await new Promise(done => setTimeout(done, 1));
+    gl.deleteSync(fence);
+  };
   Object.assign(window, {moves: [], shown: [], frames: []});
   addEventListener("pointermove", event => moves.push([event.timeStamp, Number(dial.ariaValueNow)]));
   window.fetch = async (...request) => {
@@ -57,7 +65,7 @@ WATCH = """() => {
       const pack = await read(), took = performance.now() - asked, degrees = parseFloat(url.searchParams.get("wind"));
       const quick = url.searchParams.get("quick") === "true";
       const note = () => shown.push({degrees, took, quick, now: performance.now()});
-      requestAnimationFrame(() => requestAnimationFrame(note));
+      requestAnimationFrame(() => Promise.all([new Promise(requestAnimationFrame), drawn()]).then(note));
       return pack;
     };
     return response;
