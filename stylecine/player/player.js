@@ -26,9 +26,9 @@ export class Player {
   onerror = null;  // called with a PlayerError if the loop cannot be restored after the context was lost
   #canvas; #gl; #programs;
   #loop = null;
-  #pack = null;  // the last one, to be restored after the context was lost
-  #wind = null;  // the last one since, likewise
+  #pack = null;  // the last one, in the last wind, to be restored after the context was lost
   #loads = 0;
+  #loaded = 0;  // the load that #loop is of
   #handle = 0;
   #styleStrength = null;
   #lastTime = null;  // when the last frame was drawn, in milliseconds
@@ -59,9 +59,13 @@ export class Player {
    * PlayerError.
    */
   loadWind(pack) {
-    const wind = readPack(pack);
-    if (!this.#pack?.facts.cloth || !wind.tensors.knots) throw new PlayerError("There is no cloth in this loop.");
-    this.#turn(wind);
+    const {facts: {cloth}, tensors: {knots, active}} = readPack(pack);
+    if (!this.#pack?.facts.cloth || !cloth || !knots || !active) throw new PlayerError("There is no cloth in this loop.");
+    const {facts, tensors} = this.#pack;
+    this.#pack = {...this.#pack, facts: {...facts, cloth}, tensors: {...tensors, knots, active}};
+    if (this.#loaded !== this.#loads) return;  // the loop that is being loaded will move so
+    this.maps = {...this.maps, cloth: clothMap(this.#pack)};
+    if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(cloth, {knots, active});
     this.#turned = true;
     if (!this.playing) this.render(this.time);
   }
@@ -132,8 +136,7 @@ export class Player {
         + " choose a smaller size.");
     }
     this.#pack = pack;
-    this.#wind = null;
-    if (gl.isContextLost()) return this.#describe(pack);  // it is drawn when the context is restored
+    if (gl.isContextLost()) return this.#describe(load);  // it is drawn when the context is restored
     const same = this.#loop?.plate.digest === facts.plate;
     const plate = same ? this.#loop.plate : await Plate.create(gl, this.#programs, pack);
     const images = await decodeClothImages(pack);
@@ -142,26 +145,22 @@ export class Player {
       return;
     }
     this.#loop?.dispose(plate);
-    this.#loop = new Loop(gl, this.#programs, plate, images, pack);
+    this.#loop = new Loop(gl, this.#programs, plate, images, this.#pack);
     for (const image of images) image.close();
-    this.#describe(pack);
+    this.#describe(load);
     this.render(this.time);
   }
 
-  /** Sets the public properties of a loop. */
-  #describe({facts, tensors}) {
+  /** Sets the public properties of the loop that has been loaded. */
+  #describe(load) {
+    const {facts, tensors} = this.#pack;
+    this.#loaded = load;
     this.#canvas.width = this.width = facts.width;
     this.#canvas.height = this.height = facts.height;
     this.time *= facts.period / this.period;
     this.period = facts.period;
     this.fps = facts.fps;
     this.maps = readMaps(facts, tensors);
-  }
-
-  #turn(wind) {
-    this.#wind = wind;
-    this.maps = {...this.maps, cloth: clothMap(wind)};
-    if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(wind.facts.cloth, wind.tensors);
   }
 
   #start() {
@@ -171,12 +170,10 @@ export class Player {
   }
 
   async #restore() {
-    const wind = this.#wind;
     this.#loop = null;
     try {
       this.#start();
       if (this.#pack) await this.#use(this.#pack);
-      if (wind && !this.#wind) this.#turn(wind);
     } catch (error) {
       this.onerror?.(error);
     }

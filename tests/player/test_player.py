@@ -205,6 +205,21 @@ def test_a_draft_of_another_wind_has_a_coarser_grid(stage: Stage) -> None:
     assert grids == [2, 4], "the layers' grid stays"
 
 
+def test_a_wind_that_comes_while_a_pack_loads_turns_that_one(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.load(packed(loops["drift"]))
+    first, other = flag_in(Wind(0, 1)), flag_in(Wind(180, 1))
+    stage.packs |= {"next": pack(None, 60, FPS, cloth_layer=first), "wind": pack_wind(other)}
+    stage.page.evaluate(
+        """async () => {
+          const [pack, wind] = await Promise.all(["next", "wind"].map(async name => (await fetch(name)).arrayBuffer()));
+          const loading = player.load(pack);
+          player.loadWind(wind);
+          await loading;
+        }"""
+    )
+    assert np.abs(stage.frame(20).astype(int) - other.draw_over(other.photo, 20).numpy()).max() <= 4
+
+
 def test_a_wind_needs_cloth(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.load(packed(loops["drift"]))
     with pytest.raises(Exception, match="There is no cloth"):
