@@ -40,17 +40,11 @@ def folded_normals(photo: Tensor, mask: Tensor) -> Tensor:
     return F.normalize(torch.stack((nx, torch.zeros_like(nx), torch.ones_like(nx)), 1), dim=1)
 
 
-def predict_gust(normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
-    """A gust that moves all cloth downwind by up to 0.03 of the side and back, while folds travel downwind."""
+def predict_gust(normals: Tensor, mask: Tensor, wind: Tensor, count: int) -> Tensor:
+    """A gust that moves all cloth downwind by up to 0.03 of the side and back: cos 2πφ − 1."""
     n, _, height, width = normals.shape
-    x = torch.arange(width) / width
-    harmonics = torch.zeros(n, 8, 5, height, width)
-    across = wind[:, 0, None, None].expand(n, height, width)
-    harmonics[:, 0, 0] = -0.015 * across  # of cos 2πφ − 1
-    for k, part, sign in ((1, 0, -1), (5, 1, 1)):  # cos 4πφ − 1, sin 4πφ
-        shape = torch.sin(6 * math.pi * x) if part == 0 else torch.cos(6 * math.pi * x)
-        harmonics[:, k, 1] = sign * 0.004 * shape * wind.norm(dim=1)[:, None, None]
-        harmonics[:, k, 2] = sign * 0.3 * shape * across
+    harmonics = torch.zeros(n, 2 * count, 5, height, width)
+    harmonics[:, 0, 0] = -0.015 * wind[:, 0, None, None]
     return harmonics
 
 

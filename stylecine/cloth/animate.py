@@ -132,7 +132,7 @@ def predict_cycles(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> 
     gusts, fluttering = [], wind.strength**POWER
     for surface, lean in zip(surfaces, _predict_lean(surfaces, nets, wind), strict=True):
         normals, cover, light = surface.normals, surface.cover, surface.light
-        course = find_course(cover, wind)
+        course = find_course(cover, wind, surface.holds)
         lean = _delayed(lean, course)
         waves = flutter(normals, surface.shading, cover, course, KEYFRAMES)
         leaning = lean[:, :2] * (LEAN[0] + LEAN[1] * course.distance)
@@ -165,8 +165,7 @@ def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> T
     winds = torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
     winds = torch.cat((winds, winds * torch.tensor([-1.0, 1.0], device=normals.device)))
     normals, cover = torch.cat((normals, mirror_normals(normals))), torch.cat((cover, cover.flip(-1)))
-    cycle = nets.cycle(normals, cover, winds.repeat_interleave(len(surfaces), 0))
-    first, other = cycle[:, :: cycle.shape[1] // 2].chunk(2)  # of its cosine parts and of its sine parts
+    first, other = nets.cycle(normals, cover, winds.repeat_interleave(len(surfaces), 0), 1).chunk(2)
     flip = torch.tensor([-1.0, 1.0, -1.0, 1.0, 1.0], device=normals.device)[:, None, None]
     first = (first + other.flip(-1) * flip) / 2
     first = F.avg_pool2d(first.flatten(1, 2), scale).unflatten(1, first.shape[1:3])

@@ -44,6 +44,8 @@ MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth t
 MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
 SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
 
+Holds = tuple[np.ndarray, np.ndarray]  # see `possible_holds`
+
 
 @dataclass(frozen=True)
 class Course:
@@ -55,12 +57,12 @@ class Course:
     distance: Tensor  # [S,S] from where the cloth is held, in [0,1]
 
 
-def find_course(cover: Tensor, wind: Wind) -> Course:
-    """The course of waves in a wind over the cloth [1,1,S,S], 1 where it is."""
+def find_course(cover: Tensor, wind: Wind, holds: Holds | None = None) -> Course:
+    """The course of waves in a wind over the cloth [1,1,S,S], 1 where it is. holds: its `possible_holds`, if known."""
     mask = cover[0, 0] > 0.5
     size = mask.shape[0]
     y, x = torch.meshgrid(*(torch.arange(size, device=cover.device, dtype=torch.float32),) * 2, indexing="ij")
-    distance, away = _held(mask.cpu().numpy(), wind)
+    distance, away = _held(mask.cpu().numpy(), wind, holds)
     to = torch.tensor([math.cos(wind.angle), 0.0]) + OFF_HOLD * abs(math.sin(wind.angle)) * torch.from_numpy(away)
     direction = (to / to.norm().clamp_min(1e-3)).to(cover)
     position = x * direction[0] + y * direction[1]
@@ -112,17 +114,13 @@ def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
     on_cloth = (hue / HUE_STEP).round()[cover[0, 0][None, None].expand_as(hue) > 0.5].view(2, -1).T
     hues, counts = on_cloth.unique(dim=0, return_counts=True)
     hues = hues[counts > 0.01 * counts.sum()] * HUE_STEP
-    likes = [
-        cover * (-(hue - one[:, None, None]).square().sum(1, keepdim=True) / (2 * (HUE_STEP / 2) ** 2)).exp()
-        for one in hues
-    ]
+    likes = cover * (-(hue - hues[:, :, None, None]).square().sum(1, keepdim=True) / (2 * (HUE_STEP / 2) ** 2)).exp()
     radius, plain, own = image.shape[-1] // 10, cover, torch.zeros_like(found)
-    weights = sum(likes, torch.full_like(found, 1e-6))
+    weights = sum(likes.unbind(), torch.full_like(found, 1e-6))
     for _ in range(3):  # prints count less each time
-        own = torch.zeros_like(found)
-        for like in likes:
-            mean = blur(found * like * plain, radius) / blur(like * plain, radius).clamp_min(1e-3)
-            own += like * (found - mean) / weights
+        means, alike = blur(torch.cat((found * likes * plain, likes * plain)), radius).chunk(2)
+        shares = likes * (found - means / alike.clamp_min(1e-3)) / weights
+        own = sum(shares.unbind(), torch.zeros_like(found))
         plain = 1 / (1 + (own / MAX_PRINT) ** 4)
     edge = (F.max_pool2d(hue, 3, 1, 1) + F.max_pool2d(-hue, 3, 1, 1)).sum(1, keepdim=True)
     known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (own.abs() < MAX_PRINT) * weights.clamp(max=1)
@@ -181,12 +179,12 @@ def _view(normals: Tensor, cover: Tensor, course: Course) -> Tensor:
     return course.direction * along.abs().clamp_min(SMALLEST_ANGLE) + upwards * across.abs().clamp_min(SMALLEST_ANGLE)
 
 
-def _held(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
+def _held(mask: np.ndarray, wind: Wind, holds: Holds | None) -> tuple[np.ndarray, np.ndarray]:
     """Distance [S,S] in [0,1] from where cloth of this outline is held, and the direction [2] away from there.
 
     Distances from the sides that may hold it are mixed by how likely each is.
     """
-    features, distances = possible_holds(mask)
+    features, distances = holds or possible_holds(mask)
     x = math.cos(wind.angle)
     scores = features @ HELD_WEIGHTS + UPWIND_WEIGHT * np.array([x, -x, 0])
     share = np.exp(scores - scores.max())
@@ -197,7 +195,7 @@ def _held(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
     return distance, np.array([share[0] - share[1], share[2]], np.float32)
 
 
-def possible_holds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def possible_holds(mask: np.ndarray) -> Holds:
     """What the outline of cloth, bool [S,S], tells of its left, right and upper side, of which one holds it: features
     [3,4], and the distances from each, [3,S,S], 1 at the far end.
 

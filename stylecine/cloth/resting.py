@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.flutter import fold_shading
+from stylecine.cloth.flutter import Holds, fold_shading, possible_holds
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting, on_grid
 from stylecine.errors import NothingMoves
@@ -30,7 +30,7 @@ LIGHT_DETAIL = 3  # pixels of a crop: smaller ones are not told by the light
 GAMMA = 2.2
 
 NormalPredictor = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
-CyclePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # normals, mask, wind [N,2] -> harmonics [N,8,5,S,S]
+CyclePredictor = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # normals, mask, wind [N,2], n -> [N,2*n,5,S,S]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Surface:
     light: Tensor  # [9], see `lighting.fit_light`
     brightness: Tensor  # [1,S,S] of the normals in that light
     shading: Tensor  # [1,1,S,S], see `flutter.fold_shading`
+
+    @cached_property
+    def holds(self) -> Holds:
+        """Which of its sides may hold it in any wind."""
+        return possible_holds(self.cover[0, 0].cpu().numpy() > 0.5)
 
     @property
     def coarse(self) -> Surface:

@@ -27,11 +27,12 @@ UNITS = (0.02, 0.02, 0.2, 0.2, 0.2)  # of the output: fractions of the side, com
 
 
 class ClothNet(nn.Module):
-    """normals [N,3,S,S], mask [N,1,S,S], wind [N,2] -> cycle [N,2*HARMONICS,5,S,S]; S even, best 128.
+    """normals [N,3,S,S], mask [N,1,S,S], wind [N,2] -> cycle [N,2*harmonics,5,S,S]; S even, best 128.
 
     Normals are unit vectors, x right, y down, z towards the viewer, and 0 where the mask is; `wind` is
     strength·(cos θ, sin θ), θ the plan angle, strength in [0,1]. The cycle has cosine parts a_1..a_H, then sine parts
     b_1..b_H, each of five channels: displacement x, y in fractions of the side, and the change of the normal's x, y, z.
+    Of its harmonics all are returned, or the first.
     """
 
     HARMONICS = 4
@@ -44,12 +45,12 @@ class ClothNet(nn.Module):
         self.leave = nn.Conv2d(widths[0] + LINEAR_FEATURES, 2 * self.HARMONICS * CHANNELS, 1)
         self.register_buffer("units", torch.tensor(UNITS))
 
-    def forward(self, normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
-        coarse = self.coarse(F.avg_pool2d(normals, 2), F.avg_pool2d(mask, 2), wind)
+    def forward(self, normals: Tensor, mask: Tensor, wind: Tensor, harmonics: int = HARMONICS) -> Tensor:
+        coarse = self.coarse(F.avg_pool2d(normals, 2), F.avg_pool2d(mask, 2), wind, harmonics)
         fine = F.interpolate(coarse.flatten(1, 2), mask.shape[2:], mode="bilinear", align_corners=False)
         return fine.unflatten(1, coarse.shape[1:3])
 
-    def coarse(self, normals: Tensor, mask: Tensor, wind: Tensor) -> Tensor:
+    def coarse(self, normals: Tensor, mask: Tensor, wind: Tensor, harmonics: int = HARMONICS) -> Tensor:
         """The same at half the size, at which the network runs and is trained. Folds of simulated cloth are wider than
         a few of 64 pixels."""
         mask = (mask > 0.5).to(mask)
@@ -58,8 +59,12 @@ class ClothNet(nn.Module):
         direction = wind / strength.clamp_min(1e-6)
         maps = torch.cat([normals, mask, direction[:, :, None, None] * mask, coordinates(mask)], 1)
         features = self.net(maps, self.embed(torch.cat([direction, strength], 1)))
-        output = self.leave(torch.cat([features, linear_features(normals, mask, direction)], 1))
-        cycle = output.unflatten(1, (2 * self.HARMONICS, CHANNELS))
+        features = torch.cat([features, linear_features(normals, mask, direction)], 1)
+        weight, bias = (
+            x.unflatten(0, (2, self.HARMONICS, CHANNELS))[:, :harmonics].flatten(0, 2)
+            for x in self.leave.parameters()
+        )
+        cycle = F.conv2d(features, weight, bias).unflatten(1, (2 * harmonics, CHANNELS))
         return cycle * (self.units[:, None, None] * strength[:, None, :, None, None])
 
     @classmethod

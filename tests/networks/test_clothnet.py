@@ -37,6 +37,13 @@ def test_a_cycle_has_cosine_and_sine_parts_of_five_channels(small: ClothNet) -> 
         assert cycle.shape == (2, 2 * ClothNet.HARMONICS, CHANNELS, size, size)
 
 
+def test_the_first_harmonics_are_those_of_all(small: ClothNet) -> None:
+    arguments = *cloth(2, 64), torch.tensor([[1.0, 0.0], [0.0, 0.5]])
+    cosines, sines = small(*arguments).chunk(2, 1)
+    few = small(*arguments, 2)
+    torch.testing.assert_close(few, torch.cat((cosines[:, :2], sines[:, :2]), 1), rtol=1e-5, atol=1e-6)
+
+
 def test_without_wind_nothing_moves(small: ClothNet) -> None:
     assert small(*cloth(1, 64), torch.zeros(1, 2)).abs().max() == 0
     assert small(*cloth(1, 64), torch.tensor([[0.0, 0.2]])).abs().max() > 0
