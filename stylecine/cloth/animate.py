@@ -31,6 +31,7 @@ KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to ha
 MAX_DISPLACEMENT = 0.08  # of the crop's side
 MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
 MAX_OVERHANG = 0.018  # of the long side: how far the cloth may leave its outline
+MAX_REACH = 1.6  # in overhangs, from the outline: what a mask missed of the cloth moves less, and nothing beyond moves
 LEAN = (0.15, 0.5)  # of the predicted displacement: where the cloth is held, and more at the free end
 LEAN_SHARE = 0.5  # of the displacement that is allowed
 SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
@@ -312,9 +313,12 @@ def _sampling_grid(
 
 
 def _limit_overhang(displacement: Tensor, outline: Tensor, overhang: float) -> Tensor:
-    """Factors [K,1,gh,gw] on displacements [K,2,gh,gw] that keep cloth within `overhang` pixels of its outline."""
-    depth = blur(outline[None, None], 2)[0, 0]  # its steps from cell to cell would fray the outline
-    excess = _length(displacement) / (overhang + depth) + 1e-6
+    """Factors [K,1,gh,gw] on displacements [K,2,gh,gw] that keep cloth within `overhang` pixels of its outline, and
+    what is outside of that already within MAX_REACH of them."""
+    sides = torch.stack((outline.clamp_min(0), (-outline).clamp_min(0), torch.ones_like(outline)))
+    depth, outside, weight = blur(sides[None], 2)[0]  # the outline's steps from cell to cell would fray it
+    room = overhang * (1 - outside / (weight * MAX_REACH * overhang)).clamp_min(0) + depth
+    excess = _length(displacement) / room.clamp_min(1e-3) + 1e-6
     return excess.tanh() / excess
 
 

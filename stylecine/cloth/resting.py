@@ -78,8 +78,8 @@ class Surface:
 class RestingCloth:
     """What `animate.blow` needs of a photo's cloth: its pieces on the grid of the photo's cells, and each from nearby.
 
-    outline [gh,gw]: pixels from the inside of the cloth to its outline, 0 outside. mobility [gh,gw] in [0,1]: factor on
-    the motion, None for 1. nearest [gh,gw]: the index of the piece whose motion a place takes.
+    outline [gh,gw]: pixels from the inside of the cloth to its outline, negative outside. mobility [gh,gw] in [0,1]:
+    factor on the motion, None for 1. nearest [gh,gw]: the index of the piece whose motion a place takes.
     """
 
     photo: Tensor  # uint8 [H,W,3]
@@ -124,7 +124,8 @@ def rest_cloth(
     light = _fit_light(crops, normals)
     surfaces = [see_surface(image, each, cover, light) for (image, cover), each in zip(crops, normals, strict=True)]
     inside = (on_grid(mask, cell) >= 0.5).cpu().numpy()
-    outline = torch.from_numpy(ndimage.distance_transform_edt(inside)).to(photo) * cell
+    distances = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
+    outline = torch.from_numpy(distances).to(photo) * cell
     if mobility is not None:
         size = matting.clearance.shape
         mobility = F.interpolate(mobility[None, None], size, mode="bilinear", align_corners=False)[0, 0]
