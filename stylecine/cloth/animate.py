@@ -40,7 +40,7 @@ REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades tow
 STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
 PACE_TILES = 256  # of the cloth, in which they are
 PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
-PACE_GAIN = 1.2  # of what is uneven, by which the pace is changed
+PACE_GAIN = 1.4  # of what is uneven, by which the pace is changed
 MIN_PACE = 0.2  # at which the gust runs where it is slowest
 INVERSION_ITERATIONS = 10  # at most
 INVERSION_ERROR, DRAFT_ERROR = 2e-3, 0.05  # pixels
@@ -227,8 +227,9 @@ def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> Haste
             progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
             steps.append(max(_step(hastened, sample * STEPS / PACE_SAMPLES), 1))
         uneven = np.log(steps) - np.log(np.median(steps))
+        uneven *= 1 + (haste @ waves.conj()).real  # a share of the pace that is
         change = 2 / PACE_SAMPLES * waves @ uneven
-        change[0] += uneven[0] - change.sum().real  # the first step above all
+        change += (uneven[0] - change.sum().real) / PACE_WAVES  # the first step above all
         haste = haste - PACE_GAIN * change
         haste *= min(1, (1 - MIN_PACE) / max(-(haste @ waves.conj()).real.min(), 1e-6))
     return tuple(complex(h) for h in haste)
