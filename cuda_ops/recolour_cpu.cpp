@@ -1,4 +1,5 @@
-// recolour on the CPU: bands of rows; a transform fills a vector.
+// recolour on the CPU: bands of rows. Where registers hold all lumas of a number of the transforms, it is looked up
+// there for sixteen pixels at once; elsewhere the transform of one pixel fills a vector.
 #include "recolour.h"
 #include "vector.h"
 
@@ -6,7 +7,8 @@ namespace stylecine {
 namespace STYLECINE_SET {
 namespace {
 
-constexpr int64_t ROWS = 16;               // of a band
+constexpr int64_t ROWS = 32;               // of a band
+constexpr int64_t AHEAD = 4;               // rows that are prefetched
 constexpr int64_t PART = 128;              // pixels of a row, at most, whose columns of the grid are held at once
 constexpr int64_t CELLS = 256;             // transforms that are held, each with its slope to the next column
 constexpr int64_t kCell = 2 * kTransform;  // floats
@@ -39,8 +41,8 @@ void read_line(const stylecine_recolour_args &args, const Between &down, const C
   }
 }
 
-void plan(const stylecine_recolour_args &args, int64_t x, Columns &columns) {
-  const int64_t most = CELLS / args.depth;  // at least 1
+// The part that begins at pixel x: of at most `most` columns of the grid, 1 or more.
+void plan(const stylecine_recolour_args &args, int64_t x, int64_t most, Columns &columns) {
   columns.x = x, columns.first = across(x, args.width, args.gw).first;
   for (columns.n = 0; columns.n < PART && x + columns.n < args.width; ++columns.n) {
     const Between at = across(x + columns.n, args.width, args.gw);
@@ -103,37 +105,43 @@ STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const float 
   }
 }
 
-// n pixels of row y from column x on; four(i) are the colours of the i-th and the next three, from 0 to 255.
-template <class Four>
-STYLECINE_INLINE void save_row(int64_t y, int64_t x, int64_t n, uint8_t *out, Four &&four) {
-  float noise[PART + 4];
-  for (int64_t i = 0; i < n + 3; ++i) noise[i] = dither(y, x + i);
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) save_rgb(out + 3 * i, four(i) + spread(noise + i));
-  if (i == n) return;
-  uint8_t last[12];  // a copy, as nothing may be written past the end
-  save_rgb(last, four(i) + spread(noise + i));
-  memcpy(out + 3 * i, last, 3 * size_t(n - i));
+// dither() of pixels, and of their bytes: a row of 256, which repeats. Any other row is this one from another pixel on.
+struct Noise {
+  float pixel[256 + PART + 16], byte[3 * (256 + PART) + 16];
+  Noise() {
+    for (int64_t i = 0; i < int64_t(sizeof pixel / sizeof *pixel); ++i) pixel[i] = dither(0, i);
+    for (int64_t i = 0; i < int64_t(sizeof byte / sizeof *byte); ++i) byte[i] = dither(0, i / 3);
+  }
+  static int64_t start(int64_t y, int64_t x) { return (x + 83 * y) & 255; }  // 193 * 83 is 147, modulo 256
+};
+
+const Noise &noise() {
+  static const Noise made;
+  return made;
 }
 
 // A row of a part in which nothing moves.
 void blend_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y) {
-  const int64_t n = columns.n, begin = 3 * (y * args.width + columns.x);
+  const int64_t n = 3 * columns.n, begin = 3 * (y * args.width + columns.x);
   const uint8_t *frame = args.frame + begin, *still = args.still ? args.still + begin : frame;
+  uint8_t *out = args.out + begin;
   if (still == frame || args.amount == 1) {
-    if (args.out + begin != still) memcpy(args.out + begin, still, 3 * size_t(n));
+    if (out != still) memcpy(out, still, size_t(n));
     return;
   }
-  const auto colours = [n](const uint8_t *pixels, int64_t i) {
-    if (i + 4 <= n) return load_rgb(pixels + 3 * i);
-    uint8_t last[12] = {};  // a copy, as nothing may be read past the end
-    memcpy(last, pixels + 3 * i, 3 * size_t(n - i));
-    return load_rgb(last);
+  const float *added = noise().byte + 3 * Noise::start(y, columns.x);
+  const auto sixteen = [&](const uint8_t *from, const uint8_t *to, int64_t i, uint8_t *bytes) {
+    const Vector first = load_bytes(from), mixed = fma(load_bytes(to) - first, all(args.amount), first);
+    save_bytes(bytes, clamp(mixed, 0, 255) + load(added + i));
   };
-  save_row(y, columns.x, n, args.out + begin, [&](int64_t i) {
-    const Vector from = colours(frame, i);
-    return clamp(fma(colours(still, i) - from, all(args.amount), from), 0, 255);
-  });
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) sixteen(frame + i, still + i, i, out + i);
+  if (i == n) return;
+  uint8_t from[16] = {}, to[16] = {};  // copies, as nothing may be read or written past the end
+  memcpy(from, frame + i, size_t(n - i));
+  memcpy(to, still + i, size_t(n - i));
+  sixteen(from, to, i, from);
+  memcpy(out + i, from, size_t(n - i));
 }
 
 bool moves(const uint8_t *moving, int64_t n) {
@@ -142,18 +150,120 @@ bool moves(const uint8_t *moving, int64_t n) {
   return found;
 }
 
-// One row of a part.
-void recolour_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, float *line, Row &row) {
+// Prefetches a row of a part: short pieces of long rows, which the processor would not foresee.
+void prefetch(const stylecine_recolour_args &args, const Columns &columns, int64_t y) {
+  if (y >= args.height) return;
+  const int64_t pixel = y * args.width + columns.x;
+  for (int64_t byte = 0; byte < 3 * columns.n + 63; byte += 64) {
+    __builtin_prefetch(args.frame + 3 * pixel + byte);
+    if (args.still) __builtin_prefetch(args.still + 3 * pixel + byte);
+  }
+  for (int64_t byte = 0; args.moving && byte < columns.n + 63; byte += 64)
+    __builtin_prefetch(args.moving + pixel + byte);
+}
+
+// The pixels of a row of a part, in some of which something moves; one transform in a vector.
+void change_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, float *line, Row &row) {
   const int64_t n = columns.n, pixel = y * args.width + columns.x;
-  if (args.moving && !moves(args.moving + pixel, n)) return blend_row(args, columns, y);
+  const float *added = noise().pixel + Noise::start(y, columns.x);
   read_line(args, across(y, args.height, args.gh), columns, line);
   read_pixels(args, args.frame + 3 * pixel, columns, row);
   for (int64_t i = 0; i < n; i += 4) sum_four(args, line, columns, y, i, row);
-  save_row(y, columns.x, n, args.out + 3 * pixel, [&](int64_t i) {
-    const Vector from = load(row.colour + 4 * i), added = clamp(from + load(row.sum + 4 * i), 0, 255) - from;
-    return clamp(fma(added, all(args.amount), from), 0, 255);
-  });
+  const auto four = [&](int64_t i, uint8_t *bytes) {
+    const Vector from = load(row.colour + 4 * i), change = clamp(from + load(row.sum + 4 * i), 0, 255) - from;
+    save_rgb(bytes, clamp(fma(change, all(args.amount), from), 0, 255) + spread(added + i));
+  };
+  uint8_t *out = args.out + 3 * pixel;
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) four(i, out + 3 * i);
+  if (i == n) return;
+  uint8_t last[12];  // a copy, as nothing may be written past the end
+  four(i, last);
+  memcpy(out + 3 * i, last, 3 * size_t(n - i));
 }
+
+#if defined(__AVX2__)
+constexpr int64_t LUMAS = 8;           // of a grid, at most, for numbers to be looked up in registers
+constexpr int64_t NUMBERS = 12;        // of a transform: four columns, for red, green, blue and 1, of three channels
+constexpr int64_t TABLES = 4 * LUMAS;  // floats
+
+// The transforms between two columns and two rows of the grid. For each number four tables: its values at the left, how
+// much they grow to the right, and how much both grow from each luma to the next.
+struct Cell {
+  Between down = {-1, -1, 0};
+  alignas(64) float upper[NUMBERS * TABLES], growth[NUMBERS * TABLES];  // at the upper row, and down to the lower one
+};
+
+void read_cell(const stylecine_recolour_args &args, const Between &down, int64_t column, Cell &cell) {
+  const int64_t plane = args.gh * args.gw * kTransform, columns[2] = {column, min_of(column + 1, args.gw - 1)};
+  const auto read_row = [&](int64_t row, float *tables) {
+    for (int64_t d = 0; d < LUMAS; ++d) {
+      const float *at = args.grid + min_of(d, args.depth - 1) * plane + row * args.gw * kTransform;
+      const float *left = at + columns[0] * kTransform, *right = at + columns[1] * kTransform;
+      for (int64_t k = 0; k < NUMBERS; ++k) {
+        const int64_t number = k / 3 * 4 + k % 3;  // the fourth channel has none
+        const float white = k < 9 ? 1.0f : 255.0f;
+        tables[k * TABLES + d] = left[number] * white;
+        tables[k * TABLES + LUMAS + d] = (right[number] - left[number]) * white;
+      }
+    }
+    for (int64_t k = 0; k < NUMBERS; ++k) {
+      float *here = tables + k * TABLES;
+      for (int64_t d = 0; d < 2 * LUMAS; ++d) here[2 * LUMAS + d] = here[d % LUMAS + 1 < LUMAS ? d + 1 : d] - here[d];
+    }
+  };
+  read_row(down.first, cell.upper);
+  read_row(down.second, cell.growth);
+  for (int64_t i = 0; i < NUMBERS * TABLES; ++i) cell.growth[i] -= cell.upper[i];
+  cell.down = down;
+}
+
+// Sixteen pixels at a time of a row of a part within one column of the grid.
+void look_up_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, Cell &cell, float *tables) {
+  const Between down = across(y, args.height, args.gh);
+  if (down.first != cell.down.first) read_cell(args, down, columns.first, cell);
+  for (int64_t i = 0; i < NUMBERS * TABLES; i += 16)
+    save(tables + i, fma(load(cell.growth + i), all(down.f), load(cell.upper + i)));
+
+  const int64_t n = columns.n, pixel = y * args.width + columns.x;
+  const float *added = noise().pixel + Noise::start(y, columns.x);
+  const auto sixteen = [&](const uint8_t *frame, const uint8_t *moving, const uint8_t *still, int64_t i, uint8_t *out) {
+    const Vector from[3] = {load_channel(frame, 0), load_channel(frame, 1), load_channel(frame, 2)};
+    const Vector weighted = fma(from[0], all(0.299f), fma(from[1], all(0.587f), from[2] * all(0.114f)));
+    const Vector level = clamp(weighted * all(1 / 255.f), 0, 1) * all(float(args.depth - 1));
+    const Index luma = truncated(level);
+    const Vector brighter = level - value(luma), right = load(columns.f + i);
+    const auto number = [&](int64_t k) {
+      Vector here, to_the_right, up, up_to_the_right;
+      look_up(tables + k * TABLES, luma, here, to_the_right);
+      look_up(tables + k * TABLES + 2 * LUMAS, luma, up, up_to_the_right);
+      return fma(fma(up_to_the_right, right, up), brighter, fma(to_the_right, right, here));
+    };
+    Vector to[3];
+    for (int c = 0; c < 3; ++c) {
+      Vector sum = number(9 + c);
+      for (int k = 0; k < 3; ++k) sum = fma(number(3 * k + c), from[k], sum);
+      to[c] = clamp(from[c] + sum, 0, 255);
+      if (moving) to[c] = choose(moving, to[c], still ? load_channel(still, c) : from[c]);
+      to[c] = clamp(fma(to[c] - from[c], all(args.amount), from[c]), 0, 255) + load(added + i);
+    }
+    save_channels(out, to);
+  };
+  const uint8_t *frame = args.frame + 3 * pixel, *moving = args.moving ? args.moving + pixel : nullptr;
+  const uint8_t *still = args.still ? args.still + 3 * pixel : nullptr;
+  uint8_t *out = args.out + 3 * pixel;
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    sixteen(frame + 3 * i, moving ? moving + i : nullptr, still ? still + 3 * i : nullptr, i, out + 3 * i);
+  if (i == n) return;
+  uint8_t from[48] = {}, moves[16] = {}, to[48] = {};  // copies, as nothing may be read or written past the end
+  memcpy(from, frame + 3 * i, 3 * size_t(n - i));
+  if (moving) memcpy(moves, moving + i, size_t(n - i));
+  if (still) memcpy(to, still + 3 * i, 3 * size_t(n - i));
+  sixteen(from, moving ? moves : nullptr, still ? to : nullptr, i, from);
+  memcpy(out + 3 * i, from, 3 * size_t(n - i));
+}
+#endif
 
 }  // namespace
 
@@ -163,9 +273,25 @@ void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
     const int64_t bottom = min_of((band + 1) * ROWS, args.height);
     Columns columns = {};
     Row row = {};
+    const auto each_row = [&](auto &&change) {
+      for (int64_t y = band * ROWS; y < bottom; ++y) {
+        const int64_t pixel = y * args.width + columns.x;
+        prefetch(args, columns, y + AHEAD);
+        if (args.moving && !moves(args.moving + pixel, columns.n)) blend_row(args, columns, y);
+        else change(y);
+      }
+    };
     for (int64_t x = 0; x < args.width; x += columns.n) {
-      plan(args, x, columns);
-      for (int64_t y = band * ROWS; y < bottom; ++y) recolour_row(args, columns, y, line, row);
+#if defined(__AVX2__)
+      if (args.depth <= LUMAS) {
+        Cell cell;
+        plan(args, x, 1, columns);
+        each_row([&](int64_t y) { look_up_row(args, columns, y, cell, line); });
+        continue;
+      }
+#endif
+      plan(args, x, CELLS / args.depth, columns);
+      each_row([&](int64_t y) { change_row(args, columns, y, line, row); });
     }
   });
 }

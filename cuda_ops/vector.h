@@ -1,4 +1,5 @@
-// Sixteen floats at a time: four neighbouring pixels of four channels, in the registers of the instruction set.
+// Sixteen floats at a time, in the registers of the instruction set: four neighbouring pixels of four channels; or,
+// with AVX2 and more, one channel of sixteen pixels.
 #pragma once
 
 #include "shared.h"
@@ -101,6 +102,52 @@ STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   _mm_storel_epi64(reinterpret_cast<__m128i *>(p), bytes);
   memcpy(p + 8, &last, 4);
 }
+// Sixteen bytes; when they are stored, values are in [0,256) and truncated.
+STYLECINE_INLINE Vector load_bytes(const uint8_t *p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))))};
+}
+STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x.a)));
+}
+// One channel, 0 to 2, of sixteen pixels from bytes red, green, blue: 48 bytes.
+STYLECINE_INLINE Vector load_channel(const uint8_t *p, int channel) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
+  const __m256i most = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+  const __m128i rest = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p + 32));
+  const __m512i bytes = _mm512_permutexvar_epi32(lanes, _mm512_inserti32x4(_mm512_castsi256_si512(most), rest, 2));
+  const __m512i first =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1));
+  const __m512i order = _mm512_add_epi32(first, _mm512_set1_epi32(channel));
+  return {_mm512_cvtepi32_ps(_mm512_shuffle_epi8(bytes, order))};
+}
+// All three, truncated to bytes. Values in [0,256).
+STYLECINE_INLINE void save_channels(uint8_t *p, const Vector *x) {
+  const __m512i red = _mm512_cvttps_epi32(x[0].a), green = _mm512_cvttps_epi32(x[1].a);
+  const __m512i blue = _mm512_cvttps_epi32(x[2].a);
+  const __m512i all = _mm512_or_si512(red, _mm512_or_si512(_mm512_slli_epi32(green, 8), _mm512_slli_epi32(blue, 16)));
+  const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 3, 3, 3);
+  const __m512i bytes = _mm512_permutexvar_epi32(lanes, _mm512_shuffle_epi8(all, order));
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), _mm512_castsi512_si256(bytes));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p + 32), _mm512_extracti32x4_epi32(bytes, 2));
+}
+// x where a byte is not 0, else y.
+STYLECINE_INLINE Vector choose(const uint8_t *bytes, Vector x, Vector y) {
+  const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i *>(bytes));
+  return {_mm512_mask_blend_ps(_mm_test_epi8_mask(sixteen, sixteen), y.a, x.a)};
+}
+// Places in a table: whole numbers, from 0 to 7.
+struct Index {
+  __m512i a;
+};
+STYLECINE_INLINE Index truncated(Vector x) { return {_mm512_cvttps_epi32(x.a)}; }
+STYLECINE_INLINE Vector value(Index i) { return {_mm512_cvtepi32_ps(i.a)}; }
+// What two tables of eight floats, one behind the other, have there.
+STYLECINE_INLINE void look_up(const float *tables, Index i, Vector &first, Vector &second) {
+  const __m512 both = _mm512_loadu_ps(tables);
+  first.a = _mm512_permutexvar_ps(i.a, both);
+  second.a = _mm512_permutexvar_ps(_mm512_add_epi32(i.a, _mm512_set1_epi32(8)), both);
+}
 
 #elif defined(__AVX2__)
 
@@ -185,6 +232,57 @@ STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   _mm_storel_epi64(reinterpret_cast<__m128i *>(p), bytes);
   memcpy(p + 8, &last, 4);
 }
+STYLECINE_INLINE Vector load_bytes(const uint8_t *p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
+  const __m256i a = _mm256_cvttps_epi32(x.a), b = _mm256_cvttps_epi32(x.b);
+  const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm_packus_epi16(low, high));
+}
+STYLECINE_INLINE Vector load_channel(const uint8_t *p, int channel) {
+  const __m256i first =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1));
+  const __m256i order = _mm256_add_epi32(first, _mm256_set1_epi32(channel));
+  const auto eight = [order](const uint8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(_mm256_set_m128i(twelve(p + 12), twelve(p)), order));
+  };
+  return {eight(p), eight(p + 24)};
+}
+STYLECINE_INLINE void save_channels(uint8_t *p, const Vector *x) {
+  const auto eight = [](uint8_t *p, __m256 red, __m256 green, __m256 blue) {
+    const __m256i first = _mm256_or_si256(_mm256_cvttps_epi32(red), _mm256_slli_epi32(_mm256_cvttps_epi32(green), 8));
+    const __m256i all = _mm256_or_si256(first, _mm256_slli_epi32(_mm256_cvttps_epi32(blue), 16));
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(all, order), lanes);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm256_castsi256_si128(bytes));
+    _mm_storel_epi64(reinterpret_cast<__m128i *>(p + 16), _mm256_extracti128_si256(bytes, 1));
+  };
+  eight(p, x[0].a, x[1].a, x[2].a);
+  eight(p + 24, x[0].b, x[1].b, x[2].b);
+}
+STYLECINE_INLINE Vector choose(const uint8_t *bytes, Vector x, Vector y) {
+  const auto eight = [](const uint8_t *bytes, __m256 x, __m256 y) {
+    const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes)));
+    return _mm256_blendv_ps(x, y, _mm256_castsi256_ps(_mm256_cmpeq_epi32(wide, _mm256_setzero_si256())));
+  };
+  return {eight(bytes, x.a, y.a), eight(bytes + 8, x.b, y.b)};
+}
+struct Index {
+  __m256i a, b;
+};
+STYLECINE_INLINE Index truncated(Vector x) { return {_mm256_cvttps_epi32(x.a), _mm256_cvttps_epi32(x.b)}; }
+STYLECINE_INLINE Vector value(Index i) { return {_mm256_cvtepi32_ps(i.a), _mm256_cvtepi32_ps(i.b)}; }
+STYLECINE_INLINE void look_up(const float *tables, Index i, Vector &first, Vector &second) {
+  const __m256 one = _mm256_loadu_ps(tables), other = _mm256_loadu_ps(tables + 8);
+  first = {_mm256_permutevar8x32_ps(one, i.a), _mm256_permutevar8x32_ps(one, i.b)};
+  second = {_mm256_permutevar8x32_ps(other, i.a), _mm256_permutevar8x32_ps(other, i.b)};
+}
 
 #else  // four at a time, which every supported processor can do
 
@@ -241,6 +339,14 @@ STYLECINE_INLINE bool any(const float *p) {
 STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   for (int i = 0; i < 4; ++i)
     for (int c = 0; c < 3; ++c) p[3 * i + c] = uint8_t(x.a[i][c]);
+}
+STYLECINE_INLINE Vector load_bytes(const uint8_t *p) {
+  float values[16];
+  for (int i = 0; i < 16; ++i) values[i] = float(p[i]);
+  return load(values);
+}
+STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
+  for (int i = 0; i < 16; ++i) p[i] = uint8_t(x.a[i / 4][i % 4]);
 }
 
 #endif
