@@ -26,15 +26,15 @@ namespace STYLECINE_SET {
 
 // Between two points of a line, by a fraction of the way from the first.
 struct Between {
-  int64_t first, second;
+  int32_t first, second;
   float f;
 };
 
 // `at` in points of the line, held to its ends.
 STYLECINE_INLINE Between between(float at, int64_t points) {
   at = clamp(at, 0, float(points - 1));
-  const int64_t first = int64_t(at);
-  return {first, min_of(first + 1, points - 1), at - float(first)};
+  const int32_t first = int32_t(at), last = int32_t(points) - 1;
+  return {first, first < last ? first + 1 : last, at - float(first)};
 }
 
 // Pixel i of `pixels` among points in the middles of equal cells that together cover these.

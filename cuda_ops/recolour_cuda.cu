@@ -6,25 +6,34 @@ namespace stylecine {
 namespace cuda {
 namespace {
 
+// A column of a transform.
+struct alignas(16) Column {
+  float c[4];
+};
+
 // Adds what the grid adds to a pixel.
 __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64_t x, const float *colour, float *sum) {
-  const float *const __restrict__ grid = args.grid;
-  const int64_t plane = args.gh * args.gw * kTransform;
+  const Column *const __restrict__ grid = reinterpret_cast<const Column *>(args.grid);
   const Between down = across(y, args.height, args.gh), right = across(x, args.width, args.gw);
   const Between level = between(luma_of(colour[0], colour[1], colour[2]) * float(args.depth - 1), args.depth);
+#pragma unroll 2  // both lumas of a place; more at a time would take more registers
   for (int corner = 0; corner < 8; ++corner) {
-    const int64_t d = corner & 1 ? level.second : level.first, column = corner & 2 ? right.second : right.first,
-                  row = corner & 4 ? down.second : down.first;
+    const uint32_t d = corner & 1 ? level.second : level.first, column = corner & 2 ? right.second : right.first,
+                   row = corner & 4 ? down.second : down.first;
     const float weight = (corner & 1 ? level.f : 1 - level.f) * (corner & 2 ? right.f : 1 - right.f) *
                          (corner & 4 ? down.f : 1 - down.f);
-    const float *const transform = grid + d * plane + (row * args.gw + column) * kTransform;
-    for (int k = 0; k < 4; ++k)
-      for (int c = 0; c < 3; ++c) sum[c] += weight * transform[4 * k + c] * colour[k];
+    const uint64_t transform = 4 * uint64_t((d * uint32_t(args.gh) + row) * uint32_t(args.gw) + column);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const Column read = grid[transform + k];
+      const float share = weight * colour[k];
+      for (int c = 0; c < 3; ++c) sum[c] += share * read.c[c];
+    }
   }
 }
 
-// 48 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture as well; the grid stays in
-// caches.
+// 56 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture
+// as well; the grid stays in caches.
 __global__ void recolour(stylecine_recolour_args args) {
   STYLECINE_STRIDE(i, args.height * args.width) {
     const Split place = split(i, args.width);
@@ -54,6 +63,8 @@ __global__ void recolour(stylecine_recolour_args args) {
 int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
+  if (reinterpret_cast<uintptr_t>(args->grid) % sizeof(cuda::Column))
+    return fail(message, STYLECINE_INVALID, "the grid has to lie at a multiple of the size of four numbers");
   return run_on(device, stream, message, [&](cudaStream_t queue) {
     cuda::recolour<<<blocks(args->height * args->width), BLOCK, 0, queue>>>(*args);
     return cudaGetLastError();

@@ -214,7 +214,7 @@ typedef struct {
   int64_t height, width;
   const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
                         to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
-                        depth-1 */
+                        depth-1; on a GPU aligned to four floats */
   int64_t depth, gh, gw;
   float amount;
   const uint8_t *moving; /* [height,width], or NULL: where it is 0 the frame stays, or is mixed with still by amount */

@@ -179,7 +179,7 @@ def test_recolour_agrees_with_its_reference(library, sample):
 
 
 def askew(level: Tensor) -> Tensor:
-    """The same coefficients where a GPU could not read four of them at once."""
+    """The same numbers where a GPU could not read four of them at once."""
     return torch.cat((level.new_zeros(2), level.flatten()))[2:].view(level.shape)
 
 
@@ -193,6 +193,13 @@ def test_coefficients_that_a_gpu_could_not_read_at_once_are_refused(library, dty
     (spline, *others), keywords = test_compare.Sample("askew", dtype=dtype).arguments()
     with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
         compare(askew(spline), *others, **keywords)
+
+
+@needs_compiler
+def test_a_grid_that_a_gpu_could_not_read_four_numbers_at_once_of_is_refused(library):
+    (frame, grid, amount), _ = test_recolour.Sample("askew").arguments()
+    with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
+        recolour(frame, askew(grid), amount)
 
 
 @needs_compiler
