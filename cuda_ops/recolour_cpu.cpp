@@ -7,7 +7,7 @@ namespace stylecine {
 namespace STYLECINE_SET {
 namespace {
 
-constexpr int64_t ROWS = 32;               // of a band
+constexpr int64_t ROWS = 64;               // of a band
 constexpr int64_t AHEAD = 4;               // rows that are prefetched
 constexpr int64_t PART = 128;              // pixels of a row, at most, whose columns of the grid are held at once
 constexpr int64_t CELLS = 256;             // transforms that are held, each with its slope to the next column
@@ -41,14 +41,14 @@ void read_line(const stylecine_recolour_args &args, const Between &down, const C
   }
 }
 
-// The part that begins at pixel x: of at most `most` columns of the grid, 1 or more.
-void plan(const stylecine_recolour_args &args, int64_t x, int64_t most, Columns &columns) {
+// The part that begins at pixel x: of at most `most` columns of the grid, 1 or more, with so many floats for each.
+void plan(const stylecine_recolour_args &args, int64_t x, int64_t most, int64_t floats, Columns &columns) {
   columns.x = x, columns.first = across(x, args.width, args.gw).first;
   for (columns.n = 0; columns.n < PART && x + columns.n < args.width; ++columns.n) {
     const Between at = across(x + columns.n, args.width, args.gw);
     if (at.first - columns.first >= most) break;
     columns.f[columns.n] = at.f;
-    columns.left[columns.n] = int32_t((at.first - columns.first) * args.depth * kCell);
+    columns.left[columns.n] = int32_t((at.first - columns.first) * floats);
     columns.count = at.first - columns.first + 1;
   }
 }
@@ -107,29 +107,24 @@ STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const float 
 
 // dither() of pixels, and of their bytes: a row of 256, which repeats. Any other row is this one from another pixel on.
 struct Noise {
-  float pixel[256 + PART + 16], byte[3 * (256 + PART) + 16];
-  Noise() {
-    for (int64_t i = 0; i < int64_t(sizeof pixel / sizeof *pixel); ++i) pixel[i] = dither(0, i);
-    for (int64_t i = 0; i < int64_t(sizeof byte / sizeof *byte); ++i) byte[i] = dither(0, i / 3);
+  float pixel[256 + PART + 16] = {}, byte[3 * (256 + PART) + 16] = {};
+  constexpr Noise() {
+    for (int64_t i = 0; i < 256 + PART + 16; ++i) pixel[i] = dither(0, i);
+    for (int64_t i = 0; i < 3 * (256 + PART) + 16; ++i) byte[i] = dither(0, i / 3);
   }
   static int64_t start(int64_t y, int64_t x) { return (x + 83 * y) & 255; }  // 193 * 83 is 147, modulo 256
 };
 
-const Noise &noise() {
-  static const Noise made;
-  return made;
-}
+constexpr Noise kNoise;
 
-// A row of a part in which nothing moves.
-void blend_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y) {
-  const int64_t n = 3 * columns.n, begin = 3 * (y * args.width + columns.x);
+// The n bytes from `begin` on of row y, in whose pixels nothing moves; `added` is their dither.
+void blend(const stylecine_recolour_args &args, int64_t begin, int64_t n, const float *added) {
   const uint8_t *frame = args.frame + begin, *still = args.still ? args.still + begin : frame;
   uint8_t *out = args.out + begin;
   if (still == frame || args.amount == 1) {
     if (out != still) memcpy(out, still, size_t(n));
     return;
   }
-  const float *added = noise().byte + 3 * Noise::start(y, columns.x);
   const auto sixteen = [&](const uint8_t *from, const uint8_t *to, int64_t i, uint8_t *bytes) {
     const Vector first = load_bytes(from), mixed = fma(load_bytes(to) - first, all(args.amount), first);
     save_bytes(bytes, clamp(mixed, 0, 255) + load(added + i));
@@ -146,6 +141,11 @@ void blend_row(const stylecine_recolour_args &args, const Columns &columns, int6
 
 bool moves(const uint8_t *moving, int64_t n) {
   int found = 0;
+  if (n == 16) {
+    uint64_t half[2];
+    memcpy(half, moving, sizeof half);
+    return half[0] | half[1];
+  }
   for (int64_t i = 0; i < n; ++i) found |= moving[i];
   return found;
 }
@@ -165,7 +165,7 @@ void prefetch(const stylecine_recolour_args &args, const Columns &columns, int64
 // The pixels of a row of a part, in some of which something moves; one transform in a vector.
 void change_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, float *line, Row &row) {
   const int64_t n = columns.n, pixel = y * args.width + columns.x;
-  const float *added = noise().pixel + Noise::start(y, columns.x);
+  const float *added = kNoise.pixel + Noise::start(y, columns.x);
   read_line(args, across(y, args.height, args.gh), columns, line);
   read_pixels(args, args.frame + 3 * pixel, columns, row);
   for (int64_t i = 0; i < n; i += 4) sum_four(args, line, columns, y, i, row);
@@ -183,85 +183,161 @@ void change_row(const stylecine_recolour_args &args, const Columns &columns, int
 }
 
 #if defined(__AVX2__)
-constexpr int64_t LUMAS = 8;           // of a grid, at most, for numbers to be looked up in registers
-constexpr int64_t NUMBERS = 12;        // of a transform: four columns, for red, green, blue and 1, of three channels
-constexpr int64_t TABLES = 4 * LUMAS;  // floats
+constexpr int64_t LUMAS = 8;     // of a grid, at most, for numbers to be looked up in registers
+constexpr int64_t NUMBERS = 12;  // of a transform: four columns, for red, green, blue and 1, of three channels
+constexpr int64_t kTables = NUMBERS * 4 * LUMAS;  // floats
+constexpr int64_t GROUP = 16;                     // pixels
+constexpr int64_t MOST = PART / GROUP + 1;        // columns of the grid in a part, if none is narrower than a group
 
 // The transforms between two columns and two rows of the grid. For each number four tables: its values at the left, how
 // much they grow to the right, and how much both grow from each luma to the next.
 struct Cell {
-  Between down = {-1, -1, 0};
-  alignas(64) float upper[NUMBERS * TABLES], growth[NUMBERS * TABLES];  // at the upper row, and down to the lower one
+  alignas(64) float upper[kTables], growth[kTables];  // at the upper row, and from it to the lower one
 };
 
+// The transforms of all lumas at a point of the grid: each number's, one behind the other.
+void read_point(const stylecine_recolour_args &args, int64_t row, int64_t column, float *numbers) {
+  const int64_t plane = args.gh * args.gw * kTransform;
+  alignas(64) float all[LUMAS * kTransform], four[4 * LUMAS];
+  for (int64_t d = 0; d < LUMAS; ++d)
+    save(all + d * kTransform,
+         load(args.grid + min_of(d, args.depth - 1) * plane + (row * args.gw + column) * kTransform));
+  for (int64_t k = 0; k < 4; ++k) {
+    for (int64_t d = 0; d < LUMAS; d += 4) transpose(all + d * kTransform + 4 * k, kTransform, four + d, LUMAS);
+    for (int64_t i = 0; i < 3 * LUMAS; ++i) numbers[3 * k * LUMAS + i] = four[i] * (k < 3 ? 1.0f : 255.0f);
+  }
+}
+
 void read_cell(const stylecine_recolour_args &args, const Between &down, int64_t column, Cell &cell) {
-  const int64_t plane = args.gh * args.gw * kTransform, columns[2] = {column, min_of(column + 1, args.gw - 1)};
   const auto read_row = [&](int64_t row, float *tables) {
-    for (int64_t d = 0; d < LUMAS; ++d) {
-      const float *at = args.grid + min_of(d, args.depth - 1) * plane + row * args.gw * kTransform;
-      const float *left = at + columns[0] * kTransform, *right = at + columns[1] * kTransform;
-      for (int64_t k = 0; k < NUMBERS; ++k) {
-        const int64_t number = k / 3 * 4 + k % 3;  // the fourth channel has none
-        const float white = k < 9 ? 1.0f : 255.0f;
-        tables[k * TABLES + d] = left[number] * white;
-        tables[k * TABLES + LUMAS + d] = (right[number] - left[number]) * white;
-      }
-    }
+    alignas(64) float left[NUMBERS * LUMAS], right[NUMBERS * LUMAS];
+    read_point(args, row, column, left);
+    read_point(args, row, min_of(column + 1, args.gw - 1), right);
     for (int64_t k = 0; k < NUMBERS; ++k) {
-      float *here = tables + k * TABLES;
-      for (int64_t d = 0; d < 2 * LUMAS; ++d) here[2 * LUMAS + d] = here[d % LUMAS + 1 < LUMAS ? d + 1 : d] - here[d];
+      const float *at_left = left + k * LUMAS, *at_right = right + k * LUMAS;
+      float *here = tables + k * 4 * LUMAS;
+      for (int64_t d = 0; d < LUMAS; ++d) here[d] = at_left[d], here[LUMAS + d] = at_right[d] - at_left[d];
+      for (int64_t d = 0; d + 1 < LUMAS; ++d) {
+        here[2 * LUMAS + d] = here[d + 1] - here[d];
+        here[3 * LUMAS + d] = here[LUMAS + d + 1] - here[LUMAS + d];
+      }
+      here[3 * LUMAS - 1] = here[4 * LUMAS - 1] = 0;  // nothing is brighter than white
     }
   };
   read_row(down.first, cell.upper);
   read_row(down.second, cell.growth);
-  for (int64_t i = 0; i < NUMBERS * TABLES; ++i) cell.growth[i] -= cell.upper[i];
-  cell.down = down;
+  for (int64_t i = 0; i < kTables; ++i) cell.growth[i] -= cell.upper[i];
 }
 
-// Sixteen pixels at a time of a row of a part within one column of the grid.
-void look_up_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, Cell &cell, float *tables) {
-  const Between down = across(y, args.height, args.gh);
-  if (down.first != cell.down.first) read_cell(args, down, columns.first, cell);
-  for (int64_t i = 0; i < NUMBERS * TABLES; i += 16)
-    save(tables + i, fma(load(cell.growth + i), all(down.f), load(cell.upper + i)));
+// What a part reads of the grid, as far as it was needed.
+struct Cells {
+  Cell cell[MOST];
+  alignas(64) float tables[MOST * kTables];  // the cells at one row of pixels
+  int32_t row = -1;                          // of the grid
+  uint32_t read, current;                    // bits: the cells that were read, those that are in `tables`
+};
 
-  const int64_t n = columns.n, pixel = y * args.width + columns.x;
-  const float *added = noise().pixel + Noise::start(y, columns.x);
-  const auto sixteen = [&](const uint8_t *frame, const uint8_t *moving, const uint8_t *still, int64_t i, uint8_t *out) {
-    const Vector from[3] = {load_channel(frame, 0), load_channel(frame, 1), load_channel(frame, 2)};
-    const Vector weighted = fma(from[0], all(0.299f), fma(from[1], all(0.587f), from[2] * all(0.114f)));
-    const Vector level = clamp(weighted * all(1 / 255.f), 0, 1) * all(float(args.depth - 1));
-    const Index luma = truncated(level);
-    const Vector brighter = level - value(luma), right = load(columns.f + i);
-    const auto number = [&](int64_t k) {
-      Vector here, to_the_right, up, up_to_the_right;
-      look_up(tables + k * TABLES, luma, here, to_the_right);
-      look_up(tables + k * TABLES + 2 * LUMAS, luma, up, up_to_the_right);
-      return fma(fma(up_to_the_right, right, up), brighter, fma(to_the_right, right, here));
-    };
-    Vector to[3];
-    for (int c = 0; c < 3; ++c) {
-      Vector sum = number(9 + c);
-      for (int k = 0; k < 3; ++k) sum = fma(number(3 * k + c), from[k], sum);
-      to[c] = clamp(from[c] + sum, 0, 255);
-      if (moving) to[c] = choose(moving, to[c], still ? load_channel(still, c) : from[c]);
-      to[c] = clamp(fma(to[c] - from[c], all(args.amount), from[c]), 0, 255) + load(added + i);
-    }
-    save_channels(out, to);
+const float *tables_at(const stylecine_recolour_args &args, const Between &down, const Columns &columns, int64_t column,
+                       Cells &cells) {
+  const uint32_t bit = uint32_t(1) << column;
+  Cell &cell = cells.cell[column];
+  float *tables = cells.tables + column * kTables;
+  if (cells.current & bit) return tables;
+  if (!(cells.read & bit)) read_cell(args, down, columns.first + column, cell);
+  for (int64_t i = 0; i < kTables; i += 16)
+    save(tables + i, fma(load(cell.growth + i), all(down.f), load(cell.upper + i)));
+  cells.read |= bit, cells.current |= bit;
+  return tables;
+}
+
+// A row of a part: colours, and where they lie among the lumas of the grid.
+struct Pixels {
+  alignas(64) float colour[3][PART], level[PART];
+};
+
+// All groups of a row before any is changed: a group's look-ups need not wait for its own luma then.
+void read_groups(const uint8_t *frame, int64_t n, float most, Pixels &pixels) {
+  const auto read = [&](const uint8_t *bytes, int64_t i) {
+    const Vector red = load_channel(bytes, 0), green = load_channel(bytes, 1), blue = load_channel(bytes, 2);
+    const Vector luma = fma(red, all(0.299f), fma(green, all(0.587f), blue * all(0.114f))) * all(1 / 255.f);
+    save(pixels.colour[0] + i, red), save(pixels.colour[1] + i, green), save(pixels.colour[2] + i, blue);
+    save(pixels.level + i, clamp(luma, 0, 1) * all(most));
   };
-  const uint8_t *frame = args.frame + 3 * pixel, *moving = args.moving ? args.moving + pixel : nullptr;
-  const uint8_t *still = args.still ? args.still + 3 * pixel : nullptr;
-  uint8_t *out = args.out + 3 * pixel;
   int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    sixteen(frame + 3 * i, moving ? moving + i : nullptr, still ? still + 3 * i : nullptr, i, out + 3 * i);
+  for (; i + GROUP <= n; i += GROUP) read(frame + 3 * i, i);
   if (i == n) return;
-  uint8_t from[48] = {}, moves[16] = {}, to[48] = {};  // copies, as nothing may be read or written past the end
-  memcpy(from, frame + 3 * i, 3 * size_t(n - i));
-  if (moving) memcpy(moves, moving + i, size_t(n - i));
-  if (still) memcpy(to, still + 3 * i, 3 * size_t(n - i));
-  sixteen(from, moving ? moves : nullptr, still ? to : nullptr, i, from);
-  memcpy(out + 3 * i, from, 3 * size_t(n - i));
+  uint8_t last[3 * GROUP] = {};  // a copy, as nothing may be read past the end
+  memcpy(last, frame + 3 * i, 3 * size_t(n - i));
+  read(last, i);
+}
+
+// The group that begins at pixel i of a row of a part; look(t, luma, a, b) reads the t-th table of its transforms, and
+// the one behind it. The other arrays begin at the group; moving and still may be NULL.
+template <class Look>
+STYLECINE_INLINE void change_group(const Pixels &pixels, int64_t i, float amount, const uint8_t *moving,
+                                   const uint8_t *still, const float *across, const float *added, uint8_t *out,
+                                   Look &&look) {
+  const Vector level = load(pixels.level + i);
+  const Index luma = truncated(level);
+  const Vector brighter = level - value(luma), right = load(across);
+  const auto number = [&](int64_t k) {
+    Vector here, to_the_right, up, up_to_the_right;
+    look(4 * k, luma, here, to_the_right);
+    look(4 * k + 2, luma, up, up_to_the_right);
+    return fma(fma(up_to_the_right, right, up), brighter, fma(to_the_right, right, here));
+  };
+  Vector changed[3];
+  for (int c = 0; c < 3; ++c) {
+    const Vector from = load(pixels.colour[c] + i);
+    Vector sum = number(9 + c);
+    for (int k = 0; k < 3; ++k) sum = fma(number(3 * k + c), load(pixels.colour[k] + i), sum);
+    Vector to = clamp(from + sum, 0, 255);
+    if (moving) to = choose(moving, to, still ? load_channel(still, c) : from);
+    changed[c] = clamp(fma(to - from, all(amount), from), 0, 255) + load(added);
+  }
+  save_channels(out, changed);
+}
+
+// A row of a part, in which something moves, in groups. A group may reach into a second column of the grid.
+void look_up_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, Cells &cells) {
+  const Between down = across(y, args.height, args.gh);
+  if (cells.row != down.first) cells.read = 0;
+  cells.row = down.first, cells.current = 0;
+  const int64_t n = columns.n, begin = y * args.width + columns.x, start = Noise::start(y, columns.x);
+  Pixels pixels;
+  read_groups(args.frame + 3 * begin, n, float(args.depth - 1), pixels);
+  for (int64_t i = 0; i < n; i += GROUP) {
+    const int64_t count = min_of(GROUP, n - i), pixel = begin + i;
+    const uint8_t *moving = args.moving ? args.moving + pixel : nullptr;
+    const uint8_t *still = args.still ? args.still + 3 * pixel : nullptr;
+    uint8_t *out = args.out + 3 * pixel;
+    if (moving && !moves(moving, count)) {
+      blend(args, 3 * pixel, 3 * count, kNoise.byte + 3 * (start + i));
+      continue;
+    }
+    uint8_t moved[GROUP], kept[3 * GROUP], changed[3 * GROUP];
+    if (count < GROUP) {  // copies, as nothing may be read or written past the end
+      memset(moved, 0, sizeof moved), memset(kept, 0, sizeof kept);
+      if (moving) memcpy(moved, moving, size_t(count)), moving = moved;
+      if (still) memcpy(kept, still, 3 * size_t(count)), still = kept;
+      out = changed;
+    }
+    const auto change = [&](auto &&look) {
+      change_group(pixels, i, args.amount, moving, still, columns.f + i, kNoise.pixel + start + i, out, look);
+    };
+    const int32_t first = columns.left[i], last = columns.left[i + count - 1];
+    const float *tables = tables_at(args, down, columns, first / kTables, cells);
+    if (first == last) {
+      change([&](int64_t t, Index luma, Vector &a, Vector &b) { look_up(tables + t * LUMAS, luma, a, b); });
+    } else {
+      const float *others = tables_at(args, down, columns, last / kTables, cells);
+      const Lanes other = differing(columns.left + i, first);
+      change([&](int64_t t, Index luma, Vector &a, Vector &b) {
+        look_up(tables + t * LUMAS, others + t * LUMAS, other, luma, a, b);
+      });
+    }
+    if (count < GROUP) memcpy(args.out + 3 * pixel, changed, 3 * size_t(count));
+  }
 }
 #endif
 
@@ -269,28 +345,30 @@ void look_up_row(const stylecine_recolour_args &args, const Columns &columns, in
 
 void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
   parallel(cpu, (args.height + ROWS - 1) / ROWS, [&](int64_t band) {
-    alignas(64) float line[CELLS * kCell];
     const int64_t bottom = min_of((band + 1) * ROWS, args.height);
     Columns columns = {};
-    Row row = {};
     const auto each_row = [&](auto &&change) {
       for (int64_t y = band * ROWS; y < bottom; ++y) {
-        const int64_t pixel = y * args.width + columns.x;
+        const int64_t pixel = y * args.width + columns.x, n = columns.n;
         prefetch(args, columns, y + AHEAD);
-        if (args.moving && !moves(args.moving + pixel, columns.n)) blend_row(args, columns, y);
-        else change(y);
+        if (!args.moving || moves(args.moving + pixel, n)) change(y);
+        else blend(args, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
       }
     };
-    for (int64_t x = 0; x < args.width; x += columns.n) {
 #if defined(__AVX2__)
-      if (args.depth <= LUMAS) {
-        Cell cell;
-        plan(args, x, 1, columns);
-        each_row([&](int64_t y) { look_up_row(args, columns, y, cell, line); });
-        continue;
+    if (args.depth <= LUMAS && GROUP * args.gw <= args.width) {
+      for (int64_t x = 0; x < args.width; x += columns.n) {
+        Cells cells;
+        plan(args, x, MOST, kTables, columns);
+        each_row([&](int64_t y) { look_up_row(args, columns, y, cells); });
       }
+      return;
+    }
 #endif
-      plan(args, x, CELLS / args.depth, columns);
+    alignas(64) float line[CELLS * kCell];
+    Row row = {};
+    for (int64_t x = 0; x < args.width; x += columns.n) {
+      plan(args, x, CELLS / args.depth, args.depth * kCell, columns);
       each_row([&](int64_t y) { change_row(args, columns, y, line, row); });
     }
   });

@@ -117,7 +117,7 @@ STYLECINE_INLINE void cubic(float f, float &w0, float &w1, float &w2, float &w3)
 }
 
 // Added before truncation to bytes; whole numbers are kept. (Roberts's R2 sequence.)
-STYLECINE_INLINE float dither(int64_t y, int64_t x) {
+STYLECINE_INLINE constexpr float dither(int64_t y, int64_t x) {
   return float((uint32_t(193 * x + 147 * y) & 255) >> 4) * 0.0625f + 0.03125f;
 }
 

@@ -22,6 +22,14 @@ namespace stylecine {
 namespace STYLECINE_SET {
 
 #if defined(__AVX2__)
+// The numbers of four points, `step` floats apart, as four rows of four points, `pitch` floats apart.
+STYLECINE_INLINE void transpose(const float *points, int64_t step, float *rows, int64_t pitch) {
+  __m128 a = _mm_loadu_ps(points), b = _mm_loadu_ps(points + step);
+  __m128 c = _mm_loadu_ps(points + 2 * step), d = _mm_loadu_ps(points + 3 * step);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(rows, a), _mm_storeu_ps(rows + pitch, b);
+  _mm_storeu_ps(rows + 2 * pitch, c), _mm_storeu_ps(rows + 3 * pitch, d);
+}
 // Twelve bytes and four zeros; nothing is read past the twelve.
 STYLECINE_INLINE __m128i twelve(const uint8_t *p) {
   int32_t last;
@@ -147,6 +155,21 @@ STYLECINE_INLINE void look_up(const float *tables, Index i, Vector &first, Vecto
   const __m512 both = _mm512_loadu_ps(tables);
   first.a = _mm512_permutexvar_ps(i.a, both);
   second.a = _mm512_permutexvar_ps(_mm512_add_epi32(i.a, _mm512_set1_epi32(8)), both);
+}
+// Some of sixteen.
+struct Lanes {
+  __mmask16 a;
+};
+STYLECINE_INLINE Lanes differing(const int32_t *p, int32_t x) {
+  return {_mm512_cmpneq_epi32_mask(_mm512_loadu_si512(p), _mm512_set1_epi32(x))};
+}
+// The same, with other tables for some lanes.
+STYLECINE_INLINE void look_up(const float *tables, const float *others, Lanes other, Index i, Vector &first,
+                              Vector &second) {
+  const __m512 here = _mm512_loadu_ps(tables), there = _mm512_loadu_ps(others);
+  const __m512i at = _mm512_mask_add_epi32(i.a, other.a, i.a, _mm512_set1_epi32(16));
+  first.a = _mm512_permutex2var_ps(here, at, there);
+  second.a = _mm512_permutex2var_ps(here, _mm512_add_epi32(at, _mm512_set1_epi32(8)), there);
 }
 
 #elif defined(__AVX2__)
@@ -282,6 +305,24 @@ STYLECINE_INLINE void look_up(const float *tables, Index i, Vector &first, Vecto
   const __m256 one = _mm256_loadu_ps(tables), other = _mm256_loadu_ps(tables + 8);
   first = {_mm256_permutevar8x32_ps(one, i.a), _mm256_permutevar8x32_ps(one, i.b)};
   second = {_mm256_permutevar8x32_ps(other, i.a), _mm256_permutevar8x32_ps(other, i.b)};
+}
+struct Lanes {
+  __m256 not_a, not_b;
+};
+STYLECINE_INLINE Lanes differing(const int32_t *p, int32_t x) {
+  const auto equal = [x](const int32_t *p) {
+    const __m256i eight = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(eight, _mm256_set1_epi32(x)));
+  };
+  return {equal(p), equal(p + 8)};
+}
+STYLECINE_INLINE void look_up(const float *tables, const float *others, Lanes other, Index i, Vector &first,
+                              Vector &second) {
+  Vector here[2], there[2];
+  look_up(tables, i, here[0], here[1]);
+  look_up(others, i, there[0], there[1]);
+  first = {_mm256_blendv_ps(there[0].a, here[0].a, other.not_a), _mm256_blendv_ps(there[0].b, here[0].b, other.not_b)};
+  second = {_mm256_blendv_ps(there[1].a, here[1].a, other.not_a), _mm256_blendv_ps(there[1].b, here[1].b, other.not_b)};
 }
 
 #else  // four at a time, which every supported processor can do
