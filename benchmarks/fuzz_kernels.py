@@ -274,7 +274,7 @@ class Arguments:
         return Case(
             f"{(h, w)}, grid {points}, {', '.join(keywords)}",
             lambda: [recolour.recolour(*arguments, moving=moving, still=kept)],
-            lambda: [recolour.reference(*arguments, moving, kept)],
+            lambda: [recolour.reference(arguments[0][None], arguments[1], arguments[2:], moving, kept)[0]],
             tolerance=1,
         )
 

@@ -11,14 +11,16 @@ constexpr int kTransform = 16;  // floats: four columns, for red, green, blue an
 static inline int check(const stylecine_recolour_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args) return no("args is NULL");
-  if (!args->frame || !args->grid || !args->out) return no("frame, grid or out is NULL");
+  if (!args->frame || !args->grid || !args->amount || !args->out) return no("frame, grid, amount or out is NULL");
   if (args->still && !args->moving) return no("moving is NULL, and still is not");
   if (args->height < 1 || args->width < 1 || args->height > 1 << 22 || args->width > 1 << 22)
     return no("height and width are 1 to 2^22");
   if (args->height * args->width > INT32_MAX) return no("height*width is below 2^31");
   if (args->gh < 1 || args->gw < 1 || args->depth < 1 || args->gh > 4096 || args->gw > 4096 || args->depth > 256)
     return no("gh and gw are 1 to 4096, depth is 1 to 256");
-  if (!(args->amount >= -16 && args->amount <= 16)) return no("amount is -16 to 16");
+  if (args->frames < 1 || args->frames > 65536) return no("frames is 1 to 65536");
+  for (int64_t i = 0; i < args->frames; ++i)
+    if (!(args->amount[i] >= -16 && args->amount[i] <= 16)) return no("amount is -16 to 16");
   return STYLECINE_OK;
 }
 

@@ -1,5 +1,6 @@
 // recolour on the CPU: bands of rows. Where registers hold all lumas of a number of the transforms, it is looked up
-// there for sixteen pixels at once; elsewhere the transform of one pixel fills a vector.
+// there for sixteen pixels at once; elsewhere the transform of one pixel fills a vector. All frames of a call take the
+// same transforms, row by row.
 #include "recolour.h"
 #include "vector.h"
 
@@ -8,10 +9,23 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t ROWS = 64;               // of a band
-constexpr int64_t AHEAD = 4;               // rows that are prefetched
-constexpr int64_t PART = 128;              // pixels of a row, at most, whose columns of the grid are held at once
+constexpr int64_t PART = 512;              // pixels of a row, at most, whose columns of the grid are held at once: long
+                                           // pieces of rows, as the processor foresees those
+constexpr int64_t GROUP = 16;              // pixels; a part has at most 64 groups
 constexpr int64_t CELLS = 256;             // transforms that are held, each with its slope to the next column
 constexpr int64_t kCell = 2 * kTransform;  // floats
+
+// A frame of a call.
+struct Frame {
+  const uint8_t *in;
+  uint8_t *out;
+  float amount;
+};
+
+Frame frame_of(const stylecine_recolour_args &args, int64_t i) {
+  const int64_t begin = 3 * i * args.height * args.width;
+  return {args.frame + begin, args.out + begin, args.amount[i]};
+}
 
 // Where the pixels of a part lie among its columns of the grid.
 struct Columns {
@@ -81,12 +95,12 @@ void read_pixels(const stylecine_recolour_args &args, const uint8_t *pixels, con
 }
 
 // What is added to four pixels from the i-th of a part's row on, or to as many as there are.
-STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const float *line, const Columns &columns,
-                               int64_t y, int64_t i, Row &row) {
+STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const Frame &frame, const float *line,
+                               const Columns &columns, int64_t y, int64_t i, Row &row) {
   const int count = int(min_of(4, columns.n - i));
   const int64_t pixel = y * args.width + columns.x + i;
   const uint8_t *moving = args.moving ? args.moving + pixel : nullptr;
-  const uint8_t *still = args.still ? args.still + 3 * pixel : args.frame + 3 * pixel;
+  const uint8_t *still = args.still ? args.still + 3 * pixel : frame.in + 3 * pixel;
   if (moving && count == 4 && !(moving[0] | moving[1] | moving[2] | moving[3]))
     return save(row.sum + 4 * i, load_rgb(still) - load(row.colour + 4 * i));
   memset(row.sum + 4 * i, 0, 16 * sizeof(float));
@@ -118,62 +132,52 @@ struct Noise {
 constexpr Noise kNoise;
 
 // The n bytes from `begin` on of row y, in whose pixels nothing moves; `added` is their dither.
-void blend(const stylecine_recolour_args &args, int64_t begin, int64_t n, const float *added) {
-  const uint8_t *frame = args.frame + begin, *still = args.still ? args.still + begin : frame;
-  uint8_t *out = args.out + begin;
-  if (still == frame || args.amount == 1) {
+void blend(const stylecine_recolour_args &args, const Frame &frame, int64_t begin, int64_t n, const float *added) {
+  const uint8_t *in = frame.in + begin, *still = args.still ? args.still + begin : in;
+  uint8_t *out = frame.out + begin;
+  if (still == in || frame.amount == 1) {
     if (out != still) memcpy(out, still, size_t(n));
     return;
   }
   const auto sixteen = [&](const uint8_t *from, const uint8_t *to, int64_t i, uint8_t *bytes) {
-    const Vector first = load_bytes(from), mixed = fma(load_bytes(to) - first, all(args.amount), first);
+    const Vector first = load_bytes(from), mixed = fma(load_bytes(to) - first, all(frame.amount), first);
     save_bytes(bytes, clamp(mixed, 0, 255) + load(added + i));
   };
   int64_t i = 0;
-  for (; i + 16 <= n; i += 16) sixteen(frame + i, still + i, i, out + i);
+  for (; i + 16 <= n; i += 16) sixteen(in + i, still + i, i, out + i);
   if (i == n) return;
   uint8_t from[16] = {}, to[16] = {};  // copies, as nothing may be read or written past the end
-  memcpy(from, frame + i, size_t(n - i));
+  memcpy(from, in + i, size_t(n - i));
   memcpy(to, still + i, size_t(n - i));
   sixteen(from, to, i, from);
   memcpy(out + i, from, size_t(n - i));
 }
 
-bool moves(const uint8_t *moving, int64_t n) {
-  int found = 0;
-  if (n == 16) {
+// A bit for each group of n pixels in which something moves.
+uint64_t moving_groups(const uint8_t *moving, int64_t n) {
+  uint64_t found = 0;
+  int64_t i = 0;
+  for (; i + GROUP <= n; i += GROUP) {
     uint64_t half[2];
-    memcpy(half, moving, sizeof half);
-    return half[0] | half[1];
+    memcpy(half, moving + i, sizeof half);
+    found |= uint64_t((half[0] | half[1]) != 0) << i / GROUP;
   }
-  for (int64_t i = 0; i < n; ++i) found |= moving[i];
+  for (; i < n; ++i) found |= uint64_t(moving[i] != 0) << i / GROUP;
   return found;
 }
 
-// Prefetches a row of a part: short pieces of long rows, which the processor would not foresee.
-void prefetch(const stylecine_recolour_args &args, const Columns &columns, int64_t y) {
-  if (y >= args.height) return;
-  const int64_t pixel = y * args.width + columns.x;
-  for (int64_t byte = 0; byte < 3 * columns.n + 63; byte += 64) {
-    __builtin_prefetch(args.frame + 3 * pixel + byte);
-    if (args.still) __builtin_prefetch(args.still + 3 * pixel + byte);
-  }
-  for (int64_t byte = 0; args.moving && byte < columns.n + 63; byte += 64)
-    __builtin_prefetch(args.moving + pixel + byte);
-}
-
 // The pixels of a row of a part, in some of which something moves; one transform in a vector.
-void change_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, float *line, Row &row) {
+void change_row(const stylecine_recolour_args &args, const Frame &frame, const Columns &columns, int64_t y,
+                const float *line, Row &row) {
   const int64_t n = columns.n, pixel = y * args.width + columns.x;
   const float *added = kNoise.pixel + Noise::start(y, columns.x);
-  read_line(args, across(y, args.height, args.gh), columns, line);
-  read_pixels(args, args.frame + 3 * pixel, columns, row);
-  for (int64_t i = 0; i < n; i += 4) sum_four(args, line, columns, y, i, row);
+  read_pixels(args, frame.in + 3 * pixel, columns, row);
+  for (int64_t i = 0; i < n; i += 4) sum_four(args, frame, line, columns, y, i, row);
   const auto four = [&](int64_t i, uint8_t *bytes) {
     const Vector from = load(row.colour + 4 * i), change = clamp(from + load(row.sum + 4 * i), 0, 255) - from;
-    save_rgb(bytes, clamp(fma(change, all(args.amount), from), 0, 255) + spread(added + i));
+    save_rgb(bytes, clamp(fma(change, all(frame.amount), from), 0, 255) + spread(added + i));
   };
-  uint8_t *out = args.out + 3 * pixel;
+  uint8_t *out = frame.out + 3 * pixel;
   int64_t i = 0;
   for (; i + 4 <= n; i += 4) four(i, out + 3 * i);
   if (i == n) return;
@@ -186,7 +190,6 @@ void change_row(const stylecine_recolour_args &args, const Columns &columns, int
 constexpr int64_t LUMAS = 8;     // of a grid, at most, for numbers to be looked up in registers
 constexpr int64_t NUMBERS = 12;  // of a transform: four columns, for red, green, blue and 1, of three channels
 constexpr int64_t kTables = NUMBERS * 4 * LUMAS;  // floats
-constexpr int64_t GROUP = 16;                     // pixels
 constexpr int64_t MOST = PART / GROUP + 1;        // columns of the grid in a part, if none is narrower than a group
 
 // The transforms between two columns and two rows of the grid. For each number four tables: its values at the left, how
@@ -234,18 +237,24 @@ struct Cells {
   Cell cell[MOST];
   alignas(64) float tables[MOST * kTables];  // the cells at one row of pixels
   int32_t row = -1;                          // of the grid
-  uint32_t read, current;                    // bits: the cells that were read, those that are in `tables`
+  Between down;                              // where the row of pixels lies
+  uint64_t read, current;                    // bits: the cells that were read, those that are in `tables`
 };
 
-const float *tables_at(const stylecine_recolour_args &args, const Between &down, const Columns &columns, int64_t column,
-                       Cells &cells) {
-  const uint32_t bit = uint32_t(1) << column;
+// To be called for each row of pixels.
+void go_to(const Between &down, Cells &cells) {
+  if (cells.row != down.first) cells.read = 0;
+  cells.row = down.first, cells.down = down, cells.current = 0;
+}
+
+const float *tables_at(const stylecine_recolour_args &args, const Columns &columns, int64_t column, Cells &cells) {
+  const uint64_t bit = uint64_t(1) << column;
   Cell &cell = cells.cell[column];
   float *tables = cells.tables + column * kTables;
   if (cells.current & bit) return tables;
-  if (!(cells.read & bit)) read_cell(args, down, columns.first + column, cell);
+  if (!(cells.read & bit)) read_cell(args, cells.down, columns.first + column, cell);
   for (int64_t i = 0; i < kTables; i += 16)
-    save(tables + i, fma(load(cell.growth + i), all(down.f), load(cell.upper + i)));
+    save(tables + i, fma(load(cell.growth + i), all(cells.down.f), load(cell.upper + i)));
   cells.read |= bit, cells.current |= bit;
   return tables;
 }
@@ -255,20 +264,16 @@ struct Pixels {
   alignas(64) float colour[3][PART], level[PART];
 };
 
-// All groups of a row before any is changed: a group's look-ups need not wait for its own luma then.
-void read_groups(const uint8_t *frame, int64_t n, float most, Pixels &pixels) {
-  const auto read = [&](const uint8_t *bytes, int64_t i) {
-    const Vector red = load_channel(bytes, 0), green = load_channel(bytes, 1), blue = load_channel(bytes, 2);
-    const Vector luma = fma(red, all(0.299f), fma(green, all(0.587f), blue * all(0.114f))) * all(1 / 255.f);
-    save(pixels.colour[0] + i, red), save(pixels.colour[1] + i, green), save(pixels.colour[2] + i, blue);
-    save(pixels.level + i, clamp(luma, 0, 1) * all(most));
-  };
-  int64_t i = 0;
-  for (; i + GROUP <= n; i += GROUP) read(frame + 3 * i, i);
-  if (i == n) return;
-  uint8_t last[3 * GROUP] = {};  // a copy, as nothing may be read past the end
-  memcpy(last, frame + 3 * i, 3 * size_t(n - i));
-  read(last, i);
+void read_group(const uint8_t *frame, int64_t count, float most, int64_t i, Pixels &pixels) {
+  uint8_t last[3 * GROUP];
+  if (count < GROUP) {  // a copy, as nothing may be read past the end
+    memset(last, 0, sizeof last), memcpy(last, frame, 3 * size_t(count));
+    frame = last;
+  }
+  const Vector red = load_channel(frame, 0), green = load_channel(frame, 1), blue = load_channel(frame, 2);
+  const Vector luma = fma(red, all(0.299f), fma(green, all(0.587f), blue * all(0.114f))) * all(1 / 255.f);
+  save(pixels.colour[0] + i, red), save(pixels.colour[1] + i, green), save(pixels.colour[2] + i, blue);
+  save(pixels.level + i, clamp(luma, 0, 1) * all(most));
 }
 
 // The group that begins at pixel i of a row of a part; look(t, luma, a, b) reads the t-th table of its transforms, and
@@ -298,21 +303,22 @@ STYLECINE_INLINE void change_group(const Pixels &pixels, int64_t i, float amount
   save_channels(out, changed);
 }
 
-// A row of a part, in which something moves, in groups. A group may reach into a second column of the grid.
-void look_up_row(const stylecine_recolour_args &args, const Columns &columns, int64_t y, Cells &cells) {
-  const Between down = across(y, args.height, args.gh);
-  if (cells.row != down.first) cells.read = 0;
-  cells.row = down.first, cells.current = 0;
+// A row of a part in groups. A group may reach into a second column of the grid. `changing` has a bit for each group in
+// which something moves. They are all read before any is changed, as a group's look-ups would wait for its own luma.
+void look_up_row(const stylecine_recolour_args &args, const Frame &frame, const Columns &columns, int64_t y,
+                 uint64_t changing, Cells &cells) {
   const int64_t n = columns.n, begin = y * args.width + columns.x, start = Noise::start(y, columns.x);
   Pixels pixels;
-  read_groups(args.frame + 3 * begin, n, float(args.depth - 1), pixels);
+  const float most = float(args.depth - 1);
+  for (int64_t i = 0; i < n; i += GROUP)
+    if (changing >> i / GROUP & 1) read_group(frame.in + 3 * (begin + i), min_of(GROUP, n - i), most, i, pixels);
   for (int64_t i = 0; i < n; i += GROUP) {
     const int64_t count = min_of(GROUP, n - i), pixel = begin + i;
     const uint8_t *moving = args.moving ? args.moving + pixel : nullptr;
     const uint8_t *still = args.still ? args.still + 3 * pixel : nullptr;
-    uint8_t *out = args.out + 3 * pixel;
-    if (moving && !moves(moving, count)) {
-      blend(args, 3 * pixel, 3 * count, kNoise.byte + 3 * (start + i));
+    uint8_t *out = frame.out + 3 * pixel;
+    if (!(changing >> i / GROUP & 1)) {
+      if (still || frame.in != frame.out) blend(args, frame, 3 * pixel, 3 * count, kNoise.byte + 3 * (start + i));
       continue;
     }
     uint8_t moved[GROUP], kept[3 * GROUP], changed[3 * GROUP];
@@ -323,20 +329,20 @@ void look_up_row(const stylecine_recolour_args &args, const Columns &columns, in
       out = changed;
     }
     const auto change = [&](auto &&look) {
-      change_group(pixels, i, args.amount, moving, still, columns.f + i, kNoise.pixel + start + i, out, look);
+      change_group(pixels, i, frame.amount, moving, still, columns.f + i, kNoise.pixel + start + i, out, look);
     };
     const int32_t first = columns.left[i], last = columns.left[i + count - 1];
-    const float *tables = tables_at(args, down, columns, first / kTables, cells);
+    const float *tables = tables_at(args, columns, first / kTables, cells);
     if (first == last) {
       change([&](int64_t t, Index luma, Vector &a, Vector &b) { look_up(tables + t * LUMAS, luma, a, b); });
     } else {
-      const float *others = tables_at(args, down, columns, last / kTables, cells);
+      const float *others = tables_at(args, columns, last / kTables, cells);
       const Lanes other = differing(columns.left + i, first);
       change([&](int64_t t, Index luma, Vector &a, Vector &b) {
         look_up(tables + t * LUMAS, others + t * LUMAS, other, luma, a, b);
       });
     }
-    if (count < GROUP) memcpy(args.out + 3 * pixel, changed, 3 * size_t(count));
+    if (count < GROUP) memcpy(frame.out + 3 * pixel, changed, 3 * size_t(count));
   }
 }
 #endif
@@ -347,12 +353,17 @@ void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
   parallel(cpu, (args.height + ROWS - 1) / ROWS, [&](int64_t band) {
     const int64_t bottom = min_of((band + 1) * ROWS, args.height);
     Columns columns = {};
-    const auto each_row = [&](auto &&change) {
+    // For each row of a part; prepare(down) and change(frame, y, changing) where something moves.
+    const auto each_row = [&](auto &&prepare, auto &&change) {
       for (int64_t y = band * ROWS; y < bottom; ++y) {
         const int64_t pixel = y * args.width + columns.x, n = columns.n;
-        prefetch(args, columns, y + AHEAD);
-        if (!args.moving || moves(args.moving + pixel, n)) change(y);
-        else blend(args, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
+        const uint64_t changing = args.moving ? moving_groups(args.moving + pixel, n) : ~uint64_t(0);
+        if (changing) prepare(across(y, args.height, args.gh));
+        for (int64_t i = 0; i < args.frames; ++i) {
+          const Frame frame = frame_of(args, i);
+          if (changing) change(frame, y, changing);
+          else blend(args, frame, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
+        }
       }
     };
 #if defined(__AVX2__)
@@ -360,7 +371,10 @@ void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
       for (int64_t x = 0; x < args.width; x += columns.n) {
         Cells cells;
         plan(args, x, MOST, kTables, columns);
-        each_row([&](int64_t y) { look_up_row(args, columns, y, cells); });
+        each_row([&](const Between &down) { go_to(down, cells); },
+                 [&](const Frame &frame, int64_t y, uint64_t changing) {
+                   look_up_row(args, frame, columns, y, changing, cells);
+                 });
       }
       return;
     }
@@ -369,7 +383,8 @@ void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
     Row row = {};
     for (int64_t x = 0; x < args.width; x += columns.n) {
       plan(args, x, CELLS / args.depth, args.depth * kCell, columns);
-      each_row([&](int64_t y) { change_row(args, columns, y, line, row); });
+      each_row([&](const Between &down) { read_line(args, down, columns, line); },
+               [&](const Frame &frame, int64_t y, uint64_t) { change_row(args, frame, columns, y, line, row); });
     }
   });
 }

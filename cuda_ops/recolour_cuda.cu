@@ -34,7 +34,7 @@ __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64
 
 // 56 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture
 // as well; the grid stays in caches.
-__global__ void recolour(stylecine_recolour_args args) {
+__global__ void recolour(stylecine_recolour_args args, float amount) {
   STYLECINE_STRIDE(i, args.height * args.width) {
     const Split place = split(i, args.width);
     const int64_t y = place.whole, x = place.rest;
@@ -51,7 +51,7 @@ __global__ void recolour(stylecine_recolour_args args) {
     const float noise = dither(y, x);
     for (int c = 0; c < 3; ++c) {
       const float added = clamp(colour[c] + sum[c], 0, 255) - colour[c];
-      args.out[3 * i + c] = uint8_t(clamp(colour[c] + args.amount * added, 0, 255) + noise);
+      args.out[3 * i + c] = uint8_t(clamp(colour[c] + amount * added, 0, 255) + noise);
     }
   }
 }
@@ -66,7 +66,14 @@ int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, voi
   if (reinterpret_cast<uintptr_t>(args->grid) % sizeof(cuda::Column))
     return fail(message, STYLECINE_INVALID, "the grid has to lie at a multiple of the size of four numbers");
   return run_on(device, stream, message, [&](cudaStream_t queue) {
-    cuda::recolour<<<blocks(args->height * args->width), BLOCK, 0, queue>>>(*args);
-    return cudaGetLastError();
+    const int64_t pixels = args->height * args->width;
+    stylecine_recolour_args one = *args;
+    cudaError_t status = cudaSuccess;
+    for (int64_t i = 0; i < args->frames && status == cudaSuccess; ++i) {
+      one.frame = args->frame + 3 * i * pixels, one.out = args->out + 3 * i * pixels;
+      cuda::recolour<<<blocks(pixels), BLOCK, 0, queue>>>(one, args->amount[i]);
+      status = cudaGetLastError();
+    }
+    return status;
   });
 }

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 7       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 8       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -206,20 +206,21 @@ typedef struct {
 STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);
 
-/* recolour: the colours of a frame, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
+/* recolour: the colours of frames, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
  * place and luma, trilinearly, the border held. whole = frame + transform of red, green, blue and 255, clamped; out =
  * frame + amount * (whole - frame), clamped and dithered; an amount of 0 keeps the bytes. */
 typedef struct {
-  const uint8_t *frame; /* [height,width,3] */
+  const uint8_t *frame; /* [frames,height,width,3] */
+  int64_t frames;       /* 1 or more */
   int64_t height, width;
   const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
                         to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
                         depth-1; on a GPU aligned to four floats */
   int64_t depth, gh, gw;
-  float amount;
-  const uint8_t *moving; /* [height,width], or NULL: where it is 0 the frame stays, or is mixed with still by amount */
-  const uint8_t *still;  /* [height,width,3], or NULL: there, the frame at an amount of 1 */
-  uint8_t *out;          /* [height,width,3]; may be frame */
+  const float *amount;   /* host [frames], each from -16 to 16 */
+  const uint8_t *moving; /* [height,width], or NULL: where it is 0 frames stay, or are mixed with still by amount */
+  const uint8_t *still;  /* [height,width,3], or NULL: there, frames at an amount of 1 */
+  uint8_t *out;          /* [frames,height,width,3]; may be frame */
 } stylecine_recolour_args;
 STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);

@@ -124,15 +124,15 @@ class Cinemagraph:
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
         if self.loop is None:
-            landscapes: Sequence[Tensor] = [self._backdrop.clone() for _ in times]
+            made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
-            landscapes = list(render_frames(self._landscape, times))
-        return [self._finished(landscape, t) for landscape, t in zip(landscapes, times, strict=True)]
-
-    def _finished(self, landscape: Tensor, t: float) -> Tensor:
-        """The landscape, which is changed in place, with the cloth over it, in the loop's appearance."""
-        moved = self.cloth_layer.draw_over_(landscape, t) if self.cloth_layer else landscape
-        return self.appearance.show_(moved, t / self.period) if self.appearance else moved
+            made = render_frames(self._landscape, times)
+        if self.cloth_layer:
+            for frame, t in zip(made, times, strict=True):
+                self.cloth_layer.draw_over_(frame, t)
+        if self.appearance:
+            self.appearance.show_(made, [t / self.period for t in times])
+        return list(made)
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `stages.style.Appearance`."""

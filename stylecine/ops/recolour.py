@@ -7,6 +7,9 @@ The grid is that of Chen, Paris and Durand, "Real-time Edge-aware Image Processi
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,33 +37,47 @@ def recolour(
 
     Raises ValueError if shapes, types or devices do not fit.
     """
-    return recolour_(frame.clone(memory_format=torch.contiguous_format), grid, amount, moving=moving, still=still)
+    copy = frame.clone(memory_format=torch.contiguous_format)
+    recolour_(copy[None], grid, [amount], moving=moving, still=still)
+    return copy
 
 
 def recolour_(
-    frame: Tensor, grid: Tensor, amount: float = 1.0, *, moving: Tensor | None = None, still: Tensor | None = None
+    frames: Tensor,
+    grid: Tensor,
+    amounts: Sequence[float],
+    *,
+    moving: Tensor | None = None,
+    still: Tensor | None = None,
 ) -> Tensor:
-    """`recolour` in place, which spares the memory of a copy; the frame has to be contiguous."""
-    native.check_tensor("recolour: frame", frame, (*frame.shape[:2], 3), torch.uint8, frame.device)
+    """`recolour` of several frames, uint8 [n,H,W,3] and contiguous, each by its amount, in place.
+
+    That takes less time than frame by frame, as all of them read the same transforms.
+    """
+    if frames.ndim != 4 or len(frames) != len(amounts):
+        raise ValueError(f"recolour: frames are [n,H,W,3] and amounts n, not {list(frames.shape)} and {len(amounts)}.")
+    _, height, width, _ = frames.shape
+    native.check_tensor("recolour: frame", frames, (len(frames), height, width, 3), torch.uint8, frames.device)
     if grid.ndim != 5:
         raise ValueError(f"recolour: the grid is [D,gh,gw,4,4], not {list(grid.shape)}.")
-    native.check_tensor("recolour: grid", grid, (*grid.shape[:3], 4, 4), torch.float32, frame.device)
-    if not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
-        raise ValueError(f"recolour: the amount is from {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}, not {amount}.")
-    if moving is None and still is not None:
-        raise ValueError("recolour: still needs moving, which says where it counts.")
+    native.check_tensor("recolour: grid", grid, (*grid.shape[:3], 4, 4), torch.float32, frames.device)
+    for amount in amounts:
+        if not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
+            raise ValueError(f"recolour: the amount is from {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}, not {amount}.")
+    if still is not None and moving is None:
+        raise ValueError("recolour: still needs moving.")
     if moving is not None:
-        native.check_tensor("recolour: moving", moving, frame.shape[:2], torch.uint8, frame.device)
+        native.check_tensor("recolour: moving", moving, (height, width), torch.uint8, frames.device)
     if still is not None:
-        native.check_tensor("recolour: still", still, frame.shape, torch.uint8, frame.device)
-    if not frame.is_contiguous():
-        raise ValueError("recolour: a frame that is changed in place has to be contiguous.")
-    torch.ops.stylecine.recolour(frame, grid, float(amount), moving, still)
-    return frame
+        native.check_tensor("recolour: still", still, (height, width, 3), torch.uint8, frames.device)
+    if not frames.is_contiguous():
+        raise ValueError("recolour: frames that are changed in place have to be contiguous.")
+    torch.ops.stylecine.recolour(frames, grid, [float(amount) for amount in amounts], moving, still)
+    return frames
 
 
 _Args = native.structure(
-    "uint8_t *frame; int64_t height, width; float *grid; int64_t depth, gh, gw; float amount; uint8_t *moving,"
+    "uint8_t *frame; int64_t frames, height, width; float *grid; int64_t depth, gh, gw; float *amount; uint8_t *moving,"
     "*still, *out"
 )
 
@@ -69,24 +86,33 @@ def _nothing_made(*_: object) -> None:
     pass
 
 
-@operator("recolour", _nothing_made, changes=("frame",))
-def _recolour(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> None:
-    if not native.available(frame.device):
-        frame.copy_(reference(frame, grid, amount, moving, still))
+@operator("recolour", _nothing_made, changes=("frames",))
+def _recolour(
+    frames: Tensor, grid: Tensor, amounts: Sequence[float], moving: Tensor | None, still: Tensor | None
+) -> None:
+    if not native.available(frames.device):
+        frames.copy_(reference(frames, grid, amounts, moving, still))
         return
     grid = grid.contiguous()
     moving, still = (None if x is None else x.contiguous() for x in (moving, still))
+    host = (ctypes.c_float * len(amounts))(*amounts)
     args = _Args(
-        native.pointer(frame), *frame.shape[:2], native.pointer(grid), *grid.shape[:3], amount,
-        *(None if x is None else native.pointer(x) for x in (moving, still)), native.pointer(frame),
+        native.pointer(frames), *frames.shape[:3], native.pointer(grid), *grid.shape[:3], ctypes.addressof(host),
+        *(None if x is None else native.pointer(x) for x in (moving, still)), native.pointer(frames),
     )  # fmt: skip
-    native.run("recolour", args, frame.device)
+    native.run("recolour", args, frames.device)
 
 
 def reference(
-    frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None = None, still: Tensor | None = None
+    frames: Tensor, grid: Tensor, amounts: Sequence[float], moving: Tensor | None = None, still: Tensor | None = None
 ) -> Tensor:
-    """recolour() in plain PyTorch."""
+    """recolour_() in plain PyTorch, of copies."""
+    return torch.stack(
+        [_reference(frame, grid, amount, moving, still) for frame, amount in zip(frames, amounts, strict=True)]
+    )
+
+
+def _reference(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> Tensor:
     colours = frame.float() / 255
     transforms = slice_grid(grid, colours)
     ones = torch.ones_like(colours[..., :1])

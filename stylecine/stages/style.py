@@ -8,7 +8,7 @@ generator draws gets into a frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -138,10 +138,11 @@ class Appearance:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
         return recolour(frame, self.grid, self._amount(phase), moving=self._moves, still=self._still)
 
-    def show_(self, frame: Tensor, phase: float) -> Tensor:
-        """`show` in place, for a frame over `backdrop`."""
+    def show_(self, frames: Tensor, phases: Sequence[float]) -> Tensor:
+        """`show` in place, for frames [n,H,W,3] over `backdrop` and their phases."""
         still = self._still if self.drift else None
-        return recolour_(frame, self.grid, self._amount(phase), moving=self._moves, still=still)
+        amounts = [self._amount(phase) for phase in phases]
+        return recolour_(frames, self.grid, amounts, moving=self._moves, still=still)
 
     @cached_property
     def backdrop(self) -> Tensor:

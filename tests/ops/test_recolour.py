@@ -1,3 +1,4 @@
+import ctypes
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from stylecine.ops import native
-from stylecine.ops.recolour import _Args, recolour, reference
+from stylecine.ops.recolour import _Args, recolour, recolour_, reference
 from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, same_on_any_threads, without_gpu
 
 
@@ -79,7 +80,8 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
     before = tensors[0].clone()
     [made] = same_on_any_threads(lambda: recolour(*tensors, **keywords), instructions)
     assert made.is_contiguous() and torch.equal(tensors[0], before)
-    assert_alike(made, reference(*tensors, *keywords.values()))
+    frame, grid, amount = tensors
+    assert_alike(made, reference(frame[None], grid, [amount], **keywords)[0])
 
 
 @named
@@ -91,10 +93,11 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", h=9, w=11, still="given").arguments(device)
-    torch.library.opcheck(torch.ops.stylecine.recolour, (*tensors, *keywords.values()))
+    (frame, grid, _), keywords = Sample("small", h=9, w=11, still="given").arguments(device)
+    arguments = torch.stack((frame, frame)), grid, [1.0, 0.4], *keywords.values()
+    torch.library.opcheck(torch.ops.stylecine.recolour, arguments)
     with native.disabled():
-        torch.library.opcheck(torch.ops.stylecine.recolour, (*tensors, *keywords.values()))
+        torch.library.opcheck(torch.ops.stylecine.recolour, arguments)
 
 
 @pytest.fixture(params=[True, False], ids=["native", "reference"])
@@ -105,6 +108,22 @@ def either(request):
     else:
         with native.disabled():
             yield
+
+
+@pytest.mark.parametrize("depth", [8, 9])
+def test_several_frames_are_each_changed_by_their_own_amount(either, depth):
+    (frame, grid, _), keywords = Sample("several", h=70, w=140, depth=depth, still="given").arguments()
+    frames, amounts = torch.stack((frame, frame.flip(0), frame.flip(1))), [0.0, 0.3, 1.0]
+    each = [recolour(frame, grid, amount, **keywords) for frame, amount in zip(frames, amounts, strict=True)]
+    assert torch.equal(recolour_(frames, grid, amounts, **keywords), torch.stack(each))
+
+
+def test_frames_and_amounts_are_as_many():
+    frames, grid = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.zeros(2, 1, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"frames are .* and amounts n"):
+        recolour_(frames, grid, [1.0])
+    with pytest.raises(ValueError, match="frames that are changed in place have to be contiguous"):
+        recolour_(apart(frames), grid, [1.0, 1.0])
 
 
 def test_an_amount_of_zero_keeps_the_bytes(either):
@@ -176,9 +195,18 @@ def test_arguments_that_do_not_fit_are_refused(change, says):
 
 
 @pytest.mark.parametrize(
-    ("height", "out", "says"),
-    [(4, None, "out is NULL"), (0, 1, "height and width"), (1 << 20, 1, r"height\*width is below 2\^31")],
+    ("wrong", "says"),
+    [
+        ({"out": None}, "out is NULL"),
+        ({"height": 0}, "height and width"),
+        ({"height": 1 << 20}, r"height\*width is below 2\^31"),
+        ({"frames": 0}, "frames is 1 to 65536"),
+        ({"amount": None}, "amount or out is NULL"),
+    ],
 )
-def test_the_c_interface_refuses_what_it_cannot_do(height, out, says):
+def test_the_c_interface_refuses_what_it_cannot_do(wrong, says):
+    amount = (ctypes.c_float * 1)(1.0)
+    usual = {"frame": 1, "frames": 1, "height": 4, "width": 1 << 11, "grid": 1, "depth": 2, "gh": 1, "gw": 1}
+    args = _Args(**usual | {"amount": ctypes.addressof(amount), "out": 1} | wrong)
     with pytest.raises(ValueError, match=says):
-        native.run("recolour", _Args(1, height, 1 << 11, 1, 2, 1, 1, 1.0, None, None, out), torch.device("cpu"))
+        native.run("recolour", args, torch.device("cpu"))

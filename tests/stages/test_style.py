@@ -115,4 +115,5 @@ def test_a_frame_over_the_backdrop_is_changed_where_it_moves_alone(drift: bool) 
     plain = shown.photo.clone()
     plain[~static] = as_bytes(picture(seed=4))[~static]
     over = torch.where(static[..., None], shown.backdrop, plain)
-    assert torch.equal(shown.show_(over, 0.3), shown.show(plain, 0.3))
+    made = shown.show_(torch.stack((over, over)), [0.3, 0.8])
+    assert torch.equal(made, torch.stack([shown.show(plain, phase) for phase in (0.3, 0.8)]))
