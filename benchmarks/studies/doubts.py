@@ -1,9 +1,11 @@
-"""Whether the places that the studio asks to check are wrong, against labels.
+"""Whether places where the mask may be wrong are wrong, against labels: those that move and that the studio asks to
+check, and those that stand still and that `stylecine explain` would have move.
 
     python -m benchmarks.studies.doubts PHOTOS --split PHOTOS/val2.txt
 
-Of the pixels that move, those labelled static are wrong. Chance is their share along the rest of the mask's edge: what
-moves within 5% of the short side of what stands still, in all photos and in those with something to check.
+Of the pixels that move, those labelled static are wrong; of those that stand still, those with another label. Chance is
+their share along the rest of the mask's edge: on that side of it, within 5% of the short side, in all photos and in
+those with such places.
 """
 
 from __future__ import annotations
@@ -17,15 +19,18 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
-from stylecine.edits.strokes import fit_stroke, stroke_over
+from stylecine.edits.strokes import cover_region, fit_stroke
+from stylecine.explanation.advice import LETTERS
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
-from stylecine.stages.doubt import doubtful_regions
-from stylecine.stages.mask import erode_moving_edges, predict_layers, predict_probabilities
+from stylecine.server.worker import MAX_DOUBTS
+from stylecine.stages.doubt import Doubt, doubtful_regions
+from stylecine.stages.mask import moving, predict_layers, predict_probabilities
 from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
 
 EDGE = 0.05  # of the short side
+SIDES = ("moving", "standing")
 
 Row = dict[str, Any]
 
@@ -36,37 +41,49 @@ def main() -> None:
     segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
     rows = [measure(photo, segmenter) for photo in tqdm(selected_photos(options), desc="doubts", disable=None)]
     settings = {"model": options.model, "segmenter": record.files["segmenter"].sha256}
-    shown = [row for row in rows if row["places"]]
-    text = table(sorted(shown, key=lambda row: -sum(row["places"])), ("photo", "places", "frozen", "edge"))
-    save(options.out, {"machine": machine(), "settings": settings, **summary(rows), "photos": rows}, text)
+    sides = {side: summary([row[side] for row in rows]) for side in SIDES}
+    found = {"machine": machine(), "settings": settings, "photos": len(rows), **sides, "rows": rows}
+    flat = [{"photo": row["photo"], "side": side, **row[side]} for row in rows for side in SIDES if row[side]["places"]]
+    shown = sorted(flat, key=lambda row: (row["side"], -sum(row["places"])))
+    save(options.out, found, table(shown, ("photo", "side", "places", "strokes", "edge")))
 
 
 def measure(photo: Photo, segmenter: Segmenter) -> Row:
-    """places: share of wrong pixels in each; frozen: in what the strokes over them freeze; edge: along the rest of the
-    mask's edge; pixels: wrong and all, of places, edge and frozen."""
     picture = load_photo(photo.path, 1024)
     image, size = to_tensor(picture), (picture.shape[0], picture.shape[1])
     assert photo.label is not None
-    moves = erode_moving_edges(predict_layers(image, segmenter), image)
-    regions = doubtful_regions(predict_probabilities(image, segmenter), moves)
-    moving = moves.numpy() > 0.5
-    wrong = moving & (read_label(photo.label, size) == 0)
-    places = [_enlarged(region, size) & moving for region in regions]
-    frozen = np.zeros_like(moving)
-    for region in regions:
-        points, radius = stroke_over(region)
+    layers = predict_layers(image, segmenter)
+    doubts = doubtful_regions(predict_probabilities(image, segmenter), moving(layers), np.zeros(size, bool))
+    moves, should = moving(layers).numpy() > 0.5, read_label(photo.label, size) > 0
+    asked = [doubt for doubt in doubts if doubt.moving][:MAX_DOUBTS]
+    shown = [doubt for doubt in doubts[: len(LETTERS)] if not doubt.moving]
+    return {
+        "photo": photo.name,
+        "moving": measure_side(asked, picture, moves, ~should),
+        "standing": measure_side(shown, picture, ~moves, should),
+    }
+
+
+def measure_side(doubts: list[Doubt], picture: np.ndarray, side: np.ndarray, wrong: np.ndarray) -> Row:
+    """places: share of wrong pixels in each; strokes: in what strokes over them change; edge: along the rest of the
+    mask's edge; pixels: wrong and all, of places, strokes and edge. side: bool [H,W], what moves or what does not."""
+    size = side.shape
+    places = [_enlarged(doubt.mask, size) & side for doubt in doubts]
+    changed = np.zeros_like(side)
+    for doubt in doubts:
+        points, radius = cover_region(doubt.mask)
         (top, left, bottom, right), alpha = fit_stroke(picture, np.array(points) * size[::-1], radius * min(size))
-        frozen[top:bottom, left:right] |= alpha > 0.5
-    checked = np.any([*places, np.zeros_like(moving)], axis=0)
-    near = ndimage.distance_transform_edt(moving) <= EDGE * min(size)
-    parts = {"places": checked, "edge": moving & near & ~checked, "frozen": frozen & moving}
+        changed[top:bottom, left:right] |= alpha > 0.5
+    checked = np.any([*places, np.zeros_like(side)], axis=0)
+    near = ndimage.distance_transform_edt(side) <= EDGE * min(size)
+    parts = {"places": checked, "strokes": changed & side, "edge": side & near & ~checked}
     pixels = {name: (int(wrong[part].sum()), int(part.sum())) for name, part in parts.items()}
-    shares = {name: round(pixels[name][0] / max(1, pixels[name][1]), 3) for name in ("edge", "frozen")}
-    by_place = [round(float(wrong[place].mean()), 2) for place in places]
-    return {"photo": photo.name, "places": by_place, **shares, "pixels": pixels}
+    shares = {name: round(pixels[name][0] / max(1, pixels[name][1]), 3) for name in ("strokes", "edge")}
+    return {"places": [round(float(wrong[place].mean()), 2) for place in places], **shares, "pixels": pixels}
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
+    """Of one side, over all photos."""
     shown = [row for row in rows if row["places"]]
     shares = [share for row in shown for share in row["places"]]
 
@@ -75,14 +92,14 @@ def summary(rows: list[Row]) -> dict[str, Any]:
         return float(wrong / max(1, all))
 
     return {
-        "count": {"photos": len(rows), "with_places": len(shown), "places": len(shares)},
-        "wrong": {name: share(shown, name) for name in ("places", "frozen")},
+        "count": {"with_places": len(shown), "places": len(shares)},
+        "wrong": {name: share(shown, name) for name in ("places", "strokes")},
         "chance": {"all_photos": share(rows, "edge"), "photos_with_places": share(shown, "edge")},
         "places_mostly_wrong": float(np.mean(np.array(shares) > 0.5)) if shares else None,
     }
 
 
-def _enlarged(region: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _enlarged(region: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     rows, columns = (np.arange(n) * m // n for n, m in zip(size, region.shape, strict=True))
     return region[rows[:, None], columns]
 

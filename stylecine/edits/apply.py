@@ -53,6 +53,15 @@ class Editable:
         return edited_layers(self.predicted_layers, self.edits)
 
     @cached_property
+    def painted(self) -> np.ndarray:
+        """Where anything was painted, erased or frozen, bool [H,W]."""
+        places = np.zeros(self.photo.shape[:2], bool)
+        for edit in self.edits:
+            if isinstance(edit, Paint):
+                places[edit.area.window] |= edit.area.values > 127
+        return places
+
+    @cached_property
     def cloth(self) -> np.ndarray:
         """What was painted as cloth, edits included, float32 [H,W] in [0,1]; cloth is never predicted."""
         return edited_cloth(self.photo.shape[:2], self.edits)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from stylecine.ops.regions import depth_inside
 from stylecine.ops.smoothstep import smoothstep
 
 BAND = 0.3  # of the brush's radius: how far past the brush the fitted border may be
@@ -27,11 +28,13 @@ BRUSH_LOGIT_WITHOUT_CONTRAST = 12.0  # the same if colours do not differ
 FULL_CONTRAST = 0.75  # spread of the colours' logits under the brush at which they are fully trusted
 CERTAIN_LOGIT = 0.5  # of a colour that certainly differs from those beside the brush
 MAX_COLOUR_LOGIT = 3.0
-MIN_COVER, MAX_COVER = 0.01, 0.1  # short sides: of the brush that covers a region
-MAX_PLACES = 60  # that its stroke visits
+MIN_COVER, MAX_COVER = 0.01, 0.25  # short sides: of the brush that covers a region
+MAX_PLACES = 30  # that its stroke visits, a radius or more from each other
+DEEP = 0.5  # radii: how far they are from the region's border
 WALK_LENGTH = 0.4  # of the radius: how far the walkers get, if colours are fully trusted
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels
+Stroke = tuple[list[tuple[float, float]], float]  # points, in fractions of width and height; radius, in short sides
 
 
 def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, np.ndarray]:
@@ -53,40 +56,43 @@ def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Bo
     return box, alpha
 
 
-def stroke_over(region: np.ndarray) -> tuple[list[tuple[float, float]], float]:
-    """One stroke whose brush covers a connected region, bool [h,w], and little else.
+def cover_region(region: np.ndarray) -> Stroke:
+    """One stroke whose brush covers most of a connected region, bool [h,w], and little else.
 
-    Its points, in fractions of width and height, and its radius, in short sides. It visits places deep inside of the
-    region along the shortest tree that joins them, there and back.
+    It visits places deep inside of the region along the shortest tree that joins them, there and back.
     """
     from scipy import sparse  # takes a while to import, and few loops need it
     from scipy.sparse import csgraph
 
-    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    depth, short = depth_inside(region), min(region.shape)
     ridge = depth[region & (depth >= ndimage.maximum_filter(depth, 3))]
-    short = min(region.shape)
     radius = float(np.clip(np.median(ridge), MIN_COVER * short, MAX_COVER * short))
-    rows, columns = np.indices(region.shape)
-    left = np.where(region, depth, 0.0)
-    places: list[tuple[int, int]] = []
-    while left.any():
-        if len(places) == MAX_PLACES:  # a broader brush has fewer places to visit
-            radius, left, places = 1.3 * radius, np.where(region, depth, 0.0), []
-        row, column = np.unravel_index(int(left.argmax()), left.shape)
-        places.append((int(column), int(row)))
-        left[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] = 0
+    while len(places := _deep_places(depth, radius)) > MAX_PLACES:
+        radius *= 1.3  # a broader brush has fewer places to visit
     points = np.array(places, float)
-    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
-    tree = csgraph.minimum_spanning_tree(sparse.csr_array(apart))
-    order, before = csgraph.depth_first_order(tree + tree.T, 0, directed=False)
-    path = [0]
+    tree = csgraph.minimum_spanning_tree(sparse.csr_array(np.linalg.norm(points[:, None] - points[None], axis=2)))
+    start = int(csgraph.shortest_path(tree, directed=False, indices=0).argmax())  # an end: less is gone over twice
+    order, before = csgraph.depth_first_order(tree, start, directed=False)
+    path = [start]
     for place in order[1:]:
         while path[-1] != before[place]:
             path.append(int(before[path[-1]]))
         path.append(int(place))
     height, width = region.shape
-    stroke = [(round((x + 0.5) / width, 4), round((y + 0.5) / height, 4)) for x, y in points[path].tolist()]
-    return stroke, round(min(1.0, (radius + 0.5) / short), 4)
+    stroke = [(round((x + 0.5) / width, 3), round((y + 0.5) / height, 3)) for y, x in points[path].tolist()]
+    return stroke, round(min(1.0, (radius + 0.5) / short), 3)
+
+
+def _deep_places(depth: np.ndarray, radius: float) -> list[tuple[int, int]]:
+    """Rows and columns of places inside of a region, the deepest first, for a brush of that radius to visit."""
+    rows, columns = np.indices(depth.shape)
+    left = np.where(depth >= min(DEEP * radius, depth.max()), depth, 0.0)
+    places = []
+    while left.any():
+        row, column = np.unravel_index(int(left.argmax()), left.shape)
+        places.append((int(row), int(column)))
+        left[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] = 0
+    return places
 
 
 def stroke_distance(

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from stylecine.edits.strokes import cover_region
 from stylecine.explanation.evidence import Evidence, Motion
-from stylecine.explanation.regions import Region, strokes_over
 from stylecine.explanation.shell import Shell, arrow_text, stroke_text
 from stylecine.ops.image import resize
+from stylecine.ops.regions import Region
 from stylecine.options import CLASSES
 from stylecine.quality.measures import GOALS
 
@@ -22,7 +23,6 @@ CALMER = "A calm pace helps a little; up to 5% few people notice."
 ARROW_SECONDS = 1.0  # of travel that an arrow says
 LETTERS = "ABCDEFGH"  # of doubtful places
 MANY_DOUBTS = 0.25  # of the area that moves
-MOVES_IN_PART = 0.1
 PER_PHOTO = ("lpips", "psnr")  # figures of the inversion, not of the loop
 EVEN_FASTER = {"calm": "natural", "natural": "lively"}
 
@@ -30,13 +30,13 @@ EVEN_FASTER = {"calm": "natural", "natural": "lively"}
 @dataclass(frozen=True)
 class Finding:
     """title: what is wrong or doubtful. text: why, and what to do. commands: lines to copy. region: its number on the
-    page, if it is about one. doubt: nothing may be wrong. more: further cases with their lines."""
+    page, if it is about one. certain: something is wrong, not only perhaps. more: further cases with their lines."""
 
     title: str
     text: str
     commands: Sequence[str] = ()
     region: str = ""
-    doubt: bool = False
+    certain: bool = True
     more: Sequence[tuple[str, Sequence[str]]] = ()
 
 
@@ -49,19 +49,17 @@ def advise(evidence: Evidence, shell: Shell) -> list[Finding]:
         *_directions(evidence, shell),
         *_inversion(evidence, shell),
     ]
-    return sorted(found, key=lambda finding: finding.doubt)
+    return sorted(found, key=lambda finding: not finding.certain)
 
 
 def freeze_commands(region: Region, shell: Shell) -> list[str]:
     """Lines that make a region stand still."""
-    return shell.edit(*(part for stroke in strokes_over(region.mask) for part in ("--freeze", stroke_text(stroke))))
+    return shell.edit("--freeze", stroke_text(cover_region(region.mask)))
 
 
 def add_commands(region: Region, shell: Shell) -> list[str]:
     """Lines that make a region move as its class does."""
-    name = CLASSES[region.klass]
-    strokes = strokes_over(region.mask)
-    return shell.edit(*(part for stroke in strokes for part in ("--add", f"{name}:{stroke_text(stroke)}")))
+    return shell.edit("--add", f"{CLASSES[region.klass]}:{stroke_text(cover_region(region.mask))}")
 
 
 def reverse_arrow(region: Region, motion: Motion, width: int, height: int) -> str:
@@ -104,14 +102,14 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
             f"By {figures['pulse_global']:.1%} in all that moves; the goal is 3%.{tiles if excess > 0.1 else ''} Two"
             f" copies of the texture crossfade, and differ. {'Falls differ less at a calm pace.' if falls else CALMER}",
             shell.animate(pace="calm"),
-            doubt=not falls and figures["pulse_global"] <= NOTICED_PULSE,
+            certain=falls or figures["pulse_global"] > NOTICED_PULSE,
         )
     if "seam" in missed and not math.isnan(figures["seam"]):
         yield Finding(
             "The step at the seam is unlike the others",
             f"It is {figures['seam']:.2f} times the median step. Small or almost smooth areas exaggerate it: look at"
             " the slice over time below, where a seam that can be seen is a cut in the middle.",
-            doubt=True,
+            certain=False,
         )
     if "seam_encoded" in missed and not math.isnan(figures["seam_encoded"]):
         yield Finding(
@@ -138,13 +136,13 @@ def _vividness(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         lines = shell.animate(pace=pace) if pace else shell.animate(speed=1.5 * shell.options.speed)
         where = f" Slow: {_regions(slow)}." if slow else ""
         text = f"{share}{where} A faster pace shows more."
-        yield Finding("Part of it hardly seems to move", text, lines, doubt=not slow)
+        yield Finding("Part of it hardly seems to move", text, lines, certain=bool(slow))
     if smooth:
         have = "has" if len(smooth) == 1 else "have"
         text = f"{share} Of that, {_regions(smooth)} {have} hardly any texture, in which no motion can be seen. Nothing"
         text += " is wrong; a crop to what moves shows more of it."
         lines = [f"{line} --crop 1:1" for line in shell.animate()]
-        yield Finding("Smooth areas do not seem to move", text, lines, doubt=True)
+        yield Finding("Smooth areas do not seem to move", text, lines, certain=False)
 
 
 def _directions(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
@@ -163,12 +161,12 @@ def _directions(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
             if not shell.source.cine
             else shell.edit("--arrow", reverse_arrow(region, motion, width, height)),
             region=str(number),
-            doubt=True,
+            certain=False,
         )
 
 
 def _doubtful(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
-    """One finding for all places near the threshold. Where they are many, what moves may be wrong as well."""
+    """One finding for all doubtful places. Where they are many, what moves may be wrong as well."""
     if not evidence.doubtful:
         return
     places = list(zip(LETTERS, evidence.doubtful, strict=False))
@@ -176,14 +174,14 @@ def _doubtful(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     many = share > MANY_DOUBTS * moves
     text = f"Together {share:.1%} of the photo, marked in the picture of probabilities below."
     text += " With so much doubt the numbered regions may be wrong too: look at them first." if many else ""
-    more = [(f"{letter} should move, as {CLASSES[r.klass]}", add_commands(r, shell)) for letter, r in places]
-    more += [
-        (f"{letter} should stand still", freeze_commands(r, shell))
-        for letter, r in places
-        if moving_share(evidence, r) > MOVES_IN_PART
+    more = [
+        (f"{letter} should stand still", freeze_commands(place, shell))
+        if place.moving
+        else (f"{letter} should move, as {CLASSES[place.klass]}", add_commands(place, shell))
+        for letter, place in places
     ]
     count = f"{len(places)} place{'s' if len(places) > 1 else ''}"
-    yield Finding(f"The mask is unsure about {count}", text, more=more, doubt=not many)
+    yield Finding(f"The mask is unsure about {count}", text, more=more, certain=many)
 
 
 def _inversion(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
@@ -201,12 +199,6 @@ def _inversion(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
 def mean_probability(evidence: Evidence, region: Region) -> float:
     """That a region moves."""
     moves = 1 - resize(evidence.probabilities[:1], region.mask.shape)[0].numpy()
-    return float(moves[region.mask].mean())
-
-
-def moving_share(evidence: Evidence, region: Region) -> float:
-    """How much of a region moves."""
-    moves = resize(evidence.layers.amax(0, keepdim=True), region.mask.shape)[0].numpy()
     return float(moves[region.mask].mean())
 
 

@@ -17,21 +17,20 @@ from torch import Tensor
 from stylecine.animator import Animator
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
-from stylecine.explanation.regions import Region, connected_regions
 from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_tensor
+from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, RenderOptions
 from stylecine.output.video import read_video, write_video
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import seam, vivid_share
 from stylecine.scene import Scene
+from stylecine.stages.doubt import Doubt, doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities
 from stylecine.stages.motion import mirror_disagreement
 
-DOUBT = 0.2, 0.8  # probabilities of moving in between are doubtful; the mask's threshold is 0.5
 MIN_REGION = 0.004  # of the photo
 MAX_REGIONS = 8
-NARROW = 0.012  # of the short side: half the width of a border, whose probability says nothing
 TEXTURE = 2.0  # grey levels: smoother places show no motion
 SMALL_BYTES = 100e6  # of the small frames
 SMALL_SIDE = 512  # of their short sides, at most
@@ -62,7 +61,7 @@ class Evidence:
     loop: None if nothing moves; problem then says why. layers: what moves by class, edits included, [4,H,W] in [0,1].
     predicted: whether nobody has said what moves. probabilities: [5,h,w] of static and of CLASSES. disagreement: [h,w],
     degrees. vivid: [h,w], share of the time in which a place visibly moves. moving: the regions that move, each with
-    what is known of it. doubtful: those that nearly do, or hardly. measures: those of the loop, and "seam_encoded".
+    what is known of it. doubtful: where the mask may be wrong. measures: those of the loop, and "seam_encoded".
     frames: of the loop, small.
     """
 
@@ -76,7 +75,7 @@ class Evidence:
     disagreement: Tensor
     vivid: Tensor | None
     moving: Sequence[tuple[Region, Motion]]
-    doubtful: Sequence[Region]
+    doubtful: Sequence[Doubt]
     measures: dict[str, float]
     frames: Sequence[np.ndarray]
     seconds: dict[str, float]
@@ -98,7 +97,7 @@ def gather(
 ) -> Evidence:
     """Renders a scene's loop and collects what is known about it. Raises as `Animator.render` does, except that a
     landscape in which nothing moves is explained as well. short: as for a preview, the short side of a smaller copy."""
-    loop, problem, frozen = None, "", scene.frozen
+    loop, problem, painted = None, "", scene.painted
     try:
         loop = animator.render_with(options, scene, short=short, progress=progress)
         scene = loop.scene
@@ -133,7 +132,7 @@ def gather(
         disagreement=disagreement.cpu(),
         vivid=vivid,
         moving=[] if flow is None else _moving(small_layers, coarse, flow, disagreement.cpu().numpy(), vivid, scene),
-        doubtful=_doubtful(small_layers, coarse, frozen) if predicted else [],
+        doubtful=doubtful_regions(probabilities, moving(layers), painted) if predicted else [],
         measures=measures,
         frames=small,
         seconds=(scene.timings if loop is None else loop.timings) | stages.timings,
@@ -173,16 +172,6 @@ def _moving(
         )
         found.append((region, motion))
     return found
-
-
-def _doubtful(layers: np.ndarray, probabilities: np.ndarray, frozen: Tensor) -> list[Region]:
-    """Broad places whose probability is near the threshold, and those above it that were left out for their size."""
-    moves, masked = 1 - probabilities[0], layers.max(0)
-    doubt = ((moves > DOUBT[0]) & (moves < DOUBT[1])) | ((moves >= 0.5) & (masked < 0.05))
-    held = resize(frozen[None].cpu(), moves.shape)[0].numpy() > 0.5
-    radius = max(1, round(NARROW * min(moves.shape)))
-    broad = ndimage.binary_opening(doubt & ~held, np.ones((3, 3)), iterations=radius)
-    return connected_regions(broad, probabilities[1:].argmax(0), MIN_REGION)[:MAX_REGIONS]
 
 
 def _texture(photo: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

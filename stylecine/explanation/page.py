@@ -20,7 +20,6 @@ from stylecine.explanation.advice import (
     freeze_commands,
     heading,
     mean_probability,
-    moving_share,
 )
 from stylecine.explanation.evidence import Evidence, mask_of
 from stylecine.explanation.pictures import (
@@ -102,12 +101,12 @@ def _summary(evidence: Evidence, findings: Sequence[Finding]) -> str:
         f'<img src="{webp}" {size} alt="The loop, small"></picture>'
         "<figcaption>The loop, small, at up to 15 frames a second.</figcaption></figure>"
     )
-    wrong = sum(not finding.doubt for finding in findings)
-    doubts = len(findings) - wrong
+    wrong = sum(finding.certain for finding in findings)
+    unsure = len(findings) - wrong or "none"
     passed = [name for name, good in _passes(evidence).items() if good is not None]
     good = sum(_passes(evidence)[name] is True for name in passed)
     moves = float(mask_of(evidence.layers).mean())
-    text = f"{good} of {len(passed)} goals are met, {_count(wrong, 'finding')} to act on, {_count(doubts, 'doubt')}."
+    text = f"{good} of {len(passed)} goals are met, {_count(wrong, 'finding')} to act on, {unsure} to look at."
     kind = "good" if not wrong else "bad"
     verdict = f'<p class="verdict {kind}">{text}</p><p>{moves:.0%} of the photo moves.</p>'
     return f'<section class="top">{picture}{verdict}</section>'
@@ -123,7 +122,7 @@ def _findings(findings: Sequence[Finding], cine: str) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    kind, label = ("doubt", "doubt") if finding.doubt else ("wrong", "to act on")
+    kind, label = ("wrong", "to act on") if finding.certain else ("unsure", "to look at")
     region = f' <span class="region">{html.escape(finding.region)}</span>' if finding.region else ""
     return (
         f'<li class="{kind}"><h3>{html.escape(finding.title)}{region} <small>{label}</small></h3>'
@@ -175,11 +174,11 @@ def _mask(evidence: Evidence, source: Source, shell: Shell) -> str:
     soft = float(((moving > 0.02) & (moving < 0.98)).mean())
     rows = [
         f"<tr><th scope=row>{letter}</th><td>{CLASSES[region.klass]}</td><td>{region.share:.1%}</td>"
-        f"<td>{mean_probability(evidence, region):.0%}</td><td>{moving_share(evidence, region):.0%}</td></tr>"
+        f"<td>{mean_probability(evidence, region):.0%}</td><td>{'moves' if region.moving else 'stands still'}</td></tr>"
         for letter, region in lettered
     ]
-    heads = ("place", "class", "of the photo", "probability", "moves")
-    doubts = _table(rows, heads) if rows else "<p>No broad place is near the threshold.</p>"
+    heads = ("place", "class", "of the photo", "probability of moving", "now")
+    doubts = _table(rows, heads) if rows else "<p>No broad place is doubtful.</p>"
     given = "<p>The mask of this loop was given; the probabilities show what the network says.</p>"
     given = "" if evidence.predicted or evidence.cloth_found else given
     text = f"<p>{soft:.1%} of the photo moves in part: its mask is neither 0 nor 1.</p>"
@@ -338,8 +337,8 @@ def _digest(text: str) -> str:
 
 STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 16%, transparent);
-  --quiet: color-mix(in srgb, CanvasText 68%, Canvas); --good: #1c7c3c; --bad: #b3261e; --doubt: #8a5a00; }
-@media (prefers-color-scheme: dark) { :root { --good: #6bd08b; --bad: #ff8a80; --doubt: #ffc06b; } }
+  --quiet: color-mix(in srgb, CanvasText 68%, Canvas); --good: #1c7c3c; --bad: #b3261e; --unsure: #8a5a00; }
+@media (prefers-color-scheme: dark) { :root { --good: #6bd08b; --bad: #ff8a80; --unsure: #ffc06b; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 76rem;
   font: 0.95rem/1.5 system-ui, sans-serif; color: CanvasText; background: Canvas; }
@@ -356,7 +355,7 @@ figcaption { margin-top: 0.3rem; font-size: 0.85rem; }
 .findings { padding: 0; list-style: none; display: grid; gap: 0.8rem; }
 .findings li { padding: 0.7rem 1rem; border: 1px solid var(--line); border-left: 4px solid var(--bad);
   border-radius: 6px; }
-.findings .doubt { border-left-color: var(--doubt); }
+.findings .unsure { border-left-color: var(--unsure); }
 .region { display: inline-block; min-width: 1.5em; padding: 0 0.3em; border-radius: 1em; text-align: center;
   color: Canvas; background: CanvasText; font-size: 0.85em; }
 pre { margin: 0.5rem 0 0; padding: 0.6rem 0.8rem; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere;

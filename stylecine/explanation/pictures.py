@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.explanation.regions import Region
+from stylecine.ops.regions import Region
 from stylecine.output.images import MAX_FPS, write_animation
 
 SIDE = 960  # pixels of a picture's long side

@@ -9,8 +9,8 @@ from os import PathLike, fspath
 from pathlib import PurePath
 from typing import Any
 
+from stylecine.edits.strokes import Stroke
 from stylecine.errors import printable
-from stylecine.explanation.regions import Stroke
 from stylecine.options import OPTIONS, RenderOptions, Size, format_size
 
 

@@ -19,7 +19,7 @@ from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, json_figures, quality_warning
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
-from stylecine.edits.strokes import stroke_over
+from stylecine.edits.strokes import cover_region
 from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
@@ -36,10 +36,11 @@ from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
 from stylecine.stages.doubt import doubtful_regions
-from stylecine.stages.mask import erode_moving_edges, moving, predict_probabilities, require_motion
+from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
+MAX_DOUBTS = 3  # more would not be looked at
 OUTPUT = ("quality", "codec", "repeat", "keyframes", "crop")
 THUMBNAIL = 160, 120  # pixels
 
@@ -169,15 +170,15 @@ class Worker:
         return {"seam": json_figures(seam(self._unstyled(request, progress))), "goal": list(GOALS["seam"])}
 
     def doubts(self, request: Request, progress: Progress) -> Result:
-        """What was found to move, and still does after the edits, although it may be wrong; each with a stroke."""
+        """What moves and may be wrong, but for what was painted; each with a stroke that covers it."""
         scene = self._edited(request)
-        layers = torch.minimum(scene.layers, scene.edited_layers).to(self.animator.device)
         photo = to_tensor(scene.photo).to(self.animator.device)
         probabilities = predict_probabilities(photo, self.animator.segmenter)
+        found = doubtful_regions(probabilities, moving(scene.edited_layers), scene.painted)
         doubts = []
-        for region in doubtful_regions(probabilities, erode_moving_edges(layers, photo)):
-            stroke, radius = stroke_over(region)
-            doubts.append({"stroke": stroke, "radius": radius, "share": float(region.mean())})
+        for doubt in [doubt for doubt in found if doubt.moving][:MAX_DOUBTS]:
+            stroke, radius = cover_region(doubt.mask)
+            doubts.append({"stroke": stroke, "radius": radius, "share": doubt.share})
         return {"doubts": doubts}
 
     def styles(self, request: Request, progress: Progress) -> Result:

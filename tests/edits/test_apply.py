@@ -47,6 +47,12 @@ def test_painted_cloth_is_in_front_of_the_landscape_and_not_a_layer(scene: Cine,
     assert not scene.paint(None, water, "freeze").paint("cloth", water).edited[1].any(), "and is no longer frozen"
 
 
+def test_what_was_painted_is_known_whatever_it_was_painted_as(scene: Cine, water: np.ndarray) -> None:
+    assert not scene.speed("sky", 2).painted.any()
+    for what, mode in (("smoke", "add"), ("water", "erase"), (None, "freeze"), ("cloth", "add")):
+        assert (scene.paint(what, water, mode).paint("sky", ~water, "erase").undo().painted == water).all()
+
+
 def test_cloth_has_no_speed_of_its_own(scene: Cine) -> None:
     with pytest.raises(OptionError, match="neither a class"):
         scene.speed("cloth", 2)

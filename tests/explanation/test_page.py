@@ -19,9 +19,10 @@ from stylecine.explanation.advice import advise, freeze_commands, heading
 from stylecine.explanation.evidence import Evidence, Motion, gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.pictures import LOOP_BYTES, loop_webp
-from stylecine.explanation.regions import Region
 from stylecine.explanation.shell import Shell, Source
+from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, RenderOptions
+from stylecine.stages.doubt import Doubt
 
 WATER = CLASSES.index("water")
 NASTY = "a <b> & \"c\"'s\x1b[31m #1.jpg"
@@ -162,7 +163,7 @@ def test_what_seems_still_is_slow_or_smooth(evidence: Evidence, smooth: float, t
     still = [moving(shore(evidence), vivid=0.2, smooth=smooth)]
     slow = replace(evidence, measures={"vividness_moving": 0.2}, moving=still)
     (finding,) = [finding for finding in advise(slow, shell(slow)) if "seem" in finding.title]
-    assert finding.title == title and command in finding.commands[0] and finding.doubt == (smooth > 0.5)
+    assert finding.title == title and command in finding.commands[0] and finding.certain == (smooth < 0.5)
     assert "region 1" in finding.text
 
 
@@ -190,16 +191,18 @@ def test_falls_that_pulse_are_calmed(evidence: Evidence) -> None:
     falls = [moving(replace(shore(evidence), klass=CLASSES.index("falls")))]
     pulsing = replace(evidence, measures={"pulse_global": 0.04}, moving=falls, options=RenderOptions())
     (finding,) = [finding for finding in advise(pulsing, shell(pulsing)) if "Contrast" in finding.title]
-    assert "--pace calm" in finding.commands[0] and not finding.doubt
+    assert "--pace calm" in finding.commands[0] and finding.certain
 
 
-def test_doubtful_places_can_be_added_or_frozen(evidence: Evidence) -> None:
-    place = replace(shore(evidence), klass=WATER)
-    unsure = replace(evidence, doubtful=[place], moving=[])
+def test_doubtful_places_are_added_or_frozen(evidence: Evidence) -> None:
+    places = [Doubt(shore(evidence).mask, WATER, moving=now) for now in (False, True)]
+    unsure = replace(evidence, doubtful=places, moving=[])
     (finding,) = [finding for finding in advise(unsure, shell(unsure)) if "unsure" in finding.title]
     (add, lines), (freeze, others) = finding.more
     assert add == "A should move, as water" and "--add 'water:" in lines[1]
-    assert freeze == "A should stand still" and "--freeze '" in others[1]
+    assert freeze == "B should stand still" and "--freeze '" in others[1]
+    text = Read(explanation_html(unsure, Source("sea.jpg"))).text
+    assert "\nstands still\n" in text and "\nmoves\n" in text
 
 
 def test_freezing_a_region_as_advised_stops_it(animator: Animator, scene: Scene, evidence: Evidence) -> None:

@@ -1,45 +1,67 @@
-"""What moves although the segmenter was hardly sure."""
+"""What moves although the segmenter was hardly sure, and what stands still although it may move."""
 
 import numpy as np
 import pytest
 import torch
 
-from stylecine.stages.doubt import MOST, doubtful_regions
+from stylecine.options import CLASSES
+from stylecine.stages.doubt import doubtful_regions
+
+SIZE = 256, 384
+NOWHERE = np.zeros(SIZE, bool)
+WATER = CLASSES.index("water")
 
 
 def probabilities(moving: torch.Tensor) -> torch.Tensor:
-    return torch.stack([1 - moving, moving, *torch.zeros(3, *moving.shape)])
+    """All that moves is water."""
+    return torch.stack([1 - moving, *(moving if k == WATER else torch.zeros_like(moving) for k in range(len(CLASSES)))])
 
 
 @pytest.fixture
 def sure() -> torch.Tensor:
     """A probability of moving of 1 everywhere, [256,384]."""
-    return torch.ones(256, 384)
+    return torch.ones(SIZE)
 
 
-def test_a_broad_place_of_low_probability_is_doubtful(sure: torch.Tensor) -> None:
-    sure[100:140, 50:90] = 0.6
-    (region,) = doubtful_regions(probabilities(sure), torch.ones(512, 768))
-    assert region.shape == (256, 384) and np.array_equal(region, sure.numpy() < 0.8)
+def test_what_moves_with_a_low_probability_is_doubtful(sure: torch.Tensor) -> None:
+    sure[100:140, 50:90] = 0.7
+    (doubt,) = doubtful_regions(probabilities(sure), torch.ones(512, 768), np.zeros((512, 768), bool))
+    assert doubt.moving and doubt.klass == WATER and np.array_equal(doubt.mask, sure.numpy() < 0.8)
 
 
-def test_what_does_not_move_is_not_doubtful(sure: torch.Tensor) -> None:
-    sure[100:140, 50:90] = 0.6
-    moves = torch.ones(256, 384)
-    moves[:, 70:] = 0
-    (region,) = doubtful_regions(probabilities(sure), moves)
-    assert not region[:, 70:].any() and region[110, 60]
-    assert doubtful_regions(probabilities(sure), torch.zeros(256, 384)) == []
+def test_what_stands_still_though_it_may_move_is_doubtful(sure: torch.Tensor) -> None:
+    sure[:], sure[100:140, 50:90], sure[200:230, 50:90] = 0.1, 0.3, 0.9  # the last was left out for its size
+    first, second = doubtful_regions(probabilities(sure), torch.zeros(SIZE), NOWHERE)
+    assert not first.moving and not second.moving and first.klass == WATER
+    assert np.array_equal(first.mask | second.mask, sure.numpy() > 0.2)
+
+
+def test_a_place_that_moves_in_part_is_two(sure: torch.Tensor) -> None:
+    sure[:], sure[100:140, 50:90] = 0.1, 0.6
+    moves = torch.zeros(SIZE)
+    moves[100:140, 70:90] = 1
+    doubts = doubtful_regions(probabilities(sure), moves, NOWHERE)
+    assert sorted(doubt.moving for doubt in doubts) == [False, True]
+    for doubt in doubts:
+        assert doubt.mask[120, 80 if doubt.moving else 60] and not doubt.mask[120, 60 if doubt.moving else 80]
+
+
+def test_what_was_painted_is_beyond_doubt(sure: torch.Tensor) -> None:
+    sure[100:140, 50:90] = 0.7
+    painted = NOWHERE.copy()
+    painted[90:150, 40:100] = True
+    for moves in (torch.ones(SIZE), 1 - torch.from_numpy(painted).float()):
+        assert doubtful_regions(probabilities(sure), moves, painted) == []
 
 
 def test_a_border_and_specks_are_not_doubtful(sure: torch.Tensor) -> None:
     sure[100:102] = 0.5
     sure[200:205, 200:205] = 0.5
-    assert doubtful_regions(probabilities(sure), torch.ones(256, 384)) == []
+    assert doubtful_regions(probabilities(sure), torch.ones(SIZE), NOWHERE) == []
 
 
-def test_the_largest_come_first_and_are_few(sure: torch.Tensor) -> None:
+def test_the_largest_come_first(sure: torch.Tensor) -> None:
     for k in range(6):
         sure[20:40, 60 * k : 60 * k + 20 + 4 * k] = 0.7
-    areas = [int(region.sum()) for region in doubtful_regions(probabilities(sure), torch.ones(256, 384))]
-    assert areas == [20 * (20 + 4 * k) for k in (5, 4, 3)] and len(areas) == MOST
+    areas = [int(doubt.mask.sum()) for doubt in doubtful_regions(probabilities(sure), torch.ones(SIZE), NOWHERE)]
+    assert areas == [20 * (20 + 4 * k) for k in (5, 4, 3, 2, 1)] + [400]
