@@ -34,8 +34,8 @@ class FoundCloth:
     def warning(self) -> str:
         """One line: nobody has marked this cloth."""
         return (
-            f"The cloth was found by itself, {100 * self.confidence:.0f}% sure, {100 * float(self.mask.mean()):.0f}% of"
-            " the photo; check it, or give a mask or paint."
+            f"The cloth was found automatically ({self.confidence:.0%} sure, {float(self.mask.mean()):.1%} of the"
+            " photo); check it, or give a mask or paint."
         )
 
 

@@ -1,8 +1,9 @@
 """The matte of cloth, the background behind it, and where the cloth is free to move.
 
-In front of a plain background (smooth, and connected to the picture's border: sky, a wall) cloth may flap: its matte
-includes the strip of cloth that masks tend to miss, and what the cloth uncovers is inpainted from the surroundings.
-Anything else (skin, hair, poles, other cloth) holds the cloth, so that what is next to it stays exactly as it is.
+In front of a plain background (smooth, and connected to the picture's border or large: sky, a wall), and of whatever
+else `outline` says is behind it, cloth may flap: its matte includes the strip of cloth that masks tend to miss, and
+what the cloth uncovers is inpainted from the surroundings. Anything else (skin, hair, poles, other cloth) holds the
+cloth, so that what is next to it stays exactly as it is.
 """
 
 from __future__ import annotations

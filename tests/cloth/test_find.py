@@ -113,7 +113,7 @@ def test_cloth_that_is_found_moves_and_is_reported(animator: Animator, flag: Sce
     changed = (loop[6].astype(int) != loop[0]).any(-1)
     assert changed[FLAG].mean() > 0.5 and changed.sum() < 1.5 * flag_mask().sum()
     assert loop.report()["settings"]["mask"] == "found"
-    assert "found by itself" in loop.warning and "% sure" in loop.warning
+    assert "found automatically" in loop.warning and "% sure" in loop.warning
 
 
 def test_a_mask_or_paint_comes_first(animator: Animator, flag: Scene) -> None:
@@ -166,6 +166,6 @@ def test_looking_for_cloth_is_reported_and_can_be_cancelled(small_model: Path) -
 def test_animate_warns_that_nobody_marked_the_cloth(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Animator, "_model_finder", property(lambda _: red_is_cloth))
     monkeypatch.setattr(Animator, "_model_cloth_nets", property(lambda _: STAND_INS))
-    with pytest.warns(StylecineWarning, match="found by itself"):
+    with pytest.warns(StylecineWarning, match="found automatically"):
         loop = animate(flag_photo(), model=small_model, **CLOTH)
     assert loop.cloth_layer is not None
