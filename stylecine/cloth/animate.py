@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cloth.flutter import POWER, Course, find_course, flutter
-from stylecine.cloth.layer import ClothLayer, Haste, periodic_weights
+from stylecine.cloth.layer import ClothLayer, PaceHarmonics, periodic_weights
 from stylecine.cloth.lighting import shade
 from stylecine.cloth.resting import SIDE, ClothNets, RestingCloth, Surface, mirror_normals, rest_cloth
 from stylecine.errors import NothingMoves
@@ -86,8 +86,8 @@ def blow(
     NothingMoves if no motion would be visible.
     """
     layer = _layer(cloth, nets, wind, cycles, period)
-    haste = _even_pace(layer, progress or (lambda done, total: None))
-    layer = replace(layer, keyframes=_hastened(layer.keyframes, haste), haste=haste)
+    pace = _even_pace(layer, progress or (lambda done, total: None))
+    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace)
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -105,7 +105,7 @@ def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) ->
     """
     coarse = cloth.coarse
     layer = _layer(coarse, nets, wind, like.cycles, like.period, DRAFT_ERROR)
-    return replace(layer, keyframes=_hastened(layer.keyframes, like.haste), haste=like.haste)
+    return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace)
 
 
 def _layer(
@@ -197,18 +197,18 @@ def invert_displacement(forward: Tensor, cell: int, error: float = INVERSION_ERR
     return backward
 
 
-def _hastened(keyframes: Tensor, haste: Haste) -> Tensor:
-    """The keyframes of a gust whose pace is 1 plus the real part of Σ hₘ·exp(2πi·m·t), m from 1."""
+def _at_pace(keyframes: Tensor, pace: PaceHarmonics) -> Tensor:
+    """The keyframes of a gust at that pace, from those at an even one."""
     count = len(keyframes)
     phases = []
     for t in (k / count for k in range(count)):
-        ahead = (h * (cmath.exp(2j * math.pi * m * t) - 1) / (2j * math.pi * m) for m, h in enumerate(haste, 1))
+        ahead = (h * (cmath.exp(2j * math.pi * m * t) - 1) / (2j * math.pi * m) for m, h in enumerate(pace, 1))
         phases.append(t + sum(ahead).real)
     weights = torch.stack([periodic_weights(count, phase) for phase in phases]).to(keyframes.device)
     return torch.tensordot(weights, keyframes, 1)
 
 
-def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> Haste:
+def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> PaceHarmonics:
     """How a gust has to change its pace for all of its steps to change frames about as much, above all the first: a
     loop should not halt or jump where it starts again.
 
@@ -219,20 +219,20 @@ def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> Haste
     some[moving[:: 1 + len(moving) // PACE_TILES]] = 1
     gust = replace(layer, active=some.view_as(layer.active), cycles=1, period=STEPS)
     waves = np.exp(-2j * math.pi * np.outer(range(1, PACE_WAVES + 1), np.arange(PACE_SAMPLES) / PACE_SAMPLES))
-    haste = np.zeros(PACE_WAVES, complex)
+    pace = np.zeros(PACE_WAVES, complex)
     for trial in range(PACE_TRIALS):
-        hastened = replace(gust, keyframes=_hastened(layer.keyframes, tuple(haste)))
+        changed = replace(gust, keyframes=_at_pace(layer.keyframes, tuple(pace)))
         steps = []
         for sample in range(PACE_SAMPLES):
             progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
-            steps.append(max(_step(hastened, sample * STEPS / PACE_SAMPLES), 1))
+            steps.append(max(_step(changed, sample * STEPS / PACE_SAMPLES), 1))
         uneven = np.log(steps) - np.log(np.median(steps))
-        uneven *= 1 + (haste @ waves.conj()).real  # a share of the pace that is
+        uneven *= 1 + (pace @ waves.conj()).real  # a share of the pace that is
         change = 2 / PACE_SAMPLES * waves @ uneven
         change += (uneven[0] - change.sum().real) / PACE_WAVES  # the first step above all
-        haste = haste - PACE_GAIN * change
-        haste *= min(1, (1 - MIN_PACE) / max(-(haste @ waves.conj()).real.min(), 1e-6))
-    return tuple(complex(h) for h in haste)
+        pace = pace - PACE_GAIN * change
+        pace *= min(1, (1 - MIN_PACE) / max(-(pace @ waves.conj()).real.min(), 1e-6))
+    return tuple(complex(h) for h in pace)
 
 
 def _step(layer: ClothLayer, t: float) -> float:
@@ -278,7 +278,7 @@ def _quantile(values: Tensor, share: float) -> float:
 
 def _merge(gusts: Sequence[Tensor], cloth: RestingCloth) -> Tensor:
     """All pieces on the photo's grid, in pixels, fading towards what holds the cloth: [KEYFRAMES,3,gh,gw]."""
-    matting, cell, rest = cloth.matting, cloth.cell, cloth.rest
+    matting, cell, finest = cloth.matting, cloth.cell, cloth.finest_cell
     gh, gw = matting.clearance.shape
     forward = torch.zeros(KEYFRAMES, 3, gh, gw, device=matting.clearance.device)
     for number, (gust, crop) in enumerate(zip(gusts, cloth.crops, strict=True)):
@@ -288,9 +288,9 @@ def _merge(gusts: Sequence[Tensor], cloth: RestingCloth) -> Tensor:
         positions = positions.expand(len(gust), -1, -1, -1)
         fields = F.grid_sample(gust * units, positions, padding_mode="border", align_corners=False)
         longest = float((_length(fields[:, :2]) * own).amax())
-        fade = REST_DISTANCE * longest + 2 * rest
-        mobility = smoothstep(((clearance - 1.5 * rest) / fade).clamp(0, 1))
-        shading = smoothstep(((clearance - 0.5 * rest) / (2 * rest)).clamp(0, 1)) * matting.shading[window]
+        fade = REST_DISTANCE * longest + 2 * finest
+        mobility = smoothstep(((clearance - 1.5 * finest) / fade).clamp(0, 1))
+        shading = smoothstep(((clearance - 0.5 * finest) / (2 * finest)).clamp(0, 1)) * matting.shading[window]
         border = _border_fade(gh, gw, fade / cell).to(fields)[:, *window]
         fields = fields * torch.stack((mobility, mobility, shading)) * border
         forward[:, :, *window] = torch.where(own, fields, forward[:, :, *window])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stylecine.ops.drape import drape_
 
-Haste = tuple[complex, ...]  # the pace of a gust at t, in gusts: 1 plus the real part of Σ hₘ·exp(2πi·m·t), m from 1
+PaceHarmonics = tuple[complex, ...]  # hₘ of a gust's pace at t, in gusts: 1 + Re Σ hₘ·exp(2πi·m·t), m from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class ClothLayer:
     reach: Tensor  # float32 [H,W] in [0,1]: above 0 wherever a pixel may change, at least the matte
     cycles: int  # gusts in the loop
     period: int  # frames
-    haste: Haste = ()  # by which gusts run faster and slower; the keyframes have it
+    pace: PaceHarmonics = ()  # of its gusts, which the keyframes already follow
 
     @cached_property
     def footprint(self) -> Tensor:

@@ -85,7 +85,7 @@ class RestingCloth:
     photo: Tensor  # uint8 [H,W,3]
     matting: Matting
     cell: int
-    rest: int  # pixels, by which distances from what holds the cloth are measured: the finest cell
+    finest_cell: int  # that of no draft: distances from what holds the cloth are measured by it
     crops: tuple[tuple[int, int, int], ...]  # of the pieces: top, left and side in pixels
     surfaces: tuple[Surface, ...]
     nearest: Tensor

@@ -127,7 +127,7 @@ def test_more_wind_moves_held_cloth_further_too() -> None:
     rough = np.random.default_rng(1).integers(0, 256, photo.shape, np.uint8)
     rough[mask] = photo[mask]
     resting = rest_cloth(to_tensor(rough), torch.from_numpy(mask).float(), STAND_INS)
-    even = replace(blow(resting, STAND_INS, Wind(0, 0.5), cycles=1, period=16), haste=())
+    even = replace(blow(resting, STAND_INS, Wind(0, 0.5), cycles=1, period=16), pace=())
     strengths = (0.1, 0.3, 0.6, 0.8, 1.0)
     winds = [draft(resting, STAND_INS, Wind(0, strength), even) for strength in strengths]
     travels = [float(wind.keyframes[:, :2].norm(dim=1).mean()) for wind in winds]
@@ -170,7 +170,7 @@ def test_a_draft_looks_about_as_the_loop_will() -> None:
     resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
     first, wanted = (blow(resting, STAND_INS, wind, cycles=1, period=16) for wind in (Wind(150, 0.8), Wind(20, 0.8)))
     rough = draft(resting, STAND_INS, Wind(20, 0.8), first)
-    assert (rough.cell, rough.haste, rough.cycles, rough.period) == (2 * wanted.cell, first.haste, 1, 16)
+    assert (rough.cell, rough.pace, rough.cycles, rough.period) == (2 * wanted.cell, first.pace, 1, 16)
     photo = wanted.photo
     assert torch.equal(rough.draw_over(photo, 0), photo)
     for t in (3, 8, 13):
