@@ -9,7 +9,8 @@ mask of holes, noise. Timing only: with the default generator, and with one of t
 and random weights.
 """
 
-import benchmarks.spinning  # noqa: F401 - before PyTorch
+if __name__ == "__main__":  # tests, and the servers that they start, are not alone on the machine
+    import benchmarks.spinning  # noqa: F401 - before PyTorch
 
 # isort: split
 import argparse

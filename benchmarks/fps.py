@@ -5,7 +5,8 @@
 Everything in one run, on the photo and motion of benchmarks/moving.py.
 """
 
-import benchmarks.spinning  # noqa: F401 - before PyTorch
+if __name__ == "__main__":  # tests, and the servers that they start, are not alone on the machine
+    import benchmarks.spinning  # noqa: F401 - before PyTorch
 
 # isort: split
 import argparse

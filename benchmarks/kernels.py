@@ -8,7 +8,8 @@ once and every output written once, as if everything moved (render and compare s
 counts reading and writing, too.
 """
 
-import benchmarks.spinning  # noqa: F401 - before PyTorch
+if __name__ == "__main__":  # tests, and the servers that they start, are not alone on the machine
+    import benchmarks.spinning  # noqa: F401 - before PyTorch
 
 # isort: split
 import argparse
