@@ -239,32 +239,32 @@ STYLECINE_INLINE bool any(const float *p) {
   const __m256 second = _mm256_cmp_ps(_mm256_loadu_ps(p + 8), zero, _CMP_NEQ_UQ);
   return _mm256_movemask_ps(_mm256_or_ps(first, second)) != 0;
 }
-STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
-  const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
-  const __m128i bytes = _mm_shuffle_epi8(twelve(p), order);
+STYLECINE_INLINE Vector from_bytes(__m128i bytes) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
           _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
 }
-STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
+STYLECINE_INLINE __m128i to_bytes(Vector x) {
   const __m256i a = _mm256_cvttps_epi32(x.a), b = _mm256_cvttps_epi32(x.b);
   const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
   const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  return _mm_packus_epi16(low, high);
+}
+STYLECINE_INLINE Vector load_rgb(const uint8_t *p) {
+  const __m128i order = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
+  return from_bytes(_mm_shuffle_epi8(twelve(p), order));
+}
+STYLECINE_INLINE void save_rgb(uint8_t *p, Vector x) {
   const __m128i order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
-  const __m128i bytes = _mm_shuffle_epi8(_mm_packus_epi16(low, high), order);
+  const __m128i bytes = _mm_shuffle_epi8(to_bytes(x), order);
   const uint32_t last = uint32_t(_mm_extract_epi32(bytes, 2));
   _mm_storel_epi64(reinterpret_cast<__m128i *>(p), bytes);
   memcpy(p + 8, &last, 4);
 }
 STYLECINE_INLINE Vector load_bytes(const uint8_t *p) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
-  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
-          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+  return from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
 }
 STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
-  const __m256i a = _mm256_cvttps_epi32(x.a), b = _mm256_cvttps_epi32(x.b);
-  const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-  const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
-  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm_packus_epi16(low, high));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), to_bytes(x));
 }
 STYLECINE_INLINE Vector load_channel(const uint8_t *p, int channel) {
   const __m256i first =
