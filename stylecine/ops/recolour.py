@@ -65,7 +65,7 @@ def recolour_(
         if not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
             raise ValueError(f"recolour: the amount is from {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}, not {amount}.")
     if still is not None and moving is None:
-        raise ValueError("recolour: still needs moving.")
+        raise ValueError("recolour: still needs moving, which says where it counts.")
     if moving is not None:
         native.check_tensor("recolour: moving", moving, (height, width), torch.uint8, frames.device)
     if still is not None:
