@@ -159,6 +159,25 @@ def test_any_step_of_the_history_can_be_returned_to(studio: Studio) -> None:
     expect(studio.at("history")).to_be_hidden()
 
 
+def test_advice_leaves_the_picture_to_the_brush(new_page: Callable[..., Page], small_sea: Path) -> None:
+    page, asked = new_page(reduced_motion="reduce"), list[Route]()
+    page.route("**/doubts", lambda route: asked.append(route))
+    studio = Studio(page)
+    for tool in ("Freeze", "View"):  # while the server looks for doubts
+        with page.expect_request("**/doubts", timeout=SLOW):
+            studio.open(small_sea)
+        studio.tool(tool)
+        asked.pop().fulfill(json={"doubts": DOUBTS})
+        expect(studio.at("check")).to_be_visible()
+        expect(studio.at("notice")).to_be_visible(visible=tool == "View")
+        studio.tool("View")
+    studio.tool("Freeze")
+    expect(studio.at("notice")).to_be_hidden()
+    studio.drag((0.2, 1.1), WATER)
+    assert studio.changes() == ["Frozen"]
+    page.context.close()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_everything_fits_and_can_be_touched(new_page: Callable[..., Page], small_sea: Path, size: str) -> None:
     width, height = SIZES[size]

@@ -45,7 +45,7 @@ async function ask() {
   const freeze = {kind: "paint", what: null, mode: "freeze"};
   set({doubts: found.map(({stroke, radius}) => ({...freeze, stroke, radius}))});
   const count = found.length > 1 ? `${found.length} places` : "one place";
-  if (!$("notice").hidden || state.seam) return;
+  if (!$("notice").hidden || state.seam || state.tool !== "view") return;  // who draws has the button
   showHint(`The mask is unsure of ${count}.`, {label: "Check", run: toggleCheck});
 }
 

@@ -1,6 +1,7 @@
 // Messages: on the screen (busy indicator, notice), and only to screen readers.
 
 import {$, setIcon} from "./dom.js";
+import {watch} from "./state.js";
 
 const BUSY_DELAY = 700;  // ms after which the indicator appears
 let busyText = null, busyTimer = 0;
@@ -59,3 +60,5 @@ export function hideNotice() {
 }
 
 $("notice-close").addEventListener("click", hideNotice);
+// Advice covers a part of the picture, which may be where the new tool is to draw.
+watch(["tool"], () => { if ($("notice").getAttribute("role") === "status") hideNotice(); });
