@@ -37,6 +37,7 @@ from torch import Tensor
 from benchmarks.machine import machine
 from benchmarks.tables import RESULTS, write
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
+from stylecine.ops.recolour import Change, recolour_
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 NON_FINITE = (math.nan, math.inf, -math.inf)
@@ -204,15 +205,22 @@ class Arguments:
         least, most = (0.05, 0.95) if self.kind == "non-finite" else (0, 0.999)  # both copies have a weight, as above
         phases = [[self.draw(st.floats(least, most)) for _ in range(kinds)] for _ in range(frames)]
 
-        def call() -> Sequence[Tensor]:
-            made = render.render(
+        change = self.change(h, w, frames) if self.chance(30) else None
+
+        def made(change: Change | None = None) -> Tensor:
+            return render.render(
                 photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade,
                 stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
-                swell=swell, swell_phases=swell_phases, stagger=stagger, shifts=shifts,
+                swell=swell, swell_phases=swell_phases, stagger=stagger, shifts=shifts, change=change,
             )  # fmt: skip
-            for frame in made:
+
+        def call() -> Sequence[Tensor]:
+            plain = made()
+            for frame in plain:
                 assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
-            return [made]
+            if change:
+                assert torch.equal(made(change), recolour_(plain.clone(), change)), "a style is another one afterwards"
+            return [plain]
 
         def reference() -> Sequence[Tensor]:
             arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
@@ -263,20 +271,25 @@ class Arguments:
 
     def recolour(self) -> Case:
         h, w = self.size()
-        points = self.integer(1, 20), self.integer(1, 40), self.integer(1, 40)
-        frame, grid = self.levels(h, w, 3), self.damaged(self.normal(*points, 4, 4) * self.choice(0.0, 0.3, 3.0))
-        if self.kind == "non-finite":  # all of one point, or the result would depend on interpolation
-            grid[:] = math.nan
-        still = {"moving": self.layout(self.levels(h, w, end=2)), "still": self.layout(self.levels(h, w, 3))}
-        keywords = {name: still[name] for name in self.choice((), ("moving",), ("moving", "still"))}
-        arguments = self.layout(frame), self.layout(grid), self.choice(0.0, 0.4, 1.0, -2.0)
-        moving, kept = keywords.get("moving"), keywords.get("still")
+        frames = self.levels(self.choice(1, 1, 3), h, w, 3)
+        change = self.change(h, w, len(frames))
+        given = ", ".join(name for name in ("moving", "still") if getattr(change, name) is not None)
         return Case(
-            f"{(h, w)}, grid {points}, {', '.join(keywords)}",
-            lambda: [recolour.recolour(*arguments, moving=moving, still=kept)],
-            lambda: [recolour.reference(arguments[0][None], arguments[1], arguments[2:], moving, kept)[0]],
+            f"{len(frames)} frames, {(h, w)}, grid {list(change.grid.shape[:3])}, {given}",
+            lambda: [recolour_(frames.clone(), change)],
+            lambda: [recolour.reference(frames, *change)],
             tolerance=1,
         )
+
+    def change(self, h: int, w: int, frames: int) -> Change:
+        """Of the colours of so many frames."""
+        points = self.integer(1, 20), self.integer(1, 40), self.integer(1, 40)
+        grid = self.damaged(self.normal(*points, 4, 4) * self.choice(0.0, 0.3, 3.0))
+        if self.kind == "non-finite":  # all of one point, or the result would depend on interpolation
+            grid[:] = math.nan
+        moving, still = self.layout(self.levels(h, w, end=2)), self.layout(self.levels(h, w, 3))
+        given = self.choice((None, None), (moving, None), (moving, still))
+        return Change(self.layout(grid), [self.choice(0.0, 0.4, 1.0, -2.0) for _ in range(frames)], *given)
 
 
 @st.composite

@@ -41,7 +41,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "integrate": integrate.reference,
     "splat": lambda *arguments: splat.reference(*arguments[:5]),
     "warp_features": warp_features.reference,
-    "render": render.reference,
+    "render": lambda *arguments: render.reference(*arguments[: render_index("grid")]),  # of frames without a style
     "drape": lambda *arguments: drape.reference(*arguments[:6], cell=arguments[6]),
     "recolour": recolour.reference,
 }

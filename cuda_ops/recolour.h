@@ -24,6 +24,13 @@ static inline int check(const stylecine_recolour_args *args, char *message) {
   return STYLECINE_OK;
 }
 
+// Whether a GPU can read a column of a transform at once.
+static inline bool readable(const stylecine_recolour_args &args) {
+  return reinterpret_cast<uintptr_t>(args.grid) % (4 * sizeof(float)) == 0;
+}
+
+constexpr const char *UNREADABLE_GRID = "the grid has to lie at a multiple of the size of four numbers";
+
 namespace STYLECINE_SET {
 
 // Between two points of a line, by a fraction of the way from the first.
@@ -43,6 +50,14 @@ STYLECINE_INLINE Between between(float at, int64_t points) {
 STYLECINE_INLINE Between across(int64_t i, int64_t pixels, int64_t points) {
   return between((float(i) + 0.5f) * (float(points) / float(pixels)) - 0.5f, points);
 }
+
+// Frames, rows and columns of a call.
+struct Slice {
+  int64_t frame0, frame1, y0, y1, x0, x1;
+};
+
+// recolour of a slice of the frames, on the CPU.
+void recolour_slice(const stylecine_recolour_args &args, const Slice &slice);
 
 // Of a colour, in [0,1] (Rec. 601).
 STYLECINE_INLINE float luma_of(float red, float green, float blue) {

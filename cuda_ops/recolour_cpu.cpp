@@ -55,10 +55,11 @@ void read_line(const stylecine_recolour_args &args, const Between &down, const C
   }
 }
 
-// The part that begins at pixel x: of at most `most` columns of the grid, 1 or more, with so many floats for each.
-void plan(const stylecine_recolour_args &args, int64_t x, int64_t most, int64_t floats, Columns &columns) {
+// The columns from pixel x on, before `end`: of at most `most` columns of the grid, 1 or more, with so many floats for
+// each.
+void plan(const stylecine_recolour_args &args, int64_t x, int64_t end, int64_t most, int64_t floats, Columns &columns) {
   columns.x = x, columns.first = across(x, args.width, args.gw).first;
-  for (columns.n = 0; columns.n < PART && x + columns.n < args.width; ++columns.n) {
+  for (columns.n = 0; columns.n < PART && x + columns.n < end; ++columns.n) {
     const Between at = across(x + columns.n, args.width, args.gw);
     if (at.first - columns.first >= most) break;
     columns.f[columns.n] = at.f;
@@ -349,43 +350,46 @@ void look_up_row(const stylecine_recolour_args &args, const Frame &frame, const 
 
 }  // namespace
 
+void recolour_slice(const stylecine_recolour_args &args, const Slice &slice) {
+  Columns columns = {};
+  // For each row of a part; prepare(down) and change(frame, y, changing) where something moves.
+  const auto each_row = [&](auto &&prepare, auto &&change) {
+    for (int64_t y = slice.y0; y < slice.y1; ++y) {
+      const int64_t pixel = y * args.width + columns.x, n = columns.n;
+      const uint64_t changing = args.moving ? moving_groups(args.moving + pixel, n) : ~uint64_t(0);
+      if (changing) prepare(across(y, args.height, args.gh));
+      for (int64_t i = slice.frame0; i < slice.frame1; ++i) {
+        const Frame frame = frame_of(args, i);
+        if (changing) change(frame, y, changing);
+        else blend(args, frame, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
+      }
+    }
+  };
+#if defined(__AVX2__)
+  if (args.depth <= LUMAS && GROUP * args.gw <= args.width) {
+    for (int64_t x = slice.x0; x < slice.x1; x += columns.n) {
+      Cells cells;
+      plan(args, x, slice.x1, MOST, kTables, columns);
+      each_row([&](const Between &down) { go_to(down, cells); },
+               [&](const Frame &frame, int64_t y, uint64_t changing) {
+                 look_up_row(args, frame, columns, y, changing, cells);
+               });
+    }
+    return;
+  }
+#endif
+  alignas(64) float line[CELLS * kCell];
+  Row row = {};
+  for (int64_t x = slice.x0; x < slice.x1; x += columns.n) {
+    plan(args, x, slice.x1, CELLS / args.depth, args.depth * kCell, columns);
+    each_row([&](const Between &down) { read_line(args, down, columns, line); },
+             [&](const Frame &frame, int64_t y, uint64_t) { change_row(args, frame, columns, y, line, row); });
+  }
+}
+
 void recolour(const stylecine_recolour_args &args, stylecine_cpu *cpu) {
   parallel(cpu, (args.height + ROWS - 1) / ROWS, [&](int64_t band) {
-    const int64_t bottom = min_of((band + 1) * ROWS, args.height);
-    Columns columns = {};
-    // For each row of a part; prepare(down) and change(frame, y, changing) where something moves.
-    const auto each_row = [&](auto &&prepare, auto &&change) {
-      for (int64_t y = band * ROWS; y < bottom; ++y) {
-        const int64_t pixel = y * args.width + columns.x, n = columns.n;
-        const uint64_t changing = args.moving ? moving_groups(args.moving + pixel, n) : ~uint64_t(0);
-        if (changing) prepare(across(y, args.height, args.gh));
-        for (int64_t i = 0; i < args.frames; ++i) {
-          const Frame frame = frame_of(args, i);
-          if (changing) change(frame, y, changing);
-          else blend(args, frame, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
-        }
-      }
-    };
-#if defined(__AVX2__)
-    if (args.depth <= LUMAS && GROUP * args.gw <= args.width) {
-      for (int64_t x = 0; x < args.width; x += columns.n) {
-        Cells cells;
-        plan(args, x, MOST, kTables, columns);
-        each_row([&](const Between &down) { go_to(down, cells); },
-                 [&](const Frame &frame, int64_t y, uint64_t changing) {
-                   look_up_row(args, frame, columns, y, changing, cells);
-                 });
-      }
-      return;
-    }
-#endif
-    alignas(64) float line[CELLS * kCell];
-    Row row = {};
-    for (int64_t x = 0; x < args.width; x += columns.n) {
-      plan(args, x, CELLS / args.depth, args.depth * kCell, columns);
-      each_row([&](const Between &down) { read_line(args, down, columns, line); },
-               [&](const Frame &frame, int64_t y, uint64_t) { change_row(args, frame, columns, y, line, row); });
-    }
+    recolour_slice(args, {0, args.frames, band * ROWS, min_of((band + 1) * ROWS, args.height), 0, args.width});
   });
 }
 

@@ -34,7 +34,7 @@ __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64
 
 // 56 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture
 // as well; the grid stays in caches.
-__global__ void recolour(stylecine_recolour_args args, float amount) {
+__global__ void change(stylecine_recolour_args args, float amount) {
   STYLECINE_STRIDE(i, args.height * args.width) {
     const Split place = split(i, args.width);
     const int64_t y = place.whole, x = place.rest;
@@ -57,23 +57,24 @@ __global__ void recolour(stylecine_recolour_args args, float amount) {
 }
 
 }  // namespace
+
+cudaError_t recolour(const stylecine_recolour_args &args, cudaStream_t queue) {
+  const int64_t pixels = args.height * args.width;
+  stylecine_recolour_args one = args;
+  for (int64_t i = 0; i < args.frames; ++i) {
+    one.frame = args.frame + 3 * i * pixels, one.out = args.out + 3 * i * pixels;
+    change<<<blocks(pixels), BLOCK, 0, queue>>>(one, args.amount[i]);
+    if (const cudaError_t status = cudaGetLastError()) return status;
+  }
+  return cudaSuccess;
+}
+
 }  // namespace cuda
 }  // namespace stylecine
 
 int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message) {
   using namespace stylecine;
   if (const int status = check(args, message)) return status;
-  if (reinterpret_cast<uintptr_t>(args->grid) % sizeof(cuda::Column))
-    return fail(message, STYLECINE_INVALID, "the grid has to lie at a multiple of the size of four numbers");
-  return run_on(device, stream, message, [&](cudaStream_t queue) {
-    const int64_t pixels = args->height * args->width;
-    stylecine_recolour_args one = *args;
-    cudaError_t status = cudaSuccess;
-    for (int64_t i = 0; i < args->frames && status == cudaSuccess; ++i) {
-      one.frame = args->frame + 3 * i * pixels, one.out = args->out + 3 * i * pixels;
-      cuda::recolour<<<blocks(pixels), BLOCK, 0, queue>>>(one, args->amount[i]);
-      status = cudaGetLastError();
-    }
-    return status;
-  });
+  if (!readable(*args)) return fail(message, STYLECINE_INVALID, UNREADABLE_GRID);
+  return run_on(device, stream, message, [&](cudaStream_t queue) { return cuda::recolour(*args, queue); });
 }

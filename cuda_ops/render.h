@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cpu.h"
+#include "recolour.h"
 #include "sampling.h"
 
 namespace stylecine {
@@ -14,7 +15,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->turn ||
       !args->length || !args->phase || !args->angle || !args->lift || !args->change || !args->out)
-    return no("an array other than roll, base and stagger is NULL");
+    return no("an array other than roll, base, stagger and style is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
     return no("height and width are 1 to 32768");
   if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
@@ -31,14 +32,14 @@ static inline int check(const stylecine_render_args *args, char *message) {
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
     const int64_t scale = int64_t(1) << i;
-    if (!level.spline) return no("an array other than roll, base and stagger is NULL");
+    if (!level.spline) return no("an array other than roll, base, stagger and style is NULL");
     if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
       return no("level i has scale 2^i and the canvas's size over that, rounded up");
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
   }
   if ((args->stagger && !args->shift) || (args->roll && !args->rolled))
-    return no("an array other than roll, base and stagger is NULL");
+    return no("an array other than roll, base, stagger and style is NULL");
   for (int i = 0; i < args->turns; ++i)
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
       return no("a turn's length is above 0 and at most (knots-1)*stride");
@@ -47,7 +48,12 @@ static inline int check(const stylecine_render_args *args, char *message) {
     if (!(args->phase[i] >= 0 && args->phase[i] <= 1)) return no("phases are in [0,1]");
     if (args->stagger && !(args->shift[i] >= 0 && args->shift[i] <= 1)) return no("shifts are in [0,1]");
   }
-  return STYLECINE_OK;
+  const stylecine_recolour_args *style = args->style;
+  if (!style) return STYLECINE_OK;
+  if (style->frame != args->out || style->out != args->out || style->frames != args->frames ||
+      style->height != args->height || style->width != args->width)
+    return no("style is a change of the frames in out");
+  return check(style, message);
 }
 
 namespace STYLECINE_SET {

@@ -534,6 +534,9 @@ void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) 
         if (k + 1 < count) prefetch_fields(args, layout, frames[k + 1], tile);
         render_tile(args, layout, frames[k], tile, scratch);
       }
+      if (!args.style) return;
+      const int64_t bottom = tile.top + tile.rows, right = tile.left + tile.columns;
+      recolour_slice(*args.style, {begin, begin + count, tile.top, bottom, tile.left, right});
     });
   }
 }

@@ -7,6 +7,9 @@
 
 namespace stylecine {
 namespace cuda {
+
+cudaError_t recolour(const stylecine_recolour_args &args, cudaStream_t queue);  // in recolour_cuda.cu
+
 namespace {
 
 constexpr int TILE = 32;             // pixels
@@ -248,12 +251,13 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
     if (!cuda::readable(level.spline, level.dtype))
       return fail(message, STYLECINE_INVALID, "a level's spline has to lie at a multiple of the size of four numbers");
   }
+  if (args->style && !readable(*args->style)) return fail(message, STYLECINE_INVALID, UNREADABLE_GRID);
   if (!workspace || bytes < cuda::workspace_of(*args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
   return run_on(device, stream, message, [&](cudaStream_t queue) {
     cudaError_t status = cudaSuccess;
     for (int64_t first = 0; first < args->frames && status == cudaSuccess; first += cuda::TOGETHER)
       status = cuda::launch(cuda::frames_of(*args, first, static_cast<float *>(workspace)), queue);
-    return status;
+    return args->style && status == cudaSuccess ? cuda::recolour(*args->style, queue) : status;
   });
 }

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 8       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 9       /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -112,6 +112,25 @@ STYLECINE_API int stylecine_warp_features_cpu(const stylecine_warp_features_args
 STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream,
                                                char *message);
 
+/* recolour: the colours of frames, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
+ * place and luma, trilinearly, the border held. whole = frame + transform of red, green, blue and 255, clamped; out =
+ * frame + amount * (whole - frame), clamped and dithered; an amount of 0 keeps the bytes. */
+typedef struct {
+  const uint8_t *frame; /* [frames,height,width,3] */
+  int64_t frames;       /* 1 or more */
+  int64_t height, width;
+  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
+                        to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
+                        depth-1; on a GPU aligned to four floats */
+  int64_t depth, gh, gw;
+  const float *amount;   /* host [frames], each from -16 to 16 */
+  const uint8_t *moving; /* [height,width], or NULL: where it is 0 frames stay, or are mixed with still by amount */
+  const uint8_t *still;  /* [height,width,3], or NULL: there, frames at an amount of 1 */
+  uint8_t *out;          /* [frames,height,width,3]; may be frame */
+} stylecine_recolour_args;
+STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, stylecine_cpu *cpu, char *message);
+STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);
+
 /* render: frames of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
  * photo and bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels
  * around it; a field's grid has one point in the middle of every cell*cell canvas pixels. A NaN coordinate reads the
@@ -154,7 +173,9 @@ typedef struct {
   const float *base;    /* [frames, 3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
   const float *stagger; /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
   const float *shift;   /* host [frames,turns]: factor on it, in [0,1]; not read without stagger */
-  uint8_t *out;         /* out [frames,height,width,3] */
+  const stylecine_recolour_args *style; /* a change of the frames' colours, made while they are in the cache: its frame
+                                           and out are `out`, its sizes those of the frames; or NULL */
+  uint8_t *out;                         /* out [frames,height,width,3] */
 } stylecine_render_args;
 STYLECINE_API size_t stylecine_render_workspace_cpu(const stylecine_render_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_render_workspace_cuda(const stylecine_render_args *args);
@@ -205,25 +226,6 @@ typedef struct {
 } stylecine_drape_args;
 STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);
-
-/* recolour: the colours of frames, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
- * place and luma, trilinearly, the border held. whole = frame + transform of red, green, blue and 255, clamped; out =
- * frame + amount * (whole - frame), clamped and dithered; an amount of 0 keeps the bytes. */
-typedef struct {
-  const uint8_t *frame; /* [frames,height,width,3] */
-  int64_t frames;       /* 1 or more */
-  int64_t height, width;
-  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
-                        to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
-                        depth-1; on a GPU aligned to four floats */
-  int64_t depth, gh, gw;
-  const float *amount;   /* host [frames], each from -16 to 16 */
-  const uint8_t *moving; /* [height,width], or NULL: where it is 0 frames stay, or are mixed with still by amount */
-  const uint8_t *still;  /* [height,width,3], or NULL: there, frames at an amount of 1 */
-  uint8_t *out;          /* [frames,height,width,3]; may be frame */
-} stylecine_recolour_args;
-STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, stylecine_cpu *cpu, char *message);
-STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import RestingCloth
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.ops.readback import read_back
+from stylecine.ops.recolour import recolour_
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
@@ -123,16 +124,16 @@ class Cinemagraph:
 
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
+        change = self.appearance.change([t / self.period for t in times]) if self.appearance else None
+        if not self.cloth_layer:
+            return list(render_frames(self._landscape, times, change))
         if self.loop is None:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
-        if self.cloth_layer:
-            for frame, t in zip(made, times, strict=True):
-                self.cloth_layer.draw_over_(frame, t)
-        if self.appearance:
-            self.appearance.show_(made, [t / self.period for t in times])
-        return list(made)
+        for frame, t in zip(made, times, strict=True):
+            self.cloth_layer.draw_over_(frame, t)
+        return list(made if change is None else recolour_(made, change))
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `stages.style.Appearance`."""

@@ -9,69 +9,80 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.dither import dither
 from stylecine.ops.operators import operator
-from stylecine.ops.render import dither
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 MAX_AMOUNT = 16.0
 
 
+class Change(NamedTuple):
+    """How the colours of frames uint8 [n,H,W,3] change; all but the amounts are the same for all frames.
+
+    grid     float32 [D,gh,gw,4,4]: of each point four columns, for red, green, blue and 1 (white is 1), of what is
+             added to red, green, blue and nothing. Its gh·gw equal cells cover the frame; lumas go from black, 0, to
+             white, D−1.
+    amounts  of each frame: how far its colours go from its own (0 keeps the bytes) to the sums, clamped (1).
+    moving   uint8 [H,W]: where it is 0 frames stay as they are; or are, at an amount of 1, `still`, uint8 [H,W,3]: what
+             never moves need not be computed again.
+    """
+
+    grid: Tensor
+    amounts: Sequence[float]
+    moving: Tensor | None = None
+    still: Tensor | None = None
+
+    def check(self, shape: Sequence[int], device: torch.device) -> None:
+        """Raises ValueError if shapes, types or devices do not fit frames of this shape on this device."""
+        frames, height, width, _ = shape
+        count = len(self.amounts)
+        if count != frames:
+            raise ValueError(f"recolour: frames are [n,H,W,3] and amounts n, not {list(shape)} and {count}.")
+        if self.grid.ndim != 5:
+            raise ValueError(f"recolour: the grid is [D,gh,gw,4,4], not {list(self.grid.shape)}.")
+        native.check_tensor("recolour: grid", self.grid, (*self.grid.shape[:3], 4, 4), torch.float32, device)
+        for amount in self.amounts:
+            if not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
+                raise ValueError(f"recolour: the amount is from {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}, not {amount}.")
+        if self.still is not None and self.moving is None:
+            raise ValueError("recolour: still needs moving, which says where it counts.")
+        if self.moving is not None:
+            native.check_tensor("recolour: moving", self.moving, (height, width), torch.uint8, device)
+        if self.still is not None:
+            native.check_tensor("recolour: still", self.still, (height, width, 3), torch.uint8, device)
+
+
 def recolour(
     frame: Tensor, grid: Tensor, amount: float = 1.0, *, moving: Tensor | None = None, still: Tensor | None = None
 ) -> Tensor:
-    """A recoloured copy of the frame, uint8 [H,W,3].
-
-    frame   uint8 [H,W,3].
-    grid    float32 [D,gh,gw,4,4]: of each point four columns, for red, green, blue and 1 (white is 1), of what is added
-            to red, green, blue and nothing. Its gh·gw equal cells cover the frame; lumas go from black, 0, to white,
-            D−1.
-    amount  how far colours go from the frame's own (0 keeps the bytes) to the sums, clamped (1).
-    moving  uint8 [H,W]: where it is 0 the frame stays as it is; or is, at an amount of 1, `still`, uint8 [H,W,3]: what
-            never moves need not be computed again.
+    """A copy of a frame, uint8 [H,W,3], with its colours changed: see `Change`.
 
     Raises ValueError if shapes, types or devices do not fit.
     """
     copy = frame.clone(memory_format=torch.contiguous_format)
-    recolour_(copy[None], grid, [amount], moving=moving, still=still)
+    recolour_(copy[None], Change(grid, [amount], moving, still))
     return copy
 
 
-def recolour_(
-    frames: Tensor,
-    grid: Tensor,
-    amounts: Sequence[float],
-    *,
-    moving: Tensor | None = None,
-    still: Tensor | None = None,
-) -> Tensor:
-    """`recolour` of several frames, uint8 [n,H,W,3] and contiguous, each by its amount, in place.
+def recolour_(frames: Tensor, change: Change) -> Tensor:
+    """Frames, uint8 [n,H,W,3] and contiguous, with their colours changed in place.
 
-    That takes less time than frame by frame, as all of them read the same transforms.
+    That takes less time than frame by frame, as all of them read the same transforms. Raises ValueError if shapes,
+    types or devices do not fit.
     """
-    if frames.ndim != 4 or len(frames) != len(amounts):
-        raise ValueError(f"recolour: frames are [n,H,W,3] and amounts n, not {list(frames.shape)} and {len(amounts)}.")
-    _, height, width, _ = frames.shape
+    height, width = frames.shape[1:3]
     native.check_tensor("recolour: frame", frames, (len(frames), height, width, 3), torch.uint8, frames.device)
-    if grid.ndim != 5:
-        raise ValueError(f"recolour: the grid is [D,gh,gw,4,4], not {list(grid.shape)}.")
-    native.check_tensor("recolour: grid", grid, (*grid.shape[:3], 4, 4), torch.float32, frames.device)
-    for amount in amounts:
-        if not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
-            raise ValueError(f"recolour: the amount is from {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}, not {amount}.")
-    if still is not None and moving is None:
-        raise ValueError("recolour: still needs moving, which says where it counts.")
-    if moving is not None:
-        native.check_tensor("recolour: moving", moving, (height, width), torch.uint8, frames.device)
-    if still is not None:
-        native.check_tensor("recolour: still", still, (height, width, 3), torch.uint8, frames.device)
     if not frames.is_contiguous():
         raise ValueError("recolour: frames that are changed in place have to be contiguous.")
+    change.check(frames.shape, frames.device)
+    grid, amounts, moving, still = change
     torch.ops.stylecine.recolour(frames, grid, [float(amount) for amount in amounts], moving, still)
     return frames
 
@@ -93,14 +104,21 @@ def _recolour(
     if not native.available(frames.device):
         frames.copy_(reference(frames, grid, amounts, moving, still))
         return
-    grid = grid.contiguous()
-    moving, still = (None if x is None else x.contiguous() for x in (moving, still))
-    host = (ctypes.c_float * len(amounts))(*amounts)
-    args = _Args(
-        native.pointer(frames), *frames.shape[:3], native.pointer(grid), *grid.shape[:3], ctypes.addressof(host),
-        *(None if x is None else native.pointer(x) for x in (moving, still)), native.pointer(frames),
-    )  # fmt: skip
-    native.run("recolour", args, frames.device)
+    arguments = Arguments(frames, Change(grid, amounts, moving, still))
+    native.run("recolour", arguments.args, frames.device)
+
+
+class Arguments:
+    """`args` for the kernel, which changes the frames in place, and what they point to: to be kept until it is done."""
+
+    def __init__(self, frames: Tensor, change: Change) -> None:
+        grid, amounts, moving, still = change
+        self.tensors = [x if x is None else x.contiguous() for x in (grid, moving, still)]
+        transforms, *rest = (None if x is None else native.pointer(x) for x in self.tensors)
+        self.amounts = (ctypes.c_float * len(amounts))(*amounts)
+        sizes = *frames.shape[:3], transforms, *grid.shape[:3]
+        pixels = native.pointer(frames)
+        self.args = _Args(pixels, *sizes, ctypes.addressof(self.amounts), *rest, pixels)
 
 
 def reference(

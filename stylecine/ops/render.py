@@ -9,10 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.ops import mixing, native
+from stylecine.ops import mixing, native, recolour
 from stylecine.ops.displacement import hermite, staggered, swap
+from stylecine.ops.dither import dither
 from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
+from stylecine.ops.recolour import Change
 from stylecine.ops.spline import sample
 
 Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0 lie on the coarsest grid
@@ -41,6 +43,7 @@ def render(
     swell: Tensor | None = None,
     swell_phases: Sequence[tuple[float, float]] = (),
     base: Tensor | None = None,
+    change: Change | None = None,
 ) -> Tensor:
     """Frames [n,H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
 
@@ -65,6 +68,7 @@ def render(
     swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
     swell_phases   their weights in each frame: cosine - 1, so that it is 0 at the beginning, and sine
     base           [n,3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (a resynthesised image)
+    change         of the frames' colours, as `recolour_` makes it: quicker here, while they are in the cache
 
     A NaN coordinate reads the first column or row (and a coordinate within a cell of it may do so, too); a NaN colour
     is black. Raises ValueError if the arguments do not fit together.
@@ -106,11 +110,13 @@ def render(
     longest = (len(positions) - 1) * stride
     if not all(0 < length <= longest * 1.0001 for length in lengths):
         raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
+    if change is not None:
+        change.check((len(phases), h, w, 3), photo.device)
     numbers = [float(x) for x in lengths], *([float(x) for row in rows for x in row]
                                              for rows in (phases, shifts, swell_phases))
     return torch.ops.stylecine.render(
         photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell,
-        base, float(stride), *numbers, cell, margin,
+        base, float(stride), *numbers, cell, margin, *((None, [], None, None) if change is None else change),
     )  # fmt: skip
 
 
@@ -124,7 +130,7 @@ _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
     stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t turns;
     uint8_t *turn; float *length; int64_t frames; float *phase, *angle, *lift, *change, *roll, *rolled, *base;
-    float *stagger, *shift; uint8_t *out"""
+    float *stagger, *shift; stylecine_recolour_args *style; uint8_t *out"""
 )
 
 
@@ -157,11 +163,16 @@ def _render(
     swell_phases: list[float],
     cell: int,
     margin: int,
+    grid: Tensor | None,
+    amounts: list[float],
+    moves: Tensor | None,
+    still: Tensor | None,
 ) -> Tensor:
     if not native.available(photo.device):
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell
         times = stride, lengths, phases, shifts, swell_phases
-        return reference(photo, moving, levels, *fields, base, *times, cell, margin)
+        plain = reference(photo, moving, levels, *fields, base, *times, cell, margin)
+        return plain if grid is None else recolour.reference(plain, grid, amounts, moves, still)
     photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade = (
         x.contiguous() for x in (photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade)
     )
@@ -175,6 +186,7 @@ def _render(
     length_args, phase_args, shift_args, swell_args = (
         (ctypes.c_float * len(x))(*x) for x in (lengths, phases, shifts, swell_phases)
     )
+    style = None if grid is None else recolour.Arguments(out, Change(grid, amounts, moves, still))
     args = _Args(
         native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
         ctypes.addressof(level_args), len(levels), len(positions),
@@ -183,7 +195,8 @@ def _render(
         native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
         None if swell is None else native.pointer(swell), ctypes.addressof(swell_args),
         None if base is None else native.pointer(base),
-        None if stagger is None else native.pointer(stagger), ctypes.addressof(shift_args), native.pointer(out),
+        None if stagger is None else native.pointer(stagger), ctypes.addressof(shift_args),
+        None if style is None else ctypes.addressof(style.args), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
     return out
@@ -290,13 +303,3 @@ def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, regi
     frame = photo.clone()
     frame[y0:y1, x0:x1] = inside.add_(dither(h, w, photo.device)[y0:y1, x0:x1]).to(torch.uint8).permute(1, 2, 0)
     return frame
-
-
-def dither(h: int, w: int, device: torch.device) -> Tensor:
-    """Added before truncation to bytes: [h,w], 1/32 .. 31/32, the same in every frame.
-
-    Rounding would hold slow motion back where the photo, all whole numbers, has just begun to move, and a drifting sky
-    would show steps in its gradient. Whole numbers are kept. (Roberts's R2 sequence.)
-    """
-    x, y = torch.arange(w, device=device), torch.arange(h, device=device)[:, None]
-    return ((193 * x + 147 * y) % 256 // 16 + 0.5) / 16

@@ -22,6 +22,7 @@ from stylecine.ops.displacement import Displacement, Moment, PhaseMap, swap
 from stylecine.ops.image import box_sums
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
+from stylecine.ops.recolour import Change, recolour_
 from stylecine.ops.render import Region, composite, moving_region, on_level, render
 from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients
@@ -167,9 +168,9 @@ def _packed_spline(level: Level) -> Tensor:
 
 
 @torch.inference_mode()
-def frames(loop: Loop, times: Sequence[float]) -> Tensor:
-    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3]."""
-    return _frames_at(loop, [loop.displacement.moment(t) for t in times])
+def frames(loop: Loop, times: Sequence[float], change: Change | None = None) -> Tensor:
+    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3]. change: of their colours."""
+    return _frames_at(loop, [loop.displacement.moment(t) for t in times], change)
 
 
 def frame(loop: Loop, t: float) -> Tensor:
@@ -177,11 +178,12 @@ def frame(loop: Loop, t: float) -> Tensor:
     return frames(loop, [t])[0]
 
 
-def _frames_at(loop: Loop, moments: Sequence[Moment]) -> Tensor:
+def _frames_at(loop: Loop, moments: Sequence[Moment], change: Change | None = None) -> Tensor:
     displacement = loop.displacement
     bases = [_resynthesised(loop, moment) for moment in moments]
     if loop.sampling == "splat":
-        return torch.stack([_splat(loop, moment, base) for moment, base in zip(moments, bases, strict=True)])
+        plain = torch.stack([_splat(loop, moment, base) for moment, base in zip(moments, bases, strict=True)])
+        return plain if change is None else recolour_(plain, change)
     return render(
         loop.photo,
         loop.moving,
@@ -202,6 +204,7 @@ def _frames_at(loop: Loop, moments: Sequence[Moment]) -> Tensor:
         swell=displacement.swell,
         swell_phases=[moment.swell for moment in moments],
         base=None if bases[0] is None else torch.stack([base for base in bases if base is not None]),
+        change=change,
     )
 
 

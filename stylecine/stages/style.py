@@ -21,7 +21,7 @@ from stylecine.errors import OptionError
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops.image import fit_short_side, to_tensor
-from stylecine.ops.recolour import grid_places, recolour, recolour_
+from stylecine.ops.recolour import Change, grid_places, recolour
 
 SIDE = 256  # short side of the picture in which the change is found
 CELL = 16  # pixels of it
@@ -138,11 +138,10 @@ class Appearance:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
         return recolour(frame, self.grid, self._amount(phase), moving=self._moves, still=self._still)
 
-    def show_(self, frames: Tensor, phases: Sequence[float]) -> Tensor:
-        """`show` in place, for frames [n,H,W,3] over `backdrop` and their phases."""
-        still = self._still if self.drift else None
+    def change(self, phases: Sequence[float]) -> Change:
+        """`show` for frames over `backdrop` at these phases."""
         amounts = [self._amount(phase) for phase in phases]
-        return recolour_(frames, self.grid, amounts, moving=self._moves, still=still)
+        return Change(self.grid, amounts, self._moves, self._still if self.drift else None)
 
     @cached_property
     def backdrop(self) -> Tensor:

@@ -200,6 +200,10 @@ def test_a_grid_that_a_gpu_could_not_read_four_numbers_at_once_of_is_refused(lib
     (frame, grid, amount), _ = test_recolour.Sample("askew").arguments()
     with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
         recolour(frame, askew(grid), amount)
+    tensors, keywords = test_render.Sample("askew", style="fixed").arguments()
+    keywords["change"] = keywords["change"]._replace(grid=askew(keywords["change"].grid))
+    with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
+        render(*tensors, **keywords)
 
 
 @needs_compiler
@@ -208,8 +212,9 @@ def test_a_barrier_that_is_missing_or_not_for_all_is_noticed(tmp_path, instead, 
     source, barrier = (SOURCES / "render_cuda.cu").read_text(), "__syncthreads();"
     assert source.count(barrier) == 1
     (tmp_path / "faulty.cu").write_text(source.replace(barrier, f"{instead} {barrier}" if instead else ""))
+    faulty = load(build([tmp_path / "faulty.cu", SOURCES / "recolour_cuda.cu"], tmp_path, COMPILER))
     with pytest.raises(failure):
-        assert_renders(load(build([tmp_path / "faulty.cu"], tmp_path, COMPILER)), test_render.SAMPLES[0])
+        assert_renders(faulty, test_render.SAMPLES[0])
 
 
 CALLS: dict[str, Callable[[], Any]] = {

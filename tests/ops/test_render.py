@@ -1,3 +1,4 @@
+import ctypes
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.pyramid import split
-from stylecine.ops.render import _Args, composite, moving_region, on_level, reference, render
+from stylecine.ops.recolour import Arguments, Change, recolour_
+from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
 from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
 
@@ -33,6 +35,7 @@ class Sample:
     strided: bool = False
     share: float = 0.3
     frames: int = 1
+    style: str = ""  # "drifting", with what is still given at an amount of 1, or "fixed"
 
     def arguments(self, device: str = "cpu") -> tuple[list[Any], dict[str, Any]]:
         noise = torch.Generator().manual_seed(7)
@@ -71,8 +74,19 @@ class Sample:
             "stagger": tensors.pop(),
             "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
             "swell_phases": [(math.cos(2.0 * share) - 1, math.sin(2.0 * share)) for share in shares],
+            "change": self.change(shares, device) if self.style else None,
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
+
+    def change(self, shares: list[float], device: str) -> Change:
+        noise = torch.Generator().manual_seed(9)
+        grid = torch.randn(6, 3, 5, 4, 4, generator=noise) * 0.02
+        grid[..., :3, :3] -= 0.3 * torch.eye(3)  # less contrast: no difference of a level grows
+        moves = (self.mask() > 0).byte()
+        if self.style == "fixed":
+            return Change(grid.to(device), [0.8] * self.frames, moves.to(device))
+        still = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
+        return Change(grid.to(device), shares, moves.to(device), still.to(device))
 
     def mask(self) -> Tensor:
         y, x = torch.meshgrid(torch.arange(self.height), torch.arange(self.width), indexing="ij")
@@ -105,6 +119,9 @@ SAMPLES = [
     Sample("strided", strided=True, base=True, swell=True, stagger=True),
     Sample("far outside", travel=1e6, moving="all"),
     Sample("six frames", frames=6, kinds=2, base=True, swell=True, stagger=True),
+    Sample("a style", height=150, width=300, frames=2, style="fixed"),
+    Sample("a style, nothing moves", moving="none", frames=2, style="drifting"),
+    Sample("a drifting style", height=70, width=300, frames=6, style="drifting", base=True),
     Sample("more frames than are made together", height=9, width=11, levels=2, moving="all", frames=35),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
@@ -140,12 +157,12 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    sample = Sample("small", height=9, width=11, levels=2, base=True, swell=True, stagger=True)
+    sample = Sample("small", height=9, width=11, levels=2, base=True, swell=True, stagger=True, style="drifting")
     tensors, keywords = sample.arguments(device)
     optional = [keywords[name] for name in ("stagger", "swell", "base")]
     times = [flat(keywords[name]) for name in TIMES]
     tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times))
+    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times, *keywords["change"]))
 
 
 def flat(numbers: Any) -> Any:
@@ -157,7 +174,9 @@ def flat(numbers: Any) -> Any:
 def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
     """The keywords for frame n."""
     of_frames = ("phases", "shifts", "swell_phases", "base")
-    return keywords | {name: keywords[name][n : n + 1] for name in of_frames if keywords[name] is not None}
+    mine = {name: keywords[name][n : n + 1] for name in of_frames if keywords[name] is not None}
+    change = keywords["change"]
+    return keywords | mine | {"change": change and change._replace(amounts=change.amounts[n : n + 1])}
 
 
 def test_frames_made_together_are_those_made_one_by_one():
@@ -165,6 +184,14 @@ def test_frames_made_together_are_those_made_one_by_one():
     together = render(*tensors, **keywords)
     for n, frame in enumerate(together):
         assert torch.equal(render(*tensors, **alone(keywords, n))[0], frame)
+
+
+@pytest.mark.parametrize("instructions", SETS)
+def test_a_style_is_that_of_finished_frames(instructions):
+    tensors, keywords = Sample("styled", height=150, width=333, frames=5, style="drifting").arguments()
+    with native.using(instructions=instructions):
+        made, plain = render(*tensors, **keywords), render(*tensors, **keywords | {"change": None})
+        assert torch.equal(made, recolour_(plain, keywords["change"]))
 
 
 def test_a_frame_after_one_that_reads_outside_of_the_plate_is_as_it_is_alone():
@@ -283,8 +310,19 @@ def test_arguments_that_do_not_fit_are_named():
 def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
     place, number = torch.zeros(1).data_ptr(), 1.0
     args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
-                 place, place, place, place, None, None, None, None, None, place)  # fmt: skip
+                 place, place, place, place, None, None, None, None, None, None, place)  # fmt: skip
     with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
+        native.run("render", args, torch.device("cpu"), workspace=True)
+
+
+def test_the_c_interface_refuses_a_change_of_other_frames():
+    level = _Level(torch.zeros(8, 8, 4).data_ptr(), 4, 4, native.DTYPES[torch.float32], 1)
+    place, frames = (torch.full((64,), 0.5) for _ in range(2))
+    change = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Change(torch.zeros(2, 1, 1, 4, 4), [1.0]))
+    args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
+                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, None, None, None, None, None,
+                 ctypes.addressof(change.args), frames.data_ptr())  # fmt: skip
+    with pytest.raises(ValueError, match="style is a change of the frames in out"):
         native.run("render", args, torch.device("cpu"), workspace=True)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import OptionError
-from stylecine.ops.recolour import recolour
+from stylecine.ops.recolour import recolour, recolour_
 from stylecine.stages.style import Appearance, StyleNets, fit_grid
 
 
@@ -115,5 +115,5 @@ def test_a_frame_over_the_backdrop_is_changed_where_it_moves_alone(drift: bool) 
     plain = shown.photo.clone()
     plain[~static] = as_bytes(picture(seed=4))[~static]
     over = torch.where(static[..., None], shown.backdrop, plain)
-    made = shown.show_(torch.stack((over, over)), [0.3, 0.8])
+    made = recolour_(torch.stack((over, over)), shown.change([0.3, 0.8]))
     assert torch.equal(made, torch.stack([shown.show(plain, phase) for phase in (0.3, 0.8)]))
