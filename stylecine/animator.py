@@ -67,6 +67,41 @@ ANCHOR_ROWS = 256  # of the grid on which anchors hold cloth
 
 
 @dataclass(frozen=True, eq=False)
+class _MovingParts:
+    """What is to move in a scene, at the loop's size.
+
+    scene: of that size. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the landscape. cloth: and what is
+    frozen, [2,H,W]; None if no cloth is to move.
+    """
+
+    scene: Scene
+    photo: Tensor
+    edits: tuple[Any, ...]
+    layers: Tensor
+    flow: Tensor
+    cloth: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class _MovingCloth:
+    """Cloth at rest and in the wind. warning: why it does not move although it was to."""
+
+    resting: RestingCloth | None = None
+    layer: ClothLayer | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _MovingLandscape:
+    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], and their loop, if anything moves."""
+
+    layers: Tensor
+    moves: Tensor
+    flow: Tensor
+    loop: Loop | None
+
+
+@dataclass(frozen=True, eq=False)
 class Animator:
     """The networks of one model on one device, for any number of photos."""
 
@@ -163,68 +198,83 @@ class Animator:
         self._check_model(scene, options.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
-        edits, whole, style = scene.edits, scene.photo, resolve_style(options, scene.edits)
+        style = resolve_style(options, scene.edits)
         with stages.stage("motion"):
-            photo = to_tensor(scene.photo).to(self.device)
-            if options.subject != CLOTH or is_cloth_marked(options, edits):
-                found = None
-            elif found is None:
-                found = self.find_cloth(photo)
-            cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
-            layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
-            if short is not None:
-                scene, layers, cloth = _shrink(scene, layers, cloth, short)
-                photo = to_tensor(scene.photo).to(self.device)
-        resting, cloth_layer, cloth_warning = None, None, "" if found is None else found.warning
-        if cloth is not None:
-            with stages.stage("cloth") as step:
-                try:
-                    resting = self._rest_cloth(photo, cloth, edits)
-                    cloth_layer = blow(
-                        resting,
-                        self._cloth_nets,
-                        options.wind or Wind(),
-                        cycles=options.gusts,
-                        period=options.period,
-                        progress=step,
-                    )
-                    layers = layers * (1 - cloth_layer.footprint)
-                except NothingMoves as error:
-                    if options.subject == CLOTH or not layers.any():
-                        raise
-                    cloth_warning = f"Only the landscape moves. {error}"
-        flow = flow * options.speed
-        moves, swash, loop = erode_moving_edges(layers, photo), None, None
-        if cloth is None and is_predicted(options, edits):
-            swash = predict_swash(photo, layers, flow, scene.frozen.to(self.device))
-        if swash is not None:
-            moves, flow = swash.widen(moves), flow * swash.drift
-        if cloth_layer is None or moves.any():
-            loop = self._make_loop(scene, photo, layers, moves, flow, swash, options, stages)
-        mask = moves if cloth_layer is None else torch.maximum(moves, cloth_layer.reach)
+            found = self._look_for_cloth(scene, options, found)
+            parts = self._resolve(scene, options, found, short)
+        cloth = self._move_cloth(parts, options, stages)
+        landscape = self._move_landscape(parts, cloth.layer, options, stages)
         if short is None:  # a preview is to be quick
             release_freed()
-        made = Cinemagraph(
-            loop=loop,
-            scene=scene,
-            layers=layers,
-            mask=mask,
-            motion=flow,
+        loop = Cinemagraph(
+            loop=landscape.loop,
+            scene=parts.scene,
+            layers=landscape.layers,
+            mask=landscape.moves if cloth.layer is None else torch.maximum(landscape.moves, cloth.layer.reach),
+            motion=landscape.flow,
             period=options.period,
             fps=options.fps,
             settings=options.describe() | ({} if found is None else {"mask": "found"}),
             timings=stages.timings,
             progress=progress,
-            edits=edits,
-            resting_cloth=resting,
-            cloth_layer=cloth_layer,
-            cloth_warning=cloth_warning,
+            edits=scene.edits,
+            resting_cloth=cloth.resting,
+            cloth_layer=cloth.layer,
+            cloth_warning=cloth.warning or ("" if found is None else found.warning),
         )
         if style is None:
-            return made
+            return loop
         with stages.stage("style"):
-            (grid,) = self.style_grids(whole, [style])
-        return made.styled(grid, style.strength, style.drift)
+            (grid,) = self.style_grids(scene.photo, [style])
+        return loop.styled(grid, style.strength, style.drift)
+
+    def _look_for_cloth(self, scene: Scene, options: RenderOptions, found: FoundCloth | None) -> FoundCloth | None:
+        """What was found before, or is found now; None where nobody asks for it, or has said where it is."""
+        if options.subject != CLOTH or is_cloth_marked(options, scene.edits):
+            return None
+        return found or self.find_cloth(to_tensor(scene.photo).to(self.device))
+
+    def _resolve(
+        self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
+    ) -> _MovingParts:
+        photo = to_tensor(scene.photo).to(self.device)
+        cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
+        layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
+        edits = scene.edits
+        if short is not None:
+            scene, layers, cloth = _shrink(scene, layers, cloth, short)
+            photo = to_tensor(scene.photo).to(self.device)
+        return _MovingParts(scene, photo, edits, layers, flow * options.speed, cloth)
+
+    def _move_cloth(self, parts: _MovingParts, options: RenderOptions, stages: Stages) -> _MovingCloth:
+        """Raises NothingMoves if no cloth can move, unless the landscape does."""
+        if parts.cloth is None:
+            return _MovingCloth()
+        with stages.stage("cloth") as step:
+            try:
+                resting = self._rest_cloth(parts.photo, parts.cloth, parts.edits)
+                length = {"cycles": options.gusts, "period": options.period}
+                layer = blow(resting, self._cloth_nets, options.wind or Wind(), **length, progress=step)
+            except NothingMoves as error:
+                if options.subject == CLOTH or not parts.layers.any():
+                    raise
+                return _MovingCloth(warning=f"Only the landscape moves. {error}")
+        return _MovingCloth(resting, layer)
+
+    def _move_landscape(
+        self, parts: _MovingParts, cloth: ClothLayer | None, options: RenderOptions, stages: Stages
+    ) -> _MovingLandscape:
+        """All that moves but the cloth, which covers it."""
+        layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
+        moves, flow, swash = erode_moving_edges(layers, parts.photo), parts.flow, None
+        if parts.cloth is None and is_predicted(options, parts.edits):
+            swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(self.device))
+        if swash is not None:
+            moves, flow = swash.widen(moves), flow * swash.drift
+        loop = None
+        if cloth is None or moves.any():
+            loop = self._make_loop(parts.scene, parts.photo, layers, moves, flow, swash, options, stages)
+        return _MovingLandscape(layers, moves, flow, loop)
 
     def find_cloth(self, photo: Tensor) -> FoundCloth | None:
         """Flags, banners and hung cloth in a photo [3,H,W] in [-1,1]; None where the model finds none for sure."""

@@ -18,7 +18,7 @@ LIKELY, SURE = 0.5, 0.95  # probabilities
 POSSIBLE = 0.08  # beside what is sure
 SURE_SHARE = 0.4  # of a piece must be sure
 CLOSED = 3  # cells: narrower gaps of a piece, as lettering leaves, are closed
-MIN_PIECE = 0.004  # of the photo: smaller pieces are errors
+MIN_FOUND = 0.004  # of the photo: smaller pieces are errors
 
 Finder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as ClothFinder
 
@@ -68,7 +68,7 @@ def sure_pieces(probability: np.ndarray) -> np.ndarray:
     numbers = np.arange(count + 1)
     area = ndimage.sum_labels(np.ones_like(probability), pieces, numbers)
     sure = ndimage.sum_labels(probability > SURE, pieces, numbers)
-    keep = (area > MIN_PIECE * probability.size) & (sure > SURE_SHARE * area)
+    keep = (area > MIN_FOUND * probability.size) & (sure > SURE_SHARE * area)
     keep[0] = False
     return keep[pieces]
 

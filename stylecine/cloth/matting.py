@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.outline import connected_to, free_outline
+from stylecine.cloth.outline import connected_to, free_outline, nearest_value
 from stylecine.ops.image import blur, dilate, push_pull
 from stylecine.ops.texture import copy_texture
 
@@ -49,45 +49,74 @@ class Matting:
 def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Matting:
     """photo [3,H,W] in [-1,1]; mask of the cloth and frozen (what must not change), both [H,W] in [0,1]."""
     colour = (photo + 1) / 2
+    inside, held = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
-    inside = on_grid(mask, cell) >= 0.5
-    held = on_grid(frozen, cell) >= 0.3
-    cells, deviation = on_grid(colour, cell), _deviation(colour, cell)
+    around = _look_around(colour, inside, held, 1 + math.ceil(strip / cell), cell)
+    cloth = inside | around.missed
+    # a strip of plain background may move along unseen, one of rough background may not
+    moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & (inside | around.free)
+    # where no cloth is in the photo, it is the background, to the byte
+    matte = _to_bytes(_matte(mask, moves, inside | around.free, cell))
+    background = _background(colour, matte, moves, inside, around.free, cell)
+    shading = torch.where(inside, around.share, torch.zeros_like(around.share))
+    return Matting(
+        matte,
+        _to_bytes(background).permute(1, 2, 0).contiguous(),
+        _depth(~around.obstacles) * cell,
+        F.avg_pool2d(shading[None], 3, 1, 1, count_include_pad=False)[0],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """Bool [gh,gw]: free, where the cloth may move; rough, the part of it that is not plain; missed, cloth that the
+    mask lacks; obstacles, what holds the cloth. share [gh,gw]: of the cloth in each colour."""
+
+    free: Tensor
+    rough: Tensor
+    missed: Tensor
+    obstacles: Tensor
+    share: Tensor
+
+
+def _look_around(colour: Tensor, inside: Tensor, held: Tensor, reach: int, cell: int) -> _Surroundings:
+    """colour [3,H,W] in [0,1]; inside (cloth) and held: bool [gh,gw]; reach: cells by which the mask may be wrong."""
+    cells = on_grid(colour, cell)
     # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
-    reach = 1 + math.ceil(strip / cell)
     near = dilate(inside, reach) & ~inside
-    core = ~dilate(~inside, reach)
-    plain = _large_regions(~inside & ~near & (deviation < MAX_PLAIN_DEVIATION) & ~held)
-    rough, missed = free_outline(cells, inside, reach)
     around = ~inside & ~near
+    plain = _large_regions(around & (_deviation(colour, cell) < MAX_PLAIN_DEVIATION) & ~held)
     mostly_plain = blur(torch.stack((plain, around))[None].float(), 3 * reach)[0]
+    rough, unseen = free_outline(cells, inside, reach)
     rough &= ~held & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
-    foreground = _nearest_value(cells, core if bool(core.any()) else inside)
-    seen = plain | (rough & ~near)
-    behind = push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
-    share, error = _unmix(cells, foreground, behind)
+    share, error = _unmix(cells, *_colours_of_both(cells, inside, plain | (rough & ~near), reach))
     mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held
     obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | held
     free = plain | rough | (near & _flood(inside, ~obstacles))
     rough &= ~mixed
-    obstacles = (near & ~free) | held  # what the cloth does not touch, it may pass
-    distance = ndimage.distance_transform_edt(np.pad(~obstacles.cpu().numpy(), 1, constant_values=True))[1:-1, 1:-1]
-    clearance = torch.from_numpy(distance.astype(np.float32) * cell).to(photo.device)
-    shading = torch.where(inside, share, torch.zeros_like(share))
-    shading = F.avg_pool2d(shading[None], 3, 1, 1, count_include_pad=False)[0]
-    # a strip of plain background may move along unseen, one of rough background may not
-    cloth = inside | (near & free & torch.where(rough, missed, share > MIN_CLOTH_SHARE))
-    moves = (cloth | (dilate(cloth, 1) & ~rough)) & (inside | free)
-    matte = torch.maximum(
-        _box_blur(mask, 1), _box_blur(_enlarge(moves & ~dilate(~(inside | free), 1), mask.shape, cell), MATTE_SOFTNESS)
-    )
-    known = _enlarge(free & ~dilate(moves, 1), mask.shape, cell)
-    uncovered = _enlarge((inside | free) & dilate(moves, UNCOVERED_CELLS), mask.shape, cell)
-    # where no cloth is in the photo, it is the background, to the byte
-    matte = _to_bytes(matte)
+    missed = near & free & torch.where(rough, unseen, share > MIN_CLOTH_SHARE)
+    return _Surroundings(free, rough, missed, (near & ~free) | held, share)  # what it does not touch, it may pass
+
+
+def _colours_of_both(cells: Tensor, inside: Tensor, seen: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Colours [3,gh,gw] of the cloth and of the background that is seen, each continued over everything."""
+    core = ~dilate(~inside, reach)
+    cloth = nearest_value(cells, core if bool(core.any()) else inside)
+    return cloth, push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
+
+
+def _matte(mask: Tensor, moves: Tensor, allowed: Tensor, cell: int) -> Tensor:
+    """[H,W] in [0,1], with all that moves, up to the border of where that is allowed, bool [gh,gw]."""
+    moving = _enlarge(moves & ~dilate(~allowed, 1), mask.shape, cell)
+    return torch.maximum(_box_blur(mask, 1), _box_blur(moving, MATTE_SOFTNESS))
+
+
+def _background(colour: Tensor, matte: Tensor, moves: Tensor, inside: Tensor, free: Tensor, cell: int) -> Tensor:
+    """colour [3,H,W] in [0,1], inpainted where the cloth hides what it may uncover. matte uint8 [H,W]."""
+    known = _enlarge(free & ~dilate(moves, 1), matte.shape, cell)
+    uncovered = _enlarge((inside | free) & dilate(moves, UNCOVERED_CELLS), matte.shape, cell)
     hidden = _box_blur(uncovered * (1 - known), 1) * (matte / (255 * HIDING)).clamp(max=1)
-    background = torch.lerp(colour, _inpaint(colour, known > 0.99), hidden)
-    return Matting(matte, _to_bytes(background).permute(1, 2, 0).contiguous(), clearance, shading)
+    return torch.lerp(colour, _inpaint(colour, known > 0.99), hidden)
 
 
 def on_grid(image: Tensor, cell: int) -> Tensor:
@@ -108,6 +137,13 @@ def _inpaint(colour: Tensor, visible: Tensor) -> Tensor:
     far = torch.from_numpy(distance.astype(np.float32)).to(colour.device) / (DETAIL_DISTANCE * max(visible.shape))
     filled = torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
     return copy_texture(filled, visible.to(colour)).clamp(0, 1)
+
+
+def _depth(places: Tensor) -> Tensor:
+    """Distance of bool [gh,gw] to the nearest that is not one of the places; outside of the picture all are."""
+    padded = np.pad(places.cpu().numpy(), 1, constant_values=True)
+    distance = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
+    return torch.from_numpy(distance.astype(np.float32)).to(places.device)
 
 
 def _to_bytes(image: Tensor) -> Tensor:
@@ -149,13 +185,6 @@ def _flood(start: Tensor, through: Tensor) -> Tensor:
     """All of bool [h,w] that is connected with `start` by places of `through`."""
     first, allowed = (x.cpu().numpy() for x in (start, start | through))
     return torch.from_numpy(ndimage.binary_propagation(first, mask=allowed)).to(start.device)
-
-
-def _nearest_value(image: Tensor, known: Tensor) -> Tensor:
-    """[C,h,w] with the value of the nearest known place."""
-    indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
-    y, x = (torch.from_numpy(i).long().to(image.device) for i in indices)
-    return image[:, y, x]
 
 
 def _box_blur(mask: Tensor, radius: int) -> Tensor:

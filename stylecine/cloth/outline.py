@@ -39,23 +39,36 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
     if not bool(band.any()):
         return band, band
     core = inside & ~dilate(~inside, reach)
-    cloth = _colours(cells, core if bool(core.any()) else inside, 3 * reach)
     beside, away = (distance > reach) & (distance <= 3 * reach), (distance > 3 * reach) & (distance <= 7 * reach)
+    cloth = _colours(cells, core if bool(core.any()) else inside, 3 * reach)
     near, far = _colours(cells, beside, 3 * reach), _colours(cells, away, 6 * reach)
-    free = (_difference(cloth, near, band) >= MIN_DIFFERENCE) & _is_near(beside, 3 * reach)[band]
-    free &= (_difference(near, far, band) <= MAX_CHANGE) | ~_is_near(away, 6 * reach)[band]
-    free &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
+    behind = (_difference(cloth, near, band) >= MIN_DIFFERENCE) & _is_near(beside, 3 * reach)[band]
+    behind &= (_difference(near, far, band) <= MAX_CHANGE) | ~_is_near(away, 6 * reach)[band]
+    behind &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
+    missed, beyond = _cloth_outside(cells, cloth, near, distance, reach)
+    foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
+    behind &= (_share(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
+    stretches = band & (_share(_spread(behind, band), band, 2 * reach) >= MIN_FREE)
+    free = nearest_value(stretches[None], band)[0] & ~inside
+    return free, free & band & missed
+
+
+def nearest_value(image: Tensor, known: Tensor) -> Tensor:
+    """[C,h,w] with the value of the nearest known place, bool [h,w]."""
+    indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
+    y, x = (torch.from_numpy(i).long().to(image.device) for i in indices)
+    return image[:, y, x]
+
+
+def _cloth_outside(
+    cells: Tensor, cloth: tuple[Tensor, Tensor], near: tuple[Tensor, Tensor], distance: Tensor, reach: int
+) -> tuple[Tensor, Tensor]:
+    """What looks like the cloth outside of it, bool [gh,gw]: strips that have been missed, and what goes on beyond them
+    and is a thing of its own. distance [gh,gw]: to the cloth, in cells."""
     wide = (distance > 0) & (distance <= 2 * reach)
     alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
-    beyond = connected_to(alike, distance > reach)  # no strip of the cloth, but a thing of its own
-    missed = alike & ~beyond & (_share(alike, wide, 1) > 0.5)
-    foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
-    free &= (_share(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
-    stretches = band & (_share(_spread(free, band), band, 2 * reach) >= MIN_FREE)
-    index = ndimage.distance_transform_edt((~band).cpu().numpy(), return_distances=False, return_indices=True)
-    y, x = (torch.from_numpy(i).long().to(cells.device) for i in index)
-    free = stretches[y, x] & ~inside
-    return free, free & band & missed
+    beyond = connected_to(alike, distance > reach)
+    return alike & ~beyond & (_share(alike, wide, 1) > 0.5), beyond
 
 
 def _spread(values: Tensor, places: Tensor) -> Tensor:
