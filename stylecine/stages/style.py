@@ -21,11 +21,14 @@ from stylecine.errors import OptionError
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops.image import fit_short_side, to_tensor
-from stylecine.ops.recolour import Change, grid_places, recolour
+from stylecine.ops.recolour import LUMA, Change, grid_places, recolour
 
 SIDE = 256  # short side of the picture in which the change is found
 CELL = 16  # pixels of it
 DEPTH = 8  # points of luma
+GLARING = 0.45, 0.65  # of [0,1]: luma of what may be light, and of what is taken for it
+CYAN = 0.15  # of [0,1]: in a blue that is no cyan, blue exceeds green by more
+GREEN = 0.05  # of [0,1]: more than a trace of green
 RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
 
 
@@ -46,7 +49,25 @@ def change_grids(
         return image[0, :, : size[0], : size[1]].clamp(-1, 1) / 2 + 0.5
 
     before = drawn(w_plus)
-    return [fit_grid(before, drawn(other)) for other in others]
+    return [fit_grid(before, without_green_light(before, drawn(other))) for other in others]
+
+
+def without_green_light(before: Tensor, after: Tensor) -> Tensor:
+    """`after`, of two pictures [3,h,w] in [0,1], with what is bright and has become green or cyan in grey: a low sun in
+    an orange sky, of which the generator has seen few, would turn green where the sky turns blue."""
+    bright = (_luma(after) - GLARING[0]) / (GLARING[1] - GLARING[0])
+    green = (_green(after) - _green(before).clamp_min(0)) / GREEN
+    return torch.lerp(after, _luma(after), (bright.clamp(0, 1) * green.clamp(0, 1)))
+
+
+def _luma(picture: Tensor) -> Tensor:
+    return (picture * picture.new_tensor(LUMA).view(3, 1, 1)).sum(0)
+
+
+def _green(picture: Tensor) -> Tensor:
+    """How much green or cyan there is: above 0 between the hues of yellow and of a clear sky."""
+    red, green, blue = picture
+    return torch.minimum(green - red, green - blue + CYAN)
 
 
 def fit_grid(before: Tensor, after: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import OptionError
-from stylecine.ops.recolour import recolour, recolour_
-from stylecine.stages.style import Appearance, StyleNets, fit_grid
+from stylecine.ops.recolour import LUMA, recolour, recolour_
+from stylecine.stages.style import Appearance, StyleNets, fit_grid, without_green_light
 
 
 def picture(h: int = 128, w: int = 192, seed: int = 0) -> Tensor:
@@ -98,6 +98,27 @@ def test_a_name_that_the_model_does_not_have() -> None:
     nets = StyleNets(None, None, {})  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="no style 'noon'; give a photo"):
         nets.w_plus_of("noon", None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ((0.9, 0.8, 0.6), (0.7, 1.0, 0.9), None),  # a sun that would turn green
+        ((1.0, 1.0, 1.0), (0.4, 1.0, 1.0), None),  # or cyan
+        ((0.9, 0.8, 0.6), (0.9, 0.5, 0.3), (0.9, 0.5, 0.3)),
+        ((0.5, 0.8, 0.3), (0.5, 0.8, 0.3), (0.5, 0.8, 0.3)),  # leaves in the sun
+        ((0.7, 0.8, 0.9), (0.3, 0.5, 0.8), (0.3, 0.5, 0.8)),  # a blue sky
+        ((0.8, 0.8, 0.9), (0.1, 0.25, 0.3), (0.1, 0.25, 0.3)),  # a night
+    ],
+)
+def test_light_does_not_turn_green(
+    before: tuple[float, ...], after: tuple[float, ...], shown: tuple[float, ...] | None
+) -> None:
+    two = [torch.tensor(colour)[:, None, None].expand(3, 4, 4) for colour in (before, after)]
+    made = without_green_light(*two)[:, 0, 0]
+    luma = float(made @ torch.tensor(LUMA))
+    assert luma == pytest.approx(float(torch.tensor(after) @ torch.tensor(LUMA)), abs=1e-5)
+    torch.testing.assert_close(made, torch.tensor(shown or (luma,) * 3))
 
 
 @pytest.mark.parametrize("size", [(40, 300), (300, 40), (33, 33)])
