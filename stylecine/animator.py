@@ -53,7 +53,7 @@ from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
-from stylecine.stages.plate import Plate, canvas, feature_plate, plain_plate
+from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
 from stylecine.stages.style import StyleNets
 from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
 from stylecine.stages.swell import predict_swell
@@ -70,11 +70,12 @@ ANCHOR_ROWS = 256  # of the grid on which anchors hold cloth
 class _MovingParts:
     """What is to move in a scene, at the loop's size.
 
-    scene: of that size. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the landscape. cloth: and what is
-    frozen, [2,H,W]; None if no cloth is to move.
+    scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the
+    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move.
     """
 
     scene: Scene
+    quick: bool
     photo: Tensor
     edits: tuple[Any, ...]
     layers: Tensor
@@ -240,11 +241,11 @@ class Animator:
         photo = to_tensor(scene.photo).to(self.device)
         cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
         layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
-        edits = scene.edits
+        edits, whole = scene.edits, scene.photo.shape
         if short is not None:
             scene, layers, cloth = _shrink(scene, layers, cloth, short)
             photo = to_tensor(scene.photo).to(self.device)
-        return _MovingParts(scene, photo, edits, layers, flow * options.speed, cloth)
+        return _MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth)
 
     def _move_cloth(self, parts: _MovingParts, options: RenderOptions, stages: Stages) -> _MovingCloth:
         """Raises NothingMoves if no cloth can move, unless the landscape does."""
@@ -273,7 +274,7 @@ class Animator:
             moves, flow = swash.widen(moves), flow * swash.drift
         loop = None
         if cloth is None or moves.any():
-            loop = self._make_loop(parts.scene, parts.photo, layers, moves, flow, swash, options, stages)
+            loop = self._make_loop(parts, layers, moves, flow, swash, options, stages)
         return _MovingLandscape(layers, moves, flow, loop)
 
     def find_cloth(self, photo: Tensor) -> FoundCloth | None:
@@ -322,8 +323,7 @@ class Animator:
 
     def _make_loop(
         self,
-        scene: Scene,
-        photo: Tensor,
+        parts: _MovingParts,
         layers: Tensor,
         moves: Tensor,
         flow: Tensor,
@@ -332,12 +332,13 @@ class Animator:
         stages: Stages,
     ) -> Loop:
         """The landscape's loop. moves [H,W]: how much each pixel moves."""
+        scene, photo = parts.scene, parts.photo
         refine = scene.settings["refine"] if options.warp == "dfw" and self.encoder is None else 0
         with stages.stage("plate", max(1, refine)) as step:
             reconstruction = to_tensor(scene.reconstruction).to(self.device)
             shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
             margin = margin_for(flow, moves, options.period, options.fps)
-            plate = self._make_plate(scene, photo, shown, moves, margin, options, refine, step)
+            plate = self._make_plate(parts, shown, moves, margin, options, refine, step)
         with stages.stage("loop"):
             swell = predict_swell(layers, flow) if options.motion is None else None
             seconds = SWELL_SECONDS
@@ -359,8 +360,7 @@ class Animator:
 
     def _make_plate(
         self,
-        scene: Scene,
-        photo: Tensor,
+        parts: _MovingParts,
         shown: Tensor,
         moves: Tensor,
         margin: int,
@@ -369,18 +369,26 @@ class Animator:
         progress: Callable[[int, int], None],
     ) -> Plate:
         """What moves of `shown` [3,H,W], continued behind what does not and past the frame."""
-        wide, visible = canvas(photo, moves, margin)
+        wide, visible = canvas(parts.photo, moves, margin)
         shown, _ = canvas(shown, moves, margin)
         if options.warp != "dfw":
-            return plain_plate(shown, visible)
+            generates = options.warp == "msdfw" and not parts.quick
+            return plain_plate(shown, visible, self._continue(wide, visible) if generates else None)
         if min(visible.shape) > SLACK * self.generator.resolution:
             fits = self.generator.resolution
             raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
-        generator = self.generator.seeded(scene.settings["seed"])
+        generator = self.generator.seeded(parts.scene.settings["seed"])
         hidden = invert(wide, generator, self.encoder, visible=visible, refine=refine, progress=progress)
         return feature_plate(
             wide, visible, hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature
         )
+
+    def _continue(self, photo: Tensor, visible: Tensor) -> Tensor | None:
+        """What moves of a photo [3,Hc,Wc], continued where visible is 0; None where nothing is, or no encoder can."""
+        if self.encoder is None or bool((visible > 0).all()):
+            return None
+        side = coarse_side(visible)
+        return invert(photo, self.generator, self.encoder, visible=visible, side=side).reconstruction
 
     def _rest_cloth(self, photo: Tensor, cloth: Tensor, edits: tuple[Any, ...]) -> RestingCloth:
         """cloth [2,H,W]: cloth and what is frozen."""

@@ -5,8 +5,8 @@
 Holes resemble typical occluders: rocks (blobs inside what moves), masts (strips), shores (a stretch along the border of
 what moves) and the frame (the outermost twentieth on each side). Everything static is hidden too, as for a plate. All
 methods fill the same holes and are measured inside the holes only: LPIPS from AlexNet's maps, upsampled to the photo's
-size, and PSNR. Every smooth fill is measured without and with texture (ops/texture.py); `push-pull + texture` ships,
-because the generator does not improve on it.
+size, and PSNR. Every smooth fill is measured without and with texture (ops/texture.py); `generator + texture` ships,
+at half of the photo's size; `push-pull + texture` does for models without an encoder.
 """
 
 import argparse
@@ -50,11 +50,14 @@ def methods(animator: Animator) -> Callable[[Tensor, Tensor], Fills]:
     random = random_generator(animator)
 
     def fill(photo: Tensor, visible: Tensor) -> Fills:
-        continued, drawn = (
-            invert(photo, a.generator, a.encoder, visible=visible).reconstruction for a in (animator, random)
+        side = synthesis.coarse_side(visible)
+        half, drawn, whole = (
+            invert(photo, a.generator, a.encoder, visible=visible, side=side).reconstruction
+            for a, side in ((animator, side), (random, side), (animator, None))
         )
         smooth = {
-            "generator": synthesis.blend(photo, visible, continued),
+            "generator": synthesis.blend(photo, visible, half),
+            "generator, whole size": synthesis.blend(photo, visible, whole),
             "push-pull": push_pull(photo[None], visible[None, None])[0],
             "random weights": synthesis.blend(photo, visible, drawn),
         }

@@ -44,19 +44,21 @@ class Inversion:
 @torch.inference_mode(False)  # inference tensors cannot be optimised
 @torch.no_grad()
 def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visible: Tensor | None = None,
-           refine: int = 0, progress: ProgressCallback | None = None) -> Inversion:
+           side: int | None = None, refine: int = 0, progress: ProgressCallback | None = None) -> Inversion:
     """Invert a photo [3,H,W] in [-1,1].
 
     encoder: None for generators that have none; w+ and F are then found by optimisation alone.
     visible [H,W] in {0,1}: where it is 0 the photo is ignored; an encoder has the generator continue the surroundings,
         without one their colours are interpolated.
+    side: the working size's short side, if it is to be smaller than it need be.
     refine: steps of optimisation on F (0 without an encoder: `STEPS`), minimising the squared error where visible.
     progress: called as (done, total) after each step on F.
     """
     photo = differentiable(photo)
     height, width = photo.shape[1:]
-    too_large = min(height, width) > SLACK * generator.resolution
-    factor = generator.resolution / min(height, width) if too_large else 1.0
+    short = min(height, width)
+    most = generator.resolution if short > SLACK * generator.resolution else short
+    factor = min(most, side or most) / short
     size = (round(height * factor), round(width * factor))
     small = photo[None] if factor == 1 else F.interpolate(photo[None], size, mode="bilinear", antialias=True)
     seen = small.new_ones((1, 1, *size))

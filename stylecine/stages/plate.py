@@ -1,9 +1,8 @@
 """The plate that moves: the photo where it moves, inpainted elsewhere and beyond the frame.
 
 What moves needs content where it emerges from behind a rock or from beyond the border. Beyond the border it is
-mirrored; behind static things the surrounding colours are interpolated (push-pull) and the finest detail is copied from
-nearby. The generator, whose encoder sees what moves and continues it, does no better once detail is copied
-(benchmarks/studies/plate.py), so it is used only where its features have to be continued too: in deep feature warping.
+mirrored; behind static things the generator, whose encoder sees what moves, continues it, and the finest detail is
+copied from nearby (benchmarks/studies/plate.py compares ways to do that).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from stylecine.networks.modulated import ModulatedSynthesis
 from stylecine.ops.image import fast_dtype, mirrored, push_pull
 from stylecine.ops.texture import copy_texture
 
+COARSER, MOST = 2, 512  # pixels of the photo to one that the generator makes; and these on the short side, at most
 GREY_LEVEL = 2 / 255
 ALIKE = 0.999  # of the values that two precisions generate differ by less
 
@@ -55,11 +55,16 @@ def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     return torch.where(visible > 0, photo, generated + push_pull(residual[None], visible[None, None])[0]).clamp(-1, 1)
 
 
-def plain_plate(photo: Tensor, visible: Tensor) -> Plate:
-    """The plate of `msdfw` and `pixel`: photo [3,Hc,Wc] where visible [Hc,Wc] is 1, elsewhere colours and detail from
-    around. The sum of ToRGB contributions and residual is warped band by band instead of contribution by contribution
-    (docs/how-it-works.md gives the reason)."""
-    return Plate(copy_texture(push_pull(photo[None], visible[None, None])[0], visible).clamp(-1, 1))
+def coarse_side(visible: Tensor) -> int:
+    """The short side at which the generator continues a canvas [Hc,Wc], as the finest detail is copied."""
+    return min(MOST, round(min(visible.shape) / COARSER))
+
+
+def plain_plate(photo: Tensor, visible: Tensor, generated: Tensor | None = None) -> Plate:
+    """The plate of `msdfw` and `pixel`: photo [3,Hc,Wc] where visible [Hc,Wc] is 1, elsewhere what was `generated`
+    [3,Hc,Wc], or the colours around. The sum of ToRGB contributions and residual is warped band by band instead of
+    contribution by contribution (docs/how-it-works.md gives the reason)."""
+    return Plate(inpaint(photo, visible, torch.zeros_like(photo) if generated is None else generated))
 
 
 def feature_plate(photo: Tensor, visible: Tensor, generated: Tensor, detail: float, generator: Generator,
