@@ -99,6 +99,22 @@ def tinted(rng: np.random.Generator, photo: Tensor) -> Tensor:
     return (faded * tint / tint.mean()).clamp(0, 1) ** math.exp(max(0.0, rng.normal(0.1, 0.4)))
 
 
+def spattered(rng: np.random.Generator, photo: Tensor, place: Tensor) -> Tensor:
+    """photo [3,H,W] in [0,1] with what lies in `place` [H,W] as a short exposure shows white water: drops, foam and
+    gaps of all sizes, instead of the veils of a long one."""
+    veil = _blur(_blur(photo, 4.0), 4.0)
+    grey = veil.mean(0, keepdim=True)
+    veil = grey + (veil - grey) * rng.uniform(0.2, 0.9)
+    drops = torch.zeros_like(grey)
+    for size in (0.5, 0.9, 1.6, 3.0):
+        noise = _blur(torch.from_numpy(rng.normal(0, 1, grey.shape).astype(np.float32)), size)
+        drops += rng.uniform(0, 1) * noise / noise.std()
+    drops = (drops / drops.std() * rng.uniform(0.2, 0.6)).exp()
+    shown = veil * (drops / drops.mean()) ** rng.uniform(0.5, 1.2)
+    share = rng.uniform(0.4, 1.0) * _blur(place[None].float(), rng.uniform(0.7, 2.0))
+    return (photo + share * (shown - photo)).clamp(0, 1)
+
+
 def transplanted(
     rng: np.random.Generator, photo: Tensor, label: Tensor, other: Tensor, other_label: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -120,6 +120,7 @@ def commands(at: Path) -> list[list[Any]]:
         ["train_appearance.py", *packed, *FEW, "--out", at / "appearance", "--weights", at / "encoder"],
         [*segmenter, *FEW, "--out", at / "segmenter"],
         [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
+        [*segmenter, *FEW, "--out", at / "refined", "--refine", model / "segmenter.safetensors"],
         ["train_motion.py", "--photos", photos, "--segmenter", model / "segmenter.safetensors", *FEW,
          "--out", at / "motion"],
         ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],

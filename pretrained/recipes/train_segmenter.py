@@ -1,10 +1,13 @@
 """Train the segmenter: which pixels of a photo are sky, water, falls, smoke, or static.
 
     python pretrained/recipes/train_segmenter.py --photos DIR --backbone efficientnet.safetensors --minutes 100
+    python pretrained/recipes/train_segmenter.py --photos DIR --refine pretrained/segmenter.safetensors --minutes 60
     python pretrained/recipes/train_segmenter.py --export OUT.safetensors
 
 The backbone (convert_efficientnet.py writes its pretrained weights) is fine-tuned at a low learning rate together
-with the decoder. Each call resumes the last one, evaluates on val.txt and val2.txt and keeps the best mean of both.
+with the decoder. `--refine` goes on from finished weights and trains their decoder alone, so that the motion network
+and the cloth finder, which read the same backbone, need not be trained again. Each call resumes the last one,
+evaluates on val.txt and val2.txt and keeps the best mean of both.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from common import Average, Run, arguments, averaged, cosine, save_weights
 from data import Sample
-from labelled import look, photometric, random_view, read_small, relit, tinted, transplanted
+from labelled import look, photometric, random_view, read_small, relit, spattered, tinted, transplanted
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -32,11 +35,13 @@ PEAK, PEAK_BACKBONE = 1.2e-3, 2e-4  # learning rates
 WHOLE = 0.4  # of the views show the whole photo
 SMALLEST, SMALLEST_FALLS, SMALLEST_STILL = 0.45, 0.25, 0.2  # of each side: the closest views, also of falls, of ground
 RELIT, TINTED, TRANSPLANTED = 0.3, 0.3, 0.2  # of the views
+SPATTERED = 0.4  # of the views with falls
 STILL, TRIES = 0.12, 8  # of the views show nothing that moves; crops tried for it
 DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt by heart
 HALF_LIFE = 200  # steps, of the averaged weights
 COARSE_WEIGHT = 0.4  # of the coarse branch's own loss
 SPLITS = ("val", "val2")
+FALLS, FALLS_SHARE = 3, 0.01  # the class, and of a photo: fewer are not counted as a photo with falls
 # static, sky, water, falls, smoke: falls and smoke are rare
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 1.5)
 COLOURS = np.array([[0, 0, 0], [90, 160, 255], [0, 90, 200], [255, 255, 0], [255, 90, 160]], np.float32)
@@ -48,8 +53,8 @@ class Batches:
     def __init__(self, photos: list[Sample], seed: int) -> None:
         self.photos, self.rng = photos, np.random.default_rng(seed)
         share = np.array([[float((p.label == c).float().mean()) for c in range(5)] for p in photos])
-        self.falls = share[:, 3] > 0.01
-        self.weight = 1 + 2.0 * self.falls + 1.0 * (share[:, 4] > 0.01) + 0.7 * (share[:, 0] > 0.6)
+        self.falls = share[:, FALLS] > FALLS_SHARE
+        self.weight = 1 + 4.0 * self.falls + 1.0 * (share[:, 4] > 0.01) + 0.7 * (share[:, 0] > 0.6)
         self.weight += 2.0 * (share[:, 0] > 0.98)
         self.mostly_still = share[:, 0] > 0.35
         self.upright = np.array([p.photo.shape[1] > p.photo.shape[2] for p in photos])
@@ -89,6 +94,8 @@ class Batches:
         view = random_view(self.rng, (h, w), closest, whole=whole)
         photo = look(view, item.photo.float() / 255)
         label = look(view, item.label[None].float(), mode="nearest")[0].long()
+        if self.falls[chosen] and self.rng.random() < SPATTERED:
+            photo = spattered(self.rng, photo, label == FALLS)
         if self.rng.random() < RELIT:
             photo = relit(self.rng, photo, label)
         return (tinted(self.rng, photo) if self.rng.random() < TINTED else photo), label
@@ -118,8 +125,9 @@ def probabilities(network: nn.Module, item: Sample, run: Run) -> Tensor:
 
 
 def evaluate(network: nn.Module, photos: list[Sample], run: Run) -> dict[str, float]:
-    """Moving IoU and class accuracy where something moves; false-positive area of the other photos."""
-    scores, right, false = [], [], []
+    """Moving IoU and class accuracy where something moves; the share of falling water that was found; false-positive
+    area of the other photos."""
+    scores, right, falls, false = [], [], [], []
     for item in photos:
         shares = probabilities(network, item, run)
         predicted, truth = shares[0] < 0.5, item.label > 0
@@ -127,11 +135,15 @@ def evaluate(network: nn.Module, photos: list[Sample], run: Run) -> dict[str, fl
             false.append(float(predicted.float().mean()))
             continue
         scores.append(float((predicted & truth).sum() / (predicted | truth).sum()))
+        white = item.label == FALLS
+        if white.float().mean() > FALLS_SHARE:
+            falls.append(float(predicted[white].float().mean()))
         right.append(float((shares[1:].argmax(0) + 1 == item.label)[truth].float().mean()))
     means = {
         "mean": np.mean(scores),
         "worst": np.min(scores),
         "classes": np.mean(right),
+        "falls": np.mean(falls or [0]),
         "false": np.mean(false or [0]),
     }
     return {name: float(value) for name, value in means.items()}
@@ -153,7 +165,11 @@ def sample_sheet(network: nn.Module, photos: list[Sample], run: Run, path: Path)
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
     network = Segmenter()
-    network.backbone.load_state_dict(load_file(options.backbone))
+    if options.refine:
+        network.load_state_dict(load_file(options.refine))
+        network.backbone.requires_grad_(False)
+    else:
+        network.backbone.load_state_dict(load_file(options.backbone))
     network.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, half_life=HALF_LIFE)
     groups = [
@@ -165,6 +181,8 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed + run.step)
     batches = Batches(read_small(options.photos, "train.txt"), options.seed + run.step)
     held_out = validation_photos(options)
+    if options.refine and run.step == 0:  # the weights to surpass
+        keep(run, network, average, optimiser, held_out, [math.nan])
     first, values = run.step, []
     for step in run.steps():
         for group in optimiser.param_groups:
@@ -230,6 +248,7 @@ def export(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = arguments(__doc__, ".runs/segmenter", export=True, batch=8)
     parser.add_argument("--backbone", type=Path, default=Path(".runs/efficientnet.safetensors"), help="its weights")
+    parser.add_argument("--refine", type=Path, metavar="FILE", help="a segmenter, whose decoder alone is trained")
     options = parser.parse_args()
     if options.export:
         export(options)

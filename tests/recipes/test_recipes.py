@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -125,6 +126,26 @@ def test_training_the_generator_writes_weights_and_resumes(photos: Path, tmp_pat
     assert second[0] == {"step": first[-1]["step"], "minutes": second[0]["minutes"], "event": "resumed"}
     assert second[-1]["step"] == 2 * first[-1]["step"] == 4
     assert second[-1]["minutes"] > first[-1]["minutes"]
+
+
+@pytest.mark.slow
+def test_refining_the_segmenter_changes_its_decoder_alone(photos: Path, tmp_path: Path) -> None:
+    shipped, refined = RECIPES.parent / "segmenter.safetensors", tmp_path / "refined.safetensors"
+    options = ("--steps", "2", "--batch", "2", "--threads", "1", "--minutes", "5", "--out", tmp_path)
+    run("train_segmenter.py", "--photos", photos, "--refine", shipped, *options)
+    run("train_segmenter.py", "--out", tmp_path, "--export", refined)
+    before, after = load_file(shipped), load_file(refined)
+    assert {name.split(".")[0] for name in before if not before[name].equal(after[name])} == {"decoder"}
+
+
+def test_spattered_water_is_rougher_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import labelled
+
+    photo, place = torch.full((3, 64, 96), 0.5), torch.zeros(64, 96)
+    place[:, 48:] = 1
+    shown = labelled.spattered(np.random.default_rng(0), photo, place)
+    assert shown[:, :, :40].equal(photo[:, :, :40]) and shown[:, :, 60:].std() > 0.03
 
 
 @pytest.mark.slow
