@@ -37,6 +37,7 @@ LEAN_SHARE = 0.5  # of the displacement that is allowed
 SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
 LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
+DRAFT_DIRECTIONS = 12  # of the wind, in which the networks are asked for drafts
 STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
 PACE_TILES = 256  # of the cloth, in which they are
 PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
@@ -85,7 +86,7 @@ def blow(
     progress: called with the steps done and in total while the pace is measured, which takes most of the time. Raises
     NothingMoves if no motion would be visible.
     """
-    layer = _layer(cloth, nets, wind, cycles, period)
+    layer = _layer(cloth, predict_cycles(cloth.surfaces, nets, wind), wind, cycles, period)
     pace = _even_pace(layer, progress or (lambda done, total: None))
     layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace)
     if not _visibly_moves(layer):
@@ -100,19 +101,21 @@ def blow(
 def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
     """About what `blow` returns, many times as fast, to be shown while the wind still turns.
 
-    Its fields have half the detail, and the pace is that of the same cloth in another wind, `like`. Whether anything
-    visibly moves is not checked.
+    Its fields have half the detail, and the pace is that of the same cloth in another wind, `like`. The networks'
+    predictions are kept in `cloth`, for a few directions, and interpolated. Whether anything visibly moves is not
+    checked.
     """
     coarse = cloth.coarse
-    layer = _layer(coarse, nets, wind, like.cycles, like.period, DRAFT_ERROR)
+    gusts = predict_cycles(coarse.surfaces, nets, wind, _interpolated_lean(coarse, nets, wind))
+    layer = _layer(coarse, gusts, wind, like.cycles, like.period, DRAFT_ERROR)
     return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace)
 
 
 def _layer(
-    cloth: RestingCloth, nets: ClothNets, wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
+    cloth: RestingCloth, gusts: Sequence[Tensor], wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
 ) -> ClothLayer:
-    """At an even pace."""
-    forward = _merge(predict_cycles(cloth.surfaces, nets, wind), cloth)
+    """At an even pace, from `predict_cycles`."""
+    forward = _merge(gusts, cloth)
     forward[:, :2] *= _limit_overhang(forward[:, :2], cloth.outline, MAX_OVERHANG * max(cloth.photo.shape))
     # all limits are those of the strongest wind, so that every place moves further in a stronger one
     forward[:, :2] = blur(forward[:, :2], 1) * relative_displacement(wind.strength)
@@ -124,14 +127,18 @@ def _layer(
     return ClothLayer(cloth.photo, background, matte, active, keyframes, cloth.cell, reach, cycles, period)
 
 
-def predict_cycles(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> list[Tensor]:
+def predict_cycles(
+    surfaces: Sequence[Surface], nets: ClothNets, wind: Wind, leans: Tensor | None = None
+) -> list[Tensor]:
     """One gust over each piece: [KEYFRAMES,3,S,S], the displacement x, y of each place of the photo in fractions of the
     side, in the strongest wind of that direction, and the binary logarithm of its gain in brightness in this wind.
 
-    The cloth leans as the network predicts, later downwind, and flutters. `relative_displacement` is that in this wind.
+    The cloth leans as the network predicts, or as given, later downwind, and flutters. `relative_displacement` is that
+    in this wind.
     """
     gusts, fluttering = [], wind.strength**POWER
-    for surface, lean in zip(surfaces, _predict_lean(surfaces, nets, wind), strict=True):
+    leans = _predict_lean(surfaces, nets, wind.angle) if leans is None else leans
+    for surface, lean in zip(surfaces, leans, strict=True):
         normals, cover, light = surface.normals, surface.cover, surface.light
         course = find_course(cover, wind, surface.holds)
         lean = _delayed(lean, course)
@@ -152,7 +159,7 @@ def relative_displacement(strength: float) -> float:
     return math.tanh(SATURATION * strength) / math.tanh(SATURATION)
 
 
-def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> Tensor:
+def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, angle: float) -> Tensor:
     """How each piece leans in a gust of full strength, complex [n,5,S,S] as the network's channels: the first harmonic
     of its prediction; the others are the flutter of an average cloth, which runs nowhere. It is about proportional to
     the strength.
@@ -163,7 +170,7 @@ def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> T
     normals = torch.cat([surface.normals for surface in surfaces]) * cover
     scale = SIDE // cover.shape[-1]  # the network is asked at its own size
     normals, cover = (x.repeat_interleave(scale, 2).repeat_interleave(scale, 3) for x in (normals, cover))
-    winds = torch.tensor([[math.cos(wind.angle), math.sin(wind.angle)]], device=normals.device)
+    winds = torch.tensor([[math.cos(angle), math.sin(angle)]], device=normals.device)
     winds = torch.cat((winds, winds * torch.tensor([-1.0, 1.0], device=normals.device)))
     normals, cover = torch.cat((normals, mirror_normals(normals))), torch.cat((cover, cover.flip(-1)))
     first, other = nets.cycle(normals, cover, winds.repeat_interleave(len(surfaces), 0), 1).chunk(2)
@@ -171,6 +178,17 @@ def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, wind: Wind) -> T
     first = (first + other.flip(-1) * flip) / 2
     first = F.avg_pool2d(first.flatten(1, 2), scale).unflatten(1, first.shape[1:3])
     return torch.complex(first[:, 0], first[:, 1])
+
+
+def _interpolated_lean(cloth: RestingCloth, nets: ClothNets, wind: Wind) -> Tensor:
+    """About `_predict_lean`: between the directions next to the wind's, which are predicted once and kept."""
+    place, share = divmod(wind.degrees / 360 * DRAFT_DIRECTIONS, 1)
+    around = [int(place + k) % DRAFT_DIRECTIONS for k in (0, 1)]
+    for direction in around:
+        if direction not in cloth.leans:
+            cloth.leans[direction] = _predict_lean(cloth.surfaces, nets, 2 * math.pi * direction / DRAFT_DIRECTIONS)
+    before, after = (cloth.leans[direction] for direction in around)
+    return before + share * (after - before)
 
 
 def _delayed(gust: Tensor, course: Course) -> Tensor:

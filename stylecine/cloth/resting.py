@@ -93,6 +93,11 @@ class RestingCloth:
     mobility: Tensor | None
 
     @cached_property
+    def leans(self) -> dict[int, Tensor]:
+        """How its pieces lean in winds of some directions, as far as `animate.draft` has asked the networks."""
+        return {}
+
+    @cached_property
     def coarse(self) -> RestingCloth:
         """The same at half the detail, for drafts."""
         matting = self.matting

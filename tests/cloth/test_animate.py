@@ -1,5 +1,6 @@
 """Cloth in the wind, from a mask to frames, with the stand-ins of tests.cloths for the networks."""
 
+import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,23 @@ def test_a_draft_looks_about_as_the_loop_will() -> None:
         assert (now - drawn).abs().mean() < 0.5 * (before - drawn).abs().mean()
     held = rough.draw_over(photo, 8)[POLE][:, :-1]
     assert torch.equal(held, photo[POLE][:, :-1])
+
+
+def test_drafts_in_close_directions_ask_the_network_once() -> None:
+    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
+    loop = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+    asked: list[float] = []
+
+    def cycle(normals: torch.Tensor, cover: torch.Tensor, wind: torch.Tensor, harmonics: int) -> torch.Tensor:
+        asked.append(math.degrees(math.atan2(wind[0, 1], wind[0, 0])) % 360)
+        return STAND_INS.cycle(normals, cover, wind, harmonics)
+
+    nets = replace(STAND_INS, cycle=cycle)
+    for degrees, strength in [(32.0, 0.8), (36.5, 0.4), (57.0, 1.0), (32.0, 0.8)]:
+        draft(resting, nets, Wind(degrees, strength), loop)
+    assert asked == pytest.approx([30, 60])
+    draft(resting, nets, Wind(355, 0.8), loop)
+    assert asked == pytest.approx([30, 60, 330, 0])
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 6])
