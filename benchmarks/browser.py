@@ -24,7 +24,6 @@ HTML = """<!doctype html><canvas></canvas><script type="module">
 import {Player} from "./player/player.js";
 Object.assign(window, {Player, canvas: document.querySelector("canvas")});
 window.loaded = async name => player.load(await (await fetch(name)).arrayBuffer());
-window.frame = t => { player.render(t); return canvas.toDataURL(); };
 window.player = await Player.create(canvas);
 </script>"""
 
@@ -64,7 +63,11 @@ class Stage:
 
     def frame(self, t: float) -> np.ndarray:
         """Frame t as drawn on the canvas, uint8 [H,W,3]."""
-        url = self.page.evaluate("t => frame(t)", t)
+        return self.drawn_by(f"player.render({t})")
+
+    def drawn_by(self, code: str) -> np.ndarray:
+        """What is on the canvas right after some code has run, uint8 [H,W,3]."""
+        url = self.page.evaluate(f"() => {{ {code}; return canvas.toDataURL(); }}")
         with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as picture:
             return np.asarray(picture.convert("RGB"))
 

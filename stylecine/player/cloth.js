@@ -20,8 +20,8 @@ export class Cloth {
   constructor(gl, programs, {width, height, period, cloth}, tensors, [background, matte]) {
     Object.assign(this, {gl, programs, period, width});
     this.textures = {
-      background: new Texture(gl, "RGBA8", width, height, background),
-      matte: new Texture(gl, "R8", width, height, matte),
+      background: new Texture(gl, "RGBA8", width, height, background, {halved: true}),
+      matte: new Texture(gl, "R8", width, height, matte, {halved: true}),
     };
     this.move(cloth, tensors);
   }
@@ -41,14 +41,16 @@ export class Cloth {
     this.keyframes.write(decodeKeyframes(knots, {grid: [gh, gw], ...cloth}));
   }
 
-  /** Draws the cloth at time t over a frame into a target or the canvas; rows of both count from the bottom. */
-  draw(t, frame, photo, target) {
+  /**
+   * Draws the cloth at time t over a frame, of a size, into a target or the canvas; rows of both count from the bottom.
+   */
+  draw(t, frame, photo, target, size) {
     const phase = t * this.cycles / this.period % 1;
     const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => keyframeWeight(k, this.count, phase));
     this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
-    const {textures, tiles, field, columns, cell} = this;
-    this.programs.CLOTH_COLUMNS.draw(columns, {field, cell});
-    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, columns, cell});
+    const {textures, tiles, field, columns, cell} = this, {mip, width} = size;
+    this.programs.CLOTH_COLUMNS.draw(columns, {field, cell: cell >> mip}, {width});
+    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, columns, cell, mip}, size);
   }
 
   dispose() {

@@ -53,15 +53,17 @@ export class Program {
   }
 
   /**
-   * Draws `rows` rows, from `top` on, of a target, or of the canvas if it is null. values: of the uniforms by name:
-   * numbers, arrays and textures.
+   * Draws a part, {top, width, rows}, or else all of a target, or of the canvas if it is null. values: of the uniforms
+   * by name: numbers, arrays and textures.
    */
-  draw(target, values, top = 0, rows = target?.height ?? this.gl.drawingBufferHeight) {
+  draw(target, values, {top = 0, width = null, rows = null} = {}) {
     const gl = this.gl;
     this.uniforms ??= this.#uniforms();
     gl.useProgram(this.program);
     gl.bindFramebuffer(gl.FRAMEBUFFER, target && target.framebuffer);
-    gl.viewport(0, top, target?.width ?? gl.drawingBufferWidth, rows);
+    width ??= target?.width ?? gl.drawingBufferWidth;
+    rows ??= target?.height ?? gl.drawingBufferHeight;
+    gl.viewport(0, top, width, rows);
     let unit = 0;
     for (const [name, {location, type}] of Object.entries(this.uniforms)) {
       const value = values[name];
@@ -95,16 +97,17 @@ export class Program {
   dispose() { this.gl.deleteProgram(this.program); }
 }
 
-/** A texture of a format like "RGBA32F"; content: an array or an ImageBitmap. */
+/** A texture of a format like "RGBA32F"; content: an array or an ImageBitmap. halved: with half its size as level 1. */
 export class Texture {
-  constructor(gl, format, width, height, content = null, {filter = "NEAREST", layers = 0} = {}) {
-    Object.assign(this, {gl, format, width, height, layers, texture: gl.createTexture()});
+  constructor(gl, format, width, height, content = null, {filter = "NEAREST", layers = 0, halved = false} = {}) {
+    Object.assign(this, {gl, format, width, height, layers, halved, texture: gl.createTexture()});
     const kind = layers ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
     gl.bindTexture(kind, this.texture);
-    for (const name of ["TEXTURE_MIN_FILTER", "TEXTURE_MAG_FILTER"]) gl.texParameteri(kind, gl[name], gl[filter]);
+    gl.texParameteri(kind, gl.TEXTURE_MIN_FILTER, gl[halved ? `${filter}_MIPMAP_NEAREST` : filter]);
+    gl.texParameteri(kind, gl.TEXTURE_MAG_FILTER, gl[filter]);
     for (const name of ["TEXTURE_WRAP_S", "TEXTURE_WRAP_T"]) gl.texParameteri(kind, gl[name], gl.CLAMP_TO_EDGE);
     if (layers) gl.texStorage3D(kind, 1, gl[format], width, height, layers);
-    else gl.texStorage2D(kind, 1, gl[format], width, height);
+    else gl.texStorage2D(kind, halved ? 2 : 1, gl[format], width, height);
     if (content !== null) this.write(content);
   }
 
@@ -117,6 +120,7 @@ export class Texture {
     if (layers) gl.texSubImage3D(kind, 0, 0, 0, 0, width, height, layers, order, type, content);
     else if (ArrayBuffer.isView(content)) gl.texSubImage2D(kind, 0, 0, 0, width, height, order, type, content);
     else gl.texSubImage2D(kind, 0, 0, 0, order, type, content);
+    if (this.halved) gl.generateMipmap(kind);
   }
 
   dispose() { this.gl.deleteTexture(this.texture); }

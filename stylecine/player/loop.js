@@ -8,26 +8,31 @@ import {Style} from "./style.js";
 export class Loop {
   /** plate, images (of the cloth), facts and tensors: of one pack. */
   constructor(gl, programs, plate, images, {facts, tensors}) {
-    Object.assign(this, {programs, plate, period: facts.period});
+    Object.assign(this, {programs, plate, facts});
     this.landscape = facts.turns ? new Landscape(gl, programs, plate, facts, tensors) : null;
     this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, images) : null;
     this.under = this.cloth && new Target(gl, facts.width, facts.height, {format: "RGBA8"});
-    if (this.under && !this.landscape) programs.PHOTO.draw(this.under, {photo: plate.photo});  // in every frame the same
     this.style = facts.style ? new Style(gl, programs, facts, tensors) : null;
   }
 
-  /** Draws frame t, from 0 to the period, into the canvas. strength: of the style, 0 to 1; null: the pack's own. */
-  draw(t, strength = null) {
-    this.#draw(t, this.style?.frame ?? null);
-    this.style?.draw(t / this.period, strength);
+  /**
+   * Draws frame t, from 0 to the period, into the canvas. strength: of the style, 0 to 1; null: the pack's own. mip: 0
+   * for the loop's size, 1 for half of either side, as a part of targets that have the whole.
+   */
+  draw(t, strength = null, mip = 0) {
+    const {width, height, period} = this.facts, size = {mip, width: width >> mip, rows: height >> mip};
+    this.#draw(t, this.style?.frame ?? null, size);
+    this.style?.draw(t / period, strength, size);
   }
 
   /** Draws frame t as it is without a style, into a target whose rows count from the bottom, or the canvas. */
-  #draw(t, target) {
-    const {programs, cloth, landscape, under, plate: {photo}} = this;
-    if (t === 0) return programs.PHOTO.draw(target, {photo});
-    landscape?.draw(t, under ?? target);
-    cloth?.draw(t, under, photo, target);
+  #draw(t, target, size) {
+    const {programs, cloth, landscape, under, plate: {photo}} = this, {mip} = size;
+    if (t === 0) return programs.PHOTO.draw(target, {photo, mip}, size);
+    if (landscape) landscape.draw(t, under ?? target, size);
+    else if (this.underMip !== mip) programs.PHOTO.draw(under, {photo, mip}, size);  // in every frame the same
+    this.underMip = mip;
+    cloth?.draw(t, under, photo, target, size);
   }
 
   /** Frees everything, except the plate if it is `kept`. */

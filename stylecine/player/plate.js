@@ -21,7 +21,8 @@ export class Plate {
     const images = await Promise.all([photo, ...inpainted].map(decodeImage)).catch(() => {
       throw new PlayerError("The images of this loop cannot be read.");
     });
-    const [shown, hidden] = images.map(image => new Texture(gl, "RGBA8", image.width, image.height, image));
+    const [shown, hidden] = images.map((image, i) =>
+      new Texture(gl, "RGBA8", image.width, image.height, image, {halved: i === 0}));
     for (const image of images) image.close();
     if (!hidden) return new Plate(facts.plate, shown, []);
     const targets = [];
@@ -74,11 +75,12 @@ function spline(target, programs, image, format) {
     const end = Math.min(top + STRIP, height), row = Math.max(0, top - APRON);
     const count = Math.min(height, end + APRON) - row;
     const along = {image, axis: 0, size: width, origin: 0, row};
-    programs.MIDPOINTS.draw(across, {...along, sinc: SINC}, 0, count);
-    programs.COEFFICIENTS.draw(wide, {...along, midpoints: across, prefilter: PREFILTER}, 0, count);
+    programs.MIDPOINTS.draw(across, {...along, sinc: SINC}, {rows: count});
+    programs.COEFFICIENTS.draw(wide, {...along, midpoints: across, prefilter: PREFILTER}, {rows: count});
     const upright = {image: wide, axis: 1, size: height, origin: row, row: 0};
-    programs.MIDPOINTS.draw(down, {...upright, sinc: SINC}, 0, count);
-    programs.COEFFICIENTS.draw(made, {...upright, midpoints: down, prefilter: PREFILTER}, 2 * top, 2 * (end - top));
+    programs.MIDPOINTS.draw(down, {...upright, sinc: SINC}, {rows: count});
+    const strip = {top: 2 * top, rows: 2 * (end - top)};
+    programs.COEFFICIENTS.draw(made, {...upright, midpoints: down, prefilter: PREFILTER}, strip);
   }
   for (const used of [across, wide, down]) used.dispose();
   return made;

@@ -31,8 +31,8 @@ export class Player {
   #loaded = 0;  // the load that #loop is of
   #handle = 0;
   #styleStrength = null;
+  #halfSize = false;
   #lastTime = null;  // when the last frame was drawn, in milliseconds
-  #turned = false;  // whether the wind has turned since
   #listeners = new AbortController();
 
   constructor(canvas) {
@@ -66,8 +66,8 @@ export class Player {
     if (this.#loaded !== this.#loads) return;  // the loop that is being loaded will move so
     this.maps = {...this.maps, cloth: clothMap(this.#pack)};
     if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(cloth, {knots, active});
-    this.#turned = true;
     if (!this.playing) this.render(this.time);
+    else if (this.interval) this.#playOn(document.timeline.currentTime);
   }
 
   /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that all shaders are compiled. */
@@ -82,7 +82,7 @@ export class Player {
   render(t) {
     this.time = t - Math.floor(t / this.period) * this.period;
     if (!this.#loop || this.#gl.isContextLost()) return;
-    this.#loop.draw(this.time, this.#styleStrength);
+    this.#loop.draw(this.time, this.#styleStrength, Number(this.#halfSize));
     this.onframe?.(this.time);
   }
 
@@ -95,6 +95,15 @@ export class Player {
     if (!this.playing) this.render(this.time);
   }
 
+  /** Whether frames, and the canvas, have half as many pixels a side. */
+  get halfSize() { return this.#halfSize; }
+  set halfSize(half) {
+    if (half === this.#halfSize) return;
+    this.#halfSize = half;
+    this.#resizeCanvas();
+    this.render(this.time);  // at once, as a new size empties the canvas
+  }
+
   get playing() { return this.#handle !== 0; }
 
   play() {
@@ -102,13 +111,16 @@ export class Player {
     this.#lastTime = null;
     const next = now => {
       this.#handle = requestAnimationFrame(next);
-      const first = this.#lastTime === null, passed = first ? 0 : now - this.#lastTime;
-      if (!first && !this.#turned && passed < this.interval) return;
-      this.#lastTime = now;
-      this.#turned = false;
-      this.render(this.time + passed / 1000 * this.fps * this.rate);
+      if (this.#lastTime === null || now - this.#lastTime >= this.interval) this.#playOn(now);
     };
     this.#handle = requestAnimationFrame(next);
+  }
+
+  /** Draws the frame for a time of the page's animations, in milliseconds. */
+  #playOn(now) {
+    const passed = now - (this.#lastTime ?? now);
+    this.#lastTime = now;
+    this.render(this.time + passed / 1000 * this.fps * this.rate);
   }
 
   pause() {
@@ -155,12 +167,18 @@ export class Player {
   #describe(load) {
     const {facts, tensors} = this.#pack;
     this.#loaded = load;
-    this.#canvas.width = this.width = facts.width;
-    this.#canvas.height = this.height = facts.height;
+    [this.width, this.height] = [facts.width, facts.height];
+    this.#resizeCanvas();
     this.time *= facts.period / this.period;
     this.period = facts.period;
     this.fps = facts.fps;
     this.maps = readMaps(facts, tensors);
+  }
+
+  #resizeCanvas() {
+    if (!this.#pack) return;
+    const mip = Number(this.#halfSize);
+    [this.#canvas.width, this.#canvas.height] = [this.width >> mip, this.height >> mip];
   }
 
   #start() {

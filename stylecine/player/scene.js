@@ -28,7 +28,7 @@ export class Landscape {
     const [layers, high, wide] = tensors.statistics.shape;
     const size = [Math.ceil((width + 2 * margin) / UNIT), Math.ceil((height + 2 * margin) / UNIT)];
     this.textures = {
-      moving: new Texture(gl, "R8", width, height, tensors.moving.data),
+      moving: new Texture(gl, "R8", width, height, tensors.moving.data, {halved: true}),
       change: new Texture(gl, "RGB8", gw, gh, tensors.change.data),
       velocity: new Texture(gl, "RG32F", gw, gh, velocity),
       swell: new Texture(gl, "RGBA32F", tensors.roll ? gw : 1, tensors.roll ? gh : 1, swell),
@@ -44,8 +44,11 @@ export class Landscape {
     });
   }
 
-  /** Draws frame t, above 0 and below the period, into a target whose rows count from the bottom, or the canvas. */
-  draw(t, target = null) {
+  /**
+   * Draws frame t, above 0 and below the period, in a size, into a target whose rows count from the bottom, or the
+   * canvas.
+   */
+  draw(t, target, size) {
     const {facts: {period, turns, margin, cell, scales, block, cycles, bands}, programs, plate} = this;
     const {moving, needed, ...textures} = this.textures;
     const angle = 2 * Math.PI * cycles * t / period;
@@ -64,7 +67,8 @@ export class Landscape {
     for (let i = bands - 1; i > 0; i--) {
       programs.LEVEL.draw(this.sums[i - 1], {...level(i), needed, coarse: this.sums[i]});
     }
-    programs.FRAME.draw(target, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0]});
+    const {mip} = size;
+    programs.FRAME.draw(target, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0], mip}, size);
   }
 
   dispose() { for (const part of [...Object.values(this.textures), this.fields, ...this.sums]) part.dispose(); }

@@ -1,6 +1,6 @@
 // The arithmetic of cuda_ops/render.h, drape.h, recolour.h, ops/pyramid, ops/spline and ops/integrate as fragment
 // shaders. Row 0 of a texture is row 0 of the image; only the canvas, and frames drawn over or recoloured, count rows
-// from the bottom.
+// from the bottom. mip: 0, or 1 for a frame of half the size.
 
 const PIXEL = `
 ivec2 pixel_of() { return ivec2(gl_FragCoord.xy); }
@@ -220,18 +220,20 @@ vec4 weighted_along(sampler2D image, int axis, ivec2 at, vec4 weights) {  // of 
          weights.z * texelFetch(image, clamp(at + way, ivec2(0), last), 0) +
          weights.w * texelFetch(image, clamp(at + 2 * way, ivec2(0), last), 0);
 }
-vec3 weighted_row(sampler2D image, ivec4 columns, int row, vec4 weights) {
-  return weights.x * texelFetch(image, ivec2(columns.x, row), 0).rgb +
-         weights.y * texelFetch(image, ivec2(columns.y, row), 0).rgb +
-         weights.z * texelFetch(image, ivec2(columns.z, row), 0).rgb +
-         weights.w * texelFetch(image, ivec2(columns.w, row), 0).rgb;
+vec3 weighted_row(sampler2D image, int mip, ivec4 columns, int row, vec4 weights) {
+  return weights.x * texelFetch(image, ivec2(columns.x, row), mip).rgb +
+         weights.y * texelFetch(image, ivec2(columns.y, row), mip).rgb +
+         weights.z * texelFetch(image, ivec2(columns.z, row), mip).rgb +
+         weights.w * texelFetch(image, ivec2(columns.w, row), mip).rgb;
 }
-vec3 weighted(sampler2D image, ivec2 at, vec4 across, vec4 down) {
+vec3 weighted(sampler2D image, int mip, ivec2 at, vec4 across, vec4 down) {
   const ivec4 around = ivec4(-1, 0, 1, 2);
-  ivec2 last = textureSize(image, 0) - 1;
+  ivec2 last = textureSize(image, mip) - 1;
   ivec4 columns = clamp(at.x + around, 0, last.x), rows = clamp(at.y + around, 0, last.y);
-  return down.x * weighted_row(image, columns, rows.x, across) + down.y * weighted_row(image, columns, rows.y, across) +
-         down.z * weighted_row(image, columns, rows.z, across) + down.w * weighted_row(image, columns, rows.w, across);
+  return down.x * weighted_row(image, mip, columns, rows.x, across) +
+         down.y * weighted_row(image, mip, columns, rows.y, across) +
+         down.z * weighted_row(image, mip, columns, rows.z, across) +
+         down.w * weighted_row(image, mip, columns, rows.w, across);
 }
 `;
 
@@ -273,7 +275,7 @@ void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
 vec3 read(vec2 place) {
   place = clamp(place, vec2(-4), vec2(textureSize(spline, 0)) + 4.0);
   vec2 whole = floor(place), f = place - whole;
-  return weighted(spline, ivec2(whole), b_spline(f.x), b_spline(f.y));
+  return weighted(spline, 0, ivec2(whole), b_spline(f.x), b_spline(f.y));
 }
 #else  // the 16 weights of a cubic B-spline as those of four bilinear look-ups (Sigg and Hadwiger, GPU Gems 2)
 vec3 read(vec2 place) {
@@ -314,10 +316,11 @@ const LEVEL = level(false, "");
 // The photo: frame 0, exactly, without the rounding of texture look-ups.
 const PHOTO = PIXEL + `
 uniform sampler2D photo;
+uniform int mip;
 out vec4 frame;
 void main() {
   ivec2 at = pixel_of();
-  frame = vec4(texelFetch(photo, ivec2(at.x, textureSize(photo, 0).y - 1 - at.y), 0).rgb, 1);
+  frame = vec4(texelFetch(photo, ivec2(at.x, textureSize(photo, mip).y - 1 - at.y), mip).rgb, 1);
 }`;
 
 // What is added to a value of 0 to 255 before it is rounded down (Roberts's R2 sequence).
@@ -325,19 +328,21 @@ const DITHER = `
 float dither(ivec2 at) { return (float(((193 * at.x + 147 * at.y) & 255) >> 4) + 0.5) / 16.0; }
 `;
 
-// The sum of all levels, blended into the photo; 8 bits.
+// The sum of all levels, blended into the photo; 8 bits. At half the size, of all levels but the finest.
 const FRAME = PIXEL + MIXED + UPSAMPLED + DITHER + `
 uniform sampler2D photo, moving, coarse;
-uniform int margin;
+uniform int margin, mip;
 out vec4 frame;
 void main() {
   ivec2 at = pixel_of();
-  at.y = textureSize(photo, 0).y - 1 - at.y;
-  vec3 still = texelFetch(photo, at, 0).rgb;
-  float moves = texelFetch(moving, at, 0).r;
+  at.y = textureSize(photo, mip).y - 1 - at.y;
+  vec3 still = texelFetch(photo, at, mip).rgb;
+  float moves = texelFetch(moving, at, mip).r;
   frame = vec4(still, 1);
   if (moves == 0.0) return;
-  vec3 sum = mixed(at + margin) + upsampled(coarse, at + margin);
+  vec3 sum;
+  if (mip == 1) sum = texelFetch(coarse, at + margin / 2, 0).rgb;  // margins are even
+  else sum = mixed(at + margin) + upsampled(coarse, at + margin);
   vec3 over = clamp(sum, -1.0, 1.0) * 127.5 + 127.5;
   frame.rgb = floor(mix(still * 255.0, over, moves) + dither(at)) / 255.0;
 }`;
@@ -378,7 +383,7 @@ void main() {
 // Cloth over a frame, as in cuda_ops/drape.h: displaced, relit, and the background that it uncovers.
 const CLOTH = PIXEL + WEIGHTED + BETWEEN + `
 uniform sampler2D frame, photo, background, matte, columns, tiles;
-uniform int cell;
+uniform int cell, mip;
 out vec4 drawn;
 const int TILE = 32;
 vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
@@ -387,26 +392,26 @@ vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
 }
 vec3 field_at(ivec2 at) {  // x and y in pixels, and the binary logarithm of the gain
   float f;
-  int first = point_before(at.y, cell, f);
+  int first = point_before(at.y, cell >> mip, f);
   return weighted_along(columns, 1, ivec2(at.x, first), b_spline(f)).xyz;
 }
 float matte_at(ivec2 at, vec2 f) {
-  ivec2 last = textureSize(matte, 0) - 1, a = clamp(at, ivec2(0), last), d = clamp(at + 1, ivec2(0), last);
-  return mix(mix(texelFetch(matte, a, 0).r, texelFetch(matte, ivec2(d.x, a.y), 0).r, f.x),
-             mix(texelFetch(matte, ivec2(a.x, d.y), 0).r, texelFetch(matte, d, 0).r, f.x), f.y);
+  ivec2 last = textureSize(matte, mip) - 1, a = clamp(at, ivec2(0), last), d = clamp(at + 1, ivec2(0), last);
+  return mix(mix(texelFetch(matte, a, mip).r, texelFetch(matte, ivec2(d.x, a.y), mip).r, f.x),
+             mix(texelFetch(matte, ivec2(a.x, d.y), mip).r, texelFetch(matte, d, mip).r, f.x), f.y);
 }
-vec3 photo_at(ivec2 at, vec2 f) { return weighted(photo, at, catmull_rom(f.x), catmull_rom(f.y)); }
+vec3 photo_at(ivec2 at, vec2 f) { return weighted(photo, mip, at, catmull_rom(f.x), catmull_rom(f.y)); }
 void main() {
-  ivec2 size = textureSize(photo, 0), at = pixel_of();
+  ivec2 size = textureSize(photo, mip), at = pixel_of();
   drawn = texelFetch(frame, at, 0);
   at.y = size.y - 1 - at.y;
-  if (texelFetch(tiles, at / TILE, 0).r == 0.0) return;
-  vec3 moved = field_at(at), here = texelFetch(photo, at, 0).rgb;
-  vec4 hidden = texelFetch(background, at, 0);
-  vec2 from = clamp(vec2(at) + moved.xy, vec2(-4), vec2(size) + 4.0), whole = floor(from);
-  float before = texelFetch(matte, at, 0).r, now = matte_at(ivec2(whole), from - whole);
+  if (texelFetch(tiles, (at << mip) / TILE, 0).r == 0.0) return;
+  vec3 moved = field_at(at), here = texelFetch(photo, at, mip).rgb;
+  vec4 hidden = texelFetch(background, at, mip);
+  vec2 from = clamp(vec2(at) + moved.xy / float(1 << mip), vec2(-4), vec2(size) + 4.0), whole = floor(from);
+  float before = texelFetch(matte, at, mip).r, now = matte_at(ivec2(whole), from - whole);
   if (before == 0.0 && now == 0.0 && hidden.a == 0.0) return;  // neither cloth nor uncovered background
-  vec3 behind = hidden.a > 0.5 ? hidden.rgb : here, shown = vec3(0);
+  vec3 behind = hidden.a > 0.5 ? hidden.rgb / hidden.a : here, shown = vec3(0);
   if (now > 0.0) shown = photo_at(ivec2(whole), from - whole) * exp2(clamp(moved.z, -1.0, 1.0) / 2.2);
   float still = clamp(1.0 - dot(moved.xy, moved.xy), 0.0, 1.0);
   vec3 unmoved = here - mix(behind, here, before);
@@ -421,6 +426,7 @@ uniform sampler2D frame;
 uniform sampler2DArray transforms;
 uniform int depth;
 uniform float amount;
+uniform ivec2 size;
 out vec4 changed;
 vec3 change(vec3 colour, vec2 place, int level) {
   vec3 added;
@@ -428,7 +434,7 @@ vec3 change(vec3 colour, vec2 place, int level) {
   return added;
 }
 void main() {
-  ivec2 at = pixel_of(), size = textureSize(frame, 0);
+  ivec2 at = pixel_of();
   vec3 colour = texelFetch(frame, at, 0).rgb;
   at.y = size.y - 1 - at.y;
   vec2 place = (vec2(at) + 0.5) / vec2(size);

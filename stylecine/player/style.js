@@ -12,11 +12,12 @@ export class Style {
     this.frame = new Target(gl, width, height, {format: "RGBA8"});  // to be drawn to; its rows count from the bottom
   }
 
-  /** Draws `frame` at a phase of the loop into the canvas. strength: 0 to 1; null: the pack's own. */
-  draw(phase, strength) {
+  /** Draws `frame`, of a size, at a phase of the loop into the canvas. strength: 0 to 1; null: the pack's own. */
+  draw(phase, strength, size) {
     const share = this.drift ? (1 - Math.cos(2 * Math.PI * phase)) / 2 : 1;
     const {frame, transforms, depth} = this;
-    this.programs.RECOLOUR.draw(null, {frame, transforms, depth, amount: (strength ?? this.strength) * share});
+    const amount = (strength ?? this.strength) * share;
+    this.programs.RECOLOUR.draw(null, {frame, transforms, depth, amount, size: [size.width, size.rows]}, size);
   }
 
   dispose() { for (const part of [this.transforms, this.frame]) part.dispose(); }

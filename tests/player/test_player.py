@@ -262,6 +262,45 @@ def test_maps_of_cloth(stage: Stage) -> None:
     assert np.array(maps["cloth"]).reshape(48, 64)[22, 34] == 255 and maps["moving"] is None and maps["still"]
 
 
+# --- half the size
+
+
+@pytest.mark.parametrize(
+    ("case", "levels"),
+    [("cloth", 0.5), ("drift", 6), ("cloth over a landscape", 4), ("a grid coarser than the photo", 6), ("style", 8)],
+)
+def test_half_the_size_shows_the_same(stage: Stage, loops: dict[str, Loop], case: str, levels: float) -> None:
+    """As the mean of four pixels, of which a landscape's is not exactly that: its finest level is left out."""
+    if case == "cloth":
+        stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(30, 1), 5)))
+    elif case == "cloth over a landscape":
+        loop, cloth_layer = flag_over_sky()
+        stage.load(pack(loop, 60, FPS, cloth_layer=cloth_layer))
+    else:
+        loop = loops["drift" if case == "style" else case]
+        stage.load(packed(loop, appearance_of(loop.photo, loop.moving) if case == "style" else None))
+    for t in (0, 22.3, 41):
+        whole = stage.frame(t)
+        height, width = (side // 2 for side in whole.shape[:2])
+        half, now = (stage.drawn_by(f"player.halfSize = {half}") for half in ("true", "false"))
+        assert np.array_equal(now, whole), "at once, not only with the next frame"
+        assert half.shape == (height, width, 3)
+        means = whole[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).mean((1, 3))
+        assert np.abs(half - means).mean() < levels
+
+
+def test_half_the_size_is_kept_for_new_packs_and_winds(stage: Stage, loops: dict[str, Loop]) -> None:
+    stage.page.evaluate("player.halfSize = true")
+    stage.load(packed(loops["odd sizes"]))
+    assert stage.frame(20).shape == (30, 41, 3)
+    assert stage.page.evaluate("[player.width, player.height]") == [83, 61], "of the loop"
+    stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1))))
+    before = stage.frame(20)
+    turn(stage, flag_in(Wind(180, 1)))
+    assert np.abs(stage.frame(20).astype(int) - before).mean() > 1
+    stage.page.evaluate("player.halfSize = false")
+
+
 # --- styles
 
 

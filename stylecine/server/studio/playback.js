@@ -106,10 +106,16 @@ function showTime(time) {
   if (player.playing && !state.turning) measureFrame();
 }
 
-/** While the wind turns on a machine that draws slowly, few frames but the first in each wind leave time for drafts. */
+/**
+ * While the wind turns on a machine that draws slowly, small frames, and few of them but the first in each wind, leave
+ * time for drafts.
+ */
 function showDrafts() {
-  player.interval = state.turning && frameTime > UNHURRIED ? DRAFT_INTERVAL : 0;
+  const hurried = state.turning && frameTime > UNHURRIED;
+  player.interval = hurried ? DRAFT_INTERVAL : 0;
+  player.halfSize = hurried;
   times = [];
+  set({hurried});
 }
 
 function measureFrame() {

@@ -19,6 +19,7 @@ export const state = {
   factor: 2,  // of the speed brush
   mask: false, flow: false,  // overlays
   turning: false,  // whether the wind's arrow is held
+  hurried: false,  // whether it is on a machine that draws slowly
   split: null,  // position of the divider between before and after, 0 to 1
   before: false,
   seam: false, slow: false,  // whether the seam is looked at, and at half speed

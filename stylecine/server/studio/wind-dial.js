@@ -14,10 +14,12 @@ const DIRECTIONS = [
   ...["to the left", "left, towards you", "towards you", "right, towards you"],
 ];
 const STRENGTHS = ["Calm", "Light", "Fresh", "Strong", "Storm"];
+const HURRIED_INTERVAL = 60;  // ms between two times that a hurried dial is drawn, as that composes the whole page
 // y, from x, to x, delay in seconds
 const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], [43, -48, 40, -0.75]];
 
 let holder = null;  // the id of the pointer that holds the arrow
+let drawingTimer = 0;
 
 export function initWindDial() {
   const dial = $("wind");
@@ -35,7 +37,7 @@ export function initWindDial() {
     event.buttons ? followPointer(event) : release();  // or it was released where the page could not see it
   });
   dial.addEventListener("keydown", handleKey);
-  watch(["options"], show);
+  watch(["options", "hurried"], show);
   watch(["edits", "phase"], () => {
     const wanted = state.phase === "ready" && hasCloth(state.edits);
     const appears = wanted && $("wind-section").hidden;
@@ -87,22 +89,33 @@ function drawing() {
 }
 
 function show() {
+  const [degrees, strength] = state.options.wind, direction = directionOf(degrees);
+  const dial = $("wind");
+  dial.setAttribute("aria-valuenow", String(degrees));
+  dial.setAttribute("aria-valuetext", `${direction}, ${degrees} degrees, ${percentOf(strength)} percent strong`);
+  if (state.hurried) drawingTimer ||= setTimeout(draw, HURRIED_INTERVAL);
+  else draw();
+}
+
+function draw() {
+  clearTimeout(drawingTimer);
+  drawingTimer = 0;
   const [degrees, strength] = state.options.wind;
   const radius = strength * RIM;
   for (const id of ["wind-streaks", "wind-arrow"]) $(id).setAttribute("transform", `rotate(${-degrees})`);
   $("wind-streaks").style.opacity = 0.25 + 0.75 * strength;
   $("wind-shaft").setAttribute("d", `M0 0H${Math.max(0, radius - 4)}`);
   for (const id of ["wind-knob", "wind-halo"]) $(id).setAttribute("transform", `translate(${radius})`);
-  const [direction, percent] = [DIRECTIONS[Math.round(degrees / 45) % 8], Math.round(100 * strength)];
-  const dial = $("wind");
-  dial.style.setProperty("--gust", `${(2.6 - 1.6 * strength).toFixed(2)}s`);
-  dial.setAttribute("aria-valuenow", String(degrees));
-  dial.setAttribute("aria-valuetext", `${direction}, ${degrees} degrees, ${percent} percent strong`);
-  const label = direction[0].toUpperCase() + direction.slice(1);
+  $("wind").style.setProperty("--gust", `${(2.6 - 1.6 * strength).toFixed(2)}s`);
+  const direction = directionOf(degrees), label = direction[0].toUpperCase() + direction.slice(1);
   $("wind-direction").replaceChildren(label, make("small", {}, `${degrees}°`));
   const force = STRENGTHS[Math.min(4, Math.floor(5 * strength))];
-  $("wind-strength").replaceChildren(force, make("small", {}, `${percent}%`));
+  $("wind-strength").replaceChildren(force, make("small", {}, `${percentOf(strength)}%`));
 }
+
+function directionOf(degrees) { return DIRECTIONS[Math.round(degrees / 45) % 8]; }
+
+function percentOf(strength) { return Math.round(100 * strength); }
 
 function followPointer({clientX, clientY, altKey}) {
   const {left, top, width, height} = $("wind").getBoundingClientRect();
