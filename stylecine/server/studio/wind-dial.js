@@ -14,7 +14,7 @@ const DIRECTIONS = [
   ...["to the left", "left, towards you", "towards you", "right, towards you"],
 ];
 const STRENGTHS = ["Calm", "Light", "Fresh", "Strong", "Storm"];
-const HURRIED_INTERVAL = 60;  // ms between two times that a hurried dial is drawn, as that composes the whole page
+const HURRIED_INTERVAL = 100;  // ms between two times that a hurried dial is drawn: the page is composed each time
 // y, from x, to x, delay in seconds
 const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], [43, -48, 40, -0.75]];
 
