@@ -18,11 +18,13 @@ from stylecine.cloth.flutter import Holds, fold_shading, possible_holds
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting, on_grid
 from stylecine.errors import NothingMoves
+from stylecine.ops.drape import TILE
 from stylecine.ops.image import blur, to_uint8
 
 SIDE = 128  # pixels of the networks' square input
 CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
 MAX_GRID = 320  # points of the fields' grid along the long side
+DRAFT_GRID = 110  # of a draft, with half or a quarter of the points a side
 MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
 MAX_PIECES = 16
 MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
@@ -99,17 +101,18 @@ class RestingCloth:
 
     @cached_property
     def coarse(self) -> RestingCloth:
-        """The same at half the detail, for drafts."""
+        """The same at half the detail, or at a quarter where that is more than drafts need."""
         matting = self.matting
-        clearance, shading, outline = (on_grid(x, 2) for x in (matting.clearance, matting.shading, self.outline))
+        step = 4 if max(self.outline.shape) > 2 * DRAFT_GRID and 4 * self.cell <= TILE else 2
+        clearance, shading, outline = (on_grid(x, step) for x in (matting.clearance, matting.shading, self.outline))
         return replace(
             self,
             matting=replace(matting, clearance=clearance, shading=shading),
-            cell=2 * self.cell,
+            cell=step * self.cell,
             surfaces=tuple(surface.coarse for surface in self.surfaces),
-            nearest=self.nearest[::2, ::2],
+            nearest=self.nearest[::step, ::step],
             outline=outline,
-            mobility=None if self.mobility is None else on_grid(self.mobility, 2),
+            mobility=None if self.mobility is None else on_grid(self.mobility, step),
         )
 
 

@@ -31,7 +31,7 @@ from stylecine.cloth.animate import (
     relative_displacement,
 )
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import rest_cloth
+from stylecine.cloth.resting import DRAFT_GRID, rest_cloth
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo
@@ -179,6 +179,17 @@ def test_a_draft_looks_about_as_the_loop_will() -> None:
         assert (now - drawn).abs().mean() < 0.5 * (before - drawn).abs().mean()
     held = rough.draw_over(photo, 8)[POLE][:, :-1]
     assert torch.equal(held, photo[POLE][:, :-1])
+
+
+@pytest.mark.parametrize(("scale", "cell"), [(1, 4), (4, 8)])
+def test_drafts_of_large_pictures_are_not_much_finer(scale: int, cell: int) -> None:
+    photo, mask = (np.kron(x, np.ones((scale, scale, 1)[: x.ndim], x.dtype)) for x in (flag_photo(), flag_mask()))
+    resting = rest_cloth(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS)
+    loop = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+    rough = draft(resting, STAND_INS, Wind(0, 0.8), loop)
+    assert rough.cell == cell and max(rough.keyframes.shape[2:]) <= DRAFT_GRID
+    drawn, now = (layer.draw_over(loop.photo, 5).int() for layer in (loop, rough))
+    assert (now - drawn).abs().sum() < 0.5 * (loop.photo.int() - drawn).abs().sum()
 
 
 def test_drafts_in_close_directions_ask_the_network_once() -> None:
