@@ -101,9 +101,9 @@ def blow(
 def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
     """About what `blow` returns, many times as fast, to be shown while the wind still turns.
 
-    Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. The networks'
-    predictions are kept in `cloth`, for a few directions, and interpolated. Whether anything visibly moves is not
-    checked.
+    Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. What the
+    networks predict is interpolated between a few directions, which `cloth` keeps. Whether anything visibly moves is
+    not checked.
     """
     coarse = cloth.coarse
     gusts = predict_cycles(coarse.surfaces, nets, wind, _interpolated_lean(coarse, nets, wind))
