@@ -240,12 +240,12 @@ def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[
 
 def _needed(cloth_layer: ClothLayer) -> Tensor:
     """The points of the cloth's grid that pixels of active tiles depend on, [gh,gw] of 0 and 1."""
-    gh, gw = cloth_layer.keyframes.shape[2:]
-    wide = cloth_layer.active.float()
-    for axis in (0, 1):
-        wide = wide.repeat_interleave(max(1, TILE // cloth_layer.cell), axis)
-    wide = F.pad(wide, (0, gw, 0, gh))[:gh, :gw]
-    return F.max_pool2d(wide[None], 2 * SUPPORT + 1, 1, SUPPORT)[0]
+    (gh, gw), cell = cloth_layer.keyframes.shape[2:], cloth_layer.cell
+    wide = F.max_pool2d(cloth_layer.active.float()[None], max(1, cell // TILE), ceil_mode=True)
+    for axis in (1, 2):
+        wide = wide.repeat_interleave(max(1, TILE // cell), axis)
+    wide = F.pad(wide, (0, gw, 0, gh))[:, :gh, :gw]
+    return F.max_pool2d(wide, 2 * SUPPORT + 1, 1, SUPPORT)[0]
 
 
 def _behind(cloth_layer: ClothLayer) -> np.ndarray:

@@ -158,6 +158,17 @@ def test_cloth_is_quantized_below_the_visible(cloth_layer: ClothLayer) -> None:
     assert not outside.any()
 
 
+def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: ClothLayer) -> None:
+    active = torch.zeros(16, 20, dtype=torch.uint8)
+    active[12, 16] = 1  # where the grid of 64 pixels has row 6, column 8
+    coarse = replace(cloth_layer, keyframes=torch.ones(4, 3, 8, 10), cell=64, active=active)
+    content = pack_wind(coarse)
+    told = facts(content)["cloth"]
+    assert isinstance(told, dict)
+    (top, left), (rows, columns) = told["at"], load(content)["knots"].shape[2:]
+    assert top <= 6 < top + rows and left <= 8 < left + columns
+
+
 def test_pictures_of_cloth(cloth_layer: ClothLayer) -> None:
     for quality in (None, 80):
         tensors = load(pack(None, PERIOD, FPS, cloth_layer=cloth_layer, quality=quality))
