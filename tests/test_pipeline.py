@@ -144,12 +144,17 @@ def test_without_detail_only_the_generator_is_visible(
     assert not np.array_equal(scene.reconstruction, photo)
 
 
-def test_pixel_uses_no_generator_and_the_whole_residual_makes_msdfw_its_equal(
+def test_pixel_uses_no_generator_and_msdfw_one_where_something_is_hidden(
     scene: Scene, animator: Animator, given: Given
 ) -> None:
-    pixel = animator.render(scene, **given, warp="pixel", detail=0.0)[4]
-    assert np.array_equal(pixel, animator.render(scene, **given)[4])
-    assert not np.array_equal(pixel, animator.render(scene, **given, detail=0.0)[4])
+    def frame(animator: Animator = animator, **changed: Any) -> np.ndarray:
+        return animator.render(scene, **given | changed)[4]
+
+    pixel = frame(warp="pixel", detail=0.0)
+    assert not np.array_equal(pixel, frame()) and not np.array_equal(pixel, frame(detail=0.0))
+    assert np.array_equal(pixel, frame(replace(animator, encoder=None))), "no encoder, nothing is continued"
+    everything = np.ones_like(given["mask"])
+    assert np.array_equal(frame(mask=everything, warp="pixel"), frame(mask=everything))
 
 
 @pytest.mark.parametrize("warp", options.WARPS)
