@@ -238,6 +238,7 @@ class Animator:
     def _resolve(
         self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
     ) -> _MovingParts:
+        """What moves, and how: found in the whole scene, then shrunk to a `short` side."""
         photo = to_tensor(scene.photo).to(self.device)
         cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
         layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)

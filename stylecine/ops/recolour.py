@@ -77,8 +77,9 @@ def recolour_(frames: Tensor, change: Change) -> Tensor:
     That takes less time than frame by frame, as all of them read the same transforms. Raises ValueError if shapes,
     types or devices do not fit.
     """
-    height, width = frames.shape[1:3]
-    native.check_tensor("recolour: frame", frames, (len(frames), height, width, 3), torch.uint8, frames.device)
+    if frames.ndim != 4:
+        raise ValueError(f"recolour: frames are [n,H,W,3], not {list(frames.shape)}.")
+    native.check_tensor("recolour: frame", frames, (*frames.shape[:3], 3), torch.uint8, frames.device)
     if not frames.is_contiguous():
         raise ValueError("recolour: frames that are changed in place have to be contiguous.")
     change.check(frames.shape, frames.device)
