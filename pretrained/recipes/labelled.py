@@ -66,7 +66,7 @@ def photometric(rng: np.random.Generator, photo: Tensor) -> Tensor:
     photo = photo * torch.tensor(np.exp(rng.normal(0, 0.07, (3, 1, 1))), dtype=torch.float32)
     photo = photo.clamp_min(0) ** math.exp(rng.normal(0, 0.25))
     grey = photo.mean(0, keepdim=True)
-    photo = grey + (photo - grey) * (0.0 if rng.random() < 0.05 else math.exp(rng.normal(0, 0.3)))
+    photo = grey + (photo - grey) * (0.0 if rng.random() < 0.08 else math.exp(rng.normal(0, 0.3)))
     photo = (photo - 0.5) * math.exp(rng.normal(0, 0.15)) + 0.5 + rng.normal(0, 0.05)
     if rng.random() < 0.15:  # haze, thicker in the distance
         veil = torch.linspace(rng.uniform(0.1, 0.6), rng.uniform(0, 0.3), h)[None, :, None]
@@ -91,11 +91,27 @@ def relit(rng: np.random.Generator, photo: Tensor, label: Tensor) -> Tensor:
     return (photo + place * (other - photo)).clamp(0, 1)
 
 
+def unfocused(rng: np.random.Generator, photo: Tensor, label: Tensor) -> Tensor:
+    """photo [3,H,W] in [0,1] as a lens of little depth of field shows it: one of its classes (label [H,W]), or all
+    that is far from a place, strongly blurred."""
+    h, w = label.shape
+    if rng.random() < 0.5:
+        blurred = (label == int(rng.choice(label.unique().numpy()))).float()
+    else:
+        y, x = torch.meshgrid(torch.linspace(0, 1, h), torch.linspace(0, 1, w), indexing="ij")
+        distance = torch.hypot(y - rng.random(), x - rng.random())
+        blurred = ((distance - rng.uniform(0.05, 0.4)) / 0.15).clamp(0, 1)
+    shrink = float(rng.uniform(4, 16))
+    small = F.interpolate(photo[None], (max(2, int(h / shrink)), max(2, int(w / shrink))), mode="area")
+    soft = F.interpolate(_blur(small[0], 0.8)[None], (h, w), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    return photo + _blur(blurred[None], 2.0) * (soft - photo)
+
+
 def tinted(rng: np.random.Generator, photo: Tensor) -> Tensor:
-    """photo [3,H,W] in [0,1] in coloured and often dim light: dusk, dawn, blue hour, a designer's filter."""
+    """photo [3,H,W] in [0,1] in coloured and often dim light: dusk, dawn, blue hour, sepia, a designer's filter."""
     tint = torch.tensor(np.exp(rng.normal(0, 0.35, (3, 1, 1))), dtype=torch.float32)
     grey = photo.mean(0, keepdim=True)
-    faded = grey + (photo - grey) * rng.uniform(0.2, 1.0)
+    faded = grey + (photo - grey) * rng.uniform(0.0, 1.0)
     return (faded * tint / tint.mean()).clamp(0, 1) ** math.exp(max(0.0, rng.normal(0.1, 0.4)))
 
 

@@ -1,8 +1,10 @@
 """Train the motion network: which way clouds, water, falls and smoke go, from hand-drawn arrows.
 
     python pretrained/recipes/train_motion.py --photos DIR --minutes 60
+    python pretrained/recipes/train_motion.py --photos DIR --minutes 30 --refine pretrained/motion.safetensors
     python pretrained/recipes/train_motion.py --export pretrained/motion.safetensors
 
+`--refine` goes on from finished weights, for new arrows or a segmenter whose backbone has changed a little.
 Arrows are interpolated over the region they lie in, with a weight that falls with the distance. In three of ten views
 some arrows are drawn as hints, often a single one, so that the network learns to follow a user's. Views are mirrored
 and tilted. Calm skies and lakes could drift either way, and a network that has seen both would predict neither: in
@@ -261,6 +263,8 @@ def train(options: argparse.Namespace) -> None:
     run = Run(options)
     segmenter = Segmenter.from_tensors({name: t.float() for name, t in load_file(options.segmenter).items()})
     network = MotionNet(segmenter.backbone).to(run.device)
+    if options.refine:
+        network.decoder.load_state_dict(load_file(options.refine))
     training = Training(run, network.decoder, rate=RATE, weight_decay=0.1, half_life=200)
     samples = read_small(options.photos, "train.txt", LONG_SIDE)
     pool = Pool(Batches(samples, options.seed + run.step), network, run)
@@ -293,6 +297,7 @@ def keep_best(folder: Path, tensors: dict[str, Tensor], error: float) -> None:
 def main() -> None:
     parser = arguments(__doc__, ".runs/motion", export=True, batch=24)
     parser.add_argument("--segmenter", type=Path, default=SEGMENTER, help="weights of the backbone to decode")
+    parser.add_argument("--refine", type=Path, metavar="FILE", help="a motion network to go on from")
     options = parser.parse_args()
     if options.export:
         best = torch.load(options.out / "best.pt", map_location="cpu", weights_only=True)

@@ -5,9 +5,12 @@
     python pretrained/recipes/train_segmenter.py --export OUT.safetensors
 
 The backbone (convert_efficientnet.py writes its pretrained weights) is fine-tuned at a low learning rate together
-with the decoder. `--refine` goes on from finished weights and trains their decoder alone, so that the motion network
-and the cloth finder, which read the same backbone, need not be trained again. Each call resumes the last one,
-evaluates on val.txt and val2.txt and keeps the best mean of both.
+with the decoder. `--refine` goes on from finished weights: their decoder, and corrections of low rank to the backbone's
+1x1 convolutions, so that it forgets little of what it knows, and the motion network and the cloth finder, which read
+the same backbone, are soon at home in it again. Each call resumes the last one.
+
+In every batch some views come from stills.txt, photos in which nothing moves. Every eighth of these is held out:
+weights are chosen by the mean IoU of val.txt and val2.txt, less the share of the held-out stills that would run.
 """
 
 from __future__ import annotations
@@ -21,25 +24,30 @@ import torch
 import torch.nn.functional as F
 from common import Average, Run, arguments, averaged, cosine, save_weights
 from data import Sample
-from labelled import look, photometric, random_view, read_small, relit, spattered, tinted, transplanted
+from labelled import look, photometric, random_view, read_small, relit, spattered, tinted, transplanted, unfocused
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from stylecine.networks.segmenter import Segmenter
+from stylecine.networks.segmenter import Backbone, Segmenter
 from stylecine.ops.image import network_size
 from stylecine.stages.mask import SHORT_SIDE
 
 SIZE = (352, 512)  # of the views to train on, and its transpose for upright photos
 PEAK, PEAK_BACKBONE = 1.2e-3, 2e-4  # learning rates
+PEAK_REFINED, PEAK_CORRECTIONS, RANK = 8e-4, 8e-4, 16  # of finished weights: the decoder's, the backbone's
 WHOLE = 0.4  # of the views show the whole photo
 SMALLEST, SMALLEST_FALLS, SMALLEST_STILL = 0.45, 0.25, 0.2  # of each side: the closest views, also of falls, of ground
 RELIT, TINTED, TRANSPLANTED = 0.3, 0.3, 0.2  # of the views
 SPATTERED = 0.4  # of the views with falls
-STILL, TRIES = 0.12, 8  # of the views show nothing that moves; crops tried for it
+STILLS, HELD_OUT = 0.25, 8  # of a batch are stills; one in so many of them is not trained on
+UNFOCUSED = 0.12  # of the views are out of focus in part
+STILL, TRIES = 0.08, 8  # of the other views show nothing that moves; crops tried for it
 DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt by heart
 HALF_LIFE = 200  # steps, of the averaged weights
-COARSE_WEIGHT = 0.4  # of the coarse branch's own loss
+COARSE_WEIGHT, PRESENCE_WEIGHT = 0.4, 0.3  # of the losses of the coarse branch, of what is in the photo
+PRESENT, ABSENT = 0.008, 0.0005  # of a view: with more of a class it is there, with less it is not
 SPLITS = ("val", "val2")
 FALLS, FALLS_SHARE = 3, 0.01  # the class, and of a photo: fewer are not counted as a photo with falls
 # static, sky, water, falls, smoke: falls and smoke are rare
@@ -47,10 +55,44 @@ CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 1.5)
 COLOURS = np.array([[0, 0, 0], [90, 160, 255], [0, 90, 200], [255, 255, 0], [255, 90, 160]], np.float32)
 
 
-class Batches:
-    """Random views of the photos; those with falls, smoke or little that moves come more often."""
+class Corrected(nn.Module):
+    """A frozen 1x1 weight plus a product of low rank (Hu et al., "LoRA", 2021)."""
 
-    def __init__(self, photos: list[Sample], seed: int) -> None:
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        outputs, inputs = weight.shape[:2]
+        self.left = nn.Parameter(torch.zeros(outputs, RANK))
+        self.right = nn.Parameter(torch.randn(RANK, inputs) / math.sqrt(inputs))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + (self.left @ self.right)[:, :, None, None]
+
+
+def correct(backbone: Backbone) -> list[nn.Parameter]:
+    """Freezes the backbone and gives its 1x1 convolutions corrections, which are what is trained."""
+    backbone.requires_grad_(False)
+    for module in list(backbone.modules()):
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+            parametrize.register_parametrization(module, "weight", Corrected(module.weight))
+    return [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+
+
+def merged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a segmenter with corrections as those of one without."""
+    plain = {name: tensor for name, tensor in tensors.items() if ".parametrizations." not in name}
+    for name in [name for name in tensors if name.endswith(".parametrizations.weight.original")]:
+        stem = name.removesuffix("original")
+        product = tensors[f"{stem}0.left"] @ tensors[f"{stem}0.right"]
+        plain[stem.replace(".parametrizations.weight.", ".weight")] = tensors[name] + product[:, :, None, None]
+    return plain
+
+
+class Batches:
+    """Random views of the photos; those with falls, smoke or little that moves come more often. Some views in every
+    batch are of the stills."""
+
+    def __init__(self, photos: list[Sample], stills: list[Sample], seed: int) -> None:
+        self.stills = [[s for s in stills if (s.photo.shape[1] > s.photo.shape[2]) == tall] for tall in (False, True)]
         self.photos, self.rng = photos, np.random.default_rng(seed)
         share = np.array([[float((p.label == c).float().mean()) for c in range(5)] for p in photos])
         self.falls = share[:, FALLS] > FALLS_SHARE
@@ -61,8 +103,10 @@ class Batches:
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
         """photos [n,3,h,w] in [-1,1], targets [n,5,h/2,w/2] summing to 1; all upright or all not."""
-        self.allowed = self.upright == (self.rng.random() < self.weight @ self.upright / self.weight.sum())
-        pairs = [self._view() for _ in range(count)]
+        self.tall = bool(self.rng.random() < self.weight @ self.upright / self.weight.sum())
+        self.allowed = self.upright == self.tall
+        stills = round(STILLS * count) if self.stills[self.tall] else 0
+        pairs = [self._view() for _ in range(count - stills)] + [self._still_photo() for _ in range(stills)]
         return torch.stack([p for p, _ in pairs]), torch.stack([t for _, t in pairs])
 
     def _view(self) -> tuple[Tensor, Tensor]:
@@ -72,6 +116,19 @@ class Batches:
             photo, label = self._look()
             if self.rng.random() < TRANSPLANTED:
                 photo, label = transplanted(self.rng, photo, label, *self._look())
+        return self._finished(photo, label)
+
+    def _still_photo(self) -> tuple[Tensor, Tensor]:
+        """Mostly whole: what a blurred background is can only be told from the rest."""
+        stills = self.stills[self.tall]
+        item = stills[int(self.rng.integers(len(stills)))]
+        view = random_view(self.rng, SIZE[::-1] if self.tall else SIZE, SMALLEST, whole=0.6)
+        photo = look(view, item.photo.float() / 255)
+        photo = tinted(self.rng, photo) if self.rng.random() < TINTED else photo
+        return self._finished(photo, torch.zeros(photo.shape[1:], dtype=torch.long))
+
+    def _finished(self, photo: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        photo = unfocused(self.rng, photo, label) if self.rng.random() < UNFOCUSED else photo
         target = F.avg_pool2d(F.one_hot(label, 5).permute(2, 0, 1).float(), 2)
         return photometric(self.rng, photo) * 2 - 1, target
 
@@ -112,6 +169,14 @@ def loss(logits: Tensor, target: Tensor) -> Tensor:
     return entropy + 0.5 * dice.mean()
 
 
+def presence_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """logits [n,4] of what is in a view, target [n,5,h,w]; traces of a class count neither way."""
+    share = target[:, 1:].mean((2, 3))
+    known = ((share > PRESENT) | (share < ABSENT)).float()
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), (share > PRESENT).float(), reduction="none")
+    return (known * entropy).sum() / known.sum().clamp_min(1)
+
+
 @torch.no_grad()
 def probabilities(network: nn.Module, item: Sample, run: Run) -> Tensor:
     """[5,H,W] on the CPU in the size of the label: the mean over the photo and its mirror image."""
@@ -140,11 +205,12 @@ def evaluate(network: nn.Module, photos: list[Sample], run: Run) -> dict[str, fl
             falls.append(float(predicted[white].float().mean()))
         right.append(float((shares[1:].argmax(0) + 1 == item.label)[truth].float().mean()))
     means = {
-        "mean": np.mean(scores),
-        "worst": np.min(scores),
-        "classes": np.mean(right),
+        "mean": np.mean(scores or [0]),
+        "worst": np.min(scores or [0]),
+        "classes": np.mean(right or [0]),
         "falls": np.mean(falls or [0]),
         "false": np.mean(false or [0]),
+        "refused": np.mean([share < 0.01 for share in false] or [1]),
     }
     return {name: float(value) for name, value in means.items()}
 
@@ -166,21 +232,22 @@ def train(options: argparse.Namespace) -> None:
     run = Run(options)
     network = Segmenter()
     if options.refine:
-        network.load_state_dict(load_file(options.refine))
-        network.backbone.requires_grad_(False)
+        network.load_state_dict(load_file(options.refine), strict=False)  # weights of before there was `presence`
+        backbone = {"params": correct(network.backbone), "peak": PEAK_CORRECTIONS, "weight_decay": 5e-2}
     else:
         network.backbone.load_state_dict(load_file(options.backbone))
+        backbone = {"params": network.backbone.parameters(), "peak": PEAK_BACKBONE, "weight_decay": 1e-2}
+    heads = [*network.decoder.parameters(), *network.presence.parameters()]
     network.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, half_life=HALF_LIFE)
-    groups = [
-        {"params": network.decoder.parameters(), "peak": PEAK, "weight_decay": 5e-2},
-        {"params": network.backbone.parameters(), "peak": PEAK_BACKBONE, "weight_decay": 1e-2},
-    ]
+    groups = [{"params": heads, "peak": PEAK_REFINED if options.refine else PEAK, "weight_decay": 5e-2}, backbone]
     optimiser = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98))
     run.resume(network=network, average=average, optimiser=optimiser)
     torch.manual_seed(options.seed + run.step)
-    batches = Batches(read_small(options.photos, "train.txt"), options.seed + run.step)
-    held_out = validation_photos(options)
+    stills = still_photos(options)
+    learnt = [still for at, still in enumerate(stills) if at % HELD_OUT]
+    batches = Batches(read_small(options.photos, "train.txt"), learnt, options.seed + run.step)
+    held_out = validation_photos(options) | ({"stills": stills[::HELD_OUT]} if stills else {})
     if options.refine and run.step == 0:  # the weights to surpass
         keep(run, network, average, optimiser, held_out, [math.nan])
     first, values = run.step, []
@@ -190,15 +257,17 @@ def train(options: argparse.Namespace) -> None:
         photos, targets = (x.to(run.device) for x in batches(options.batch))
         with run.autocast():
             features = network.backbone(photos.contiguous(memory_format=torch.channels_last))
-            fine, coarse = network.decoder.both([F.dropout2d(maps, DROPPED) for maps in features])
+            features = [F.dropout2d(maps, DROPPED) for maps in features]
+            fine, coarse = network.decoder.both(features)
         value = loss(fine, targets) + COARSE_WEIGHT * loss(coarse, F.avg_pool2d(targets, 4))
+        value = value + PRESENCE_WEIGHT * presence_loss(network.presence(features), targets)
         optimiser.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         average.update(step)
         values.append(value.item())
-        if run.due(6.0):
+        if run.due(12.0):
             keep(run, network, average, optimiser, held_out, values)
             values = []
     keep(run, network, average, optimiser, held_out, values or [math.nan])
@@ -213,6 +282,12 @@ def validation_photos(options: argparse.Namespace) -> dict[str, list[Sample]]:
     return {name: read_small(folder, f"{name}.txt") for name in splits}
 
 
+def still_photos(options: argparse.Namespace) -> list[Sample]:
+    """Those of stills.txt, if the folder has it; packs have none."""
+    listed = options.photos.is_dir() and (options.photos / "stills.txt").exists()
+    return read_small(options.photos, "stills.txt") if listed else []
+
+
 def keep(
     run: Run,
     network: Segmenter,
@@ -225,7 +300,9 @@ def keep(
     now = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.load_state_dict(average.shadow[0])
     scores = {name: evaluate(network, photos, run) for name, photos in held_out.items()}
-    mean = float(np.mean([score["mean"] for score in scores.values()]))
+    mean = float(np.mean([score["mean"] for name, score in scores.items() if name in SPLITS]))
+    if "stills" in scores:
+        mean += scores["stills"]["refused"] - 1
     flat = {f"{split}_{name}": value for split, score in scores.items() for name, value in score.items()}
     run.log(loss=float(np.mean(values)), both=mean, **flat)
     best = run.folder / "best.txt"
@@ -240,15 +317,15 @@ def keep(
 
 def export(options: argparse.Namespace) -> None:
     """As float16, the mean of the best and the last averaged weights (Izmailov et al. 2018)."""
-    best = torch.load(options.out / "best.pt", map_location="cpu", weights_only=True)
-    last = averaged(options.out / "state.pt")
+    best = merged(torch.load(options.out / "best.pt", map_location="cpu", weights_only=True))
+    last = merged(averaged(options.out / "state.pt"))
     save_weights({name: (tensor + last[name]) / 2 for name, tensor in best.items()}, options.export, Segmenter)
 
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/segmenter", export=True, batch=8)
     parser.add_argument("--backbone", type=Path, default=Path(".runs/efficientnet.safetensors"), help="its weights")
-    parser.add_argument("--refine", type=Path, metavar="FILE", help="a segmenter, whose decoder alone is trained")
+    parser.add_argument("--refine", type=Path, metavar="FILE", help="a segmenter to go on from")
     options = parser.parse_args()
     if options.export:
         export(options)

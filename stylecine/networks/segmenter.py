@@ -3,7 +3,8 @@
 The backbone is EfficientNet-Lite (Tan and Le 2019) pretrained on ImageNet, without its classifier and with its batch
 normalisation folded into the convolutions. The decoder gathers context at 1/32 by dilated residual blocks (Yu and
 Koltun 2016), coordinates and a global mean, predicts coarse classes at 1/8, and corrects them at 1/4 and 1/2 by
-upsampling and joining (Ronneberger et al. 2015).
+upsampling and joining (Ronneberger et al. 2015). Whether a class is in the photo at all is judged from the features of
+the whole photo, and multiplies the class's map: a blurred background looks like smoke or sky in any part of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ KERNELS = (3, 3, 5, 3, 5, 5, 3)
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 TAPS = (0, 1, 2, 4, 6)
 EXPANSION = 6
+LEAST = 1e-6  # probability
 
 
 class Backbone(nn.Module):
@@ -87,10 +89,28 @@ class Decoder(nn.Module):
         return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False), coarse
 
 
-class Segmenter(nn.Module):
-    """photo [N,3,H,W] in [-1,1] -> logits [N,5,H/2,W/2]: static, sky, water, falls, smoke.
+class Presence(nn.Module):
+    """Features of an image -> logits [N,classes]: whether each moving class is anywhere in it.
 
-    H and W are multiples of 32.
+    A linear function of their means and maxima at 1/32 and their means at 1/16.
+    """
+
+    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(2 * channels[4] + channels[3])
+        self.leave = nn.Linear(2 * channels[4] + channels[3], classes)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        *_, sixteenth, last = features
+        summary = torch.cat([last.mean((2, 3)), last.amax((2, 3)), sixteenth.mean((2, 3))], 1)
+        return self.leave(self.norm(summary.float()))
+
+
+class Segmenter(nn.Module):
+    """photo [N,3,H,W] in [-1,1] -> log-probabilities [N,5,H/2,W/2]: static, sky, water, falls, smoke.
+
+    H and W are multiples of 32. A moving class's probability is what the decoder gives it, times that of the class
+    being in the photo; what is taken away is static.
     """
 
     def __init__(
@@ -102,9 +122,11 @@ class Segmenter(nn.Module):
         super().__init__()
         self.backbone = Backbone(backbone)
         self.decoder = Decoder(tap_channels(backbone), classes, widths)
+        self.presence = Presence(tap_channels(backbone), classes - 1)
 
     def forward(self, photo: Tensor) -> Tensor:
-        return self.decoder(self.backbone(photo.contiguous(memory_format=torch.channels_last)))
+        features = self.backbone(photo.contiguous(memory_format=torch.channels_last))
+        return gated(self.decoder(features), self.presence(features))
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Segmenter:
@@ -127,6 +149,12 @@ class Segmenter(nn.Module):
                 "The segmenter's weights do not fit its network; fetch the model again."
             ) from error
         return network.eval().requires_grad_(False)
+
+
+def gated(logits: Tensor, presence: Tensor) -> Tensor:
+    """Logits of classes [N,5,h,w] and of their presence [N,4] -> log-probabilities [N,5,h,w]."""
+    moving = logits.float().softmax(1)[:, 1:] * presence.float().sigmoid()[:, :, None, None]
+    return torch.cat([1 - moving.sum(1, keepdim=True), moving], 1).clamp_min(LEAST).log()
 
 
 class _Same(nn.Conv2d):
