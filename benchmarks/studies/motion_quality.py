@@ -1,13 +1,14 @@
 """Accuracy of the predicted motion: angles to hand-drawn arrows, effect of one arrow, folds, divergence, shores.
 
-    python -m benchmarks.studies.motion_quality PHOTOS --split PHOTOS/val.txt
+    python -m benchmarks.studies.motion_quality PHOTOS --split PHOTOS/val.txt PHOTOS/val2.txt
 
 PHOTOS holds images, labels and hints/ID.json (arrows). `constant` is the best constant direction of each group on the
 photos that `--constants` names, `hindsight` the best one on the measured arrows themselves. Motion is predicted with
 the labelled layers, to measure it in isolation, and with predicted ones. Running water is rivers, streams and surf:
 water in photos that have falls as well, whose names begin with w-, or of which an arrow is not level (arrows of lakes
-are nominal, and level). Sky, and calm water a second time, are measured
-by axis, since they might as well drift the other way.
+are nominal, and level). Sky, and calm water a second time, are measured by axis, since they might as well drift the
+other way. For running water and falls, where there is a right direction, the error of the axis and the share of arrows
+that run the wrong way (by more than 90 degrees) are told apart, with bootstrap intervals over the photos.
 """
 
 import argparse
@@ -28,8 +29,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, find_photos, photo_parser, read_label, selected_photos
-from benchmarks.tables import save, table
+from benchmarks.photos import Photo, find_photos, read_label
+from benchmarks.tables import RESULTS, save, table
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
@@ -43,6 +44,9 @@ PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
 GROUPS = ("falls", "running water", "calm water", "calm water by axis", "water", "smoke", "sky by axis")
 STEEP = 0.3  # arrows of water that rise or sink by more than this share of their run were judged from the photo
 UNMOVED = -1.0  # instead of an angle
+DIRECTED = ("running water", "falls")  # groups that have a right direction
+WRONG_WAY = 90.0  # degrees
+RESAMPLES, COVERAGE = 2000, (2.5, 97.5)  # of the bootstrap; per cent
 SKY = CLASSES.index("sky")
 LIQUID = [CLASSES.index("water"), CLASSES.index("falls")]
 SHAPE = ("unfolded_half", "unfolded_whole", "divergence", "shore_angle", "into_shore")
@@ -73,11 +77,14 @@ def main() -> None:
     segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
     network = MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone)
     predict = partial(predict_motion, motionnet=network)
-    photos = selected_photos(options)
+    splits = options.split or [None]
+    photos = [photo for split in splits for photo in find_photos(options.folder, split, options.labels)]
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
     weights = {role: record.files[role].sha256 for role in ("motion", "segmenter")}
-    settings = {"split": options.split.name if options.split else None, "model": record.name, "weights": weights}
-    report = {"machine": machine(), "settings": settings} | measure(photos, predict, segmenter, constants)
+    names = " + ".join(split.name for split in options.split or ()) or None
+    settings = {"split": names, "model": record.name, "weights": weights}
+    measured = measure(photos[: options.limit], predict, segmenter, constants)
+    report = {"machine": machine(), "settings": settings} | measured
     save(options.out, report, markdown(report))
 
 
@@ -88,6 +95,7 @@ def measure(
     rows = [measure_photo(p, predict, segmenter) for p in tqdm(photos, desc="motion", disable=None)]
     return {
         "groups": [_group(name, rows, constants) for name in GROUPS],
+        "directed": [figure for group in DIRECTED for figure in _directed(group, rows)],
         "shape": _shape_of(rows),
     }
 
@@ -306,6 +314,39 @@ def _group(name: str, rows: Sequence[dict[str, Any]], constants: dict[str, float
     }
 
 
+def _directed(group: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of the table of errors with their intervals: with labelled layers and, if there are any, predicted ones."""
+    lines = []
+    for layers in ("labelled", "predicted"):
+        moved = ([v for v in row[layers].get(group, ()) if v != UNMOVED] for row in rows)
+        errors = [photo for photo in moved if photo]
+        lines += [
+            {"group": group, "layers": layers, "figure": figure, "photos": len(errors)} | with_interval(errors, value)
+            for figure, value in (("error", np.median), ("axis error", axis_error), ("wrong way", wrong_way))
+            if errors
+        ]
+    return lines
+
+
+def axis_error(errors: np.ndarray) -> float:
+    """The median, in degrees, of what remains of errors if opposite directions count as equal."""
+    return float(np.median(np.minimum(errors, 180 - errors)))
+
+
+def wrong_way(errors: np.ndarray) -> float:
+    """The share of errors, in degrees, of more than a right angle."""
+    return float((errors > WRONG_WAY).mean())
+
+
+def with_interval(photos: Sequence[Sequence[float]], figure: Callable[[np.ndarray], Any]) -> dict[str, float]:
+    """A figure of the errors of all photos together, and its 95% interval by a bootstrap over photos (Efron 1979)."""
+    random = np.random.default_rng(0)
+    draws = random.integers(0, len(photos), (RESAMPLES, len(photos)))
+    resampled = [float(figure(np.concatenate([photos[i] for i in draw]))) for draw in draws]
+    low, high = np.percentile(resampled, COVERAGE)
+    return {"value": float(figure(np.concatenate(photos))), "low": float(low), "high": float(high)}
+
+
 def _shape_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     values = {name: [v for row in rows for v in row[name]] for name in ("at_one", "others_of_one")}
     values |= {name: [row[name] for row in rows if name in row] for name in SHAPE}
@@ -327,14 +368,22 @@ def markdown(report: dict[str, Any]) -> str:
     return (
         "Angle between flow and arrow, degrees.\n\n"
         + table(report["groups"], columns)
+        + "\nWith 95% intervals; wrong way is a share of the arrows.\n\n"
+        + table(report["directed"], ("group", "layers", "figure", "photos", "value", "low", "high"))
         + "\n"
         + table(report["shape"], ("figure", "n", "median", "mean", "worst"))
     )
 
 
 def _options() -> argparse.Namespace:
-    parser = photo_parser(__doc__, "motion")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder with images/, labels/ and hints/")
+    parser.add_argument("--split", type=Path, nargs="+", help="text files with the names of the photos to use")
+    parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels next to images)")
     parser.add_argument("--constants", type=Path, help="names whose arrows give the constants (PHOTOS/train.txt)")
+    parser.add_argument("--limit", type=int, help="number of photos (default: all)")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--out", type=Path, default=RESULTS / "motion.json")
     return parser.parse_args()
 
 

@@ -150,13 +150,16 @@ def _directions(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     if evidence.options.motion is not None:
         return
     for number, (region, motion) in enumerate(evidence.moving, 1):
-        if motion.disagreement <= CONTRADICTION or not any(motion.velocity):
+        if not (motion.toss_up or motion.disagreement > CONTRADICTION) or not any(motion.velocity):
             continue
         name = CLASSES[region.klass]
+        if motion.toss_up:
+            why = "It could as well run the other way, so it runs slower than it would otherwise."
+        else:
+            why = f"The predictions for the photo and for its mirror image differ by {motion.disagreement:.0f}° there."
         yield Finding(
             f"The direction of the {name} is a guess",
-            f"The predictions for the photo and for its mirror image differ by {motion.disagreement:.0f}° there. It"
-            f" moves {heading(*motion.velocity)}; if it should not, this arrow turns it round.",
+            f"{why} It moves {heading(*motion.velocity)}; if it should not, this arrow turns it round.",
             shell.animate(arrows=[*shell.options.arrows, _numbers(reverse_arrow(region, motion, width, height))])
             if not shell.source.cine
             else shell.edit("--arrow", reverse_arrow(region, motion, width, height)),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stylecine.animator import Animator
 from stylecine.cinemagraph import Cinemagraph
+from stylecine.edits.apply import active_arrows
 from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
 from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_tensor
@@ -27,7 +28,7 @@ from stylecine.quality.measures import seam, vivid_share
 from stylecine.scene import Scene
 from stylecine.stages.doubt import Doubt, doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities
-from stylecine.stages.motion import mirror_disagreement
+from stylecine.stages.motion import mirror_disagreement, toss_ups
 
 MIN_REGION = 0.004  # of the photo
 MAX_REGIONS = 8
@@ -43,7 +44,8 @@ class Motion:
 
     velocity: at its centre, in the photo's pixels a second; speed: the median in all of it. probability: that it moves,
     mean. disagreement: median angle between the directions predicted for the photo and for its mirror image, degrees.
-    vivid: share that visibly moves, NaN if unknown. smooth: share without texture.
+    vivid: share that visibly moves, NaN if unknown. smooth: share without texture. toss_up: whether it is a stream that
+    might as well run the other way, and was given a calmer pace.
     """
 
     velocity: tuple[float, float]
@@ -52,6 +54,7 @@ class Motion:
     disagreement: float
     vivid: float
     smooth: float
+    toss_up: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +123,14 @@ def gather(
     predicted = options.mask is None and options.motion is None and options.subject != CLOTH
     coarse = resize(probabilities, grid).cpu().numpy()
     small_layers = resize(layers, grid).cpu().numpy()
-    flow = None if loop is None else resize(loop.motion, grid).cpu().numpy() * _flow_scale(loop)
+    moving_regions = list[tuple[Region, Motion]]()
+    if loop is not None:
+        flow = resize(loop.motion, grid).cpu().numpy() * _flow_scale(loop)
+        undecided = np.zeros(grid, bool)
+        if options.motion is None and options.subject != CLOTH:
+            arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
+            undecided = toss_ups(photo, layers, animator.motionnet, arrows).cpu().numpy()
+        moving_regions = _moving(small_layers, coarse, flow, disagreement.cpu().numpy(), undecided, vivid, scene)
     return Evidence(
         scene=scene,
         options=options,
@@ -131,7 +141,7 @@ def gather(
         probabilities=probabilities.cpu(),
         disagreement=disagreement.cpu(),
         vivid=vivid,
-        moving=[] if flow is None else _moving(small_layers, coarse, flow, disagreement.cpu().numpy(), vivid, scene),
+        moving=moving_regions,
         doubtful=doubtful_regions(probabilities, moving(layers), painted) if predicted else [],
         measures=measures,
         frames=small,
@@ -150,6 +160,7 @@ def _moving(
     probabilities: np.ndarray,
     flow: np.ndarray,
     disagreement: np.ndarray,
+    undecided: np.ndarray,
     vivid: Tensor | None,
     scene: Scene,
 ) -> list[tuple[Region, Motion]]:
@@ -169,6 +180,7 @@ def _moving(
             disagreement=float(np.median(disagreement[here])),
             vivid=math.nan if vivid is None else float(vivid.numpy()[here].mean()),
             smooth=float(smooth[here].mean()),
+            toss_up=bool(undecided[here].mean() > 0.5),
         )
         found.append((region, motion))
     return found

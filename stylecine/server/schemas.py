@@ -192,15 +192,17 @@ class Seam(BaseModel):
 
 
 class Doubt(BaseModel):
-    """A place that moves and may be wrong, `share` of the photo; the brush of this stroke and `radius` covers it."""
+    """A place, `share` of the photo, that moves and perhaps should not, or the reverse: then `what` is what it may be.
+    The brush of this stroke and `radius` covers it."""
 
     stroke: list[list[float]]
     radius: float
     share: Share
+    what: What | None
 
 
 class Doubts(BaseModel):
-    """What the mask is least sure of, the largest first."""
+    """What the mask is least sure of: what moves, the largest first, then what stands still."""
 
     doubts: list[Doubt]
 

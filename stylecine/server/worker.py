@@ -26,7 +26,7 @@ from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
-from stylecine.options import OPTIONS, PAINTS, STYLES, RenderOptions, check_wind
+from stylecine.options import CLASSES, OPTIONS, PAINTS, STYLES, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.web_pack import pack_wind
@@ -40,7 +40,7 @@ from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
-MAX_DOUBTS = 3  # more would not be looked at
+MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
 OUTPUT = ("quality", "codec", "repeat", "keyframes", "crop")
 THUMBNAIL = 160, 120  # pixels
 
@@ -170,15 +170,18 @@ class Worker:
         return {"seam": json_figures(seam(self._unstyled(request, progress))), "goal": list(GOALS["seam"])}
 
     def doubts(self, request: Request, progress: Progress) -> Result:
-        """What moves and may be wrong, but for what was painted; each with a stroke that covers it."""
+        """Where the mask may be wrong, but for what was painted, each with a stroke that covers it: what moves, then
+        what stands still."""
         scene = self._edited(request)
         photo = to_tensor(scene.photo).to(self.animator.device)
         probabilities = predict_probabilities(photo, self.animator.segmenter)
         found = doubtful_regions(probabilities, moving(scene.edited_layers), scene.painted)
+        frozen, offered = ([doubt for doubt in found if doubt.moving == moves] for moves in (True, False))
         doubts = []
-        for doubt in [doubt for doubt in found if doubt.moving][:MAX_DOUBTS]:
+        for doubt in frozen[:MAX_DOUBTS] + offered[:MAX_OFFERS]:
             stroke, radius = cover_region(doubt.mask)
-            doubts.append({"stroke": stroke, "radius": radius, "share": doubt.share})
+            what = None if doubt.moving else CLASSES[doubt.klass]
+            doubts.append({"stroke": stroke, "radius": radius, "share": doubt.share, "what": what})
         return {"doubts": doubts}
 
     def styles(self, request: Request, progress: Progress) -> Result:

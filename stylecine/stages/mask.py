@@ -18,6 +18,7 @@ from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import dilate, fast_dtype, fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, MIN_LAYER_ALPHA
+from stylecine.stages.thin import thin_static
 
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 
@@ -35,8 +36,7 @@ RIM = 0.0015  # of the short side: this far inside what moves its border stands 
 EDGE_SEARCH = 0.012  # of the short side: this near the border an edge in the photo is taken for its true place
 EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: an edge, not texture
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
-THIN = 0.006  # of the short side: half the width of twigs, masts and wires, at most
-MIN_DARKER = 0.12  # of [-1, 1]: they are this much darker than the sky around them, and twice as much as clouds
+POINT = 0.003  # of the short side: half the width of stars, at most
 SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
 MAX_DISC = 0.005  # of the photo: the sun is smaller
 STAR_NOISE = 0.03  # of [-1, 1]: stars rise, by four times this, from a sky that is no rougher
@@ -105,15 +105,18 @@ def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
     rim is removed; where the photo [3,H,W] has an edge near the border that is much stronger than the texture of what
-    moves, everything up to that edge; and twigs, masts and wires that reach into the sky, the sun and stars.
+    moves, everything up to that edge; and thin static things before it, the sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
     static = mask == 0
-    sky = (mask > 0) & (layers.max(0).indices == SKY)
+    classes = layers.max(0).indices
+    sky, water = ((mask > 0) & (classes == k) for k in (SKY, WATER))
     open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
+    thin = thin_static(photo, sky, water)
     if bool(open_sky.any()):
-        static |= _thin_in_sky(photo, sky, open_sky, static) | _bright_in_sky(photo, sky, open_sky)
+        static |= _bright_in_sky(photo, sky, open_sky)
+    static |= thin
     near = dilate(static, round(EDGE_SEARCH * short)) & ~static
     strength = _edge_strength(photo)
     edges = torch.zeros_like(static)
@@ -125,21 +128,6 @@ def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
     gap = max(1, round(EDGE_SEARCH * short / 2))
     closed = ~dilate(~dilate(static | edges, gap), gap)
     return torch.where(dilate(static | (closed & near), max(1, round(RIM * short))), 0.0, mask)
-
-
-def _thin_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor, static: Tensor) -> Tensor:
-    """bool [H,W]: thin things darker than the sky around them and connected to something static.
-
-    Found by closing the grey image over their width (the black top-hat of mathematical morphology).
-    """
-    grey, radius = photo.mean(0), max(2, round(THIN * min(sky.shape)))
-    closed = -dilate(-dilate(grey, radius), radius)
-    darker = closed - grey
-    clouds = darker[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].quantile(0.98)
-    thin = sky & (darker > torch.clamp(2 * clouds, min=MIN_DARKER))
-    labels, count = ndimage.label((dilate(thin, 2) | static).cpu().numpy())
-    attached = np.bincount(labels[static.cpu().numpy()], minlength=count + 1) > 0
-    return thin & torch.from_numpy(attached[labels]).to(thin.device)
 
 
 def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
@@ -156,7 +144,7 @@ def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
             around = dilate(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
             if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < whitest - SUN_CONTRAST:
                 bright |= dilate(disc, 2)
-    grey, radius = photo.mean(0), max(2, round(THIN / 2 * min(open_sky.shape)))
+    grey, radius = photo.mean(0), max(2, round(POINT * min(open_sky.shape)))
     brighter = grey - dilate(-dilate(-grey, radius), radius)
     step = max(1, int(open_sky.sum()) // 20_000)
     night = float(grey[open_sky][::step].median()) < 0

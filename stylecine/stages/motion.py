@@ -1,8 +1,8 @@
 """How it moves: an Eulerian motion field, predicted from the photo, adjusted by arrows, or supplied by the user.
 
 The network knows directions: which way a river runs, a fall drops, a cloud drifts. The rest is modelled here, class by
-class: one level wind for the whole sky, slower towards the horizon; falls along their streaks; water slower in the
-distance and along, not through, static things in it; speeds that a loop of a few seconds can show.
+class: one level wind for the whole sky, slower towards the horizon; falls along their streaks; water downstream, slower
+in the distance and along, not through, static things in it; speeds that a loop of a few seconds can show.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.stages.speed import TRAVEL, Travel, fall_acceleration, falls_travel, water_travel
+from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, water_travel
+from stylecine.stages.stream import Streams, find_streams, sense_odds
 from stylecine.stages.swell import open_water
 
 SKY, WATER, FALLS, SMOKE = range(4)
@@ -35,7 +36,12 @@ PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
 OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
 LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
-LEVEL_WATER = 0.2  # and so is open water's drift
+LEVEL_WATER = 0.5  # and so is open water's drift
+# How much the course counts on open water and in channels, beside the usual length of the network's directions. Open
+# water is drawn about as much as LEVEL_WATER takes: what is seen level stays almost level.
+OPEN_COURSE, CHANNEL_COURSE = 0.6, 1.0
+TOSS = 0.5  # log-odds of a stream's sense below which it is a toss-up: it is not turned round, but slower
+CALMER = {"lively": "natural", "natural": "calm", "calm": "calm"}
 CASCADE = (0.3, 0.7)  # sine of the predicted slope: flatter water runs, steeper water falls
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
 MAX_VALUES = 1 << 26  # of a user's field
@@ -47,10 +53,19 @@ class MotionContext:
 
     grey: np.ndarray  # [h,w]
     owner: np.ndarray  # [h,w]: class of each place, -1 where nothing moves
+    streams: Streams
+    steered: np.ndarray  # bool [h,w]: streams that have an arrow
+    odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
 
     @property
     def short(self) -> int:
         return min(self.owner.shape)
+
+    @property
+    def toss_up(self) -> np.ndarray:
+        """Bool [h,w]: streams that might as well run the other way. Open water is none: it has no right direction."""
+        unsure = np.abs(self.odds) < TOSS
+        return (self.owner == WATER) & unsure & ~self.streams.open & ~self.steered
 
     def blur(self, field: np.ndarray, sigma: float, where: np.ndarray) -> np.ndarray:
         """Gaussian mean of [C,h,w] over the places in `where` only; sigma in short sides."""
@@ -72,14 +87,15 @@ def predict_motion(
     The grid's short side is 256, or the photo's if that is less; around what moves the flow fades to 0, so that it can
     be interpolated at edges. arrows: (x0, y0, x1, y1) in fractions of width and height, where matter travels in one
     second; each is met exactly where it starts, and rotates and scales the motion of its region: the whole sky, or a
-    connected stretch of water, of falls or of smoke. pace: a key of TRAVEL. MotionError for an arrow that starts
-    further than 5% of the short side from anything that moves.
+    connected stretch of water, of falls or of smoke. pace: a key of TRAVEL; streams without an arrow that might as well
+    run the other way take the next calmer one. MotionError for an arrow that starts further than 5% of the short side
+    from anything that moves.
     """
     grid = fit_short_side(photo.shape[-2:], GRID)
-    context = _context(photo, layers, grid)
     placed = _place_arrows(layers, arrows, grid)
     directions = _predict_directions(motionnet, photo, layers, placed, grid)
-    flow = _apply_arrows(_model_flow(directions, context, TRAVEL[pace]), context, placed)
+    context = _context(photo, layers, directions, placed)
+    flow = _apply_arrows(_model_flow(directions, context, pace), context, placed)
     return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
 
 
@@ -107,10 +123,14 @@ def read_motion(motion: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
-def _context(photo: Tensor, layers: Tensor, grid: tuple[int, int]) -> MotionContext:
+def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow]) -> MotionContext:
+    grid = directions.shape[1:]
     small = resize(layers, grid).cpu().numpy()
     owner = np.where(small.max(0) > 0.05, small.argmax(0), -1)
-    return MotionContext(resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), owner)
+    streams = find_streams(owner, open_water(owner, directions))
+    steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
+    odds = sense_odds(directions, streams, owner == WATER)
+    return MotionContext(resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), owner, streams, steered, odds)
 
 
 @dataclass(frozen=True)
@@ -192,6 +212,20 @@ def mirror_disagreement(photo: Tensor, layers: Tensor, motionnet: MotionNet) -> 
     return torch.rad2deg(torch.acos(((direct * mirrored).sum(0) / lengths).clamp(-1, 1)))
 
 
+@torch.inference_mode()
+def toss_ups(
+    photo: Tensor, layers: Tensor, motionnet: MotionNet, arrows: Sequence[Sequence[float]] = ()
+) -> Tensor:
+    """Streams that `predict_motion` slows down, as they might as well run the other way: bool [h,w] on its grid.
+
+    photo [3,H,W] in [-1,1], layers [4,H,W], arrows as there. MotionError as there.
+    """
+    grid = fit_short_side(photo.shape[-2:], GRID)
+    placed = _place_arrows(layers, arrows, grid)
+    directions = _predict_directions(motionnet, photo, layers, placed, grid)
+    return torch.from_numpy(_context(photo, layers, directions, placed).toss_up).to(photo.device)
+
+
 def _open_side(layers: Tensor) -> Tensor:
     """Where clouds and calm water without a visible direction drift: [2,1,1], (1, 1) to the right, (-1, 1) to the left.
 
@@ -203,30 +237,32 @@ def _open_side(layers: Tensor) -> Tensor:
     return torch.tensor([-1.0 if centre < -OFF_CENTRE else 1.0, 1.0], device=layers.device)[:, None, None]
 
 
-def _model_flow(directions: np.ndarray, context: MotionContext, travel: Travel) -> np.ndarray:
+def _model_flow(directions: np.ndarray, context: MotionContext, pace: str) -> np.ndarray:
     """Directions [2,h,w] -> flow [2,h,w]: each class by its own physics, then joined into one field."""
     flow = np.zeros_like(directions)
     for k, model in ((SKY, _sky), (WATER, _water), (FALLS, _falls), (SMOKE, _smoke)):
         here = context.owner == k
         if here.any():
             own = model(directions, here, context)
-            own = normalize_speed(own, here, _travel(k, own, here, context, travel), context.short)
+            own = normalize_speed(own, here, _travel(k, own, here, context, pace), context.short)
             flow = np.where(here, own, flow)
     liquid = (context.owner >= 0) & (context.owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a short way
         flow = np.where(liquid, context.blur(flow, 0.025, liquid), flow)
-        wet = (context.owner == WATER) | (context.owner == FALLS)
-        flow = np.where(wet, remove_normal_component(flow, context.owner < 0, context.short), flow)
-        horizon = context.owner == SKY
-        flow = np.where(context.owner == WATER, remove_normal_component(flow, horizon, context.short), flow)
+        water = context.owner == WATER  # falls drop behind rocks, as clouds pass behind ridges
+        for shore in (context.owner < 0, context.owner == SKY):
+            flow = np.where(water, remove_normal_component(flow, shore, context.short), flow)
     return flow
 
 
-def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, travel: Travel) -> np.ndarray | float:
+def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, pace: str) -> np.ndarray | float:
     """Median travel of a class [h,w], in short sides in four seconds."""
+    travel = TRAVEL[pace]
     if k == WATER:
-        return water_travel(here, open_water(context.owner, flow), context.grey, travel)
+        calmer = TRAVEL[CALMER[pace]].running_water / travel.running_water
+        usual = water_travel(here, open_water(context.owner, flow), context.grey, travel)
+        return usual * np.where(context.toss_up, calmer, 1.0)
     if k == FALLS:
         return falls_travel(here, flow, travel)
     return travel.sky if k == SKY else travel.smoke
@@ -247,15 +283,37 @@ def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np
 
 
 def _water(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
-    """As predicted, smoothed, and slower in the distance. A sea or lake that hardly rises or sinks drifts level."""
-    flow = context.blur(directions, 0.03, here)
-    x, y = flow
-    level = np.copysign(np.maximum(np.abs(y) - LEVEL_WATER * np.abs(x), 0), y)
-    flow = np.stack([x, np.where(open_water(context.owner, flow), level, y)])
+    """As predicted, smoothed, downstream, and slower in the distance. A sea or lake that hardly rises or sinks drifts
+    level. Streams that arrows steer run as predicted."""
+    predicted = context.blur(directions, 0.03, here)
+    flow = _level_open(_downstream(predicted, here, context), context)
+    # as fast as without arrows: other streams' speeds are relative to all water's
+    steered = _level_open(predicted, context)
+    steered = steered / (np.linalg.norm(steered, axis=0) + 1e-9) * np.linalg.norm(flow, axis=0)
+    flow = np.where(context.steered, steered, flow)
     rows = np.nonzero(here)[0]
     top, bottom = np.percentile(rows, [2, 98])
     nearness = np.clip((np.arange(here.shape[0]) - top) / max(bottom - top, 0.1 * context.short), 0, 1)
     return flow * (0.55 + 0.45 * nearness)[None, :, None]
+
+
+def _downstream(flow: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
+    """The flow [2,h,w] in the likelier sense of each stream, and nowhere against its course. Channels and open water
+    are drawn towards their course; of other streams' axes the network knows more."""
+    streams = context.streams
+    sensed = np.where((context.odds < -TOSS) & ~streams.open, -flow, flow)
+    # mirrored, not cut off: at the change from with to against the course the field stays continuous
+    against = np.where(streams.open, 0, np.minimum((sensed * streams.course).sum(0), 0))
+    usual = float(np.median(np.linalg.norm(flow, axis=0)[here]))
+    draw = np.where(streams.open, OPEN_COURSE, CHANNEL_COURSE * streams.channel) * usual
+    return sensed + (draw - 2 * against) * streams.course
+
+
+def _level_open(flow: np.ndarray, context: MotionContext) -> np.ndarray:
+    """The flow with less slope on open water, and none if it was small."""
+    x, y = flow
+    level = np.copysign(np.maximum(np.abs(y) - LEVEL_WATER * np.abs(x), 0), y)
+    return np.stack([x, np.where(context.streams.open, level, y)])
 
 
 def _falls(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:

@@ -11,8 +11,8 @@ from tests.server.studio_page import SKY, SLOW, WATER, Page, Route, Studio, expe
 pytestmark = pytest.mark.browser
 SIZES = {"desk": (1400, 900), "phone": (390, 844), "small phone": (360, 640)}
 DOUBTS = [
-    {"stroke": [[0.2, 0.8], [0.3, 0.8]], "radius": 0.12, "share": 0.02},
-    {"stroke": [[0.3, 0.3]], "radius": 0.1, "share": 0.01},
+    {"stroke": [[0.2, 0.8], [0.3, 0.8]], "radius": 0.12, "share": 0.02, "what": None},
+    {"stroke": [[0.3, 0.3]], "radius": 0.1, "share": 0.01, "what": None},
 ]
 
 
@@ -57,6 +57,22 @@ def test_the_mask_says_what_it_is_unsure_of_and_one_click_freezes_or_dismisses_i
     studio.moves_on(lambda: page.keyboard.press("Control+z"))
     expect(strip).to_contain_text("of 2,")  # it can be checked again
     studio.at("check-close").click()
+
+
+def test_a_place_that_stands_still_is_set_in_motion_by_one_click(new_page: Callable[..., Page], small_sea: Path) -> None:
+    page = new_page(reduced_motion="reduce")
+    offer = {**DOUBTS[0], "what": "water"}
+    page.route("**/doubts", lambda route: route.fulfill(json={"doubts": [offer]}))
+    studio = Studio(page)
+    studio.open(small_sea)
+    expect(studio.at("notice")).to_contain_text("unsure of one place", timeout=SLOW)
+    studio.at("notice-action").click()
+    expect(studio.at("check-strip")).to_contain_text("It stands still, but may be water.")
+    expect(studio.at("check-freeze")).to_be_hidden()
+    page.get_by_role("button", name="Let it move").click()
+    expect(studio.at("announcer")).to_have_text("It moves. Everything is checked")
+    assert studio.changes() == ["Added water"]
+    page.context.close()
 
 
 def test_places_are_checked_with_the_keyboard(studio: Studio) -> None:

@@ -2,10 +2,13 @@
 
     python pretrained/recipes/cloth/train_cloth_finder.py --photos DIR --clips DIR --backbone efficientnet.safetensors
     python pretrained/recipes/cloth/train_cloth_finder.py --backbone efficientnet.safetensors --export OUT.safetensors
+    python pretrained/recipes/cloth/train_cloth_finder.py --refit finder.safetensors --former OLD_SEGMENTER --export OUT
     python pretrained/recipes/cloth/train_cloth_finder.py --sheet composites.png --photos DIR --clips DIR
 
 The backbone that convert_efficientnet.py writes is the one that the segmenter's was fine-tuned from: the corrections
 lead back to it. It stays as it is, so features are computed once, of `--composites` pictures made before training.
+`--refit` leaves a finder as it is when the segmenter was trained on: only the corrections are made anew, from the new
+backbone to the one that the finder was trained with.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from stylecine.weights import PRETRAINED, read_tensors
 LONG_SIDE = 1000  # of the landscapes
 HELD_OUT = 12  # one in so many composites is not trained on
 DROPPED = 0.15  # of the feature channels
+REFIT_RANK = 24  # of corrections: the finder's own and those of a segmenter that was trained on
 SURE = 0.8  # the probability at which precision and recall are measured
 
 
@@ -112,15 +116,29 @@ def composites_of(options: argparse.Namespace, seed: int) -> Composites:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Corrections in float8 and the averaged decoder in float16, in one file."""
+    """The averaged decoder and its corrections."""
     _, corrections = corrected_finder(options.segmenter, options.backbone)
-    tensors = {f"{DECODER}{name}": x.half().contiguous() for name, x in averaged(options.out / "state.pt").items()}
+    save(averaged(options.out / "state.pt"), corrections, options.export)
+
+
+def refit(options: argparse.Namespace) -> None:
+    """The same decoder, with corrections from the new segmenter's backbone to that which it was trained with."""
+    tensors = read_tensors(options.refit)
+    finder = ClothFinder.from_tensors(tensors, Segmenter.from_tensors(read_tensors(options.former)).backbone)
+    backbone = Segmenter.from_tensors(read_tensors(options.segmenter)).backbone
+    corrections = low_rank_corrections(backbone, finder.backbone, REFIT_RANK)
+    save(finder.decoder.state_dict(), corrections, options.export)
+
+
+def save(decoder: dict[str, Tensor], corrections: dict[str, tuple[Tensor, Tensor]], path: Path) -> None:
+    """Corrections in float8 and the decoder in float16, in one file."""
+    tensors = {f"{DECODER}{name}": x.half().contiguous() for name, x in decoder.items()}
     for name, (left, right) in corrections.items():
         for side, factor in zip((LEFT, RIGHT), balanced(left, right), strict=True):
             tensors[name + side] = factor.to(torch.float8_e4m3fn).contiguous()
     kind = f"{ClothFinder.__module__}.{ClothFinder.__qualname__}"
-    save_file(tensors, options.export, metadata={"network": kind, "format": "pt"})
-    print(f"{options.export}: {options.export.stat().st_size / 1e6:.2f} MB")
+    save_file(tensors, path, metadata={"network": kind, "format": "pt"})
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +165,13 @@ def main() -> None:
     parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
     parser.add_argument("--composites", type=int, default=1200, help="pictures made in each run")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw composites and their cloth, and stop")
+    parser.add_argument("--refit", type=Path, metavar="FINDER", help="a finder to keep as it is")
+    parser.add_argument("--former", type=Path, metavar="SEGMENTER", help="the segmenter of that finder")
     options = parser.parse_args()
     if options.sheet:
         draw(options)
+    elif options.refit:
+        refit(options)
     elif options.export:
         export(options)
     else:

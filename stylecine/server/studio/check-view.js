@@ -1,4 +1,4 @@
-// "Check this edge": what the mask is unsure of, one place at a time, to be frozen or dismissed.
+// "Check this edge": what the mask is unsure of, one place at a time, to be frozen, to be set in motion, or dismissed.
 
 import * as api from "./api.js";
 import {$} from "./dom.js";
@@ -12,6 +12,7 @@ let timer = 0;
 export function initCheck() {
   $("check").addEventListener("click", toggleCheck);
   $("check-freeze").addEventListener("click", () => settle("Frozen", addEdit));
+  $("check-move").addEventListener("click", () => settle("It moves", addEdit));
   $("check-dismiss").addEventListener("click", () => {
     settle("Dismissed", doubt => set({dismissed: [...state.dismissed, doubt]}));
   });
@@ -42,14 +43,13 @@ async function ask() {
   set({doubts: [], checked: 0});
   const found = await api.readDoubts(id).catch(() => []);  // it is only a hint
   if (!found.length || state.scene?.id !== id) return;
-  const freeze = {kind: "paint", what: null, mode: "freeze"};
-  set({doubts: found.map(({stroke, radius}) => ({...freeze, stroke, radius}))});
+  set({doubts: found.map(({stroke, radius, what}) => ({kind: "paint", what, mode: what ? "add" : "freeze", stroke, radius}))});
   const count = found.length > 1 ? `${found.length} places` : "one place";
   if (!$("notice").hidden || state.seam || state.tool !== "view") return;  // who draws has the button
   showHint(`The mask is unsure of ${count}.`, {label: "Check", run: toggleCheck});
 }
 
-/** Freezes or dismisses the place that is shown, and goes on to the next one. */
+/** Freezes, sets in motion or dismisses the place that is shown, and goes on to the next one. */
 function settle(done, act) {
   act(openDoubts()[state.checked]);
   const left = openDoubts().length;
@@ -65,7 +65,11 @@ function show() {
   $("check-strip").hidden = !state.checking;
   $("check-next").hidden = open.length < 2;
   const place = open[state.checked];
-  if (place) $("check-where").textContent = `${state.checked + 1} of ${open.length}, ${where(place)}.`;
+  if (!place) return;
+  $("check-where").textContent = `${state.checked + 1} of ${open.length}, ${where(place)}.`;
+  $("check-why").textContent = place.what ? `It stands still, but may be ${place.what}.` : "It moves, but may be part of what stands still.";
+  $("check-freeze").hidden = Boolean(place.what);
+  $("check-move").hidden = !place.what;
 }
 
 /** Where in the picture an edit's stroke is. */

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.photos import Photo, find_photos
 from benchmarks.studies.motion_quality import (
     Arrow,
+    axis_error,
     best_constant,
     constant_angles,
     groups_of,
@@ -23,6 +24,8 @@ from benchmarks.studies.motion_quality import (
     shape_of,
     shores,
     unfolded,
+    with_interval,
+    wrong_way,
 )
 
 
@@ -88,7 +91,23 @@ def test_figures_of_a_constant_predictor(folder: Path) -> None:
     shape = {row["figure"]: row for row in report["shape"]}
     assert shape["at_one"]["n"] == 3 and shape["at_one"]["mean"] == pytest.approx(75, abs=0.1)
     assert shape["others_of_one"]["n"] == 2 and shape["others_of_one"]["mean"] == pytest.approx(22.5, abs=0.1)
+    directed = {row["figure"]: row for row in report["directed"]}
+    assert directed["error"]["value"] == directed["axis error"]["value"] == pytest.approx(22.5, abs=0.1)
+    assert directed["wrong way"]["value"] == directed["wrong way"]["high"] == 0
     assert "| running water | 2 |" in markdown(report)
+    assert "| running water | labelled | wrong way | 1 |" in markdown(report)
+
+
+def test_the_axis_is_told_apart_from_the_sense() -> None:
+    errors = np.array([10.0, 170.0, 30.0])
+    assert axis_error(errors) == 10 and wrong_way(errors) == pytest.approx(1 / 3)
+
+
+def test_photos_that_agree_have_a_narrow_interval() -> None:
+    alike, unlike = [[10.0, 30.0]] * 20, [[10.0]] * 10 + [[30.0]] * 10
+    assert with_interval(alike, np.mean) == {"value": 20.0, "low": 20.0, "high": 20.0}
+    wide = with_interval(unlike, np.mean)
+    assert 13 < wide["low"] < 18 < wide["value"] < 22 < wide["high"] < 27
 
 
 def test_directions_by_axis_have_no_sign() -> None:

@@ -1,0 +1,155 @@
+"""Thin static things before what moves: posts, masts, railings, wires, rigging, reeds, twigs, branches.
+
+The segmenter sees the photo at a short side of 640 and misses many of them; what it misses is torn off and drifts
+along. They are found by structure instead: thin, unlike what moves on both sides of them (the top-hats of mathematical
+morphology), with sharp edges, and fastened to something static.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.ops.image import dilate, fit_short_side, resize
+
+SHORT_SIDE = 1024  # of the copy that is looked at, at most
+THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
+MIN_CONTRAST = 0.1  # of [-1, 1]: by which thin things differ; before the sky also by more than clouds do:
+CLOUDS = 8.0  # times the contrast that three quarters of the sky do not have
+UNLIKE = 1.25  # times the mean contrast of all directions: that along a thing before water
+CERTAIN = 0.4  # of [-1, 1]: no cloud with sharp edges differs by this
+WEAK = 0.5  # of that: it goes on with less from where the contrast is enough
+SHARP = 0.4  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
+LENGTH = 0.045  # of the short side: over this distance to both sides a thing before water runs straight
+DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level before water may be a wave
+CROWN, CROWN_REACH = 0.12, 0.03  # share that thin things have of their surroundings, within this part of the short side
+GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
+
+
+def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
+    """photo [3,H,W] in [-1,1], sky and water bool [H,W], where they move -> bool [H,W]: thin static things in them."""
+    size = fit_short_side(sky.shape, SHORT_SIDE)
+    small = resize(photo, size)
+    sky, water = (resize(part[None].float(), size)[0] > 0.5 for part in (sky, water))
+    static = ~(sky | water)
+    if bool(static.all()) or not bool(static.any()):
+        return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
+    contrasts = _contrasts(small, ~static)
+    found = _before_sky(contrasts, sky, static) | _before_water(contrasts, water, static)
+    found = found | _gaps_of_crowns(found, static, sky)
+    return resize(found[None].float(), photo.shape[1:])[0] > 0.25
+
+
+def _contrasts(photo: Tensor, moves: Tensor) -> list[Tensor]:
+    """photo [3,H,W], moves bool [H,W] -> by how much thin things with sharp edges differ from both their sides: darker
+    or cooler, and brighter or warmer, [H,W] each.
+
+    Wood and leaves before blue water are often no darker, but warmer.
+    """
+    radius = max(2, round(THIN * min(moves.shape)))
+    nearest = _nearest(moves)
+    darker, brighter = torch.zeros_like(photo[0]), torch.zeros_like(photo[0])
+    for image in (photo.mean(0), (photo[0] - photo[2]) / 2):
+        low, high = top_hats(image[nearest], radius)
+        step = dilate(_step(image), radius)
+        darker = torch.maximum(darker, torch.where(step > SHARP * low, low, 0.0))
+        brighter = torch.maximum(brighter, torch.where(step > SHARP * high, high, 0.0))
+    return [darker, brighter]
+
+
+def top_hats(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """image [H,W] -> by how much what is thinner than 2·radius is below and above both its sides, [H,W] each."""
+    return -dilate(-dilate(image, radius), radius) - image, image - dilate(-dilate(-image, radius), radius)
+
+
+def _nearest(moves: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns [H,W] of the nearest place that moves: what is static is to cast no shadow on it."""
+    indices = ndimage.distance_transform_edt(~moves.cpu().numpy(), return_distances=False, return_indices=True)
+    rows, columns = torch.from_numpy(indices).long().to(moves.device)
+    return rows, columns
+
+
+def _step(image: Tensor) -> Tensor:
+    """[H,W] -> [H,W]: the difference across two pixels, of rows or of columns."""
+    padded = F.pad(image[None], (1, 1, 1, 1), mode="replicate")[0]
+    across = (padded[1:-1, 2:] - padded[1:-1, :-2]).abs()
+    return torch.maximum(across, (padded[2:, 1:-1] - padded[:-2, 1:-1]).abs())
+
+
+def _before_sky(contrasts: list[Tensor], sky: Tensor, static: Tensor) -> Tensor:
+    """What differs more from the sky than clouds do, and is connected to something static."""
+    found = torch.zeros_like(sky)
+    if not bool(sky.any()):
+        return found
+    for contrast in contrasts:
+        least = min(max(CLOUDS * _quantile(contrast[sky], 0.75), MIN_CONTRAST), CERTAIN)
+        found |= _attached(sky & (contrast > WEAK * least), sky & (contrast > least), static)
+    return found
+
+
+def _before_water(contrasts: list[Tensor], water: Tensor, static: Tensor) -> Tensor:
+    """What runs straight, not level, and stands out from what is around it: waves are level, or run all ways."""
+    found = torch.zeros_like(water)
+    if not bool(water.any()):
+        return found
+    for contrast in contrasts:
+        best, mean = _line_means(contrast)
+        here = water & (best > UNLIKE * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
+        found |= _attached(here, here, static, LENGTH * min(water.shape))
+    return found
+
+
+def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:
+    """[H,W] -> the mean along the best straight line of 2·LENGTH through each place, of those that are not level, and
+    the mean along lines of all directions, [H,W] each; found at half the size."""
+    half = F.max_pool2d(contrast[None, None], 2, ceil_mode=True)[0, 0]
+    reach = max(3, round(LENGTH * min(half.shape)))
+    padded = F.pad(half[None, None], (reach,) * 4, mode="replicate")[0, 0]
+    h, w = half.shape
+    best, mean = torch.zeros_like(half), torch.zeros_like(half)
+    for k in range(DIRECTIONS):
+        degrees = 180 * k / DIRECTIONS
+        sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+        places = {(reach + round(at * sine), reach + round(at * cosine)) for at in range(-reach, reach + 1)}
+        total = torch.zeros_like(half)
+        for row, column in places:
+            total += padded[row : row + h, column : column + w]
+        mean += total / len(places) / DIRECTIONS
+        if LEVEL <= degrees <= 180 - LEVEL:
+            best = torch.maximum(best, total / len(places))
+    best, mean = resize(torch.stack([best, mean]), contrast.shape)
+    return best, mean
+
+
+def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) -> Tensor:
+    """The connected parts of `weak` that contain some of `strong`, touch what is static and extend over `least` pixels
+    or more."""
+    labels, count = ndimage.label(dilate(weak, 1).cpu().numpy(), structure=np.ones((3, 3)))
+    touches, certain = np.zeros(count + 1, bool), np.zeros(count + 1, bool)
+    touches[labels[dilate(static, 2).cpu().numpy()]] = True
+    certain[labels[strong.cpu().numpy()]] = True
+    keep = touches & certain
+    keep[0] = False
+    boxes = ndimage.find_objects(labels)
+    for n in np.flatnonzero(keep):
+        keep[n] = math.hypot(*(side.stop - side.start for side in boxes[n - 1])) >= least
+    return weak & torch.from_numpy(keep[labels]).to(weak.device)
+
+
+def _gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:
+    """The sky between the branches of a crown: where they are dense all of it stands still."""
+    short = min(sky.shape)
+    reach, gap = round(CROWN_REACH * short), max(1, round(GAP * short))
+    share = ndimage.uniform_filter(thin.cpu().numpy().astype(np.float32), 2 * reach + 1, mode="nearest")
+    crown = torch.from_numpy(share > CROWN).to(thin.device)
+    closed = ~dilate(~dilate(thin | static, gap), gap)
+    return sky & crown & closed
+
+
+def _quantile(values: Tensor, q: float) -> float:
+    return float(values[:: max(1, len(values) // 20_000)].quantile(q))

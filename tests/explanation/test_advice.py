@@ -1,0 +1,47 @@
+"""What is advised about streams that might as well run the other way."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stylecine import Animator, Scene
+from stylecine.explanation import evidence as gathered
+from stylecine.explanation.advice import advise
+from stylecine.explanation.evidence import Evidence, gather
+from stylecine.explanation.shell import Shell, Source
+from stylecine.options import RenderOptions
+
+
+@pytest.fixture(scope="module")
+def evidence(animator: Animator, scene: Scene, water: np.ndarray) -> Evidence:
+    return gather(animator, scene, RenderOptions(mask=water, seconds=1))
+
+
+def test_a_toss_up_is_said_to_be_slower(evidence: Evidence) -> None:
+    region, motion = evidence.moving[0]
+    undecided = replace(motion, disagreement=10.0, velocity=(30.0, 0.0), toss_up=True)
+    shell = Shell(Source("river.jpg"), evidence.options, size=72)
+    (finding,) = [
+        finding for finding in advise(replace(evidence, moving=[(region, undecided)]), shell) if finding.region == "1"
+    ]
+    assert "is a guess" in finding.title and not finding.certain
+    assert "runs slower" in finding.text and "It moves right" in finding.text
+    assert "--arrow=" in finding.commands[0]
+
+
+def test_toss_ups_are_those_of_the_motion(
+    animator: Animator, scene: Scene, water: np.ndarray, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def everything(photo, layers, motionnet, arrows):  # type: ignore[no-untyped-def]
+        asked.append(tuple(arrows))
+        return layers.new_ones(evidence.disagreement.shape, dtype=bool)
+
+    monkeypatch.setattr(gathered, "toss_ups", everything)
+    arrow = (0.5, 0.8, 0.6, 0.8)
+    found = gather(animator, scene, RenderOptions(mask=water, seconds=1, arrows=(arrow,)))
+    assert all(motion.toss_up for _, motion in found.moving) and asked == [(arrow,)]
+    given = gather(animator, scene, RenderOptions(mask=water, motion=np.ones((2, 8, 12)) * 0.1, seconds=1))
+    assert not any(motion.toss_up for _, motion in given.moving) and len(asked) == 1, "nobody asked the network"

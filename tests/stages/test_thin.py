@@ -1,0 +1,113 @@
+"""Thin static things before what moves: found by structure, in synthetic pictures and along hand-marked lines."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stylecine import Animator
+from stylecine.ops.image import to_tensor
+from stylecine.stages.mask import erode_moving_edges, predict_layers
+from stylecine.stages.photo import load_photo
+from stylecine.stages.thin import thin_static, top_hats
+
+H, W = 300, 400
+NOTHING = torch.zeros(H, W, dtype=torch.bool)
+MARKED = Path(__file__).parents[1] / "data/thin"
+LINES = json.loads((MARKED / "lines.json").read_text())
+FAINT = {("jetty-dusk", 1), ("wires-fog", 0), ("wires-fog", 1), ("wires-fog", 2), ("wires-fog", 3), ("wires-fog", 4)}
+
+
+def shore(texture: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Something smooth, or rough by `texture`, above dark ground: the photo, and where it moves."""
+    moves = torch.arange(H)[:, None].expand(H, W) < 250
+    waves = texture * torch.randn(H // 2, W // 2, generator=torch.Generator().manual_seed(0))
+    waves = waves.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    return torch.where(moves, 0.2 + waves, torch.tensor(-0.6)).repeat(3, 1, 1), moves
+
+
+@pytest.mark.parametrize("value", [-0.3, 0.7])
+@pytest.mark.parametrize("before", ["sky", "water"])
+def test_a_post_is_found_dark_or_bright_before_sky_or_water(before: str, value: float) -> None:
+    photo, moves = shore(0.05)
+    photo[:, 120:260, 200:203] = value
+    found = thin_static(photo, *((moves, NOTHING) if before == "sky" else (NOTHING, moves)))
+    assert found[125:250, 201].all()
+    assert found.float().mean() < 0.02
+
+
+def test_a_twig_that_branches_is_found_whole() -> None:
+    photo, moves = shore()
+    for step in range(80):
+        photo[:, 250 - step, 200 + step // 2 : 202 + step // 2] = -0.4
+        photo[:, 210 - step, 218 - step : 220 - step] = -0.4
+    found = thin_static(photo, moves, NOTHING)
+    assert found[211, 219] and found[140, 149] and found[172, 240]
+
+
+def test_wood_no_darker_than_the_water_is_found_by_its_colour() -> None:
+    photo, moves = shore()
+    photo[0, 120:260, 200:203] += 0.4
+    photo[2, 120:260, 200:203] -= 0.4
+    assert thin_static(photo, NOTHING, moves)[125:250, 201].all()
+
+
+@pytest.mark.parametrize("thing", ["a bird", "a soft cloud", "a wave", "a wide tower"])
+def test_other_things_are_left_alone(thing: str) -> None:
+    photo, moves = shore()
+    rows, columns = torch.arange(H)[:, None], torch.arange(W)
+    if thing == "a bird":  # fastened to nothing
+        photo[:, 100:102, 200:206] = -0.4
+    elif thing == "a soft cloud":
+        photo += 0.3 * torch.exp(-(((rows - 200) / 30.0) ** 2) - ((columns - 200) / 60.0) ** 2) * moves
+    elif thing == "a wave":  # level
+        photo[:, 247:249, 100:300] = 0.6
+    else:  # thicker than what is looked for; the segmenter finds it
+        photo[:, 100:260, 180:240] = -0.4
+    sky, water = (NOTHING, moves) if thing == "a wave" else (moves, NOTHING)
+    assert not thin_static(photo, sky, water).any()
+
+
+def test_the_sky_in_a_dense_crown_stands_still_with_its_branches() -> None:
+    photo, moves = shore()
+    photo[:, 100:251, 150:250:5] = -0.5
+    photo[:, 100:251, 151:250:5] = -0.5
+    found = thin_static(photo, moves, NOTHING)
+    assert found[130:230, 175:225].all()
+    assert not found[:90].any()
+
+
+def test_rough_water_has_no_thin_things() -> None:
+    photo, moves = shore(0.4)
+    assert thin_static(photo, NOTHING, moves).float().mean() < 0.01
+
+
+def test_top_hats_are_the_contrast_of_what_is_thin() -> None:
+    image = torch.zeros(40, 40)
+    image[:, 10:12], image[:, 20:36] = -0.5, 0.5
+    below, above = top_hats(image, 3)
+    assert torch.equal(below, torch.where(image < 0, 0.5, 0.0)) and not above.any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LINES)
+def test_hand_marked_posts_masts_wires_and_branches_stand_still(animator: Animator, name: str) -> None:
+    """What does not move is the photo's own pixels in every frame: displaced by 0."""
+    photo = to_tensor(load_photo(MARKED / f"{name}.jpg"))
+    layers = predict_layers(photo, animator.segmenter)
+    moves = erode_moving_edges(layers, photo).numpy() > 0
+    for number, line in enumerate(LINES[name]["lines"]):
+        if (name, number) not in FAINT:
+            assert moves[points_along(line, moves.shape)].mean() < 0.02, f"line {number}"
+
+
+def points_along(line: list[list[float]], size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a polyline in fractions of width and height, a pixel apart."""
+    corners = np.array(line) * (size[1], size[0])
+    parts = [np.linspace(a, b, max(2, int(np.hypot(*(b - a))))) for a, b in pairwise(corners)]
+    columns, rows = np.concatenate(parts).T.astype(int)
+    return rows.clip(0, size[0] - 1), columns.clip(0, size[1] - 1)
