@@ -39,7 +39,12 @@ LAYERS = [
 ]
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 # what a stage may import of another: models of light and water
-PARTS_OF_STAGES = {"loop": {"crossfade"}, "motion": {"speed", "swell"}, "swash": {"speed", "swell"}}
+PARTS_OF_STAGES = {
+    "loop": {"crossfade"},
+    "mask": {"thin"},
+    "motion": {"speed", "stream", "swell"},
+    "swash": {"speed", "swell"},
+}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

@@ -46,6 +46,7 @@ def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
     Image.fromarray(np.uint8(255) * (label > 0)).save(folder / "mask.png")
     (folder / "train.txt").write_text("\n".join(picture.stem for picture in pictures[:-1]))
     (folder / "val.txt").write_text(pictures[-1].stem)
+    (folder / "stills.txt").write_text("\n".join(picture.stem for picture in pictures[:2]))
 
 
 def make_clips(folder: Path, clips: int = 24, side: int = 128, phases: int = 16) -> None:
@@ -101,7 +102,7 @@ def make_efficientnet() -> dict[str, torch.Tensor]:
 def commands(at: Path) -> list[list[Any]]:
     """The recipes in the order of the README.md beside this, then an animation with the result."""
     photos, pack, model = at / "photos", at / "train.npz", at / "model"
-    backbone = at / "efficientnet.safetensors"
+    backbone, refined = at / "efficientnet.safetensors", at / "refined.safetensors"
     packed = ("--photos", pack, "--val", at / "val.npz")
     segmenter = ("train_segmenter.py", "--photos", photos, "--backbone", backbone)
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
@@ -121,6 +122,7 @@ def commands(at: Path) -> list[list[Any]]:
         [*segmenter, *FEW, "--out", at / "segmenter"],
         [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
         [*segmenter, *FEW, "--out", at / "refined", "--refine", model / "segmenter.safetensors"],
+        [*segmenter, "--out", at / "refined", "--refine", model / "segmenter.safetensors", "--export", refined],
         ["train_motion.py", "--photos", photos, "--segmenter", model / "segmenter.safetensors", *FEW,
          "--out", at / "motion"],
         ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
@@ -132,6 +134,8 @@ def commands(at: Path) -> list[list[Any]]:
         ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth],
         [*finder, "--photos", photos, "--clips", clips, *FEW, "--composites", 4],
         [*finder, "--export", model / "finder.safetensors"],
+        [*finder, "--refit", model / "finder.safetensors", "--former", model / "segmenter.safetensors",
+         "--segmenter", refined, "--export", at / "finder.safetensors"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],

@@ -2,12 +2,16 @@
 
     python pretrained/recipes/train_segmenter.py --photos DIR --backbone efficientnet.safetensors --minutes 100
     python pretrained/recipes/train_segmenter.py --photos DIR --refine pretrained/segmenter.safetensors --minutes 60
-    python pretrained/recipes/train_segmenter.py --export OUT.safetensors
+    python pretrained/recipes/train_segmenter.py --photos DIR --refine pretrained/segmenter.safetensors --export OUT
 
 The backbone (convert_efficientnet.py writes its pretrained weights) is fine-tuned at a low learning rate together
 with the decoder. `--refine` goes on from finished weights: their decoder, and corrections of low rank to the backbone's
 1x1 convolutions, so that it forgets little of what it knows, and the motion network and the cloth finder, which read
 the same backbone, are soon at home in it again. Each call resumes the last one.
+
+Exported refined weights are the mean of those before and after (Wortsman et al., "Robust fine-tuning of zero-shot
+models", 2022): they keep what the former knew, and nearly all of what the latter learnt. What judges whether a class is
+in the photo at all is then fitted to whole photos.
 
 In every batch some views come from stills.txt, photos in which nothing moves. Every eighth of these is held out:
 weights are chosen by the mean IoU of val.txt and val2.txt, less the share of the held-out stills that would run.
@@ -47,6 +51,8 @@ STILL, TRIES = 0.08, 8  # of the other views show nothing that moves; crops trie
 DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt by heart
 HALF_LIFE = 200  # steps, of the averaged weights
 COARSE_WEIGHT, PRESENCE_WEIGHT = 0.4, 0.3  # of the losses of the coarse branch, of what is in the photo
+FOLDS, RIDGE = 5, 3e-3  # of the presence head's logistic regression
+KEPT, STEEPER = 2.0, 4.0  # logit above which are nearly all photos with a class; times which it becomes a veto
 PRESENT, ABSENT = 0.008, 0.0005  # of a view: with more of a class it is there, with less it is not
 SPLITS = ("val", "val2")
 FALLS, FALLS_SHARE = 3, 0.01  # the class, and of a photo: fewer are not counted as a photo with falls
@@ -316,10 +322,72 @@ def keep(
 
 
 def export(options: argparse.Namespace) -> None:
-    """As float16, the mean of the best and the last averaged weights (Izmailov et al. 2018)."""
-    best = merged(torch.load(options.out / "best.pt", map_location="cpu", weights_only=True))
-    last = merged(averaged(options.out / "state.pt"))
-    save_weights({name: (tensor + last[name]) / 2 for name, tensor in best.items()}, options.export, Segmenter)
+    """As float16: the averaged weights, half and half with those they were refined from, and a new presence head."""
+    tensors = merged(averaged(options.out / "state.pt"))
+    if options.refine:
+        former = load_file(options.refine)
+        tensors |= {name: (tensors[name] + tensor.float()) / 2 for name, tensor in former.items()}
+    network = Segmenter.from_tensors(tensors)
+    fit_presence(network, read_small(options.photos, "train.txt"), still_photos(options))
+    save_weights(network.state_dict(), options.export, Segmenter)
+
+
+@torch.no_grad()
+def fit_presence(network: Segmenter, photos: list[Sample], stills: list[Sample]) -> None:
+    """Fits the presence head to whole photos: those with a class against those in which nothing moves at all.
+
+    Where something moves, what is what is left to the maps. The bias is such that of photos that a fold has not seen
+    all but 2% with the class are above KEPT. Made steeper, the head either lets the maps be or vetoes them.
+    """
+    learnt = photos + [still for at, still in enumerate(stills) if at % HELD_OUT]
+    summaries = torch.cat([summary(network, item) for item in learnt])
+    shares = torch.tensor([[float((item.label == k).float().mean()) for k in range(1, 5)] for item in learnt])
+    head = network.presence.leave
+    for k in range(4):
+        known = (shares[:, k] > PRESENT) | (shares.sum(1) < ABSENT)
+        x, present = summaries[known], shares[known, k] > PRESENT
+        if not FOLDS <= int(present.sum()) <= len(x) - FOLDS:  # too few to learn from: never refused
+            head.weight[k], head.bias[k] = 0, KEPT
+            continue
+        unseen = torch.zeros(len(x))
+        for fold in range(FOLDS):
+            held = torch.arange(len(x)) % FOLDS == fold
+            weight, bias = logistic_regression(x[~held], present[~held])
+            unseen[held] = x[held] @ weight + bias
+        weight, bias = logistic_regression(x, present)
+        head.weight[k] = STEEPER * weight
+        head.bias[k] = STEEPER * (bias + KEPT - unseen[present].quantile(0.02))
+        rank = (unseen[present][:, None] > unseen[~present]).float().mean()
+        refused = (unseen[~present] < unseen[present].quantile(0.02) - KEPT).float().mean()
+        print(f"class {k + 1}: {int(present.sum())} of {len(x)} photos, AUC {rank:.4f}, refused {refused:.3f}", flush=True)
+
+
+def summary(network: Segmenter, item: Sample) -> Tensor:
+    """What the presence head is a linear function of, [1,*]."""
+    size = network_size(item.photo.shape[1:], SHORT_SIDE)
+    image = item.photo[None].float() / 127.5 - 1
+    image = F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        return network.presence.summary(network.backbone(image.contiguous(memory_format=torch.channels_last)))
+
+
+def logistic_regression(x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and bias of a logistic regression with a ridge penalty; both outcomes count alike."""
+    weight, bias = torch.zeros(x.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
+    share = present.float().mean()
+    balance = torch.where(present, 0.5 / share, 0.5 / (1 - share))
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+
+    def objective() -> Tensor:
+        optimiser.zero_grad()
+        entropy = F.binary_cross_entropy_with_logits(x @ weight + bias, present.float(), balance)
+        value = entropy + RIDGE * weight.square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimiser.step(objective)
+    return weight.detach(), bias.detach()
 
 
 def main() -> None:
@@ -328,6 +396,7 @@ def main() -> None:
     parser.add_argument("--refine", type=Path, metavar="FILE", help="a segmenter to go on from")
     options = parser.parse_args()
     if options.export:
+        torch.set_num_threads(options.threads)
         export(options)
     else:
         train(options)

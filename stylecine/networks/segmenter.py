@@ -101,9 +101,12 @@ class Presence(nn.Module):
         self.leave = nn.Linear(2 * channels[4] + channels[3], classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
+        return self.leave(self.summary(features))
+
+    def summary(self, features: list[Tensor]) -> Tensor:
+        """What the logits are a linear function of, [N,2·c32 + c16]."""
         *_, sixteenth, last = features
-        summary = torch.cat([last.mean((2, 3)), last.amax((2, 3)), sixteenth.mean((2, 3))], 1)
-        return self.leave(self.norm(summary.float()))
+        return self.norm(torch.cat([last.mean((2, 3)), last.amax((2, 3)), sixteenth.mean((2, 3))], 1).float())
 
 
 class Segmenter(nn.Module):

@@ -213,9 +213,7 @@ def mirror_disagreement(photo: Tensor, layers: Tensor, motionnet: MotionNet) -> 
 
 
 @torch.inference_mode()
-def toss_ups(
-    photo: Tensor, layers: Tensor, motionnet: MotionNet, arrows: Sequence[Sequence[float]] = ()
-) -> Tensor:
+def toss_ups(photo: Tensor, layers: Tensor, motionnet: MotionNet, arrows: Sequence[Sequence[float]] = ()) -> Tensor:
     """Streams that `predict_motion` slows down, as they might as well run the other way: bool [h,w] on its grid.
 
     photo [3,H,W] in [-1,1], layers [4,H,W], arrows as there. MotionError as there.

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage, sparse
-from scipy.sparse.csgraph import dijkstra
+from scipy import ndimage
 
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES
@@ -144,6 +143,9 @@ def _ends_of_falls(falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _distance_inside(here: np.ndarray, start: np.ndarray) -> np.ndarray:
     """The length of the shortest way inside `here`, bool [h,w], from `start` to each place; 0 where there is none."""
+    from scipy import sparse  # takes a while to import, and a sky needs none
+    from scipy.sparse import csgraph
+
     h, w = here.shape
     count = int(here.sum())
     index = np.full((h + 2, w + 4), -1)
@@ -157,7 +159,7 @@ def _distance_inside(here: np.ndarray, start: np.ndarray) -> np.ndarray:
         ends.append(other[joined])
         lengths.append(np.full(len(starts[-1]), math.hypot(dy, dx)))
     graph = sparse.csr_matrix((np.concatenate(lengths), (np.concatenate(starts), np.concatenate(ends))), (count, count))
-    ways = dijkstra(graph, directed=False, indices=own[start & here], min_only=True)
+    ways = csgraph.dijkstra(graph, directed=False, indices=own[start & here], min_only=True)
     distance = np.zeros(here.shape)
     distance[here] = np.where(np.isfinite(ways), ways, 0)
     return distance

@@ -22,12 +22,13 @@ THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twi
 MIN_CONTRAST = 0.1  # of [-1, 1]: by which thin things differ; before the sky also by more than clouds do:
 CLOUDS = 8.0  # times the contrast that three quarters of the sky do not have
 UNLIKE = 1.25  # times the mean contrast of all directions: that along a thing before water
+BLUE = 0.3  # of [-1, 1], blue over red: the sky itself, not a dark thing before it
 CERTAIN = 0.4  # of [-1, 1]: no cloud with sharp edges differs by this
 WEAK = 0.5  # of that: it goes on with less from where the contrast is enough
-SHARP = 0.4  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
+SHARP = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
 LENGTH = 0.045  # of the short side: over this distance to both sides a thing before water runs straight
-DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level before water may be a wave
-CROWN, CROWN_REACH = 0.12, 0.03  # share that thin things have of their surroundings, within this part of the short side
+DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level may be a wave or a streak of cloud
+CROWN, CROWN_REACH = 0.2, 0.03  # share that thin things have of their surroundings, within this part of the short side
 GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
 
 
@@ -40,7 +41,8 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
     if bool(static.all()) or not bool(static.any()):
         return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
     contrasts = _contrasts(small, ~static)
-    found = _before_sky(contrasts, sky, static) | _before_water(contrasts, water, static)
+    blue = small[2] - small[0] > BLUE
+    found = _before_sky(contrasts, sky, static, blue) | _before_water(contrasts, water, static)
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
@@ -81,27 +83,31 @@ def _step(image: Tensor) -> Tensor:
     return torch.maximum(across, (padded[2:, 1:-1] - padded[:-2, 1:-1]).abs())
 
 
-def _before_sky(contrasts: list[Tensor], sky: Tensor, static: Tensor) -> Tensor:
-    """What differs more from the sky than clouds do, and is connected to something static."""
-    found = torch.zeros_like(sky)
+def _before_sky(contrasts: list[Tensor], sky: Tensor, static: Tensor, blue: Tensor) -> Tensor:
+    """What is darker than the sky by more than clouds are and not `blue`, as the sky between clouds is; and what is
+    brighter and straight, as clouds are bright."""
     if not bool(sky.any()):
-        return found
-    for contrast in contrasts:
-        least = min(max(CLOUDS * _quantile(contrast[sky], 0.75), MIN_CONTRAST), CERTAIN)
-        found |= _attached(sky & (contrast > WEAK * least), sky & (contrast > least), static)
-    return found
+        return torch.zeros_like(sky)
+    darker, brighter = torch.where(blue, 0.0, contrasts[0]), contrasts[1]
+    least = min(max(CLOUDS * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN)
+    dark = _attached(sky & (darker > WEAK * least), sky & (darker > least), static)
+    return dark | _straight(brighter, sky, static)
 
 
 def _before_water(contrasts: list[Tensor], water: Tensor, static: Tensor) -> Tensor:
-    """What runs straight, not level, and stands out from what is around it: waves are level, or run all ways."""
+    """What is straight and not level, as waves are."""
     found = torch.zeros_like(water)
-    if not bool(water.any()):
-        return found
-    for contrast in contrasts:
-        best, mean = _line_means(contrast)
-        here = water & (best > UNLIKE * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
-        found |= _attached(here, here, static, LENGTH * min(water.shape))
+    if bool(water.any()):
+        for contrast in contrasts:
+            found |= _straight(contrast, water, static)
     return found
+
+
+def _straight(contrast: Tensor, moves: Tensor, static: Tensor) -> Tensor:
+    """What runs straight, not level, and stands out from what is around it, which runs all ways."""
+    best, mean = _line_means(contrast)
+    here = moves & (best > UNLIKE * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
+    return _attached(here, here, static, LENGTH * min(moves.shape))
 
 
 def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:

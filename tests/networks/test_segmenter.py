@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.segmenter import Backbone, Segmenter
+from stylecine.networks.segmenter import Backbone, Segmenter, gated
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +13,27 @@ def small() -> Segmenter:
     return Segmenter(backbone=(8, 8, 8, 16, 16, 16, 24, 24), widths=(8, 16, 8, 24, 16)).eval().requires_grad_(False)
 
 
-def test_logits_of_five_classes_at_half_the_size(small: Segmenter) -> None:
-    assert small(torch.zeros(2, 3, 64, 96)).shape == (2, 5, 32, 48)
+def test_probabilities_of_five_classes_at_half_the_size(small: Segmenter) -> None:
+    logarithms = small(torch.zeros(2, 3, 64, 96))
+    assert logarithms.shape == (2, 5, 32, 48)
+    torch.testing.assert_close(logarithms.exp().sum(1), torch.ones(2, 32, 48))
+
+
+def test_a_class_that_is_not_in_the_photo_becomes_static() -> None:
+    logits = torch.tensor([0.0, 2.0, 2.0, -9.0, -9.0]).view(1, 5, 1, 1)
+    own = logits.softmax(1).flatten()
+    probabilities = gated(logits, torch.tensor([[30.0, -30.0, 0.0, 0.0]])).softmax(1).flatten()
+    torch.testing.assert_close(probabilities[1], own[1])  # there for sure
+    assert probabilities[2] < 1e-5
+    torch.testing.assert_close(probabilities[0], own[0] + own[2] + own[3:].sum() / 2, rtol=0, atol=1e-5)
+
+
+def test_whether_a_class_is_there_is_judged_from_the_whole_photo(small: Segmenter) -> None:
+    photo = torch.rand(1, 3, 128, 128) * 2 - 1
+    changed = photo.clone()
+    changed[..., :32, :32] = 1
+    judged = [small.presence(small.backbone(image)) for image in (photo, changed)]
+    assert judged[0].shape == (1, 4) and not torch.equal(*judged)
 
 
 def test_features_are_taken_at_five_scales() -> None:
