@@ -216,7 +216,7 @@ def evaluate(network: nn.Module, photos: list[Sample], run: Run) -> dict[str, fl
         "classes": np.mean(right or [0]),
         "falls": np.mean(falls or [0]),
         "false": np.mean(false or [0]),
-        "refused": np.mean([share < 0.01 for share in false] or [1]),
+        "refused": np.mean([float(share < 0.01) for share in false] or [1]),
     }
     return {name: float(value) for name, value in means.items()}
 
@@ -359,7 +359,7 @@ def fit_presence(network: Segmenter, photos: list[Sample], stills: list[Sample])
         head.bias[k] = STEEPER * (bias + KEPT - unseen[present].quantile(0.02))
         rank = (unseen[present][:, None] > unseen[~present]).float().mean()
         refused = (unseen[~present] < unseen[present].quantile(0.02) - KEPT).float().mean()
-        print(f"class {k + 1}: {int(present.sum())} of {len(x)} photos, AUC {rank:.4f}, refused {refused:.3f}", flush=True)
+        print(f"class {k + 1}: {int(present.sum())} of {len(x)} photos, AUC {rank:.4f}, refused {refused:.3f}")
 
 
 def summary(network: Segmenter, item: Sample) -> Tensor:

@@ -41,8 +41,7 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
     if bool(static.all()) or not bool(static.any()):
         return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
     contrasts = _contrasts(small, ~static)
-    blue = small[2] - small[0] > BLUE
-    found = _before_sky(contrasts, sky, static, blue) | _before_water(contrasts, water, static)
+    found = _before_sky(contrasts, small, sky, static) | _before_water(contrasts, water, static)
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
@@ -83,12 +82,14 @@ def _step(image: Tensor) -> Tensor:
     return torch.maximum(across, (padded[2:, 1:-1] - padded[:-2, 1:-1]).abs())
 
 
-def _before_sky(contrasts: list[Tensor], sky: Tensor, static: Tensor, blue: Tensor) -> Tensor:
-    """What is darker than the sky by more than clouds are and not `blue`, as the sky between clouds is; and what is
-    brighter and straight, as clouds are bright."""
+def _before_sky(contrasts: list[Tensor], photo: Tensor, sky: Tensor, static: Tensor) -> Tensor:
+    """What is darker than the sky by more than clouds are, but neither blue, as the gaps between clouds, nor bright, as
+    their folds; and what is brighter and straight."""
     if not bool(sky.any()):
         return torch.zeros_like(sky)
-    darker, brighter = torch.where(blue, 0.0, contrasts[0]), contrasts[1]
+    grey = photo.mean(0)
+    of_the_sky = (photo[2] - photo[0] > BLUE) | (grey > _quantile(grey[sky], 0.5))
+    darker, brighter = torch.where(of_the_sky, 0.0, contrasts[0]), contrasts[1]
     least = min(max(CLOUDS * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN)
     dark = _attached(sky & (darker > WEAK * least), sky & (darker > least), static)
     return dark | _straight(brighter, sky, static)

@@ -59,7 +59,7 @@ def test_the_mask_says_what_it_is_unsure_of_and_one_click_freezes_or_dismisses_i
     studio.at("check-close").click()
 
 
-def test_a_place_that_stands_still_is_set_in_motion_by_one_click(new_page: Callable[..., Page], small_sea: Path) -> None:
+def test_what_stands_still_is_set_in_motion_by_one_click(new_page: Callable[..., Page], small_sea: Path) -> None:
     page = new_page(reduced_motion="reduce")
     offer = {**DOUBTS[0], "what": "water"}
     page.route("**/doubts", lambda route: route.fulfill(json={"doubts": [offer]}))
