@@ -104,7 +104,7 @@ def segmenter() -> Segmenter:
 @pytest.mark.parametrize("name", LINES)
 def test_hand_marked_posts_masts_cables_and_branches_stand_still(segmenter: Segmenter, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
-    photo = to_tensor(load_photo(MARKED / f"{name}.jpg"))
+    photo = to_tensor(load_photo(MARKED / f"{name}.webp"))
     moves = erode_moving_edges(predict_layers(photo, segmenter), photo).numpy() > 0
     share = np.concatenate([moves[points_along(line, moves.shape)] for line in LINES[name]["lines"]]).mean()
     assert share < MISSED.get(name, 0.05)
