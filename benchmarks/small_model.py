@@ -22,6 +22,8 @@ def write_small_model(folder: Path) -> Path:
     torch.manual_seed(3)
     channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
     segmenter = Segmenter(backbone=(8,) * 8, widths=(8,) * 5)
+    nn.init.zeros_(segmenter.presence.leave.weight)  # every class may be in every picture
+    nn.init.constant_(segmenter.presence.leave.bias, 12.0)
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
