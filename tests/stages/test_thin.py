@@ -20,8 +20,8 @@ H, W = 300, 400
 NOTHING = torch.zeros(H, W, dtype=torch.bool)
 MARKED = Path(__file__).parents[1] / "data/thin"
 LINES = json.loads((MARKED / "lines.json").read_text())
-# of the marked points, at most: faint wires, ropes that hang level, reeds as blue as the water are found in part
-MISSED = {"wires-fog": 0.7, "rope-pier": 0.6, "reeds-pond": 0.4, "pole-saltlake": 0.35}
+# of the marked points, at most: faint wires, ropes that hang level, reeds and rails like the water are found in part
+MISSED = {"jetty-dusk": 0.3, "wires-fog": 0.7, "rope-pier": 0.6, "reeds-pond": 0.4, "pole-saltlake": 0.35}
 
 
 def shore(texture: float = 0.0) -> tuple[Tensor, Tensor]:
