@@ -129,13 +129,15 @@ def test_training_the_generator_writes_weights_and_resumes(photos: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_refining_the_segmenter_changes_its_decoder_alone(photos: Path, tmp_path: Path) -> None:
+def test_refining_the_segmenter_corrects_only_1x1_convolutions_of_its_backbone(photos: Path, tmp_path: Path) -> None:
     shipped, refined = RECIPES.parent / "segmenter.safetensors", tmp_path / "refined.safetensors"
     options = ("--steps", "2", "--batch", "2", "--threads", "1", "--minutes", "5", "--out", tmp_path)
     run("train_segmenter.py", "--photos", photos, "--refine", shipped, *options)
-    run("train_segmenter.py", "--out", tmp_path, "--export", refined)
+    run("train_segmenter.py", "--photos", photos, "--refine", shipped, "--out", tmp_path, "--export", refined)
     before, after = load_file(shipped), load_file(refined)
-    assert {name.split(".")[0] for name in before if not before[name].equal(after[name])} == {"decoder"}
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert {name.split(".")[0] for name in changed} >= {"decoder", "presence"}
+    assert all(before[name].shape[2:] == (1, 1) for name in changed if name.startswith("backbone."))
 
 
 def test_spattered_water_is_rougher_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_what_stands_still_is_set_in_motion_by_one_click(new_page: Callable[...,
     expect(studio.at("check-freeze")).to_be_hidden()
     page.get_by_role("button", name="Let it move").click()
     expect(studio.at("announcer")).to_have_text("It moves. Everything is checked")
-    assert studio.changes() == ["Added water"]
+    assert studio.changes() == ["Water painted"]
     page.context.close()
 
 
