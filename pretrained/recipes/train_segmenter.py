@@ -14,7 +14,8 @@ models", 2022): they keep what the former knew, and nearly all of what the latte
 in the photo at all is then fitted to whole photos.
 
 In every batch some views come from stills.txt, photos in which nothing moves. Every eighth of these is held out:
-weights are chosen by the mean IoU of val.txt and val2.txt, less the share of the held-out stills that would run.
+the log and the sheets tell the best weights by the mean IoU of val.txt and val2.txt, less the share of the held-out
+stills that would run; the last averaged ones are exported.
 """
 
 from __future__ import annotations
