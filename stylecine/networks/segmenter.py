@@ -23,7 +23,6 @@ KERNELS = (3, 3, 5, 3, 5, 5, 3)
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 TAPS = (0, 1, 2, 4, 6)
 EXPANSION = 6
-LEAST = 1e-6  # probability
 
 
 class Backbone(nn.Module):
@@ -112,8 +111,8 @@ class Presence(nn.Module):
 class Segmenter(nn.Module):
     """photo [N,3,H,W] in [-1,1] -> log-probabilities [N,5,H/2,W/2]: static, sky, water, falls, smoke.
 
-    H and W are multiples of 32. A moving class's probability is what the decoder gives it, times that of the class
-    being in the photo; what is taken away is static.
+    H and W are multiples of 32. A moving class's odds are those that the decoder gives it, times the probability of
+    the class being in the photo.
     """
 
     def __init__(
@@ -155,9 +154,12 @@ class Segmenter(nn.Module):
 
 
 def gated(logits: Tensor, presence: Tensor) -> Tensor:
-    """Logits of classes [N,5,h,w] and of their presence [N,4] -> log-probabilities [N,5,h,w]."""
-    moving = logits.float().softmax(1)[:, 1:] * presence.float().sigmoid()[:, :, None, None]
-    return torch.cat([1 - moving.sum(1, keepdim=True), moving], 1).clamp_min(LEAST).log()
+    """Logits of classes [N,5,h,w] and of their presence [N,4] -> log-probabilities [N,5,h,w].
+
+    As odds, so that a place of which the decoder is surer than the presence head still moves.
+    """
+    static, moving = logits.float().log_softmax(1).split([1, logits.shape[1] - 1], 1)
+    return torch.cat([static, moving + F.logsigmoid(presence.float())[:, :, None, None]], 1).log_softmax(1)
 
 
 class _Same(nn.Conv2d):

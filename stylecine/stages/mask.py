@@ -25,6 +25,7 @@ SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
+SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
 MIN_MOVING = 0.005  # of the photo
 CRF_CELLS = 4000  # of the random field's grid: its matrix has their square
@@ -54,11 +55,12 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
         return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
-    probabilities = predict_probabilities(photo, segmenter)
+    own = _class_probabilities(photo, segmenter)
+    probabilities = crf_refine(own, photo)
     smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
-    return _split_by_class(_remove_small_regions(mask, classes == FALLS), classes)
+    return _split_by_class(_remove_errors(mask, 1 - own[0], classes == FALLS), classes)
 
 
 @torch.inference_mode()
@@ -250,19 +252,21 @@ def soft_threshold(soft: Tensor) -> Tensor:
     return smoothstep(((soft - 0.5) / 0.3).clamp(0, 1))
 
 
-def _remove_small_regions(mask: Tensor, falls: Tensor) -> Tensor:
-    """Small islands of motion become static; small static islands and side falls stay as they are."""
+def _remove_errors(mask: Tensor, probability: Tensor, falls: Tensor) -> Tensor:
+    """Small islands of motion, and regions of which the network [h,w] was not sure, become static; small static islands
+    and side falls stay as they are."""
     grid = fit_short_side(mask.shape, 512)
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
     labels, count = ndimage.label(moves)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
     area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
+    sure = ndimage.sum_labels(weight * resize(probability[None], grid)[0].cpu().numpy(), labels, np.arange(count + 1))
     falling = F.adaptive_avg_pool2d(falls[None, None].float(), grid)[0, 0].cpu().numpy()
     fall = ndimage.sum_labels(weight * falling, labels, np.arange(count + 1)) > 0.5 * area
     least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
-    keep = torch.from_numpy((area >= np.maximum(least, MIN_REGION * moves.size))[labels] & moves).to(mask.device)
-    kept = F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
-    return mask * kept
+    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & (sure >= SURE * area)
+    keep = torch.from_numpy(kept[labels] & moves).to(mask.device)
+    return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 
 
 def _split_by_class(mask: Tensor, classes: Tensor) -> Tensor:

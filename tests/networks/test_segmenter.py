@@ -21,11 +21,17 @@ def test_probabilities_of_five_classes_at_half_the_size(small: Segmenter) -> Non
 
 def test_a_class_that_is_not_in_the_photo_becomes_static() -> None:
     logits = torch.tensor([0.0, 2.0, 2.0, -9.0, -9.0]).view(1, 5, 1, 1)
-    own = logits.softmax(1).flatten()
-    probabilities = gated(logits, torch.tensor([[30.0, -30.0, 0.0, 0.0]])).softmax(1).flatten()
-    torch.testing.assert_close(probabilities[1], own[1])  # there for sure
+    probabilities = gated(logits, torch.tensor([[30.0, -30.0, 30.0, 30.0]])).exp().flatten()
+    without = torch.tensor([0.0, 2.0, -9.0, -9.0]).softmax(0)
+    torch.testing.assert_close(probabilities[[0, 1, 3, 4]], without, rtol=0, atol=1e-5)
     assert probabilities[2] < 1e-5
-    torch.testing.assert_close(probabilities[0], own[0] + own[2] + own[3:].sum() / 2, rtol=0, atol=1e-5)
+
+
+def test_a_place_that_is_surer_than_the_whole_photo_still_moves() -> None:
+    """A slit of sky above a canyon; a grey wall that might be sky."""
+    logits = torch.tensor([[0.0, 0.0], [9.0, 2.0], *[[-9.0, -9.0]] * 3]).view(1, 5, 1, 2)
+    slit, wall = gated(logits, torch.tensor([[-5.0, 0.0, 0.0, 0.0]])).exp()[0, 1, 0]
+    assert slit > 0.95 and wall < 0.1
 
 
 def test_whether_a_class_is_there_is_judged_from_the_whole_photo(small: Segmenter) -> None:

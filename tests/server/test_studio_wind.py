@@ -73,6 +73,12 @@ def hold_arrow(studio: Studio, degrees: float, strength: float) -> None:
     mouse.move(x + away * math.cos(angle), y - away * math.sin(angle), steps=4)
 
 
+def is_draft_of(url: str, wind: str) -> bool:
+    """Of this wind, not of a weaker one on the arrow's way there."""
+    query = parse_qs(urlsplit(url).query)
+    return query.get("wind") == [wind] and query.get("quick") == ["true"]
+
+
 def play_by_clock(studio: Studio, rate: float) -> None:
     """Plays until the studio has measured how long frames take, by a clock of another rate."""
     studio.play()
@@ -153,8 +159,9 @@ def test_the_cloth_follows_the_arrow_while_it_is_held(studio: Studio, clock_rate
     play_by_clock(studio, clock_rate)
     turn_wind(studio, 0, 0.9)
     before, loops, clock = studio.frame(0.25), len(studio.loops), studio.at("clock").text_content()
-    with studio.page.expect_response(lambda response: "wind=180" in response.url and "quick=true" in response.url):
+    with studio.page.expect_response(lambda response: is_draft_of(response.url, "180,0.9")) as draft:
         hold_arrow(studio, 180, 0.9)
+    draft.value.finished()
     expect(studio.at("wind-direction")).to_contain_text("180")
     studio.next_frames()
     held = studio.frame(0.25)

@@ -40,6 +40,19 @@ class BlueIsSky(nn.Module):
         return logits
 
 
+class Unsure(nn.Module):
+    """Not sure of anything below a row of the photo."""
+
+    def __init__(self, segmenter: nn.Module, row: int) -> None:
+        super().__init__()
+        self.segmenter, self.below = segmenter, row / H
+
+    def forward(self, photo: Tensor) -> Tensor:
+        logits = self.segmenter(photo)
+        logits[:, 1:, round(self.below * logits.shape[2]) :] *= 0.15
+        return logits
+
+
 def landscape() -> tuple[Tensor, Tensor]:
     """A slanting ridge under a blue sky: the photo [3,H,W] and what of it is sky."""
     y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
@@ -96,6 +109,16 @@ def test_small_islands_move_only_without_a_large_one_beside_them() -> None:
     assert moving(predict_layers(photo, BlueIsSky()))[150:, 20:80].max() == 0
     photo[:] = torch.where(sky, torch.tensor([-0.5, -0.6, -0.8])[:, None, None], photo)
     assert moving(predict_layers(photo, BlueIsSky()))[165:181, 40:59].mean() > 0.5
+
+
+def test_a_region_moves_only_if_the_network_is_sure_of_it_as_a_whole() -> None:
+    photo, sky = landscape()
+    below, right = sky.nonzero().amax(0) + 1
+    photo[:, int(below) + 10 :, 20:120] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
+    layers = predict_layers(photo, Unsure(BlueIsSky(), int(below)))  # type: ignore[arg-type]
+    assert moving(layers)[sky].mean() > 0.9 and moving(layers)[int(below) :].max() == 0
+    probabilities = predict_probabilities(photo, Unsure(BlueIsSky(), int(below)))  # type: ignore[arg-type]
+    assert (1 - probabilities[0])[-4:, probabilities.shape[2] // 4].min() > 0.6, "offered in case it does move"
 
 
 def test_moving_joins_the_layers() -> None:
