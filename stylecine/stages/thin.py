@@ -40,13 +40,18 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
     static = ~(sky | water)
     if bool(static.all()) or not bool(static.any()):
         return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
-    contrasts = _contrasts(small, ~static)
-    found = _before_sky(contrasts, small, sky, static) | _before_water(contrasts, water, static)
+    darker, brighter = _contrasts(small, ~static)
+    bright = _straight(brighter, ~static)
+    found = _attached(bright & sky, bright & sky, static, LENGTH * min(size))
+    found |= _darker_than_sky(darker, small, sky, static)
+    if bool(water.any()):
+        for straight in (bright, _straight(darker, water)):
+            found |= _attached(straight & water, straight & water, static, LENGTH * min(size))
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
 
-def _contrasts(photo: Tensor, moves: Tensor) -> list[Tensor]:
+def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
     """photo [3,H,W], moves bool [H,W] -> by how much thin things with sharp edges differ from both their sides: darker
     or cooler, and brighter or warmer, [H,W] each.
 
@@ -60,7 +65,7 @@ def _contrasts(photo: Tensor, moves: Tensor) -> list[Tensor]:
         step = dilate(_step(image), radius)
         darker = torch.maximum(darker, torch.where(step > SHARP * low, low, 0.0))
         brighter = torch.maximum(brighter, torch.where(step > SHARP * high, high, 0.0))
-    return [darker, brighter]
+    return darker, brighter
 
 
 def top_hats(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -82,33 +87,22 @@ def _step(image: Tensor) -> Tensor:
     return torch.maximum(across, (padded[2:, 1:-1] - padded[:-2, 1:-1]).abs())
 
 
-def _before_sky(contrasts: list[Tensor], photo: Tensor, sky: Tensor, static: Tensor) -> Tensor:
+def _darker_than_sky(contrast: Tensor, photo: Tensor, sky: Tensor, static: Tensor) -> Tensor:
     """What is darker than the sky by more than clouds are, but neither blue, as the gaps between clouds, nor bright, as
-    their folds; and what is brighter and straight."""
+    their folds."""
     if not bool(sky.any()):
         return torch.zeros_like(sky)
     grey = photo.mean(0)
     of_the_sky = (photo[2] - photo[0] > BLUE) | (grey > _quantile(grey[sky], 0.5))
-    darker, brighter = torch.where(of_the_sky, 0.0, contrasts[0]), contrasts[1]
+    darker = torch.where(of_the_sky, 0.0, contrast)
     least = min(max(CLOUDS * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN)
-    dark = _attached(sky & (darker > WEAK * least), sky & (darker > least), static)
-    return dark | _straight(brighter, sky, static)
+    return _attached(sky & (darker > WEAK * least), sky & (darker > least), static)
 
 
-def _before_water(contrasts: list[Tensor], water: Tensor, static: Tensor) -> Tensor:
-    """What is straight and not level, as waves are."""
-    found = torch.zeros_like(water)
-    if bool(water.any()):
-        for contrast in contrasts:
-            found |= _straight(contrast, water, static)
-    return found
-
-
-def _straight(contrast: Tensor, moves: Tensor, static: Tensor) -> Tensor:
-    """What runs straight, not level, and stands out from what is around it, which runs all ways."""
+def _straight(contrast: Tensor, moves: Tensor) -> Tensor:
+    """What runs straight, not level as waves do, and stands out from what is around it, which runs all ways."""
     best, mean = _line_means(contrast)
-    here = moves & (best > UNLIKE * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
-    return _attached(here, here, static, LENGTH * min(moves.shape))
+    return moves & (best > UNLIKE * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
 
 
 def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:
