@@ -244,7 +244,9 @@ def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
 
 def _mean(x: Tensor, radius: int) -> Tensor:
     """Box mean of [C,h,w] over the part of the box that is inside."""
-    return F.avg_pool2d(x[None], 2 * radius + 1, 1, radius, count_include_pad=False)[0]
+    side = 2 * radius + 1
+    rows = F.avg_pool2d(x[None], (side, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)[0]
 
 
 def soft_threshold(soft: Tensor) -> Tensor:
