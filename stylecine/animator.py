@@ -50,7 +50,7 @@ from stylecine.scene import Scene
 from stylecine.stages.displacement import SWELL_SECONDS, integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
-from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
+from stylecine.stages.mask import SKY, erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
@@ -338,7 +338,8 @@ class Animator:
         with stages.stage("plate", max(1, refine)) as step:
             reconstruction = to_tensor(scene.reconstruction).to(self.device)
             shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
-            margin = margin_for(flow, moves, options.period, options.fps)
+            sky = moves * (layers[SKY] > 0) > 0
+            margin = margin_for(flow, moves, options.period, options.fps, sky)
             plate = self._make_plate(parts, shown, moves, margin, options, refine, step)
         with stages.stage("loop"):
             swell = predict_swell(layers, flow) if options.motion is None else None
@@ -346,7 +347,14 @@ class Animator:
             if swash is not None:
                 swell, seconds = swash.add_to(swell), SWASH_SECONDS
             displacement = integrate(
-                flow, moves, period=options.period, fps=options.fps, margin=margin, swell=swell, swell_seconds=seconds
+                flow,
+                moves,
+                period=options.period,
+                fps=options.fps,
+                margin=margin,
+                sky=sky,
+                swell=swell,
+                swell_seconds=seconds,
             )
             return make_loop(
                 to_uint8(shown).cpu().numpy(),

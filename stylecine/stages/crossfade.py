@@ -15,7 +15,9 @@ from torch import Tensor
 
 MIN_SECONDS = 0.5  # quicker crossfades flash, so short sub-cycles use their whole length
 WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourhood that is compared
-SOFTNESS = 0.005  # of the preference, which is 0 to 1: transition between early and late
+# Transition between early and late, of the preference, which is 0 to 1: in sub-cycles of LONG_SECONDS, those of skies
+# and calm lakes, matter has travelled far, and clouds that changed at a sharp line would have straight sides.
+SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.08, 3.0
 
 
 def crossfade_schedule(difference: Tensor, sub_cycle: Tensor, lengths: Sequence[float], fps: float) -> Tensor:
@@ -29,7 +31,9 @@ def crossfade_schedule(difference: Tensor, sub_cycle: Tensor, lengths: Sequence[
     split = split[sub_cycle.long()]
     sigma = WINDOW * min(sub_cycle.shape)
     early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in difference.double().cpu().numpy())
-    later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma)
+    long = torch.tensor([length >= LONG_SECONDS * fps for length in lengths], device=sub_cycle.device)[sub_cycle.long()]
+    softness = np.where(long.cpu().numpy(), LONG_SOFTNESS, SOFTNESS)
+    later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma, softness)
     begin = torch.from_numpy(later * 0.5).float().to(sub_cycle.device)
     return torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
 
@@ -45,7 +49,7 @@ def _balanced_threshold(early: np.ndarray, late: np.ndarray, among: np.ndarray) 
     return float(preference[order][(before >= after).argmax()])
 
 
-def _soft_step(preference: np.ndarray, threshold: float, sigma: float) -> np.ndarray:
+def _soft_step(preference: np.ndarray, threshold: float, sigma: float, softness: np.ndarray) -> np.ndarray:
     """0 below the threshold, 1 above it, without a visible edge between the two."""
-    later = 1 / (1 + np.exp(-np.clip((preference - threshold) / SOFTNESS, -50, 50)))
+    later = 1 / (1 + np.exp(-np.clip((preference - threshold) / softness, -50, 50)))
     return ndimage.gaussian_filter(later, 0.1 * sigma)

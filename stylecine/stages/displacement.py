@@ -17,6 +17,9 @@ GRID = 256  # largest short side of the displacement's grid
 # What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
 # from too far away to look plausible, which in a large region is farther than in a small one.
 MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.09, 0.2
+# A sky moves as one: nothing in it is uncovered but at the frame's rim, so it goes on for as long as nobody can tell
+# the sub-cycle from the loop. In short sides, and in seconds.
+SKY_TRAVEL, SKY_SECONDS = 0.3, 6.0
 MAX_SUB_CYCLES = 8
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation and limit of the phases of places with three or more
@@ -33,21 +36,23 @@ def integrate(
     period: int,
     fps: float,
     margin: int,
+    sky: Tensor | None = None,
     swell: Tensor | None = None,
     swell_seconds: float = SWELL_SECONDS,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
-    moving: [H,W] in [0,1], what moves of the photo. swell: [2,2,h,w] as `swell.predict_swell` makes it, on the flow's
-    grid and in its pixels, or None; loops of less than a second have no swell. swell_seconds: about one cycle of it.
+    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swell: [2,2,h,w] as
+    `swell.predict_swell` makes it, on the flow's grid and in its pixels, or None; loops of less than a second have no
+    swell. swell_seconds: about one cycle of it.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
     grid = math.ceil((size[0] + 2 * margin) / cell), math.ceil((size[1] + 2 * margin) / cell)
     velocity = to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin) * (30 / fps / cell)
-    sub_cycles = count_sub_cycles(flow, moving, period, fps)
+    sub_cycles = count_sub_cycles(flow, moving, period, fps, sky)
     counts = tuple(int(k) for k in sub_cycles.unique())
     sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
     knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
@@ -76,12 +81,13 @@ def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
     return torch.from_numpy(stagger.astype(np.float32)).to(sub_cycles.device) * share
 
 
-def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float) -> Tensor:
+def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> Tensor:
     """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 8.
 
     Constant over a connected region of `moving` [H,W] > 0 (static places take that of the nearest region), so that
     neighbouring places that move have the same age. In a sub-cycle the fast tenth of a region travels 6% to 9% of the
-    short side, the farther the longer the region is in the direction of its flow.
+    short side, the farther the longer the region is in the direction of its flow; of a region that is mostly
+    `sky`, bool [H,W], up to 30%, in six seconds at most.
     """
     velocity = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).cpu().numpy()
     speed, short = np.hypot(*velocity), min(moving.shape)
@@ -91,11 +97,15 @@ def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float) -> T
     most = max(1, min(MAX_SUB_CYCLES, int(SUB_CYCLES_PER_SECOND * period / fps)))
     point = moving.shape[0] / flow.shape[1] / short, moving.shape[1] / flow.shape[2] / short  # its height and width
     count = np.ones(regions + 1, dtype=np.int64)
+    is_sky = np.zeros_like(support) if sky is None else moving_points(sky, flow).cpu().numpy()
     for label in range(1, regions + 1):
         here = (labels == label) & support
-        allowed = np.clip(TRAVEL_OF_EXTENT * _extent(here, velocity, point), MIN_TRAVEL, MAX_TRAVEL)
         travel = np.percentile(speed[here], 90) * period * 30 / fps / short
-        count[label] = np.clip(math.ceil(travel / allowed), 1, most)
+        if is_sky[here].mean() > 0.5:
+            least = max(travel / SKY_TRAVEL, period / fps / SKY_SECONDS)
+        else:
+            least = travel / np.clip(TRAVEL_OF_EXTENT * _extent(here, velocity, point), MIN_TRAVEL, MAX_TRAVEL)
+        count[label] = np.clip(math.ceil(least), 1, most)
     if regions:
         nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
         labels = labels[tuple(nearest)]
@@ -110,13 +120,13 @@ def _extent(here: np.ndarray, velocity: np.ndarray, point: tuple[float, float]) 
     return float((x * across + y * down) / max(math.hypot(x, y), 1e-9))
 
 
-def margin_for(flow: Tensor, moving: Tensor, period: int, fps: float) -> int:
+def margin_for(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> int:
     """Pixels that the plate needs around the photo: what the longest sub-cycle brings in over the border.
 
     A multiple of 16, at least 32; at most a quarter of the short side, beyond which the border is replicated.
     """
     speed = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).norm(dim=0) * moving_points(moving, flow)
-    travel = float((speed / count_sub_cycles(flow, moving, period, fps)).max()) * period * 30 / fps
+    travel = float((speed / count_sub_cycles(flow, moving, period, fps, sky)).max()) * period * 30 / fps
     return 16 * math.ceil(min(max(travel, 16), min(moving.shape) / 4) / 16) + 16
 
 

@@ -14,7 +14,7 @@ ONE = torch.zeros(64, 64, dtype=torch.uint8)  # all sub-cycles have the same len
 
 def test_a_place_changes_in_the_half_in_which_its_copies_differ_less():
     difference = torch.stack((two_sides(1, 4), two_sides(4, 1)))
-    begin, pace = crossfade_schedule(difference, ONE, [120.0], fps=30)
+    begin, pace = crossfade_schedule(difference, ONE, [60.0], fps=30)
     assert (pace == 2).all()
     assert begin[:, :24].max() < 1e-6 and begin[:, 40:].min() > 0.5 - 1e-6
 
@@ -36,6 +36,15 @@ def test_every_place_begins_with_copy_a_and_ends_with_copy_b():
 def test_early_and_late_places_have_no_visible_border():
     begin = crossfade_schedule(torch.stack((two_sides(1, 4), two_sides(4, 1))), ONE, [120.0], fps=30)[0]
     assert begin.diff(dim=1).abs().max() < 0.3
+
+
+def test_the_longer_a_sub_cycle_the_softer_the_border_between_early_and_late() -> None:
+    x = torch.linspace(-1, 1, 64).expand(64, 64)
+    difference = torch.stack((1 + 0.2 * x, 1 - 0.2 * x))
+    steps = [
+        crossfade_schedule(difference, ONE, [30 * seconds], fps=30)[0].diff(dim=1).abs().max() for seconds in (2, 4)
+    ]
+    assert steps[1] < 0.3 * steps[0]
 
 
 def test_short_sub_cycles_crossfade_over_their_whole_length():

@@ -114,6 +114,18 @@ def test_a_region_travels_farther_in_a_sub_cycle_the_longer_it_is_in_the_directi
     assert int(count_sub_cycles(down / 2, moving, period=120, fps=30).max()) == 5
 
 
+@pytest.mark.parametrize(("seconds", "count"), [(4, 1), (6, 1), (8, 2), (12, 2), (30, 5)])
+def test_a_sky_goes_on_for_up_to_six_seconds(seconds: int, count: int) -> None:
+    moving, sky = torch.zeros(128, 128), torch.zeros(128, 128, dtype=torch.bool)
+    moving[:40], moving[80:], sky[:60] = 1, 1, True
+    flow = constant(0.03 * 32 / 30, 0)  # 3% of the short side a second
+    counts = count_sub_cycles(flow, moving, period=30 * seconds, fps=30, sky=sky)
+    assert (counts[:10] == count).all()
+    if seconds > 4:
+        assert (counts[-10:] > count).all(), "of water different things are seen meanwhile"
+    assert int(count_sub_cycles(8 * flow, moving, 30 * seconds, 30, sky)[0, 0]) > count, "nor does a storm"
+
+
 def test_places_that_repeat_often_are_out_of_step_except_where_the_loop_begins_and_ends():
     moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
     assert moved.stagger is not None and 0.05 < moved.stagger.std() <= 0.25
