@@ -48,7 +48,7 @@ from stylecine.weights import find_model
 
 MEAN_GOALS = ("lpips", "psnr", "mask_iou")  # goals for the mean over the photos, not for each
 NOTHING_LABELLED = 0.01  # of the area: photos with less labelled as moving are expected to raise NothingMoves
-LIVELY = ("vividness_labelled", *(f"vividness_{name}" for name in CLASSES), "vividness", "malf")
+LIVELY = ("vividness_labelled", *(f"vividness_{name}" for name in CLASSES), "vividness", "malf", "returns")
 COLUMNS = (*GOALS, *LIVELY, "false_positive_area", "seconds_to_loop", "seconds_per_frame")
 
 SIDE = 1024  # pixels, for the speed

@@ -37,6 +37,8 @@ GOALS: dict[str, tuple[float, float]] = {
     "lpips": (0.0, 0.20),
     "psnr": (25.0, math.inf),
     "mask_iou": (0.90, 1.0),
+    "returns_sky": (0.0, 0.15),
+    "returns_water": (0.0, 0.35),
 }
 """Lowest and highest figure that passes. `lpips`, `psnr`, `mask_iou`: of the mean over held-out photos."""
 
@@ -45,6 +47,8 @@ TILE = 64  # pixels, `pulse`
 PASSING = 0.04  # of the short side: how far texture has moved on for `pulse_excess`, half of a usual sub-cycle
 FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
 SMALL = 256  # pixels: short side to which frames are shrunk for vividness and MALF
+RETURNING = 0.02  # of the photo: smaller regions may return unseen
+CHANGED = 1.0  # grey levels, mean over a region: less is no change to return from
 GOLDEN = (math.sqrt(5) - 1) / 2
 VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
@@ -80,13 +84,13 @@ def measure_loop(
     label: np.ndarray | None = None,
     flowing: Array | None = None,
 ) -> dict[str, float]:
-    """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, vividness*, malf, static_drift,
+    """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, vividness*, malf, returns*, static_drift,
     first_frame_error.
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. label: [H,W] hand-labelled classes, 0 static; restricts static_drift to what is labelled
-    static, and adds vividness_labelled and the vividness of each class in it. flowing: [H,W], how much each pixel
-    follows the flow; None: as the mask. Where nothing does, as in a loop of cloth, moved_error and travel are NaN.
+    static, and adds vividness_labelled, and vividness and returns of each class in it. flowing: [H,W], how much each
+    pixel follows the flow; None: as the mask. Where nothing does, as in a loop of cloth, moved_error and travel are NaN.
     """
     moving = _floats(mask)
     steady = moving if flowing is None else _floats(flowing)
@@ -95,6 +99,7 @@ def measure_loop(
         _Pulse(moving, _floats(flow)),
         _Moved(len(frames), steady, fps, _floats(flow)),
         _Liveliness(len(frames), fps, _regions(moving, label), closed=True),
+        _Returns(_classes("returns", label), moving),
         _Drift(photo, _static(moving, label)),
         _FirstFrame(photo),
     ]
@@ -102,11 +107,17 @@ def measure_loop(
 
 
 def measure_video(frames: Frames, fps: float) -> dict[str, float]:
-    """The measures that need nothing but a finished video: seam, pulse_*, travel, vividness* and malf; what moves is
-    where its pixels change."""
+    """The measures that need nothing but a finished video: seam, pulse_*, travel, vividness*, malf and returns; what
+    moves is where its pixels change."""
     moving = changing(frames)
-    lively = _Liveliness(len(frames), fps, _regions(moving), closed=False)
-    return _run(frames, [_Seam(len(frames)), _Pulse(moving), _Moved(len(frames), moving, fps), lively], fps)
+    meters: list[_Meter] = [
+        _Seam(len(frames)),
+        _Pulse(moving),
+        _Moved(len(frames), moving, fps),
+        _Liveliness(len(frames), fps, _regions(moving), closed=False),
+        _Returns({}, moving),
+    ]
+    return _run(frames, meters, fps)
 
 
 def seam(frames: Frames) -> float:
@@ -153,6 +164,17 @@ def liveliness(frames: Frames, mask: Array, fps: float, *, closed: bool = True) 
     """
     figures = _run(frames, [_Liveliness(len(frames), fps, _regions(_floats(mask)), closed=closed)], fps)
     return {name: figures[name] for name in ("vividness", "vividness_moving", "malf")}
+
+
+def returns(frames: Frames, mask: Array) -> float:
+    """How far a region comes back to frame 0 before the loop ends: the deepest dip of its mean difference to frame 0
+    between two higher values, over the highest; the worst connected region of mask ≥ 0.5 of at least 2% of the picture.
+
+    0: it changes until it returns once, at the end. 1: the whole region shows frame 0 in between. NaN where nothing
+    changes by a grey level.
+    """
+    moving = _floats(mask)
+    return _run(frames, [_Returns({}, moving)])["returns"]
 
 
 def vivid_share(frames: Frames, fps: float) -> Tensor:
@@ -484,6 +506,40 @@ class _Liveliness:
         return 1 - max(0.0, step - ssim(self.frames[self.count - 1], self.frames[0]))
 
 
+class _Returns:
+    """places: weights [H,W] whose regions that move are looked at on their own, by the figure's name."""
+
+    def __init__(self, places: Mapping[str, Tensor], moving: Tensor) -> None:
+        places = {"returns": torch.ones_like(moving), **places}
+        self.regions = {name: _large_regions(_shrunk(place * moving) >= 0.5) for name, place in places.items()}
+        self.first: Tensor | None = None
+        self.differences: list[Tensor] = []  # to frame 0, [h,w]
+
+    def add(self, t: int, frame: np.ndarray) -> None:
+        grey = _shrunk(_grey(frame)[0, 0])
+        self.first = grey if self.first is None else self.first
+        self.differences.append((grey - self.first).abs())
+
+    def figures(self) -> dict[str, float]:
+        differences = torch.stack(self.differences)
+        dips = {n: [_dip(differences[:, r].mean(1).numpy()) for r in regions] for n, regions in self.regions.items()}
+        changing = {name: [dip for dip in found if not math.isnan(dip)] for name, found in dips.items()}
+        return {name: max(found, default=math.nan) for name, found in changing.items() if found or name == "returns"}
+
+
+def _large_regions(place: Tensor) -> list[Tensor]:
+    labels, count = ndimage.label(place.numpy())
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    return [torch.from_numpy(labels == n) for n in range(1, count + 1) if sizes[n] >= RETURNING * labels.size]
+
+
+def _dip(values: np.ndarray) -> float:
+    """The deepest dip between two higher values, over the highest of all."""
+    before, after = np.maximum.accumulate(values), np.maximum.accumulate(values[::-1])[::-1]
+    highest = float(values.max())
+    return float((np.minimum(before, after) - values).max()) / highest if highest >= CHANGED else math.nan
+
+
 class _Drift:
     def __init__(self, photo: np.ndarray, static: Tensor) -> None:
         self.photo, self.static = photo, static.numpy()
@@ -512,11 +568,17 @@ def _regions(moving: Tensor, label: np.ndarray | None = None) -> dict[str, Tenso
     """What vividness is measured of: weights [H,W] by the figure's name."""
     regions = {"vividness": torch.ones_like(moving), "vividness_moving": (moving >= 0.5).float()}
     if label is not None:
-        classes = torch.as_tensor(np.asarray(label))
-        regions["vividness_labelled"] = (classes > 0).float()
-        labelled = {f"vividness_{name}": (classes == k).float() for k, name in enumerate(CLASSES, start=1)}
-        regions |= {name: region for name, region in labelled.items() if region.any()}
-    return regions
+        regions["vividness_labelled"] = torch.as_tensor(np.asarray(label) > 0).float()
+    return regions | _classes("vividness", label)
+
+
+def _classes(figure: str, label: np.ndarray | None) -> dict[str, Tensor]:
+    """Where each class is labelled, [H,W], by the name that a figure has there."""
+    if label is None:
+        return {}
+    classes = torch.as_tensor(np.asarray(label))
+    places = {f"{figure}_{name}": (classes == k).float() for k, name in enumerate(CLASSES, start=1)}
+    return {name: place for name, place in places.items() if place.any()}
 
 
 def _shrunk(image: Tensor) -> Tensor:

@@ -355,6 +355,26 @@ def test_labels_divide_vividness_by_class(perfect: np.ndarray) -> None:
     assert "vividness_water" not in figures
 
 
+def test_a_region_that_shows_the_first_frame_again_returns() -> None:
+    """The upper part goes once round, the lower part twice; what does not move does not count."""
+    once, twice = ([shifted(texture(0), 3 * math.sin(math.pi * k * t / 40) ** 2, 0) for t in range(40)] for k in (1, 2))
+    frames = np.stack([np.concatenate((a[:60], b[60:])) for a, b in zip(once, twice, strict=True)])
+    label = np.ones((SIZE, SIZE), np.uint8)
+    label[60:] = 2
+    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.1, 0.0)), FPS, label)
+    assert figures["returns_sky"] < 0.01 and figures["returns_water"] > 0.95
+    assert 0.2 < figures["returns"] < 0.8, "they are connected"
+    apart = torch.ones(SIZE, SIZE)
+    apart[55:65] = 0
+    assert measures.returns(frames, apart) == pytest.approx(figures["returns_water"], abs=0.02)
+    apart[60:] = 0
+    assert measures.returns(frames, apart) < 0.01
+
+
+def test_what_does_not_change_does_not_return() -> None:
+    assert math.isnan(measures.returns(np.stack([texture(0)] * 40), EVERYWHERE))
+
+
 def test_a_loop_of_less_than_a_third_of_a_second_has_no_vividness(perfect: np.ndarray) -> None:
     assert math.isnan(measures.liveliness(perfect[:10], EVERYWHERE, FPS)["vividness"])
     assert not math.isnan(measures.liveliness(perfect[:11], EVERYWHERE, FPS)["vividness"])
