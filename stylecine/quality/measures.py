@@ -89,8 +89,8 @@ def measure_loop(
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. label: [H,W] hand-labelled classes, 0 static; restricts static_drift to what is labelled
-    static, and adds vividness_labelled, and vividness and returns of each class in it. flowing: [H,W], how much each
-    pixel follows the flow; None: as the mask. Where nothing does, as in a loop of cloth, moved_error and travel are NaN.
+    static, and adds vividness_labelled, and vividness and returns of each class in it. flowing: [H,W], how much
+    each pixel follows the flow; None: as the mask. Where nothing does, as in cloth, moved_error and travel are NaN.
     """
     moving = _floats(mask)
     steady = moving if flowing is None else _floats(flowing)
