@@ -12,12 +12,14 @@ from typing import Any, Self, overload
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine import __version__
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import RestingCloth
 from stylecine.edits.model import Edit, Paint, to_option
+from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import recolour_
 from stylecine.options import CLASSES, CLOTH, check_live
@@ -43,6 +45,9 @@ MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibl
 TOGETHER = 4  # frames that are made at once
 HELD = 50_000_000  # bytes that they may take
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
+# Levels of 255 by which what moves differs from its surroundings, in the mean; over how many pixels, at a short side of
+# 512. Clear and white skies have less.
+MIN_RELIEF, RELIEF_REACH = 1.0, 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -346,11 +351,26 @@ def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: b
     """
     if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
         return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
+    if predicted and relief(scene.photo, mask) < MIN_RELIEF:
+        return "What moves is nearly plain, such as a clear sky, so hardly any motion is seen; try another photo."
     if predicted and scene.likeness < MIN_PHOTO_LIKENESS:
         return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
     if generated and scene.likeness < MIN_KNOWN_LIKENESS:
         return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
     return ""
+
+
+def relief(photo: np.ndarray, mask: Tensor) -> float:
+    """By how much, in levels of 255, what moves stands out from what moves around it: root mean square.
+
+    photo: uint8 [H,W,3]. mask: [H,W]; counts where it is above 0.5.
+    """
+    size = fit_short_side(mask.shape, 512)
+    grey = resize(torch.from_numpy(photo.astype(np.float32).mean(-1))[None], size)
+    here = (resize(mask[None].float().cpu(), size) > 0.5).float()
+    means = F.avg_pool2d(torch.cat((grey * here, here))[None], 2 * RELIEF_REACH + 1, 1, RELIEF_REACH)[0]
+    difference = (grey - means[:1] / means[1:].clamp(min=1e-6)) * here
+    return float((difference.square().sum() / here.sum().clamp(min=1)).sqrt())
 
 
 class _Frames(Sequence[np.ndarray]):

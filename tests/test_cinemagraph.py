@@ -354,6 +354,16 @@ def test_a_predicted_mask_on_a_non_photo_gets_a_warning(loop: Cinemagraph) -> No
     assert loop.warning == "", "a given mask says what moves"
 
 
+def test_a_plain_sky_gets_a_warning(loop: Cinemagraph) -> None:
+    found = replace(loop, settings={**loop.settings, "mask": "found"})
+    plain = np.full_like(loop.scene.photo, 250)
+    white = replace(found, scene=replace(loop.scene, photo=plain, reconstruction=plain))
+    assert white.warning.startswith("What moves is nearly plain")
+    assert replace(white, settings=loop.settings).warning == ""  # a given mask says what moves
+    plain[::4] -= 10
+    assert replace(found, scene=replace(loop.scene, photo=plain, reconstruction=plain)).warning == ""
+
+
 def test_hardly_any_sky_or_water_gets_a_warning(loop: Cinemagraph) -> None:
     bare = replace(loop, mask=torch.zeros_like(loop.mask), settings={**loop.settings, "mask": "found"})
     assert bare.warning.startswith("Hardly any sky or water was found")
