@@ -1,6 +1,7 @@
 # make demo        animates two example photos with the default model, into examples/out/
 # make test        runs the quick tests: every module, and every kernel against its reference
-# make test-all    runs these, then the slow ones: packaging, Ray, recipes, CUDA sources on the CPU, browsers, ...
+# make test-slow   runs the slow ones: packaging, Ray, recipes, CUDA sources on the CPU, browsers, ...
+# make test-all    runs both
 # make lint        runs ruff, mypy and clang-format
 # make sanitize    runs the kernels' tests with the native library under AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak        runs 100,000 random kernel calls (CASES) with that library; opens damaged .cine files; runs the
@@ -40,7 +41,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --max-wo
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test test-all lint sanitize soak soak-service bench gpu quality train-smoke wheels clean
+.PHONY: demo test test-slow test-all lint sanitize soak soak-service bench gpu quality train-smoke wheels clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -55,8 +56,10 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(PYTEST) -m "not slow"
 
-test-all: test
+test-slow: .venv/installed-test
 	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

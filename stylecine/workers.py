@@ -43,7 +43,7 @@ LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # processes that a job may crash
 CANCEL_GRACE = 5.0  # seconds in which a cancelled job should stop before its process is killed
 EXIT_GRACE = 1.5  # seconds in which processes should exit before they are killed
-ORPHAN_GRACE = 60.0  # seconds in which a process without a parent should remove partial output, on a busy machine
+ORPHAN_TRIES, ORPHAN_PAUSE = 12, 5.0  # signals to a process without a parent, to remove partial output; seconds between
 RESTART_DELAY, MAX_RESTART_DELAY = 1.0, 60.0  # seconds before a process that cannot load is restarted; doubles
 PROGRESS_INTERVAL = 0.05  # seconds between two progress messages of a stage
 
@@ -397,7 +397,7 @@ class _Parent:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        with suppress(EOFError, OSError, pickle.UnpicklingError):
+        with suppress(Exception):  # EOFError, or whatever half a message raises
             while True:
                 kind, *message = pickle.load(sys.stdin.buffer)
                 if kind == "cancel":
@@ -405,8 +405,9 @@ class _Parent:
                 else:
                     self._received.put((kind, *message))
         if hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # which removes partial output
-            time.sleep(ORPHAN_GRACE)
+            for _ in range(ORPHAN_TRIES):  # libraries swallow an interrupt that comes in one of their callbacks
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # which removes partial output
+                time.sleep(ORPHAN_PAUSE)
         os._exit(1)
 
     def send(self, *message: Any) -> None:

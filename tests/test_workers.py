@@ -1,17 +1,19 @@
 """The pool of worker processes: jobs, deaths, time limits, cancellation and closing."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stylecine import workers
+from stylecine.atomic import atomic_write
 from stylecine.errors import Cancelled, PhotoError, TooLarge, WeightsNotFound
 from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 
@@ -44,6 +46,11 @@ def load(behaviour: str = "") -> Callable[[Any, Any], Any]:
                     step += 1
                     time.sleep(0.01)
                 raise Cancelled("Cancelled.")
+            case ("write", folder):
+                with atomic_write(Path(folder, "result")):
+                    with suppress(KeyboardInterrupt):  # as in a library's callback or a destructor
+                        time.sleep(60)
+                    time.sleep(60)
             case "seen":
                 return seen
         return request, os.getpid()
@@ -175,6 +182,22 @@ def test_closing_again_while_a_process_dies_leaves_no_job_without_an_outcome() -
             for closer in closers:
                 closer.join(30)
             assert all(job.done() for job in jobs)
+
+
+@pytest.mark.slow
+def test_a_process_whose_parent_was_killed_removes_partial_output_even_if_an_interrupt_is_lost(tmp_path: Path) -> None:
+    code = f"""
+import time
+from {__name__} import Job, pool
+with pool("") as one:
+    one.submit(Job(("write", {str(tmp_path)!r})))
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}{code}"]) as parent:
+        wait_until(lambda: any(tmp_path.glob(".stylecine-*/result")))
+        time.sleep(0.2)
+        parent.kill()
+    wait_until(lambda: not any(tmp_path.iterdir()))
 
 
 def test_processes_that_die_while_they_load_are_not_replaced() -> None:
