@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Average, Run, arguments, averaged, cosine, save_weights
+from common import Average, Run, arguments, autocast, averaged, cosine, save_weights
 from data import Sample
 from labelled import look, photometric, random_view, read_small, relit, spattered, tinted, transplanted, unfocused
 from PIL import Image
@@ -267,7 +267,7 @@ def train(options: argparse.Namespace) -> None:
         optimiser.step()
         average.update(step)
         values.append(value.item())
-        if run.due(12.0):
+        if run.due(25.0):
             keep(run, network, average, optimiser, held_out, values)
             values = []
     keep(run, network, average, optimiser, held_out, values or [math.nan])
@@ -354,7 +354,7 @@ def summary(network: Segmenter, item: Sample) -> Tensor:
     size = network_size(item.photo.shape[1:], SHORT_SIDE)
     image = item.photo[None].float() / 127.5 - 1
     image = F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(image.device):
         return network.presence.summary(network.backbone(image.contiguous(memory_format=torch.channels_last)))
 
 

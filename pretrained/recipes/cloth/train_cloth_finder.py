@@ -27,7 +27,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.composites import Composites, load_clips
-from common import Run, Training, arguments, averaged, sheet
+from common import Run, Training, arguments, autocast, averaged, sheet
 from labelled import read_small
 
 from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder, low_rank_corrections
@@ -56,7 +56,7 @@ class Cached:
     def __init__(self, composites: Composites, finder: ClothFinder, count: int, device: torch.device) -> None:
         self.features: list[list[Tensor]] = []
         self.cloth: list[Tensor] = []
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), autocast(device):
             for _ in range(count):
                 picture, cloth = composites()
                 maps = finder.features(picture[None].to(device).float() / 127.5 - 1)
