@@ -47,7 +47,7 @@ from stylecine.options import (
 from stylecine.progress import Progress, Stages
 from stylecine.resolve import is_cloth_marked, is_predicted, resolve_cloth, resolve_landscape, resolve_style
 from stylecine.scene import Scene
-from stylecine.stages.displacement import SWELL_SECONDS, integrate, margin_for
+from stylecine.stages.displacement import integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.mask import SKY, erode_moving_edges, moving, predict_layers
@@ -55,7 +55,7 @@ from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
 from stylecine.stages.style import StyleNets
-from stylecine.stages.swash import SWASH_SECONDS, Swash, predict_swash
+from stylecine.stages.swash import Swash, predict_swash
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import share_cores
 from stylecine.weights import FINDER, STYLES, ModelRecord, find_model, role_tensors
@@ -342,10 +342,9 @@ class Animator:
             margin = margin_for(flow, moves, options.period, options.fps, sky)
             plate = self._make_plate(parts, shown, moves, margin, options, refine, step)
         with stages.stage("loop"):
-            swell = predict_swell(layers, flow) if options.motion is None else None
-            seconds = SWELL_SECONDS
+            swell = predict_swell(photo, layers, flow) if options.motion is None else None
             if swash is not None:
-                swell, seconds = swash.add_to(swell), SWASH_SECONDS
+                swell = swash.add_to(swell)
             displacement = integrate(
                 flow,
                 moves,
@@ -354,7 +353,6 @@ class Animator:
                 margin=margin,
                 sky=sky,
                 swell=swell,
-                swell_seconds=seconds,
             )
             return make_loop(
                 to_uint8(shown).cpu().numpy(),

@@ -193,9 +193,18 @@ class Cinemagraph:
 
         They are about the motion, hence of the frames before a style changes their colours.
         """
-        flowing = None if self.cloth_layer is None else self.mask.cpu() * (self.cloth_layer.reach.cpu() == 0)
-        unstyled = replace(self, appearance=None)
+        unstyled, flowing = replace(self, appearance=None), self._flowing.cpu()
         return measure_loop(unstyled, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
+
+    @property
+    def _flowing(self) -> Tensor:
+        """[H,W] in [0,1]: how much each pixel follows `motion`. Cloth does not, nor does water that rocks in place."""
+        flowing = self.mask
+        if self.loop is not None:
+            flowing = flowing * ~self.loop.displacement.rocks(self.height, self.width)
+        if self.cloth_layer is not None:
+            flowing = flowing * (self.cloth_layer.reach == 0)
+        return flowing
 
     @property
     def warning(self) -> str:

@@ -42,8 +42,11 @@ RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 PARTS_OF_STAGES = {
     "loop": {"crossfade"},
     "mask": {"thin"},
-    "motion": {"speed", "stream", "swell"},
+    "displacement": {"swell"},
+    "motion": {"reflection", "speed", "stream", "swell"},
+    "reflection": {"speed"},
     "swash": {"speed", "swell"},
+    "swell": {"reflection"},
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -104,6 +104,15 @@ class Displacement:
             return torch.zeros_like(self.positions[0, 0])
         return moment.swell[0] * self.swell[0] + moment.swell[1] * self.swell[1]
 
+    def rocks(self, height: int, width: int) -> Tensor:
+        """Where matter rocks faster than it drifts: bool [H,W], pixels of the photo."""
+        if self.swell is None:
+            return torch.zeros(height, width, dtype=torch.bool, device=self.rates.device)
+        rocking = 2 * math.pi * self.swell_cycles / self.period * self.swell.square().sum((0, 1)).sqrt()
+        faster = rocking > self.rates[0, 0].norm(dim=0) * self.cell
+        rows, columns = ((torch.arange(n, device=faster.device) + self.margin) // self.cell for n in (height, width))
+        return faster[rows][:, columns]
+
     def sources(self, moment: Moment, phase_map: PhaseMap | None = None) -> Tensor:
         """Where target x reads copy A (aged `phase` sub-cycles) and copy B (one less): [4,h,w], canvas pixels.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import STRIDE, Displacement
+from stylecine.stages.swell import Swell
 
 GRID = 256  # largest short side of the displacement's grid
 # What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
@@ -25,7 +26,6 @@ SUB_CYCLES_PER_SECOND = 1.5  # at most
 STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation and limit of the phases of places with three or more
 STAGGER_OF_TWO = 0.5  # of that with two, where it sets in over half of the loop, and changes speeds the more
 STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
-SWELL_SECONDS = 2.0  # about one cycle of the swell
 MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
 
 
@@ -37,15 +37,13 @@ def integrate(
     fps: float,
     margin: int,
     sky: Tensor | None = None,
-    swell: Tensor | None = None,
-    swell_seconds: float = SWELL_SECONDS,
+    swell: Swell | None = None,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
-    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swell: [2,2,h,w] as
-    `swell.predict_swell` makes it, on the flow's grid and in its pixels, or None; loops of less than a second have no
-    swell. swell_seconds: about one cycle of it.
+    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swell: on the flow's
+    grid; loops of less than a second have none.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
@@ -60,8 +58,8 @@ def integrate(
     stagger = make_stagger(sub_cycles, min(size) / cell)
     if swell is None or period / fps < MIN_SWELL_LOOP:
         return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger)
-    parts = torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell])
-    cycles = max(1, round(period / fps / swell_seconds))
+    parts = torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
+    cycles = max(1, round(period / fps / swell.seconds))
     return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger, parts, cycles)
 
 

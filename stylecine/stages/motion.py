@@ -23,6 +23,7 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
+from stylecine.stages.reflection import HELD_DRIFT, mirroring
 from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, water_travel
 from stylecine.stages.stream import Streams, find_streams, sense_odds
 from stylecine.stages.swell import open_water
@@ -56,6 +57,7 @@ class MotionContext:
     streams: Streams
     steered: np.ndarray  # bool [h,w]: streams that have an arrow
     odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
+    mirror: np.ndarray  # [h,w] in [0,1]: how much open water mirrors its shore, and stays where it is
 
     @property
     def short(self) -> int:
@@ -130,7 +132,9 @@ def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list
     streams = find_streams(owner, open_water(owner, directions))
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
-    return MotionContext(resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy(), owner, streams, steered, odds)
+    grey = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
+    mirror = mirroring(grey, streams.open, owner < 0) * ~steered
+    return MotionContext(grey, owner, streams, steered, odds, mirror)
 
 
 @dataclass(frozen=True)
@@ -260,7 +264,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
     if k == WATER:
         calmer = TRAVEL[CALMER[pace]].running_water / travel.running_water
         usual = water_travel(here, open_water(context.owner, flow), context.grey, travel)
-        return usual * np.where(context.toss_up, calmer, 1.0)
+        return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
     if k == FALLS:
         return falls_travel(here, flow, travel)
     return travel.sky if k == SKY else travel.smoke

@@ -17,7 +17,7 @@ from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES
 from stylecine.stages.speed import foam, rise
-from stylecine.stages.swell import open_water
+from stylecine.stages.swell import Swell, open_water
 
 WATER = CLASSES.index("water")
 SWASH_SECONDS = 4.0  # about one run up and back
@@ -41,10 +41,10 @@ class Swash:
         """moves [H,W] with the band."""
         return torch.maximum(moves, resize(self.band[None], moves.shape)[0].clamp(0, 1))
 
-    def add_to(self, swell: Tensor | None) -> Tensor:
-        """The swell [2,2,h,w], as `swell.predict_swell` makes it, with what sways: the sine's part."""
+    def add_to(self, swell: Swell | None) -> Swell:
+        """The swell with what sways, the sine's part, and in its time."""
         own = torch.stack((torch.zeros_like(self.offset), self.offset))
-        return own if swell is None else swell + own
+        return Swell(own if swell is None else swell.parts + own, SWASH_SECONDS)
 
 
 def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> Swash | None:

@@ -1,11 +1,13 @@
 """The swell of open water beside its drift: waves towards the viewer that repeat exactly after every cycle.
 
-A lake or sea that only drifts would carry its reflections and glints away; in nature they rock in place.
+A lake or sea that only drifts would carry its glints away; in nature they rock in place. Reflections of the shore would
+slide from under it, and be seen twice: water that mirrors its shore rocks more than it drifts (stages/reflection.py).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES
+from stylecine.stages.reflection import HELD_DRIFT, mirroring
 
 WATER, FALLS = CLASSES.index("water"), CLASSES.index("falls")
 MIN_WIDTH, MAX_STEEPNESS = 0.8, 0.3  # open water spans this share of the width, or falls or rises less than this
@@ -23,6 +26,8 @@ WAVELENGTH = 0.16  # of the short side, there
 FAR_SCALE = 0.15  # of both, at the horizon
 SHORE = 0.08  # of the short side: over this distance from the shore the swell sets in
 WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
+RIPPLING = 1.7  # times the height, where it mirrors the shore: a reflection moves by more than its water
+SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; where any of the water mirrors its shore
 FULL_DRIFT = 0.02  # of the short side in 4 s: water that drifts slower has less swell, and none where it is held still
 
 
@@ -43,24 +48,34 @@ def open_water(owner: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return np.isin(regions, np.setdiff1d(found, beside_falls))
 
 
-def predict_swell(layers: Tensor, flow: Tensor) -> Tensor | None:
-    """The swell [2,2,h,w] on the grid of a flow [2,h,w], in its pixels; None without open water.
+@dataclass(frozen=True, eq=False)
+class Swell:
+    """parts: [2,2,h,w] in pixels of a flow's grid, weighted by the cosine and the sine of the cycle's angle; each is x
+    and y of an offset at which the picture is read. seconds: about one cycle."""
 
-    Its two parts are weighted by the cosine and the sine of the cycle's angle; each is x and y of an offset at which
-    the picture is read. layers [4,H,W] as `mask.predict_layers` makes them. Waves get shorter and lower towards the
-    far end of the water, as perspective has it, and vanish at shores.
+    parts: Tensor
+    seconds: float
+
+
+def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor) -> Swell | None:
+    """The swell on the grid of a flow [2,h,w]; None without open water.
+    photo: [3,H,W] in [-1,1], layers [4,H,W] as `mask.predict_layers` makes them. Waves get shorter
+    and lower towards the far end of the water, as perspective has it, and vanish at shores.
     """
     h, w = flow.shape[1:]
     small = resize(layers, (h, w)).cpu()
     drift = flow.cpu().numpy()
-    water = open_water(np.where(small.amax(0) > 0.05, small.argmax(0), -1), drift)
+    owner = np.where(small.amax(0) > 0.05, small.argmax(0), -1)
+    water = open_water(owner, drift)
     if not water.any():
         return None
     short = min(h, w)
     near = _nearness(water)
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
-    height = AMPLITUDE * short * near[:, None] * _shore_fade(water, SHORE * short)
-    height = height * np.clip(np.hypot(*drift) / (FULL_DRIFT * short / 120), 0, 1)
+    mirror = mirroring(resize(photo.mean(0, keepdim=True), (h, w))[0].cpu().numpy(), water, owner < 0)
+    height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, SHORE * short)
+    full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * mirror) * short / 120
+    height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
     parts = np.zeros((2, 2, h, w))
     for direction, share, phase in WAVES:
         at = y[:, None] * math.cos(direction) + x * (2 * math.pi / WAVELENGTH * math.sin(direction)) + phase
@@ -68,7 +83,8 @@ def predict_swell(layers: Tensor, flow: Tensor) -> Tensor | None:
         cosine, sine = np.cos(at), np.sin(at)
         parts[0] += share * height * np.stack((0.5 * sine * math.sin(direction), cosine))
         parts[1] += share * height * np.stack((-0.5 * cosine * math.sin(direction), sine))
-    return torch.from_numpy(parts.astype(np.float32)).to(flow.device)
+    seconds = RIPPLE_SECONDS if mirror.max() > 0.5 else SECONDS
+    return Swell(torch.from_numpy(parts.astype(np.float32)).to(flow.device), seconds)
 
 
 def _nearness(water: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 from stylecine.ops.displacement import Moment
 from stylecine.ops.integrate import look_up
 from stylecine.stages.displacement import count_sub_cycles, integrate, margin_for
+from stylecine.stages.swell import Swell
 
 
 def constant(x: float, y: float, h: int = 32, w: int = 32) -> torch.Tensor:
@@ -152,7 +153,7 @@ def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
     flow, moving = constant(0.05, 0), torch.ones(128, 128)
     swell = torch.zeros(2, 2, 32, 32)
     swell[0, 1], swell[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
-    moved = integrate(flow, moving, period=120, fps=30, margin=32, swell=swell)
+    moved = integrate(flow, moving, period=120, fps=30, margin=32, swell=Swell(swell, 2.0))
     assert moved.swell_cycles == 2 and all(moved.moment(t).swell == (0, 0) for t in (0, 60, 120))
     calm = moved.uniform(0.25)
     wavy = replace(calm, swell=moved.moment(15).swell)
@@ -165,7 +166,7 @@ def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
 def test_no_cycle_of_the_swell_is_shorter_than_a_second():
     flow, moving = constant(0.05, 0), torch.ones(128, 128)
     for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
-        moved = integrate(flow, moving, period=frames, fps=30, margin=32, swell=torch.ones(2, 2, 32, 32))
+        moved = integrate(flow, moving, period=frames, fps=30, margin=32, swell=Swell(torch.ones(2, 2, 32, 32), 2.0))
         assert (moved.swell_cycles, moved.swell is not None) == (cycles, cycles > 0)
         assert moved.swell_offset(Moment((), (), (0.5, 0.5))).any() == (cycles > 0)
 

@@ -195,6 +195,18 @@ def test_water_that_could_drift_either_way_drifts_with_the_clouds() -> None:
     assert flow[0, 30, 96] < 0 and flow[0, 110, 96] < 0
 
 
+def test_a_lake_that_mirrors_its_shore_hardly_drifts_unless_an_arrow_says_so() -> None:
+    random, ramp = torch.Generator().manual_seed(0), torch.linspace(-1, 0, W)
+    wood = torch.rand(3, 16, 48, generator=random).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    waves = torch.cat([wood, torch.rand(3, 64, W, generator=random)], 1) + ramp
+    mirror = torch.cat([wood, wood.flip(1)], 1) + ramp
+    layers = layer(WATER, rows() >= 64)
+    drifting, held = (predict_motion(photo, layers, Everywhere(1, 0))[0, 80:].median() for photo in (waves, mirror))
+    assert held == pytest.approx(0.3 * drifting, rel=0.05)
+    steered = predict_motion(mirror, layers, Everywhere(1, 0), [(0.5, 0.8, 0.55, 0.8)])
+    assert steered[0, 102, 96] == pytest.approx(0.05 * W / 30, rel=0.05)
+
+
 def test_a_lake_is_almost_level_and_a_surf_comes_in() -> None:
     where = rows() >= 40
     for slope in (-0.3, 0.15):

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from stylecine.ops.displacement import Displacement
+from stylecine.stages.displacement import integrate
+from stylecine.stages.reflection import mirroring
+from stylecine.stages.swell import RIPPLE_SECONDS, SECONDS, predict_swell
+
+HEIGHT, WIDTH, SHORE = 160, 240, 70
+
+
+def texture(seed: int, rows: int) -> np.ndarray:
+    """A wood or waves, [rows,240] in [-1,1]."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((rows, WIDTH)), 2.5)
+    return np.clip(noise / noise.std() * 0.25, -1, 1)
+
+
+def lake(ripples: float = 0.0, mirrors: bool = True) -> np.ndarray:
+    """A wood above a lake: [160,240] in [-1,1]."""
+    wood, waves = texture(0, SHORE), texture(1, HEIGHT - SHORE)
+    mirrored = np.pad(wood[::-1], ((0, HEIGHT - 2 * SHORE), (0, 0)), mode="edge")
+    share = ripples if mirrors else 1.0
+    return np.vstack([wood, (1 - share) * mirrored + share * waves]).astype(np.float32)
+
+
+def below(row: int) -> np.ndarray:
+    return np.repeat(np.arange(HEIGHT)[:, None] >= row, WIDTH, 1)
+
+
+WATER, LAND = below(SHORE), ~below(SHORE)
+
+
+@pytest.mark.parametrize("ripples", [0.0, 0.3])
+def test_a_lake_mirrors_its_shore(ripples: float) -> None:
+    found = mirroring(lake(ripples), WATER, LAND)
+    assert found[WATER].min() == 1 and found[LAND].max() == 0
+
+
+def test_a_shore_that_is_seen_from_above_is_mirrored_a_little_lower_and_shorter() -> None:
+    grey = lake()
+    rows = np.arange(HEIGHT - SHORE) / 0.9 + 2 * SHORE - SHORE - 3
+    grey[SHORE:] = grey[np.clip(rows, 0, HEIGHT - 1).astype(int)]
+    assert mirroring(grey, WATER, LAND)[WATER].min() > 0.9
+
+
+def test_waves_and_plain_water_mirror_nothing() -> None:
+    assert mirroring(lake(mirrors=False), WATER, LAND).max() == 0
+    plain = np.where(WATER, 0.0, lake()).astype(np.float32)
+    assert mirroring(plain, WATER, LAND).max() == 0
+    assert mirroring(lake(), np.zeros_like(WATER), LAND).max() == 0
+
+
+def test_the_sky_above_the_horizon_is_no_shore() -> None:
+    assert mirroring(lake(), WATER, np.zeros_like(LAND)).max() == 0
+
+
+def test_each_stretch_of_water_is_judged_by_itself() -> None:
+    bank = np.abs(np.arange(WIDTH) - WIDTH // 2)[None] < 10
+    grey = np.where(np.arange(WIDTH)[None] < WIDTH // 2, lake(), lake(mirrors=False))
+    found = mirroring(grey, WATER & ~bank, LAND | bank)
+    assert found[SHORE:, :100].min() > 0.9 and found[SHORE:, 140:].max() == 0
+
+
+def swaying(speed: float, mirrors: bool) -> Displacement:
+    """The displacement of a lake in a loop of four seconds."""
+    layers, flow = torch.zeros(4, HEIGHT, WIDTH), torch.zeros(2, HEIGHT, WIDTH)
+    layers[1], flow[0] = torch.from_numpy(WATER), torch.from_numpy(WATER) * speed * HEIGHT / 120
+    swell = predict_swell(torch.from_numpy(lake(mirrors=mirrors)).expand(3, -1, -1), layers, flow)
+    assert swell is not None and swell.seconds == (RIPPLE_SECONDS if mirrors else SECONDS)
+    return integrate(flow, layers[1], period=120, fps=30, margin=32, swell=swell)
+
+
+def test_water_that_mirrors_its_shore_rocks_faster_than_it_drifts() -> None:
+    near = slice(HEIGHT - 20, HEIGHT)
+    assert swaying(0.018, mirrors=True).rocks(HEIGHT, WIDTH)[near].float().mean() > 0.9
+    assert not swaying(0.06, mirrors=False).rocks(HEIGHT, WIDTH).any()
