@@ -38,12 +38,17 @@ def share_cores() -> None:
     with _lock:
         settled = os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
         if _parked is None and not settled and sys.platform == "linux" and torch.get_num_threads() > 1:
-            _parked = threading.Thread(target=_park, name="stylecine-openmp", daemon=True)
+            parked = threading.Event()
+            _parked = threading.Thread(target=_park, args=(parked,), name="stylecine-openmp", daemon=True)
             _parked.start()
+            parked.wait()  # a thread that is inside PyTorch when the interpreter ends aborts the process
 
 
-def _park() -> None:
+def _park(parked: threading.Event) -> None:
     import torch
 
-    torch.ones(1 << 18).add_(1)  # large enough to be shared among threads, which makes this thread's own team
+    try:
+        torch.ones(1 << 18).add_(1)  # large enough to be shared among threads, which makes this thread's own team
+    finally:
+        parked.set()
     threading.Event().wait()

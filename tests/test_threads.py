@@ -36,6 +36,25 @@ def test_one_thread_team_is_parked_for_any_number_of_animators(small_model: Path
     assert parked_teams(small_model, 2, {}) == 1
 
 
+ENDS_AT_ONCE = """
+import torch
+torch.set_num_threads(2)
+torch.ones = lambda size: torch.linalg.svd(torch.rand(1000, 1000)).S  # takes its time, without the interpreter's lock
+from stylecine.threads import share_cores
+share_cores()
+raise SystemExit(3)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP is what PyTorch uses on Linux")
+def test_a_process_that_ends_right_away_does_not_abort() -> None:
+    settled = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: x for name, x in os.environ.items() if name not in settled}
+    path = {"PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    run = subprocess.run([sys.executable, "-c", ENDS_AT_ONCE], env=environment | path, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (3, "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
 def test_the_environment_takes_precedence(small_model: Path, environment: dict[str, str]) -> None:
