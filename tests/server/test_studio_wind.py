@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylecine.output.video import read_video
 from tests.cloths import flag_photo
 from tests.server.studio_page import Page, Studio, expect
 
@@ -122,6 +123,21 @@ def test_painted_cloth_moves_and_the_photo_around_it_stays(studio: Studio) -> No
     first, later = studio.frame(0), studio.frame(0.4)
     x, y = round(POLE[0] * first.shape[1]), round(POLE[1] * first.shape[0])
     assert np.array_equal(first[y - 4 : y + 4, x], later[y - 4 : y + 4, x])
+
+
+def test_a_loop_of_cloth_only_is_exported_with_the_crop_around_the_cloth(studio: Studio, tmp_path: Path) -> None:
+    dialog = studio.at("export-dialog")
+    studio.at("export").click()
+    dialog.get_by_role("radio", name="MP4").check(force=True)
+    dialog.get_by_label("Shape").select_option("9:16")
+    position = dialog.get_by_label("Position of the crop")
+    assert float(position.input_value()) == pytest.approx(FLAG[0], abs=0.05)
+    with studio.page.expect_download(timeout=120_000) as download:
+        dialog.get_by_role("button", name="Export").click()
+    download.value.save_as(tmp_path / "flag.mp4")
+    film, _ = read_video(tmp_path / "flag.mp4")
+    assert film.shape[2] < film.shape[1] and np.ptp(film[:, ::8, ::8].astype(int), 0).max() > 40
+    dialog.get_by_role("button", name="Close").click()
 
 
 @pytest.mark.parametrize("size", [(1400, 900), (1280, 720)])

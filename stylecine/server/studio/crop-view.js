@@ -61,14 +61,16 @@ export class CropView {
   }
 }
 
-/** The centre of everything that moves, along x or y, 0 to 1. */
-function centreOfMotion({moving, width, height}, horizontal) {
+/** The centre of everything that moves, cloth as well, along x or y, 0 to 1. */
+function centreOfMotion({layers, grid, width, height}, horizontal) {
   let [sum, weighted] = [1e-9, 0.5e-9];
-  for (let y = 0; y < height; y += 4) {
-    for (let x = 0; x < width; x += 4) {
-      const weight = moving[y * width + x];
-      sum += weight;
-      weighted += weight * (horizontal ? (x + 0.5) / width : (y + 0.5) / height);
+  for (const layer of Object.values(layers)) {
+    for (let k = 0; k < layer.length; k++) {
+      const cell = horizontal ? k % grid.width : Math.floor(k / grid.width);
+      const place = ((cell + 0.5) * grid.cell - grid.margin) / (horizontal ? width : height);
+      if (place < 0 || place > 1) continue;  // past the photo's border
+      sum += layer[k];
+      weighted += layer[k] * place;
     }
   }
   return Math.round(100 * weighted / sum) / 100;
