@@ -192,8 +192,9 @@ class WorkerPool:
         while idle and self._waiting and not self.closing.is_set():
             job = self._waiting.pop(0)
             worker = next((worker for worker in idle if worker.key == job.key), idle[0])
-            idle.remove(worker)
             worker.take(job)
+            if worker.job is not None:
+                idle.remove(worker)
 
     def fail(self, error: Exception) -> None:
         """Fails the waiting jobs and all later ones."""
@@ -261,10 +262,13 @@ class _Worker(threading.Thread):
     def take(self, job: Job) -> None:
         self.job, self.key, self._id = job, job.key, next(self._ids)
         job.attempts += 1
-        job.started()
+        _call(job.started)
         if job.limit is not None:
             self._kill_after(job.limit, TimeLimitExceeded(f"It took longer than {job.limit:g} s."))
-        self.send("job", self._id, job.request)
+        try:
+            self.send("job", self._id, job.request)
+        except Exception as error:  # it cannot be pickled
+            self._finish(error)
 
     def cancel(self) -> None:
         self._reason = Cancelled("The work was cancelled.")
@@ -285,8 +289,9 @@ class _Worker(threading.Thread):
 
     def send(self, *message: Any) -> None:
         if self._process is not None and self._process.stdin is not None:
+            content = pickle.dumps(message)
             with suppress(OSError, ValueError):  # it is exiting, as the end of its output will show
-                pickle.dump(message, self._process.stdin)
+                self._process.stdin.write(content)
                 self._process.stdin.flush()
 
     def _start_process(self) -> subprocess.Popen[bytes]:
@@ -313,7 +318,7 @@ class _Worker(threading.Thread):
                 self.pool.fail(message[0])
         elif self.job is not None and message[0] == self._id:
             if kind == "progress":
-                self.job.progress(*message[1:])
+                _call(self.job.progress, *message[1:])
             else:
                 self._finish(message[1])
                 self.pool.dispatch()
@@ -369,6 +374,14 @@ class _Worker(threading.Thread):
         self.broken = problem
         if self.pool.retry:
             LOG.error("A worker process cannot work: %s", problem)
+
+
+def _call(callback: Callable[..., object], *arguments: Any) -> None:
+    """Calls what a job's owner has given; its errors must not end the thread that serves all jobs."""
+    try:
+        callback(*arguments)
+    except Exception:
+        LOG.exception("A job's callback failed.")
 
 
 def _messages(process: "subprocess.Popen[bytes]") -> Iterator[tuple[Any, ...]]:

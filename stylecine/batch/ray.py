@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine import __version__
-from stylecine.atomic import atomic_write
+from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
 from stylecine.errors import OptionError, StylecineError
@@ -117,7 +117,7 @@ class RayPool:
             self._pending[actor.load.remote()] = actor, "load"
             return
         if isinstance(work, Job):
-            work.set_result(self._save(work.request, *reply))
+            self._complete(work, reply)
         elif reply != LOADED:
             raise reply
         self._load_failures = 0
@@ -153,10 +153,17 @@ class RayPool:
                 " nodes."
             )
 
+    def _complete(self, job: Job, reply: tuple[Record, bytes]) -> None:
+        try:
+            job.set_result(self._save(job.request, *reply))
+        except Exception as error:  # otherwise it would be waited for, for ever
+            job.set_exception(error)
+
     def _save(self, task: Task, record: Record, loop: bytes) -> Record:
         if record["state"] == "done":
+            path = self._folder / task.output
             try:
-                with atomic_write(self._folder / task.output) as part:
+                with atomic_write(path) as part, translate_os_errors(path):
                     part.write_bytes(loop)
             except StylecineError as error:
                 return failed(type(error).__name__, str(error))

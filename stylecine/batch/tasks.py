@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from stylecine import __version__
 from stylecine.batch.journal import Journal, Record
-from stylecine.errors import WeightsError
+from stylecine.errors import StylecineError, WeightsError
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of
 from stylecine.weights import file_sha256, find_model
-from stylecine.workers import Job, WorkerLost
+from stylecine.workers import Job, PoolClosed, WorkerLost
 
 FILES = ("mask", "motion", "style")  # options that are paths; style may be a name
 
@@ -103,6 +103,10 @@ def run_tasks(tasks: Sequence[Task], backend: Backend) -> Iterator[tuple[Task, R
         except WorkerLost:
             reason = "The process that animated it was killed repeatedly, as happens when memory runs out"
             record = failed("TooLarge", f"{reason}; ask for a smaller size.")
+        except (StylecineError, PoolClosed):  # no other photo would get a loop either
+            raise
+        except Exception as error:
+            record = failed("internal", f"Internal error: {type(error).__name__}: {error}")
         yield job.request, record | {"attempts": job.attempts}
 
 

@@ -1,5 +1,6 @@
 """The same photos on a Ray cluster of two nodes, on this machine alone, one worker of which is killed at its work."""
 
+import errno
 import importlib.util
 import os
 import signal
@@ -216,6 +217,30 @@ def test_actors_may_take_long_to_load(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not any(job.done() for job in jobs)
         results |= {"load": cluster.LOADED, "animate": ({"state": "failed"}, b"")}
         assert [job.result(30) for job in jobs] == 2 * [{"state": "failed"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "OutputError", "There is no space left to write"),
+        (MemoryError("none left"), "internal", "MemoryError"),
+    ],
+    ids=str,
+)
+def test_a_loop_that_cannot_be_saved_fails_alone(
+    error: Exception, kind: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    loaded = {"version": __version__, "load": cluster.LOADED}
+    fake_ray(monkeypatch, loaded | {"animate": ({"state": "done"}, b"loop")})
+    tasks, pool = fake_pool(tmp_path)
+    with pool:
+        records = [record for _, record in run_tasks(tasks, pool)]
+    assert [record["kind"] for record in records] == [kind, kind] and all(says in record["error"] for record in records)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_missing_cluster_is_reported(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -272,6 +272,18 @@ def test_records_come_before_the_error_that_ends_a_run(photos: list[Task]) -> No
         next(records)
 
 
+def test_an_unexpected_error_of_one_photo_does_not_end_a_run(photos: list[Task]) -> None:
+    class Surprising:
+        def submit(self, task: Task) -> Job:
+            job = Job(task)
+            job.set_exception(ValueError("surprise")) if task is photos[0] else job.set_result({"state": "done"})
+            return job
+
+    (_, first), *others = run_tasks(photos, Surprising())
+    assert (first["kind"], first["error"]) == ("internal", "Internal error: ValueError: surprise")
+    assert [record["state"] for _, record in others] == ["done", "done"]
+
+
 def test_processes_that_cannot_load_end_the_run(photos: list[Task], out: Path) -> None:
     with pytest.raises(WeightsNotFound, match="no-such-model"):
         run(photos, out, "small", lambda left: LocalPool(1, out, "no-such-model", ["cpu"]), lambda record: None)
