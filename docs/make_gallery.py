@@ -1,6 +1,6 @@
 """Renders docs/gallery: `stylecine batch --gallery` of the photos in docs/gallery/credits.csv.
 
-    python docs/make_gallery.py PHOTOS      # their folder; from the root of the repository
+python docs/make_gallery.py PHOTOS      # their folder; from the root of the repository
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Renders the pictures of README.md, how-it-works.md and touch-up.md.
 
-    python docs/make_pictures.py            # from the root of the repository
+python docs/make_pictures.py            # from the root of the repository
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def touch_up(animator: Animator, scene: Scene) -> None:
     part = slice(580, 740), slice(460, 780)
     before, after = (animator.render(s) for s in (scene, frozen))
     overlay = mask_overlay(frozen.photo, frozen.edited_layers)[part]
-    changes = [np.clip(128 + 4 * (loop[40].astype(float) - loop[0]), 0, 255).astype(np.uint8)[part]
-               for loop in (before, after)]
+    changes = [
+        np.clip(128 + 4 * (loop[40].astype(float) - loop[0]), 0, 255).astype(np.uint8)[part] for loop in (before, after)
+    ]
     save(np.vstack([np.hstack([draw_strokes(scene.photo, strokes)[part], overlay]), np.hstack(changes)]), "freeze")
     pushed, anchored = scene.push((0.35, 0.75, 0.375, 0.77)), scene.anchor((0.4, 0.75), 0.2)
     for name, edited in {"push": pushed, "anchor": anchored}.items():
@@ -63,8 +64,11 @@ def draw_strokes(photo: np.ndarray, strokes: list[list[tuple[float, float]]], ra
         box, distance = stroke_distance((height, width), np.array(stroke) * (width, height), radius * height)
         brush = Image.fromarray(np.uint8(255 * (distance < radius * height)))
         mask.paste(255, (box[1], box[0]), brush)
-    return np.asarray(Image.composite(Image.new("RGB", mask.size, "white"), Image.fromarray(photo),
-                                      mask.point(lambda value: value * 0.4)))
+    return np.asarray(
+        Image.composite(
+            Image.new("RGB", mask.size, "white"), Image.fromarray(photo), mask.point(lambda value: value * 0.4)
+        )
+    )
 
 
 def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 252, every: int = 4) -> None:
@@ -77,8 +81,15 @@ def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 252, ever
         for i, part in enumerate(parts):
             frame.paste(part, (sum(p.width + 6 for p in parts[:i]), 0))
         frames.append(frame)
-    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, quality=50, method=6,
-                   duration=round(1000 * every / loops[0].fps))
+    frames[0].save(
+        path,
+        save_all=True,
+        append_images=frames[1:],
+        loop=0,
+        quality=50,
+        method=6,
+        duration=round(1000 * every / loops[0].fps),
+    )
 
 
 def hours(animator: Animator) -> None:

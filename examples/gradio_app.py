@@ -1,7 +1,7 @@
 """A page with Gradio: a photo in, a loop as a video out.
 
-    pip install gradio
-    python examples/gradio_app.py        # then open http://127.0.0.1:7860
+pip install gradio
+python examples/gradio_app.py        # then open http://127.0.0.1:7860
 """
 
 from functools import cache
@@ -24,9 +24,7 @@ def animator() -> Animator:
     return Animator.from_pretrained()
 
 
-def make_video(
-    photo: str, pace: str, style: str, seconds: float, folder: Path, progress: Progress
-) -> tuple[Path, str]:
+def make_video(photo: str, pace: str, style: str, seconds: float, folder: Path, progress: Progress) -> tuple[Path, str]:
     """Writes the loop into the folder; returns its path, and a warning or "". Raises StylecineError."""
     chosen = None if style == AS_IT_IS else style
     scene = animator().invert(photo, size=SIZE, progress=progress)

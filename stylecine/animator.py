@@ -459,9 +459,7 @@ def _half_precision(feature: Tensor) -> Tensor:
     return half if torch.isfinite(half).all() else feature
 
 
-def _shrink(
-    scene: Scene, layers: Tensor, cloth: Tensor | None, short: int
-) -> tuple[Scene, Tensor, Tensor | None]:
+def _shrink(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> tuple[Scene, Tensor, Tensor | None]:
     """A scene with those layers, without edits, at a `short` side, its layers, and what is cloth and frozen [2,H,W].
 
     Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.

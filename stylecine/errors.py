@@ -105,6 +105,11 @@ class StylecineWarning(UserWarning):
     """The work was done, but the result may disappoint; one plain sentence says why."""
 
 
+def as_utf8(text: str) -> str:
+    """Text that can be encoded: of names that are not UTF-8, as Linux allows, the bytes that are not are escaped."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def printable(text: object) -> str:
     """Text with control characters escaped: names of files may hold anything, and a terminal obeys some of it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

@@ -336,7 +336,7 @@ def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = 
     """OptionError unless the value is a finite number in that range."""
     try:
         good = math.isfinite(value) and value > gt and ge <= value <= le
-    except TypeError:
+    except (TypeError, OverflowError):
         good = False
     if not good:
         low = f"above {gt:g}" if math.isfinite(gt) else f"from {ge:g}"

@@ -88,9 +88,7 @@ def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None
 
 def is_predicted(options: RenderOptions, edits: Sequence[Edit]) -> bool:
     """Whether nobody has said what moves or how, only, perhaps, what does not."""
-    freezes_only = all(
-        isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits
-    )
+    freezes_only = all(isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits)
     return options.mask is None and options.motion is None and not options.arrows and freezes_only
 
 

@@ -9,6 +9,7 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microsecon
 
 _lock = threading.Lock()
 _parked: threading.Thread | None = None
+_forks_mended = False
 
 
 def cores() -> int:
@@ -34,8 +35,12 @@ def share_cores() -> None:
     """
     import torch
 
-    global _parked
+    global _forks_mended, _parked
     with _lock:
+        if not _forks_mended and hasattr(os, "register_at_fork"):
+            # GNU OpenMP's threads do not survive a fork, and a child would wait for them for ever
+            os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+            _forks_mended = True
         settled = os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
         if _parked is None and not settled and sys.platform == "linux" and torch.get_num_threads() > 1:
             parked = threading.Event()

@@ -11,6 +11,7 @@ from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.plate import canvas, plain_plate
 from stylecine.stages.style import Appearance
+from stylecine.stages.swell import SECONDS, Swell
 
 FPS = 30
 
@@ -29,7 +30,8 @@ def loop_of(
     image, moves = to_tensor(photo), torch.from_numpy(moving.astype(np.float32))
     across = torch.linspace(0, speed / 2, width // 2).expand(height // 2, -1)
     flow = torch.stack((across, -0.3 * across)).contiguous()
-    waves = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1)) if swell else None
+    parts = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1))
+    waves = Swell(parts, SECONDS) if swell else None
     wide, visible = canvas(image, moves, margin)
     displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swell=waves)
     return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)

@@ -180,7 +180,7 @@ def test_the_photo_of_a_live_photo_is_not_overwritten(
     assert main([*given, "-o", "my.livephoto"]) == 0
     before = (work / "my.livephoto.jpg").read_bytes()
     assert main(["animate", "my.livephoto.jpg", *given[2:], "-o", "my.livephoto"]) == 2
-    assert "my.livephoto.jpg is the photo itself" in printed(capsys)[1]
+    assert "'my.livephoto.jpg' is the photo itself" in printed(capsys)[1]
     assert (work / "my.livephoto.jpg").read_bytes() == before
 
 
@@ -370,6 +370,40 @@ def test_the_photo_is_never_overwritten(photo_file: Path, given: list[str], caps
     assert main([*given, "-o", str(photo_file)]) == 2
     assert "itself" in printed(capsys)[1]
     assert photo_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        (["--mask", "mask.png"], ["-o", "mask.png"]),
+        (["--style", "look.png"], ["-o", "look.png"]),
+        (["--mask", "mask.png"], ["-o", "loop.mp4", "--preview", "."]),
+        ([], ["-o", "difference.png", "--preview", "."]),
+    ],
+    ids=str,
+)
+def test_no_input_is_overwritten(
+    inputs: list[str],
+    outputs: list[str],
+    given: list[str],
+    mask_file: Path,
+    work: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("mask.png", "look.png"):
+        (work / name).write_bytes(mask_file.read_bytes())
+    assert main([*given, *inputs, *outputs]) == 2
+    assert "choose another output" in printed(capsys)[1]
+    assert {path.name: path.read_bytes() for path in work.iterdir()} == dict.fromkeys(
+        ("mask.png", "look.png"), mask_file.read_bytes()
+    )
+
+
+def test_the_default_name_replaces_no_film(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "photo.mp4").write_bytes(b"the camera's own")
+    assert main(given) == 0
+    assert printed(capsys)[0].startswith("photo-2.mp4: 96x72")
+    assert (work / "photo.mp4").read_bytes() == b"the camera's own"
 
 
 @pytest.mark.skipif(ROOT, reason="root may write into any folder")

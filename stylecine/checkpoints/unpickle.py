@@ -141,9 +141,7 @@ def _table() -> dict[tuple[str, str], Any]:
     def load_from_bytes(content: bytes) -> Array:
         return array(_storage(content))
 
-    def rebuild_tensor(
-        storage: Array, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any
-    ) -> Array:
+    def rebuild_tensor(storage: Array, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any) -> Array:
         return array(_view(storage.tensor, offset, size, stride))
 
     def rebuild_parameter(data: Array, *_: Any) -> Array:

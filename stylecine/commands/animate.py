@@ -18,15 +18,14 @@ from stylecine.commands.arguments import (
 )
 from stylecine.commands.console import Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
-from stylecine.commands.saving import check_files, save
-from stylecine.errors import OutputError
+from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 
 
 def add_to(commands: Commands) -> None:
     animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
     animate.set_defaults(run=run)
     animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
-    add_output(animate, "the photo's name with .mp4, here")
+    add_output(animate, "the photo's name with .mp4, here, numbered if that exists")
     add_motion_options(animate, "predicted from the photo")
     add_inversion_options(animate)
     add_loop_options(animate)
@@ -36,12 +35,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.output.formats import files_of
-
-    output = options.output or Path(options.photo.stem + ".mp4")
-    for file in files_of(output):
-        if file.exists() and options.photo.exists() and file.samefile(options.photo):
-            raise OutputError(f"{file} is the photo itself; choose another output.")
+    output = options.output or default_output(options.photo)
+    protect_inputs(output, options)
     if options.server:
         return animate_remotely(options, output, start)
     c2pa = credentials(options)

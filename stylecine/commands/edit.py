@@ -33,9 +33,7 @@ def add_to(commands: Commands) -> None:
         ("--style", "STYLE[=STRENGTH][,drift]", _parse_style, "another appearance, by name or of a photo; 0 to 1"),
     ):
         edit.add_argument(name, metavar=metavar, type=parse, action="append", dest="steps", help=explanation)
-    edit.add_argument(
-        "--undo", action="append_const", const=("undo", (), {}), dest="steps", help="undo the last edit"
-    )
+    edit.add_argument("--undo", action="append_const", const=("undo", (), {}), dest="steps", help="undo the last edit")
     edit.add_argument("--list", action="store_true", help="print the edits")
 
 

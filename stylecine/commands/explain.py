@@ -14,6 +14,7 @@ from stylecine.commands.arguments import (
     render_options,
 )
 from stylecine.commands.console import Bar
+from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
 
 
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(f"{options.photo.stem}-explained.html")
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"'{output}' does not end in .html; rename it.")
+    protect_inputs(output, options)
 
     from stylecine.pipeline import explain
 

@@ -107,7 +107,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise OptionError(f"'{path}', line {number} is not a JSON object like {EXAMPLE}; write one a line.")
@@ -125,7 +125,7 @@ def _task(row: Row, where: str, base: Path, ending: str, options: Mapping[str, A
     for name, value in row.items():
         try:
             values[name] = COLUMNS[name](value)
-        except (OptionError, TypeError, ValueError) as error:
+        except (OptionError, TypeError, ValueError, OverflowError) as error:
             reason = str(error) if isinstance(error, OptionError) else f"{value!r} is invalid"
             raise OptionError(f"{where}: {name}: {reason}; correct it.") from None
     photo = base / values.pop("photo")
@@ -170,6 +170,8 @@ def _wind(value: Any) -> tuple[float, ...]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
+    if "\0" in value or any("\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff" for c in value):
+        raise ValueError  # no file can have that name
     return value
 
 

@@ -18,7 +18,7 @@ from stylecine.commands.arguments import (
     render_options,
 )
 from stylecine.commands.console import Bar, complain, print_result
-from stylecine.commands.saving import check_files, save
+from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 from stylecine.errors import StylecineWarning
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_to(commands: Commands) -> None:
     )
     render.set_defaults(run=run)
     render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
-    add_output(render, "the scene's name with .mp4, here")
+    add_output(render, "the scene's name with .mp4, here, numbered if that exists")
     render.add_argument("--size", metavar="SIZE", type=int, help="short side of a quick preview (default: full size)")
     add_motion_options(render, "the scene's, edits included")
     add_loop_options(render)
@@ -40,7 +40,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    output = options.output or Path(options.scene.stem + ".mp4")
+    output = options.output or default_output(options.scene)
+    protect_inputs(output, options)
     c2pa = credentials(options)
 
     from stylecine.animator import Animator

@@ -1,15 +1,46 @@
 """Saving a loop as the command line says, checked before the work."""
 
 import argparse
+import os
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylecine.commands.arguments import file_options
 from stylecine.commands.console import make_folder
+from stylecine.errors import OutputError
+
+PREVIEWS = ("mask", "motion", "sheet", "difference", "slice")  # as `output.preview.write_previews` names them
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
+
+
+def default_output(source: Path) -> Path:
+    """The name of a photo or scene with .mp4, here; numbered if there is such a file, which may be the camera's own."""
+    names = (f"{source.stem}{number}.mp4" for number in chain([""], (f"-{n}" for n in count(2))))
+    return next(Path(name) for name in names if not os.path.lexists(name))
+
+
+def protect_inputs(output: Path, options: argparse.Namespace) -> None:
+    """Raises OutputError if the output, or an image of --preview, would replace what it is made from or each other."""
+    from stylecine.output.formats import files_of
+
+    given = {
+        name: Path(str(value))
+        for name in ("photo", "scene", "mask", "motion", "style")
+        if (value := getattr(options, name, None)) is not None
+    }
+    outputs = list(files_of(output))
+    if getattr(options, "preview", None):
+        outputs += [options.preview / f"{name}.png" for name in PREVIEWS]
+        if len({os.path.realpath(file) for file in outputs}) < len(outputs):
+            raise OutputError(f"'{output}' is also an image of --preview; choose another output.")
+    for file in outputs:
+        for name, path in given.items():
+            if file.exists() and path.exists() and file.samefile(path):
+                raise OutputError(f"'{file}' is the {name} itself; choose another output.")
 
 
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:

@@ -161,9 +161,7 @@ def _mask(evidence: Evidence, source: Source, shell: Shell) -> str:
     lettered = list(zip(LETTERS, evidence.doubtful, strict=False))
     overlay = with_names(mask_overlay(photo, evidence.layers), numbered)
     tints = "Sky yellow, water blue, falls turquoise, smoke pink; the line is the contour at 0.5; grey stands still"
-    probability = with_names(
-        probability_picture(photo, 1 - evidence.probabilities[0]), lettered, outlines=True
-    )
+    probability = with_names(probability_picture(photo, 1 - evidence.probabilities[0]), lettered, outlines=True)
     doubt = "Probability of moving before the threshold: blue stands still, white is undecided, red moves"
     pictures = [_image(picture_url(overlay), tints, evidence), _image(picture_url(probability), doubt, evidence)]
     name = html.escape(f"{_name(source.stem)}-mask.png", quote=True)

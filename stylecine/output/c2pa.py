@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
-from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.errors import OptionError, WriterUnavailable, as_utf8
 from stylecine.stages.photo import PhotoFile, encode_png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
@@ -172,7 +172,7 @@ def _manifest(
 ) -> dict[str, Any]:
     return {
         "claim_generator_info": [{"name": "stylecine", "version": __version__}],
-        "title": title,
+        "title": as_utf8(title),
         "format": MEDIA_TYPES[Path(title).suffix.lower()],
         "assertions": [
             {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated, styled)}},
@@ -201,7 +201,7 @@ def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool) -> list[d
 def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:
     """Adds the photo as the ingredient, with its own manifest; if that is damaged, as bytes only."""
     ingredient = {
-        "title": photo.name or "photo",
+        "title": as_utf8(photo.name or "photo"),
         "relationship": "parentOf",
         "instance_id": photo.sha256,
         # C2PA itself binds a photo only if it has a manifest

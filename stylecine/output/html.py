@@ -13,6 +13,7 @@ from pathlib import Path
 from stylecine import __version__
 from stylecine.atomic import PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.cloth.layer import ClothLayer
+from stylecine.errors import as_utf8
 from stylecine.output import VideoInfo
 from stylecine.output.web_pack import encode_image, first_frame, pack
 from stylecine.stages.loop import Loop
@@ -77,7 +78,7 @@ def page_html(
         "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'",
         "generator": f"stylecine {__version__}",
-        "title": html.escape(title),
+        "title": html.escape(as_utf8(title)),
         "alt": html.escape(alt),
         "width": str(width),
         "height": str(height),

@@ -116,4 +116,4 @@ def _picture_comment(picture: Image.Image) -> str:
     if "Comment" in picture.info:
         return str(picture.info["Comment"])
     comment = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
-    return bytes(comment).decode()
+    return comment if isinstance(comment, str) else bytes(comment).decode()

@@ -57,7 +57,7 @@ def motion_photo_video(path: Path) -> bytes | None:
 
 def _items(packet: bytes) -> list[tuple[str, int]]:
     """What each part of the file is, and its bytes with the padding after it; empty unless it is a Motion Photo."""
-    if b"<!" in packet:  # no XMP has a document type, in which entities could be defined
+    if b"<!" in packet or b"\0" in packet:  # a document type could define entities; in UTF-16 it would not be seen
         return []
     try:
         described = list(ElementTree.fromstring(packet).iter(f"{{{RDF}}}Description"))
@@ -66,7 +66,7 @@ def _items(packet: bytes) -> list[tuple[str, int]]:
         found = [item for node in described for item in node.iter(f"{{{CONTAINER}}}Item")]
         lengths = [_number(item, "Length") + _number(item, "Padding") for item in found]
         return list(zip([item.get(f"{{{ITEM}}}Semantic", "") for item in found], lengths, strict=True))
-    except (ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, ValueError, LookupError):  # the last: of an unknown encoding
         return []
 
 

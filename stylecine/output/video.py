@@ -21,7 +21,8 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.errors import OptionError, OutputError, VideoError, printable
+from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
+from stylecine.memory import available_bytes
 from stylecine.options import check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
 from stylecine.output.codecs import FORMATS, KEYFRAMES, REFERENCE_DISTANCE, Codec, Format, codec_for
@@ -154,7 +155,7 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     have to belong together.
 
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
-    read.
+    read, and TooLarge if its frames do not fit into memory.
     """
     frames, fps = _read(path, None)
     return np.stack(frames), fps
@@ -172,12 +173,16 @@ def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
         raise VideoError(f"'{name}' is a folder, not a video; name a file.")
     if Path(name).suffix.lower() in (".webp", ".avif"):
         raise VideoError(f"'{name}' cannot be read as a video; save an .mp4 or a .webm.")
-    source = video_source(Path(name))
+    source, free = video_source(Path(name)), available_bytes(None)
     try:
         with av.open(source, "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            frames = [_to_rgb(frame) for frame in itertools.islice(container.decode(stream), most)]
+            frames = []
+            for frame in itertools.islice(container.decode(stream), most):
+                frames.append(_to_rgb(frame))
+                if 2 * len(frames) * frames[-1].nbytes > free:  # they are copied once more
+                    raise TooLarge(f"The frames of '{name}' do not fit into memory; cut it, or make it smaller.")
             fps = float(stream.average_rate or 0)
     except (av.FFmpegError, OSError, IndexError, ValueError):
         frames = []

@@ -374,7 +374,7 @@ class _Pulse:
             self.worst[name] = value if math.isnan(self.worst[name]) else max(self.worst[name], value)
 
     def _floor(self, grey: Tensor, flow: Tensor) -> float:
-        """"tiles" of the photo whose texture has moved on, where it still is what moves."""
+        """ "tiles" of the photo whose texture has moved on, where it still is what moves."""
         h, w = grey.shape[2:]
         along = resize(flow / flow.norm(dim=0).clamp_min(1e-6), (h, w)) * (PASSING * min(h, w))
         x, y = torch.arange(w) + 0.5 - along[0], (torch.arange(h) + 0.5)[:, None] - along[1]
@@ -626,5 +626,3 @@ def _erode(mask: Tensor) -> Tensor:
 def _median(parts: Sequence[Tensor]) -> float:
     values = torch.cat(list(parts)) if parts else torch.zeros(0)
     return float(np.median(values.numpy())) if len(values) else math.nan
-
-

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import httpx
 
 from stylecine.atomic import atomic_write, atomic_write_all, translate_os_errors
-from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, printable
+from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, as_utf8, printable
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of
 from stylecine.output.live_photo import MEMBERS, is_live_photo, live_photo_files
@@ -110,12 +110,12 @@ class Client:
 
     def _style_of(self, photo: Path, scene: str) -> dict[str, Any]:
         """The edit for the appearance of a photo, which is uploaded."""
-        return self._upload(photo, f"{scene}/styles", {"name": photo.name}, _Retryable)
+        return self._upload(photo, f"{scene}/styles", {"name": as_utf8(photo.name)}, _Retryable)
 
     def _make_scene(self, photo: Path, size: int, refine: int, report: Report) -> dict[str, Any]:
         """Uploads the photo, and returns its scene once that is ready."""
         report("photo", 0, 1)
-        query = {"name": photo.name, "size": size, "refine": refine, "wait": WAIT}
+        query = {"name": as_utf8(photo.name), "size": size, "refine": refine, "wait": WAIT}
         # not sent again after a broken connection, which may have made a scene
         scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
         link = scene["links"]["self"]

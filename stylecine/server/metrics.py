@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stylecine.server.service import Service
 
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -70,7 +72,8 @@ class Metrics(Collector):
                 await app(scope, receive, send_and_note)
             finally:
                 route = getattr(scope.get("route"), "path", "none")
-                method = scope["method"] if route != "none" else "any"  # or clients could create any number of labels
+                # or clients could create any number of labels
+                method = scope["method"] if route != "none" and scope["method"] in METHODS else "any"
                 self._requests.labels(method, route, str(status)).inc()
                 self._seconds.labels(method, route).observe(time.monotonic() - start)
 

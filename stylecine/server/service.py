@@ -3,11 +3,12 @@
 import asyncio
 import json
 import logging
+import math
 import shutil
 import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
 NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
-SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows
+SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two tries of unfinished work
 EXPIRY_STEP = 60.0  # seconds by which a scene's expiry has to change to be written
 MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 
@@ -52,6 +53,7 @@ class Service:
         self.stopping = False
         self.finished: Counter[tuple[str, str]] = Counter()  # scenes and animations, by final state
         self._jobs: dict[str, Job] = {}  # of unfinished scenes and animations
+        self._working: set[str] = set()  # their ids
         self._background: set[asyncio.Task[Any]] = set()
         self._watchers: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._edit_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by scene, while in use
@@ -59,14 +61,27 @@ class Service:
     async def start(self) -> None:
         """Resumes unfinished work."""
         for path in self.store.orphans():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.interactive.start()
         self._run(self._start_animations())
-        for row in self.store.unfinished("scenes"):
-            self._run(self._make_scene(row))
-        for row in self.store.unfinished("animations"):
-            self._run(self._animate(row))
+        self._resume(before=math.inf)
         self._run(self._sweep())
+
+    def _resume(self, before: float) -> None:
+        """Starts work that was accepted before a time and that nothing is working on: of the last run, or left when the
+        disk was full."""
+        work = {"scenes": self._make_scene, "animations": self._animate}
+        for table, start in work.items():
+            for row in self.store.unfinished(table):
+                if row["created"] < before and row["id"] not in self._working and not self.stopping:
+                    self._run(self._work(row["id"], start(row)))
+
+    async def _work(self, id: str, work: Coroutine[Any, Any, None]) -> None:
+        self._working.add(id)
+        try:
+            await work
+        finally:
+            self._working.discard(id)
 
     def stop(self) -> None:
         """Stops all work, which the next start resumes, and ends the requests of waiting clients."""
@@ -136,7 +151,7 @@ class Service:
         except Exception:  # but not a cancellation, after which the row may still be written
             _remove(self.store.upload(id))
             raise
-        self._run(self._make_scene(row))
+        self._run(self._work(id, self._make_scene(row)))
         return id
 
     async def _make_scene(self, row: Row) -> None:
@@ -259,7 +274,7 @@ class Service:
             await self.store.insert("animations", row)
         except sqlite3.IntegrityError:  # the same key, at the same moment
             return await self.add_animation(options, key)
-        self._run(self._animate(row))
+        self._run(self._work(row["id"], self._animate(row)))
         return self.animation(row["id"])
 
     async def _animate(self, row: Row) -> None:
@@ -417,6 +432,7 @@ class Service:
         while True:
             try:
                 await self._remove_expired()
+                self._resume(before=time.time() - SWEEP_INTERVAL)  # what is just being accepted is started there
                 self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
             except Exception:  # the next attempt may succeed
                 LOG.exception("Expired scenes and animations could not be removed.")

@@ -23,6 +23,7 @@ from stylecine.errors import OutputError
 
 VERSION = 1
 DATABASE = "store.sqlite"
+KEPT = ("uploads", "scenes", "results")  # folders of what clients have sent and asked for
 MAX_JOURNAL_BYTES = 16 << 20  # of the journal file while it is empty
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
 SCHEMA = """
@@ -81,7 +82,7 @@ class Store:
             (folder / DATABASE).touch(mode=0o600)  # SQLite gives its further files the same mode
             self._writer = self._open()
             self._reader = self._open()
-            for name in ("uploads", "scenes", "results", "tmp"):
+            for name in (*KEPT, "tmp"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"The data folder '{folder}' cannot be used ({error}); choose another one.") from None
@@ -102,6 +103,11 @@ class Store:
         connection.execute("PRAGMA synchronous = FULL")  # accepted requests survive a power cut
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
+            if any(next((self.folder / name).glob("*"), None) for name in KEPT):
+                raise OutputError(
+                    f"The data folder '{self.folder}' has files, but its {DATABASE} is empty; restore that together"
+                    f" with {DATABASE}-wal and {DATABASE}-shm, or empty the folder."
+                )
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             raise OutputError(

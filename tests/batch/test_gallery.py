@@ -21,7 +21,7 @@ from stylecine.errors import OptionError, OutputError
 from stylecine.output.images import write_animation
 from stylecine.output.video import write_video
 
-NASTY = "javascript:a <b> & \"c\"'s #1?%20"
+NASTY = 'javascript:a <b> & "c"\'s #1?%20'
 SIZE = 64, 96
 FIGURES = ("seam", "pulse_excess", "moved_error", "travel", "vividness_moving")
 RED, BLUE = (200, 40, 40), (40, 40, 200)

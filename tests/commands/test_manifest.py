@@ -129,6 +129,10 @@ def test_a_row_sets_a_style_by_name_or_photo(tmp_path: Path, out: Path) -> None:
         ("p.jsonl", '{"photo": "a.jpg", "style_drift": 1}\n', "line 1: style_drift: it is true or false"),
         ("p.jsonl", '{"photo": "a.jpg", "style_strength": "x"}\n', "line 1: style_strength: 'x' is invalid"),
         ("p.csv", "photo,duration\nsea.jpg,soon\n", "line 2: duration: A duration is like 90s"),
+        ("p.jsonl", '{"photo": "a\\u0000b.jpg"}\n', "line 1: photo: 'a\\x00b.jpg' is invalid"),
+        ("p.jsonl", '{"photo": "a\\ud800.jpg"}\n', "line 1: photo: 'a\\ud800.jpg' is invalid"),
+        pytest.param("p.jsonl", f'{{"photo": "a", "speed": 1{400 * "0"}}}\n', "line 1: speed: ", id="huge"),
+        pytest.param("p.jsonl", 100_000 * "[" + "\n", "line 1 is not a JSON object", id="nested"),
         ("p.txt", "sea.jpg\n", "ends in .csv or .jsonl"),
     ],
 )

@@ -25,7 +25,7 @@ from stylecine.options import CLASSES, RenderOptions
 from stylecine.stages.doubt import Doubt
 
 WATER = CLASSES.index("water")
-NASTY = "a <b> & \"c\"'s\x1b[31m #1.jpg"
+NASTY = 'a <b> & "c"\'s\x1b[31m #1.jpg'
 VOID = ("meta", "img", "source")
 
 
@@ -98,7 +98,7 @@ def test_it_shows_every_stage(page: str) -> None:
     text = Read(page).text
     for title in ("What to do", "Inversion", "What moves", "Motion", "Measures of the loop", "How it was made"):
         assert f"\n{title}\n" in text
-    assert "a <b> & \"c\"'s\\x1b[31m #1.jpg explained" in text
+    assert 'a <b> & "c"\'s\\x1b[31m #1.jpg explained' in text
     for name in ("vividness moving", "seam encoded", "pulse excess", "lpips", "psnr"):
         assert f"\n{name}\n" in text
     assert stylecine.__version__ in text and "px/s" in text
@@ -217,8 +217,13 @@ def test_freezing_a_region_as_advised_stops_it(animator: Animator, scene: Scene,
 
 
 def test_the_command_writes_the_page(
-    photo_file: Path, mask_file: Path, motion_file: Path, small_model: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    photo_file: Path,
+    mask_file: Path,
+    motion_file: Path,
+    small_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given = ["--mask", mask_file.name, "--motion", motion_file.name, "--seconds", "0.5", "--model", str(small_model)]

@@ -1,6 +1,7 @@
 """A loop as a page of its own: what is in the file, and, where there is a Chromium, what it does."""
 
 import io
+import os
 import re
 import zlib
 from base64 import b64decode
@@ -51,6 +52,12 @@ def test_the_written_file_is_reported(loop: Cinemagraph, tmp_path: Path) -> None
     assert (info.frames, info.fps, info.width, info.height, info.codec) == (30, 30, 96, 72, "webgl2")
     assert info.bytes == (tmp_path / "loop.html").stat().st_size < 300_000
     assert [path.name for path in tmp_path.iterdir()] == ["loop.html"] and loop.timings["video"] > 0
+
+
+def test_a_name_that_is_not_utf8_is_escaped(loop: Cinemagraph, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.html"))
+    loop.save(path)
+    assert "<title>caf\\xe9</title>" in path.read_text()
 
 
 def test_the_page_is_self_contained(saved: Path) -> None:

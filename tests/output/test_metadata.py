@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
@@ -105,6 +106,14 @@ def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> 
     else:
         write_video([photo] * 2, tmp_path / name, 30, comment=comment)
     assert read_report(tmp_path / name) == REPORT
+
+
+def test_a_png_of_another_program_may_have_a_comment(photo: np.ndarray, tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text("comment", "taken at dawn")
+    Image.fromarray(photo).save(tmp_path / "a.png", pnginfo=text)
+    with pytest.raises(VideoError, match="no report"):
+        read_report(tmp_path / "a.png")
 
 
 def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:

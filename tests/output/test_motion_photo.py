@@ -43,8 +43,10 @@ def test_other_parts_of_the_file_are_skipped(tmp_path: Path) -> None:
         motion_photo_xmp(len(VIDEO)).replace(f'"{len(VIDEO)}"', '"long"'),
         motion_photo_xmp(-len(VIDEO)),
         '<!DOCTYPE x [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;">]>' + motion_photo_xmp(len(VIDEO)),
+        motion_photo_xmp(len(VIDEO)).replace("<", "\0<"),
+        '<?xml version="1.0" encoding="none-such"?>' + motion_photo_xmp(len(VIDEO)),
     ],
-    ids=["none", "empty", "damaged", "off", "no video", "no number", "negative", "entities"],
+    ids=["none", "empty", "damaged", "off", "no video", "no number", "negative", "entities", "UTF-16", "encoding"],
 )
 def test_anything_else_is_a_photo(tmp_path: Path, xmp: str) -> None:
     assert motion_photo_video(written(tmp_path, xmp, VIDEO)) is None

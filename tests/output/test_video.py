@@ -15,8 +15,9 @@ import av
 import numpy as np
 import pytest
 
+import stylecine.output.video
 from stylecine.atomic import check_destination
-from stylecine.errors import OptionError, OutputError, StylecineError, VideoError, WriterUnavailable
+from stylecine.errors import OptionError, OutputError, StylecineError, TooLarge, VideoError, WriterUnavailable
 from stylecine.output.codecs import CODECS, FORMATS
 from stylecine.output.video import read_video, write_video
 from stylecine.quality.measures import psnr, seam
@@ -285,6 +286,14 @@ def test_key_frames_of_a_slow_sky_have_an_even_seam_and_lose_little(each: tuple[
     write_video(frames, path, 30, codec=codec, keyframes="all")
     shown = read_video(path)[0]
     assert seam(shown) <= 1.3 and psnr(shown, np.stack(frames)) > usual - 4.5
+
+
+def test_a_video_that_does_not_fit_into_memory_is_refused(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = clip(6)
+    write_video(frames, out, 30)
+    monkeypatch.setattr(stylecine.output.video, "available_bytes", lambda _: 11 * frames[0].nbytes)  # 12 are needed
+    with pytest.raises(TooLarge, match="do not fit into memory"):
+        read_video(out)
 
 
 def test_frames_are_taken_one_at_a_time(out: Path) -> None:

@@ -275,3 +275,8 @@ def test_metrics_for_prometheus(quick: Served) -> None:
     assert re.search(r'stylecine_requests_total\{method="GET",route="/health",status="200"\} \d+', text)
     assert re.search(r'stylecine_requests_total\{method="GET",route="/v1/scenes/\{id\}",status="404"\} \d+', text)
     assert 'stylecine_workers{lane="animations",state="idle"} 1.0' in text
+
+
+def test_methods_that_a_client_makes_up_are_no_labels(quick: Served) -> None:
+    assert quick.client.request("BREW", "/v1/scenes/none").status_code == 405
+    assert "BREW" not in quick.client.get("/metrics").text

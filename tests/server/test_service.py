@@ -166,6 +166,31 @@ def test_a_failed_sweep_is_not_the_last(service: Service, monkeypatch: pytest.Mo
     assert len(rounds) > 1
 
 
+def test_work_that_a_full_disk_ended_is_taken_up_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise FULL
+
+    async def run() -> None:
+        monkeypatch.setattr("stylecine.server.service.SWEEP_INTERVAL", 0.01)
+        job = await queued_animation(service)
+        with monkeypatch.context() as patch:
+            patch.setattr(service.store, "change", full)
+            finish(service, job, {"bytes": 1, "warning": None})
+            await asyncio.sleep(0.02)
+        assert service.animation(job)["state"] == "queued" and job not in service._jobs
+        sweep = asyncio.create_task(service._sweep())
+        async with asyncio.timeout(5):
+            while job not in service._jobs:
+                await asyncio.sleep(0.01)
+        finish(service, job, {"bytes": 2, "warning": None})
+        await service.changed(job, until=lambda: service.animation(job)["state"] == "done")
+        await asyncio.sleep(0.05)
+        assert job not in service._jobs, "what is done is done once"
+        sweep.cancel()
+
+    asyncio.run(run())
+
+
 def test_deleting_a_job_that_has_just_finished_removes_it(service: Service) -> None:
     async def run() -> None:
         job = await queued_animation(service)

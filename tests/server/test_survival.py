@@ -128,6 +128,18 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     assert thesis.exists() and [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
+def test_a_folder_whose_database_was_lost_is_refused_and_keeps_its_files(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    scene = tmp_path / "scenes" / "AAAAAAAAAAAAAAAAAAAAAA.cine"
+    scene.touch()
+    for database in tmp_path.glob("store.sqlite*"):
+        database.unlink()
+    (tmp_path / "store.sqlite").touch()
+    with pytest.raises(OutputError, match="is empty; restore that together"):
+        Store(tmp_path)
+    assert scene.exists()
+
+
 def test_its_files_are_private_to_their_owner(tmp_path: Path) -> None:
     Store(tmp_path).close()
     Store(tmp_path).close()
