@@ -20,13 +20,16 @@ from stylecine.ops.image import dilate, fit_short_side, resize
 SHORT_SIDE = 1024  # of the copy that is looked at, at most
 THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
 MIN_CONTRAST = 0.1  # of [-1, 1]: by which thin things differ; before the sky also by more than clouds do:
-CLOUDS = 8.0  # times the contrast that three quarters of the sky do not have
+CLOUDS = 20.0  # times the contrast that three quarters of the sky do not have
 UNLIKE = 1.25  # times the mean contrast of all directions: that along a thing before water
-BLUE = 0.3  # of [-1, 1], blue over red: the sky itself, not a dark thing before it
+BLUE = 0.3  # of [-1, 1], blue over red: what is dark, that blue, and bluer than both its sides
+BLUER = 0.1  # by this share of its contrast, is a gap between clouds
 CERTAIN = 0.4  # of [-1, 1]: no cloud with sharp edges differs by this
 WEAK = 0.5  # of that: it goes on with less from where the contrast is enough
 SHARP = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
-LENGTH = 0.045  # of the short side: over this distance to both sides a thing before water runs straight
+LENGTH = 0.045  # of the short side: over this distance to both sides straight things run straight
+FAINT = 0.03  # of [-1, 1]: the contrast of wires in fog; before clouds also more than they have along a line:
+CLOUDS_ALONG = 6.0  # times the contrast that three quarters of the sky do not have
 DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level may be a wave or a streak of cloud
 CROWN, CROWN_REACH = 0.2, 0.03  # share that thin things have of their surroundings, within this part of the short side
 GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
@@ -40,20 +43,25 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
     static = ~(sky | water)
     if bool(static.all()) or not bool(static.any()):
         return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
-    darker, brighter = _contrasts(small, ~static)
+    darker, brighter, bluer = _contrasts(small, ~static)
+    length = LENGTH * min(size)
     bright = _straight(brighter, ~static)
-    found = _attached(bright & sky, bright & sky, static, LENGTH * min(size))
-    found |= _darker_than_sky(darker, small, sky, static)
+    found = _attached(bright & sky, bright & sky, static, length)
+    if bool(sky.any()):
+        gap = (small[2] - small[0] > BLUE) & (bluer > BLUER * darker)
+        found |= _darker_than_sky(darker, gap, small.mean(0), sky, static)
+        wires = _straight_before_sky(torch.where(gap, 0.0, darker), sky)
+        found |= _attached(wires, wires, static | _frame(static), 2 * length)
     if bool(water.any()):
         for straight in (bright, _straight(darker, water)):
-            found |= _attached(straight & water, straight & water, static, LENGTH * min(size))
+            found |= _attached(straight & water, straight & water, static, length)
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
 
-def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """photo [3,H,W], moves bool [H,W] -> by how much thin things with sharp edges differ from both their sides: darker
-    or cooler, and brighter or warmer, [H,W] each.
+    or bluer, and brighter or warmer; and how much bluer anything thin is, [H,W] each.
 
     Wood and leaves before blue water are often no darker, but warmer.
     """
@@ -65,7 +73,7 @@ def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
         step = dilate(_step(image), radius)
         darker = torch.maximum(darker, torch.where(step > SHARP * low, low, 0.0))
         brighter = torch.maximum(brighter, torch.where(step > SHARP * high, high, 0.0))
-    return darker, brighter
+    return darker, brighter, low
 
 
 def top_hats(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -87,16 +95,26 @@ def _step(image: Tensor) -> Tensor:
     return torch.maximum(across, (padded[2:, 1:-1] - padded[:-2, 1:-1]).abs())
 
 
-def _darker_than_sky(contrast: Tensor, photo: Tensor, sky: Tensor, static: Tensor) -> Tensor:
-    """What is darker than the sky by more than clouds are, but neither blue, as the gaps between clouds, nor bright, as
-    their folds."""
-    if not bool(sky.any()):
-        return torch.zeros_like(sky)
-    grey = photo.mean(0)
-    of_the_sky = (photo[2] - photo[0] > BLUE) | (grey > _quantile(grey[sky], 0.5))
-    darker = torch.where(of_the_sky, 0.0, contrast)
+def _darker_than_sky(contrast: Tensor, gap: Tensor, grey: Tensor, sky: Tensor, static: Tensor) -> Tensor:
+    """What is darker than the sky by more than clouds are, neither a gap between them nor bright, as their folds."""
+    darker = torch.where(grey > _quantile(grey[sky], 0.5), 0.0, contrast)
     least = min(max(CLOUDS * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN)
+    darker = torch.where(gap, 0.0, darker)
     return _attached(sky & (darker > WEAK * least), sky & (darker > least), static)
+
+
+def _straight_before_sky(contrast: Tensor, sky: Tensor) -> Tensor:
+    """What runs straight and is darker, along a line, than clouds are at most places: wires, and posts in haze."""
+    least = min(max(CLOUDS_ALONG * _quantile(contrast[sky], 0.75), FAINT), MIN_CONTRAST)
+    best, mean = _line_means(contrast)
+    return sky & (best > UNLIKE * mean + least) & (contrast > WEAK * least)
+
+
+def _frame(places: Tensor) -> Tensor:
+    """The margin of [H,W], bool: wires may hang from masts outside. They are found up to a little before their ends."""
+    frame, width = torch.ones_like(places), max(1, round(GAP * min(places.shape)))
+    frame[width:-width, width:-width] = False
+    return frame
 
 
 def _straight(contrast: Tensor, moves: Tensor) -> Tensor:
