@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,24 @@ def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
         os.kill(worker, signal.SIGKILL)
     assert served.finished(job)["state"] == "done" and starts(served, scene) == 2
     assert 'stylecine_worker_restarts_total{lane="animations"} 1.0' in served.client.get("/metrics").text
+
+
+def test_workers_that_read_nothing_do_not_stop_the_service(quick: Served) -> None:
+    link = quick.scene()["links"]["self"]
+    style = {"kind": "style", "name": "x", "strength": 1.0, "drift": False, "picture": 300_000 * "A"}
+    for worker in workers_of(quick):
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            edit = thread.submit(quick.client.patch, link, json={"edits": [style]})
+            wait_until(lambda: 'state="busy"} 1.0' in quick.client.get("/metrics", timeout=20).text)
+            assert quick.client.get("/health", timeout=20).status_code == 200
+            for worker in workers_of(quick):
+                os.kill(worker, signal.SIGCONT)
+            assert edit.result().status_code == 200
+    finally:
+        for worker in workers_of(quick):
+            os.kill(worker, signal.SIGCONT)
 
 
 def test_workers_forget_deleted_scenes(quick: Served) -> None:
