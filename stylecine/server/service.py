@@ -20,7 +20,7 @@ from stylecine.options import OPTIONS, RenderOptions, check_live
 from stylecine.output.formats import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
-from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id
+from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id, without_paths
 from stylecine.threads import cores
 from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 
@@ -262,7 +262,7 @@ class Service:
                 raise Problem(422, "KeyUsedBefore", detail)
             return row
         scene = await self.ready_scene(options["scene"])
-        self._check_animation(options)
+        await self._check_animation(options)
         _require_room(self.animations, self.settings.queue)
         self.require_disk()
         row = {
@@ -324,19 +324,20 @@ class Service:
         _remove(self.store.result(id, row["format"]))
         return None
 
-    def _check_animation(self, options: dict[str, Any]) -> None:
+    async def _check_animation(self, options: dict[str, Any]) -> None:
         """Raises a 422 for impossible options."""
         self.check_loop(options)
         if options["repeat"] > self.settings.repeat:
             raise _beyond_limits(f"repeat is at most {self.settings.repeat} here")
-        name = "x" if options["format"] == "zip" else f"x.{options['format']}"
+        suffix = "" if options["format"] == "zip" else f".{options['format']}"
         output_options = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "keyframes", "crop")}
         try:
-            check_output(self.store.folder / "tmp" / name, **output_options)
+            await asyncio.to_thread(check_output, self.store.temporary(suffix), **output_options)
             if options["format"] == "html":
                 check_live(options["warp"], options["sampling"])
         except StylecineError as error:
-            raise problem_of(type(error).__name__, str(error)) from None
+            detail = without_paths(str(error), self.store.folder, f"loop{suffix}")
+            raise problem_of(type(error).__name__, detail) from None
 
     def check_loop(self, request: dict[str, Any]) -> None:
         """Raises a 422 for impossible options of a loop, and for a loop that is longer than allowed."""

@@ -209,6 +209,11 @@ class Store:
         return [_decoded(row) for row in self._reader.execute(sql, values).fetchall()]
 
 
+def without_paths(detail: str, folder: Path, name: str) -> str:
+    """A message with a name in place of paths in the data folder, which clients must not see."""
+    return re.sub(rf"{re.escape(str(folder))}([\w./\\-]*\w)?", lambda _: name, detail)
+
+
 def _check_folder(folder: Path) -> None:
     """Raises OutputError for a folder with other files, because files without a row are removed."""
     if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:

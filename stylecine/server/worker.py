@@ -1,7 +1,6 @@
 """Runs in the service's worker processes: tasks on scenes, and a cache of scenes."""
 
 import base64
-import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +34,7 @@ from stylecine.quality.measures import GOALS, seam
 from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
+from stylecine.server.store import without_paths
 from stylecine.stages.doubt import doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
@@ -113,7 +113,8 @@ class Worker:
             task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
             return task(request, progress)
         except StylecineError as error:
-            raise type(error)(_without_paths(str(error), request)) from None
+            folder, name = Path(request["cine"]).parent.parent, request.get("name", "the file")
+            raise type(error)(without_paths(str(error), folder, name)) from None
         finally:
             while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
                 self.cache.popitem(last=False)
@@ -372,9 +373,3 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
             write_zip(part, sorted(folder.iterdir()))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _without_paths(detail: str, request: Request) -> str:
-    """A message without paths on the server, which clients must not see."""
-    folder = re.escape(str(Path(request["cine"]).parent.parent))
-    return re.sub(rf"{folder}([\w./\\-]*\w)?", lambda _: request.get("name", "the file"), detail)

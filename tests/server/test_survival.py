@@ -123,7 +123,8 @@ def test_a_disconnected_clients_work_is_cancelled(quick: Served) -> None:
 
 def test_a_missing_model_is_reported(tmp_path: Path) -> None:
     served = Served(tmp_path / "data", model="none")
-    wait_until(lambda: "no model" in served.client.get("/ready").json()["detail"])
+    wait_until(lambda: "log says why" in served.client.get("/ready").text)
+    assert "There is no model none" in (tmp_path / "data.stderr").read_text()
     response = served.client.post("/v1/scenes", content=b"a photo")
     assert response.status_code == 503 and response.json()["detail"] == "There is no model none; choose another."
     assert served.client.get("/health").status_code == 200 and not served.files()

@@ -15,6 +15,7 @@ from stylecine.edits.model import Style
 from stylecine.edits.scene_file import edit_cine
 from stylecine.errors import TooLarge
 from stylecine.server import worker
+from stylecine.server.store import without_paths
 from stylecine.server.worker import Worker
 from tests.server.conftest import Served
 
@@ -153,6 +154,6 @@ def test_a_deleted_scene_is_forgotten(photo_file: Path, works: Worker) -> None:
     "place", ["uploads/x", "results/x.zip", "results/x", "results/x/frame-0001.png", "scenes/x.cine"]
 )
 def test_messages_do_not_reveal_paths(place: str) -> None:
-    request = {"cine": "/srv/a b/data/scenes/x.cine", "name": r"la\1ke.jpg"}
-    message = worker._without_paths(f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}.", request)
+    detail = f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}."
+    message = without_paths(detail, Path("/srv/a b/data"), r"la\1ke.jpg")
     assert message == r"'la\1ke.jpg' cannot be read; check la\1ke.jpg."
