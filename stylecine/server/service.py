@@ -60,8 +60,6 @@ class Service:
 
     async def start(self) -> None:
         """Resumes unfinished work."""
-        for path in self.store.orphans():
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.interactive.start()
         self._run(self._start_animations())
         self._resume(before=math.inf)

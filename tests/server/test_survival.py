@@ -1,6 +1,8 @@
 """Workers that die, hang or take too long, and a service that is killed and restarted."""
 
+import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -158,6 +160,36 @@ def test_a_folder_whose_database_was_lost_is_refused_and_keeps_its_files(tmp_pat
     with pytest.raises(OutputError, match="is empty; restore that together"):
         Store(tmp_path)
     assert scene.exists()
+
+
+@pytest.mark.parametrize("page", [3, 8])
+def test_a_damaged_database_is_refused_and_nothing_is_deleted(tmp_path: Path, page: int) -> None:
+    store = Store(tmp_path)
+    names = [f"{number:022}" for number in range(100)]
+    for name in names:
+        row = {"id": name, "state": "ready", "name": 300 * "x", "size": 64, "refine": 0, "classes": {}, "base": []}
+        asyncio.run(store.insert("scenes", row | {"edits": [], "version": 0, "created": 0.0, "expires": 0.0}))
+        store.cine(name).touch()
+    store.close()
+    with (tmp_path / "store.sqlite").open("rb+") as file:
+        file.seek(4096 * page)
+        file.write(random.Random(0).randbytes(2 * 4096))
+    with pytest.raises(OutputError, match="is damaged"):
+        Store(tmp_path)
+    assert all(store.cine(name).exists() for name in names)
+
+
+def test_a_file_that_cannot_be_removed_does_not_prevent_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Store(tmp_path).close()
+    left = [tmp_path / "tmp" / name for name in ("a.part", "b.part", "c.part")]
+    for path in left:
+        path.touch()
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path: os.rmdir(path) if path == left[1] else unlink(path))
+    Store(tmp_path).close()
+    assert [path.exists() for path in left] == [False, True, False] and "b.part" in caplog.text
 
 
 def test_its_files_are_private_to_their_owner(tmp_path: Path) -> None:
