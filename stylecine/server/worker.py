@@ -18,6 +18,7 @@ from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, json_figures, quality_warning
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
+from stylecine.edits.scene_file import scene_size
 from stylecine.edits.strokes import cover_region
 from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
 from stylecine.explanation.evidence import gather
@@ -125,8 +126,9 @@ class Worker:
         with upload.open("rb") as file:
             is_cine = file.read(4) == b"PK\x03\x04"
         if is_cine:
+            _check_side(min(scene_size(upload)), request["max_size"])  # before the rest takes memory
             scene = Scene.load(upload)
-            _check_limits(scene, request["max_size"])
+            _check_edits(scene)
         else:
             scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
             assert scene.source is not None
@@ -307,10 +309,14 @@ def _arrays(value: Any) -> Iterator[Any]:
         yield from (array for item in value for array in _arrays(item))
 
 
-def _check_limits(scene: Scene, max_size: int) -> None:
-    """Raises TooLarge for an uploaded scene whose short side is above `max_size`, or whose strokes are too long."""
-    if (side := min(scene.photo.shape[:2])) > max_size:
-        raise TooLarge(f"The scene's short side is {side} pixels, and {max_size} are allowed here; make a smaller one.")
+def _check_side(side: int, most: int) -> None:
+    """Raises TooLarge for an uploaded scene with a longer short side than is allowed."""
+    if side > most:
+        raise TooLarge(f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one.")
+
+
+def _check_edits(scene: Scene) -> None:
+    """Raises TooLarge for an uploaded scene whose strokes are too long, or that has too many style photos."""
     points = sum(len(edit.area.stroke) for edit in scene.edits if isinstance(edit, Paint | Speed) and edit.area)
     if points > MAX_POINTS:
         raise TooLarge(f"The scene's strokes have {points} points, and {MAX_POINTS} are allowed here; use fewer.")

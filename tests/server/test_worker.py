@@ -14,6 +14,7 @@ from stylecine.cinemagraph import Cinemagraph
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import edit_cine
 from stylecine.errors import TooLarge
+from stylecine.scene import Scene
 from stylecine.server import worker
 from stylecine.server.store import without_paths
 from stylecine.server.worker import Worker
@@ -49,6 +50,14 @@ def test_an_uploaded_scene_has_limits(file: Path, works: Worker, monkeypatch: py
     monkeypatch.setattr(worker, "MAX_POINTS", 1)
     with pytest.raises(TooLarge, match="2 points, and 1 are allowed"):
         add_scene(works, file, "three")
+
+
+def test_of_an_uploaded_scene_that_is_too_large_only_its_size_is_read(
+    file: Path, works: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scene, "load", lambda path: pytest.fail("it is loaded"))
+    with pytest.raises(TooLarge, match="72 pixels, and 71 are allowed"):
+        add_scene(works, file, "one", max_size=71)
 
 
 def test_cached_scenes_take_a_bounded_number_of_bytes(
