@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from stylecine.progress import Progress
 
 LOG = logging.getLogger(__name__)
-ATTEMPTS = 3  # processes that a job may crash
+ATTEMPTS = 3  # processes that a job may crash, unless a pool says otherwise
 CANCEL_GRACE = 5.0  # seconds in which a cancelled job should stop before its process is killed
 EXIT_GRACE = 1.5  # seconds in which processes should exit before they are killed
 ORPHAN_TRIES, ORPHAN_PAUSE = 12, 5.0  # signals to a process without a parent, to remove partial output; seconds between
@@ -52,7 +52,7 @@ Handler: TypeAlias = "Callable[[Any, Progress], Any]"
 
 
 class WorkerLost(Exception):
-    """A job's process died ATTEMPTS times."""
+    """A job's process died in each attempt."""
 
 
 class TimeLimitExceeded(Exception):
@@ -92,11 +92,19 @@ class WorkerPool:
     factory: "module:function", which each process calls with its own tuple of `arguments` and which returns the
     Handler. nice: added to the processes' niceness. retry: whether a process that cannot load is restarted, after
     growing delays. Otherwise an error of the factory fails all jobs, and a process that dies while it loads is not
-    replaced: without it the others may have enough memory.
+    replaced: without it the others may have enough memory. attempts: processes that a job may crash.
     """
 
-    def __init__(self, factory: str, arguments: Sequence[Sequence[Any]], *, nice: int = 0, retry: bool = False) -> None:
-        self.factory, self.nice, self.retry = factory, nice, retry
+    def __init__(
+        self,
+        factory: str,
+        arguments: Sequence[Sequence[Any]],
+        *,
+        nice: int = 0,
+        retry: bool = False,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.factory, self.nice, self.retry, self.attempts = factory, nice, retry, attempts
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self.failure: Exception | None = None  # of all jobs from now on
@@ -344,10 +352,10 @@ class _Worker(threading.Thread):
         with self.pool.lock:
             self.ready, self.key, self._process = False, "", None
             reason = self.pool.failure or self._reason
-            if self.job is not None and reason is None and self.job.attempts < ATTEMPTS:
+            if self.job is not None and reason is None and self.job.attempts < self.pool.attempts:
                 self.pool.submit(self._release())  # type: ignore[arg-type]
             else:
-                self._finish(reason or WorkerLost(f"Its process died {ATTEMPTS} times."))
+                self._finish(reason or WorkerLost(f"Its process died {self.pool.attempts} times."))
 
     def _kill_after(self, seconds: float, reason: Exception) -> None:
         def kill(job: Job) -> None:

@@ -26,6 +26,7 @@ from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, Wo
 
 LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
+ATTEMPTS = 2  # workers that a job may crash: each takes other clients' scenes in memory with it
 NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
 SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two tries of unfinished work
@@ -448,7 +449,8 @@ class Service:
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
     threads = max(1, cores() // processes)
-    return WorkerPool(WORKER, processes * [(settings.model, settings.device, threads)], nice=nice, retry=True)
+    arguments = processes * [(settings.model, settings.device, threads)]
+    return WorkerPool(WORKER, arguments, nice=nice, retry=True, attempts=ATTEMPTS)
 
 
 def _require_room(pool: WorkerPool, limit: int) -> None:
