@@ -267,7 +267,8 @@ class Worker:
         """The grids that show a scene in some styles; those that were needed before are kept."""
         keys = [style.name if style.picture is None else style.picture.tobytes() for style in styles]
         new = {key: style for key, style in zip(keys, styles, strict=True) if key not in cached.grids}
-        cached.grids |= zip(new, self.animator.style_grids(cached.base.photo, [*new.values()]), strict=True)
+        if new:  # even for none, the networks would look at the photo
+            cached.grids |= zip(new, self.animator.style_grids(cached.base.photo, [*new.values()]), strict=True)
         return [cached.grids[key] for key in keys]
 
     def _edited(self, request: Request) -> Scene:

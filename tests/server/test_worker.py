@@ -119,6 +119,12 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
         assert other.loop is not plain.loop
 
 
+def test_a_style_is_computed_once(live: Callable[..., Cinemagraph], monkeypatch: pytest.MonkeyPatch) -> None:
+    live(SKY, NIGHT)
+    monkeypatch.setattr(Animator, "style_grids", lambda *_: pytest.fail("it is computed again"))
+    assert live(SKY, {**NIGHT, "strength": 0.5}).appearance is not None
+
+
 FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
 
 
