@@ -128,16 +128,16 @@ class Service:
             await self.store.change("scenes", id, expires=expires)
         return row
 
-    def require_room_for_scene(self) -> None:
+    async def require_room_for_scene(self) -> None:
         """Raises a 429 if no photo can be accepted now."""
+        await self.require_disk()
         _require_room(self.interactive, self.settings.waiting)
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
             raise store_full(f"the limit of kept scenes, {self.settings.scenes}, is reached")
-        self.require_disk()
 
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
         """Takes over the file of an upload; returns the scene's id."""
-        self.require_room_for_scene()
+        await self.require_room_for_scene()
         id, now = new_id(), time.time()
         row = {
             **{"id": id, "state": "queued", "name": name, "size": size, "refine": refine, "classes": {}, "base": []},
@@ -262,8 +262,8 @@ class Service:
             return row
         scene = await self.ready_scene(options["scene"])
         await self._check_animation(options)
+        await self.require_disk()
         _require_room(self.animations, self.settings.queue)
-        self.require_disk()
         row = {
             **{"id": new_id(), "scene": scene["id"], "state": "queued", "format": options["format"]},
             **{"name": scene["name"], "asked": options, "edits": scene["edits"], "key": key},
@@ -422,9 +422,9 @@ class Service:
     def _expiry(self) -> float:
         return time.time() + 3600 * self.settings.keep_hours
 
-    def require_disk(self) -> None:
+    async def require_disk(self) -> None:
         """Raises a 429 if the disk is full."""
-        free = shutil.disk_usage(self.store.folder).free
+        free = (await asyncio.to_thread(shutil.disk_usage, self.store.folder)).free
         if self.bytes_used > 1e6 * self.settings.disk_mb or free < MIN_FREE_BYTES:
             raise store_full("there is no room left on the disk")
 
