@@ -31,7 +31,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
 from stylecine.errors import Cancelled, StylecineError, TooLarge
 from stylecine.interrupts import Interrupts
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from stylecine.progress import Progress
 
 LOG = logging.getLogger(__name__)
-ATTEMPTS = 3  # processes that a job may crash
+ATTEMPTS = 3  # processes that a job may crash, unless a pool says otherwise
 CANCEL_GRACE = 5.0  # seconds in which a cancelled job should stop before its process is killed
 EXIT_GRACE = 1.5  # seconds in which processes should exit before they are killed
 ORPHAN_TRIES, ORPHAN_PAUSE = 12, 5.0  # signals to a process without a parent, to remove partial output; seconds between
@@ -52,7 +52,7 @@ Handler: TypeAlias = "Callable[[Any, Progress], Any]"
 
 
 class WorkerLost(Exception):
-    """A job's process died ATTEMPTS times."""
+    """A job's process died in each attempt."""
 
 
 class TimeLimitExceeded(Exception):
@@ -92,11 +92,19 @@ class WorkerPool:
     factory: "module:function", which each process calls with its own tuple of `arguments` and which returns the
     Handler. nice: added to the processes' niceness. retry: whether a process that cannot load is restarted, after
     growing delays. Otherwise an error of the factory fails all jobs, and a process that dies while it loads is not
-    replaced: without it the others may have enough memory.
+    replaced: without it the others may have enough memory. attempts: processes that a job may crash.
     """
 
-    def __init__(self, factory: str, arguments: Sequence[Sequence[Any]], *, nice: int = 0, retry: bool = False) -> None:
-        self.factory, self.nice, self.retry = factory, nice, retry
+    def __init__(
+        self,
+        factory: str,
+        arguments: Sequence[Sequence[Any]],
+        *,
+        nice: int = 0,
+        retry: bool = False,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.factory, self.nice, self.retry, self.attempts = factory, nice, retry, attempts
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self.failure: Exception | None = None  # of all jobs from now on
@@ -206,7 +214,7 @@ class WorkerPool:
 
     def remove(self, worker: "_Worker", exit_code: int | None) -> None:
         """Called when a process has died while loading and is not replaced."""
-        self._workers.remove(worker)
+        self._workers = [other for other in self._workers if other is not worker]  # other threads iterate over the old
         if not self._workers:
             self.fail(
                 TooLarge(
@@ -228,6 +236,7 @@ class _Worker(threading.Thread):
         self.job: Job | None = None
         self.key = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._ids = itertools.count()
         self._id = -1
         self._timer: threading.Timer | None = None
@@ -238,15 +247,14 @@ class _Worker(threading.Thread):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         delay = RESTART_DELAY
         while not self.pool.closing.is_set():
-            process = None
             try:
-                process = self._start_process()
-                for message in _messages(process):
+                for message in _messages(self._start_process()):
                     with self.pool.lock:
                         self._handle(*message)
-            except OSError as error:  # no memory, process or file descriptor is left
-                self._report(f"A process cannot be started ({error.strerror or error}); check the machine's limits.")
-            loaded = self.ready
+            except (OSError, RuntimeError) as error:  # no memory, process, thread or file descriptor is left
+                reason = getattr(error, "strerror", None) or error
+                self._report(f"A process cannot be started ({reason}); check the machine's limits.")
+            loaded, process = self.ready, self._process
             self._handle_exit(process)
             if loaded:
                 delay = RESTART_DELAY
@@ -277,9 +285,7 @@ class _Worker(threading.Thread):
 
     def stop(self) -> None:
         """Asks the process to exit; kills it while it loads, as there is no partial output yet."""
-        if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
+        self._unsent.put(None)
         if not self.ready:
             self.kill()
 
@@ -288,25 +294,24 @@ class _Worker(threading.Thread):
             self._process.kill()
 
     def send(self, *message: Any) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            content = pickle.dumps(message)
-            with suppress(OSError, ValueError):  # it is exiting, as the end of its output will show
-                self._process.stdin.write(content)
-                self._process.stdin.flush()
+        """Does not wait for the process to read it."""
+        self._unsent.put(pickle.dumps(message))
 
     def _start_process(self) -> subprocess.Popen[bytes]:
         command = f"import sys; sys.path[:] = {sys.path!r}; from stylecine.workers import main; main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"GOMP_SPINCOUNT": "1000", **os.environ},  # idle OpenMP threads soon yield the cores to others
+        )
         with self.pool.lock:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={"GOMP_SPINCOUNT": "1000", **os.environ},  # idle OpenMP threads soon yield the cores to others
-            )
+            self._process, self._unsent = process, queue.SimpleQueue()
+            threading.Thread(target=_write, args=(process.stdin, self._unsent), daemon=True).start()
             self.send(self.pool.factory, tuple(self.arguments), self.pool.nice)
             if self.pool.closing.is_set():  # since a moment ago: stop() has not seen this process
                 self.stop()
-            return self._process
+        return process
 
     def _handle(self, kind: str, *message: Any) -> None:
         if kind == "ready":
@@ -342,27 +347,22 @@ class _Worker(threading.Thread):
         if process is not None:
             process.kill()
             process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    pipe.close()  # type: ignore[union-attr]
+            process.stdout.close()  # type: ignore[union-attr]
+            self._unsent.put(None)
         with self.pool.lock:
             self.ready, self.key, self._process = False, "", None
             reason = self.pool.failure or self._reason
-            if self.job is not None and reason is None and self.job.attempts < ATTEMPTS:
+            if self.job is not None and reason is None and self.job.attempts < self.pool.attempts:
                 self.pool.submit(self._release())  # type: ignore[arg-type]
             else:
-                self._finish(reason or WorkerLost(f"Its process died {ATTEMPTS} times."))
+                self._finish(reason or WorkerLost(f"Its process died {self.pool.attempts} times."))
 
     def _kill_after(self, seconds: float, reason: Exception) -> None:
         def kill(job: Job) -> None:
-            locked = self.pool.lock.acquire(timeout=1)  # another thread may hold it until the process reads
-            try:
+            with self.pool.lock:
                 if self.job is job:
                     self._reason = reason
                     self.kill()
-            finally:
-                if locked:
-                    self.pool.lock.release()
 
         if self._timer is not None:
             self._timer.cancel()
@@ -382,6 +382,14 @@ def _call(callback: Callable[..., object], *arguments: Any) -> None:
         callback(*arguments)
     except Exception:
         LOG.exception("A job's callback failed.")
+
+
+def _write(pipe: IO[bytes], unsent: "queue.SimpleQueue[bytes | None]") -> None:
+    """Writes messages until None, in a thread of its own: a process that does not read must hold up nothing else."""
+    with suppress(OSError), pipe:  # it is exiting, as the end of its output will show
+        while (content := unsent.get()) is not None:
+            pipe.write(content)
+            pipe.flush()
 
 
 def _messages(process: "subprocess.Popen[bytes]") -> Iterator[tuple[Any, ...]]:

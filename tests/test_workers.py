@@ -1,6 +1,7 @@
 """The pool of worker processes: jobs, deaths, time limits, cancellation and closing."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -82,6 +83,18 @@ def running(pool: WorkerPool, request: Any, **options: Any) -> Job:
     job = pool.submit(Job(request, progress=lambda *_: started.set(), **options))
     assert started.wait(30)
     return job
+
+
+@contextmanager
+def stopped(pool: WorkerPool, number: int) -> Iterator[None]:
+    """A context in which a process of the pool does nothing, as if its disk hung."""
+    process = pool._workers[number]._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def test_jobs_return_results_and_raise_errors() -> None:
@@ -168,6 +181,34 @@ def test_a_request_that_cannot_be_sent_fails_alone() -> None:
         with pytest.raises(Exception, match="pickle"):
             jobs[0].result(30)
         assert jobs[1].result(30)[0] == 1
+
+
+def test_a_process_that_does_not_read_holds_up_its_own_job_only() -> None:
+    with pool("", "") as two:
+        wait_until(lambda: two.states == ["idle", "idle"])
+        with stopped(two, 0):
+            large = Job(bytes(1_000_000))  # more than a pipe holds
+            submitter = threading.Thread(target=two.submit, args=[large], daemon=True)
+            submitter.start()
+            submitter.join(30)
+            assert not submitter.is_alive() and two.states == ["busy", "idle"]
+            two.broadcast("news")
+            assert submit(two, "seen")[0].result(30) == ["news", "seen"]
+            two.cancel(large)
+            with pytest.raises(Cancelled):
+                large.result(30)
+        assert {job.result(30)[0] for job in submit(two, *range(10))} == {*range(10)}
+
+
+def test_closing_ends_every_process_even_if_one_is_removed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pool("", "") as two:
+        wait_until(lambda: two.states == ["idle", "idle"])
+        dying, other = two._workers
+        process = other._process
+        monkeypatch.setattr(dying, "is_alive", lambda: two.remove(dying, 9) or True)
+        with stopped(two, 1):
+            two.close()
+        assert process is not None and process.returncode == -signal.SIGKILL
 
 
 def test_a_broadcast_reaches_every_process() -> None:

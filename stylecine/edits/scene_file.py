@@ -22,10 +22,11 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,7 +60,8 @@ MAX_FEATURE = 1 << 26  # numbers in F
 FEATURE_PER_PIXEL, MIN_FEATURE = 64, 1 << 20  # numbers in F allowed per pixel, and for any photo
 MIN_TOTAL, MAX_RATIO = 16 << 20, 200  # bytes of all members together: always allowed, and per compressed byte
 MAX_MASKS = 64  # of the photo's size, that the edits may amount to, plus MIN_TOTAL
-BYTES_PER_PIXEL = 100  # of memory while reading
+CHUNK = 1 << 20  # bytes that are read at a time
+COPIES, BYTES_PER_PIXEL = 4, 12  # memory while reading: times all members, and for the two decoded pictures
 MAX_TEXT = 4096  # characters
 MAX_SPEED = 4096.0  # pixels of the motion's own grid per 1/30 s
 
@@ -125,8 +127,23 @@ def check_suffix(path: str | os.PathLike[str]) -> Path:
 # --- members of the archive
 
 
+def scene_size(path: Path) -> tuple[int, int]:
+    """A scene's height and width, of which nothing else is read. Raises SceneError."""
+    with _opened(path) as (_, _, _, size):
+        return size
+
+
 def _members(path: Path) -> dict[str, bytes]:
-    """The content of each member, after a check of the archive's directory."""
+    """The content of each member."""
+    with _opened(path) as (archive, infos, facts, (height, width)):
+        _check_memory(height, width, sum(info.file_size for info in infos.values()), path)
+        limits = {name: _max_bytes(name, height, width) for name in MEMBERS[1:]}
+        return {JSON: facts} | {name: _read(archive, infos[name], limit, path) for name, limit in limits.items()}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo], bytes, tuple[int, int]]]:
+    """The archive, its checked directory, its JSON, and the photo's size."""
     if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would block
         raise SceneError(f"'{path}' is a pipe or a device, not a scene; give a {SUFFIX} file.")
     try:
@@ -137,11 +154,8 @@ def _members(path: Path) -> dict[str, bytes]:
             with zipfile.ZipFile(file) as archive:
                 infos = {info.filename: info for info in _checked_directory(archive, path)}
                 json_limit = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
-                facts = {JSON: _read(archive, infos[JSON], json_limit, path)}
-                height, width = _size(_json(facts[JSON], path), path)
-                _check_memory(height, width, path)
-                limits = {name: _max_bytes(name, height, width) for name in MEMBERS[1:]}
-                return facts | {name: _read(archive, infos[name], limit, path) for name, limit in limits.items()}
+                content = _read(archive, infos[JSON], json_limit, path)
+                yield archive, infos, content, _size(_json(content, path), path)
     except FileNotFoundError:
         raise SceneError(f"There is no scene at '{path}'; check the path.") from None
     except IsADirectoryError:
@@ -182,8 +196,10 @@ def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.Zip
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: Path) -> bytes:
     """A member of at most `limit` bytes, whatever the directory claims; its CRC is checked."""
-    with archive.open(info) as member:
-        content = member.read(limit + 1) if info.file_size <= limit else None
+    content = None
+    if info.file_size <= limit:
+        with archive.open(info) as member:  # in chunks: a single `read` holds everything three times
+            content = b"".join(islice(iter(partial(member.read, CHUNK), b""), limit // CHUNK + 1))
     if content is None or len(content) > limit:
         raise SceneError(f"'{path}' has a {info.filename} that is too large for its photo; save the scene again.")
     return content
@@ -205,9 +221,10 @@ def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
     return size  # type: ignore[return-value]
 
 
-def _check_memory(height: int, width: int, path: Path) -> None:
-    """Raises TooLarge if the scene cannot even be read; `Scene.load` checks what rendering needs."""
-    need, free = BYTES_PER_PIXEL * height * width, available_bytes(None)
+def _check_memory(height: int, width: int, members: int, path: Path) -> None:
+    """Raises TooLarge if the scene, with so many bytes of members, cannot even be read; `Scene.load` checks what
+    rendering needs."""
+    need, free = COPIES * members + BYTES_PER_PIXEL * height * width, available_bytes(None)
     if need > free:
         raise TooLarge(
             f"Opening '{path}', {width}x{height}, needs about {need / 1e9:.2g} GB of memory and {free / 1e9:.2g} GB are"
@@ -292,7 +309,7 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
             layers,
             motion,
             tensors["w_plus"],
-            tensors["feature"].astype(np.float32),
+            tensors["feature"].astype(np.float32, copy=False),
             facts["model"],
             facts["source"],
             facts["settings"],
@@ -373,7 +390,7 @@ def _read_tensors(content: bytes, limits: Mapping[str, _Limit]) -> dict[str, Arr
             for length, expected in zip(shape, limit.shape, strict=True):
                 _require(type(length) is int and length >= 1 and expected in (None, length))
             _require(math.prod(shape) <= limit.numbers)
-        return {name: values.copy() for name, values in safetensors.numpy.load(content).items()}
+        return safetensors.numpy.load(content)
     except (safetensors.SafetensorError, RecursionError) as error:
         raise ValueError("tensors are damaged") from error
 

@@ -27,10 +27,14 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
     @router.get("/ready", responses=documented(421, 503))
     async def ready() -> Health:
         """Photos can be uploaded; the processes for animations load a little later, or with the first one."""
-        broken = next((pool.broken for pool in service.pools.values() if pool.broken and not pool.ready), "")
+        broken = any(pool.broken and not pool.ready for pool in service.pools.values())
         if service.interactive.ready and not broken:
             return Health()
-        detail = broken or "The workers are still loading; try again in a few seconds."
+        detail = (
+            "The workers cannot load the model; the service's log says why."  # with paths, which are not for everyone
+            if broken
+            else "The workers are still loading; try again in a few seconds."
+        )
         raise Problem(503, "NotReady", detail, {"Retry-After": "2"})
 
     @router.get(

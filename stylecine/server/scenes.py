@@ -77,7 +77,7 @@ def routes(service: Service) -> APIRouter:
     ) -> Response:
         """Makes a scene of a photo, or opens a .cine file; the body is the file's content."""
         _require_file(request)
-        service.require_room_for_scene()
+        await service.require_room_for_scene()
         upload = await _receive(request, service, uploads)
         try:
             id = await service.add_scene(upload, plain_name(name), size, refine)
@@ -273,8 +273,8 @@ async def _receive(request: Request, service: Service, uploads: set[Path]) -> Pa
     try:
         with path.open("wb") as file:
             async for chunk in request.stream():
-                service.require_disk()
-                file.write(chunk)
+                await service.require_disk()
+                await asyncio.to_thread(file.write, chunk)
             if not file.tell():
                 raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
     except OSError:

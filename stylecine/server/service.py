@@ -20,12 +20,13 @@ from stylecine.options import OPTIONS, RenderOptions, check_live
 from stylecine.output.formats import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
-from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id
+from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id, without_paths
 from stylecine.threads import cores
 from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 
 LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
+ATTEMPTS = 2  # workers that a job may crash: each takes other clients' scenes in memory with it
 NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
 SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two tries of unfinished work
@@ -60,8 +61,6 @@ class Service:
 
     async def start(self) -> None:
         """Resumes unfinished work."""
-        for path in self.store.orphans():
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.interactive.start()
         self._run(self._start_animations())
         self._resume(before=math.inf)
@@ -129,16 +128,16 @@ class Service:
             await self.store.change("scenes", id, expires=expires)
         return row
 
-    def require_room_for_scene(self) -> None:
+    async def require_room_for_scene(self) -> None:
         """Raises a 429 if no photo can be accepted now."""
+        await self.require_disk()
         _require_room(self.interactive, self.settings.waiting)
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
             raise store_full(f"the limit of kept scenes, {self.settings.scenes}, is reached")
-        self.require_disk()
 
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
         """Takes over the file of an upload; returns the scene's id."""
-        self.require_room_for_scene()
+        await self.require_room_for_scene()
         id, now = new_id(), time.time()
         row = {
             **{"id": id, "state": "queued", "name": name, "size": size, "refine": refine, "classes": {}, "base": []},
@@ -262,9 +261,9 @@ class Service:
                 raise Problem(422, "KeyUsedBefore", detail)
             return row
         scene = await self.ready_scene(options["scene"])
-        self._check_animation(options)
+        await self._check_animation(options)
+        await self.require_disk()
         _require_room(self.animations, self.settings.queue)
-        self.require_disk()
         row = {
             **{"id": new_id(), "scene": scene["id"], "state": "queued", "format": options["format"]},
             **{"name": scene["name"], "asked": options, "edits": scene["edits"], "key": key},
@@ -324,19 +323,20 @@ class Service:
         _remove(self.store.result(id, row["format"]))
         return None
 
-    def _check_animation(self, options: dict[str, Any]) -> None:
+    async def _check_animation(self, options: dict[str, Any]) -> None:
         """Raises a 422 for impossible options."""
         self.check_loop(options)
         if options["repeat"] > self.settings.repeat:
             raise _beyond_limits(f"repeat is at most {self.settings.repeat} here")
-        name = "x" if options["format"] == "zip" else f"x.{options['format']}"
+        suffix = "" if options["format"] == "zip" else f".{options['format']}"
         output_options = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "keyframes", "crop")}
         try:
-            check_output(self.store.folder / "tmp" / name, **output_options)
+            await asyncio.to_thread(check_output, self.store.temporary(suffix), **output_options)
             if options["format"] == "html":
                 check_live(options["warp"], options["sampling"])
         except StylecineError as error:
-            raise problem_of(type(error).__name__, str(error)) from None
+            detail = without_paths(str(error), self.store.folder, f"loop{suffix}")
+            raise problem_of(type(error).__name__, detail) from None
 
     def check_loop(self, request: dict[str, Any]) -> None:
         """Raises a 422 for impossible options of a loop, and for a loop that is longer than allowed."""
@@ -422,9 +422,9 @@ class Service:
     def _expiry(self) -> float:
         return time.time() + 3600 * self.settings.keep_hours
 
-    def require_disk(self) -> None:
+    async def require_disk(self) -> None:
         """Raises a 429 if the disk is full."""
-        free = shutil.disk_usage(self.store.folder).free
+        free = (await asyncio.to_thread(shutil.disk_usage, self.store.folder)).free
         if self.bytes_used > 1e6 * self.settings.disk_mb or free < MIN_FREE_BYTES:
             raise store_full("there is no room left on the disk")
 
@@ -449,7 +449,8 @@ class Service:
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
     threads = max(1, cores() // processes)
-    return WorkerPool(WORKER, processes * [(settings.model, settings.device, threads)], nice=nice, retry=True)
+    arguments = processes * [(settings.model, settings.device, threads)]
+    return WorkerPool(WORKER, arguments, nice=nice, retry=True, attempts=ATTEMPTS)
 
 
 def _require_room(pool: WorkerPool, limit: int) -> None:

@@ -6,9 +6,11 @@ that is on the disk when it returns. Ids are random and unguessable, and files a
 
 import asyncio
 import json
+import logging
 import os
 import re
 import secrets
+import shutil
 import sqlite3
 import sys
 import time
@@ -21,6 +23,7 @@ from typing import Any
 from stylecine.atomic import lock_file
 from stylecine.errors import OutputError
 
+LOG = logging.getLogger(__name__)
 VERSION = 1
 DATABASE = "store.sqlite"
 KEPT = ("uploads", "scenes", "results")  # folders of what clients have sent and asked for
@@ -71,7 +74,10 @@ class Store:
     """A data folder: the database and the folders `uploads`, `scenes`, `results` and `tmp`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OutputError if the folder cannot be used, contains other files, or is used by another service."""
+        """Removes files without a row, as a crash may leave them.
+
+        Raises OutputError if the folder cannot be used, contains other files, or is used by another service.
+        """
         self.folder = folder.resolve()
         try:
             _check_folder(folder)
@@ -84,6 +90,8 @@ class Store:
             self._reader = self._open()
             for name in (*KEPT, "tmp"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
+            self._check_database()
+            self._remove_orphans()
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"The data folder '{folder}' cannot be used ({error}); choose another one.") from None
         self._thread = ThreadPoolExecutor(1, "store")
@@ -115,6 +123,11 @@ class Store:
             )
         return connection
 
+    def _check_database(self) -> None:
+        """Raises sqlite3.DatabaseError if pages are damaged; otherwise files of rows on them would be removed."""
+        if self._reader.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError(f"{DATABASE} is damaged")
+
     # --- files
 
     def upload(self, scene: str) -> Path:
@@ -138,15 +151,17 @@ class Store:
                     total += os.stat(os.path.join(folder, name)).st_size
         return total
 
-    def orphans(self) -> list[Path]:
-        """Files without a row, as a crash may leave them."""
+    def _remove_orphans(self) -> None:
         with_upload = {row["id"] for row in self._all("SELECT id FROM scenes WHERE state IN ('queued', 'running')")}
         scenes = {f"{row['id']}.cine" for row in self._all("SELECT id FROM scenes")}
         results = {f"{row['id']}.{row['format']}" for row in self._all("SELECT id, format FROM animations")}
         kept = {"uploads": with_upload, "scenes": scenes, "results": results, "tmp": set()}
-        return [
-            path for name, names in kept.items() for path in (self.folder / name).iterdir() if path.name not in names
-        ]
+        for name, names in kept.items():
+            for path in [path for path in (self.folder / name).iterdir() if path.name not in names]:
+                try:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                except OSError as error:  # the next start tries again
+                    LOG.warning("'%s' is no longer needed, but cannot be removed (%s).", path, error.strerror)
 
     # --- rows
 
@@ -207,6 +222,11 @@ class Store:
 
     def _all(self, sql: str, *values: Any) -> list[Row]:
         return [_decoded(row) for row in self._reader.execute(sql, values).fetchall()]
+
+
+def without_paths(detail: str, folder: Path, name: str) -> str:
+    """A message with a name in place of paths in the data folder, which clients must not see."""
+    return re.sub(rf"{re.escape(str(folder))}([\w./\\-]*\w)?", lambda _: name, detail)
 
 
 def _check_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Runs in the service's worker processes: tasks on scenes, and a cache of scenes."""
 
 import base64
-import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
 from stylecine.cinemagraph import Cinemagraph, json_figures, quality_warning
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
+from stylecine.edits.scene_file import scene_size
 from stylecine.edits.strokes import cover_region
 from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
 from stylecine.explanation.evidence import gather
@@ -35,6 +35,7 @@ from stylecine.quality.measures import GOALS, seam
 from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
+from stylecine.server.store import without_paths
 from stylecine.stages.doubt import doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
@@ -113,7 +114,8 @@ class Worker:
             task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
             return task(request, progress)
         except StylecineError as error:
-            raise type(error)(_without_paths(str(error), request)) from None
+            folder, name = Path(request["cine"]).parent.parent, request.get("name", "the file")
+            raise type(error)(without_paths(str(error), folder, name)) from None
         finally:
             while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
                 self.cache.popitem(last=False)
@@ -124,8 +126,9 @@ class Worker:
         with upload.open("rb") as file:
             is_cine = file.read(4) == b"PK\x03\x04"
         if is_cine:
+            _check_side(min(scene_size(upload)), request["max_size"])  # before the rest takes memory
             scene = Scene.load(upload)
-            _check_limits(scene, request["max_size"])
+            _check_edits(scene)
         else:
             scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
             assert scene.source is not None
@@ -264,7 +267,8 @@ class Worker:
         """The grids that show a scene in some styles; those that were needed before are kept."""
         keys = [style.name if style.picture is None else style.picture.tobytes() for style in styles]
         new = {key: style for key, style in zip(keys, styles, strict=True) if key not in cached.grids}
-        cached.grids |= zip(new, self.animator.style_grids(cached.base.photo, [*new.values()]), strict=True)
+        if new:  # even for none, the networks would look at the photo
+            cached.grids |= zip(new, self.animator.style_grids(cached.base.photo, [*new.values()]), strict=True)
         return [cached.grids[key] for key in keys]
 
     def _edited(self, request: Request) -> Scene:
@@ -306,10 +310,14 @@ def _arrays(value: Any) -> Iterator[Any]:
         yield from (array for item in value for array in _arrays(item))
 
 
-def _check_limits(scene: Scene, max_size: int) -> None:
-    """Raises TooLarge for an uploaded scene whose short side is above `max_size`, or whose strokes are too long."""
-    if (side := min(scene.photo.shape[:2])) > max_size:
-        raise TooLarge(f"The scene's short side is {side} pixels, and {max_size} are allowed here; make a smaller one.")
+def _check_side(side: int, most: int) -> None:
+    """Raises TooLarge for an uploaded scene with a longer short side than is allowed."""
+    if side > most:
+        raise TooLarge(f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one.")
+
+
+def _check_edits(scene: Scene) -> None:
+    """Raises TooLarge for an uploaded scene whose strokes are too long, or that has too many style photos."""
     points = sum(len(edit.area.stroke) for edit in scene.edits if isinstance(edit, Paint | Speed) and edit.area)
     if points > MAX_POINTS:
         raise TooLarge(f"The scene's strokes have {points} points, and {MAX_POINTS} are allowed here; use fewer.")
@@ -372,9 +380,3 @@ def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
             write_zip(part, sorted(folder.iterdir()))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _without_paths(detail: str, request: Request) -> str:
-    """A message without paths on the server, which clients must not see."""
-    folder = re.escape(str(Path(request["cine"]).parent.parent))
-    return re.sub(rf"{folder}([\w./\\-]*\w)?", lambda _: request.get("name", "the file"), detail)

@@ -161,6 +161,25 @@ def test_a_photo_too_large_for_memory_is_refused_by_its_size(file: Path, monkeyp
         read_cine(file)
 
 
+@pytest.mark.parametrize("masks", [0, 60])
+def test_a_scene_that_takes_more_memory_than_is_free_is_refused(
+    scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, masks: int
+) -> None:
+    paint = Paint(None, "freeze", Area((), 0.0, 0, 0, np.ones((512, 512), np.uint8)))
+    plain, flat = np.zeros((512, 512, 3), np.uint8), np.zeros((4, 512, 512), np.float32)
+    large = replace(scene, photo=plain, reconstruction=plain, layers=flat, edits=(paint,) * masks)
+    path = write_cine(large, tmp_path / "x.cine")
+    tracemalloc.start()
+    read_cine(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    monkeypatch.setattr("stylecine.edits.scene_file.available_bytes", lambda device: 2.5 * peak)
+    read_cine(path)
+    monkeypatch.setattr("stylecine.edits.scene_file.available_bytes", lambda device: 0.99 * peak)
+    with pytest.raises(TooLarge, match="512x512, needs about"):
+        read_cine(path)
+
+
 def test_a_scene_is_saved_even_if_memory_does_not_suffice_to_open_it(
     scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,7 @@ def test_impossible_requests_are_refused_before_any_work(quick: Served, scene: s
     body = json.dumps({"scene": scene, **options})
     response = quick.client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422 and response.headers["content-type"] == "application/problem+json"
+    assert str(quick.data.resolve()) not in response.text
     assert response.json()["status"] == 422 and response.json()["detail"].endswith(".")
 
 

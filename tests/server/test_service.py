@@ -1,9 +1,11 @@
 """The service without HTTP and without workers: awkward moments, and writes that fail."""
 
 import asyncio
+import shutil
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from stylecine.output.formats import check_output
+from stylecine.server import scenes
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation
 from stylecine.server.service import STAGES, Service, _number_edits
@@ -97,6 +101,32 @@ def test_a_scene_whose_row_cannot_be_written_can_be_deleted(service: Service, mo
         assert service.store.scene(scene) is None and service.store.animation(job) is None
 
     asyncio.run(run())
+
+
+def test_nothing_waits_for_the_disk_in_the_event_loop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            threads.append(threading.current_thread())
+            return function(*args, **options)
+
+        return call
+
+    class Upload:
+        async def stream(self) -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield b"a part"
+
+    async def run() -> None:
+        upload = await scenes._receive(Upload(), service, set())  # type: ignore[arg-type]
+        assert upload.read_bytes() == 3 * b"a part"
+        await queued_animation(service)
+
+    monkeypatch.setattr("shutil.disk_usage", noted(shutil.disk_usage))
+    monkeypatch.setattr("stylecine.server.service.check_output", noted(check_output))
+    asyncio.run(run())
+    assert len(threads) >= 6 and threading.main_thread() not in threads
 
 
 def test_a_photo_whose_row_cannot_be_written_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,9 @@ from stylecine.cinemagraph import Cinemagraph
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import edit_cine
 from stylecine.errors import TooLarge
+from stylecine.scene import Scene
 from stylecine.server import worker
+from stylecine.server.store import without_paths
 from stylecine.server.worker import Worker
 from tests.server.conftest import Served
 
@@ -48,6 +50,14 @@ def test_an_uploaded_scene_has_limits(file: Path, works: Worker, monkeypatch: py
     monkeypatch.setattr(worker, "MAX_POINTS", 1)
     with pytest.raises(TooLarge, match="2 points, and 1 are allowed"):
         add_scene(works, file, "three")
+
+
+def test_of_an_uploaded_scene_that_is_too_large_only_its_size_is_read(
+    file: Path, works: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scene, "load", lambda path: pytest.fail("it is loaded"))
+    with pytest.raises(TooLarge, match="72 pixels, and 71 are allowed"):
+        add_scene(works, file, "one", max_size=71)
 
 
 def test_cached_scenes_take_a_bounded_number_of_bytes(
@@ -109,6 +119,12 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
         assert other.loop is not plain.loop
 
 
+def test_a_style_is_computed_once(live: Callable[..., Cinemagraph], monkeypatch: pytest.MonkeyPatch) -> None:
+    live(SKY, NIGHT)
+    monkeypatch.setattr(Animator, "style_grids", lambda *_: pytest.fail("it is computed again"))
+    assert live(SKY, {**NIGHT, "strength": 0.5}).appearance is not None
+
+
 FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
 
 
@@ -153,6 +169,6 @@ def test_a_deleted_scene_is_forgotten(photo_file: Path, works: Worker) -> None:
     "place", ["uploads/x", "results/x.zip", "results/x", "results/x/frame-0001.png", "scenes/x.cine"]
 )
 def test_messages_do_not_reveal_paths(place: str) -> None:
-    request = {"cine": "/srv/a b/data/scenes/x.cine", "name": r"la\1ke.jpg"}
-    message = worker._without_paths(f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}.", request)
+    detail = f"'/srv/a b/data/{place}' cannot be read; check /srv/a b/data/{place}."
+    message = without_paths(detail, Path("/srv/a b/data"), r"la\1ke.jpg")
     assert message == r"'la\1ke.jpg' cannot be read; check la\1ke.jpg."
