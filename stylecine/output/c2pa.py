@@ -61,7 +61,8 @@ class Signer:
     ) -> None:
         """Signs the file at `path` in place; `title` is its final name.
 
-        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one.
+        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one;
+        of a scene file, its pixels and the digest that the scene claims.
         generated: what networks set in motion; empty for a poster, which is the photo. styled: whether it is shown in
         another light and other colours.
         Raises OutputError for a file that cannot be signed.
@@ -217,12 +218,13 @@ def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool) -> list[d
 
 
 def _ingredient(photo: PhotoFile) -> dict[str, str]:
+    claimed = "The pixels of a scene; SHA-256 that it claims for its photo's file"
     return {
         "title": as_utf8(photo.name or "photo"),
         "relationship": "parentOf",
         "instance_id": photo.sha256,
         # C2PA itself binds a photo only if it has a manifest
-        "description": f"The photo; SHA-256 of its file: {photo.sha256}",
+        "description": f"{claimed if photo.digest else 'The photo; SHA-256 of its file'}: {photo.sha256}",
     }
 
 

@@ -255,6 +255,16 @@ def test_a_photo_passed_as_pixels_is_an_ingredient_too(loop: Cinemagraph, signed
     assert claim(tmp_path / "loop.mp4")[1]["ingredients"][0]["title"] == "pixels.png"
 
 
+def test_the_digest_of_a_scene_files_photo_is_signed_as_its_claim(
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path
+) -> None:
+    scene = replace(loop.scene, source=PhotoFile("holiday.jpg", b"", "ab" * 32))
+    replace(loop, scene=scene).save(tmp_path / "loop.mp4", c2pa=signed_by)
+    (photo,) = claim(tmp_path / "loop.mp4")[1]["ingredients"]
+    assert photo["title"] == "pixels.png"
+    assert photo["description"] == f"The pixels of a scene; SHA-256 that it claims for its photo's file: {'ab' * 32}"
+
+
 @pytest.mark.parametrize("kind", ["BMP", "JPEG", "JPEG2000", "PPM", "TIFF", "WEBP"])
 def test_photos_of_any_format(loop: Cinemagraph, photo: np.ndarray, signed_by: Pair, tmp_path: Path, kind: str) -> None:
     Image.fromarray(photo).save(tmp_path / "photo", kind)
