@@ -182,7 +182,7 @@ def _from_bytes(content: bytes, size: Size, name: str) -> Image.Image:
         raise PhotoError(f"{name} is empty; copy or download it again.")
     if content[4:8] == b"ftyp":
         _register_heic(name)
-    with _opened(io.BytesIO(content), name) as image:
+    with open_image(io.BytesIO(content), name) as image:
         return _decoded(image, size, name)
 
 
@@ -194,8 +194,8 @@ def _register_heic(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _opened(file: BinaryIO, name: str) -> Image.Image:
-    """Reads only the header, and refuses what is no photo or too large to decode."""
+def open_image(file: BinaryIO, name: str) -> Image.Image:
+    """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
     try:
         with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit warns; ours below refuses
