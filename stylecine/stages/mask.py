@@ -163,7 +163,7 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
     [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
     Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. Raises
-    MaskError if it is none of these, NothingMoves if it is empty.
+    MaskError if it is none of these, TooLarge for an image of too many pixels, NothingMoves if it is empty.
     """
     values = _grey(*_to_array(mask))
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stylecine.batch.journal import DONE as DONE_FIELDS
 from stylecine.batch.journal import Record
-from stylecine.batch.report import page, summary, write
+from stylecine.batch.report import COLUMNS, page, summary, write
 
 FIGURES = ("seam", "pulse_excess", "moved_error", "travel", "vividness_moving")
 DONE = dict.fromkeys(FIGURES, 1.0) | {"state": "done", "moving": 0.5, "warning": None, "seconds": {"total": 9.87}}
@@ -79,6 +80,10 @@ def test_nothing_in_a_record_becomes_markup(records: dict[str, Record]) -> None:
     text = page(summary(records, 1, 3), {NASTY: nasty})
     Read(text)
     assert "\u202e" not in text and "\\u202e" in text
+
+
+def test_every_figure_of_a_record_is_checked() -> None:
+    assert set(COLUMNS) | set(PICTURES) <= set(DONE_FIELDS)
 
 
 def test_only_the_pages_own_script_and_style_run(records: dict[str, Record]) -> None:
