@@ -197,6 +197,6 @@ int stylecine_cpu_new(int threads, int instructions, stylecine_cpu **made, char 
 
 void stylecine_cpu_free(stylecine_cpu *cpu) { delete cpu; }
 
-int stylecine_cpu_threads(const stylecine_cpu *cpu) { return cpu->threads(); }
+int stylecine_cpu_threads(const stylecine_cpu *cpu) { return cpu ? cpu->threads() : 0; }
 
-int stylecine_cpu_instructions(const stylecine_cpu *cpu) { return cpu->instructions; }
+int stylecine_cpu_instructions(const stylecine_cpu *cpu) { return cpu ? cpu->instructions : STYLECINE_BEST; }

@@ -14,6 +14,7 @@ static inline int check(const stylecine_integrate_args *args, char *message) {
   if (args->h > 1 << 24 || args->w > 1 << 24 || args->h * args->w > INT32_MAX)
     return no("h and w are at most 2^24, h*w below 2^31");
   if (args->knots < 1 || args->substeps < 1) return no("knots and substeps are at least 1");
+  if (args->substeps > 1 << 16) return no("substeps is at most 65536");
   if (args->fields > INT32_MAX / (args->h * args->w)) return no("fields*h*w is below 2^31");
   if (16.0 * double(args->knots) * double(args->fields) * double(args->h * args->w) > 9e18)
     return no("knots*fields*h*w is too large");

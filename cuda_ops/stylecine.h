@@ -50,9 +50,9 @@ STYLECINE_API int stylecine_probe_cuda(int device, char *message); /* STYLECINE_
 /* A pool of threads, which includes the calling one, and the instructions that they may use. */
 typedef struct stylecine_cpu stylecine_cpu;
 STYLECINE_API int stylecine_cpu_new(int threads, int instructions, stylecine_cpu **made, char *message);
-STYLECINE_API void stylecine_cpu_free(stylecine_cpu *cpu); /* NULL is allowed */
-STYLECINE_API int stylecine_cpu_threads(const stylecine_cpu *cpu);
-STYLECINE_API int stylecine_cpu_instructions(const stylecine_cpu *cpu); /* never STYLECINE_BEST */
+STYLECINE_API void stylecine_cpu_free(stylecine_cpu *cpu);              /* NULL is allowed */
+STYLECINE_API int stylecine_cpu_threads(const stylecine_cpu *cpu);      /* 0 for NULL */
+STYLECINE_API int stylecine_cpu_instructions(const stylecine_cpu *cpu); /* STYLECINE_BEST only for NULL */
 
 /* integrate: displacements of every grid point along a steady flow after 0, stride, 2 stride ... time units, by
  * midpoint steps (RK2) with bilinear look-ups, the flow replicated past its border; values that are not finite count
@@ -61,7 +61,7 @@ typedef struct {
   const float *flow; /* [fields,2,h,w], pixels of its grid per time unit */
   int64_t fields, h, w;
   int64_t knots;    /* at least 1 */
-  int64_t substeps; /* midpoint steps between two knots, at least 1 */
+  int64_t substeps; /* midpoint steps between two knots, 1 to 65536 */
   double stride;    /* time units between two knots */
   float *positions; /* out [knots,fields,2,h,w]: how far the point that started at x has moved, in pixels */
   float *rates;     /* out [knots,fields,2,h,w]: its velocity there */

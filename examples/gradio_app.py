@@ -34,9 +34,11 @@ def make_video(photo: str, pace: str, style: str, seconds: float, folder: Path, 
     return video, loop.warning
 
 
-def page(folder: Path) -> Any:
-    """The page, a gradio.Blocks; its videos are written into the folder."""
+def page() -> Any:
+    """The page, a gradio.Blocks."""
     import gradio as gr
+
+    loop = gr.Video(label="Loop", autoplay=True, loop=True)
 
     def animate(photo: str | None, pace: str, style: str, seconds: float, bar: Any = gr.Progress()) -> str:  # noqa: B008
         if photo is None:
@@ -45,13 +47,15 @@ def page(folder: Path) -> Any:
         def show(stage: str, done: int, total: int) -> None:
             bar((done, total), desc=stage, unit="steps")
 
-        try:
-            video, warning = make_video(photo, pace, style, seconds, folder, show)
-        except StylecineError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from None
+        with TemporaryDirectory() as folder:
+            try:
+                video, warning = make_video(photo, pace, style, seconds, Path(folder), show)
+            except StylecineError as error:
+                raise gr.Error(escape(str(error)), print_exception=False) from None
+            cached: str = loop.move_resource_to_block_cache(video)  # from where Gradio deletes it
         if warning:
             gr.Warning(escape(warning))
-        return str(video)
+        return cached
 
     return gr.Interface(
         animate,
@@ -61,7 +65,7 @@ def page(folder: Path) -> Any:
             gr.Dropdown([AS_IT_IS, *STYLES], value=AS_IT_IS, label="Light, season and weather"),
             gr.Slider(2, 10, value=OPTIONS["seconds"]["default"], step=1, label="Seconds"),
         ],
-        gr.Video(label="Loop", autoplay=True, loop=True),
+        loop,
         title="stylecine",
         submit_btn="Animate",
         flagging_mode="never",
@@ -70,5 +74,4 @@ def page(folder: Path) -> Any:
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as name:
-        page(Path(name)).launch()
+    page().launch()

@@ -300,8 +300,9 @@ class Cinemagraph:
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
         finish = None
         if signer:
-            source = self.scene.source
-            photo = source if source and source.content else PhotoFile("pixels.png", encode_png(self.scene.photo))
+            photo = self.scene.source
+            if photo is None or not photo.content:  # pixels, or a scene file, which only claims a digest
+                photo = PhotoFile("pixels.png", encode_png(self.scene.photo), photo.digest if photo else None)
             landscape, cloth = self.loop is not None, self.cloth_layer is not None
             generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
             if is_poster(path) and self.settings["detail"] == 1:

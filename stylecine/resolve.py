@@ -98,9 +98,12 @@ def _resolve_landscape(
     given = None if options.motion is None else read_motion(options.motion).to(photo.device)
     mask = options.mask
     if mask is None and given is not None:
-        mask = given.norm(dim=0) > MIN_GIVEN_SPEED
-        if not mask.any():
-            raise NothingMoves(f"The motion is nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move.")
+        try:
+            mask = read_mask(given.norm(dim=0) > MIN_GIVEN_SPEED, _size(scene))
+        except NothingMoves:
+            raise NothingMoves(
+                f"The motion is almost nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move; give a faster one."
+            ) from None
     layers = _resolve_layers(scene, mask, photo.device)
     arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
     flow = _predict_flow(scene, photo, layers, arrows, network, options) if given is None else given

@@ -55,9 +55,12 @@ def test_a_photo_in_which_nothing_moves_leaves_no_video(wall: str, videos: Path)
 
 
 @pytest.mark.filterwarnings("ignore")  # Gradio's own
-def test_the_page_offers_the_options_and_shows_errors(sea: str, wall: str, videos: Path) -> None:
+def test_the_page_offers_the_options_and_shows_errors(
+    sea: str, wall: str, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gradio = pytest.importorskip("gradio")
-    page = app["page"](videos)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(videos))
+    page = app["page"]()
     photo, pace, style, _ = page.input_components
     assert photo.image_mode is None  # or Gradio would save a copy, without the orientation and with loss
     assert [value for _, value in pace.choices] == [*PACES]
@@ -66,7 +69,9 @@ def test_the_page_offers_the_options_and_shows_errors(sea: str, wall: str, video
     def animate(photo: Any) -> str:
         return str(page.fn(photo, pace.value, style.value, 2, lambda *_, **__: None))
 
-    assert Path(animate(sea)).suffix == ".mp4"
+    video = Path(animate(sea))
+    assert video.suffix == ".mp4" and video.is_relative_to(videos), "where Gradio deletes it"
+    assert [path for path in videos.rglob("*") if path.is_file()] == [video]
     with pytest.raises(gradio.Error, match="Choose a photo first"):
         animate(None)
     with pytest.raises(gradio.Error, match="othing"):

@@ -41,7 +41,7 @@ RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 # what a stage may import of another: models of light and water
 PARTS_OF_STAGES = {
     "loop": {"crossfade"},
-    "mask": {"thin"},
+    "mask": {"photo", "thin"},
     "displacement": {"swell"},
     "motion": {"reflection", "speed", "stream", "swell"},
     "reflection": {"speed"},

@@ -217,7 +217,8 @@ def test_a_loop_shares_nothing_with_its_scene(lake: Scene, animator: Animator) -
 
 def test_the_edit_that_stops_everything_is_named(lake: Scene, animator: Animator) -> None:
     still, water = np.ones((72, 96), bool), np.arange(72)[:, None] >= np.full(96, 40)
-    field = np.ones((2, 8, 8), np.float32)
+    field, speck = np.ones((2, 8, 8), np.float32), np.zeros((2, 288, 384), np.float32)
+    speck[:, 100, 100] = 9
     frozen = lake.paint(None, still, "freeze")
     for given, says in (
         ((lake.speed("sky", 0).speed("water", 0), {}), "The speeds hold everything still"),
@@ -225,6 +226,8 @@ def test_the_edit_that_stops_everything_is_named(lake: Scene, animator: Animator
         ((lake, {"mask": water, "arrows": [(0.5, 0.8, 0.5, 0.8)]}), "The arrows hold everything still"),
         ((replace(lake, motion=torch.zeros(2, 36, 48)), {}), "has no motion, so nothing would; give arrows"),
         ((lake, {"mask": water, "motion": 0 * field}), "The motion is zero where the mask is white"),
+        ((lake, {"motion": 0 * field}), "The motion is almost nowhere faster than 0.05"),
+        ((lake, {"motion": speck}), "The motion is almost nowhere faster than 0.05"),
         ((frozen, {"mask": still}), "is frozen; undo the freeze"),
         ((frozen, {"motion": field}), "is frozen; undo the freeze"),
         ((frozen, {}), "The edits leave nothing that moves"),

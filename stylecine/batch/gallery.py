@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import hashlib
 import html
 import io
 import os
@@ -20,8 +19,8 @@ from PIL import Image
 from stylecine import __version__
 from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
-from stylecine.batch.report import COLUMNS
-from stylecine.errors import OptionError, OutputError, StylecineError, printable
+from stylecine.batch.report import COLUMNS, escaped, policy
+from stylecine.errors import OptionError, OutputError, StylecineError
 from stylecine.output.formats import is_page, is_video
 from stylecine.output.images import is_poster
 from stylecine.output.video import read_first_frame
@@ -81,7 +80,7 @@ def write_gallery(
         if record["state"] == "done" and (folder / record["output"]).is_file()
     ]
     count = f"{len(cards)} loop{'' if len(cards) == 1 else 's'}"
-    values = {"policy": _policy(), "style": STYLE, "script": SCRIPT, "version": __version__, "count": count}
+    values = {"policy": policy(STYLE, SCRIPT), "style": STYLE, "script": SCRIPT, "version": __version__, "count": count}
     text = re.sub(r"\{(policy|style|script|version|count)\}", lambda match: values[match[1]], PAGE)
     before, after = text.split("{cards}")
     with atomic_write(path) as part, translate_os_errors(path):
@@ -91,7 +90,7 @@ def write_gallery(
 
 def _card(record: Record, folder: Path, page: Path, credit: Credit, styled: bool) -> str:
     output = record["output"]
-    name = _escaped(credit.title or Path(output).stem)
+    name = escaped(credit.title or Path(output).stem)
     link = html.escape(_link(folder / output, page))
     width, height = record["width"], record["height"]
     kind = "page" if is_page(output) else "video" if is_video(output) else "image"
@@ -113,17 +112,17 @@ def _card(record: Record, folder: Path, page: Path, credit: Credit, styled: bool
     ]
     return (
         f'<li>{frame}<h2><a href="{link}">{name}</a></h2>{_credit(credit)}<p>{" · ".join(facts)}</p>'
-        + (f'<p class="warning">{_escaped(record["warning"])}</p>' if record.get("warning") else "")
+        + (f'<p class="warning">{escaped(record["warning"])}</p>' if record.get("warning") else "")
         + f"<details><summary>Figures</summary><dl>{''.join(figures)}</dl></details></li>"
     )
 
 
 def _credit(credit: Credit) -> str:
-    parts = [_escaped(text) for text in (credit.author, credit.licence) if text]
+    parts = [escaped(text) for text in (credit.author, credit.licence) if text]
     if credit.source.startswith(("https://", "http://")):
-        parts.append(f'<a href="{_escaped(credit.source)}" rel="noreferrer">source</a>')
+        parts.append(f'<a href="{escaped(credit.source)}" rel="noreferrer">source</a>')
     elif credit.source:
-        parts.append(_escaped(credit.source))
+        parts.append(escaped(credit.source))
     return f"<p>{' · '.join(parts)}</p>" if parts else ""
 
 
@@ -134,11 +133,11 @@ def _poster(record: Record, folder: Path, styled: bool) -> str:
         if styled:
             picture = load_photo(Path(record["photo"]), (record["width"], record["height"]))
         elif is_page(path):
-            return f"data:image/webp;base64,{record['thumbnail']}"
+            return f"data:image/webp;base64,{escaped(record['thumbnail'])}"
         else:
             picture = read_first_frame(path) if is_video(path) else load_photo(path, None)
     except StylecineError:  # the photo may be gone, or so small that it is none
-        return f"data:image/webp;base64,{record['thumbnail']}"
+        return f"data:image/webp;base64,{escaped(record['thumbnail'])}"
     return _data_url(picture)
 
 
@@ -156,16 +155,6 @@ def _link(target: Path, page: Path) -> str:
     except ValueError:
         raise OutputError(f"'{page}' is on another drive than the loops; choose a place beside them.") from None
     return quote(Path("./", relative).as_posix(), safe="/", errors="surrogateescape")
-
-
-def _escaped(text: str) -> str:
-    return html.escape(printable(text.encode("utf-8", "backslashreplace").decode()))
-
-
-def _policy() -> str:
-    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (STYLE, SCRIPT))
-    sources = f"script-src 'sha256-{script}'; style-src-elem 'sha256-{style}'"
-    return f"{sources}; object-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 STYLE = """

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,10 +52,46 @@ class Journal:
 
 
 def _record(line: bytes) -> Record | None:
-    """None for a line that is not a record; its photo is animated again."""
+    """None for a line that no run wrote, as pages show what is in it; its photo is animated again."""
     try:
         record = json.loads(line)
-    except ValueError:
+        json.dumps(record, allow_nan=False)
+    except (ValueError, RecursionError):
         return None
-    known = isinstance(record, dict) and isinstance(record.get("output"), str) and "state" in record
-    return record if known else None
+    if not isinstance(record, dict) or not isinstance(record.get("output"), str) or "state" not in record:
+        return None
+    if record["state"] == "done" and not all(name in record and check(record[name]) for name, check in DONE.items()):
+        return None
+    return record
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or _is_number(value)
+
+
+def _is_picture(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[A-Za-z0-9+/]*=*", value) is not None
+
+
+LARGEST = 1 << 53
+FIGURES = ("fps", "seam", "pulse_excess", "moved_error", "travel", "vividness_moving", "moving")
+DONE: dict[str, Callable[[Any], bool]] = {  # what the report and the gallery show of a loop
+    "photo": _is_text,
+    **dict.fromkeys(("width", "height", "frames", "bytes"), _is_count),
+    **dict.fromkeys(FIGURES, _is_figure),
+    "seconds": lambda value: isinstance(value, dict) and _is_number(value.get("total")),
+    "warning": lambda value: value is None or _is_text(value),
+    **dict.fromkeys(("thumbnail", "mask_thumbnail"), _is_picture),
+}

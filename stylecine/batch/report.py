@@ -1,5 +1,7 @@
 """The results of a batch: report.json for programs, and report.html, a self-contained page."""
 
+import base64
+import hashlib
 import html
 import json
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from urllib.parse import quote
 from stylecine import __version__
 from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
+from stylecine.errors import printable
 
 PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
 COLUMNS = {  # a record's figures -> their formats
@@ -52,6 +55,9 @@ def page(report: Mapping[str, Any], records: Mapping[str, Record]) -> str:
     failed = f", {report['failed']} failed" if report["failed"] else ""
     last = f"{report['new']} done in the last run, in {report['seconds']:g} seconds"
     return PAGE.format(
+        policy=policy(STYLE, SCRIPT),
+        style=STYLE,
+        script=SCRIPT,
         title=f"{report['photos']} photos{failed}",
         subtitle=f"stylecine {report['stylecine']}; {last}.",
         heads=heads,
@@ -60,66 +66,95 @@ def page(report: Mapping[str, Any], records: Mapping[str, Record]) -> str:
 
 
 def _row(record: Record) -> str:
-    title = f'title="{_escaped(record["photo"])}"'
+    title = f'title="{escaped(record["photo"])}"'
     if record["state"] == "failed":
         name, blank = Path(record["photo"]).name, "<td></td>" * (len(HEADINGS) - 2)
-        error = _escaped(record["error"])
-        return f'<tr class="failed"><th scope="row" {title}>{_escaped(name)}</th>{blank}<td>{error}</td></tr>'
+        error = escaped(record["error"])
+        return f'<tr class="failed"><th scope="row" {title}>{escaped(name)}</th>{blank}<td>{error}</td></tr>'
     output = record["output"]
     cells = [
-        f'<th scope="row" {title}><a href="{quote(output, errors="surrogateescape")}">{_escaped(output)}</a></th>',
+        f'<th scope="row" {title}><a href="{quote(output, errors="surrogateescape")}">{escaped(output)}</a></th>',
         *(f"<td>{_picture(record[key], alt)}</td>" for key, alt in PICTURES.items()),
         *(_figure(record[key], form) for key, form in COLUMNS.items()),
         _figure(record["seconds"]["total"], "{:.1f}"),
-        f"<td>{_escaped(record['warning'] or '')}</td>",
+        f"<td>{escaped(record['warning'] or '')}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
 
 def _picture(webp: str, alt: str) -> str:
-    return f'<img src="data:image/webp;base64,{webp}" alt="{alt}" loading="lazy">'
+    return f'<img src="data:image/webp;base64,{escaped(webp)}" alt="{alt}" loading="lazy">'
 
 
 def _figure(figure: float | None, form: str) -> str:
     return "<td></td>" if figure is None else f'<td data-value="{figure:.6g}">{form.format(figure)}</td>'
 
 
-def _escaped(text: str) -> str:
-    """Text for HTML; bytes of file names that are not UTF-8 are shown as escapes."""
-    return html.escape(text.encode("utf-8", "backslashreplace").decode())
+def escaped(text: str) -> str:
+    """Text for HTML; control characters, and bytes of file names that are not UTF-8, are shown as escapes."""
+    return html.escape(printable(text))
+
+
+def policy(style: str, script: str) -> str:
+    """The Content-Security-Policy of a page with this style and script: no others are applied or run."""
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
+    sources = f"script-src 'sha256-{script}'; style-src-elem 'sha256-{style}'"
+    return f"{sources}; object-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 def _write(path: Path, text: str) -> Path:
     with atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")  # the policy has checksums
     return path
 
+
+STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 15%, transparent); }
+body { margin: 2rem; font: 0.9rem/1.4 system-ui, sans-serif; color: CanvasText; background: Canvas; }
+h1 { margin: 0; font-size: 1.4rem; font-weight: 600; }
+h1 + p { margin: 0.2rem 0 1.5rem; opacity: 0.7; }
+table { border-collapse: collapse; }
+th, td { padding: 0.4rem 0.8rem 0.4rem 0; border-bottom: 1px solid var(--line); text-align: left; }
+tbody th { max-width: 18rem; font-weight: 500; overflow-wrap: anywhere; }
+thead th { position: sticky; top: 0; background: Canvas; vertical-align: bottom; }
+thead button { all: unset; cursor: pointer; font-weight: 600; }
+thead button:focus-visible { outline: 2px solid; outline-offset: 2px; }
+[aria-sort="ascending"] button::after { content: " \\2191"; }
+[aria-sort="descending"] button::after { content: " \\2193"; }
+td[data-value] { text-align: right; font-variant-numeric: tabular-nums; }
+td:last-child { max-width: 26rem; }
+.failed td, .failed th { color: color-mix(in srgb, CanvasText 45%, #e5484d); }
+img { display: block; max-width: 15rem; border-radius: 4px; }
+a { color: LinkText; }
+"""
+
+SCRIPT = """
+const body = document.querySelector("tbody");
+const value = (row, column) => {
+  const cell = row.cells[column];
+  return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
+};
+const compare = (a, b) =>
+  typeof a === "number" && typeof b === "number" ? a - b
+    : typeof a === typeof b ? a.localeCompare(b, undefined, {numeric: true})
+    : typeof a === "number" ? -1 : 1;
+document.querySelectorAll("thead th").forEach((head, column, heads) => head.addEventListener("click", () => {
+  const down = head.ariaSort === "ascending";
+  heads.forEach(other => other.removeAttribute("aria-sort"));
+  head.ariaSort = down ? "descending" : "ascending";
+  const rows = [...body.rows].sort((a, b) => compare(value(a, column), value(b, column)));
+  body.append(...(down ? rows.reverse() : rows));
+}));
+"""
 
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width">
 <title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --line: color-mix(in srgb, currentColor 15%, transparent); }}
-body {{ margin: 2rem; font: 0.9rem/1.4 system-ui, sans-serif; color: CanvasText; background: Canvas; }}
-h1 {{ margin: 0; font-size: 1.4rem; font-weight: 600; }}
-h1 + p {{ margin: 0.2rem 0 1.5rem; opacity: 0.7; }}
-table {{ border-collapse: collapse; }}
-th, td {{ padding: 0.4rem 0.8rem 0.4rem 0; border-bottom: 1px solid var(--line); text-align: left; }}
-tbody th {{ max-width: 18rem; font-weight: 500; overflow-wrap: anywhere; }}
-thead th {{ position: sticky; top: 0; background: Canvas; vertical-align: bottom; }}
-thead button {{ all: unset; cursor: pointer; font-weight: 600; }}
-thead button:focus-visible {{ outline: 2px solid; outline-offset: 2px; }}
-[aria-sort="ascending"] button::after {{ content: " \\2191"; }}
-[aria-sort="descending"] button::after {{ content: " \\2193"; }}
-td[data-value] {{ text-align: right; font-variant-numeric: tabular-nums; }}
-td:last-child {{ max-width: 26rem; }}
-.failed td, .failed th {{ color: color-mix(in srgb, CanvasText 45%, #e5484d); }}
-img {{ display: block; max-width: 15rem; border-radius: 4px; }}
-a {{ color: LinkText; }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <h1>{title}</h1>
@@ -130,24 +165,7 @@ a {{ color: LinkText; }}
 {rows}
 </tbody>
 </table>
-<script>
-const body = document.querySelector("tbody");
-const value = (row, column) => {{
-  const cell = row.cells[column];
-  return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
-}};
-const compare = (a, b) =>
-  typeof a === "number" && typeof b === "number" ? a - b
-    : typeof a === typeof b ? a.localeCompare(b, undefined, {{numeric: true}})
-    : typeof a === "number" ? -1 : 1;
-document.querySelectorAll("thead th").forEach((head, column, heads) => head.addEventListener("click", () => {{
-  const down = head.ariaSort === "ascending";
-  heads.forEach(other => other.removeAttribute("aria-sort"));
-  head.ariaSort = down ? "descending" : "ascending";
-  const rows = [...body.rows].sort((a, b) => compare(value(a, column), value(b, column)));
-  body.append(...(down ? rows.reverse() : rows));
-}}));
-</script>
+<script>{script}</script>
 </body>
 </html>
 """

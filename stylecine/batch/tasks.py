@@ -88,7 +88,8 @@ def run(
             with backend(remaining) as workers:
                 for task, record in run_tasks(remaining, workers):
                     add(task, record)
-        return {task.output: journal.records[task.output] for task in tasks}
+        # the photo may have been moved since
+        return {task.output: journal.records[task.output] | {"photo": str(task.photo)} for task in tasks}
 
 
 def run_tasks(tasks: Sequence[Task], backend: Backend) -> Iterator[tuple[Task, Record]]:

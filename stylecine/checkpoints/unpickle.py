@@ -22,6 +22,8 @@ from torch import Tensor
 
 from stylecine.errors import WeightsMalformed
 
+MAX_USES = 4  # bytes of all tensors together, per byte of the pickle; a storage and the one view of it are 2
+
 
 class Persistent:
     """Stands for an object of NVIDIA's torch_utils.persistence: class name and state, without its source code."""
@@ -58,7 +60,7 @@ def load_pickle(data: bytes) -> Any:
     """
     try:
         _check_memo(data)
-        return _Unpickler(io.BytesIO(data)).load()
+        return _Unpickler(data).load()
     except WeightsMalformed:
         raise
     except Exception as error:  # a hostile stream can fail in any way
@@ -98,9 +100,9 @@ def _refusal(name: str) -> WeightsMalformed:
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self._table = _table()
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self._table = _table(MAX_USES * len(data))
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -112,8 +114,12 @@ class _Unpickler(pickle.Unpickler):
         raise WeightsMalformed("The checkpoint points to data outside itself; fetch it again.")
 
 
-def _table() -> dict[tuple[str, str], Any]:
-    """Everything that a pickle may name. New for each load, as a pickle can set attributes of these classes."""
+def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
+    """Everything that a pickle may name. New for each load, as a pickle can set attributes of these classes.
+
+    max_bytes: of all tensors together.
+    """
+    made = 0
 
     class EasyDict(dict[str, Any]):
         """dnnlib's dict with attribute access."""
@@ -128,14 +134,23 @@ def _table() -> dict[tuple[str, str], Any]:
         pass
 
     class LocalArray(Array):
-        pass
+        def __setstate__(self, state: tuple[Any, ...]) -> None:
+            super().__setstate__(state)
+            self.tensor = counted(self.tensor)
 
     class DType(_DType):
         pass
 
+    def counted(tensor: Tensor) -> Tensor:
+        nonlocal made
+        made += tensor.nbytes
+        if made > max_bytes:
+            raise WeightsMalformed("The checkpoint uses its data again and again; do not trust this file.")
+        return tensor
+
     def array(tensor: Tensor) -> Array:
         holder = LocalArray()
-        holder.tensor = tensor
+        holder.tensor = counted(tensor)
         return holder
 
     def load_from_bytes(content: bytes) -> Array:

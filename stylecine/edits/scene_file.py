@@ -39,10 +39,10 @@ from stylecine import __version__
 from stylecine.atomic import atomic_write, check_destination, translate_os_errors
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import MAX_EDITS, MAX_STYLE_SIDE, STYLE_SIDE, Edit, from_json, to_json, values_of
-from stylecine.errors import SceneError, StylecineError, TooLarge, printable
+from stylecine.errors import OptionError, SceneError, StylecineError, TooLarge, printable
 from stylecine.memory import available_bytes
-from stylecine.options import CLASSES
-from stylecine.stages.photo import MAX_PIXELS, MIN_SIDE, encode_png
+from stylecine.options import CLASSES, format_size, parse_size
+from stylecine.stages.photo import MAX_PIXELS, MIN_SIDE, checked_size, encode_png
 
 VERSION = 1
 SUFFIX = ".cine"
@@ -434,6 +434,14 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
 
 
+def _is_size(value: Any) -> bool:
+    """Whether it is the size of some scene, as text."""
+    try:
+        return _is_text(value) and format_size(checked_size(parse_size(value))) == value
+    except (OptionError, TooLarge):
+        return False
+
+
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
@@ -462,7 +470,7 @@ MODEL: dict[str, Check] = {
     "weights": _are_weights,
 }
 SOURCE: dict[str, Check] = {"name": _or_null(_is_text), "sha256": _is_digest}
-SETTINGS: dict[str, Check] = {"size": _is_text, "refine": COUNT, "seed": COUNT}
+SETTINGS: dict[str, Check] = {"size": _is_size, "refine": COUNT, "seed": COUNT}
 FIELDS: dict[str, Check] = {
     **dict.fromkeys(("version", "height", "width", "edits"), lambda _: True),  # checked where they are read
     "stylecine": _is_text,

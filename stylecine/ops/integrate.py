@@ -9,20 +9,24 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.operators import operator
 
+MAX_SUBSTEPS = 1 << 16  # as in integrate.h
+
 
 def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tuple[Tensor, Tensor]:
     """Displacements of every grid point after 0, stride, 2*stride ... time units, by midpoint steps (RK2).
 
     flow: float32 [N,2,h,w], pixels of its grid per time unit, replicated past its border; values that are not finite
     count as 0. Returns (displacement, rate), each [knots,N,2,h,w]: how far the point that started at x has moved, in
-    pixels, and its velocity v(x + displacement) there. substeps: midpoint steps from one knot to the next.
+    pixels, and its velocity v(x + displacement) there. substeps: midpoint steps from one knot to the next, at most
+    65536.
 
-    Raises ValueError if the flow has another shape or type, or there is no knot or no step.
+    Raises ValueError if the flow has another shape or type, or there is no knot, no step or too many.
     """
     if flow.ndim != 4 or flow.shape[1] != 2 or flow.numel() == 0 or flow.dtype != torch.float32:
         raise ValueError(f"integrate: the flow is float32 [N,2,h,w], not {flow.dtype} {list(flow.shape)}.")
-    if knots < 1 or substeps < 1:
-        raise ValueError(f"integrate: there is at least 1 knot and 1 substep, not {knots} and {substeps}.")
+    if knots < 1 or not 1 <= substeps <= MAX_SUBSTEPS:
+        least = f"integrate: there is at least 1 knot, and 1 to {MAX_SUBSTEPS} substeps"
+        raise ValueError(f"{least}, not {knots} and {substeps}.")
     positions, rates = torch.ops.stylecine.integrate(flow, knots, float(stride), substeps)
     return positions, rates
 

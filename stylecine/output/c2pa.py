@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
-from stylecine.errors import OptionError, WriterUnavailable, as_utf8
+from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
 from stylecine.stages.photo import PhotoFile, encode_png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
@@ -61,15 +61,21 @@ class Signer:
     ) -> None:
         """Signs the file at `path` in place; `title` is its final name.
 
-        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one.
+        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one;
+        of a scene file, its pixels and the digest that the scene claims.
         generated: what networks set in motion; empty for a poster, which is the photo. styled: whether it is shown in
         another light and other colours.
-        Raises OptionError for a certificate or key that cannot sign.
+        Raises OutputError for a file that cannot be signed.
         """
         manifest = _manifest(title, report, photo, generated, styled)
         with tempfile.TemporaryFile(dir=path.parent) as signed:
-            with path.open("rb") as unsigned:
-                self._sign(manifest, photo, unsigned, signed)
+            try:
+                with path.open("rb") as unsigned:
+                    self._sign(manifest, photo, unsigned, signed)
+            except _c2pa().C2paError as error:  # the certificate has been checked
+                raise OutputError(
+                    f"C2PA cannot sign '{printable(title)}' ({error}); try again, or omit the signature."
+                ) from None
             signed.seek(0)
             with path.open("wb") as file:
                 shutil.copyfileobj(signed, file)
@@ -77,24 +83,37 @@ class Signer:
     def check(self) -> None:
         """Signs an image of one pixel. Raises OptionError for a certificate or key that cannot sign."""
         dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
-        self._sign(_manifest("dot.png", {}, dot, (), styled=False), dot, io.BytesIO(dot.content), io.BytesIO())
-
-    def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
-        c2pa = _c2pa()
-        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no time-stamping server
+        manifest = _manifest("dot.png", {}, dot, (), styled=False)
         try:
-            with (
-                c2pa.Context.from_dict(SETTINGS) as context,
-                c2pa.Builder(manifest, context) as builder,
-                c2pa.Signer.from_info(info) as signer,
-            ):
-                _add(photo, builder, c2pa)
-                builder.sign(signer, manifest["format"], unsigned, signed)
-        except c2pa.C2paError as error:
+            self._sign(manifest, dot, io.BytesIO(dot.content), io.BytesIO())
+        except _c2pa().C2paError as error:
             raise OptionError(
                 f"C2PA cannot sign ({error}); use a valid certificate for signing documents or e-mail, followed in its"
                 " file by the certificates of its issuers."
             ) from None
+
+    def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
+        """With the photo's own manifest; if that is damaged, which only signing may reveal, with the photo as bytes."""
+        try:
+            self._sign_as(_media_type(photo), manifest, photo, unsigned, signed)
+        except _c2pa().C2paError:
+            for file in (unsigned, signed):
+                file.seek(0)
+            signed.truncate()
+            self._sign_as(BYTES, manifest, photo, unsigned, signed)
+
+    def _sign_as(
+        self, media_type: str, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO
+    ) -> None:
+        c2pa = _c2pa()
+        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no time-stamping server
+        with (
+            c2pa.Context.from_dict(SETTINGS) as context,
+            c2pa.Builder(manifest, context) as builder,
+            c2pa.Signer.from_info(info) as signer,
+        ):
+            builder.add_ingredient(_ingredient(photo), media_type, io.BytesIO(photo.content))
+            builder.sign(signer, manifest["format"], unsigned, signed)
 
 
 def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer:
@@ -198,19 +217,15 @@ def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool) -> list[d
     return actions
 
 
-def _add(photo: PhotoFile, builder: Any, c2pa: ModuleType) -> None:
-    """Adds the photo as the ingredient, with its own manifest; if that is damaged, as bytes only."""
-    ingredient = {
+def _ingredient(photo: PhotoFile) -> dict[str, str]:
+    claimed = "The pixels of a scene; SHA-256 that it claims for its photo's file"
+    return {
         "title": as_utf8(photo.name or "photo"),
         "relationship": "parentOf",
         "instance_id": photo.sha256,
         # C2PA itself binds a photo only if it has a manifest
-        "description": f"The photo; SHA-256 of its file: {photo.sha256}",
+        "description": f"{claimed if photo.digest else 'The photo; SHA-256 of its file'}: {photo.sha256}",
     }
-    try:
-        builder.add_ingredient(ingredient, _media_type(photo), io.BytesIO(photo.content))
-    except c2pa.C2paError:
-        builder.add_ingredient(ingredient, BYTES, io.BytesIO(photo.content))
 
 
 def _media_type(photo: PhotoFile) -> str:

@@ -181,6 +181,10 @@ def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
             frames = []
             for frame in itertools.islice(container.decode(stream), most):
                 frames.append(_to_rgb(frame))
+                first, last = frames[0].shape, frames[-1].shape
+                if first != last:
+                    sizes = f"{first[1]}x{first[0]} and {last[1]}x{last[0]} pixels"
+                    raise VideoError(f"'{name}' has frames of {sizes}; write it again in one size.")
                 if 2 * len(frames) * frames[-1].nbytes > free:  # they are copied once more
                     raise TooLarge(f"The frames of '{name}' do not fit into memory; cut it, or make it smaller.")
             fps = float(stream.average_rate or 0)

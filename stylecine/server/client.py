@@ -1,9 +1,12 @@
 """Client of a service on another machine: uploads the photo, follows the job, downloads the loop."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import ssl
+import struct
 import time
 import uuid
 import zipfile
@@ -19,6 +22,7 @@ from stylecine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, as_utf8, printable
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of
+from stylecine.output.images import FRAME
 from stylecine.output.live_photo import MEMBERS, is_live_photo, live_photo_files
 
 if TYPE_CHECKING:
@@ -30,7 +34,10 @@ TIMEOUT = 90.0  # seconds without data after which a connection is closed
 ATTEMPTS = 4  # if the connection breaks, or the service is full
 MAX_JSON_BYTES = 16 << 20  # of a response
 MAX_EVENT_BYTES = 1 << 16
-FRAME = re.compile(r"frame-\d{4,6}\.png")
+MAX_RESULT_BYTES = 20_000_000_000  # all that a service stores, unless its operator sets another limit
+MAX_TEXT = 1000  # characters of an error or a warning
+DELETE_TIMEOUT = 5.0  # seconds; what is not deleted expires
+UNREADABLE = (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError, struct.error)
 
 T = TypeVar("T")
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -97,16 +104,19 @@ class Client:
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))
             links = 2 * [job["links"]["self"]] + links  # twice: an unfinished job is only cancelled by the first
             job = self._finish(job, report)
+            for name in ("width", "height"):
+                _count(scene[name])
+            _count(job["bytes"], MAX_RESULT_BYTES)
+            job["warning"] = None if job["warning"] is None else _text(job["warning"])
             self._download(job, output)
             return {"scene": scene, "job": job}
         except StylecineError:
             raise
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise self._not_stylecine() from None
         finally:
             for link in links:
-                with suppress(ServiceError):
-                    self._json("DELETE", link)
+                self._delete(link)
 
     def _style_of(self, photo: Path, scene: str) -> dict[str, Any]:
         """The edit for the appearance of a photo, which is uploaded."""
@@ -124,10 +134,11 @@ class Client:
                 report("inversion", 0, 1)
                 scene = _retry(partial(self._json, "GET", link, params={"wait": WAIT}))
             if scene["state"] == "failed":
-                raise ServiceError(printable(scene["problem"]["detail"]))
+                raise ServiceError(_text(scene["problem"]["detail"]))
+            if scene["state"] != "ready":
+                raise self._not_stylecine()
         except BaseException:
-            with suppress(ServiceError):
-                self._json("DELETE", link)
+            self._delete(link)
             raise
         report("inversion", 1, 1)
         return scene
@@ -155,7 +166,8 @@ class Client:
             try:
                 for event in self._events(job["links"]["events"]):
                     job, failures = event, 0
-                    report(*(job["progress"][name] for name in ("stage", "done", "total")))
+                    step = job["progress"]
+                    report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
                 if job["state"] in ("queued", "running"):
                     raise _Retryable(f"{self.url} does not report how the work proceeds; try again.")
             except _Retryable as error:
@@ -164,7 +176,9 @@ class Client:
         if job["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
         if job["state"] == "failed":
-            raise ServiceError(printable(job["problem"]["detail"]))
+            raise ServiceError(_text(job["problem"]["detail"]))
+        if job["state"] != "done":
+            raise self._not_stylecine()
         return job
 
     def _events(self, link: str) -> Iterator[dict[str, Any]]:
@@ -193,11 +207,17 @@ class Client:
     def _download_once(self, job: dict[str, Any], target: Path) -> None:
         link = job["links"]["result"]
         with self._response("GET", link) as response, translate_os_errors(target), target.open("wb") as file:
+            if job["bytes"] > shutil.disk_usage(target.parent).free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             for chunk in self._chunks(response, job["bytes"]):
                 file.write(chunk)
             complete = file.tell() == job["bytes"]
         if not complete:
             raise _Retryable(f"The connection to {self.url} broke before the file was complete; try again.")
+
+    def _delete(self, link: str) -> None:
+        with suppress(ServiceError), self._response("DELETE", link, timeout=DELETE_TIMEOUT):
+            pass
 
     def _json(self, method: str, link: str, **request: Any) -> dict[str, Any]:
         with self._response(method, link, **request) as response:
@@ -217,7 +237,7 @@ class Client:
 
     @contextmanager
     def _response(self, method: str, link: str, **request: Any) -> Iterator[httpx.Response]:
-        if not str(link).startswith("/"):  # it would send the token to another host
+        if not (str(link).startswith("/") and str(link).isascii()):  # others may send the token to another host
             raise self._not_stylecine()
         try:
             with self._http.stream(method, self._base + link, **request) as response:
@@ -229,11 +249,11 @@ class Client:
             advice = "check the address, and that a service runs there"
             if isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
                 advice = "check the address and its certificate"
-            raise _Retryable(f"{self.url} cannot be reached ({printable(reason)}); {advice}.") from None
+            raise _Retryable(f"{self.url} cannot be reached ({_text(reason)}); {advice}.") from None
 
     def _refusal(self, response: httpx.Response) -> ServiceError:
         try:
-            detail = printable(json.loads(b"".join(self._chunks(response, MAX_JSON_BYTES)))["detail"])
+            detail = _text(json.loads(b"".join(self._chunks(response, MAX_JSON_BYTES)))["detail"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return self._not_stylecine()
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
@@ -275,17 +295,36 @@ def _retry(work: Callable[[], T], kind: type[_Retryable] = _Retryable) -> T:
             error.wait(failures)
 
 
+def _count(value: Any, most: int = 1 << 31) -> int:
+    """A whole number in JSON. Raises ValueError."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    """A text in JSON, for a terminal. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError
+    return printable(value[:MAX_TEXT])[:MAX_TEXT]
+
+
 def _unpack(archive: Path, files: Mapping[str, Path] | Path) -> None:
     """Replaces a zip archive with what is in it. files: where its members belong; or the folder of frames."""
-    with zipfile.ZipFile(archive) as members:
-        names = members.namelist()
-        # uncompressed, so it cannot be a decompression bomb
-        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members.infolist())
-        expected = sorted(names) == sorted(files) if isinstance(files, Mapping) else all(map(FRAME.fullmatch, names))
-        if not stored or not expected:
-            raise ServiceError("The service sent something other than was asked for; nothing is written.")
-        for name in names:
-            path = files[name] if isinstance(files, Mapping) else files / name
-            with translate_os_errors(path), members.open(name) as member, path.open("wb") as file:
-                shutil.copyfileobj(member, file)
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            members = zipped.infolist()
+            if isinstance(files, Path):
+                files = {name: files / name for name in map(FRAME.format, range(len(members)))}
+            expected = members and sorted(member.filename for member in members) == sorted(files)
+            # uncompressed and no larger than the archive, so it cannot be a decompression bomb
+            stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+            if not (expected and stored and sum(member.file_size for member in members) <= archive.stat().st_size):
+                raise zipfile.BadZipFile
+            for member in members:
+                path = files[member.filename]
+                with zipped.open(member) as source, translate_os_errors(path), path.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+    except UNREADABLE:
+        raise ServiceError("The service sent something other than was asked for; nothing is written.") from None
     archive.unlink()

@@ -13,11 +13,12 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.errors import MaskError, NothingMoves
+from stylecine.errors import MaskError, NothingMoves, PhotoError
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import dilate, fast_dtype, fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, MIN_LAYER_ALPHA
+from stylecine.stages.photo import open_image
 from stylecine.stages.thin import thin_static
 
 SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
@@ -42,6 +43,7 @@ SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, a
 MAX_DISC = 0.005  # of the photo: the sun is smaller
 STAR_NOISE = 0.03  # of [-1, 1]: stars rise, by four times this, from a sky that is no rougher
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
+STRIP = 64  # rows of a given mask that are converted at a time
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 
 
@@ -161,9 +163,9 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
     [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
     Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. Raises
-    MaskError if it is none of these, NothingMoves if it is empty.
+    MaskError if it is none of these, TooLarge for an image of too many pixels, NothingMoves if it is empty.
     """
-    values = _grey(_to_array(mask))
+    values = _grey(*_to_array(mask))
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):
@@ -275,36 +277,34 @@ def _split_by_class(mask: Tensor, classes: Tensor) -> Tensor:
     return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(len(CLASSES))])
 
 
-def _to_array(mask: Any) -> np.ndarray:
-    """The mask as an array of any shape and type; images as floats, as their integers say how large they can be."""
+def _to_array(mask: Any) -> tuple[np.ndarray, int | None]:
+    """The mask as an array of any shape and type; and what is white in it, None if its numbers have to say."""
     if isinstance(mask, Tensor):
-        return mask.detach().cpu().numpy()
+        return mask.detach().cpu().numpy(), None
     try:
         if isinstance(mask, (str, PathLike)):
             if str(mask).endswith(".npy"):
-                return np.asarray(np.load(mask, allow_pickle=False))
-            with Image.open(mask) as image:
+                return np.asarray(np.load(mask, allow_pickle=False)), None
+            with open(mask, "rb") as file, open_image(file, f"'{mask}'") as image:
                 return _from_pil(image)
-        return _from_pil(mask) if isinstance(mask, Image.Image) else np.asarray(mask)
+        return _from_pil(mask) if isinstance(mask, Image.Image) else (np.asarray(mask), None)
     except FileNotFoundError as error:
         raise MaskError(f"There is no mask at {mask}.") from error
-    except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, PhotoError) as error:
         if isinstance(mask, (str, PathLike)):
             raise MaskError(f"{mask} cannot be read as a mask; give a PNG that is white where it moves.") from error
         raise MaskError("The mask is not an array of numbers; give an image, or an array [height, width].") from error
 
 
-def _from_pil(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("F"):
-        return np.asarray(image)
-    if image.mode.startswith("I"):
-        return np.asarray(image) / 65535
+def _from_pil(image: Image.Image) -> tuple[np.ndarray, int]:
+    if image.mode.startswith(("F", "I")):
+        return np.asarray(image), 1 if image.mode.startswith("F") else 65535
     if image.mode not in ("1", "L"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return np.asarray(image.convert("L") if image.mode == "1" else image) / 255
+    return np.asarray(image.convert("L") if image.mode == "1" else image), 255
 
 
-def _grey(values: np.ndarray) -> np.ndarray:
+def _grey(values: np.ndarray, white: int | None) -> np.ndarray:
     """A mask in any of the shapes and types it comes in -> float32 [h,w] in [0,1]."""
     shape = values.shape
     while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
@@ -314,16 +314,19 @@ def _grey(values: np.ndarray) -> np.ndarray:
         raise MaskError(f"A mask of shape {list(shape)} is not understood; give [height, width].")
     if values.dtype.kind not in "buif":
         raise MaskError(f"A mask of type {values.dtype} is not understood; give bool, float 0 to 1 or uint8 0 to 255.")
-    if not np.isfinite(values).all():
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise MaskError("The mask holds NaN or infinite numbers; give values from 0 to 1.")
     low, high = float(values.min()), float(values.max())
-    scale = 255 if values.dtype.kind in "ui" and (coloured or high > 1) else 1
+    scale = white or (255 if values.dtype.kind in "ui" and (coloured or high > 1) else 1)
     if low < -1e-3 or high > scale * (1 + 1e-3):
         raise MaskError(
             f"The mask holds values from {low:g} to {high:g}; give floats from 0 to 1 or uint8 from 0 to 255."
         )
-    grey = values.astype(np.float64) / scale
-    if coloured:
-        alpha = grey[..., 3] if values.shape[2] == 4 else 1.0
-        grey = grey[..., :3] @ LUMA * alpha
-    return grey.astype(np.float32).clip(0, 1)
+    grey = np.empty(values.shape[:2], np.float32)
+    for top in range(0, len(grey), STRIP):  # or a large mask would take much memory
+        strip = values[top : top + STRIP].astype(np.float64) / scale
+        if coloured:
+            alpha = strip[..., 3] if values.shape[2] == 4 else 1.0
+            strip = strip[..., :3] @ LUMA * alpha
+        grey[top : top + STRIP] = strip
+    return grey.clip(0, 1, out=grey)

@@ -25,6 +25,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | n
 MIN_SIDE = 64  # shorter side, pixels; below this there is no texture to move
 MAX_SIDE = 8192  # shorter side, pixels
 MAX_PIXELS = MAX_SIDE**2  # of the result
+MAX_LENGTH = MAX_PIXELS // MIN_SIDE  # of its longer side
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
@@ -110,6 +111,8 @@ def checked_size(size: Any) -> Size:
         if width > MAX_SIDE:
             raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_SIDE}.")
         return width
+    if max(width, height) > MAX_LENGTH:
+        raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_LENGTH} a side.")
     if width * height > MAX_PIXELS:
         fits = _fitting(width, height)
         raise TooLarge(f"size {width}x{height} is too large; ask for at most {fits[0]}x{fits[1]}.")
@@ -179,7 +182,7 @@ def _from_bytes(content: bytes, size: Size, name: str) -> Image.Image:
         raise PhotoError(f"{name} is empty; copy or download it again.")
     if content[4:8] == b"ftyp":
         _register_heic(name)
-    with _opened(io.BytesIO(content), name) as image:
+    with open_image(io.BytesIO(content), name) as image:
         return _decoded(image, size, name)
 
 
@@ -191,8 +194,8 @@ def _register_heic(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _opened(file: BinaryIO, name: str) -> Image.Image:
-    """Reads only the header, and refuses what is no photo or too large to decode."""
+def open_image(file: BinaryIO, name: str) -> Image.Image:
+    """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
     try:
         with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit warns; ours below refuses

@@ -101,6 +101,13 @@ def test_names_cannot_break_it(records: dict[str, Record], folder: Path) -> None
     assert [loop for _, loop in read.loops] == read.links
 
 
+def test_a_poster_cannot_break_it(records: dict[str, Record], folder: Path) -> None:
+    (folder / "page.html").write_text("<p>A loop")
+    one = record("page.html", folder / "page.html", thumbnail='"><b>')
+    text = write_gallery({"page.html": one}, [], folder, folder / "index.html", {}).read_text("utf-8")
+    assert "b" not in Read(text).tags
+
+
 def test_links_are_relative_to_the_page(records: dict[str, Record], folder: Path, tmp_path: Path) -> None:
     page = write_gallery(records, [], folder, tmp_path / "site.html", {})
     for _, loop in Read(page.read_text("utf-8")).loops:

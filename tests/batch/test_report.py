@@ -1,13 +1,17 @@
 """The report of a batch: what is in it, and that names cannot break it."""
 
+import base64
 import json
+import re
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from stylecine.batch.journal import DONE as DONE_FIELDS
 from stylecine.batch.journal import Record
-from stylecine.batch.report import page, summary, write
+from stylecine.batch.report import COLUMNS, page, summary, write
 
 FIGURES = ("seam", "pulse_excess", "moved_error", "travel", "vividness_moving")
 DONE = dict.fromkeys(FIGURES, 1.0) | {"state": "done", "moving": 0.5, "warning": None, "seconds": {"total": 9.87}}
@@ -68,7 +72,26 @@ def test_the_report_is_self_contained(records: dict[str, Record]) -> None:
     read = Read(text)
     assert read.links == ["day%201/sea.mp4", "a%20%3Cb%3E%20%26%20%22c%22%27s%20%231%3F.mp4"]
     assert read.fetched and all(source.startswith("data:image/webp;base64,") for source in read.fetched)
-    assert "http" not in text and text.count("</script>") == 1
+    assert "://" not in text and text.count("</script>") == 1
+
+
+def test_nothing_in_a_record_becomes_markup(records: dict[str, Record]) -> None:
+    nasty = records[NASTY] | {"thumbnail": '"><b>', "mask_thumbnail": '"><b>', "photo": "in/\u202egnp.jpg"}
+    text = page(summary(records, 1, 3), {NASTY: nasty})
+    Read(text)
+    assert "\u202e" not in text and "\\u202e" in text
+
+
+def test_every_figure_of_a_record_is_checked() -> None:
+    assert set(COLUMNS) | set(PICTURES) <= set(DONE_FIELDS)
+
+
+def test_only_the_pages_own_script_and_style_run(records: dict[str, Record]) -> None:
+    text = page(summary(records, 1, 3), records)
+    (policy,) = re.findall('http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    for tag, directive in (("script", "script-src"), ("style", "style-src-elem")):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert f"{directive} 'sha256-{base64.b64encode(sha256(content.encode()).digest()).decode()}'" in policy
 
 
 def test_both_files_are_written(records: dict[str, Record], tmp_path: Path) -> None:

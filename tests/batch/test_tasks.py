@@ -216,14 +216,71 @@ def test_cloth_is_measured_as_cloth(animator: Animator, model: str, tmp_path: Pa
 def test_a_truncated_line_is_rewritten(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.add({"output": "a.mp4", "state": "failed"})
-        journal.add({"output": "a.mp4", "state": "done"})
+        journal.add({"output": "a.mp4", "state": "failed", "attempts": 2})
     with (tmp_path / "batch.jsonl").open("ab") as file:
         file.write(b'nonsense\n[1]\n{"output": "a.mp4"}\n{"output": "b.mp4", "sta')
     with Journal(tmp_path) as journal:
-        assert journal.records == {"a.mp4": {"output": "a.mp4", "state": "done"}}
-        journal.add({"output": "c.mp4", "state": "done"})
+        assert journal.records == {"a.mp4": {"output": "a.mp4", "state": "failed", "attempts": 2}}
+        journal.add({"output": "c.mp4", "state": "failed"})
     with Journal(tmp_path) as journal:
         assert list(journal.records) == ["a.mp4", "c.mp4"]
+
+
+SCRIPT = '"><script>alert(1)</script>'
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: SCRIPT} for name in ("thumbnail", "mask_thumbnail", "width", "height", "frames", "seam", "seconds")),
+        {"bytes": True},
+        {"fps": 10**400},
+        {"moving": float("nan")},
+        {"travel": float("inf")},
+        {"anything": float("nan")},
+        {"warning": ["a", "list"]},
+        {"photo": None},
+        {"seconds": {}},
+        {"seconds": {"total": None}},
+    ],
+    ids="".join,
+)
+def test_a_record_that_no_run_wrote_is_not_done(
+    record: dict[str, Any], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    for told, kept in ((record, True), (record | changes, False), (record, True)):
+        (tmp_path / "batch.jsonl").write_text(json.dumps(told) + "\n")
+        with Journal(tmp_path) as journal:
+            assert list(journal.records) == ["a.mp4"] * kept
+    for name in changes.keys() & record.keys():
+        (tmp_path / "batch.jsonl").write_text(json.dumps({k: v for k, v in record.items() if k != name}) + "\n")
+        with Journal(tmp_path) as journal:
+            assert not journal.records
+
+
+def test_a_nested_line_is_not_a_record(tmp_path: Path) -> None:
+    (tmp_path / "batch.jsonl").write_bytes(100_000 * b"[" + b"\n")
+    with Journal(tmp_path) as journal:
+        assert not journal.records
+
+
+@pytest.fixture(scope="module")
+def record(photo: np.ndarray, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The line of a finished photo."""
+    folder = tmp_path_factory.mktemp("one")
+    given = {"mask": None, "arrows": [(0.5, 0.5, 0.6, 0.5)]}
+    task = three_tasks(folder, photo, given)[0]
+    run_here([task], folder, Animator.from_pretrained(small_model, "cpu"), str(small_model))
+    return dict(json.loads((folder / "batch.jsonl").read_text()))
+
+
+def test_a_record_names_the_photo_of_this_run(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
+    """And not a path that a stranger wrote into the journal, which the gallery would read."""
+    run_here(photos[:1], out, animator, model)
+    path = out / "batch.jsonl"
+    path.write_text(path.read_text().replace(str(photos[0].photo), "elsewhere.png"))
+    made, records = run_here(photos[:1], out, animator, model)
+    assert made == [] and records["a.mp4"]["photo"] == str(photos[0].photo)
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import pickle
 import struct
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.checkpoints.convert import convert
+from stylecine.checkpoints.unpickle import load_pickle
 from stylecine.errors import OptionError, OutputError, WeightsError, WeightsMalformed, WeightsNotFound
 from stylecine.networks.generator import Generator
 from stylecine.weights import FileRecord, ModelRecord, find_model, read_tensors
@@ -405,6 +407,29 @@ HOSTILE: dict[str, Callable[[Path], bytes]] = {
     "tensor of a size of 2**40": lambda c: nvidia_pickle(with_state({"_buffers": {"x": LARGE}})),
     "nesting": lambda c: b"\x80\x02" + b"]" * 100_000 + b".",
 }  # fmt: skip
+
+
+NUMBERS = np.zeros(1 << 16, np.float32)
+CONTENT = NUMBERS.tobytes()
+COPIES: dict[str, Callable[[Call], Call]] = {
+    "views": lambda storage: Call(torch._utils._rebuild_tensor_v2, storage, 0, NUMBERS.shape, (1,), False, {}),
+    "storages": lambda storage: load_from_bytes(storage.parts[1][0]),
+    "arrays": lambda _: Call(NUMBERS.__reduce_ex__(5)[0], CONTENT, NUMBERS.dtype, NUMBERS.shape, "C"),
+    "states of arrays": lambda _: Call(
+        NUMBERS.__reduce__()[0], np.ndarray, (0,), b"b", state=(1, NUMBERS.shape, NUMBERS.dtype, False, CONTENT)
+    ),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES.keys())
+def test_data_are_not_copied_any_number_of_times(copy: Callable[[Call], Call]) -> None:
+    """A few bytes, which refer to data that the pickle holds once, would take as much memory again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that typed storages are deprecated
+        storage = load_from_bytes(saved(torch.from_numpy(NUMBERS)._typed_storage(), zipped=False))
+    assert len(load_pickle(pickle.dumps([copy(storage), copy(storage)]))) == 2
+    with pytest.raises(WeightsMalformed, match="again and again"):
+        load_pickle(pickle.dumps([copy(storage) for _ in range(100)]))
 
 
 def with_state(state: dict[str, Any]) -> Module:

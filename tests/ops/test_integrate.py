@@ -113,7 +113,7 @@ def test_arguments_that_do_not_fit_are_named():
     for bad in (flow[0], flow[:, :1], flow.double(), flow[:, :, :0]):
         with pytest.raises(ValueError, match=r"integrate: the flow is float32 \[N,2,h,w\]"):
             integrate(bad, 2, 1.0)
-    for knots, substeps in ((0, 1), (1, 0)):
+    for knots, substeps in ((0, 1), (1, 0), (1, 65537), (1, 2**63 - 1)):
         with pytest.raises(ValueError, match="at least 1 knot"):
             integrate(flow, knots, 1.0, substeps)
     place = flow.data_ptr()
@@ -122,6 +122,7 @@ def test_arguments_that_do_not_fit_are_named():
         "fields": _Args(place, 0, 4, 4, 2, 1, 1.0, place, place),
         "2\\^24": _Args(place, 1, 1, 1 << 25, 2, 1, 1.0, place, place),
         "knots": _Args(place, 1, 4, 4, 0, 1, 1.0, place, place),
+        "substeps is at most 65536": _Args(place, 1, 1, 1, 1, 65537, 1.0, place, place),
         "below 2\\^31": _Args(place, 1 << 27, 4, 4, 2, 1, 1.0, place, place),
         "too large": _Args(place, 1 << 26, 4, 4, 1 << 40, 1, 1.0, place, place),
     }.items():

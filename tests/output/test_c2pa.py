@@ -10,13 +10,14 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from stylecine import Animator, Cinemagraph, OptionError, WriterUnavailable, __version__
+from stylecine import Animator, Cinemagraph, OptionError, OutputError, WriterUnavailable, __version__
 from stylecine.cli import main
 from stylecine.output import c2pa as signing
 from stylecine.output.c2pa import MEDIA_TYPES, REPORT, SOURCE_TYPE, signer_for
@@ -228,12 +229,21 @@ def test_the_photos_own_manifest_is_included(loop: Cinemagraph, signed_by: Pair,
     assert earlier["title"] == "signed-photo.png"
 
 
-def test_a_photo_with_a_damaged_manifest_is_still_named(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["box", "assertion"])
+def test_a_photo_with_a_damaged_manifest_is_still_named(
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path, damage: str
+) -> None:
     photo = tmp_path / "photo.png"
     loop.save(photo, c2pa=signed_by)
-    content = photo.read_bytes()
+    content = bytearray(photo.read_bytes())
     at = content.index(b"caBX")
-    photo.write_bytes(content[: at + 4] + bytes(100) + content[at + 104 :])
+    if damage == "box":
+        content[at + 4 : at + 104] = bytes(100)
+    else:  # one byte that is not UTF-8, which c2pa finds only when it signs
+        content[content.index(b"warp", content.index(REPORT.encode(), at))] = 0xFF
+        end = at + 4 + int.from_bytes(content[at - 4 : at], "big")
+        content[end : end + 4] = crc32(content[at:end]).to_bytes(4, "big")
+    photo.write_bytes(content)
     made_from(loop, photo).save(tmp_path / "loop.png", c2pa=signed_by)
     told, manifest = claim(tmp_path / "loop.png")
     assert told["validation_state"] == "Valid" and len(told["manifests"]) == 1
@@ -243,6 +253,16 @@ def test_a_photo_with_a_damaged_manifest_is_still_named(loop: Cinemagraph, signe
 def test_a_photo_passed_as_pixels_is_an_ingredient_too(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:
     made_from(loop, None).save(tmp_path / "loop.mp4", c2pa=signed_by)
     assert claim(tmp_path / "loop.mp4")[1]["ingredients"][0]["title"] == "pixels.png"
+
+
+def test_the_digest_of_a_scene_files_photo_is_signed_as_its_claim(
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path
+) -> None:
+    scene = replace(loop.scene, source=PhotoFile("holiday.jpg", b"", "ab" * 32))
+    replace(loop, scene=scene).save(tmp_path / "loop.mp4", c2pa=signed_by)
+    (photo,) = claim(tmp_path / "loop.mp4")[1]["ingredients"]
+    assert photo["title"] == "pixels.png"
+    assert photo["description"] == f"The pixels of a scene; SHA-256 that it claims for its photo's file: {'ab' * 32}"
 
 
 @pytest.mark.parametrize("kind", ["BMP", "JPEG", "JPEG2000", "PPM", "TIFF", "WEBP"])
@@ -328,6 +348,15 @@ def test_certificates_that_may_not_sign(loop: Cinemagraph, tmp_path: Path, optio
     refused(loop, tmp_path / "loop.png", pair, "cannot sign")
     with pytest.raises(OptionError, match="cannot sign"):  # before the work
         signer_for("loop.png", pair)
+
+
+def test_the_certificate_is_not_blamed_for_other_errors(signed_by: Pair, tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(b"no PNG")
+    with pytest.raises(OutputError, match=r"cannot sign 'loop\.png' \(.*omit the signature") as caught:
+        signer_for("loop.png", signed_by).sign(
+            tmp_path / "part", "loop.png", {}, PhotoFile("a.jpg", b"photo"), (), styled=False
+        )
+    assert "certificate" not in str(caught.value) and os.listdir(tmp_path) == ["part"]
 
 
 def test_the_key_is_not_shown(signed_by: Pair) -> None:

@@ -1,5 +1,6 @@
 """Writing and reading video: colours, sizes, rates, and nothing left behind by a failure."""
 
+import io
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import stylecine.output.video
 from stylecine.atomic import check_destination
@@ -546,6 +548,15 @@ def read_only_folder() -> Iterator[Path]:
             if superuser:
                 os.seteuid(0)
             folder.chmod(0o755)
+
+
+def test_a_video_that_changes_its_size_is_refused(tmp_path: Path) -> None:
+    parts = [io.BytesIO() for _ in range(2)]
+    for part, width in zip(parts, (64, 96), strict=True):
+        Image.fromarray(chart(64, width)).save(part, "JPEG")
+    (tmp_path / "film.mjpeg").write_bytes(b"".join(part.getvalue() for part in parts))
+    with pytest.raises(VideoError, match="64x64 and 96x64"):
+        read_video(tmp_path / "film.mjpeg")
 
 
 def test_read_only_folder(read_only_folder: Path) -> None:

@@ -1,27 +1,36 @@
 """`stylecine animate --server`: the same file as without it, and nothing left on the service."""
 
 import json
+import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from stylecine.cli import main
-from stylecine.errors import ServiceError
+from stylecine.errors import OutputError, ServiceError
 from stylecine.output.video import read_video
 from stylecine.server import client
 from tests.server.conftest import Served, wait_until
+
+SCENE = {"id": "s", "state": "ready", "width": 64, "height": 64, "links": {"self": "/s"}}
+PROGRESS = {"stage": "video", "done": 1, "total": 2}
+LINKS = {"self": "/j", "events": "/e", "result": "/r"}
+JOB = {"state": "done", "bytes": 4, "warning": None, "progress": PROGRESS, "links": LINKS}
 
 
 @pytest.fixture
@@ -177,8 +186,7 @@ def test_another_web_server_is_refused(
 def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: Path) -> None:
     """JSON, an event and a result, each far too large; the token is never sent to another host."""
     sent = 0
-    scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
-    job = {"state": "queued", "bytes": 4, "links": {"self": "/j", "events": "/e", "result": "/r"}}
+    scene, job = SCENE, JOB | {"state": "queued"}
     replies: dict[str, Any] = {}
 
     class Endless(BaseHTTPRequestHandler):
@@ -220,6 +228,155 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
     assert not (tmp_path / "x.mp4").exists()
 
 
+@contextmanager
+def answering(replies: dict[str, Any]) -> Iterator[client.Client]:
+    """The client of a server that gives these replies, JSON or bytes, by path; a number is the status of one."""
+
+    class Server(BaseHTTPRequestHandler):
+        def respond(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            reply = replies.get(self.path.partition("?")[0], {})
+            status, reply = reply if isinstance(reply, tuple) else (200, reply)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(reply if isinstance(reply, bytes) else json.dumps(reply).encode())
+
+        do_POST = do_PATCH = do_GET = do_DELETE = respond
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield client.Client(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def without(description: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in description.items() if key != name}
+
+
+def events(line: bytes) -> dict[str, Any]:
+    return {"/v1/animations": JOB | {"state": "queued"}, "/e": b"data: " + line + b"\n\n"}
+
+
+NONSENSE: dict[str, dict[str, Any]] = {
+    "deep": events(60_000 * b"["),
+    "not-unicode": events(b"\xff"),
+    "infinite-progress": events(b'{"state": "done", "progress": {"stage": "video", "done": 1e999, "total": 2}}'),
+    "job-state": {"/v1/animations": JOB | {"state": "banana"}},
+    "no-warning": {"/v1/animations": without(JOB, "warning")},
+    "warnings": {"/v1/animations": JOB | {"warning": ["a", "list"]}},
+    **{f"{size}-bytes": {"/v1/animations": JOB | {"bytes": size}} for size in (None, 1e15, 10**15, math.inf, math.nan)},
+    "scene-state": {"/v1/scenes": SCENE | {"state": "banana"}},
+    "links": {"/v1/animations": JOB | {"links": dict.fromkeys(LINKS, "/\ud800")}},
+    "null-width": {"/v1/scenes": SCENE | {"width": None}},
+    "no-height": {"/v1/scenes": without(SCENE, "height")},
+}
+
+
+@pytest.mark.parametrize("replies", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_is_refused_before_anything_is_written(
+    slow_photo: Path, tmp_path: Path, replies: dict[str, Any]
+) -> None:
+    def progress(*step: Any) -> None:
+        assert [type(value) for value in step] == [str, int, int]
+
+    replies = {"/v1/scenes": SCENE, "/v1/animations": JOB, "/r": b"loop"} | replies
+    with answering(replies) as connected, pytest.raises(ServiceError, match="not a service of stylecine"):
+        connected.animate(slow_photo, tmp_path / "x.mp4", progress=progress)
+    assert os.listdir(tmp_path) == [slow_photo.name]
+
+
+def test_a_long_explanation_is_cut(slow_photo: Path, tmp_path: Path) -> None:
+    long = {"detail": 3_000_000 * "x"}
+    done = JOB | {"warning": 3_000_000 * "x"}
+    for replies in (
+        {"/v1/scenes": (422, long)},
+        {"/v1/scenes": SCENE | {"state": "failed", "problem": long}},
+        {"/v1/scenes": SCENE, "/v1/animations": JOB | {"state": "failed", "problem": long}},
+    ):
+        with answering(replies) as connected, pytest.raises(ServiceError, match=r"^x+$") as caught:
+            connected.animate(slow_photo, tmp_path / "x.mp4")
+        assert len(str(caught.value)) == 1000
+    with answering({"/v1/scenes": SCENE, "/v1/animations": done, "/r": b"loop"}) as connected:
+        assert len(connected.animate(slow_photo, tmp_path / "x.mp4")["job"]["warning"]) == 1000
+
+
+def test_a_result_larger_than_the_disk_is_not_downloaded(
+    slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.shutil, "disk_usage", lambda _: SimpleNamespace(free=3))
+    replies = {"/v1/scenes": SCENE, "/v1/animations": JOB, "/r": b"loop"}
+    with answering(replies) as connected, pytest.raises(OutputError, match="space"):
+        connected.animate(slow_photo, tmp_path / "x.mp4")
+    assert os.listdir(tmp_path) == [slow_photo.name]
+
+
+def test_deleting_does_not_wait_for_long(slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is complete; a service that does not respond any more must not hold the command up."""
+    timeouts: list[Any] = []
+    stream = httpx.Client.stream
+
+    def observed(self: httpx.Client, method: str, url: str, **request: Any) -> Any:
+        if method == "DELETE":
+            timeouts.append(request.get("timeout"))
+        return stream(self, method, url, **request)
+
+    monkeypatch.setattr(httpx.Client, "stream", observed)
+    with answering({"/v1/scenes": SCENE, "/v1/animations": JOB, "/r": b"loop"}) as connected:
+        connected.animate(slow_photo, tmp_path / "x.mp4")
+    assert timeouts == 3 * [5]
+
+
+def archive_of(path: Path, names: Sequence[str]) -> bytearray:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, 100 * "x")
+    return bytearray(path.read_bytes())
+
+
+def encrypted(content: bytearray) -> None:
+    content[6] |= 1
+    content[content.index(b"PK\1\2") + 8] |= 1
+
+
+def version_99(content: bytearray) -> None:
+    content[content.index(b"PK\1\2") + 6] = 99
+
+
+def overlapping(content: bytearray) -> None:
+    """The second frame starts where the first one does and each is as long as the file."""
+    first = content.index(b"PK\1\2")
+    for entry in (first, content.index(b"PK\1\2", first + 1)):
+        content[entry + 20 : entry + 28] = 2 * struct.pack("<I", first)
+    content[entry + 42 : entry + 46] = content[first + 42 : first + 46]
+
+
+def cut(content: bytearray) -> None:
+    """The frame's data are said to start at the end of the file."""
+    entry = content.index(b"PK\1\2")
+    content[entry + 42 : entry + 46] = struct.pack("<I", len(content) - 10)
+
+
+@pytest.mark.parametrize("change", [encrypted, version_99, overlapping, cut])
+def test_a_crafted_archive_is_refused(tmp_path: Path, change: Callable[[bytearray], None]) -> None:
+    content = archive_of(tmp_path / "x.zip", [f"frame-000{n}.png" for n in range(2)])
+    change(content)
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(ServiceError, match="something other than was asked for"):
+        client._unpack(tmp_path / "x.zip", tmp_path)
+
+
+@pytest.mark.parametrize("names", [[], ["frame-0000.png", "frame-0002.png"], 2 * ["frame-0000.png"]])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_of_other_than_consecutive_frames_is_refused(tmp_path: Path, names: list[str]) -> None:
+    archive_of(tmp_path / "x.zip", names)
+    with pytest.raises(ServiceError, match="something other than was asked for"):
+        client._unpack(tmp_path / "x.zip", tmp_path)
+    assert os.listdir(tmp_path) == ["x.zip"]
+
+
 def test_a_job_is_requested_again_with_the_same_key(
     slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,9 +386,7 @@ def test_a_job_is_requested_again_with_the_same_key(
     keys: list[str] = []
     deleted: list[str] = []
     states = iter(("running", "running", "done"))
-    progress = {"stage": "video", "done": 1, "total": 2}
-    scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
-    job = {"state": "queued", "bytes": 4, "progress": progress, "links": {"self": "/j", "events": "/e", "result": "/r"}}
+    scene, job = SCENE, JOB | {"state": "queued"}
 
     class Busy(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -277,13 +432,10 @@ def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
     seen: list[tuple[str, str, bytes]] = []
-    progress = {"stage": "video", "done": 1, "total": 2}
-    scene = {"id": "s", "state": "ready", "links": {"self": "/s"}}
-    job = {"state": "done", "bytes": 4, "progress": progress, "links": {"self": "/j", "events": "/e", "result": "/r"}}
     responses = {
-        "/v1/scenes": {**scene, "state": "queued"},
-        "/s": scene,
-        "/v1/animations": job,
+        "/v1/scenes": {**SCENE, "state": "queued"},
+        "/s": SCENE,
+        "/v1/animations": JOB,
         "/r": "loop",
         "/j": {},
     }

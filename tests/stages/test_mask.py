@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stylecine.errors import MaskError, NothingMoves
+from stylecine.errors import MaskError, NothingMoves, TooLarge
 from stylecine.stages.mask import (
     CLASSES,
     CRF_CELLS,
@@ -272,6 +273,27 @@ def test_broken_mask_files(tmp_path: Path, content: bytes, suffix: str) -> None:
     path.write_bytes(content)
     with pytest.raises(MaskError):
         read_mask(path, (8, 8))
+
+
+def test_a_mask_is_opened_as_carefully_as_a_photo(tmp_path: Path) -> None:
+    """Only in formats of photos, as Pillow starts other programs for some; and not with any number of pixels."""
+    for kind in ("PCX", "EPS"):
+        Image.fromarray(half().astype(np.uint8) * 255).save(tmp_path / "mask.png", kind)
+        with pytest.raises(MaskError, match="give a PNG"):
+            read_mask(tmp_path / "mask.png", (8, 8))
+    (tmp_path / "bomb.pgm").write_bytes(b"P5 20000 20000 255\n")
+    with pytest.raises(TooLarge, match="million pixels"):
+        read_mask(tmp_path / "bomb.pgm", (8, 8))
+
+
+def test_a_large_mask_takes_little_memory(tmp_path: Path) -> None:
+    Image.new("RGBA", (1000, 2000), (255, 255, 255, 255)).save(tmp_path / "mask.png")
+    tracemalloc.start()
+    try:
+        read_mask(tmp_path / "mask.png", (64, 64))
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000 * 20, "bytes"
+    finally:
+        tracemalloc.stop()
 
 
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:

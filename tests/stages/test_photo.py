@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from stylecine.errors import OptionError, PhotoError, StylecineError, TooLarge
-from stylecine.stages.photo import PhotoFile, load_photo, read_photo
+from stylecine.stages.photo import PhotoFile, checked_size, load_photo, read_photo
 
 
 def picture(height: int = 80, width: int = 120) -> np.ndarray:
@@ -384,6 +384,10 @@ def test_too_large_names_a_size_that_fits() -> None:
         load_photo(picture(), (99999, 99999))
     with pytest.raises(TooLarge, match="8192"):
         load_photo(picture(), 99999)
+    for size in ((10**9, 64), (64, 10**400)):
+        with pytest.raises(TooLarge, match="ask for at most 1048576 a side"):
+            load_photo(picture(), size)
+    assert checked_size((1048576, 64)) == (1048576, 64)
 
 
 def header_only(width: int, height: int) -> dict[str, bytes]:
