@@ -127,8 +127,8 @@ def _vp9_all_keys(quality: int) -> dict[str, str]:
 def _av1_all_keys(quality: int) -> dict[str, str]:
     """As fine as the key frame of a loop, which SVT-AV1 codes better than its rate factor says.
 
-    lp=1: one thread for each step. With more, SVT-AV1 4.1 has returned key frames out of order, about once in 200 videos
-    on a busy machine; the bytes are the same, and take 1.4 times as long.
+    lp=1: one thread for each step, since SVT-AV1 4.1 has returned key frames out of order on a busy machine, about once
+    in 200 videos. The bytes are the same, and take 1.4 times as long.
     """
     return _av1(max(quality - 16, 1), None) | {"svtav1-params": "keyint=1:lp=1"}
 
