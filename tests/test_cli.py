@@ -274,6 +274,31 @@ def test_a_users_error_is_one_line_and_leaves_nothing(
     assert not list(work.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ((1, ""), "argument PHOTO: the path is empty; give one"),
+        ((1, "."), "is a folder"),
+        ((-1, "cpu", "-o", ""), "argument -o/--output: the path is empty; give one"),
+        ((-1, "cpu", "--mask", ""), "argument --mask: the path is empty; give one"),
+    ],
+    ids=str,
+)
+def test_an_empty_name_is_no_file(
+    given: list[str], work: Path, changes: tuple[int, str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, *values = changes
+    given[place:] = [*values, *(given[place + 1 :] if place > 0 else [])]
+    assert main(given) == 2
+    assert says in printed(capsys)[1] and not list(work.iterdir())
+
+
+def test_the_command_alone_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out, err = printed(capsys)
+    assert out.startswith("usage: stylecine") and "make a loop from a photo" in out and not err
+
+
 def bad_photo(kind: str, folder: Path) -> Path:
     path = folder / f"{kind}.jpg"
     image = Image.effect_noise((96, 72), 80).convert("RGB")
@@ -502,7 +527,7 @@ def test_doctor_examines_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "native library: " in printed(capsys)[0]
 
 
-@pytest.mark.parametrize("argv", [[], ["dance"], ["animate"]], ids=str)
+@pytest.mark.parametrize("argv", [["dance"], ["animate"]], ids=str)
 def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
     out, err = printed(capsys)

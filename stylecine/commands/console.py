@@ -64,6 +64,11 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
     }
 
 
+def file_size(size: int) -> str:
+    """A number of bytes, for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(1, round(size / 1e3))} kB"
+
+
 def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

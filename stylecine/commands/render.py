@@ -3,7 +3,6 @@
 import argparse
 import warnings
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from stylecine.commands.arguments import (
     add_model_options,
     add_motion_options,
     add_output,
+    as_path,
     credentials,
     render_options,
 )
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
         "render", help="make a loop from a scene", description="Makes a loop from a scene, its edits included."
     )
     render.set_defaults(run=run)
-    render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    render.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
     add_output(render, "the scene's name with .mp4, here, numbered if that exists")
     render.add_argument("--size", metavar="SIZE", type=int, help="short side of a quick preview (default: full size)")
     add_motion_options(render, "the scene's, edits included")

@@ -228,7 +228,8 @@ def test_the_command_writes_the_page(
     monkeypatch.chdir(tmp_path)
     given = ["--mask", mask_file.name, "--motion", motion_file.name, "--seconds", "0.5", "--model", str(small_model)]
     assert main(["explain", photo_file.name, *given]) == 0
-    assert capsys.readouterr().out.startswith("photo-explained.html: ")
+    out = capsys.readouterr().out
+    assert out.startswith("photo-explained.html: ") and " 0.0 MB" not in out
     read = Read((tmp_path / "photo-explained.html").read_text("utf-8"))
     assert "--mask mask.png --motion motion.npy --seconds 0.5" in "".join(read.commands)
 
