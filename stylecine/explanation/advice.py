@@ -121,7 +121,7 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         yield Finding(
             "Still parts differ from the photo",
             "A style or a detail below 1 does that; leave them out to keep the photo's own bytes.",
-            shell.animate(detail=1.0, style=None),
+            shell.animate(detail=1.0, style=None, style_strength=1.0, style_drift=False),
         )
 
 

@@ -243,7 +243,7 @@ class Worker:
         self.played = None  # its memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
-        self.played = still, wind, self._render(unstyled, request | {"style": None}, progress)
+        self.played = still, wind, self._render(unstyled, request | {"style": None, "style_drift": False}, progress)
         return self.played[2]
 
     def _motion(self, request: Request) -> tuple[Any, Any]:

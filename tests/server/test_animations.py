@@ -206,6 +206,7 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
         {"style": "dusk", "style_strength": 1.1},
         {"style": "dusk", "style_strength": "1"},
         {"style": "dusk", "style_drift": 1},
+        {"style_drift": True},
     ],
     ids=str,
 )

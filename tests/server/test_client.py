@@ -144,6 +144,7 @@ def test_errors_are_one_sentence(
     assert "short side" in animate("--size", "own")
     assert "less than two frames" in animate("--seconds", "0.01")
     assert "There is no style 'dusc'; use golden-hour" in animate("--style", "dusc")
+    assert "give a style" in animate("--style-drift")
     (tmp_path / "bad.jpg").write_bytes(b"bad")
     assert "The photo is bad" in animate("--style", str(tmp_path / "bad.jpg"))
     assert "more than allowed" in animate("--seconds", "61", "--fps", "10")
