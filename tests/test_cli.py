@@ -1,7 +1,9 @@
 """The command line: what it writes, what it prints, how it ends."""
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -196,6 +198,18 @@ def test_a_codec_is_chosen_by_name(given: list[str], work: Path, capsys: pytest.
     assert main([*given, "-o", "loop.webm", "--codec", "vp9"]) == 0
     assert main([*given, "-o", "loop.webm", "--codec", "h264"]) == 2
     assert "does not fit 'loop.webm'" in printed(capsys)[1]
+
+
+def test_one_bar_shows_the_progress_of_the_whole(given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert main(given) == 0
+    shown = [(stage, int(share)) for stage, share in re.findall(r"(\w+): +(\d+)%", terminal.getvalue())]
+    assert {"inversion", "mask", "plate", "video"} <= {stage for stage, _ in shown}
+    shares = [share for _, share in shown]
+    assert shares == sorted(shares) and shares[0] < 5 and max(shares) <= 100
+    assert all(share < 60 for stage, share in shown if stage != "video"), "writing the file takes longest"
 
 
 def test_an_impossible_output_is_reported_before_any_work(

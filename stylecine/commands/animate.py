@@ -16,7 +16,7 @@ from stylecine.commands.arguments import (
     credentials,
     render_options,
 )
-from stylecine.commands.console import Bar, print_result
+from stylecine.commands.console import FILE, LOOP, SCENE, Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)
-    with Bar() as bar:
+    with Bar(SCENE | LOOP | FILE) as bar:
         loop = animate(
             options.photo,
             size=options.size,

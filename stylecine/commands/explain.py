@@ -14,7 +14,7 @@ from stylecine.commands.arguments import (
     as_path,
     render_options,
 )
-from stylecine.commands.console import Bar, file_size
+from stylecine.commands.console import EXPLANATION, LOOP, SCENE, Bar, file_size
 from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.pipeline import explain
 
-    with Bar() as bar:
+    with Bar(SCENE | LOOP | EXPLANATION) as bar:
         explain(
             options.photo,
             output,

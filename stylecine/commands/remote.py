@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import as_path, file_options, render_options
-from stylecine.commands.console import Bar, complain, extra, file_size
+from stylecine.commands.console import FILE, LOOP, SCENE, Bar, complain, extra, file_size
 from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS, RenderOptions, period
 
@@ -67,7 +67,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         remote["repeat"] = encoding.loops(period(options.seconds, options.fps))
     (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
-    with Bar() as bar:
+    with Bar(SCENE | LOOP | FILE) as bar:
         reply = client.animate(
             options.photo,
             output,

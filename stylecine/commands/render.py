@@ -17,7 +17,7 @@ from stylecine.commands.arguments import (
     credentials,
     render_options,
 )
-from stylecine.commands.console import Bar, complain, print_result
+from stylecine.commands.console import FILE, LOOP, Bar, complain, print_result
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 from stylecine.errors import StylecineWarning
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
-    with warnings.catch_warnings(record=True) as caught, Bar() as bar:
+    with warnings.catch_warnings(record=True) as caught, Bar(LOOP | FILE) as bar:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)

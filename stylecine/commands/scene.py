@@ -5,7 +5,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options, as_path
-from stylecine.commands.console import Bar
+from stylecine.commands.console import SCENE, Bar
 from stylecine.errors import printable
 
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.edits.scene_file import check_suffix
 
     check_suffix(output)
-    with Bar() as bar:
+    with Bar(SCENE) as bar:
         animator = Animator.from_pretrained(options.model, options.device)
         scene = animator.invert(
             options.photo, size=options.size, refine=options.refine, seed=options.seed, progress=bar
