@@ -38,6 +38,7 @@ WIND = (
     "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
     " viewer; a strength above 0, at most 1"
 )
+DURATION = "of a video, instead of repeat: seconds, or like 90s, 10m or 1h30m; rounded up to whole loops"
 
 
 class _Request(BaseModel):
@@ -255,5 +256,6 @@ class Animation(_Request):
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
     repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
+    duration: Annotated[FiniteFloat | Annotated[str, Field(max_length=32)] | None, Field(description=DURATION)] = None
     keyframes: Keyframes = "first"
     crop: Annotated[str | None, Field(max_length=64)] = None
