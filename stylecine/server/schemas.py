@@ -24,7 +24,7 @@ assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-
 assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
 assert Pace.__args__ == PACES and StyleName.__args__ == STYLES  # type: ignore[attr-defined]
 assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
-LIMITS = {name: dict(option["limits"]) for name, option in OPTIONS.items()}  # gt, ge and le of numbers
+LIMITS = {name: {"description": option["help"], **option["limits"]} for name, option in OPTIONS.items()}  # of numbers
 DEFAULTS = RenderOptions()
 
 # In JSON 4.0 is a whole number.
