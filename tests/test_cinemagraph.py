@@ -240,6 +240,8 @@ def test_saving_reports_its_progress_and_leaves_nothing_if_cancelled_at_any_time
 def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         loop.save(tmp_path / "missing" / "loop.mp4")
+    with pytest.raises(OutputError, match="has no name"):
+        loop.save("")
 
 
 ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]
