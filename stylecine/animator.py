@@ -21,7 +21,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import ClothNets, RestingCloth, rest_cloth
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
-from stylecine.errors import NothingMoves, StylecineWarning, TooLarge, WeightsNotFound
+from stylecine.errors import NothingMoves, SceneError, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.memory import check_memory, release_freed
 from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
@@ -102,7 +102,7 @@ class _MovingLandscape:
     loop: Loop | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Animator:
     """The networks of one model on one device, for any number of photos."""
 
@@ -115,6 +115,9 @@ class Animator:
     cloth_nets: ClothNets | None = None  # None: the model's, read when they are needed
     finder: Finder | None = None  # the same; models may lack it
     style_nets: StyleNets | None = None  # None: the model's, or the default model's if it has none
+
+    def __repr__(self) -> str:
+        return f"<Animator {self.model.name}, {self.device}>"
 
     @classmethod
     @torch.inference_mode(False)  # the generator's gradients may be wanted
@@ -173,7 +176,7 @@ class Animator:
         Only the photo and what moves are shrunk; nothing is inverted again.
         """
         short = check_int("size", size, MIN_SIDE, MAX_SIDE)
-        return self.render_with(RenderOptions(**options), scene, short=short, progress=progress)
+        return self.render_with(RenderOptions.create(**options), scene, short=short, progress=progress)
 
     def render(
         self, scene: Scene, *, progress: Progress | None = None, **options: Unpack[RenderArguments]
@@ -183,7 +186,7 @@ class Animator:
         options: those of `RenderOptions`, as `animate` documents them; what is given comes on top of the edits.
         Raises as `animate` does. Warns with a StylecineWarning if the scene was made with another model.
         """
-        return self.render_with(RenderOptions(**options), scene, progress=progress)
+        return self.render_with(RenderOptions.create(**options), scene, progress=progress)
 
     @torch.no_grad()
     def render_with(
@@ -196,6 +199,8 @@ class Animator:
         progress: Progress | None = None,
     ) -> Cinemagraph:
         """`render` with all options in one value. short: `preview`'s size. found: what `find_cloth` found before."""
+        if not isinstance(scene, Scene):
+            raise SceneError(f"A loop is made of a scene, as invert() or Scene.load() returns it, not of {scene!r}.")
         self._check_model(scene, options.warp)
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)

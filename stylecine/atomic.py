@@ -131,7 +131,7 @@ def translate_os_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) and not name.parent.is_dir():
             message = f"There is no folder '{name.parent}'; create it first."
         elif error.errno in _NO_PERMISSION:
             message = f"'{name}' may not be written; choose another folder or change its permissions."

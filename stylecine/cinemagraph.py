@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine import __version__
+from stylecine.atomic import Finish
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import RestingCloth
 from stylecine.edits.model import Edit, Paint, to_option
@@ -273,6 +274,7 @@ class Cinemagraph:
         crop: str | None = None,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
+        progress: Progress | None = None,
     ) -> VideoInfo:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
@@ -288,7 +290,9 @@ class Cinemagraph:
             it there, in fractions of width and height.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
-        Raises OutputError or OptionError; Cancelled through the progress function given to `animate`.
+        progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
+            that was given to `animate`.
+        Raises OutputError, OptionError or Cancelled.
         """
         length: Any = {"repeat": repeat, "duration": duration, "keyframes": keyframes}
         check_output(path, fps=self.fps, quality=quality, codec=codec, **length, crop=crop, comment=embed_report)
@@ -310,13 +314,13 @@ class Cinemagraph:
             styled = self.appearance is not None and not (is_poster(path) and self.appearance.drift)
             title = Path(path).name
             finish = partial(signer.sign, title=title, report=report, photo=photo, generated=generated, styled=styled)
-        stages = Stages(self.progress)
+        stages = Stages(progress or self.progress)
         if is_page(path):
-            with stages.stage("video"):
-                info = self._save_page(path, quality)
+            with stages.stage("video", cancel_at_end=False) as step:
+                info = self._save_page(path, quality, finish=lambda _: step(1, 1))
         else:
             times, rate = frame_times(path, self.period, self.fps)
-            with stages.stage("video", len(times)) as step:
+            with stages.stage("video", len(times), cancel_at_end=False) as step:
                 frames = _Frames(self, times, window, step)
                 info = write_output(
                     frames, path, rate, quality=quality, codec=codec, **length, comment=comment, finish=finish
@@ -324,7 +328,7 @@ class Cinemagraph:
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
 
-    def _save_page(self, path: str | PathLike[str], quality: int | None) -> VideoInfo:
+    def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
         moving = [*(name for name, share in shares if share > MIN_MOVING_SHARE), *([CLOTH] if self.cloth_layer else [])]
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
@@ -338,6 +342,7 @@ class Cinemagraph:
             quality=quality,
             cloth_layer=self.cloth_layer,
             appearance=self.appearance,
+            finish=finish,
         )
 
     def _crop_window(self, crop: Crop, *, even: bool) -> Window:

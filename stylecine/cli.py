@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interrupts() as interrupts:
         try:
             options = parser().parse_args(argv)
+            if options.run is None:
+                parser().print_help()
+                return 0
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # libraries' warnings are for programmers
                 return int(options.run(options, start))
@@ -72,7 +75,8 @@ def _report(error: BaseException) -> int:
 def parser() -> Parser:
     top = Parser(prog="stylecine", description="Turns one landscape photo into a seamless video loop.")
     top.add_argument("--version", action="version", version=f"stylecine {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    top.set_defaults(run=None)
     for command in COMMANDS:
         command.add_to(commands)
     return top

@@ -11,7 +11,8 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypedDict
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from stylecine.errors import MotionError, OptionError
 
@@ -157,15 +158,26 @@ class RenderOptions:
         if not isinstance(self.style_drift, bool):
             raise OptionError(f"style_drift is True or False, not {self.style_drift!r}.")
         check_style(self.style)
+        if self.style_drift and self.style is None:
+            raise OptionError("style_drift goes from the photo to a style and back; give a style, or leave it out.")
         if self.subject == "landscape" and self.wind is not None:
             raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
         if self.subject == CLOTH and (self.motion is not None or len(self.arrows)):
             raise OptionError(
                 "Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead."
             )
-        object.__setattr__(self, "arrows", check_arrows(self.arrows))
+        object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
         if self.wind is not None:
             object.__setattr__(self, "wind", check_wind(self.wind))
+
+    @classmethod
+    def create(cls, **options: Any) -> Self:
+        """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
+        for name in options:
+            if name not in OPTIONS:
+                similar = get_close_matches(name, OPTIONS, 1) or OPTIONS
+                raise OptionError(f"There is no option {name!r}; use {', '.join(similar)}.")
+        return cls(**options)
 
     @property
     def period(self) -> int:
@@ -294,6 +306,16 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, fl
     return tuple(checked)
 
 
+def check_length(arrow: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The arrow. MotionError if it has no length, and so no direction."""
+    if arrow[:2] == arrow[2:]:
+        raise MotionError(
+            f"Arrow {arrow!r} ends where it starts, so it has no direction; end it elsewhere, or freeze what should"
+            " stand still."
+        )
+    return arrow
+
+
 def check_device(device: str | torch.device | None) -> torch.device:
     """The device to work on; None is the first CUDA device if there is one, else the CPU."""
     import torch
@@ -306,6 +328,8 @@ def check_device(device: str | torch.device | None) -> torch.device:
         raise OptionError(f"There is no device {device!r}; use cpu or cuda.") from None
     if chosen.type not in ("cpu", "cuda"):
         raise OptionError(f"Device {str(device)!r} is not supported; use cpu or cuda.")
+    if chosen.type == "cpu" and chosen.index:
+        raise OptionError(f"Device {str(device)!r} does not exist, since all cores are one device; use cpu.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise OptionError(f"Device {str(device)!r} is not one of PyTorch's {torch.cuda.device_count()}; use cpu.")
     return chosen
@@ -339,8 +363,8 @@ def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = 
     except (TypeError, OverflowError):
         good = False
     if not good:
-        low = f"above {gt:g}" if math.isfinite(gt) else f"from {ge:g}"
-        raise OptionError(f"{name} must be a number {low} and at most {le:g}, not {value!r}.")
+        limits = f"above {gt:g} and at most {le:g}" if math.isfinite(gt) else f"from {ge:g} to {le:g}"
+        raise OptionError(f"{name} must be a number {limits}, not {value!r}.")
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -106,7 +106,8 @@ def animate(
             options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1])))
         if motion is not None:
             options = replace(options, motion=read_motion(motion))
-        options = replace(options, style=resolve_style(options, ()))
+        style = resolve_style(options, ())
+        options = replace(options, style=style, style_drift=options.style_drift and style is not None)
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     found = None
@@ -146,7 +147,7 @@ def explain(
     do not concern. options: those of the loop, as in `animate`. Where `animate` raises NothingMoves, the page says what
     nearly moves. Raises as `animate` does, and OutputError.
     """
-    chosen = RenderOptions(**options)
+    chosen = RenderOptions.create(**options)
     check_inversion_options(refine, seed)
     place = check_device(device)
     target = check_destination(path)

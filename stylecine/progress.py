@@ -1,7 +1,7 @@
 """Times the stages of a job, reports progress to the caller, and stops when the caller asks."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from time import perf_counter
 
 import torch
@@ -21,15 +21,19 @@ class Stages:
         self.timings: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str, total: int = 1) -> Iterator[Callable[[int, int], None]]:
-        """Times the block; yields a function (done, total) that reports its steps. Raises Cancelled."""
+    def stage(self, name: str, total: int = 1, *, cancel_at_end: bool = True) -> Iterator[Callable[[int, int], None]]:
+        """Times the block; yields a function (done, total) that reports its steps. Raises Cancelled.
+
+        cancel_at_end: whether the report of its end may cancel, which is too late for a file that is in place.
+        """
         start = perf_counter()
         self._report(name, 0, total)
         yield lambda done, total: self._report(name, done, total)
         if self.device is not None and self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.timings[name] = self.timings.get(name, 0.0) + perf_counter() - start
-        self._report(name, total, total)
+        with nullcontext() if cancel_at_end else suppress(Cancelled):
+            self._report(name, total, total)
 
     def _report(self, name: str, done: int, total: int) -> None:
         if self.progress is not None and self.progress(name, done, total) is False:

@@ -46,6 +46,14 @@ def test_a_failure_leaves_nothing(tmp_path: Path, folder: bool) -> None:
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no folder in which nobody may create a file")
+def test_a_folder_that_takes_no_files_is_not_called_missing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"'/proc/loop.mp4' cannot be written .*; choose another place"):
+        check_destination("/proc/loop.mp4")
+    with pytest.raises(OutputError, match=r"There is no folder '.*none'; create it first"):
+        check_destination(tmp_path / "none/loop.mp4")
+
+
 # --- files that belong together
 
 

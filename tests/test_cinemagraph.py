@@ -211,9 +211,37 @@ def test_saving_can_be_cancelled_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng"),
+        *("loop.html", "loop.png", "loop.livephoto", "loop.livephoto.zip", "loop.MP.jpg", "frames"),
+    ],
+)
+def test_saving_reports_its_progress_and_leaves_nothing_if_cancelled_at_any_time(
+    loop: Cinemagraph, tmp_path: Path, name: str
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+    loop.save(tmp_path / name, progress=lambda *step: seen.append(step))
+    total = seen[0][2]
+    assert seen[0] == ("video", 0, total) and seen[-1] == ("video", total, total) and seen == sorted(seen)
+    for moment in {0, (len(seen) - 1) // 2, len(seen) - 2}:
+        (folder := tmp_path / f"{moment}").mkdir()
+        reports = iter([True] * moment)
+        with pytest.raises(Cancelled, match="video"):
+            loop.save(folder / name, progress=lambda *_: next(reports, False))  # noqa: B023
+        assert not list(folder.iterdir())
+    (folder := tmp_path / "late").mkdir()
+    reports = iter([True] * (len(seen) - 1))
+    loop.save(folder / name, progress=lambda *_: next(reports, False))
+    assert list(folder.iterdir()), "it is too late to cancel once the file is in place"
+
+
 def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         loop.save(tmp_path / "missing" / "loop.mp4")
+    with pytest.raises(OutputError, match="has no name"):
+        loop.save("")
 
 
 ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]

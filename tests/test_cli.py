@@ -1,7 +1,9 @@
 """The command line: what it writes, what it prints, how it ends."""
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -198,6 +200,18 @@ def test_a_codec_is_chosen_by_name(given: list[str], work: Path, capsys: pytest.
     assert "does not fit 'loop.webm'" in printed(capsys)[1]
 
 
+def test_one_bar_shows_the_progress_of_the_whole(given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert main(given) == 0
+    shown = [(stage, int(share)) for stage, share in re.findall(r"(\w+): +(\d+)%", terminal.getvalue())]
+    assert {"inversion", "mask", "plate", "video"} <= {stage for stage, _ in shown}
+    shares = [share for _, share in shown]
+    assert shares == sorted(shares) and shares[0] < 5 and max(shares) <= 100
+    assert all(share < 60 for stage, share in shown if stage != "video"), "writing the file takes longest"
+
+
 def test_an_impossible_output_is_reported_before_any_work(
     given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,9 +260,12 @@ BAD_OPTIONS = [
     "--detail 2",
     "--style dusc",
     "--style dusk --style-strength 2",
+    "--style-drift",
+    "--arrow 0.5,0.5,0.5,0.5",
     "--refine -1",
     "--model no-such-model",
     "--device tpu",
+    "--device cpu:99",
     "--repeat 0",
     "--quality 52",
     "-o loop.webm --quality 64",
@@ -272,6 +289,31 @@ def test_a_users_error_is_one_line_and_leaves_nothing(
     assert out == ""
     assert err.startswith("stylecine: ") and err.count("\n") == 1 and "Traceback" not in err
     assert not list(work.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ((1, ""), "argument PHOTO: the path is empty; give one"),
+        ((1, "."), "is a folder"),
+        ((-1, "cpu", "-o", ""), "argument -o/--output: the path is empty; give one"),
+        ((-1, "cpu", "--mask", ""), "argument --mask: the path is empty; give one"),
+    ],
+    ids=str,
+)
+def test_an_empty_name_is_no_file(
+    given: list[str], work: Path, changes: tuple[int, str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, *values = changes
+    given[place:] = [*values, *(given[place + 1 :] if place > 0 else [])]
+    assert main(given) == 2
+    assert says in printed(capsys)[1] and not list(work.iterdir())
+
+
+def test_the_command_alone_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out, err = printed(capsys)
+    assert out.startswith("usage: stylecine") and "make a loop from a photo" in out and not err
 
 
 def bad_photo(kind: str, folder: Path) -> Path:
@@ -502,7 +544,7 @@ def test_doctor_examines_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "native library: " in printed(capsys)[0]
 
 
-@pytest.mark.parametrize("argv", [[], ["dance"], ["animate"]], ids=str)
+@pytest.mark.parametrize("argv", [["dance"], ["animate"]], ids=str)
 def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
     out, err = printed(capsys)
@@ -668,7 +710,7 @@ def test_a_scene_whose_model_is_missing_is_still_rendered(scene_file: Path, caps
         (["--speed", "0.5"], "is not like water=0.5"),
         (["--speed", "watr=0.5"], "'watr' is neither a class (sky, water, falls, smoke) nor"),
         (["--speed", "nosuch.png=0.5"], "'nosuch.png' is neither a stroke"),
-        (["--speed", "water=99"], "at most 10"),
+        (["--speed", "water=99"], "from 0 to 10"),
         (["--anchor", "0.1,0.2", "--undo", "--undo", "--undo", "--undo"], "nothing to undo"),
         (["-o", "x.zip", "--undo"], "does not end in .cine"),
     ],

@@ -16,6 +16,7 @@ from stylecine.options import (
     RenderArguments,
     RenderOptions,
     Wind,
+    check_device,
     defaults_and_limits,
     format_size,
     parse_duration,
@@ -67,14 +68,30 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
         ({"subject": "cloth", "arrows": [(0, 0, 1, 1)]}, "give a wind instead"),
         ({"arrows": [(2, 0, 1, 1)]}, "does not start inside"),
         ({"style": "dusc"}, "There is no style 'dusc'; use golden-hour, .* or the path of a photo"),
-        ({"style": "dusk", "style_strength": 1.1}, "style_strength must be a number from 0 and at most 1"),
+        ({"style": "dusk", "style_strength": 1.1}, "style_strength must be a number from 0 to 1, not 1.1"),
         ({"style": "dusk", "style_drift": 1}, "style_drift is True or False"),
+        ({"style_drift": True}, "style_drift goes from the photo to a style and back; give a style"),
+        ({"arrows": [(0.5, 0.5, 0.5, 0.5)]}, "ends where it starts"),
     ],
 )
 def test_impossible_values_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(StylecineError, match=message) as caught:
         RenderOptions(**wrong)  # type: ignore[arg-type]
     assert isinstance(caught.value, MotionError if "arrows" in wrong and len(wrong) == 1 else OptionError)
+
+
+@pytest.mark.parametrize(("misspelt", "meant"), [("second", "use seconds"), ("xyz", "use subject, mask, motion")])
+def test_a_misspelt_option_is_named(misspelt: str, meant: str) -> None:
+    with pytest.raises(OptionError, match=f"There is no option '{misspelt}'; {meant}"):
+        RenderOptions.create(**{misspelt: 4, "fps": 30})
+    assert RenderOptions.create(seconds=2.0).period == 60
+
+
+@pytest.mark.parametrize("wrong", ["cpu:99", "cpu:1", "tpu", "cuda:99", 5.0])
+def test_devices_that_do_not_exist_are_refused(wrong: object) -> None:
+    with pytest.raises(OptionError, match="use cpu"):
+        check_device(wrong)  # type: ignore[arg-type]
+    assert str(check_device("cpu")) == "cpu" and check_device("cpu:0").type == "cpu"
 
 
 def test_a_report_describes_where_mask_and_motion_come_from() -> None:

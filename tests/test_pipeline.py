@@ -55,7 +55,7 @@ def test_a_loop_in_another_appearance(photo: np.ndarray, water: np.ndarray, smal
     assert all(np.array_equal(frame[~water], frames[0][~water]) for frame in frames)
     assert np.array_equal(loop[len(loop)], frames[0])
     assert loop.report()["settings"]["style"] == "night"
-    nothing = animate(photo, model=small_model, style="night", style_strength=0.0, **given)
+    nothing = animate(photo, model=small_model, style="night", style_strength=0.0, style_drift=True, **given)
     assert np.array_equal(nothing[3], animate(photo, model=small_model, **given)[3])
 
 

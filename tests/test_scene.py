@@ -66,6 +66,18 @@ def test_a_scene_shows_itself_in_one_line(scene: Scene) -> None:
     assert repr(scene) == f"<Scene pixels, {width}x{height}, {moves}% moves, 0 edits>"
 
 
+def test_an_animator_shows_itself_in_one_line(animator: Animator) -> None:
+    assert repr(animator) == f"<Animator {animator.model.name}, cpu>"
+
+
+def test_what_is_no_scene_and_a_misspelt_option_are_named(animator: Animator, scene: Scene) -> None:
+    for make in (animator.render, animator.preview):
+        with pytest.raises(SceneError, match=r"made of a scene, as invert\(\) or .* not of 'photo.png'"):
+            make("photo.png")  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="There is no option 'second'; use seconds"):
+            make(scene, second=4)  # type: ignore[call-arg]
+
+
 def test_the_mask_is_the_union_of_the_layers(scene: Scene) -> None:
     assert torch.allclose(scene.mask, 1 - (1 - scene.layers).prod(0))
 
@@ -223,7 +235,7 @@ def test_the_edit_that_stops_everything_is_named(lake: Scene, animator: Animator
     for given, says in (
         ((lake.speed("sky", 0).speed("water", 0), {}), "The speeds hold everything still"),
         ((lake.speed(still, 0).push((0.5, 0.8, 0.6, 0.8)), {}), "The arrows and speeds hold everything still"),
-        ((lake, {"mask": water, "arrows": [(0.5, 0.8, 0.5, 0.8)]}), "The arrows hold everything still"),
+        ((lake, {"mask": water, "arrows": [(0.5, 0.8, 0.50001, 0.8)]}), "The arrows hold everything still"),
         ((replace(lake, motion=torch.zeros(2, 36, 48)), {}), "has no motion, so nothing would; give arrows"),
         ((lake, {"mask": water, "motion": 0 * field}), "The motion is zero where the mask is white"),
         ((lake, {"motion": 0 * field}), "The motion is almost nowhere faster than 0.05"),

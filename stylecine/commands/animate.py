@@ -1,7 +1,6 @@
 """stylecine animate: a loop from a photo."""
 
 import argparse
-from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import (
@@ -13,10 +12,11 @@ from stylecine.commands.arguments import (
     add_model_options,
     add_motion_options,
     add_output,
+    as_path,
     credentials,
     render_options,
 )
-from stylecine.commands.console import Bar, print_result
+from stylecine.commands.console import FILE, LOOP, SCENE, Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 
@@ -24,7 +24,7 @@ from stylecine.commands.saving import check_files, default_output, protect_input
 def add_to(commands: Commands) -> None:
     animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
     animate.set_defaults(run=run)
-    animate.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    animate.add_argument("photo", metavar="PHOTO", type=as_path, help=PHOTOS)
     add_output(animate, "the photo's name with .mp4, here, numbered if that exists")
     add_motion_options(animate, "predicted from the photo")
     add_inversion_options(animate)
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)
-    with Bar() as bar:
+    with Bar(SCENE | LOOP | FILE) as bar:
         loop = animate(
             options.photo,
             size=options.size,

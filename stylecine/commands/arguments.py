@@ -28,12 +28,19 @@ class Parser(argparse.ArgumentParser):
         raise Usage(f"{message} (see {self.prog} --help)")
 
 
+def as_path(text: str) -> Path:
+    """A path as one types it; an empty one, such as a variable of the shell that is not set, would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; give one")
+    return Path(text)
+
+
 def add_output(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        type=Path,
+        type=as_path,
         help="a video: .mp4 or .webm; an animated image: .gif, .webp, .avif or .apng; a page that plays it: .html;"
         " a photo that phones play: .livephoto (two files), .livephoto.zip or .MP.jpg;"
         f" a folder of PNG: no ending; the first frame: .png (default: {default})",
@@ -60,7 +67,7 @@ def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
         option = OPTIONS[name]
         settings: dict[str, Any] = {"metavar": option["metavar"], "default": option["default"], "help": option["help"]}
         if option["metavar"] == "FILE":
-            settings["type"] = Path
+            settings["type"] = as_path
         elif option["parse"] is not str:
             settings["type"] = argument(option["parse"])
         if isinstance(option["default"], str | float | int):
@@ -139,9 +146,11 @@ def add_format_options(command: argparse.ArgumentParser) -> None:
 def add_file_options(command: argparse.ArgumentParser) -> None:
     add_format_options(command)
     file = command.add_argument_group("signature and reports")
-    file.add_argument("--c2pa-cert", metavar="FILE", type=Path, help="sign with C2PA and this certificate chain (PEM)")
-    file.add_argument("--c2pa-key", metavar="FILE", type=Path, help="and this private key (PEM)")
-    file.add_argument("--preview", metavar="DIR", type=Path, help="also write mask, flow and contact sheet there")
+    file.add_argument(
+        "--c2pa-cert", metavar="FILE", type=as_path, help="sign with C2PA and this certificate chain (PEM)"
+    )
+    file.add_argument("--c2pa-key", metavar="FILE", type=as_path, help="and this private key (PEM)")
+    file.add_argument("--preview", metavar="DIR", type=as_path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
 

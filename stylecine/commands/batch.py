@@ -18,6 +18,7 @@ from stylecine.commands.arguments import (
     add_loop_options,
     add_model_options,
     add_subject_options,
+    as_path,
     file_options,
 )
 from stylecine.commands.console import complain, make_folder
@@ -39,9 +40,11 @@ def add_to(commands: Commands) -> None:
         " makes only those that are missing, have failed or have changed.",
     )
     batch.set_defaults(run=run)
-    batch.add_argument("source", metavar="FOLDER|MANIFEST", type=Path, help="folder, or .csv or .jsonl: docs/batch.md")
     batch.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the loops and the report"
+        "source", metavar="FOLDER|MANIFEST", type=as_path, help="folder, or .csv or .jsonl: docs/batch.md"
+    )
+    batch.add_argument(
+        "-o", "--output", metavar="OUT", type=as_path, required=True, help="folder of the loops and the report"
     )
     batch.add_argument("--format", metavar="NAME", default="mp4", help="ending of the loops (default mp4)")
     work = batch.add_argument_group("workers")
@@ -52,7 +55,7 @@ def add_to(commands: Commands) -> None:
     add_loop_options(batch)
     add_model_options(batch, "default")
     add_format_options(batch)
-    batch.add_argument("--gallery", metavar="PAGE", type=Path, help="also write an HTML page that shows all loops")
+    batch.add_argument("--gallery", metavar="PAGE", type=as_path, help="also write an HTML page that shows all loops")
     batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 

@@ -3,8 +3,9 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import accumulate, pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,12 @@ from stylecine.errors import OptionError, OutputError, printable
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
+
+# The stages of the work, and about the seconds that each takes.
+SCENE = {"photo": 0.1, "weights": 0.3, "inversion": 2.3, "mask": 1.5, "motion": 0.5}
+LOOP = {"motion": 0.5, "plate": 1.2, "loop": 1.7, "cloth": 0.5, "style": 0.3}
+EXPLANATION = {"evidence": 1.0, "measures": 5.0}
+FILE = {"video": 6.0}
 
 
 def print_result(
@@ -64,6 +71,11 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
     }
 
 
+def file_size(size: int) -> str:
+    """A number of bytes, for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(1, round(size / 1e3))} kB"
+
+
 def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,9 +84,15 @@ def make_folder(folder: Path) -> None:
 
 
 class Bar:
-    """Progress on standard error, one bar per stage; silent if that is not a terminal."""
+    """Progress on standard error, one bar for the whole work; silent if that is not a terminal.
 
-    def __init__(self) -> None:
+    stages: the work's, in their order, and about the seconds that each takes.
+    """
+
+    def __init__(self, stages: Mapping[str, float]) -> None:
+        ends = list(accumulate(stages.values()))
+        self._spans = dict(zip(stages, pairwise([0.0, *ends]), strict=True))
+        self._total = ends[-1]
         self._bar: Any = None
 
     def __enter__(self) -> Callable[[str, int, int], None]:
@@ -87,12 +105,14 @@ class Bar:
     def _show(self, stage: str, done: int, total: int) -> None:
         from tqdm import tqdm
 
-        if self._bar is None or self._bar.desc != stage:
-            if self._bar is not None:
-                self._bar.close()
-            self._bar = tqdm(desc=stage, total=total, leave=False, disable=None)
-            self._bar.desc = stage  # tqdm appends a colon
-        self._bar.update(done - self._bar.n)
+        if self._bar is None:
+            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
+            self._bar = tqdm(desc=stage, total=self._total, leave=False, disable=None, bar_format=form)
+        begin, end = self._spans.get(stage, (0.0, 0.0))
+        # some stages come twice, and a bar never goes back
+        self._bar.update(max(0.0, begin + (end - begin) * done / max(1, total) - self._bar.n))
+        if done == 0:
+            self._bar.set_description_str(stage)
 
 
 def peak_rss_mb() -> float | None:

@@ -1,9 +1,8 @@
 """stylecine convert: a StyleGAN2 checkpoint into .safetensors."""
 
 import argparse
-from pathlib import Path
 
-from stylecine.commands.arguments import Commands
+from stylecine.commands.arguments import Commands, as_path
 from stylecine.errors import printable
 
 
@@ -14,8 +13,8 @@ def add_to(commands: Commands) -> None:
         description="Converts a StyleGAN2 checkpoint to .safetensors; nothing in it is executed.",
     )
     convert.set_defaults(run=run)
-    convert.add_argument("checkpoint", metavar="IN", type=Path, help="NVIDIA's .pkl or rosinality's .pt")
-    convert.add_argument("output", metavar="OUT", type=Path, help=".safetensors file, or a name that `models` lists")
+    convert.add_argument("checkpoint", metavar="IN", type=as_path, help="NVIDIA's .pkl or rosinality's .pt")
+    convert.add_argument("output", metavar="OUT", type=as_path, help=".safetensors file, or a name that `models` lists")
 
 
 def run(options: argparse.Namespace, start: float) -> int:

@@ -3,10 +3,9 @@
 import argparse
 import os
 import re
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from stylecine.commands.arguments import Commands, argument
+from stylecine.commands.arguments import Commands, argument, as_path
 from stylecine.errors import printable
 from stylecine.options import parse_arrow
 
@@ -21,8 +20,8 @@ def add_to(commands: Commands) -> None:
         " in fractions of width and height and of the short side, or an image that is white inside the area.",
     )
     edit.set_defaults(run=run, steps=[])
-    edit.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
-    edit.add_argument("-o", "--output", metavar="OUT", type=Path, help="another .cine file (default: the same)")
+    edit.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
+    edit.add_argument("-o", "--output", metavar="OUT", type=as_path, help="another .cine file (default: the same)")
     for name, metavar, parse, explanation in (
         ("--add", "CLASS:STROKE", _parse_add, "sky, water, falls, smoke or cloth moves there"),
         ("--erase", "[CLASS:]STROKE", _parse_erase, "that class, or nothing at all, moves there"),

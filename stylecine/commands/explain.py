@@ -11,9 +11,10 @@ from stylecine.commands.arguments import (
     add_loop_options,
     add_model_options,
     add_motion_options,
+    as_path,
     render_options,
 )
-from stylecine.commands.console import Bar
+from stylecine.commands.console import EXPLANATION, LOOP, SCENE, Bar, file_size
 from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
 
@@ -26,9 +27,9 @@ def add_to(commands: Commands) -> None:
         " what to do about it.",
     )
     explain.set_defaults(run=run)
-    explain.add_argument("photo", metavar="PHOTO", type=Path, help=f"{PHOTOS}, or a .cine file")
+    explain.add_argument("photo", metavar="PHOTO", type=as_path, help=f"{PHOTOS}, or a .cine file")
     explain.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="(default: the photo's name with -explained.html, here)"
+        "-o", "--output", metavar="OUT", type=as_path, help="(default: the photo's name with -explained.html, here)"
     )
     add_motion_options(explain, "predicted from the photo")
     add_inversion_options(explain)
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.pipeline import explain
 
-    with Bar() as bar:
+    with Bar(SCENE | LOOP | EXPLANATION) as bar:
         explain(
             options.photo,
             output,
@@ -56,5 +57,5 @@ def run(options: argparse.Namespace, start: float) -> int:
             progress=bar,
             **render_options(options),
         )
-    print(f"{printable(output)}: {output.stat().st_size / 1e6:.1f} MB, {perf_counter() - start:.1f} s")
+    print(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
     return 0

@@ -2,15 +2,14 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from stylecine.commands.arguments import Commands
+from stylecine.commands.arguments import Commands, as_path
 
 
 def add_to(commands: Commands) -> None:
     measure = commands.add_parser("measure", help="measure a video loop", description="Measures a video loop.")
     measure.set_defaults(run=run)
-    measure.add_argument("video", metavar="VIDEO", type=Path)
+    measure.add_argument("video", metavar="VIDEO", type=as_path)
     measure.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import file_options
-from stylecine.commands.console import Bar, complain, extra
+from stylecine.commands.arguments import as_path, file_options, render_options
+from stylecine.commands.console import FILE, LOOP, SCENE, Bar, complain, extra, file_size
 from stylecine.errors import OptionError, printable
-from stylecine.options import OUTPUT_OPTIONS, check_style, period
+from stylecine.options import OUTPUT_OPTIONS, RenderOptions, period
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = (  # which a service does not support
@@ -30,7 +30,7 @@ def add_server_options(command: argparse.ArgumentParser) -> None:
 
 def add_token_file(command: "argparse.ArgumentParser | argparse._ArgumentGroup", says: str) -> None:
     command.add_argument(
-        "--token-file", metavar="FILE", type=Path, help=f"{says} (default: the environment's {ENVIRONMENT})"
+        "--token-file", metavar="FILE", type=as_path, help=f"{says} (default: the environment's {ENVIRONMENT})"
     )
 
 
@@ -67,7 +67,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         remote["repeat"] = encoding.loops(period(options.seconds, options.fps))
     (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
-    with Bar() as bar:
+    with Bar(SCENE | LOOP | FILE) as bar:
         reply = client.animate(
             options.photo,
             output,
@@ -85,7 +85,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         figures = {"output": str(output), "warning": warning, "seconds": {"total": round(seconds, 3)}}
         print(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
     else:
-        size = f"{job['bytes'] / 1e6:.1f} MB of a {scene['width']}x{scene['height']} scene"
+        size = f"{file_size(job['bytes'])} of a {scene['width']}x{scene['height']} scene"
         print(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
     return 0
 
@@ -98,6 +98,6 @@ def _check(options: argparse.Namespace) -> None:
             raise OptionError(
                 f"--{name.replace('_', '-')} works on this machine only; leave it out, or leave out --server."
             )
-    check_style(options.style)
+    RenderOptions(**render_options(options))
     if not isinstance(options.size, int):
         raise OptionError("With --server the size is the short side, a number of pixels.")

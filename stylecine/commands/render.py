@@ -3,7 +3,6 @@
 import argparse
 import warnings
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,11 @@ from stylecine.commands.arguments import (
     add_model_options,
     add_motion_options,
     add_output,
+    as_path,
     credentials,
     render_options,
 )
-from stylecine.commands.console import Bar, complain, print_result
+from stylecine.commands.console import FILE, LOOP, Bar, complain, print_result
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 from stylecine.errors import StylecineWarning
 
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
         "render", help="make a loop from a scene", description="Makes a loop from a scene, its edits included."
     )
     render.set_defaults(run=run)
-    render.add_argument("scene", metavar="SCENE", type=Path, help=".cine file")
+    render.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
     add_output(render, "the scene's name with .mp4, here, numbered if that exists")
     render.add_argument("--size", metavar="SIZE", type=int, help="short side of a quick preview (default: full size)")
     add_motion_options(render, "the scene's, edits included")
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
-    with warnings.catch_warnings(record=True) as caught, Bar() as bar:
+    with warnings.catch_warnings(record=True) as caught, Bar(LOOP | FILE) as bar:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from stylecine.commands.arguments import Commands
+from stylecine.commands.arguments import Commands, as_path
 
 
 def add_to(commands: Commands) -> None:
@@ -14,7 +13,7 @@ def add_to(commands: Commands) -> None:
         description="Prints the report that --embed-report embedded in a file, as JSON.",
     )
     report.set_defaults(run=run)
-    report.add_argument("file", metavar="FILE", type=Path, help="video or picture")
+    report.add_argument("file", metavar="FILE", type=as_path, help="video or picture")
 
 
 def run(options: argparse.Namespace, start: float) -> int:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def default_output(source: Path) -> Path:
     """The name of a photo or scene with .mp4, here; numbered if there is such a file, which may be the camera's own."""
-    names = (f"{source.stem}{number}.mp4" for number in chain([""], (f"-{n}" for n in count(2))))
+    stem = source.stem or "loop"  # of "." and "/"
+    names = (f"{stem}{number}.mp4" for number in chain([""], (f"-{n}" for n in count(2))))
     return next(Path(name) for name in names if not os.path.lexists(name))
 
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options
-from stylecine.commands.console import Bar
+from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options, as_path
+from stylecine.commands.console import SCENE, Bar
 from stylecine.errors import printable
 
 
@@ -16,9 +16,9 @@ def add_to(commands: Commands) -> None:
         description="Saves a photo and what moves in it as a .cine file, to edit and render.",
     )
     scene.set_defaults(run=run)
-    scene.add_argument("photo", metavar="PHOTO", type=Path, help=PHOTOS)
+    scene.add_argument("photo", metavar="PHOTO", type=as_path, help=PHOTOS)
     scene.add_argument(
-        "-o", "--output", metavar="SCENE", type=Path, help="(default: the photo's name with .cine, here)"
+        "-o", "--output", metavar="SCENE", type=as_path, help="(default: the photo's name with .cine, here)"
     )
     add_inversion_options(scene)
     add_model_options(scene, "default")
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.edits.scene_file import check_suffix
 
     check_suffix(output)
-    with Bar() as bar:
+    with Bar(SCENE) as bar:
         animator = Animator.from_pretrained(options.model, options.device)
         scene = animator.invert(
             options.photo, size=options.size, refine=options.refine, seed=options.seed, progress=bar

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from stylecine.commands.arguments import Commands
+from stylecine.commands.arguments import Commands, as_path
 from stylecine.commands.console import extra
 from stylecine.commands.remote import add_token_file, read_tokens
 
@@ -17,12 +17,14 @@ def add_to(commands: Commands) -> None:
     serve.set_defaults(run=run)
     serve.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1: this machine only)")
     serve.add_argument("--port", metavar="N", type=int, help="default 8350; 0: any free port")
-    serve.add_argument("--data", metavar="DIR", type=Path, help="data folder (default ~/.local/share/stylecine)")
+    serve.add_argument("--data", metavar="DIR", type=as_path, help="data folder (default ~/.local/share/stylecine)")
     serve.add_argument("--workers", metavar="N", type=int, help="worker processes, 2 or more (default 2)")
     serve.add_argument("--model", metavar="NAME", help="its name or path (default: default)")
     serve.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
     add_token_file(serve, "tokens, one per line, of which clients have to send one")
-    serve.add_argument("--settings", metavar="FILE", type=Path, help="TOML with these and all limits: docs/service.md")
+    serve.add_argument(
+        "--settings", metavar="FILE", type=as_path, help="TOML with these and all limits: docs/service.md"
+    )
 
 
 def run(options: argparse.Namespace, start: float) -> int:

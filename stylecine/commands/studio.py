@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stylecine.commands.arguments import PHOTOS, Commands
+from stylecine.commands.arguments import PHOTOS, Commands, as_path
 from stylecine.commands.console import extra
 from stylecine.errors import PhotoError
 
@@ -14,7 +14,7 @@ def add_to(commands: Commands) -> None:
         "studio", help="open the studio in a browser", description="Opens the studio in a browser, until Ctrl-C."
     )
     studio.set_defaults(run=run)
-    studio.add_argument("photo", metavar="PHOTO", type=Path, nargs="?", help=f"to open: {PHOTOS}, or .cine")
+    studio.add_argument("photo", metavar="PHOTO", type=as_path, nargs="?", help=f"to open: {PHOTOS}, or .cine")
     studio.add_argument("--port", metavar="N", type=int, help="(default 8351, or any free port)")
     studio.add_argument("--no-browser", action="store_true", help="only print the address")
 

@@ -18,7 +18,7 @@ from PIL import Image
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
 from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, printable
 from stylecine.ops.arrows import start_cells
-from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_number, check_style
+from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_length, check_number, check_style
 from stylecine.stages.photo import read_photo
 
 MODES = ("add", "erase", "freeze")
@@ -147,7 +147,7 @@ class Push:
     @classmethod
     def create(cls, layers: np.ndarray, arrow: Sequence[float]) -> Self:
         """See `Editable.push`; layers: [K,H,W] after the edits so far. Raises MotionError."""
-        (checked,) = check_arrows([arrow])
+        checked = check_length(*check_arrows([arrow]))
         if start_cells(layers, [checked]) == [None]:
             raise MotionError(
                 f"The arrow from ({checked[0]:g}, {checked[1]:g}) starts where nothing moves; start it on sky or water,"

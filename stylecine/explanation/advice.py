@@ -81,8 +81,10 @@ def _warnings(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
 def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     figures = evidence.measures
     missed = {name for name, (low, high) in GOALS.items() if name in figures and not low <= figures[name] <= high}
+    slow, smooth = _seem_still(evidence)
+    too_slow = "vividness_moving" in missed and (bool(slow) or not smooth)
     if "vividness_moving" in missed:
-        yield from _vividness(evidence, shell)
+        yield from _vividness(evidence, shell, slow, smooth)
     if "moved_error" in missed and not math.isnan(figures["moved_error"]):
         shorter = max(1.0, 0.6 * shell.options.seconds)
         yield Finding(
@@ -92,17 +94,21 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
             shell.animate(seconds=shorter),
         )
     if "travel" in missed and not math.isnan(figures["travel"]):
+        too_slow = True
         yield Finding("Hardly anything travels", "Ask for more speed.", shell.animate(speed=2 * shell.options.speed))
     if missed & {"pulse_global", "pulse_excess"} and not math.isnan(figures["pulse_global"]):
         excess = figures.get("pulse_excess", 0.0)
         tiles = f" Its tiles vary by {excess:.0%} more than passing texture would; the goal is 10%."
         falls = any(region.klass == FALLS for region, _ in evidence.moving)
+        calmer, lines = "Falls differ less at a calm pace." if falls else CALMER, shell.animate(pace="calm")
+        if too_slow:  # the opposite was advised above
+            calmer, lines = "A calmer pace would lessen it, but motion that is hardly seen matters more.", []
         yield Finding(
             "Contrast rises and falls within the loop",
             f"By {figures['pulse_global']:.1%} in all that moves; the goal is 3%.{tiles if excess > 0.1 else ''} Two"
-            f" copies of the texture crossfade, and differ. {'Falls differ less at a calm pace.' if falls else CALMER}",
-            shell.animate(pace="calm"),
-            certain=falls or figures["pulse_global"] > NOTICED_PULSE,
+            f" copies of the texture crossfade, and differ. {calmer}",
+            lines,
+            certain=bool(lines) and (falls or figures["pulse_global"] > NOTICED_PULSE),
         )
     if "seam" in missed and not math.isnan(figures["seam"]):
         yield Finding(
@@ -121,15 +127,17 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         yield Finding(
             "Still parts differ from the photo",
             "A style or a detail below 1 does that; leave them out to keep the photo's own bytes.",
-            shell.animate(detail=1.0, style=None),
+            shell.animate(detail=1.0, style=None, style_strength=1.0, style_drift=False),
         )
 
 
-def _vividness(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
-    """Which regions seem to stand still: those without texture do whatever one asks for."""
-    still = [(n, region, motion) for n, (region, motion) in enumerate(evidence.moving, 1) if motion.vivid < STILL]
-    smooth = [str(n) for n, _, motion in still if motion.smooth > SMOOTH]
-    slow = [str(n) for n, _, motion in still if motion.smooth <= SMOOTH]
+def _seem_still(evidence: Evidence) -> tuple[list[str], list[str]]:
+    """The regions that seem to stand still: slow ones, and those without texture, which do whatever one asks for."""
+    still = [(str(n), motion) for n, (_, motion) in enumerate(evidence.moving, 1) if motion.vivid < STILL]
+    return [n for n, motion in still if motion.smooth <= SMOOTH], [n for n, motion in still if motion.smooth > SMOOTH]
+
+
+def _vividness(evidence: Evidence, shell: Shell, slow: Sequence[str], smooth: Sequence[str]) -> Iterator[Finding]:
     share = f"{evidence.measures['vividness_moving']:.0%} of what moves is seen to move; the goal is 85%."
     if slow or not smooth:
         pace = EVEN_FASTER.get(shell.options.pace)
@@ -193,8 +201,9 @@ def _inversion(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     if missed and (shell.options.detail < 1 or shell.options.warp == "dfw"):
         yield Finding(
             "The generator does not reproduce this photo well",
-            f"LPIPS {score['lpips']:.3f}, PSNR {score['psnr']:.1f} dB, and this loop shows its own image. Refine the"
-            " inversion, or put the photo's residual back with detail 1.",
+            f"A network sees a difference of {score['lpips']:.3f} (LPIPS, 0 is none), pixels agree to"
+            f" {score['psnr']:.1f} dB (PSNR, more is better), and this loop shows its own image. Refine the inversion,"
+            " or put the photo's residual back with detail 1.",
             shell.animate(refine=60),
         )
 

@@ -50,7 +50,7 @@ MEASURES = {  # that a loop has: what each means
     "static_drift": "largest difference from the photo where nothing moves",
     "first_frame_error": "largest difference between the first frame and the photo",
     "vividness": "share of the whole picture that is seen to move",
-    "malf": "how much the loop changes and comes back (MALF)",
+    "malf": "how much less alike frames are within the loop than a loop apart; 0 is a still",
 }
 PERCENT = ("vividness_moving", "vividness", "moved_error")
 
@@ -140,11 +140,11 @@ def _inversion(evidence: Evidence) -> str:
         _image(picture_url(residual_picture(scene.reconstruction, scene.photo)), "The residual, times four", evidence),
     ]
     rows = [
-        _row("lpips", scene.score["lpips"], "perceptual distance; 0 is equal"),
-        _row("psnr", scene.score["psnr"], "dB"),
+        _row("lpips", scene.score["lpips"], "how different it looks to a network (LPIPS); 0 is equal"),
+        _row("psnr", scene.score["psnr"], "how close its pixels are (peak signal-to-noise ratio), dB; more is closer"),
         f"<tr><th scope=row>likeness</th><td>{scene.likeness:.1f}</td><td>≥ {MIN_PHOTO_LIKENESS:g}</td>"
         f"{_verdict(scene.likeness >= MIN_PHOTO_LIKENESS)}"
-        "<td>PSNR of coarse shapes, dB; photos of landscapes reach it</td></tr>",
+        "<td>the same for coarse shapes alone, dB; photos of landscapes reach it</td></tr>",
     ]
     share = evidence.options.detail
     note = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stylecine.atomic import Finish, PathLike, check_destination
-from stylecine.errors import OptionError
+from stylecine.errors import OptionError, OutputError
 from stylecine.output import VideoInfo
 from stylecine.output.codecs import ANIMATED_IMAGES
 from stylecine.output.crop import check_crop
@@ -54,6 +54,8 @@ def check_output(
     comment: whether a comment will be embedded. Raises OptionError for an unknown suffix and for an option that is
     invalid or does not apply to it; OutputError if nothing can be written; WriterUnavailable without an encoder.
     """
+    if not os.fspath(path):  # it would be the current folder
+        raise OutputError("The output has no name; give it one, such as loop.mp4.")
     if crop is not None:
         check_crop(crop)
     suffix, length = ending_of(path), (repeat, duration, keyframes)

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from stylecine import __version__
-from stylecine.atomic import PathLike, atomic_write, check_destination, translate_os_errors
+from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import as_utf8
 from stylecine.output import VideoInfo
@@ -35,18 +35,19 @@ def write_page(
     quality: int | None = None,
     cloth_layer: ClothLayer | None = None,
     appearance: Appearance | None = None,
+    finish: Finish | None = None,
 ) -> VideoInfo:
     """Writes the loop as an HTML file. alt: describes the image.
 
-    quality: of its images, 0 to 100 (best); default 90. Raises the errors of `web_pack.pack`, and OutputError if the
-    file cannot be written.
+    quality: of its images, 0 to 100 (best); default 90. finish: called with the complete temporary file. Raises the
+    errors of `web_pack.pack`, and OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
     content = page_html(
         loop, period, fps, title=title, alt=alt, quality=quality, cloth_layer=cloth_layer, appearance=appearance
     )
     target = check_destination(path)
-    with atomic_write(target) as part, translate_os_errors(target):
+    with atomic_write(target, finish) as part, translate_os_errors(target):
         part.write_text(content, encoding="utf-8", newline="\n")
     height, width = first_frame(loop, cloth_layer).shape[:2]
     return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))

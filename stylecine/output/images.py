@@ -1,5 +1,6 @@
 """Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> PNG. Files appear complete or not at all."""
 
+import logging
 import math
 import os
 import struct
@@ -18,7 +19,7 @@ from PIL.ExifTags import Base
 from scipy.ndimage import binary_opening
 
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.errors import OptionError, WriterUnavailable, printable
 from stylecine.options import check_frame, check_int, check_number
 from stylecine.output import VideoInfo
 from stylecine.output.gif import changed_box, encode_gif
@@ -35,7 +36,10 @@ MIN_FPS = 0.02  # an APNG's longest delay is 65.5 s
 MAX_FPS = 90  # browsers show a frame of 10 ms and less for 100 ms
 MAX_SIDE = 16383  # of WebP; the others allow more
 AHEAD = 3  # frames rendered while earlier ones are compressed
+LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
+
+_log = logging.getLogger("stylecine")
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,14 @@ def write_animation(
         form.encode(checked, file, durations, (form.quality or 0) if quality is None else quality, comment)
     height, width = checked.shape
     rate = form.clock * len(frames) / ticks[-1]
-    return VideoInfo(Path(path), len(frames), rate, width, height, form.codec, target.stat().st_size, (0, 0))
+    size = target.stat().st_size
+    if form.codec == "gif" and size > LARGE_GIF:
+        smaller = f"--size {GIF_SIDE}" if min(checked.shape) > GIF_SIDE else "a shorter loop"
+        _log.warning(
+            "%s has %.0f MB, more than many sites accept; %s would make it smaller, as would another format.",
+            *(printable(path), size / 1e6, smaller),
+        )
+    return VideoInfo(Path(path), len(frames), rate, width, height, form.codec, size, (0, 0))
 
 
 def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:

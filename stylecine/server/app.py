@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import stylecine
 from stylecine.options import defaults_and_limits
-from stylecine.server import animations, monitoring, scenes, schemas
+from stylecine.server import animations, monitoring, pages, scenes, schemas
 from stylecine.server.metrics import Metrics
 from stylecine.server.problems import add_problem_handlers
 from stylecine.server.responses import Disconnected
@@ -46,13 +46,14 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
         version=stylecine.__version__,
         description="Turns landscape photos into seamless video loops.",
         lifespan=lifespan,
-        docs_url=None,  # they would load scripts from other sites
+        docs_url=None,  # it would load scripts from other sites; `pages` has another
         redoc_url=None,
     )
     app.state.service = service
     metrics = Metrics(service)
     for routes in (scenes.routes(service), animations.routes(service), monitoring.routes(service, metrics)):
         app.include_router(routes)
+    app.include_router(pages.routes(app, studio=studio))
     if studio:
         _add_studio(app)
     add_problem_handlers(app)

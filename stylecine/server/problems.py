@@ -94,6 +94,11 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            before = str(error.body)[: first["loc"][-1]].split("\n")
+            place = f"line {len(before)}, column {len(before[-1]) + 1}"
+            reason = first["ctx"]["error"]
+            return Problem(422, "InvalidRequest", f"The body is not JSON at {place}: {reason}; correct it.").response()
         where = ".".join(str(part) for part in first["loc"])[:200]
         return Problem(422, "InvalidRequest", f"{where}: {first['msg']}.").response()
 

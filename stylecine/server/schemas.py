@@ -24,7 +24,7 @@ assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-
 assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
 assert Pace.__args__ == PACES and StyleName.__args__ == STYLES  # type: ignore[attr-defined]
 assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
-LIMITS = {name: dict(option["limits"]) for name, option in OPTIONS.items()}  # gt, ge and le of numbers
+LIMITS = {name: {"description": option["help"], **option["limits"]} for name, option in OPTIONS.items()}  # of numbers
 DEFAULTS = RenderOptions()
 
 # In JSON 4.0 is a whole number.
@@ -38,6 +38,7 @@ WIND = (
     "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
     " viewer; a strength above 0, at most 1"
 )
+DURATION = "of a video, instead of repeat: seconds, or like 90s, 10m or 1h30m; rounded up to whole loops"
 
 
 class _Request(BaseModel):
@@ -255,5 +256,6 @@ class Animation(_Request):
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
     repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
+    duration: Annotated[FiniteFloat | Annotated[str, Field(max_length=32)] | None, Field(description=DURATION)] = None
     keyframes: Keyframes = "first"
     crop: Annotated[str | None, Field(max_length=64)] = None

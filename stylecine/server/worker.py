@@ -42,7 +42,7 @@ from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
-OUTPUT = ("quality", "codec", "repeat", "keyframes", "crop")
+OUTPUT = ("quality", "codec", "repeat", "duration", "keyframes", "crop")
 THUMBNAIL = 160, 120  # pixels
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
@@ -246,7 +246,7 @@ class Worker:
         self.played = None  # its memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
-        self.played = still, wind, self._render(unstyled, request | {"style": None}, progress)
+        self.played = still, wind, self._render(unstyled, request | {"style": None, "style_drift": False}, progress)
         return self.played[2]
 
     def _motion(self, request: Request) -> tuple[Any, Any]:

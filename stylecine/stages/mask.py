@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from os import PathLike
 from typing import Any
@@ -45,6 +46,9 @@ STAR_NOISE = 0.03  # of [-1, 1]: stars rise, by four times this, from a sky that
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 STRIP = 64  # rows of a given mask that are converted at a time
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
+OTHER_SHAPE = 0.03  # of its width: a given mask that differs by more was made for another picture
+
+_log = logging.getLogger("stylecine")
 
 
 @torch.inference_mode()
@@ -162,10 +166,18 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
 
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
     [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
-    Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. Raises
-    MaskError if it is none of these, TooLarge for an image of too many pixels, NothingMoves if it is empty.
+    Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. A mask of
+    another shape is stretched, which is logged. Raises MaskError if it is none of these, TooLarge for an image of too
+    many pixels, NothingMoves if it is empty.
     """
     values = _grey(*_to_array(mask))
+    (height, width), (photo_height, photo_width) = values.shape, size
+    expected = height * photo_width / photo_height
+    if abs(width - expected) > max(1.0, OTHER_SHAPE * expected):
+        _log.warning(
+            "The mask is %dx%d and the photo %dx%d, so the mask is stretched; give one of the photo's shape.",
+            *(width, height, photo_width, photo_height),
+        )
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):

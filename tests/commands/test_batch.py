@@ -120,6 +120,7 @@ def test_finished_photos_need_no_worker(
         (["--seconds", "0"], "seconds must be a number above 0"),
         (["--size", "9"], "size 9 is too small"),
         (["--crop", "wide"], "a.png: "),
+        (["--style-drift"], "a.png: style_drift goes from the photo to a style and back; give a style"),
         (["--style", "dusc"], "There is no style 'dusc'; use golden-hour, "),
         (["--format", "png", "--quality", "3"], "A .png is one lossless frame"),
     ],

@@ -76,6 +76,8 @@ def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
     assert start_cells(layers, [near, far]) == [(128, 159), None]
     with pytest.raises(MotionError, match="starts where nothing moves"):
         Push.create(layers, far)
+    with pytest.raises(MotionError, match="ends where it starts"):
+        Push.create(layers, (*near[:2], *near[:2]))
 
 
 @pytest.mark.parametrize(

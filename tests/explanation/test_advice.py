@@ -1,11 +1,14 @@
 """What is advised about streams that might as well run the other way."""
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stylecine import Animator, Scene
+from stylecine.cli import parser
+from stylecine.commands.arguments import render_options
 from stylecine.explanation import evidence as gathered
 from stylecine.explanation.advice import advise
 from stylecine.explanation.evidence import Evidence, gather
@@ -28,6 +31,14 @@ def test_a_toss_up_is_said_to_be_slower(evidence: Evidence) -> None:
     assert "is a guess" in finding.title and not finding.certain
     assert "runs slower" in finding.text and "It moves right" in finding.text
     assert "--arrow=" in finding.commands[0]
+
+
+def test_the_advice_to_leave_a_style_out_can_be_followed(evidence: Evidence) -> None:
+    options = replace(evidence.options, mask=None, style="dusk", style_strength=0.5, style_drift=True)
+    measured = {**evidence.measures, "static_drift": 9.0}
+    found = advise(replace(evidence, measures=measured), Shell(Source("river.jpg"), options))
+    (line,) = next(finding.commands for finding in found if finding.title == "Still parts differ from the photo")
+    assert RenderOptions(**render_options(parser().parse_args(shlex.split(line)[1:]))).style is None
 
 
 def test_toss_ups_are_those_of_the_motion(

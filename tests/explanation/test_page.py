@@ -194,6 +194,23 @@ def test_falls_that_pulse_are_calmed(evidence: Evidence) -> None:
     assert "--pace calm" in finding.commands[0] and finding.certain
 
 
+@pytest.mark.parametrize("figures", [{"vividness_moving": 0.2}, {"travel": 0.01}], ids=str)
+def test_a_loop_is_not_to_be_faster_and_calmer_at_once(evidence: Evidence, figures: dict[str, float]) -> None:
+    slow = [moving(shore(evidence), vivid=0.2, smooth=0.0)]
+    both = replace(evidence, measures={"pulse_global": 0.06, **figures}, moving=slow, options=RenderOptions())
+    found = [finding for finding in advise(both, shell(both)) if not finding.region]
+    commands = "".join(line for finding in found for line in finding.commands)
+    assert ("--pace lively" in commands or "--speed 2" in commands) and "calm" not in commands
+    (pulse,) = [finding for finding in found if "Contrast" in finding.title]
+    assert not pulse.certain and "would lessen it" in pulse.text
+
+
+def test_every_measure_is_explained_at_its_word(page: str) -> None:
+    meanings = dict(re.findall(r"<tr><th scope=row>([^<]+)</th>.*?<td>([^<]+)</td></tr>", page))
+    assert "peak signal-to-noise ratio" in meanings["psnr"] and "looks to a network" in meanings["lpips"]
+    assert "a loop apart" in meanings["malf"] and "coarse shapes" in meanings["likeness"]
+
+
 def test_doubtful_places_are_added_or_frozen(evidence: Evidence) -> None:
     places = [Doubt(shore(evidence).mask, WATER, moving=now) for now in (False, True)]
     unsure = replace(evidence, doubtful=places, moving=[])
@@ -228,7 +245,8 @@ def test_the_command_writes_the_page(
     monkeypatch.chdir(tmp_path)
     given = ["--mask", mask_file.name, "--motion", motion_file.name, "--seconds", "0.5", "--model", str(small_model)]
     assert main(["explain", photo_file.name, *given]) == 0
-    assert capsys.readouterr().out.startswith("photo-explained.html: ")
+    out = capsys.readouterr().out
+    assert out.startswith("photo-explained.html: ") and " 0.0 MB" not in out
     read = Read((tmp_path / "photo-explained.html").read_text("utf-8"))
     assert "--mask mask.png --motion motion.npy --seconds 0.5" in "".join(read.commands)
 

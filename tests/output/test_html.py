@@ -259,6 +259,30 @@ def test_a_styled_page_begins_with_its_image(browser: Any, loop: Cinemagraph, sa
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("size", [(400, 150), (150, 400)], ids=["wide", "tall"])
+def test_it_shows_the_whole_photo_and_crops_it_only_if_asked(
+    browser: Any, saved: Path, photo: np.ndarray, size: tuple[int, int]
+) -> None:
+    width, height = size
+
+    def shown(fragment: str) -> np.ndarray:
+        page = browser.new_page(reduced_motion="reduce", viewport={"width": width, "height": height})
+        page.goto(saved.as_uri() + fragment)
+        page.get_by_role("button", name="Play").wait_for()
+        with Image.open(io.BytesIO(page.screenshot())) as picture:
+            page.close()
+            return np.asarray(picture.convert("RGB")).astype(int)
+
+    whole, covering = shown(""), shown("#cover")
+    box = (200, 150) if width > height else (150, 112)  # 4:3, as the photo
+    left, top = (width - box[0]) // 2, (height - box[1]) // 2
+    inside = whole[top : top + box[1], left : left + box[0]]
+    expected = np.asarray(Image.fromarray(photo).resize(box)).astype(int)
+    assert np.abs(inside - expected)[: box[1] // 2].mean() < 5, "the button is below"
+    assert not whole[2, 2].any() and covering[2, 2].any() and covering[-2, 2].any()
+
+
+@pytest.mark.browser
 def test_it_can_be_embedded(browser: Any, saved: Path, tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
     outer.write_text(f'<iframe src="{saved.as_uri()}" sandbox="allow-scripts" width="300" height="225"></iframe>')

@@ -187,6 +187,11 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
         {"format": "html", "warp": "dfw"},
         {"format": "html", "sampling": "splat"},
         {"repeat": 21},
+        {"seconds": 1, "duration": 21},
+        {"duration": "soon"},
+        {"duration": True},
+        {"duration": 8, "repeat": 2},
+        {"format": "gif", "duration": 8},
         {"keyframes": "some"},
         {"format": "gif", "keyframes": "all"},
         {"format": "livephoto"},
@@ -206,6 +211,7 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
         {"style": "dusk", "style_strength": 1.1},
         {"style": "dusk", "style_strength": "1"},
         {"style": "dusk", "style_drift": 1},
+        {"style_drift": True},
     ],
     ids=str,
 )
@@ -215,6 +221,18 @@ def test_impossible_requests_are_refused_before_any_work(quick: Served, scene: s
     assert response.status_code == 422 and response.headers["content-type"] == "application/problem+json"
     assert str(quick.data.resolve()) not in response.text
     assert response.json()["status"] == 422 and response.json()["detail"].endswith(".")
+
+
+def test_malformed_json_is_said_with_its_place(quick: Served, scene: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = quick.client.post("/v1/animations", content='{"scene": 1,\n "size" 2}', headers=headers)
+    assert response.status_code == 422
+    says = "The body is not JSON at line 2, column 9: Expecting ':' delimiter; correct it."
+    assert response.json()["detail"] == says
+    assert (
+        "at line 1, column 1: Expecting value"
+        in quick.client.patch(f"/v1/scenes/{scene}", content=b"x", headers=headers).text
+    )
 
 
 def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:

@@ -77,7 +77,7 @@ def test_the_service_makes_photos_that_move_and_long_videos(
     assert main([*common, "-o", str(tmp_path / "my.mp4"), "--duration", "3.5s", "--keyframes", "all"]) == 0
     assert len(read_video(tmp_path / "my.mp4")[0]) == 40
     assert main([*common, "-o", str(tmp_path / "long.mp4"), "--duration", "10m"]) == 2
-    assert "repeat is at most 20 here" in capsys.readouterr().err
+    assert "a video repeats its loop at most 20 times here" in capsys.readouterr().err
     assert not list(tmp_path.glob(".stylecine*")) and not (tmp_path / "long.mp4").exists()
 
 
@@ -153,6 +153,7 @@ def test_errors_are_one_sentence(
     assert "short side" in animate("--size", "own")
     assert "less than two frames" in animate("--seconds", "0.01")
     assert "There is no style 'dusc'; use golden-hour" in animate("--style", "dusc")
+    assert "give a style" in animate("--style-drift")
     (tmp_path / "bad.jpg").write_bytes(b"bad")
     assert "The photo is bad" in animate("--style", str(tmp_path / "bad.jpg"))
     assert "more than allowed" in animate("--seconds", "61", "--fps", "10")

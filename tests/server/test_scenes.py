@@ -16,6 +16,7 @@ from safetensors.numpy import load
 
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import read_cine
+from stylecine.output.video import read_video
 from stylecine.quality.measures import GOALS
 from tests.server.conftest import Served
 
@@ -196,6 +197,16 @@ def test_a_style_is_an_edit_of_the_scene(real: Served, scene: str) -> None:
     assert np.array_equal(np.asarray(shown), np.asarray(asked))
     preview = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp&style=dusk&style_drift=1")
     assert preview.status_code == 200, preview.text
+
+
+def test_a_video_lasts_as_long_as_asked(real: Served, scene: str, tmp_path: Path) -> None:
+    edited(real, scene, SKY)
+    for duration, frames in ((1, 12), ("0.9s", 12), ("0.01m", 8)):  # in loops of 4
+        options = {"size": 64, "seconds": 0.4, "fps": 10, "duration": duration}
+        job = real.finished(real.animation(scene, **options)["id"])
+        assert job["state"] == "done", job
+        (tmp_path / "loop.mp4").write_bytes(real.client.get(job["links"]["result"]).content)
+        assert len(read_video(tmp_path / "loop.mp4")[0]) == frames
 
 
 def test_another_photo_is_a_style(real: Served, scene: str, png: bytes, photo: np.ndarray, tmp_path: Path) -> None:

@@ -302,6 +302,17 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
         read_mask(tmp_path / "mask.npy", (8, 8))
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"), [((72, 96), False), ((9, 12), False), ((7, 9), False), ((500, 667), False), ((30, 100), True)]
+)
+def test_a_mask_of_another_shape_is_said_to_be_stretched(
+    shape: tuple[int, int], said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_mask(np.ones(shape, bool), (72, 96))
+    told = "The mask is 100x30 and the photo 96x72, so the mask is stretched; give one of the photo's shape."
+    assert caplog.messages == ([told] if said else [])
+
+
 @pytest.mark.parametrize("empty", [np.zeros((4, 4)), np.zeros((4, 4), bool), np.zeros((4, 4), np.uint8)])
 def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
     with pytest.raises(NothingMoves):

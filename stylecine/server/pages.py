@@ -1,0 +1,140 @@
+"""Pages for people: what the service is, and what it responds to. Like all of it, they work without other sites."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import HTMLResponse
+
+METHODS = ("get", "post", "patch", "delete")
+TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+LIMITS = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
+
+
+def routes(app: FastAPI, *, studio: bool) -> APIRouter:
+    """studio: whether the studio is the start page."""
+    router = APIRouter(include_in_schema=False)
+    if not studio:
+
+        @router.get("/")
+        async def start() -> HTMLResponse:
+            return _page(
+                f"<h1>stylecine {html.escape(app.version)}</h1><p>This is a service for programs. It turns landscape"
+                " photos into seamless video loops.</p><ul><li><a href=docs>What it responds to</a></li><li>"
+                "<a href=openapi.json>The same for programs, as OpenAPI</a></li></ul>"
+            )
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        return _page(_docs(app.openapi(), "The studio" if studio else "Start page"))
+
+    return router
+
+
+def _page(body: str) -> HTMLResponse:
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none';"
+    return HTMLResponse(
+        "<!doctype html><html lang=en><head><meta charset=utf-8><title>stylecine</title><meta name=viewport"
+        f' content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>{body}</body></html>',
+        headers={"Content-Security-Policy": f"{policy} frame-ancestors 'none'"},
+    )
+
+
+def _docs(schema: Mapping[str, Any], start: str) -> str:
+    """Every path and every object of an OpenAPI description."""
+    paths = [
+        _operation(method, path, operations[method])
+        for path, operations in schema["paths"].items()
+        for method in METHODS
+        if method in operations
+    ]
+    objects = [_object(name, described) for name, described in schema["components"]["schemas"].items()]
+    return (
+        f"<h1>{_text(schema['info']['title'])} {_text(schema['info']['version'])}</h1><p><a href='.'>{start}</a> ·"
+        " <a href=openapi.json>for programs, as OpenAPI</a></p>"
+        f"<h2>Requests</h2>{''.join(paths)}<h2>Objects</h2>{''.join(objects)}"
+    )
+
+
+def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    rows = [(one["name"], one["in"], _type(one["schema"]), _about(one)) for one in operation.get("parameters", ())]
+    rows += [("body", kind, _type(of["schema"]), "") for kind, of in _content(operation.get("requestBody", {}))]
+    answers = [
+        f"{status}{': ' if content else ''}{', '.join(content)}"
+        for status, response in operation["responses"].items()
+        for content in [[_type(of["schema"]) for kind, of in _content(response) if "$ref" in of.get("schema", {})]]
+        if "problem" not in "".join(response.get("content", ()))
+    ]
+    return (
+        f"<section><h3><code>{method.upper()} {_text(path)}</code></h3><p>{_text(operation.get('description', ''))}</p>"
+        f"{_table(rows)}<p>Response: {'; '.join(answers)}; or a <a href=#Problem>Problem</a></p></section>"
+    )
+
+
+def _object(name: str, schema: Mapping[str, Any]) -> str:
+    rows = [(field, "", _type(of), _about(of)) for field, of in schema.get("properties", {}).items()]
+    about = f"<p>{_text(schema.get('description', ''))}</p>"
+    return f'<section id="{_text(name)}"><h3>{_text(name)}</h3>{about}{_table(rows)}</section>'
+
+
+def _content(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from part.get("content", {}).items()
+
+
+def _about(described: Mapping[str, Any]) -> str:
+    """The description of a parameter or a field, or that of what it may be."""
+    parts = (described, described.get("schema", {}), *described.get("anyOf", ()))
+    return next((part["description"] for part in parts if "description" in part), "")
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """What a value may be, as HTML."""
+    if "$ref" in schema:
+        name = _text(schema["$ref"].rpartition("/")[2])
+        return f'<a href="#{name}">{name}</a>'
+    if options := schema.get("anyOf") or schema.get("oneOf"):
+        told = " or ".join(dict.fromkeys(_type(option) for option in options))
+    elif "enum" in schema or "const" in schema:
+        told = ", ".join(_text(value) for value in schema.get("enum", [schema.get("const")]))
+    elif "items" in schema:
+        told = f"list of {_type(schema['items'])}"
+    else:
+        kind = schema.get("type", "object")
+        told = "a file's bytes" if schema.get("format") == "binary" else TYPES.get(kind, kind)
+        told += "".join(f" {word} {schema[limit]:g}" for limit, word in LIMITS.items() if limit in schema)
+    if schema.get("default") is None:
+        return told
+    default = json.dumps(schema["default"]).strip('"')
+    return f"{told}; default {_text(default)}"
+
+
+def _table(rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """rows: name, place, type as HTML, description."""
+    cells = [
+        f"<tr><th scope=row>{_text(name)}</th><td>{_text(place)}</td><td>{kind}</td><td>{_text(about)}</td></tr>"
+        for name, place, kind, about in rows
+    ]
+    return f"<table>{''.join(cells)}</table>" if cells else ""
+
+
+def _text(value: Any) -> str:
+    """As HTML; `code` is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(str(value)))
+
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; } h3 { margin: 2rem 0 0.3rem; font-size: 1rem; }
+p { margin: 0.3rem 0; } code { font: 0.95em ui-monospace, monospace; }
+table { border-collapse: collapse; } th { font-weight: 500; white-space: nowrap; }
+th, td { padding: 0.2rem 1rem 0.2rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+tr { border-bottom: 1px solid color-mix(in srgb, currentColor 16%, transparent); }
+:target { outline: 2px solid; outline-offset: 0.5rem; }
+"""
