@@ -147,20 +147,36 @@ export class Player {
       throw new PlayerError(`This loop needs textures of ${longest} pixels a side, and this device has only ${limit};`
         + " choose a smaller size.");
     }
+    const before = this.#pack;
     this.#pack = pack;
     if (gl.isContextLost()) return this.#describe(load);  // it is drawn when the context is restored
-    const same = this.#loop?.plate.digest === facts.plate;
-    const plate = same ? this.#loop.plate : await Plate.create(gl, this.#programs, pack);
-    const images = await decodeClothImages(pack);
-    if (load !== this.#loads) {
-      if (!same) plate.dispose();
-      return;
+    try {
+      const loop = await this.#build(load);
+      if (load !== this.#loads) return loop?.dispose(this.#loop?.plate);  // another pack has come
+      this.#loop?.dispose(loop.plate);
+      this.#loop = loop;
+    } catch (error) {
+      if (load === this.#loads) this.#pack = before;  // the loop before goes on
+      throw error;
     }
-    this.#loop?.dispose(plate);
-    this.#loop = new Loop(gl, this.#programs, plate, images, this.#pack);
-    for (const image of images) image.close();
     this.#describe(load);
     this.render(this.time);
+  }
+
+  /** The loop of the current pack, beside the one that is shown, whose plate it may share; null if it is out of date. */
+  async #build(load) {
+    const shown = this.#loop?.plate, same = shown?.digest === this.#pack.facts.plate;
+    const plate = same ? shown : await Plate.create(this.#gl, this.#programs, this.#pack);
+    const images = [];
+    let loop = null;
+    try {
+      images.push(...await decodeClothImages(this.#pack));
+      if (load === this.#loads) loop = new Loop(this.#gl, this.#programs, plate, images, this.#pack);
+      return loop;
+    } finally {
+      for (const image of images) image.close();
+      if (!loop && !same) plate.dispose();
+    }
   }
 
   /** Sets the public properties of the loop that has been loaded. */

@@ -509,6 +509,27 @@ def test_a_refused_pack_leaves_the_loop_unchanged(stage: Stage, loops: dict[str,
     assert np.array_equal(stage.frame(9), before)
 
 
+@pytest.mark.parametrize("same_plate", [True, False])
+def test_a_pack_for_which_the_graphics_memory_is_too_little_leaves_the_loop_unchanged(
+    stage: Stage, loops: dict[str, Loop], same_plate: bool
+) -> None:
+    stage.load(packed(loops["swell"]))
+    before = stage.frame(9)
+    stage.packs["pack"] = packed(loops["drift" if same_plate else "odd sizes"])
+    message = stage.page.evaluate(
+        """async () => {
+          const gl = WebGL2RenderingContext.prototype, {checkFramebufferStatus} = gl;
+          const pack = await (await fetch("pack")).arrayBuffer();
+          gl.checkFramebufferStatus = () => gl.FRAMEBUFFER_UNSUPPORTED;
+          const message = await player.load(pack).then(() => null, error => error.message);
+          gl.checkFramebufferStatus = checkFramebufferStatus;
+          return message;
+        }"""
+    )
+    assert message is not None and "too little graphics memory" in message
+    assert np.array_equal(stage.frame(9), before)
+
+
 def test_a_disposed_player_draws_nothing(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.packs["pack"] = packed(loops["drift"])
     drawn = stage.page.evaluate(
