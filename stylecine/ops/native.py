@@ -265,7 +265,10 @@ def _missing(device: torch.device) -> str | None:
         return library
     if device.type != "cuda" or not torch.cuda.is_available():
         return None
-    return _not_launchable(torch.cuda.current_device() if device.index is None else device.index)
+    reason = _not_launchable(torch.cuda.current_device() if device.index is None else device.index)
+    if reason and "out of memory" in reason:
+        _not_launchable.cache_clear()  # there may be some later
+    return reason
 
 
 @functools.cache

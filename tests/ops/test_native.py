@@ -204,6 +204,22 @@ def test_a_gpu_that_cannot_run_the_kernels_gets_the_references(monkeypatch: pyte
     )
 
 
+def test_a_gpu_without_memory_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [b"out of memory", b""]
+
+    def probe(index: int, message: Any) -> int:
+        message.value = answers.pop(0)
+        return native.CUDA if message.value else native.OK
+
+    monkeypatch.setattr(native, "_library", lambda kind: None)
+    monkeypatch.setattr(native, "_function", lambda kind, name: probe)
+    monkeypatch.setattr(native, "_not_launchable", functools.cache(native._not_launchable.__wrapped__))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index=None: "some GPU")
+    assert [native.available("cuda:0") for _ in range(3)] == [False, True, True]
+    assert not answers
+
+
 # --- a library that is not there: `why` has the real reason, and what to do about it ---------------------------------
 
 
