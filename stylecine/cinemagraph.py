@@ -143,7 +143,8 @@ class Cinemagraph:
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `stages.style.Appearance`."""
-        return replace(self, appearance=Appearance(grid, strength, drift, self._static_photo, self.mask))
+        look = Appearance(grid, strength, drift, self._static_photo, self.mask)
+        return replace(self, appearance=look, timings=dict(self.timings))  # each is saved on its own
 
     @cached_property
     def _landscape(self) -> Any:

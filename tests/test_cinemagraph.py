@@ -399,3 +399,10 @@ def test_hardly_any_sky_or_water_gets_a_warning(loop: Cinemagraph) -> None:
     painted = bare.scene.paint("water", [[0.5, 0.9]]).edits
     assert replace(bare, edits=painted).warning == ""  # and so does paint
     assert replace(bare, edits=bare.scene.speed("water", 2).edits).warning == bare.warning
+
+
+def test_another_appearance_keeps_its_own_times(loop: Cinemagraph, tmp_path: Path) -> None:
+    other = loop.styled(torch.zeros(2, 3, 3, 4, 4), 1.0, False)
+    before = dict(loop.timings)
+    other.save(tmp_path / "other.mp4")
+    assert loop.timings == before and other.timings["video"] > 0
