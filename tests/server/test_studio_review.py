@@ -75,6 +75,17 @@ def test_what_stands_still_is_set_in_motion_by_one_click(new_page: Callable[...,
     page.context.close()
 
 
+@pytest.mark.parametrize("strip", ["check", "seam"])
+def test_escape_closes_what_is_open_wherever_the_focus_is(studio: Studio, strip: str) -> None:
+    page = studio.page
+    expect(studio.at(strip)).to_be_visible(timeout=SLOW)
+    studio.at(strip).click()
+    expect(studio.at(f"{strip}-strip")).to_be_visible()
+    studio.at("stage").focus()
+    page.keyboard.press("Escape")
+    expect(studio.at(f"{strip}-strip")).to_be_hidden()
+
+
 def test_places_are_checked_with_the_keyboard(studio: Studio) -> None:
     page = studio.page
     expect(studio.at("check")).to_be_visible(timeout=SLOW)  # when the page has asked what is unsure

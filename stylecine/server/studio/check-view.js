@@ -17,10 +17,7 @@ export function initCheck() {
     settle("Dismissed", doubt => set({dismissed: [...state.dismissed, doubt]}));
   });
   $("check-next").addEventListener("click", () => set({checked: (state.checked + 1) % openDoubts().length}));
-  $("check-close").addEventListener("click", close);
-  $("check-strip").addEventListener("keydown", event => {
-    if (event.key === "Escape") close();
-  });
+  $("check-close").addEventListener("click", closeCheck);
   watch(["phase", "scene", "maps"], askWhenIdle);
   watch(["doubts", "dismissed", "edits", "checking", "checked"], show);
 }
@@ -58,7 +55,7 @@ function settle(done, act) {
 
 function show() {
   const open = openDoubts();
-  if (state.checking && !open.length) return close();
+  if (state.checking && !open.length) return closeCheck();
   if (state.checked >= Math.max(1, open.length)) return set({checked: 0});
   $("check").hidden = !open.length;
   $("check").setAttribute("aria-pressed", String(state.checking));
@@ -79,8 +76,11 @@ function where({stroke}) {
   return `${third(y, ["top", "middle", "bottom"])} ${third(x, ["left", "centre", "right"])}`;
 }
 
-function close() {
+/** False if it is not open. */
+export function closeCheck() {
+  if (!state.checking) return false;
   const focused = $("check-strip").contains(document.activeElement);
   set({checking: false});
   if (focused) ($("check").hidden ? $("overlay") : $("check")).focus();
+  return true;
 }

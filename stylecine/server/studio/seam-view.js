@@ -16,10 +16,7 @@ export function initSeamView() {
   $("seam-back").addEventListener("click", () => step(-1));
   $("seam-forward").addEventListener("click", () => step(1));
   $("slow").addEventListener("click", () => set({slow: !state.slow}));
-  $("seam-close").addEventListener("click", close);
-  $("seam-strip").addEventListener("keydown", event => {
-    if (event.key === "Escape") close();
-  });
+  $("seam-close").addEventListener("click", closeSeam);
   watch(["seam"], showSeam);
   watch(["slow"], () => {
     setRate(state.slow ? 0.5 : 1);
@@ -33,9 +30,13 @@ export function toggleSlow() {
   set({slow: !(state.seam && state.slow), seam: true});
 }
 
-function close() {
+/** False if it is not open. */
+export function closeSeam() {
+  if (!state.seam) return false;
+  const focused = $("seam-strip").contains(document.activeElement);
   set({seam: false});
-  $("seam").focus();
+  if (focused) $("seam").focus();
+  return true;
 }
 
 function showSeam() {

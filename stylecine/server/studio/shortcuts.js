@@ -2,11 +2,11 @@
 
 import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {cancelGesture, fit, isPaintingByKey, scaleBrush, zoomBy} from "./canvas/stage.js";
-import {toggleCheck} from "./check-view.js";
+import {closeCheck, toggleCheck} from "./check-view.js";
 import {fillDialog} from "./dialog.js";
 import {$, make} from "./dom.js";
 import {step, toggleOverlay, togglePlay} from "./playback.js";
-import {toggleSlow} from "./seam-view.js";
+import {closeSeam, toggleSlow} from "./seam-view.js";
 import {redo, undo} from "./session.js";
 import {set, state} from "./state.js";
 import {loadSetting, storeSetting} from "./storage.js";
@@ -63,7 +63,7 @@ function shortcutTable({openFile, save, exportLoop, explain}) {
       key("Tab", "Move the focus to the picture and on"),
       key(["↑", "↓", "←", "→"], "Move the brush; Shift: faster, Alt: slower"),
       key("Enter", "Start or end a stroke or an arrow; or Space"),
-      key("Esc", "Cancel the stroke", cancelGesture, ["escape"]),
+      key("Esc", "Cancel the stroke, or close Check or Seam", () => cancelGesture() || closeCheck() || closeSeam(), ["escape"]),
       key(["+", "−"], "Zoom", event => zoomBy("+=".includes(event.key) ? 1.25 : 0.8), ["+", "=", "-", "−"]),
       key("0", "Fit to window", fit),
     ],
