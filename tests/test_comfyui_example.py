@@ -112,7 +112,9 @@ def test_a_batch_of_photos_is_refused(quick: ModuleType, sea: Tensor) -> None:
         run(quick, torch.cat((sea, sea)))
 
 
-def test_more_frames_than_memory_are_refused(quick: ModuleType, sea: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_frames_than_memory_are_refused(
+    quick: ModuleType, sea: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys.modules[f"{NAME}.node"], "available_bytes", lambda device: 1e6)
     with pytest.raises(TooLarge, match=r"4 frames of 192x120 need .* smaller size"):
         run(quick, sea, mask=WATER)

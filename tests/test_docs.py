@@ -21,15 +21,8 @@ CLI = (REPOSITORY / "docs/cli.md").read_text()
 COMMANDS = re.findall(r"^## `stylecine (\w+)", CLI, re.MULTILINE)
 PAGES = sorted(
     page
-    for pattern in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/**/*.md",
-        "benchmarks/README.md",
-        "examples/**/*.md",
-        "pretrained/recipes/*.md",
-        "pretrained/cards/*.md",
-    )
+    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "benchmarks/README.md", "examples/**/*.md",
+                    "pretrained/recipes/*.md", "pretrained/cards/*.md")
     for page in REPOSITORY.glob(pattern)
 )
 BUILT = {"stylecine/lib"}  # not tracked
@@ -61,7 +54,9 @@ def test_the_readmes_python_runs(holiday: Path) -> None:
     assert (holiday / "photo.mp4").stat().st_size > 0
 
 
-def test_the_example_runs(holiday: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_runs(
+    holiday: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["animate.py", "photo.jpg", "loop.mp4"])
     runpy.run_path(str(REPOSITORY / "examples/animate.py"))
     assert "loop.mp4: 120 frames of 192x120" in capsys.readouterr().out

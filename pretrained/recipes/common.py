@@ -121,8 +121,7 @@ class Run:
 
     def log(self, **values: Any) -> None:
         row = {"step": self.step, "minutes": round(self.trained + self.elapsed, 2)} | {
-            k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()
-        }
+            k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
@@ -210,9 +209,8 @@ def save_weights(tensors: dict[str, Tensor], path: Path, kind: type) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def random_crops(
-    samples: list[Sample], batch: int, size: int, rng: np.random.Generator, min_moving: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def random_crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator,
+                 min_moving: float = 0.0) -> tuple[Tensor, Tensor]:
     """Random crops [N,3,size,size] in [-1,1], mirrored, reduced by up to two, slightly changed in exposure and colour;
     and where they are labelled as moving, [N,1,size,size] in {0,1}: at least `min_moving` of nearly every crop."""
     photos: list[Tensor] = []
@@ -223,10 +221,10 @@ def random_crops(
         scale = rng.uniform(1, max(1.0, min(2.0, largest))) if rng.random() < 0.5 else 1.0
         span = min(int(size * scale), *sample.photo.shape[1:])
         y, x = (rng.integers(0, s - span + 1) for s in sample.photo.shape[1:])
-        moving = (sample.label[None, None, y : y + span, x : x + span] > 0).float()
+        moving = (sample.label[None, None, y:y + span, x:x + span] > 0).float()
         if moving.mean() < min_moving and rng.random() > 0.05:  # an exception: all photos may be static
             continue
-        photo = sample.photo[None, :, y : y + span, x : x + span].float() / 127.5 - 1
+        photo = sample.photo[None, :, y:y + span, x:x + span].float() / 127.5 - 1
         if span != size:
             photo = F.interpolate(photo, (size, size), mode="bilinear", antialias=True, align_corners=False)
             moving = F.interpolate(moving, (size, size), mode="nearest")

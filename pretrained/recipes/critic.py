@@ -21,10 +21,8 @@ class Head(nn.Module):
         super().__init__()
         self.register_buffer("projection", torch.randn(PROJECTED, channels, 1, 1) / channels**0.5)
         self.convs = nn.Sequential(
-            spectral_norm(nn.Conv2d(PROJECTED, PROJECTED, 3, 1, 1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(PROJECTED, PROJECTED, 3, 2, 1)),
-            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(PROJECTED, PROJECTED, 3, 1, 1)), nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(PROJECTED, PROJECTED, 3, 2, 1)), nn.LeakyReLU(0.2),
             spectral_norm(nn.Conv2d(PROJECTED, 1, 3, 1, 1)),
         )
 

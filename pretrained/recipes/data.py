@@ -39,15 +39,8 @@ def load(path: Path, split: str = "train.txt") -> list[Sample]:
 
 
 def folder_entries(folder: Path, split: str) -> list[tuple[str, bytes, bytes, str]]:
-    return [
-        (
-            name,
-            (folder / "images" / f"{name}.jpg").read_bytes(),
-            label_of(folder, name).read_bytes(),
-            (folder / "hints" / f"{name}.json").read_text(),
-        )
-        for name in (folder / split).read_text().split()
-    ]
+    return [(name, (folder / "images" / f"{name}.jpg").read_bytes(), label_of(folder, name).read_bytes(),
+             (folder / "hints" / f"{name}.json").read_text()) for name in (folder / split).read_text().split()]
 
 
 def label_of(folder: Path, name: str) -> Path:

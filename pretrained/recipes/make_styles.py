@@ -79,7 +79,9 @@ def view(sample: Sample) -> Picture:
     return picture(photo, F.interpolate(sample.label[None, None], size, mode="nearest-exact")[0, 0])
 
 
-def optimised(start: Tensor, wanted: list[Colours], photos: list[Photo], nets: StyleNets) -> tuple[Tensor, float]:
+def optimised(
+    start: Tensor, wanted: list[Colours], photos: list[Photo], nets: StyleNets
+) -> tuple[Tensor, float]:
     """w+ [L,512] near `start`, and the distance that is left."""
     rng = np.random.default_rng(0)
     lines = torch.from_numpy(rng.normal(size=(3, PROJECTIONS))).float()
@@ -118,9 +120,8 @@ def make(folder: Path, nets: StyleNets) -> dict[str, Tensor]:
     styles = {}
     for name in STYLES:
         start = torch.stack([w_plus[id] for id in labelled(name, CLEAREST)]).mean(0)
-        wanted = [
-            colours_of(views[id].colours, views[id].groups, np.random.default_rng(0)) for id in labelled(name, CLEAR)
-        ]
+        wanted = [colours_of(views[id].colours, views[id].groups, np.random.default_rng(0))
+                  for id in labelled(name, CLEAR)]
         styles[name], left = optimised(start, wanted, photos, nets)
         print(f"{name}: {255 * left:.1f} levels are left", flush=True)
     return styles

@@ -36,14 +36,8 @@ def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
         (folder / name).mkdir(parents=True)
     label = np.array([1, 2], np.uint8).repeat(SIZE[1] // 2)[:, None].repeat(SIZE[0], 1)
     label[200:330, 300:420], label[260:400, 600:660] = 0, 3
-    arrows = [
-        {"class": kind, "at": at, "to": to}
-        for kind, at, to in (
-            ("sky", [0.3, 0.2], [0.4, 0.2]),
-            ("water", [0.3, 0.8], [0.35, 0.85]),
-            ("falls", [0.87, 0.6], [0.87, 0.7]),
-        )
-    ]
+    arrows = [{"class": kind, "at": at, "to": to} for kind, at, to in (
+        ("sky", [0.3, 0.2], [0.4, 0.2]), ("water", [0.3, 0.8], [0.35, 0.85]), ("falls", [0.87, 0.6], [0.87, 0.7]))]
     for picture in pictures:
         with Image.open(picture) as image:
             image.convert("RGB").resize(SIZE).save(folder / f"images/{picture.stem}.jpg", quality=90)
@@ -62,22 +56,16 @@ def make_clips(folder: Path, clips: int = 24, side: int = 128, phases: int = 16)
     mask = (abs(x - 0.5) < 0.42) & (abs(y - 0.5) < 0.42)
     degrees, strength = random.uniform(0, 360, clips), random.uniform(0.1, 1, clips)
     turn = 2 * np.pi * np.arange(phases) / phases
-    sway = (np.cos(np.radians(degrees)) * strength)[:, None] * (1 - np.cos(turn)) / 2  # [C,K]
+    sway = (np.cos(np.radians(degrees)) * strength)[:, None] * (1 - np.cos(turn)) / 2       # [C,K]
     folds = 2 * np.pi * 4 * x - turn[None, :, None, None] * np.sign(sway[:, 1, None, None, None])
     slope = 0.4 * np.cos(folds) * np.ones_like(sway)[:, :, None, None]
     normals = np.stack([slope, np.zeros_like(slope), np.ones_like(slope)], 2) / np.sqrt(1 + slope[:, :, None] ** 2)
     shift = np.stack([0.05 * sway[:, :, None, None] * y, np.zeros_like(slope)], 2)
     folder.mkdir(parents=True)
-    np.savez(
-        folder / "squares-00000.npz",
-        normals=np.int8(np.round(127 * normals * mask)),
-        displacement=np.float16(shift * mask),
-        visible=np.broadcast_to(mask, (clips, phases, side, side)),
-        wind=np.stack([degrees, strength], 1, dtype=np.float32),
-        kind=np.full(clips, "flag"),
-        split=np.where(np.arange(clips) % 10 == 9, "held out", "train"),
-        closure=np.zeros(clips, np.float32),
-    )
+    np.savez(folder / "squares-00000.npz", normals=np.int8(np.round(127 * normals * mask)),
+             displacement=np.float16(shift * mask), visible=np.broadcast_to(mask, (clips, phases, side, side)),
+             wind=np.stack([degrees, strength], 1, dtype=np.float32), kind=np.full(clips, "flag"),
+             split=np.where(np.arange(clips) % 10 == 9, "held out", "train"), closure=np.zeros(clips, np.float32))
 
 
 def make_published(folder: Path) -> None:
@@ -85,18 +73,11 @@ def make_published(folder: Path) -> None:
     random = np.random.default_rng(0)
 
     def convolutions(shapes: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
-        return {
-            f"Conv_{n}": {
-                "kernel": random.normal(0, (2 / (k * k * i)) ** 0.5, (k, k, i, o)).astype(np.float32),
-                "bias": np.zeros(o, np.float32),
-            }
-            for n, (k, i, o) in enumerate(shapes)
-        }
+        return {f"Conv_{n}": {"kernel": random.normal(0, (2 / (k * k * i)) ** 0.5, (k, k, i, o)).astype(np.float32),
+                              "bias": np.zeros(o, np.float32)} for n, (k, i, o) in enumerate(shapes)}
 
-    linear = {
-        f"NetLinLayer_{n}": {"Conv_0": {"kernel": np.full((1, 1, o, 1), 0.1, np.float32)}}
-        for n, (_, _, o) in enumerate(ALEXNET)
-    }
+    linear = {f"NetLinLayer_{n}": {"Conv_0": {"kernel": np.full((1, 1, o, 1), 0.1, np.float32)}}
+              for n, (_, _, o) in enumerate(ALEXNET)}
     folder.mkdir(parents=True)
     (folder / "alexnet.ckpt").write_bytes(pickle.dumps({"AlexNet_0": convolutions(ALEXNET)} | linear, protocol=4))
     torch.save(make_efficientnet(), folder / "efficientnet.pth")
@@ -126,15 +107,8 @@ def commands(at: Path) -> list[list[Any]]:
     segmenter = ("train_segmenter.py", "--photos", photos, "--backbone", backbone)
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
-    finder = (
-        "cloth/train_cloth_finder.py",
-        "--backbone",
-        backbone,
-        "--segmenter",
-        model / "segmenter.safetensors",
-        "--out",
-        at / "finder",
-    )
+    finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--segmenter", model / "segmenter.safetensors",
+              "--out", at / "finder")
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -149,16 +123,8 @@ def commands(at: Path) -> list[list[Any]]:
         [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
         [*segmenter, *FEW, "--out", at / "refined", "--refine", model / "segmenter.safetensors"],
         [*segmenter, "--out", at / "refined", "--refine", model / "segmenter.safetensors", "--export", refined],
-        [
-            "train_motion.py",
-            "--photos",
-            photos,
-            "--segmenter",
-            model / "segmenter.safetensors",
-            *FEW,
-            "--out",
-            at / "motion",
-        ],
+        ["train_motion.py", "--photos", photos, "--segmenter", model / "segmenter.safetensors", *FEW,
+         "--out", at / "motion"],
         ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
         ["cloth/simulate.py", "--out", at / "simulated", "--clips", 2, "--shards", 1, "--kinds", "banner"],
         ["cloth/train_cloth_normals.py", "--clips", clips, *FEW, "--out", at / "normals"],
@@ -168,34 +134,11 @@ def commands(at: Path) -> list[list[Any]]:
         ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth],
         [*finder, "--photos", photos, "--clips", clips, *FEW, "--composites", 4],
         [*finder, "--export", model / "finder.safetensors"],
-        [
-            *finder,
-            "--refit",
-            model / "finder.safetensors",
-            "--former",
-            model / "segmenter.safetensors",
-            "--segmenter",
-            refined,
-            "--export",
-            at / "finder.safetensors",
-        ],
+        [*finder, "--refit", model / "finder.safetensors", "--former", model / "segmenter.safetensors",
+         "--segmenter", refined, "--export", at / "finder.safetensors"],
         ["register.py", model / "models.toml"],
-        [
-            "-m",
-            "stylecine",
-            "animate",
-            ROOT / "examples/lake.jpg",
-            "-o",
-            at / "lake.mp4",
-            "--model",
-            model,
-            "--mask",
-            photos / "mask.png",
-            "--size",
-            256,
-            "--seconds",
-            1,
-        ],
+        ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
+         "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],
     ]
 
 

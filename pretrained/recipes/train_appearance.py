@@ -155,16 +155,13 @@ def grouped(generator: Generator, encoder: Encoder) -> list[dict[str, Any]]:
     """Groups of parameters by their learning rates; the generator's below F stay as they are."""
     above = [
         (n, p)
-        for r in CHANNELS
-        if r >= generator.feature_resolution
+        for r in CHANNELS if r >= generator.feature_resolution
         for n, p in generator.block(r).named_parameters()
         if r > generator.feature_resolution or n.startswith("torgb")
     ]
     styles = [p for n, p in (*above, *encoder.named_parameters()) if any(part in n for part in TO_STYLES)]
-    others = [
-        [p for n, p in named if not any(part in n for part in TO_STYLES)]
-        for named in (above, list(encoder.named_parameters()))
-    ]
+    others = [[p for n, p in named if not any(part in n for part in TO_STYLES)]
+              for named in (above, list(encoder.named_parameters()))]
     return [{"params": p, "lr": rate} for p, rate in zip((*others, styles), RATES, strict=True)]
 
 
@@ -178,14 +175,8 @@ def train(run: Run, options: argparse.Namespace) -> None:
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=CRITIC_RATE, betas=(0.0, 0.99))
     average = Average(generator, encoder)
-    parts: dict[str, Any] = {
-        "generator": generator,
-        "encoder": encoder,
-        "optimizer": optimizer,
-        "average": average,
-        "critic": critic,
-        "critic_optimizer": critic_optimizer,
-    }
+    parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "optimizer": optimizer, "average": average,
+                             "critic": critic, "critic_optimizer": critic_optimizer}
     run.resume(**parts)
     lpips = LPIPS.from_tensors(read_tensors(PRETRAINED / "lpips.safetensors")).to(run.device)
     crops = Crops(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
@@ -242,13 +233,12 @@ def report(run: Run, average: Average, critic: Critic, val: list[Sample], lpips:
         for i, sample in enumerate(val):
             y, x = ((n - 512) // 2 for n in sample.photo.shape[1:])
             whole = sample.photo[None].to(run.device) / 127.5 - 1
-            photo = whole[:, :, y : y + 512, x : x + 512]
+            photo = whole[:, :, y:y + 512, x:x + 512]
             feature = encoder.structure(photo, light=light_of(whole))
-            own, swapped = (
-                decode(generator, (w, feature), (512, 512)).float().clamp(-1, 1) for w in (styles[i], styles[i - 1])
-            )
+            own, swapped = (decode(generator, (w, feature), (512, 512)).float().clamp(-1, 1)
+                            for w in (styles[i], styles[i - 1]))
             figures.append((-10 * math.log10((own - photo).square().mean().item() / 4), lpips(own, photo).item()))
-            crop = picture(photo[0].cpu() / 2 + 0.5, sample.label[y : y + 512, x : x + 512])
+            crop = picture(photo[0].cpu() / 2 + 0.5, sample.label[y:y + 512, x:x + 512])
             target = appearance_of(reduced(val[i - 1]), reduced(sample))(crop)
             ways.append(way(crop, swapped[0].cpu() / 2 + 0.5, target))
             rows.append([photo[0], own[0], swapped[0], target * 2 - 1])
@@ -256,14 +246,8 @@ def report(run: Run, average: Average, critic: Critic, val: list[Sample], lpips:
                 scores.append([float(head.mean()) for head in critic(lpips.features(image))])
     psnr, distance = np.mean(figures, 0).tolist()
     mean, groups, cells = np.nanmedian(ways, 0).tolist()
-    run.log(
-        psnr=psnr,
-        lpips=distance,
-        mean_colour=mean,
-        groups=groups,
-        cells=cells,
-        **separation(*(list(np.array(scores).T) for scores in (real, made))),
-    )
+    run.log(psnr=psnr, lpips=distance, mean_colour=mean, groups=groups, cells=cells,
+            **separation(*(list(np.array(scores).T) for scores in (real, made))))
     sheet([[F.avg_pool2d(image.cpu(), 2) for image in row] for row in rows], run.folder / "samples.png")
     export(average, ("generator", "encoder"), run)
 

@@ -20,12 +20,8 @@ from train_generator import load_stage, train
 CROP = 256  # larger than for the generator: hidden parts need more context
 
 
-def half_moving(
-    samples: list[Sample],
-    batch: int,
-    hidden: float,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
+def half_moving(samples: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
+                ) -> tuple[Tensor, Tensor, Tensor]:
     """Unchanged crops and crops of what moves, half each: photo, visible, known (not static parts of the latter)."""
     whole = batch // 2
     photo, _ = random_crops(samples, whole, CROP, rng)

@@ -38,7 +38,7 @@ AVERAGE_EVERY = 8  # steps
 
 def decode(generator: Generator, latents: tuple[Tensor, Tensor], size: tuple[int, int]) -> Tensor:
     w_plus, feature = latents
-    return merge(generator.from_feature(feature, w_plus))[:, :, : size[0], : size[1]]
+    return merge(generator.from_feature(feature, w_plus))[:, :, :size[0], :size[1]]
 
 
 def load_stage(folder: Path, device: torch.device) -> tuple[Generator, Encoder]:
@@ -56,33 +56,19 @@ def export(average: Average, names: tuple[str, ...], run: Run) -> None:
     """Writes the averaged weights of each network as float16 NAME.safetensors."""
     for name, shadow in zip(names, average.shadow, strict=True):
         tensors = {k: v.half().cpu().contiguous() for k, v in shadow.items()}
-        save_file(
-            tensors,
-            run.folder / f"{name}.safetensors",
-            {"licence": "CC-BY-SA-4.0", "step": str(run.step), "minutes": f"{run.trained + run.elapsed:.1f}"},
-        )
+        save_file(tensors, run.folder / f"{name}.safetensors",
+                  {"licence": "CC-BY-SA-4.0", "step": str(run.step), "minutes": f"{run.trained + run.elapsed:.1f}"})
 
 
-def whole_crops(
-    samples: list[Sample],
-    batch: int,
-    hidden: float,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
+def whole_crops(samples: list[Sample], batch: int, hidden: float, rng: np.random.Generator,
+                ) -> tuple[Tensor, Tensor, Tensor]:
     """Crops of anything, a share `hidden` of them with hidden parts: photo, visible, known (everywhere)."""
     photo, _ = random_crops(samples, batch, CROP, rng)
     return photo, random_visibility(batch, CROP, hidden, rng), torch.ones(batch, 1, CROP, CROP)
 
 
-def train(
-    run: Run,
-    options: argparse.Namespace,
-    generator: Generator,
-    encoder: Encoder,
-    parameters: list[nn.Parameter],
-    batches: Callable[..., tuple[Tensor, Tensor, Tensor]],
-    warm: int,
-) -> None:
+def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: Encoder, parameters: list[nn.Parameter],
+          batches: Callable[..., tuple[Tensor, Tensor, Tensor]], warm: int) -> None:
     """Trains the encoder and the given parameters of the generator until the run is over.
 
     batches: (samples, N, share with hidden parts, rng) -> photo [N,3,h,w], visible and known [N,1,h,w] in {0,1}; the
@@ -101,14 +87,8 @@ def train(
     rates = [group["lr"] for group in optimizer.param_groups]
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=CRITIC_RATE, betas=(0.0, 0.99))
     average = Average(generator, encoder)
-    parts: dict[str, Any] = {
-        "generator": generator,
-        "encoder": encoder,
-        "critic": critic,
-        "optimizer": optimizer,
-        "critic_optimizer": critic_optimizer,
-        "average": average,
-    }
+    parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "critic": critic, "optimizer": optimizer,
+                             "critic_optimizer": critic_optimizer, "average": average}
     run.resume(**parts)
     for step in run.loop(lambda: report(run, average, critic, val, lpips), **parts):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -148,7 +128,7 @@ def report(run: Run, average: Average, critic: Critic, val: list[Sample], lpips:
     with run.autocast():
         for sample in val:
             y, x = ((n - 512) // 2 for n in sample.photo.shape[1:])
-            photo = (sample.photo[:, y : y + 512, x : x + 512].float() / 127.5 - 1)[None].to(run.device)
+            photo = (sample.photo[:, y:y + 512, x:x + 512].float() / 127.5 - 1)[None].to(run.device)
             visible = torch.ones_like(photo[:, :1])
             visible[:, :, 160:352, 200:312] = 0
             image = decode(generator, encoder(photo), (512, 512)).clamp(-1, 1)
@@ -172,13 +152,8 @@ def main() -> None:
     run = Run(options)
     generator = Generator(CHANNELS, INJECTION, mapping_layers=MAPPING_LAYERS).to(run.device)
     encoder = Encoder(CHANNELS[generator.feature_resolution], generator.num_ws, generator.stride).to(run.device)
-    above = [
-        p
-        for r in CHANNELS
-        if r >= generator.feature_resolution
-        for n, p in generator.block(r).named_parameters()
-        if r > generator.feature_resolution or n.startswith("torgb")
-    ]
+    above = [p for r in CHANNELS if r >= generator.feature_resolution for n, p in generator.block(r).named_parameters()
+             if r > generator.feature_resolution or n.startswith("torgb")]
     train(run, options, generator, encoder, above, whole_crops, warm=2000)
 
 

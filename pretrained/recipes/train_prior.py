@@ -59,7 +59,7 @@ def encoded(samples: list[Sample], encoder: Encoder, run: Run, rng: np.random.Ge
     for sample in samples:
         side = min(sample.photo.shape[1:])
         y, x = (rng.integers(0, s - side + 1) for s in sample.photo.shape[1:])
-        view = sample.photo[None, :, y : y + side, x : x + side].to(run.device).float() / 127.5 - 1
+        view = sample.photo[None, :, y:y + side, x:x + side].to(run.device).float() / 127.5 - 1
         view = F.interpolate(view, (VIEW, VIEW), mode="bilinear", antialias=True, align_corners=False)
         with run.autocast():
             w_plus, feature = encoder(view)
@@ -75,7 +75,7 @@ def regression_loss(fake: Tensor, real: Tensor) -> Tensor:
 
 def local_crops(feature: Tensor, rng: np.random.Generator) -> Tensor:
     y, x = rng.integers(0, feature.shape[-1] - LOCAL + 1, 2)
-    return feature[:, :, y : y + LOCAL, x : x + LOCAL]
+    return feature[:, :, y:y + LOCAL, x:x + LOCAL]
 
 
 def main() -> None:
@@ -95,14 +95,8 @@ def main() -> None:
     critics = [*whole.parameters(), *local.parameters()]
     critic_optimizer = torch.optim.Adam(critics, lr=CRITIC_RATE, betas=(0.0, 0.99))
     average = Average(generator, half_life=60)
-    parts: dict[str, Any] = {
-        "generator": generator,
-        "whole": whole,
-        "local": local,
-        "optimizer": optimizer,
-        "critic_optimizer": critic_optimizer,
-        "average": average,
-    }
+    parts: dict[str, Any] = {"generator": generator, "whole": whole, "local": local, "optimizer": optimizer,
+                             "critic_optimizer": critic_optimizer, "average": average}
     run.resume(**parts)
     rng = np.random.default_rng(options.seed + int(1000 * run.trained))
     real_features, real_styles = encoded(load(options.photos), encoder, run, rng)
@@ -145,19 +139,14 @@ def main() -> None:
         if not regressing:
             critic = train_critics(real, real_styles[chosen].to(run.device), fake.detach(), w.detach())
         if step % 20 == 0:
-            run.log(
-                loss=loss.item(),
-                critic=critic,
-                contrast=fake.float().std().item(),
-                real_contrast=real.float().std().item(),
-            )
+            run.log(loss=loss.item(), critic=critic, contrast=fake.float().std().item(),
+                    real_contrast=real.float().std().item())
 
 
 def determines_feature(name: str, feature_resolution: int) -> bool:
     """Whether F depends on a parameter (nothing depends on the ToRGB layers below F)."""
     return name.startswith("mapping") or (
-        "torgb" not in name and int(name.split(".")[1].removeprefix("b")) <= feature_resolution
-    )
+        "torgb" not in name and int(name.split(".")[1].removeprefix("b")) <= feature_resolution)
 
 
 @torch.no_grad()

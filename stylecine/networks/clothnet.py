@@ -61,7 +61,8 @@ class ClothNet(nn.Module):
         features = self.net(maps, self.embed(torch.cat([direction, strength], 1)))
         features = torch.cat([features, linear_features(normals, mask, direction)], 1)
         weight, bias = (
-            x.unflatten(0, (2, self.HARMONICS, CHANNELS))[:, :harmonics].flatten(0, 2) for x in self.leave.parameters()
+            x.unflatten(0, (2, self.HARMONICS, CHANNELS))[:, :harmonics].flatten(0, 2)
+            for x in self.leave.parameters()
         )
         cycle = F.conv2d(features, weight, bias).unflatten(1, (2 * harmonics, CHANNELS))
         return cycle * (self.units[:, None, None] * strength[:, None, :, None, None])

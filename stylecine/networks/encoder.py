@@ -53,9 +53,8 @@ class Encoder(nn.Module):
         width: channels at F's resolution; context: channels of the coarser grids (each of half the size, to s·16).
     """
 
-    def __init__(
-        self, feature_channels: int, num_ws: int, stride: int = 4, *, width: int = 80, context: int = 96
-    ) -> None:
+    def __init__(self, feature_channels: int, num_ws: int, stride: int = 4, *, width: int = 80,
+                 context: int = 96) -> None:
         super().__init__()
         self.stride, self.num_ws = stride, num_ws
         self.stem = nn.Conv2d(4 * stride * stride, width, 3, padding=1)
@@ -76,16 +75,10 @@ class Encoder(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Encoder:
         """Sizes are read off the tensors. Raises WeightsMalformed if they do not fit together."""
-
         def build() -> Encoder:
             width, inputs = tensors["stem.weight"].shape[:2]
-            return cls(
-                tensors["to_feature.weight"].shape[0],
-                tensors["to_w.bias"].shape[0] // RANK,
-                math.isqrt(inputs // 4),
-                width=width,
-                context=tensors["down.0.weight"].shape[0],
-            )
+            return cls(tensors["to_feature.weight"].shape[0], tensors["to_w.bias"].shape[0] // RANK,
+                       math.isqrt(inputs // 4), width=width, context=tensors["down.0.weight"].shape[0])
 
         return load(build, tensors, "These tensors are not stylecine's encoder; install the package again.")
 
@@ -113,7 +106,7 @@ class Encoder(nn.Module):
         told = [layer(grids[i]) for layer, i in zip(self.to_regions, REGION_GRIDS, strict=True)]
         logits = told[0] + F.interpolate(told[1], told[0].shape[2:], mode="bilinear")
         regions = F.interpolate(logits.float(), scale_factor=2 * self.stride, mode="bilinear").softmax(1)
-        regions = regions[:, :, : photo.shape[2], : photo.shape[3]] * visible
+        regions = regions[:, :, :photo.shape[2], :photo.shape[3]] * visible
         colours = region_colours(photo, regions)
         pooled = torch.cat((grids[-1].mean((2, 3)), grids[-1].amax((2, 3)), colours), 1)
         hidden = F.leaky_relu(self.to_appearance(pooled.float()), 0.2)
@@ -166,7 +159,7 @@ def region_colours(photo: Tensor, regions: Tensor) -> Tensor:
     """Mean and deviation of K regions' colours, deviation of two colour differences (red-green, yellow-blue), which
     tells muted from vivid ones, and areas: photo [N,3,h,w] and soft regions [N,K,h,w] -> [N,9K]."""
     pixels = photo.shape[2] * photo.shape[3]
-    areas = regions.sum((2, 3))  # [N,K]
+    areas = regions.sum((2, 3))                                                    # [N,K]
     red, green, blue = photo.unbind(1)
     values = torch.cat((photo, torch.stack((red - green, (red + green) / 2 - blue), 1)), 1)
     known = regions.sum(1, keepdim=True)

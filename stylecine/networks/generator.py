@@ -20,18 +20,17 @@ from torch import Tensor, nn
 from stylecine.errors import WeightsMalformed
 
 W_DIM = 512
-Noise = Literal["none", "const"] | int  # none, the layers' own, or a seed to draw from at any size
+Noise = Literal["none", "const"] | int      # none, the layers' own, or a seed to draw from at any size
 
 
 class FullyConnected(nn.Module):
     """y = act(W x · gain + b · lr_multiplier) with equalised learning rate: gain = lr_multiplier / sqrt(in)."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0, activate: bool = False
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0,
+                 activate: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)  # [O,I]
-        self.bias = nn.Parameter(torch.full((outputs,), bias_init))  # [O]
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)   # [O,I]
+        self.bias = nn.Parameter(torch.full((outputs,), bias_init))                # [O]
         self.gain = lr_multiplier / math.sqrt(inputs)
         self.lr_multiplier = lr_multiplier
         self.activate = activate
@@ -64,7 +63,7 @@ class SynthesisLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, resolution: int, *, up: bool, noise: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))  # [O,I,3,3]
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))             # [O,I,3,3]
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
         self.up = up
@@ -76,7 +75,7 @@ class SynthesisLayer(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:  # [N,I,h,w], [N,512] -> [N,O,h',w']
         if len(x) == len(w) == 1 and not w.requires_grad:  # modulating the weights costs nothing per pixel
             x = self._convolved(x, *self.modulated(w))
-        else:  # equivalent: scale inputs and outputs of shared weights
+        else:                                          # equivalent: scale inputs and outputs of shared weights
             styles, scale = self._scales(w)
             x = self._convolved(x * styles[:, :, None, None].to(x.dtype), self.weight, None)
             bias = (self.bias * math.sqrt(2)).to(x.dtype)
@@ -99,7 +98,7 @@ class SynthesisLayer(nn.Module):
         if noise == "const":
             drawn = fitted_noise(constant, size)
         else:
-            layer = 2 * constant.shape[0] + self.up  # different in each layer
+            layer = 2 * constant.shape[0] + self.up                                # different in each layer
             source = torch.Generator().manual_seed((noise + layer) % 2**63)
             drawn = torch.randn(tuple(size), generator=source).to(constant.device)
         return drawn * (self.noise_strength * math.sqrt(2))
@@ -108,7 +107,7 @@ class SynthesisLayer(nn.Module):
         """Factors of the inputs [N,I] and of the outputs [N,O]."""
         styles = self.affine(w)
         demodulate = (styles.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()
-        return styles, demodulate * math.sqrt(2)  # leaky ReLU commutes with its gain, which so costs no extra pass
+        return styles, demodulate * math.sqrt(2)       # leaky ReLU commutes with its gain, which so costs no extra pass
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
@@ -120,7 +119,7 @@ class ToRGB(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))  # [3,I,1,1]
+        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))                   # [3,I,1,1]
         self.bias = nn.Parameter(torch.zeros(3))
         self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
 
@@ -180,21 +179,15 @@ class Generator(nn.Module):
         noise: whether the layers have noise inputs (the slim default model has none).
     """
 
-    def __init__(
-        self,
-        channels: Mapping[int, int],
-        injection: str = "b256.conv1",
-        *,
-        mapping_layers: int = 8,
-        noise: bool = False,
-    ) -> None:
+    def __init__(self, channels: Mapping[int, int], injection: str = "b256.conv1", *, mapping_layers: int = 8,
+                 noise: bool = False) -> None:
         super().__init__()
         self.channels = dict(sorted(channels.items()))
         self.resolution = max(channels)
         self.feature_resolution = int(injection.split(".")[0][1:])
-        self.stride = self.resolution // self.feature_resolution  # s: photo pixels a cell of F
-        self.num_ws = 2 * int(math.log2(self.resolution)) - 2  # L
-        self.noise: Noise = "none"  # of the layers above F
+        self.stride = self.resolution // self.feature_resolution                   # s: photo pixels a cell of F
+        self.num_ws = 2 * int(math.log2(self.resolution)) - 2                      # L
+        self.noise: Noise = "none"                                                 # of the layers above F
         self.mapping = MappingNetwork(mapping_layers)
         self.synthesis = Synthesis(channels, noise=noise)
 
@@ -232,7 +225,7 @@ class Generator(nn.Module):
     @staticmethod
     def styles_of(resolution: int, w_plus: Tensor) -> Tensor:
         """The slice of w+ [N,L,512] that a block's layers read (conv0, conv1, torgb; b4: conv1, torgb)."""
-        return w_plus[:, max(0, 2 * int(math.log2(resolution)) - 5) :]
+        return w_plus[:, max(0, 2 * int(math.log2(resolution)) - 5):]
 
     def feature(self, w_plus: Tensor, noise: Noise = "none") -> Tensor:
         """F [N,C,r,r] that the layers up to the injection layer compute from w+ [N,L,512]."""
@@ -289,7 +282,7 @@ def upsample(x: Tensor) -> Tensor:
     """
     n, c, h, w = x.shape
     p = F.pad(x, (1, 1, 1, 1))
-    rows = torch.stack((p[:, :, :-2] + 3 * p[:, :, 1:-1], 3 * p[:, :, 1:-1] + p[:, :, 2:]), 3)  # [N,C,h,2,w+2]
+    rows = torch.stack((p[:, :, :-2] + 3 * p[:, :, 1:-1], 3 * p[:, :, 1:-1] + p[:, :, 2:]), 3)   # [N,C,h,2,w+2]
     rows = rows.reshape(n, c, 2 * h, w + 2) / 16
     columns = torch.stack((rows[..., :-2] + 3 * rows[..., 1:-1], 3 * rows[..., 1:-1] + rows[..., 2:]), 4)
     return columns.reshape(n, c, 2 * h, 2 * w)
@@ -319,22 +312,22 @@ def combined_conv(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     phases = F.conv2d(x, kernel, bias, padding=1).permute(0, 2, 3, 1)
     n, h, w, outputs = phases.shape
     pixels = phases.reshape(n, h, w, 2, 2, outputs // 4).transpose(2, 3).reshape(n, 2 * h, 2 * w, outputs // 4)
-    return pixels.permute(0, 3, 1, 2)  # as pixel_shuffle, which would not leave channels last in memory
+    return pixels.permute(0, 3, 1, 2)          # as pixel_shuffle, which would not leave channels last in memory
 
 
 def upsampling_kernel(weight: Tensor) -> Tensor:
     """[O,I,3,3] -> [4·O,I,3,3]: weight convolved with [1,3,3,1]²/16 has 6×6 taps, which are here in its four phases,
     row by row: convolutions at the lower resolution, each of which makes every other pixel of every other row."""
     o, i = weight.shape[:2]
-    phases = weight.reshape(o * i, 9) @ _phases(weight.device).to(weight.dtype)  # linear in the nine taps
+    phases = weight.reshape(o * i, 9) @ _phases(weight.device).to(weight.dtype)    # linear in the nine taps
     return phases.reshape(o, i, 4, 3, 3).permute(2, 0, 1, 3, 4).reshape(4 * o, i, 3, 3)
 
 
 @functools.cache
-@torch.inference_mode(False)  # cached for later callers, who may need gradients
+@torch.inference_mode(False)    # cached for later callers, who may need gradients
 def _phases(device: torch.device) -> Tensor:  # -> [9,36]: what each tap of a 3×3 kernel becomes in the four phases
     taps = torch.eye(9).reshape(9, 1, 3, 3)
-    kernel = F.conv2d(taps, _blur(1, taps.dtype), padding=3)[:, 0]  # full convolution: [9,6,6]
+    kernel = F.conv2d(taps, _blur(1, taps.dtype), padding=3)[:, 0]            # full convolution: [9,6,6]
     # Output pixel 2y+p takes input pixel y+d-1 (d = 0, 1, 2) with tap p + 4 - 2d of the 6.
     taken = 4 - 2 * torch.arange(3)
     phases = [kernel[:, taken + p][..., taken + q] for p in (0, 1) for q in (0, 1)]

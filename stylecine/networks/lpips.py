@@ -59,7 +59,7 @@ class LPIPS(nn.Module):
         """Of images whose `features` are a and b, [N]."""
         total = a[0].new_zeros(a[0].shape[0])
         for fa, fb, weight in zip(a, b, self.linear, strict=True):
-            difference = (unit(fa) - unit(fb)).square()  # [N,C,h,w]
+            difference = (unit(fa) - unit(fb)).square()                            # [N,C,h,w]
             total = total + (difference * weight[:, None, None]).sum(1).mean((1, 2))
         return total
 

@@ -52,17 +52,16 @@ class ModulatedSynthesis:
 
     def __init__(self, generator: Generator, w_plus: Tensor, size: tuple[int, int], dtype: torch.dtype) -> None:
         self.stride, self.dtype = generator.stride, dtype
-        self.blocks: list[list[Layer]] = []  # coarse to fine, as the contributions that follow
-        self.colours: list[tuple[Tensor, Tensor]] = []  # weight [3,C,1,1] and bias [3,1,1]
+        self.blocks: list[list[Layer]] = []                # coarse to fine, as the contributions that follow
+        self.colours: list[tuple[Tensor, Tensor]] = []     # weight [3,C,1,1] and bias [3,1,1]
         above = [r for r in generator.channels if r >= generator.feature_resolution]
         for i, resolution in enumerate(above):
             block, ws = generator.block(resolution), generator.styles_of(resolution, w_plus[None])
             if i:
                 extent = size[0] << i, size[1] << i
                 layers = ((block.conv0, ws[:, 0]), (block.conv1, ws[:, 1]))
-                self.blocks.append(
-                    [self._layer(layer, w, layer.noise_map(generator.noise, extent)) for layer, w in layers]
-                )
+                self.blocks.append([self._layer(layer, w, layer.noise_map(generator.noise, extent))
+                                    for layer, w in layers])
             weight = block.torgb.modulated(ws[:, 1 if block.first else 2])
             self.colours.append((channels_last(weight.to(dtype)), block.torgb.bias[:, None, None]))
 
@@ -70,12 +69,8 @@ class ModulatedSynthesis:
         weight, bias = layer.modulated(w)
         if layer.up and weight.is_cuda:
             weight, bias = upsampling_kernel(weight), bias.repeat(4)
-        return Layer(
-            channels_last(weight.to(self.dtype)),
-            bias.to(self.dtype),
-            None if noise is None else noise.to(self.dtype)[None, None],
-            layer.up,
-        )
+        return Layer(channels_last(weight.to(self.dtype)), bias.to(self.dtype),
+                     None if noise is None else noise.to(self.dtype)[None, None], layer.up)
 
     def __call__(self, feature: Tensor, top: int = 0, left: int = 0) -> Tensor:
         """The image [3,s·a,s·b] of a part [C,a,b] of F, which begins at (top, left): as that part of the whole image,

@@ -97,7 +97,8 @@ def cues(photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
         orientation(coarse_banks, 2, 3),
     ]
     maps = [
-        F.interpolate(x, eighth.shape[-2:], mode="bilinear", antialias=True, align_corners=False) for x in orientations
+        F.interpolate(x, eighth.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
+        for x in orientations
     ]
     return torch.cat([eighth, coordinates(eighth), *maps], 1)
 

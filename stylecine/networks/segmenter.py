@@ -147,7 +147,9 @@ class Segmenter(nn.Module):
             )
             network.load_state_dict(tensors)
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsMalformed("The segmenter's weights do not fit its network; fetch the model again.") from error
+            raise WeightsMalformed(
+                "The segmenter's weights do not fit its network; fetch the model again."
+            ) from error
         return network.eval().requires_grad_(False)
 
 

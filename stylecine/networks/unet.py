@@ -26,7 +26,9 @@ class UNet(nn.Module):
     of every block.
     """
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0) -> None:
+    def __init__(
+        self, inputs: int, widths: tuple[int, ...], stride: int = 1, condition: int = 0
+    ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(inputs, widths[0], 5, stride=stride, padding=2)
         before = (widths[0], *widths[:-1])

@@ -117,7 +117,7 @@ def _filled(image: Tensor, weight: Tensor) -> Tensor:
         return image / weight.clamp(min=1e-6)
     coarse_weight = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
     coarse = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-    gain = 1 / coarse_weight.clamp(min=0.25)  # one visible pixel of four is enough to know the cell
+    gain = 1 / coarse_weight.clamp(min=0.25)           # one visible pixel of four is enough to know the cell
     filled = _filled(coarse * gain, coarse_weight * gain)
     blurred = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
     return image + (1 - weight) * blurred

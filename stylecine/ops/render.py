@@ -112,10 +112,8 @@ def render(
         raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
     if change is not None:
         change.check((len(phases), h, w, 3), photo.device)
-    numbers = (
-        [float(x) for x in lengths],
-        *([float(x) for row in rows for x in row] for rows in (phases, shifts, swell_phases)),
-    )
+    numbers = [float(x) for x in lengths], *([float(x) for row in rows for x in row]
+                                             for rows in (phases, shifts, swell_phases))
     return torch.ops.stylecine.render(
         photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell,
         base, float(stride), *numbers, cell, margin, *((None, [], None, None) if change is None else change),

@@ -105,8 +105,7 @@ def _beaches(smooth: np.ndarray) -> np.ndarray:
     """The regions of bool [h,w] that are large and reach the photo's lower half: the rest are rocks and walls."""
     labels, _ = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
     large = [
-        i
-        for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
+        i for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
         if (labels == i).mean() > MIN_BEACH and rows.stop > smooth.shape[0] * 0.6
     ]
     return ndimage.binary_dilation(np.isin(labels, large), iterations=3) & smooth

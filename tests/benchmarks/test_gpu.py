@@ -61,6 +61,8 @@ def test_every_step_runs_and_failures_are_named_at_the_end(monkeypatch: pytest.M
 @pytest.mark.slow
 def test_its_tests_are_those_that_compare_with_the_gpu() -> None:
     """Chosen by their names, of which each kernel has at least one."""
-    listed = subprocess.run([sys.executable, *gpu.TESTS, "--collect-only"], capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        [sys.executable, *gpu.TESTS, "--collect-only"], capture_output=True, text=True
+    ).stdout
     for kernel in native.KERNELS:
         assert f"test_{kernel}.py::test_the_gpu_agrees_with_the_cpu" in listed, kernel

@@ -14,7 +14,9 @@ from torch import Tensor
 FIR = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
 
 
-def random_tensors(channels: dict[int, int], layers: int = 2, noise: bool = True, seed: int = 0) -> dict[str, Tensor]:
+def random_tensors(
+    channels: dict[int, int], layers: int = 2, noise: bool = True, seed: int = 0
+) -> dict[str, Tensor]:
     """A generator's tensors with every part doing something: biases, strengths and averages are not zero."""
     source = torch.Generator().manual_seed(seed)
 

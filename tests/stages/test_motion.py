@@ -122,7 +122,9 @@ def test_the_usual_direction_yields_to_the_picture() -> None:
     assert river[1] > 50 * river[0].abs()
 
 
-@pytest.mark.parametrize(("network", "degrees"), [(Everywhere(0.6, 0.8), 0), (Habit(1, 0), 180), (Habit(1, 1), 90)])
+@pytest.mark.parametrize(
+    ("network", "degrees"), [(Everywhere(0.6, 0.8), 0), (Habit(1, 0), 180), (Habit(1, 1), 90)]
+)
 def test_what_contradicts_its_mirror_image_is_a_guess(network: Everywhere, degrees: float) -> None:
     angle = mirror_disagreement(GREY, layer(WATER, rows() >= 0), network)  # type: ignore[arg-type]
     assert angle.numpy() == pytest.approx(degrees, abs=0.5)

@@ -168,9 +168,8 @@ def occlude(views: Views, visible: Tensor) -> Views:
     """Puts other things in front where `visible` [N,1,S,S] is 0, except in views of which too little would be left."""
     enough = (views.mask * visible).sum((1, 2, 3), keepdim=True) > 0.3 * views.mask.sum((1, 2, 3), keepdim=True)
     visible = torch.where(enough, visible, torch.ones_like(visible))
-    return replace(
-        views, still=views.still * visible, mask=views.mask * visible, weight=views.weight * visible[:, None]
-    )
+    return replace(views, still=views.still * visible, mask=views.mask * visible,
+                   weight=views.weight * visible[:, None])
 
 
 def with_errors(views: Views, rng: np.random.Generator) -> Tensor:
@@ -185,7 +184,9 @@ def with_errors(views: Views, rng: np.random.Generator) -> Tensor:
     return F.normalize(torch.cat([side, out[:, 2:].clamp_min(0.05)], 1), dim=1) * views.mask
 
 
-def predict_from_picture(views: Views, network: Callable[[Tensor, Tensor], Tensor], rng: np.random.Generator) -> Tensor:
+def predict_from_picture(
+    views: Views, network: Callable[[Tensor, Tensor], Tensor], rng: np.random.Generator
+) -> Tensor:
     """The still's normals [N,3,S,S] that a NormalNet predicts from a rendered picture of twice the size."""
     still, mask = (F.interpolate(x, scale_factor=2.0, mode="bilinear") for x in (views.still, views.mask))
     mask = (mask > 0.5).float()

@@ -31,12 +31,9 @@ MIN_DISPLACEMENT = 0.005  # of the side: a smaller mean has no reliable directio
 MAX_CLOSURE = 0.2  # of the clips that are measured
 SIZE = 64  # of the clips: the network's internal resolution
 COLUMNS = {
-    "normals": "normals, mean error (°)",
-    "displacement": "displacement, RMS error (% of the side)",
-    "relief": "amplitude of normals (× true)",
-    "travel": "amplitude of displacement (× true)",
-    "direction": "direction, median error (°)",
-    "within_30": "within 30°",
+    "normals": "normals, mean error (°)", "displacement": "displacement, RMS error (% of the side)",
+    "relief": "amplitude of normals (× true)", "travel": "amplitude of displacement (× true)",
+    "direction": "direction, median error (°)", "within_30": "within 30°",
 }
 
 
@@ -82,12 +79,8 @@ def measure(predict: Predict, clips: Clips, limit: int | None = None) -> dict[st
     directions = torch.tensor(direction_errors or [math.nan])
     relief, travel = (powers[::2] / powers[1::2].clamp_min(1e-12)).sqrt().tolist()
     return {
-        "normals": sum(angles) / len(angles),
-        "displacement": sum(errors) / len(errors),
-        "relief": relief,
-        "travel": travel,
-        "direction": float(directions.median()),
-        "within_30": float((directions < 30).float().mean()),
+        "normals": sum(angles) / len(angles), "displacement": sum(errors) / len(errors), "relief": relief,
+        "travel": travel, "direction": float(directions.median()), "within_30": float((directions < 30).float().mean()),
         "directed": len(direction_errors) / count,
     }
 
@@ -134,9 +127,8 @@ def _features(wind: Tensor, use_wind: bool) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
-    parser.add_argument(
-        "--motion", type=Path, nargs="+", default=[PRETRAINED / "cloth.safetensors"], help="weights of motion networks"
-    )
+    parser.add_argument("--motion", type=Path, nargs="+", default=[PRETRAINED / "cloth.safetensors"],
+                        help="weights of motion networks")
     options = parser.parse_args()
     train, val = load(options.clips, "train", SIZE), load(options.clips, "held out", SIZE).closed(MAX_CLOSURE)
     predictions = {

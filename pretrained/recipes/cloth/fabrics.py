@@ -40,7 +40,7 @@ class Random:
             values = torch.cat([values[..., -2:], values, values[..., :2]], -1)
             wide = F.interpolate(values, size=(height, width * (columns + 4) // columns), mode="bicubic")
             start = (wide.shape[-1] - width) // 2
-            return wide[0, 0, :, start : start + width]
+            return wide[0, 0, :, start:start + width]
         return F.interpolate(values, size=(height, width), mode="bicubic", align_corners=True)[0, 0]
 
 
@@ -48,15 +48,11 @@ class Random:
 class Fabric:
     density: float  # kg/m²
     stretch: float  # compliances, m/N: along the threads,
-    shear: float  # across the cells,
-    bend: float  # and over two edges, which bending shortens
+    shear: float    # across the cells,
+    bend: float     # and over two edges, which bending shortens
 
 
 def random_fabric(random: Random, light: float = 0.09, heavy: float = 0.35) -> Fabric:
     """From silk to canvas; the limits are of the density."""
-    return Fabric(
-        random.log_uniform(light, heavy),
-        random.log_uniform(1e-5, 2e-3),
-        random.log_uniform(3e-3, 0.2),
-        random.log_uniform(0.3, 30),
-    )
+    return Fabric(random.log_uniform(light, heavy), random.log_uniform(1e-5, 2e-3), random.log_uniform(3e-3, 0.2),
+                  random.log_uniform(0.3, 30))

@@ -100,26 +100,17 @@ def fit(clips: Clips) -> None:
         turned = torch.exp(2j * math.pi * NUMBERS[:, None] * course.along[seen])
         coherence = (along[:, None] * turned).sum(-1).abs() / along.abs().sum(-1, keepdim=True)
         best = NUMBERS[coherence.argmax(1)]
-        rows.append(
-            [
-                torch.full((len(WAVES),), wind.strength),
-                size.mean(1).sqrt(),
-                size[:, near].mean(1).sqrt(),
-                size[:, far].mean(1).sqrt(),
-                moved[:, near].mean(1).sqrt(),
-                moved[:, far].mean(1).sqrt(),
-                best,
-                coherence.amax(1),
-            ]
-        )
+        rows.append([
+            torch.full((len(WAVES),), wind.strength), size.mean(1).sqrt(), size[:, near].mean(1).sqrt(),
+            size[:, far].mean(1).sqrt(), moved[:, near].mean(1).sqrt(), moved[:, far].mean(1).sqrt(), best,
+            coherence.amax(1),
+        ])
     strength, amplitude, near, far, near_off, far_off, number, coherence = (
         torch.stack(column, 1) for column in zip(*rows, strict=True)
     )
     print(f"{strength.shape[1]} views\n")
-    print(
-        "| cycles | slope at full strength | power | free end / hold: slope | displacement |"
-        " waves along | strength below 0.5 | above | coherence |\n|---|---|---|---|---|---|---|---|---|"
-    )
+    print("| cycles | slope at full strength | power | free end / hold: slope | displacement |"
+          " waves along | strength below 0.5 | above | coherence |\n|---|---|---|---|---|---|---|---|---|")
     for i, m in enumerate(WAVES):
         terms = torch.stack((strength[i].log(), torch.ones_like(strength[i])), 1)
         power, full = torch.linalg.lstsq(terms, amplitude[i].log()[:, None]).solution[:, 0].tolist()
@@ -163,13 +154,11 @@ def measure(clips: Clips) -> None:
         lag = [lag_between_ends(course, seen, x, WAVES[0]) for x in pairs[1]]
         shading_lags.append(abs(math.remainder(lag[0] - lag[1], 360)))
     print(f"\n{len(lags)} held-out views")
-    for name, values in (
-        ("displacement: lag along the wind, error (°)", lags),
-        ("shading: lag of two cycles a gust, error (°)", shading_lags),
-        ("amplitude of displacement over the cloth, correlation", profiles),
-        ("shading over time, contrast relative to the clip's", contrasts),
-        ("displacement relative to the clip's", travels),
-    ):
+    for name, values in (("displacement: lag along the wind, error (°)", lags),
+                         ("shading: lag of two cycles a gust, error (°)", shading_lags),
+                         ("amplitude of displacement over the cloth, correlation", profiles),
+                         ("shading over time, contrast relative to the clip's", contrasts),
+                         ("displacement relative to the clip's", travels)):
         low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])
         print(f"{name}: median {middle:.2f}, quartiles {low:.2f} and {high:.2f}")
 

@@ -21,15 +21,15 @@ Point = tuple[float, float, float]
 class Garment:
     """The cloth of one clip, a grid of H×W points, and its wind."""
 
-    start: Tensor  # [3,H,W] initial positions, with folds
-    pattern: Tensor  # [3,H,W] as it was cut
-    pinned: Tensor  # [H,W] bool
+    start: Tensor               # [3,H,W] initial positions, with folds
+    pattern: Tensor             # [3,H,W] as it was cut
+    pinned: Tensor              # [H,W] bool
     fabric: Fabric
-    base: Tensor  # [3] m/s
-    gust: float  # m/s at strength 1
-    yaw: tuple[float, float]  # radians: range of the camera's angle about the vertical axis; 0 is from +z
+    base: Tensor                # [3] m/s
+    gust: float                 # m/s at strength 1
+    yaw: tuple[float, float]    # radians: range of the camera's angle about the vertical axis; 0 is from +z
     body: list[Part] = field(default_factory=list)
-    both_sides: bool = False  # looks as good from −z
+    both_sides: bool = False    # looks as good from −z
 
 
 def level_wind(angle: float, speed: float) -> Tensor:
@@ -128,15 +128,8 @@ def curtain(random: Random, shape: tuple[int, int]) -> Garment:
     return Garment(start, pattern, pinned, random_fabric(random), base, 1.8, (-0.8, 0.8), both_sides=True)
 
 
-def tube(
-    random: Random,
-    shape: tuple[int, int],
-    length: float,
-    radii: tuple[float, float],
-    hem: float,
-    folds: int,
-    depth: float,
-) -> tuple[Tensor, Tensor]:
+def tube(random: Random, shape: tuple[int, int], length: float, radii: tuple[float, float], hem: float, folds: int,
+         depth: float) -> tuple[Tensor, Tensor]:
     """start and pattern [3,H,W] of a cone of cloth: at first it has the radii of the body at its top and bottom, in
     folds; at the hem it was cut `hem` times as wide."""
     turn = torch.arange(shape[1]) / shape[1] * 2 * math.pi
@@ -146,20 +139,13 @@ def tube(
     uneven = 0.5 * random.smooth_noise(2, 2 * folds, *shape, closed=True)
     radius = plain * (1 + depth * down * torch.sin(folds * turn + uneven))
     start = torch.stack([radius * turn.sin(), length * down.expand(shape), radius * turn.cos()])
-    flare = math.sqrt(max(length**2 - (float(cut[-1]) - radii[0]) ** 2, (0.3 * length) ** 2))
+    flare = math.sqrt(max(length**2 - (float(cut[-1]) - radii[0])**2, (0.3 * length)**2))
     pattern = torch.stack([cut * turn.sin(), flare * down.expand(shape), cut * turn.cos()])
     return start, pattern
 
 
-def worn(
-    random: Random,
-    start: Tensor,
-    pattern: Tensor,
-    pinned: Tensor,
-    torso: tuple[Point, Point, float],
-    legs: tuple[float, float],
-    yaw: float = math.pi,
-) -> Garment:
+def worn(random: Random, start: Tensor, pattern: Tensor, pinned: Tensor, torso: tuple[Point, Point, float],
+         legs: tuple[float, float], yaw: float = math.pi) -> Garment:
     """A garment on a body: a torso (start, end, radius), and two legs from a height y down by a length, in a step or
     side by side."""
     hips, length = legs
@@ -176,15 +162,8 @@ def worn(
 def skirt(random: Random, shape: tuple[int, int]) -> Garment:
     """Sits on the waist, over hips and legs."""
     length, waist = random.uniform(0.4, 1.0), random.uniform(0.12, 0.16)
-    start, pattern = tube(
-        random,
-        shape,
-        length,
-        (waist, waist + random.uniform(0.1, 0.22) * length + 0.04),
-        random.uniform(1.15, 2.2),
-        random.choice([5, 6, 7, 8, 9]),
-        random.uniform(0.05, 0.2),
-    )
+    start, pattern = tube(random, shape, length, (waist, waist + random.uniform(0.1, 0.22) * length + 0.04),
+                          random.uniform(1.15, 2.2), random.choice([5, 6, 7, 8, 9]), random.uniform(0.05, 0.2))
     hips = ((-0.04, 0.16, 0.0), (0.04, 0.16, 0.0), waist * 0.95)
     return worn(random, start, pattern, pins(shape, top=True), hips, (0.16, length + 0.2))
 
@@ -192,22 +171,15 @@ def skirt(random: Random, shape: tuple[int, int]) -> Garment:
 def dress(random: Random, shape: tuple[int, int]) -> Garment:
     """Hangs from the shoulders over the whole body, with or without a belt."""
     length, shoulders = random.uniform(0.9, 1.45), random.uniform(0.15, 0.19)
-    start, pattern = tube(
-        random,
-        shape,
-        length,
-        (shoulders, shoulders + random.uniform(0.08, 0.22) * length),
-        random.uniform(1.1, 1.9),
-        random.choice([5, 6, 7, 8]),
-        random.uniform(0.05, 0.15),
-    )
+    start, pattern = tube(random, shape, length, (shoulders, shoulders + random.uniform(0.08, 0.22) * length),
+                          random.uniform(1.1, 1.9), random.choice([5, 6, 7, 8]), random.uniform(0.05, 0.15))
     pinned = pins(shape, top=True)
     if random.chance(0.5):
         belt = round((shape[0] - 1) * 0.42 / length)
         start[::2, belt] *= random.uniform(0.11, 0.14) / start[::2, belt].norm(dim=0)
         pinned[belt] = True
         above = torch.linspace(1, 0, belt + 1)[:, None]  # the cloth runs from the shoulders to the belt
-        start[::2, : belt + 1] = above * start[::2, :1] + (1 - above) * start[::2, belt : belt + 1]
+        start[::2, :belt + 1] = above * start[::2, :1] + (1 - above) * start[::2, belt:belt + 1]
     return worn(random, start, pattern, pinned, ((0.0, 0.05, 0.0), (0.0, 0.5, 0.0), 0.105), (0.55, length - 0.2))
 
 
@@ -232,9 +204,9 @@ class Kind:
     """How the clips of one kind of garment are made."""
 
     make: Callable[[Random, tuple[int, int]], Garment]
-    shape: tuple[int, int]  # H, W
-    seconds: float  # per gust: longer than the cloth's own swing, so that it follows the gust
-    closed: bool = False  # a tube
+    shape: tuple[int, int]      # H, W
+    seconds: float              # per gust: longer than the cloth's own swing, so that it follows the gust
+    closed: bool = False        # a tube
 
 
 KINDS = {

@@ -14,18 +14,18 @@ import torch.nn.functional as F
 from scipy.interpolate import BSpline
 from torch import Tensor
 
-BORDER = 0.15  # of the crop's side, rendered around it to find what is hidden
-MAX_DISTANCE = 0.3  # pixels: an edge pixel whose centre is farther from the cloth does not belong to it
-DEPTH_TOLERANCE = 0.02  # of the crop's side, behind the nearest surface
+BORDER = 0.15               # of the crop's side, rendered around it to find what is hidden
+MAX_DISTANCE = 0.3          # pixels: an edge pixel whose centre is farther from the cloth does not belong to it
+DEPTH_TOLERANCE = 0.02      # of the crop's side, behind the nearest surface
 
 
 @dataclass
 class Rendering:
     """Maps on the pixels of the still; zero outside of its mask."""
 
-    normals: Tensor  # [K,3,R,R] unit, nz ≥ 0
-    displacement: Tensor  # [K,3,R,R] fractions of R: right, down, towards the viewer
-    visible: Tensor  # [K,R,R] bool; [0] is the mask
+    normals: Tensor         # [K,3,R,R] unit, nz ≥ 0
+    displacement: Tensor    # [K,3,R,R] fractions of R: right, down, towards the viewer
+    visible: Tensor         # [K,R,R] bool; [0] is the mask
 
 
 def spline(count: int, samples: int, closed: bool) -> tuple[Tensor, Tensor]:
@@ -90,17 +90,12 @@ def solve(surface: Tensor, start: Tensor, target: Tensor, closed: bool) -> Tenso
     for _ in range(2):
         here = sample(surface, at)
         error = target - here[:, :2]
-        jacobian = torch.stack([here[:, 3:5], here[:, 6:8]], 2)  # [P,2 (x,y),2 (column,row)]
+        jacobian = torch.stack([here[:, 3:5], here[:, 6:8]], 2)         # [P,2 (x,y),2 (column,row)]
         square = jacobian.mT @ jacobian + 0.02 * torch.eye(2)
         step = torch.linalg.solve(square, (jacobian.mT @ error[..., None]))[..., 0]
         at = at + step.clamp(-2, 2)
-        at = torch.stack(
-            [
-                at[:, 0] % size[0] if closed else at[:, 0].clamp(min=0).minimum(size[0]),
-                at[:, 1].clamp(min=0).minimum(size[1]),
-            ],
-            1,
-        )
+        at = torch.stack([at[:, 0] % size[0] if closed else at[:, 0].clamp(min=0).minimum(size[0]),
+                          at[:, 1].clamp(min=0).minimum(size[1])], 1)
     return at
 
 

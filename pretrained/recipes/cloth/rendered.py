@@ -198,13 +198,8 @@ def _patch(x: Tensor, y: Tensor, rng: np.random.Generator) -> Tensor:
     v = (y - cy) * math.cos(angle) - (x - cx) * math.sin(angle)
     a, b = rng.uniform(0.02, 0.3, 2)
     radius = (u / a) ** 2 + (v / b) ** 2
-    inside = [
-        radius < 1,
-        (radius < 1) & (radius > 0.6),
-        (u.abs() < a) & (v.abs() < b),
-        (u.abs() < a) & (v.abs() < 0.03) | (v.abs() < b) & (u.abs() < 0.03),
-        u > 0,
-    ]
+    inside = [radius < 1, (radius < 1) & (radius > 0.6), (u.abs() < a) & (v.abs() < b),
+              (u.abs() < a) & (v.abs() < 0.03) | (v.abs() < b) & (u.abs() < 0.03), u > 0]
     return inside[rng.integers(len(inside))][None]
 
 

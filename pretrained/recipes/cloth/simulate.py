@@ -37,16 +37,16 @@ from stylecine.atomic import atomic_write
 
 FRAMES, SUBSTEPS = 48, 10
 PHASES = 16
-FALL = 1.5  # cycles to fall into place, heavily damped and without gust
-REST = 1  # cycles to come to rest there
-WARM_UP = 2  # cycles with gusts before the recorded one
-GUST = 0.65  # of a garment's own gust, at strength 1
-MAX_CLOSURE = 0.25  # of a cycle: distance of its end from its start, over the path in between (both RMS)
-MAX_CREASED = 0.05  # share of neighbouring normals that face away from each other
-MAX_STRAIN = 1.3  # of the threads, at the 99th percentile
+FALL = 1.5              # cycles to fall into place, heavily damped and without gust
+REST = 1                # cycles to come to rest there
+WARM_UP = 2             # cycles with gusts before the recorded one
+GUST = 0.65             # of a garment's own gust, at strength 1
+MAX_CLOSURE = 0.25      # of a cycle: distance of its end from its start, over the path in between (both RMS)
+MAX_CREASED = 0.05      # share of neighbouring normals that face away from each other
+MAX_STRAIN = 1.3        # of the threads, at the 99th percentile
 ORDER = ("flag", "curtain", "skirt", "banner", "flag", "dress", "cape", "banner")
 SIDE = 128
-VIEWS = 2  # per clip
+VIEWS = 2               # per clip
 
 
 @dataclass
@@ -57,8 +57,8 @@ class Batch:
     garments: list[Garment]
     cloth: Cloth
     wind: Wind
-    strength: Tensor  # [N]
-    damping: Tensor  # [N] 1/s
+    strength: Tensor        # [N]
+    damping: Tensor         # [N] 1/s
 
     def step(self, phase: float) -> None:
         """One frame of the gust cycle."""
@@ -75,39 +75,23 @@ def make_batch(kind: str, randoms: list[Random]) -> Batch:
 
     pattern, start = stacked([g.pattern for g in garments]), stacked([g.start for g in garments])
     area = area_vectors(pattern, closed).norm(dim=0)
-    uneven_cut = stacked(
-        [1 + random.uniform(0, 0.035) * random.smooth_noise(5, 6, *shape, closed=closed) for random in randoms]
-    )
-    fabric = {
-        name: torch.tensor([getattr(g.fabric, name) for g in garments])
-        for name in ("density", "stretch", "shear", "bend")
-    }
+    uneven_cut = stacked([1 + random.uniform(0, 0.035) * random.smooth_noise(5, 6, *shape, closed=closed)
+                          for random in randoms])
+    fabric = {name: torch.tensor([getattr(g.fabric, name) for g in garments])
+              for name in ("density", "stretch", "shear", "bend")}
     cloth = Cloth(
-        start,
-        pattern,
-        area * fabric["density"],
-        stacked([g.pinned for g in garments]),
-        fabric,
-        substep=KINDS[kind].seconds / FRAMES / SUBSTEPS,
-        closed=closed,
-        rest_scale=uneven_cut.clamp(0.85, 1.15),
-        body=stack_capsules([g.body for g in garments]),
-    )
+        start, pattern, area * fabric["density"], stacked([g.pinned for g in garments]), fabric,
+        substep=KINDS[kind].seconds / FRAMES / SUBSTEPS, closed=closed, rest_scale=uneven_cut.clamp(0.85, 1.15),
+        body=stack_capsules([g.body for g in garments]))
     size = torch.stack([(g.pattern[:, -1, 0] - g.pattern[:, 0, 0]).norm() for g in garments])
     strength = torch.tensor([random.uniform(0.05, 1) for random in randoms])
     wind = Wind(
         base=stacked([g.base for g in garments]),
-        uneven=stacked(
-            [
-                uneven_waves(random.generator, float(s), random.uniform(0, 0.5))
-                for random, s in zip(randoms, size, strict=True)
-            ]
-        ),
+        uneven=stacked([uneven_waves(random.generator, float(s), random.uniform(0, 0.5))
+                        for random, s in zip(randoms, size, strict=True)]),
         gust=GUST * strength**0.75 * torch.tensor([g.gust for g in garments]),
         angle=torch.tensor([random.uniform(0, 2 * math.pi) for random in randoms]),
-        origin=start.mean((1, 2)),
-        size=size,
-    )
+        origin=start.mean((1, 2)), size=size)
     damping = torch.tensor([random.log_uniform(1.5, 4.0) for random in randoms])
     return Batch(kind, garments, cloth, wind, strength, damping)
 
@@ -177,9 +161,8 @@ def render_clip(batch: Batch, positions: Tensor, number: int, random: Random) ->
         yaw = random.uniform(*garment.yaw)
         if garment.both_sides and random.chance(0.5):
             yaw += math.pi
-        view = raster.render(
-            rotate(positions, yaw, random.uniform(-0.2, 0.3)), SIDE, samples, kind.closed, random.uniform(0.04, 0.09)
-        )
+        view = raster.render(rotate(positions, yaw, random.uniform(-0.2, 0.3)), SIDE, samples, kind.closed,
+                             random.uniform(0.04, 0.09))
         angle = math.degrees(float(batch.wind.angle[number]) + yaw) % 360
         yield {
             "normals": (view.normals * 127).round().to(torch.int8).numpy(),
@@ -206,21 +189,10 @@ def make_shard(kind: str, number: int, clips: int) -> tuple[dict[str, np.ndarray
     rows: list[dict[str, Any]] = []
     for n in torch.nonzero(good)[:, 0].tolist():
         for row in render_clip(batch, positions[..., n], n, randoms[n]):
-            rows.append(
-                row
-                | {
-                    "closure": np.float32(gaps[n]),
-                    "seed": np.int64(seeds[n]),
-                    "kind": np.str_(kind),
-                    "split": np.str_("held out" if seeds[n] % 10 == 0 else "train"),
-                }
-            )
-    log = {
-        "clips": len(rows),
-        "simulated_s": round(simulated, 1),
-        "drawn_s": round(time.monotonic() - start - simulated, 1),
-        "kept": round(float(good.float().mean()), 2),
-    }
+            rows.append(row | {"closure": np.float32(gaps[n]), "seed": np.int64(seeds[n]), "kind": np.str_(kind),
+                               "split": np.str_("held out" if seeds[n] % 10 == 0 else "train")})
+    log = {"clips": len(rows), "simulated_s": round(simulated, 1),
+           "drawn_s": round(time.monotonic() - start - simulated, 1), "kept": round(float(good.float().mean()), 2)}
     log |= {name: round(float(fault.float().mean()), 2) for name, fault in faults.items()}
     log |= {"closure": round(float(gaps.median()), 3), "strain": round(float(strains.median()), 3)}
     return ({name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}), log
@@ -233,16 +205,12 @@ def draw(shard: Path) -> None:
     with np.load(shard) as file:
         clips = {name: torch.from_numpy(file[name]).float() for name in ("normals", "displacement", "visible")}
     for n in range(0, len(clips["normals"]), VIEWS)[:8]:
-        normals, displacement, visible = (clips[name][n, :: PHASES // 8] for name in clips)
+        normals, displacement, visible = (clips[name][n, ::PHASES // 8] for name in clips)
         shade = torch.where(visible > 0, 1, 0.4)[:, None]
         mask = visible[0]
         rows.append([((normal / 127 + 1) * s - 1) * mask + mask - 1 for normal, s in zip(normals, shade, strict=True)])
-        rows.append(
-            [
-                torch.stack([x / 0.15, torch.zeros_like(x), y / 0.15]).clamp(-1, 1) * mask + mask - 1
-                for x, y in displacement
-            ]
-        )
+        rows.append([torch.stack([x / 0.15, torch.zeros_like(x), y / 0.15]).clamp(-1, 1) * mask + mask - 1
+                     for x, y in displacement])
     sheet(rows, shard.with_suffix(".png"))
 
 
@@ -271,9 +239,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(".runs/cloth/clips"), help="folder of shards")
     parser.add_argument("--minutes", type=float, default=25.0, help="how long; run again to continue")
     parser.add_argument("--shards", type=int, help="stop after this many shards, even if there is time left")
-    parser.add_argument(
-        "--first", type=int, default=0, help="number of the first shard; parallel processes need disjoint ranges"
-    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard; parallel processes need "
+                                                             "disjoint ranges")
     parser.add_argument("--clips", type=int, default=32, help="simulated together; a shard has the good ones")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=ORDER)
     parser.add_argument("--threads", type=int, default=1)

@@ -81,10 +81,8 @@ def evaluate(network: NormalNet, pictures: Pictures, count: int = 64) -> dict[st
         mean = F.normalize((normals * mask).sum((2, 3), keepdim=True), dim=1)
         cosines = ((guess * normals).sum(1, keepdim=True).clamp(-1, 1) for guess in (predicted, mean))
         angles = [((torch.rad2deg(c.acos()) * mask).sum((2, 3), keepdim=True) / area).mean().item() for c in cosines]
-        relief = [
-            ((n - (n * mask).sum((2, 3), keepdim=True) / area) * mask)[:, :2].square().mean().sqrt().item()
-            for n in (predicted, normals)
-        ]
+        relief = [((n - (n * mask).sum((2, 3), keepdim=True) / area) * mask)[:, :2].square().mean().sqrt().item()
+                  for n in (predicted, normals)]
         figures.append((*angles, relief[0] / max(1e-6, relief[1])))
     return dict(zip(("angle", "flat", "relief"), np.mean(figures, 0).tolist(), strict=True))
 

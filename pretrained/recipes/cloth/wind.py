@@ -73,7 +73,6 @@ class Wind:
 
 def uneven_waves(generator: torch.Generator, size: float, amplitude: float) -> Tensor:
     """[4,6]: random waves of the base wind, 1/3 to 3/2 of the size of the cloth (m) long."""
-
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(4, generator=generator) * (high - low) + low
 

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 GRAVITY = 9.81
-AIR_DENSITY = 1.2  # kg/m³
-NORMAL_DRAG = 1.3  # coefficient of a plate across the wind
-GRAZING = 0.3  # share of the air's speed that presses even where it blows along the cloth: lift
-SURFACE_DRAG = 0.3  # coefficient along the cloth: this pull makes flags flutter by themselves, without a period
-FORCE_EVERY = 2  # substeps per evaluation of the air's force
+AIR_DENSITY = 1.2        # kg/m³
+NORMAL_DRAG = 1.3        # coefficient of a plate across the wind
+GRAZING = 0.3            # share of the air's speed that presses even where it blows along the cloth: lift
+SURFACE_DRAG = 0.3       # coefficient along the cloth: this pull makes flags flutter by themselves, without a period
+FORCE_EVERY = 2          # substeps per evaluation of the air's force
 INTERNAL_FRICTION = 0.5  # share of the difference to its neighbours' velocity that a point loses in a frame
-BODY_FRICTION = 0.3  # share of its movement along the body that touching cloth loses in a substep
+BODY_FRICTION = 0.3      # share of its movement along the body that touching cloth loses in a substep
 
 Part = tuple[Tensor, Tensor, float, Tensor]
 """A capsule of a body: start [3], end [3], radius, sway [3]."""
@@ -33,10 +33,10 @@ Part = tuple[Tensor, Tensor, float, Tensor]
 class Capsules:
     """A body of S capsules per clip; those of radius 0 do not exist. It sways once per cycle."""
 
-    start: Tensor  # [S,3,N]
-    end: Tensor  # [S,3,N]
-    radius: Tensor  # [S,N]
-    sway: Tensor  # [S,3,N]: displacement at half of the cycle; 0 at its start
+    start: Tensor        # [S,3,N]
+    end: Tensor          # [S,3,N]
+    radius: Tensor       # [S,N]
+    sway: Tensor         # [S,3,N]: displacement at half of the cycle; 0 at its start
 
     def at(self, phase: float) -> tuple[Tensor, Tensor]:
         share = 0.5 - 0.5 * torch.cos(torch.tensor(2 * torch.pi * phase))
@@ -53,7 +53,7 @@ class Colour:
 
     a: Tensor
     b: Tensor
-    rest: Tensor  # length
+    rest: Tensor     # length
     share_a: Tensor  # of the correction
     share_b: Tensor
 
@@ -76,12 +76,12 @@ def pairs(x: Tensor, closed: bool) -> list[tuple[str, Tensor, Tensor]]:
             colours.append((kind, a[:, :rows, :columns], b[:, :rows, :columns]))
 
     for first in (0, 1):
-        add("stretch", x[:, first::2], x[:, first + 1 :: 2])
-        add("stretch", x[:, :, first::2], x[:, :, first + 1 :: 2])
+        add("stretch", x[:, first::2], x[:, first + 1::2])
+        add("stretch", x[:, :, first::2], x[:, :, first + 1::2])
     if closed:
         add("stretch", x[:, :, -1:], x[:, :, :1])
     for first in (0, 1):
-        upper, lower = x[:, first::2], x[:, first + 1 :: 2]
+        upper, lower = x[:, first::2], x[:, first + 1::2]
         add("shear", upper[:, :, :-1], lower[:, :, 1:])
         add("shear", upper[:, :, 1:], lower[:, :, :-1])
         if closed:
@@ -122,19 +122,9 @@ class Cloth:
     (stretch, shear, bend); rest_scale [H,W,N]: factor of the rest lengths at each point.
     """
 
-    def __init__(
-        self,
-        start: Tensor,
-        pattern: Tensor,
-        mass: Tensor,
-        pinned: Tensor,
-        compliance: dict[str, Tensor],
-        *,
-        substep: float,
-        closed: bool = False,
-        rest_scale: Tensor | None = None,
-        body: Capsules | None = None,
-    ) -> None:
+    def __init__(self, start: Tensor, pattern: Tensor, mass: Tensor, pinned: Tensor, compliance: dict[str, Tensor], *,
+                 substep: float, closed: bool = False, rest_scale: Tensor | None = None,
+                 body: Capsules | None = None) -> None:
         self.x, self.v = start.clone(), torch.zeros_like(start)
         self.closed, self.substep, self.body = closed, substep, body
         self.mass, self.pinned = mass, pinned
@@ -151,15 +141,8 @@ class Cloth:
             total = (p[3] + q[3] + compliance[kind] / substep**2).clamp(min=1e-9)
             self.colours.append(Colour(a, b, rest, p[3] / total, q[3] / total))
 
-    def step(
-        self,
-        count: int,
-        wind: Air | None,
-        phase: float,
-        advance: float,
-        damping: Tensor | float,
-        steady: Air | None = None,
-    ) -> None:
+    def step(self, count: int, wind: Air | None, phase: float, advance: float, damping: Tensor | float,
+             steady: Air | None = None) -> None:
         """Advances by `count` substeps in the wind at their beginning, each by `advance` in phase. damping: 1/s, a
         number or [N]. steady: the part of the wind in which the cloth has settled; then only what the wind adds to it
         moves the cloth."""
@@ -250,11 +233,8 @@ def area_vectors(x: Tensor, closed: bool) -> Tensor:
 def differences(x: Tensor, axis: int, closed: bool) -> Tensor:
     """Half of the difference between the next and the previous point; at an open end, of its only neighbour and it."""
     length = x.shape[axis]
-    ends = (
-        (x.narrow(axis, length - 1, 1), x.narrow(axis, 0, 1))
-        if closed
-        else (x.narrow(axis, 0, 1), x.narrow(axis, length - 1, 1))
-    )
+    ends = (x.narrow(axis, length - 1, 1), x.narrow(axis, 0, 1)) if closed else (
+        x.narrow(axis, 0, 1), x.narrow(axis, length - 1, 1))
     wide = torch.cat([ends[0], x, ends[1]], axis)
     return (wide.narrow(axis, 2, length) - wide.narrow(axis, 0, length)).mul_(0.5)
 
@@ -266,9 +246,6 @@ def stack_capsules(bodies: Sequence[Sequence[Part]]) -> Capsules | None:
         return None
     padding: Part = (torch.zeros(3), torch.zeros(3), 0.0, torch.zeros(3))
     padded = [[*body, *[padding] * (count - len(body))] for body in bodies]
-    return Capsules(
-        *(
-            torch.stack([torch.stack([torch.as_tensor(part[i]) for part in body]) for body in padded], -1)
-            for i in range(4)
-        )
-    )
+    return Capsules(*(
+        torch.stack([torch.stack([torch.as_tensor(part[i]) for part in body]) for body in padded], -1)
+        for i in range(4)))

@@ -36,7 +36,7 @@ def test_a_moved_sheet_has_that_displacement_everywhere_without_steps() -> None:
     moved = still * 1.1 + torch.tensor([0.05, -0.1, 0.3])[:, None, None]
     views = render(torch.stack([still, moved]), SIDE, (8, 8), False)
     mask = views.visible[0]
-    metre = SIDE * (1 - 0.16) / 1.0  # pixels: the sheet is a metre high
+    metre = SIDE * (1 - 0.16) / 1.0     # pixels: the sheet is a metre high
     corner = torch.tensor([(SIDE - metre * math.cos(math.radians(20))) / 2, 0.08 * SIDE])
     y, x = torch.meshgrid(torch.arange(SIDE) + 0.5, torch.arange(SIDE) + 0.5, indexing="ij")
     place = (torch.stack([x, y]) - corner[:, None, None]) / metre
@@ -60,9 +60,8 @@ def test_cloth_behind_cloth_is_not_visible() -> None:
 
 def test_a_tube_is_drawn_without_a_seam() -> None:
     turn = torch.arange(24) / 24 * 2 * math.pi
-    tube = torch.stack(
-        [turn.sin().expand(10, 24), torch.linspace(0, 2, 10)[:, None].expand(10, 24), turn.cos().expand(10, 24)]
-    )
+    tube = torch.stack([turn.sin().expand(10, 24), torch.linspace(0, 2, 10)[:, None].expand(10, 24),
+                        turn.cos().expand(10, 24)])
     views = render(tube[None], SIDE, (8, 16), True)
     x = (torch.arange(SIDE) + 0.5 - SIDE / 2) / (SIDE * 0.42)
     row = views.normals[0, 0, SIDE // 2]

@@ -47,9 +47,8 @@ def test_a_slope_that_rises_to_the_right_faces_left() -> None:
 def test_cloth_that_faces_up_is_brighter_on_average(rng: np.random.Generator) -> None:
     up = torch.tensor([0.0, -0.8, 0.6])[:, None, None].expand(3, 32, 32)
     down = torch.tensor([0.0, 0.8, 0.6])[:, None, None].expand(3, 32, 32)
-    ratio = [
-        shading(up, np.random.default_rng(i)).mean() / shading(down, np.random.default_rng(i)).mean() for i in range(20)
-    ]
+    ratio = [shading(up, np.random.default_rng(i)).mean() / shading(down, np.random.default_rng(i)).mean()
+             for i in range(20)]
     assert np.median(ratio) > 1.2
 
 

@@ -8,14 +8,8 @@ from cloth.wind import Wind
 
 
 def gust(degrees: float) -> Wind:
-    return Wind(
-        torch.zeros(3, 1),
-        torch.zeros(4, 6, 1),
-        torch.ones(1),
-        torch.tensor([math.radians(degrees)]),
-        torch.zeros(3, 1),
-        torch.ones(1),
-    )
+    return Wind(torch.zeros(3, 1), torch.zeros(4, 6, 1), torch.ones(1), torch.tensor([math.radians(degrees)]),
+                torch.zeros(3, 1), torch.ones(1))
 
 
 def test_the_photo_is_calm() -> None:
@@ -35,6 +29,6 @@ def test_the_pattern_travels_downwind() -> None:
     x = torch.zeros(3, 1, 400, 1)
     x[0, 0, :, 0] = torch.linspace(-1, 1, 400)
     before, after = (gust(0)(x, phase)[2, 0, :, 0] / (1 - math.cos(2 * math.pi * phase)) for phase in (0.5, 0.52))
-    later = [(before[: 400 - n] * after[n:]).mean() for n in range(20)]
-    sooner = [(before[n:] * after[: 400 - n]).mean() for n in range(20)]
+    later = [(before[:400 - n] * after[n:]).mean() for n in range(20)]
+    sooner = [(before[n:] * after[:400 - n]).mean() for n in range(20)]
     assert max(later) > later[0] and max(later) > max(sooner)

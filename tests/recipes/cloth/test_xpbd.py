@@ -12,27 +12,14 @@ from torch import Tensor
 SUBSTEP = 0.002
 
 
-def hang(
-    start: Tensor,
-    pinned: Tensor,
-    pattern: Tensor | None = None,
-    density: float = 0.2,
-    bend: float = 1e3,
-    body: Capsules | None = None,
-) -> Cloth:
+def hang(start: Tensor, pinned: Tensor, pattern: Tensor | None = None, density: float = 0.2, bend: float = 1e3,
+         body: Capsules | None = None) -> Cloth:
     """One sheet [3,H,W] of stiff threads that bends almost freely."""
     start = start[..., None]
     mass = torch.full_like(start[0], density * float((start[:, -1, -1] - start[:, 0, 0]).norm()) / start[0].numel())
     compliance = {"stretch": torch.zeros(1), "shear": torch.full((1,), 0.1), "bend": torch.full((1,), bend)}
-    return Cloth(
-        start,
-        start if pattern is None else pattern[..., None],
-        mass,
-        pinned[..., None],
-        compliance,
-        substep=SUBSTEP,
-        body=body,
-    )
+    return Cloth(start, start if pattern is None else pattern[..., None], mass, pinned[..., None], compliance,
+                 substep=SUBSTEP, body=body)
 
 
 def energy(cloth: Cloth) -> float:
@@ -57,18 +44,15 @@ def test_a_colour_has_each_point_once_and_all_colours_have_every_edge(shape: tup
         assert len(torch.cat([a.flatten(), b.flatten()]).unique()) == a.numel() + b.numel(), kind
         edges |= {(kind, *sorted(pair)) for pair in zip(a.flatten().tolist(), b.flatten().tolist(), strict=True)}
     around = w if closed else w - 1
-    count = {
-        "stretch": h * around + w * (h - 1),
-        "shear": 2 * around * (h - 1),
-        "bend": h * (w if closed else w - 2) + w * (h - 2),
-    }
+    count = {"stretch": h * around + w * (h - 1), "shear": 2 * around * (h - 1),
+             "bend": h * (w if closed else w - 2) + w * (h - 2)}
     assert {kind: sum(edge[0] == kind for edge in edges) for kind in count} == count
 
 
 def test_a_hanging_strip_is_straight_and_keeps_its_length() -> None:
     flat = sheet(1.0, 0.1, (21, 3))
     start = flat.clone()
-    start[2] = 0.1 * flat[1]  # it swings back from the side
+    start[2] = 0.1 * flat[1]        # it swings back from the side
     start[1] *= math.sqrt(0.99)
     cloth = hang(start, pins(21, 3, top=True), flat)
     cloth.step(1000, None, 0.0, 0.0, 6.0)
@@ -85,7 +69,7 @@ def test_a_strip_between_two_pins_hangs_as_a_catenary() -> None:
     start[1] += 0.5 * torch.sin(torch.pi * start[0] / span)
     cloth = hang(start, pins(2, 33, sides=True), flat)
     cloth.step(1500, None, 0.0, 0.0, 5.0)
-    low, high = 0.05, 10.0  # a of y = a·cosh(x/a): 2a·sinh(span/2a) = length
+    low, high = 0.05, 10.0              # a of y = a·cosh(x/a): 2a·sinh(span/2a) = length
     for _ in range(60):
         a = (low + high) / 2
         low, high = (a, high) if 2 * a * math.sinh(span / 2 / a) > length else (low, a)
@@ -95,7 +79,7 @@ def test_a_strip_between_two_pins_hangs_as_a_catenary() -> None:
 def test_without_wind_energy_decreases_and_the_cloth_comes_to_rest() -> None:
     flat = sheet(0.5, 0.5, (9, 9))
     start = flat.clone()
-    start[1], start[2] = 0.3 * flat[1], 0.95 * flat[1]  # released in front
+    start[1], start[2] = 0.3 * flat[1], 0.95 * flat[1]     # released in front
     cloth = hang(start, pins(9, 9, top=True), flat)
     energies = []
     for _ in range(20):
@@ -127,12 +111,8 @@ def test_wind_lifts_the_cloth_which_settles_afterwards() -> None:
 
 def test_cloth_does_not_enter_a_body() -> None:
     flat = sheet(0.6, 0.6, (13, 13))
-    body = Capsules(
-        torch.tensor([[[-1.0], [0.3], [-0.12]]]),
-        torch.tensor([[[2.0], [0.3], [-0.12]]]),
-        torch.tensor([[0.1]]),
-        torch.zeros(1, 3, 1),
-    )
+    body = Capsules(torch.tensor([[[-1.0], [0.3], [-0.12]]]), torch.tensor([[[2.0], [0.3], [-0.12]]]),
+                    torch.tensor([[0.1]]), torch.zeros(1, 3, 1))
     cloth = hang(flat, pins(13, 13, top=True), body=body)
 
     def wind(x: Tensor, _: float) -> Tensor:
