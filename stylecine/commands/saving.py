@@ -10,8 +10,6 @@ from stylecine.commands.arguments import file_options
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError
 
-PREVIEWS = ("mask", "motion", "sheet", "difference", "slice")  # as `output.preview.write_previews` names them
-
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
@@ -35,7 +33,9 @@ def protect_inputs(output: Path, options: argparse.Namespace) -> None:
     }
     outputs = list(files_of(output))
     if getattr(options, "preview", None):
-        outputs += [options.preview / f"{name}.png" for name in PREVIEWS]
+        from stylecine.output.preview import FILES
+
+        outputs += [options.preview / name for name in FILES]
         if len({os.path.realpath(file) for file in outputs}) < len(outputs):
             raise OutputError(f"'{output}' is also an image of --preview; choose another output.")
     for file in outputs:

@@ -17,29 +17,30 @@ from stylecine.quality.measures import Array, Frames
 COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40))
 SHEET_WIDTH = 480  # pixels of one frame on the contact sheet
 SLICE_TIMES = 40  # frames in the x-t slice
+FILES = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))
 
 
 def write_previews(
     folder: str | os.PathLike[str], photo: np.ndarray, layers: Array, flow: Array, frames: Frames
 ) -> list[Path]:
-    """Writes mask.png, motion.png, sheet.png, difference.png and slice.png; the folder is created if missing.
+    """Writes FILES; the folder is created if missing.
 
     photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1], or [H,W] for a mask without classes. flow: [2,h,w],
     pixels of its own grid per 1/30 s. Each file appears complete or not at all. Raises OutputError.
     """
     maps = torch.as_tensor(layers).float().cpu()
     moving = 1 - (1 - maps).prod(0) if maps.ndim == 3 else maps
-    pictures = {
-        "mask": mask_overlay(photo, maps),
-        "motion": flow_picture(photo, flow, moving),
-        "sheet": contact_sheet(frames),
-        "difference": difference_sheet(frames),
-        "slice": time_slice(frames),
-    }
+    pictures = (
+        mask_overlay(photo, maps),
+        flow_picture(photo, flow, moving),
+        contact_sheet(frames),
+        difference_sheet(frames),
+        time_slice(frames),
+    )
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return [_write(picture, target / f"{name}.png") for name, picture in pictures.items()]
+        return [_write(picture, target / name) for picture, name in zip(pictures, FILES, strict=True)]
     except OSError as error:
         raise OutputError(f"Cannot write pictures into {target}: {error.strerror or error}.") from error
 
