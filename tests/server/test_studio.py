@@ -388,6 +388,25 @@ def test_a_reduced_preview_says_that_exports_are_sharper(studio: Studio) -> None
     expect(studio.at("preview-note")).to_be_hidden()
 
 
+def test_what_stands_still_is_the_photo_itself_beside_a_reduced_preview(studio: Studio) -> None:
+    def around(place: tuple[float, float]) -> np.ndarray:
+        x, y = studio.place(place)
+        square = {"x": x - 15, "y": y - 15, "width": 30, "height": 30}
+        with Image.open(io.BytesIO(studio.page.screenshot(clip=square))) as shot:
+            return np.asarray(shot.convert("RGB"), np.float32)
+
+    with reduced_loops(studio.page):
+        studio.moves_on(lambda: studio.slide("loop-seconds", 2))
+    expect(studio.at("loop")).to_have_css("mask-image", re.compile("blob:"))
+    still, moving = around(CLIFF), around(WATER)
+    studio.at("loop").evaluate("loop => { loop.style.visibility = 'hidden'; }")
+    photo, below = around(CLIFF), around(WATER)
+    studio.at("loop").evaluate("loop => { loop.style.visibility = ''; }")
+    assert photo.std() > 5
+    assert np.array_equal(still, photo)
+    assert not np.array_equal(moving, below)
+
+
 @contextmanager
 def reduced_loops(page: Page) -> Iterator[None]:
     """The server makes loops of 64 pixels only."""

@@ -4,6 +4,7 @@ import {Player, PlayerError} from "/player/player.js";
 import {photoURL} from "./api.js";
 import {initCompare, placeDivider} from "./canvas/compare.js";
 import {initStage, shortSideOnScreen} from "./canvas/stage.js";
+import {initStillPhoto} from "./canvas/still-photo.js";
 import {initCheck} from "./check-view.js";
 import {scheduleCheck} from "./connection.js";
 import {confirmed} from "./dialog.js";
@@ -36,6 +37,7 @@ async function init() {
   initStylePanel();
   initWindDial();
   initCompare();
+  initStillPhoto();
   initExplain();
   initHistory();
   initCheck();

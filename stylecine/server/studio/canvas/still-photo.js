@@ -1,0 +1,39 @@
+// Where nothing moves the photo itself is seen, beside the loop, which has fewer pixels.
+
+import {$} from "../dom.js";
+import {state, watch} from "../state.js";
+
+const SHOWN = 0.25;  // of the loop's share in a pixel: with more the loop alone is seen
+
+let shown = null;  // the maps that the mask is of
+let address = null;  // of the mask
+
+export function initStillPhoto() {
+  watch(["maps", "renderedEdits", "scene"], update);
+}
+
+async function update() {
+  const maps = canShowPhoto() ? state.maps : null;
+  if (maps === shown) return;
+  shown = maps;
+  const mask = maps && URL.createObjectURL(await maskOf(maps));
+  if (maps !== shown) return URL.revokeObjectURL(mask);  // another loop has come
+  $("loop").style.maskImage = mask ? `url(${mask})` : "none";
+  if (address) URL.revokeObjectURL(address);
+  address = mask;
+}
+
+/** Not with a style, which changes all of the picture, nor with cloth, which leaves its place. */
+function canShowPhoto() {
+  const {maps, scene, renderedEdits} = state;
+  return maps?.moving && !maps.cloth && maps.width < scene.width && !renderedEdits.some(edit => edit.kind === "style");
+}
+
+/** An image, opaque where the loop moves. */
+function maskOf({moving, width, height}) {
+  const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < moving.length; i++) image.data[4 * i + 3] = Math.min(255, moving[i] / SHOWN);
+  context.putImageData(image, 0, 0);
+  return canvas.convertToBlob();
+}
