@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class Evidence:
     predicted: whether nobody has said what moves. probabilities: [5,h,w] of static and of CLASSES. disagreement: [h,w],
     degrees. vivid: [h,w], share of the time in which a place visibly moves. moving: the regions that move, each with
     what is known of it. doubtful: where the mask may be wrong. measures: those of the loop, and "seam_encoded".
-    frames: of the loop, small.
+    frames: of the loop, small; video: the same as .mp4, empty without an encoder.
     """
 
     scene: Scene
@@ -81,6 +81,7 @@ class Evidence:
     doubtful: Sequence[Doubt]
     measures: dict[str, float]
     frames: Sequence[np.ndarray]
+    video: bytes
     seconds: dict[str, float]
 
     @property
@@ -89,7 +90,7 @@ class Evidence:
         return self.options.subject == CLOTH and self.loop is not None and self.loop.settings["mask"] == "found"
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: networks and maps that are first used here are kept
 def gather(
     animator: Animator,
     scene: Scene,
@@ -113,12 +114,13 @@ def gather(
     with stages.stage("evidence"):
         probabilities = predict_probabilities(photo, animator.segmenter)
         disagreement = resize(mirror_disagreement(photo, layers, animator.motionnet)[None], grid)[0]
-    small, measures, vivid = list[np.ndarray](), dict[str, float](), None
+    small, video, measures, vivid = list[np.ndarray](), b"", dict[str, float](), None
     if loop is not None:
+        with stages.stage("video", len(loop)) as step:
+            small = _small_frames(loop, step)
+            video, seam_encoded = _encoded(small, loop.fps)
         with stages.stage("measures"):
-            measures = dict(loop.measures)
-            small = _small_frames(loop)
-            measures["seam_encoded"] = _seam_encoded(small, loop.fps)
+            measures = {**loop.measures, "seam_encoded": seam_encoded}
             vivid = resize(vivid_share(small, loop.fps)[None], grid)[0]
     predicted = options.mask is None and options.motion is None and options.subject != CLOTH
     coarse = resize(probabilities, grid).cpu().numpy()
@@ -145,6 +147,7 @@ def gather(
         doubtful=doubtful_regions(probabilities, moving(layers), painted) if predicted else [],
         measures=measures,
         frames=small,
+        video=video,
         seconds=(scene.timings if loop is None else loop.timings) | stages.timings,
     )
 
@@ -193,24 +196,27 @@ def _texture(photo: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return np.sqrt(np.maximum(ndimage.gaussian_filter(grey * grey, 3) - mean * mean, 0))
 
 
-def _small_frames(loop: Cinemagraph) -> list[np.ndarray]:
+def _small_frames(loop: Cinemagraph, step: Callable[[int, int], None]) -> list[np.ndarray]:
     """All frames with even sides, small enough to be kept in memory."""
     pixels = SMALL_BYTES / 3 / len(loop)
     short = min(SMALL_SIDE, math.sqrt(pixels * min(loop.width, loop.height) / max(loop.width, loop.height)))
     height, width = (max(2, side // 2 * 2) for side in fit_short_side((loop.height, loop.width), int(short)))
-    size = (width, height)
-    return [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in loop]
+    small = []
+    for frame in loop:
+        small.append(np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX)))
+        step(len(small), len(loop))
+    return small
 
 
-def _seam_encoded(frames: Sequence[np.ndarray], fps: float) -> float:
-    """The seam of the frames as an .mp4 of default quality, decoded; NaN without an encoder."""
+def _encoded(frames: Sequence[np.ndarray], fps: float) -> tuple[bytes, float]:
+    """The frames as an .mp4 of default quality, and its seam, decoded; nothing and NaN without an encoder."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "loop.mp4"
         try:
             write_video(frames, path, fps)
         except (WriterUnavailable, OptionError):  # a frame rate that no video has
-            return math.nan
-        return seam(read_video(path)[0])
+            return b"", math.nan
+        return path.read_bytes(), seam(read_video(path)[0])
 
 
 def mask_of(layers: Tensor) -> np.ndarray:

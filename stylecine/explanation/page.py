@@ -25,7 +25,6 @@ from stylecine.explanation.evidence import Evidence, mask_of
 from stylecine.explanation.pictures import (
     data_url,
     disagreement_picture,
-    loop_webp,
     mask_png,
     picture_url,
     probability_picture,
@@ -70,7 +69,7 @@ def explanation_html(evidence: Evidence, source: Source) -> str:
         _measures(evidence),
         _making(evidence),
     ]
-    sources = f"default-src 'none'; img-src data:; style-src 'sha256-{_digest(STYLE)}'"
+    sources = f"default-src 'none'; img-src data:; media-src data:; style-src 'sha256-{_digest(STYLE)}'"
     policy = f"{sources}; base-uri 'none'; form-action 'none'"
     title = html.escape(_name(source.name))
     return (
@@ -93,14 +92,7 @@ def _summary(evidence: Evidence, findings: Sequence[Finding]) -> str:
     if evidence.loop is None:
         still = _image(photo, "The photo", evidence)
         return f'<section class="top">{still}<p class="verdict bad">There is no loop.</p></section>'
-    webp = data_url("image/webp", loop_webp(evidence.frames, evidence.loop.fps))
-    height, width = evidence.scene.photo.shape[:2]
-    size = f'width="{width}" height="{height}"'
-    picture = (
-        f'<figure><picture><source media="(prefers-reduced-motion: reduce)" srcset="{photo}">'
-        f'<img src="{webp}" {size} alt="The loop, small"></picture>'
-        "<figcaption>The loop, small, at up to 15 frames a second.</figcaption></figure>"
-    )
+    picture = _figure_of_loop(evidence, photo)
     wrong = sum(finding.certain for finding in findings)
     unsure = len(findings) - wrong or "none"
     passed = [name for name, good in _passes(evidence).items() if good is not None]
@@ -110,6 +102,18 @@ def _summary(evidence: Evidence, findings: Sequence[Finding]) -> str:
     kind = "good" if not wrong else "bad"
     verdict = f'<p class="verdict {kind}">{text}</p><p>{moves:.0%} of the photo moves.</p>'
     return f'<section class="top">{picture}{verdict}</section>'
+
+
+def _figure_of_loop(evidence: Evidence, photo: str) -> str:
+    """The video, or the photo for readers who want no motion, and where no video can be written."""
+    height, width = evidence.scene.photo.shape[:2]
+    size = f'width="{width}" height="{height}"'
+    still = f'<img src="{photo}" {size} alt="The photo">'
+    if not evidence.video:
+        return f"<figure>{still}<figcaption>The photo; no video can be written here.</figcaption></figure>"
+    url = data_url("video/mp4", evidence.video)
+    video = f'<video src="{url}" {size} aria-label="The loop, small" autoplay muted loop playsinline></video>'
+    return f'<figure class="loop">{still}{video}<figcaption>The loop, small, as it is exported.</figcaption></figure>'
 
 
 def _findings(findings: Sequence[Finding], cine: str) -> str:
@@ -343,7 +347,10 @@ body { margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 7
 h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; } header p { margin: 0.1rem 0 1.2rem; color: var(--quiet); }
 h2 { margin: 2.4rem 0 0.6rem; font-size: 1.15rem; } h3 { margin: 0; font-size: 1rem; }
 p { max-width: 46rem; margin: 0.4rem 0; } .hint, figcaption, small { color: var(--quiet); }
-figure { margin: 0; } figure img { display: block; width: 100%; height: auto; border-radius: 6px; }
+figure { margin: 0; }
+figure :is(img, video) { display: block; width: 100%; height: auto; border-radius: 6px; }
+.loop img { display: none; }
+@media (prefers-reduced-motion: reduce) { .loop img { display: block; } .loop video { display: none; } }
 figcaption { margin-top: 0.3rem; font-size: 0.85rem; }
 .top { display: grid; grid-template-columns: minmax(0, 34rem); gap: 0.3rem; }
 .verdict { margin-top: 0.7rem; font-weight: 600; }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,13 +14,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.regions import Region
-from stylecine.output.images import MAX_FPS, write_animation
 
 SIDE = 960  # pixels of a picture's long side
 QUALITY = 80  # of pictures, as WebP
-LOOP_SIDE, LOOP_FPS, LOOP_FRAMES = 480, 15.0, 120
-LOOP_BYTES = 1_500_000
-TRIES = ((1.0, 75), (1.0, 60), (0.8, 55), (0.7, 45), (0.5, 40), (0.35, 30), (0.2, 20))  # scale and quality
 HOT = ((30, 40, 90), (60, 110, 190), (235, 235, 225), (240, 160, 60), (190, 30, 40))  # dark blue, white at 0.5, red
 
 
@@ -44,32 +38,6 @@ def mask_png(mask: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.rint(255 * mask).astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
-
-
-def loop_webp(frames: Sequence[np.ndarray], fps: float) -> bytes:
-    """The frames of a loop as an animated WebP of at most LOOP_BYTES."""
-    seconds = len(frames) / fps
-    count = max(2, min(len(frames), LOOP_FRAMES, round(seconds * min(LOOP_FPS, fps))))
-    chosen = [frames[len(frames) * k // count] for k in range(count)]
-    content = b""
-    for scale, quality in TRIES:
-        content = _webp([_reduced(frame, round(LOOP_SIDE * scale)) for frame in chosen], count / seconds, quality)
-        if len(content) <= LOOP_BYTES:
-            break
-    return content
-
-
-def _webp(frames: Sequence[np.ndarray], fps: float, quality: int) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "loop.webp"
-        write_animation(frames, path, min(max(fps, 0.02), MAX_FPS), quality=quality)
-        return path.read_bytes()
-
-
-def _reduced(frame: np.ndarray, side: int) -> np.ndarray:
-    image = Image.fromarray(frame)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3)
-    return np.asarray(image)
 
 
 def residual_picture(reconstruction: np.ndarray, photo: np.ndarray, gain: float = 4.0) -> np.ndarray:

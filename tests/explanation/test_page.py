@@ -1,5 +1,6 @@
 """The page that explains a loop: what it says, that it is self-contained, and what it advises."""
 
+import base64
 import re
 import shlex
 from dataclasses import replace
@@ -18,10 +19,10 @@ from stylecine.errors import OptionError, OutputError
 from stylecine.explanation.advice import advise, freeze_commands, heading
 from stylecine.explanation.evidence import Evidence, Motion, gather
 from stylecine.explanation.page import explanation_html
-from stylecine.explanation.pictures import LOOP_BYTES, loop_webp
 from stylecine.explanation.shell import Shell, Source
 from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, RenderOptions
+from stylecine.output.video import read_video
 from stylecine.stages.doubt import Doubt
 
 WATER = CLASSES.index("water")
@@ -88,7 +89,7 @@ def shell(evidence: Evidence) -> Shell:
 
 def test_the_page_is_self_contained_and_runs_nothing(page: str) -> None:
     read = Read(page)
-    assert read.fetched and all(address.startswith("data:image/") for address in read.fetched)
+    assert read.fetched and all(address.startswith(("data:image/", "data:video/")) for address in read.fetched)
     assert not read.open and "script" not in read.tags and "b" not in read.tags
     assert "default-src 'none'" in page and "unsafe" not in page
     assert not re.search(r"https?://|url\(|\x1b", page)
@@ -123,10 +124,23 @@ def test_the_encoded_seam_is_measured(evidence: Evidence) -> None:
     assert len(evidence.frames) == 30 and evidence.frames[0].shape == (72, 96, 3)
 
 
-def test_the_loop_in_it_stays_small() -> None:
-    noise = [np.random.default_rng(k).integers(0, 255, (300, 480, 3), np.uint8) for k in range(45)]
-    content = loop_webp(noise, 15)
-    assert content[8:12] == b"WEBP" and 10_000 < len(content) <= LOOP_BYTES
+def test_the_loop_is_shown_as_it_is_exported(evidence: Evidence, page: str, tmp_path: Path) -> None:
+    (url,) = (address for address in Read(page).fetched if address.startswith("data:video/mp4;base64,"))
+    path = tmp_path / "loop.mp4"
+    path.write_bytes(base64.b64decode(url.split(",")[1]))
+    frames, fps = read_video(path)
+    assert len(frames) == 30 and fps == 30
+    assert np.abs(frames[7].astype(int) - evidence.frames[7]).mean() < 4
+
+
+def test_without_an_encoder_the_photo_is_shown(evidence: Evidence) -> None:
+    page = explanation_html(replace(evidence, video=b""), Source(NASTY))
+    assert "data:video" not in page and "no video can be written here" in page
+
+
+def test_what_is_first_used_here_can_be_used_in_training(animator: Animator, scene: Scene, evidence: Evidence) -> None:
+    assert evidence.loop is not None
+    assert not any(tensor.is_inference() for tensor in (scene.edited_layers, *animator.segmenter.parameters()))
 
 
 def test_a_photo_in_which_nothing_moves_is_explained(animator: Animator, photo: np.ndarray) -> None:
