@@ -249,12 +249,20 @@ def routes(service: Service) -> APIRouter:
         service.check_loop(options)
         row = await service.ready_scene(id)
         options = {"size": size, **options}
-        # its own policy, in a <meta>, allows its style; sandboxed, it is no part of this origin
-        policy = {"Content-Security-Policy": "sandbox allow-downloads; frame-ancestors 'none'"}
+        # its own policy, in a <meta>, allows its style; sandboxed, it is no part of this origin; no script runs, but
+        # without allow-scripts its video would not start by itself
+        sandbox = "sandbox allow-scripts allow-downloads; script-src 'none'; frame-ancestors 'none'"
+        policy = {"Content-Security-Policy": sandbox}
         headers = {"ETag": _etag(row | {"id": f"explained {id}"}, options), "Cache-Control": "no-cache", **policy}
         if not_modified(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return await _make_file(request, service, row, "explain", "html", headers, name=row["name"], **options)
+
+    @router.get("/{id}/explanation/progress", responses=ERRORS)
+    async def get_explanation_progress(id: str) -> schemas.Progress:
+        """How far the page is that a request for the explanation waits for."""
+        stage, done, total, share = service.file_share(service.scene(id), "explain")
+        return schemas.Progress(stage=stage, done=done, total=total, share=share)
 
     return router
 

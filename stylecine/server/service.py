@@ -223,11 +223,20 @@ class Service:
         """The output of a task on a scene, for a client that waits; the caller removes it."""
         output = self.store.temporary(suffix)
         job = self._scene_job(row, task, output=str(output), **options)
+        key = f"{task} {row['id']}"
+
+        def progress(*progress: Any) -> None:
+            if not job.done():
+                self.progress[key] = progress
+
+        job.progress = _in_event_loop(progress)
         try:
             await self._interactive_result(job)
         except BaseException:
             job.add_done_callback(lambda _: _remove_output(output))  # the job may still be writing it
             raise
+        finally:
+            self.progress.pop(key, None)
         return output
 
     async def _interactive_result(self, job: Job) -> dict[str, Any]:
@@ -381,8 +390,14 @@ class Service:
         """An animation's stage, its steps done and in total, and the share of the whole work that is done."""
         if row["state"] == "done":
             return "done", 1, 1, 1.0
-        first = "queued" if row["state"] == "running" else row["state"]
-        stage, done, total = self.progress.get(row["id"], (first, 0, 1))
+        return self._share(row["id"], "queued" if row["state"] == "running" else row["state"])
+
+    def file_share(self, row: Row, task: str) -> tuple[str, int, int, float]:
+        """As `share`, of a file of a scene that `make_file` makes."""
+        return self._share(f"{task} {row['id']}", "queued")
+
+    def _share(self, key: str, first: str) -> tuple[str, int, int, float]:
+        stage, done, total = self.progress.get(key, (first, 0, 1))
         begin, end = STAGES.get(stage, (0.0, 0.0))
         return stage, done, total, min(1.0, begin + (end - begin) * done / max(1, total))  # 0.2 + 0.8 is above 1
 

@@ -280,7 +280,9 @@ def test_a_video_photos_that_move_and_a_page_are_exported_and_play(
 
 
 def test_the_loop_is_explained_on_a_page_of_its_own(studio: Studio, tmp_path: Path) -> None:
-    studio.page.keyboard.press("i")
+    with studio.page.expect_response("**/explanation/progress") as asked:
+        studio.page.keyboard.press("i")
+    assert 0 <= asked.value.json()["share"] <= 1
     dialog = studio.at("explain-dialog")
     link = dialog.get_by_role("link", name="Open the page")
     expect(link).to_be_focused(timeout=SLOW)
@@ -291,6 +293,7 @@ def test_the_loop_is_explained_on_a_page_of_its_own(studio: Studio, tmp_path: Pa
     assert page.title() == "sea.jpg explained"
     styled = page.locator("pre").first.evaluate("pre => getComputedStyle(pre).userSelect")
     assert styled == "all", "its own style is allowed"
+    page.locator("video").evaluate("video => new Promise(done => { video.ontimeupdate = done; })")  # it plays by itself
     with page.expect_download() as mask:
         page.get_by_role("link", name="Save the mask").click()
     assert mask.value.suggested_filename == "sea-mask.png"
@@ -497,6 +500,7 @@ def test_leaving_with_unsaved_changes_asks_and_a_cine_file_restores_them(studio:
     studio.at("home").click()
     expect(studio.page.get_by_role("alertdialog", name="Leave this photo?")).to_be_visible()
     studio.page.get_by_role("button", name="Cancel").click()
+    expect(studio.page.locator("body[data-phase=ready]")).to_be_visible()
     with HeldRequest(studio.page, "GET", "**/file") as held:
         with studio.page.expect_request("**/file"):
             studio.page.keyboard.press("Control+s")
@@ -515,6 +519,18 @@ def test_leaving_with_unsaved_changes_asks_and_a_cine_file_restores_them(studio:
     studio.moves_on(lambda: studio.page.get_by_role("button", name="Remove: Frozen").click())
     studio.moves_on(lambda: studio.page.keyboard.press("Control+z"))  # its pixels are only in the file
     assert studio.changes() == ["Frozen"]
+
+
+def test_changes_are_saved_on_the_way_out(new_page: Callable[..., Page], small_sea: Path) -> None:
+    studio = Studio(new_page())
+    studio.open(small_sea)
+    studio.tool("Freeze")
+    studio.moves_on(lambda: studio.drag((0.2, 0.8), (0.3, 0.8)))
+    studio.at("home").click()
+    with studio.page.expect_download(timeout=SLOW) as saved:
+        studio.page.get_by_role("alertdialog").get_by_role("button", name="Save").click()
+    assert saved.value.suggested_filename == "sea.cine"
+    expect(studio.page.locator("body[data-phase=start]")).to_be_visible()
 
 
 def test_no_console_errors_and_no_requests_to_other_hosts(

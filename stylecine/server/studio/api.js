@@ -96,6 +96,11 @@ export function explanationURL(id, query) {
   return `/v1/scenes/${id}/explanation?${query}`;
 }
 
+/** How far the page is that readExplanation waits for: {share} of the whole. */
+export function readExplanationProgress(id) {
+  return readJSON(`/v1/scenes/${id}/explanation/progress`);
+}
+
 /** The edit of kind style for the appearance of a photo, a File. */
 export function makeStyle(id, file) {
   const query = new URLSearchParams({name: file.name});

@@ -1,4 +1,4 @@
-// Fills dialogs, and asks for confirmation.
+// Fills dialogs, and asks before changes are lost.
 
 import {$, button, icon, make} from "./dom.js";
 
@@ -14,13 +14,17 @@ export function fillDialog(dialog, title, body, {footer = [], closable = true} =
   if (footer.length) dialog.append(make("div", {className: "dialog-foot"}, ...footer));
 }
 
-/** Asks for confirmation; returns whether the button `yes` was pressed. */
-export function confirmed(title, text, yes) {
+/** Asks before changes are lost; returns "leave", "save" or "stay". */
+export function askBeforeLeaving(title, leave) {
   const dialog = $("confirm-dialog");
   const answer = (className, value, label) => button(className, () => dialog.close(value), label);
   dialog.returnValue = "";
-  const footer = [answer("ghost", "no", "Cancel"), answer("outline danger", "yes", yes)];
+  const footer = [
+    answer("ghost", "stay", "Cancel"), answer("outline danger", "leave", leave), answer("primary", "save", "Save"),
+  ];
+  const text = "Your changes are not saved. Saving keeps the photo and its changes in a .cine file.";
   fillDialog(dialog, title, [make("p", {}, text)], {footer, closable: false});
   dialog.showModal();
-  return new Promise(done => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), {once: true}));
+  footer.at(-1).focus();
+  return new Promise(done => dialog.addEventListener("close", () => done(dialog.returnValue || "stay"), {once: true}));
 }

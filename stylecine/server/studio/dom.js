@@ -70,6 +70,16 @@ export function fillTrack(input) {
   input.style.setProperty("--filled", `${(100 * share).toFixed(2)}%`);
 }
 
+export function progressBar(id, label) {
+  const progress = {role: "progressbar", ariaValueMin: "0", ariaValueMax: "100", ariaLabel: label};
+  return make("div", {className: "progress-bar", id, ...progress}, make("span"));
+}
+
+export function showProgressBar(bar, share) {
+  bar.firstChild.style.transform = `scaleX(${share})`;
+  bar.ariaValueNow = String(Math.round(100 * share));
+}
+
 /** A function that calls `work` once it has not been called for `wait` ms. */
 export function debounced(work, wait) {
   let timer = 0;

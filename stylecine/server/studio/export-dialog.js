@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
 import {onReconnect, reportLost} from "./connection.js";
 import {fillDialog} from "./dialog.js";
-import {$, button, download, icon, make} from "./dom.js";
+import {$, button, download, icon, make, progressBar, showProgressBar} from "./dom.js";
 import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
 import {announce, showHint} from "./notifications.js";
 import {syncedEdits} from "./session.js";
@@ -236,10 +236,9 @@ function cancelExport() {
 
 function showProgress() {
   const cancel = button("outline", cancelExport, "Cancel");
-  const progress = {role: "progressbar", ariaValueMin: "0", ariaValueMax: "100", ariaLabel: "Export"};
   const parts = [
     make("p", {className: "export-stage", id: "export-stage", role: "status"}, STAGES.queued),
-    make("div", {className: "progress-bar", id: "export-bar", ...progress}, make("span")),
+    progressBar("export-bar", "Export"),
     make("p", {className: "hint mono", id: "export-count"}, " "),
     cancel,
   ];
@@ -253,8 +252,7 @@ function updateProgress({progress: {stage, done, total, share}}) {
   const text = STAGES[stage] ?? STAGES.queued;
   if ($("export-stage").textContent !== text) $("export-stage").textContent = text;
   $("export-count").textContent = stage === "video" && total > 1 ? `${done} of ${total}` : " ";
-  bar.firstChild.style.transform = `scaleX(${share})`;
-  bar.ariaValueNow = String(Math.round(100 * share));
+  showProgressBar(bar, share);
 }
 
 // --- the file

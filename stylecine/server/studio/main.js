@@ -7,20 +7,20 @@ import {initStage, shortSideOnScreen} from "./canvas/stage.js";
 import {initStillPhoto} from "./canvas/still-photo.js";
 import {initCheck} from "./check-view.js";
 import {scheduleCheck} from "./connection.js";
-import {confirmed} from "./dialog.js";
-import {$, debounced, download} from "./dom.js";
+import {$, debounced} from "./dom.js";
 import {initExplain, openExplanation} from "./explain-dialog.js";
 import {initExport, openExport} from "./export-dialog.js";
 import {initHistory} from "./history.js";
-import {announce, showError} from "./notifications.js";
+import {showError} from "./notifications.js";
 import {initPanel} from "./panel.js";
 import {initPlayback, setPlaying} from "./playback.js";
+import {mayLeave, save} from "./saving.js";
 import {initSeamView} from "./seam-view.js";
-import {adaptSize, cineFile, initSession, redo, sync, undo} from "./session.js";
+import {adaptSize, initSession, redo, sync, undo} from "./session.js";
 import {warmupLoop} from "./shader-warmup.js";
 import {initShortcuts} from "./shortcuts.js";
 import {chooseFile, initStartPage} from "./start-page.js";
-import {fileName, isDirty, set, state, watch} from "./state.js";
+import {isDirty, set, state, watch} from "./state.js";
 import {initStylePanel} from "./style-panel.js";
 import {initTheme} from "./theme.js";
 import {initTools} from "./tools.js";
@@ -112,24 +112,10 @@ function initBar() {
 
 async function closePhoto() {
   if (state.phase !== "ready") return;
-  const question = ["Leave this photo?", "Your changes to it are not saved.", "Leave without saving"];
-  if (isDirty() && !await confirmed(...question)) return;
+  if (!await mayLeave("Leave this photo?", "Leave without saving")) return;
   setPlaying(false);
   set({phase: "start"});
   $("choose").focus({preventScroll: true});
-}
-
-async function save() {
-  if (state.phase !== "ready") return;
-  try {
-    const url = URL.createObjectURL(await cineFile());
-    const name = fileName("cine");
-    download(url, name);
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    announce(`Saved ${name}`);
-  } catch (error) {
-    showError(error.message, {label: "Try again", run: save});
-  }
 }
 
 init();

@@ -2,12 +2,12 @@
 
 import {PlayerError} from "/player/player.js";
 import {COMMAND} from "./connection.js";
-import {confirmed} from "./dialog.js";
 import {$, button, make} from "./dom.js";
 import {announce, showError} from "./notifications.js";
 import {isPlaying, setPlaying} from "./playback.js";
+import {mayLeave} from "./saving.js";
 import {cancelOpening, openFile, openScene} from "./session.js";
-import {isDirty, set, state, watch} from "./state.js";
+import {set, state, watch} from "./state.js";
 
 const EXAMPLES = [
   ["sea", "Sea and sky", "A calm sea at dusk with a rock standing in the water, under drifting clouds"],
@@ -73,8 +73,7 @@ async function openPhoto(file, name) {
     showProblem(reason);
     return;
   }
-  const question = ["Open another photo?", "Your changes to this one are not saved.", "Open without saving"];
-  if (isDirty() && !await confirmed(...question)) return;
+  if (!await mayLeave("Open another photo?", "Open without saving")) return;
   const url = URL.createObjectURL(file);
   $("photo").src = url;
   await showOpening(() => openFile({file, name, size: $("work-size").value}, showProgress));
