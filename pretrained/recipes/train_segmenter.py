@@ -52,7 +52,8 @@ DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt b
 HALF_LIFE = 300  # steps, of the averaged weights
 COARSE_WEIGHT = 0.4  # of the loss of the coarse branch
 NEUTRAL = 12.0  # logit of presence while it is not judged
-FOLDS, RIDGE = 5, 3e-3  # of the presence head's logistic regression
+PRESENCE_SIDE = 1536  # of the photos that presence is fitted to: as sharp as users'
+FOLDS, RIDGE = 5, 1e-3  # of the presence head's logistic regression
 KEPT, STEEPER = 2.0, 4.0  # logit above which are nearly all photos with a class; times which it becomes a veto
 PRESENT, ABSENT = 0.008, 0.0005  # of a view: with more of a class it is there, with less it is not
 SPLITS = ("val", "val2")
@@ -282,10 +283,10 @@ def validation_photos(options: argparse.Namespace) -> dict[str, list[Sample]]:
     return {name: read_small(folder, f"{name}.txt") for name in splits}
 
 
-def still_photos(options: argparse.Namespace) -> list[Sample]:
+def still_photos(options: argparse.Namespace, long_side: int = 768) -> list[Sample]:
     """Those of stills.txt, if the folder has it; packs have none."""
     listed = options.photos.is_dir() and (options.photos / "stills.txt").exists()
-    return read_small(options.photos, "stills.txt") if listed else []
+    return read_small(options.photos, "stills.txt", long_side) if listed else []
 
 
 def keep(
@@ -315,7 +316,8 @@ def export(options: argparse.Namespace) -> None:
         former = load_file(options.refine)
         tensors |= {name: (tensors[name] + tensor.float()) / 2 for name, tensor in former.items()}
     network = Segmenter.from_tensors(tensors)
-    fit_presence(network, read_small(options.photos, "train.txt"), still_photos(options))
+    photos = read_small(options.photos, "train.txt", PRESENCE_SIDE)
+    fit_presence(network, photos, still_photos(options, PRESENCE_SIDE))
     save_weights(network.state_dict(), options.export, Segmenter)
 
 

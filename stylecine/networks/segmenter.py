@@ -91,21 +91,23 @@ class Decoder(nn.Module):
 class Presence(nn.Module):
     """Features of an image -> logits [N,classes]: whether each moving class is anywhere in it.
 
-    A linear function of their means and maxima at 1/32 and their means at 1/16.
+    A linear function of their means, maxima and standard deviations at 1/32 and of their means at 1/16 and 1/8, each of
+    these normalised by itself.
     """
 
     def __init__(self, channels: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(2 * channels[4] + channels[3])
-        self.leave = nn.Linear(2 * channels[4] + channels[3], classes)
+        *_, eighth, sixteenth, last = channels
+        self.leave = nn.Linear(3 * last + sixteenth + eighth, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         return self.leave(self.summary(features))
 
     def summary(self, features: list[Tensor]) -> Tensor:
-        """What the logits are a linear function of, [N,2·c32 + c16]."""
-        *_, sixteenth, last = features
-        return self.norm(torch.cat([last.mean((2, 3)), last.amax((2, 3)), sixteenth.mean((2, 3))], 1).float())
+        """What the logits are a linear function of, [N,3·c32 + c16 + c8]."""
+        *_, eighth, sixteenth, last = (maps.float().flatten(2) for maps in features)
+        parts = last.mean(2), last.amax(2), last.std(2, correction=0), sixteenth.mean(2), eighth.mean(2)
+        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], 1)
 
 
 class Segmenter(nn.Module):
