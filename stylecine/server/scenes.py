@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -23,9 +24,11 @@ from stylecine.server.responses import (
     while_connected,
 )
 from stylecine.server.schemas import DEFAULTS, LIMITS
+from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
 
+STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
 ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
 ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that make a file
@@ -54,7 +57,7 @@ LoopOptions = Annotated[dict[str, Any], Depends(_loop_options)]
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/scenes", tags=["scenes"])
     settings = service.settings
-    uploads: set[Path] = set()  # being received
+    uploads: set[_Upload] = set()
 
     @router.post(
         "",
@@ -272,19 +275,39 @@ def _require_file(request: Request) -> None:
         raise Problem(415, "NoPhoto", "Send the photo's bytes as the body, not a form.")
 
 
-async def _receive(request: Request, service: Service, uploads: set[Path]) -> Path:
-    """Writes the body to a file, which is removed after an error."""
+class _Upload:
+    """A body that is being received."""
+
+    def __init__(self) -> None:
+        self.received = 0  # bytes
+        self.start = time.monotonic()
+        self.timeout = asyncio.timeout(None)
+
+    @property
+    def stalled(self) -> bool:
+        return time.monotonic() > self.start + STALLED + self.received / MIN_BODY_RATE
+
+    def give_way(self) -> None:
+        """Ends it at once with a TimeoutError in the task that receives it."""
+        self.timeout.reschedule(0)
+
+
+async def _receive(request: Request, service: Service, uploads: set[_Upload]) -> Path:
+    """Writes the body to a file, which is removed after an error. If there is no place for it, a stalled one ends."""
     if len(uploads) >= service.settings.waiting:
-        raise store_full(f"{len(uploads)} others are being sent")
-    path = service.store.temporary(".part")
-    uploads.add(path)
+        stalled = next((upload for upload in uploads if upload.stalled), None)
+        if stalled is None:
+            raise store_full(f"{len(uploads)} others are being sent")
+        uploads.remove(stalled)
+        stalled.give_way()
+    path, upload = service.store.temporary(".part"), _Upload()
+    uploads.add(upload)
     try:
-        with path.open("wb") as file:
-            async for chunk in request.stream():
-                await service.require_disk()
-                await asyncio.to_thread(file.write, chunk)
-            if not file.tell():
-                raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
+        async with upload.timeout:
+            await _write(request, service, upload, path)
+    except TimeoutError:
+        path.unlink(missing_ok=True)
+        raise too_slow() from None
     except OSError:
         path.unlink(missing_ok=True)
         raise store_full("there is no room left on the disk") from None
@@ -292,8 +315,18 @@ async def _receive(request: Request, service: Service, uploads: set[Path]) -> Pa
         path.unlink(missing_ok=True)
         raise
     finally:
-        uploads.remove(path)
+        uploads.discard(upload)
     return path
+
+
+async def _write(request: Request, service: Service, upload: _Upload, path: Path) -> None:
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            await service.require_disk()
+            await asyncio.to_thread(file.write, chunk)
+            upload.received += len(chunk)
+    if not upload.received:
+        raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
 
 
 async def _when_made(service: Service, id: str, wait: float) -> Row:

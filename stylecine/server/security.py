@@ -148,8 +148,7 @@ def _limited(receive: Receive, max_bytes: int) -> Receive:
             async with asyncio.timeout(max(0.0, seconds)):
                 message = await receive()
         except TimeoutError:
-            detail = "The body arrives too slowly; try again over a faster connection."
-            raise Problem(408, "TooSlow", detail, {"Connection": "close"}) from None
+            raise too_slow() from None
         if message["type"] == "http.request":
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
@@ -158,6 +157,11 @@ def _limited(receive: Receive, max_bytes: int) -> Receive:
         return message
 
     return limited
+
+
+def too_slow() -> Problem:
+    detail = "The body arrives too slowly; try again over a faster connection."
+    return Problem(408, "TooSlow", detail, {"Connection": "close"})
 
 
 def _too_large(max_bytes: int) -> Problem:

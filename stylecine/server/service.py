@@ -6,7 +6,6 @@ import logging
 import math
 import shutil
 import sqlite3
-import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -139,7 +138,7 @@ class Service:
     async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
         """Takes over the file of an upload; returns the scene's id."""
         await self.require_room_for_scene()
-        id, now = new_id(), time.time()
+        id, now = new_id(), self.store.now()
         row = {
             **{"id": id, "state": "queued", "name": name, "size": size, "refine": refine, "classes": {}, "base": []},
             **{"edits": [], "version": 0, "created": now, "expires": self._expiry()},
@@ -277,7 +276,7 @@ class Service:
         row = {
             **{"id": new_id(), "scene": scene["id"], "state": "queued", "format": options["format"]},
             **{"name": scene["name"], "asked": options, "edits": scene["edits"], "key": key},
-            **{"created": time.time(), "expires": self._expiry()},
+            **{"created": self.store.now(), "expires": self._expiry()},
         }
         try:
             await self.store.insert("animations", row)
@@ -291,14 +290,14 @@ class Service:
         output = self.store.result(id, row["format"])
         _remove_output(output)  # of an attempt that a crash interrupted
         if scene is None:  # deleted since the request
-            await self.store.change("animations", id, state="cancelled", finished=time.time())
+            await self.store.change("animations", id, state="cancelled", finished=self.store.now())
             return
         request = self._scene_request(scene, row["edits"], row["scene"]) | row["asked"]
         request |= {"task": "animate", "scene": row["scene"], "output": str(output)}
 
         def started() -> None:
             self.progress[id] = ("motion", 0, 1)
-            self._run(self.store.change("animations", id, state="running", started=time.time()))
+            self._run(self.store.change("animations", id, state="running", started=self.store.now()))
             self._notify(id)
 
         def progress(*progress: Any) -> None:
@@ -316,7 +315,7 @@ class Service:
             changes = await _outcome(self.animations.submit(job), "done")
             if changes["state"] != "done":
                 _remove_output(output)
-            changes |= {"finished": time.time(), "expires": self._expiry(), "edits": []}  # no longer needed
+            changes |= {"finished": self.store.now(), "expires": self._expiry(), "edits": []}  # no longer needed
             await self.store.change("animations", id, **changes)
             self.finished["animations", changes["state"]] += 1
 
@@ -439,7 +438,7 @@ class Service:
             LOG.error("Work was left unfinished: %s", error, exc_info=error)
 
     def _expiry(self) -> float:
-        return time.time() + 3600 * self.settings.keep_hours
+        return self.store.now() + 3600 * self.settings.keep_hours
 
     async def require_disk(self) -> None:
         """Raises a 429 if the disk is full."""
@@ -450,8 +449,9 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             try:
+                await self.store.follow_clock()
                 await self._remove_expired()
-                self._resume(before=time.time() - SWEEP_INTERVAL)  # what is just being accepted is started there
+                self._resume(before=self.store.now() - SWEEP_INTERVAL)  # what is just being accepted is started there
                 self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
             except Exception:  # the next attempt may succeed
                 LOG.exception("Expired scenes and animations could not be removed.")

@@ -28,6 +28,8 @@ VERSION = 1
 DATABASE = "store.sqlite"
 KEPT = ("uploads", "scenes", "results")  # folders of what clients have sent and asked for
 MAX_JOURNAL_BYTES = 16 << 20  # of the journal file while it is empty
+CLOCK_JUMP = 60.0  # seconds: smaller steps of the machine's clock are left to later checks
+TIMES = {"scenes": ("created", "expires"), "animations": ("created", "started", "finished", "expires")}  # columns
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
 SCHEMA = """
 CREATE TABLE scenes (
@@ -95,6 +97,7 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"The data folder '{folder}' cannot be used ({error}); choose another one.") from None
         self._thread = ThreadPoolExecutor(1, "store")
+        self._offset = time.time() - time.monotonic()
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -127,6 +130,34 @@ class Store:
         """Raises sqlite3.DatabaseError if pages are damaged; otherwise files of rows on them would be removed."""
         if self._reader.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError(f"{DATABASE} is damaged")
+
+    # --- time
+
+    def now(self) -> float:
+        """Seconds since 1970 by the machine's clock, without its jumps since the last `follow_clock`."""
+        return time.monotonic() + self._offset
+
+    async def follow_clock(self) -> None:
+        """If the machine's clock has jumped, all times are set by as much, so that nothing expires early.
+
+        Rows from the jumped clock's future were made before it was wrong, and stay.
+        """
+        now = self.now()
+        jump = time.time() - now
+        if abs(jump) < CLOCK_JUMP:
+            return
+
+        def shift() -> None:
+            with self._writer:  # all of it or nothing
+                self._writer.execute("BEGIN")
+                for table, columns in TIMES.items():
+                    shifted = ", ".join(f"{column} = {column} + :jump" for column in columns)
+                    sql = f"UPDATE {table} SET {shifted} WHERE created <= :now"
+                    self._writer.execute(sql, {"jump": jump, "now": now})
+
+        await self._in_thread(shift)
+        self._offset += jump
+        LOG.warning("The machine's clock has jumped by %+.0f s; all times were set by as much.", jump)
 
     # --- files
 
@@ -187,7 +218,7 @@ class Store:
         done = "state IN ('done', 'failed', 'cancelled', 'ready')"
         unused = " AND id NOT IN (SELECT scene FROM animations WHERE state IN ('queued', 'running'))"
         return self._all(
-            f"SELECT * FROM {table} WHERE expires < ? AND {done}{unused if table == 'scenes' else ''}", time.time()
+            f"SELECT * FROM {table} WHERE expires < ? AND {done}{unused if table == 'scenes' else ''}", self.now()
         )
 
     def count(self, table: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import select
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -192,6 +193,19 @@ def test_uploads_in_progress_are_counted(quick: Served) -> None:
         response = quick.client.post("/v1/scenes", content=b"a photo")
         assert is_problem(response, 429) and "64 others are being sent" in response.json()["detail"]
     wait_until(lambda: quick.files() == before)
+
+
+def test_stalled_uploads_give_way_to_others(quick: Served) -> None:
+    before = quick.files()
+    host, port = quick.address.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(socket.create_connection((host, int(port)), timeout=60)) for _ in range(64)]
+        for connection in stalled:
+            connection.sendall(HALF)
+        wait_until(lambda: len(quick.files()) == len(before) + 64)
+        wait_until(lambda: quick.client.post("/v1/scenes", content=b"a photo").status_code == 201)
+        ended, _, _ = select.select(stalled, [], [], 5)
+        assert [connection.recv(12) for connection in ended] == [b"HTTP/1.1 408"]
 
 
 def test_edits_have_a_known_kind_and_a_bounded_length(quick: Served) -> None:

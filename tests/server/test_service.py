@@ -196,6 +196,29 @@ def test_a_failed_sweep_is_not_the_last(service: Service, monkeypatch: pytest.Mo
     assert len(rounds) > 1
 
 
+@pytest.mark.parametrize("jump", [25 * 3600, -25 * 3600])
+def test_nothing_expires_because_the_clock_jumps(service: Service, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    async def run() -> None:
+        store, real = service.store, time.time
+        upload = store.temporary("")
+        upload.write_bytes(b"a photo")
+        id = await service.add_scene(upload, "a photo", 64, 0)
+        await store.change("scenes", id, state="failed")
+        before = store.scene(id)
+        await store.insert("scenes", before | {"id": "of the future", "created": real() + 1e6, "expires": real() + 2e6})
+        monkeypatch.setattr("time.time", lambda: real() + jump)
+        assert not store.expired("scenes")
+        await store.follow_clock()
+        assert abs(store.now() - time.time()) < 1
+        assert store.scene(id)["expires"] == pytest.approx(before["expires"] + jump, abs=1)
+        assert store.scene("of the future")["expires"] == pytest.approx(real() + 2e6, abs=60)
+        assert not store.expired("scenes")
+        await store.change("scenes", id, expires=store.now() - 1)
+        assert [row["id"] for row in store.expired("scenes")] == [id]
+
+    asyncio.run(run())
+
+
 def test_work_that_a_full_disk_ended_is_taken_up_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: Any, **__: Any) -> None:
         raise FULL
