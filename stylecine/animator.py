@@ -368,6 +368,7 @@ class Animator:
                 sampling=options.sampling,
                 feature=plate.feature,
                 resynthesise=plate.resynthesise,
+                whole=None if plate.whole is None else laplacian_levels(plate.whole),
             )
 
     def _make_plate(

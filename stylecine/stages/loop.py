@@ -86,6 +86,7 @@ def make_loop(
     sampling: str = "gather",
     feature: Tensor | None = None,
     resynthesise: Callable[[Tensor, int, int], Tensor] | None = None,
+    whole: Sequence[Level] | None = None,
 ) -> Loop:
     """Everything that frame() needs.
 
@@ -94,7 +95,7 @@ def make_loop(
 
     With a feature map [C,h,w] over the canvas and a function that makes an RGB image of a part of it, given its first
     row and column, the features are warped and the image made anew for each frame where it moves; levels (of the
-    residual) are warped on top.
+    residual) are warped on top. `whole` then has the levels of both together at rest, which decide where copies differ.
     Raises NothingMoves if `moving` is 0 everywhere.
     """
     if not bool((moving > 0).any()):
@@ -105,7 +106,8 @@ def make_loop(
     sources = {phase: displacement.sources(displacement.uniform(phase)) for phase in phases}
     moments = [_second_moments(*each, displacement, sources) for each in zip(levels, splines, weights, strict=True)]
     halves = [[sources[phase] for phase in half] for half in HALF_PHASES]
-    difference = torch.stack([_difference(levels, splines, weights, displacement, half) for half in halves])
+    compared = (levels, splines) if whole is None else (whole, [_packed_spline(level) for level in whole])
+    difference = torch.stack([_difference(*compared, weights, displacement, half) for half in halves])
     difference *= 1 + INPAINTED_PENALTY * _inpainted_share(moving, displacement, sources)
     crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps)
     energies = [_static_energy(*each, displacement) for each in zip(levels, weights, strict=True)]

@@ -25,11 +25,13 @@ ALIKE = 0.999  # of the values that two precisions generate differ by less
 @dataclass(frozen=True, eq=False)
 class Plate:
     """image [3,Hc,Wc]: what is split into levels and warped. For deep feature warping it is the residual alone, and
-    `resynthesise` generates the rest from the warped `feature` F [C,h,w] in every frame."""
+    `resynthesise` generates the rest from the warped `feature` F [C,h,w] in every frame. whole [3,Hc,Wc]: all of it at
+    rest."""
 
     image: Tensor
     feature: Tensor | None = None
     resynthesise: ModulatedSynthesis | None = None
+    whole: Tensor | None = None
 
 
 def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
@@ -80,4 +82,5 @@ def feature_plate(photo: Tensor, visible: Tensor, generated: Tensor, detail: flo
         made = resynthesise(feature)[:, :height, :width].clamp(-1, 1)
         if dtype == torch.float32 or bool(((made - generated).abs() < GREY_LEVEL).float().mean() > ALIKE):
             break
-    return Plate((inpaint(photo, visible, generated) - made) * detail, feature, resynthesise)
+    residual = (inpaint(photo, visible, generated) - made) * detail
+    return Plate(residual, feature, resynthesise, whole=made + residual)

@@ -210,7 +210,7 @@ def test_features_are_warped_and_synthesised():
     assert not torch.equal(later, frame(loop, 10))
 
 
-def generated_scene() -> Loop:
+def generated_scene(detail: float = 0.1, whole: bool = True) -> Loop:
     """A loop of what a small generator makes of warped features, in the middle of the picture."""
     generator = Generator.from_tensors(literal.random_tensors({4: 8, 8: 8, 16: 6, 32: 4}), "b8.conv1").seeded(5)
     moving = torch.zeros(SIZE, SIZE)
@@ -222,9 +222,19 @@ def generated_scene() -> Loop:
     side = (SIZE + 2 * MARGIN) // generator.stride
     feature, w_plus = torch.randn(8, side, side, generator=noise), torch.randn(8, 512, generator=noise)
     synthesis = ModulatedSynthesis(generator, w_plus, (side, side), torch.float32)
-    return make_loop(
-        photo, moving, laplacian_levels(plate * 0.1), displacement, feature=feature, resynthesise=synthesis
-    )
+    image = synthesis(feature)[:, : plate.shape[1], : plate.shape[2]].clamp(-1, 1) + plate * detail
+    levels = {"levels": laplacian_levels(plate * detail), "whole": laplacian_levels(image) if whole else None}
+    return make_loop(photo, moving, displacement=displacement, feature=feature, resynthesise=synthesis, **levels)
+
+
+def test_copies_of_features_are_compared_by_what_is_shown_of_them():
+    """Without a residual nothing else tells where they differ."""
+    loop, untold = generated_scene(detail=0), generated_scene(detail=0, whole=False)
+    begins = loop.crossfade[0][loop.displacement.sub_cycle >= 0]
+    assert begins.min() < 0.05 and begins.max() > 0.45, "some places change early, others late"
+    assert untold.crossfade[0].std() < 0.01 < loop.crossfade[0].std()
+    again = generated_scene(detail=0.1)
+    assert (again.crossfade[0] - loop.crossfade[0]).abs().mean() < 0.1, "a faint residual decides little"
 
 
 def test_only_the_features_on_which_the_moving_image_depends_are_warped():
