@@ -20,6 +20,7 @@ from stylecine.atomic import Finish
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import RestingCloth
 from stylecine.edits.model import Edit, Paint, to_option
+from stylecine.errors import OptionError
 from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import recolour_
@@ -32,6 +33,7 @@ from stylecine.output.html import write_page
 from stylecine.output.images import is_poster
 from stylecine.output.metadata import model_facts, versions
 from stylecine.output.notebook import loop_html
+from stylecine.output.origin import Origin, read_origin
 from stylecine.output.web_pack import pack
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import measure_loop
@@ -245,6 +247,16 @@ class Cinemagraph:
             "warning": self.warning or None,
         }
 
+    @property
+    def _origin(self) -> Origin:
+        """Raises OptionError if there is no file of the photo to read it from."""
+        photo = self.scene.source
+        if photo is None or not photo.content:
+            raise OptionError(
+                "Scene files and pixels have no metadata to keep; animate the photo itself, or omit keep_metadata."
+            )
+        return read_origin(photo.content)
+
     def live(self) -> bytes:
         """The web pack from which stylecine/player plays the loop in a browser, at any frame rate: docs/player.md.
 
@@ -276,6 +288,7 @@ class Cinemagraph:
         embed_report: bool = False,
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
+        keep_metadata: bool = False,
     ) -> VideoInfo:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
@@ -293,10 +306,14 @@ class Cinemagraph:
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
             that was given to `animate`.
+        keep_metadata: put when, where and with what camera the photo was taken into an .mp4, a Live Photo or a Motion
+            Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
         Raises OutputError, OptionError or Cancelled.
         """
         length: Any = {"repeat": repeat, "duration": duration, "keyframes": keyframes}
-        check_output(path, fps=self.fps, quality=quality, codec=codec, **length, crop=crop, comment=embed_report)
+        kept: Any = {"comment": embed_report, "keep_metadata": keep_metadata}
+        check_output(path, fps=self.fps, quality=quality, codec=codec, **length, crop=crop, **kept)
+        origin = self._origin if keep_metadata else None
         if is_page(path):
             check_live(self.settings["warp"], self.settings["sampling"])
         window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
@@ -324,7 +341,15 @@ class Cinemagraph:
             with stages.stage("video", len(times), cancel_at_end=False) as step:
                 frames = _Frames(self, times, window, step)
                 info = write_output(
-                    frames, path, rate, quality=quality, codec=codec, **length, comment=comment, finish=finish
+                    frames,
+                    path,
+                    rate,
+                    quality=quality,
+                    codec=codec,
+                    **length,
+                    comment=comment,
+                    origin=origin,
+                    finish=finish,
                 )
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)

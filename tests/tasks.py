@@ -16,6 +16,7 @@ LOOP = {"seconds": 0.5, "fps": 12, "pace": "natural", "speed": 1.0} | {
 FILE = {"quality": None, "codec": None, "repeat": 1, "duration": None, "keyframes": "first"} | {
     "crop": None,
     "embed_report": False,
+    "keep_metadata": False,
 }
 GIVEN = {"subject": "landscape", "mask": None, "motion": None, "arrows": (), "wind": None}
 STYLE = {"style": None, "style_strength": 1.0, "style_drift": False}

@@ -26,7 +26,7 @@ from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
 INVERT_OPTIONS = ("size", "refine", "seed")
-SAVE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop", "embed_report")
+SAVE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop", "embed_report", "keep_metadata")
 MAX_THUMBNAIL = 240, 160  # pixels
 
 

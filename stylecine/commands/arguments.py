@@ -141,6 +141,11 @@ def add_format_options(command: argparse.ArgumentParser) -> None:
     )
     file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its centre, in fractions")
     file.add_argument("--embed-report", action="store_true", help="put a report on its making into the file's metadata")
+    file.add_argument(
+        "--keep-metadata",
+        action="store_true",
+        help="put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo",
+    )
 
 
 def add_file_options(command: argparse.ArgumentParser) -> None:

@@ -87,7 +87,7 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    names = ("size", "refine", "seed", "embed_report")
+    names = ("size", "refine", "seed", "embed_report", "keep_metadata")
     return shared | {name: getattr(options, name) for name in names} | file_options(options)
 
 
@@ -110,7 +110,7 @@ def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dic
 def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Backend]":
     """The workers for these tasks, after a check of their options and outputs."""
     _check(tasks, options.output)
-    bar.photos = len(tasks)
+    bar.expect(len(tasks))
     if options.ray is not None:
         from stylecine.batch.ray import RayPool
 
@@ -153,17 +153,22 @@ class _Bar:
     """Progress on standard error if that is a terminal, and in any case a line for each failure."""
 
     def __init__(self) -> None:
-        self._bar: Any = None
-        self.photos = self.done = 0
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=0, unit="photo", disable=None)
+        self.done = 0
 
     def __enter__(self) -> Self:
         return self
 
+    def expect(self, photos: int) -> None:
+        """So many more than those that needed no work."""
+        self._bar.reset(self.done + photos)
+        self._bar.update(self.done)
+
     def report(self, record: "Record") -> None:
         from tqdm import tqdm
 
-        if self._bar is None:
-            self._bar = tqdm(total=self.photos, unit="photo", disable=None)
         if record["state"] == "failed":
             with tqdm.external_write_mode(sys.stderr):
                 is_named = record["photo"] in record["error"]
@@ -172,8 +177,7 @@ class _Bar:
         self._bar.update()
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
 
 def _print_summary(report: dict[str, Any], page: Path, as_json: bool) -> int:

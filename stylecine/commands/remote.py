@@ -14,7 +14,7 @@ from stylecine.options import OUTPUT_OPTIONS, RenderOptions, period
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = (  # which a service does not support
     *("mask", "motion", "model", "device", "seed"),
-    *("embed_report", "c2pa_cert", "c2pa_key", "preview"),
+    *("embed_report", "keep_metadata", "c2pa_cert", "c2pa_key", "preview"),
 )
 REMOTE_OPTIONS = (
     *("subject", "wind", *OUTPUT_OPTIONS, "style_strength", "style_drift"),
@@ -92,7 +92,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
 
 def _check(options: argparse.Namespace) -> None:
     """Raises OptionError for options that a service does not support."""
-    defaults = {"model": "default", "seed": 0, "embed_report": False}
+    defaults = {"model": "default", "seed": 0, "embed_report": False, "keep_metadata": False}
     for name in LOCAL_OPTIONS:
         if getattr(options, name) != defaults.get(name):
             raise OptionError(

@@ -54,6 +54,7 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
         output,
         fps=options.fps,
         comment=options.embed_report,
+        keep_metadata=options.keep_metadata,
         **file_options(options),
     )
     if is_page(output):
@@ -68,6 +69,7 @@ def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: t
     return loop.save(
         output,
         embed_report=options.embed_report,
+        keep_metadata=options.keep_metadata,
         c2pa=c2pa,
         **file_options(options),
     )

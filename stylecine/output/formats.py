@@ -27,11 +27,13 @@ from stylecine.output.live_photo import ARCHIVE, is_live_photo, live_photo_files
 from stylecine.output.live_photo import ENDING as LIVE_PHOTO
 from stylecine.output.motion_photo import ENDING as MOTION_PHOTO
 from stylecine.output.moving_photo import check_moving_photo, write_live_photo, write_motion_photo
+from stylecine.output.origin import Origin
 from stylecine.output.video import FORMATS, check_encoding, write_video
 
 PAGE = ".html"
 MOVING_PHOTOS = (LIVE_PHOTO, ARCHIVE, MOTION_PHOTO)
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
+KEEPS_METADATA = (".mp4", *MOVING_PHOTOS)
 ENDINGS = (*FORMATS, *ANIMATIONS, *ANIMATED_IMAGES, *MOVING_PHOTOS, PAGE, POSTER)
 
 
@@ -46,13 +48,15 @@ def check_output(
     keyframes: str = "first",
     crop: str | None = None,
     comment: bool = False,
+    keep_metadata: bool = False,
 ) -> Path:
     """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
 
     Cheap; call it before minutes of work.
 
-    comment: whether a comment will be embedded. Raises OptionError for an unknown suffix and for an option that is
-    invalid or does not apply to it; OutputError if nothing can be written; WriterUnavailable without an encoder.
+    comment, keep_metadata: whether a comment, or the photo's own metadata, will be embedded.
+    Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError if
+    nothing can be written; WriterUnavailable without an encoder.
     """
     if not os.fspath(path):  # it would be the current folder
         raise OutputError("The output has no name; give it one, such as loop.mp4.")
@@ -87,6 +91,9 @@ def check_output(
     if comment and (is_folder(path) or suffix in (*ANIMATED_IMAGES, PAGE)):
         what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {suffix}"
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
+    if keep_metadata and suffix not in KEEPS_METADATA:
+        kept = ", ".join(KEEPS_METADATA)
+        raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")
     destinations = [check_destination(file, folder=is_folder(path)) for file in files_of(path)]
     return destinations[0]
 
@@ -102,12 +109,13 @@ def write_output(
     duration: float | str | None = None,
     keyframes: str = "first",
     comment: str = "",
+    origin: Origin | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there."""
     if is_moving_photo(path):
         write = write_motion_photo if ending_of(path) == MOTION_PHOTO else write_live_photo
-        return write(frames, path, fps, quality=quality, comment=comment)
+        return write(frames, path, fps, quality=quality, comment=comment, origin=origin)
     if has_codec(path):
         return write_video(
             frames,
@@ -119,6 +127,7 @@ def write_output(
             duration=duration,
             keyframes=keyframes,
             comment=comment,
+            origin=origin,
             finish=finish,
         )
     if is_folder(path):

@@ -6,7 +6,6 @@ photo: here the first. Photos pairs the two when they are imported together.
 
 import os
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +13,8 @@ from PIL.ExifTags import IFD, Base
 
 from stylecine.atomic import PathLike
 from stylecine.errors import VideoError
+from stylecine.output.exif import ASCII, directory, jpeg_exif
+from stylecine.output.origin import Origin
 from stylecine.output.quicktime import content_identifier
 
 ENDING, ARCHIVE = ".livephoto", ".livephoto.zip"
@@ -22,10 +23,6 @@ MEMBERS = ("live-photo.jpg", "live-photo.mov")  # of an archive
 
 MAKER_NOTE = b"Apple iOS\0\0\x01MM"  # begins Apple's maker note; a directory of tags follows, big-endian
 IDENTIFIER_TAG = 0x11
-SRGB = 1
-TIFF = b"MM\0\x2a\0\0\0\x08"  # begins EXIF: big-endian, the first directory follows
-ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 2, 3, 4, 5, 7
-SIZES = {ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1}  # bytes of a value
 
 
 def is_live_photo(path: PathLike) -> bool:
@@ -39,40 +36,11 @@ def live_photo_files(path: PathLike) -> tuple[Path, Path]:
     return photo, movie
 
 
-def live_photo_exif(identifier: str, width: int, height: int) -> bytes:
-    """The EXIF of the photo, with all tags that a JPEG must have. Pillow would give the maker note another type."""
+def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | None = None) -> bytes:
+    """The EXIF of the photo, with its identifier in a maker note."""
     value = identifier.encode() + b"\0"
-    note = MAKER_NOTE + _directory([(IDENTIFIER_TAG, ASCII, value)], len(MAKER_NOTE))
-    image = [
-        (Base.XResolution, RATIONAL, struct.pack(">II", 72, 1)),
-        (Base.YResolution, RATIONAL, struct.pack(">II", 72, 1)),
-        (Base.ResolutionUnit, SHORT, struct.pack(">H", 2)),  # inch
-        (Base.YCbCrPositioning, SHORT, struct.pack(">H", 1)),  # centred
-        (Base.ExifOffset, LONG, bytes(4)),
-    ]
-    begin = len(TIFF) + len(_directory(image, len(TIFF)))
-    image[-1] = (Base.ExifOffset, LONG, struct.pack(">I", begin))
-    photo = [
-        (Base.ExifVersion, UNDEFINED, b"0232"),
-        (Base.ComponentsConfiguration, UNDEFINED, b"\1\2\3\0"),  # Y, Cb, Cr
-        (Base.MakerNote, UNDEFINED, note),
-        (Base.FlashPixVersion, UNDEFINED, b"0100"),
-        (Base.ColorSpace, SHORT, struct.pack(">H", SRGB)),
-        (Base.ExifImageWidth, LONG, struct.pack(">I", width)),
-        (Base.ExifImageHeight, LONG, struct.pack(">I", height)),
-    ]
-    return b"Exif\0\0" + TIFF + _directory(image, len(TIFF)) + _directory(photo, begin)
-
-
-def _directory(tags: Sequence[tuple[int, int, bytes]], begin: int) -> bytes:
-    """A directory of tags, types and values, at offset `begin`, and its values of more than four bytes."""
-    entries, values = b"", b""
-    offset = begin + 2 + 12 * len(tags) + 4
-    for tag, kind, value in tags:
-        inline = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(">I", offset + len(values))
-        entries += struct.pack(">HHI", tag, kind, len(value) // SIZES[kind]) + inline
-        values += value + bytes(len(value) % 2) if len(value) > 4 else b""
-    return struct.pack(">H", len(tags)) + entries + bytes(4) + values
+    note = MAKER_NOTE + directory([(IDENTIFIER_TAG, ASCII, value)], len(MAKER_NOTE))
+    return jpeg_exif(width, height, origin, note)
 
 
 def live_photo_movie(path: PathLike) -> Path:

@@ -1,15 +1,15 @@
 """What makes a QuickTime movie the video of a Live Photo: its identifier, and a track that marks the time of the photo.
 
 Atoms, their fields and the keys are described in Apple's QuickTime File Format, "Metadata" and "Timed metadata media".
-Nothing in them tells when the file was written: all dates are 0.
+Nothing in them tells when the file was written: all dates are 0, or when the photo was taken.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-CONTENT_IDENTIFIER = b"com.apple.quicktime.content.identifier"
+CONTENT_IDENTIFIER = "com.apple.quicktime.content.identifier"
 STILL_IMAGE_TIME = b"com.apple.quicktime.still-image-time"
 UTF8, INT8 = 1, 65  # well-known types of values
 MAX_MOOV = 16_000_000  # bytes; an hour of video has less
@@ -18,17 +18,18 @@ ENABLED = 3  # and in the movie
 UNDETERMINED = 0x55C4  # language
 
 
-def mark_live_photo(path: Path, identifier: str, seconds: float) -> None:
+def mark_live_photo(path: Path, identifier: str, seconds: float, metadata: Mapping[str, str] | None = None) -> None:
     """Makes a movie, as FFmpeg writes it, the video of the Live Photo `identifier`, whose photo is its first frame.
 
-    seconds: how long that frame is shown.
+    seconds: how long that frame is shown. metadata: further keys and values.
     """
+    metadata = {CONTENT_IDENTIFIER: identifier, **(metadata or {})}
     with path.open("rb+") as file:
         begin, moov = _read_moov(file)
         file.seek(begin)
         file.truncate()
         file.write(_atom(b"mdat", _sample()))
-        file.write(_atom(b"moov", *_extended(moov, identifier, seconds, begin + 8)))
+        file.write(_atom(b"moov", *_extended(moov, metadata, seconds, begin + 8)))
 
 
 def content_identifier(path: Path) -> str:
@@ -41,7 +42,7 @@ def content_identifier(path: Path) -> str:
             meta = meta[4:]
         parts = dict(_atoms(meta))
         keys = [name for _, name in _atoms(parts[b"keys"][8:])]
-        number = struct.pack(">I", 1 + keys.index(CONTENT_IDENTIFIER))
+        number = struct.pack(">I", 1 + keys.index(CONTENT_IDENTIFIER.encode()))
         value = dict(_atoms(dict(_atoms(parts[b"ilst"]))[number]))[b"data"]
         return value[8:].decode()
     except (OSError, ValueError, KeyError, struct.error):
@@ -89,7 +90,7 @@ def _full(kind: bytes, *content: bytes, flags: int = 0) -> bytes:
     return _atom(kind, struct.pack(">I", flags), *content)
 
 
-def _extended(moov: bytes, identifier: str, seconds: float, sample: int) -> Iterator[bytes]:
+def _extended(moov: bytes, metadata: Mapping[str, str], seconds: float, sample: int) -> Iterator[bytes]:
     """The atoms of a movie, with one more track and the metadata. sample: offset of the track's sample in the file."""
     parts = list(_atoms(moov))
     movie = dict(parts)[b"mvhd"]
@@ -104,17 +105,17 @@ def _extended(moov: bytes, identifier: str, seconds: float, sample: int) -> Iter
         yield _atom(kind, content)
         if kind == b"trak":
             yield _track(track, video_track, timescale, duration, sample)
-    yield _metadata(identifier)
+    yield _metadata(metadata)
 
 
-def _metadata(identifier: str) -> bytes:
-    value = _atom(b"data", struct.pack(">II", UTF8, 0), identifier.encode())
-    key = _atom(b"mdta", CONTENT_IDENTIFIER)
+def _metadata(metadata: Mapping[str, str]) -> bytes:
+    keys = b"".join(_atom(b"mdta", key.encode()) for key in metadata)
+    values = (_atom(b"data", struct.pack(">II", UTF8, 0), value.encode()) for value in metadata.values())
     return _atom(
         b"meta",
         _full(b"hdlr", struct.pack(">4s4s12x", b"", b"mdta"), b"\0"),
-        _full(b"keys", struct.pack(">I", 1), key),
-        _atom(b"ilst", _atom(struct.pack(">I", 1), value)),
+        _full(b"keys", struct.pack(">I", len(metadata)), keys),
+        _atom(b"ilst", *(_atom(struct.pack(">I", number), value) for number, value in enumerate(values, 1))),
     )
 
 

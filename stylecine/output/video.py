@@ -7,7 +7,7 @@ import itertools
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -29,12 +29,14 @@ from stylecine.output.codecs import FORMATS, KEYFRAMES, REFERENCE_DISTANCE, Code
 from stylecine.output.images import map_ahead
 from stylecine.output.live_photo import is_live_photo, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
+from stylecine.output.origin import Origin
 
 __all__ = ["FORMATS", "check_encoding", "read_video", "write_video"]
 
 MIN_FPS, MAX_FPS = 0.01, 1000.0
 ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
 AHEAD = 2  # frames rendered while an earlier one is being encoded
+QUICKTIME = "com.apple.quicktime."  # begins its keys
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 _log = logging.getLogger("stylecine")
@@ -78,6 +80,7 @@ def write_video(
     duration: float | str | None = None,
     keyframes: str = "first",
     comment: str = "",
+    origin: Origin | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours.
@@ -94,7 +97,7 @@ def write_video(
         at a time; in an .mp4 the index takes 0.1 kB of memory per frame.
     keyframes: "first", the first frame of every loop, or "all", for players that halt where a loop starts again; such
         files are many times as large.
-    comment: for the file's metadata.
+    comment: for the file's metadata. origin: when and where the photo was taken, for that of an .mp4.
     finish: called with the complete temporary file before it is renamed, and may change it.
 
     An odd column or row at the right or bottom is omitted, and logged. Raises OptionError for an invalid option or
@@ -103,15 +106,32 @@ def write_video(
     encoding = check_encoding(path, fps, quality, codec, repeat, duration, keyframes)
     target = check_destination(path)
     with atomic_write(target, finish) as part:
-        info = encode(frames, part, encoding, comment)
+        info = encode(frames, part, encoding, comment, video_tags(origin))
     info = replace(info, path=Path(path), bytes=target.stat().st_size)
     log_changes(info, encoding)
     return info
 
 
-def encode(frames: Iterable[np.ndarray], path: Path, encoding: Encoding, comment: str = "") -> VideoInfo:
-    """Writes a video to a path that need not outlive an error; frames and errors as for `write_video`."""
-    encoder = _Encoder(path, encoding, comment, frames if _is_loop(frames) else None)
+def video_tags(origin: Origin | None) -> dict[str, str]:
+    """What FFmpeg writes into an .mp4 of a photo's origin: the date of the movie, and QuickTime's keys."""
+    if origin is None:
+        return {}
+    return origin.quicktime | ({"creation_time": origin.taken_utc} if origin.taken_utc else {})
+
+
+def encode(
+    frames: Iterable[np.ndarray],
+    path: Path,
+    encoding: Encoding,
+    comment: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> VideoInfo:
+    """Writes a video to a path that need not outlive an error; frames and errors as for `write_video`.
+
+    tags: metadata by FFmpeg's names.
+    """
+    metadata = {**(tags or {}), **({"comment": comment} if comment else {})}
+    encoder = _Encoder(path, encoding, metadata, frames if _is_loop(frames) else None)
     try:
         prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
         context = copy_context()  # this thread's settings, in case that the other one renders frames
@@ -238,8 +258,8 @@ class _Encoder:
     loop: the frames if they are a sequence, so that the end can meet the beginning.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, comment: str, loop: Any) -> None:
-        self.path, self.encoding, self.comment, self.loop = path, encoding, comment, loop
+    def __init__(self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Any) -> None:
+        self.path, self.encoding, self.metadata, self.loop = path, encoding, metadata, loop
         if encoding.all_keys:
             self.loop = None  # its end needs no correction: what stands still has the same errors in all frames
         self.frames = self.width = self.height = 0
@@ -300,9 +320,11 @@ class _Encoder:
             )
         with _translate_errors(self.path):
             form = self.encoding.form
-            self.container = av.open(_url(self.path), "w", format=form.container, options=form.options)
-            if self.comment:
-                self.container.metadata["comment"] = self.comment
+            options = dict(form.options)
+            if any(name.startswith(QUICKTIME) for name in self.metadata):
+                options["movflags"] = options.get("movflags", "") + "+use_metadata_tags"  # or such keys are dropped
+            self.container = av.open(_url(self.path), "w", format=form.container, options=options)
+            self.container.metadata.update(self.metadata)
             count = None if self.loop is None else len(self.loop)
             self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
             self.container.start_encoding()

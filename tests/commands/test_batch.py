@@ -1,5 +1,6 @@
 """stylecine batch, as people run, interrupt and kill it."""
 
+import io
 import json
 import os
 import signal
@@ -7,16 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 import stylecine
 from stylecine.batch.journal import Journal
 from stylecine.cli import main
+from stylecine.commands import batch
 
 PLACE = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
 SLOW = ["--seconds", "140"]  # of a loop whose rendering takes many seconds
@@ -55,6 +60,27 @@ def until(holds: Callable[[], Any], seconds: float = 120) -> None:
 
 def state(out: Path) -> dict[str, str]:
     return {line["output"]: line["state"] for line in map(json.loads, (out / "batch.jsonl").read_text().splitlines())}
+
+
+def test_the_bar_counts_photos_that_fail_before_the_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        def display(self, *_: Any, **__: Any) -> None:
+            drawn.append((self.n, self.total))
+
+    monkeypatch.setattr("tqdm.tqdm", partial(Bar, file=terminal, mininterval=0))
+    monkeypatch.setattr(batch, "complain", lambda *_: 2)
+    monkeypatch.setattr("tqdm.tqdm.external_write_mode", lambda _: nullcontext(), raising=False)
+    record = {"state": "failed", "photo": "pipe.jpg", "error": "'pipe.jpg' is not a regular file."}
+    with batch._Bar() as bar:
+        bar.report(record)
+        bar.expect(2)
+        bar.report({"state": "done"})
+        bar.report({"state": "done"})
+    assert drawn[-1] == (3, 3) and bar.done == 3
 
 
 @pytest.mark.slow

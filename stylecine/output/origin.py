@@ -1,0 +1,125 @@
+"""When, where and with what a photo was taken, so that its loop sorts beside it: read from EXIF, written on request."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from PIL import Image
+from PIL.ExifTags import GPS, IFD, Base
+
+MAX_TEXT = 64  # characters of a camera's name
+DATE = r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)"
+OFFSET = r"([+-])(\d\d):(\d\d)"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Any of them may be unknown, None.
+
+    taken: local time, with its zone if the photo tells it. place: degrees north and east. altitude: metres.
+    """
+
+    taken: datetime | None = None
+    place: tuple[float, float] | None = None
+    altitude: float | None = None
+    make: str | None = None
+    model: str | None = None
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    @property
+    def iso6709(self) -> str | None:
+        """The place as QuickTime and MP4 give it: +27.5916+086.5640+8850.000/."""
+        if self.place is None:
+            return None
+        north, east = self.place
+        altitude = "" if self.altitude is None else f"{self.altitude:+.3f}"
+        return f"{north:+08.4f}{east:+09.4f}{altitude}/"
+
+    @property
+    def quicktime(self) -> dict[str, str]:
+        """Keys and values of the metadata of a QuickTime movie or MP4."""
+        values = {
+            "com.apple.quicktime.creationdate": self.taken and self.taken.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "com.apple.quicktime.location.ISO6709": self.iso6709,
+            "com.apple.quicktime.make": self.make,
+            "com.apple.quicktime.model": self.model,
+        }
+        return {key: value for key, value in values.items() if value}
+
+    @property
+    def taken_utc(self) -> str | None:
+        """ISO 8601; a local time without a zone is taken for UTC."""
+        if self.taken is None:
+            return None
+        utc = self.taken.astimezone(UTC) if self.taken.tzinfo else self.taken
+        return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_origin(photo: bytes) -> Origin:
+    """Of the content of a photo's file; what it does not tell, or tells in a damaged way, is unknown."""
+    try:
+        with Image.open(io.BytesIO(photo)) as image:
+            exif = image.getexif()
+            details, place = exif.get_ifd(IFD.Exif), exif.get_ifd(IFD.GPSInfo)
+    except Exception:  # damaged EXIF makes Pillow raise anything
+        return Origin()
+    return Origin(
+        taken=_taken(details),
+        place=_place(place),
+        altitude=_altitude(place),
+        make=_text(exif.get(Base.Make)),
+        model=_text(exif.get(Base.Model)),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """Printable ASCII, as EXIF demands."""
+    plain = "".join(c for c in str(value or "") if " " <= c <= "~").strip()
+    return plain[:MAX_TEXT] or None
+
+
+def _taken(details: Mapping[int, Any]) -> datetime | None:
+    date = re.fullmatch(DATE, str(details.get(Base.DateTimeOriginal, "")).strip("\0 "))
+    if date is None:
+        return None
+    offset = re.fullmatch(OFFSET, str(details.get(Base.OffsetTimeOriginal, "")).strip("\0 "))
+    try:
+        taken = datetime(*(int(number) for number in date.groups()))  # type: ignore[arg-type]
+        if offset is None:
+            return taken
+        sign, hours, minutes = offset.groups()
+        east = timedelta(hours=int(hours), minutes=int(minutes))
+        return taken.replace(tzinfo=timezone(east if sign == "+" else -east))
+    except ValueError:  # such as a 31st of February
+        return None
+
+
+def _place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
+    try:
+        north, east = (_degrees(gps[tag]) for tag in (GPS.GPSLatitude, GPS.GPSLongitude))
+        north *= -1 if str(gps.get(GPS.GPSLatitudeRef, "N")).upper().startswith("S") else 1
+        east *= -1 if str(gps.get(GPS.GPSLongitudeRef, "E")).upper().startswith("W") else 1
+    except (KeyError, ValueError, TypeError, ArithmeticError):
+        return None
+    return (north, east) if abs(north) <= 90 and abs(east) <= 180 else None
+
+
+def _degrees(parts: Any) -> float:
+    degrees, minutes, seconds = (float(part) for part in parts)
+    return degrees + minutes / 60 + seconds / 3600
+
+
+def _altitude(gps: Mapping[int, Any]) -> float | None:
+    try:
+        metres = float(gps[GPS.GPSAltitude])
+    except (KeyError, ValueError, TypeError, ArithmeticError):
+        return None
+    below = gps.get(GPS.GPSAltitudeRef, b"\0") in (1, b"\1")
+    return (-metres if below else metres) if 0 <= metres < 1e5 else None
