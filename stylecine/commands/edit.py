@@ -28,7 +28,7 @@ def add_to(commands: Commands) -> None:
         ("--freeze", "STROKE", _parse_freeze, "nothing moves there: the photo's own bytes"),
         ("--arrow", "X0,Y0,X1,Y1", _parse_push, "what is at the start travels to the end in one second"),
         ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "nothing moves at that point, less around it"),
-        ("--speed", "WHAT=FACTOR", _parse_speed, "speed of a class or a STROKE, times 0 to 10"),
+        ("--speed", "WHAT=FACTOR", _parse_speed, "speed of a class or a STROKE, times 0 to 10; below 0 it is reversed"),
         ("--style", "STYLE[=STRENGTH][,drift]", _parse_style, "another appearance, by name or of a photo; 0 to 1"),
     ):
         edit.add_argument(name, metavar=metavar, type=parse, action="append", dest="steps", help=explanation)

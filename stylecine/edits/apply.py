@@ -88,7 +88,7 @@ class Editable:
         return self._with(Anchor.create(point, radius))
 
     def speed(self, what: Any, factor: float, radius: float = BRUSH_RADIUS) -> Self:
-        """Makes a class, or what is painted, `factor` times as fast, 0 to 10.
+        """Makes a class, or what is painted, `factor` times as fast, up to 10; below 0 it moves the other way.
 
         what: a class's name, or a place as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
         """
@@ -172,16 +172,16 @@ def active_arrows(edits: Iterable[Edit], layers: np.ndarray) -> tuple[Arrow, ...
 def edited_flow(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> np.ndarray:
     """flow [2,h,w] over layers [K,H,W], scaled by speeds and anchors.
 
-    Speeds multiply, up to `MAX_FACTOR`.
+    Speeds multiply, up to `MAX_FACTOR` in either direction.
     """
     grid = flow.shape[1:]
     speeds = [edit for edit in edits if isinstance(edit, Speed)]
-    speeds.sort(key=lambda edit: edit.factor)  # slowest first, so that no product overflows
+    speeds.sort(key=lambda edit: abs(edit.factor))  # slowest first, so that no product overflows
     factors = _class_factors(layers, [edit for edit in speeds if edit.area is None], grid)
     for speed in speeds:
         if speed.area is not None:
             factors = factors * (1 + (speed.factor - 1) * _blurred(speed.area, layers.shape[1:], grid))
-            factors = np.minimum(factors, MAX_FACTOR)
+            factors = factors.clip(-MAX_FACTOR, MAX_FACTOR)
     return (flow * damp_at_anchors(factors, edits)).astype(np.float32)
 
 
@@ -199,8 +199,8 @@ def damp_at_anchors(factors: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
 def _class_factors(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int, ...]) -> np.ndarray:
     """The factor [h,w] of the class at each cell of a grid; static cells take that of the nearest moving one.
 
-    Towards another class it blends to the median of both and 1: classes without an edit keep their speed, and classes
-    with the same factor have no seam between them.
+    Towards another class it blends to the median of both and 1, or 0 if it is reversed: classes without an edit keep
+    their speed, and classes with the same factor have no seam between them.
     """
     small = np.stack([resize(layer, grid) for layer in layers])
     static = small.max(0) <= MOVING
@@ -209,12 +209,13 @@ def _class_factors(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int,
     rows, columns = ndimage.distance_transform_edt(static, return_distances=False, return_indices=True)
     owner = small.argmax(0)[rows, columns]
     products = (math.prod(speed.factor for speed in speeds if speed.what == name) for name in CLASSES)
-    by_class = np.array([min(product, MAX_FACTOR) for product in products])
+    by_class = np.clip([*products], -MAX_FACTOR, MAX_FACTOR)
     factors = by_class[owner]
     for k in np.unique(owner) if np.ptp(owner) else ():
         inside = owner == k
         distance, (rows, columns) = ndimage.distance_transform_edt(inside, return_indices=True)
-        border = np.median([np.ones(grid), np.full(grid, by_class[k]), by_class[owner[rows, columns]]], axis=0)
+        usual = np.full(grid, float(by_class[k] >= 0))
+        border = np.median([usual, np.full(grid, by_class[k]), by_class[owner[rows, columns]]], axis=0)
         blended = border + (by_class[k] - border) * soft_step(distance / (SPEED_BLEND * min(grid)))
         factors = np.where(inside, blended, factors)
     return factors

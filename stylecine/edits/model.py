@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
+from stylecine.edits.thin_stroke import fit_thin
 from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, printable
 from stylecine.ops.arrows import start_cells
 from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_length, check_number, check_style
@@ -49,10 +50,10 @@ class Area:
     values: np.ndarray
 
     @classmethod
-    def create(cls, photo: np.ndarray, where: Where, radius: float, *, fit: bool) -> Self:
+    def create(cls, photo: np.ndarray, where: Where, radius: float, *, fit: bool, thin: bool = False) -> Self:
         """Strokes are fitted to the photo's edges if `fit`, else their border is soft; masks are used unchanged.
 
-        Raises OptionError, MaskError.
+        thin: a stroke along a thin thing means that thing. Raises OptionError, MaskError.
         """
         height, width = photo.shape[:2]
         if _is_mask(where):
@@ -61,7 +62,10 @@ class Area:
         points = _check_stroke(where)
         pixels = max(1.0, radius * min(height, width))
         line = np.array(points) * (width, height)
-        if fit:
+        thing = fit_thin(photo, line, pixels) if thin else None
+        if thing is not None:
+            box, alpha = (0, 0, height, width), thing
+        elif fit:
             box, alpha = fit_stroke(photo, line, pixels)
         else:
             box, distance = stroke_distance((height, width), line, pixels)
@@ -135,7 +139,7 @@ class Paint:
             raise OptionError(f"Freezing stops everything there, not only {what!r}; give None, or erase it.")
         if what is not None or mode == "add":
             _check_class(what, PAINTS)
-        return cls(what, mode, Area.create(photo, where, radius, fit=True))
+        return cls(what, mode, Area.create(photo, where, radius, fit=True, thin=mode != "add"))
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Speed:
-    """A class, or what is painted, moves `factor` times as fast."""
+    """A class, or what is painted, moves `factor` times as fast; below 0 the other way."""
 
     what: str | None
     factor: float
@@ -186,7 +190,7 @@ class Speed:
     @classmethod
     def create(cls, photo: np.ndarray, what: Any, factor: float, radius: float) -> Self:
         """See `Editable.speed`. Raises OptionError, MaskError."""
-        check_number("factor", factor, ge=0, le=MAX_FACTOR)
+        check_number("factor", factor, ge=-MAX_FACTOR, le=MAX_FACTOR)
         if isinstance(what, str) and what in CLASSES:
             return cls(what, float(factor))
         if isinstance(what, str) and not os.path.exists(what):
@@ -287,7 +291,7 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
         case {"edit": "anchor", "point": list(point), "radius": radius, **rest} if not rest:
             return Anchor.create(_check_numbers(point), *_check_numbers([radius]))
         case {"edit": "speed", "what": str() | None as what, "factor": factor, "area": area, **rest} if not rest:
-            check_number("factor", *_check_numbers([factor]), ge=0, le=MAX_FACTOR)
+            check_number("factor", *_check_numbers([factor]), ge=-MAX_FACTOR, le=MAX_FACTOR)
             if what is not None and area is None:
                 _check_class(what, CLASSES)
                 return Speed(what, float(factor))

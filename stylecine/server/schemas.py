@@ -33,7 +33,7 @@ Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
 Stroke = Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS, description="[[x, y], ...], fractions")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
-Factor = Annotated[FiniteFloat, Field(ge=0, le=MAX_FACTOR)]
+Factor = Annotated[FiniteFloat, Field(ge=-MAX_FACTOR, le=MAX_FACTOR)]
 WIND = (
     "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
     " viewer; a strength above 0, at most 1"
@@ -77,7 +77,7 @@ class AnchorEdit(_Edit):
 
 
 class SpeedEdit(_Edit):
-    """Makes a class, or the area under a stroke, `factor` times as fast."""
+    """Makes a class, or the area under a stroke, `factor` times as fast; below 0 the other way."""
 
     kind: Literal["speed"]
     what: What | None = None

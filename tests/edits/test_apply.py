@@ -119,6 +119,16 @@ def test_speeds_multiply_to_ten_times_at_most_in_any_order(scene: Cine, water: n
     assert not edited_flow(scene.motion, scene.layers, [*many, Speed("water", 0.0)])[0, 60:].any()
 
 
+def test_a_class_can_be_reversed_and_meets_others_at_rest(scene: Cine, water: np.ndarray) -> None:
+    flow = edited_flow(scene.motion, scene.layers, scene.speed("sky", -2).edits)[0]
+    assert (flow[:34] == -2).all() and (flow[40:] == 1).all() and (np.diff(flow[:40, 10]) >= 0).all()
+    assert -0.5 < flow[39, 10] <= 0, "little shear at the border"
+    both = edited_flow(scene.motion, scene.layers, scene.speed("sky", -1).speed("water", -1).edits)
+    assert (both == -scene.motion).all()
+    place = edited_flow(scene.motion, scene.layers, scene.speed(water, -10).speed(water, 10).edits)[0]
+    assert place.min() == pytest.approx(-10) and place.max() <= 1
+
+
 def test_static_pixels_next_to_a_class_have_its_speed(scene: Cine) -> None:
     """The flow is interpolated across borders of what moves."""
     scene = replace(scene, layers=scene.layers * (np.arange(72) >= 40)[:, None])

@@ -113,7 +113,7 @@ def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
         ("speed", ("lava", 2), OptionError),
         ("speed", ("missing.png", 2), OptionError),
         ("speed", (None, 2), OptionError),
-        ("speed", ("water", -1), OptionError),
+        ("speed", ("water", -11), OptionError),
         ("speed", ("water", 11), OptionError),
         ("speed", ("water", "fast"), OptionError),
         ("style", ("dusc",), OptionError),

@@ -125,7 +125,12 @@ class Studio:
         )
 
     def changes(self) -> list[str]:
-        return self.at("changes").locator("li").all_text_contents()
+        """Those that are still in the picture, the newest first."""
+        return self.at("changes").locator("li:has(.remove) :is(.step, span)").all_text_contents()
+
+    def steps(self) -> list[str]:
+        """All of them, the oldest first."""
+        return self.at("changes").locator(".step").all_text_contents()[::-1]
 
     def start_over(self) -> None:
         """Undoes all changes, returns to the first tool, and pauses."""

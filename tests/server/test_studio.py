@@ -124,8 +124,8 @@ def test_an_arrow_turns_the_flow_and_one_that_starts_where_nothing_moves_is_refu
         studio.drag((0.3, 0.2))
         held.release()
         expect(studio.at("notice")).to_contain_text("starts where nothing moves", timeout=SLOW)
-    assert studio.changes() == ["Anchored", "Anchored", "Pushed"]
-    for left in (["Anchored", "Pushed"], ["Pushed"], []):
+    assert studio.changes() == ["Anchored", "Anchored", "Pushed down"]
+    for left in (["Anchored", "Pushed down"], ["Pushed down"], []):
         studio.at("undo").click()
         assert studio.changes() == left
     expect(studio.at("undo")).to_be_disabled()

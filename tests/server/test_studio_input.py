@@ -104,7 +104,7 @@ def test_after_a_change_is_removed_the_next_one_has_the_focus(studio: Studio) ->
     for x in (0.2, 0.4, 0.6):
         studio.drag((x, 0.3))
     studio.is_idle()
-    rows = studio.at("changes").locator("button")
+    rows = studio.at("changes").locator(".remove")
     rows.nth(0).focus()
     studio.page.keyboard.press("Enter")
     expect(rows.nth(0)).to_be_focused()

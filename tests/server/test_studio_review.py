@@ -1,4 +1,4 @@
-"""Reviewing a loop in the studio: its seam, its pace, its history, and what the mask is unsure of."""
+"""Reviewing a loop in the studio: its seam, its pace, its changes, and what the mask is unsure of."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -34,10 +34,6 @@ def studio(opened: Studio) -> Iterator[Studio]:
             opened.at(toggle).click()
     opened.page.set_viewport_size({"width": 960, "height": 680})
     opened.start_over()
-
-
-def history(studio: Studio) -> list[str]:
-    return studio.at("history-steps").locator("button").all_text_contents()
 
 
 def test_the_mask_says_what_it_is_unsure_of_and_one_click_freezes_or_dismisses_it(studio: Studio) -> None:
@@ -163,27 +159,34 @@ def test_any_step_of_the_history_can_be_returned_to(studio: Studio) -> None:
     studio.moves_on(lambda: studio.slide("class-sky", 1))
     studio.moves_on(lambda: page.get_by_role("button", name="Remove: Anchored").click())
     names = ["Opened", "Frozen", "Anchored", "Pace: lively", "Sky speed: 4×", "Removed: Anchored"]
-    assert history(studio) == names
-    page.get_by_role("button", name="History: all steps").click()
+    assert studio.steps() == names
+    page.keyboard.press("z")
     expect(page.get_by_role("button", name="Removed: Anchored")).to_be_focused()
-    studio.moves_on(lambda: studio.at("history-steps").get_by_role("button", name="Frozen", exact=True).click())
-    assert studio.changes() == ["Frozen"] and history(studio) == names
+    studio.moves_on(lambda: studio.at("changes").get_by_role("button", name="Frozen", exact=True).click())
+    assert studio.changes() == ["Frozen"] and studio.steps() == names
     expect(page.get_by_role("radio", name="Natural")).to_be_checked()
-    expect(studio.at("history-steps").locator("[aria-current=step]")).to_have_text("Frozen")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
+    expect(studio.at("changes").locator("[aria-current=step]")).to_have_text("Frozen")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
     studio.moves_on(lambda: page.keyboard.press("Enter"))  # forward again
     expect(page.get_by_role("radio", name="Lively")).to_be_checked()
     assert studio.changes() == ["Anchored", "Frozen"]
-    page.keyboard.press("Escape")
-    expect(studio.at("history")).to_be_hidden()
     studio.tool("Erase")
     studio.moves_on(lambda: studio.drag((0.6, 0.3)))
-    assert history(studio) == [*names[:4], "Erased"]
+    assert studio.steps() == [*names[:4], "Erased"]
     page.keyboard.press("z")
     expect(page.get_by_role("button", name="Erased", exact=True)).to_be_focused()
-    page.keyboard.press("z")
-    expect(studio.at("history")).to_be_hidden()
+
+
+def test_the_sky_is_reversed_in_one_click(studio: Studio) -> None:
+    reverse = studio.page.get_by_role("button", name="Reverse the sky")
+    studio.moves_on(reverse.click)
+    expect(reverse).to_have_attribute("aria-pressed", "true")
+    assert studio.changes() == ["Sky speed: 1× reversed"]
+    studio.moves_on(lambda: studio.slide("class-sky", 1))
+    assert studio.changes() == ["Sky speed: 4× reversed"], "the slider keeps the direction"
+    studio.moves_on(reverse.click)
+    assert studio.changes() == ["Sky speed: 4×"]
 
 
 def test_advice_leaves_the_picture_to_the_brush(new_page: Callable[..., Page], small_sea: Path) -> None:
@@ -215,20 +218,17 @@ def test_everything_fits_and_can_be_touched(new_page: Callable[..., Page], small
     studio.open(small_sea)
     studio.at("check").wait_for(timeout=SLOW)
     act = "click" if size == "desk" else "tap"
-    for name in ("Calm", "Natural", "Lively"):
-        expect(studio.at("pace").get_by_text(name)).to_be_in_viewport(ratio=1)
     for opens, controls in {
         "check": ["check-freeze", "check-dismiss", "check-next", "check-close"],
         "seam": ["seam-back", "seam-forward", "slow", "seam-close", "scrub"],
-        "history-open": ["history"],
     }.items():
         getattr(studio.at(opens), act)()
-        for control in [opens, "export", "undo", "redo", "zoom-in", *controls]:
+        for control in [opens, "export", "undo", "redo", *controls]:
             expect(studio.at(control)).to_be_in_viewport(ratio=1)
         box = studio.at("stage").bounding_box()
         assert box and box["height"] > 0.25 * height
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-        small = """() => [...document.querySelectorAll(".strip button, .history button, .pace label, .bar button")]
+        small = """() => [...document.querySelectorAll(".strip button, .bar button")]
           .filter(control => control.checkVisibility())
           .map(control => [control.id, control.getBoundingClientRect()])
           .filter(([, box]) => box.width < 44 || box.height < 44).map(([id]) => id)"""

@@ -1,19 +1,19 @@
-// The side panel: sliders for the whole loop and for each class, and the list of changes; the pace below the picture.
+// The side panel: how fast everything moves, as a whole and by class, and the other options of the loop.
 
 import {colourOf} from "./canvas/drawing.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
 import {OPTIONS} from "./options.js";
-import {change, removeEdit} from "./session.js";
+import {change} from "./session.js";
 import {set, state, watch} from "./state.js";
-import {styleLabel} from "./style-panel.js";
-import {CLASSES, MIN_SHARE, PAINT_CLASSES, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
+import {CLASSES, MIN_SHARE, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
 
-/** With `toPosition` and `toValue` if the slider is not linear. */
+const REVERSIBLE = ["sky", "water", "smoke"];
+/** With `toPosition` and `toValue` as it is not linear. */
+const SPEED = {
+  ...{id: "speed", label: "All motion", min: -2, max: 2, step: 0.05, format: formatFactor},
+  ...{toPosition: Math.log2, toValue: position => Math.round(100 * 2 ** position) / 100},
+};
 const SLIDERS = [
-  {
-    ...{id: "speed", label: "Speed", min: -2, max: 2, step: 0.05, format: formatFactor},
-    ...{toPosition: Math.log2, toValue: position => Math.round(100 * 2 ** position) / 100},
-  },
   {id: "seconds", label: "Length", min: 1, max: 12, step: 0.5, format: value => `${value} s`},
   {
     ...{id: "detail", label: "Detail", min: OPTIONS.detail.ge, max: OPTIONS.detail.le, step: 0.05},
@@ -25,18 +25,16 @@ const SLIDERS = [
 export function describeOption(name, value) {
   if (name === "pace") return `Pace: ${value}`;
   if (name === "wind") return "Wind";
-  const {label, format} = SLIDERS.find(({id}) => id === name);
+  const {label, format} = [SPEED, ...SLIDERS].find(({id}) => id === name);
   return `${label}: ${format(value)}`;
 }
 
-const UNCOLOURED = ["push", "anchor", "style"];  // kinds of edits
-
 export function initPanel() {
   $("pace").append(...paceSwitch());
+  $("speed").append(loopSlider(SPEED));
   $("loop-options").append(...SLIDERS.map(loopSlider), fullSizeSwitch());
   watch(["options"], showLoopOptions);
   watch(["scene", "edits"], showClasses);
-  watch(["edits"], showChanges);
   $("adjust").addEventListener("click", () => openSheet($("panel").dataset.open !== "true"));
   $("sheet-close").addEventListener("click", () => openSheet(false));
   $("panel").addEventListener("keydown", event => {
@@ -45,7 +43,7 @@ export function initPanel() {
 }
 
 /** On a phone the panel is a sheet. */
-function openSheet(open) {
+export function openSheet(open) {
   $("panel").dataset.open = String(open);
   $("adjust").setAttribute("aria-expanded", String(open));
   (open ? $("sheet-close") : $("adjust")).focus();
@@ -60,8 +58,7 @@ function paceSwitch() {
     const input = make("input", {type: "radio", name: "pace", value, onchange});
     return make("label", {}, input, value[0].toUpperCase() + value.slice(1));
   });
-  const group = {className: "choice segments", role: "radiogroup", "aria-labelledby": "pace-label"};
-  return [make("span", {id: "pace-label"}, "Pace"), make("div", group, ...steps)];
+  return [make("div", {className: "choice segments", role: "radiogroup", ariaLabel: "Pace"}, ...steps)];
 }
 
 function loopSlider({id, label, min, max, step, toValue = Number}) {
@@ -73,7 +70,7 @@ function loopSlider({id, label, min, max, step, toValue = Number}) {
 
 function showLoopOptions() {
   $("pace").querySelector(`[value="${state.options.pace}"]`).checked = true;
-  for (const {id, format, toPosition = Number} of SLIDERS) {
+  for (const {id, format, toPosition = Number} of [SPEED, ...SLIDERS]) {
     const value = state.options[id];
     showSlider(`loop-${id}`, toPosition(value), format(value));
   }
@@ -89,64 +86,39 @@ function fullSizeSwitch() {
 
 function showClasses() {
   const names = Object.keys(CLASSES).filter(name => (state.scene?.classes?.[name] ?? 0) >= MIN_SHARE || speedOf(name));
-  $("classes-section").hidden = !names.length;
   const shown = [...$("classes").children].map(child => child.dataset.name);
   if (shown.join() !== names.join()) $("classes").replaceChildren(...names.map(classSlider));
   for (const name of names) {
     const factor = speedOf(name)?.factor ?? 1;
-    showSlider(`class-${name}`, positionOfFactor(factor), formatFactor(factor));
+    showSlider(`class-${name}`, positionOfFactor(Math.abs(factor)), formatFactor(factor));
+    if ($(`reverse-${name}`)) $(`reverse-${name}`).ariaPressed = String(factor < 0);
   }
 }
 
 function classSlider(name) {
-  const input = factorSlider(`class-${name}`, factor => {
-    const others = state.edits.filter(edit => edit !== speedOf(name));
-    const edits = factor === 1 ? others : [...others, {kind: "speed", what: name, factor}];
-    change({edits}, `class ${name}`);
-  });
+  const input = factorSlider(`class-${name}`, factor => setSpeed(name, isReversed(name) ? -factor : factor));
   const field = sliderField(input, CLASSES[name], swatch(colourOf({kind: "paint", mode: "add", what: name})));
   field.dataset.name = name;
+  if (REVERSIBLE.includes(name)) field.append(reverseButton(name));
   return field;
+}
+
+function reverseButton(name) {
+  const reverse = button("ghost icon-only toggle", () => setSpeed(name, -(speedOf(name)?.factor || 1)), icon("reverse"));
+  const label = `Reverse the ${CLASSES[name].toLowerCase()}`;
+  return Object.assign(reverse, {id: `reverse-${name}`, ariaLabel: label, ariaPressed: "false"});
+}
+
+function isReversed(name) {
+  return (speedOf(name)?.factor ?? 1) < 0;
+}
+
+function setSpeed(name, factor) {
+  const others = state.edits.filter(edit => edit !== speedOf(name));
+  const edits = factor === 1 ? others : [...others, {kind: "speed", what: name, factor}];
+  change({edits}, `class ${name}`);
 }
 
 function speedOf(name) {
   return state.edits.find(edit => edit.kind === "speed" && edit.what === name && !edit.stroke);
-}
-
-// --- changes
-
-function showChanges() {
-  const listed = state.edits.filter(edit => edit.kind !== "speed" || !edit.what);
-  $("changes-empty").hidden = listed.length > 0;
-  $("changes").replaceChildren(...listed.map(changeRow).reverse());
-}
-
-function changeRow(edit) {
-  const [picture, text] = describe(edit);
-  const remove = button("ghost icon-only", () => {
-    const rows = $("changes").children;
-    const index = [...rows].indexOf(row);
-    removeEdit(edit);
-    (rows[Math.min(index, rows.length - 1)]?.querySelector("button") ?? $("overlay")).focus();
-  }, icon("close"));
-  remove.ariaLabel = `Remove: ${text}`;
-  const row = make("li", {className: "row"}, icon(picture), make("span", {}, text), remove);
-  row.style.setProperty("--colour", UNCOLOURED.includes(edit.kind) ? "var(--muted)" : `var(--mark-${picture})`);
-  const highlight = {pointerenter: edit, focusin: edit, pointerleave: null, focusout: null};
-  for (const [name, highlighted] of Object.entries(highlight)) row.addEventListener(name, () => set({highlighted}));
-  return row;
-}
-
-/** An edit's icon and text. */
-export function describe(edit) {
-  const {kind, mode, what, factor, stroke} = edit;
-  if (kind === "style") return ["style", `Style: ${styleLabel(edit)}`];
-  const source = stroke || kind !== "paint" ? "" : " (mask)";
-  if (kind === "push") return ["push", "Pushed"];
-  if (kind === "anchor") return ["anchor", "Anchored"];
-  if (kind === "speed" && what) return ["speed", `${CLASSES[what]} speed: ${formatFactor(factor)}`];
-  if (kind === "speed") return ["speed", `Speed here: ${formatFactor(factor)}`];
-  if (mode === "add") return [what, `${PAINT_CLASSES[what]} painted${source}`];
-  if (mode === "freeze") return ["freeze", `Frozen${source}`];
-  return ["erase", `${what ? `${PAINT_CLASSES[what]} erased` : "Erased"}${source}`];
 }

@@ -2,6 +2,7 @@
 
 import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {cancelGesture, fit, isPaintingByKey, scaleBrush, zoomBy} from "./canvas/stage.js";
+import {focusChanges} from "./changes.js";
 import {closeCheck, toggleCheck} from "./check-view.js";
 import {fillDialog} from "./dialog.js";
 import {$, make} from "./dom.js";
@@ -71,7 +72,7 @@ function shortcutTable({openFile, save, exportLoop, explain}) {
       ctrl("Z", "Undo", undo),
       ctrl("Z", "Redo", redo, true),
       {...ctrl("Y", "Redo", redo), hidden: true},
-      key("Z", "All steps, to go back to one", () => $("history-open").click()),
+      key("Z", "All changes, to go back to one", focusChanges),
       ctrl("S", "Save as a .cine file", save),
       ctrl("O", "Open a photo or a .cine file", openFile),
       key("X", "Export", exportLoop),

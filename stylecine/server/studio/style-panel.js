@@ -1,7 +1,7 @@
 // The style of the whole loop: the photo in every appearance, how strong it is, and whether it drifts.
 
 import {stylesURL} from "./api.js";
-import {$, clamp, make, rangeInput, showSlider, sliderField} from "./dom.js";
+import {$, make, rangeInput, showSlider, sliderField} from "./dom.js";
 import {showError} from "./notifications.js";
 import {OPTIONS} from "./options.js";
 import {change, previewStyle, readStyle} from "./session.js";
@@ -121,21 +121,11 @@ function showStyle() {
   }
   const value = style ? (style.picture ? PHOTO : style.name) : OWN;
   const chosen = $("styles").querySelector(`[value="${value}"]`);
-  if (!chosen.checked) {
-    chosen.checked = true;
-    scrollTo(chosen.parentElement);
-  }
+  chosen.checked = true;
   $("style-options").hidden = !style;
   if (!style) return;
   showStrength(style.strength);
   $("style-drift").checked = style.drift;
-}
-
-/** Scrolls the strip, and nothing else, to a tile. */
-function scrollTo({offsetLeft, offsetWidth}) {
-  const strip = $("styles");
-  const [first, last] = [offsetLeft + 1.5 * offsetWidth - strip.clientWidth, offsetLeft - offsetWidth / 2];
-  strip.scrollLeft = clamp(strip.scrollLeft, first, last);
 }
 
 function showStrength(strength) {

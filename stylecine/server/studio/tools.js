@@ -105,7 +105,8 @@ export function positionOfFactor(factor) {
 }
 
 export function formatFactor(factor) {
-  return factor === 0 ? "still" : `${Number(factor.toFixed(2))}×`;
+  if (factor === 0) return "still";
+  return `${Number(Math.abs(factor).toFixed(2))}×${factor < 0 ? " reversed" : ""}`;
 }
 
 /** Equal steps of the slider multiply the radius equally. */
