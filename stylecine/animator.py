@@ -32,6 +32,7 @@ from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import (
+    AUTO,
     CLOTH,
     MIN_LAYER_ALPHA,
     RenderArguments,
@@ -226,7 +227,7 @@ class Animator:
             edits=scene.edits,
             resting_cloth=cloth.resting,
             cloth_layer=cloth.layer,
-            cloth_warning=cloth.warning or ("" if found is None else found.warning),
+            cloth_warning=cloth.warning or self._cloth_warning(scene, options, found, short),
         )
         if style is None:
             return loop
@@ -239,6 +240,17 @@ class Animator:
         if options.subject != CLOTH or is_cloth_marked(options, scene.edits):
             return None
         return found or self.find_cloth(to_tensor(scene.photo).to(self.device))
+
+    def _cloth_warning(
+        self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
+    ) -> str:
+        """That cloth moves which nobody has marked; or that some may be here which does not, except in previews."""
+        if found is not None:
+            return found.warning
+        if options.subject != AUTO or short is not None or is_cloth_marked(options, scene.edits):
+            return ""
+        still = self.find_cloth(to_tensor(scene.photo).to(self.device))
+        return "" if still is None else still.still_warning
 
     def _resolve(
         self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None

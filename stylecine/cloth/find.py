@@ -38,6 +38,14 @@ class FoundCloth:
             " photo); check it, or give a mask or paint."
         )
 
+    @property
+    def still_warning(self) -> str:
+        """One line: it stands still, as nobody has marked it."""
+        return (
+            f"Flags or other cloth may be here ({self.confidence:.0%} sure, {float(self.mask.mean()):.1%} of the"
+            " photo), and stand still; paint them as cloth, or give subject cloth."
+        )
+
 
 @torch.inference_mode()
 def find_cloth(photo: Tensor, finder: Finder) -> FoundCloth | None:

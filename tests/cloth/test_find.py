@@ -116,6 +116,13 @@ def test_cloth_that_is_found_moves_and_is_reported(animator: Animator, flag: Sce
     assert "found automatically" in loop.warning and "% sure" in loop.warning
 
 
+def test_auto_says_that_cloth_stands_still(animator: Animator, flag: Scene) -> None:
+    auto = CLOTH | {"subject": "auto"}
+    still = animator.render(flag.paint("sky", [[0.5, 0.05]]), **auto)
+    assert "stand still" in still.warning and still.cloth_layer is None
+    assert animator.render(flag.paint("cloth", flag_mask()), **auto).warning == ""
+
+
 def test_a_mask_or_paint_comes_first(animator: Animator, flag: Scene) -> None:
     half = flag_mask()
     half[:, 68:] = False
@@ -134,15 +141,14 @@ def test_what_is_erased_of_found_cloth_stays_still(animator: Animator, flag: Sce
         animator.render(flag.paint("cloth", np.ones((96, 128), bool), mode="erase"), **CLOTH)
 
 
-@pytest.mark.parametrize("subject", ["auto", "landscape"])
-def test_only_the_subject_cloth_looks_for_cloth(animator: Animator, flag: Scene, subject: str) -> None:
+def test_a_landscape_is_not_searched_for_cloth(animator: Animator, flag: Scene) -> None:
     def refuse(photos: Tensor) -> Tensor:
         raise AssertionError("looked for cloth")
 
     layers = torch.zeros_like(flag.layers)
     layers[0] = 1
     sky = replace(flag, layers=layers, mask=layers[0], motion=torch.full((2, 48, 64), 0.2))
-    loop = replace(animator, finder=refuse).render(sky, subject=subject, seconds=2, fps=8)
+    loop = replace(animator, finder=refuse).render(sky, seconds=2, fps=8)
     assert loop.cloth_layer is None
 
 
