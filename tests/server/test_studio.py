@@ -279,17 +279,14 @@ def test_a_video_photos_that_move_and_a_page_are_exported_and_play(
     page.context.close()
 
 
-def test_the_loop_is_explained_on_a_page_of_its_own(studio: Studio, tmp_path: Path) -> None:
-    with studio.page.expect_response("**/explanation/progress") as asked:
-        studio.page.keyboard.press("i")
-    assert 0 <= asked.value.json()["share"] <= 1
-    dialog = studio.at("explain-dialog")
-    link = dialog.get_by_role("link", name="Open the page")
-    expect(link).to_be_focused(timeout=SLOW)
+def test_the_loop_is_explained_in_a_tab_of_its_own(studio: Studio) -> None:
     with studio.page.context.expect_page() as opened:
-        studio.page.keyboard.press("Enter")
+        studio.page.keyboard.press("i")
     page = opened.value
-    expect(page.get_by_role("heading", name="What to do")).to_be_visible()
+    with page.expect_response("**/explanation/progress") as asked:
+        expect(page.get_by_role("progressbar", name="Explanation")).to_be_visible()
+    assert 0 <= asked.value.json()["share"] <= 1
+    expect(page.get_by_role("heading", name="What to do")).to_be_visible(timeout=SLOW)  # it opens by itself
     assert page.title() == "sea.jpg explained"
     styled = page.locator("pre").first.evaluate("pre => getComputedStyle(pre).userSelect")
     assert styled == "all", "its own style is allowed"
@@ -298,12 +295,20 @@ def test_the_loop_is_explained_on_a_page_of_its_own(studio: Studio, tmp_path: Pa
         page.get_by_role("link", name="Save the mask").click()
     assert mask.value.suggested_filename == "sea-mask.png"
     page.close()
-    with studio.page.expect_download() as saved:
-        dialog.get_by_role("button", name="Save it").click()
-    assert saved.value.suggested_filename == "sea.explained.html"
-    studio.page.keyboard.press("Escape")
-    expect(studio.at("explain")).to_be_focused()
-    expect(dialog).to_be_empty()
+
+
+def test_an_explanation_that_fails_says_why(studio: Studio) -> None:
+    context = studio.page.context
+    refused = {"status": 503, "title": "NotReady", "detail": "The service is starting; try again."}
+    context.route("**/explanation?*", lambda route: route.fulfill(status=503, json=refused))
+    with context.expect_page() as opened:
+        studio.at("explain").click()
+    page = opened.value
+    expect(page.get_by_role("status")).to_have_text("The service is starting; try again.", timeout=SLOW)
+    context.unroute("**/explanation?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="What to do")).to_be_visible(timeout=SLOW)
+    page.close()
 
 
 def test_an_export_is_cancelled(studio: Studio, small_sea: Path) -> None:

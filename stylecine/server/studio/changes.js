@@ -32,52 +32,56 @@ function current() {
   return $("changes").querySelector("[aria-current]");
 }
 
+let shown = [];
+
 function showChanges() {
-  const steps = history();
-  const isOpened = state.edits.length > 0 || steps.length > 1;
-  const rows = steps.map((step, index) => index ? stepRow(steps[index - 1], step, index) : openedRow());
+  const changes = listChanges();
+  const same = (a, b) => Object.keys(a).every(key => a[key] === b[key]);
+  if (changes.length === shown.length && changes.every((change, at) => same(change, shown[at]))) return;
+  shown = changes;
   const focused = $("changes").contains(document.activeElement);
-  $("changes-empty").hidden = isOpened;
-  $("changes").replaceChildren(...(isOpened ? [...rows.reverse(), ...steps[0].edits.map(earlierRow).reverse()] : []));
+  $("changes-empty").hidden = changes.length > 0;
+  $("changes").replaceChildren(...changes.map(makeRow));
   current()?.scrollIntoView({block: "nearest"});
   if (focused) current()?.focus();
 }
 
-function stepRow(before, after, index) {
-  const edit = after.edits.find(other => !before.edits.includes(other)) ?? null;
-  return makeRow(stepButton(nameOf(before, after, edit), index), edit, index > state.past.length);
+/** What the list shows: {name, index of the step or null, its edit or null, whether that is still there, ahead}. */
+function listChanges() {
+  const steps = history();
+  if (!state.edits.length && steps.length === 1) return [];
+  const isThere = edit => state.edits.includes(edit);
+  const later = steps.slice(1).map((step, at) => {
+    const edit = step.edits.find(other => !steps[at].edits.includes(other)) ?? null;
+    return {name: nameOf(steps[at], step, edit), index: at + 1, edit, isThere: isThere(edit), at: state.past.length};
+  });
+  const opened = {name: "Opened", index: 0, edit: null, isThere: false, at: state.past.length};
+  const earlier = steps[0].edits.map(edit => ({name: describe(edit)[1], index: null, edit, isThere: isThere(edit), at: 0}));
+  return [...earlier, opened, ...later].reverse();
 }
 
-function openedRow() {
-  return makeRow(stepButton("Opened", 0), null, false);
-}
-
-/** Of an edit with which the scene was opened. */
-function earlierRow(edit) {
-  return makeRow(make("span", {}, describe(edit)[1]), edit, false);
-}
-
-function stepButton(name, index) {
-  const travel = () => {
-    if (index !== state.past.length) travelTo(index, `${index < state.past.length ? "Back" : "Forward"} to: ${name}`);
-  };
-  const step = button("ghost step", travel, name);
-  if (index === state.past.length) step.ariaCurrent = "step";
-  return step;
-}
-
-/** ahead: whether the picture is at an earlier step. */
-function makeRow(step, edit, ahead) {
-  const row = make("li", {className: ahead ? "row ahead" : "row"}, step);
+/** at: the step at which the picture is. */
+function makeRow({name, index, edit, isThere, at}) {
+  const step = index === null ? make("span", {}, name) : stepButton(name, index, at);
+  const row = make("li", {className: index > at ? "row ahead" : "row"}, step);
   if (!edit) return row;
   const [picture, text] = describe(edit);
   row.prepend(icon(picture));
   row.style.setProperty("--colour", UNCOLOURED.includes(edit.kind) ? "var(--muted)" : `var(--mark-${picture})`);
-  if (!state.edits.includes(edit)) return row;
+  if (!isThere) return row;
   const highlight = {pointerenter: edit, focusin: edit, pointerleave: null, focusout: null};
   for (const [name, highlighted] of Object.entries(highlight)) row.addEventListener(name, () => set({highlighted}));
   row.append(removeButton(edit, text));
   return row;
+}
+
+function stepButton(name, index, at) {
+  const travel = () => {
+    if (index !== at) travelTo(index, `${index < at ? "Back" : "Forward"} to: ${name}`);
+  };
+  const step = button("ghost step", travel, name);
+  if (index === at) step.ariaCurrent = "step";
+  return step;
 }
 
 function removeButton(edit, text) {

@@ -9,7 +9,7 @@ import {initChanges} from "./changes.js";
 import {initCheck} from "./check-view.js";
 import {scheduleCheck} from "./connection.js";
 import {$, debounced} from "./dom.js";
-import {initExplain, openExplanation} from "./explain-dialog.js";
+import {initExplain, openExplanation} from "./explain.js";
 import {initExport, openExport} from "./export-dialog.js";
 import {showError} from "./notifications.js";
 import {initPanel} from "./panel.js";
