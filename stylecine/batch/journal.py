@@ -1,5 +1,7 @@
-"""The records of a batch: a line of JSON in OUT/batch.jsonl for each photo, written when the photo is finished."""
+"""The records of a batch, one for each photo, written when it is finished: lines of JSON in OUT/batch.jsonl, or objects
+below OUT/.batch of a store, where nothing can be appended to."""
 
+import hashlib
 import json
 import os
 import re
@@ -7,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from stylecine import __version__
 from stylecine.atomic import lock_file, translate_os_errors
+from stylecine.batch.store import Store
 from stylecine.errors import OutputError
 
 NAME = "batch.jsonl"
+RECORDS = ".batch"  # folder of the records in a store
 
 Record = dict[str, Any]  # as batch.worker.animate_task returns it; "output" identifies the task
 
@@ -25,7 +30,7 @@ class Journal:
         """Creates the folder if it is missing. Raises OutputError, also if another run is using it."""
         with translate_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        path = folder / NAME
+        self._folder, path = folder, folder / NAME
         self._file = lock_file(path, f"Another run is using '{folder}'; wait for it or name another folder.")
         with translate_os_errors(path):
             with open(self._file, "rb", closefd=False) as file:  # on Windows no other descriptor can read a locked file
@@ -41,6 +46,11 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
+    def size_of(self, output: str) -> int | None:
+        """Of a loop in bytes; None without one."""
+        file = self._folder / output
+        return file.stat().st_size if file.is_file() else None
+
     def add(self, record: Record) -> None:
         """The record is on the disk on return."""
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
@@ -49,6 +59,40 @@ class Journal:
                 raise OutputError("There is no space left for the batch's journal; free some and run it again.")
             os.fsync(self._file)
         self.records[record["output"]] = record
+
+
+class StoreJournal:
+    """The same in a store, which has no locks: only one run may use it at a time."""
+
+    def __init__(self, store: Store) -> None:
+        """Raises OutputError if nothing can be written there."""
+        self._store = store
+        store.write(f"{RECORDS}/version", f"stylecine {__version__}\n".encode())
+        files = store.files()
+        self._sizes = {name: info.get("size") for name, info in files.items()}
+        names = [name for name in files if name.startswith(f"{RECORDS}/") and name.endswith(".json")]
+        records = (_record(content) for content in store.read(names))
+        self.records: dict[str, Record] = {record["output"]: record for record in records if record}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def size_of(self, output: str) -> int | None:
+        """Of a loop in bytes, when the journal was opened; None without one."""
+        return self._sizes.get(output)
+
+    def add(self, record: Record) -> None:
+        """The record is in the store on return."""
+        name = hashlib.sha256(record["output"].encode(errors="surrogateescape")).hexdigest()[:32]
+        self._store.write(f"{RECORDS}/{name}.json", json.dumps(record, allow_nan=False).encode())
+        self.records[record["output"]] = record
+
+
+def open_journal(folder: Path | Store) -> Journal | StoreJournal:
+    return StoreJournal(folder) if isinstance(folder, Store) else Journal(folder)
 
 
 def _record(line: bytes) -> Record | None:

@@ -25,7 +25,7 @@ class LocalPool:
     def __init__(self, count: int, folder: Path, model: str, devices: Sequence[str]) -> None:
         arguments = [(folder, model, device) for device in islice(cycle(devices), count)]
         self._pool = WorkerPool("stylecine.batch.worker:load", arguments)
-        self._folder, self._jobs = folder, list[Job]()
+        self.count, self._folder, self._jobs = count, folder, list[Job]()
 
     def __enter__(self) -> Self:
         self._pool.start()

@@ -46,8 +46,8 @@ class RayPool:
         self._folder = folder
         gpus = 0 if device == "cpu" else int(self._ray.cluster_resources().get("GPU", 0))
         cores = int(self._ray.cluster_resources().get("CPU", 1))
-        self._count = max(1, min(len(tasks), count or (ACTORS_PER_GPU * gpus if gpus else cores)))
-        actor = self._ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / self._count), max_restarts=0)(_Actor)
+        self.count = max(1, min(len(tasks), count or (ACTORS_PER_GPU * gpus if gpus else cores)))
+        actor = self._ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / self.count), max_restarts=0)(_Actor)
         self._new_actor = lambda: actor.remote(model, device)
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
@@ -59,7 +59,7 @@ class RayPool:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
-        for _ in range(self._count):
+        for _ in range(self.count):
             self._start_actor()
         self._thread.start()
         return self

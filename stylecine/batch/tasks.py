@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stylecine import __version__
-from stylecine.batch.journal import Journal, Record
+from stylecine.batch.journal import Journal, Record, StoreJournal, open_journal
+from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.errors import StylecineError, WeightsError
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of
@@ -26,25 +27,30 @@ FILES = ("mask", "motion", "style")  # options that are paths; style may be a na
 class Task:
     """One photo to animate.
 
-    photo: its file. output: path of the loop below the batch's folder, with "/"; its suffix determines the format.
+    photo: its file, perhaps in an object store. output: path of the loop below the batch's folder, with "/"; its suffix
+        determines the format.
     options: of `Animator.invert`, `Animator.render` and `Cinemagraph.save`; mask, motion and the photo of a style are
         paths.
     """
 
-    photo: Path
+    photo: Path | StoredFile
     output: str
     options: dict[str, Any]
 
     @property
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path | StoredFile]:
         """All files that are read: "photo", and "mask", "motion" and "style" if given."""
         given = {name: self.options.get(name) for name in FILES}
-        return {"photo": self.photo} | {name: Path(path) for name, path in given.items() if path and path not in STYLES}
+        files = {name: path for name, path in given.items() if path and path not in STYLES}
+        return {"photo": self.photo} | {
+            name: StoredFile(path) if is_url(path) else Path(path) for name, path in files.items()
+        }
 
     @property
     def special_file(self) -> Path | None:
         """One of the files that is a pipe, a device or a folder, reading from which might never end."""
-        return next((path for path in self.files.values() if path.exists() and not path.is_file()), None)
+        local = (path for path in self.files.values() if isinstance(path, Path))
+        return next((path for path in local if path.exists() and not path.is_file()), None)
 
 
 class Backend(Protocol):
@@ -62,7 +68,7 @@ class Backend(Protocol):
 
 def run(
     tasks: Sequence[Task],
-    folder: Path,
+    folder: Path | Store,
     model: str,
     backend: Callable[[Sequence[Task]], AbstractContextManager[Backend]],
     report: Callable[[Record], None],
@@ -71,7 +77,7 @@ def run(
 
     backend: called with the remaining tasks, if any. report: called with each new record.
     """
-    with Journal(folder) as journal:
+    with open_journal(folder) as journal:
 
         def add(task: Task, record: Record) -> None:
             record = {"output": task.output, "photo": str(task.photo), "at": _now()} | record
@@ -82,7 +88,7 @@ def run(
         for task in tasks:
             if (special := task.special_file) is not None:
                 add(task, failed("PhotoError", f"'{special}' is not a regular file; name another one."))
-            elif not _is_done(task, folder, model, journal.records.get(task.output)):
+            elif not _is_done(task, journal, model):
                 remaining.append(task)
         if remaining:
             with backend(remaining) as workers:
@@ -118,8 +124,11 @@ def failed(kind: str, error: str) -> Record:
 def digest_of(task: Task, model: str) -> str | None:
     """A checksum of the input files, the options and the model's name; None if a file cannot be read."""
     try:
-        checksums = {name: file_sha256(path) for name, path in task.files.items()}
-    except OSError:
+        checksums = {
+            name: file.version if isinstance(file, StoredFile) else file_sha256(file)
+            for name, file in task.files.items()
+        }
+    except (OSError, StylecineError):
         return None
     inputs = task.options | checksums | {"model": model, "ending": ending_of(task.output)}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -133,12 +142,12 @@ def weights_of(model: str) -> str:
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
 
 
-def _is_done(task: Task, folder: Path, model: str, record: Record | None) -> bool:
+def _is_done(task: Task, journal: Journal | StoreJournal, model: str) -> bool:
     """Whether the loop exists as recorded, and would be the same if it were rendered again."""
+    record = journal.records.get(task.output)
     if record is None or record["state"] != "done" or record.get("stylecine") != __version__:
         return False
-    file = folder / task.output
-    same_file = file.is_file() and file.stat().st_size == record.get("bytes")
+    same_file = journal.size_of(task.output) == record["bytes"]
     return same_file and record.get("digest") == digest_of(task, model) and _same_weights(model, record)
 
 

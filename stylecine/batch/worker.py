@@ -48,7 +48,7 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             warnings.simplefilter("ignore")  # the record contains the loop's own warning
             digest, weights = digest_of(task, model), weights_of(model)
             options = task.options
-            scene = animator.invert(task.photo, **{name: options[name] for name in INVERT_OPTIONS})
+            scene = animator.invert(str(task.photo), **{name: options[name] for name in INVERT_OPTIONS})
             loop = animator.render(scene, **{name: options[name] for name in OPTIONS})
             info = loop.save(path, **{name: options[name] for name in SAVE_OPTIONS})
             seconds = dict(loop.timings)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from stylecine.batch.gallery import Credit
     from stylecine.batch.journal import Record
+    from stylecine.batch.local import LocalPool
+    from stylecine.batch.ray import RayPool
+    from stylecine.batch.store import Store
     from stylecine.batch.tasks import Backend, Task
 
 
@@ -41,10 +45,10 @@ def add_to(commands: Commands) -> None:
     )
     batch.set_defaults(run=run)
     batch.add_argument(
-        "source", metavar="FOLDER|MANIFEST", type=as_path, help="folder, or .csv or .jsonl: docs/batch.md"
+        "source", metavar="FOLDER|MANIFEST", type=_as_place, help="folder, its URL, or .csv or .jsonl: docs/batch.md"
     )
     batch.add_argument(
-        "-o", "--output", metavar="OUT", type=as_path, required=True, help="folder of the loops and the report"
+        "-o", "--output", metavar="OUT", type=_as_place, required=True, help="folder or URL of the loops and the report"
     )
     batch.add_argument("--format", metavar="NAME", default="mp4", help="ending of the loops (default mp4)")
     work = batch.add_argument_group("workers")
@@ -65,22 +69,37 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.batch import report as batch_report
     from stylecine.batch import tasks as batch
+    from stylecine.batch.store import Store
     from stylecine.commands.manifest import tasks_of
 
-    tasks = tasks_of(options.source, options.output, "." + options.format.removeprefix("."), _shared_options(options))
-    make_folder(options.output)
+    source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
+    tasks = tasks_of(source, output, "." + options.format.removeprefix("."), _shared_options(options))
+    if isinstance(output, Path):
+        make_folder(output)
     if options.gallery is not None:
         credits = _check_gallery(options, tasks)
-    with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
-        records = batch.run(tasks, options.output, options.model, partial(_backend, options, bar), bar.report)
-    report = batch_report.summary(records, perf_counter() - start, new=bar.done)
-    page = batch_report.write(report, records, options.output)
+    with TemporaryDirectory(prefix="stylecine-") as temporary:
+        folder = output if isinstance(output, Path) else Path(temporary)
+        with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
+            backend = partial(_backend, options, folder, output if isinstance(output, Store) else None, bar)
+            records = batch.run(tasks, output, options.model, backend, bar.report)
+        report = batch_report.summary(records, perf_counter() - start, new=bar.done)
+        page: object = batch_report.write(report, records, folder)
+        if isinstance(output, Store):
+            for file in ("report.html", "report.json"):
+                output.put(folder / file, file)
+            page = f"{output}/report.html"
     if options.gallery is not None:
         from stylecine.batch.gallery import write_gallery
 
         styled = [task.output for task in tasks if task.options["style"] is not None]
         write_gallery(records, styled, options.output, options.gallery, credits)
     return _print_summary(report, page, options.json)
+
+
+def _as_place(text: str) -> Path | str:
+    """A path, or the URL of a store as it is."""
+    return text if "://" in text else as_path(text)
 
 
 def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -93,6 +112,9 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dict[str, Credit]":
     """The credits for the gallery. Raises an error before any work if the page could not be written."""
+    if isinstance(options.source, str) or isinstance(options.output, str):
+        raise Usage("--gallery needs photos and loops in folders of this machine, to which the page can link")
+
     from stylecine.atomic import check_destination
     from stylecine.batch.gallery import check_gallery, read_credits
     from stylecine.commands.manifest import RESERVED
@@ -107,20 +129,32 @@ def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dic
     return read_credits(options.source if options.source.is_dir() else options.source.parent)
 
 
-def _backend(options: argparse.Namespace, bar: "_Bar", tasks: "Sequence[Task]") -> "AbstractContextManager[Backend]":
-    """The workers for these tasks, after a check of their options and outputs."""
-    _check(tasks, options.output)
+def _backend(
+    options: argparse.Namespace, folder: Path, store: "Store | None", bar: "_Bar", tasks: "Sequence[Task]"
+) -> "AbstractContextManager[Backend]":
+    """The workers for these tasks, after a check of their options and outputs; folder: into which they write."""
+    _check(tasks, folder)
     bar.expect(len(tasks))
+    pool = _workers(options, folder, tasks)
+    if store is None and all(isinstance(file, Path) for task in tasks for file in task.files.values()):
+        return pool
+
+    from stylecine.batch.staged import StagedPool
+
+    return StagedPool(pool, pool.count, folder, options.model, store)
+
+
+def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]") -> "LocalPool | RayPool":
     if options.ray is not None:
         from stylecine.batch.ray import RayPool
 
-        return RayPool(options.ray, tasks, options.processes, options.output, options.model, options.device)
+        return RayPool(options.ray, tasks, options.processes, folder, options.model, options.device)
 
     from stylecine.batch.local import LocalPool, count_for, devices_for
 
     devices = devices_for(options.device)
     count = min(options.processes or count_for(tasks, devices), len(tasks))
-    return LocalPool(count, options.output, options.model, devices)
+    return LocalPool(count, folder, options.model, devices)
 
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
@@ -180,7 +214,7 @@ class _Bar:
         self._bar.close()
 
 
-def _print_summary(report: dict[str, Any], page: Path, as_json: bool) -> int:
+def _print_summary(report: dict[str, Any], page: object, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report | {"report": str(page)}, allow_nan=False))
     else:

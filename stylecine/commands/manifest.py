@@ -3,11 +3,13 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stylecine.batch.journal import NAME
+from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
@@ -21,22 +23,31 @@ RESERVED = (NAME, *REPORTS)
 Row = Mapping[str, Any]
 
 
-def tasks_of(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
+def tasks_of(source: Path | Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
     """Tasks in the order of the manifest, or by name in a folder and its subfolders.
 
     folder: for the loops; not searched for photos. ending: suffix of loops whose row has none. options: defaults for
     all rows. Raises PhotoError, OptionError; OutputError if an input file would be overwritten.
     """
-    tasks = (_in_folder if source.is_dir() else _in_manifest)(source, folder, ending, options)
+    if isinstance(source, Store):
+        tasks = (_in_stored_manifest if _is_manifest(source.url) else _in_store)(source, folder, ending, options)
+    elif source.is_dir():
+        tasks = _in_folder(source, folder, ending, options)
+    else:
+        tasks = _in_manifest(source, source.parent, ending, options)
     inputs = {_identity(path) for path in (source, *(path for task in tasks for path in task.files.values()))} - {None}
-    for path in (folder / name for name in (*RESERVED, *(task.output for task in tasks))):
+    for name in (*RESERVED, *(task.output for task in tasks)):
+        path = StoredFile(folder.url_of(name)) if isinstance(folder, Store) else folder / name
         if _identity(path) in inputs:
             raise OutputError(f"'{path}' is an input of the batch and would be replaced; name another output folder.")
     return tasks
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode: equal for all names of a file, by links or by letter case; None if it does not exist."""
+def _identity(path: Path | StoredFile | Store) -> tuple[int, int] | str | None:
+    """A URL, or device and inode: equal for all names of a file, by links or by letter case; None if it does not
+    exist."""
+    if not isinstance(path, Path):
+        return path.url
     try:
         status = path.stat()
     except OSError:
@@ -44,44 +55,70 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _in_manifest(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
+def _in_stored_manifest(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
+    with TemporaryDirectory(prefix="stylecine-") as name:
+        local = StoredFile(source.url).fetch(Path(name))
+        return _in_manifest(local, source.url.rpartition("/")[0], ending, options)
+
+
+def _is_manifest(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in KINDS
+
+
+def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[str, Any]) -> list[Task]:
+    """base: the folder or URL to which its paths are relative."""
     if not source.is_file():
         raise PhotoError(f"There is no folder or manifest at '{source}'; check the path.")
-    kinds: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
-    if source.suffix.lower() not in kinds:
+    if not _is_manifest(source.name):
         raise OptionError(
             f"'{source}' is neither a folder nor a manifest, which ends in .csv or .jsonl; name another one."
         )
     try:
-        rows = list(kinds[source.suffix.lower()](source))
+        rows = list(KINDS[source.suffix.lower()](source))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OptionError(f"'{source}' cannot be read ({error}); save it as text in UTF-8.") from None
-    tasks = [_task(row, f"'{source}', line {line}", source.parent, ending, options) for line, row in rows]
+    tasks = [_task(row, f"'{source}', line {line}", base, ending, options) for line, row in rows]
     _check_outputs(tasks, [line for line, _ in rows], source)
     if not tasks:
         raise PhotoError(f"'{source}' lists no photos; give each a line.")
     return tasks
 
 
-def _in_folder(source: Path, folder: Path, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Skips hidden files and folders. If two photos differ only in their suffix, the second loop's name keeps it."""
-    if Path(f"loop{ending}").suffix.lower() in PHOTOS and folder.resolve() == source.resolve():
-        raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
-    photos = sorted(_photos_in(source, folder.resolve()))
-    taken, tasks = {name.casefold() for name in RESERVED}, []
-    for photo in photos:
-        below = photo.relative_to(source)
-        output = below.with_name(below.stem + ending).as_posix()
-        if output.casefold() in taken:
-            output = below.as_posix() + ending
-        taken.add(output.casefold())
-        tasks.append(Task(photo, output, dict(options)))
+def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
+    photos = source.photos(PHOTOS, excluded=folder.url if isinstance(folder, Store) else "")
+    names = _outputs([PurePosixPath(name) for name, _ in photos], ending)
+    tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
     if not tasks:
         raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
     return tasks
 
 
-def _photos_in(source: Path, excluded: Path) -> Iterator[Path]:
+def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
+    """Skips hidden files and folders. If two photos differ only in their suffix, the second loop's name keeps it."""
+    output = folder.resolve() if isinstance(folder, Path) else None
+    if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
+        raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
+    photos = sorted(_photos_in(source, output))
+    names = _outputs([photo.relative_to(source) for photo in photos], ending)
+    tasks = [Task(photo, name, dict(options)) for photo, name in zip(photos, names, strict=True)]
+    if not tasks:
+        raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
+    return tasks
+
+
+def _outputs(photos: Iterable[PurePath], ending: str) -> list[str]:
+    """The loops' names for photos with these names below their folder."""
+    taken, outputs = {name.casefold() for name in RESERVED}, []
+    for photo in photos:
+        output = photo.with_name(photo.stem + ending).as_posix()
+        if output.casefold() in taken:
+            output = photo.as_posix() + ending
+        taken.add(output.casefold())
+        outputs.append(output)
+    return outputs
+
+
+def _photos_in(source: Path, excluded: Path | None) -> Iterator[Path]:
     for folder, subfolders, files in os.walk(source):
         here = Path(folder)
         visible = (name for name in subfolders if not name.startswith("."))
@@ -114,8 +151,8 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
         yield number, {name: value for name, value in row.items() if value is not None}
 
 
-def _task(row: Row, where: str, base: Path, ending: str, options: Mapping[str, Any]) -> Task:
-    """where: names the row in errors. base: the manifest's folder, to which paths are relative."""
+def _task(row: Row, where: str, base: Path | str, ending: str, options: Mapping[str, Any]) -> Task:
+    """where: names the row in errors. base: the manifest's folder or URL, to which paths are relative."""
     unknown = next((name for name in row if name not in COLUMNS), None)
     if unknown is not None:
         raise OptionError(f"{where} has '{unknown}', which is not one of {', '.join(COLUMNS)}; correct it.")
@@ -128,10 +165,19 @@ def _task(row: Row, where: str, base: Path, ending: str, options: Mapping[str, A
         except (OptionError, TypeError, ValueError, OverflowError) as error:
             reason = str(error) if isinstance(error, OptionError) else f"{value!r} is invalid"
             raise OptionError(f"{where}: {name}: {reason}; correct it.") from None
-    photo = base / values.pop("photo")
+    photo = _located(values.pop("photo"), base)
     output = _output(values.pop("output"), where, ending) if "output" in values else photo.stem + ending
-    values |= {name: str(base / values[name]) for name in FILES if name in values and values[name] not in STYLES}
+    files = {name: values[name] for name in FILES if name in values and values[name] not in STYLES}
+    for name, path in files.items():
+        file = _located(path, base)
+        values[name] = str(file) if isinstance(file, Path) else file.url
     return Task(photo, output, {**options, **values})
+
+
+def _located(name: str, base: Path | str) -> Path | StoredFile:
+    if isinstance(base, Path):
+        return StoredFile(name) if is_url(name) else base / name
+    return StoredFile(name if is_url(name) else f"{base}/{name}")
 
 
 def _output(name: str, where: str, ending: str) -> str:
@@ -150,6 +196,9 @@ def _check_outputs(tasks: Sequence[Task], lines: Sequence[int], source: Path) ->
                 f"'{source}', line {line} writes '{task.output}', and so does {writer}; name another one in the column"
                 " output."
             )
+
+
+KINDS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
 
 
 def _size(value: Any) -> Any:

@@ -1,0 +1,89 @@
+"""A pool for tasks that read from object stores, or whose loops go into one.
+
+Its workers see local copies only, so that those on other machines need neither credentials nor libraries for stores.
+"""
+
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from stylecine.batch.journal import Record
+from stylecine.batch.store import Store, StoredFile
+from stylecine.batch.tasks import Backend, Task, digest_of, failed
+from stylecine.errors import StylecineError
+from stylecine.workers import Job, PoolClosed
+
+AHEAD = 4  # photos that are fetched, and loops that are sent, beside those that are animated
+
+
+class StagedPool:
+    """Fetches a task's files, has another pool animate it, and sends the loop. See `batch.tasks.Backend`.
+
+    pool: has `workers`, and writes loops below `folder`, from where they go to the store, if there is one.
+    """
+
+    def __init__(
+        self, pool: AbstractContextManager[Backend], workers: int, folder: Path, model: str, store: Store | None
+    ) -> None:
+        self._pool, self._folder, self._model, self._store = pool, folder, model, store
+        self._threads = ThreadPoolExecutor(workers + AHEAD, "store")
+        self._closing = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._backend = self._pool.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._closing.set()
+        self._pool.__exit__(*error)
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, task: Task) -> Job:
+        job = Job(task)
+        self._threads.submit(self._work, job)
+        return job
+
+    def _work(self, job: Job) -> None:
+        try:
+            if self._closing.is_set():
+                raise PoolClosed
+            with tempfile.TemporaryDirectory(prefix="stylecine-") as name:
+                job.set_result(self._animate(job, Path(name)))
+        except Exception as error:  # otherwise it would be waited for, for ever
+            job.set_exception(error)
+
+    def _animate(self, job: Job, folder: Path) -> Record:
+        task = job.request
+        try:
+            local = _fetched(task, folder)
+        except StylecineError as error:
+            return failed(type(error).__name__, str(error))
+        animated = self._backend.submit(local)
+        try:
+            record: Record = animated.result()
+        finally:
+            job.attempts = animated.attempts
+        if record["state"] != "done":
+            return record
+        loop = self._folder / task.output
+        if self._store is not None:
+            try:
+                self._store.put(loop, task.output)
+            except StylecineError as error:
+                return failed(type(error).__name__, str(error))
+            finally:
+                loop.unlink()
+        return record | {"digest": digest_of(task, self._model)}
+
+
+def _fetched(task: Task, folder: Path) -> Task:
+    """The task with local copies of its files, each in a folder of its own, so that they keep their names."""
+    paths = {
+        name: str(file.fetch(folder / name)) for name, file in task.files.items() if isinstance(file, StoredFile)
+    }
+    photo = paths.pop("photo", None)
+    return replace(task, photo=task.photo if photo is None else Path(photo), options=task.options | paths)
