@@ -710,7 +710,7 @@ def test_a_scene_whose_model_is_missing_is_still_rendered(scene_file: Path, caps
         (["--speed", "0.5"], "is not like water=0.5"),
         (["--speed", "watr=0.5"], "'watr' is neither a class (sky, water, falls, smoke) nor"),
         (["--speed", "nosuch.png=0.5"], "'nosuch.png' is neither a stroke"),
-        (["--speed", "water=99"], "from 0 to 10"),
+        (["--speed", "water=99"], "from -10 to 10"),
         (["--anchor", "0.1,0.2", "--undo", "--undo", "--undo", "--undo"], "nothing to undo"),
         (["-o", "x.zip", "--undo"], "does not end in .cine"),
     ],

@@ -185,10 +185,10 @@ def test_a_loop_that_cannot_be_sent_fails_alone(
             raise OutputError("'memory://out' cannot be used (quota); check address, credentials and network.")
         put(self, file, name)
 
-    monkeypatch.setattr(Store, "put", full)
-    assert main(command) == 2 and done(capsys) == (3, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", full)
+        assert main(command) == 2 and done(capsys) == (3, 2)
     assert not memory.exists("/out/a.mp4") and memory.exists("/out/b/a.mp4")
-    monkeypatch.undo()
     assert main(command) == 2 and done(capsys) == (2, 1)
 
 
