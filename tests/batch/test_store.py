@@ -134,8 +134,8 @@ def command(memory: Any, photo: np.ndarray, mask_file: Path, motion_file: Path, 
     memory.pipe_file("/in/c.jpg", b"no photo")
     memory.pipe_file("/in/mask.png", mask_file.read_bytes())
     motion = motion_file.as_uri()
-    rows = f"photo,mask,motion,output\na.jpg,mask.png,{motion},\nb/a.jpg,mask.png,{motion},b/a\nc.jpg,mask.png,{motion},\n"
-    memory.pipe_file("/in/photos.csv", rows.encode())
+    rows = [f"{name}.jpg,mask.png,{motion},{name}" for name in ("a", "b/a", "c")]
+    memory.pipe_file("/in/photos.csv", "\n".join(["photo,mask,motion,output", *rows]).encode())
     return ["batch", "memory://in/photos.csv", "-o", "memory://out", "--json", "--model", str(small_model), *SMALL]
 
 
