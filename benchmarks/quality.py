@@ -39,9 +39,9 @@ from stylecine.quality.measures import (
     GOALS,
     false_positive_area,
     mask_iou,
+    measure_encoded,
     measure_loop,
     passes,
-    seam,
     static_kept,
 )
 from stylecine.weights import find_model
@@ -49,7 +49,8 @@ from stylecine.weights import find_model
 MEAN_GOALS = ("lpips", "psnr", "mask_iou")  # goals for the mean over the photos, not for each
 NOTHING_LABELLED = 0.01  # of the area: photos with less labelled as moving are expected to raise NothingMoves
 LIVELY = ("vividness_labelled", *(f"vividness_{name}" for name in CLASSES), "vividness", "malf", "returns")
-COLUMNS = (*GOALS, *LIVELY, "false_positive_area", "seconds_to_loop", "seconds_per_frame")
+ENCODED = ("vividness_encoded", "bytes_per_pixel")
+COLUMNS = (*GOALS, *LIVELY, *ENCODED, "false_positive_area", "seconds_to_loop", "seconds_per_frame")
 
 SIDE = 1024  # pixels, for the speed
 SPEED_GOALS = {"frames_per_second": (60.0, math.inf), "photo_to_mp4_seconds": (0.0, 12.0), "peak_mb": (0.0, 1500.0)}
@@ -123,17 +124,18 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
     row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, label)
-    row["seam_encoded"] = _seam_encoded(loop)
+    row |= _encoded(loop)
     if sheets is not None:
         write_previews(sheets / photo.name, scene.photo, scene.layers, loop.motion, loop)
     return row | {"seconds_per_frame": frames.seconds / frames.rendered}
 
 
-def _seam_encoded(loop: Cinemagraph) -> float:
-    """The seam of the loop as an .mp4 of default quality, decoded."""
+def _encoded(loop: Cinemagraph) -> dict[str, float]:
+    """What the loop is as an .mp4 of default quality, decoded, and the bytes of that per pixel of the frame."""
     with TemporaryDirectory() as folder:
-        loop.save(Path(folder) / "loop.mp4")
-        return seam(read_video(Path(folder) / "loop.mp4")[0])
+        info = loop.save(Path(folder) / "loop.mp4")
+        figures = measure_encoded(read_video(info.path)[0], loop.mask, loop.fps)
+    return figures | {"bytes_per_pixel": info.bytes / (info.width * info.height)}
 
 
 def speed(model: str) -> dict[str, float]:

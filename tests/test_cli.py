@@ -78,6 +78,7 @@ def test_json_is_one_object_with_the_promised_keys(
         "malf",
         "static_drift",
         "first_frame_error",
+        "encoded",
         "inversion",
         "warning",
         "seconds",
@@ -90,6 +91,7 @@ def test_json_is_one_object_with_the_promised_keys(
     assert figures["static_drift"] == figures["first_frame_error"] == 0
     assert 0 <= figures["vividness"] <= figures["vividness_moving"] <= 1 and figures["malf"] > 0
     assert set(figures["inversion"]) == {"lpips", "psnr"}
+    assert set(figures["encoded"]) == {"seam_encoded", "pulse_encoded", "vividness_encoded"}
     stages = figures["seconds"]
     total = stages.pop("total")
     assert sum(stages.values()) <= total + 0.01

@@ -62,6 +62,7 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         **{name: json_figures(loop.measures[name]) for name in ("vividness", "vividness_moving", "malf")},
         "static_drift": json_figures(loop.measures["static_drift"]),
         "first_frame_error": json_figures(loop.measures["first_frame_error"]),
+        "encoded": json_figures(encoded_figures(loop, info)),
         "inversion": json_figures(loop.scene.score),
         "warning": loop.warning or None,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
@@ -69,6 +70,21 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "model": loop.scene.model.name,
         "device": str(loop.motion.device),
     }
+
+
+def encoded_figures(loop: "Cinemagraph", info: "VideoInfo") -> dict[str, float] | None:
+    """What the file shows of the loop, decoded; None for a crop and for files that are not read back."""
+    from stylecine.errors import VideoError
+    from stylecine.output.video import read_video
+    from stylecine.quality.measures import measure_encoded
+
+    if info.window is not None:
+        return None
+    try:
+        frames, fps = read_video(info.path, len(loop))
+    except VideoError:
+        return None
+    return measure_encoded(frames, loop.mask.cpu(), fps) if len(frames) == len(loop) else None
 
 
 def file_size(size: int) -> str:

@@ -168,8 +168,10 @@ def log_changes(info: VideoInfo, encoding: Encoding) -> None:
         )
 
 
-def read_video(path: PathLike) -> tuple[np.ndarray, float]:
-    """All frames of a video, GIF or APNG, uint8 [N,H,W,3], converted as its colour tags say, and its frames per second.
+def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, float]:
+    """The frames of a video, GIF or APNG, uint8 [N,H,W,3], converted as its colour tags say, and its frames per second.
+
+    most: how many frames are read at the most; None for all.
 
     Also those of a Motion Photo, and of a Live Photo: path is its .mov, or ends in .livephoto, for the two files, which
     have to belong together.
@@ -177,7 +179,7 @@ def read_video(path: PathLike) -> tuple[np.ndarray, float]:
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
     read, and TooLarge if its frames do not fit into memory.
     """
-    frames, fps = _read(path, None)
+    frames, fps = _read(path, most)
     return np.stack(frames), fps
 
 

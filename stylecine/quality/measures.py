@@ -29,6 +29,7 @@ GOALS: dict[str, tuple[float, float]] = {
     "vividness_moving": (0.85, 1.0),
     "seam": (0.95, 1.05),
     "seam_encoded": (0.0, 1.3),
+    "pulse_encoded": (0.0, 0.03),
     "pulse_excess": (0.0, 0.10),
     "pulse_global": (0.0, 0.03),
     "static_drift": (0.0, 0.0),
@@ -118,6 +119,20 @@ def measure_video(frames: Frames, fps: float) -> dict[str, float]:
         _Returns({}, moving),
     ]
     return _run(frames, meters, fps)
+
+
+def measure_encoded(frames: Frames, mask: Array, fps: float) -> dict[str, float]:
+    """What an encoder has left of a loop: seam_encoded, pulse_encoded and vividness_encoded, of one period of its file,
+    decoded; as seam, pulse_global and vividness_moving.
+
+    mask: [H,W] in [0,1] of the loop; the file may lack its last row or column.
+    """
+    height, width = np.asarray(frames[0]).shape[:2]
+    moving = _floats(mask)[:height, :width]
+    meters = [_Seam(len(frames)), _Pulse(moving), _Liveliness(len(frames), fps, _regions(moving), closed=True)]
+    found = _run(frames, meters, fps)
+    names = {"seam": "seam", "pulse": "pulse_global", "vividness": "vividness_moving"}
+    return {f"{name}_encoded": found[figure] for name, figure in names.items()}
 
 
 def seam(frames: Frames) -> float:

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import stylecine
 import stylecine.output.video
 from stylecine.atomic import check_destination
 from stylecine.errors import OptionError, OutputError, StylecineError, TooLarge, VideoError, WriterUnavailable
 from stylecine.output.codecs import CODECS, FORMATS
 from stylecine.output.video import read_video, write_video
-from stylecine.quality.measures import psnr, seam
+from stylecine.quality.measures import measure_encoded, psnr, seam
 
 
 def chart(height: int = 96, width: int = 128) -> np.ndarray:
@@ -379,6 +380,15 @@ def test_the_encoded_seam_is_a_step_like_any_other(each: tuple[Path, str]) -> No
     assert seam(before) > 1.5 and seam(after) <= 1.3
     assert info.bytes <= 1.25 * plain.stat().st_size
     assert psnr(after, np.stack(frames)) >= psnr(before, np.stack(frames)) - 0.1
+
+
+@pytest.mark.slow
+def test_grain_of_what_moves_does_not_blink_at_the_key_frame(out: Path) -> None:
+    """Coded without regard to its energy it fades after frame 0: 0.076."""
+    loop = stylecine.animate("examples/lake.jpg", size=320)
+    loop.save(out)
+    frames, fps = read_video(out)
+    assert measure_encoded(frames, loop.mask, fps)["pulse_encoded"] < 0.06
 
 
 def test_the_same_frames_make_the_same_video(each: tuple[Path, str]) -> None:

@@ -66,6 +66,20 @@ def test_a_perfect_loop_reaches_every_goal(perfect: np.ndarray) -> None:
     assert figures["seam"] == pytest.approx(1, abs=0.03)
 
 
+def test_a_file_is_measured_by_what_its_encoder_has_left_of_the_loop(perfect: np.ndarray) -> None:
+    assert all(passes(measures.measure_encoded(perfect, EVERYWHERE, FPS)).values())
+    softened = measures.blur(torch.from_numpy(perfect).float().permute(0, 3, 1, 2), 1.0).permute(0, 2, 3, 1)
+    key_frame_kept = np.concatenate([perfect[:1], softened[1:].round().byte().numpy()])
+    figures = measures.measure_encoded(key_frame_kept, EVERYWHERE, FPS)
+    assert figures["pulse_encoded"] > 0.1  # grain that is there in the key frame alone blinks
+    assert not passes(figures)["pulse_encoded"]
+
+
+def test_a_file_may_lack_the_last_row_and_column_of_its_loop(perfect: np.ndarray) -> None:
+    figures = measures.measure_encoded(perfect[:, :-1, :-1], EVERYWHERE, FPS)
+    assert figures["vividness_encoded"] > 0.9
+
+
 @pytest.mark.parametrize("velocity", [(0.3, 0.1), (-1.3, 0.45), (0.0, 6.7), (9.5, -3.25)])
 def test_motion_is_measured_below_the_pixel_and_over_many(velocity: tuple[float, float]) -> None:
     frames = travelling(texture(1), velocity, 8)
