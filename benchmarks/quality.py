@@ -13,7 +13,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,7 @@ from stylecine.quality.measures import (
     passes,
     static_kept,
 )
+from stylecine.stages.loop import copies
 from stylecine.weights import find_model
 
 MEAN_GOALS = ("lpips", "psnr", "mask_iou")  # goals for the mean over the photos, not for each
@@ -123,11 +124,17 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
         row["static_kept"] = static_kept(loop.mask, label)
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
-    row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, label)
+    mixed = partial(_copies, loop)
+    row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, label, copies=mixed)
     row |= _encoded(loop)
     if sheets is not None:
         write_previews(sheets / photo.name, scene.photo, scene.layers, loop.motion, loop)
     return row | {"seconds_per_frame": frames.seconds / frames.rendered}
+
+
+def _copies(loop: Cinemagraph, t: int) -> np.ndarray:
+    """The frames that frame t mixes."""
+    return copies(loop.loop, t).cpu().numpy()
 
 
 def _encoded(loop: Cinemagraph) -> dict[str, float]:

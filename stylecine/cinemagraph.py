@@ -39,6 +39,7 @@ from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import measure_loop
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
+from stylecine.stages.loop import copies as render_copies
 from stylecine.stages.loop import frames as render_frames
 from stylecine.stages.photo import PhotoFile, encode_png
 from stylecine.stages.style import Appearance
@@ -143,6 +144,15 @@ class Cinemagraph:
             self.cloth_layer.draw_over_(frame, t)
         return list(made if change is None else recolour_(made, change))
 
+    @torch.inference_mode()
+    def _copies(self, t: float) -> list[np.ndarray]:
+        """The two copies of the landscape that frame t mixes, each a frame of its own, without a style."""
+        made = render_copies(replace(self.loop, photo=self._static_photo), t)
+        if self.cloth_layer:
+            for frame in made:
+                self.cloth_layer.draw_over_(frame, t)
+        return [frame.cpu().numpy() for frame in made]
+
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `stages.style.Appearance`."""
         look = Appearance(grid, strength, drift, self._static_photo, self.mask)
@@ -197,8 +207,15 @@ class Cinemagraph:
 
         They are about the motion, hence of the frames before a style changes their colours.
         """
-        unstyled, flowing = replace(self, appearance=None), self._flowing.cpu()
-        return measure_loop(unstyled, self.scene.photo, self.mask.cpu(), self.motion.cpu(), self.fps, flowing=flowing)
+        return measure_loop(
+            replace(self, appearance=None),
+            self.scene.photo,
+            self.mask.cpu(),
+            self.motion.cpu(),
+            self.fps,
+            flowing=self._flowing.cpu(),
+            copies=None if self.loop is None else self._copies,
+        )
 
     @property
     def _flowing(self) -> Tensor:

@@ -60,6 +60,7 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "pulse": json_figures(loop.pulse),
         "moved": json_figures(loop.moved),
         **{name: json_figures(loop.measures[name]) for name in ("vividness", "vividness_moving", "malf")},
+        "foreign_edges": json_figures(loop.measures.get("foreign_edges")),
         "static_drift": json_figures(loop.measures["static_drift"]),
         "first_frame_error": json_figures(loop.measures["first_frame_error"]),
         "encoded": json_figures(encoded_figures(loop, info)),

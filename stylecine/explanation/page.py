@@ -46,12 +46,13 @@ MEASURES = {  # that a loop has: what each means
     "seam_encoded": "the same in an MP4 of a small copy, decoded",
     "pulse_global": "how much fine contrast varies over the loop",
     "pulse_excess": "how much more its tiles vary than the photo's texture would in passing",
+    "foreign_edges": "share of strong edges that only the crossfade between two copies makes",
     "static_drift": "largest difference from the photo where nothing moves",
     "first_frame_error": "largest difference between the first frame and the photo",
     "vividness": "share of the whole picture that is seen to move",
     "malf": "how much less alike frames are within the loop than a loop apart; 0 is a still",
 }
-PERCENT = ("vividness_moving", "vividness", "moved_error")
+PERCENT = ("vividness_moving", "vividness", "moved_error", "foreign_edges")
 
 
 def explanation_html(evidence: Evidence, source: Source) -> str:

@@ -9,7 +9,7 @@ be computed is NaN, and NaN fails.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +40,7 @@ GOALS: dict[str, tuple[float, float]] = {
     "mask_iou": (0.90, 1.0),
     "returns_sky": (0.0, 0.15),
     "returns_water": (0.0, 0.35),
+    "foreign_edges": (0.0, 0.02),
 }
 """Lowest and highest figure that passes. `lpips`, `psnr`, `mask_iou`: of the mean over held-out photos."""
 
@@ -50,6 +51,10 @@ FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
 SMALL = 256  # pixels: short side to which frames are shrunk for vividness and MALF
 RETURNING = 0.02  # of the photo: smaller regions may return unseen
 CHANGED = 1.0  # grey levels, mean over a region: less is no change to return from
+COARSE = 128  # pixels: short side to which frames are shrunk for foreign edges, which are soft
+EDGE = 5.0  # grey levels a pixel of these: the gradient of a strong edge
+OWN = 0.7  # of an edge's gradient: a copy that has as much there, in its direction, has that edge
+FEW_EDGES = 0.005  # of what moves: fewer strong edges count as so many
 GOLDEN = (math.sqrt(5) - 1) / 2
 VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
@@ -84,14 +89,16 @@ def measure_loop(
     fps: float,
     label: np.ndarray | None = None,
     flowing: Array | None = None,
+    copies: Callable[[int], Sequence[np.ndarray]] | None = None,
 ) -> dict[str, float]:
     """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, vividness*, malf, returns*, static_drift,
-    first_frame_error.
+    first_frame_error, and foreign_edges with `copies`.
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. label: [H,W] hand-labelled classes, 0 static; restricts static_drift to what is labelled
     static, and adds vividness_labelled, and vividness and returns of each class in it. flowing: [H,W], how much
     each pixel follows the flow; None: as the mask. Where nothing does, as in cloth, moved_error and travel are NaN.
+    copies: of a frame's number, the frames uint8 [H,W,3] of which that frame is a mix.
     """
     moving = _floats(mask)
     steady = moving if flowing is None else _floats(flowing)
@@ -104,6 +111,8 @@ def measure_loop(
         _Drift(photo, _static(moving, label)),
         _FirstFrame(photo),
     ]
+    if copies is not None:
+        meters.append(_ForeignEdges(len(frames), fps, moving, copies))
     return _run(frames, meters, fps)
 
 
@@ -190,6 +199,18 @@ def returns(frames: Frames, mask: Array) -> float:
     """
     moving = _floats(mask)
     return _run(frames, [_Returns({}, moving)])["returns"]
+
+
+def foreign_edges(frames: Frames, copies: Callable[[int], Sequence[np.ndarray]], mask: Array, fps: float) -> float:
+    """How much a crossfade invents: the share of strong edges where mask ≥ 0.5 that none of a frame's copies has there,
+    in the worst of four frames. NaN where nothing moves.
+
+    copies: of a frame's number, the frames uint8 [H,W,3] of which that frame is a mix. A strong edge changes by 5 grey
+    levels a pixel, of 128 to the short side; a copy has it if it changes by 0.7 of that in the same direction within a
+    pixel. Copies mixed in equal shares everywhere have all edges of their mix; where the shares change from place to
+    place, clouds get straight sides.
+    """
+    return _run(frames, [_ForeignEdges(len(frames), fps, _floats(mask), copies)], fps)["foreign_edges"]
 
 
 def vivid_share(frames: Frames, fps: float) -> Tensor:
@@ -555,6 +576,43 @@ def _dip(values: np.ndarray) -> float:
     return float((np.minimum(before, after) - values).max()) / highest if highest >= CHANGED else math.nan
 
 
+class _ForeignEdges:
+    def __init__(self, count: int, fps: float, moving: Tensor, copies: Callable[[int], Sequence[np.ndarray]]) -> None:
+        self.moves, self.copies = _shrunk(moving, COARSE) >= 0.5, copies
+        self.times = {start for start, _ in _distant_pairs(count, fps)} - {0} or {count // 2}
+        self.worst = math.nan
+
+    def add(self, t: int, frame: np.ndarray) -> None:
+        if t not in self.times or not self.moves.any():
+            return
+        edge = _gradient(_shrunk(_grey(frame)[0, 0], COARSE))
+        steepness = edge.norm(dim=0)
+        strong = (steepness >= EDGE) & self.moves
+        own = [_steepest_along(edge, _gradient(_shrunk(_grey(copy)[0, 0], COARSE)), strong) for copy in self.copies(t)]
+        foreign = torch.stack(own).amax(0) < OWN * steepness[strong]
+        share = float(foreign.sum() / max(len(foreign), FEW_EDGES * float(self.moves.sum())))
+        self.worst = share if math.isnan(self.worst) else max(self.worst, share)
+
+    def figures(self) -> dict[str, float]:
+        return {"foreign_edges": self.worst}
+
+
+def _gradient(grey: Tensor) -> Tensor:
+    """Of [h,w], by central differences: [2,h,w], down and to the right."""
+    wide = F.pad(grey[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    return torch.stack((wide[2:, 1:-1] - wide[:-2, 1:-1], wide[1:-1, 2:] - wide[1:-1, :-2])) / 2
+
+
+def _steepest_along(edge: Tensor, gradient: Tensor, where: Tensor) -> Tensor:
+    """The largest component in the direction of `edge` [2,h,w] that a gradient [2,h,w] has within a pixel of each place
+    in `where`, bool [h,w]: [n]."""
+    h, w = where.shape
+    direction = edge[:, where] / edge[:, where].norm(dim=0)
+    wide = F.pad(gradient[None], (1, 1, 1, 1), mode="replicate")[0]
+    around = [wide[:, y : y + h, x : x + w][:, where] for y in range(3) for x in range(3)]
+    return torch.stack([(direction * near).sum(0) for near in around]).amax(0)
+
+
 class _Drift:
     def __init__(self, photo: np.ndarray, static: Tensor) -> None:
         self.photo, self.static = photo, static.numpy()
@@ -596,9 +654,9 @@ def _classes(figure: str, label: np.ndarray | None) -> dict[str, Tensor]:
     return {name: place for name, place in places.items() if place.any()}
 
 
-def _shrunk(image: Tensor) -> Tensor:
-    """[H,W] with a short side of at most SMALL."""
-    return resize(image[None], fit_short_side(image.shape, SMALL))[0]
+def _shrunk(image: Tensor, short: int = SMALL) -> Tensor:
+    """[H,W] with a short side of at most `short`."""
+    return resize(image[None], fit_short_side(image.shape, short))[0]
 
 
 def _floats(array: Array) -> Tensor:

@@ -17,7 +17,7 @@ MIN_SECONDS = 0.5  # quicker crossfades flash, so short sub-cycles use their who
 WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourhood that is compared
 # Transition between early and late, of the preference, which is 0 to 1: in sub-cycles of LONG_SECONDS, those of skies
 # and calm lakes, matter has travelled far, and clouds that changed at a sharp line would have straight sides.
-SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.08, 3.0
+SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.12, 3.0
 
 
 def crossfade_schedule(difference: Tensor, sub_cycle: Tensor, lengths: Sequence[float], fps: float) -> Tensor:

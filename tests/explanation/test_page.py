@@ -222,6 +222,7 @@ def test_a_loop_is_not_to_be_faster_and_calmer_at_once(evidence: Evidence, figur
 def test_every_measure_is_explained_at_its_word(page: str) -> None:
     meanings = dict(re.findall(r"<tr><th scope=row>([^<]+)</th>.*?<td>([^<]+)</td></tr>", page))
     assert "peak signal-to-noise ratio" in meanings["psnr"] and "looks to a network" in meanings["lpips"]
+    assert "crossfade" in meanings["foreign edges"]
     assert "a loop apart" in meanings["malf"] and "coarse shapes" in meanings["likeness"]
 
 

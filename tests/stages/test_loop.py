@@ -14,7 +14,7 @@ from stylecine.ops.mixing import copy_b_share
 from stylecine.ops.pyramid import merge, upsample
 from stylecine.ops.spline import coefficients
 from stylecine.stages.displacement import integrate
-from stylecine.stages.loop import Level, Loop, frame, laplacian_levels, make_loop, splat_level
+from stylecine.stages.loop import Level, Loop, copies, frame, laplacian_levels, make_loop, splat_level
 from tests.networks import stylegan2_literal as literal
 from tests.transfers import NoTransfers, Operations
 
@@ -296,3 +296,19 @@ def test_levels_and_loops_can_be_compared_and_hashed():
     level = Level(torch.ones(3, 4, 4), 1, True)
     for thing in (loop, level, loop.displacement):
         assert thing in {thing} and thing != replace(thing)
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_a_frame_shows_the_first_copy_before_the_crossfade_and_the_second_after_it(sampling):
+    """On the right, at frame 31 in the next sub-cycle, where the copies have swapped names, as well."""
+    loop, _ = scene(sampling=sampling)
+    begin = torch.full_like(loop.crossfade[0], 0.5)
+    ahead = torch.linspace(0, 0.7, begin.shape[1]).expand_as(begin).contiguous()
+    displacement = replace(loop.displacement, stagger=ahead)
+    loop = replace(loop, displacement=displacement, crossfade=torch.stack((begin, torch.full_like(begin, 1e6))))
+    _, swapped = displacement.phase_map(displacement.moment(31))
+    assert swapped.any() and not swapped.all()
+    for t in (3, 31):
+        first, second = copies(loop, t)
+        assert (first.float() - second.float()).abs().mean() > 2
+        assert torch.equal(frame(loop, t), first if t == 3 else second)
