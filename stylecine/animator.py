@@ -20,7 +20,7 @@ from stylecine.cloth.find import Finder, FoundCloth, find_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.resting import ClothNets, RestingCloth, rest_cloth
 from stylecine.edits.apply import damp_at_anchors
-from stylecine.edits.model import Style
+from stylecine.edits.model import Paint, Style
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, TooLarge, WeightsNotFound
 from stylecine.memory import check_memory, release_freed
 from stylecine.networks.clothfinder import ClothFinder
@@ -49,9 +49,10 @@ from stylecine.progress import Progress, Stages
 from stylecine.resolve import is_cloth_marked, is_predicted, resolve_cloth, resolve_landscape, resolve_style
 from stylecine.scene import Scene
 from stylecine.stages.displacement import integrate, margin_for
+from stylecine.stages.doubt import torn_regions
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
-from stylecine.stages.mask import SKY, erode_moving_edges, moving, predict_layers
+from stylecine.stages.mask import SKY, erode_moving_edges, moving, predict_layers, predict_probabilities
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
@@ -65,6 +66,7 @@ from stylecine.weights import FINDER, STYLES, ModelRecord, find_model, role_tens
 atexit.register(gc.freeze)
 
 ANCHOR_ROWS = 256  # of the grid on which anchors hold cloth
+MAX_TORN = 3  # places that a warning names
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +229,7 @@ class Animator:
             edits=scene.edits,
             resting_cloth=cloth.resting,
             cloth_layer=cloth.layer,
+            mask_warning=self._mask_warning(parts, landscape, options),
             cloth_warning=cloth.warning or self._cloth_warning(scene, options, found, short),
         )
         if style is None:
@@ -251,6 +254,18 @@ class Animator:
             return ""
         still = self.find_cloth(to_tensor(scene.photo).to(self.device))
         return "" if still is None else still.still_warning
+
+    def _mask_warning(self, parts: _MovingParts, landscape: _MovingLandscape, options: RenderOptions) -> str:
+        """Where something that seems static drifts with the sky because somebody has said so, except in previews."""
+        added = any(isinstance(edit, Paint) and edit.mode == "add" for edit in parts.edits)
+        if parts.quick or not (added or options.mask is not None) or not landscape.layers[SKY].any():
+            return ""
+        probabilities = predict_probabilities(parts.photo, self.segmenter)
+        torn = torn_regions(probabilities, landscape.layers, landscape.moves)
+        if not torn:
+            return ""
+        places = " and ".join("{:.2f},{:.2f}".format(*region.centre) for region in torn[:MAX_TORN])
+        return f"Something static seems to drift with the sky around {places}; freeze it, or correct the mask there."
 
     def _resolve(
         self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None

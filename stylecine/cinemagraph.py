@@ -72,6 +72,7 @@ class Cinemagraph:
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         resting_cloth: what is needed to turn its wind.
+        mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
             is cloth; "" if neither.
     """
@@ -89,6 +90,7 @@ class Cinemagraph:
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
     resting_cloth: RestingCloth | None = None
+    mask_warning: str = ""
     cloth_warning: str = ""
     appearance: Appearance | None = None
 
@@ -233,7 +235,7 @@ class Cinemagraph:
         if self.cloth_warning or self.cloth_layer is not None:  # the rest is about landscapes
             return self.cloth_warning
         painted = any(isinstance(edit, Paint) for edit in self.edits)
-        return quality_warning(
+        return self.mask_warning or quality_warning(
             self.scene,
             self.mask,
             predicted=self.settings["mask"] == "found" and not painted,

@@ -1,6 +1,7 @@
 """The finished loop."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -400,6 +401,19 @@ def test_hardly_any_sky_or_water_gets_a_warning(loop: Cinemagraph) -> None:
     painted = bare.scene.paint("water", [[0.5, 0.9]]).edits
     assert replace(bare, edits=painted).warning == ""  # and so does paint
     assert replace(bare, edits=bare.scene.speed("water", 2).edits).warning == bare.warning
+
+
+def test_a_stroke_that_tears_something_off_gets_a_warning_that_names_the_place(
+    animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
+    monkeypatch.setattr("stylecine.animator.predict_probabilities", lambda photo, segmenter: certain)
+    still = replace(scene, layers=torch.zeros_like(scene.layers))
+    painted = still.paint("sky", [[0.5, 0.25]], radius=0.2)
+    loop = animator.render(painted, seconds=0.4)
+    assert re.fullmatch(r"Something static seems to drift with the sky around 0\.[45]\d,0\.[23]\d; .*", loop.warning)
+    frozen = painted.paint("water", [[0.5, 0.9]]).paint(None, [[0.5, 0.25]], "freeze", radius=0.3)
+    assert animator.render(frozen, seconds=0.4).warning == ""
 
 
 def test_another_appearance_keeps_its_own_times(loop: Cinemagraph, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from stylecine.output.video import read_video, write_video
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import seam, vivid_share
 from stylecine.scene import Scene
-from stylecine.stages.doubt import Doubt, doubtful_regions
+from stylecine.stages.doubt import Doubt, doubtful_regions, torn_regions
 from stylecine.stages.mask import moving, predict_probabilities
 from stylecine.stages.motion import mirror_disagreement, toss_ups
 
@@ -133,6 +133,9 @@ def gather(
             arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
             undecided = toss_ups(photo, layers, animator.motionnet, arrows).cpu().numpy()
         moving_regions = _moving(small_layers, coarse, flow, disagreement.cpu().numpy(), undecided, vivid, scene)
+    doubtful = [] if loop is None else torn_regions(probabilities, loop.layers, loop.mask)
+    if predicted:
+        doubtful += doubtful_regions(probabilities, moving(layers), painted)
     return Evidence(
         scene=scene,
         options=options,
@@ -144,7 +147,7 @@ def gather(
         disagreement=disagreement.cpu(),
         vivid=vivid,
         moving=moving_regions,
-        doubtful=doubtful_regions(probabilities, moving(layers), painted) if predicted else [],
+        doubtful=doubtful,
         measures=measures,
         frames=small,
         video=video,

@@ -1,4 +1,5 @@
 """Where the mask may be wrong: what moves although the segmenter is hardly sure of it, and what might move but stands
+still; and, where somebody has said what moves, what drifts with the sky although the segmenter is sure that it stands
 still."""
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from torch import Tensor
 
 from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.regions import Region, connected_regions
+from stylecine.options import CLASSES
 
 SHORT_SIDE = 256  # of the grid
 MOVES, STANDS = 0.85, 0.2  # probabilities of moving: what moves is sure above, what stands still below
 NARROW = 0.004  # of the short side: half the width of a border, along which every probability is doubtful
 SMALLEST = 0.002  # of the photo
+SKY = CLASSES.index("sky")
+TORN_SIDE = 512  # of the grid on which torn things are looked for: they may be as thin as posts
+TORN = 0.1  # probability of moving below which what moves is torn off
+SMALLEST_TORN = 0.0008  # of the photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,3 +49,19 @@ def doubtful_regions(probabilities: Tensor, moves: Tensor, painted: np.ndarray) 
         regions = connected_regions(broad, likely[1:].argmax(0), SMALLEST)
         found += [Doubt(region.mask, region.klass, moves_here) for region in regions]
     return sorted(found, key=lambda doubt: -doubt.share)
+
+
+def torn_regions(probabilities: Tensor, layers: Tensor, moves: Tensor) -> list[Doubt]:
+    """Static things that a rough mask or stroke lets drift with the sky: parts of ridges, trees and posts, masks bool
+    [h,w] with a short side of 512, the largest first.
+
+    probabilities: [5,h,w], static first, of `predict_probabilities`. layers: [4,H,W]. moves: [H,W] in [0,1], how much
+    each pixel moves in the end. What drifts with water is not looked for: water that the segmenter takes for ground is
+    more frequent than ground that a mask takes for water.
+    """
+    size = fit_short_side(moves.shape, TORN_SIDE)
+    sky = torch.where(layers[SKY] > 0, moves, 0.0)
+    drifts = resize(sky[None].float(), size)[0].cpu().numpy() > 0.5
+    static = resize(probabilities[:1].float(), size)[0].cpu().numpy() > 1 - TORN
+    regions = connected_regions(ndimage.binary_opening(drifts & static), np.full(size, SKY), SMALLEST_TORN)
+    return [Doubt(region.mask, region.klass, moving=True) for region in regions]

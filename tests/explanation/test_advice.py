@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from stylecine import Animator, Scene
 from stylecine.cli import parser
@@ -56,3 +57,17 @@ def test_toss_ups_are_those_of_the_motion(
     assert all(motion.toss_up for _, motion in found.moving) and asked == [(arrow,)]
     given = gather(animator, scene, RenderOptions(mask=water, motion=np.ones((2, 8, 12)) * 0.1, seconds=1))
     assert not any(motion.toss_up for _, motion in given.moving) and len(asked) == 1, "nobody asked the network"
+
+
+def test_what_a_stroke_tears_off_is_to_be_frozen(
+    animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
+    for module in ("stylecine.animator", "stylecine.explanation.evidence"):
+        monkeypatch.setattr(f"{module}.predict_probabilities", lambda photo, segmenter: certain)
+    still = replace(scene, layers=torch.zeros_like(scene.layers))
+    found = gather(animator, still.paint("sky", [[0.5, 0.25]], radius=0.2), RenderOptions(seconds=1))
+    warning, place = advise(found, Shell(Source("hill.cine", cine="hill.cine"), found.options))[:2]
+    assert "drift with the sky" in warning.text and not warning.commands
+    ((said, lines),) = place.more
+    assert said == "A should stand still" and "--freeze" in lines[0]

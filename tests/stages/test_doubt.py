@@ -1,15 +1,15 @@
-"""What moves although the segmenter was hardly sure, and what stands still although it may move."""
+"""What moves although the segmenter was hardly sure, what stands still although it may move, and what is torn off."""
 
 import numpy as np
 import pytest
 import torch
 
 from stylecine.options import CLASSES
-from stylecine.stages.doubt import doubtful_regions
+from stylecine.stages.doubt import doubtful_regions, torn_regions
 
 SIZE = 256, 384
 NOWHERE = np.zeros(SIZE, bool)
-WATER = CLASSES.index("water")
+SKY, WATER = CLASSES.index("sky"), CLASSES.index("water")
 
 
 def probabilities(moving: torch.Tensor) -> torch.Tensor:
@@ -65,3 +65,34 @@ def test_the_largest_come_first(sure: torch.Tensor) -> None:
         sure[20:40, 60 * k : 60 * k + 20 + 4 * k] = 0.7
     areas = [int(doubt.mask.sum()) for doubt in doubtful_regions(probabilities(sure), torch.ones(SIZE), NOWHERE)]
     assert areas == [20 * (20 + 4 * k) for k in (5, 4, 3, 2, 1)] + [400]
+
+
+@pytest.fixture
+def post(sure: torch.Tensor) -> np.ndarray:
+    """bool [256,384]: a post, of which the segmenter is sure that it stands still."""
+    sure[60:200, 100:106] = 0.03
+    return sure.numpy() < 0.1
+
+
+def layers(klass: int) -> torch.Tensor:
+    """Everything moves, as one class."""
+    moving = torch.zeros(len(CLASSES), *SIZE)
+    moving[klass] = 1
+    return moving
+
+
+def test_a_post_that_drifts_with_the_sky_is_torn_off(sure: torch.Tensor, post: np.ndarray) -> None:
+    (torn,) = torn_regions(probabilities(sure), layers(SKY), torch.ones(SIZE))
+    assert torn.moving and torn.klass == SKY
+    assert torn.mask[post].mean() > 0.95 and not torn.mask[~post].any()
+
+
+def test_what_moves_with_water_or_may_move_or_stands_still_is_not(sure: torch.Tensor, post: np.ndarray) -> None:
+    still = torch.from_numpy(~post).float()
+    assert torn_regions(probabilities(sure), layers(WATER), torch.ones(SIZE)) == []
+    assert torn_regions(probabilities(sure), layers(SKY), still) == []
+    assert torn_regions(probabilities(sure.clamp(min=0.15)), layers(SKY), torch.ones(SIZE)) == []
+
+
+def test_cloth_has_no_sky_to_be_torn_off_with(sure: torch.Tensor, post: np.ndarray) -> None:
+    assert torn_regions(probabilities(sure), torch.zeros(len(CLASSES), *SIZE), torch.ones(SIZE)) == []
