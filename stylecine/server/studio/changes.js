@@ -122,8 +122,8 @@ function describe(edit) {
   return ["erase", `${what ? `${PAINT_CLASSES[what]} erased` : "Erased"}${source}`];
 }
 
-function directionOf([x0, y0, x1, y1]) {
-  const {width, height} = state.scene;
+function directionOf(arrow) {
+  const {width, height} = state.scene, [[x0, y0], [x1, y1]] = [arrow.slice(0, 2), arrow.slice(-2)];
   const turns = Math.atan2((y1 - y0) * height, (x1 - x0) * width) / (2 * Math.PI);
   return DIRECTIONS[(Math.round(8 * turns) + 8) % 8];
 }
