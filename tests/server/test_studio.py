@@ -479,6 +479,8 @@ def test_on_a_phone_controls_are_large_enough_and_labelled(phone: Studio, width:
     assert page.evaluate(small) == []
     for label in ("Before", "Compare", "Mask", "Flow", "Adjust"):
         expect(page.locator(".playback").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
+    stage, height = phone.at("stage").bounding_box() or {}, page.evaluate("innerHeight")
+    assert stage["height"] >= 0.6 * height, "most of the page is for the picture"
 
 
 def test_on_a_phone_the_picture_does_not_move_when_the_tool_changes(phone: Studio) -> None:
