@@ -37,7 +37,7 @@ _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
 
 Arrow = Sequence[float]  # x0, y0, x1, y1, ... in fractions of width and height: the way of matter in one second
-MAX_WAY_POINTS = 16  # of an arrow's way
+MAX_WAY = 16  # of an arrow's way
 Size = int | tuple[int, int] | None
 
 
@@ -81,7 +81,7 @@ def format_size(size: Size) -> str:
 
 
 def parse_arrow(text: str) -> tuple[float, ...]:
-    return _parse_numbers(text, range(4, 2 * MAX_WAY_POINTS + 1, 2), "four numbers like 0.2,0.3,0.4,0.3, or a longer way")
+    return _parse_numbers(text, range(4, 2 * MAX_WAY + 1, 2), "four numbers like 0.2,0.3,0.4,0.3, or a longer way")
 
 
 def parse_wind(text: str) -> tuple[float, ...]:
@@ -298,9 +298,9 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
             way = tuple(float(value) for value in arrow)
         except (TypeError, ValueError):
             way = ()
-        if not 2 <= len(way) / 2 <= MAX_WAY_POINTS or len(way) % 2:
+        if not 2 <= len(way) / 2 <= MAX_WAY or len(way) % 2:
             raise MotionError(
-                f"An arrow is four numbers x0, y0, x1, y1, or a way of up to {MAX_WAY_POINTS} points; {arrow!r} is not."
+                f"An arrow is four numbers x0, y0, x1, y1, or a way of up to {MAX_WAY} points; {arrow!r} is not."
             )
         inside = all(0 <= value <= 1 for value in way[:2])
         if not inside or not all(math.isfinite(value) and abs(value) <= 10 for value in way):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
 from stylecine.options import (
     CLASSES,
-    MAX_WAY_POINTS,
+    MAX_WAY,
     OPTIONS,
     PACES,
     PAINTS,
@@ -76,7 +76,7 @@ class PushEdit(_Edit):
     """What is at (x0, y0) moves to (x1, y1), and on along further points, in one second."""
 
     kind: Literal["push"]
-    arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=2 * MAX_WAY_POINTS)]
+    arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=2 * MAX_WAY)]
 
 
 class AnchorEdit(_Edit):
