@@ -15,7 +15,7 @@ frame 0 times eight, and a row of pixels over time. --write stores the figures i
 import argparse
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -155,6 +155,8 @@ def phase_lag(loop: Cinemagraph, mask: np.ndarray) -> float:
     apart, radius = max(1, round(APART * extent)), max(1, round(SMOOTHED / 2 * extent))
     inside = ndimage.binary_erosion(piece, iterations=max(1, radius // 2))
     inside[:, : columns[0] + extent // 3] = inside[:, columns[0] + 2 * extent // 3 :] = False
+    assert loop.cloth_layer is not None
+    loop = replace(loop, cloth_layer=replace(loop.cloth_layer, gustiness=0.0))  # so that the first gust is a period
     frames = np.stack([_grey(loop[_gust(loop) * k / PHASES]).numpy() for k in range(PHASES)])
     smooth = ndimage.uniform_filter(np.log(frames + 8), (0, 2 * radius + 1, 2 * radius + 1))
     waves = np.fft.fft(smooth, axis=0)[RIPPLES]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypedDict
@@ -36,7 +36,8 @@ _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
 
-Arrow = Sequence[float]  # x0, y0, x1, y1 in fractions of width and height: where matter travels in one second
+Arrow = Sequence[float]  # x0, y0, x1, y1, ... in fractions of width and height: the way of matter in one second
+MAX_WAY = 16  # of an arrow's way
 Size = int | tuple[int, int] | None
 
 
@@ -80,11 +81,11 @@ def format_size(size: Size) -> str:
 
 
 def parse_arrow(text: str) -> tuple[float, ...]:
-    return _parse_numbers(text, 4, "four numbers like 0.2,0.3,0.4,0.3")
+    return _parse_numbers(text, range(4, 2 * MAX_WAY + 1, 2), "four numbers like 0.2,0.3,0.4,0.3, or a longer way")
 
 
 def parse_wind(text: str) -> tuple[float, ...]:
-    return _parse_numbers(text, 2, "two numbers, degrees and strength, like 270,0.6")
+    return _parse_numbers(text, (2,), "two numbers, degrees and strength, like 270,0.6")
 
 
 def parse_duration(value: Any) -> float:
@@ -98,12 +99,12 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
-def _parse_numbers(text: str, count: int, example: str) -> tuple[float, ...]:
+def _parse_numbers(text: str, counts: Container[int], example: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
-    if len(numbers) != count:
+    if len(numbers) not in counts:
         raise OptionError(f"{text!r} is not {example}")
     return numbers
 
@@ -289,27 +290,31 @@ def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
     return Wind(degrees % 360, strength)
 
 
-def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, float, float, float], ...]:
-    """Arrows as tuples of floats. MotionError unless each is four finite numbers, from inside the photo."""
+def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
+    """Arrows as tuples of floats. MotionError unless each is a way of finite numbers, from inside the photo."""
     checked = []
     for arrow in arrows:
         try:
-            x0, y0, x1, y1 = (float(value) for value in arrow)
+            way = tuple(float(value) for value in arrow)
         except (TypeError, ValueError):
-            raise MotionError(f"An arrow is four numbers x0, y0, x1, y1; {arrow!r} is not.") from None
-        inside = 0 <= x0 <= 1 and 0 <= y0 <= 1
-        if not inside or not all(math.isfinite(value) and abs(value) <= 10 for value in (x1, y1)):
+            way = ()
+        if not 2 <= len(way) / 2 <= MAX_WAY or len(way) % 2:
+            raise MotionError(
+                f"An arrow is four numbers x0, y0, x1, y1, or a way of up to {MAX_WAY} points; {arrow!r} is not."
+            )
+        inside = all(0 <= value <= 1 for value in way[:2])
+        if not inside or not all(math.isfinite(value) and abs(value) <= 10 for value in way):
             raise MotionError(
                 f"Arrow {arrow!r} does not start inside the photo or is far too long;"
                 " give fractions of its width and height, from 0 to 1."
             )
-        checked.append((x0, y0, x1, y1))
+        checked.append(way)
     return tuple(checked)
 
 
-def check_length(arrow: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+def check_length(arrow: tuple[float, ...]) -> tuple[float, ...]:
     """The arrow. MotionError if it has no length, and so no direction."""
-    if arrow[:2] == arrow[2:]:
+    if arrow == arrow[:2] * (len(arrow) // 2):
         raise MotionError(
             f"Arrow {arrow!r} ends where it starts, so it has no direction; end it elsewhere, or freeze what should"
             " stand still."

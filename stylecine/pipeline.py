@@ -73,7 +73,8 @@ def animate(
         marks the cloth (without it, flags, banners and the like may be found); for "auto" the landscape's part.
     motion: Eulerian motion field [2,h,w] or [1,2,h,w], array or .npy, pixels of its own grid per 1/30 s, x right,
         y down; without a mask, what is faster than 0.05 moves.
-    arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second.
+    arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second; more points
+        make its way a curve.
     wind: (degrees, strength) for cloth: where it blows to seen from above, 0 to the right, 90 away from the viewer, 180
         to the left, 270 towards the viewer; strength above 0, at most 1. Default (0, 0.5).
     seconds, fps: length and frame rate of the loop.

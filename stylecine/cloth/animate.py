@@ -43,6 +43,7 @@ PACE_TILES = 256  # of the cloth, in which they are
 PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
 PACE_GAIN = 1.4  # of what is uneven, by which the pace is changed
 MIN_PACE = 0.2  # at which the gust runs where it is slowest
+GUSTINESS = 0.2  # by how much the strongest of a loop's gusts is stronger than the mean, and faster
 INVERSION_ITERATIONS = 10  # at most
 INVERSION_ERROR, DRAFT_ERROR = 2e-3, 0.05  # pixels
 VISIBLE_CHANGE = 2  # levels of 255
@@ -88,7 +89,7 @@ def blow(
     """
     layer = _layer(cloth, predict_cycles(cloth.surfaces, nets, wind), wind, cycles, period)
     pace = _even_pace(layer, progress or (lambda done, total: None))
-    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace)
+    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace, gustiness=_gustiness(cycles))
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -108,7 +109,12 @@ def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) ->
     coarse = cloth.coarse
     gusts = predict_cycles(coarse.surfaces, nets, wind, _interpolated_lean(coarse, nets, wind))
     layer = _layer(coarse, gusts, wind, like.cycles, like.period, DRAFT_ERROR)
-    return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace)
+    return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace, gustiness=like.gustiness)
+
+
+def _gustiness(cycles: int) -> float:
+    """A single gust in a loop differs from no other."""
+    return GUSTINESS if cycles > 1 else 0.0
 
 
 def _layer(
@@ -352,7 +358,7 @@ def _active_area(keyframes: Tensor, cloth: RestingCloth) -> tuple[Tensor, Tensor
     """`ClothLayer.active` and `ClothLayer.reach`."""
     matte, cell = cloth.matting.matte, cloth.cell
     height, width = matte.shape
-    near = dilate(matte > 0, math.ceil(float(keyframes[:, :2].abs().amax())) + 2)
+    near = dilate(matte > 0, math.ceil((1 + GUSTINESS) * float(keyframes[:, :2].abs().amax())) + 2)
     moves = (keyframes.abs() > 1e-4).any(1).any(0).float()[None, None]
     moves = F.max_pool2d(moves, 5, 1, 2).repeat_interleave(cell, 2).repeat_interleave(cell, 3)[0, 0] > 0
     changes = near & moves[:height, :width]

@@ -54,6 +54,7 @@ class Course:
     direction: Tensor  # [2] unit vector, x right and y down
     along: Tensor  # [S,S], in lengths of the cloth
     length: float  # of the cloth along the direction, in pixels; of long cloth, of a part
+    height: float  # of the cloth in pixels: folds of tall cloth run down all of it
     distance: Tensor  # [S,S] from where the cloth is held, in [0,1]
 
 
@@ -66,11 +67,11 @@ def find_course(cover: Tensor, wind: Wind, holds: Holds | None = None) -> Course
     to = torch.tensor([math.cos(wind.angle), 0.0]) + OFF_HOLD * abs(math.sin(wind.angle)) * torch.from_numpy(away)
     direction = (to / to.norm().clamp_min(1e-3)).to(cover)
     position = x * direction[0] + y * direction[1]
-    on_cloth = position[mask]
-    low, high = (float(on_cloth.quantile(q)) for q in (0.02, 0.98))
+    low, high = _extent(position[mask])
+    top, bottom = _extent(y[mask])
     extent = max(high - low, 4.0)
     length = min(extent, max(4.0, MAX_ASPECT * float(mask.sum()) / extent))
-    return Course(direction, (position - low) / length, length, torch.from_numpy(distance).to(cover))
+    return Course(direction, (position - low) / length, length, bottom - top, torch.from_numpy(distance).to(cover))
 
 
 def flutter(normals: Tensor, shading: Tensor, cover: Tensor, course: Course, count: int) -> Tensor:
@@ -138,6 +139,7 @@ def _own_wave(course: Course, number: float, downward: float) -> Tensor:
     """Height (pixels), slopes and shading of a wave of slope 1, `number` of which fit along the cloth: complex
     [4,S,S]."""
     size = course.along.shape[0]
+    downward *= course.length / max(course.length, course.height)
     y = torch.arange(size, device=course.along.device)[:, None] / course.length
     carrier = torch.exp(2j * math.pi * number * (course.along + downward * y) + 2.4j * number)
     vector = course.direction.clone() * number
@@ -177,6 +179,11 @@ def _view(normals: Tensor, cover: Tensor, course: Course) -> Tensor:
     upwards = -course.direction.flip(0).abs()
     along, across = (mean @ way for way in (course.direction, upwards))
     return course.direction * along.abs().clamp_min(SMALLEST_ANGLE) + upwards * across.abs().clamp_min(SMALLEST_ANGLE)
+
+
+def _extent(places: Tensor) -> tuple[float, float]:
+    """Of nearly all."""
+    return float(places.quantile(0.02)), float(places.quantile(0.98))
 
 
 def _held(mask: np.ndarray, wind: Wind, holds: Holds | None) -> tuple[np.ndarray, np.ndarray]:

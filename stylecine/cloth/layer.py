@@ -28,6 +28,7 @@ class ClothLayer:
     cycles: int  # gusts in the loop
     period: int  # frames
     pace: PaceHarmonics = ()  # of its gusts, which the keyframes already follow
+    gustiness: float = 0.0  # by how much gusts are stronger and faster, then weaker and slower, in the course of a loop
 
     @cached_property
     def footprint(self) -> Tensor:
@@ -43,9 +44,16 @@ class ClothLayer:
 
     def draw_over_(self, frame: Tensor, t: float) -> Tensor:
         """`draw_over` in place: a copy of sixteen numbers and two kernels for a GPU, which waits for nothing."""
-        weights = _enqueued(periodic_weights(len(self.keyframes), t * self.cycles / self.period), self.keyframes.device)
+        weights = _enqueued(self.weights(t), self.keyframes.device)
         field = torch.tensordot(weights, self.keyframes, 1)
         return drape_(frame, self.photo, self.background, self.matte, field, self.active, cell=self.cell)
+
+    def weights(self, t: float) -> Tensor:
+        """Of the keyframes at time t (in frames), float32 [K]."""
+        share = t / self.period % 1
+        angle = 2 * math.pi * share
+        gusts = self.cycles * (share + self.gustiness * (1 - math.cos(angle)) / (2 * math.pi))
+        return (1 + self.gustiness * math.sin(angle)) * periodic_weights(len(self.keyframes), gusts)
 
 
 def _enqueued(numbers: Tensor, device: torch.device) -> Tensor:

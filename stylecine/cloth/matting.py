@@ -17,14 +17,16 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.outline import connected_to, free_outline, nearest_value
+from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
 from stylecine.ops.image import blur, dilate, push_pull
+from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
 MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
 MAX_PLAIN_DEVIATION = 0.045  # of [0,1]: standard deviation of colours within a cell and its neighbours
 MAX_MIXTURE_ERROR = 0.07  # of [0,1]: colours further from all mixtures of cloth and background are neither
+MAX_CLOTH_BEYOND = 0.5  # of the cloth's colour, and of places of more, as far outside as a mask may be wrong
 MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been missed by the mask
 HIDING = 0.25  # of the matte: where there is more, what is behind the cloth is all inpainted
 DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
@@ -57,7 +59,7 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & (inside | around.free)
     # where no cloth is in the photo, it is the background, to the byte
     matte = _to_bytes(_matte(mask, moves, inside | around.free, cell))
-    background = _background(colour, matte, moves, inside, around.free, cell)
+    background = _background(colour, matte, moves, inside, around, cell)
     shading = torch.where(inside, around.share, torch.zeros_like(around.share))
     return Matting(
         matte,
@@ -92,10 +94,19 @@ def _look_around(colour: Tensor, inside: Tensor, held: Tensor, reach: int, cell:
     share, error = _unmix(cells, *_colours_of_both(cells, inside, plain | (rough & ~near), reach))
     mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held
     obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | held
+    obstacles |= _continued(mixed & ~rough & (share > MAX_CLOTH_BEYOND), inside, near, reach)
     free = plain | rough | (near & _flood(inside, ~obstacles))
     rough &= ~mixed
     missed = near & free & torch.where(rough, unseen, share > MIN_CLOTH_SHARE)
     return _Surroundings(free, rough, missed, (near & ~free) | held, share)  # what it does not touch, it may pass
+
+
+def _continued(alike: Tensor, inside: Tensor, near: Tensor, reach: int) -> Tensor:
+    """Where the cloth goes on further than a mask may be wrong, bool [gh,gw]: a stroke marks a part of a dress, whose
+    other part holds it. alike: places of the cloth's own colours."""
+    end = near & ~dilate(inside, reach - 1)
+    stretches = share_among(alike, end, 2 * reach) > MAX_CLOTH_BEYOND
+    return near & nearest_value(stretches[None], end)[0] if bool(end.any()) else end
 
 
 def _colours_of_both(cells: Tensor, inside: Tensor, seen: Tensor, reach: int) -> tuple[Tensor, Tensor]:
@@ -111,12 +122,15 @@ def _matte(mask: Tensor, moves: Tensor, allowed: Tensor, cell: int) -> Tensor:
     return torch.maximum(_box_blur(mask, 1), _box_blur(moving, MATTE_SOFTNESS))
 
 
-def _background(colour: Tensor, matte: Tensor, moves: Tensor, inside: Tensor, free: Tensor, cell: int) -> Tensor:
+def _background(
+    colour: Tensor, matte: Tensor, moves: Tensor, inside: Tensor, around: _Surroundings, cell: int
+) -> Tensor:
     """colour [3,H,W] in [0,1], inpainted where the cloth hides what it may uncover. matte uint8 [H,W]."""
-    known = _enlarge(free & ~dilate(moves, 1), matte.shape, cell)
-    uncovered = _enlarge((inside | free) & dilate(moves, UNCOVERED_CELLS), matte.shape, cell)
+    known = _enlarge(around.free & ~dilate(moves, 1), matte.shape, cell)
+    uncovered = _enlarge((inside | around.free) & dilate(moves, UNCOVERED_CELLS), matte.shape, cell)
     hidden = _box_blur(uncovered * (1 - known), 1) * (matte / (255 * HIDING)).clamp(max=1)
-    return torch.lerp(colour, _inpaint(colour, known > 0.99), hidden)
+    rough = _enlarge(nearest_value(around.rough[None], ~inside)[0], matte.shape, cell)
+    return torch.lerp(colour, _inpaint(colour, known > 0.99, rough), hidden)
 
 
 def on_grid(image: Tensor, cell: int) -> Tensor:
@@ -126,8 +140,9 @@ def on_grid(image: Tensor, cell: int) -> Tensor:
     return means if image.ndim == 3 else means[0]
 
 
-def _inpaint(colour: Tensor, visible: Tensor) -> Tensor:
-    """Fills what is not visible: nearby with the nearest colours, which continues stripes; further away with means."""
+def _inpaint(colour: Tensor, visible: Tensor, rough: Tensor) -> Tensor:
+    """Fills what is not visible: nearby with the nearest colours, which continues stripes; further away with means.
+    rough [H,W] in [0,1]: how much is copied from elsewhere instead, as those would smear what is beside the cloth."""
     if not bool(visible.any()):
         return colour
     means = push_pull(colour[None], visible[None, None].float())[0]
@@ -136,7 +151,10 @@ def _inpaint(colour: Tensor, visible: Tensor) -> Tensor:
     nearest = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
     far = torch.from_numpy(distance.astype(np.float32)).to(colour.device) / (DETAIL_DISTANCE * max(visible.shape))
     filled = torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
-    return copy_texture(filled, visible.to(colour)).clamp(0, 1)
+    textured = copy_texture(filled, visible.to(colour))
+    if bool(rough.any()):
+        textured = torch.lerp(textured, copy_shifted(filled, visible), rough)
+    return textured.clamp(0, 1)
 
 
 def _depth(places: Tensor) -> Tensor:

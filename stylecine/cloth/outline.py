@@ -47,8 +47,8 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
     behind &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
     missed, beyond = _cloth_outside(cells, cloth, near, distance, reach)
     foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
-    behind &= (_share(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
-    stretches = band & (_share(_spread(behind, band), band, 2 * reach) >= MIN_FREE)
+    behind &= (share_among(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
+    stretches = band & (share_among(_spread(behind, band), band, 2 * reach) >= MIN_FREE)
     free = nearest_value(stretches[None], band)[0] & ~inside
     return free, free & band & missed
 
@@ -68,7 +68,7 @@ def _cloth_outside(
     wide = (distance > 0) & (distance <= 2 * reach)
     alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
     beyond = connected_to(alike, distance > reach)
-    return alike & ~beyond & (_share(alike, wide, 1) > 0.5), beyond
+    return alike & ~beyond & (share_among(alike, wide, 1) > 0.5), beyond
 
 
 def _spread(values: Tensor, places: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def connected_to(places: Tensor, target: Tensor) -> Tensor:
     return torch.from_numpy(keep).to(places.device)
 
 
-def _share(places: Tensor, among: Tensor, radius: int) -> Tensor:
+def share_among(places: Tensor, among: Tensor, radius: int) -> Tensor:
     """Share of some places [gh,gw] among others around each."""
     both = blur(torch.stack((places & among, among))[None].float(), radius)[0]
     return both[0] / both[1].clamp_min(1e-6)

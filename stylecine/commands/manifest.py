@@ -206,7 +206,7 @@ def _size(value: Any) -> Any:
 
 
 def _arrows(value: Any) -> tuple[tuple[float, ...], ...]:
-    """Lists of four numbers, or X0,Y0,X1,Y1 separated by spaces."""
+    """Lists of numbers, or X0,Y0,X1,Y1 separated by spaces."""
     parts = value.split() if isinstance(value, str) else [",".join(map(str, arrow)) for arrow in value]
     return tuple(parse_arrow(part) for part in parts)
 

@@ -80,7 +80,10 @@ class Editable:
         return self._with(Paint.create(self.photo, what, where, mode, radius))
 
     def push(self, arrow: Sequence[float]) -> Self:
-        """Makes matter travel from (x0, y0) to (x1, y1) in one second, as `arrows` of `animate`. Raises MotionError."""
+        """Makes matter travel from (x0, y0) to (x1, y1), or a longer way, in one second, as `arrows` of `animate`.
+
+        Raises MotionError.
+        """
         return self._with(Push.create(self.edited[0], arrow))
 
     def anchor(self, point: Sequence[float], radius: float = ANCHOR_RADIUS) -> Self:

@@ -144,7 +144,7 @@ class Paint:
 
 @dataclass(frozen=True)
 class Push:
-    """Matter travels from (x0, y0) to (x1, y1) in one second."""
+    """Matter travels from (x0, y0) to (x1, y1), and on along further points, in one second."""
 
     arrow: Arrow
 

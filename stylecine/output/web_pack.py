@@ -234,7 +234,8 @@ def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[
         "knots": np.diff(quantised, axis=3, prepend=np.int16(0)),
     }
     grid = list(cloth_layer.keyframes.shape[2:])
-    facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, "cycles": cloth_layer.cycles}
+    gusts = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}
+    facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, **gusts}
     return tensors, facts
 
 

@@ -36,7 +36,7 @@ export class Cloth {
       this.field = new Target(gl, gw, gh);
       this.columns = new Target(gl, this.width, gh);
     }
-    Object.assign(this, {count, cycles: cloth.cycles, cell: cloth.cell});
+    Object.assign(this, {count, cycles: cloth.cycles, gustiness: cloth.gustiness ?? 0, cell: cloth.cell});
     this.tiles.write(active.data);
     this.keyframes.write(decodeKeyframes(knots, {grid: [gh, gw], ...cloth}));
   }
@@ -45,8 +45,10 @@ export class Cloth {
    * Draws the cloth at time t over a frame, of a size, into a target or the canvas; rows of both count from the bottom.
    */
   draw(t, frame, photo, target, size) {
-    const phase = t * this.cycles / this.period % 1;
-    const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => keyframeWeight(k, this.count, phase));
+    const share = t / this.period % 1, angle = 2 * Math.PI * share;
+    const phase = this.cycles * (share + this.gustiness * (1 - Math.cos(angle)) / (2 * Math.PI)) % 1;
+    const strength = 1 + this.gustiness * Math.sin(angle);
+    const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => strength * keyframeWeight(k, this.count, phase));
     this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
     const {textures, tiles, field, columns, cell} = this, {mip, width} = size;
     this.programs.CLOTH_COLUMNS.draw(columns, {field, cell: cell >> mip}, {width});

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
-from stylecine.options import CLASSES, OPTIONS, PACES, PAINTS, SAMPLINGS, STYLES, SUBJECTS, WARPS, RenderOptions
+from stylecine.options import (
+    CLASSES,
+    MAX_WAY,
+    OPTIONS,
+    PACES,
+    PAINTS,
+    SAMPLINGS,
+    STYLES,
+    SUBJECTS,
+    WARPS,
+    RenderOptions,
+)
 from stylecine.server.settings import MAX_PICTURES
 
 Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "livephoto.zip", "MP.jpg", "png", "zip", "html"]
@@ -62,10 +73,10 @@ class PaintEdit(_Edit):
 
 
 class PushEdit(_Edit):
-    """What is at (x0, y0) moves to (x1, y1) in one second."""
+    """What is at (x0, y0) moves to (x1, y1), and on along further points, in one second."""
 
     kind: Literal["push"]
-    arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
+    arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=2 * MAX_WAY)]
 
 
 class AnchorEdit(_Edit):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from typing import Any
 
@@ -87,7 +88,7 @@ def predict_motion(
     """photo [3,H,W] in [-1,1], layers [4,H,W] -> flow [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
 
     The grid's short side is 256, or the photo's if that is less; around what moves the flow fades to 0, so that it can
-    be interpolated at edges. arrows: (x0, y0, x1, y1) in fractions of width and height, where matter travels in one
+    be interpolated at edges. arrows: (x0, y0, x1, y1, ...) in fractions of width and height, the way of matter in one
     second; each is met exactly where it starts, and rotates and scales the motion of its region: the whole sky, or a
     connected stretch of water, of falls or of smoke. pace: a key of TRAVEL; streams without an arrow that might as well
     run the other way take the next calmer one. MotionError for an arrow that starts further than 5% of the short side
@@ -145,16 +146,29 @@ class _Arrow:
 
 
 def _place_arrows(layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]) -> list[_Arrow]:
-    h, w = grid
+    ways = [_along_way(arrow, grid) for arrow in arrows]
+    cells = iter(start_cells(layers.cpu().numpy(), [place for way in ways for place, _ in way]))
     placed = []
-    cells = start_cells(layers.cpu().numpy(), arrows) if len(arrows) else []
-    for (x0, y0, x1, y1), cell in zip(arrows, cells, strict=True):
-        if cell is None:
+    for (x, y, *_), way in zip(arrows, ways, strict=True):
+        own = [(next(cells), velocity) for _, velocity in way]
+        if own[0][0] is None:
             raise MotionError(
-                f"The arrow from ({x0:g}, {y0:g}) starts where nothing moves; start it on sky or water, or give a mask."
+                f"The arrow from ({x:g}, {y:g}) starts where nothing moves; start it on sky or water, or give a mask."
             )
-        placed.append(_Arrow(*cell, complex((x1 - x0) * w, (y1 - y0) * h) / PER_SECOND))
+        placed += [_Arrow(*cell, velocity) for cell, velocity in own if cell]
     return placed
+
+
+def _along_way(arrow: Sequence[float], grid: tuple[int, int]) -> list[tuple[tuple[float, float], complex]]:
+    """Places along an arrow's way, in fractions, and the velocities there, in pixels of the grid per 1/30 s: at its
+    start, and in the middle of each further leg. The speed is the same all the way."""
+    h, w = grid
+    points = list(zip(arrow[::2], arrow[1::2], strict=True))
+    legs = [complex((x1 - x0) * w, (y1 - y0) * h) for (x0, y0), (x1, y1) in pairwise(points)]
+    speed = sum(map(abs, legs)) / PER_SECOND
+    middles = [((x0 + x1) / 2, (y0 + y1) / 2) for (x0, y0), (x1, y1) in pairwise(points)]
+    places = [points[0], *middles[1:]]
+    return [(place, speed * leg / max(abs(leg), 1e-9)) for place, leg in zip(places, legs, strict=True)]
 
 
 def _predict_directions(

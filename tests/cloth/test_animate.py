@@ -261,6 +261,7 @@ def test_a_loop_has_a_whole_number_of_gusts(
 ) -> None:
     loop = animator.render(flag, subject="cloth", mask=flag_mask(), seconds=seconds, fps=8, speed=speed)
     assert loop.cloth_layer is not None and loop.cloth_layer.cycles == gusts
+    assert (loop.cloth_layer.gustiness > 0) == (gusts > 1), "a single gust differs from no other"
 
 
 # --- edits

@@ -54,6 +54,16 @@ def test_waves_come_later_further_downwind(cover: Tensor, degrees: float, cycles
     assert (steps > 0).all() and math.degrees(steps.sum()) >= 90
 
 
+@pytest.mark.parametrize("cycles", WAVES)
+def test_folds_of_tall_cloth_run_down_all_of_it(cycles: int) -> None:
+    """Fronts as slanted as on a flag would cross on a dress and make clouds."""
+    cover = torch.zeros(1, 1, SIDE, SIDE)
+    cover[..., 4:60, 26:38] = 1
+    waves, _ = waves_over(cover, Wind(180))
+    wave = (torch.fft.fft(waves[:, 2, 12:56, 32], dim=0)[cycles]).numpy()
+    assert abs(np.angle(wave[1:] / wave[:-1]).sum()) < 2 * math.pi
+
+
 def test_waves_grow_from_the_hoist_to_the_free_end(cover: Tensor) -> None:
     waves, course = waves_over(cover, Wind(0))
     height = waves[:, 1, 32, COLUMNS].std(0)

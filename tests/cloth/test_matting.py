@@ -71,6 +71,30 @@ def test_a_hem_is_free_in_front_of_foliage_that_is_seen_where_it_leaves() -> Non
     assert behind[..., 1].mean() > 20 and behind[..., 1].std() > 5 and behind[..., 0].max() < 40
 
 
+def test_a_wall_goes_on_behind_the_cloth() -> None:
+    photo, mask = flag_photo(), flag_mask()
+    y, x = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]]
+    bricks = np.where((y % 8 < 2) | ((x + 6 * (y // 8 % 2)) % 12 < 2), 190, 90)[..., None] * np.array([0.3, 1.0, 0.4])
+    bricks = bricks.astype(np.uint8)
+    background = matting_of(np.where(mask[..., None], photo, bricks), mask).background.numpy().astype(int)
+    hem = slice(FLAG[0].stop - 5, FLAG[0].stop - 1), slice(FLAG[1].start + 20, FLAG[1].stop - 20)
+    assert np.abs(background[hem] - bricks[hem])[..., 1].mean() < 10
+
+
+def test_the_rest_of_a_dress_holds_the_part_that_a_stroke_marks() -> None:
+    """What is beside the stroke is plain, but no background that the part could uncover."""
+    photo, dress = flag_photo(), flag_mask()
+    photo[dress] = (225, 220, 210)
+    part = dress.copy()
+    part[:, 66:] = False
+    middle = slice(FLAG[0].start // CELL + 6, FLAG[0].stop // CELL - 6)
+    assert (matting_of(photo, dress).clearance[middle, FLAG[1].stop // CELL - 1] > 0).all()
+    matting = matting_of(photo, part)
+    assert (matting.clearance[middle, 33] == 0).all()
+    below = matting.clearance[FLAG[0].stop // CELL, FLAG[1].start // CELL + 4 : 30]
+    assert (below > 0).all(), "its hem is free"
+
+
 def test_frozen_areas_hold_the_cloth() -> None:
     photo, mask = flag_photo(), flag_mask()
     frozen = np.zeros(mask.shape, bool)

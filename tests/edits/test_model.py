@@ -104,6 +104,7 @@ def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
         ("paint", ("water", np.zeros((72, 96))), MaskError),
         ("paint", ("water", np.zeros((3, 4, 5, 6))), MaskError),
         ("push", ((0.1, 0.2, 0.3),), MotionError),
+        ("push", ((0.1, 0.2) * 17,), MotionError),
         ("push", ((0.1, 1.2, 0.3, 0.4),), MotionError),
         ("anchor", ((1.2, 0.5),), OptionError),
         ("anchor", ("here",), OptionError),

@@ -131,6 +131,20 @@ def test_an_arrow_turns_the_flow_and_one_that_starts_where_nothing_moves_is_refu
     expect(studio.at("undo")).to_be_disabled()
 
 
+def test_a_push_follows_the_way_that_is_drawn(studio: Studio) -> None:
+    def pushed(*way: tuple[float, float]) -> list[float]:
+        with studio.page.expect_request(lambda request: request.method == "PATCH") as sent:
+            studio.moves_on(lambda: studio.drag(*way))
+        return list(sent.value.post_data_json["edits"][-1]["arrow"])
+
+    studio.tool("Push")
+    assert len(pushed((0.2, 0.2), (0.35, 0.205), (0.5, 0.2))) == 4, "a hand is not quite steady"
+    way = pushed((0.2, 0.3), (0.4, 0.15), (0.6, 0.3))
+    assert np.array(way).reshape(-1, 2) == pytest.approx(np.array([(0.2, 0.3), (0.4, 0.15), (0.6, 0.3)]), abs=0.02)
+    assert len(pushed((0.2, 0.35), (0.5, 0.35), (0.4, 0.35))) == 4, "on the way back it becomes shorter"
+    assert studio.changes() == ["Pushed right"] * 3
+
+
 def test_anchors_and_the_speed_brush_slow_the_motion(studio: Studio) -> None:
     before = studio.motion(WATER)
     studio.tool("Anchor")
@@ -465,6 +479,8 @@ def test_on_a_phone_controls_are_large_enough_and_labelled(phone: Studio, width:
     assert page.evaluate(small) == []
     for label in ("Before", "Compare", "Mask", "Flow", "Adjust"):
         expect(page.locator(".playback").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
+    stage, height = phone.at("stage").bounding_box() or {}, page.evaluate("innerHeight")
+    assert stage["height"] >= 0.6 * height, "most of the page is for the picture"
 
 
 def test_on_a_phone_the_picture_does_not_move_when_the_tool_changes(phone: Studio) -> None:

@@ -184,5 +184,7 @@ def test_on_a_phone_the_picture_is_visible_above_the_styles(new_page: Callable[.
     assert other["x"] + other["width"] <= close["x"], "both can be tapped"
     phone.moves_on(lambda: phone.at("styles").locator("label").nth(1).tap())
     assert chosen(phone) == "Golden hour"
+    for tile in phone.at("styles").locator("label:visible").all():
+        expect(tile).to_be_in_viewport(ratio=1)
     assert len(set(page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]"))) == 1
     page.context.close()

@@ -300,6 +300,22 @@ def test_two_arrows_of_one_region_are_both_met() -> None:
         assert flow[:, int(y0 * H), int(x0 * W)].tolist() == pytest.approx(wanted, abs=1e-3)
 
 
+def test_an_arrow_may_be_a_way_along_which_matter_keeps_its_speed() -> None:
+    way = (0.2, 0.3, 0.5, 0.3, 0.5, 0.7, 0.2, 0.7)  # right, down, left
+    flow = predict_motion(GREY, layer(WATER, rows() >= 0), Everywhere(1, 0), [way])
+    speed = (0.6 * W + 0.4 * H) / 30
+    for x, y, dx, dy in [(0.2, 0.3, 1, 0), (0.5, 0.5, 0, 1), (0.35, 0.7, -1, 0)]:
+        wanted = [speed * dx, speed * dy]
+        assert flow[:, int(y * H), int(x * W)].tolist() == pytest.approx(wanted, abs=0.02 * speed)
+
+
+def test_a_way_may_leave_what_moves_but_not_start_outside() -> None:
+    layers, onto_land = layer(WATER, columns() < 96), (0.2, 0.5, 0.4, 0.5, 0.9, 0.5, 0.9, 0.9)
+    assert predict_motion(GREY, layers, Everywhere(0, 1), [onto_land])[0, int(0.5 * H), int(0.2 * W)] > 0
+    with pytest.raises(MotionError, match="starts where nothing moves"):
+        predict_motion(GREY, layers, Everywhere(0, 1), [(0.9, 0.9, 0.9, 0.5, 0.2, 0.5)])
+
+
 def test_an_arrow_in_a_pool_does_not_turn_the_fall() -> None:
     pool, fall = rows() >= 64, (rows() < 64) & (columns() > 60) & (columns() < 130)
     layers = layer(WATER, pool) + layer(FALLS, fall)

@@ -42,8 +42,15 @@ function showChanges() {
   const focused = $("changes").contains(document.activeElement);
   $("changes-empty").hidden = changes.length > 0;
   $("changes").replaceChildren(...changes.map(makeRow));
-  current()?.scrollIntoView({block: "nearest"});
+  reveal(current());
   if (focused) current()?.focus();
+}
+
+/** Scrolls the list alone: on a phone the sheet around it would leave what is being tapped. */
+function reveal(step) {
+  if (!step) return;
+  const list = step.closest("section"), [own, visible] = [step, list].map(part => part.getBoundingClientRect());
+  list.scrollTop += Math.min(0, own.top - visible.top) + Math.max(0, own.bottom - visible.bottom);
 }
 
 /** What the list shows: {name, index of the step or null, its edit or null, whether that is still there, ahead}. */
@@ -122,8 +129,8 @@ function describe(edit) {
   return ["erase", `${what ? `${PAINT_CLASSES[what]} erased` : "Erased"}${source}`];
 }
 
-function directionOf([x0, y0, x1, y1]) {
-  const {width, height} = state.scene;
+function directionOf(arrow) {
+  const {width, height} = state.scene, [[x0, y0], [x1, y1]] = [arrow.slice(0, 2), arrow.slice(-2)];
   const turns = Math.atan2((y1 - y0) * height, (x1 - x0) * width) / (2 * Math.PI);
   return DIRECTIONS[(Math.round(8 * turns) + 8) % 8];
 }

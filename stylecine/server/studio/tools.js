@@ -16,7 +16,7 @@ export const TOOLS = [
   defineTool("paint", "p", "Paint", "Paint roughly over what should move; strokes snap to its edges."),
   defineTool("erase", "e", "Erase", "Paint over what was found to move but should not."),
   defineTool("freeze", "f", "Freeze", "Paint over what must stand still: a rock, a boat, a pier."),
-  defineTool("push", "u", "Push", "Drag an arrow to where things should be one second later. Short is slow."),
+  defineTool("push", "u", "Push", "Drag along the way things should go in one second, straight or curved. Short is slow."),
   defineTool("anchor", "a", "Anchor", "Click a point that should rest; drag to set how far the calm reaches."),
   defineTool("speed", "s", "Speed", "Paint over what should be slower or faster."),
 ];

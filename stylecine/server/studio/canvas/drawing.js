@@ -29,23 +29,24 @@ export function drawStroke(context, viewport, painted, alpha) {
   context.restore();
 }
 
-/** An arrow between two points of the stage. */
-export function drawArrow(context, from, to, {width = 3, dot = true} = {}) {
-  const angle = Math.atan2(to[1] - from[1], to[0] - from[0]);
-  const length = Math.hypot(to[0] - from[0], to[1] - from[1]);
+/** An arrow along points of the stage. */
+export function drawArrow(context, points, {width = 3, dot = true} = {}) {
+  const start = points[0], [before, to] = points.slice(-2);
+  const angle = Math.atan2(to[1] - before[1], to[0] - before[0]);
+  const length = Math.hypot(to[0] - start[0], to[1] - start[1]);
   const head = Math.min(5 * width, length * 0.6);
   const barb = turn => [to[0] - head * Math.cos(angle + turn), to[1] - head * Math.sin(angle + turn)];
   const path = new Path2D();
-  path.moveTo(...from);
-  path.lineTo(...to);
+  path.moveTo(...start);
+  for (const point of points.slice(1)) path.lineTo(...point);
   path.moveTo(...barb(0.5));
   path.lineTo(...to);
   path.lineTo(...barb(-0.5));
   outlined(context, path, width, 3);
   if (!dot) return;
-  const start = new Path2D();
-  start.arc(...from, width / 2, 0, 2 * Math.PI);
-  outlined(context, start, width, 3);
+  const beginning = new Path2D();
+  beginning.arc(...start, width / 2, 0, 2 * Math.PI);
+  outlined(context, beginning, width, 3);
 }
 
 /** A point that does not move, and a circle with its radius. */

@@ -39,7 +39,7 @@ export function drawFlow(context, viewport, maps) {
       if (!share) continue;
       const length = MIN_LENGTH + (MAX_LENGTH - MIN_LENGTH) * Math.min(1, Math.sqrt(share));
       const [ax, ay] = [dx, dy].map(component => component / share * length / 2);
-      drawArrow(context, [x - ax, y - ay], [x + ax, y + ay], {width: 2, dot: false});
+      drawArrow(context, [[x - ax, y - ay], [x + ax, y + ay]], {width: 2, dot: false});
     }
   }
 }

@@ -5,7 +5,7 @@ import {announce} from "../notifications.js";
 import {addEdit} from "../session.js";
 import {openDoubts, set, state, watch} from "../state.js";
 import {COLOURS, drawAnchor, drawArrow, drawBrush, drawCross, drawRing, drawStroke} from "./drawing.js";
-import {BRUSHES, continueGesture, startGesture, toEdit} from "./gestures.js";
+import {BRUSHES, continueGesture, startGesture, toEdit, wayOf} from "./gestures.js";
 import {drawFlow, drawMask} from "./map-overlays.js";
 import {Viewport} from "./viewport.js";
 
@@ -191,7 +191,7 @@ function drawEdits(context) {
   for (const edit of state.edits.filter(isShown)) {
     const strong = edit === state.highlighted;
     if (edit.stroke) drawStroke(context, viewport, edit, strong ? 0.6 : 0.42);
-    if (edit.arrow) drawPush(context, edit.arrow, strong);
+    if (edit.arrow) drawPush(context, pointsOf(edit.arrow), strong);
     if (edit.point) drawAnchor(context, viewport, edit, strong);
   }
 }
@@ -212,13 +212,18 @@ function drawDoubts(context) {
   }
 }
 
-function drawPush(context, [x0, y0, x1, y1], strong) {
-  drawArrow(context, viewport.toStage([x0, y0]), viewport.toStage([x1, y1]), {width: strong ? 5 : 3.5});
+function drawPush(context, points, strong) {
+  drawArrow(context, points.map(point => viewport.toStage(point)), {width: strong ? 5 : 3.5});
+}
+
+/** [[x, y], ...] of an arrow x, y, ... */
+function pointsOf(arrow) {
+  return Array.from({length: arrow.length / 2}, (_, index) => arrow.slice(2 * index, 2 * index + 2));
 }
 
 function drawGesture(context) {
   if (gesture.points) drawStroke(context, viewport, gesture, 0.5);
-  else if (gesture.tool === "push") drawPush(context, [...gesture.from, ...gesture.to], true);
+  else if (gesture.tool === "push") drawPush(context, wayOf(gesture), true);
   else drawAnchor(context, viewport, gesture, true);
 }
 
@@ -350,7 +355,7 @@ function moveCursor([dx, dy], steps) {
 
 function startByKey() {
   showCursor();
-  gesture = startGesture(cursor, aspect());
+  gesture = {...startGesture(cursor, aspect()), straight: true};  // arrow keys would draw steps
   clearTimeout(announceTimer);
   announce(state.tool === "push" ? "Arrow started; move to its end and press Enter" : "Drawing; press Enter to end");
   redraw();
