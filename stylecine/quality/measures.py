@@ -138,7 +138,11 @@ def measure_encoded(frames: Frames, mask: Array, fps: float) -> dict[str, float]
     """
     height, width = np.asarray(frames[0]).shape[:2]
     moving = _floats(mask)[:height, :width]
-    meters = [_Seam(len(frames)), _Pulse(moving), _Liveliness(len(frames), fps, _regions(moving), closed=True)]
+    meters: list[_Meter] = [
+        _Seam(len(frames)),
+        _Pulse(moving),
+        _Liveliness(len(frames), fps, _regions(moving), closed=True),
+    ]
     found = _run(frames, meters, fps)
     names = {"seam": "seam", "pulse": "pulse_global", "vividness": "vividness_moving"}
     return {f"{name}_encoded": found[figure] for name, figure in names.items()}
