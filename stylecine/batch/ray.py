@@ -42,7 +42,7 @@ class RayPool:
     def __init__(
         self, address: str, tasks: Sequence[Task], count: int | None, folder: Path, model: str, device: str | None
     ) -> None:
-        self._ray = _connect(address)
+        self._ray = connect(address)
         self._folder = folder
         gpus = 0 if device == "cpu" else int(self._ray.cluster_resources().get("GPU", 0))
         cores = int(self._ray.cluster_resources().get("CPU", 1))
@@ -113,7 +113,7 @@ class RayPool:
             self._replace(work, error)
             return
         if work == "place":
-            _check_version(reply)
+            check_version(reply)
             self._pending[actor.load.remote()] = actor, "load"
             return
         if isinstance(work, Job):
@@ -215,14 +215,14 @@ def _with_files(task: Task, files: Mapping[str, bytes], folder: Path) -> Task:
     return replace(task, photo=photo, options=task.options | {kind: str(path) for kind, path in paths.items()})
 
 
-def _check_version(version: str) -> None:
+def check_version(version: str) -> None:
     if version != __version__:
         raise OptionError(
             f"A node of the cluster has stylecine {version}, and this machine {__version__}; install the same version."
         )
 
 
-def _connect(address: str) -> Any:
+def connect(address: str) -> Any:
     """Returns the module Ray, connected to the cluster at that address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns
