@@ -13,15 +13,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stylecine import __version__
 from stylecine.atomic import atomic_write, translate_os_errors
-from stylecine.batch.ray import PLACEMENT_TIMEOUT, check_version, connect
+from stylecine.cluster import PLACEMENT_TIMEOUT, check_version, connect
 from stylecine.errors import OptionError, StylecineError
-from stylecine.progress import Progress
 from stylecine.server.store import hidden_paths
 from stylecine.workers import Handler
+
+if TYPE_CHECKING:
+    from stylecine.progress import Progress
 
 POLL = 0.1  # seconds between two reports of an actor's progress
 BESIDE = "beside"  # Ray's name for the threads of an actor beside the one that works
@@ -56,7 +58,7 @@ def load(address: str, workers: int, factory: str, model: str, device: str | Non
         with _dying_together(ray):
             ray.get(live.remote())
 
-    def handle(request: Request, progress: Progress) -> Result:
+    def handle(request: Request, progress: "Progress") -> Result:
         going_on = True
         with _dying_together(ray):
             call = actor.handle.remote(request, _inputs(request))

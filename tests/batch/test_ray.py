@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -191,20 +190,3 @@ def test_a_loop_that_cannot_be_saved_fails_alone(
         records = [record for _, record in run_tasks(tasks, pool)]
     assert [record["kind"] for record in records] == [kind, kind] and all(says in record["error"] for record in records)
     assert not any(tmp_path.iterdir())
-
-
-def test_a_missing_cluster_is_reported(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as busy:
-        free = f"127.0.0.1:{busy.getsockname()[1]}"
-    with pytest.raises(OptionError, match=f"There is no Ray cluster at '{free}'"):
-        RayPool(free, photos, 1, tmp_path, "default", "cpu")
-    with pytest.raises(OptionError, match="There is no Ray cluster at 'nonsense'"):
-        RayPool("nonsense", photos, 1, tmp_path, "default", "cpu")
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(OptionError, match=r"pip install 'stylecine\[ray\]'"):
-        RayPool("auto", photos, 1, tmp_path, "default", "cpu")
-
-
-def test_nodes_have_the_same_version() -> None:
-    with pytest.raises(OptionError, match=r"has stylecine 0\.0, and this machine"):
-        cluster.check_version("0.0")
