@@ -1,7 +1,7 @@
 """Memory over hundreds of animations: `make soak`, or python -m benchmarks.soak_memory
 
 One process makes 200 small loops with one Animator, then a client asks a service for 500: the resident memory of the
-process, of the service and of each of its workers has to stay level after the first 20. The loops are MP4, GIF and
+process, of the service and of each of its workers has to stay level after the first 18. The loops are MP4, GIF and
 WebP of small photos, in turn. No other machine is contacted. Writes benchmarks/results/soak_memory.json.
 """
 
@@ -21,19 +21,19 @@ from benchmarks.served import Served, finish, resident_megabytes, small_photo
 from benchmarks.tables import RESULTS
 from stylecine import Animator
 
-WARM = 20  # animations
-INTERVAL = 10  # animations from one reading to the next
-LAST = 5  # readings whose median counts as the memory at the end
-MAX_GROWTH = 1.05  # from WARM animations to the end
+ROUND = 9  # animations from one reading to the next: each photo in each format, as some need more memory than others
+WARM = 2 * ROUND  # animations until memory has to stay level
+MEDIAN_OF = 3  # readings, since memory also depends on when the allocator returns it
+MAX_GROWTH = 1.05  # from the first to the last
 PHOTOS = ("lake", "sea", "waterfall")
 FORMATS = ("mp4", "gif", "webp")
-SIZES = (192, 160, 128)  # pixels of the short side, the largest first
+SIZES = (192, 160, 128)  # pixels of the short side, by photo
 SIDE = 320  # pixels of the long side of the uploads
 LOOP: dict[str, Any] = {"seconds": 0.5, "fps": 12}
 
 
 def in_one_process(folder: Path, animations: int) -> list[int]:
-    """Megabytes of this process after each INTERVAL animations."""
+    """Megabytes of this process after each round."""
     animator, readings = Animator.from_pretrained(), []
     for name in PHOTOS:
         (folder / f"{name}.jpg").write_bytes(small_photo(name, side=SIDE, quality=90))
@@ -41,13 +41,13 @@ def in_one_process(folder: Path, animations: int) -> list[int]:
         photo, size, form = _choice(number)
         loop = animator.render(animator.invert(folder / f"{photo}.jpg", size=size), **LOOP)
         loop.save(folder / f"loop.{form}")
-        if number % INTERVAL == 0:
+        if number % ROUND == 0:
             readings.append(round(resident_megabytes(os.getpid())))
     return readings
 
 
 def in_a_service(data: Path, animations: int) -> dict[str, list[int]]:
-    """Megabytes of the service and of each worker after each INTERVAL animations."""
+    """Megabytes of the service and of each worker after each round."""
     photos = {name: small_photo(name, side=SIDE, quality=90) for name in PHOTOS}
     readings: dict[str, list[int]] = {}
     with Served(data) as served, httpx.Client(base_url=served.address, timeout=120) as http:
@@ -61,15 +61,15 @@ def in_a_service(data: Path, animations: int) -> dict[str, list[int]]:
                 animation = http.get(f"/v1/animations/{animation['id']}").json()
             assert animation["state"] == "done", animation
             http.delete(upload.headers["location"]).raise_for_status()
-            if number % INTERVAL == 0:
+            if number % ROUND == 0:
                 for process, pid in _processes(served.process.pid):
                     readings.setdefault(process, []).append(round(resident_megabytes(pid)))
     return readings
 
 
 def _choice(number: int) -> tuple[str, int, str]:
-    """The photo, size and format of an animation: each photo in each size in each format, and again."""
-    return PHOTOS[number // 3 % 3], SIZES[number // 9 % 3], FORMATS[number % 3]
+    """The photo, size and format of an animation."""
+    return PHOTOS[number // 3 % 3], SIZES[number // 3 % 3], FORMATS[number % 3]
 
 
 def _processes(pid: int) -> Iterator[tuple[str, int]]:
@@ -81,7 +81,8 @@ def _processes(pid: int) -> Iterator[tuple[str, int]]:
 
 
 def _growth(readings: list[int]) -> float:
-    return round(median(readings[-LAST:]) / readings[WARM // INTERVAL - 1], 3)
+    level = readings[WARM // ROUND - 1 :]
+    return round(median(level[-MEDIAN_OF:]) / median(level[:MEDIAN_OF]), 3)
 
 
 def main() -> None:
