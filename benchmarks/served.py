@@ -66,9 +66,9 @@ class Served:
             time.sleep(0.1)
         sys.exit("the service is not ready after two minutes")
 
-    def kill(self) -> None:
-        """kill -9 of the service and all its workers."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+    def kill(self, workers: bool = True) -> None:
+        """kill -9 of the service, and of all its workers unless they are to find out themselves."""
+        (os.killpg if workers else os.kill)(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def error_output(self) -> list[str]:
@@ -79,8 +79,7 @@ class Served:
 
     def megabytes(self) -> float:
         """Resident memory of the process that serves HTTP."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
+        return resident_megabytes(self.process.pid)
 
     def problems(self) -> list[str]:
         """Whether it is gone, workers have died, or files remain ten seconds after the last request."""
@@ -109,6 +108,11 @@ class Served:
             self.kill()
         self._errors.close()
         self._files.cleanup()
+
+
+def resident_megabytes(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
 
 
 def small_photo(name: str, form: str = "JPEG", side: int = 240, **options: Any) -> bytes:

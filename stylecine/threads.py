@@ -1,11 +1,13 @@
 """How many cores there are; keeps PyTorch's OpenMP threads from spinning while another program needs one."""
 
+import atexit
 import os
 import sys
 import threading
 from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microseconds of all cores, per period, or "max"
+PATIENCE = 10.0  # seconds, of which a thread needs milliseconds
 
 _lock = threading.Lock()
 _parked: threading.Thread | None = None
@@ -45,8 +47,10 @@ def share_cores() -> None:
         if _parked is None and not settled and sys.platform == "linux" and torch.get_num_threads() > 1:
             parked = threading.Event()
             _parked = threading.Thread(target=_park, args=(parked,), name="stylecine-openmp", daemon=True)
+            # A thread that is inside PyTorch when the interpreter ends, at a Ctrl-C for example, aborts the process.
+            atexit.register(parked.wait, PATIENCE)
             _parked.start()
-            parked.wait()  # a thread that is inside PyTorch when the interpreter ends aborts the process
+            parked.wait()
 
 
 def _park(parked: threading.Event) -> None:

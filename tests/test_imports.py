@@ -30,7 +30,7 @@ LAYERS = [
     {"animator"},
     {"explanation"},
     {"pipeline"},
-    {"workers"},
+    {"cluster", "workers"},
     {"batch", "doctor"},
     {"server"},
     {"commands"},

@@ -10,6 +10,7 @@ import pytest
 
 import stylecine
 from stylecine import threads
+from tests.test_interrupts import accept_sigint
 
 CODE = """
 import torch
@@ -37,22 +38,32 @@ def test_one_thread_team_is_parked_for_any_number_of_animators(small_model: Path
 
 
 ENDS_AT_ONCE = """
+import os, signal, threading
 import torch
 torch.set_num_threads(2)
-torch.ones = lambda size: torch.linalg.svd(torch.rand(1000, 1000)).S  # takes its time, without the interpreter's lock
+def slow(size):  # it takes its time, without the interpreter's lock
+    if {interrupted}:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return torch.linalg.svd(torch.rand(1000, 1000)).S
+torch.ones = slow
 from stylecine.threads import share_cores
-share_cores()
+try:
+    share_cores()
+except KeyboardInterrupt:
+    raise SystemExit(4)
 raise SystemExit(3)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP is what PyTorch uses on Linux")
-def test_a_process_that_ends_right_away_does_not_abort() -> None:
+@pytest.mark.parametrize(("interrupted", "code"), [(False, 3), (True, 4)], ids=["exit", "Ctrl-C"])
+def test_a_process_that_ends_right_away_does_not_abort(interrupted: bool, code: int) -> None:
     settled = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     environment = {name: x for name, x in os.environ.items() if name not in settled}
-    path = {"PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
-    run = subprocess.run([sys.executable, "-c", ENDS_AT_ONCE], env=environment | path, capture_output=True, text=True)
-    assert (run.returncode, run.stderr) == (3, "")
+    environment["PYTHONPATH"] = str(Path(stylecine.__file__).parent.parent)
+    command = [sys.executable, "-c", ENDS_AT_ONCE.format(interrupted=interrupted)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=accept_sigint)
+    assert (run.returncode, run.stderr) == (code, "")
 
 
 FORKS = """

@@ -3,16 +3,11 @@
 Nodes need stylecine and Ray but no shared disk: a photo's bytes are sent to an actor, and the loop's bytes come back.
 """
 
-import logging
-import os
-import signal
-import socket
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,12 +16,12 @@ from stylecine import __version__
 from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
+from stylecine.cluster import PLACEMENT_TIMEOUT, check_version, connect
 from stylecine.errors import OptionError, StylecineError
 from stylecine.output.formats import ending_of
 from stylecine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 
 ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
-PLACEMENT_TIMEOUT = 120.0  # seconds without an actor on any node after which the cluster counts as full
 MAX_LOAD_FAILURES = 3  # consecutive actors that die while loading the model, after which no more are started
 POLL = 1.0  # seconds
 LOADED = "loaded"
@@ -42,7 +37,7 @@ class RayPool:
     def __init__(
         self, address: str, tasks: Sequence[Task], count: int | None, folder: Path, model: str, device: str | None
     ) -> None:
-        self._ray = _connect(address)
+        self._ray = connect(address)
         self._folder = folder
         gpus = 0 if device == "cpu" else int(self._ray.cluster_resources().get("GPU", 0))
         cores = int(self._ray.cluster_resources().get("CPU", 1))
@@ -113,7 +108,7 @@ class RayPool:
             self._replace(work, error)
             return
         if work == "place":
-            _check_version(reply)
+            check_version(reply)
             self._pending[actor.load.remote()] = actor, "load"
             return
         if isinstance(work, Job):
@@ -213,39 +208,3 @@ def _with_files(task: Task, files: Mapping[str, bytes], folder: Path) -> Task:
         paths[kind].write_bytes(content)
     photo = paths.pop("photo", task.photo)
     return replace(task, photo=photo, options=task.options | {kind: str(path) for kind, path in paths.items()})
-
-
-def _check_version(version: str) -> None:
-    if version != __version__:
-        raise OptionError(
-            f"A node of the cluster has stylecine {version}, and this machine {__version__}; install the same version."
-        )
-
-
-def _connect(address: str) -> Any:
-    """Returns the module Ray, connected to the cluster at that address."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError:
-        raise OptionError("--ray needs Ray; install it with: pip install 'stylecine[ray]'.") from None
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        _check_listening(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise OptionError(f"There is no Ray cluster at '{address}' ({reason}); start one, or correct --ray.") from None
-    finally:
-        with suppress(ValueError):  # only the main thread may set handlers
-            signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
-    return ray
-
-
-def _check_listening(address: str) -> None:
-    """Raises OSError if nothing listens there; Ray would keep trying for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

@@ -7,7 +7,7 @@ from stylecine.commands.arguments import Commands, as_path
 from stylecine.commands.console import extra
 from stylecine.commands.remote import add_token_file, read_tokens
 
-OPTIONS = ("host", "port", "data", "workers", "model", "device")  # that are settings as well
+OPTIONS = ("host", "port", "data", "workers", "ray", "model", "device")  # that are settings as well
 
 
 def add_to(commands: Commands) -> None:
@@ -19,6 +19,7 @@ def add_to(commands: Commands) -> None:
     serve.add_argument("--port", metavar="N", type=int, help="default 8350; 0: any free port")
     serve.add_argument("--data", metavar="DIR", type=as_path, help="data folder (default ~/.local/share/stylecine)")
     serve.add_argument("--workers", metavar="N", type=int, help="worker processes, 2 or more (default 2)")
+    serve.add_argument("--ray", metavar="ADDRESS", help="work on the Ray cluster at that address, or auto")
     serve.add_argument("--model", metavar="NAME", help="its name or path (default: default)")
     serve.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
     add_token_file(serve, "tokens, one per line, of which clients have to send one")

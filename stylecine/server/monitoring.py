@@ -31,7 +31,7 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
         if service.interactive.ready and not broken:
             return Health()
         detail = (
-            "The workers cannot load the model; the service's log says why."  # with paths, which are not for everyone
+            "The workers cannot start; the service's log says why."  # with paths, which are not for everyone
             if broken
             else "The workers are still loading; try again in a few seconds."
         )

@@ -26,6 +26,7 @@ from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, Wo
 
 LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
+RAY_WORKER = "stylecine.server.ray:load"
 ATTEMPTS = 2  # workers that a job may crash: each takes other clients' scenes in memory with it
 NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
@@ -467,9 +468,12 @@ class Service:
 
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
-    threads = max(1, cores() // processes)
-    arguments = processes * [(settings.model, settings.device, threads)]
-    return WorkerPool(WORKER, arguments, nice=nice, retry=True, attempts=ATTEMPTS)
+    if settings.ray is not None:
+        factory = RAY_WORKER
+        arguments: tuple[Any, ...] = (settings.ray, settings.workers, WORKER, settings.model, settings.device)
+    else:
+        factory, arguments = WORKER, (settings.model, settings.device, max(1, cores() // processes))
+    return WorkerPool(factory, processes * [arguments], nice=nice, retry=True, attempts=ATTEMPTS)
 
 
 def _require_room(pool: WorkerPool, limit: int) -> None:

@@ -25,6 +25,7 @@ class Settings:
         host, port: where it listens; port 0 is any free one.
         names: further host names under which clients reach it, for example through a proxy.
         workers: processes, 2 or more; half of them, rounded down, are for clients that wait.
+        ray: address of the Ray cluster on which they work; None: on this machine.
         model: name or path. device: cpu or cuda.
         upload_mb: maximum megabytes of an upload. size: maximum short side of a scene in pixels.
         seconds, frames: maximum length of a loop. repeat: maximum repetitions of it in a video.
@@ -40,6 +41,7 @@ class Settings:
     port: int = 8350
     names: tuple[str, ...] = ()
     workers: int = 2
+    ray: str | None = None
     model: str = "default"
     device: str | None = None
     upload_mb: float = 50
@@ -74,7 +76,7 @@ class Settings:
     def updated(self, changes: Mapping[str, Any]) -> Self:
         """A copy with changes, checked by name and type. Raises OptionError."""
         types: dict[str, Any] = {field.name: field.type for field in fields(self)}
-        types |= {"data": str, "device": str, "names": tuple}
+        types |= {"data": str, "device": str, "ray": str, "names": tuple}
         values: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in types:

@@ -14,14 +14,14 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from stylecine.atomic import lock_file
-from stylecine.errors import OutputError
+from stylecine.errors import OutputError, StylecineError
 
 LOG = logging.getLogger(__name__)
 VERSION = 1
@@ -258,6 +258,16 @@ class Store:
 def without_paths(detail: str, folder: Path, name: str) -> str:
     """A message with a name in place of paths in the data folder, which clients must not see."""
     return re.sub(rf"{re.escape(str(folder))}([\w./\\-]*\w)?", lambda _: name, detail)
+
+
+@contextmanager
+def hidden_paths(request: Mapping[str, Any]) -> Iterator[None]:
+    """Errors in the block name the client's file in place of paths in the data folder."""
+    try:
+        yield
+    except StylecineError as error:
+        folder, name = Path(request["cine"]).parent.parent, request.get("name", "the file")
+        raise type(error)(without_paths(str(error), folder, name)) from None
 
 
 def _check_folder(folder: Path) -> None:

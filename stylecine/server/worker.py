@@ -20,7 +20,7 @@ from stylecine.cinemagraph import Cinemagraph, json_figures, quality_warning
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
 from stylecine.edits.scene_file import scene_size
 from stylecine.edits.strokes import cover_region
-from stylecine.errors import NothingMoves, PhotoError, StylecineError, TooLarge, printable
+from stylecine.errors import NothingMoves, PhotoError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
@@ -35,7 +35,7 @@ from stylecine.quality.measures import GOALS, seam
 from stylecine.resolve import resolve_style
 from stylecine.scene import Scene
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
-from stylecine.server.store import without_paths
+from stylecine.server.store import hidden_paths
 from stylecine.stages.doubt import doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
@@ -110,12 +110,10 @@ class Worker:
         self.played: tuple[Any, Any, Cinemagraph] | None = None  # what the last live loop is of, its wind, and itself
 
     def __call__(self, request: Request, progress: Progress) -> Result:
+        task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
         try:
-            task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
-            return task(request, progress)
-        except StylecineError as error:
-            folder, name = Path(request["cine"]).parent.parent, request.get("name", "the file")
-            raise type(error)(without_paths(str(error), folder, name)) from None
+            with hidden_paths(request):
+                return task(request, progress)
         finally:
             while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
                 self.cache.popitem(last=False)

@@ -1,14 +1,11 @@
 """The same photos on a Ray cluster of two nodes, on this machine alone, one worker of which is killed at its work."""
 
 import errno
-import importlib.util
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,37 +21,15 @@ from stylecine.batch.ray import RayPool
 from stylecine.batch.tasks import Task, run, run_tasks
 from stylecine.batch.worker import animate_task
 from stylecine.errors import OptionError, WeightsNotFound
+from tests.ray_cluster import address as address
+from tests.ray_cluster import on_loopback as on_loopback
+from tests.ray_cluster import processes_at
 from tests.tasks import PLAIN, three_tasks
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
-
-HERE = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 80_000_000, "include_log_monitor": False}
-HEAD = HERE | {"include_dashboard": False, "no_monitor": True}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _loopback() -> Iterator[None]:
-    """Ray told, before it is imported, to stay on loopback, and to start no worker before it has something to do."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is an extra")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # which on Linux is to say that
-        patch.setenv("RAY_enable_worker_prestart", "0")
-        patch.setenv("RAY_prestart_worker_first_driver", "0")
-        yield
-
-
-@pytest.fixture(scope="module")
-def address(_loopback: None) -> Iterator[str]:
-    """Of a cluster of two nodes of one core each."""
-    from ray.cluster_utils import Cluster
-
-    nodes = Cluster(initialize_head=True, head_node_args=HEAD)
-    nodes.add_node(**HERE)
-    yield nodes.address
-    nodes.shutdown()
-
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
+    pytest.mark.usefixtures("on_loopback"),
+]
 
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path) -> list[Task]:
@@ -64,36 +39,10 @@ def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path
     return [replace(tasks[0], options={**tasks[0].options, "seconds": 8.0}), *tasks[1:]]
 
 
-def children(parent: int) -> list[int]:
-    """All processes below one."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has just ended
-            continue
-    below, found = {parent}, True
-    while found:
-        found = {child for child, its in parents.items() if its in below} - below
-        below |= found
-    return sorted(below - {parent})
-
-
-def at_work() -> int | None:
-    """The process of an actor that is animating."""
-    for child in children(os.getpid()):
-        try:
-            if b"_Actor.animate" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return child
-        except OSError:
-            continue
-    return None
-
-
 def kill_one(killed: list[int]) -> None:
     end = time.monotonic() + 60
     while not killed and time.monotonic() < end:
-        if (found := at_work()) is not None:
+        for found in processes_at("_Actor.animate", os.getpid())[:1]:
             os.kill(found, signal.SIGKILL)
             killed.append(found)
         time.sleep(0.01)
@@ -178,7 +127,7 @@ def fake_ray(monkeypatch: pytest.MonkeyPatch, results: dict[str, Any], cores: fl
         shutdown=lambda: None,
         exceptions=SimpleNamespace(RayError=Death),
     )
-    monkeypatch.setattr(cluster, "_connect", lambda address: fake)
+    monkeypatch.setattr(cluster, "connect", lambda address: fake)
     return actors
 
 
@@ -241,20 +190,3 @@ def test_a_loop_that_cannot_be_saved_fails_alone(
         records = [record for _, record in run_tasks(tasks, pool)]
     assert [record["kind"] for record in records] == [kind, kind] and all(says in record["error"] for record in records)
     assert not any(tmp_path.iterdir())
-
-
-def test_a_missing_cluster_is_reported(photos: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as busy:
-        free = f"127.0.0.1:{busy.getsockname()[1]}"
-    with pytest.raises(OptionError, match=f"There is no Ray cluster at '{free}'"):
-        RayPool(free, photos, 1, tmp_path, "default", "cpu")
-    with pytest.raises(OptionError, match="There is no Ray cluster at 'nonsense'"):
-        RayPool("nonsense", photos, 1, tmp_path, "default", "cpu")
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(OptionError, match=r"pip install 'stylecine\[ray\]'"):
-        RayPool("auto", photos, 1, tmp_path, "default", "cpu")
-
-
-def test_nodes_have_the_same_version() -> None:
-    with pytest.raises(OptionError, match=r"has stylecine 0\.0, and this machine"):
-        cluster._check_version("0.0")

@@ -1,0 +1,53 @@
+"""Connects to a Ray cluster, for batches and the service."""
+
+import logging
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import Any
+
+from stylecine import __version__
+from stylecine.errors import OptionError
+
+PLACEMENT_TIMEOUT = 120.0  # seconds without an actor on any node after which the cluster counts as full
+
+
+def connect(address: str) -> Any:
+    """Returns the module Ray, connected to the cluster at that address, or "auto".
+
+    Raises OptionError if Ray is not installed or there is no cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError:
+        raise OptionError("--ray needs Ray; install it with: pip install 'stylecine[ray]'.") from None
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        _check_listening(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise OptionError(f"There is no Ray cluster at '{address}' ({reason}); start one, or correct --ray.") from None
+    finally:
+        with suppress(ValueError):  # only the main thread may set handlers
+            signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
+    return ray
+
+
+def check_version(version: str) -> None:
+    """Raises OptionError if a node has another version of stylecine."""
+    if version != __version__:
+        raise OptionError(
+            f"A node of the cluster has stylecine {version}, and this machine {__version__}; install the same version."
+        )
+
+
+def _check_listening(address: str) -> None:
+    """Raises OSError if nothing listens there; Ray would keep trying for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
