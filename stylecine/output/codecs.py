@@ -89,11 +89,15 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
 
 
 def _h265(quality: int, frames: int | None) -> dict[str, str]:
+    """rd, rdoq-level, psy-rdoq: keep grain, as for H.264."""
     options = _references(frames, MAX_REFERENCES["h265"], quality - 5) | {
         "keyint": "-1",
         "open-gop": "0",
         "b-pyramid": "0",
         "rc-lookahead": "30",
+        "rd": "4",
+        "rdoq-level": "2",
+        "psy-rdoq": "4",
         "log-level": "none",
     }
     return {"preset": "fast", "crf": str(quality), "x265-params": _joined(options)}
