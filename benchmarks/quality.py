@@ -132,9 +132,9 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
     return row | {"seconds_per_frame": frames.seconds / frames.rendered}
 
 
-def _copies(loop: Cinemagraph, t: int) -> np.ndarray:
+def _copies(loop: Cinemagraph, t: int) -> list[np.ndarray]:
     """The frames that frame t mixes."""
-    return copies(loop.loop, t).cpu().numpy()
+    return list(copies(loop.loop, t).cpu().numpy())
 
 
 def _encoded(loop: Cinemagraph) -> dict[str, float]:
