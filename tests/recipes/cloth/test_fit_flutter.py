@@ -15,7 +15,7 @@ SIDE = 40
 @pytest.fixture
 def course() -> Course:
     along = torch.linspace(0, 1, SIDE).expand(SIDE, SIDE)
-    return Course(torch.tensor([1.0, 0.0]), along, float(SIDE), along)
+    return Course(torch.tensor([1.0, 0.0]), along, float(SIDE), float(SIDE), along)
 
 
 def wave(course: Course, cycles: int, number: float) -> Tensor:
