@@ -25,7 +25,7 @@ from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
-from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, water_travel
+from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, steadiness, water_travel
 from stylecine.stages.stream import Streams, find_streams, sense_odds
 from stylecine.stages.swell import open_water
 
@@ -266,6 +266,7 @@ def _model_flow(directions: np.ndarray, context: MotionContext, pace: str) -> np
     if liquid.any():
         # where river and fall meet, the change of speed takes a short way
         flow = np.where(liquid, context.blur(flow, 0.025, liquid), flow)
+        flow = np.where(liquid, flow * steadiness(flow, context.owner == FALLS, context.grey), flow)
         water = context.owner == WATER  # falls drop behind rocks, as clouds pass behind ridges
         for shore in (context.owner < 0, context.owner == SKY):
             flow = np.where(water, remove_normal_component(flow, shore, context.short), flow)

@@ -41,6 +41,9 @@ USUAL_FALL, LEAST_FALL, MOST_FALL = 0.33, 0.8, 1.4
 STEEP, FLAT = 0.85, 0.55  # sine of the slope: steeper is a fall, flatter are rapids
 FOAM_LEVEL, FOAM_TEXTURE = (0.35, 0.75), (0.02, 0.06)  # where foam begins and is sure: brightness and fine contrast
 FOAM_REACH = 0.04  # of the short side: foam quickens water around it
+FALL_REACH = 0.05  # of the short side: what is this near a fall beats with it
+BEAT, BEAT_FRAMES = 0.05, 10  # of [0,1]: by how much brightness may change along the way in half a sub-cycle of a fall
+BEAT_SCALE, MIN_STEADY = 0.015, 0.25  # of the short side: finer texture does not beat; the least factor on a speed
 MIN_CONTRAST = 0.25  # of the brightness in water, between its darkest fifth and its lights: less is no foam
 
 
@@ -88,6 +91,20 @@ def fall_acceleration(here: np.ndarray) -> np.ndarray:
         depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
         factor = np.where(falls == i, (1 + (FALL_ACCELERATION - 1) * depth)[:, None], factor)
     return factor
+
+
+def steadiness(flow: np.ndarray, falls: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Factor [h,w] on the speed in and around falls: below 1 where the picture gets much brighter or darker along the
+    way, as at a fall's foot. Each sub-cycle would bring the white of the fall there and take it away again, a beat.
+
+    flow [2,h,w] in pixels per 1/30 s, falls bool [h,w], grey [h,w] in [-1,1].
+    """
+    short = min(falls.shape)
+    down, right = np.gradient(ndimage.gaussian_filter((grey + 1) / 2, BEAT_SCALE * short))
+    change = np.abs(right * flow[0] + down * flow[1]) * BEAT_FRAMES
+    factor = np.clip(BEAT / np.maximum(change, 1e-9), MIN_STEADY, 1)
+    near = np.clip(4 * ndimage.gaussian_filter(falls.astype(np.float64), FALL_REACH * short), 0, 1)
+    return 1 - near * (1 - ndimage.gaussian_filter(factor, BEAT_SCALE * short))
 
 
 def rise(x: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stylecine.options import PACES
-from stylecine.stages.speed import TRAVEL, falls_travel, foam, water_travel
+from stylecine.stages.speed import MIN_STEADY, TRAVEL, falls_travel, foam, steadiness, water_travel
 
 NATURAL = TRAVEL["natural"]
 SIZE = 128
@@ -55,3 +55,23 @@ def test_smooth_lights_and_even_water_are_no_foam() -> None:
     assert foam(here, np.where(bright, 0.8, -0.8))[110].max() < 0.05
     assert foam(here, 0.1 * streaks(bright)).max() == 0
     assert foam(here & False, streaks(bright)).max() == 0
+
+
+def test_a_fall_slows_down_where_its_foot_meets_dark_water() -> None:
+    """Elsewhere it keeps its speed, and so does water far from falls, however the picture changes there."""
+    grey = np.full((256, 256), -0.8)
+    grey[40:160, 60:120] = 0.9  # white water before dark rock, into a dark pool
+    grey[:, 230:] = 0.9
+    falls = np.zeros((256, 256), bool)
+    falls[40:160, 60:120] = True
+    down = np.stack([np.zeros((256, 256)), np.full((256, 256), 1.2)])
+    factor = steadiness(down, falls, grey)
+    assert factor[152:166, 70:110].mean() < 0.6 and factor.min() >= MIN_STEADY
+    assert factor[80:120, 80:100].min() > 0.95
+    assert factor[:, 200:].min() == 1
+
+
+def test_an_even_fall_keeps_its_speed() -> None:
+    falls = np.zeros((64, 64), bool)
+    falls[10:40, 20:40] = True
+    assert (steadiness(np.ones((2, 64, 64)), falls, np.zeros((64, 64))) == 1).all()
