@@ -77,7 +77,8 @@ class StoredFile:
         folder.mkdir(parents=True, exist_ok=True)
         with _translated(self.url, PhotoError):
             fs, path = _open(self.url)
-            fs.get_file(path, str(target))
+            # not get_file: threads that copy one file of fsspec's memory at once would share a position in it
+            target.write_bytes(fs.cat_file(path))
         return target
 
 

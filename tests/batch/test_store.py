@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_another_content_has_another_version(memory: Any) -> None:
     assert listed.version == first
     memory.pipe_file("/in/a.jpg", b"two")
     assert StoredFile("memory://in/a.jpg").version != first
+
+
+def test_a_file_may_be_fetched_by_several_threads_at_once(memory: Any, tmp_path: Path) -> None:
+    """As a mask is that several photos of a manifest share."""
+    memory.pipe_file("/in/mask.png", content := bytes(range(256)) * 200)
+    with ThreadPoolExecutor(4) as threads:
+        copies = threads.map(lambda n: StoredFile("memory://in/mask.png").fetch(tmp_path / str(n)), range(200))
+        assert all(copy.read_bytes() == content for copy in copies)
 
 
 # --- records
