@@ -101,6 +101,14 @@ def test_json_is_one_object_with_the_promised_keys(
     assert figures["warning"] is None and err == ""
 
 
+def test_a_file_that_memory_has_no_room_for_is_reported_without_being_measured(
+    given: list[str], work: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stylecine.output.video.available_bytes", lambda _: 0)
+    assert main([*given, "-o", "loop.mp4", "--json"]) == 0
+    assert json.loads(printed(capsys)[0])["encoded"] is None
+
+
 def test_every_option_reaches_the_loop(
     photo_file: Path, work: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,8 +74,8 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
 
 
 def encoded_figures(loop: "Cinemagraph", info: "VideoInfo") -> dict[str, float] | None:
-    """What the file shows of the loop, decoded; None for a crop and for files that are not read back."""
-    from stylecine.errors import VideoError
+    """What the file shows of the loop, decoded; None for a crop and for files that are not read back or too large."""
+    from stylecine.errors import TooLarge, VideoError
     from stylecine.output.video import read_video
     from stylecine.quality.measures import measure_encoded
 
@@ -83,7 +83,7 @@ def encoded_figures(loop: "Cinemagraph", info: "VideoInfo") -> dict[str, float] 
         return None
     try:
         frames, fps = read_video(info.path, len(loop))
-    except VideoError:
+    except (VideoError, TooLarge):
         return None
     return measure_encoded(frames, loop.mask.cpu(), fps) if len(frames) == len(loop) else None
 
