@@ -43,8 +43,16 @@ class Inversion:
 
 @torch.inference_mode(False)  # inference tensors cannot be optimised
 @torch.no_grad()
-def invert(photo: Tensor, generator: Generator, encoder: Encoder | None, *, visible: Tensor | None = None,
-           side: int | None = None, refine: int = 0, progress: ProgressCallback | None = None) -> Inversion:
+def invert(
+    photo: Tensor,
+    generator: Generator,
+    encoder: Encoder | None,
+    *,
+    visible: Tensor | None = None,
+    side: int | None = None,
+    refine: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Inversion:
     """Invert a photo [3,H,W] in [-1,1].
 
     encoder: None for generators that have none; w+ and F are then found by optimisation alone.
@@ -84,7 +92,7 @@ def reconstruct(generator: Generator, w_plus: Tensor, feature: Tensor, size: tup
 
 
 def synthesise(generator: Generator, w_plus: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
-    return merge([x.float() for x in generator.from_feature(feature, w_plus)])[:, :, :size[0], :size[1]]
+    return merge([x.float() for x in generator.from_feature(feature, w_plus)])[:, :, : size[0], : size[1]]
 
 
 def refinement_steps(encoder: Encoder | None, refine: int) -> int:
@@ -112,8 +120,15 @@ def initial_latents(photo: Tensor, generator: Generator, steps: int) -> tuple[Te
     return w_plus, generator.feature(w_plus).mean((2, 3), keepdim=True).expand(-1, -1, *grid)
 
 
-def refine_feature(photo: Tensor, seen: Tensor, w_plus: Tensor, feature: Tensor, generator: Generator, steps: int,
-                   progress: ProgressCallback | None) -> Tensor:
+def refine_feature(
+    photo: Tensor,
+    seen: Tensor,
+    w_plus: Tensor,
+    feature: Tensor,
+    generator: Generator,
+    steps: int,
+    progress: ProgressCallback | None,
+) -> Tensor:
     """F after `steps` of conjugate gradients from `feature`; the other arguments as in `invert`."""
     size = (photo.shape[2], photo.shape[3])
     direction = before = None

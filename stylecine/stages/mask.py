@@ -22,7 +22,7 @@ from stylecine.options import CLASSES, MIN_LAYER_ALPHA
 from stylecine.stages.photo import open_image
 from stylecine.stages.thin import thin_static
 
-SKY, WATER, FALLS = (CLASSES.index(name) for name in ("sky", "water", "falls"))
+SKY, WATER, FALLS, SMOKE = (CLASSES.index(name) for name in ("sky", "water", "falls", "smoke"))
 
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
@@ -64,6 +64,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     own = _class_probabilities(photo, segmenter)
     probabilities = crf_refine(own, photo)
     smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
+    smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
     return _split_by_class(_remove_errors(mask, 1 - own[0], classes == FALLS), classes)
@@ -266,6 +267,37 @@ def _mean(x: Tensor, radius: int) -> Tensor:
 def soft_threshold(soft: Tensor) -> Tensor:
     """0 below 0.5, 1 above 0.8, smoothstep between: without soft tails, and static where in doubt."""
     return smoothstep(((soft - 0.5) / 0.3).clamp(0, 1))
+
+
+def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
+    """Probabilities [4,h,w] of what `moves`, bool [h,w], in which no water lies over sky: water between sky and sky is
+    a cloud seen from above, and sky right below water is a reflection."""
+    found = torch.where(moves, classes.argmax(0), -1).cpu().numpy()
+    classes = classes.clone()
+    for wrong, right, sides in ((WATER, SKY, (-1, 1)), (SKY, WATER, (-1,))):
+        regions, count = ndimage.label(found == wrong)
+        misplaced = np.ones(count + 1, bool)
+        misplaced[0] = False
+        for side in sides:
+            misplaced &= _borders_on(found, regions, count, side, (SKY, SMOKE) if right == SKY else (WATER,))
+        here = misplaced[regions]
+        found[here] = right
+        places = torch.from_numpy(here).to(classes.device)
+        classes[right] += torch.where(places, classes[wrong], 0.0)
+        classes[wrong] = torch.where(places, 0.0, classes[wrong])
+    return classes
+
+
+def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, kinds: tuple[int, ...]) -> np.ndarray:
+    """Bool [count + 1]: regions of [h,w] whose border above (side -1) or below (1) lies mostly at these classes."""
+    beyond, other = np.roll(found, -side, axis=0), np.roll(regions, -side, axis=0)
+    edge = 0 if side < 0 else -1
+    beyond[edge], other[edge] = -1, 0  # the photo's own border
+    border = np.where(other != regions, regions, 0)
+    length = np.bincount(border.ravel(), minlength=count + 1)
+    touching = np.bincount(border[np.isin(beyond, kinds)], minlength=count + 1)
+    mostly: np.ndarray = touching > 0.5 * length
+    return mostly
 
 
 def _remove_errors(mask: Tensor, probability: Tensor, falls: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
-from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, steadiness, water_travel
+from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, sky_travel, steadiness, water_travel
 from stylecine.stages.stream import Streams, find_streams, sense_odds
 from stylecine.stages.swell import open_water
 
@@ -282,7 +282,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
         return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
     if k == FALLS:
         return falls_travel(here, flow, travel)
-    return travel.sky if k == SKY else travel.smoke
+    return sky_travel(here, context.grey, travel) if k == SKY else travel.smoke
 
 
 def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:

@@ -69,8 +69,15 @@ def plain_plate(photo: Tensor, visible: Tensor, generated: Tensor | None = None)
     return Plate(inpaint(photo, visible, torch.zeros_like(photo) if generated is None else generated))
 
 
-def feature_plate(photo: Tensor, visible: Tensor, generated: Tensor, detail: float, generator: Generator,
-                  w_plus: Tensor, feature: Tensor) -> Plate:
+def feature_plate(
+    photo: Tensor,
+    visible: Tensor,
+    generated: Tensor,
+    detail: float,
+    generator: Generator,
+    w_plus: Tensor,
+    feature: Tensor,
+) -> Plate:
     """The plate of deep feature warping: F is warped and G above it run for every frame; the residual is added.
 
     G runs in half precision on a GPU, in bfloat16 on a CPU that computes in it, unless that changes what it has

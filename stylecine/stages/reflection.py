@@ -1,7 +1,9 @@
-"""Water that mirrors its shore: its reflections rock in place, and hardly drift away from their trees.
+"""Calm water that mirrors its shore: its reflections rock in place, and do not drift away from their trees.
 
 A reflection repeats, upside down below the shore, what is above it. How alike the two are is measured by their local
 correlation, over small shifts and stretches, since the eye is above the water and the shore not all at the waterline.
+Waves seen from the shore are level lines: their brightness changes down the picture, hardly across it. Calm water shows
+trunks, posts and its own bed, which have upright edges as well.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down
 STRETCHES = (0.85, 1.0, 1.18)
 NOISE = 6 / 127.5  # of [-1, 1]: standard deviation below which a window is plain
 ALIKE = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
-HELD_DRIFT = 0.3  # of its usual speed, at which what is held drifts: ripples still travel
-MIRRORING = (0.6, 0.72)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
+HELD_DRIFT = 0.02  # of its usual speed, at which what is held drifts: less than a pixel in a loop
+WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
+CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
+SOME = (0.05, 0.2)  # share of reflections without which no water is calm, and with which it may be
+MIRRORING = (0.5, 0.58)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
 
 
 def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.ndarray:
@@ -38,9 +43,20 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
     index = np.arange(count + 1)
     total = ndimage.sum_labels(texture, numbers, index)
     share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
-    held = np.where(index > 0, rise(share, MIRRORING), 0.0)
+    calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
+    held = np.where(index > 0, rise(share + calm * rise(share, SOME), MIRRORING), 0.0)
     mirrors: np.ndarray = held[stretches]
     return mirrors
+
+
+def _waviness(grey: np.ndarray, stretches: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Of each stretch, the share of its squared gradients that is vertical, in [0,1]; WAVY if it is plain."""
+    down, across = np.gradient(ndimage.gaussian_filter(grey, 0.7))
+    inside = ndimage.binary_erosion(stretches > 0, iterations=4, border_value=1)
+    numbers = np.where(inside, stretches, 0)
+    vertical, level = (ndimage.sum_labels(d * d, numbers, index) for d in (down, across))
+    total = vertical + level
+    return np.where(total > 1e-9, vertical / np.maximum(total, 1e-9), WAVY)
 
 
 def _shrink(picture: np.ndarray, order: int) -> np.ndarray:

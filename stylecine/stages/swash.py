@@ -16,6 +16,7 @@ from torch import Tensor
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES
+from stylecine.stages.reflection import mirroring
 from stylecine.stages.speed import foam, rise
 from stylecine.stages.swell import Swell, open_water
 
@@ -64,6 +65,7 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
     distance = ndimage.distance_transform_edt(~water) - ndimage.distance_transform_edt(water)
     level = ndimage.gaussian_filter(distance, 0.4 * SMOOTH * short, mode="nearest") / (REACH * short)
     weight = _foamy(water, grey, level) * _sandy(ground & free, grey, owner, level)
+    weight = weight * (1 - mirroring(grey, water, ground).max())  # the lights of a calm lake are no foam
     if not free.all():  # it fades towards what is held, or the picture would tear there
         weight = weight * smoothstep(np.clip(ndimage.distance_transform_edt(free) / (REACH * short) - 0.3, 0, 1))
     if weight.max() < 0.5:
@@ -105,7 +107,8 @@ def _beaches(smooth: np.ndarray) -> np.ndarray:
     """The regions of bool [h,w] that are large and reach the photo's lower half: the rest are rocks and walls."""
     labels, _ = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
     large = [
-        i for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
+        i
+        for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
         if (labels == i).mean() > MIN_BEACH and rows.stop > smooth.shape[0] * 0.6
     ]
     return ndimage.binary_dilation(np.isin(labels, large), iterations=3) & smooth

@@ -122,6 +122,40 @@ def test_a_region_moves_only_if_the_network_is_sure_of_it_as_a_whole() -> None:
     assert (1 - probabilities[0])[-4:, probabilities.shape[2] // 4].min() > 0.6, "offered in case it does move"
 
 
+class Swapped(nn.Module):
+    """Stands in for a segmenter: the stub's sky, of which it takes the given rows for water."""
+
+    def __init__(self, first: float, last: float) -> None:
+        super().__init__()
+        self.rows = first, last
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        logits = BlueIsSky()(photos)
+        first, last = (round(share * logits.shape[2]) for share in self.rows)
+        sky, water = 1 + CLASSES.index("sky"), 1 + CLASSES.index("water")
+        logits[:, [sky, water], first:last] = logits[:, [water, sky], first:last]
+        return logits
+
+
+def test_no_water_lies_over_the_sky() -> None:
+    """Clouds seen from above look like the sea, and a lake with clouds in it like the sky."""
+    blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)
+    sky, water = CLASSES.index("sky"), CLASSES.index("water")
+    from_above = predict_layers(blue, Swapped(0.3, 0.6))  # type: ignore[arg-type]
+    assert from_above[water].max() == 0 and from_above[sky].mean() > 0.9
+    lake = predict_layers(blue, Swapped(0.5, 1))  # type: ignore[arg-type]
+    assert lake[sky, : H // 2 - 10].mean() > 0.9 and lake[water, H // 2 + 10 :].mean() > 0.9, "as nature has it"
+
+
+def test_sky_below_water_is_its_reflection() -> None:
+    photo, _ = landscape()
+    photo[:, 20:] = torch.tensor([-0.5, -0.6, -0.8])[:, None, None]  # the sky, a hill, a lake
+    photo[:, 80:] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
+    photo += 0.05 * torch.rand(3, H, W)
+    layers = predict_layers(photo, Swapped(0.4, 0.7))  # type: ignore[arg-type]
+    assert layers[CLASSES.index("sky"), 90:].max() == 0 and layers[CLASSES.index("water"), 90:].mean() > 0.9
+
+
 def test_moving_joins_the_layers() -> None:
     layers = torch.zeros(4, 2, 2)
     layers[0, 0, 0], layers[1, 0, 0], layers[2, 1, 1] = 0.5, 0.5, 1.0

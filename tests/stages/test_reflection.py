@@ -11,15 +11,15 @@ from stylecine.stages.swell import RIPPLE_SECONDS, SECONDS, predict_swell
 HEIGHT, WIDTH, SHORE = 160, 240, 70
 
 
-def texture(seed: int, rows: int) -> np.ndarray:
-    """A wood or waves, [rows,240] in [-1,1]."""
-    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((rows, WIDTH)), 2.5)
+def texture(seed: int, rows: int, across: float = 2.5) -> np.ndarray:
+    """A wood, or waves if it is wide across: [rows,240] in [-1,1]."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((rows, WIDTH)), (2.5, across))
     return np.clip(noise / noise.std() * 0.25, -1, 1)
 
 
 def lake(ripples: float = 0.0, mirrors: bool = True) -> np.ndarray:
     """A wood above a lake: [160,240] in [-1,1]."""
-    wood, waves = texture(0, SHORE), texture(1, HEIGHT - SHORE)
+    wood, waves = texture(0, SHORE), texture(1, HEIGHT - SHORE, across=12)
     mirrored = np.pad(wood[::-1], ((0, HEIGHT - 2 * SHORE), (0, 0)), mode="edge")
     share = ripples if mirrors else 1.0
     return np.vstack([wood, (1 - share) * mirrored + share * waves]).astype(np.float32)
@@ -52,6 +52,15 @@ def test_waves_and_plain_water_mirror_nothing() -> None:
     assert mirroring(lake(), np.zeros_like(WATER), LAND).max() == 0
 
 
+def test_water_without_waves_is_calm_where_little_of_it_is_a_reflection() -> None:
+    """Trunks, posts and its bed have upright edges, waves have few."""
+    mirrored = np.arange(WIDTH)[None] < 0.1 * WIDTH
+    still = np.vstack([texture(0, SHORE), texture(3, HEIGHT - SHORE)])
+    waves, calm = (np.where(mirrored, lake(), rest).astype(np.float32) for rest in (lake(mirrors=False), still))
+    assert mirroring(waves, WATER, LAND).max() == 0
+    assert mirroring(calm, WATER, LAND)[WATER].min() == 1
+
+
 def test_the_sky_above_the_horizon_is_no_shore() -> None:
     assert mirroring(lake(), WATER, np.zeros_like(LAND)).max() == 0
 
@@ -72,7 +81,7 @@ def swaying(speed: float, mirrors: bool) -> Displacement:
     return integrate(flow, layers[1], period=120, fps=30, margin=32, swell=swell)
 
 
-def test_water_that_mirrors_its_shore_rocks_faster_than_it_drifts() -> None:
+def test_water_that_mirrors_its_shore_rocks_and_does_not_drift() -> None:
     near = slice(HEIGHT - 20, HEIGHT)
-    assert swaying(0.018, mirrors=True).rocks(HEIGHT, WIDTH)[near].float().mean() > 0.9
+    assert swaying(0.0012, mirrors=True).rocks(HEIGHT, WIDTH)[near].float().mean() > 0.9
     assert not swaying(0.06, mirrors=False).rocks(HEIGHT, WIDTH).any()

@@ -1,8 +1,18 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from stylecine.options import PACES
-from stylecine.stages.speed import MIN_STEADY, TRAVEL, falls_travel, foam, steadiness, water_travel
+from stylecine.stages.speed import (
+    MIN_STEADY,
+    SCATTERED_SPEED,
+    TRAVEL,
+    falls_travel,
+    foam,
+    sky_travel,
+    steadiness,
+    water_travel,
+)
 
 NATURAL = TRAVEL["natural"]
 SIZE = 128
@@ -28,6 +38,15 @@ def test_every_pace_has_its_speeds_and_the_natural_ones_are_those_of_films() -> 
     assert 0.20 <= NATURAL.white_water <= 0.40 <= NATURAL.falls
     for slower, faster in ((TRAVEL["calm"], NATURAL), (NATURAL, TRAVEL["lively"])):
         assert all(a < b for a, b in zip(slower, faster, strict=True))
+
+
+def test_few_compact_clouds_are_slow_and_a_cloudy_or_plain_sky_is_not() -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((SIZE, SIZE)), 3)
+    clouds, sky = noise / noise.std(), rows() < 100
+    few = np.where(clouds > 2.2, 0.8, -0.5)
+    assert sky_travel(sky, few, NATURAL) < (SCATTERED_SPEED + 0.1) * NATURAL.sky
+    for usual in (0.3 * clouds, -few, 0.1 * few, np.where(sky, -0.2, 0.9)):
+        assert sky_travel(sky, usual, NATURAL) > 0.9 * NATURAL.sky
 
 
 def test_a_high_fall_is_faster_than_a_low_one() -> None:

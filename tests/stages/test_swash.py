@@ -75,6 +75,19 @@ def test_only_foam_beside_smooth_bright_ground(photo):
     assert swash_of(photo) is None
 
 
+def test_the_lights_of_a_calm_lake_are_no_foam() -> None:
+    """The same sand and white edge, but all that is above it is seen again in the water."""
+    random = np.random.default_rng(1)
+    hills = ndimage.gaussian_filter(random.standard_normal((HORIZON, WIDTH)), 2)
+    photo = beach().clone()
+    photo[:, :HORIZON] = torch.from_numpy(np.clip(hills / hills.std() * 0.3, -1, 1)).float()
+    photo[:, HORIZON : EDGE - 25] = photo[:, :HORIZON].flip(1)[:, : EDGE - 25 - HORIZON]
+    no_sky = layers()
+    no_sky[SKY] = 0
+    assert predict_swash(beach(), no_sky, drift(), NOBODY) is not None
+    assert predict_swash(photo, no_sky, drift(), NOBODY) is None
+
+
 def test_things_on_the_beach_stand_still():
     photo = beach().clone()
     photo[:, EDGE + 4 : EDGE + 30, 120:140] = -1
@@ -98,9 +111,7 @@ def test_what_is_held_stands_still():
 def test_a_loop_begins_with_the_photo_and_runs_up_and_back(swash):
     moves = swash.widen(layers().amax(0))
     assert moves[EDGE + 5, 128] == 1 and moves[-1].max() == 0
-    loop = integrate(
-        drift() * swash.drift, moves, period=120, fps=30, margin=32, swell=swash.add_to(None)
-    )
+    loop = integrate(drift() * swash.drift, moves, period=120, fps=30, margin=32, swell=swash.add_to(None))
     at = (EDGE + 32) // loop.cell, (128 + 32) // loop.cell
     heights = [float(loop.swell_offset(loop.moment(t))[1][at]) for t in (0, 30, 60, 90)]
     assert heights[0] == 0 and abs(heights[2]) < 1e-4
