@@ -282,7 +282,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
         return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
     if k == FALLS:
         return falls_travel(here, flow, travel)
-    return sky_travel(here, context.grey, travel) if k == SKY else travel.smoke
+    return sky_travel(here, context.grey, pace) if k == SKY else travel.smoke
 
 
 def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:

@@ -22,8 +22,8 @@ ALIKE = (0.3, 0.7)  # correlations at which a window begins to be a reflection, 
 HELD_DRIFT = 0.02  # of its usual speed, at which what is held drifts: less than a pixel in a loop
 WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
 CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
-SOME = (0.05, 0.2)  # share of reflections without which no water is calm, and with which it may be
-MIRRORING = (0.5, 0.58)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
+SOME = (0.15, 0.3)  # share of reflections without which no water is calm, and with which it may be
+MIRRORING = (0.48, 0.56)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
 
 
 def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.ndarray:

@@ -33,11 +33,11 @@ TRAVEL = {
     "natural": Travel(0.120, 0.060, 0.150, 0.30, 0.50, 0.105),
     "lively": Travel(0.200, 0.095, 0.250, 0.45, 0.75, 0.170),
 }
-# Compact clouds on a blue sky: where the two copies of the loop meet they would be seen twice, the more so the farther
-# apart. A sky is scattered if its contrast is gathered in few places (participation ratio), and bright (skewness).
-SCATTERED, BRIGHT, SCATTERED_SPEED = (0.15, 0.4), (0.5, 1.5), 0.25
-CLOUD_CONTRAST = (0.045, 0.08)  # of [-1, 1]: standard deviation at which they begin to be seen twice, and surely are
-CLOUD_SCALES, CLOUD_REACH = (0.008, 0.1), 0.03  # of the short side: the band of clouds' contrast, and its neighbourhood
+# Half-way through a loop a sky shows clouds from two places, one travel apart. If those are unlike each other, they are
+# seen twice, so a sky of small, compact clouds goes slower, down to MIN_SKY.
+LIKENESS, MIN_SKY = 0.6, 0.25
+CLOUD_SCALES = 0.008, 0.1  # of the short side: the band of clouds' contrast
+CLOUD_CONTRAST = (0.045, 0.08)  # of [-1, 1]: standard deviation at which clouds begin to be seen twice, and surely are
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 FOOT = 1.22  # speed at a fall's foot over the median speed, after that
 # What falls through this much of the short side falls at the table's speed at its foot; a lower fall is farther away,
@@ -52,18 +52,25 @@ BEAT_SCALE, MIN_STEADY = 0.015, 0.25  # of the short side: finer texture does no
 MIN_CONTRAST = 0.25  # of the brightness in water, between its darkest fifth and its lights: less is no foam
 
 
-def sky_travel(sky: np.ndarray, grey: np.ndarray, table: Travel) -> float:
-    """Travel of the `sky`, bool [h,w]: slower if its clouds are few and compact. grey [h,w] in [-1,1]."""
+def sky_travel(sky: np.ndarray, grey: np.ndarray, pace: str) -> float:
+    """Travel of the `sky`, bool [h,w], whose clouds go sideways; grey [h,w] in [-1,1], pace a key of TRAVEL."""
     short = min(sky.shape)
     fine, wide = (_mean_within(grey, sky, scale * short) for scale in CLOUD_SCALES)
     clouds = np.where(sky, fine - wide, 0.0)
-    energy = _mean_within(clouds**2, sky, CLOUD_REACH * short)[sky]
-    spread = np.asarray(energy.mean() ** 2 / max((energy**2).mean(), 1e-12))
-    deviation = clouds[sky] - clouds[sky].mean()
-    skewness = np.asarray((deviation**3).mean() / max(deviation.std() ** 3, 1e-9))
-    contrast = np.sqrt(energy.mean())
-    scattered = (1 - rise(spread, SCATTERED)) * rise(skewness, BRIGHT) * rise(contrast, CLOUD_CONTRAST)
-    return float(table.sky * (1 - (1 - SCATTERED_SPEED) * scattered))
+    seen = rise(np.sqrt((clouds[sky] ** 2).mean()), CLOUD_CONTRAST)
+    like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
+    return TRAVEL[pace].sky * float(1 - seen * (1 - min(max(like, MIN_SKY), 1.0)))
+
+
+def _likeness_length(clouds: np.ndarray, sky: np.ndarray, most: int) -> int:
+    """How many columns, at most `most`, clouds may be moved and still be like those that were there: the first at which
+    the autocorrelation over the sky falls below LIKENESS."""
+    for shift in range(1, most):
+        both = sky[:, shift:] & sky[:, :-shift]
+        a, b = clouds[:, shift:][both], clouds[:, :-shift][both]
+        if (a * b).sum() < LIKENESS * math.sqrt((a * a).sum() * (b * b).sum()):
+            return shift
+    return most
 
 
 def _mean_within(values: np.ndarray, where: np.ndarray, sigma: float) -> np.ndarray:
