@@ -139,7 +139,7 @@ def test_a_job_goes_to_the_process_that_had_its_key_last() -> None:
 
 
 def test_jobs_are_cancelled_while_they_wait_and_while_they_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "CANCEL_GRACE", 0.2)
+    monkeypatch.setattr(workers, "CANCEL_GRACE", 2.0)
     with pool("") as one:
         for request in ("sleep", "deaf"):
             job = running(one, request)

@@ -106,12 +106,12 @@ def test_the_service_stops_at_once_while_it_works(serve: Callable[..., Served]) 
 
 
 def test_work_has_a_time_limit(serve: Callable[..., Served]) -> None:
-    served = serve(animation_seconds=1, scene_seconds=1)
+    served = serve(animation_seconds=3, scene_seconds=3)
     scene = served.scene()["id"]
     job = served.finished(served.animation(scene, seconds=50)["id"])
-    assert job["state"] == "failed" and "longer than 1 s" in job["problem"]["detail"]
+    assert job["state"] == "failed" and "longer than 3 s" in job["problem"]["detail"]
     response = served.client.post("/v1/scenes", content=b"deaf")
-    assert response.status_code == 503 and "longer than 1 s" in response.json()["detail"]
+    assert response.status_code == 503 and "longer than 3 s" in response.json()["detail"]
     assert served.scene()["state"] == "ready"
 
 

@@ -32,10 +32,8 @@ def streaks(where: np.ndarray) -> np.ndarray:
     return np.where(where, 0.5 + noise, -0.8)
 
 
-def test_every_pace_has_its_speeds_and_the_natural_ones_are_those_of_films() -> None:
+def test_a_livelier_pace_is_faster_in_everything() -> None:
     assert tuple(TRAVEL) == PACES
-    assert NATURAL.sky >= 0.10 and NATURAL.running_water >= 0.12 and NATURAL.smoke >= 0.08
-    assert 0.20 <= NATURAL.white_water <= 0.40 <= NATURAL.falls
     for slower, faster in ((TRAVEL["calm"], NATURAL), (NATURAL, TRAVEL["lively"])):
         assert all(a < b for a, b in zip(slower, faster, strict=True))
 
