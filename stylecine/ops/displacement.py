@@ -12,6 +12,7 @@ from torch import Tensor
 from stylecine.ops.smoothstep import smoothstep
 
 STRIDE = 4  # frames between two knots
+MIN_DRIFT = 0.005  # of the short side in a loop: matter that drifts by less stays where it is
 RAMP_SUB_CYCLES = 2.0  # after the loop's beginning, and before its end, in which the stagger sets in and ceases
 
 
@@ -105,11 +106,13 @@ class Displacement:
         return moment.swell[0] * self.swell[0] + moment.swell[1] * self.swell[1]
 
     def rocks(self, height: int, width: int) -> Tensor:
-        """Where matter rocks faster than it drifts: bool [H,W], pixels of the photo."""
+        """Where the swell rocks matter faster than it drifts, or where it hardly drifts beside a swell: bool [H,W],
+        pixels of the photo."""
         if self.swell is None:
             return torch.zeros(height, width, dtype=torch.bool, device=self.rates.device)
         rocking = 2 * math.pi * self.swell_cycles / self.period * self.swell.square().sum((0, 1)).sqrt()
-        faster = rocking > self.rates[0, 0].norm(dim=0) * self.cell
+        drift = self.rates[0, 0].norm(dim=0) * self.cell
+        faster = (rocking > drift) | (drift * self.period < MIN_DRIFT * min(height, width))
         rows, columns = ((torch.arange(n, device=faster.device) + self.margin) // self.cell for n in (height, width))
         return faster[rows][:, columns]
 

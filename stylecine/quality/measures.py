@@ -97,7 +97,8 @@ def measure_loop(
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. label: [H,W] hand-labelled classes, 0 static; restricts static_drift to what is labelled
     static, and adds vividness_labelled, and vividness and returns of each class in it. flowing: [H,W], how much
-    each pixel follows the flow; None: as the mask. Where nothing does, as in cloth, moved_error and travel are NaN.
+    each pixel follows the flow; None: as the mask. Where nothing does, as in cloth and in water that rocks in place,
+    moved_error, travel and returns are NaN.
     copies: of a frame's number, the frames uint8 [H,W,3] of which that frame is a mix.
     """
     moving = _floats(mask)
@@ -107,7 +108,7 @@ def measure_loop(
         _Pulse(moving, _floats(flow)),
         _Moved(len(frames), steady, fps, _floats(flow)),
         _Liveliness(len(frames), fps, _regions(moving, label), closed=True),
-        _Returns(_classes("returns", label), moving),
+        _Returns(_classes("returns", label), steady),
         _Drift(photo, _static(moving, label)),
         _FirstFrame(photo),
     ]

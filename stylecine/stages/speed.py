@@ -35,7 +35,7 @@ TRAVEL = {
 }
 # Half-way through a loop a sky shows clouds from two places, one travel apart. If those are unlike each other, they are
 # seen twice, so a sky of small, compact clouds goes slower, down to MIN_SKY.
-LIKENESS, MIN_SKY = 0.6, 0.25
+LIKENESS, MIN_SKY = 0.6, 0.35
 CLOUD_SCALES = 0.008, 0.1  # of the short side: the band of clouds' contrast
 CLOUD_CONTRAST = (0.045, 0.08)  # of [-1, 1]: standard deviation at which clouds begin to be seen twice, and surely are
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
