@@ -346,13 +346,13 @@ class Animator:
 
     @torch.no_grad()
     def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:
-        """The change of colours from a photo uint8 [H,W,3] to each of some styles: grids for `ops.recolour`.
+        """The recolouring of a photo uint8 [H,W,3] by each of some styles: grids for `ops.recolour`.
 
         They fit frames of any size. Raises OptionError for a name that the model does not know.
         """
         nets = self.style_nets or self._model_style_nets
         others = [nets.w_plus_of(style.name, style.picture) for style in styles]
-        return nets.changes(torch.from_numpy(photo.copy()).to(self.device), others)
+        return nets.grids(torch.from_numpy(photo.copy()).to(self.device), others)
 
     def _make_loop(
         self,

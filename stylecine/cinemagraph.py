@@ -46,8 +46,8 @@ from stylecine.stages.style import Appearance
 
 MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
 MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
-TOGETHER = 4  # frames that are made at once
-HELD = 50_000_000  # bytes that they may take
+BATCH = 4  # frames that are rendered at once
+MAX_BATCH_BYTES = 50_000_000
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
 # Levels of 255 by which what moves differs from its surroundings, in the mean; over how many pixels, at a short side of
 # 512. Clear and white skies have less.
@@ -128,23 +128,23 @@ class Cinemagraph:
         """
         for t in times:
             _check_time(t)
-        most = max(1, min(TOGETHER, HELD // (3 * self.width * self.height)))
+        most = max(1, min(BATCH, MAX_BATCH_BYTES // (3 * self.width * self.height)))
         batches = (times[begin : begin + most] for begin in range(0, len(times), most))
         made = (frame for batch in batches for frame in self._render([float(t) % self.period for t in batch]))
         yield from read_back(made, self.mask.device, ahead=most)
 
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
-        change = self.appearance.change([t / self.period for t in times]) if self.appearance else None
+        recolouring = self.appearance.recolouring([t / self.period for t in times]) if self.appearance else None
         if not self.cloth_layer:
-            return list(render_frames(self._landscape, times, change))
+            return list(render_frames(self._landscape, times, recolouring))
         if self.loop is None:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
         for frame, t in zip(made, times, strict=True):
             self.cloth_layer.draw_over_(frame, t)
-        return list(made if change is None else recolour_(made, change))
+        return list(made if recolouring is None else recolour_(made, recolouring))
 
     @torch.inference_mode()
     def _copies(self, t: float) -> list[np.ndarray]:

@@ -77,11 +77,11 @@ _Args = native.structure(
 )
 
 
-def _nothing_made(*_: object) -> None:
+def _no_output(*_: object) -> None:
     pass
 
 
-@operator("drape", _nothing_made, changes=("frame",))
+@operator("drape", _no_output, changes=("frame",))
 def _drape(
     frame: Tensor,
     photo: Tensor,

@@ -21,7 +21,7 @@ from stylecine.errors import OptionError
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops.image import fit_short_side, to_tensor
-from stylecine.ops.recolour import LUMA, Change, grid_places, recolour
+from stylecine.ops.recolour import LUMA, Recolouring, grid_places, recolour
 
 SIDE = 256  # short side of the picture in which the change is found
 CELL = 16  # pixels of it
@@ -32,7 +32,7 @@ GREEN = 0.05  # of [0,1]: more than a trace of green
 RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
 
 
-def change_grids(
+def recolouring_grids(
     photo: Tensor, w_plus: Tensor, others: Iterable[Tensor], generator: Generator, encoder: Encoder
 ) -> list[Tensor]:
     """The grids for `ops.recolour` that take a photo [3,H,W] in [-1,1] from its w+ to others, all [L,512].
@@ -130,15 +130,11 @@ class StyleNets:
             raise OptionError(f"This model has no style {name!r}; give a photo that looks so instead.")
         return self.named[name]
 
-    def change(self, photo: Tensor, other: Tensor) -> Tensor:
-        """The one grid of `changes`."""
-        return self.changes(photo, [other])[0]
-
-    def changes(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
-        """`change_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
+    def grids(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
+        """`recolouring_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
         image = photo.permute(2, 0, 1).float() / 127.5 - 1
         w_plus = self.encoder.appearance(image[None])[0]
-        return change_grids(image, w_plus, others, self.generator, self.encoder)
+        return recolouring_grids(image, w_plus, others, self.generator, self.encoder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +155,10 @@ class Appearance:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
         return recolour(frame, self.grid, self._amount(phase), moving=self._moves, still=self._still)
 
-    def change(self, phases: Sequence[float]) -> Change:
+    def recolouring(self, phases: Sequence[float]) -> Recolouring:
         """`show` for frames over `backdrop` at these phases."""
         amounts = [self._amount(phase) for phase in phases]
-        return Change(self.grid, amounts, self._moves, self._still if self.drift else None)
+        return Recolouring(self.grid, amounts, self._moves, self._still if self.drift else None)
 
     @cached_property
     def backdrop(self) -> Tensor:
