@@ -136,7 +136,7 @@ def test_a_page_with_only_cloth(flag: Path) -> None:
     found = re.search(r'id="pack">([^<]+)<', text)
     assert found and text.count("data:image/webp;base64,") == 1 and len(text) < 150_000
     tensors = load(zlib.decompress(b64decode(found[1])))
-    assert set(tensors) == {"background", "matte", "knots", "active"}
+    assert set(tensors) == {"background", "matte", "keyframes", "active"}
 
 
 def styled(loop: Cinemagraph, folder: Path, *, drift: bool) -> tuple[Cinemagraph, Path]:
