@@ -18,7 +18,7 @@ from torch import Tensor
 from stylecine import __version__
 from stylecine.atomic import Finish
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import RestingCloth
+from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.errors import OptionError
 from stylecine.ops.image import fit_short_side, resize
@@ -71,7 +71,7 @@ class Cinemagraph:
         edits: the scene's edits.
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
-        resting_cloth: what is needed to turn its wind.
+        rest_shape: of the cloth, from which another wind animates it.
         mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
             is cloth; "" if neither.
@@ -89,7 +89,7 @@ class Cinemagraph:
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
-    resting_cloth: RestingCloth | None = None
+    rest_shape: RestShape | None = None
     mask_warning: str = ""
     cloth_warning: str = ""
     appearance: Appearance | None = None

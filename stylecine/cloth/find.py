@@ -54,7 +54,7 @@ def find_cloth(photo: Tensor, finder: Finder) -> FoundCloth | None:
     sure = sure_pieces(probability.cpu().numpy())
     if not sure.any():
         return None
-    whole = torch.from_numpy(grown(sure, probability.cpu().numpy())).to(photo.device)
+    whole = torch.from_numpy(grow_regions(sure, probability.cpu().numpy())).to(photo.device)
     mask = soft_threshold(follow_edges(whole[None].float(), photo))
     return FoundCloth(mask, float(probability[torch.from_numpy(sure).to(photo.device)].mean()))
 
@@ -81,8 +81,8 @@ def sure_pieces(probability: np.ndarray) -> np.ndarray:
     return keep[pieces]
 
 
-def grown(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """bool [h,w]: pieces with the possible cloth that they touch, without gaps and holes."""
+def grow_regions(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """bool [h,w]: pieces grown into the possible cloth that they touch (hysteresis), without gaps and holes."""
     whole = ndimage.binary_propagation(pieces, mask=pieces | (probability > POSSIBLE))
     room = 2 * CLOSED
     closed = ndimage.binary_closing(np.pad(whole, room), iterations=CLOSED)[room:-room, room:-room]

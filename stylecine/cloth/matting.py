@@ -51,9 +51,9 @@ class Matting:
 def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Matting:
     """photo [3,H,W] in [-1,1]; mask of the cloth and frozen (what must not change), both [H,W] in [0,1]."""
     colour = (photo + 1) / 2
-    inside, held = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
+    inside, fixed = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
-    around = _look_around(colour, inside, held, 1 + math.ceil(strip / cell), cell)
+    around = _segment_surroundings(colour, inside, fixed, 1 + math.ceil(strip / cell), cell)
     cloth = inside | around.missed
     # a strip of plain background may move along unseen, one of rough background may not
     moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & (inside | around.free)
@@ -81,31 +81,31 @@ class _Surroundings:
     share: Tensor
 
 
-def _look_around(colour: Tensor, inside: Tensor, held: Tensor, reach: int, cell: int) -> _Surroundings:
-    """colour [3,H,W] in [0,1]; inside (cloth) and held: bool [gh,gw]; reach: cells by which the mask may be wrong."""
+def _segment_surroundings(colour: Tensor, inside: Tensor, fixed: Tensor, reach: int, cell: int) -> _Surroundings:
+    """colour [3,H,W] in [0,1]; inside (cloth) and fixed: bool [gh,gw]; reach: cells by which the mask may be wrong."""
     cells = on_grid(colour, cell)
     # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
     near = dilate(inside, reach) & ~inside
     around = ~inside & ~near
-    plain = _large_regions(around & (_deviation(colour, cell) < MAX_PLAIN_DEVIATION) & ~held)
+    plain = _large_regions(around & (_deviation(colour, cell) < MAX_PLAIN_DEVIATION) & ~fixed)
     mostly_plain = blur(torch.stack((plain, around))[None].float(), 3 * reach)[0]
     rough, unseen = free_outline(cells, inside, reach)
-    rough &= ~held & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
+    rough &= ~fixed & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
     share, error = _unmix(cells, *_colours_of_both(cells, inside, plain | (rough & ~near), reach))
-    mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held
-    obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | held
+    mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~fixed
+    obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | fixed
     obstacles |= _continued(mixed & ~rough & (share > MAX_CLOTH_BEYOND), inside, near, reach)
     free = plain | rough | (near & _flood(inside, ~obstacles))
     rough &= ~mixed
     missed = near & free & torch.where(rough, unseen, share > MIN_CLOTH_SHARE)
-    return _Surroundings(free, rough, missed, (near & ~free) | held, share)  # what it does not touch, it may pass
+    return _Surroundings(free, rough, missed, (near & ~free) | fixed, share)  # only obstacles that it touches matter
 
 
-def _continued(alike: Tensor, inside: Tensor, near: Tensor, reach: int) -> Tensor:
+def _continued(similar: Tensor, inside: Tensor, near: Tensor, reach: int) -> Tensor:
     """Where the cloth goes on further than a mask may be wrong, bool [gh,gw]: a stroke marks a part of a dress, whose
-    other part holds it. alike: places of the cloth's own colours."""
+    other part holds it. similar: places of the cloth's own colours."""
     end = near & ~dilate(inside, reach - 1)
-    stretches = share_among(alike, end, 2 * reach) > MAX_CLOTH_BEYOND
+    stretches = share_among(similar, end, 2 * reach) > MAX_CLOTH_BEYOND
     return near & nearest_value(stretches[None], end)[0] if bool(end.any()) else end
 
 

@@ -46,9 +46,9 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
     behind &= (_difference(near, far, band) <= MAX_CHANGE) | ~_is_near(away, 6 * reach)[band]
     behind &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
     missed, beyond = _cloth_outside(cells, cloth, near, distance, reach)
-    foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
+    foreign = _scattered(_foreign(cells, cloth, near, band), band) | (beyond & band)
     behind &= (share_among(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
-    stretches = band & (share_among(_spread(behind, band), band, 2 * reach) >= MIN_FREE)
+    stretches = band & (share_among(_scattered(behind, band), band, 2 * reach) >= MIN_FREE)
     free = nearest_value(stretches[None], band)[0] & ~inside
     return free, free & band & missed
 
@@ -66,19 +66,20 @@ def _cloth_outside(
     """What looks like the cloth outside of it, bool [gh,gw]: strips that have been missed, and what goes on beyond them
     and is a thing of its own. distance [gh,gw]: to the cloth, in cells."""
     wide = (distance > 0) & (distance <= 2 * reach)
-    alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
-    beyond = connected_to(alike, distance > reach)
-    return alike & ~beyond & (share_among(alike, wide, 1) > 0.5), beyond
+    ratio = _negative_log_likelihood(cells, near, wide) - _negative_log_likelihood(cells, cloth, wide)
+    similar = _scattered(ratio > MIN_EVIDENCE, wide)
+    beyond = connected_to(similar, distance > reach)
+    return similar & ~beyond & (share_among(similar, wide, 1) > 0.5), beyond
 
 
-def _spread(values: Tensor, places: Tensor) -> Tensor:
+def _scattered(values: Tensor, places: Tensor) -> Tensor:
     """Bool [gh,gw] with values [n] at some places, elsewhere false."""
-    spread = torch.zeros_like(places)
-    spread[places] = values
-    return spread
+    scattered = torch.zeros_like(places)
+    scattered[places] = values
+    return scattered
 
 
-def _surprise(cells: Tensor, colours: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
+def _negative_log_likelihood(cells: Tensor, colours: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
     """Twice the negative logarithm of the likelihood of the cells at some places, [n], up to a constant."""
     apart = (cells - colours[0])[:, places].T
     covariance = _regular(colours[1][:, :, places].permute(2, 0, 1))

@@ -13,11 +13,11 @@ from safetensors.numpy import load
 from stylecine.cloth.animate import animate_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import OptionError
-from stylecine.ops.image import mirrored, to_tensor
+from stylecine.ops.image import mirrored
 from stylecine.options import Wind, check_live
 from stylecine.output.web_pack import FORMAT, first_frame, pack, pack_wind, plate
 from stylecine.stages.loop import Loop
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
 PERIOD, MARGIN = 60, 32
@@ -129,8 +129,7 @@ def test_loops_that_shaders_cannot_play(loop: Loop) -> None:
 
 @pytest.fixture(scope="module")
 def cloth_layer() -> ClothLayer:
-    mask = torch.from_numpy(flag_mask().astype(np.float32))
-    return animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
+    return animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
 
 
 def test_a_landscape_without_cloth_has_no_arrays_of_cloth(loop: Loop) -> None:

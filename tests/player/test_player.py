@@ -12,14 +12,12 @@ import torch
 from safetensors.numpy import load, save
 
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
-from stylecine.cloth.animate import animate_cloth, draft
+from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import rest_cloth
-from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import FORMAT, pack, pack_wind
 from stylecine.stages.loop import Loop, frame
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
 if CHROMIUM is None:
@@ -108,9 +106,7 @@ def test_long_loops_store_fewer_knots(stage: Stage, photo: np.ndarray, water: np
 def flag_in(wind: Wind, scale: int = 1) -> ClothLayer:
     """The flag of tests/cloths.py, `scale` times as large."""
     photo, mask = (enlarged(x, 96 * scale, 128 * scale) for x in (flag_photo(), flag_mask()))
-    return animate_cloth(
-        to_tensor(photo), torch.from_numpy(mask.astype(np.float32)), STAND_INS, wind, cycles=2, period=60
-    )
+    return animate_cloth(rest_shape_of(photo, mask), STAND_INS, wind, cycles=2, period=60)
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (180, 1), (30, 5)])
@@ -199,8 +195,7 @@ def test_the_cloth_of_a_loaded_pack_moves_in_another_wind(stage: Stage) -> None:
 def test_a_draft_of_another_wind_has_a_coarser_grid(stage: Stage) -> None:
     first = flag_in(Wind(0, 1))
     stage.load(pack(None, 60, FPS, cloth_layer=first, layers=torch.zeros(4, 96, 128)))
-    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask().astype(np.float32)), STAND_INS)
-    rough = draft(resting, STAND_INS, Wind(180, 1), first)
+    rough = preview_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(180, 1), first)
     turn(stage, rough)
     off = np.abs(stage.frame(20).astype(int) - rough.draw_over(rough.photo, 20).numpy())
     assert np.percentile(off, 99) <= 1 and off.max() <= 4
