@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stylecine.ops import native
-from stylecine.ops.recolour import Change, _Args, recolour, recolour_, reference
-from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, same_on_any_threads, without_gpu
+from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_, reference
+from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, needs_gpu, same_on_any_threads
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     assert_alike(recolour(*on_gpu[0], **on_gpu[1]).cpu(), recolour(*on_cpu[0], **on_cpu[1]))

@@ -12,7 +12,7 @@ from stylecine.ops.pyramid import split
 from stylecine.ops.recolour import Arguments, Recolouring, recolour_
 from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     assert_alike(render(*on_gpu[0], **on_gpu[1]).cpu(), render(*on_cpu[0], **on_cpu[1]))
