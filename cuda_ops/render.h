@@ -99,7 +99,7 @@ STYLECINE_INLINE float hat(float knot, float phase) {
   return height > 0 ? height : 0;
 }
 
-// How much what is known at phase 1/4, 1/2 or 3/4 (knot 0, 1 or 2) counts at another: of the angle, A's and B's gain.
+// At a phase, the weights of values known at phase 1/4, 1/2 or 3/4 (knot 0, 1 or 2): of the angle, A's and B's gain.
 struct Hats {
   float angle, gain_a, gain_b;
 };

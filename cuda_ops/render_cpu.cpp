@@ -1,5 +1,5 @@
 // render on the CPU: tiles that fit into the cache, pixels of four channels in the lanes of a vector. A few frames are
-// made together, while what they are made from is in the cache.
+// rendered together, while their inputs are in the cache.
 #include <cmath>
 
 #include "cpu.h"
@@ -58,8 +58,8 @@ STYLECINE_INLINE void add_copy(const T *spline, int width, int height, const Pla
       add_fold(out + i * 4, columns_at_border(spline, width, height, at, i) * across(at, i));
 }
 
-// The next kLanes pixels of six fields: where there are fewer, the last one stands for the rest, or what is left there
-// of another row would decide which way is taken.
+// The next kLanes pixels of six fields: where there are fewer, the last one is repeated, or leftovers of another row
+// would decide which branch is taken.
 STYLECINE_INLINE void take(const float *const *field, int64_t j, int count, float (*held)[kLanes], const float **at) {
   for (int k = 0; k < 6; ++k) {
     at[k] = field[k] + j;
@@ -314,7 +314,7 @@ void find_cycles(const stylecine_render_args &args, const Frame &frame, int64_t 
   }
 }
 
-// Where the age of a copy lies between the knots, and what the knots count.
+// Where the age of a copy lies between the knots, and their weights.
 struct Ages {
   alignas(64) int32_t knot[kBlock];
   alignas(64) float start[kBlock], end[kBlock], start_rate[kBlock], end_rate[kBlock];

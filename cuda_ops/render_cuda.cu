@@ -1,6 +1,6 @@
 // render on the GPU: first the fields, one thread per grid point; then one block per tile, whose levels are summed in
-// shared memory. A launch makes several frames: the blocks of a tile's frames are neighbours, so that what the frames
-// are made from is read from the cache.
+// shared memory. A launch makes several frames: the blocks of a tile's frames are neighbours, so that their inputs
+// are read from the cache.
 #include "device.h"
 #include "render.h"
 #include "sampling_cuda.h"

@@ -119,9 +119,9 @@ typedef struct {
   const uint8_t *frame; /* [frames,height,width,3] */
   int64_t frames;       /* 1 or more */
   int64_t height, width;
-  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
-                        to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
-                        depth-1; on a GPU aligned to four floats */
+  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255: what each adds
+                        to red, green and blue, and an unused number; gh*gw equal cells cover the frame, lumas go from 0
+                        to depth-1; on a GPU aligned to four floats */
   int64_t depth, gh, gw;
   const float *amount;   /* host [frames], each from -16 to 16 */
   const uint8_t *moving; /* [height,width], or NULL: where it is 0 frames stay, or are mixed with still by amount */

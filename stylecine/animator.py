@@ -247,7 +247,7 @@ class Animator:
     def _cloth_warning(
         self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
     ) -> str:
-        """That cloth moves which nobody has marked; or that some may be here which does not, except in previews."""
+        """That unmarked cloth moves, or, except in previews, that unmarked cloth may be here and stands still."""
         if found is not None:
             return found.warning
         if options.subject != AUTO or short is not None or is_cloth_marked(options, scene.edits):
@@ -298,7 +298,7 @@ class Animator:
     def _move_landscape(
         self, parts: _MovingParts, cloth: ClothLayer | None, options: RenderOptions, stages: Stages
     ) -> _MovingLandscape:
-        """All that moves but the cloth, which covers it."""
+        """Everything that moves except the cloth, which covers it."""
         layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
         moves, flow, swash = erode_moving_edges(layers, parts.photo), parts.flow, None
         if parts.cloth is None and is_predicted(options, parts.edits):
@@ -408,7 +408,7 @@ class Animator:
         refine: int,
         progress: Callable[[int, int], None],
     ) -> Plate:
-        """What moves of `shown` [3,H,W], continued behind what does not and past the frame."""
+        """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
         wide, visible = canvas(parts.photo, moves, margin)
         shown, _ = canvas(shown, moves, margin)
         if options.warp != "dfw":
@@ -424,7 +424,7 @@ class Animator:
         )
 
     def _continue(self, photo: Tensor, visible: Tensor) -> Tensor | None:
-        """What moves of a photo [3,Hc,Wc], continued where visible is 0; None where nothing is, or no encoder can."""
+        """A photo [3,Hc,Wc] continued where visible is 0; None if that is nowhere, or without an encoder."""
         if self.encoder is None or bool((visible > 0).all()):
             return None
         side = coarse_side(visible)

@@ -49,8 +49,8 @@ MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibl
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
-# Levels of 255 by which what moves differs from its surroundings, in the mean; over how many pixels, at a short side of
-# 512. Clear and white skies have less.
+# Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
+# side of 512. Clear and white skies have less.
 MIN_RELIEF, RELIEF_REACH = 1.0, 12
 
 
@@ -421,7 +421,7 @@ def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: b
 
 
 def relief(photo: np.ndarray, mask: Tensor) -> float:
-    """By how much, in levels of 255, what moves stands out from what moves around it: root mean square.
+    """By how much, in levels of 255, moving pixels differ from the moving pixels around them: root mean square.
 
     photo: uint8 [H,W,3]. mask: [H,W]; counts where it is above 0.5.
     """

@@ -31,18 +31,18 @@ KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to ha
 MAX_DISPLACEMENT = 0.08  # of the crop's side
 MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
 MAX_OVERHANG = 0.018  # of the long side: how far the cloth may leave its outline
-MAX_REACH = 1.6  # in overhangs, from the outline: what a mask missed of the cloth moves less, and nothing beyond moves
+MAX_REACH = 1.6  # in overhangs, from the outline: cloth that the mask missed moves less, and nothing beyond moves
 DEFLECTION = (0.15, 0.5)  # of the predicted displacement: where the cloth is attached, and more at the free end
 DEFLECTION_SHARE = 0.5  # of the displacement that is allowed
 SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
 DEFLECTION_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
-REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
+REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards obstacles
 PREVIEW_DIRECTIONS = 12  # of the wind, between which previews interpolate
 STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are measured
 PACE_TILES = 256  # of the cloth, in which they are measured
 PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
-PACE_GAIN = 1.4  # of what is uneven, by which the pace is changed
-MIN_PACE = 0.2  # at which the gust runs where it is slowest
+PACE_GAIN = 1.4  # of a trial's correction, relative to the measured unevenness
+MIN_PACE = 0.2  # of a gust at its slowest
 GUSTINESS = 0.2  # by how much the strongest of a loop's gusts is stronger than the mean, and faster
 INVERSION_ITERATIONS = 10  # at most
 INVERSION_ERROR, PREVIEW_ERROR = 2e-3, 0.05  # pixels
@@ -80,9 +80,9 @@ def animate_cloth(
 def preview_cloth(cloth: RestShape, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
     """An approximation of `animate_cloth`, many times as fast, to be shown while the wind still turns.
 
-    Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. What the
-    networks predict is interpolated between a few directions, which `cloth` keeps. Whether anything visibly moves is
-    not checked.
+    Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. The
+    networks' predictions are interpolated between a few directions, which `cloth` caches. Whether anything visibly
+    moves is not checked.
     """
     coarse = cloth.coarse
     gusts = predict_cycles(coarse.surfaces, nets, wind, _interpolated_deflection(coarse, nets, wind))
@@ -281,7 +281,7 @@ def _quantile(values: Tensor, share: float) -> float:
 
 
 def _merge(gusts: Sequence[Tensor], cloth: RestShape) -> Tensor:
-    """All pieces on the photo's grid, in pixels, fading towards what holds the cloth: [KEYFRAMES,3,gh,gw]."""
+    """All pieces on the photo's grid, in pixels, fading towards obstacles: [KEYFRAMES,3,gh,gw]."""
     matting, cell, finest = cloth.matting, cloth.cell, cloth.finest_cell
     gh, gw = matting.clearance.shape
     forward = torch.zeros(KEYFRAMES, 3, gh, gw, device=matting.clearance.device)
@@ -319,7 +319,7 @@ def _sampling_grid(
 
 def _limit_overhang(displacement: Tensor, outline: Tensor, overhang: float) -> Tensor:
     """Factors [K,1,gh,gw] on displacements [K,2,gh,gw] that keep cloth within `overhang` pixels of its outline, and
-    what is outside of that already within MAX_REACH of them."""
+    cloth that already lies outside within MAX_REACH of them."""
     sides = torch.stack((outline.clamp_min(0), (-outline).clamp_min(0), torch.ones_like(outline)))
     depth, outside, weight = blur(sides[None], 2)[0]  # the outline's steps from cell to cell would fray it
     room = overhang * (1 - outside / (weight * MAX_REACH * overhang)).clamp_min(0) + depth

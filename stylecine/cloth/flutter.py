@@ -28,10 +28,10 @@ WAVES = (2, 3, 4, 5)  # cycles of the waves in a gust
 NUMBERS = (1.7, 1.9, 2.1, 2.4)  # of each of our own along the cloth, in any wind
 SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
 SLOPES = (0.44, 0.31, 0.24, 0.20)  # of each, at full strength at the free end
-POWER = 0.9  # of the wind's strength, to which their slopes and the share of the folds that runs are proportional
+POWER = 0.9  # exponent of the wind's strength, for their slopes and the share of the folds that travels
 OCCLUSION = 0.5  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
 HUE_STEP = 0.06  # of red's and green's share of the light: cloth of nearer colours is compared
-MAX_PRINT = 0.6  # log2 of brightness: what differs more from its surroundings is printed
+MAX_PRINT = 0.6  # log2 of brightness: larger differences from the surroundings are prints
 DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
 GROWTH = 0.5  # amplitude of our own waves next to where the cloth is attached, relative to the free end
 FREE = (0.35, 0.2)  # distance from there at which the photo's folds, and our own waves, are free
@@ -42,7 +42,7 @@ UPWIND_WEIGHT = 1.0  # of a side on the windward end
 AWAY_FROM_ATTACHMENT = 0.7  # of a wind towards the viewer or away: how much its waves run away from the attachment
 MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
 MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
-SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
+SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly head-on
 
 Attachments = tuple[np.ndarray, np.ndarray]  # see `candidate_attachments`
 
@@ -108,10 +108,10 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propag
 
 
 def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
-    """[1,1,S,S]: binary logarithm of the brightness of folds relative to what is `expected` [1,1,S,S] of the surface.
+    """[1,1,S,S]: binary logarithm of the brightness of folds relative to that `expected` [1,1,S,S] of the surface.
 
-    image [1,3,S,S]: linear light. Prints are left out: a place is compared with the cloth of its hue around it, and
-    what is much brighter or darker is filled in from its surroundings.
+    image [1,3,S,S]: linear light. Prints are left out: each place is compared with cloth of the same hue around it,
+    and much brighter or darker places are filled in from their surroundings.
     """
     luminance = (image * image.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1, keepdim=True).clamp_min(0.01)
     found = luminance.log2() - expected.clamp_min(0.05).log2()

@@ -1,8 +1,8 @@
-"""Along which parts of its outline cloth hangs in front of what is next to it, and may move over that.
+"""Where along its outline cloth hangs in front of a background, over which it may move.
 
-Next to cloth there is either what lies behind it, or what holds or covers it: a pole, a hand, hair, an arm. A photo
-does not tell which, so the outline is taken to be free only where everything suggests it: the cloth does not bend
-around what is next to it, and that goes on away from the cloth, differs from it in colour, and is not skin.
+Next to cloth there is either background, or an obstacle that holds or covers it: a pole, a hand, hair, an arm. A photo
+does not show which, so the outline is taken to be free only where all evidence agrees: the cloth does not bend around
+its neighbour, which extends away from the cloth, differs from it in colour, and is not skin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin of every tone (B
 SMALLEST_HAND = 0.0005  # of the picture
 LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touching its border: larger regions of
 # skin's colours are walls, floors or sand
-MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio of what looks like cloth next to it
+MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio at which a place next to cloth counts as cloth
 FOREIGN, MAX_FOREIGN = 3.0, 0.2  # distance from all mixtures, likewise; share of such places next to the cloth: a pole
 MIN_KNOWN = 0.02  # share of cells whose colours are looked at; there are fewer at the picture's border
 MIN_FREE = 0.6  # share of places along a stretch of outline
@@ -63,8 +63,8 @@ def nearest_value(image: Tensor, known: Tensor) -> Tensor:
 def _cloth_outside(
     cells: Tensor, cloth: tuple[Tensor, Tensor], near: tuple[Tensor, Tensor], distance: Tensor, reach: int
 ) -> tuple[Tensor, Tensor]:
-    """What looks like the cloth outside of it, bool [gh,gw]: strips that have been missed, and what goes on beyond them
-    and is a thing of its own. distance [gh,gw]: to the cloth, in cells."""
+    """Places outside the cloth that look like it, bool [gh,gw]: strips that the mask missed, and objects of their own
+    that extend beyond these. distance [gh,gw]: to the cloth, in cells."""
     wide = (distance > 0) & (distance <= 2 * reach)
     ratio = _negative_log_likelihood(cells, near, wide) - _negative_log_likelihood(cells, cloth, wide)
     similar = _scattered(ratio > MIN_EVIDENCE, wide)

@@ -2,7 +2,7 @@
 
 The grid is that of Chen, Paris and Durand, "Real-time Edge-aware Image Processing with the Bilateral Grid" (SIGGRAPH
 2007); affine transforms in its cells are fitted to a small picture as in Chen et al., "Bilateral Guided Upsampling"
-(SIGGRAPH Asia 2016): what is close in place and in brightness changes alike, so edges stay where they are.
+(SIGGRAPH Asia 2016): pixels close in place and brightness change alike, so edges stay where they are.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MAX_AMOUNT = 16.0
 class Recolouring(NamedTuple):
     """How the colours of frames uint8 [n,H,W,3] change; all but the amounts are the same for all frames.
 
-    grid     float32 [D,gh,gw,4,4]: of each point four columns, for red, green, blue and 1 (white is 1), of what is
-             added to red, green, blue and nothing. Its gh·gw equal cells cover the frame; lumas go from black, 0, to
-             white, D−1.
+    grid     float32 [D,gh,gw,4,4]: at each point four columns, for red, green, blue and 1 (white is 1): what each adds
+             to red, green and blue, and an unused number. Its gh·gw equal cells cover the frame; lumas go from black,
+             0, to white, D−1.
     amounts  of each frame: how far its colours go from its own (0 keeps the bytes) to the sums, clamped (1).
-    moving   uint8 [H,W]: where it is 0 frames stay as they are; or are, at an amount of 1, `still`, uint8 [H,W,3]: what
-             never moves need not be computed again.
+    moving   uint8 [H,W]: where it is 0, frames stay as they are, or go by the amount to `still`, uint8 [H,W,3]: static
+             pixels need not be recoloured again.
     """
 
     grid: Tensor
@@ -110,7 +110,7 @@ def _recolour(
 
 
 class Arguments:
-    """`args` for the kernel, which changes the frames in place, and what they point to: to be kept until it is done."""
+    """`args` for the kernel, which changes the frames in place, and the arrays they point to, kept until it is done."""
 
     def __init__(self, frames: Tensor, recolouring: Recolouring) -> None:
         grid, amounts, moving, still = recolouring

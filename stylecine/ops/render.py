@@ -47,7 +47,7 @@ def render(
 ) -> Tensor:
     """Frames [n,H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
 
-    Several frames take less time than as many calls, as what they are made from is read once for a few of them.
+    Several frames take less time than as many calls, as their inputs are read once for a few of them.
 
     The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
     cell*cell canvas pixels (`cell` a power of two) and cover it.
@@ -225,7 +225,7 @@ def reference(
     cell: int,
     margin: int,
 ) -> Tensor:
-    """render() in plain PyTorch, over the part of the canvas that holds what moves; `phases`, `shifts` and
+    """render() in plain PyTorch, over the moving part of the canvas; `phases`, `shifts` and
     `swell_phases` hold the numbers of all frames, one after the other."""
     kinds = len(lengths)
     count = len(phases) // kinds

@@ -97,7 +97,7 @@ def pack(
 
 
 def pack_wind(cloth_layer: ClothLayer) -> bytes:
-    """The bytes of a safetensors file with what another wind changes in a pack with the same cloth."""
+    """The bytes of a safetensors file with the arrays that another wind changes in a pack with the same cloth."""
     tensors, facts = _cloth_motion(cloth_layer)
     return save(tensors, {"stylecine": json.dumps({"format": FORMAT, "cloth": facts})})
 
@@ -205,7 +205,7 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
 def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The images of the cloth and its motion, and the facts about them.
 
-    The matte is lossless, or what is not cloth would become slightly so.
+    The matte is lossless, or pixels beside the cloth would become slightly cloth.
     """
     tensors, facts = _cloth_motion(cloth_layer)
     images = {
