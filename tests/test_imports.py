@@ -44,7 +44,6 @@ PARTS_OF_STAGES = {
     "mask": {"photo", "thin"},
     "displacement": {"swell"},
     "motion": {"reflection", "speed", "stream", "swell"},
-    "reflection": {"speed"},
     "swash": {"speed", "swell"},
     "swell": {"reflection"},
 }

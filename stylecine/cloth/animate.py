@@ -293,8 +293,8 @@ def _merge(gusts: Sequence[Tensor], cloth: RestShape) -> Tensor:
         fields = F.grid_sample(gust * units, positions, padding_mode="border", align_corners=False)
         longest = float((_length(fields[:, :2]) * own).amax())
         fade = REST_DISTANCE * longest + 2 * finest
-        mobility = smoothstep(((clearance - 1.5 * finest) / fade).clamp(0, 1))
-        shading = smoothstep(((clearance - 0.5 * finest) / (2 * finest)).clamp(0, 1)) * matting.shading[window]
+        mobility = smoothstep(0, 1, (clearance - 1.5 * finest) / fade)
+        shading = smoothstep(0, 1, (clearance - 0.5 * finest) / (2 * finest)) * matting.shading[window]
         border = _border_fade(gh, gw, fade / cell).to(fields)[:, *window]
         fields = fields * torch.stack((mobility, mobility, shading)) * border
         forward[:, :, *window] = torch.where(own, fields, forward[:, :, *window])
@@ -330,7 +330,7 @@ def _limit_overhang(displacement: Tensor, outline: Tensor, overhang: float) -> T
 def _border_fade(gh: int, gw: int, distance: float) -> Tensor:
     """Factors [3,gh,gw] on displacement x, y and gain: at the picture's border nothing moves across it."""
     rows, columns = (torch.minimum(i := torch.arange(n) + 0.5, n - i) for n in (gh, gw))
-    x, y = (smoothstep((away / distance).clamp(0, 1)) for away in (columns, rows))
+    x, y = (smoothstep(0, distance, away) for away in (columns, rows))
     return torch.stack((x.expand(gh, gw), y[:, None].expand(gh, gw), torch.ones(gh, gw)))
 
 

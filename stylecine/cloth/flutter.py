@@ -88,7 +88,7 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propag
     slopes = push_pull(normals[:, :2] / normals[:, 2:].clamp_min(0.3), cover)
     phases = torch.arange(count, device=normals.device) / count
     folds = _folds(torch.cat((slopes, shading), 1)[0], propagation)
-    travelling = smoothstep((propagation.distance / FREE[0]).clamp(0, 1))
+    travelling = smoothstep(0, FREE[0], propagation.distance)
     waves, turned = [], []  # complex [4,S,S], and by how much each has turned at the phases, [count]
     for m, wave in zip(WAVES, folds, strict=True):
         waves.append(travelling * wave)
@@ -97,9 +97,7 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propag
     present = blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
     envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
     missing = (1 - (present / math.hypot(*SLOPES)).square()).clamp_min(REMAINDER).sqrt()
-    amplitude = (GROWTH + (1 - GROWTH) * propagation.distance) * smoothstep(
-        (propagation.distance / FREE[1]).clamp(0, 1)
-    )
+    amplitude = (GROWTH + (1 - GROWTH) * propagation.distance) * smoothstep(0, FREE[1], propagation.distance)
     for m, number, slope, downward in zip(WAVES, NUMBERS, SLOPES, DOWNWARD, strict=True):
         waves.append(_own_wave(propagation, number, downward) * (slope * amplitude * missing))
         turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
