@@ -29,7 +29,7 @@ from scipy import ndimage
 
 from benchmarks.tables import RESULTS, to_json, write
 from stylecine import Animator, Cinemagraph, Scene
-from stylecine.cloth.resting import find_pieces
+from stylecine.cloth.rest_shape import find_pieces
 from stylecine.output.preview import time_slice
 from stylecine.quality.blockmatch import track
 from stylecine.quality.measures import LUMA

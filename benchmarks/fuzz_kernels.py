@@ -37,7 +37,7 @@ from torch import Tensor
 from benchmarks.machine import machine
 from benchmarks.tables import RESULTS, write
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
-from stylecine.ops.recolour import Change, recolour_
+from stylecine.ops.recolour import Recolouring, recolour_
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 NON_FINITE = (math.nan, math.inf, -math.inf)
@@ -199,34 +199,35 @@ class Arguments:
         moving = (moving * 2).clamp(max=1)
         photo = self.levels(h, w, 3)
         sub_cycle = self.levels(*grid, end=kinds)
-        base = self.damaged(self.uniform(frames, 3, height, width) - 0.5) if self.chance(20) else None
+        generated = self.damaged(self.uniform(frames, 3, height, width) - 0.5) if self.chance(20) else None
         angle, moving = self.damaged(angle), self.damaged(moving, defined=True)
         angle, photo, moving, sub_cycle = (self.layout(x) for x in (angle, photo, moving, sub_cycle))
         lengths = [4.0 * (knots - 1) / (k + 1) for k in range(kinds)]
         least, most = (0.05, 0.95) if self.kind == "non-finite" else (0, 0.999)  # both copies have a weight, as above
         phases = [[self.draw(st.floats(least, most)) for _ in range(kinds)] for _ in range(frames)]
 
-        change = self.change(h, w, frames) if self.chance(30) else None
+        recolouring = self.recolouring(h, w, frames) if self.chance(30) else None
 
-        def made(change: Change | None = None) -> Tensor:
+        def made(recolouring: Recolouring | None = None) -> Tensor:
             return render.render(
                 photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade,
-                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, base=base,
-                swell=swell, swell_phases=swell_phases, stagger=stagger, shifts=shifts, change=change,
+                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, generated=generated,
+                swell=swell, swell_phases=swell_phases, stagger=stagger, shifts=shifts, recolouring=recolouring,
             )  # fmt: skip
 
         def call() -> Sequence[Tensor]:
             plain = made()
             for frame in plain:
                 assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
-            if change:
-                assert torch.equal(made(change), recolour_(plain.clone(), change)), "a style is another one afterwards"
+            if recolouring:
+                styled = recolour_(plain.clone(), recolouring)
+                assert torch.equal(made(recolouring), styled), "a style is another one afterwards"
             return [plain]
 
         def reference() -> Sequence[Tensor]:
             arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
             times = 4.0, lengths, list(chain(*phases)), list(chain(*shifts)), list(chain(*swell_phases))
-            return [render.reference(*arrays, stagger, swell, base, *times, cell, margin)]
+            return [render.reference(*arrays, stagger, swell, generated, *times, cell, margin)]
 
         shape = f"{frames} frames, {count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
         # so far away, rounding moves what is read by hundredths of a pixel
@@ -274,16 +275,16 @@ class Arguments:
     def recolour(self) -> Case:
         h, w = self.size()
         frames = self.levels(self.choice(1, 1, 3), h, w, 3)
-        change = self.change(h, w, len(frames))
-        given = ", ".join(name for name in ("moving", "still") if getattr(change, name) is not None)
+        recolouring = self.recolouring(h, w, len(frames))
+        given = ", ".join(name for name in ("moving", "still") if getattr(recolouring, name) is not None)
         return Case(
-            f"{len(frames)} frames, {(h, w)}, grid {list(change.grid.shape[:3])}, {given}",
-            lambda: [recolour_(frames.clone(), change)],
-            lambda: [recolour.reference(frames, *change)],
+            f"{len(frames)} frames, {(h, w)}, grid {list(recolouring.grid.shape[:3])}, {given}",
+            lambda: [recolour_(frames.clone(), recolouring)],
+            lambda: [recolour.reference(frames, *recolouring)],
             tolerance=1,
         )
 
-    def change(self, h: int, w: int, frames: int) -> Change:
+    def recolouring(self, h: int, w: int, frames: int) -> Recolouring:
         """Of the colours of so many frames."""
         points = self.integer(1, 20), self.integer(1, 40), self.integer(1, 40)
         grid = self.damaged(self.normal(*points, 4, 4) * self.choice(0.0, 0.3, 3.0))
@@ -291,7 +292,7 @@ class Arguments:
             grid[:] = math.nan
         moving, still = self.layout(self.levels(h, w, end=2)), self.layout(self.levels(h, w, 3))
         given = self.choice((None, None), (moving, None), (moving, still))
-        return Change(self.layout(grid), [self.choice(0.0, 0.4, 1.0, -2.0) for _ in range(frames)], *given)
+        return Recolouring(self.layout(grid), [self.choice(0.0, 0.4, 1.0, -2.0) for _ in range(frames)], *given)
 
 
 @st.composite

@@ -29,7 +29,7 @@ from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
 from benchmarks.tables import RESULTS, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
-from stylecine.cinemagraph import TOGETHER
+from stylecine.cinemagraph import BATCH
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
@@ -46,7 +46,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "recolour": recolour.reference,
 }
 IN_PLACE = "drape", "recolour"  # these change their first argument, and their references return it changed
-SEVERAL = f"render, {TOGETHER} frames"  # together, as loops render them
+SEVERAL = f"render, {BATCH} frames"  # together, as loops render them
 CASES = (*REFERENCES, SEVERAL)
 PIXELS: dict[str, Callable[[Sequence[Any], Any], int]] = {  # of the arguments and the result
     "compare": lambda arguments, result: arguments[2].numel(),
@@ -101,7 +101,7 @@ def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, 
         for loop in loops:
             loop[TIME * FRAMES]
     with Calls() as together:
-        list(loops[0].frames([TIME * FRAMES + n for n in range(TOGETHER)]))
+        list(loops[0].frames([TIME * FRAMES + n for n in range(BATCH)]))
     made = preparing.arguments | rendering.arguments | {SEVERAL: together.arguments["render"]}
     return made, setting(loops[0])
 

@@ -15,7 +15,7 @@ from stylecine import Cinemagraph
 from stylecine.ops import native
 from stylecine.stages.loop import frames
 
-HELD = 400_000_000  # bytes of frames rendered in one pass: a little more than 120 frames of 1024x1024
+MAX_BYTES = 400_000_000  # bytes of frames rendered in one pass: a little more than 120 frames of 1024x1024
 PASSES = 5
 REFERENCE_FRAMES = 3
 
@@ -28,7 +28,7 @@ def warm(loop: Cinemagraph, counts: Sequence[int]) -> list[Row]:
     Frames are rendered in sequence and kept. AssertionError if one differs from loop[t] rendered before, in another
     order and with the default number of threads.
     """
-    times = spread(len(loop), max(2, HELD // loop[0].nbytes))
+    times = spread(len(loop), max(2, MAX_BYTES // loop[0].nbytes))
     expected = {t: digest(loop[t]) for t in reversed(times)}
     rows = []
     for count in counts:

@@ -55,8 +55,8 @@ void read_line(const stylecine_recolour_args &args, const Between &down, const C
   }
 }
 
-// The columns from pixel x on, before `end`: of at most `most` columns of the grid, 1 or more, with so many floats for
-// each.
+// The columns from pixel x on, before `end`, over at most `most` columns of the grid (1 or more), each of which takes
+// `floats` floats.
 void plan(const stylecine_recolour_args &args, int64_t x, int64_t end, int64_t most, int64_t floats, Columns &columns) {
   columns.x = x, columns.first = across(x, args.width, args.gw).first;
   for (columns.n = 0; columns.n < PART && x + columns.n < end; ++columns.n) {
@@ -168,15 +168,15 @@ uint64_t moving_groups(const uint8_t *moving, int64_t n) {
 }
 
 // The pixels of a row of a part, in some of which something moves; one transform in a vector.
-void change_row(const stylecine_recolour_args &args, const Frame &frame, const Columns &columns, int64_t y,
-                const float *line, Row &row) {
+void recolour_row(const stylecine_recolour_args &args, const Frame &frame, const Columns &columns, int64_t y,
+                  const float *line, Row &row) {
   const int64_t n = columns.n, pixel = y * args.width + columns.x;
   const float *added = kNoise.pixel + Noise::start(y, columns.x);
   read_pixels(args, frame.in + 3 * pixel, columns, row);
   for (int64_t i = 0; i < n; i += 4) sum_four(args, frame, line, columns, y, i, row);
   const auto four = [&](int64_t i, uint8_t *bytes) {
-    const Vector from = load(row.colour + 4 * i), change = clamp(from + load(row.sum + 4 * i), 0, 255) - from;
-    save_rgb(bytes, clamp(fma(change, all(frame.amount), from), 0, 255) + spread(added + i));
+    const Vector from = load(row.colour + 4 * i), difference = clamp(from + load(row.sum + 4 * i), 0, 255) - from;
+    save_rgb(bytes, clamp(fma(difference, all(frame.amount), from), 0, 255) + spread(added + i));
   };
   uint8_t *out = frame.out + 3 * pixel;
   int64_t i = 0;
@@ -190,8 +190,8 @@ void change_row(const stylecine_recolour_args &args, const Frame &frame, const C
 #if defined(__AVX2__)
 constexpr int64_t LUMAS = 8;     // of a grid, at most, for numbers to be looked up in registers
 constexpr int64_t NUMBERS = 12;  // of a transform: four columns, for red, green, blue and 1, of three channels
-constexpr int64_t kTables = NUMBERS * 4 * LUMAS;  // floats
-constexpr int64_t MOST = PART / GROUP + 1;        // columns of the grid in a part, if none is narrower than a group
+constexpr int64_t kTables = NUMBERS * 4 * LUMAS;   // floats
+constexpr int64_t MAX_COLUMNS = PART / GROUP + 1;  // columns of the grid in a part, if none is narrower than a group
 
 // The transforms between two columns and two rows of the grid. For each number four tables: its values at the left, how
 // much they grow to the right, and how much both grow from each luma to the next.
@@ -235,11 +235,11 @@ void read_cell(const stylecine_recolour_args &args, const Between &down, int64_t
 
 // What a part reads of the grid, as far as it was needed.
 struct Cells {
-  Cell cell[MOST];
-  alignas(64) float tables[MOST * kTables];  // the cells at one row of pixels
-  int32_t row = -1;                          // of the grid
-  Between down;                              // where the row of pixels lies
-  uint64_t read, current;                    // bits: the cells that were read, those that are in `tables`
+  Cell cell[MAX_COLUMNS];
+  alignas(64) float tables[MAX_COLUMNS * kTables];  // the cells at one row of pixels
+  int32_t row = -1;                                 // of the grid
+  Between down;                                     // where the row of pixels lies
+  uint64_t read, current;                           // bits: the cells that were read, those that are in `tables`
 };
 
 // To be called for each row of pixels.
@@ -280,9 +280,9 @@ void read_group(const uint8_t *frame, int64_t count, float most, int64_t i, Pixe
 // The group that begins at pixel i of a row of a part; look(t, luma, a, b) reads the t-th table of its transforms, and
 // the one behind it. The other arrays begin at the group; moving and still may be NULL.
 template <class Look>
-STYLECINE_INLINE void change_group(const Pixels &pixels, int64_t i, float amount, const uint8_t *moving,
-                                   const uint8_t *still, const float *across, const float *added, uint8_t *out,
-                                   Look &&look) {
+STYLECINE_INLINE void recolour_group(const Pixels &pixels, int64_t i, float amount, const uint8_t *moving,
+                                     const uint8_t *still, const float *across, const float *added, uint8_t *out,
+                                     Look &&look) {
   const Vector level = load(pixels.level + i);
   const Index luma = truncated(level);
   const Vector brighter = level - value(luma), right = load(across);
@@ -329,17 +329,17 @@ void look_up_row(const stylecine_recolour_args &args, const Frame &frame, const 
       if (still) memcpy(kept, still, 3 * size_t(count)), still = kept;
       out = changed;
     }
-    const auto change = [&](auto &&look) {
-      change_group(pixels, i, frame.amount, moving, still, columns.f + i, kNoise.pixel + start + i, out, look);
+    const auto recolour_with = [&](auto &&look) {
+      recolour_group(pixels, i, frame.amount, moving, still, columns.f + i, kNoise.pixel + start + i, out, look);
     };
     const int32_t first = columns.left[i], last = columns.left[i + count - 1];
     const float *tables = tables_at(args, columns, first / kTables, cells);
     if (first == last) {
-      change([&](int64_t t, Index luma, Vector &a, Vector &b) { look_up(tables + t * LUMAS, luma, a, b); });
+      recolour_with([&](int64_t t, Index luma, Vector &a, Vector &b) { look_up(tables + t * LUMAS, luma, a, b); });
     } else {
       const float *others = tables_at(args, columns, last / kTables, cells);
       const Lanes other = differing(columns.left + i, first);
-      change([&](int64_t t, Index luma, Vector &a, Vector &b) {
+      recolour_with([&](int64_t t, Index luma, Vector &a, Vector &b) {
         look_up(tables + t * LUMAS, others + t * LUMAS, other, luma, a, b);
       });
     }
@@ -352,15 +352,15 @@ void look_up_row(const stylecine_recolour_args &args, const Frame &frame, const 
 
 void recolour_slice(const stylecine_recolour_args &args, const Slice &slice) {
   Columns columns = {};
-  // For each row of a part; prepare(down) and change(frame, y, changing) where something moves.
-  const auto each_row = [&](auto &&prepare, auto &&change) {
+  // For each row of a part; prepare(down) and recolour(frame, y, changing) where something moves.
+  const auto each_row = [&](auto &&prepare, auto &&recolour) {
     for (int64_t y = slice.y0; y < slice.y1; ++y) {
       const int64_t pixel = y * args.width + columns.x, n = columns.n;
       const uint64_t changing = args.moving ? moving_groups(args.moving + pixel, n) : ~uint64_t(0);
       if (changing) prepare(across(y, args.height, args.gh));
       for (int64_t i = slice.frame0; i < slice.frame1; ++i) {
         const Frame frame = frame_of(args, i);
-        if (changing) change(frame, y, changing);
+        if (changing) recolour(frame, y, changing);
         else blend(args, frame, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
       }
     }
@@ -369,7 +369,7 @@ void recolour_slice(const stylecine_recolour_args &args, const Slice &slice) {
   if (args.depth <= LUMAS && GROUP * args.gw <= args.width) {
     for (int64_t x = slice.x0; x < slice.x1; x += columns.n) {
       Cells cells;
-      plan(args, x, slice.x1, MOST, kTables, columns);
+      plan(args, x, slice.x1, MAX_COLUMNS, kTables, columns);
       each_row([&](const Between &down) { go_to(down, cells); },
                [&](const Frame &frame, int64_t y, uint64_t changing) {
                  look_up_row(args, frame, columns, y, changing, cells);
@@ -383,7 +383,7 @@ void recolour_slice(const stylecine_recolour_args &args, const Slice &slice) {
   for (int64_t x = slice.x0; x < slice.x1; x += columns.n) {
     plan(args, x, slice.x1, CELLS / args.depth, args.depth * kCell, columns);
     each_row([&](const Between &down) { read_line(args, down, columns, line); },
-             [&](const Frame &frame, int64_t y, uint64_t) { change_row(args, frame, columns, y, line, row); });
+             [&](const Frame &frame, int64_t y, uint64_t) { recolour_row(args, frame, columns, y, line, row); });
   }
 }
 

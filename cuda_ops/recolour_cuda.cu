@@ -11,8 +11,9 @@ struct alignas(16) Column {
   float c[4];
 };
 
-// Adds what the grid adds to a pixel.
-__device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64_t x, const float *colour, float *sum) {
+// Adds to `sum` what the grid adds to a pixel.
+__device__ void add_transform(const stylecine_recolour_args &args, int64_t y, int64_t x, const float *colour,
+                              float *sum) {
   const Column *const __restrict__ grid = reinterpret_cast<const Column *>(args.grid);
   const Between down = across(y, args.height, args.gh), right = across(x, args.width, args.gw);
   const Between level = between(luma_of(colour[0], colour[1], colour[2]) * float(args.depth - 1), args.depth);
@@ -34,7 +35,7 @@ __device__ void add_change(const stylecine_recolour_args &args, int64_t y, int64
 
 // 56 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture
 // as well; the grid stays in caches.
-__global__ void change(stylecine_recolour_args args, float amount) {
+__global__ void recolour_pixels(stylecine_recolour_args args, float amount) {
   STYLECINE_STRIDE(i, args.height * args.width) {
     const Split place = split(i, args.width);
     const int64_t y = place.whole, x = place.rest;
@@ -47,7 +48,7 @@ __global__ void change(stylecine_recolour_args args, float amount) {
     }
     if (args.moving && !args.moving[i])
       for (int c = 0; c < 3; ++c) sum[c] = float(args.still[3 * i + c]) - colour[c];
-    else add_change(args, y, x, colour, sum);
+    else add_transform(args, y, x, colour, sum);
     const float noise = dither(y, x);
     for (int c = 0; c < 3; ++c) {
       const float added = clamp(colour[c] + sum[c], 0, 255) - colour[c];
@@ -63,7 +64,7 @@ cudaError_t recolour(const stylecine_recolour_args &args, cudaStream_t queue) {
   stylecine_recolour_args one = args;
   for (int64_t i = 0; i < args.frames; ++i) {
     one.frame = args.frame + 3 * i * pixels, one.out = args.out + 3 * i * pixels;
-    change<<<blocks(pixels), BLOCK, 0, queue>>>(one, args.amount[i]);
+    recolour_pixels<<<blocks(pixels), BLOCK, 0, queue>>>(one, args.amount[i]);
     if (const cudaError_t status = cudaGetLastError()) return status;
   }
   return cudaSuccess;

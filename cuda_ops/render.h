@@ -13,9 +13,9 @@ namespace stylecine {
 
 static inline int check(const stylecine_render_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
-  if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->turn ||
-      !args->length || !args->phase || !args->angle || !args->lift || !args->change || !args->out)
-    return no("an array other than roll, base, stagger and style is NULL");
+  if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->sub_cycle ||
+      !args->length || !args->phase || !args->angle || !args->contrast_gain || !args->crossfade || !args->out)
+    return no("an array other than swell, generated, stagger and recolouring is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
     return no("height and width are 1 to 32768");
   if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
@@ -27,33 +27,33 @@ static inline int check(const stylecine_render_args *args, char *message) {
   if (args->gh * args->cell < height || args->gw * args->cell < width)
     return no("gh*cell and gw*cell must cover the canvas");
   if (args->levels < 1 || args->levels > 8) return no("levels is 1 to 8");
-  if (args->turns < 1 || args->turns > 8) return no("turns is 1 to 8");
+  if (args->sub_cycles < 1 || args->sub_cycles > 8) return no("sub_cycles is 1 to 8");
   if (args->knots < 2 || !(args->stride > 0)) return no("knots is at least 2, stride above 0");
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
     const int64_t scale = int64_t(1) << i;
-    if (!level.spline) return no("an array other than roll, base, stagger and style is NULL");
+    if (!level.spline) return no("an array other than swell, generated, stagger and recolouring is NULL");
     if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
       return no("level i has scale 2^i and the canvas's size over that, rounded up");
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
   }
-  if ((args->stagger && !args->shift) || (args->roll && !args->rolled))
-    return no("an array other than roll, base, stagger and style is NULL");
-  for (int i = 0; i < args->turns; ++i)
+  if ((args->stagger && !args->shift) || (args->swell && !args->swell_phase))
+    return no("an array other than swell, generated, stagger and recolouring is NULL");
+  for (int i = 0; i < args->sub_cycles; ++i)
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
-      return no("a turn's length is above 0 and at most (knots-1)*stride");
+      return no("a sub-cycle's length is above 0 and at most (knots-1)*stride");
   if (args->frames < 1 || args->frames > 65536) return no("frames is 1 to 65536");
-  for (int64_t i = 0; i < args->frames * args->turns; ++i) {
+  for (int64_t i = 0; i < args->frames * args->sub_cycles; ++i) {
     if (!(args->phase[i] >= 0 && args->phase[i] <= 1)) return no("phases are in [0,1]");
     if (args->stagger && !(args->shift[i] >= 0 && args->shift[i] <= 1)) return no("shifts are in [0,1]");
   }
-  const stylecine_recolour_args *style = args->style;
-  if (!style) return STYLECINE_OK;
-  if (style->frame != args->out || style->out != args->out || style->frames != args->frames ||
-      style->height != args->height || style->width != args->width)
-    return no("style is a change of the frames in out");
-  return check(style, message);
+  const stylecine_recolour_args *recolouring = args->recolouring;
+  if (!recolouring) return STYLECINE_OK;
+  if (recolouring->frame != args->out || recolouring->out != args->out || recolouring->frames != args->frames ||
+      recolouring->height != args->height || recolouring->width != args->width)
+    return no("recolouring changes the frames in out");
+  return check(recolouring, message);
 }
 
 namespace STYLECINE_SET {
@@ -99,7 +99,7 @@ STYLECINE_INLINE float hat(float knot, float phase) {
   return height > 0 ? height : 0;
 }
 
-// How much what is known at phase 1/4, 1/2 or 3/4 (knot 0, 1 or 2) counts at another: of the angle, A's and B's gain.
+// At a phase, the weights of values known at phase 1/4, 1/2 or 3/4 (knot 0, 1 or 2): of the angle, A's and B's gain.
 struct Hats {
   float angle, gain_a, gain_b;
 };
@@ -118,13 +118,13 @@ STYLECINE_INLINE float sine(float x) {
 }
 
 // The swell's displacement of both copies; `weights` are those of its two parts.
-STYLECINE_INLINE float swell_offset(const float *weights, const float *roll, int64_t step) {
-  return weights[0] * roll[0] + weights[1] * roll[step];
+STYLECINE_INLINE float swell_offset(const float *weights, const float *swell, int64_t step) {
+  return weights[0] * swell[0] + weights[1] * swell[step];
 }
 
 // Copy B's share at a place.
-STYLECINE_INLINE float copy_b_share(float phase, const float *change, int64_t step) {
-  return clamp((phase - change[0]) * change[step], 0, 1);
+STYLECINE_INLINE float copy_b_share(float phase, const float *crossfade, int64_t step) {
+  return clamp((phase - crossfade[0]) * crossfade[step], 0, 1);
 }
 
 // Weights of both copies in a level: on their arc (slerp, Shoemake 1985), or linear where the angle is small; times

@@ -1,5 +1,5 @@
 // render on the CPU: tiles that fit into the cache, pixels of four channels in the lanes of a vector. A few frames are
-// made together, while what they are made from is in the cache.
+// rendered together, while their inputs are in the cache.
 #include <cmath>
 
 #include "cpu.h"
@@ -11,7 +11,7 @@ namespace STYLECINE_SET {
 
 namespace {
 
-constexpr int64_t kTogether = 4;                                  // frames
+constexpr int64_t kBatch = 4;                                     // frames
 constexpr int64_t kRows = 64;                                     // of a tile, which is kColumns wide
 constexpr int64_t kSquare = 64;                                   // pixels, in which something moves or nothing does
 constexpr int64_t kBlock = 64;                                    // grid points whose fields are computed together
@@ -58,8 +58,8 @@ STYLECINE_INLINE void add_copy(const T *spline, int width, int height, const Pla
       add_fold(out + i * 4, columns_at_border(spline, width, height, at, i) * across(at, i));
 }
 
-// The next kLanes pixels of six fields: where there are fewer, the last one stands for the rest, or what is left there
-// of another row would decide which way is taken.
+// The next kLanes pixels of six fields: where there are fewer, the last one is repeated, or leftovers of another row
+// would decide which branch is taken.
 STYLECINE_INLINE void take(const float *const *field, int64_t j, int count, float (*held)[kLanes], const float **at) {
   for (int k = 0; k < 6; ++k) {
     at[k] = field[k] + j;
@@ -156,18 +156,18 @@ void compose(const uint8_t *photo, const float *moving, const float *sum, int64_
 
 // A frame of a call: its numbers in the arrays of stylecine_render_args.
 struct Frame {
-  const float *phase, *shift, *rolled;
-  const float *base;
+  const float *phase, *shift, *swell_phase;
+  const float *generated;
   uint8_t *out;
   float *fields;  // its workspace
 };
 
 Frame frame_of(const stylecine_render_args &args, int64_t i, float *fields) {
   const int64_t height = args.height + 2 * int64_t(args.margin), width = args.width + 2 * int64_t(args.margin);
-  return {args.phase + i * args.turns,
-          args.stagger ? args.shift + i * args.turns : nullptr,
-          args.roll ? args.rolled + i * 2 : nullptr,
-          args.base ? args.base + i * 3 * height * width : nullptr,
+  return {args.phase + i * args.sub_cycles,
+          args.stagger ? args.shift + i * args.sub_cycles : nullptr,
+          args.swell ? args.swell_phase + i * 2 : nullptr,
+          args.generated ? args.generated + i * 3 * height * width : nullptr,
           args.out + i * 3 * args.height * args.width,
           fields};
 }
@@ -262,10 +262,10 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const Fram
     if (args.levels > 1) upsample(coarse, tile.range[1], in_canvas_y, in_canvas_x, n, scratch.coarse, scratch.row);
     else memset(scratch.row, 0, n * 4 * sizeof(float));
     add_level(args.level[0], plan.fields[0], frame.fields, in_canvas_y, in_canvas_x, n, scratch.row, scratch);
-    if (frame.base) {
-      const float *base = frame.base + in_canvas_y * width + in_canvas_x;
+    if (frame.generated) {
+      const float *generated = frame.generated + in_canvas_y * width + in_canvas_x;
       for (int c = 0; c < 3; ++c)
-        for (int64_t i = 0; i < n; ++i) scratch.row[i * 4 + c] += base[c * height * width + i];
+        for (int64_t i = 0; i < n; ++i) scratch.row[i * 4 + c] += generated[c * height * width + i];
     }
     const int64_t at = row + first;
     compose(args.photo + at * 3, args.moving + at, scratch.row, tile.top + y, tile.left + first, n, frame.out + at * 3);
@@ -282,9 +282,9 @@ struct Cycles {
 
 void find_cycles(const stylecine_render_args &args, const Frame &frame, int64_t at, int64_t n, Cycles &cycles) {
   alignas(64) float shift[kBlock];
-  const uint8_t *turn = args.turn + at;
+  const uint8_t *sub_cycle = args.sub_cycle + at;
   for (int64_t x = 0; x < n; ++x) {
-    const int k = args.turns > 1 && turn[x] < args.turns ? turn[x] : 0;
+    const int k = args.sub_cycles > 1 && sub_cycle[x] < args.sub_cycles ? sub_cycle[x] : 0;
     cycles.phase[x] = frame.phase[k], cycles.length[x] = args.length[k];
     shift[x] = frame.shift ? frame.shift[k] : 0;
     cycles.swapped[x] = 0;
@@ -297,10 +297,10 @@ void find_cycles(const stylecine_render_args &args, const Frame &frame, int64_t 
       cycles.phase[x] = now.phase, cycles.swapped[x] = now.swapped;
     }
   }
-  const float *change = args.change + at;
+  const float *crossfade = args.crossfade + at;
   const int64_t step = args.gh * args.gw;
   STYLECINE_INDEPENDENT
-  for (int64_t x = 0; x < n; ++x) cycles.share[x] = copy_b_share(cycles.phase[x], change + x, step);
+  for (int64_t x = 0; x < n; ++x) cycles.share[x] = copy_b_share(cycles.phase[x], crossfade + x, step);
   cycles.count = 0;
   for (int knot = 0; knot < kPhases; ++knot) {
     int counts = 0;
@@ -314,7 +314,7 @@ void find_cycles(const stylecine_render_args &args, const Frame &frame, int64_t 
   }
 }
 
-// Where the age of a copy lies between the knots, and what the knots count.
+// Where the age of a copy lies between the knots, and their weights.
 struct Ages {
   alignas(64) int32_t knot[kBlock];
   alignas(64) float start[kBlock], end[kBlock], start_rate[kBlock], end_rate[kBlock];
@@ -357,12 +357,12 @@ void displace(const Ages &ages, const float *positions, const float *rates, int6
 template <int Known>
 void mix(const stylecine_render_args &args, const Cycles &cycles, int level, float *planes, int64_t at, int64_t n) {
   const int64_t points = args.gh * args.gw;
-  const float *angle[3], *lift_a[3], *lift_b[3], *hat[3], *hat_a[3], *hat_b[3];
+  const float *angle[3], *contrast_gain_a[3], *contrast_gain_b[3], *hat[3], *hat_a[3], *hat_b[3];
   for (int i = 0; i < Known; ++i) {
     const int knot = cycles.known[i];
     angle[i] = args.angle + (kPhases * level + knot) * points + at;
-    lift_a[i] = args.lift + (kPhases * 2 * level + knot) * points + at;
-    lift_b[i] = lift_a[i] + kPhases * points;
+    contrast_gain_a[i] = args.contrast_gain + (kPhases * 2 * level + knot) * points + at;
+    contrast_gain_b[i] = contrast_gain_a[i] + kPhases * points;
     hat[i] = cycles.angle[knot], hat_a[i] = cycles.gain_a[knot], hat_b[i] = cycles.gain_b[knot];
   }
   float *a = planes + (4 + 2 * level) * points + at, *b = a + points;
@@ -371,8 +371,8 @@ void mix(const stylecine_render_args &args, const Cycles &cycles, int level, flo
     float theta = 0, gain_a = 0, gain_b = 0;
     for (int i = 0; i < Known; ++i) {
       theta += hat[i][x] * angle[i][x];
-      gain_a += hat_a[i][x] * (lift_a[i][x] - 1);
-      gain_b += hat_b[i][x] * (lift_b[i][x] - 1);
+      gain_a += hat_a[i][x] * (contrast_gain_a[i][x] - 1);
+      gain_b += hat_b[i][x] * (contrast_gain_b[i][x] - 1);
     }
     float weight_a, weight_b;
     mixing(theta, gain_a, gain_b, cycles.share[x], weight_a, weight_b);
@@ -400,12 +400,12 @@ void fill_block(const stylecine_render_args &args, const Frame &frame, int64_t a
       a[x] = cycles.swapped[x] ? source[1][x] : source[0][x];
       b[x] = cycles.swapped[x] ? source[0][x] : source[1][x];
     }
-    if (!args.roll) continue;
-    const float *roll = args.roll + axis * points + at;
-    const float weights[2] = {frame.rolled[0], frame.rolled[1]};
+    if (!args.swell) continue;
+    const float *swell = args.swell + axis * points + at;
+    const float weights[2] = {frame.swell_phase[0], frame.swell_phase[1]};
     STYLECINE_INDEPENDENT
     for (int64_t x = 0; x < n; ++x) {
-      const float offset = swell_offset(weights, roll + x, 2 * points);
+      const float offset = swell_offset(weights, swell + x, 2 * points);
       a[x] += offset, b[x] += offset;
     }
   }
@@ -516,9 +516,9 @@ void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) 
   parallel(cpu, map.rows, [&](int64_t i) { map_row(args, i, map.columns, moves + i * map.columns); });
   const int64_t strip = max_of(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
   const int64_t across = (args.width + kColumns - 1) / kColumns, down = (args.height + kRows - 1) / kRows;
-  for (int64_t begin = 0; begin < args.frames; begin += kTogether) {
-    const int64_t count = min_of(kTogether, args.frames - begin);
-    Frame frames[kTogether];
+  for (int64_t begin = 0; begin < args.frames; begin += kBatch) {
+    const int64_t count = min_of(kBatch, args.frames - begin);
+    Frame frames[kBatch];
     for (int64_t i = 0; i < count; ++i) frames[i] = frame_of(args, begin + i, workspace + i * layout.floats);
     parallel(cpu, (args.gh + strip - 1) / strip, [&](int64_t i) {
       const int64_t y0 = i * strip, y1 = min_of(y0 + strip, args.gh);
@@ -534,15 +534,15 @@ void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) 
         if (k + 1 < count) prefetch_fields(args, layout, frames[k + 1], tile);
         render_tile(args, layout, frames[k], tile, scratch);
       }
-      if (!args.style) return;
+      if (!args.recolouring) return;
       const int64_t bottom = tile.top + tile.rows, right = tile.left + tile.columns;
-      recolour_slice(*args.style, {begin, begin + count, tile.top, bottom, tile.left, right});
+      recolour_slice(*args.recolouring, {begin, begin + count, tile.top, bottom, tile.left, right});
     });
   }
 }
 
 size_t render_workspace(const stylecine_render_args &args, int) {
-  return size_t(map_bytes(args)) + size_t(min_of(args.frames, kTogether) * plan(args).floats) * sizeof(float);
+  return size_t(map_bytes(args)) + size_t(min_of(args.frames, kBatch) * plan(args).floats) * sizeof(float);
 }
 
 }  // namespace STYLECINE_SET

@@ -1,6 +1,6 @@
 // render on the GPU: first the fields, one thread per grid point; then one block per tile, whose levels are summed in
-// shared memory. A launch makes several frames: the blocks of a tile's frames are neighbours, so that what the frames
-// are made from is read from the cache.
+// shared memory. A launch makes several frames: the blocks of a tile's frames are neighbours, so that their inputs
+// are read from the cache.
 #include "device.h"
 #include "render.h"
 #include "sampling_cuda.h"
@@ -14,14 +14,14 @@ namespace {
 
 constexpr int TILE = 32;             // pixels
 constexpr int PATCH = TILE / 2 + 2;  // pixels of a tile in the second level
-constexpr int TOGETHER = 16;         // frames of a launch
+constexpr int BATCH = 16;            // frames of a launch
 
 // All parameters of a launch by value, as a kernel cannot read the host's memory.
 struct Frames {
   stylecine_render_args args;
   stylecine_level level[kMaxLevels];
   float length[kMaxSubCycles];
-  float phase[TOGETHER][kMaxSubCycles], shift[TOGETHER][kMaxSubCycles], rolled[TOGETHER][2];
+  float phase[BATCH][kMaxSubCycles], shift[BATCH][kMaxSubCycles], swell_phase[BATCH][2];
   Plan plan;
   float *workspace;
   int64_t first;  // of the frames
@@ -37,30 +37,30 @@ __global__ void fill(const __grid_constant__ Frames frames) {
   const int n = blockIdx.x % frames.count;
   float *const __restrict__ workspace = frames.workspace + n * frames.plan.floats;
   const float *const __restrict__ positions = args.positions, *const __restrict__ rates = args.rates;
-  const float *const __restrict__ angle = args.angle, *const __restrict__ lift = args.lift;
+  const float *const __restrict__ angle = args.angle, *const __restrict__ contrast_gain = args.contrast_gain;
   STYLECINE_STRIDE_OF_FRAMES(i, points, frames.count) {
-    const int turn = args.turn[i] < args.turns ? args.turn[i] : 0;
-    const Phase now = args.stagger ? phase_of(frames.phase[n][turn], frames.shift[n][turn], args.stagger[i])
-                                   : Phase{frames.phase[n][turn], false};
+    const int sub_cycle = args.sub_cycle[i] < args.sub_cycles ? args.sub_cycle[i] : 0;
+    const Phase now = args.stagger ? phase_of(frames.phase[n][sub_cycle], frames.shift[n][sub_cycle], args.stagger[i])
+                                   : Phase{frames.phase[n][sub_cycle], false};
     const float phase = now.phase;
     for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
       const bool is_a = (axis < 2) != now.swapped;
       const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
       const Moment then =
-          moment(frames.length[turn] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
+          moment(frames.length[sub_cycle] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
       float source = displaced(then, positions + at, rates + at, 4 * points);
-      if (args.roll) source += swell_offset(frames.rolled[n], args.roll + axis % 2 * points + i, 2 * points);
+      if (args.swell) source += swell_offset(frames.swell_phase[n], args.swell + axis % 2 * points + i, 2 * points);
       workspace[axis * points + i] = source;
     }
-    const float share = copy_b_share(phase, args.change + i, points);
+    const float share = copy_b_share(phase, args.crossfade + i, points);
     for (int level = 0; level < args.levels; ++level) {
       float theta = 0, gain_a = 0, gain_b = 0;
       for (int knot = 0; knot < kPhases; ++knot) {
         const Hats hat = hats(knot, phase);
         const int64_t of_a = (kPhases * 2 * level + knot) * points + i, of_b = of_a + kPhases * points;
         theta += hat.angle * angle[(kPhases * level + knot) * points + i];
-        gain_a += hat.gain_a * (lift[of_a] - 1);
-        gain_b += hat.gain_b * (lift[of_b] - 1);
+        gain_a += hat.gain_a * (contrast_gain[of_a] - 1);
+        gain_b += hat.gain_b * (contrast_gain[of_b] - 1);
       }
       float a, b;
       mixing(theta, gain_a, gain_b, share, a, b);
@@ -188,9 +188,9 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
     add_level<Usual>(frames, workspace, 0, y, x, result);
     const float noise = dither(top + row, left + column);
     for (int c = 0; c < 3; ++c) {
-      if (args.base)
+      if (args.generated)
         result.c[c] +=
-            args.base[(3 * (frames.first + n) + c) * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
+            args.generated[(3 * (frames.first + n) + c) * plane + y * (args.width + 2 * int64_t(args.margin)) + x];
       const float under = photo[at * 3 + c], over = clamp(result.c[c], -1, 1) * 127.5f + 127.5f;
       out[at * 3 + c] = uint8_t((over - under) * clamp(moving, 0, 1) + under + noise);
     }
@@ -198,16 +198,16 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
 }
 
 Frames frames_of(const stylecine_render_args &args, int64_t first, float *workspace) {
-  const int count = int(min_of(TOGETHER, args.frames - first));
+  const int count = int(min_of(BATCH, args.frames - first));
   Frames frames = {args, {}, {}, {}, {}, {}, plan(args), workspace, first, count};
   for (int i = 0; i < args.levels; ++i) frames.level[i] = args.level[i];
-  for (int i = 0; i < args.turns; ++i) frames.length[i] = args.length[i];
+  for (int i = 0; i < args.sub_cycles; ++i) frames.length[i] = args.length[i];
   for (int n = 0; n < count; ++n) {
-    for (int i = 0; i < args.turns; ++i) {
-      frames.phase[n][i] = args.phase[(first + n) * args.turns + i];
-      if (args.stagger) frames.shift[n][i] = args.shift[(first + n) * args.turns + i];
+    for (int i = 0; i < args.sub_cycles; ++i) {
+      frames.phase[n][i] = args.phase[(first + n) * args.sub_cycles + i];
+      if (args.stagger) frames.shift[n][i] = args.shift[(first + n) * args.sub_cycles + i];
     }
-    for (int i = 0; i < 2 && args.roll; ++i) frames.rolled[n][i] = args.rolled[2 * (first + n) + i];
+    for (int i = 0; i < 2 && args.swell; ++i) frames.swell_phase[n][i] = args.swell_phase[2 * (first + n) + i];
   }
   return frames;
 }
@@ -230,7 +230,7 @@ cudaError_t launch(const Frames &frames, cudaStream_t queue) {
 }
 
 size_t workspace_of(const stylecine_render_args &args) {
-  return size_t(min_of(args.frames, TOGETHER) * plan(args).floats) * sizeof(float);
+  return size_t(min_of(args.frames, BATCH) * plan(args).floats) * sizeof(float);
 }
 
 }  // namespace
@@ -251,13 +251,13 @@ int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, si
     if (!cuda::readable(level.spline, level.dtype))
       return fail(message, STYLECINE_INVALID, "a level's spline has to lie at a multiple of the size of four numbers");
   }
-  if (args->style && !readable(*args->style)) return fail(message, STYLECINE_INVALID, UNREADABLE_GRID);
+  if (args->recolouring && !readable(*args->recolouring)) return fail(message, STYLECINE_INVALID, UNREADABLE_GRID);
   if (!workspace || bytes < cuda::workspace_of(*args))
     return fail(message, STYLECINE_MEMORY, "the workspace is too small");
   return run_on(device, stream, message, [&](cudaStream_t queue) {
     cudaError_t status = cudaSuccess;
-    for (int64_t first = 0; first < args->frames && status == cudaSuccess; first += cuda::TOGETHER)
+    for (int64_t first = 0; first < args->frames && status == cudaSuccess; first += cuda::BATCH)
       status = cuda::launch(cuda::frames_of(*args, first, static_cast<float *>(workspace)), queue);
-    return args->style && status == cudaSuccess ? cuda::recolour(*args->style, queue) : status;
+    return args->recolouring && status == cudaSuccess ? cuda::recolour(*args->recolouring, queue) : status;
   });
 }

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 9       /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 10      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -112,16 +112,16 @@ STYLECINE_API int stylecine_warp_features_cpu(const stylecine_warp_features_args
 STYLECINE_API int stylecine_warp_features_cuda(const stylecine_warp_features_args *args, int device, void *stream,
                                                char *message);
 
-/* recolour: the colours of frames, changed by a bilateral grid of affine transforms: each pixel reads the grid at its
+/* recolour: changes the colours of frames by a bilateral grid of affine transforms: each pixel reads the grid at its
  * place and luma, trilinearly, the border held. whole = frame + transform of red, green, blue and 255, clamped; out =
  * frame + amount * (whole - frame), clamped and dithered; an amount of 0 keeps the bytes. */
 typedef struct {
   const uint8_t *frame; /* [frames,height,width,3] */
   int64_t frames;       /* 1 or more */
   int64_t height, width;
-  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255, of what they add
-                        to red, green, blue and nothing; gh*gw equal cells cover the frame, lumas go from 0 to
-                        depth-1; on a GPU aligned to four floats */
+  const float *grid; /* [depth,gh,gw,4,4]: at each point four columns, for red, green, blue and 255: what each adds
+                        to red, green and blue, and an unused number; gh*gw equal cells cover the frame, lumas go from 0
+                        to depth-1; on a GPU aligned to four floats */
   int64_t depth, gh, gw;
   const float *amount;   /* host [frames], each from -16 to 16 */
   const uint8_t *moving; /* [height,width], or NULL: where it is 0 frames stay, or are mixed with still by amount */
@@ -157,25 +157,26 @@ typedef struct {
   const float *positions, *rates; /* [knots,2,2,gh,gw]: along the flow and against it, x and y, pixels of the grid;
                                      rates per frame: the results of integrate for (flow, -flow) */
   float stride;                   /* frames between two knots */
-  int32_t turns;                  /* number of different lengths of a sub-cycle, 1 to 8 */
-  const uint8_t *turn;            /* [gh,gw] < turns: the index of each place */
-  const float *length;            /* host [turns]: frames in a sub-cycle, at most (knots-1)*stride */
+  int32_t sub_cycles;             /* number of different lengths of a sub-cycle, 1 to 8 */
+  const uint8_t *sub_cycle;       /* [gh,gw] < sub_cycles: the index of each place into length and phase */
+  const float *length;            /* host [sub_cycles]: frames in a sub-cycle, at most (knots-1)*stride */
   int64_t frames;                 /* 1 or more */
-  const float *phase;             /* host [frames,turns]: phase of the sub-cycle, in [0,1] */
-  const float *angle;   /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation at the phases 1/4, 1/2
-                           and 3/4; 0: linear mix */
-  const float *lift;    /* [levels,2,3,gh,gw]: contrast gain of copy A and copy B at these phases; 1 for A at the
-                           sub-cycle's beginning, and for B at its end */
-  const float *change;  /* [2,gh,gw]: crossfade: the phase at which copy A begins to give way to B, and the pace per
-                           sub-cycle, 1 or more */
-  const float *roll;    /* [2,2,gh,gw]: swell: two parts of a displacement of both copies, canvas pixels; or NULL */
-  const float *rolled;  /* host [frames,2]: weights of its two parts; not read without roll */
-  const float *base;    /* [frames, 3, height + 2 margin, width + 2 margin] in [-1,1], added to the levels; or NULL */
-  const float *stagger; /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
-  const float *shift;   /* host [frames,turns]: factor on it, in [0,1]; not read without stagger */
-  const stylecine_recolour_args *style; /* a change of the frames' colours, made while they are in the cache: its frame
-                                           and out are `out`, its sizes those of the frames; or NULL */
-  uint8_t *out;                         /* out [frames,height,width,3] */
+  const float *phase;             /* host [frames,sub_cycles]: phase of the sub-cycle, in [0,1] */
+  const float *angle; /* [levels,3,gh,gw] in [0,pi): arc cosine of the two copies' correlation at the phases 1/4, 1/2
+                         and 3/4; 0: linear mix */
+  const float *contrast_gain; /* [levels,2,3,gh,gw]: of copy A and copy B at these phases; 1 for A at the sub-cycle's
+                                 beginning, and for B at its end */
+  const float *crossfade;     /* [2,gh,gw]: the phase at which copy A begins to give way to B, and the pace per
+                                 sub-cycle, 1 or more */
+  const float *swell;         /* [2,2,gh,gw]: two parts of a displacement of both copies, canvas pixels; or NULL */
+  const float *swell_phase;   /* host [frames,2]: weights of its two parts; not read without swell */
+  const float *generated; /* [frames, 3, height + 2 margin, width + 2 margin] in [-1,1]: the generator's image of warped
+                             features, added to the levels; or NULL */
+  const float *stagger;   /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
+  const float *shift;     /* host [frames,sub_cycles]: factor on it, in [0,1]; not read without stagger */
+  const stylecine_recolour_args *recolouring; /* of the frames, done while they are in the cache: its frame and out are
+                                                 `out`, its sizes those of the frames; or NULL */
+  uint8_t *out;                               /* out [frames,height,width,3] */
 } stylecine_render_args;
 STYLECINE_API size_t stylecine_render_workspace_cpu(const stylecine_render_args *args, const stylecine_cpu *cpu);
 STYLECINE_API size_t stylecine_render_workspace_cuda(const stylecine_render_args *args);
@@ -184,9 +185,9 @@ STYLECINE_API int stylecine_render_cpu(const stylecine_render_args *args, void *
 STYLECINE_API int stylecine_render_cuda(const stylecine_render_args *args, void *workspace, size_t bytes, int device,
                                         void *stream, char *message);
 
-/* compare: energy and correlation of two displaced copies of a level, from which angle and lift are computed. In every
- * block of side*side pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the sum over
- * red, green and blue of a(x)^2, b(x)^2 and a(x) b(x), where a and b are the copies: the level's spline at x +
+/* compare: energy and correlation of two displaced copies of a level, from which angle and contrast_gain are computed.
+ * In every block of side*side pixels (those at the right and at the bottom have fewer) the mean of weight(x) times the
+ * sum over red, green and blue of a(x)^2, b(x)^2 and a(x) b(x), where a and b are the copies: the level's spline at x +
  * source(x) * per_pixel, border replicated. A NaN source reads the first column or row. Where the weight is 0 nothing
  * is read. */
 typedef struct {

@@ -57,11 +57,13 @@ __global__ void warp(stylecine_warp_features_args args) {
 
 template <class T>
 cudaError_t warp_as(const stylecine_warp_features_args &args, cudaStream_t stream) {
-  constexpr int MOST = 4;
+  constexpr int MAX_CHANNELS = 4;
   const bool aligned =
-      (reinterpret_cast<uintptr_t>(args.spline) | reinterpret_cast<uintptr_t>(args.out)) % (MOST * sizeof(T)) == 0;
+      (reinterpret_cast<uintptr_t>(args.spline) | reinterpret_cast<uintptr_t>(args.out)) % (MAX_CHANNELS * sizeof(T)) ==
+      0;
   const int64_t pixels = args.a * args.b;
-  if (aligned && args.channels % MOST == 0) warp<T, MOST><<<blocks(pixels * (WARP / 2)), BLOCK, 0, stream>>>(args);
+  if (aligned && args.channels % MAX_CHANNELS == 0)
+    warp<T, MAX_CHANNELS><<<blocks(pixels * (WARP / 2)), BLOCK, 0, stream>>>(args);
   else warp<T, 1><<<blocks(pixels * WARP), BLOCK, 0, stream>>>(args);
   return cudaGetLastError();
 }

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.cloth.animate import blow, draft
+from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.find import Finder, FoundCloth, find_cloth
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import ClothNets, RestingCloth, rest_cloth
+from stylecine.cloth.rest_shape import ClothNets, RestShape, estimate_rest_shape
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Paint, Style
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, TooLarge, WeightsNotFound
@@ -65,7 +65,7 @@ from stylecine.weights import FINDER, STYLES, ModelRecord, find_model, role_tens
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
 
-ANCHOR_ROWS = 256  # of the grid on which anchors hold cloth
+ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
 MAX_TORN = 3  # places that a warning names
 
 
@@ -88,9 +88,9 @@ class _MovingParts:
 
 @dataclass(frozen=True, eq=False)
 class _MovingCloth:
-    """Cloth at rest and in the wind. warning: why it does not move although it was to."""
+    """Cloth at rest and in the wind. warning: why it does not move although it should."""
 
-    resting: RestingCloth | None = None
+    rest_shape: RestShape | None = None
     layer: ClothLayer | None = None
     warning: str = ""
 
@@ -227,7 +227,7 @@ class Animator:
             timings=stages.timings,
             progress=progress,
             edits=scene.edits,
-            resting_cloth=cloth.resting,
+            rest_shape=cloth.rest_shape,
             cloth_layer=cloth.layer,
             mask_warning=self._mask_warning(parts, landscape, options),
             cloth_warning=cloth.warning or self._cloth_warning(scene, options, found, short),
@@ -247,7 +247,7 @@ class Animator:
     def _cloth_warning(
         self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
     ) -> str:
-        """That cloth moves which nobody has marked; or that some may be here which does not, except in previews."""
+        """That unmarked cloth moves, or, except in previews, that unmarked cloth may be here and stands still."""
         if found is not None:
             return found.warning
         if options.subject != AUTO or short is not None or is_cloth_marked(options, scene.edits):
@@ -286,19 +286,19 @@ class Animator:
             return _MovingCloth()
         with stages.stage("cloth") as step:
             try:
-                resting = self._rest_cloth(parts.photo, parts.cloth, parts.edits)
+                rest_shape = self._estimate_rest_shape(parts.photo, parts.cloth, parts.edits)
                 length = {"cycles": options.gusts, "period": options.period}
-                layer = blow(resting, self._cloth_nets, options.wind or Wind(), **length, progress=step)
+                layer = animate_cloth(rest_shape, self._cloth_nets, options.wind or Wind(), **length, progress=step)
             except NothingMoves as error:
                 if options.subject == CLOTH or not parts.layers.any():
                     raise
                 return _MovingCloth(warning=f"Only the landscape moves. {error}")
-        return _MovingCloth(resting, layer)
+        return _MovingCloth(rest_shape, layer)
 
     def _move_landscape(
         self, parts: _MovingParts, cloth: ClothLayer | None, options: RenderOptions, stages: Stages
     ) -> _MovingLandscape:
-        """All that moves but the cloth, which covers it."""
+        """Everything that moves except the cloth, which covers it."""
         layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
         moves, flow, swash = erode_moving_edges(layers, parts.photo), parts.flow, None
         if parts.cloth is None and is_predicted(options, parts.edits):
@@ -328,7 +328,7 @@ class Animator:
         stages = Stages(progress, self.device)
         with stages.stage("cloth") as step:
             length = {"cycles": layer.cycles, "period": layer.period}
-            layer = blow(cloth, self._cloth_nets, wind, **length, progress=step)
+            layer = animate_cloth(cloth, self._cloth_nets, wind, **length, progress=step)
         photo = to_tensor(loop.scene.photo).to(self.device)
         return replace(
             loop,
@@ -339,20 +339,20 @@ class Animator:
             cloth_layer=layer,
         )
 
-    def draft_wind(self, loop: Cinemagraph, wind: Wind | Sequence[float]) -> ClothLayer:
-        """About what `turn_wind` makes of the cloth, many times as fast. Raises as that does."""
+    def preview_wind(self, loop: Cinemagraph, wind: Wind | Sequence[float]) -> ClothLayer:
+        """The cloth of `turn_wind` approximately, many times as fast. Raises the same errors."""
         cloth, layer = _moving_cloth(loop)
-        return draft(cloth, self._cloth_nets, check_wind(wind), layer)
+        return preview_cloth(cloth, self._cloth_nets, check_wind(wind), layer)
 
     @torch.no_grad()
     def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:
-        """The change of colours from a photo uint8 [H,W,3] to each of some styles: grids for `ops.recolour`.
+        """The recolouring of a photo uint8 [H,W,3] by each of some styles: grids for `ops.recolour`.
 
         They fit frames of any size. Raises OptionError for a name that the model does not know.
         """
         nets = self.style_nets or self._model_style_nets
         others = [nets.w_plus_of(style.name, style.picture) for style in styles]
-        return nets.changes(torch.from_numpy(photo.copy()).to(self.device), others)
+        return nets.grids(torch.from_numpy(photo.copy()).to(self.device), others)
 
     def _make_loop(
         self,
@@ -408,7 +408,7 @@ class Animator:
         refine: int,
         progress: Callable[[int, int], None],
     ) -> Plate:
-        """What moves of `shown` [3,H,W], continued behind what does not and past the frame."""
+        """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
         wide, visible = canvas(parts.photo, moves, margin)
         shown, _ = canvas(shown, moves, margin)
         if options.warp != "dfw":
@@ -424,18 +424,18 @@ class Animator:
         )
 
     def _continue(self, photo: Tensor, visible: Tensor) -> Tensor | None:
-        """What moves of a photo [3,Hc,Wc], continued where visible is 0; None where nothing is, or no encoder can."""
+        """A photo [3,Hc,Wc] continued where visible is 0; None if that is nowhere, or without an encoder."""
         if self.encoder is None or bool((visible > 0).all()):
             return None
         side = coarse_side(visible)
         return invert(photo, self.generator, self.encoder, visible=visible, side=side).reconstruction
 
-    def _rest_cloth(self, photo: Tensor, cloth: Tensor, edits: tuple[Any, ...]) -> RestingCloth:
+    def _estimate_rest_shape(self, photo: Tensor, cloth: Tensor, edits: tuple[Any, ...]) -> RestShape:
         """cloth [2,H,W]: cloth and what is frozen."""
         columns = round(ANCHOR_ROWS * cloth.shape[2] / cloth.shape[1])
         kept = damp_at_anchors(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
         mobility = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
-        return rest_cloth(photo, cloth[0], self._cloth_nets, frozen=cloth[1], mobility=mobility)
+        return estimate_rest_shape(photo, cloth[0], self._cloth_nets, frozen=cloth[1], mobility=mobility)
 
     @property
     def _cloth_nets(self) -> ClothNets:
@@ -480,10 +480,10 @@ class Animator:
         )
 
 
-def _moving_cloth(loop: Cinemagraph) -> tuple[RestingCloth, ClothLayer]:
-    if loop.resting_cloth is None or loop.cloth_layer is None:
+def _moving_cloth(loop: Cinemagraph) -> tuple[RestShape, ClothLayer]:
+    if loop.rest_shape is None or loop.cloth_layer is None:
         raise NothingMoves(loop.cloth_warning or "There is no cloth in this loop that a wind could move; paint it.")
-    return loop.resting_cloth, loop.cloth_layer
+    return loop.rest_shape, loop.cloth_layer
 
 
 def _half_precision(feature: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from stylecine import __version__
 from stylecine.atomic import Finish
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import RestingCloth
+from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.errors import OptionError
 from stylecine.ops.image import fit_short_side, resize
@@ -46,11 +46,11 @@ from stylecine.stages.style import Appearance
 
 MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
 MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
-TOGETHER = 4  # frames that are made at once
-HELD = 50_000_000  # bytes that they may take
+BATCH = 4  # frames that are rendered at once
+MAX_BATCH_BYTES = 50_000_000
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
-# Levels of 255 by which what moves differs from its surroundings, in the mean; over how many pixels, at a short side of
-# 512. Clear and white skies have less.
+# Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
+# side of 512. Clear and white skies have less.
 MIN_RELIEF, RELIEF_REACH = 1.0, 12
 
 
@@ -71,7 +71,7 @@ class Cinemagraph:
         edits: the scene's edits.
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
-        resting_cloth: what is needed to turn its wind.
+        rest_shape: of the cloth, from which another wind animates it.
         mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
             is cloth; "" if neither.
@@ -89,7 +89,7 @@ class Cinemagraph:
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
-    resting_cloth: RestingCloth | None = None
+    rest_shape: RestShape | None = None
     mask_warning: str = ""
     cloth_warning: str = ""
     appearance: Appearance | None = None
@@ -128,23 +128,23 @@ class Cinemagraph:
         """
         for t in times:
             _check_time(t)
-        most = max(1, min(TOGETHER, HELD // (3 * self.width * self.height)))
+        most = max(1, min(BATCH, MAX_BATCH_BYTES // (3 * self.width * self.height)))
         batches = (times[begin : begin + most] for begin in range(0, len(times), most))
         made = (frame for batch in batches for frame in self._render([float(t) % self.period for t in batch]))
         yield from read_back(made, self.mask.device, ahead=most)
 
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
-        change = self.appearance.change([t / self.period for t in times]) if self.appearance else None
+        recolouring = self.appearance.recolouring([t / self.period for t in times]) if self.appearance else None
         if not self.cloth_layer:
-            return list(render_frames(self._landscape, times, change))
+            return list(render_frames(self._landscape, times, recolouring))
         if self.loop is None:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
         for frame, t in zip(made, times, strict=True):
             self.cloth_layer.draw_over_(frame, t)
-        return list(made if change is None else recolour_(made, change))
+        return list(made if recolouring is None else recolour_(made, recolouring))
 
     @torch.inference_mode()
     def _copies(self, t: float) -> list[np.ndarray]:
@@ -421,7 +421,7 @@ def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: b
 
 
 def relief(photo: np.ndarray, mask: Tensor) -> float:
-    """By how much, in levels of 255, what moves stands out from what moves around it: root mean square.
+    """By how much, in levels of 255, moving pixels differ from the moving pixels around them: root mean square.
 
     photo: uint8 [H,W,3]. mask: [H,W]; counts where it is above 0.5.
     """

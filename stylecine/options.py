@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch  # its functions import it: editing a scene does without
 
-WARPS = ("msdfw", "dfw", "pixel")
+WARPS = ("msdfw", "dfw", "pixel")  # msdfw warps the photo's Laplacian bands, pixel without generator, dfw its features
 SAMPLINGS = ("gather", "splat")
 PACES = ("calm", "natural", "lively")  # how fast the landscape moves, where it is predicted
 CLASSES = ("sky", "water", "falls", "smoke")  # what can move in a landscape, in the order of layers

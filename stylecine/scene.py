@@ -99,10 +99,10 @@ class Scene(Editable):
 
     @cached_property
     def likeness(self) -> float:
-        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: do coarse shapes come back?
+        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: how well coarse shapes are reconstructed.
 
-        After the best affine change of all colours: the light of the whole, which w+ tells, is not what is asked.
-        Tells in milliseconds whether the generator knows pictures like this one. LPIPS does not: text and bricks score
+        After the best affine change of all colours, as global colour, which w+ determines, is not measured.
+        Shows in milliseconds whether the generator knows pictures like this one. LPIPS does not: text and bricks score
         better than much foliage.
         """
         height, width = (side // 4 * 4 for side in self.photo.shape[:2])  # whole blocks only
@@ -182,7 +182,7 @@ class Scene(Editable):
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """What a .cine file says about a model; what no scene depends on, cloth networks and styles, is left out."""
+    """The record of a model in a .cine file, without cloth networks and styles, on which no scene depends."""
     public = model_facts(model)
     files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, STYLES)}
     weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}

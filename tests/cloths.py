@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.cloth.resting import ClothNets
+from stylecine.cloth.rest_shape import ClothNets, RestShape, estimate_rest_shape
+from stylecine.ops.image import to_tensor
 
 HEIGHT, WIDTH = 96, 128
 FLAG = slice(24, 64), slice(40, 96)  # rows, columns
@@ -49,3 +50,8 @@ def predict_gust(normals: Tensor, mask: Tensor, wind: Tensor, count: int) -> Ten
 
 
 STAND_INS = ClothNets(folded_normals, predict_gust)
+
+
+def rest_shape_of(photo: np.ndarray, mask: np.ndarray) -> RestShape:
+    """Of cloth in a photo uint8 [H,W,3]; mask [H,W]."""
+    return estimate_rest_shape(to_tensor(photo), torch.from_numpy(mask.astype(np.float32)), STAND_INS)

@@ -76,11 +76,11 @@ def test_a_processor_of_another_kind_renders_the_same(cinemagraph: Cinemagraph, 
 
 def test_a_truncated_array_is_named(program: Path, cinemagraph: Cinemagraph, tmp_path: Path) -> None:
     export(cinemagraph, tmp_path)
-    array = tmp_path / "lift.npy"
+    array = tmp_path / "contrast_gain.npy"
     array.write_bytes(array.read_bytes()[:-1])
     run = subprocess.run([program, tmp_path], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == "render_loop: lift.npy: is cut off\n"
+    assert run.stderr == "render_loop: contrast_gain.npy: is cut off\n"
 
 
 def test_the_program_in_the_documentation_runs(tmp_path: Path) -> None:

@@ -44,8 +44,7 @@ PARTS_OF_STAGES = {
     "mask": {"photo", "thin"},
     "displacement": {"swell"},
     "motion": {"reflection", "speed", "stream", "swell"},
-    "reflection": {"speed"},
-    "swash": {"speed", "swell"},
+    "swash": {"reflection", "speed", "swell"},
     "swell": {"reflection"},
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -54,15 +54,14 @@ Picture = tuple[Tensor, np.ndarray]  # pixels and label
 def measure_pair(photo: Photo, other: Photo, nets: StyleNets) -> Row:
     pixels, label = read(photo)
     target, target_label = read(other)
-    grid = nets.change(pixels, nets.w_plus_of("", target.numpy()))
-    made = recolour(pixels, grid)
+    to_target, to_own = nets.grids(pixels, [nets.w_plus_of("", x.numpy()) for x in (target, pixels)])
+    made, own = recolour(pixels, to_target), recolour(pixels, to_own)
     row: Row = {"photo": photo.name, "in the appearance of": other.name}
     row["mean"] = way(*(x.float().mean((0, 1)) for x in (pixels, made, target)))
     for name, classes in CLASSES.items():
         here, there = (np.isin(x, classes) for x in (label, target_label))
         if min(here.mean(), there.mean()) >= LEAST:
             row[name] = way(*(x[m].float().mean(0) for x, m in ((pixels, here), (made, here), (target, there))))
-    own = recolour(pixels, nets.change(pixels, nets.w_plus_of("", pixels.numpy())))
     row["edges"] = correlation(gradients(pixels), gradients(made))
     row["own"] = int((own.int() - pixels.int()).abs().max())
     return row
@@ -168,7 +167,7 @@ def measure_style(
 
     there, here = ([read(photo) for photo in photos] for photos in (appearance, by_day))
     others = np.random.default_rng(0).permutation(len(there))
-    styled = ((recolour(pixels, nets.change(pixels, other)), label) for pixels, label in here)
+    styled = ((recolour(pixels, nets.grids(pixels, [other])[0]), label) for pixels, label in here)
     moved = (
         (moved_colours(pixels, label, *there[others[k % len(there)]]), label) for k, (pixels, label) in enumerate(here)
     )

@@ -21,13 +21,13 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "moving": loop.moving,
         "positions": displacement.positions,
         "rates": displacement.rates,
-        "turn": displacement.sub_cycle,
+        "sub_cycle": displacement.sub_cycle,
         "length": torch.tensor(displacement.lengths),
         "angle": loop.angle,
-        "lift": loop.contrast_gain,
-        "change": loop.crossfade,
+        "contrast_gain": loop.contrast_gain,
+        "crossfade": loop.crossfade,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
-    arrays |= {} if displacement.swell is None else {"roll": displacement.swell}
+    arrays |= {} if displacement.swell is None else {"swell": displacement.swell}
     arrays |= {} if displacement.stagger is None else {"stagger": displacement.stagger}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.npy"):
@@ -36,7 +36,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
-        f"stride {displacement.stride:.9g}\ncycles {displacement.swell_cycles}\n"
+        f"stride {displacement.stride:.9g}\nswell_cycles {displacement.swell_cycles}\n"
         f"staggered {int(displacement.stagger is not None)}\n"
     )
 

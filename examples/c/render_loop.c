@@ -21,7 +21,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { MOST_LEVELS = 8, MOST_TURNS = 8, MOST_AXES = 6 };
+enum { MAX_LEVELS = 8, MAX_SUB_CYCLES = 8, MAX_AXES = 6 };
 
 static void stop(const char *what, const char *why) {
   fprintf(stderr, "render_loop: %s: %s\n", what, why);
@@ -43,7 +43,7 @@ static FILE *open_in(const char *folder, const char *name, int may_be_missing) {
 typedef struct {
   char type[8]; /* "f4": float32, "f2": float16, "u1": uint8 */
   int axes;
-  int64_t shape[MOST_AXES];
+  int64_t shape[MAX_AXES];
   void *data;
 } array;
 
@@ -68,7 +68,7 @@ static array read_npy(FILE *file, const char *name) {
     stop(name, "is not a row-major array of plain numbers");
   at = strstr(header, "'shape': (");
   if (!at) stop(name, "has no shape");
-  for (at += 10; a.axes < MOST_AXES && *at >= '0' && *at <= '9'; at += strspn(at, ", "))
+  for (at += 10; a.axes < MAX_AXES && *at >= '0' && *at <= '9'; at += strspn(at, ", "))
     a.shape[a.axes++] = strtoll(at, &at, 10);
   bytes = (size_t)count(&a) * (size_t)(a.type[1] - '0');
   a.data = malloc(bytes ? bytes : 1);
@@ -86,32 +86,34 @@ static array load(const char *folder, const char *name, const char *type, int ax
 /* --- the loop -------------------------------------------------------------------------------------------------------
  */
 
-/* Factor on the stagger: 0 where the loop begins and ends, 1 after two turns from there, or in its middle. */
-static double shift(double t, double turns, double frames) {
-  const double ramp = fmin(2 * frames / turns, frames / 2), in = fmin(t / ramp, 1), out = fmin((frames - t) / ramp, 1);
+/* Factor on the stagger of places with `count` sub-cycles: 0 where the loop begins and ends, 1 two sub-cycles away from
+ * there, or in its middle. */
+static double shift(double t, double count, double frames) {
+  const double ramp = fmin(2 * frames / count, frames / 2), in = fmin(t / ramp, 1), out = fmin((frames - t) / ramp, 1);
   return in * in * (3 - 2 * in) * out * out * (3 - 2 * out);
 }
 
 int main(int argc, char **argv) {
   char message[STYLECINE_MESSAGE], name[32];
   stylecine_cpu *cpu;
-  stylecine_level levels[MOST_LEVELS];
+  stylecine_level levels[MAX_LEVELS];
   stylecine_render_args args = {0};
-  float phases[MOST_TURNS], shifts[MOST_TURNS], rolled[2];
-  array photo, moving, positions, rates, turn, angle, lift, change, roll, length, stagger;
+  float phases[MAX_SUB_CYCLES], shifts[MAX_SUB_CYCLES], swell_phase[2];
+  array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, stagger;
   FILE *file;
   void *workspace;
   size_t bytes;
   int64_t frames;
-  int32_t cycles, staggered;
+  int32_t swell_cycles, staggered;
 
   if (argc < 2) stop("usage", "render_loop FOLDER [THREADS] > frames.ppm");
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
 
   file = open_in(argv[1], "loop.txt", 0);
   if (fscanf(file,
-             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f cycles %" SCNd32 " staggered %" SCNd32,
-             &frames, &args.margin, &args.cell, &args.stride, &cycles, &staggered) != 6)
+             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f swell_cycles %" SCNd32
+             " staggered %" SCNd32,
+             &frames, &args.margin, &args.cell, &args.stride, &swell_cycles, &staggered) != 6)
     stop("loop.txt", "has not the six numbers");
   fclose(file);
 
@@ -119,16 +121,16 @@ int main(int argc, char **argv) {
   moving = load(argv[1], "moving.npy", "f4", 2);
   positions = load(argv[1], "positions.npy", "f4", 5);
   rates = load(argv[1], "rates.npy", "f4", 5);
-  turn = load(argv[1], "turn.npy", "u1", 2);
+  sub_cycle = load(argv[1], "sub_cycle.npy", "u1", 2);
   angle = load(argv[1], "angle.npy", "f4", 4);
-  lift = load(argv[1], "lift.npy", "f4", 5);
-  change = load(argv[1], "change.npy", "f4", 3);
-  if (cycles) roll = load(argv[1], "roll.npy", "f4", 4);
+  contrast_gain = load(argv[1], "contrast_gain.npy", "f4", 5);
+  crossfade = load(argv[1], "crossfade.npy", "f4", 3);
+  if (swell_cycles) swell = load(argv[1], "swell.npy", "f4", 4);
   if (staggered) stagger = load(argv[1], "stagger.npy", "f4", 2);
   length = load(argv[1], "length.npy", "f4", 1);
-  if (count(&length) > MOST_TURNS) stop("length.npy", "is too long");
+  if (count(&length) > MAX_SUB_CYCLES) stop("length.npy", "is too long");
 
-  for (; args.levels < MOST_LEVELS; ++args.levels) {
+  for (; args.levels < MAX_LEVELS; ++args.levels) {
     stylecine_level *level = &levels[args.levels];
     array spline;
     snprintf(name, sizeof name, "level_%d.npy", (int)args.levels);
@@ -146,26 +148,26 @@ int main(int argc, char **argv) {
   args.moving = moving.data;
   args.height = photo.shape[0];
   args.width = photo.shape[1];
-  args.gh = turn.shape[0];
-  args.gw = turn.shape[1];
+  args.gh = sub_cycle.shape[0];
+  args.gw = sub_cycle.shape[1];
   args.level = levels;
   args.knots = (int32_t)positions.shape[0];
   args.positions = positions.data;
   args.rates = rates.data;
-  args.turns = (int32_t)length.shape[0];
-  args.turn = turn.data;
+  args.sub_cycles = (int32_t)length.shape[0];
+  args.sub_cycle = sub_cycle.data;
   args.length = length.data;
   args.frames = 1; /* several together take less time than one by one */
   args.phase = phases;
   args.angle = angle.data;
-  args.lift = lift.data;
-  args.change = change.data;
-  args.roll = cycles ? roll.data : NULL;
-  args.rolled = rolled;
+  args.contrast_gain = contrast_gain.data;
+  args.crossfade = crossfade.data;
+  args.swell = swell_cycles ? swell.data : NULL;
+  args.swell_phase = swell_phase;
   args.stagger = staggered ? stagger.data : NULL;
   args.shift = shifts;
   args.out = malloc((size_t)count(&photo));
-  for (int i = 0; i < args.turns; ++i) phases[i] = 0;
+  for (int i = 0; i < args.sub_cycles; ++i) phases[i] = 0;
 
   if (stylecine_cpu_new(argc > 2 ? atoi(argv[2]) : 1, STYLECINE_BEST, &cpu, message)) stop("threads", message);
   bytes = stylecine_render_workspace_cpu(&args, cpu);
@@ -176,15 +178,15 @@ int main(int argc, char **argv) {
   _setmode(_fileno(stdout), _O_BINARY); /* or a byte 10 would become two */
 #endif
   for (int64_t t = 0; t < frames; ++t) {
-    /* A turn of length frames/k goes round k times. */
-    for (int i = 0; i < args.turns; ++i) {
-      const double turns = round((double)frames / ((const float *)length.data)[i]);
-      phases[i] = (float)fmod((double)t * turns / (double)frames, 1);
-      shifts[i] = (float)shift((double)t, turns, (double)frames);
+    /* Of sub-cycles of frames/k frames there are k in the loop. */
+    for (int i = 0; i < args.sub_cycles; ++i) {
+      const double sub_cycles = round((double)frames / ((const float *)length.data)[i]);
+      phases[i] = (float)fmod((double)t * sub_cycles / (double)frames, 1);
+      shifts[i] = (float)shift((double)t, sub_cycles, (double)frames);
     }
-    const double angle = 2 * PI * fmod((double)t * cycles / (double)frames, 1);
-    rolled[0] = (float)(cos(angle) - 1);
-    rolled[1] = (float)sin(angle);
+    const double angle = 2 * PI * fmod((double)t * swell_cycles / (double)frames, 1);
+    swell_phase[0] = (float)(cos(angle) - 1);
+    swell_phase[1] = (float)sin(angle);
     if (stylecine_render_cpu(&args, workspace, bytes, cpu, message)) stop("render", message);
     printf("P6\n%" PRId64 " %" PRId64 "\n255\n", args.width, args.height);
     if (fwrite(args.out, 3, (size_t)(args.width * args.height), stdout) != (size_t)(args.width * args.height))

@@ -239,5 +239,5 @@ def _check_memo(data: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             if int(str(argument)) > 2 * written + 64:
-                raise WeightsMalformed("The checkpoint counts its objects oddly; do not trust this file.")
+                raise WeightsMalformed("The checkpoint numbers its objects inconsistently; do not trust this file.")
             written += 1

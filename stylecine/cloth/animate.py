@@ -1,4 +1,4 @@
-"""Cloth in the wind: from cloth at rest to the displacement and brightness fields of one gust.
+"""Cloth in the wind: from its rest shape to the displacement and brightness fields of one gust.
 
 Follows "Blowing in the Wind: CycleNet for Human Cinemagraphs from Still Images" (Bertiche et al., CVPR 2023) in working
 on surface normals, in which simulated cloth and photographs look alike. Colours are not synthesised, however: the
@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.cloth.flutter import POWER, Course, find_course, flutter
+from stylecine.cloth.flutter import POWER, Propagation, estimate_propagation, flutter
 from stylecine.cloth.layer import ClothLayer, PaceHarmonics, periodic_weights
 from stylecine.cloth.lighting import shade
-from stylecine.cloth.resting import SIDE, ClothNets, RestingCloth, Surface, mirror_normals, rest_cloth
+from stylecine.cloth.rest_shape import SIDE, ClothNets, RestShape, Surface, mirror_normals
 from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import blur, dilate, push_pull
@@ -31,50 +31,28 @@ KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to ha
 MAX_DISPLACEMENT = 0.08  # of the crop's side
 MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would fold over itself
 MAX_OVERHANG = 0.018  # of the long side: how far the cloth may leave its outline
-MAX_REACH = 1.6  # in overhangs, from the outline: what a mask missed of the cloth moves less, and nothing beyond moves
-LEAN = (0.15, 0.5)  # of the predicted displacement: where the cloth is held, and more at the free end
-LEAN_SHARE = 0.5  # of the displacement that is allowed
+MAX_REACH = 1.6  # in overhangs, from the outline: cloth that the mask missed moves less, and nothing beyond moves
+DEFLECTION = (0.15, 0.5)  # of the predicted displacement: where the cloth is attached, and more at the free end
+DEFLECTION_SHARE = 0.5  # of the displacement that is allowed
 SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
-LEAN_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
-REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards whatever holds the cloth
-DRAFT_DIRECTIONS = 12  # of the wind, in which the networks are asked for drafts
-STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are looked at
-PACE_TILES = 256  # of the cloth, in which they are
+DEFLECTION_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
+REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards obstacles
+PREVIEW_DIRECTIONS = 12  # of the wind, between which previews interpolate
+STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are measured
+PACE_TILES = 256  # of the cloth, in which they are measured
 PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
-PACE_GAIN = 1.4  # of what is uneven, by which the pace is changed
-MIN_PACE = 0.2  # at which the gust runs where it is slowest
+PACE_GAIN = 1.4  # of a trial's correction, relative to the measured unevenness
+MIN_PACE = 0.2  # of a gust at its slowest
 GUSTINESS = 0.2  # by how much the strongest of a loop's gusts is stronger than the mean, and faster
 INVERSION_ITERATIONS = 10  # at most
-INVERSION_ERROR, DRAFT_ERROR = 2e-3, 0.05  # pixels
+INVERSION_ERROR, PREVIEW_ERROR = 2e-3, 0.05  # pixels
 VISIBLE_CHANGE = 2  # levels of 255
 VISIBLE_SHARE = 0.02  # of the cloth must change visibly; even a wind of 0.02 changes 0.29 or more
 
 
 @torch.no_grad()
 def animate_cloth(
-    photo: Tensor,
-    mask: Tensor,
-    nets: ClothNets,
-    wind: Wind,
-    *,
-    cycles: int,
-    period: int,
-    frozen: Tensor | None = None,
-    mobility: Tensor | None = None,
-) -> ClothLayer:
-    """The cloth layer of a loop of `period` frames with `cycles` gusts.
-
-    photo [3,H,W] in [-1,1]. mask [H,W] in [0,1]: the cloth. frozen [H,W] in [0,1]: what must not change. mobility
-    [a,b] in [0,1], of any size: factor on the motion. Raises NothingMoves if all pieces are too small, or if no motion
-    would be visible.
-    """
-    cloth = rest_cloth(photo, mask, nets, frozen=frozen, mobility=mobility)
-    return blow(cloth, nets, wind, cycles=cycles, period=period)
-
-
-@torch.no_grad()
-def blow(
-    cloth: RestingCloth,
+    cloth: RestShape,
     nets: ClothNets,
     wind: Wind,
     *,
@@ -99,16 +77,16 @@ def blow(
 
 
 @torch.no_grad()
-def draft(cloth: RestingCloth, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
-    """About what `blow` returns, many times as fast, to be shown while the wind still turns.
+def preview_cloth(cloth: RestShape, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
+    """An approximation of `animate_cloth`, many times as fast, to be shown while the wind still turns.
 
-    Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. What the
-    networks predict is interpolated between a few directions, which `cloth` keeps. Whether anything visibly moves is
-    not checked.
+    Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. The
+    networks' predictions are interpolated between a few directions, which `cloth` caches. Whether anything visibly
+    moves is not checked.
     """
     coarse = cloth.coarse
-    gusts = predict_cycles(coarse.surfaces, nets, wind, _interpolated_lean(coarse, nets, wind))
-    layer = _layer(coarse, gusts, wind, like.cycles, like.period, DRAFT_ERROR)
+    gusts = predict_cycles(coarse.surfaces, nets, wind, _interpolated_deflection(coarse, nets, wind))
+    layer = _layer(coarse, gusts, wind, like.cycles, like.period, PREVIEW_ERROR)
     return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace, gustiness=like.gustiness)
 
 
@@ -118,7 +96,7 @@ def _gustiness(cycles: int) -> float:
 
 
 def _layer(
-    cloth: RestingCloth, gusts: Sequence[Tensor], wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
+    cloth: RestShape, gusts: Sequence[Tensor], wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
 ) -> ClothLayer:
     """At an even pace, from `predict_cycles`."""
     forward = _merge(gusts, cloth)
@@ -134,24 +112,25 @@ def _layer(
 
 
 def predict_cycles(
-    surfaces: Sequence[Surface], nets: ClothNets, wind: Wind, leans: Tensor | None = None
+    surfaces: Sequence[Surface], nets: ClothNets, wind: Wind, deflections: Tensor | None = None
 ) -> list[Tensor]:
     """One gust over each piece: [KEYFRAMES,3,S,S], the displacement x, y of each place of the photo in fractions of the
     side, in the strongest wind of that direction, and the binary logarithm of its gain in brightness in this wind.
 
-    The cloth leans as the network predicts, or as given, later downwind, and flutters. `relative_displacement` is that
-    in this wind.
+    The cloth is deflected as the network predicts, or as given, later downwind, and flutters. `relative_displacement`
+    scales that to this wind.
     """
     gusts, fluttering = [], wind.strength**POWER
-    leans = _predict_lean(surfaces, nets, wind.angle) if leans is None else leans
-    for surface, lean in zip(surfaces, leans, strict=True):
+    deflections = _predict_deflection(surfaces, nets, wind.angle) if deflections is None else deflections
+    for surface, deflection in zip(surfaces, deflections, strict=True):
         normals, cover, light = surface.normals, surface.cover, surface.light
-        course = find_course(cover, wind, surface.holds)
-        lean = _delayed(lean, course)
-        waves = flutter(normals, surface.shading, cover, course, KEYFRAMES)
-        leaning = lean[:, :2] * (LEAN[0] + LEAN[1] * course.distance)
-        displacement = _limit_displacement(leaning, LEAN_SHARE) + _limit_displacement(waves[:, :2], 1 - LEAN_SHARE)
-        turned, waves = lean[:, 2:] * wind.strength, waves[:, 2:] * fluttering
+        propagation = estimate_propagation(cover, wind, surface.attachments)
+        deflection = _delayed(deflection, propagation)
+        waves = flutter(normals, surface.shading, cover, propagation, KEYFRAMES)
+        deflected = deflection[:, :2] * (DEFLECTION[0] + DEFLECTION[1] * propagation.distance)
+        displacement = _limit_displacement(deflected, DEFLECTION_SHARE)
+        displacement = displacement + _limit_displacement(waves[:, :2], 1 - DEFLECTION_SHARE)
+        turned, waves = deflection[:, 2:] * wind.strength, waves[:, 2:] * fluttering
         slopes = torch.cat((waves[:, :2], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
         moved_normals = _unit(_unit(normals + turned) + slopes)
         gain = (shade(light, moved_normals.movedim(1, -1)) / surface.brightness).log2() + waves[:, 2]
@@ -165,10 +144,10 @@ def relative_displacement(strength: float) -> float:
     return math.tanh(SATURATION * strength) / math.tanh(SATURATION)
 
 
-def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, angle: float) -> Tensor:
-    """How each piece leans in a gust of full strength, complex [n,5,S,S] as the network's channels: the first harmonic
-    of its prediction; the others are the flutter of an average cloth, which runs nowhere. It is about proportional to
-    the strength.
+def _predict_deflection(surfaces: Sequence[Surface], nets: ClothNets, angle: float) -> Tensor:
+    """The deflection of each piece in a gust of full strength, complex [n,5,S,S] as the network's channels: the first
+    harmonic of its prediction; the others are the flutter of an average cloth, which does not travel. It is about
+    proportional to the strength.
 
     Averaged with the prediction for the mirrored cloth in the mirrored wind, so that left and right are equivalent.
     """
@@ -186,20 +165,21 @@ def _predict_lean(surfaces: Sequence[Surface], nets: ClothNets, angle: float) ->
     return torch.complex(first[:, 0], first[:, 1])
 
 
-def _interpolated_lean(cloth: RestingCloth, nets: ClothNets, wind: Wind) -> Tensor:
-    """About `_predict_lean`: between the directions next to the wind's, which are predicted once and kept."""
-    place, share = divmod(wind.degrees / 360 * DRAFT_DIRECTIONS, 1)
-    around = [int(place + k) % DRAFT_DIRECTIONS for k in (0, 1)]
+def _interpolated_deflection(cloth: RestShape, nets: ClothNets, wind: Wind) -> Tensor:
+    """`_predict_deflection` interpolated between the directions next to the wind's, each predicted once and kept."""
+    place, share = divmod(wind.degrees / 360 * PREVIEW_DIRECTIONS, 1)
+    around = [int(place + k) % PREVIEW_DIRECTIONS for k in (0, 1)]
     for direction in around:
-        if direction not in cloth.leans:
-            cloth.leans[direction] = _predict_lean(cloth.surfaces, nets, 2 * math.pi * direction / DRAFT_DIRECTIONS)
-    before, after = (cloth.leans[direction] for direction in around)
+        if direction not in cloth.deflections:
+            angle = 2 * math.pi * direction / PREVIEW_DIRECTIONS
+            cloth.deflections[direction] = _predict_deflection(cloth.surfaces, nets, angle)
+    before, after = (cloth.deflections[direction] for direction in around)
     return before + share * (after - before)
 
 
-def _delayed(gust: Tensor, course: Course) -> Tensor:
+def _delayed(gust: Tensor, propagation: Propagation) -> Tensor:
     """Complex [5,S,S], later downwind, at the keyframes: [KEYFRAMES,5,S,S]."""
-    gust = gust * torch.exp(2j * math.pi * LEAN_DELAY * course.along.clamp(0, 1))
+    gust = gust * torch.exp(2j * math.pi * DEFLECTION_DELAY * propagation.along.clamp(0, 1))
     turned = torch.exp(-2j * math.pi * torch.arange(KEYFRAMES, device=gust.device) / KEYFRAMES) - 1
     return (turned[:, None, None, None] * gust).real
 
@@ -236,12 +216,12 @@ def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> PaceH
     """How a gust has to change its pace for all of its steps to change frames about as much, above all the first: a
     loop should not halt or jump where it starts again.
 
-    Some tiles of the cloth stand for all. How much a faster pace changes a step depends on the photo's detail.
+    A sample of the cloth's tiles stands for all. How much a faster pace changes a step depends on the photo's detail.
     """
-    some = torch.zeros_like(layer.active).flatten()
+    sampled = torch.zeros_like(layer.active).flatten()
     moving = layer.active.flatten().nonzero().flatten()
-    some[moving[:: 1 + len(moving) // PACE_TILES]] = 1
-    gust = replace(layer, active=some.view_as(layer.active), cycles=1, period=STEPS)
+    sampled[moving[:: 1 + len(moving) // PACE_TILES]] = 1
+    gust = replace(layer, active=sampled.view_as(layer.active), cycles=1, period=STEPS)
     waves = np.exp(-2j * math.pi * np.outer(range(1, PACE_WAVES + 1), np.arange(PACE_SAMPLES) / PACE_SAMPLES))
     pace = np.zeros(PACE_WAVES, complex)
     for trial in range(PACE_TRIALS):
@@ -300,8 +280,8 @@ def _quantile(values: Tensor, share: float) -> float:
     return float(np.partition(numbers.numpy(), place)[place])
 
 
-def _merge(gusts: Sequence[Tensor], cloth: RestingCloth) -> Tensor:
-    """All pieces on the photo's grid, in pixels, fading towards what holds the cloth: [KEYFRAMES,3,gh,gw]."""
+def _merge(gusts: Sequence[Tensor], cloth: RestShape) -> Tensor:
+    """All pieces on the photo's grid, in pixels, fading towards obstacles: [KEYFRAMES,3,gh,gw]."""
     matting, cell, finest = cloth.matting, cloth.cell, cloth.finest_cell
     gh, gw = matting.clearance.shape
     forward = torch.zeros(KEYFRAMES, 3, gh, gw, device=matting.clearance.device)
@@ -313,8 +293,8 @@ def _merge(gusts: Sequence[Tensor], cloth: RestingCloth) -> Tensor:
         fields = F.grid_sample(gust * units, positions, padding_mode="border", align_corners=False)
         longest = float((_length(fields[:, :2]) * own).amax())
         fade = REST_DISTANCE * longest + 2 * finest
-        mobility = smoothstep(((clearance - 1.5 * finest) / fade).clamp(0, 1))
-        shading = smoothstep(((clearance - 0.5 * finest) / (2 * finest)).clamp(0, 1)) * matting.shading[window]
+        mobility = smoothstep(0, 1, (clearance - 1.5 * finest) / fade)
+        shading = smoothstep(0, 1, (clearance - 0.5 * finest) / (2 * finest)) * matting.shading[window]
         border = _border_fade(gh, gw, fade / cell).to(fields)[:, *window]
         fields = fields * torch.stack((mobility, mobility, shading)) * border
         forward[:, :, *window] = torch.where(own, fields, forward[:, :, *window])
@@ -339,7 +319,7 @@ def _sampling_grid(
 
 def _limit_overhang(displacement: Tensor, outline: Tensor, overhang: float) -> Tensor:
     """Factors [K,1,gh,gw] on displacements [K,2,gh,gw] that keep cloth within `overhang` pixels of its outline, and
-    what is outside of that already within MAX_REACH of them."""
+    cloth that already lies outside within MAX_REACH of them."""
     sides = torch.stack((outline.clamp_min(0), (-outline).clamp_min(0), torch.ones_like(outline)))
     depth, outside, weight = blur(sides[None], 2)[0]  # the outline's steps from cell to cell would fray it
     room = overhang * (1 - outside / (weight * MAX_REACH * overhang)).clamp_min(0) + depth
@@ -350,11 +330,11 @@ def _limit_overhang(displacement: Tensor, outline: Tensor, overhang: float) -> T
 def _border_fade(gh: int, gw: int, distance: float) -> Tensor:
     """Factors [3,gh,gw] on displacement x, y and gain: at the picture's border nothing moves across it."""
     rows, columns = (torch.minimum(i := torch.arange(n) + 0.5, n - i) for n in (gh, gw))
-    x, y = (smoothstep((away / distance).clamp(0, 1)) for away in (columns, rows))
+    x, y = (smoothstep(0, distance, away) for away in (columns, rows))
     return torch.stack((x.expand(gh, gw), y[:, None].expand(gh, gw), torch.ones(gh, gw)))
 
 
-def _active_area(keyframes: Tensor, cloth: RestingCloth) -> tuple[Tensor, Tensor]:
+def _active_area(keyframes: Tensor, cloth: RestShape) -> tuple[Tensor, Tensor]:
     """`ClothLayer.active` and `ClothLayer.reach`."""
     matte, cell = cloth.matting.matte, cloth.cell
     height, width = matte.shape

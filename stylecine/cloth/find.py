@@ -13,9 +13,9 @@ from torch import Tensor
 from stylecine.ops.image import fast_dtype, network_size, resize
 from stylecine.stages.mask import follow_edges, soft_threshold
 
-SHORT_SIDES = (448, 640)  # of what the network sees: large cloth is found in the first, small cloth in the second
+SHORT_SIDES = (448, 640)  # of the network's inputs: large cloth is found in the first, small cloth in the second
 LIKELY, SURE = 0.5, 0.95  # probabilities
-POSSIBLE = 0.08  # beside what is sure
+POSSIBLE = 0.08  # next to sure cloth
 SURE_SHARE = 0.4  # of a piece must be sure
 CLOSED = 3  # cells: narrower gaps of a piece, as lettering leaves, are closed
 MIN_FOUND = 0.004  # of the photo: smaller pieces are errors
@@ -54,7 +54,7 @@ def find_cloth(photo: Tensor, finder: Finder) -> FoundCloth | None:
     sure = sure_pieces(probability.cpu().numpy())
     if not sure.any():
         return None
-    whole = torch.from_numpy(grown(sure, probability.cpu().numpy())).to(photo.device)
+    whole = torch.from_numpy(grow_regions(sure, probability.cpu().numpy())).to(photo.device)
     mask = soft_threshold(follow_edges(whole[None].float(), photo))
     return FoundCloth(mask, float(probability[torch.from_numpy(sure).to(photo.device)].mean()))
 
@@ -81,8 +81,8 @@ def sure_pieces(probability: np.ndarray) -> np.ndarray:
     return keep[pieces]
 
 
-def grown(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """bool [h,w]: pieces with the possible cloth that they touch, without gaps and holes."""
+def grow_regions(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """bool [h,w]: pieces grown into the possible cloth that they touch (hysteresis), without gaps and holes."""
     whole = ndimage.binary_propagation(pieces, mask=pieces | (probability > POSSIBLE))
     room = 2 * CLOSED
     closed = ndimage.binary_closing(np.pad(whole, room), iterations=CLOSED)[room:-room, room:-room]

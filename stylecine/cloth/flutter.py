@@ -1,4 +1,4 @@
-"""Flutter: waves that travel along cloth with the wind and grow with the distance from where it is held.
+"""Flutter: waves that travel along cloth with the wind and grow with the distance from where it is attached.
 
 What a still shows is where the cloth is and how it is folded. The folds along the wind are taken apart into waves
 (analytic signals, as in Wadhwa et al., "Phase-Based Video Motion Processing", SIGGRAPH 2013), whose phases turn a whole
@@ -28,53 +28,55 @@ WAVES = (2, 3, 4, 5)  # cycles of the waves in a gust
 NUMBERS = (1.7, 1.9, 2.1, 2.4)  # of each of our own along the cloth, in any wind
 SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
 SLOPES = (0.44, 0.31, 0.24, 0.20)  # of each, at full strength at the free end
-POWER = 0.9  # of the wind's strength, to which their slopes and the share of the folds that runs are proportional
+POWER = 0.9  # exponent of the wind's strength, for their slopes and the share of the folds that travels
 OCCLUSION = 0.5  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
 HUE_STEP = 0.06  # of red's and green's share of the light: cloth of nearer colours is compared
-MAX_PRINT = 0.6  # log2 of brightness: what differs more from its surroundings is printed
+MAX_PRINT = 0.6  # log2 of brightness: larger differences from the surroundings are prints
 DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
-GROWTH = 0.5  # amplitude of our own waves next to where the cloth is held, relative to the free end
+GROWTH = 0.5  # amplitude of our own waves next to where the cloth is attached, relative to the free end
 FREE = (0.35, 0.2)  # distance from there at which the photo's folds, and our own waves, are free
 CALM = 0.7  # how much lower our own waves are when the gust begins: of the rest, the photo shows the opposite
 REMAINDER = 0.15  # of our own waves, squared, where the photo's folds are as high as those
-HELD_WEIGHTS = (-0.3, -2.2, 4.1, 0.2)  # of what tells the side that holds the cloth, see possible_holds
-UPWIND_WEIGHT = 1.0  # of a side from which the wind blows
-OFF_HOLD = 0.7  # of a wind towards the viewer or away: how far its waves run away from where the cloth is held
+ATTACHMENT_WEIGHTS = (-0.3, -2.2, 4.1, 0.2)  # of the features of candidate_attachments
+UPWIND_WEIGHT = 1.0  # of a side on the windward end
+AWAY_FROM_ATTACHMENT = 0.7  # of a wind towards the viewer or away: how much its waves run away from the attachment
 MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
 MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
-SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly from ahead
+SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly head-on
 
-Holds = tuple[np.ndarray, np.ndarray]  # see `possible_holds`
+Attachments = tuple[np.ndarray, np.ndarray]  # see `candidate_attachments`
 
 
 @dataclass(frozen=True)
-class Course:
-    """Where waves run on a piece of cloth in a square of S pixels."""
+class Propagation:
+    """How waves propagate over a piece of cloth in a square of S pixels."""
 
     direction: Tensor  # [2] unit vector, x right and y down
-    along: Tensor  # [S,S], in lengths of the cloth
+    along: Tensor  # [S,S]: position along the direction, in lengths of the cloth
     length: float  # of the cloth along the direction, in pixels; of long cloth, of a part
     height: float  # of the cloth in pixels: folds of tall cloth run down all of it
-    distance: Tensor  # [S,S] from where the cloth is held, in [0,1]
+    distance: Tensor  # [S,S] from where the cloth is attached, in [0,1]
 
 
-def find_course(cover: Tensor, wind: Wind, holds: Holds | None = None) -> Course:
-    """The course of waves in a wind over the cloth [1,1,S,S], 1 where it is. holds: its `possible_holds`, if known."""
+def estimate_propagation(cover: Tensor, wind: Wind, attachments: Attachments | None = None) -> Propagation:
+    """How waves propagate in a wind over the cloth, [1,1,S,S]: 1 on it. attachments: its `candidate_attachments`, if
+    already computed."""
     mask = cover[0, 0] > 0.5
     size = mask.shape[0]
     y, x = torch.meshgrid(*(torch.arange(size, device=cover.device, dtype=torch.float32),) * 2, indexing="ij")
-    distance, away = _held(mask.cpu().numpy(), wind, holds)
-    to = torch.tensor([math.cos(wind.angle), 0.0]) + OFF_HOLD * abs(math.sin(wind.angle)) * torch.from_numpy(away)
+    distance, away = _distance_from_attachment(mask.cpu().numpy(), wind, attachments)
+    away_share = AWAY_FROM_ATTACHMENT * abs(math.sin(wind.angle))
+    to = torch.tensor([math.cos(wind.angle), 0.0]) + away_share * torch.from_numpy(away)
     direction = (to / to.norm().clamp_min(1e-3)).to(cover)
     position = x * direction[0] + y * direction[1]
     low, high = _extent(position[mask])
     top, bottom = _extent(y[mask])
     extent = max(high - low, 4.0)
     length = min(extent, max(4.0, MAX_ASPECT * float(mask.sum()) / extent))
-    return Course(direction, (position - low) / length, length, bottom - top, torch.from_numpy(distance).to(cover))
+    return Propagation(direction, (position - low) / length, length, bottom - top, torch.from_numpy(distance).to(cover))
 
 
-def flutter(normals: Tensor, shading: Tensor, cover: Tensor, course: Course, count: int) -> Tensor:
+def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propagation, count: int) -> Tensor:
     """The flutter of one gust of full strength at `count` phases: [count,5,S,S], displacement x, y in fractions of the
     side, change of the slopes nx/nz and ny/nz, and binary logarithm of a gain beside theirs. 0 at the first phase. That
     of any other strength is this times the strength to the POWER.
@@ -85,8 +87,8 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, course: Course, cou
     size = normals.shape[-1]
     slopes = push_pull(normals[:, :2] / normals[:, 2:].clamp_min(0.3), cover)
     phases = torch.arange(count, device=normals.device) / count
-    folds = _folds(torch.cat((slopes, shading), 1)[0], course)
-    travelling = smoothstep((course.distance / FREE[0]).clamp(0, 1))
+    folds = _folds(torch.cat((slopes, shading), 1)[0], propagation)
+    travelling = smoothstep(0, FREE[0], propagation.distance)
     waves, turned = [], []  # complex [4,S,S], and by how much each has turned at the phases, [count]
     for m, wave in zip(WAVES, folds, strict=True):
         waves.append(travelling * wave)
@@ -95,19 +97,19 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, course: Course, cou
     present = blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
     envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
     missing = (1 - (present / math.hypot(*SLOPES)).square()).clamp_min(REMAINDER).sqrt()
-    grown = (GROWTH + (1 - GROWTH) * course.distance) * smoothstep((course.distance / FREE[1]).clamp(0, 1))
+    amplitude = (GROWTH + (1 - GROWTH) * propagation.distance) * smoothstep(0, FREE[1], propagation.distance)
     for m, number, slope, downward in zip(WAVES, NUMBERS, SLOPES, DOWNWARD, strict=True):
-        waves.append(_own_wave(course, number, downward) * (slope * grown * missing))
+        waves.append(_own_wave(propagation, number, downward) * (slope * amplitude * missing))
         turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
     total = _real_sum(torch.stack(turned, 1), torch.stack(waves))
-    return torch.cat((total[:, :1] * _view(normals, cover, course)[:, None, None] / size, total[:, 1:]), 1)
+    return torch.cat((total[:, :1] * _view(normals, cover, propagation)[:, None, None] / size, total[:, 1:]), 1)
 
 
 def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
-    """[1,1,S,S]: binary logarithm of the brightness of folds relative to what is `expected` [1,1,S,S] of the surface.
+    """[1,1,S,S]: binary logarithm of the brightness of folds relative to that `expected` [1,1,S,S] of the surface.
 
-    image [1,3,S,S]: linear light. Prints are left out: a place is compared with the cloth of its hue around it, and
-    what is much brighter or darker is filled in from its surroundings.
+    image [1,3,S,S]: linear light. Prints are left out: each place is compared with cloth of the same hue around it,
+    and much brighter or darker places are filled in from their surroundings.
     """
     luminance = (image * image.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1, keepdim=True).clamp_min(0.01)
     found = luminance.log2() - expected.clamp_min(0.05).log2()
@@ -135,21 +137,21 @@ def _real_sum(weights: Tensor, waves: Tensor) -> Tensor:
     return (torch.cat((weights.real, -weights.imag), 1) @ parts).unflatten(1, waves.shape[1:])
 
 
-def _own_wave(course: Course, number: float, downward: float) -> Tensor:
+def _own_wave(propagation: Propagation, number: float, downward: float) -> Tensor:
     """Height (pixels), slopes and shading of a wave of slope 1, `number` of which fit along the cloth: complex
     [4,S,S]."""
-    size = course.along.shape[0]
-    downward *= course.length / max(course.length, course.height)
-    y = torch.arange(size, device=course.along.device)[:, None] / course.length
-    carrier = torch.exp(2j * math.pi * number * (course.along + downward * y) + 2.4j * number)
-    vector = course.direction.clone() * number
+    size = propagation.along.shape[0]
+    downward *= propagation.length / max(propagation.length, propagation.height)
+    y = torch.arange(size, device=propagation.along.device)[:, None] / propagation.length
+    carrier = torch.exp(2j * math.pi * number * (propagation.along + downward * y) + 2.4j * number)
+    vector = propagation.direction.clone() * number
     vector[1] = vector[1] + downward * number
-    gradient = 2 * math.pi * vector.norm() / course.length
+    gradient = 2 * math.pi * vector.norm() / propagation.length
     unit = vector / vector.norm()
     return torch.stack((carrier / gradient, -1j * unit[0] * carrier, -1j * unit[1] * carrier, OCCLUSION * carrier))
 
 
-def _folds(slopes: Tensor, course: Course) -> list[Tensor]:
+def _folds(slopes: Tensor, propagation: Propagation) -> list[Tensor]:
     """The folds in slopes and shading [3,S,S] taken apart into waves downwind, of WAVES cycles in a gust: for each the
     complex height (pixels), slopes and shading [4,S,S], whose real part is the still's."""
     size = slopes.shape[-1]
@@ -158,11 +160,11 @@ def _folds(slopes: Tensor, course: Course) -> list[Tensor]:
     spectrum = torch.fft.fft2((wide - slopes.mean((1, 2), keepdim=True)) * window * window[:, None])
     frequency = torch.fft.fftfreq(2 * size, device=slopes.device)
     ky, kx = frequency[:, None], frequency
-    along = kx * course.direction[0] + ky * course.direction[1]
+    along = kx * propagation.direction[0] + ky * propagation.direction[1]
     squared = (kx**2 + ky**2).clamp_min(1e-9)
     towards = (2 * along.clamp_min(0) ** 2 / squared).clamp(max=1)  # folds that lie along the wind cannot run
-    cycles = along * course.length * SPEED
-    fine = ((MAX_FOLDS - along * course.length) / 3).clamp(0, 1)
+    cycles = along * propagation.length * SPEED
+    fine = ((MAX_FOLDS - along * propagation.length) / 3).clamp(0, 1)
     height = 1j * (kx * spectrum[0] + ky * spectrum[1]) / (2 * math.pi * squared)
     parts = torch.cat((height[None], spectrum))
     middle = slice(size // 2, size // 2 + size)
@@ -173,12 +175,12 @@ def _folds(slopes: Tensor, course: Course) -> list[Tensor]:
     return waves
 
 
-def _view(normals: Tensor, cover: Tensor, course: Course) -> Tensor:
+def _view(normals: Tensor, cover: Tensor, propagation: Propagation) -> Tensor:
     """[2]: how far cloth that moves out of its plane by 1 moves in the picture."""
     mean = ((normals * cover).sum((0, 2, 3)) / cover.sum().clamp_min(1))[:2]
-    upwards = -course.direction.flip(0).abs()
-    along, across = (mean @ way for way in (course.direction, upwards))
-    return course.direction * along.abs().clamp_min(SMALLEST_ANGLE) + upwards * across.abs().clamp_min(SMALLEST_ANGLE)
+    upwards = -propagation.direction.flip(0).abs()
+    along, across = ((mean @ way).abs().clamp_min(SMALLEST_ANGLE) for way in (propagation.direction, upwards))
+    return propagation.direction * along + upwards * across
 
 
 def _extent(places: Tensor) -> tuple[float, float]:
@@ -186,14 +188,16 @@ def _extent(places: Tensor) -> tuple[float, float]:
     return float(places.quantile(0.02)), float(places.quantile(0.98))
 
 
-def _held(mask: np.ndarray, wind: Wind, holds: Holds | None) -> tuple[np.ndarray, np.ndarray]:
-    """Distance [S,S] in [0,1] from where cloth of this outline is held, and the direction [2] away from there.
+def _distance_from_attachment(
+    mask: np.ndarray, wind: Wind, attachments: Attachments | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance [S,S] in [0,1] from where cloth of this outline is attached, and the direction [2] away from there.
 
-    Distances from the sides that may hold it are mixed by how likely each is.
+    Distances from the sides that may be attached are averaged, weighted by their probabilities.
     """
-    features, distances = holds or possible_holds(mask)
+    features, distances = attachments or candidate_attachments(mask)
     x = math.cos(wind.angle)
-    scores = features @ HELD_WEIGHTS + UPWIND_WEIGHT * np.array([x, -x, 0])
+    scores = features @ ATTACHMENT_WEIGHTS + UPWIND_WEIGHT * np.array([x, -x, 0])
     share = np.exp(scores - scores.max())
     share = share / share.sum()
     distance = np.tensordot(share, distances, 1)
@@ -202,9 +206,9 @@ def _held(mask: np.ndarray, wind: Wind, holds: Holds | None) -> tuple[np.ndarray
     return distance, np.array([share[0] - share[1], share[2]], np.float32)
 
 
-def possible_holds(mask: np.ndarray) -> Holds:
-    """What the outline of cloth, bool [S,S], tells of its left, right and upper side, of which one holds it: features
-    [3,4], and the distances from each, [3,S,S], 1 at the far end.
+def candidate_attachments(mask: np.ndarray) -> Attachments:
+    """The left, right and upper side of cloth, of which one is attached: features [3,4] of each, from its outline, bool
+    [S,S], and the distances from each, [3,S,S], 1 at the far end.
 
     Cloth hangs from its top or streams from an upright side. The hoist of a flag is straight and upright, its free end
     seldom; and cloth wider than high, but not by much, is rather a flag.

@@ -1,9 +1,9 @@
 """The matte of cloth, the background behind it, and where the cloth is free to move.
 
-In front of a plain background (smooth, and connected to the picture's border or large: sky, a wall), and of whatever
-else `outline` says is behind it, cloth may flap: its matte includes the strip of cloth that masks tend to miss, and
-what the cloth uncovers is inpainted from the surroundings. Anything else (skin, hair, poles, other cloth) holds the
-cloth, so that what is next to it stays exactly as it is.
+In front of a plain background (smooth, and connected to the picture's border or large: sky, a wall), and of any other
+background that `outline` finds, cloth may flap: its matte includes the strip of cloth that masks tend to miss, and
+uncovered background is inpainted from the surroundings. Everything else (skin, hair, poles, other cloth) is an
+obstacle: the cloth next to it stays exactly as it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_PLAIN_DEVIATION = 0.045  # of [0,1]: standard deviation of colours within a 
 MAX_MIXTURE_ERROR = 0.07  # of [0,1]: colours further from all mixtures of cloth and background are neither
 MAX_CLOTH_BEYOND = 0.5  # of the cloth's colour, and of places of more, as far outside as a mask may be wrong
 MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been missed by the mask
-HIDING = 0.25  # of the matte: where there is more, what is behind the cloth is all inpainted
+HIDING = 0.25  # of the matte: above it the background is entirely inpainted
 DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
 MIN_COLOUR_DIFFERENCE = 0.06  # of [0,1]: closer colours of cloth and background cannot be told apart
 UNCOVERED_CELLS = 2  # from the moving cloth: further away nothing is ever uncovered
@@ -39,7 +39,7 @@ MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region that does no
 @dataclass(frozen=True, eq=False)
 class Matting:
     """matte uint8 [H,W] and background uint8 [H,W,3] as in `ops.drape`; and on a grid of cell*cell pixels, clearance
-    [gh,gw]: pixels to whatever holds the cloth, 0 inside it; shading [gh,gw] in [0,1]: share of the cloth's change in
+    [gh,gw]: pixels to the nearest obstacle, 0 inside it; shading [gh,gw] in [0,1]: share of the cloth's change in
     brightness that applies."""
 
     matte: Tensor
@@ -51,9 +51,9 @@ class Matting:
 def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Matting:
     """photo [3,H,W] in [-1,1]; mask of the cloth and frozen (what must not change), both [H,W] in [0,1]."""
     colour = (photo + 1) / 2
-    inside, held = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
+    inside, fixed = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
-    around = _look_around(colour, inside, held, 1 + math.ceil(strip / cell), cell)
+    around = _segment_surroundings(colour, inside, fixed, 1 + math.ceil(strip / cell), cell)
     cloth = inside | around.missed
     # a strip of plain background may move along unseen, one of rough background may not
     moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & (inside | around.free)
@@ -72,7 +72,7 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
 @dataclass(frozen=True, eq=False)
 class _Surroundings:
     """Bool [gh,gw]: free, where the cloth may move; rough, the part of it that is not plain; missed, cloth that the
-    mask lacks; obstacles, what holds the cloth. share [gh,gw]: of the cloth in each colour."""
+    mask lacks; obstacles, next to which cloth stands still. share [gh,gw]: of the cloth in each colour."""
 
     free: Tensor
     rough: Tensor
@@ -81,31 +81,31 @@ class _Surroundings:
     share: Tensor
 
 
-def _look_around(colour: Tensor, inside: Tensor, held: Tensor, reach: int, cell: int) -> _Surroundings:
-    """colour [3,H,W] in [0,1]; inside (cloth) and held: bool [gh,gw]; reach: cells by which the mask may be wrong."""
+def _segment_surroundings(colour: Tensor, inside: Tensor, fixed: Tensor, reach: int, cell: int) -> _Surroundings:
+    """colour [3,H,W] in [0,1]; inside (cloth) and fixed: bool [gh,gw]; reach: cells by which the mask may be wrong."""
     cells = on_grid(colour, cell)
     # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
     near = dilate(inside, reach) & ~inside
     around = ~inside & ~near
-    plain = _large_regions(around & (_deviation(colour, cell) < MAX_PLAIN_DEVIATION) & ~held)
+    plain = _large_regions(around & (_deviation(colour, cell) < MAX_PLAIN_DEVIATION) & ~fixed)
     mostly_plain = blur(torch.stack((plain, around))[None].float(), 3 * reach)[0]
     rough, unseen = free_outline(cells, inside, reach)
-    rough &= ~held & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
+    rough &= ~fixed & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
     share, error = _unmix(cells, *_colours_of_both(cells, inside, plain | (rough & ~near), reach))
-    mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~held
-    obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | held
+    mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~fixed
+    obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | fixed
     obstacles |= _continued(mixed & ~rough & (share > MAX_CLOTH_BEYOND), inside, near, reach)
     free = plain | rough | (near & _flood(inside, ~obstacles))
     rough &= ~mixed
     missed = near & free & torch.where(rough, unseen, share > MIN_CLOTH_SHARE)
-    return _Surroundings(free, rough, missed, (near & ~free) | held, share)  # what it does not touch, it may pass
+    return _Surroundings(free, rough, missed, (near & ~free) | fixed, share)  # only obstacles that it touches matter
 
 
-def _continued(alike: Tensor, inside: Tensor, near: Tensor, reach: int) -> Tensor:
+def _continued(similar: Tensor, inside: Tensor, near: Tensor, reach: int) -> Tensor:
     """Where the cloth goes on further than a mask may be wrong, bool [gh,gw]: a stroke marks a part of a dress, whose
-    other part holds it. alike: places of the cloth's own colours."""
+    other part holds it. similar: places of the cloth's own colours."""
     end = near & ~dilate(inside, reach - 1)
-    stretches = share_among(alike, end, 2 * reach) > MAX_CLOTH_BEYOND
+    stretches = share_among(similar, end, 2 * reach) > MAX_CLOTH_BEYOND
     return near & nearest_value(stretches[None], end)[0] if bool(end.any()) else end
 
 
@@ -125,7 +125,7 @@ def _matte(mask: Tensor, moves: Tensor, allowed: Tensor, cell: int) -> Tensor:
 def _background(
     colour: Tensor, matte: Tensor, moves: Tensor, inside: Tensor, around: _Surroundings, cell: int
 ) -> Tensor:
-    """colour [3,H,W] in [0,1], inpainted where the cloth hides what it may uncover. matte uint8 [H,W]."""
+    """colour [3,H,W] in [0,1], inpainted where the cloth hides background that it may uncover. matte uint8 [H,W]."""
     known = _enlarge(around.free & ~dilate(moves, 1), matte.shape, cell)
     uncovered = _enlarge((inside | around.free) & dilate(moves, UNCOVERED_CELLS), matte.shape, cell)
     hidden = _box_blur(uncovered * (1 - known), 1) * (matte / (255 * HIDING)).clamp(max=1)
@@ -141,8 +141,8 @@ def on_grid(image: Tensor, cell: int) -> Tensor:
 
 
 def _inpaint(colour: Tensor, visible: Tensor, rough: Tensor) -> Tensor:
-    """Fills what is not visible: nearby with the nearest colours, which continues stripes; further away with means.
-    rough [H,W] in [0,1]: how much is copied from elsewhere instead, as those would smear what is beside the cloth."""
+    """Fills invisible places: nearby with the nearest colours, which continues stripes; further away with means.
+    rough [H,W] in [0,1]: the share copied from elsewhere instead, as these would smear a rough background."""
     if not bool(visible.any()):
         return colour
     means = push_pull(colour[None], visible[None, None].float())[0]

@@ -1,8 +1,8 @@
-"""Along which parts of its outline cloth hangs in front of what is next to it, and may move over that.
+"""Where along its outline cloth hangs in front of a background, over which it may move.
 
-Next to cloth there is either what lies behind it, or what holds or covers it: a pole, a hand, hair, an arm. A photo
-does not tell which, so the outline is taken to be free only where everything suggests it: the cloth does not bend
-around what is next to it, and that goes on away from the cloth, differs from it in colour, and is not skin.
+Next to cloth there is either background, or an obstacle that holds or covers it: a pole, a hand, hair, an arm. A photo
+does not show which, so the outline is taken to be free only where all evidence agrees: the cloth does not bend around
+its neighbour, which extends away from the cloth, differs from it in colour, and is not skin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin of every tone (B
 SMALLEST_HAND = 0.0005  # of the picture
 LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touching its border: larger regions of
 # skin's colours are walls, floors or sand
-MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio of what looks like cloth next to it
+MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio at which a place next to cloth counts as cloth
 FOREIGN, MAX_FOREIGN = 3.0, 0.2  # distance from all mixtures, likewise; share of such places next to the cloth: a pole
 MIN_KNOWN = 0.02  # share of cells whose colours are looked at; there are fewer at the picture's border
 MIN_FREE = 0.6  # share of places along a stretch of outline
@@ -46,9 +46,9 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
     behind &= (_difference(near, far, band) <= MAX_CHANGE) | ~_is_near(away, 6 * reach)[band]
     behind &= blur(inside[None, None].float(), 2 * reach)[0, 0][band] <= MAX_BEND
     missed, beyond = _cloth_outside(cells, cloth, near, distance, reach)
-    foreign = _spread(_foreign(cells, cloth, near, band), band) | (beyond & band)
+    foreign = _scattered(_foreign(cells, cloth, near, band), band) | (beyond & band)
     behind &= (share_among(foreign, band, reach)[band] <= MAX_FOREIGN) & ~dilate(_skin(cells, ~inside), 2 * reach)[band]
-    stretches = band & (share_among(_spread(behind, band), band, 2 * reach) >= MIN_FREE)
+    stretches = band & (share_among(_scattered(behind, band), band, 2 * reach) >= MIN_FREE)
     free = nearest_value(stretches[None], band)[0] & ~inside
     return free, free & band & missed
 
@@ -63,22 +63,23 @@ def nearest_value(image: Tensor, known: Tensor) -> Tensor:
 def _cloth_outside(
     cells: Tensor, cloth: tuple[Tensor, Tensor], near: tuple[Tensor, Tensor], distance: Tensor, reach: int
 ) -> tuple[Tensor, Tensor]:
-    """What looks like the cloth outside of it, bool [gh,gw]: strips that have been missed, and what goes on beyond them
-    and is a thing of its own. distance [gh,gw]: to the cloth, in cells."""
+    """Places outside the cloth that look like it, bool [gh,gw]: strips that the mask missed, and objects of their own
+    that extend beyond these. distance [gh,gw]: to the cloth, in cells."""
     wide = (distance > 0) & (distance <= 2 * reach)
-    alike = _spread(_surprise(cells, near, wide) - _surprise(cells, cloth, wide) > MIN_EVIDENCE, wide)
-    beyond = connected_to(alike, distance > reach)
-    return alike & ~beyond & (share_among(alike, wide, 1) > 0.5), beyond
+    ratio = _negative_log_likelihood(cells, near, wide) - _negative_log_likelihood(cells, cloth, wide)
+    similar = _scattered(ratio > MIN_EVIDENCE, wide)
+    beyond = connected_to(similar, distance > reach)
+    return similar & ~beyond & (share_among(similar, wide, 1) > 0.5), beyond
 
 
-def _spread(values: Tensor, places: Tensor) -> Tensor:
+def _scattered(values: Tensor, places: Tensor) -> Tensor:
     """Bool [gh,gw] with values [n] at some places, elsewhere false."""
-    spread = torch.zeros_like(places)
-    spread[places] = values
-    return spread
+    scattered = torch.zeros_like(places)
+    scattered[places] = values
+    return scattered
 
 
-def _surprise(cells: Tensor, colours: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
+def _negative_log_likelihood(cells: Tensor, colours: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
     """Twice the negative logarithm of the likelihood of the cells at some places, [n], up to a constant."""
     apart = (cells - colours[0])[:, places].T
     covariance = _regular(colours[1][:, :, places].permute(2, 0, 1))

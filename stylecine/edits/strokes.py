@@ -183,7 +183,7 @@ def _random_walk(picture: np.ndarray, prior: np.ndarray, depth: np.ndarray, leng
 
 def soft_step(x: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, smoothstep between; float32."""
-    return smoothstep(np.clip(x, 0, 1).astype(np.float32))
+    return smoothstep(0, 1, x.astype(np.float32))
 
 
 def resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

@@ -38,8 +38,8 @@ from stylecine.output.metadata import versions
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.quality.measures import GOALS
 
-MEASURES = {  # that a loop has: what each means
-    "vividness_moving": "share of what moves that is seen to move",
+MEASURES = {  # of a loop, and their meanings
+    "vividness_moving": "share of the moving area that visibly moves",
     "travel": "how far content travels in one loop, in short sides",
     "moved_error": "how far texture strays from the motion field, relative to it",
     "seam": "step from the last frame to the first over the median step",
@@ -49,7 +49,7 @@ MEASURES = {  # that a loop has: what each means
     "foreign_edges": "share of strong edges that only the crossfade between two copies makes",
     "static_drift": "largest difference from the photo where nothing moves",
     "first_frame_error": "largest difference between the first frame and the photo",
-    "vividness": "share of the whole picture that is seen to move",
+    "vividness": "share of the whole picture that visibly moves",
     "malf": "how much less alike frames are within the loop than a loop apart; 0 is a still",
 }
 PERCENT = ("vividness_moving", "vividness", "moved_error", "foreign_edges")
@@ -247,12 +247,12 @@ def _making(evidence: Evidence) -> str:
     scene = evidence.scene
     seconds = "".join(_pair(stage, f"{taken:.2f}") for stage, taken in evidence.seconds.items())
     settings = {**scene.settings, **evidence.options.describe()}
-    told = "".join(_pair(name, value) for name, value in settings.items() if value not in ("", [], None))
+    options = "".join(_pair(name, value) for name, value in settings.items() if value not in ("", [], None))
     used = {"stylecine": __version__, "model": scene.model.name, **versions(scene.feature.device)}
     libraries = "".join(_pair(name, value) for name, value in used.items())
     return (
         "<section><h2>How it was made</h2><div class=columns>"
-        f"<table><caption>Seconds</caption>{seconds}</table><table><caption>Settings</caption>{told}</table>"
+        f"<table><caption>Seconds</caption>{seconds}</table><table><caption>Settings</caption>{options}</table>"
         f"<table><caption>Versions</caption>{libraries}</table></div></section>"
     )
 

@@ -22,9 +22,9 @@ from stylecine.networks.unet import load
 
 W_DIM = 512
 RANK = 32  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
-APPEARANCE_SIDE = 128  # short side of what w+ is read from
+APPEARANCE_SIDE = 128  # short side of the picture from which w+ is predicted
 REGIONS = ("sky", "water", "land", "mist")  # whose colours w+ is read from, each on its own
-REGION_GRIDS = (1, 3)  # by which regions are told: at 1/2s and 1/8s
+REGION_GRIDS = (1, 3)  # by which regions are classified: at 1/2s and 1/8s
 STATISTICS = 9  # of a region's colours
 SMALLEST_REGION = 0.01  # of the photo: colours of smaller ones count as mixed with those of the whole
 DARKEST = 0.05  # standard deviation that is taken for that of a flat photo
@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         return self.appearance(photo, visible), self.structure(photo, visible)
 
     def structure(self, photo: Tensor, visible: Tensor | None = None, light: Light | None = None) -> Tensor:
-        """F [N,C,H/s,W/s]: what is where. light: that of the whole photo, if this is a part of it."""
+        """F [N,C,H/s,W/s]: the structure. light: that of the whole photo, if this is a part of it."""
         visible = photo.new_ones(photo[:, :1].shape) if visible is None else visible
         grids = self._grids((light or Light.of(photo, visible)).removed(photo), visible)
         for i in reversed(range(4)):
@@ -95,16 +95,16 @@ class Encoder(nn.Module):
         return feature[:, :, : -(-photo.shape[2] // self.stride), : -(-photo.shape[3] // self.stride)]
 
     def appearance(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
-        """w+ [N,L,512]: light, weather and colours, from the photo at a short side of 128, whatever its own."""
+        """w+ [N,L,512]: light, weather and colours, from the photo at a short side of 128, whatever its size."""
         return self.appearance_and_regions(photo, visible)[0]
 
     def appearance_and_regions(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """w+ [N,L,512] and the logits [N,4,h,w] of REGIONS, by which their colours were told apart."""
+        """w+ [N,L,512] and the logits [N,4,h,w] of REGIONS, by which their colours were separated."""
         photo, visible = reduced(photo, visible)
         light = Light.of(photo, visible)
         grids = self._grids(light.removed(photo), visible)
-        told = [layer(grids[i]) for layer, i in zip(self.to_regions, REGION_GRIDS, strict=True)]
-        logits = told[0] + F.interpolate(told[1], told[0].shape[2:], mode="bilinear")
+        scores = [layer(grids[i]) for layer, i in zip(self.to_regions, REGION_GRIDS, strict=True)]
+        logits = scores[0] + F.interpolate(scores[1], scores[0].shape[2:], mode="bilinear")
         regions = F.interpolate(logits.float(), scale_factor=2 * self.stride, mode="bilinear").softmax(1)
         regions = regions[:, :, :photo.shape[2], :photo.shape[3]] * visible
         colours = region_colours(photo, regions)
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Light:
-    """Mean and standard deviation [N,3,1,1] of a photo's colours, of what is visible."""
+    """Mean and standard deviation [N,3,1,1] of the visible colours of a photo."""
 
     mean: Tensor
     deviation: Tensor

@@ -49,16 +49,16 @@ _Args = native.structure(
 )
 
 
-def _made(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
+def _empty_output(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
     return weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
 
 
-@operator("compare", _made)
+@operator("compare", _empty_output)
 def _compare(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
     if not native.available(spline.device):
         return reference(spline, sources, weight, ratio, per_pixel, side)
     spline, sources, weight = spline.contiguous(), sources.contiguous(), weight.contiguous()
-    products = _made(spline, sources, weight, ratio, per_pixel, side)
+    products = _empty_output(spline, sources, weight, ratio, per_pixel, side)
     args = _Args(
         native.pointer(spline), *weight.shape, native.DTYPES[spline.dtype], ratio,
         native.pointer(sources), *sources.shape[1:], per_pixel, side,

@@ -88,7 +88,7 @@ class Displacement:
     def _shift(self, t: float, count: int) -> float:
         """How much of the stagger counts at frame t: all of it in the middle, none where the loop begins and ends."""
         ramp = min(RAMP_SUB_CYCLES * self.period / count, self.period / 2)
-        return smoothstep(min(t / ramp, 1.0)) * smoothstep(min((self.period - t) / ramp, 1.0))
+        return smoothstep(0, ramp, t) * smoothstep(0, ramp, self.period - t)
 
     def phase_map(self, moment: Moment) -> PhaseMap:
         """The phase of each place's sub-cycle, [1,h,w] in [0,1], and whether its copies swap names, bool [h,w]; see
@@ -182,7 +182,7 @@ def hermite(positions: Tensor, rates: Tensor, stride: float, age: float | Tensor
     i = knots.floor().long().clamp(0, len(positions) - 2)
     u = knots - i
     first = i.expand(1, *positions.shape[1:])
-    end = smoothstep(u)
+    end = u * u * (3 - 2 * u)
     start_slope, end_slope = u * (1 - u) ** 2 * stride, u * u * (u - 1) * stride
     value = (1 - end) * positions.gather(0, first)[0] + end * positions.gather(0, first + 1)[0]
     return value + start_slope * rates.gather(0, first)[0] + end_slope * rates.gather(0, first + 1)[0]

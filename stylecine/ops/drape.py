@@ -25,7 +25,7 @@ def drape(
 ) -> Tensor:
     """A copy of the frame with the cloth drawn into it: uint8 [H,W,3].
 
-    frame       uint8 [H,W,3]: the photo, or it with a landscape in motion, which is static where there is cloth.
+    frame       uint8 [H,W,3]: the photo, or a frame of its moving landscape, static where there is cloth.
     photo       uint8 [H,W,3].
     background  uint8 [H,W,3]: the photo, inpainted behind the cloth.
     matte       uint8 [H,W]: 255 is cloth, 0 is none.
@@ -52,7 +52,7 @@ def drape_(
     *,
     cell: int,
 ) -> Tensor:
-    """`drape` in place, which spares a copy; the frame has to be contiguous and no part of the other arguments."""
+    """`drape` in place, without a copy; the frame has to be contiguous and no part of the other arguments."""
     height, width = frame.shape[:2]
     for name, tensor in (("frame", frame), ("photo", photo), ("background", background)):
         native.check_tensor(f"drape: {name}", tensor, (height, width, 3), torch.uint8, frame.device)
@@ -77,11 +77,11 @@ _Args = native.structure(
 )
 
 
-def _nothing_made(*_: object) -> None:
+def _no_output(*_: object) -> None:
     pass
 
 
-@operator("drape", _nothing_made, changes=("frame",))
+@operator("drape", _no_output, changes=("frame",))
 def _drape(
     frame: Tensor,
     photo: Tensor,

@@ -34,17 +34,17 @@ def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tup
 _Args = native.structure("float *flow; int64_t fields, h, w, knots, substeps; double stride; float *positions, *rates")
 
 
-def _made(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
+def _empty_output(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
     shape = knots, *flow.shape
     return flow.new_empty(shape), flow.new_empty(shape)
 
 
-@operator("integrate", _made)
+@operator("integrate", _empty_output)
 def _integrate(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
     if not native.available(flow.device):
         return reference(flow, knots, stride, substeps)
     flow = flow.contiguous()
-    positions, rates = _made(flow, knots, stride, substeps)
+    positions, rates = _empty_output(flow, knots, stride, substeps)
     fields, _, h, w = flow.shape
     args = _Args(
         native.pointer(flow), fields, h, w, knots, substeps, stride, native.pointer(positions), native.pointer(rates)

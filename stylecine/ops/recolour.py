@@ -2,7 +2,7 @@
 
 The grid is that of Chen, Paris and Durand, "Real-time Edge-aware Image Processing with the Bilateral Grid" (SIGGRAPH
 2007); affine transforms in its cells are fitted to a small picture as in Chen et al., "Bilateral Guided Upsampling"
-(SIGGRAPH Asia 2016): what is close in place and in brightness changes alike, so edges stay where they are.
+(SIGGRAPH Asia 2016): pixels close in place and brightness change alike, so edges stay where they are.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 MAX_AMOUNT = 16.0
 
 
-class Change(NamedTuple):
+class Recolouring(NamedTuple):
     """How the colours of frames uint8 [n,H,W,3] change; all but the amounts are the same for all frames.
 
-    grid     float32 [D,gh,gw,4,4]: of each point four columns, for red, green, blue and 1 (white is 1), of what is
-             added to red, green, blue and nothing. Its gh·gw equal cells cover the frame; lumas go from black, 0, to
-             white, D−1.
+    grid     float32 [D,gh,gw,4,4]: at each point four columns, for red, green, blue and 1 (white is 1): what each adds
+             to red, green and blue, and an unused number. Its gh·gw equal cells cover the frame; lumas go from black,
+             0, to white, D−1.
     amounts  of each frame: how far its colours go from its own (0 keeps the bytes) to the sums, clamped (1).
-    moving   uint8 [H,W]: where it is 0 frames stay as they are; or are, at an amount of 1, `still`, uint8 [H,W,3]: what
-             never moves need not be computed again.
+    moving   uint8 [H,W]: where it is 0, frames stay as they are, or go by the amount to `still`, uint8 [H,W,3]: static
+             pixels need not be recoloured again.
     """
 
     grid: Tensor
@@ -62,16 +62,16 @@ class Change(NamedTuple):
 def recolour(
     frame: Tensor, grid: Tensor, amount: float = 1.0, *, moving: Tensor | None = None, still: Tensor | None = None
 ) -> Tensor:
-    """A copy of a frame, uint8 [H,W,3], with its colours changed: see `Change`.
+    """A copy of a frame, uint8 [H,W,3], with its colours changed: see `Recolouring`.
 
     Raises ValueError if shapes, types or devices do not fit.
     """
     copy = frame.clone(memory_format=torch.contiguous_format)
-    recolour_(copy[None], Change(grid, [amount], moving, still))
+    recolour_(copy[None], Recolouring(grid, [amount], moving, still))
     return copy
 
 
-def recolour_(frames: Tensor, change: Change) -> Tensor:
+def recolour_(frames: Tensor, recolouring: Recolouring) -> Tensor:
     """Frames, uint8 [n,H,W,3] and contiguous, with their colours changed in place.
 
     That takes less time than frame by frame, as all of them read the same transforms. Raises ValueError if shapes,
@@ -82,8 +82,8 @@ def recolour_(frames: Tensor, change: Change) -> Tensor:
     native.check_tensor("recolour: frame", frames, (*frames.shape[:3], 3), torch.uint8, frames.device)
     if not frames.is_contiguous():
         raise ValueError("recolour: frames that are changed in place have to be contiguous.")
-    change.check(frames.shape, frames.device)
-    grid, amounts, moving, still = change
+    recolouring.check(frames.shape, frames.device)
+    grid, amounts, moving, still = recolouring
     torch.ops.stylecine.recolour(frames, grid, [float(amount) for amount in amounts], moving, still)
     return frames
 
@@ -94,26 +94,26 @@ _Args = native.structure(
 )
 
 
-def _nothing_made(*_: object) -> None:
+def _no_output(*_: object) -> None:
     pass
 
 
-@operator("recolour", _nothing_made, changes=("frames",))
+@operator("recolour", _no_output, changes=("frames",))
 def _recolour(
     frames: Tensor, grid: Tensor, amounts: Sequence[float], moving: Tensor | None, still: Tensor | None
 ) -> None:
     if not native.available(frames.device):
         frames.copy_(reference(frames, grid, amounts, moving, still))
         return
-    arguments = Arguments(frames, Change(grid, amounts, moving, still))
+    arguments = Arguments(frames, Recolouring(grid, amounts, moving, still))
     native.run("recolour", arguments.args, frames.device)
 
 
 class Arguments:
-    """`args` for the kernel, which changes the frames in place, and what they point to: to be kept until it is done."""
+    """`args` for the kernel, which changes the frames in place, and the arrays they point to, kept until it is done."""
 
-    def __init__(self, frames: Tensor, change: Change) -> None:
-        grid, amounts, moving, still = change
+    def __init__(self, frames: Tensor, recolouring: Recolouring) -> None:
+        grid, amounts, moving, still = recolouring
         self.tensors = [x if x is None else x.contiguous() for x in (grid, moving, still)]
         transforms, *rest = (None if x is None else native.pointer(x) for x in self.tensors)
         self.amounts = (ctypes.c_float * len(amounts))(*amounts)
@@ -135,8 +135,8 @@ def _reference(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None
     colours = frame.float() / 255
     transforms = slice_grid(grid, colours)
     ones = torch.ones_like(colours[..., :1])
-    change = (transforms * torch.cat((colours, ones), -1)[..., None]).sum(-2)[..., :3]
-    whole = (colours + change).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+    added = (transforms * torch.cat((colours, ones), -1)[..., None]).sum(-2)[..., :3]
+    whole = (colours + added).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
     if moving is not None:
         whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)
     changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)

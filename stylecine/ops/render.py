@@ -14,12 +14,12 @@ from stylecine.ops.displacement import hermite, staggered, swap
 from stylecine.ops.dither import dither
 from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
-from stylecine.ops.recolour import Change
+from stylecine.ops.recolour import Recolouring
 from stylecine.ops.spline import sample
 
 Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0 lie on the coarsest grid
 MAX_LEVELS = 8
-MAX_LENGTHS = 8
+MAX_SUB_CYCLES = 8
 
 
 def render(
@@ -42,12 +42,12 @@ def render(
     shifts: Sequence[Sequence[float]] = (),
     swell: Tensor | None = None,
     swell_phases: Sequence[tuple[float, float]] = (),
-    base: Tensor | None = None,
-    change: Change | None = None,
+    generated: Tensor | None = None,
+    recolouring: Recolouring | None = None,
 ) -> Tensor:
     """Frames [n,H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
 
-    Several frames take less time than as many calls, as what they are made from is read once for a few of them.
+    Several frames take less time than as many calls, as their inputs are read once for a few of them.
 
     The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
     cell*cell canvas pixels (`cell` a power of two) and cover it.
@@ -67,8 +67,8 @@ def render(
                    [0,1], of its length
     swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
     swell_phases   their weights in each frame: cosine - 1, so that it is 0 at the beginning, and sine
-    base           [n,3,Hc,Wc] over the canvas, in [-1,1]: added to the levels (a resynthesised image)
-    change         of the frames' colours, as `recolour_` makes it: quicker here, while they are in the cache
+    generated      [n,3,Hc,Wc] over the canvas, in [-1,1]: the generator's image of warped features, added to the levels
+    recolouring    as `recolour_` does it of the finished frames: quicker here, while they are in the cache
 
     A NaN coordinate reads the first column or row (and a coordinate within a cell of it may do so, too); a NaN colour
     is black. Raises ValueError if the arguments do not fit together.
@@ -90,7 +90,7 @@ def render(
         ("crossfade", crossfade, (2, gh, gw), float32),
         ("stagger", stagger, (gh, gw), float32),
         ("swell", swell, (2, 2, gh, gw), float32),
-        ("base", base, (len(phases), 3, height, width), float32),
+        ("generated", generated, (len(phases), 3, height, width), float32),
     ):
         if tensor is not None:
             native.check_tensor(f"render: {name}", tensor, shape, dtype, photo.device)
@@ -99,7 +99,7 @@ def render(
         shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
         native.check_tensor(f"render: level {i}", level, shape, dtype, photo.device)
     kinds = len(lengths)
-    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= kinds <= MAX_LENGTHS or not phases:
+    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= kinds <= MAX_SUB_CYCLES or not phases:
         raise ValueError(f"render: {len(levels)} levels, {kinds} lengths, {len(phases)} frames do not fit.")
     if not _shares(phases, len(phases), kinds):
         raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
@@ -110,13 +110,15 @@ def render(
     longest = (len(positions) - 1) * stride
     if not all(0 < length <= longest * 1.0001 for length in lengths):
         raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
-    if change is not None:
-        change.check((len(phases), h, w, 3), photo.device)
-    numbers = [float(x) for x in lengths], *([float(x) for row in rows for x in row]
-                                             for rows in (phases, shifts, swell_phases))
+    if recolouring is not None:
+        recolouring.check((len(phases), h, w, 3), photo.device)
+    numbers = (
+        [float(x) for x in lengths],
+        *([float(x) for row in rows for x in row] for rows in (phases, shifts, swell_phases)),
+    )
     return torch.ops.stylecine.render(
         photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell,
-        base, float(stride), *numbers, cell, margin, *((None, [], None, None) if change is None else change),
+        generated, float(stride), *numbers, cell, margin, *(recolouring or (None, [], None, None)),
     )  # fmt: skip
 
 
@@ -128,21 +130,21 @@ def _shares(rows: Sequence[Sequence[float]], frames: int, kinds: int) -> bool:
 _Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale")
 _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
-    stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t turns;
-    uint8_t *turn; float *length; int64_t frames; float *phase, *angle, *lift, *change, *roll, *rolled, *base;
-    float *stagger, *shift; stylecine_recolour_args *style; uint8_t *out"""
+    stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t sub_cycles;
+    uint8_t *sub_cycle; float *length; int64_t frames; float *phase, *angle, *contrast_gain, *crossfade, *swell;
+    float *swell_phase, *generated, *stagger, *shift; stylecine_recolour_args *recolouring; uint8_t *out"""
 )
 
 
-def _made(
+def _empty_output(
     photo: Tensor, moving: Tensor, levels: list[Tensor], positions: Tensor, rates: Tensor, sub_cycle: Tensor,
     angle: Tensor, contrast_gain: Tensor, crossfade: Tensor, stagger: Tensor | None, swell: Tensor | None,
-    base: Tensor | None, stride: float, lengths: list[float], phases: list[float], *_: object,
+    generated: Tensor | None, stride: float, lengths: list[float], phases: list[float], *_: object,
 ) -> Tensor:  # fmt: skip
     return photo.new_empty(len(phases) // len(lengths), *photo.shape)
 
 
-@operator("render", _made)
+@operator("render", _empty_output)
 def _render(
     photo: Tensor,
     moving: Tensor,
@@ -155,7 +157,7 @@ def _render(
     crossfade: Tensor,
     stagger: Tensor | None,
     swell: Tensor | None,
-    base: Tensor | None,
+    generated: Tensor | None,
     stride: float,
     lengths: list[float],
     phases: list[float],
@@ -171,13 +173,13 @@ def _render(
     if not native.available(photo.device):
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell
         times = stride, lengths, phases, shifts, swell_phases
-        plain = reference(photo, moving, levels, *fields, base, *times, cell, margin)
+        plain = reference(photo, moving, levels, *fields, generated, *times, cell, margin)
         return plain if grid is None else recolour.reference(plain, grid, amounts, moves, still)
     photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade = (
         x.contiguous() for x in (photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade)
     )
     levels = [level.contiguous() for level in levels]
-    stagger, swell, base = (None if x is None else x.contiguous() for x in (stagger, swell, base))
+    stagger, swell, generated = (None if x is None else x.contiguous() for x in (stagger, swell, generated))
     count = len(phases) // len(lengths)
     out = photo.new_empty(count, *photo.shape)
     level_args = (_Level * len(levels))()
@@ -186,7 +188,7 @@ def _render(
     length_args, phase_args, shift_args, swell_args = (
         (ctypes.c_float * len(x))(*x) for x in (lengths, phases, shifts, swell_phases)
     )
-    style = None if grid is None else recolour.Arguments(out, Change(grid, amounts, moves, still))
+    recolour_args = None if grid is None else recolour.Arguments(out, Recolouring(grid, amounts, moves, still))
     args = _Args(
         native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
         ctypes.addressof(level_args), len(levels), len(positions),
@@ -194,9 +196,9 @@ def _render(
         ctypes.addressof(length_args), count, ctypes.addressof(phase_args),
         native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
         None if swell is None else native.pointer(swell), ctypes.addressof(swell_args),
-        None if base is None else native.pointer(base),
+        None if generated is None else native.pointer(generated),
         None if stagger is None else native.pointer(stagger), ctypes.addressof(shift_args),
-        None if style is None else ctypes.addressof(style.args), native.pointer(out),
+        None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
     )  # fmt: skip
     native.run("render", args, photo.device, workspace=True)
     return out
@@ -214,7 +216,7 @@ def reference(
     crossfade: Tensor,
     stagger: Tensor | None,
     swell: Tensor | None,
-    base: Tensor | None,
+    generated: Tensor | None,
     stride: float,
     lengths: Sequence[float],
     phases: Sequence[float],
@@ -223,7 +225,7 @@ def reference(
     cell: int,
     margin: int,
 ) -> Tensor:
-    """render() in plain PyTorch, over the part of the canvas that holds what moves; `phases`, `shifts` and
+    """render() in plain PyTorch, over the moving part of the canvas; `phases`, `shifts` and
     `swell_phases` hold the numbers of all frames, one after the other."""
     kinds = len(lengths)
     count = len(phases) // kinds
@@ -252,8 +254,8 @@ def reference(
                 for k, level in enumerate(levels)
             ]
         )
-        if base is not None:
-            moved = moved + base[i, :, region[0] : region[2], region[1] : region[3]]
+        if generated is not None:
+            moved = moved + generated[i, :, region[0] : region[2], region[1] : region[3]]
         frames.append(composite(photo, moving, moved, margin=margin, region=region))
     return torch.stack(frames)
 

@@ -52,20 +52,20 @@ _Args = native.structure(
 )
 
 
-def _made(
+def _empty_output(
     image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
 ) -> tuple[Tensor, Tensor]:
     return image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
 
 
-@operator("splat", _made)
+@operator("splat", _empty_output)
 def _splat(
     image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
 ) -> tuple[Tensor, Tensor]:
     if not native.available(image.device):
         return reference(image, displacement, weight, plate, softmax)
     image, displacement, weight = image.contiguous(), displacement.contiguous(), weight.contiguous()
-    out, shares = _made(image, displacement, weight, plate, softmax, deterministic)
+    out, shares = _empty_output(image, displacement, weight, plate, softmax, deterministic)
     args = _Args(
         native.pointer(image), native.DTYPES[image.dtype], softmax, *image.shape, len(weight),
         native.pointer(displacement), native.pointer(weight), plate, deterministic,

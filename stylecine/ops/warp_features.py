@@ -43,16 +43,16 @@ _Args = native.structure(
 )
 
 
-def _made(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
+def _empty_output(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
     return spline.new_empty((*sources.shape[1:], len(spline))).permute(2, 0, 1)
 
 
-@operator("warp_features", _made)
+@operator("warp_features", _empty_output)
 def _warp_features(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
     if not native.available(spline.device):
         return channels_last(reference(spline, sources, weights))
     dense, sources, weights = channels_last(spline).permute(1, 2, 0), sources.contiguous(), weights.contiguous()
-    warped = _made(spline, sources, weights)
+    warped = _empty_output(spline, sources, weights)
     h, w, channels = dense.shape
     args = _Args(
         native.pointer(dense), native.DTYPES[spline.dtype], channels, h // 2, w // 2, *sources.shape[1:],

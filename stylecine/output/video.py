@@ -426,7 +426,7 @@ def _normal_priority() -> Iterator[None]:
     """Restores the scheduling of this thread, and of those started inside.
 
     If permitted (as root, so in most containers), SVT-AV1 gives its threads and the one that opens it real-time
-    priority: everything else on the machine would wait for them, and for this one for the rest of its life.
+    priority: everything else on the machine would wait for them and, even after encoding, for this one.
     """
     tasks = Path("/proc/self/task")
     if not tasks.exists() or not hasattr(os, "sched_setscheduler"):

@@ -31,9 +31,7 @@ from stylecine.stages.loop import BANDS, Loop
 from stylecine.stages.photo import encode_png
 from stylecine.stages.style import Appearance
 
-FORMAT = 1  # increased when older players can no longer read packs
-FORMAT_WITH_CLOTH = 2  # players of format 1 would ignore the cloth
-FORMAT_WITH_STYLE = 3  # players of formats 1 and 2 would ignore the style
+FORMAT = 4  # increased when older players could not show all of a pack
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 BEGIN_STEPS = 510  # in a sub-cycle; crossfades begin in its first half
@@ -75,18 +73,18 @@ def pack(
         inpainted = encode_image(_inpainted(loop, pixels), quality)
         plate_of = encoded + inpainted
         fields, scales = _fields(loop)
-        tensors |= {**fields, "made_up": _raw(inpainted)}
+        tensors |= {**fields, "plate": _raw(inpainted)}
         classes = [*CLASSES, CLOTH] if cloth_layer else list(CLASSES)
         facts = _landscape_facts(loop, period, fps) | {"classes": classes, "scales": scales}
         if layers is not None:
             tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
     facts = {
-        "format": FORMAT_WITH_STYLE if appearance else FORMAT_WITH_CLOTH if cloth_layer else FORMAT,
+        "format": FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         **facts,
         "picture": "image/png" if quality is None else "image/webp",
-        "plate": hashlib.sha256(plate_of).hexdigest(),
+        "plate_digest": hashlib.sha256(plate_of).hexdigest(),
     }
     if cloth_layer is not None:
         cloth_tensors, facts["cloth"] = _cloth(cloth_layer, quality)
@@ -99,9 +97,9 @@ def pack(
 
 
 def pack_wind(cloth_layer: ClothLayer) -> bytes:
-    """The bytes of a safetensors file with what another wind changes in a pack with the same cloth."""
+    """The bytes of a safetensors file with the arrays that another wind changes in a pack with the same cloth."""
     tensors, facts = _cloth_motion(cloth_layer)
-    return save(tensors, {"stylecine": json.dumps({"format": FORMAT_WITH_CLOTH, "cloth": facts})})
+    return save(tensors, {"stylecine": json.dumps({"format": FORMAT, "cloth": facts})})
 
 
 def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None, appearance: Appearance | None = None) -> np.ndarray:
@@ -141,8 +139,8 @@ def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
         "period": period,
         "fps": float(fps),
         "stride": displacement.stride,
-        "turns": [round(period / length) for length in displacement.lengths],
-        "cycles": displacement.swell_cycles,
+        "sub_cycles": [round(period / length) for length in displacement.lengths],
+        "swell_cycles": displacement.swell_cycles,
         "bands": BANDS,
     }
 
@@ -162,19 +160,20 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     moving = torch.where(loop.moving > 0, (loop.moving * 255).round().clamp(min=1), 0).to(torch.uint8)
     begin, pace = loop.crossfade
     schedule = (x.round().to(torch.uint8) for x in (begin * BEGIN_STEPS, pace))
-    change = torch.stack((displacement.sub_cycle, *schedule), -1)
-    tensors, scales = {"moving": moving.cpu().numpy(), "change": change.cpu().numpy()}, {"change": 1 / BEGIN_STEPS}
+    crossfade = torch.stack((displacement.sub_cycle, *schedule), -1)
+    tensors = {"moving": moving.cpu().numpy(), "crossfade": crossfade.cpu().numpy()}
+    scales = {"crossfade": 1 / BEGIN_STEPS}
     signed = {"velocity": displacement.rates[0, 0]}
     if displacement.swell is not None:
-        signed["roll"] = displacement.swell.flatten(0, 1)
+        signed["swell"] = displacement.swell.flatten(0, 1)
     if displacement.stagger is not None:
         signed["stagger"] = displacement.stagger[None]
     for name, field in signed.items():
         tensors[name], scales[name] = _quantised(field.permute(1, 2, 0))
-    lift, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
+    contrast_gain, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
     scales["angle"] = math.pi / 255
-    scales["lift"] = float(lift.max()) / 255
-    steps = torch.cat((angle[:, None] / scales["angle"], lift / scales["lift"]), 1).flatten(1, 2)
+    scales["contrast_gain"] = float(contrast_gain.max()) / 255
+    steps = torch.cat((angle[:, None] / scales["angle"], contrast_gain / scales["contrast_gain"]), 1).flatten(1, 2)
     tensors["statistics"] = _in_blocks(steps, displacement.cell).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return tensors, scales
 
@@ -206,7 +205,7 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
 def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The images of the cloth and its motion, and the facts about them.
 
-    The matte is lossless, or what is not cloth would become slightly so.
+    The matte is lossless, or pixels beside the cloth would become slightly cloth.
     """
     tensors, facts = _cloth_motion(cloth_layer)
     images = {
@@ -217,7 +216,7 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
 
 
 def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The keyframes ("knots" in a pack) and where they change anything, and the facts about them.
+    """The keyframes and where they change anything, and the facts about them.
 
     They are cropped to where they are needed and stored without the first, which is 0, as differences along rows,
     which compress well.
@@ -231,7 +230,7 @@ def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[
     quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
     tensors = {
         "active": cloth_layer.active.cpu().numpy(),
-        "knots": np.diff(quantised, axis=3, prepend=np.int16(0)),
+        "keyframes": np.diff(quantised, axis=3, prepend=np.int16(0)),
     }
     grid = list(cloth_layer.keyframes.shape[2:])
     gusts = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}

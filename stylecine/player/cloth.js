@@ -26,9 +26,9 @@ export class Cloth {
     this.move(cloth, tensors);
   }
 
-  /** Moves as the knots say, of the pack or of one for another wind. */
-  move({grid: [gh, gw], ...cloth}, {knots, active}) {
-    const {gl} = this, [high, wide] = active.shape, count = knots.shape[0] + 1;
+  /** Moves as the keyframes say, of the pack or of one for another wind. */
+  move({grid: [gh, gw], ...cloth}, {keyframes, active}) {
+    const {gl} = this, [high, wide] = active.shape, count = keyframes.shape[0] + 1;
     if (!this.field || this.field.width !== gw || this.field.height !== gh || this.count !== count) {
       this.#disposeMotion();  // otherwise reused: the status of a new target has to wait for all frames before
       this.tiles = new Texture(gl, "R8", wide, high);
@@ -38,7 +38,7 @@ export class Cloth {
     }
     Object.assign(this, {count, cycles: cloth.cycles, gustiness: cloth.gustiness ?? 0, cell: cloth.cell});
     this.tiles.write(active.data);
-    this.keyframes.write(decodeKeyframes(knots, {grid: [gh, gw], ...cloth}));
+    this.keyframes.write(decodeKeyframes(keyframes, {grid: [gh, gw], ...cloth}));
   }
 
   /**

@@ -9,7 +9,7 @@ export class Loop {
   /** plate, images (of the cloth), facts and tensors: of one pack. */
   constructor(gl, programs, plate, images, {facts, tensors}) {
     Object.assign(this, {programs, plate, facts});
-    this.landscape = facts.turns ? new Landscape(gl, programs, plate, facts, tensors) : null;
+    this.landscape = facts.sub_cycles ? new Landscape(gl, programs, plate, facts, tensors) : null;
     this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, images) : null;
     this.under = this.cloth && new Target(gl, facts.width, facts.height, {format: "RGBA8"});
     this.style = facts.style ? new Style(gl, programs, facts, tensors) : null;

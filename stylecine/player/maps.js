@@ -17,12 +17,12 @@ export function readMaps(facts, tensors) {
 }
 
 /** Where the wind carries cloth: {grid, displacement}, the mean over a gust in pixels, computed when it is asked for. */
-export function clothMap({facts: {cloth}, tensors: {knots}}) {
+export function clothMap({facts: {cloth}, tensors: {keyframes}}) {
   const [height, width] = cloth.grid;
   let means = null;
   return {
     grid: {width, height, cell: cloth.cell, margin: 0},
-    get displacement() { return means ??= meanDisplacement(decodeKeyframes(knots, cloth), width * height); },
+    get displacement() { return means ??= meanDisplacement(decodeKeyframes(keyframes, cloth), width * height); },
   };
 }
 

@@ -2,7 +2,12 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMATS = [1, 2, 3];  // 2: with cloth; 3: with a style
+const FORMAT = 4;
+// Names of arrays, facts and scales in older formats.
+const OLD_NAMES = {
+  ...{made_up: "plate", plate: "plate_digest", change: "crossfade", lift: "contrast_gain", roll: "swell"},
+  ...{turns: "sub_cycles", cycles: "swell_cycles", knots: "keyframes"},
+};
 const ARRAYS = {U8: Uint8Array, I16: Int16Array};
 
 /** {facts, tensors} of an ArrayBuffer; a tensor is {shape, data}. Throws PlayerError if it is not a pack. */
@@ -15,12 +20,19 @@ export function readPack(buffer) {
     throw new PlayerError("This is not a loop made by stylecine.");
   }
   const facts = JSON.parse(metadata?.stylecine ?? "{}");
-  if (!FORMATS.includes(facts.format)) {
-    throw new PlayerError("This loop was made by another version of stylecine; reload the page.");
+  if (!facts.format) throw new PlayerError("This is not a loop made by stylecine.");
+  if (facts.format > FORMAT) {
+    throw new PlayerError("This loop was made by a newer version of stylecine; reload the page.");
   }
-  const tensors = Object.entries(entries).map(([name, {dtype, shape, data_offsets: [from, to]}]) =>
+  const arrays = Object.entries(entries).map(([name, {dtype, shape, data_offsets: [from, to]}]) =>
     [name, {shape, data: new ARRAYS[dtype](buffer.slice(start + from, start + to))}]);
-  return {facts, tensors: Object.fromEntries(tensors)};
+  const tensors = Object.fromEntries(arrays);
+  if (facts.format === FORMAT) return {facts, tensors};
+  return {facts: {...renamed(facts), scales: renamed(facts.scales ?? {})}, tensors: renamed(tensors)};
+}
+
+function renamed(old) {
+  return Object.fromEntries(Object.entries(old).map(([name, value]) => [OLD_NAMES[name] ?? name, value]));
 }
 
 /** An ImageBitmap with the image's own bytes, without conversion to the screen's colours. */

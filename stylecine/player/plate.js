@@ -17,14 +17,14 @@ const PREFILTER = [0, ...INVERSE, 0];
 export class Plate {
   /** facts, tensors: of a pack. photo: a Blob. Throws PlayerError. */
   static async create(gl, programs, {facts, tensors, photo}) {
-    const inpainted = tensors.made_up ? [new Blob([tensors.made_up.data], {type: facts.picture})] : [];
+    const inpainted = tensors.plate ? [new Blob([tensors.plate.data], {type: facts.picture})] : [];
     const images = await Promise.all([photo, ...inpainted].map(decodeImage)).catch(() => {
       throw new PlayerError("The images of this loop cannot be read.");
     });
     const [shown, hidden] = images.map((image, i) =>
       new Texture(gl, "RGBA8", image.width, image.height, image, {halved: i === 0}));
     for (const image of images) image.close();
-    if (!hidden) return new Plate(facts.plate, shown, []);
+    if (!hidden) return new Plate(facts.plate_digest, shown, []);
     const targets = [];
     const target = (...size) => {
       targets.push(new Target(gl, ...size));
@@ -33,7 +33,7 @@ export class Plate {
     try {
       const merged = target(hidden.width, hidden.height);
       programs.PLATE.draw(merged, {photo: shown, inpainted: hidden, margin: facts.margin});
-      return new Plate(facts.plate, shown, splines(target, programs, merged, facts.bands));
+      return new Plate(facts.plate_digest, shown, splines(target, programs, merged, facts.bands));
     } catch (error) {
       for (const texture of [shown, ...targets]) texture.dispose();
       throw error;

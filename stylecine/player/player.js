@@ -59,13 +59,13 @@ export class Player {
    * PlayerError.
    */
   loadWind(pack) {
-    const {facts: {cloth}, tensors: {knots, active}} = readPack(pack);
-    if (!this.#pack?.facts.cloth || !cloth || !knots || !active) throw new PlayerError("There is no cloth in this loop.");
+    const {facts: {cloth}, tensors: {keyframes, active}} = readPack(pack);
+    if (!this.#pack?.facts.cloth || !cloth || !keyframes || !active) throw new PlayerError("There is no cloth in this loop.");
     const {facts, tensors} = this.#pack;
-    this.#pack = {...this.#pack, facts: {...facts, cloth}, tensors: {...tensors, knots, active}};
+    this.#pack = {...this.#pack, facts: {...facts, cloth}, tensors: {...tensors, keyframes, active}};
     if (this.#loaded !== this.#loads) return;  // the loop that is being loaded will move so
     this.maps = {...this.maps, cloth: clothMap(this.#pack)};
-    if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(cloth, {knots, active});
+    if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(cloth, {keyframes, active});
     if (!this.playing) this.render(this.time);
     else if (this.interval) this.#playOn(document.timeline.currentTime);
   }
@@ -142,7 +142,7 @@ export class Player {
     const {facts} = pack, gl = this.#gl, load = ++this.#loads;
     const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Infinity;  // null: the context is lost
     const side = Math.max(facts.width, facts.height);
-    const longest = facts.turns ? 2 * (side + 2 * facts.margin) : side;
+    const longest = facts.sub_cycles ? 2 * (side + 2 * facts.margin) : side;
     if (longest > limit) {
       throw new PlayerError(`This loop needs textures of ${longest} pixels a side, and this device has only ${limit};`
         + " choose a smaller size.");
@@ -165,7 +165,7 @@ export class Player {
 
   /** The loop of the current pack, beside the one that is shown, whose plate it may share; null if it is out of date. */
   async #build(load) {
-    const shown = this.#loop?.plate, same = shown?.digest === this.#pack.facts.plate;
+    const shown = this.#loop?.plate, same = shown?.digest === this.#pack.facts.plate_digest;
     const plate = same ? shown : await Plate.create(this.#gl, this.#programs, this.#pack);
     const images = [];
     let loop = null;

@@ -22,16 +22,16 @@ export class Landscape {
     const {width, height, margin, cell, grid: [gh, gw], scales} = facts;
     Object.assign(this, {gl, programs, plate, facts});
     const velocity = dequantize(tensors.velocity.data, scales.velocity);
-    const swell = tensors.roll ? dequantize(tensors.roll.data, scales.roll) : new Float32Array(4);
+    const swell = tensors.swell ? dequantize(tensors.swell.data, scales.swell) : new Float32Array(4);
     const stagger = tensors.stagger ? dequantize(tensors.stagger.data, scales.stagger) : new Float32Array(1);
     this.staggered = Boolean(tensors.stagger);
     const [layers, high, wide] = tensors.statistics.shape;
     const size = [Math.ceil((width + 2 * margin) / UNIT), Math.ceil((height + 2 * margin) / UNIT)];
     this.textures = {
       moving: new Texture(gl, "R8", width, height, tensors.moving.data, {halved: true}),
-      change: new Texture(gl, "RGB8", gw, gh, tensors.change.data),
+      crossfade: new Texture(gl, "RGB8", gw, gh, tensors.crossfade.data),
       velocity: new Texture(gl, "RG32F", gw, gh, velocity),
-      swell: new Texture(gl, "RGBA32F", tensors.roll ? gw : 1, tensors.roll ? gh : 1, swell),
+      swell: new Texture(gl, "RGBA32F", tensors.swell ? gw : 1, tensors.swell ? gh : 1, swell),
       stagger: new Texture(gl, "R32F", this.staggered ? gw : 1, this.staggered ? gh : 1, stagger),
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
       needed: new Texture(gl, "R8", ...size, neededCells(tensors.moving.data, facts, size)),
@@ -49,17 +49,17 @@ export class Landscape {
    * canvas.
    */
   draw(t, target, size) {
-    const {facts: {period, turns, margin, cell, scales, block, cycles, bands}, programs, plate} = this;
+    const {facts: {period, sub_cycles, margin, cell, scales, block, swell_cycles, bands}, programs, plate} = this;
     const {moving, needed, ...textures} = this.textures;
-    const angle = 2 * Math.PI * cycles * t / period;
+    const angle = 2 * Math.PI * swell_cycles * t / period;
     const padded = list => [...list, ...Array(MAX_SUB_CYCLES - list.length).fill(0)];
     programs.FIELDS.draw(this.fields, {
       ...textures, needed, cell, block, stride: this.stride,
-      phases: padded(turns.map(count => t * count / period % 1)),
-      lengths: padded(turns.map(count => period / count)),
-      shifts: padded(turns.map(count => this.staggered ? staggerShift(t, count, period) : 0)),
-      swell_phase: cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
-      scale_angle: scales.angle * 255, scale_gain: scales.lift * 255, scale_change: scales.change,
+      phases: padded(sub_cycles.map(count => t * count / period % 1)),
+      lengths: padded(sub_cycles.map(count => period / count)),
+      shifts: padded(sub_cycles.map(count => this.staggered ? staggerShift(t, count, period) : 0)),
+      swell_phase: swell_cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
+      scale_angle: scales.angle * 255, scale_gain: scales.contrast_gain * 255, scale_crossfade: scales.crossfade,
     });
     const [sources, ...weights] = this.fields.textures;
     const level = i => ({spline: plate.splines[i], sources, weights: weights[i >> 1], odd: i & 1, scale: 2 ** i, cell});
@@ -75,8 +75,8 @@ export class Landscape {
 
   /** Integrates the knots: the displacement along the flow and against it after every `stride` frames. */
   #integrate(gw, gh) {
-    const {gl, programs, facts: {period, turns, stride}, textures} = this;
-    const longest = period / turns[0], every = Math.ceil(longest / stride / (MAX_KNOTS - 1));
+    const {gl, programs, facts: {period, sub_cycles, stride}, textures} = this;
+    const longest = period / sub_cycles[0], every = Math.ceil(longest / stride / (MAX_KNOTS - 1));
     this.stride = stride * every;
     const layers = Math.max(2, Math.ceil(longest / this.stride) + 1);
     textures.knots = new Texture(gl, "RGBA32F", gw, gh, null, {layers});

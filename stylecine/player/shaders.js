@@ -135,10 +135,10 @@ void main() {
 
 // On the grid: where both copies are read, in canvas pixels, and their weights in the five levels.
 const FIELDS = PIXEL + VELOCITY + `
-uniform sampler2D change, swell, stagger, needed;
+uniform sampler2D crossfade, swell, stagger, needed;
 uniform sampler2DArray knots, statistics;
 uniform float phases[8], lengths[8], shifts[8];
-uniform float stride, block, scale_angle, scale_gain, scale_change;
+uniform float stride, block, scale_angle, scale_gain, scale_crossfade;
 uniform int cell;
 uniform vec2 swell_phase;
 layout(location = 0) out vec4 sources;  // x and y of A, of B
@@ -175,7 +175,7 @@ void main() {
   ivec2 at = pixel_of();
   sources = finest = middle = coarsest = vec4(0);
   if (texelFetch(needed, at * cell / 16, 0).r == 0.0) return;
-  vec3 here = texelFetch(change, at, 0).rgb * 255.0;
+  vec3 here = texelFetch(crossfade, at, 0).rgb * 255.0;
   int sub_cycle = int(here.r + 0.5);
   float now = phases[sub_cycle], age = lengths[sub_cycle];
   if (shifts[sub_cycle] > 0.0) now += shifts[sub_cycle] * texelFetch(stagger, at, 0).r;
@@ -186,7 +186,7 @@ void main() {
   vec4 waves = texelFetch(swell, at, 0);
   sources += (swell_phase.x * waves.xy + swell_phase.y * waves.zw).xyxy;
 
-  float share = clamp((now - here.g * scale_change) * here.b, 0.0, 1.0);
+  float share = clamp((now - here.g * scale_crossfade) * here.b, 0.0, 1.0);
   int phase = now >= 0.5 ? 1 : 0;
   float known = 0.25 * float(phase + 1), inner = clamp(now, 0.25, 0.75);
   vec4 angle = (near(known, inner) * statistic(at, phase) + near(known + 0.25, inner) * statistic(at, phase + 1)) *
@@ -428,7 +428,7 @@ uniform int depth;
 uniform float amount;
 uniform ivec2 size;
 out vec4 changed;
-vec3 change(vec3 colour, vec2 place, int level) {
+vec3 transformed(vec3 colour, vec2 place, int level) {
   vec3 added;
   for (int c = 0; c < 3; ++c) added[c] = dot(textureLod(transforms, vec3(place, 3 * level + c), 0.0), vec4(colour, 1));
   return added;
@@ -440,7 +440,7 @@ void main() {
   vec2 place = (vec2(at) + 0.5) / vec2(size);
   float luma = clamp(dot(colour, vec3(0.299, 0.587, 0.114)), 0.0, 1.0) * float(depth - 1);
   int darker = int(luma), brighter = min(darker + 1, depth - 1);
-  vec3 added = mix(change(colour, place, darker), change(colour, place, brighter), luma - float(darker));
+  vec3 added = mix(transformed(colour, place, darker), transformed(colour, place, brighter), luma - float(darker));
   vec3 mixed = mix(colour, clamp(colour + added, 0.0, 1.0), amount);
   changed = vec4(floor(mixed * 255.0 + dither(at)) / 255.0, 1);
 }`;

@@ -34,9 +34,9 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         service = self.service
-        waiting = GaugeMetricFamily("stylecine_waiting_tasks", "Tasks that wait for a worker.", labels=["lane"])
-        workers = GaugeMetricFamily("stylecine_workers", "Processes that work.", labels=["lane", "state"])
-        restarts = CounterMetricFamily("stylecine_worker_restarts", "Processes started again.", labels=["lane"])
+        waiting = GaugeMetricFamily("stylecine_waiting_tasks", "Tasks that wait for a worker.", labels=["pool"])
+        workers = GaugeMetricFamily("stylecine_workers", "Processes that work.", labels=["pool", "state"])
+        restarts = CounterMetricFamily("stylecine_worker_restarts", "Processes started again.", labels=["pool"])
         for name, pool in service.pools.items():
             waiting.add_metric([name], pool.waiting)
             states = pool.states

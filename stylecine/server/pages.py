@@ -99,19 +99,19 @@ def _type(schema: Mapping[str, Any]) -> str:
         name = _text(schema["$ref"].rpartition("/")[2])
         return f'<a href="#{name}">{name}</a>'
     if options := schema.get("anyOf") or schema.get("oneOf"):
-        told = " or ".join(dict.fromkeys(_type(option) for option in options))
+        description = " or ".join(dict.fromkeys(_type(option) for option in options))
     elif "enum" in schema or "const" in schema:
-        told = ", ".join(_text(value) for value in schema.get("enum", [schema.get("const")]))
+        description = ", ".join(_text(value) for value in schema.get("enum", [schema.get("const")]))
     elif "items" in schema:
-        told = f"list of {_type(schema['items'])}"
+        description = f"list of {_type(schema['items'])}"
     else:
         kind = schema.get("type", "object")
-        told = "a file's bytes" if schema.get("format") == "binary" else TYPES.get(kind, kind)
-        told += "".join(f" {word} {schema[limit]:g}" for limit, word in LIMITS.items() if limit in schema)
+        description = "a file's bytes" if schema.get("format") == "binary" else TYPES.get(kind, kind)
+        description += "".join(f" {word} {schema[limit]:g}" for limit, word in LIMITS.items() if limit in schema)
     if schema.get("default") is None:
-        return told
+        return description
     default = json.dumps(schema["default"]).strip('"')
-    return f"{told}; default {_text(default)}"
+    return f"{description}; default {_text(default)}"
 
 
 def _table(rows: Sequence[tuple[str, str, str, str]]) -> str:

@@ -49,7 +49,7 @@ class Service:
         count = settings.workers // 2
         self.interactive = _pool(settings, count, nice=5)  # for clients that wait for the response
         self.animations = _pool(settings, settings.workers - count, nice=15)
-        self.pools = {"waited": self.interactive, "animations": self.animations}  # by their labels in the metrics
+        self.pools = {"interactive": self.interactive, "animations": self.animations}  # by their labels in the metrics
         self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
         self.bytes_used = 0
         self.stopping = False

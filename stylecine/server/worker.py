@@ -157,7 +157,7 @@ class Worker:
         still, wind = self._motion(request)
         if request["quick"] and self.played is not None and self.played[0] == still:
             with _one_thread():
-                cloth_layer = self.animator.draft_wind(self.played[2], check_wind(wind))
+                cloth_layer = self.animator.preview_wind(self.played[2], check_wind(wind))
         else:
             loop = self._unstyled(request, progress)
             if loop.cloth_layer is None:

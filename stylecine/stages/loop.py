@@ -22,7 +22,7 @@ from stylecine.ops.displacement import Displacement, Moment, PhaseMap, swap
 from stylecine.ops.image import box_sums
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
-from stylecine.ops.recolour import Change, recolour_
+from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.ops.render import Region, composite, moving_region, on_level, render
 from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients
@@ -170,9 +170,9 @@ def _packed_spline(level: Level) -> Tensor:
 
 
 @torch.inference_mode()
-def frames(loop: Loop, times: Sequence[float], change: Change | None = None) -> Tensor:
-    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3]. change: of their colours."""
-    return _frames_at(loop, [loop.displacement.moment(t) for t in times], change)
+def frames(loop: Loop, times: Sequence[float], recolouring: Recolouring | None = None) -> Tensor:
+    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3]."""
+    return _frames_at(loop, [loop.displacement.moment(t) for t in times], recolouring)
 
 
 def frame(loop: Loop, t: float) -> Tensor:
@@ -190,12 +190,12 @@ def copies(loop: Loop, t: float) -> Tensor:
     return torch.cat([_frames_at(replace(loop, crossfade=crossfade), [moment]) for crossfade in only])
 
 
-def _frames_at(loop: Loop, moments: Sequence[Moment], change: Change | None = None) -> Tensor:
+def _frames_at(loop: Loop, moments: Sequence[Moment], recolouring: Recolouring | None = None) -> Tensor:
     displacement = loop.displacement
-    bases = [_resynthesised(loop, moment) for moment in moments]
+    images = [_resynthesised(loop, moment) for moment in moments]
     if loop.sampling == "splat":
-        plain = torch.stack([_splat(loop, moment, base) for moment, base in zip(moments, bases, strict=True)])
-        return plain if change is None else recolour_(plain, change)
+        plain = torch.stack([_splat(loop, moment, image) for moment, image in zip(moments, images, strict=True)])
+        return plain if recolouring is None else recolour_(plain, recolouring)
     return render(
         loop.photo,
         loop.moving,
@@ -215,8 +215,8 @@ def _frames_at(loop: Loop, moments: Sequence[Moment], change: Change | None = No
         shifts=[moment.shifts for moment in moments],
         swell=displacement.swell,
         swell_phases=[moment.swell for moment in moments],
-        base=None if bases[0] is None else torch.stack([base for base in bases if base is not None]),
-        change=change,
+        generated=None if images[0] is None else torch.stack([image for image in images if image is not None]),
+        recolouring=recolouring,
     )
 
 
@@ -340,7 +340,7 @@ def _feathered(moving: Tensor) -> Tensor:
     return moving * inside.clamp(0, 1)
 
 
-def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
+def _splat(loop: Loop, moment: Moment, generated: Tensor | None) -> Tensor:
     """The frame with all levels splat and added up."""
     displacement = loop.displacement
     places = displacement.phase_map(moment)
@@ -350,7 +350,7 @@ def _splat(loop: Loop, moment: Moment, base: Tensor | None) -> Tensor:
         splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
         for level, angle in zip(loop.levels, loop.angle, strict=True)
     ]
-    moved = merge(levels) if base is None else merge(levels) + base
+    moved = merge(levels) if generated is None else merge(levels) + generated
     return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=(0, 0, *moved.shape[1:]))
 
 
@@ -395,10 +395,10 @@ def _resynthesised(loop: Loop, moment: Moment) -> Tensor | None:
     fields[0:4:2] += left
     fields[1:4:2] += top
     image = loop.resynthesise(warp_features(loop.feature, fields[:4], fields[4:]), top, left)
-    base = image.new_zeros(3, height, width)
-    part = base[:, region[0] : region[2], region[1] : region[3]]
+    generated = image.new_zeros(3, height, width)
+    part = generated[:, region[0] : region[2], region[1] : region[3]]
     torch.clamp(image[:, : part.shape[1], : part.shape[2]], -1, 1, out=part)  # as in the residual
-    return base
+    return generated
 
 
 def _feature_scale(height: int, cells: int) -> int:

@@ -266,7 +266,7 @@ def _mean(x: Tensor, radius: int) -> Tensor:
 
 def soft_threshold(soft: Tensor) -> Tensor:
     """0 below 0.5, 1 above 0.8, smoothstep between: without soft tails, and static where in doubt."""
-    return smoothstep(((soft - 0.5) / 0.3).clamp(0, 1))
+    return smoothstep(0, 1, (soft - 0.5) / 0.3)
 
 
 def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:

@@ -339,7 +339,7 @@ def _falls(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
     flow = context.blur(directions, 0.02, here)
     direction = flow / (np.linalg.norm(flow, axis=0) + 1e-6)
     down = np.array([0.0, 1.0])[:, None, None]
-    steep = smoothstep(np.clip((direction[1] - CASCADE[0]) / (CASCADE[1] - CASCADE[0]), 0, 1))
+    steep = smoothstep(*CASCADE, direction[1])
     direction = np.where(direction[1] > -0.2, direction + steep * (down - direction), down)
     direction = direction / (np.linalg.norm(direction, axis=0) + 1e-6)
     gy, gx = (ndimage.gaussian_filter(context.grey, 1.0, order=order) for order in ((1, 0), (0, 1)))
@@ -384,7 +384,7 @@ def remove_normal_component(flow: np.ndarray, shore: np.ndarray, short: int) -> 
     normal = np.stack(np.gradient(smooth)[::-1])
     normal = normal / (np.linalg.norm(normal, axis=0) + 1e-3)
     # the first pixel has a distance of 1, and lies at the border
-    near = 1 - smoothstep(np.clip((distance - 1.5) / (SHORE * short), 0, 1))
+    near = 1 - smoothstep(0, 1, (distance - 1.5) / (SHORE * short))
     return flow - near * (flow * normal).sum(0) * normal
 
 

@@ -17,16 +17,16 @@ from stylecine.networks.modulated import ModulatedSynthesis
 from stylecine.ops.image import fast_dtype, mirrored, push_pull
 from stylecine.ops.texture import copy_texture
 
-COARSER, MOST = 2, 512  # pixels of the photo to one that the generator makes; and these on the short side, at most
+DOWNSAMPLE, MAX_SIDE = 2, 512  # pixels of the canvas per generated one; generated ones on the short side, at most
 GREY_LEVEL = 2 / 255
-ALIKE = 0.999  # of the values that two precisions generate differ by less
+MIN_AGREEMENT = 0.999  # share of values that two precisions generate to within a grey level
 
 
 @dataclass(frozen=True, eq=False)
 class Plate:
-    """image [3,Hc,Wc]: what is split into levels and warped. For deep feature warping it is the residual alone, and
-    `resynthesise` generates the rest from the warped `feature` F [C,h,w] in every frame. whole [3,Hc,Wc]: all of it at
-    rest."""
+    """image [3,Hc,Wc]: split into levels and warped. For deep feature warping it is the residual alone, and
+    `resynthesise` generates the rest from the warped `feature` F [C,h,w] in every frame. whole [3,Hc,Wc]: both together
+    at rest."""
 
     image: Tensor
     feature: Tensor | None = None
@@ -59,13 +59,13 @@ def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
 
 def coarse_side(visible: Tensor) -> int:
     """The short side at which the generator continues a canvas [Hc,Wc], as the finest detail is copied."""
-    return min(MOST, round(min(visible.shape) / COARSER))
+    return min(MAX_SIDE, round(min(visible.shape) / DOWNSAMPLE))
 
 
 def plain_plate(photo: Tensor, visible: Tensor, generated: Tensor | None = None) -> Plate:
-    """The plate of `msdfw` and `pixel`: photo [3,Hc,Wc] where visible [Hc,Wc] is 1, elsewhere what was `generated`
-    [3,Hc,Wc], or the colours around. The sum of ToRGB contributions and residual is warped band by band instead of
-    contribution by contribution (docs/how-it-works.md gives the reason)."""
+    """The plate of `msdfw` and `pixel`: photo [3,Hc,Wc] where visible [Hc,Wc] is 1, elsewhere the `generated` image
+    [3,Hc,Wc], or the colours around. It is the sum of ToRGB contributions and residual, which is warped band by band
+    instead of contribution by contribution (docs/how-it-works.md gives the reason)."""
     return Plate(inpaint(photo, visible, torch.zeros_like(photo) if generated is None else generated))
 
 
@@ -80,14 +80,14 @@ def feature_plate(
 ) -> Plate:
     """The plate of deep feature warping: F is warped and G above it run for every frame; the residual is added.
 
-    G runs in half precision on a GPU, in bfloat16 on a CPU that computes in it, unless that changes what it has
-    `generated` in single precision. The residual is that of what it makes here, so that frame 0 is the photo.
+    G runs in half precision on a GPU, and in bfloat16 on a CPU that computes in it, if its image then agrees with
+    `generated`, which is in single precision. The residual is relative to that image, so that frame 0 is the photo.
     """
     height, width = photo.shape[1:]
     for dtype in (torch.float16 if feature.is_cuda else fast_dtype(feature.device), torch.float32):
         resynthesise = ModulatedSynthesis(generator, w_plus, (feature.shape[1], feature.shape[2]), dtype)
         made = resynthesise(feature)[:, :height, :width].clamp(-1, 1)
-        if dtype == torch.float32 or bool(((made - generated).abs() < GREY_LEVEL).float().mean() > ALIKE):
+        if dtype == torch.float32 or bool(((made - generated).abs() < GREY_LEVEL).float().mean() > MIN_AGREEMENT):
             break
     residual = (inpaint(photo, visible, generated) - made) * detail
     return Plate(residual, feature, resynthesise, whole=made + residual)

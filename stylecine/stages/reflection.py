@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from stylecine.stages.speed import rise
+from stylecine.ops.smoothstep import smoothstep
 
 SHORT_SIDE = 128  # of the grid
 WINDOW = 0.025  # of the short side: standard deviation of the window that is correlated
 SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down
 STRETCHES = (0.85, 1.0, 1.18)
 NOISE = 6 / 127.5  # of [-1, 1]: standard deviation below which a window is plain
-ALIKE = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
+CORRELATED = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
 HELD_DRIFT = 0.02  # of its usual speed, at which what is held drifts: less than a pixel in a loop
 WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
 CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
@@ -38,13 +38,13 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
         return np.zeros(water.shape)
     small = _shrink(grey.astype(np.float32), order=1)
     numbers, still = _shrink(stretches, order=0), _shrink(static, order=0)
-    alike = rise(_correlation(small, numbers > 0, still), ALIKE)
+    alike = smoothstep(*CORRELATED, _correlation(small, numbers > 0, still))
     texture = _deviation(small, numbers > 0)
     index = np.arange(count + 1)
     total = ndimage.sum_labels(texture, numbers, index)
     share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
     calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
-    held = np.where(index > 0, rise(share + calm * rise(share, SOME), MIRRORING), 0.0)
+    held = np.where(index > 0, smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share)), 0.0)
     mirrors: np.ndarray = held[stretches]
     return mirrors
 

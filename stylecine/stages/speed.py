@@ -57,7 +57,7 @@ def sky_travel(sky: np.ndarray, grey: np.ndarray, pace: str) -> float:
     short = min(sky.shape)
     fine, wide = (_mean_within(grey, sky, scale * short) for scale in CLOUD_SCALES)
     clouds = np.where(sky, fine - wide, 0.0)
-    seen = rise(np.sqrt((clouds[sky] ** 2).mean()), CLOUD_CONTRAST)
+    seen = smoothstep(*CLOUD_CONTRAST, np.sqrt((clouds[sky] ** 2).mean()))
     like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
     return TRAVEL[pace].sky * float(1 - seen * (1 - min(max(like, MIN_SKY), 1.0)))
 
@@ -93,7 +93,7 @@ def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.
         inside = falls == i
         height = np.ptp(np.nonzero(inside)[0]) + 1
         x, y = (float(np.abs(d[inside]).mean()) for d in directions)
-        steep = smoothstep(min(max((y / max(math.hypot(x, y), 1e-9) - FLAT) / (STEEP - FLAT), 0.0), 1.0))
+        steep = smoothstep(FLAT, STEEP, y / max(math.hypot(x, y), 1e-9))
         foot = table.falls * min(max(height / short / USUAL_FALL, LEAST_FALL), MOST_FALL)
         travel[inside] = table.white_water + steep * (foot / FOOT - table.white_water)
     return travel
@@ -110,7 +110,7 @@ def foam(here: np.ndarray, grey: np.ndarray) -> np.ndarray:
         return np.zeros(here.shape)
     mean = ndimage.gaussian_filter(level, 0.01 * short)
     rough = np.sqrt(ndimage.gaussian_filter((level - mean) ** 2, 0.015 * short))
-    white = rise((mean - dark) / (light - dark), FOAM_LEVEL) * rise(rough, FOAM_TEXTURE)
+    white = smoothstep(*FOAM_LEVEL, (mean - dark) / (light - dark)) * smoothstep(*FOAM_TEXTURE, rough)
     weight = ndimage.gaussian_filter(here.astype(np.float64), FOAM_REACH * short) + 1e-6
     return np.clip(2 * ndimage.gaussian_filter(white * here, FOAM_REACH * short) / weight, 0, 1)
 
@@ -137,8 +137,3 @@ def steadiness(flow: np.ndarray, falls: np.ndarray, grey: np.ndarray) -> np.ndar
     factor = np.clip(BEAT / np.maximum(change, 1e-9), MIN_STEADY, 1)
     near = np.clip(4 * ndimage.gaussian_filter(falls.astype(np.float64), FALL_REACH * short), 0, 1)
     return 1 - near * (1 - ndimage.gaussian_filter(factor, BEAT_SCALE * short))
-
-
-def rise(x: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:
-    """0 below the ramp, 1 above it."""
-    return smoothstep(np.clip((x - ramp[0]) / (ramp[1] - ramp[0]), 0, 1))

@@ -84,15 +84,11 @@ def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         distance = _distance_inside(here, _far_end(here))
         course[(slice(None), *box)] += _gradient(distance, here)
         # a lake seen from its shore is a long strip, too, but a low one
-        rising = _rise(here.shape[0] / here.shape[1], RISING)
-        channel[box][here] = rising * _rise(distance.max() ** 2 / here.sum(), ELONGATED)
+        rising = smoothstep(*RISING, here.shape[0] / here.shape[1])
+        channel[box][here] = rising * smoothstep(*ELONGATED, float(distance.max() ** 2 / here.sum()))
     _follow_falls(course, falls, (traced > 0) & ~falls)
     channel = ndimage.maximum_filter(channel, 3)  # or it would fade towards the banks
     return _unit(_fine(course, owner.shape)), _fine(channel[None], owner.shape)[0]
-
-
-def _rise(value: float, ramp: tuple[float, float]) -> float:
-    return float(smoothstep(np.clip((value - ramp[0]) / (ramp[1] - ramp[0]), 0, 1)))
 
 
 def _towards_shore(owner: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A photo in another appearance: what another w+ changes in the generator's picture of it, as a bilateral grid.
+"""A photo in another appearance: the change of the generator's picture of it with another w+, as a bilateral grid.
 
 G(F, w') and G(F, w), w+ of another photo and its own, are compared in a small picture, and the change becomes affine
 transforms of colours by place and luma (`ops.recolour`). Every edge and thread stays where it is, and nothing that the
@@ -21,18 +21,18 @@ from stylecine.errors import OptionError
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
 from stylecine.ops.image import fit_short_side, to_tensor
-from stylecine.ops.recolour import LUMA, Change, grid_places, recolour
+from stylecine.ops.recolour import LUMA, Recolouring, grid_places, recolour
 
 SIDE = 256  # short side of the picture in which the change is found
 CELL = 16  # pixels of it
 DEPTH = 8  # points of luma
-GLARING = 0.45, 0.65  # of [0,1]: luma of what may be light, and of what is taken for it
+GLARING = 0.45, 0.65  # of [0,1]: luma above which a pixel may be light, and above which it counts as light
 CYAN = 0.15  # of [0,1]: in a blue that is no cyan, blue exceeds green by more
 GREEN = 0.05  # of [0,1]: more than a trace of green
 RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
 
 
-def change_grids(
+def recolouring_grids(
     photo: Tensor, w_plus: Tensor, others: Iterable[Tensor], generator: Generator, encoder: Encoder
 ) -> list[Tensor]:
     """The grids for `ops.recolour` that take a photo [3,H,W] in [-1,1] from its w+ to others, all [L,512].
@@ -53,8 +53,8 @@ def change_grids(
 
 
 def without_green_light(before: Tensor, after: Tensor) -> Tensor:
-    """`after`, of two pictures [3,h,w] in [0,1], with what is bright and has become green or cyan in grey: a low sun in
-    an orange sky, of which the generator has seen few, would turn green where the sky turns blue."""
+    """`after`, of two pictures [3,h,w] in [0,1], with bright pixels that have become green or cyan made grey: a low sun
+    in an orange sky, of which the generator has seen few, would turn green where the sky turns blue."""
     bright = (_luma(after) - GLARING[0]) / (GLARING[1] - GLARING[0])
     green = (_green(after) - _green(before).clamp_min(0)) / GREEN
     return torch.lerp(after, _luma(after), (bright.clamp(0, 1) * green.clamp(0, 1)))
@@ -130,15 +130,11 @@ class StyleNets:
             raise OptionError(f"This model has no style {name!r}; give a photo that looks so instead.")
         return self.named[name]
 
-    def change(self, photo: Tensor, other: Tensor) -> Tensor:
-        """The one grid of `changes`."""
-        return self.changes(photo, [other])[0]
-
-    def changes(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
-        """`change_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
+    def grids(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
+        """`recolouring_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
         image = photo.permute(2, 0, 1).float() / 127.5 - 1
         w_plus = self.encoder.appearance(image[None])[0]
-        return change_grids(image, w_plus, others, self.generator, self.encoder)
+        return recolouring_grids(image, w_plus, others, self.generator, self.encoder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +142,7 @@ class Appearance:
     """Another appearance of finished frames.
 
     grid: of `ops.recolour`. strength: 0 to 1. drift: from the photo's own to this and back, once in the loop.
-    photo: uint8 [H,W,3], what frames are wherever moving [H,W] is 0.
+    photo: uint8 [H,W,3], shown in frames wherever moving [H,W] is 0.
     """
 
     grid: Tensor
@@ -159,10 +155,10 @@ class Appearance:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
         return recolour(frame, self.grid, self._amount(phase), moving=self._moves, still=self._still)
 
-    def change(self, phases: Sequence[float]) -> Change:
+    def recolouring(self, phases: Sequence[float]) -> Recolouring:
         """`show` for frames over `backdrop` at these phases."""
         amounts = [self._amount(phase) for phase in phases]
-        return Change(self.grid, amounts, self._moves, self._still if self.drift else None)
+        return Recolouring(self.grid, amounts, self._moves, self._still if self.drift else None)
 
     @cached_property
     def backdrop(self) -> Tensor:

@@ -17,7 +17,7 @@ from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES
 from stylecine.stages.reflection import mirroring
-from stylecine.stages.speed import foam, rise
+from stylecine.stages.speed import foam
 from stylecine.stages.swell import Swell, open_water
 
 WATER = CLASSES.index("water")
@@ -67,14 +67,14 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
     weight = _foamy(water, grey, level) * _sandy(ground & free, grey, owner, level)
     weight = weight * (1 - mirroring(grey, water, ground).max())  # the lights of a calm lake are no foam
     if not free.all():  # it fades towards what is held, or the picture would tear there
-        weight = weight * smoothstep(np.clip(ndimage.distance_transform_edt(free) / (REACH * short) - 0.3, 0, 1))
+        weight = weight * smoothstep(0, 1, ndimage.distance_transform_edt(free) / (REACH * short) - 0.3)
     if weight.max() < 0.5:
         return None
     normal = np.stack(np.gradient(ndimage.gaussian_filter(level, SMOOTH * short, mode="nearest"))[::-1])
     normal /= np.hypot(*normal) + 1e-6
     height = AMPLITUDE * short * weight * np.cos(np.clip(level, -1, 1) * np.pi / 2) ** 2
     band = (weight > 0.02) & (np.abs(level) < 1) & free
-    rest = smoothstep(np.clip((-level - 1) / 2, 0, 1))
+    rest = smoothstep(1, 3, -level)
     parts = -normal * height, band, 1 - weight.clip(0, 1) * (1 - rest)
     offset, band_, drift = (torch.from_numpy(x.astype(np.float32)).to(flow.device) for x in parts)
     return Swash(offset, band_, drift)
@@ -82,7 +82,7 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
 
 def _foamy(water: np.ndarray, grey: np.ndarray, level: np.ndarray) -> np.ndarray:
     """How foamy the water along the edge is, [h,w] in [0,1]."""
-    return rise(_share(foam(water, grey), water & (level > -1), min(water.shape)), FOAMY)
+    return smoothstep(*FOAMY, _share(foam(water, grey), water & (level > -1), min(water.shape)))
 
 
 def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -95,11 +95,11 @@ def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.nd
     local = ndimage.gaussian_filter(brightness * inland, 0.01 * short) / weight
     rough = np.sqrt(ndimage.gaussian_filter(inland * (brightness - local) ** 2, 0.01 * short) / weight)
     smooth = _beaches(ground & (rough < ROUGH) & (brightness > MIN_BRIGHTNESS))
-    sandy = rise(_share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short), SANDY)
+    sandy = smoothstep(*SANDY, _share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short))
     things = ground & ~smooth & (level > 0.2) | (owner >= 0) & (owner != WATER)
     if things.any():
         clear = ndimage.distance_transform_edt(~ndimage.binary_opening(things)) / (REACH * short)
-        sandy = sandy * smoothstep(np.clip(clear - 0.3, 0, 1))
+        sandy = sandy * smoothstep(0, 1, clear - 0.3)
     return sandy
 
 

@@ -98,5 +98,5 @@ def _nearness(water: np.ndarray) -> np.ndarray:
 def _shore_fade(water: np.ndarray, reach: float) -> np.ndarray:
     """0 off the water, 1 from `reach` pixels inside it; the photo's own border is no shore."""
     distance = ndimage.distance_transform_edt(water) if not water.all() else np.full(water.shape, reach)
-    fade = smoothstep(np.clip(distance / reach, 0, 1))
+    fade = smoothstep(0, reach, distance)
     return ndimage.gaussian_filter(fade, 0.2 * reach, mode="nearest") * water

@@ -24,17 +24,15 @@ from stylecine import (
 from stylecine.cloth.animate import (
     _limit_overhang,
     animate_cloth,
-    blow,
-    draft,
     invert_displacement,
     predict_cycles,
+    preview_cloth,
     relative_displacement,
 )
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import DRAFT_GRID, rest_cloth
-from stylecine.ops.image import to_tensor
+from stylecine.cloth.rest_shape import PREVIEW_GRID
 from stylecine.options import Wind
-from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo
+from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo, rest_shape_of
 
 Options = dict[str, Any]
 SHORT: Options = {"seconds": 2.0, "fps": 8}  # one gust in 16 frames
@@ -127,10 +125,10 @@ def test_more_wind_moves_held_cloth_further_too() -> None:
     photo, mask = flag_photo(), flag_mask()
     rough = np.random.default_rng(1).integers(0, 256, photo.shape, np.uint8)
     rough[mask] = photo[mask]
-    resting = rest_cloth(to_tensor(rough), torch.from_numpy(mask).float(), STAND_INS)
-    even = replace(blow(resting, STAND_INS, Wind(0, 0.5), cycles=1, period=16), pace=())
+    rest_shape = rest_shape_of(rough, mask)
+    even = replace(animate_cloth(rest_shape, STAND_INS, Wind(0, 0.5), cycles=1, period=16), pace=())
     strengths = (0.1, 0.3, 0.6, 0.8, 1.0)
-    winds = [draft(resting, STAND_INS, Wind(0, strength), even) for strength in strengths]
+    winds = [preview_cloth(rest_shape, STAND_INS, Wind(0, strength), even) for strength in strengths]
     travels = [float(wind.keyframes[:, :2].norm(dim=1).mean()) for wind in winds]
     assert travels == sorted(travels)
     shares = [relative_displacement(strength) for strength in strengths]
@@ -145,10 +143,8 @@ def test_cloth_moves_to_the_side_the_wind_blows_to(animator: Animator, flag: Sce
 def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
     photo, mask = flag_photo(), flag_mask()
     length = {"cycles": 1, "period": 16}
-    right = animate_cloth(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS, Wind(30, 0.8), **length)
-    left = animate_cloth(
-        to_tensor(photo[:, ::-1]), torch.from_numpy(mask[:, ::-1].copy()).float(), STAND_INS, Wind(150, 0.8), **length
-    )
+    right = animate_cloth(rest_shape_of(photo, mask), STAND_INS, Wind(30, 0.8), **length)
+    left = animate_cloth(rest_shape_of(photo[:, ::-1], mask[:, ::-1]), STAND_INS, Wind(150, 0.8), **length)
 
     def drawn(cloth_layer: ClothLayer) -> np.ndarray:
         return cloth_layer.draw_over(cloth_layer.photo, 5).numpy().astype(int)
@@ -157,20 +153,21 @@ def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
     assert np.abs(drawn(left)[:, ::-1] - photo).mean() > 1.5
 
 
-def test_the_same_resting_cloth_serves_every_wind() -> None:
-    photo, mask = to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float()
-    resting = rest_cloth(photo, mask, STAND_INS)
+def test_the_same_rest_shape_serves_every_wind() -> None:
+    rest_shape = rest_shape_of(flag_photo(), flag_mask())
     for wind in (Wind(0, 0.8), Wind(180, 0.4)):
-        turned = blow(resting, STAND_INS, wind, cycles=1, period=16)
-        alone = animate_cloth(photo, mask, STAND_INS, wind, cycles=1, period=16)
+        turned = animate_cloth(rest_shape, STAND_INS, wind, cycles=1, period=16)
+        alone = animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, wind, cycles=1, period=16)
         assert torch.equal(turned.keyframes, alone.keyframes) and torch.equal(turned.reach, alone.reach)
 
 
 def test_a_draft_looks_about_as_the_loop_will() -> None:
     """At the pace of another wind, which is the same where the loop begins."""
-    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
-    first, wanted = (blow(resting, STAND_INS, wind, cycles=1, period=16) for wind in (Wind(150, 0.8), Wind(20, 0.8)))
-    rough = draft(resting, STAND_INS, Wind(20, 0.8), first)
+    rest_shape = rest_shape_of(flag_photo(), flag_mask())
+    first, wanted = (
+        animate_cloth(rest_shape, STAND_INS, wind, cycles=1, period=16) for wind in (Wind(150, 0.8), Wind(20, 0.8))
+    )
+    rough = preview_cloth(rest_shape, STAND_INS, Wind(20, 0.8), first)
     assert (rough.cell, rough.pace, rough.cycles, rough.period) == (2 * wanted.cell, first.pace, 1, 16)
     photo = wanted.photo
     assert torch.equal(rough.draw_over(photo, 0), photo)
@@ -184,17 +181,17 @@ def test_a_draft_looks_about_as_the_loop_will() -> None:
 @pytest.mark.parametrize(("scale", "cell"), [(1, 4), (4, 8)])
 def test_drafts_of_large_pictures_are_not_much_finer(scale: int, cell: int) -> None:
     photo, mask = (np.kron(x, np.ones((scale, scale, 1)[: x.ndim], x.dtype)) for x in (flag_photo(), flag_mask()))
-    resting = rest_cloth(to_tensor(photo), torch.from_numpy(mask).float(), STAND_INS)
-    loop = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
-    rough = draft(resting, STAND_INS, Wind(0, 0.8), loop)
-    assert rough.cell == cell and max(rough.keyframes.shape[2:]) <= DRAFT_GRID
+    rest_shape = rest_shape_of(photo, mask)
+    loop = animate_cloth(rest_shape, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+    rough = preview_cloth(rest_shape, STAND_INS, Wind(0, 0.8), loop)
+    assert rough.cell == cell and max(rough.keyframes.shape[2:]) <= PREVIEW_GRID
     drawn, now = (layer.draw_over(loop.photo, 5).int() for layer in (loop, rough))
     assert (now - drawn).abs().sum() < 0.5 * (loop.photo.int() - drawn).abs().sum()
 
 
 def test_drafts_in_close_directions_ask_the_network_once() -> None:
-    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
-    loop = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+    rest_shape = rest_shape_of(flag_photo(), flag_mask())
+    loop = animate_cloth(rest_shape, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
     asked: list[float] = []
 
     def cycle(normals: torch.Tensor, cover: torch.Tensor, wind: torch.Tensor, harmonics: int) -> torch.Tensor:
@@ -203,25 +200,25 @@ def test_drafts_in_close_directions_ask_the_network_once() -> None:
 
     nets = replace(STAND_INS, cycle=cycle)
     for degrees, strength in [(32.0, 0.8), (36.5, 0.4), (57.0, 1.0), (32.0, 0.8)]:
-        draft(resting, nets, Wind(degrees, strength), loop)
+        preview_cloth(rest_shape, nets, Wind(degrees, strength), loop)
     assert asked == pytest.approx([30, 60])
-    draft(resting, nets, Wind(355, 0.8), loop)
+    preview_cloth(rest_shape, nets, Wind(355, 0.8), loop)
     assert asked == pytest.approx([30, 60, 330, 0])
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 6])
 def test_ribbons_that_the_networks_hardly_see_move_or_are_refused(width: int) -> None:
-    photo, mask = np.full((256, 320, 3), 200, np.uint8), torch.zeros(256, 320)
-    mask[10:246, 100 : 100 + width] = 1
-    photo[mask.bool().numpy()] = (180, 60, 60)
-    resting = rest_cloth(to_tensor(photo), mask, STAND_INS)
+    photo, mask = np.full((256, 320, 3), 200, np.uint8), np.zeros((256, 320), bool)
+    mask[10:246, 100 : 100 + width] = True
+    photo[mask] = (180, 60, 60)
+    rest_shape = rest_shape_of(photo, mask)
     with suppress(NothingMoves):
-        loop = blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
-        assert draft(resting, STAND_INS, Wind(90, 0.8), loop).keyframes.isfinite().all()
+        loop = animate_cloth(rest_shape, STAND_INS, Wind(0, 0.8), cycles=1, period=16)
+        assert preview_cloth(rest_shape, STAND_INS, Wind(90, 0.8), loop).keyframes.isfinite().all()
 
 
 def test_measuring_the_pace_can_be_cancelled() -> None:
-    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
+    rest_shape = rest_shape_of(flag_photo(), flag_mask())
     steps: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
@@ -230,7 +227,7 @@ def test_measuring_the_pace_can_be_cancelled() -> None:
             raise Cancelled("Another wind is wanted.")
 
     with pytest.raises(Cancelled):
-        blow(resting, STAND_INS, Wind(0, 0.8), cycles=1, period=16, progress=progress)
+        animate_cloth(rest_shape, STAND_INS, Wind(0, 0.8), cycles=1, period=16, progress=progress)
     assert [done for done, _ in steps] == [0, 1, 2, 3, 4, 5] and steps[0][1] > 5
 
 
@@ -239,7 +236,7 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     turned = animator.turn_wind(loop, (180, 0.6))
     assert np.array_equal(frames(turned), frames(whole)) and turned.settings == whole.settings
     assert torch.equal(turned.mask, whole.mask)
-    quick = replace(loop, cloth_layer=animator.draft_wind(loop, Wind(180, 0.6)))
+    quick = replace(loop, cloth_layer=animator.preview_wind(loop, Wind(180, 0.6)))
     assert mean_drift(quick) < -0.2
     stages: list[str] = []
     turned = animator.turn_wind(loop, (180, 0.6), progress=lambda stage, *_: stages.append(stage))
@@ -250,7 +247,7 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     assert np.array_equal(frames(turned), frames(second)) and torch.equal(turned.mask, second.mask)
     with pytest.raises(NothingMoves, match="no cloth"):
         animator.turn_wind(animator.render(beach, **SHORT), Wind())
-    for turn in (animator.turn_wind, animator.draft_wind):
+    for turn in (animator.turn_wind, animator.preview_wind):
         with pytest.raises(OptionError, match="strength"):
             turn(loop, (180, 1.5))
 
@@ -474,8 +471,8 @@ def test_cloth_leaves_its_outline_by_a_limited_distance_only() -> None:
 
 
 def test_stronger_wind_makes_higher_waves_but_the_displacement_is_the_strongest_winds() -> None:
-    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask()).float(), STAND_INS)
-    gusts = [predict_cycles(resting.surfaces, STAND_INS, Wind(30, strength))[0] for strength in (0.1, 0.3, 0.6, 1.0)]
+    rest_shape = rest_shape_of(flag_photo(), flag_mask())
+    gusts = [predict_cycles(rest_shape.surfaces, STAND_INS, Wind(30, strength))[0] for strength in (0.1, 0.3, 0.6, 1.0)]
     shades = [float(gust[:, 2].std(0).mean()) for gust in gusts]
     assert shades == sorted(shades) and shades[3] > 3 * shades[0]
     assert all(torch.equal(gust[:, :2], gusts[3][:, :2]) for gust in gusts)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine import Animator, Cancelled, NothingMoves, Scene, StylecineWarning, TooLarge, animate, memory
-from stylecine.cloth.find import cloth_probability, find_cloth, grown, sure_pieces
+from stylecine.cloth.find import cloth_probability, find_cloth, grow_regions, sure_pieces
 from stylecine.ops.image import to_tensor
 from tests.cloths import FLAG, STAND_INS, flag_mask, flag_photo
 
@@ -84,19 +84,19 @@ def test_a_sure_piece_grows_to_what_is_possible_beside_it() -> None:
     probability[15:20, 2:12] = 0.2
     expected = probability > 0.1
     expected[:, 15:] = False
-    assert np.array_equal(grown(sure_pieces(probability), probability), expected)
+    assert np.array_equal(grow_regions(sure_pieces(probability), probability), expected)
 
 
 def test_lettering_leaves_no_holes() -> None:
     probability = piece(0.97)
     probability[8:11, 5:8] = 0.01
-    assert np.array_equal(grown(probability > 0.5, probability), piece(0.97) > 0.5)
+    assert np.array_equal(grow_regions(probability > 0.5, probability), piece(0.97) > 0.5)
 
 
 def test_stripes_leave_no_gaps() -> None:
     probability = piece(0.97)
     probability[:, 6] = 0.01
-    assert grown(probability > 0.5, probability)[8:12, 2:12].all()
+    assert grow_regions(probability > 0.5, probability)[8:12, 2:12].all()
 
 
 def test_specks_are_left_out() -> None:

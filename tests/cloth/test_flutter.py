@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.cloth.flutter import WAVES, Course, find_course, flutter, fold_shading
+from stylecine.cloth.flutter import WAVES, Propagation, estimate_propagation, flutter, fold_shading
 from stylecine.options import Wind
 
 SIDE, PHASES = 64, 16
@@ -34,10 +34,10 @@ def folded_cloth(number: float) -> Tensor:
     return F.normalize(torch.stack((slope, 0 * slope, 1 + 0 * slope))[None], dim=1)
 
 
-def waves_over(cover: Tensor, wind: Wind, normals: Tensor | None = None) -> tuple[Tensor, Course]:
-    course = find_course(cover, wind)
+def waves_over(cover: Tensor, wind: Wind, normals: Tensor | None = None) -> tuple[Tensor, Propagation]:
+    propagation = estimate_propagation(cover, wind)
     normals = smooth_cloth() if normals is None else normals
-    return flutter(normals, torch.zeros_like(cover), cover, course, PHASES), course
+    return flutter(normals, torch.zeros_like(cover), cover, propagation, PHASES), propagation
 
 
 def along_the_flag(waves: Tensor, cycles: int) -> np.ndarray:
@@ -65,17 +65,17 @@ def test_folds_of_tall_cloth_run_down_all_of_it(cycles: int) -> None:
 
 
 def test_waves_grow_from_the_hoist_to_the_free_end(cover: Tensor) -> None:
-    waves, course = waves_over(cover, Wind(0))
+    waves, propagation = waves_over(cover, Wind(0))
     height = waves[:, 1, 32, COLUMNS].std(0)
     assert height[:3].max() < 0.15 * height[-8:].mean()
     assert height[12:20].mean() < height[-8:].mean()
-    assert course.distance[32, 10] < 0.2 and course.distance[32, 54] > 0.8
+    assert propagation.distance[32, 10] < 0.2 and propagation.distance[32, 54] > 0.8
 
 
 def test_a_hanging_cloth_moves_least_at_its_top() -> None:
     curtain = torch.zeros(1, 1, SIDE, SIDE)
     curtain[..., 4:60, 20:44] = 1
-    distance = find_course(curtain, Wind(0)).distance
+    distance = estimate_propagation(curtain, Wind(0)).distance
     assert distance[6, 32] < 0.4 < distance[56, 32] and distance[56, 32] > distance[6, 32] + 0.5
 
 
@@ -89,7 +89,7 @@ def test_the_gust_begins_with_the_still_and_ends_as_it_began(cover: Tensor) -> N
 def test_folds_leave_their_places_and_run_downwind(cover: Tensor) -> None:
     """A quarter of the way to the next one's place in a sixteenth of a gust: they are the waves of four cycles."""
     normals = folded_cloth(8 / 3)  # four cycles in a gust at a speed of one length and a half
-    waves, course = waves_over(cover, Wind(0), normals)
+    waves, propagation = waves_over(cover, Wind(0), normals)
     still = normals[0, 0] / normals[0, 2]
     free = slice(30, 50)
     moved = (still + waves[1, 2])[32, free]
@@ -97,7 +97,7 @@ def test_folds_leave_their_places_and_run_downwind(cover: Tensor) -> None:
     expected = torch.stack([still[32, free.start - shift : free.stop - shift] for shift in range(round(fold))])
     match = [float(F.cosine_similarity(moved, row, 0)) for row in expected]
     assert 2 <= int(np.argmax(match)) <= 7, "of 18 pixels from fold to fold"
-    assert course.length == pytest.approx(46, abs=2)
+    assert propagation.length == pytest.approx(46, abs=2)
 
 
 def test_a_mirrored_flag_in_the_mirrored_wind_flutters_mirrored(cover: Tensor) -> None:

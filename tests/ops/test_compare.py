@@ -10,7 +10,7 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.compare import _Args, compare, reference
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
 
 
 def packed(image: Tensor, unused: float = 0.0) -> Tensor:
@@ -85,7 +85,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     made = compare(*on_gpu[0], **on_gpu[1])

@@ -201,7 +201,7 @@ def test_a_grid_that_a_gpu_could_not_read_four_numbers_at_once_of_is_refused(lib
     with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
         recolour(frame, askew(grid), amount)
     tensors, keywords = test_render.Sample("askew", style="fixed").arguments()
-    keywords["change"] = keywords["change"]._replace(grid=askew(keywords["change"].grid))
+    keywords["recolouring"] = keywords["recolouring"]._replace(grid=askew(keywords["recolouring"].grid))
     with emulated(library, ASCENDING), pytest.raises(ValueError, match="multiple of the size of four numbers"):
         render(*tensors, **keywords)
 

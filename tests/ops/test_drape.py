@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape, drape_, reference
-from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, same_on_any_threads, smooth, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, needs_gpu, same_on_any_threads, smooth
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     made = drape(*on_gpu[0], **on_gpu[1])

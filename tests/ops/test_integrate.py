@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.integrate import _Args, integrate, look_up, reference
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     made = [x.cpu() for x in integrate(*sample.arguments("cuda"))]
     torch.testing.assert_close(made, list(integrate(*sample.arguments())), rtol=1e-5, atol=1e-4)

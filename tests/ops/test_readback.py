@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stylecine.ops import readback
 from stylecine.ops.readback import Copier, read_back
-from tests.ops.kernels import without_gpu
+from tests.ops.kernels import needs_gpu
 
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 SHAPE = 2, 3, 3
@@ -212,7 +212,7 @@ def test_on_the_cpu_frames_are_made_when_they_are_asked_for() -> None:
     assert_numbered([first, *made])
 
 
-@without_gpu
+@needs_gpu
 def test_a_gpu_brings_frames_back_as_they_are_made() -> None:
     stream = torch.cuda.Stream(CUDA)
     with torch.cuda.stream(stream):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stylecine.ops import native
-from stylecine.ops.recolour import Change, _Args, recolour, recolour_, reference
-from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, same_on_any_threads, without_gpu
+from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_, reference
+from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, needs_gpu, same_on_any_threads
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     assert_alike(recolour(*on_gpu[0], **on_gpu[1]).cpu(), recolour(*on_cpu[0], **on_cpu[1]))
@@ -115,15 +115,15 @@ def test_several_frames_are_each_changed_by_their_own_amount(either, depth):
     (frame, grid, _), keywords = Sample("several", h=70, w=140, depth=depth, still="given").arguments()
     frames, amounts = torch.stack((frame, frame.flip(0), frame.flip(1))), [0.0, 0.3, 1.0]
     each = [recolour(frame, grid, amount, **keywords) for frame, amount in zip(frames, amounts, strict=True)]
-    assert torch.equal(recolour_(frames, Change(grid, amounts, **keywords)), torch.stack(each))
+    assert torch.equal(recolour_(frames, Recolouring(grid, amounts, **keywords)), torch.stack(each))
 
 
 def test_frames_and_amounts_are_as_many():
     frames, grid = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.zeros(2, 1, 1, 4, 4)
     with pytest.raises(ValueError, match=r"frames are .* and amounts n"):
-        recolour_(frames, Change(grid, [1.0]))
+        recolour_(frames, Recolouring(grid, [1.0]))
     with pytest.raises(ValueError, match="frames that are changed in place have to be contiguous"):
-        recolour_(apart(frames), Change(grid, [1.0, 1.0]))
+        recolour_(apart(frames), Recolouring(grid, [1.0, 1.0]))
 
 
 def test_an_amount_of_zero_keeps_the_bytes(either):

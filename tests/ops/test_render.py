@@ -9,10 +9,10 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.pyramid import split
-from stylecine.ops.recolour import Arguments, Change, recolour_
+from stylecine.ops.recolour import Arguments, Recolouring, recolour_
 from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sample:
     dtype: torch.dtype = torch.float16
     moving: str = "disc"  # "disc", "all", "none" or "corner"
     travel: float = 3.0  # pixels of the grid, from knot to knot
-    base: bool = False
+    generated: bool = False
     swell: bool = False
     stagger: bool = False
     strided: bool = False
@@ -54,10 +54,10 @@ class Sample:
         crossfade = torch.stack((begin, 1 / (1 - begin)))
         swell = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.swell else None
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
-        base = torch.rand(self.frames, 3, height, width, generator=noise) - 0.5 if self.base else None
+        generated = torch.rand(self.frames, 3, height, width, generator=noise) - 0.5 if self.generated else None
         stagger = torch.rand(grid, generator=noise) * 2 - 1 if self.stagger else None
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade
-        tensors = [photo, self.mask(), *fields, stagger, swell, base]
+        tensors = [photo, self.mask(), *fields, stagger, swell, generated]
         if self.strided:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
@@ -69,24 +69,24 @@ class Sample:
             "phases": [[(share * (k + 1)) % 1 for k in range(self.kinds)] for share in shares],
             "cell": self.cell,
             "margin": self.margin,
-            "base": tensors.pop(),
+            "generated": tensors.pop(),
             "swell": tensors.pop(),
             "stagger": tensors.pop(),
             "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
             "swell_phases": [(math.cos(2.0 * share) - 1, math.sin(2.0 * share)) for share in shares],
-            "change": self.change(shares, device) if self.style else None,
+            "recolouring": self.recolouring(shares, device) if self.style else None,
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
 
-    def change(self, shares: list[float], device: str) -> Change:
+    def recolouring(self, shares: list[float], device: str) -> Recolouring:
         noise = torch.Generator().manual_seed(9)
         grid = torch.randn(6, 3, 5, 4, 4, generator=noise) * 0.02
         grid[..., :3, :3] -= 0.3 * torch.eye(3)  # less contrast: no difference of a level grows
         moves = (self.mask() > 0).byte()
         if self.style == "fixed":
-            return Change(grid.to(device), [0.8] * self.frames, moves.to(device))
+            return Recolouring(grid.to(device), [0.8] * self.frames, moves.to(device))
         still = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
-        return Change(grid.to(device), shares, moves.to(device), still.to(device))
+        return Recolouring(grid.to(device), shares, moves.to(device), still.to(device))
 
     def mask(self) -> Tensor:
         y, x = torch.meshgrid(torch.arange(self.height), torch.arange(self.width), indexing="ij")
@@ -112,16 +112,16 @@ SAMPLES = [
     Sample("eight levels", levels=8, height=130, width=140, moving="all"),
     *(Sample(f"cell {cell}", cell=cell, moving="all") for cell in (1, 2, 8, 16, 32)),
     Sample("three lengths of sub-cycle", kinds=3, moving="all"),
-    Sample("a resynthesised image below", base=True, moving="all"),
+    Sample("a generated image below", generated=True, moving="all"),
     Sample("a swell", swell=True, moving="all"),
     Sample("staggered", stagger=True, moving="all"),
     Sample("staggered, three lengths", stagger=True, kinds=3, moving="all", share=0.6),
-    Sample("strided", strided=True, base=True, swell=True, stagger=True),
+    Sample("strided", strided=True, generated=True, swell=True, stagger=True),
     Sample("far outside", travel=1e6, moving="all"),
-    Sample("six frames", frames=6, kinds=2, base=True, swell=True, stagger=True),
+    Sample("six frames", frames=6, kinds=2, generated=True, swell=True, stagger=True),
     Sample("a style", height=150, width=300, frames=2, style="fixed"),
     Sample("a style, nothing moves", moving="none", frames=2, style="drifting"),
-    Sample("a drifting style", height=70, width=300, frames=6, style="drifting", base=True),
+    Sample("a drifting style", height=70, width=300, frames=6, style="drifting", generated=True),
     Sample("more frames than are made together", height=9, width=11, levels=2, moving="all", frames=35),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
@@ -149,7 +149,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     assert_alike(render(*on_gpu[0], **on_gpu[1]).cpu(), render(*on_cpu[0], **on_cpu[1]))
@@ -157,12 +157,12 @@ def test_the_gpu_agrees_with_the_cpu(sample):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_op_is_declared_as_it_behaves(device):
-    sample = Sample("small", height=9, width=11, levels=2, base=True, swell=True, stagger=True, style="drifting")
+    sample = Sample("small", height=9, width=11, levels=2, generated=True, swell=True, stagger=True, style="drifting")
     tensors, keywords = sample.arguments(device)
-    optional = [keywords[name] for name in ("stagger", "swell", "base")]
+    optional = [keywords[name] for name in ("stagger", "swell", "generated")]
     times = [flat(keywords[name]) for name in TIMES]
     tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times, *keywords["change"]))
+    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times, *keywords["recolouring"]))
 
 
 def flat(numbers: Any) -> Any:
@@ -173,14 +173,14 @@ def flat(numbers: Any) -> Any:
 
 def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
     """The keywords for frame n."""
-    of_frames = ("phases", "shifts", "swell_phases", "base")
+    of_frames = ("phases", "shifts", "swell_phases", "generated")
     mine = {name: keywords[name][n : n + 1] for name in of_frames if keywords[name] is not None}
-    change = keywords["change"]
-    return keywords | mine | {"change": change and change._replace(amounts=change.amounts[n : n + 1])}
+    whole = keywords["recolouring"]
+    return keywords | mine | {"recolouring": whole and whole._replace(amounts=whole.amounts[n : n + 1])}
 
 
 def test_frames_made_together_are_those_made_one_by_one():
-    tensors, keywords = Sample("together", frames=9, kinds=3, base=True, swell=True, stagger=True).arguments()
+    tensors, keywords = Sample("together", frames=9, kinds=3, generated=True, swell=True, stagger=True).arguments()
     together = render(*tensors, **keywords)
     for n, frame in enumerate(together):
         assert torch.equal(render(*tensors, **alone(keywords, n))[0], frame)
@@ -190,8 +190,8 @@ def test_frames_made_together_are_those_made_one_by_one():
 def test_a_style_is_that_of_finished_frames(instructions):
     tensors, keywords = Sample("styled", height=150, width=333, frames=5, style="drifting").arguments()
     with native.using(instructions=instructions):
-        made, plain = render(*tensors, **keywords), render(*tensors, **keywords | {"change": None})
-        assert torch.equal(made, recolour_(plain, keywords["change"]))
+        made, plain = render(*tensors, **keywords), render(*tensors, **keywords | {"recolouring": None})
+        assert torch.equal(made, recolour_(plain, keywords["recolouring"]))
 
 
 def test_a_frame_after_one_that_reads_outside_of_the_plate_is_as_it_is_alone():
@@ -315,14 +315,14 @@ def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
         native.run("render", args, torch.device("cpu"), workspace=True)
 
 
-def test_the_c_interface_refuses_a_change_of_other_frames():
+def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     level = _Level(torch.zeros(8, 8, 4).data_ptr(), 4, 4, native.DTYPES[torch.float32], 1)
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
-    change = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Change(torch.zeros(2, 1, 1, 4, 4), [1.0]))
+    other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
                  1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, None, None, None, None, None,
-                 ctypes.addressof(change.args), frames.data_ptr())  # fmt: skip
-    with pytest.raises(ValueError, match="style is a change of the frames in out"):
+                 ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
+    with pytest.raises(ValueError, match="recolouring changes the frames in out"):
         native.run("render", args, torch.device("cpu"), workspace=True)
 
 
@@ -352,6 +352,6 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert moving_region(part, 32, 16) == (32, 32, 96, 112)
-    others = [keywords[name] for name in ("stagger", "swell", "base")] + [flat(keywords[name]) for name in TIMES]
+    others = [keywords[name] for name in ("stagger", "swell", "generated")] + [flat(keywords[name]) for name in TIMES]
     [whole] = reference(*tensors, *others)
     assert_alike(reference(tensors[0], part, *tensors[2:], *others)[0, 20:40, 30:60], whole[20:40, 30:60])

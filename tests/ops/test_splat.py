@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.splat import _Args, reference, splat
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 @named
 @pytest.mark.parametrize("deterministic", [False, True])
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample, deterministic):
     tensors, keywords = sample.arguments("cuda")
     made = [[x.cpu() for x in splat(*tensors, **keywords, deterministic=deterministic)] for _ in range(2)]

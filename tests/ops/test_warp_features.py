@@ -8,7 +8,7 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.spline import coefficients
 from stylecine.ops.warp_features import _Args, channels_last, reference, warp_features
-from tests.ops.kernels import DEVICES, SETS, apart, same_on_any_threads, smooth, without_gpu
+from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
 
 CLOSE = {torch.float32: 2e-4, torch.float16: 4e-3, torch.bfloat16: 3e-2}  # of values up to about 4
 
@@ -72,7 +72,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 
 
 @named
-@without_gpu
+@needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample):
     made = warp_features(*sample.arguments("cuda")).cpu()
     torch.testing.assert_close(made, warp_features(*sample.arguments()), rtol=0, atol=CLOSE[sample.dtype])

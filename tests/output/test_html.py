@@ -23,10 +23,9 @@ from stylecine.cinemagraph import Cinemagraph
 from stylecine.cli import main
 from stylecine.cloth.animate import animate_cloth
 from stylecine.errors import OptionError, OutputError
-from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.html import write_page
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import appearance_of
 
 SAYS = "Photo in motion"
@@ -124,8 +123,7 @@ def test_unwritable_destinations(loop: Cinemagraph, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page in which nothing but cloth moves."""
-    mask = torch.from_numpy(flag_mask().astype(np.float32))
-    cloth_layer = animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=60)
+    cloth_layer = animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=60)
     path = tmp_path_factory.mktemp("page") / "flag.html"
     write_page(None, 60, 30, path, title="flag", alt=SAYS, cloth_layer=cloth_layer)
     return path
@@ -136,7 +134,7 @@ def test_a_page_with_only_cloth(flag: Path) -> None:
     found = re.search(r'id="pack">([^<]+)<', text)
     assert found and text.count("data:image/webp;base64,") == 1 and len(text) < 150_000
     tensors = load(zlib.decompress(b64decode(found[1])))
-    assert set(tensors) == {"background", "matte", "knots", "active"}
+    assert set(tensors) == {"background", "matte", "keyframes", "active"}
 
 
 def styled(loop: Cinemagraph, folder: Path, *, drift: bool) -> tuple[Cinemagraph, Path]:

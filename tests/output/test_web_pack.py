@@ -13,11 +13,11 @@ from safetensors.numpy import load
 from stylecine.cloth.animate import animate_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import OptionError
-from stylecine.ops.image import mirrored, to_tensor
+from stylecine.ops.image import mirrored
 from stylecine.options import Wind, check_live
-from stylecine.output.web_pack import first_frame, pack, pack_wind, plate
+from stylecine.output.web_pack import FORMAT, first_frame, pack, pack_wind, plate
 from stylecine.stages.loop import Loop
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
 PERIOD, MARGIN = 60, 32
@@ -47,12 +47,12 @@ def test_the_plate_can_be_recovered_from_its_splines(loop: Loop) -> None:
 def test_photo_and_inpainted_pixels_make_the_plate(loop: Loop) -> None:
     tensors = load(packed(loop))
     assert np.array_equal(opened(tensors["photo"]), loop.photo.numpy())
-    made_up, expected = opened(tensors["made_up"]), loop.photo
+    inpainted, expected = opened(tensors["plate"]), loop.photo
     for axis in (0, 1):
         expected = mirrored(expected, MARGIN, MARGIN, axis)
-    joined = np.where(made_up[..., 3:] > 0, made_up[..., :3], expected.numpy())
+    joined = np.where(inpainted[..., 3:] > 0, inpainted[..., :3], expected.numpy())
     assert np.array_equal(joined, plate(loop).numpy())
-    still = made_up[MARGIN:-MARGIN, MARGIN:-MARGIN, 3] > 0
+    still = inpainted[MARGIN:-MARGIN, MARGIN:-MARGIN, 3] > 0
     assert not still[loop.moving.numpy() > 0].any() and still[loop.moving.numpy() == 0].mean() > 0.8
 
 
@@ -64,12 +64,12 @@ def test_fields_are_quantized_below_the_visible(loop: Loop) -> None:
     velocity = tensors["velocity"] * scales["velocity"] - displacement.rates[0, 0].permute(1, 2, 0).numpy()
     assert np.abs(velocity).max() * PERIOD < 0.01  # pixels at the end of the loop
     assert displacement.swell is not None
-    swell = tensors["roll"].reshape(-1, 2, 2) * scales["roll"]
+    swell = tensors["swell"].reshape(-1, 2, 2) * scales["swell"]
     assert np.abs(swell - displacement.swell.permute(2, 3, 0, 1).flatten(0, 1).numpy()).max() < 0.001
-    begin = tensors["change"][..., 1] * scales["change"] - loop.crossfade[0].numpy()
-    assert np.abs(begin).max() <= scales["change"] / 2 + 1e-6
-    assert np.array_equal(tensors["change"][..., 0], displacement.sub_cycle.numpy())
-    assert np.array_equal(tensors["change"][..., 2], loop.crossfade[1].numpy())
+    begin = tensors["crossfade"][..., 1] * scales["crossfade"] - loop.crossfade[0].numpy()
+    assert np.abs(begin).max() <= scales["crossfade"] / 2 + 1e-6
+    assert np.array_equal(tensors["crossfade"][..., 0], displacement.sub_cycle.numpy())
+    assert np.array_equal(tensors["crossfade"][..., 2], loop.crossfade[1].numpy())
     assert np.array_equal(tensors["moving"] > 0, loop.moving.numpy() > 0)
     assert np.abs(tensors["moving"] / 255 - loop.moving.numpy()).max() <= 1 / 255
 
@@ -83,15 +83,15 @@ def test_statistics_are_means_over_blocks(loop: Loop) -> None:
     angle = loop.angle[2, 1, 64:72, 80:88].mean()
     assert statistics[1, 8, 10, 2] * scales["angle"] == pytest.approx(float(angle), abs=scales["angle"])
     gain = loop.contrast_gain[0, 1, 2, 64:72, 80:88].mean()
-    assert statistics[8, 8, 10, 0] * scales["lift"] == pytest.approx(float(gain), abs=scales["lift"])
+    assert statistics[8, 8, 10, 0] * scales["contrast_gain"] == pytest.approx(float(gain), abs=scales["contrast_gain"])
 
 
 def test_the_digest_changes_only_with_the_plate(loop: Loop) -> None:
     without_swell = replace(loop.displacement, swell=None)
     other = replace(loop, crossfade=torch.zeros_like(loop.crossfade), displacement=without_swell)
-    assert facts(packed(loop))["plate"] == facts(packed(other))["plate"]
+    assert facts(packed(loop))["plate_digest"] == facts(packed(other))["plate_digest"]
     darker = replace(loop, photo=loop.photo // 2)
-    assert facts(packed(loop))["plate"] != facts(packed(darker))["plate"]
+    assert facts(packed(loop))["plate_digest"] != facts(packed(darker))["plate_digest"]
 
 
 def test_layers_are_included_on_the_grid(loop: Loop) -> None:
@@ -129,29 +129,30 @@ def test_loops_that_shaders_cannot_play(loop: Loop) -> None:
 
 @pytest.fixture(scope="module")
 def cloth_layer() -> ClothLayer:
-    mask = torch.from_numpy(flag_mask().astype(np.float32))
-    return animate_cloth(to_tensor(flag_photo()), mask, STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
+    return animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
 
 
-def test_a_landscape_without_cloth_has_format_1(loop: Loop) -> None:
+def test_a_landscape_without_cloth_has_no_arrays_of_cloth(loop: Loop) -> None:
     content = packed(loop)
-    assert facts(content)["format"] == 1 and "cloth" not in facts(content) and "matte" not in load(content)
+    assert facts(content)["format"] == FORMAT and "cloth" not in facts(content) and "matte" not in load(content)
 
 
 def test_cloth_is_quantized_below_the_visible(cloth_layer: ClothLayer) -> None:
     content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer)
     tensors, told = load(content), facts(content)
-    assert (told["format"], told["width"], told["height"], told["period"]) == (2, 128, 96, PERIOD)
+    assert (told["format"], told["width"], told["height"], told["period"]) == (FORMAT, 128, 96, PERIOD)
     cloth = told["cloth"]
     assert isinstance(cloth, dict) and cloth["cycles"] == 2 and cloth["grid"] == [48, 64]
-    knots = np.cumsum(tensors["knots"], axis=3, dtype=np.int16) * np.array(cloth["steps"])[[0, 0, 1], None, None]
-    (top, left), (rows, columns) = cloth["at"], knots.shape[2:]
+    keyframes = (
+        np.cumsum(tensors["keyframes"], axis=3, dtype=np.int16) * np.array(cloth["steps"])[[0, 0, 1], None, None]
+    )
+    (top, left), (rows, columns) = cloth["at"], keyframes.shape[2:]
     expected = cloth_layer.keyframes[1:, :, top : top + rows, left : left + columns].numpy()
     needed = np.zeros((48, 64), bool)
     for y, x in zip(*np.nonzero(cloth_layer.active.numpy()), strict=True):
         needed[max(0, 16 * y - 2) : 16 * y + 18, max(0, 16 * x - 2) : 16 * x + 18] = True
     beside = ~needed[top : top + rows, left : left + columns]
-    off = np.where(beside, 0, np.abs(knots - expected))
+    off = np.where(beside, 0, np.abs(keyframes - expected))
     assert off[:, :2].max() <= 1 / 256 and off[:, 2].max() <= 1 / 2048
     outside = cloth_layer.keyframes.numpy() * needed
     outside[:, :, top : top + rows, left : left + columns] = 0
@@ -165,7 +166,7 @@ def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: Cl
     content = pack_wind(coarse)
     told = facts(content)["cloth"]
     assert isinstance(told, dict)
-    (top, left), (rows, columns) = told["at"], load(content)["knots"].shape[2:]
+    (top, left), (rows, columns) = told["at"], load(content)["keyframes"].shape[2:]
     assert top <= 6 < top + rows and left <= 8 < left + columns
 
 
@@ -184,8 +185,10 @@ def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: ClothLayer) -> N
     whole, wind = pack(None, PERIOD, FPS, cloth_layer=cloth_layer), pack_wind(cloth_layer)
     kept = load(whole)
     changed = load(wind)
-    assert set(changed) == {"knots", "active"} and all(np.array_equal(changed[name], kept[name]) for name in changed)
-    assert facts(wind) == {"format": 2, "cloth": facts(whole)["cloth"]}
+    assert set(changed) == {"keyframes", "active"} and all(
+        np.array_equal(changed[name], kept[name]) for name in changed
+    )
+    assert facts(wind) == {"format": FORMAT, "cloth": facts(whole)["cloth"]}
 
 
 def test_cloth_is_one_more_layer(cloth_layer: ClothLayer) -> None:
@@ -204,7 +207,7 @@ def test_cloth_over_a_landscape(cloth_layer: ClothLayer) -> None:
     tensors = load(content)
     assert facts(content)["classes"] == ["sky", "water", "falls", "smoke", "cloth"]
     assert tensors["layers"].shape == (5, *loop.displacement.sub_cycle.shape)
-    assert np.array_equal(opened(tensors["photo"]), photo) and {"velocity", "made_up", "knots"} <= set(tensors)
+    assert np.array_equal(opened(tensors["photo"]), photo) and {"velocity", "plate", "keyframes"} <= set(tensors)
 
 
 # --- styles
@@ -215,7 +218,7 @@ def test_a_style_is_quantized_below_the_visible(loop: Loop) -> None:
     content = packed(loop, appearance)
     told, transforms = facts(content), load(content)["style"]
     style = told["style"]
-    assert told["format"] == 3 and isinstance(style, dict)
+    assert told["format"] == FORMAT and isinstance(style, dict)
     assert {**style, "step": None} == {"depth": 8, "grid": [5, 7], "strength": 0.6, "drift": True, "step": None}
     off = np.abs(transforms * style["step"] - appearance.grid[..., :3].permute(0, 4, 1, 2, 3).numpy())
     assert transforms.dtype == np.int16 and off.sum(-1).max() * 255 < 0.15  # levels, of a white pixel
@@ -235,10 +238,13 @@ def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_lay
     appearance = appearance_of(loop.photo, loop.moving)
     plain, styled = (packed(loop, given) for given in (None, appearance))
     assert np.array_equal(opened(load(styled)["photo"]), loop.photo.numpy())
-    assert facts(styled)["plate"] == facts(plain)["plate"] and set(load(styled)) == {*load(plain), "style"}
+    assert facts(styled)["plate_digest"] == facts(plain)["plate_digest"] and set(load(styled)) == {
+        *load(plain),
+        "style",
+    }
     appearance = appearance_of(cloth_layer.photo, cloth_layer.reach)
     flag = pack(None, PERIOD, FPS, cloth_layer=cloth_layer, appearance=appearance)
-    assert facts(flag)["format"] == 3 and {"knots", "style"} <= set(load(flag))
+    assert facts(flag)["format"] == FORMAT and {"keyframes", "style"} <= set(load(flag))
     assert np.array_equal(opened(load(flag)["photo"]), cloth_layer.photo.numpy())
 
 

@@ -1,22 +1,23 @@
 """The player in headless Chromium: its frames match the engine's; its interface."""
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load, save
 
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
-from stylecine.cloth.animate import animate_cloth, draft
+from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.layer import ClothLayer
-from stylecine.cloth.resting import rest_cloth
-from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
-from stylecine.output.web_pack import pack, pack_wind
+from stylecine.output.web_pack import FORMAT, pack, pack_wind
 from stylecine.stages.loop import Loop, frame
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
 if CHROMIUM is None:
@@ -105,9 +106,7 @@ def test_long_loops_store_fewer_knots(stage: Stage, photo: np.ndarray, water: np
 def flag_in(wind: Wind, scale: int = 1) -> ClothLayer:
     """The flag of tests/cloths.py, `scale` times as large."""
     photo, mask = (enlarged(x, 96 * scale, 128 * scale) for x in (flag_photo(), flag_mask()))
-    return animate_cloth(
-        to_tensor(photo), torch.from_numpy(mask.astype(np.float32)), STAND_INS, wind, cycles=2, period=60
-    )
+    return animate_cloth(rest_shape_of(photo, mask), STAND_INS, wind, cycles=2, period=60)
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (180, 1), (30, 5)])
@@ -196,8 +195,7 @@ def test_the_cloth_of_a_loaded_pack_moves_in_another_wind(stage: Stage) -> None:
 def test_a_draft_of_another_wind_has_a_coarser_grid(stage: Stage) -> None:
     first = flag_in(Wind(0, 1))
     stage.load(pack(None, 60, FPS, cloth_layer=first, layers=torch.zeros(4, 96, 128)))
-    resting = rest_cloth(to_tensor(flag_photo()), torch.from_numpy(flag_mask().astype(np.float32)), STAND_INS)
-    rough = draft(resting, STAND_INS, Wind(180, 1), first)
+    rough = preview_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(180, 1), first)
     turn(stage, rough)
     off = np.abs(stage.frame(20).astype(int) - rough.draw_over(rough.photo, 20).numpy())
     assert np.percentile(off, 99) <= 1 and off.max() <= 4
@@ -482,14 +480,60 @@ def test_maps_for_overlays(stage: Stage, loops: dict[str, Loop]) -> None:
     assert np.array_equal(np.array(maps["moving"]).reshape(61, 83) > 0, loop.moving.numpy() > 0)
 
 
+# --- packs of older formats
+
+OLD_NAMES = {
+    **{"plate": "made_up", "plate_digest": "plate", "crossfade": "change", "contrast_gain": "lift", "swell": "roll"},
+    **{"sub_cycles": "turns", "swell_cycles": "cycles", "keyframes": "knots"},
+}
+
+
+def as_format_3(content: bytes) -> bytes:
+    """A pack under the names that arrays, facts and scales had in formats 1 to 3."""
+    size = int.from_bytes(content[:8], "little")
+    facts = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["stylecine"])
+
+    def renamed(new: dict[str, Any]) -> dict[str, Any]:
+        return {OLD_NAMES.get(name, name): value for name, value in new.items()}
+
+    old = renamed(facts) | {"format": 3} | ({"scales": renamed(facts["scales"])} if "scales" in facts else {})
+    return save(renamed(load(content)), {"stylecine": json.dumps(old)})
+
+
+def test_packs_of_older_formats_are_shown_the_same(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop, cloth_layer = flag_over_sky()
+    appearance = appearance_of(loop.photo, torch.maximum(loop.moving, cloth_layer.reach))
+    whole = pack(loop, 60, FPS, cloth_layer=cloth_layer, appearance=appearance)
+    for content in (whole, packed(loops["swell"]), packed(loops["out of step"])):
+        stage.load(content)
+        shown = [stage.frame(t) for t in (7.5, 41)]
+        assert not np.array_equal(*shown)
+        stage.load(as_format_3(content))
+        assert all(np.array_equal(stage.frame(t), then) for t, then in zip((7.5, 41), shown, strict=True))
+
+
+def test_a_wind_of_an_older_format_moves_the_cloth_the_same(stage: Stage) -> None:
+    wind, shown = pack_wind(flag_in(Wind(180, 1))), []
+    for content in (wind, as_format_3(wind)):
+        stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
+        before = stage.frame(20)
+        stage.page.evaluate(WIND, base64.b64encode(content).decode())
+        shown.append(stage.frame(20))
+        assert not np.array_equal(shown[-1], before)
+    assert np.array_equal(*shown)
+
+
 # --- what it refuses
+
+NEWER = base64.b64encode(save({}, {"stylecine": json.dumps({"format": FORMAT + 1})})).decode()
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         ("player.load(new ArrayBuffer(4))", "not a loop made by stylecine"),
-        ("player.load(new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0, 123, 125]).buffer)", "another version"),
+        ("player.load(new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0, 123, 125]).buffer)", "not a loop made by stylecine"),
+        (f"player.load(Uint8Array.from(atob('{NEWER}'), letter => letter.charCodeAt(0)).buffer)", "a newer version"),
         (
             "(() => { const taken = document.createElement('canvas'); taken.getContext('2d');"
             " return Player.create(taken); })()",

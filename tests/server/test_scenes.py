@@ -120,7 +120,7 @@ def test_another_wind_is_what_it_changes_in_the_web_pack(real: Served, scene: st
     of = f"/v1/scenes/{scene}/%s?size=64&seconds=1&subject=auto&wind=%s,0.8"
     quick, wind, live = (real.client.get(of % asked) for asked in (("wind", 90), ("wind", 180), ("live", 180)))
     assert {response.status_code for response in (quick, wind, live)} == {200}, wind.text
-    assert load(wind.content).keys() == {"knots", "active"}
+    assert load(wind.content).keys() == {"keyframes", "active"}
     for name, values in load(wind.content).items():
         assert np.array_equal(values, load(live.content)[name])
     quick = real.client.get(of % ("wind", 90) + "&quick=true")

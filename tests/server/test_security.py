@@ -288,7 +288,7 @@ def test_metrics_for_prometheus(quick: Served) -> None:
     text = quick.client.get("/metrics").text
     assert re.search(r'stylecine_requests_total\{method="GET",route="/health",status="200"\} \d+', text)
     assert re.search(r'stylecine_requests_total\{method="GET",route="/v1/scenes/\{id\}",status="404"\} \d+', text)
-    assert 'stylecine_workers{lane="animations",state="idle"} 1.0' in text
+    assert 'stylecine_workers{pool="animations",state="idle"} 1.0' in text
 
 
 def test_methods_that_a_client_makes_up_are_no_labels(quick: Served) -> None:

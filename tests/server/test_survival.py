@@ -40,7 +40,7 @@ def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
     for worker in workers_of(served):
         os.kill(worker, signal.SIGKILL)
     assert served.finished(job)["state"] == "done" and starts(served, scene) == 2
-    assert 'stylecine_worker_restarts_total{lane="animations"} 1.0' in served.client.get("/metrics").text
+    assert 'stylecine_worker_restarts_total{pool="animations"} 1.0' in served.client.get("/metrics").text
 
 
 def test_workers_that_read_nothing_do_not_stop_the_service(quick: Served) -> None:

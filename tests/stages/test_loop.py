@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from stylecine.networks.generator import merge as merge_rgb
 from stylecine.networks.modulated import ModulatedSynthesis
 from stylecine.ops.mixing import copy_b_share
 from stylecine.ops.pyramid import merge, upsample
+from stylecine.ops.render import _mix
 from stylecine.ops.spline import coefficients
 from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Level, Loop, copies, frame, laplacian_levels, make_loop, splat_level
@@ -265,27 +265,30 @@ def test_a_generated_frame_is_of_few_operations():
     assert 50 < operations.count <= 110
 
 
-def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb():
-    """ToRGB, a modulated 1*1 convolution without demodulation, commutes with a normalised splat."""
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_warping_rgb_contributions_equals_warping_the_features_that_feed_to_rgb(sampling):
+    """ToRGB, a modulated 1*1 convolution without demodulation, commutes with look-ups and with a normalised splat."""
     generator = Generator.from_tensors(literal.random_tensors({4: 8, 8: 8, 16: 6, 32: 4}, noise=False), "b8.conv1")
     noise = torch.Generator().manual_seed(3)
     w_plus = torch.randn(1, 8, 512, generator=noise)
     side = (SIZE + 2 * MARGIN) // 4
     features = generator.trunk_from_feature(torch.randn(1, 8, side, side, generator=noise), w_plus)
     scales = 4, 2, 1
-    loop, _ = scene(sampling="splat")
+    loop, _ = scene(sampling=sampling)
     moment = loop.displacement.moment(0.4 * PERIOD)
     share = copy_b_share(loop.displacement.phase_map(moment)[0], loop.crossfade)
-    warp = partial(
-        splat_level,
-        loop,
-        correlation=torch.ones_like(share),
-        targets=loop.displacement.targets(moment),
-        mixing=torch.cat((1 - share, share)),
-    )
+    shares = torch.cat((1 - share, share))
+
+    def warp(image: torch.Tensor, scale: int) -> torch.Tensor:
+        if sampling == "splat":
+            fields = torch.ones_like(share), loop.displacement.targets(moment), shares
+            return splat_level(loop, Level(image, scale, False), *fields)
+        sources, canvas = loop.displacement.sources(moment), (0, 0, *(scale * n for n in image.shape[1:]))
+        return _mix(coefficients(image), sources, shares, cell=loop.displacement.cell, scale=scale, region=canvas)
+
     contributions = generator.to_rgb(features, w_plus)
-    commuted = [warp(Level(x[0], scale, False)) for x, scale in zip(contributions, scales, strict=True)]
-    warped = [warp(Level(x[0], scale, False))[None] for x, scale in zip(features, scales, strict=True)]
+    commuted = [warp(x[0], scale) for x, scale in zip(contributions, scales, strict=True)]
+    warped = [warp(x[0], scale)[None] for x, scale in zip(features, scales, strict=True)]
     expected = merge_rgb(generator.to_rgb(warped, w_plus))[0]
     assert (expected - merge_rgb(contributions)[0]).std() > 0.1 * expected.std()  # it has moved
     torch.testing.assert_close(merge(commuted[::-1]) / expected.std(), expected / expected.std(), atol=1e-4, rtol=0)

@@ -136,5 +136,5 @@ def test_a_frame_over_the_backdrop_is_changed_where_it_moves_alone(drift: bool) 
     plain = shown.photo.clone()
     plain[~static] = as_bytes(picture(seed=4))[~static]
     over = torch.where(static[..., None], shown.backdrop, plain)
-    made = recolour_(torch.stack((over, over)), shown.change([0.3, 0.8]))
+    made = recolour_(torch.stack((over, over)), shown.recolouring([0.3, 0.8]))
     assert torch.equal(made, torch.stack([shown.show(plain, phase) for phase in (0.3, 0.8)]))

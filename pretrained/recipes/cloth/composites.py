@@ -15,7 +15,7 @@ from torch import Tensor
 
 SIZE = (448, 672)  # of a composite
 PHASES = (0, 5, 11)  # of each clip
-HELD = 0.004  # of the view's side: cloth that never moves further is held
+MAX_FIXED_TRAVEL = 0.004  # of the view's side: cloth that never moves further is fixed
 MAX_RENDERED = 384  # pixels; larger pieces are enlarged
 CLOTHES_SHARE = 0.4  # of the simulated dresses and capes are used
 GAMMA = 2.2
@@ -54,7 +54,7 @@ def load_clips(folder: Path, split: str) -> list[Clip]:
             phases = [phase % shard["visible"].shape[1] for phase in PHASES]
             normals, visible = (torch.from_numpy(shard[name][:, phases]) for name in ("normals", "visible"))
             travel = np.square(shard["displacement"].astype(np.float32)).sum(2).max(1)
-            held = torch.from_numpy(travel < HELD**2) & visible.all(1)
+            held = torch.from_numpy(travel < MAX_FIXED_TRAVEL**2) & visible.all(1)
             parts = zip(shard["kind"], shard["split"], normals, visible, held, strict=True)
             clips += [Clip(str(kind), *maps) for kind, own, *maps in parts if own == split]
     if not clips:

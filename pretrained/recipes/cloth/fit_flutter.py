@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cloth.clips import Clips, load
 
 from stylecine.cloth.animate import predict_cycles, relative_displacement
-from stylecine.cloth.flutter import WAVES, Course, find_course, possible_holds
+from stylecine.cloth.flutter import WAVES, Propagation, candidate_attachments, estimate_propagation
 from stylecine.cloth.lighting import fit_light, shade
-from stylecine.cloth.resting import ClothNets, see_surface
+from stylecine.cloth.rest_shape import ClothNets, estimate_surface
 from stylecine.networks.clothnet import ClothNet
 from stylecine.options import Wind
 from stylecine.weights import PRETRAINED, read_tensors
@@ -52,16 +52,16 @@ def harmonics(signal: Tensor, orders: tuple[int, ...]) -> Tensor:
     return torch.stack([2 * torch.fft.fft(signal, dim=0)[m] / len(signal) for m in orders])
 
 
-def fit_holds(clips: Clips) -> None:
-    """Prints the weights of `possible_holds` that best tell the side from which displacement grows, and how often they
-    are right."""
+def fit_attachments(clips: Clips) -> None:
+    """Prints the weights of `candidate_attachments` that best predict from which side displacement grows, and how often
+    they are right."""
     features, sides = [], []
     for n in range(len(clips)):
         views = clips.views([n], torch.arange(16))
         seen = views.weight[0].amin(0)[0] > 0
         if int(seen.sum()) < 300:
             continue
-        of_sides, distances = possible_holds(views.mask[0, 0].numpy() > 0.5)
+        of_sides, distances = candidate_attachments(views.mask[0, 0].numpy() > 0.5)
         amplitude = views.displacement[0].std(0).norm(dim=0)[seen]
         growth = [torch.corrcoef(torch.stack((torch.from_numpy(d)[seen], amplitude)))[0, 1] for d in distances]
         features.append(torch.from_numpy(of_sides).float())
@@ -90,14 +90,14 @@ def fit(clips: Clips) -> None:
         seen = views.weight[0].amin(0)[0] > 0
         if int(seen.sum()) < 300:
             continue
-        course = find_course(views.mask, wind)
+        propagation = estimate_propagation(views.mask, wind)
         slopes = views.normals[0, :, :2] / views.normals[0, :, 2:].clamp_min(0.3)
         waves = harmonics(slopes, WAVES)[:, :, seen]
         size = waves.abs().square().sum(1)
         moved = harmonics(views.displacement[0], WAVES)[:, :, seen].abs().square().sum(1)
-        near, far = ((course.distance[seen] > low) & (course.distance[seen] < high) for low, high in ENDS)
+        near, far = ((propagation.distance[seen] > low) & (propagation.distance[seen] < high) for low, high in ENDS)
         along = waves[:, 0].to(torch.complex64)
-        turned = torch.exp(2j * math.pi * NUMBERS[:, None] * course.along[seen])
+        turned = torch.exp(2j * math.pi * NUMBERS[:, None] * propagation.along[seen])
         coherence = (along[:, None] * turned).sum(-1).abs() / along.abs().sum(-1, keepdim=True)
         best = NUMBERS[coherence.argmax(1)]
         rows.append([
@@ -138,20 +138,20 @@ def measure(clips: Clips) -> None:
         light = fit_light(still.new_tensor([[0.0, 0.0, 1.0]]), torch.ones(1))  # of which nothing is known
         bright = shade(light, still.movedim(1, -1))[:, None]
         image = 2 * (bright / bright.max()).expand(-1, 3, -1, -1) ** (1 / 2.2) - 1
-        (gust,) = predict_cycles([see_surface(image, still, views.mask, light)], nets, wind)
+        (gust,) = predict_cycles([estimate_surface(image, still, views.mask, light)], nets, wind)
         gust = gust[:: len(gust) // 16]
         gust[:, :2] *= relative_displacement(wind.strength)
         truth_gain = (shade(light, views.normals[0].movedim(1, -1)) / bright[:, 0]).log2().tanh()
-        course = find_course(views.mask, wind)
+        propagation = estimate_propagation(views.mask, wind)
         pairs = (gust[:, :2], views.displacement[0]), (gust[:, 2], truth_gain)
         shades = [x.std(0)[seen].square().mean().sqrt() for x in pairs[1]]
         contrasts.append(float(shades[0] / shades[1]))
         amplitudes = [x.std(0).norm(dim=0)[seen] for x in pairs[0]]
         travels.append(float(amplitudes[0].mean() / amplitudes[1].mean()))
-        profiles.append(profile_correlation(course, seen, *amplitudes))
-        lag = [lag_between_ends(course, seen, x[:, 0], 1) for x in pairs[0]]
+        profiles.append(profile_correlation(propagation, seen, *amplitudes))
+        lag = [lag_between_ends(propagation, seen, x[:, 0], 1) for x in pairs[0]]
         lags.append(abs(math.remainder(lag[0] - lag[1], 360)))
-        lag = [lag_between_ends(course, seen, x, WAVES[0]) for x in pairs[1]]
+        lag = [lag_between_ends(propagation, seen, x, WAVES[0]) for x in pairs[1]]
         shading_lags.append(abs(math.remainder(lag[0] - lag[1], 360)))
     print(f"\n{len(lags)} held-out views")
     for name, values in (("displacement: lag along the wind, error (°)", lags),
@@ -163,17 +163,17 @@ def measure(clips: Clips) -> None:
         print(f"{name}: median {middle:.2f}, quartiles {low:.2f} and {high:.2f}")
 
 
-def lag_between_ends(course: Course, seen: Tensor, signal: Tensor, order: int) -> float:
+def lag_between_ends(propagation: Propagation, seen: Tensor, signal: Tensor, order: int) -> float:
     """Degrees by which a harmonic of [K,S,S] comes later near the downwind end than near the upwind end."""
     wave = harmonics(signal, (order,))[0]
-    position = course.along / course.along[seen].max()
+    position = propagation.along / propagation.along[seen].max()
     first, last = (wave[seen & (position > low) & (position < high)].sum() for low, high in ENDS)
     return math.degrees(float((first * last.conj()).angle()))
 
 
-def profile_correlation(course: Course, seen: Tensor, *amplitudes: Tensor) -> float:
+def profile_correlation(propagation: Propagation, seen: Tensor, *amplitudes: Tensor) -> float:
     """Of the means of two amplitudes [n] in bins along the axis from the hold to the free end."""
-    place = (course.distance[seen] * BINS).long().clamp(0, BINS - 1)
+    place = (propagation.distance[seen] * BINS).long().clamp(0, BINS - 1)
     filled = torch.bincount(place, minlength=BINS) > 20
     means = [torch.bincount(place, a, BINS)[filled] / torch.bincount(place, minlength=BINS)[filled] for a in amplitudes]
     return float(torch.corrcoef(torch.stack(means))[0, 1]) if len(means[0]) > 2 else math.nan
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True, help="folder of simulated clips (simulate.py)")
     options = parser.parse_args()
     train, held_out = (load(options.clips, split, SIDE).closed(MAX_CLOSURE) for split in ("train", "held out"))
-    fit_holds(train)
+    fit_attachments(train)
     fit(train)
     measure(held_out)
 

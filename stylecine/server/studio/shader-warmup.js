@@ -8,16 +8,16 @@ const CANVAS = SIDE + 2 * MARGIN, GRID = CANVAS / CELL, BLOCKS = CANVAS / BLOCK;
 export async function warmupLoop() {
   const facts = {
     ...{width: SIDE, height: SIDE, margin: MARGIN, cell: CELL, block: BLOCK, grid: [GRID, GRID], bands: BANDS},
-    ...{period: 16, fps: 8, stride: 1, turns: [2], cycles: 1, plate: "", picture: "image/png"},
-    scales: {velocity: 1, roll: 1, angle: 1, lift: 1, change: 1},
+    ...{period: 16, fps: 8, stride: 1, sub_cycles: [2], swell_cycles: 1, plate_digest: "", picture: "image/png"},
+    scales: {velocity: 1, swell: 1, angle: 1, contrast_gain: 1, crossfade: 1},
   };
   const tensors = {
     moving: {data: new Uint8Array(SIDE * SIDE).fill(255)},
-    change: {data: new Uint8Array(GRID * GRID * 3)},
+    crossfade: {data: new Uint8Array(GRID * GRID * 3)},
     velocity: {data: new Int16Array(GRID * GRID * 2)},
-    roll: {data: new Int16Array(GRID * GRID * 4)},
+    swell: {data: new Int16Array(GRID * GRID * 4)},
     statistics: {shape: [STATISTICS, BLOCKS, BLOCKS], data: new Uint8Array(STATISTICS * BLOCKS * BLOCKS * 4)},
-    made_up: {data: await png(CANVAS)},
+    plate: {data: await png(CANVAS)},
   };
   return {facts, tensors, photo: new Blob([await png(SIDE)], {type: facts.picture})};
 }

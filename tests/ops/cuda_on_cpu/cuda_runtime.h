@@ -49,8 +49,8 @@ inline Index threadIdx, blockIdx, blockDim, gridDim;  // of the thread that runs
 
 namespace cuda_on_cpu {
 
-constexpr unsigned WARP = 32, MOST = 1024;    // threads
-constexpr size_t STACK = size_t(256) * 1024;  // bytes, of a thread
+constexpr unsigned WARP = 32, MAX_THREADS = 1024;  // threads
+constexpr size_t STACK = size_t(256) * 1024;       // bytes, of a thread
 
 struct Thread {
   ucontext_t context;
@@ -61,7 +61,7 @@ struct Thread {
   uint64_t sent, received;  // its value, and the one it gets at the barrier: in a block whether any was not 0
 };
 
-inline Thread threads[MOST], *running;
+inline Thread threads[MAX_THREADS], *running;
 inline ucontext_t scheduler;
 inline void *scheduler_fiber;
 inline unsigned seed;      // of the order; 0: ascending
@@ -150,7 +150,7 @@ inline bool open_barriers() {
 }
 
 inline void run_block() {
-  static char *const stacks = new char[MOST * STACK];
+  static char *const stacks = new char[MAX_THREADS * STACK];
   if (__start_cuda_shared) memset(__start_cuda_shared, 0xff, size_t(__stop_cuda_shared - __start_cuda_shared));
   TSAN(scheduler_fiber = __tsan_get_current_fiber());
   for (unsigned i = 0; i < blockDim.x; ++i) {
@@ -176,7 +176,8 @@ auto launch(Kernel kernel, int64_t grid, int64_t block, size_t shared, cudaStrea
     const auto call = [&] { kernel(arguments...); };
     body = [](const void *context) { (*static_cast<decltype(call) *>(context))(); };
     body_context = &call;
-    if (grid < 1 || grid > INT32_MAX || block < 1 || block > MOST || shared) error = "invalid configuration argument";
+    if (grid < 1 || grid > INT32_MAX || block < 1 || block > MAX_THREADS || shared)
+      error = "invalid configuration argument";
     if (error) return;
     gridDim.x = unsigned(grid), blockDim.x = unsigned(block);
     for (const unsigned i : order(gridDim.x))

@@ -2,7 +2,7 @@
 
 import torch
 
-from stylecine.cloth.resting import find_pieces
+from stylecine.cloth.rest_shape import find_pieces
 
 
 def test_pieces_are_sorted_by_size_and_close_ones_merged() -> None:

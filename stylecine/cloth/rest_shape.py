@@ -1,5 +1,4 @@
-"""Cloth at rest: all that a wind needs to know of it and no wind changes, so that it is found once for any number of
-winds."""
+"""The rest shape of cloth and its surroundings, as in the photo: estimated once, for any number of winds."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.flutter import Holds, fold_shading, possible_holds
+from stylecine.cloth.flutter import Attachments, candidate_attachments, fold_shading
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting, on_grid
 from stylecine.errors import NothingMoves
@@ -24,11 +23,11 @@ from stylecine.ops.image import blur, to_uint8
 SIDE = 128  # pixels of the networks' square input
 CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
 MAX_GRID = 320  # points of the fields' grid along the long side
-DRAFT_GRID = 110  # of a draft, with half or a quarter of the points a side
+PREVIEW_GRID = 110  # of a preview, with half or a quarter of the points a side
 MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
 MAX_PIECES = 16
 MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
-LIGHT_DETAIL = 3  # pixels of a crop: smaller ones are not told by the light
+LIGHT_DETAIL = 3  # pixels of a crop: the light explains no smaller ones
 GAMMA = 2.2
 
 NormalPredictor = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
@@ -37,7 +36,7 @@ CyclePredictor = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # normals, mas
 
 @dataclass(frozen=True)
 class ClothNets:
-    """The networks that predict the surface of cloth and its motion: NormalNet and ClothNet, or substitutes."""
+    """The networks that predict the surface normals of cloth and its motion: NormalNet and ClothNet, or substitutes."""
 
     normals: NormalPredictor
     cycle: CyclePredictor
@@ -55,7 +54,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A piece of cloth as the networks see it, in a square of S pixels: SIDE, or fewer in a `RestingCloth.coarse`."""
+    """A piece of cloth as the networks see it, in a square of S pixels: SIDE, or fewer in a `RestShape.coarse`."""
 
     normals: Tensor  # [1,3,S,S], unit vectors
     cover: Tensor  # [1,1,S,S], 1 where the cloth is, else 0
@@ -64,9 +63,9 @@ class Surface:
     shading: Tensor  # [1,1,S,S], see `flutter.fold_shading`
 
     @cached_property
-    def holds(self) -> Holds:
-        """Which of its sides may hold it in any wind."""
-        return possible_holds(self.cover[0, 0].cpu().numpy() > 0.5)
+    def attachments(self) -> Attachments:
+        """The sides at which it may be attached, in any wind."""
+        return candidate_attachments(self.cover[0, 0].cpu().numpy() > 0.5)
 
     @property
     def coarse(self) -> Surface:
@@ -77,8 +76,8 @@ class Surface:
 
 
 @dataclass(frozen=True, eq=False)
-class RestingCloth:
-    """What `animate.blow` needs of a photo's cloth: its pieces on the grid of the photo's cells, and each from nearby.
+class RestShape:
+    """What `animate_cloth` needs of a photo's cloth: its pieces on the grid of the photo's cells, and each in its crop.
 
     outline [gh,gw]: pixels from the inside of the cloth to its outline, negative outside. mobility [gh,gw] in [0,1]:
     factor on the motion, None for 1. nearest [gh,gw]: the index of the piece whose motion a place takes.
@@ -87,7 +86,7 @@ class RestingCloth:
     photo: Tensor  # uint8 [H,W,3]
     matting: Matting
     cell: int
-    finest_cell: int  # that of no draft: distances from what holds the cloth are measured by it
+    finest_cell: int  # of the full detail: distances from obstacles are measured by it
     crops: tuple[tuple[int, int, int], ...]  # of the pieces: top, left and side in pixels
     surfaces: tuple[Surface, ...]
     nearest: Tensor
@@ -95,15 +94,15 @@ class RestingCloth:
     mobility: Tensor | None
 
     @cached_property
-    def leans(self) -> dict[int, Tensor]:
-        """How its pieces lean in winds of some directions, as far as `animate.draft` has asked the networks."""
+    def deflections(self) -> dict[int, Tensor]:
+        """The deflection of its pieces in winds of some directions, as `animate.preview_cloth` predicts them."""
         return {}
 
     @cached_property
-    def coarse(self) -> RestingCloth:
-        """The same at half the detail, or at a quarter where that is more than drafts need."""
+    def coarse(self) -> RestShape:
+        """The same at half the detail, or at a quarter where that is more than previews need."""
         matting = self.matting
-        step = 4 if max(self.outline.shape) > 2 * DRAFT_GRID and 4 * self.cell <= TILE else 2
+        step = 4 if max(self.outline.shape) > 2 * PREVIEW_GRID and 4 * self.cell <= TILE else 2
         clearance, shading, outline = (on_grid(x, step) for x in (matting.clearance, matting.shading, self.outline))
         return replace(
             self,
@@ -117,10 +116,14 @@ class RestingCloth:
 
 
 @torch.no_grad()
-def rest_cloth(
+def estimate_rest_shape(
     photo: Tensor, mask: Tensor, nets: ClothNets, *, frozen: Tensor | None = None, mobility: Tensor | None = None
-) -> RestingCloth:
-    """The cloth of a photo [3,H,W] in [-1,1]. Parameters and errors as in `animate.animate_cloth`."""
+) -> RestShape:
+    """The cloth of a photo [3,H,W] in [-1,1] at rest.
+
+    mask [H,W] in [0,1]: the cloth. frozen [H,W] in [0,1]: what must not change. mobility [a,b] in [0,1], of any size:
+    factor on the motion. Raises NothingMoves if all pieces are too small.
+    """
     frozen = torch.zeros_like(mask) if frozen is None else frozen
     pieces = find_pieces(mask)
     if not pieces:
@@ -130,14 +133,16 @@ def rest_cloth(
     crops = [crop_piece(photo, piece) for piece in pieces]
     normals = [_predict_normals(image, cover, nets) for image, cover in crops]
     light = _fit_light(crops, normals)
-    surfaces = [see_surface(image, each, cover, light) for (image, cover), each in zip(crops, normals, strict=True)]
+    surfaces = [
+        estimate_surface(image, each, cover, light) for (image, cover), each in zip(crops, normals, strict=True)
+    ]
     inside = (on_grid(mask, cell) >= 0.5).cpu().numpy()
     distances = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     outline = torch.from_numpy(distances).to(photo) * cell
     if mobility is not None:
         size = matting.clearance.shape
         mobility = F.interpolate(mobility[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-    return RestingCloth(
+    return RestShape(
         to_uint8(photo),
         matting,
         cell,
@@ -150,8 +155,8 @@ def rest_cloth(
     )
 
 
-def see_surface(image: Tensor, normals: Tensor, cover: Tensor, light: Tensor) -> Surface:
-    """A piece [1,·,SIDE,SIDE] of an image in [-1,1] in that light."""
+def estimate_surface(image: Tensor, normals: Tensor, cover: Tensor, light: Tensor) -> Surface:
+    """The surface of a piece [1,·,SIDE,SIDE] of an image in [-1,1], under that light."""
     brightness = shade(light, normals.movedim(1, -1))
     return Surface(normals, cover, light, brightness, fold_shading(_linear(image), brightness[:, None], cover))
 
