@@ -13,6 +13,7 @@ import stylecine
 from stylecine.batch.gallery import read_credits
 from stylecine.cli import main
 from stylecine.output.codecs import CODECS
+from stylecine.output.formats import ENDINGS, SERVED
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -100,6 +101,13 @@ def test_every_codec_is_described_with_its_quality() -> None:
     formats = (REPOSITORY / "docs/formats.md").read_text()
     described = set(re.findall(r"^\| `\.\w+` \| `(\w+)`.*? \| 0 to (\d+), default (\d+) ", formats, re.MULTILINE))
     assert described == {(codec.name, str(codec.worst), str(codec.quality)) for codec in CODECS.values()}
+
+
+def test_every_format_is_described() -> None:
+    described = (REPOSITORY / "docs/formats.md").read_text()
+    assert [ending for ending in ENDINGS if f"`{ending}`" not in described] == []
+    (listed,) = re.findall(r"`format` \((.*?)\)", (REPOSITORY / "docs/service.md").read_text())
+    assert {name.split()[0] for name in listed.split(", ")} == set(SERVED)
 
 
 def anchors(page: Path) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError
 from stylecine.options import OPTIONS, OUTPUT_OPTIONS, parse_duration, parse_size
+from stylecine.output.formats import describe_endings
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -41,9 +42,7 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
         "--output",
         metavar="OUT",
         type=as_path,
-        help="a video: .mp4 or .webm; an animated image: .gif, .webp, .avif or .apng; a page that plays it: .html;"
-        " a photo that phones play: .livephoto (two files), .livephoto.zip or .MP.jpg;"
-        f" a folder of PNG: no ending; the first frame: .png (default: {default})",
+        help=f"{describe_endings()} (default: {default})",
     )
 
 

@@ -162,7 +162,8 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     from stylecine.batch.worker import SAVE_OPTIONS
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options
-    from stylecine.output.formats import check_output, files_of, is_folder
+    from stylecine.output.formats import FOLDER, files_of, kind_of
+    from stylecine.output.writing import check_output
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
@@ -172,7 +173,7 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
             check_inversion_options(values["refine"], values["seed"])
             checked_size(values["size"])
             path = folder / task.output
-            if is_folder(path):
+            if kind_of(path) is FOLDER:
                 raise Usage(f"--format takes the ending of a file, such as mp4; '{task.output}' would be a folder")
             if len(files_of(path)) > 1:
                 raise Usage(f"'{task.output}' would be two files; use livephoto.zip")

@@ -10,6 +10,7 @@ from stylecine.commands.arguments import as_path, file_options, render_options
 from stylecine.commands.console import FILE, LOOP, SCENE, Bar, complain, extra, file_size
 from stylecine.errors import OptionError, printable
 from stylecine.options import OUTPUT_OPTIONS, RenderOptions, period
+from stylecine.output.formats import files_of
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = (  # which a service does not support
@@ -53,8 +54,8 @@ def read_tokens(path: Path | None) -> list[str]:
 
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, files and exit codes as local work."""
-    from stylecine.output.formats import check_output, files_of
     from stylecine.output.video import check_encoding
+    from stylecine.output.writing import check_output
 
     with extra("client", "--server"):
         from stylecine.server.client import Client

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stylecine.commands.arguments import file_options
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError
+from stylecine.output.formats import PAGE, files_of, kind_of
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -24,8 +25,6 @@ def default_output(source: Path) -> Path:
 
 def protect_inputs(output: Path, options: argparse.Namespace) -> None:
     """Raises OutputError if the output, or an image of --preview, would replace what it is made from or each other."""
-    from stylecine.output.formats import files_of
-
     given = {
         name: Path(str(value))
         for name in ("photo", "scene", "mask", "motion", "style")
@@ -48,7 +47,7 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
     """Raises an error before any work if a file could not be written."""
     from stylecine.options import check_live
     from stylecine.output.c2pa import signer_for
-    from stylecine.output.formats import check_output, is_page
+    from stylecine.output.writing import check_output
 
     check_output(
         output,
@@ -57,7 +56,7 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
         keep_metadata=options.keep_metadata,
         **file_options(options),
     )
-    if is_page(output):
+    if kind_of(output) is PAGE:
         check_live(options.warp, options.sampling)
     if c2pa:
         signer_for(output, c2pa)

@@ -14,11 +14,10 @@ from PIL.ExifTags import IFD, Base
 from stylecine.atomic import PathLike
 from stylecine.errors import VideoError
 from stylecine.output.exif import ASCII, directory, jpeg_exif
+from stylecine.output.formats import FORMATS, LIVE_PHOTO
 from stylecine.output.origin import Origin
 from stylecine.output.quicktime import content_identifier
 
-ENDING, ARCHIVE = ".livephoto", ".livephoto.zip"
-PARTS = (".jpg", ".mov")
 MEMBERS = ("live-photo.jpg", "live-photo.mov")  # of an archive
 
 MAKER_NOTE = b"Apple iOS\0\0\x01MM"  # begins Apple's maker note; a directory of tags follows, big-endian
@@ -27,12 +26,12 @@ IDENTIFIER_TAG = 0x11
 
 def is_live_photo(path: PathLike) -> bool:
     """Whether `path` names a Live Photo of two files."""
-    return os.fspath(path).lower().endswith(ENDING)
+    return os.fspath(path).lower().endswith(LIVE_PHOTO)
 
 
 def live_photo_files(path: PathLike) -> tuple[Path, Path]:
     """The two files of the Live Photo `path`: photo.livephoto.jpg and photo.livephoto.mov."""
-    photo, movie = (Path(f"{os.fspath(path)}{part}") for part in PARTS)
+    photo, movie = (Path(f"{os.fspath(path)}{part}") for part in FORMATS[LIVE_PHOTO].parts)
     return photo, movie
 
 

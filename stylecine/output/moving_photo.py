@@ -19,8 +19,9 @@ from stylecine.errors import OptionError
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.exif import jpeg_exif
+from stylecine.output.formats import LIVE_ARCHIVE
 from stylecine.output.jpeg import encode_jpeg
-from stylecine.output.live_photo import ARCHIVE, MEMBERS, live_photo_exif, live_photo_files
+from stylecine.output.live_photo import MEMBERS, live_photo_exif, live_photo_files
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
 from stylecine.output.quicktime import mark_live_photo
@@ -56,7 +57,7 @@ def write_live_photo(
     without an encoder.
     """
     encoding = _encoding(MEMBERS[1], frames, fps, quality)
-    if os.fspath(path).lower().endswith(ARCHIVE):
+    if os.fspath(path).lower().endswith(LIVE_ARCHIVE):
         target = check_destination(path)
         with atomic_write(target) as part:
             members = [part.with_name(name) for name in MEMBERS]

@@ -21,7 +21,7 @@ import httpx
 from stylecine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, as_utf8, printable
 from stylecine.options import STYLES
-from stylecine.output.formats import ending_of
+from stylecine.output.formats import ending_of, format_of
 from stylecine.output.images import FRAME
 from stylecine.output.live_photo import MEMBERS, is_live_photo, live_photo_files
 
@@ -98,7 +98,8 @@ class Client:
                 edits.append({**found, "strength": style_strength, "drift": style_drift})
             if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
-            format = "livephoto.zip" if is_live_photo(output) else ending_of(output).removeprefix(".") or "zip"
+            form = format_of(output)
+            format = form.id if form else ending_of(output).removeprefix(".")
             key = {"Idempotency-Key": str(uuid.uuid4())}  # a repeated request makes no second job
             request = {"scene": scene["id"], "format": format, **options}
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))

@@ -1,5 +1,6 @@
 """Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
@@ -17,9 +18,21 @@ from stylecine.options import (
     WARPS,
     RenderOptions,
 )
+from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
-Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "livephoto.zip", "MP.jpg", "png", "zip", "html"]
+
+class OneOf:
+    """For a str that is one of these: a Literal that need not be written out."""
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        self.literal: Any = Literal[tuple(choices)]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return handler.generate_schema(self.literal)
+
+
+Format = Annotated[str, OneOf(SERVED)]
 State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 What = Literal["sky", "water", "falls", "smoke"]

@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
 import {onReconnect, reportLost} from "./connection.js";
+import {FORMATS} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, button, download, icon, make, progressBar, showProgressBar} from "./dom.js";
-import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
+import {QUALITIES, SHAPES, STAGES} from "./export-texts.js";
 import {announce, showHint} from "./notifications.js";
 import {syncedEdits} from "./session.js";
 import {fileName, renderOptions, set, state} from "./state.js";
@@ -77,10 +78,10 @@ function formatChoice() {
 }
 
 function formatLabel(format) {
-  const {id, name, hint, icon: picture, maxRate = Infinity} = format;
+  const {id, name, hint, icon: picture} = format;
   const isChosen = id === chosen.format;
   const onchange = () => {
-    Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps: Math.min(chosen.fps, maxRate)});
+    Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps: Math.min(chosen.fps, maxRate(format))});
     showOptions();
   };
   const checks = {checked: isChosen, autofocus: isChosen, onchange};
@@ -90,18 +91,18 @@ function formatLabel(format) {
 
 function showOptions() {
   const format = chosenFormat();
-  const page = format.id === "html";
+  const {page} = format;
   crop = page ? null : new CropView(state.maps, chosen.shape, chosen.cropPosition, position => {
     chosen.cropPosition = position;
     showSize();
   });
-  const rates = RATES.filter(rate => rate <= (format.maxRate ?? Infinity)).map(rate => [rate, String(rate)]);
+  const rates = RATES.filter(rate => rate <= maxRate(format)).map(rate => [rate, String(rate)]);
   const repeats = REPEATS.map(count => [count, count === 1 ? "Once; most players loop" : `${count} times`]);
   const parts = [
     crop?.element,
     !page && select("Shape", "shape", Object.entries(SHAPES), () => { chosen.cropPosition = null; showOptions(); }),
     select("Size", "size", sizeChoices(), showSize),
-    format.codecs && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
+    format.codecs.length > 0 && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
     qualityValues(format) && select("Quality", "quality", Object.entries(QUALITIES)),
     !format.still && !page && select("Frames per second", "fps", rates, showSize),
     format.repeats && select("Repeats in the file", "repeat", repeats),
@@ -133,6 +134,10 @@ function defaultSize({defaultSize}) {
   return defaultSize < fullSize() ? defaultSize : null;
 }
 
+function maxRate(format) {
+  return format.maxRate ?? Infinity;
+}
+
 function fullSize() {
   return Math.min(state.scene.width, state.scene.height);
 }
@@ -157,7 +162,7 @@ function chosenFormat() {
 }
 
 function qualityValues({codecs, quality}) {
-  return codecs ? (codecs.find(({id}) => id === chosen.codec) ?? codecs[0]).quality : quality;
+  return (codecs.find(({id}) => id === chosen.codec) ?? codecs[0])?.quality ?? quality;
 }
 
 /** The body of the request. */
@@ -165,10 +170,10 @@ function animationRequest() {
   const format = chosenFormat();
   const quality = qualityValues(format)?.[chosen.quality];
   return {
-    ...{scene: state.scene.id, format: format.id, ...renderOptions(state), fps: format.id === "html" ? 30 : chosen.fps},
+    ...{scene: state.scene.id, format: format.id, ...renderOptions(state), fps: format.page ? 30 : chosen.fps},
     ...(chosen.size && {size: chosen.size}),
     ...(quality !== undefined && {quality}),
-    ...(format.codecs && chosen.codec && {codec: chosen.codec}),
+    ...(chosen.codec && {codec: chosen.codec}),
     ...(format.repeats && chosen.repeat > 1 && {repeat: chosen.repeat}),
     ...(crop && chosen.shape && {crop: crop.option}),
   };
@@ -275,12 +280,12 @@ function showResult({links, bytes, format, warning}) {
 }
 
 function resultPreview(format, src, name) {
-  if (["mp4", "webm"].includes(format)) {
+  const {mediaType, icon} = FORMATS.find(({id}) => id === format);
+  if (mediaType.startsWith("video/")) {
     const playing = {autoplay: true, loop: true, muted: true, playsInline: true, controls: true};
     return make("video", {className: "result", src, ...playing, ariaLabel: name});
   }
-  const icons = {html: "page", zip: "frames", "livephoto.zip": "photo"};
-  if (format in icons) return largeIcon(icons[format]);
+  if (!mediaType.startsWith("image/")) return largeIcon(icon);
   return make("img", {className: "result", src, alt: `The exported ${format}`});
 }
 

@@ -1,8 +1,8 @@
 // The side panel: how fast everything moves, as a whole and by class, and the other options of the loop.
 
 import {colourOf} from "./canvas/drawing.js";
+import {OPTIONS} from "./declared.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
-import {OPTIONS} from "./options.js";
 import {change} from "./session.js";
 import {set, state, watch} from "./state.js";
 import {CLASSES, MIN_SHARE, factorSlider, formatFactor, positionOfFactor} from "./tools.js";

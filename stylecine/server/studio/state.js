@@ -1,6 +1,6 @@
 // The state of the page; views watch the parts that they show.
 
-import {OPTIONS} from "./options.js";  // generated from stylecine/options.py by the service
+import {OPTIONS} from "./declared.js";  // made by the service: server/declared.py
 
 const initial = names => Object.fromEntries(names.map(name => [name, OPTIONS[name].default]));
 
