@@ -83,9 +83,9 @@ def animate(
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
-    style: another appearance for the whole: "golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night" or
-        "autumn", or a photo, as above, of which only the appearance counts. style_strength: 0, the photo's own, to 1.
-        style_drift: from the photo to the style and back, once in the loop.
+    style: another appearance for the whole: one of `options.STYLES`, such as "dusk", or a photo, as above, of which
+        only the appearance counts. style_strength: 0, the photo's own, to 1. style_drift: from the photo to the style
+        and back, once in the loop.
     refine: optimisation steps after the encoder. Foreign models have no encoder and take 60 steps by default.
     model: name or path. seed: for the noise of foreign models.
     progress: called as (stage, done, total); returning False cancels.

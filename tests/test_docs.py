@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 import stylecine
 from stylecine.batch.gallery import read_credits
 from stylecine.cli import main
+from stylecine.options import STYLES
 from stylecine.output.codecs import CODECS
 from stylecine.output.formats import ENDINGS, SERVED
 
@@ -108,6 +110,14 @@ def test_every_format_is_described() -> None:
     assert [ending for ending in ENDINGS if f"`{ending}`" not in described] == []
     (listed,) = re.findall(r"`format` \((.*?)\)", (REPOSITORY / "docs/service.md").read_text())
     assert {name.split()[0] for name in listed.split(", ")} == set(SERVED)
+
+
+def test_every_style_is_described_and_has_weights() -> None:
+    (listed,) = re.findall(r"\*\*Names\*\*: (.*?)\.", (REPOSITORY / "docs/styles.md").read_text(), re.DOTALL)
+    assert re.findall(r"`([\w-]+)`", listed) == [*STYLES]
+    (card,) = re.findall(r"\(18 × 512\) of (.*?) for", (REPOSITORY / "pretrained/cards/styles.md").read_text())
+    assert re.split(r", | and ", card) == [*STYLES]
+    assert {*load_file(REPOSITORY / "pretrained/styles.safetensors")} == {*STYLES}
 
 
 def anchors(page: Path) -> set[str]:

@@ -18,6 +18,7 @@ from stylecine.options import (
     WARPS,
     RenderOptions,
 )
+from stylecine.output.codecs import KEYFRAMES
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
@@ -35,19 +36,15 @@ class OneOf:
 Format = Annotated[str, OneOf(SERVED)]
 State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-What = Literal["sky", "water", "falls", "smoke"]
-Paintable = Literal["sky", "water", "falls", "smoke", "cloth"]
-Mode = Literal["add", "erase", "freeze"]
-Subject = Literal["landscape", "cloth", "auto"]
-Pace = Literal["calm", "natural", "lively"]
-StyleName = Literal["golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn"]
-Warp = Literal["msdfw", "dfw", "pixel"]
-Sampling = Literal["gather", "splat"]
-Keyframes = Literal["first", "all"]
-assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
-assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
-assert Pace.__args__ == PACES and StyleName.__args__ == STYLES  # type: ignore[attr-defined]
-assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
+What = Annotated[str, OneOf(CLASSES)]
+Paintable = Annotated[str, OneOf(PAINTS)]
+Mode = Annotated[str, OneOf(MODES)]
+Subject = Annotated[str, OneOf(SUBJECTS)]
+Pace = Annotated[str, OneOf(PACES)]
+StyleName = Annotated[str, OneOf(STYLES)]
+Warp = Annotated[str, OneOf(WARPS)]
+Sampling = Annotated[str, OneOf(SAMPLINGS)]
+Keyframes = Annotated[str, OneOf(KEYFRAMES)]
 LIMITS = {name: {"description": option["help"], **option["limits"]} for name, option in OPTIONS.items()}  # of numbers
 DEFAULTS = RenderOptions()
 
