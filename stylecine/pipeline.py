@@ -22,6 +22,7 @@ from stylecine.memory import check_memory
 from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
+    OPTIONS,
     Arrow,
     RenderArguments,
     RenderOptions,
@@ -93,10 +94,8 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the loop may disappoint.
     """
-    options = RenderOptions(
-        subject, mask, motion, arrows, wind, seconds, fps, pace, speed, warp, sampling, detail,
-        style, style_strength, style_drift,
-    )  # fmt: skip
+    given = dict(locals())
+    options = RenderOptions(**{name: given[name] for name in OPTIONS})
     check_inversion_options(refine, seed)
     check_dtype(dtype)
     place = check_device(device)

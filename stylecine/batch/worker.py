@@ -21,12 +21,12 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.cinemagraph import Cinemagraph, json_figures
 from stylecine.errors import StylecineError
-from stylecine.options import OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
 INVERT_OPTIONS = ("size", "refine", "seed")
-SAVE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop", "embed_report", "keep_metadata")
+SAVE_OPTIONS = (*FILE_OPTIONS, "embed_report", "keep_metadata")
 MAX_THUMBNAIL = 240, 160  # pixels
 
 

@@ -1,17 +1,16 @@
 """Arguments that several commands share."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError
-from stylecine.options import OPTIONS, OUTPUT_OPTIONS, parse_duration, parse_size
+from stylecine.options import FILE_OPTIONS, OPTIONS, parse_duration, parse_size
 from stylecine.output.formats import describe_endings
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
-FILE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop")
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
 
 
@@ -47,20 +46,25 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
-    group = command.add_argument_group(f"what moves, and how (default: {default})")
-    _add_options(group, "subject", "wind", "mask", "motion", "arrows")
+    _add_options(command.add_argument_group(f"what moves, and how (default: {default})"), _names("motion"))
 
 
 def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
-    _add_options(command.add_argument_group(f"what moves (default: {default})"), "subject", "wind")
+    """Without those that are about one photo."""
+    names = [name for name in _names("motion") if OPTIONS[name]["served"]]
+    _add_options(command.add_argument_group(f"what moves (default: {default})"), names)
 
 
 def add_loop_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the loop"), *OUTPUT_OPTIONS)
-    _add_options(command.add_argument_group("its light and colours"), "style", "style_strength", "style_drift")
+    _add_options(command.add_argument_group("the loop"), _names("loop"))
+    _add_options(command.add_argument_group("its light and colours"), _names("style"))
 
 
-def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
+def _names(group: str) -> list[str]:
+    return [name for name, option in OPTIONS.items() if option["group"] == group]
+
+
+def _add_options(group: "argparse._ArgumentGroup", names: Iterable[str]) -> None:
     """Adds the options of these names, as `RenderOptions` describes them."""
     for name in names:
         option = OPTIONS[name]

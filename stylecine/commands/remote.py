@@ -9,18 +9,15 @@ from time import perf_counter
 from stylecine.commands.arguments import as_path, file_options, render_options
 from stylecine.commands.console import FILE, LOOP, SCENE, Bar, complain, extra, file_size
 from stylecine.errors import OptionError, printable
-from stylecine.options import OUTPUT_OPTIONS, RenderOptions, period
+from stylecine.options import FILE_OPTIONS, OPTIONS, SERVED_OPTIONS, RenderOptions, period
 from stylecine.output.formats import files_of
 
 ENVIRONMENT = "STYLECINE_TOKEN"
-LOCAL_OPTIONS = (  # which a service does not support
-    *("mask", "motion", "model", "device", "seed"),
-    *("embed_report", "keep_metadata", "c2pa_cert", "c2pa_key", "preview"),
+LOCAL_OPTIONS = (  # which a service does not support; arrows and the photo of a style are sent as edits
+    *(name for name in OPTIONS if name not in (*SERVED_OPTIONS, "arrows")),
+    *("model", "device", "seed", "embed_report", "keep_metadata", "c2pa_cert", "c2pa_key", "preview"),
 )
-REMOTE_OPTIONS = (
-    *("subject", "wind", *OUTPUT_OPTIONS, "style_strength", "style_drift"),
-    *("quality", "codec", "repeat", "keyframes", "crop"),
-)
+REMOTE_OPTIONS = (*SERVED_OPTIONS, *(name for name in FILE_OPTIONS if name != "duration"))
 
 
 def add_server_options(command: argparse.ArgumentParser) -> None:
@@ -75,7 +72,6 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
             size=options.size,
             refine=options.refine,
             arrows=options.arrows,
-            style=options.style,
             progress=bar,
             **remote,
         )

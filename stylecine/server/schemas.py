@@ -3,19 +3,16 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, create_model
 
 from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
 from stylecine.options import (
     CLASSES,
     MAX_WAY,
     OPTIONS,
-    PACES,
     PAINTS,
-    SAMPLINGS,
+    SERVED_OPTIONS,
     STYLES,
-    SUBJECTS,
-    WARPS,
     RenderOptions,
 )
 from stylecine.output.codecs import KEYFRAMES
@@ -39,13 +36,8 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 What = Annotated[str, OneOf(CLASSES)]
 Paintable = Annotated[str, OneOf(PAINTS)]
 Mode = Annotated[str, OneOf(MODES)]
-Subject = Annotated[str, OneOf(SUBJECTS)]
-Pace = Annotated[str, OneOf(PACES)]
 StyleName = Annotated[str, OneOf(STYLES)]
-Warp = Annotated[str, OneOf(WARPS)]
-Sampling = Annotated[str, OneOf(SAMPLINGS)]
 Keyframes = Annotated[str, OneOf(KEYFRAMES)]
-LIMITS = {name: {"description": option["help"], **option["limits"]} for name, option in OPTIONS.items()}  # of numbers
 DEFAULTS = RenderOptions()
 
 # In JSON 4.0 is a whole number.
@@ -256,24 +248,28 @@ class Job(BaseModel):
     links: dict[str, str]
 
 
-class Animation(_Request):
+def loop_options(wind: Any) -> dict[str, Any]:
+    """Type and default of each option of a loop that the service takes; wind: how that is given, or None."""
+    options: dict[str, Any] = {}
+    for name in SERVED_OPTIONS:
+        option, limits = OPTIONS[name], dict(OPTIONS[name]["limits"])
+        kind = Annotated[str, OneOf(limits.pop("choices"))] if "choices" in limits else option["parse"]
+        if kind is float:
+            limits["allow_inf_nan"] = False
+        options[name] = Annotated[kind, Field(description=option["help"], **limits)], option["default"]
+    return options | {"wind": (wind, None), "style": (StyleName | None, None)}
+
+
+WindPair = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)]
+LOOP: Any = create_model("Loop", __base__=_Request, **loop_options(WindPair | None))
+
+
+class Animation(LOOP):
     """An animation of a scene with its current edits. The options are those of `stylecine.animate` and `save`."""
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
     size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
-    seconds: Annotated[FiniteFloat, Field(**LIMITS["seconds"])] = DEFAULTS.seconds
-    fps: Annotated[FiniteFloat, Field(**LIMITS["fps"])] = DEFAULTS.fps
-    pace: Pace = "natural"
-    speed: Annotated[FiniteFloat, Field(**LIMITS["speed"])] = DEFAULTS.speed
-    detail: Annotated[FiniteFloat, Field(**LIMITS["detail"])] = DEFAULTS.detail
-    subject: Subject = "landscape"
-    wind: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)] | None = None
-    style: StyleName | None = None
-    style_strength: Annotated[FiniteFloat, Field(**LIMITS["style_strength"])] = DEFAULTS.style_strength
-    style_drift: bool = DEFAULTS.style_drift
-    warp: Warp = "msdfw"
-    sampling: Sampling = "gather"
     quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     codec: Annotated[str | None, Field(max_length=16)] = None
     repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1

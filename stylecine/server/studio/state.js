@@ -2,7 +2,7 @@
 
 import {OPTIONS} from "./declared.js";  // made by the service: server/declared.py
 
-const initial = names => Object.fromEntries(names.map(name => [name, OPTIONS[name].default]));
+const shown = Object.entries(OPTIONS).filter(([, {label}]) => label);  // in the panel
 
 export const state = {
   phase: "start",  // start, opening, ready
@@ -11,7 +11,7 @@ export const state = {
   edits: [],  // the wanted ones, as the service expects them
   renderedEdits: [],  // those in the current loop
   savedEdits: [],  // those in the last saved or exported file
-  options: initial(["pace", "speed", "seconds", "detail", "wind"]),  // of the loop; wind: degrees and strength
+  options: Object.fromEntries(shown.map(([name, option]) => [name, option.default])),  // of the loop
   past: [], future: [],  // history, {edits, options}
   tool: "view",
   paintClass: "water",
