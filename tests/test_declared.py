@@ -32,7 +32,6 @@ import argparse, json, sys, tempfile
 from pathlib import Path
 import numpy as np
 from stylecine import OptionError
-from stylecine.batch.worker import SAVE_OPTIONS
 from stylecine.cli import parser
 from stylecine.commands.arguments import render_options
 from stylecine.commands.manifest import tasks_of
@@ -101,8 +100,8 @@ def test_a_format(seen: Any) -> None:
     assert "jxl" in seen["schema"]["format"]["enum"] and seen["request"]["format"] == "jxl"
     assert seen["media type"] == "image/jxl"
     (form,) = (form for form in seen["page"]["FORMATS"] if form["id"] == "jxl")
-    assert (form["name"], form["group"], form["defaultSize"]) == ("JPEG XL", "Animated image", 512)
-    assert form["quality"] == {"small": 60, "good": 80, "best": 95}
+    assert (form["name"], form["kind"]["group"], form["default_size"]) == ("JPEG XL", "Animated image", 512)
+    assert form["qualities"] == [60, 80, 95] and form["codecs"] == []
 
 
 def test_a_style(seen: Any) -> None:

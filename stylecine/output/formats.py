@@ -14,17 +14,18 @@ from stylecine.atomic import PathLike
 class Kind:
     """What some formats have in common. what: in the command line's help. group, icon: in the studio."""
 
+    id: str
     what: str
     group: str
     icon: str
 
 
-VIDEO = Kind("a video", "Video", "video")
-PAGE = Kind("a page that plays it", "To embed", "page")
-IMAGE = Kind("an animated image", "Animated image", "picture")
-PHOTO = Kind("a photo that phones play", "Photo that moves", "photo")
-POSTER = Kind("the first frame", "For other programs", "photo")
-FOLDER = Kind("a folder of PNG", "For other programs", "frames")
+VIDEO = Kind("video", "a video", "Video", "video")
+PAGE = Kind("page", "a page that plays it", "To embed", "page")
+IMAGE = Kind("image", "an animated image", "Animated image", "picture")
+PHOTO = Kind("photo", "a photo that phones play", "Photo that moves", "photo")
+POSTER = Kind("poster", "the first frame", "For other programs", "photo")
+FOLDER = Kind("folder", "a folder of PNG", "For other programs", "frames")
 
 
 @dataclass(frozen=True)

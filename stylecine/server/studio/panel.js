@@ -1,11 +1,11 @@
 // The side panel: how fast everything moves, as a whole and by class, and the other options of the loop.
 
 import {colourOf} from "./canvas/drawing.js";
-import {OPTIONS} from "./declared.js";
+import {CLASSES, OPTIONS} from "./declared.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
 import {change} from "./session.js";
 import {set, state, watch} from "./state.js";
-import {CLASSES, MIN_SHARE, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
+import {MIN_SHARE, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
 
 const REVERSIBLE = ["sky", "water", "smoke"];
 const formatAs = {" s": value => `${value} s`, "%": value => `${Math.round(100 * value)}%`};  // by the unit

@@ -1,6 +1,6 @@
 // The state of the page; views watch the parts that they show.
 
-import {OPTIONS} from "./declared.js";  // made by the service: server/declared.py
+import {OPTIONS, TOOLS} from "./declared.js";  // made by the service: server/declared.py
 
 const shown = Object.entries(OPTIONS).filter(([, {label}]) => label);  // in the panel
 
@@ -15,7 +15,8 @@ export const state = {
   past: [], future: [],  // history, {edits, options}
   tool: "view",
   paintClass: "water",
-  radii: {paint: 0.04, erase: 0.04, freeze: 0.04, speed: 0.08, anchor: 0.12},  // of the short side
+  // of the short side
+  radii: Object.fromEntries(TOOLS.filter(tool => tool.radius).map(tool => [tool.id, tool.radius])),
   factor: 2,  // of the speed brush
   mask: false, flow: false,  // overlays
   turning: false,  // whether the wind's arrow is held
@@ -59,6 +60,10 @@ export function openDoubts() {
 export function history() {
   const {edits, options, past, future} = state;
   return [...past, {edits, options}, ...future.toReversed()];
+}
+
+export function toolOf(id) {
+  return TOOLS.find(tool => tool.id === id);
 }
 
 export function sameEdits(a, b) {
