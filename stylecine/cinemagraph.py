@@ -329,9 +329,9 @@ class Cinemagraph:
             Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
         Raises OutputError, OptionError or Cancelled.
         """
-        length: Any = {"repeat": repeat, "duration": duration, "keyframes": keyframes}
-        kept: Any = {"comment": embed_report, "keep_metadata": keep_metadata}
-        check_output(path, fps=self.fps, quality=quality, codec=codec, **length, crop=crop, **kept)
+        video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
+        kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
+        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
         if kind is PAGE:
             check_live(self.settings["warp"], self.settings["sampling"])
@@ -359,17 +359,8 @@ class Cinemagraph:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
                 frames = _Frames(self, times, window, step)
-                info = write_output(
-                    frames,
-                    path,
-                    rate,
-                    quality=quality,
-                    codec=codec,
-                    **length,
-                    comment=comment,
-                    origin=origin,
-                    finish=finish,
-                )
+                described: Any = {"comment": comment, "origin": origin, "finish": finish}
+                info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
 

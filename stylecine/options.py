@@ -29,6 +29,7 @@ PAINTS = (*CLASSES, CLOTH)  # what can be painted
 AUTO = "auto"
 SUBJECTS = ("landscape", CLOTH, AUTO)
 STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
+KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
 MAX_DURATION = 12 * 3600  # seconds of a video that repeats the loop
@@ -109,7 +110,7 @@ def _parse_numbers(text: str, counts: Container[int], example: str) -> tuple[flo
     return numbers
 
 
-def _option(
+def _about(
     default: Any,
     help: str,
     metavar: str,
@@ -119,19 +120,24 @@ def _option(
     served: bool = True,
     studio: Mapping[str, Any] | None = None,
     **limits: Any,
-) -> Any:
-    """A field of RenderOptions.
+) -> dict[str, Any]:
+    """One option.
 
     parse: its type, or a function for its text. group: "motion", "loop" or "style", in the command line's help. served:
     whether the service takes it. studio: its label in the panel, and the ends, the step and the unit of a slider.
-    limits: choices, or gt, ge and le as pydantic names them.
+    limits: choices, or gt, ge, le and max_length as pydantic names them.
     """
-    about = {"help": help, "metavar": metavar, "parse": parse, "group": group, "served": served}
-    return field(default=default, metadata=about | {"studio": studio or {}, "limits": limits})
+    about = {"default": default, "help": help, "metavar": metavar, "parse": parse, "group": group, "served": served}
+    return about | {"studio": studio or {}, "limits": limits}
+
+
+def _option(default: Any, *about: Any, **more: Any) -> Any:
+    return field(default=default, metadata=_about(default, *about, **more))
 
 
 WIND = (
-    "of cloth, blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer; strength to 1 (default 0,0.5)"
+    "degrees and strength, of cloth: blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer;"
+    " strength to 1 (default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
 MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"
@@ -139,6 +145,10 @@ SUBJECT = "landscape, cloth, or auto: both, where there are both"
 PACE = "how fast sky and water move: calm, natural or lively"
 STYLE = "another appearance: " + ", ".join(STYLES) + ", or a photo that has it"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
+DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
+KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
+ORIGIN = "put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo"
+SIZE = "short side (never enlarged), WxH (cropped to fill) or own, the photo's own"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
@@ -225,17 +235,30 @@ class RenderOptions:
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
-# The metadata of every option: "default", and what `_option` takes.
-OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: {"default": f.default} | f.metadata for f in fields(RenderOptions)}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RenderOptions)}
 OUTPUT_OPTIONS = tuple(name for name, option in OPTIONS.items() if option["group"] == "loop")
-SERVED_OPTIONS = tuple(name for name, option in OPTIONS.items() if option["served"])
-FILE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop")  # of `Cinemagraph.save`
+FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the limits are those of the service
+    "quality": _about(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100),
+    "codec": _about(None, "of a video, if its container has several", "NAME", max_length=16),
+    "repeat": _about(1, "times the loop is in a video", "N", int, ge=1, le=1000),
+    "duration": _about(None, DURATION, "TIME", parse_duration),
+    "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
+    "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
+    "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
+    "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
+}
+PHOTO_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Animator.invert`
+    "size": _about(1024, SIZE, "SIZE", parse_size),
+    "refine": _about(0, "optimisation steps of the inversion", "K", int),
+    "seed": _about(0, "seed of the noise of some third-party models", "N", int, served=False),
+}
+ALL_OPTIONS = {**OPTIONS, **FILE_OPTIONS, **PHOTO_OPTIONS}
 
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:
     """Of each option that the service takes, for the studio's page: its default, gt, ge, le or choices, and label."""
-    plain = {name: OPTIONS[name] for name in SERVED_OPTIONS}
-    described = {n: {"default": one["default"], **one["limits"], **one["studio"]} for n, one in plain.items()}
+    served = {name: option for name, option in OPTIONS.items() if option["served"]}
+    described = {n: {"default": one["default"], **one["limits"], **one["studio"]} for n, one in served.items()}
     described["wind"]["default"], described["style"]["choices"] = astuple(Wind()), STYLES
     return described
 

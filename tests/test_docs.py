@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 import stylecine
 from stylecine.batch.gallery import read_credits
 from stylecine.cli import main
-from stylecine.options import FILE_OPTIONS, OPTIONS, SERVED_OPTIONS, STYLES
+from stylecine.options import ALL_OPTIONS, OPTIONS, STYLES
 from stylecine.output.codecs import CODECS
 from stylecine.output.formats import ENDINGS, SERVED
 
@@ -109,7 +109,8 @@ def test_every_option_of_a_loop_is_described_to_programs() -> None:
     described = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", API, re.MULTILINE)))
     assert [name for name in OPTIONS if name not in described] == []
     (listed,) = re.findall(r"a job\. Fields: (.*?); as in", (REPOSITORY / "docs/service.md").read_text())
-    assert {*re.findall(r"`(\w+)`", listed)} == {"scene", "format", "size", *SERVED_OPTIONS, *FILE_OPTIONS}
+    served = {name for name, option in ALL_OPTIONS.items() if option["served"]}
+    assert {*re.findall(r"`(\w+)`", listed)} == {"scene", "format", *served} - {"refine"}
 
 
 def test_every_format_is_described() -> None:

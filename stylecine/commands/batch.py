@@ -23,7 +23,7 @@ from stylecine.commands.arguments import (
     file_options,
 )
 from stylecine.commands.console import complain, make_folder
-from stylecine.options import OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -106,8 +106,7 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    names = ("size", "refine", "seed", "embed_report", "keep_metadata")
-    return shared | {name: getattr(options, name) for name in names} | file_options(options)
+    return shared | {name: getattr(options, name) for name in PHOTO_OPTIONS} | file_options(options)
 
 
 def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dict[str, Credit]":
@@ -159,7 +158,6 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]")
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError before any work starts."""
-    from stylecine.batch.worker import SAVE_OPTIONS
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options
     from stylecine.output.formats import FOLDER, files_of, kind_of
@@ -178,8 +176,7 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
             if len(files_of(path)) > 1:
                 raise Usage(f"'{task.output}' would be two files; use livephoto.zip")
             make_folder(path.parent)
-            save = {name: values[name] for name in SAVE_OPTIONS if name != "embed_report"}
-            check_output(path, fps=values["fps"], comment=values["embed_report"], **save)
+            check_output(path, fps=values["fps"], **{name: values[name] for name in FILE_OPTIONS})
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 

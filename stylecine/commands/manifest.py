@@ -13,7 +13,7 @@ from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.options import OPTIONS, STYLES, parse_arrow, parse_duration, parse_size, parse_wind
+from stylecine.options import ALL_OPTIONS, STYLES, parse_arrow, parse_duration, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 EXAMPLE = '{"photo": "sea.jpg"}'
@@ -245,11 +245,8 @@ def _truth(value: Any) -> bool:
     return value
 
 
-TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, bool: _truth, parse_arrow: _arrows, parse_wind: _wind}
-COLUMNS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("photo", "output", "codec", "keyframes", "crop"), _text),
-    **{name: TYPES.get(option["parse"], _text) for name, option in OPTIONS.items()},
-    **dict.fromkeys(("refine", "seed", "quality", "repeat"), _integer),
-    "duration": parse_duration,
-    "size": _size,
-}
+TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, int: _integer, bool: _truth}
+TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size}
+COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
+COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}
+del COLUMNS["embed_report"], COLUMNS["keep_metadata"]  # of all photos

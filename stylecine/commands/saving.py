@@ -49,13 +49,7 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
     from stylecine.output.c2pa import signer_for
     from stylecine.output.writing import check_output
 
-    check_output(
-        output,
-        fps=options.fps,
-        comment=options.embed_report,
-        keep_metadata=options.keep_metadata,
-        **file_options(options),
-    )
+    check_output(output, fps=options.fps, **file_options(options))
     if kind_of(output) is PAGE:
         check_live(options.warp, options.sampling)
     if c2pa:
@@ -65,10 +59,4 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
 
 
 def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> "VideoInfo":
-    return loop.save(
-        output,
-        embed_report=options.embed_report,
-        keep_metadata=options.keep_metadata,
-        c2pa=c2pa,
-        **file_options(options),
-    )
+    return loop.save(output, c2pa=c2pa, **file_options(options))

@@ -23,7 +23,6 @@ from stylecine.atomic import PathLike
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.output.formats import H264, VIDEO, endings_of
 
-KEYFRAMES = ("first", "all")  # which frames of a loop are key frames
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
 MAX_REFERENCES = {"h264": 16, "h265": 9}  # of x264 and x265: the last of 273 or 154 frames can still refer to frame 0
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
@@ -176,21 +175,15 @@ CODECS = {
     codec.name: codec
     for codec in (
         Codec("h264", "H.264, plays everywhere", "libx264", "h264", H264, 51, _h264, _h264_all_keys),
-        Codec(
-            *("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51),
-            *(_h265, _h265_all_keys),
-            tag="hvc1",  # the only one that Apple's players know
-            smallest=96,  # x265 writes out of bounds for sides of 64 and less
-        ),
+        # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
+        Codec("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51,
+              _h265, _h265_all_keys, tag="hvc1", smallest=96),
         Codec("vp9", "VP9, all browsers", "libvpx-vp9", "vp9", (34, 24, 16), 63, _vp9, _vp9_all_keys),
-        Codec(
-            *("av1", "AV1, smallest; new browsers", "libsvtav1", "libdav1d", (38, 28, 20), 63),
-            *(_av1, _av1_all_keys),
-            smallest=64,  # with sides of 16 or 48 SVT-AV1 may hang
-            hidden=True,
-        ),
+        # with sides of 16 or 48 SVT-AV1 may hang
+        Codec("av1", "AV1, smallest; new browsers", "libsvtav1", "libdav1d", (38, 28, 20), 63,
+              _av1, _av1_all_keys, smallest=64, hidden=True),
     )
-}
+}  # fmt: skip
 CONTAINERS = {
     ".mp4": Container("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # index first, to start early
     ".webm": Container("webm", ("vp9", "av1"), {}),

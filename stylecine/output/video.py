@@ -23,9 +23,9 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
 from stylecine.memory import available_bytes
-from stylecine.options import check_frame, check_int, parse_duration
+from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
-from stylecine.output.codecs import KEYFRAMES, REFERENCE_DISTANCE, Codec, Container, codec_for
+from stylecine.output.codecs import REFERENCE_DISTANCE, Codec, Container, codec_for
 from stylecine.output.images import map_ahead
 from stylecine.output.live_photo import is_live_photo, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from stylecine import __version__
 from stylecine.server import schemas
@@ -28,7 +29,7 @@ from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
 
-WindText = Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")]
+WindText = Annotated[str, Field(max_length=60)]
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
 ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
@@ -40,7 +41,7 @@ def _loop_options(**options: Any) -> dict[str, Any]:
     return options | {"wind": None if wind is None else wind.split(",")}
 
 
-# Its parameters for FastAPI: all but those that say how a file is made, since these loops are for the player.
+# Its parameters for FastAPI; without warp and sampling, as these loops are for the player, which has no choice of them.
 _loop_options.__signature__ = Signature(  # type: ignore[attr-defined]
     [
         Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)

@@ -1,21 +1,20 @@
 """Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, create_model
 
-from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
+from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, KINDS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
 from stylecine.options import (
     CLASSES,
+    FILE_OPTIONS,
     MAX_WAY,
     OPTIONS,
     PAINTS,
-    SERVED_OPTIONS,
     STYLES,
     RenderOptions,
 )
-from stylecine.output.codecs import KEYFRAMES
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
@@ -37,7 +36,6 @@ What = Annotated[str, OneOf(CLASSES)]
 Paintable = Annotated[str, OneOf(PAINTS)]
 Mode = Annotated[str, OneOf(MODES)]
 StyleName = Annotated[str, OneOf(STYLES)]
-Keyframes = Annotated[str, OneOf(KEYFRAMES)]
 DEFAULTS = RenderOptions()
 
 # In JSON 4.0 is a whole number.
@@ -47,11 +45,6 @@ Stroke = Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS, descr
 Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
 Factor = Annotated[FiniteFloat, Field(ge=-MAX_FACTOR, le=MAX_FACTOR)]
-WIND = (
-    "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
-    " viewer; a strength above 0, at most 1"
-)
-DURATION = "of a video, instead of repeat: seconds, or like 90s, 10m or 1h30m; rounded up to whole loops"
 
 
 class _Request(BaseModel):
@@ -142,7 +135,7 @@ RequestedEdit = Annotated[
     Discriminator(
         _tag,
         custom_error_type="edit",
-        custom_error_message="an edit is of kind paint, push, anchor, speed or style, or the id of an existing one",
+        custom_error_message=f"an edit is of kind {', '.join(KINDS[:-1])} or {KINDS[-1]}, or the id of an existing one",
     ),
 ]
 
@@ -157,7 +150,7 @@ class Edit(BaseModel):
     """An edit of a scene; a stroke without points is a mask, whose pixels are only in the scene's file."""
 
     id: int
-    kind: Literal["paint", "push", "anchor", "speed", "style"]
+    kind: Annotated[str, OneOf(KINDS)]
     what: Paintable | None = None
     mode: Mode | None = None
     stroke: list[list[float]] | None = None
@@ -248,31 +241,39 @@ class Job(BaseModel):
     links: dict[str, str]
 
 
-def loop_options(wind: Any) -> dict[str, Any]:
-    """Type and default of each option of a loop that the service takes; wind: how that is given, or None."""
-    options: dict[str, Any] = {}
-    for name in SERVED_OPTIONS:
-        option, limits = OPTIONS[name], dict(OPTIONS[name]["limits"])
-        kind = Annotated[str, OneOf(limits.pop("choices"))] if "choices" in limits else option["parse"]
+def typed(options: Mapping[str, Mapping[str, Any]], **own: Any) -> dict[str, Any]:
+    """Types and defaults of served options, as `create_model` takes them. own: types of those that are not plain."""
+    types: dict[str, Any] = {}
+    for name, option in options.items():
+        if not option["served"]:
+            continue
+        limits, kind = dict(option["limits"]), option["parse"]
+        if "choices" in limits:
+            kind = Annotated[str, OneOf(limits.pop("choices"))]
         if kind is float:
             limits["allow_inf_nan"] = False
-        options[name] = Annotated[kind, Field(description=option["help"], **limits)], option["default"]
-    return options | {"wind": (wind, None), "style": (StyleName | None, None)}
+        checked = own.get(name) or Annotated[kind, Field(**limits)]
+        checked = Annotated[checked, WHOLE] if kind is int else checked
+        optional = checked | None if option["default"] is None else checked
+        types[name] = Annotated[optional, Field(description=option["help"])], option["default"]
+    return types
 
 
-WindPair = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)]
-LOOP: Any = create_model("Loop", __base__=_Request, **loop_options(WindPair | None))
+def loop_options(wind: Any) -> dict[str, Any]:
+    """Of the options of a loop; wind: how that is given."""
+    return typed(OPTIONS, wind=wind, style=StyleName)
 
 
-class Animation(LOOP):
+WindPair = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+Duration = FiniteFloat | Annotated[str, Field(max_length=32)]
+OPTIONS_OF_FILES: Any = create_model(
+    "Options", __base__=_Request, **loop_options(WindPair), **typed(FILE_OPTIONS, duration=Duration)
+)
+
+
+class Animation(OPTIONS_OF_FILES):
     """An animation of a scene with its current edits. The options are those of `stylecine.animate` and `save`."""
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
     size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
-    quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
-    codec: Annotated[str | None, Field(max_length=16)] = None
-    repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
-    duration: Annotated[FiniteFloat | Annotated[str, Field(max_length=32)] | None, Field(description=DURATION)] = None
-    keyframes: Keyframes = "first"
-    crop: Annotated[str | None, Field(max_length=64)] = None

@@ -49,8 +49,8 @@ def test_unknown_endings(tmp_path: Path, name: str) -> None:
         ("loop.apng", {"quality": 90}, "is lossless"),
         ("frames", {"quality": 90}, "is lossless"),
         ("frames", {"repeat": 2}, "repeat"),
-        ("frames", {"comment": True}, "no place for a report"),
-        ("loop.avif", {"comment": True}, "no place for a report"),
+        ("frames", {"embed_report": True}, "no place for a report"),
+        ("loop.avif", {"embed_report": True}, "no place for a report"),
         ("loop.avif", {"quality": 64}, "0 to 63"),
     ],
 )
