@@ -37,10 +37,10 @@ from stylecine.commands.arguments import render_options
 from stylecine.commands.manifest import tasks_of
 from stylecine.commands.remote import REMOTE_OPTIONS
 from stylecine.options import RenderOptions
+from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output, write_output
 from stylecine.server.app import create_app
 from stylecine.server.declared import declared_js
-from stylecine.server.responses import MEDIA_TYPES
 from stylecine.server.schemas import Animation
 from stylecine.server.settings import Settings
 
@@ -63,7 +63,8 @@ print(json.dumps({
     "remote": REMOTE_OPTIONS,
     "refused": refused,
     "report": RenderOptions(grain=0.2).describe(),
-    "media type": MEDIA_TYPES["jxl"],
+    "media type": SERVED["jxl"].media_type,
+    "sent": [*app.openapi()["paths"]["/v1/animations/{id}/result"]["get"]["responses"]["200"]["content"]],
     "schema": Animation.model_json_schema()["properties"],
     "request": Animation(scene="1", format="jxl", grain=0.1, style="sunrise").model_dump(),
     "live": [p["name"] for p in app.openapi()["paths"]["/v1/scenes/{id}/live"]["get"]["parameters"]],
@@ -98,7 +99,7 @@ def test_a_format(seen: Any) -> None:
     assert ".jxl" in seen["help"]["animate"] and ".jxl" in seen["help"]["render"]
     assert seen["task"][0] == "q.jxl"
     assert "jxl" in seen["schema"]["format"]["enum"] and seen["request"]["format"] == "jxl"
-    assert seen["media type"] == "image/jxl"
+    assert seen["media type"] == "image/jxl" and "image/jxl" in seen["sent"]
     (form,) = (form for form in seen["page"]["FORMATS"] if form["id"] == "jxl")
     assert (form["name"], form["kind"]["group"], form["default_size"]) == ("JPEG XL", "Animated image", 512)
     assert form["qualities"] == [60, 80, 95] and form["codecs"] == []

@@ -132,6 +132,10 @@ def render_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in OPTIONS}
 
 
+def photo_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in PHOTO_OPTIONS}
+
+
 def file_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of the file, which are checked before the work and used after it."""
     return {name: getattr(options, name) for name in FILE_OPTIONS}

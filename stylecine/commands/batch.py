@@ -21,9 +21,10 @@ from stylecine.commands.arguments import (
     add_subject_options,
     as_path,
     file_options,
+    photo_options,
 )
 from stylecine.commands.console import complain, make_folder
-from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -106,7 +107,7 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    return shared | {name: getattr(options, name) for name in PHOTO_OPTIONS} | file_options(options)
+    return shared | photo_options(options) | file_options(options)
 
 
 def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dict[str, Credit]":

@@ -11,12 +11,10 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.service import Service
 from stylecine.server.store import Row
 
-MEDIA_TYPES = {name: form.media_type for name, form in SERVED.items()}
 OCTETS = "application/octet-stream"
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from stylecine import __version__
+from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
 from stylecine.server.responses import (
-    MEDIA_TYPES,
     OCTETS,
     Disconnected,
     attachment,
@@ -346,7 +346,7 @@ async def _make_file(
     request: Request, service: Service, row: Row, task: str, format: str, headers: dict[str, str], **options: Any
 ) -> Response:
     """The file that a task makes; for HEAD nothing is made, so the length is unknown."""
-    media_type = MEDIA_TYPES.get(format, OCTETS)
+    media_type = SERVED[format].media_type if format in SERVED else OCTETS
     if "head" in request.scope:
         response = Response(media_type=media_type, headers=headers)
         del response.headers["content-length"]
