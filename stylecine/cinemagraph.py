@@ -28,13 +28,13 @@ from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, Window, check_crop, crop_window
-from stylecine.output.formats import check_output, frame_times, has_codec, is_page, write_output
+from stylecine.output.formats import PAGE, POSTER, kind_of
 from stylecine.output.html import write_page
-from stylecine.output.images import is_poster
 from stylecine.output.metadata import model_facts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.web_pack import pack
+from stylecine.output.writing import check_output, frame_times, has_codec, write_output
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import measure_loop
 from stylecine.scene import Scene
@@ -329,11 +329,11 @@ class Cinemagraph:
             Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
         Raises OutputError, OptionError or Cancelled.
         """
-        length: Any = {"repeat": repeat, "duration": duration, "keyframes": keyframes}
-        kept: Any = {"comment": embed_report, "keep_metadata": keep_metadata}
-        check_output(path, fps=self.fps, quality=quality, codec=codec, **length, crop=crop, **kept)
-        origin = self._origin if keep_metadata else None
-        if is_page(path):
+        video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
+        kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
+        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
+        kind, origin = kind_of(path), self._origin if keep_metadata else None
+        if kind is PAGE:
             check_live(self.settings["warp"], self.settings["sampling"])
         window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
         signer = signer_for(path, c2pa) if c2pa else None
@@ -346,30 +346,21 @@ class Cinemagraph:
                 photo = PhotoFile("pixels.png", encode_png(self.scene.photo), photo.digest if photo else None)
             landscape, cloth = self.loop is not None, self.cloth_layer is not None
             generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
-            if is_poster(path) and self.settings["detail"] == 1:
+            if kind is POSTER and self.settings["detail"] == 1:
                 generated = []  # it is the photo
-            styled = self.appearance is not None and not (is_poster(path) and self.appearance.drift)
+            styled = self.appearance is not None and not (kind is POSTER and self.appearance.drift)
             title = Path(path).name
             finish = partial(signer.sign, title=title, report=report, photo=photo, generated=generated, styled=styled)
         stages = Stages(progress or self.progress)
-        if is_page(path):
+        if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
                 info = self._save_page(path, quality, finish=lambda _: step(1, 1))
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
                 frames = _Frames(self, times, window, step)
-                info = write_output(
-                    frames,
-                    path,
-                    rate,
-                    quality=quality,
-                    codec=codec,
-                    **length,
-                    comment=comment,
-                    origin=origin,
-                    finish=finish,
-                )
+                described: Any = {"comment": comment, "origin": origin, "finish": finish}
+                info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
 

@@ -29,6 +29,7 @@ PAINTS = (*CLASSES, CLOTH)  # what can be painted
 AUTO = "auto"
 SUBJECTS = ("landscape", CLOTH, AUTO)
 STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
+KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
 MAX_DURATION = 12 * 3600  # seconds of a video that repeats the loop
@@ -109,18 +110,47 @@ def _parse_numbers(text: str, counts: Container[int], example: str) -> tuple[flo
     return numbers
 
 
-def _about(help: str, metavar: str, parse: Callable[[str], Any] = str, **limits: Any) -> dict[str, Any]:
-    """Metadata of an option: how to read and show it; limits: choices, or gt, ge and le as pydantic names them."""
-    return {"help": help, "metavar": metavar, "parse": parse, "limits": limits}
+def _about(
+    default: Any,
+    help: str,
+    metavar: str,
+    parse: Callable[[str], Any] = str,
+    *,
+    group: str = "loop",
+    served: bool = True,
+    studio: Mapping[str, Any] | None = None,
+    **limits: Any,
+) -> dict[str, Any]:
+    """One option.
+
+    parse: its type, or a function for its text. group: "motion", "loop" or "style", in the command line's help. served:
+    whether the service takes it. studio: its label in the panel, and the ends, the step and the unit of a slider.
+    limits: choices, or gt, ge, le and max_length as pydantic names them.
+    """
+    about = {"default": default, "help": help, "metavar": metavar, "parse": parse, "group": group, "served": served}
+    return about | {"studio": studio or {}, "limits": limits}
+
+
+def _option(default: Any, *about: Any, **more: Any) -> Any:
+    return field(default=default, metadata=_about(default, *about, **more))
 
 
 WIND = (
-    "of cloth, blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer; strength to 1 (default 0,0.5)"
+    "degrees and strength, of cloth: blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer;"
+    " strength to 1 (default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
+MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"
+SUBJECT = "landscape, cloth, or auto: both, where there are both"
 PACE = "how fast sky and water move: calm, natural or lively"
 STYLE = "another appearance: " + ", ".join(STYLES) + ", or a photo that has it"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
+DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
+KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
+ORIGIN = "put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo"
+SIZE = "short side (never enlarged), WxH (cropped to fill) or own, the photo's own"
+LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
+DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,24 +160,21 @@ class RenderOptions:
     mask and motion are read later, when the size of the photo is known; arrows and wind are converted here.
     """
 
-    subject: str = field(
-        default="landscape",
-        metadata=_about("landscape, cloth, or auto: both, where there are both", "NAME", choices=SUBJECTS),
-    )
-    mask: Any = field(default=None, metadata=_about("picture, white moves", "FILE"))
-    motion: Any = field(default=None, metadata=_about(".npy [2,h,w]: pixels of its own grid per 1/30 s", "FILE"))
-    arrows: Sequence[Arrow] = field(default=(), metadata=_about(ARROWS, "X0,Y0,X1,Y1", parse_arrow))
-    wind: Any = field(default=None, metadata=_about(WIND, "DEGREES,STRENGTH", parse_wind))
-    seconds: float = field(default=4.0, metadata=_about("length of one loop", "S", float, gt=0, le=3600))
-    fps: float = field(default=30, metadata=_about("frames per second", "F", float, gt=0, le=240))
-    pace: str = field(default="natural", metadata=_about(PACE, "NAME", choices=PACES))
-    speed: float = field(default=1.0, metadata=_about("times as fast", "S", float, gt=0, le=100))
-    warp: str = field(default="msdfw", metadata=_about("msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS))
-    sampling: str = field(default="gather", metadata=_about("gather or splat", "NAME", choices=SAMPLINGS))
-    detail: float = field(default=1.0, metadata=_about(DETAIL, "D", float, ge=0, le=1))
-    style: Any = field(default=None, metadata=_about(STYLE, "STYLE"))
-    style_strength: float = field(default=1.0, metadata=_about("of the style, 0 to 1", "S", float, ge=0, le=1))
-    style_drift: bool = field(default=False, metadata=_about("from the photo to it and back, once a loop", "", bool))
+    subject: str = _option("landscape", SUBJECT, "NAME", group="motion", choices=SUBJECTS)
+    mask: Any = _option(None, "picture, white moves", "FILE", group="motion", served=False)
+    motion: Any = _option(None, MOTION, "FILE", group="motion", served=False)
+    arrows: Sequence[Arrow] = _option((), ARROWS, "X0,Y0,X1,Y1", parse_arrow, group="motion", served=False)
+    wind: Any = _option(None, WIND, "DEGREES,STRENGTH", parse_wind, group="motion", studio={"label": "Wind"})
+    seconds: float = _option(4.0, "length of one loop", "S", float, studio=LENGTHS, gt=0, le=3600)
+    fps: float = _option(30, "frames per second", "F", float, gt=0, le=240)
+    pace: str = _option("natural", PACE, "NAME", studio={"label": "Pace"}, choices=PACES)
+    speed: float = _option(1.0, "times as fast", "S", float, studio={"label": "All motion"}, gt=0, le=100)
+    warp: str = _option("msdfw", "msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS)
+    sampling: str = _option("gather", "gather or splat", "NAME", choices=SAMPLINGS)
+    detail: float = _option(1.0, DETAIL, "D", float, studio=DETAILS, ge=0, le=1)
+    style: Any = _option(None, STYLE, "STYLE", group="style")
+    style_strength: float = _option(1.0, "of the style, 0 to 1", "S", float, group="style", ge=0, le=1)
+    style_drift: bool = _option(False, "from the photo to it and back, once a loop", "", bool, group="style")
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():
@@ -208,16 +235,32 @@ class RenderOptions:
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
-# The metadata of every option: "default", "help", "metavar", "parse" (text to value) and "limits".
-OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: {"default": f.default} | f.metadata for f in fields(RenderOptions)}
-OUTPUT_OPTIONS = ("seconds", "fps", "pace", "speed", "warp", "sampling", "detail")  # that neither mark nor steer
+OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RenderOptions)}
+OUTPUT_OPTIONS = tuple(name for name, option in OPTIONS.items() if option["group"] == "loop")
+FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the limits are those of the service
+    "quality": _about(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100),
+    "codec": _about(None, "of a video, if its container has several", "NAME", max_length=16),
+    "repeat": _about(1, "times the loop is in a video", "N", int, ge=1, le=1000),
+    "duration": _about(None, DURATION, "TIME", parse_duration),
+    "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
+    "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
+    "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
+    "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
+}
+PHOTO_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Animator.invert`
+    "size": _about(1024, SIZE, "SIZE", parse_size),
+    "refine": _about(0, "optimisation steps of the inversion", "K", int),
+    "seed": _about(0, "seed of the noise of some third-party models", "N", int, served=False),
+}
+ALL_OPTIONS = {**OPTIONS, **FILE_OPTIONS, **PHOTO_OPTIONS}
 
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:
-    """Of each option that is plain JSON, for the studio's page: its default, and gt, ge, le or choices."""
-    plain = {name: option for name, option in OPTIONS.items() if name not in ("mask", "motion", "arrows", "style")}
-    described = {name: {"default": option["default"], **option["limits"]} for name, option in plain.items()}
-    return described | {"wind": {"default": astuple(Wind())}, "style": {"default": None, "choices": STYLES}}
+    """Of each option that the service takes, for the studio's page: its default, gt, ge, le or choices, and label."""
+    served = {name: option for name, option in OPTIONS.items() if option["served"]}
+    described = {n: {"default": one["default"], **one["limits"], **one["studio"]} for n, one in served.items()}
+    described["wind"]["default"], described["style"]["choices"] = astuple(Wind()), STYLES
+    return described
 
 
 class RenderArguments(TypedDict, total=False):

@@ -22,6 +22,7 @@ from stylecine.memory import check_memory
 from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
+    OPTIONS,
     Arrow,
     RenderArguments,
     RenderOptions,
@@ -83,9 +84,9 @@ def animate(
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
-    style: another appearance for the whole: "golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night" or
-        "autumn", or a photo, as above, of which only the appearance counts. style_strength: 0, the photo's own, to 1.
-        style_drift: from the photo to the style and back, once in the loop.
+    style: another appearance for the whole: one of `options.STYLES`, such as "dusk", or a photo, as above, of which
+        only the appearance counts. style_strength: 0, the photo's own, to 1. style_drift: from the photo to the style
+        and back, once in the loop.
     refine: optimisation steps after the encoder. Foreign models have no encoder and take 60 steps by default.
     model: name or path. seed: for the noise of foreign models.
     progress: called as (stage, done, total); returning False cancels.
@@ -93,10 +94,8 @@ def animate(
     Raises a StylecineError that says what to do: OptionError, PhotoError, MaskError, MotionError, NothingMoves,
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the loop may disappoint.
     """
-    options = RenderOptions(
-        subject, mask, motion, arrows, wind, seconds, fps, pace, speed, warp, sampling, detail,
-        style, style_strength, style_drift,
-    )  # fmt: skip
+    given = dict(locals())
+    options = RenderOptions(**{name: given[name] for name in OPTIONS})
     check_inversion_options(refine, seed)
     check_dtype(dtype)
     place = check_device(device)

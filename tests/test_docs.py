@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 import stylecine
 from stylecine.batch.gallery import read_credits
 from stylecine.cli import main
+from stylecine.options import ALL_OPTIONS, OPTIONS, STYLES
 from stylecine.output.codecs import CODECS
+from stylecine.output.formats import ENDINGS, SERVED
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -100,6 +103,29 @@ def test_every_codec_is_described_with_its_quality() -> None:
     formats = (REPOSITORY / "docs/formats.md").read_text()
     described = set(re.findall(r"^\| `\.\w+` \| `(\w+)`.*? \| 0 to (\d+), default (\d+) ", formats, re.MULTILINE))
     assert described == {(codec.name, str(codec.worst), str(codec.quality)) for codec in CODECS.values()}
+
+
+def test_every_option_of_a_loop_is_described_to_programs() -> None:
+    described = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", API, re.MULTILINE)))
+    assert [name for name in OPTIONS if name not in described] == []
+    (listed,) = re.findall(r"a job\. Fields: (.*?); as in", (REPOSITORY / "docs/service.md").read_text())
+    served = {name for name, option in ALL_OPTIONS.items() if option["served"]}
+    assert {*re.findall(r"`(\w+)`", listed)} == {"scene", "format", *served} - {"refine"}
+
+
+def test_every_format_is_described() -> None:
+    described = (REPOSITORY / "docs/formats.md").read_text()
+    assert [ending for ending in ENDINGS if f"`{ending}`" not in described] == []
+    (listed,) = re.findall(r"`format` \((.*?)\)", (REPOSITORY / "docs/service.md").read_text())
+    assert {name.split()[0] for name in listed.split(", ")} == set(SERVED)
+
+
+def test_every_style_is_described_and_has_weights() -> None:
+    (listed,) = re.findall(r"\*\*Names\*\*: (.*?)\.", (REPOSITORY / "docs/styles.md").read_text(), re.DOTALL)
+    assert re.findall(r"`([\w-]+)`", listed) == [*STYLES]
+    (card,) = re.findall(r"\(18 × 512\) of (.*?) for", (REPOSITORY / "pretrained/cards/styles.md").read_text())
+    assert re.split(r", | and ", card) == [*STYLES]
+    assert {*load_file(REPOSITORY / "pretrained/styles.safetensors")} == {*STYLES}
 
 
 def anchors(page: Path) -> set[str]:

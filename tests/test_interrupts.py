@@ -13,7 +13,8 @@ from PIL import Image
 import stylecine
 from stylecine.errors import WriterUnavailable
 from stylecine.interrupts import Interrupts
-from stylecine.output.formats import check_output, is_folder
+from stylecine.output.formats import FOLDER, kind_of
+from stylecine.output.writing import check_output
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -30,7 +31,7 @@ from unittest.mock import patch
 import numpy as np
 from stylecine import cli
 from stylecine.output import gif
-from stylecine.output.formats import check_output, write_output
+from stylecine.output.writing import check_output, write_output
 
 class Noise(Sequence):
     def __len__(self):
@@ -82,7 +83,7 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def older(folder: Path, output: str) -> dict[str, bytes]:
     """Writes an older file, which has to survive; returns the content of the folder."""
-    if not is_folder(output):
+    if kind_of(output) is not FOLDER:
         (folder / output).write_bytes(b"an older loop")
     return content(folder)
 
@@ -111,7 +112,7 @@ def test_the_next_run_removes_the_leftovers_of_kill_9(tmp_path: Path, output: st
 @pytest.mark.parametrize("room", [100, 20_000])
 def test_a_full_disk_prints_one_line_and_leaves_no_partial_file(tmp_path: Path, output: str, room: int) -> None:
     """Simulated by a limit on file size: the kernel truncates the write in the same way."""
-    if room > 100 and (is_folder(output) or output.endswith(".png")):
+    if room > 100 and (kind_of(output) is FOLDER or output.endswith(".png")):
         pytest.skip("one frame fits into that")
     before = older(tmp_path, output)
     run = run_writer(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")

@@ -21,8 +21,7 @@ from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
 from stylecine.batch.report import COLUMNS, escaped, policy
 from stylecine.errors import OptionError, OutputError, StylecineError
-from stylecine.output.formats import is_page, is_video
-from stylecine.output.images import is_poster
+from stylecine.output.formats import PAGE, POSTER, VIDEO, kind_of
 from stylecine.output.video import read_first_frame
 from stylecine.stages.photo import load_photo
 
@@ -81,7 +80,7 @@ def write_gallery(
     ]
     count = f"{len(cards)} loop{'' if len(cards) == 1 else 's'}"
     values = {"policy": policy(STYLE, SCRIPT), "style": STYLE, "script": SCRIPT, "version": __version__, "count": count}
-    text = re.sub(r"\{(policy|style|script|version|count)\}", lambda match: values[match[1]], PAGE)
+    text = re.sub(r"\{(policy|style|script|version|count)\}", lambda match: values[match[1]], TEMPLATE)
     before, after = text.split("{cards}")
     with atomic_write(path) as part, translate_os_errors(path):
         part.write_text(before + "\n".join(cards) + after, encoding="utf-8", newline="\n")
@@ -93,13 +92,14 @@ def _card(record: Record, folder: Path, page: Path, credit: Credit, styled: bool
     name = escaped(credit.title or Path(output).stem)
     link = html.escape(_link(folder / output, page))
     width, height = record["width"], record["height"]
-    kind = "page" if is_page(output) else "video" if is_video(output) else "image"
+    kind = kind_of(output)
     frame = (
         f'<div class="frame" style="--width: {width}; --height: {height}">'
         f'<img src="{_poster(record, folder, styled)}" alt="{name}, the photo" width="{width}" height="{height}"></div>'
     )
-    if not is_poster(output):
-        data = f'data-kind="{kind}" data-loop="{link}"'
+    if kind is not POSTER:
+        plays = "page" if kind is PAGE else "video" if kind is VIDEO else "image"
+        data = f'data-kind="{plays}" data-loop="{link}"'
         button = f'<button type="button" aria-pressed="false" aria-label="Play {name}" {data}>'
         frame = frame.replace("</div>", f'{button}<span aria-hidden="true">photo</span></button></div>')
     facts = [f"{width} × {height}", f"{record['bytes'] / 1e3:,.0f} kB"]
@@ -132,10 +132,10 @@ def _poster(record: Record, folder: Path, styled: bool) -> str:
     try:
         if styled:
             picture = load_photo(Path(record["photo"]), (record["width"], record["height"]))
-        elif is_page(path):
+        elif kind_of(path) is PAGE:
             return f"data:image/webp;base64,{escaped(record['thumbnail'])}"
         else:
-            picture = read_first_frame(path) if is_video(path) else load_photo(path, None)
+            picture = read_first_frame(path) if kind_of(path) is VIDEO else load_photo(path, None)
     except StylecineError:  # the photo may be gone, or so small that it is none
         return f"data:image/webp;base64,{escaped(record['thumbnail'])}"
     return _data_url(picture)
@@ -221,7 +221,7 @@ for (const button of document.querySelectorAll(".frame button")) {
 }
 """
 
-PAGE = """<!doctype html>
+TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">

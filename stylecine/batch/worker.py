@@ -21,12 +21,10 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.cinemagraph import Cinemagraph, json_figures
 from stylecine.errors import StylecineError
-from stylecine.options import OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
-INVERT_OPTIONS = ("size", "refine", "seed")
-SAVE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop", "embed_report", "keep_metadata")
 MAX_THUMBNAIL = 240, 160  # pixels
 
 
@@ -48,9 +46,9 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             warnings.simplefilter("ignore")  # the record contains the loop's own warning
             digest, weights = digest_of(task, model), weights_of(model)
             options = task.options
-            scene = animator.invert(str(task.photo), **{name: options[name] for name in INVERT_OPTIONS})
+            scene = animator.invert(str(task.photo), **{name: options[name] for name in PHOTO_OPTIONS})
             loop = animator.render(scene, **{name: options[name] for name in OPTIONS})
-            info = loop.save(path, **{name: options[name] for name in SAVE_OPTIONS})
+            info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})
             seconds = dict(loop.timings)
             results = _results(loop)
     except StylecineError as error:

@@ -2,6 +2,7 @@
 
 import argparse
 from time import perf_counter
+from typing import Any
 
 from stylecine.commands.arguments import (
     PHOTOS,
@@ -14,6 +15,7 @@ from stylecine.commands.arguments import (
     add_output,
     as_path,
     credentials,
+    photo_options,
     render_options,
 )
 from stylecine.commands.console import FILE, LOOP, SCENE, Bar, print_result
@@ -46,15 +48,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     with Bar(SCENE | LOOP | FILE) as bar:
-        loop = animate(
-            options.photo,
-            size=options.size,
-            refine=options.refine,
-            seed=options.seed,
-            model=options.model,
-            device=options.device,
-            progress=bar,
-            **render_options(options),
-        )
+        made_with: Any = {"model": options.model, "device": options.device, **photo_options(options)}
+        loop = animate(options.photo, progress=bar, **made_with, **render_options(options))
         info = save(loop, output, options, c2pa)
     return print_result(loop, info, output, options, imported, start)

@@ -1,16 +1,17 @@
 """Arguments that several commands share."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError
-from stylecine.options import OPTIONS, OUTPUT_OPTIONS, parse_duration, parse_size
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.output.formats import describe_endings
 
+Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
-FILE_OPTIONS = ("quality", "codec", "repeat", "duration", "keyframes", "crop")
 PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
 
 
@@ -41,30 +42,31 @@ def add_output(command: argparse.ArgumentParser, default: str) -> None:
         "--output",
         metavar="OUT",
         type=as_path,
-        help="a video: .mp4 or .webm; an animated image: .gif, .webp, .avif or .apng; a page that plays it: .html;"
-        " a photo that phones play: .livephoto (two files), .livephoto.zip or .MP.jpg;"
-        f" a folder of PNG: no ending; the first frame: .png (default: {default})",
+        help=f"{describe_endings()} (default: {default})",
     )
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
-    group = command.add_argument_group(f"what moves, and how (default: {default})")
-    _add_options(group, "subject", "wind", "mask", "motion", "arrows")
+    _add_options(command.add_argument_group(f"what moves, and how (default: {default})"), _group("motion"))
 
 
 def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
-    _add_options(command.add_argument_group(f"what moves (default: {default})"), "subject", "wind")
+    """Without those that are about one photo."""
+    about_any = {name: option for name, option in _group("motion").items() if option["served"]}
+    _add_options(command.add_argument_group(f"what moves (default: {default})"), about_any)
 
 
 def add_loop_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the loop"), *OUTPUT_OPTIONS)
-    _add_options(command.add_argument_group("its light and colours"), "style", "style_strength", "style_drift")
+    _add_options(command.add_argument_group("the loop"), _group("loop"))
+    _add_options(command.add_argument_group("its light and colours"), _group("style"))
 
 
-def _add_options(group: "argparse._ArgumentGroup", *names: str) -> None:
-    """Adds the options of these names, as `RenderOptions` describes them."""
-    for name in names:
-        option = OPTIONS[name]
+def _group(name: str) -> Options:
+    return {option: about for option, about in OPTIONS.items() if about["group"] == name}
+
+
+def _add_options(group: "argparse._ArgumentGroup", options: Options) -> None:
+    for name, option in options.items():
         settings: dict[str, Any] = {"metavar": option["metavar"], "default": option["default"], "help": option["help"]}
         if option["metavar"] == "FILE":
             settings["type"] = as_path
@@ -95,18 +97,7 @@ def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def add_inversion_options(command: argparse.ArgumentParser) -> None:
-    photo = command.add_argument_group("the photo")
-    photo.add_argument(
-        "--size",
-        metavar="SIZE",
-        type=argument(parse_size),
-        default=1024,
-        help="short side (never enlarged), WxH (cropped to fill) or own, the photo's own; default 1024",
-    )
-    photo.add_argument(
-        "--refine", metavar="K", type=int, default=0, help="optimisation steps of the inversion (default 0)"
-    )
-    photo.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the noise of some third-party models")
+    _add_options(command.add_argument_group("the photo"), PHOTO_OPTIONS)
 
 
 def add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
@@ -123,29 +114,7 @@ def add_model_options(command: argparse.ArgumentParser, default: str | None) -> 
 
 
 def add_format_options(command: argparse.ArgumentParser) -> None:
-    file = command.add_argument_group("the file")
-    file.add_argument("--quality", metavar="Q", type=int, help="on the format's own scale: docs/formats.md")
-    file.add_argument("--codec", metavar="NAME", help="of a video, if its container has several")
-    file.add_argument("--repeat", metavar="N", type=int, default=1, help="times the loop is in a video (default 1)")
-    file.add_argument(
-        "--duration",
-        metavar="TIME",
-        type=argument(parse_duration),
-        help="instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops",
-    )
-    file.add_argument(
-        "--keyframes",
-        metavar="NAME",
-        default="first",
-        help="of a video: first, one per loop, or all, for players that halt where it starts again (default first)",
-    )
-    file.add_argument("--crop", metavar="W:H[@X,Y]", help="the largest window of that shape; its centre, in fractions")
-    file.add_argument("--embed-report", action="store_true", help="put a report on its making into the file's metadata")
-    file.add_argument(
-        "--keep-metadata",
-        action="store_true",
-        help="put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo",
-    )
+    _add_options(command.add_argument_group("the file"), FILE_OPTIONS)
 
 
 def add_file_options(command: argparse.ArgumentParser) -> None:
@@ -161,6 +130,10 @@ def add_file_options(command: argparse.ArgumentParser) -> None:
 
 def render_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in OPTIONS}
+
+
+def photo_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in PHOTO_OPTIONS}
 
 
 def file_options(options: argparse.Namespace) -> dict[str, Any]:

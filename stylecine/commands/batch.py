@@ -21,9 +21,10 @@ from stylecine.commands.arguments import (
     add_subject_options,
     as_path,
     file_options,
+    photo_options,
 )
 from stylecine.commands.console import complain, make_folder
-from stylecine.options import OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -106,8 +107,7 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    names = ("size", "refine", "seed", "embed_report", "keep_metadata")
-    return shared | {name: getattr(options, name) for name in names} | file_options(options)
+    return shared | photo_options(options) | file_options(options)
 
 
 def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dict[str, Credit]":
@@ -159,10 +159,10 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]")
 
 def _check(tasks: "Sequence[Task]", folder: Path) -> None:
     """Raises OptionError or OutputError before any work starts."""
-    from stylecine.batch.worker import SAVE_OPTIONS
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options
-    from stylecine.output.formats import check_output, files_of, is_folder
+    from stylecine.output.formats import FOLDER, files_of, kind_of
+    from stylecine.output.writing import check_output
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
@@ -172,13 +172,12 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
             check_inversion_options(values["refine"], values["seed"])
             checked_size(values["size"])
             path = folder / task.output
-            if is_folder(path):
+            if kind_of(path) is FOLDER:
                 raise Usage(f"--format takes the ending of a file, such as mp4; '{task.output}' would be a folder")
             if len(files_of(path)) > 1:
                 raise Usage(f"'{task.output}' would be two files; use livephoto.zip")
             make_folder(path.parent)
-            save = {name: values[name] for name in SAVE_OPTIONS if name != "embed_report"}
-            check_output(path, fps=values["fps"], comment=values["embed_report"], **save)
+            check_output(path, fps=values["fps"], **{name: values[name] for name in FILE_OPTIONS})
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from stylecine.errors import OptionError, OutputError, printable
+from stylecine.output.formats import files_of
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -27,8 +28,6 @@ def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
 ) -> int:
     """Prints the result in one line or as JSON, and writes the preview's images."""
-    from stylecine.output.formats import files_of
-
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from stylecine.commands.arguments import (
     PHOTOS,
@@ -12,6 +13,7 @@ from stylecine.commands.arguments import (
     add_model_options,
     add_motion_options,
     as_path,
+    photo_options,
     render_options,
 )
 from stylecine.commands.console import EXPLANATION, LOOP, SCENE, Bar, file_size
@@ -46,16 +48,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.pipeline import explain
 
     with Bar(SCENE | LOOP | EXPLANATION) as bar:
-        explain(
-            options.photo,
-            output,
-            size=options.size,
-            refine=options.refine,
-            seed=options.seed,
-            model=options.model,
-            device=options.device,
-            progress=bar,
-            **render_options(options),
-        )
+        made_with: Any = {"model": options.model, "device": options.device, **photo_options(options)}
+        explain(options.photo, output, progress=bar, **made_with, **render_options(options))
     print(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
     return 0

@@ -13,7 +13,7 @@ from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.options import STYLES, parse_arrow, parse_duration, parse_size, parse_wind
+from stylecine.options import ALL_OPTIONS, STYLES, parse_arrow, parse_duration, parse_size, parse_wind
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
 EXAMPLE = '{"photo": "sea.jpg"}'
@@ -245,14 +245,8 @@ def _truth(value: Any) -> bool:
     return value
 
 
-COLUMNS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("photo", "output", *FILES, "subject", "pace", "warp", "sampling"), _text),
-    **dict.fromkeys(("codec", "keyframes", "crop"), _text),
-    **dict.fromkeys(("seconds", "fps", "speed", "detail", "style_strength"), _number),
-    **dict.fromkeys(("refine", "seed", "quality", "repeat"), _integer),
-    "duration": parse_duration,
-    "style_drift": _truth,
-    "size": _size,
-    "arrows": _arrows,
-    "wind": _wind,
-}
+TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, int: _integer, bool: _truth}
+TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size}
+COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
+COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}
+del COLUMNS["embed_report"], COLUMNS["keep_metadata"]  # of all photos

@@ -9,17 +9,14 @@ from time import perf_counter
 from stylecine.commands.arguments import as_path, file_options, render_options
 from stylecine.commands.console import FILE, LOOP, SCENE, Bar, complain, extra, file_size
 from stylecine.errors import OptionError, printable
-from stylecine.options import OUTPUT_OPTIONS, RenderOptions, period
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, RenderOptions, period
+from stylecine.output.formats import files_of
 
 ENVIRONMENT = "STYLECINE_TOKEN"
-LOCAL_OPTIONS = (  # which a service does not support
-    *("mask", "motion", "model", "device", "seed"),
-    *("embed_report", "keep_metadata", "c2pa_cert", "c2pa_key", "preview"),
-)
-REMOTE_OPTIONS = (
-    *("subject", "wind", *OUTPUT_OPTIONS, "style_strength", "style_drift"),
-    *("quality", "codec", "repeat", "keyframes", "crop"),
-)
+LOCAL_OPTIONS = {name: option["default"] for name, option in ALL_OPTIONS.items() if not option["served"]}
+LOCAL_OPTIONS |= {"model": "default", "device": None, "c2pa_cert": None, "c2pa_key": None, "preview": None}
+del LOCAL_OPTIONS["arrows"]  # sent as edits, and the duration as a number of repeats
+REMOTE_OPTIONS = [name for name in (*OPTIONS, *FILE_OPTIONS) if ALL_OPTIONS[name]["served"] and name != "duration"]
 
 
 def add_server_options(command: argparse.ArgumentParser) -> None:
@@ -53,8 +50,8 @@ def read_tokens(path: Path | None) -> list[str]:
 
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, files and exit codes as local work."""
-    from stylecine.output.formats import check_output, files_of
     from stylecine.output.video import check_encoding
+    from stylecine.output.writing import check_output
 
     with extra("client", "--server"):
         from stylecine.server.client import Client
@@ -74,7 +71,6 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
             size=options.size,
             refine=options.refine,
             arrows=options.arrows,
-            style=options.style,
             progress=bar,
             **remote,
         )
@@ -92,9 +88,8 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
 
 def _check(options: argparse.Namespace) -> None:
     """Raises OptionError for options that a service does not support."""
-    defaults = {"model": "default", "seed": 0, "embed_report": False, "keep_metadata": False}
-    for name in LOCAL_OPTIONS:
-        if getattr(options, name) != defaults.get(name):
+    for name, default in LOCAL_OPTIONS.items():
+        if getattr(options, name) != default:
             raise OptionError(
                 f"--{name.replace('_', '-')} works on this machine only; leave it out, or leave out --server."
             )

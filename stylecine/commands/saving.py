@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stylecine.commands.arguments import file_options
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError
+from stylecine.output.formats import PAGE, files_of, kind_of
 
 if TYPE_CHECKING:
     from stylecine.cinemagraph import Cinemagraph
@@ -24,8 +25,6 @@ def default_output(source: Path) -> Path:
 
 def protect_inputs(output: Path, options: argparse.Namespace) -> None:
     """Raises OutputError if the output, or an image of --preview, would replace what it is made from or each other."""
-    from stylecine.output.formats import files_of
-
     given = {
         name: Path(str(value))
         for name in ("photo", "scene", "mask", "motion", "style")
@@ -48,16 +47,10 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
     """Raises an error before any work if a file could not be written."""
     from stylecine.options import check_live
     from stylecine.output.c2pa import signer_for
-    from stylecine.output.formats import check_output, is_page
+    from stylecine.output.writing import check_output
 
-    check_output(
-        output,
-        fps=options.fps,
-        comment=options.embed_report,
-        keep_metadata=options.keep_metadata,
-        **file_options(options),
-    )
-    if is_page(output):
+    check_output(output, fps=options.fps, **file_options(options))
+    if kind_of(output) is PAGE:
         check_live(options.warp, options.sampling)
     if c2pa:
         signer_for(output, c2pa)
@@ -66,10 +59,4 @@ def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Pat
 
 
 def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> "VideoInfo":
-    return loop.save(
-        output,
-        embed_report=options.embed_report,
-        keep_metadata=options.keep_metadata,
-        c2pa=c2pa,
-        **file_options(options),
-    )
+    return loop.save(output, c2pa=c2pa, **file_options(options))

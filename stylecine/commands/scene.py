@@ -4,7 +4,14 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import PHOTOS, Commands, add_inversion_options, add_model_options, as_path
+from stylecine.commands.arguments import (
+    PHOTOS,
+    Commands,
+    add_inversion_options,
+    add_model_options,
+    as_path,
+    photo_options,
+)
 from stylecine.commands.console import SCENE, Bar
 from stylecine.errors import printable
 
@@ -33,9 +40,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     check_suffix(output)
     with Bar(SCENE) as bar:
         animator = Animator.from_pretrained(options.model, options.device)
-        scene = animator.invert(
-            options.photo, size=options.size, refine=options.refine, seed=options.seed, progress=bar
-        )
+        scene = animator.invert(options.photo, progress=bar, **photo_options(options))
     scene.save(output)
     height, width = scene.photo.shape[:2]
     print(

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, get_args
 
 import numpy as np
 from PIL import Image
@@ -226,6 +226,7 @@ class Style:
 
 
 Edit: TypeAlias = Paint | Push | Anchor | Speed | Style
+KINDS = tuple(kind.__name__.lower() for kind in get_args(Edit))  # also the names of the methods of `Editable`
 
 
 def area_of(edit: Edit) -> Area | None:
@@ -260,18 +261,16 @@ def to_option(edit: Edit) -> str:
 
 
 def to_json(edit: Edit) -> dict[str, Any]:
-    """An edit for JSON, without the values of its area."""
-    match edit:
-        case Paint(what, mode, area):
-            return {"edit": "paint", "what": what, "mode": mode, "area": area.to_json()}
-        case Push(arrow):
-            return {"edit": "push", "arrow": list(arrow)}
-        case Anchor(point, radius):
-            return {"edit": "anchor", "point": list(point), "radius": radius}
-        case Speed(what, factor, area):
-            return {"edit": "speed", "what": what, "factor": factor, "area": area and area.to_json()}
-        case Style(name, strength, drift, picture):
-            return {"edit": "style", "name": name, "strength": strength, "drift": drift, "photo": picture is not None}
+    """An edit for JSON: its kind and fields, without the values of its area and the picture of a style."""
+    facts: dict[str, Any] = {"edit": type(edit).__name__.lower()}
+    for name, value in vars(edit).items():
+        if name == "picture":
+            facts["photo"] = value is not None
+        elif isinstance(value, Area):
+            facts[name] = value.to_json()
+        else:
+            facts[name] = [*value] if isinstance(value, tuple) else value
+    return facts
 
 
 def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> Edit:

@@ -20,18 +20,14 @@ from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
+from stylecine.output.formats import FORMATS
 from stylecine.stages.photo import PhotoFile, encode_png
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
 # Our formats that c2pa-python can sign. It also signs .avif, but may corrupt the offsets in it.
-MEDIA_TYPES = {
-    ".mp4": "video/mp4",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-    ".apng": "image/png",
-    ".png": "image/png",
-}
+MEDIA_TYPES = {ending: FORMATS[ending].media_type for ending in (".mp4", ".gif", ".webp", ".apng", ".png")}
+MEDIA_TYPES[".apng"] = "image/png"
 BYTES = "application/octet-stream"
 REPORT = "stylecine.report"  # label of our own assertion
 # IPTC's term for an image partly changed by a generative model; https://cv.iptc.org/newscodes/digitalsourcetype

@@ -21,8 +21,8 @@ import av
 
 from stylecine.atomic import PathLike
 from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.output.formats import H264, VIDEO, endings_of
 
-KEYFRAMES = ("first", "all")  # which frames of a loop are key frames
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
 MAX_REFERENCES = {"h264": 16, "h265": 9}  # of x264 and x265: the last of 273 or 154 frames can still refer to frame 0
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
@@ -32,16 +32,17 @@ MINI_GOP = 32  # frames of SVT-AV1's hierarchy
 class Codec:
     """One codec.
 
-    encoder, decoder: FFmpeg's names. quality, worst: default and largest constant rate factor; 0 is best. options:
-    (quality, number of frames or None if unknown) -> options of its encoder. all_keys: the same from the quality, if
-    every frame is a key frame. tag: code in the container, if not the default. smallest: side in pixels. hidden:
-    whether hidden frames follow the last one.
+    title: in the studio. encoder, decoder: FFmpeg's names. qualities: constant rate factors, 0 is best, for a smaller
+    file, the default and the best; worst: the largest one. options: (quality, number of frames or None if unknown) ->
+    options of its encoder. all_keys: the same from the quality, if every frame is a key frame. tag: code in the
+    container, if not the default. smallest: side in pixels. hidden: whether hidden frames follow the last one.
     """
 
     name: str
+    title: str
     encoder: str
     decoder: str
-    quality: int
+    qualities: tuple[int, int, int]
     worst: int
     options: Callable[[int, int | None], dict[str, str]]
     all_keys: Callable[[int], dict[str, str]]
@@ -49,16 +50,20 @@ class Codec:
     smallest: int = 16
     hidden: bool = False
 
+    @property
+    def quality(self) -> int:
+        return self.qualities[1]
+
     def hidden_frames(self, frames: int) -> int:
         """The number of hidden frames, showing frame 0, after the last of `frames`."""
         return MINI_GOP + 1 + -frames % MINI_GOP if self.hidden else 0
 
 
 @dataclass(frozen=True)
-class Format:
-    """A container: FFmpeg's name for it, its codecs, the default first, and the options of its muxer."""
+class Container:
+    """A file format of videos: FFmpeg's name for it, its codecs, the default first, and the options of its muxer."""
 
-    container: str
+    name: str
     codecs: tuple[str, ...]
     options: dict[str, str]
 
@@ -169,34 +174,37 @@ def _joined(options: dict[str, str]) -> str:
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "libx264", "h264", 16, 51, _h264, _h264_all_keys),
+        Codec("h264", "H.264, plays everywhere", "libx264", "h264", H264, 51, _h264, _h264_all_keys),
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
-        Codec("h265", "libx265", "hevc", 20, 51, _h265, _h265_all_keys, tag="hvc1", smallest=96),
-        Codec("vp9", "libvpx-vp9", "vp9", 24, 63, _vp9, _vp9_all_keys),
+        Codec("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51,
+              _h265, _h265_all_keys, tag="hvc1", smallest=96),
+        Codec("vp9", "VP9, all browsers", "libvpx-vp9", "vp9", (34, 24, 16), 63, _vp9, _vp9_all_keys),
         # with sides of 16 or 48 SVT-AV1 may hang
-        Codec("av1", "libsvtav1", "libdav1d", 28, 63, _av1, _av1_all_keys, smallest=64, hidden=True),
+        Codec("av1", "AV1, smallest; new browsers", "libsvtav1", "libdav1d", (38, 28, 20), 63,
+              _av1, _av1_all_keys, smallest=64, hidden=True),
     )
+}  # fmt: skip
+CONTAINERS = {
+    ".mp4": Container("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # index first, to start early
+    ".webm": Container("webm", ("vp9", "av1"), {}),
+    # the video of a Live Photo; its index stays last, where metadata can be added without moving the pictures
+    ".mov": Container("mov", ("h264",), {}),
+    # played endlessly; the file begins with a still image
+    ".avif": Container("avif", ("av1",), {"loop": "0"}),
 }
-FORMATS = {
-    ".mp4": Format("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # index first, to start early
-    ".webm": Format("webm", ("vp9", "av1"), {}),
-}
-# the video of a Live Photo; its index stays last, where metadata can be added without moving the pictures
-MOVIES = {".mov": Format("mov", ("h264",), {})}
-# played endlessly; the file begins with a still image
-ANIMATED_IMAGES = {".avif": Format("avif", ("av1",), {"loop": "0"})}
+VIDEOS = {ending: CONTAINERS[ending] for ending in endings_of(VIDEO)}
 
 
-def codec_for(path: PathLike, name: str | None) -> tuple[Format, Codec]:
+def codec_for(path: PathLike, name: str | None) -> tuple[Container, Codec]:
     """The container for the suffix of `path`, and its codec called `name`, or the default one.
 
     Raises OptionError for an unknown suffix or codec, WriterUnavailable without its encoder.
     """
-    form = (FORMATS | ANIMATED_IMAGES | MOVIES).get(Path(path).suffix.lower())
+    form = CONTAINERS.get(Path(path).suffix.lower())
     if form is None:
-        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(FORMATS)}; rename it.")
+        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(VIDEOS)}; rename it.")
     if name is not None and name not in form.codecs:
-        known = "; ".join(f"{', '.join(kind.codecs)} in {ending}" for ending, kind in FORMATS.items())
+        known = "; ".join(f"{', '.join(kind.codecs)} in {ending}" for ending, kind in VIDEOS.items())
         raise OptionError(f"codec {name!r} does not fit '{os.fspath(path)}'; use {known}.")
     codec = CODECS[name or form.codecs[0]]
     if not _has_encoder(codec):

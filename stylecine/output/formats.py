@@ -1,157 +1,103 @@
-"""Which writer is used for which ending, its options, and which frames of a loop a file shows."""
+"""The output formats, each declared once: writers, command line, service and studio read them from here.
 
-import os
-from collections.abc import Sequence
+Imports nothing heavy, since the command line starts with it.
+"""
+
+from dataclasses import dataclass
+from os import fspath
 from pathlib import Path
 
-import numpy as np
-
-from stylecine.atomic import Finish, PathLike, check_destination
-from stylecine.errors import OptionError, OutputError
-from stylecine.output import VideoInfo
-from stylecine.output.codecs import ANIMATED_IMAGES
-from stylecine.output.crop import check_crop
-from stylecine.output.images import (
-    ANIMATIONS,
-    MAX_FPS,
-    POSTER,
-    check_animation,
-    check_webp,
-    frame_ticks,
-    is_poster,
-    write_animation,
-    write_folder,
-    write_poster,
-)
-from stylecine.output.live_photo import ARCHIVE, is_live_photo, live_photo_files
-from stylecine.output.live_photo import ENDING as LIVE_PHOTO
-from stylecine.output.motion_photo import ENDING as MOTION_PHOTO
-from stylecine.output.moving_photo import check_moving_photo, write_live_photo, write_motion_photo
-from stylecine.output.origin import Origin
-from stylecine.output.video import FORMATS, check_encoding, write_video
-
-PAGE = ".html"
-MOVING_PHOTOS = (LIVE_PHOTO, ARCHIVE, MOTION_PHOTO)
-ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
-KEEPS_METADATA = (".mp4", *MOVING_PHOTOS)
-ENDINGS = (*FORMATS, *ANIMATIONS, *ANIMATED_IMAGES, *MOVING_PHOTOS, PAGE, POSTER)
+from stylecine.atomic import PathLike
 
 
-def check_output(
-    path: PathLike,
-    *,
-    fps: float = 30,
-    quality: int | None = None,
-    codec: str | None = None,
-    repeat: int = 1,
-    duration: float | str | None = None,
-    keyframes: str = "first",
-    crop: str | None = None,
-    comment: bool = False,
-    keep_metadata: bool = False,
-) -> Path:
-    """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
+@dataclass(frozen=True)
+class Kind:
+    """What some formats have in common. what: in the command line's help. group, icon: in the studio."""
 
-    Cheap; call it before minutes of work.
+    id: str
+    what: str
+    group: str
+    icon: str
 
-    comment, keep_metadata: whether a comment, or the photo's own metadata, will be embedded.
-    Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError if
-    nothing can be written; WriterUnavailable without an encoder.
+
+VIDEO = Kind("video", "a video", "Video", "video")
+PAGE = Kind("page", "a page that plays it", "To embed", "page")
+IMAGE = Kind("image", "an animated image", "Animated image", "picture")
+PHOTO = Kind("photo", "a photo that phones play", "Photo that moves", "photo")
+POSTER = Kind("poster", "the first frame", "For other programs", "photo")
+FOLDER = Kind("folder", "a folder of PNG", "For other programs", "frames")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One output format.
+
+    ending: of a path that selects it, in any case; "" for a folder. media_type: of what the service sends. name, hint:
+    in the studio, which offers what has a name. qualities: for a smaller file, the default and the best, on its own
+    scale; none if it is lossless, or a video, whose codecs have them. default_size: short side that the studio
+    suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of several
+    files that are written, added to the path. report, origin: whether it has a place for the report, for the photo's
+    date and place. served_as: its name in the service, if that is not the ending.
     """
-    if not os.fspath(path):  # it would be the current folder
-        raise OutputError("The output has no name; give it one, such as loop.mp4.")
-    if crop is not None:
-        check_crop(crop)
-    suffix, length = ending_of(path), (repeat, duration, keyframes)
-    if not is_folder(path) and suffix not in ENDINGS:
-        raise OptionError(
-            f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {POSTER}, or in nothing, for a folder;"
-            " rename it."
-        )
-    if is_poster(path) and (quality, codec, *length) != (None, None, *ONE_LOOP):
-        raise OptionError("A .png is one lossless frame; omit quality, codec, repeat, duration and keyframes.")
-    if is_moving_photo(path) and (codec, *length) != (None, *ONE_LOOP):
-        raise OptionError("Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes.")
-    if not is_video(path) and (codec, *length) != (None, *ONE_LOOP):
-        raise OptionError(
-            "codec, repeat, duration and keyframes are for videos; images and pages play endlessly; omit them."
-        )
-    if is_page(path):
-        check_webp("a page's images", quality)
-        if crop is not None:
-            raise OptionError("A page shows the whole photo; omit crop, or crop the photo itself, by size.")
-    if suffix in ANIMATIONS:
-        check_animation(path, fps, quality)
-    if is_moving_photo(path):
-        check_moving_photo(fps, quality)
-    elif has_codec(path):
-        check_encoding(path, fps, quality, codec, *length)
-    if is_folder(path) and quality is not None:
-        raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
-    if comment and (is_folder(path) or suffix in (*ANIMATED_IMAGES, PAGE)):
-        what = "A folder" if is_folder(path) else "A page" if is_page(path) else f"An {suffix}"
-        raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
-    if keep_metadata and suffix not in KEEPS_METADATA:
-        kept = ", ".join(KEEPS_METADATA)
-        raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")
-    destinations = [check_destination(file, folder=is_folder(path)) for file in files_of(path)]
-    return destinations[0]
+
+    ending: str
+    kind: Kind
+    media_type: str
+    name: str = ""
+    hint: str = ""
+    qualities: tuple[int, ...] = ()
+    default_size: int | None = None
+    clock: int = 1000
+    max_fps: float = 90  # browsers show a frame of 10 ms and less for 100 ms
+    parts: tuple[str, ...] = ()
+    report: bool = True
+    origin: bool = False
+    served_as: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in the service."""
+        return self.served_as or self.ending.removeprefix(".")
 
 
-def write_output(
-    frames: Sequence[np.ndarray],
-    path: PathLike,
-    fps: float,
-    *,
-    quality: int | None = None,
-    codec: str | None = None,
-    repeat: int = 1,
-    duration: float | str | None = None,
-    keyframes: str = "first",
-    comment: str = "",
-    origin: Origin | None = None,
-    finish: Finish | None = None,
-) -> VideoInfo:
-    """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there."""
-    if is_moving_photo(path):
-        write = write_motion_photo if ending_of(path) == MOTION_PHOTO else write_live_photo
-        return write(frames, path, fps, quality=quality, comment=comment, origin=origin)
-    if has_codec(path):
-        return write_video(
-            frames,
-            path,
-            fps,
-            quality=quality,
-            codec=codec,
-            repeat=repeat,
-            duration=duration,
-            keyframes=keyframes,
-            comment=comment,
-            origin=origin,
-            finish=finish,
-        )
-    if is_folder(path):
-        return write_folder(frames, path, fps)
-    if is_poster(path):
-        return write_poster(frames[0], path, comment=comment, finish=finish)
-    return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
+LIVE_PHOTO, LIVE_ARCHIVE = ".livephoto", ".livephoto.zip"
+MOTION_PHOTO = ".MP.jpg"  # in capitals, or apps may take it for a photo
+ZIP, HTML = "application/zip", "text/html; charset=utf-8"
+H264 = (23, 16, 10)  # the qualities of its codec
+
+FORMATS = {  # in the studio's order
+    form.ending: form
+    for form in (
+        Format(".mp4", VIDEO, "video/mp4", "MP4", "Plays everywhere", origin=True),
+        Format(".webm", VIDEO, "video/webm", "WebM", "For web pages"),
+        Format(".html", PAGE, HTML, "Web page", "A file to embed", (75, 90, 97), report=False),
+        Format(".gif", IMAGE, "image/gif", "GIF", "Works in any chat", (60, 80, 100), 384, clock=100, max_fps=50),
+        Format(".webp", IMAGE, "image/webp", "WebP", "Smaller than GIF", (60, 80, 95), 512),
+        Format(".avif", IMAGE, "image/avif", "AVIF", "Smallest of all", (38, 28, 18), 768, report=False),
+        Format(".apng", IMAGE, "image/apng", "APNG", "Lossless, large", default_size=512),
+        Format(LIVE_PHOTO, PHOTO, ZIP, parts=(".jpg", ".mov"), origin=True, served_as="livephoto.zip"),
+        Format(LIVE_ARCHIVE, PHOTO, ZIP, "Live Photo", "For iPhone, zipped", H264, origin=True),
+        Format(MOTION_PHOTO, PHOTO, "image/jpeg", "Motion Photo", "For Android", H264, origin=True),
+        Format(".png", POSTER, "image/png", "PNG", "The first frame"),
+        Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, served_as="zip"),
+    )
+}
+ENDINGS = tuple(ending for ending in FORMATS if ending)
+SERVED = {form.id: form for form in FORMATS.values()}  # of a Live Photo, the archive
 
 
-def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
-    """The times, in frames of a loop, that a file shows, and its frames per second.
+def endings_of(*kinds: Kind) -> list[str]:
+    return [ending for ending, form in FORMATS.items() if form.kind in kinds]
 
-    A GIF counts in hundredths of a second, and 30 fps do not divide them: each of its frames is the loop at the exact
-    time at which it is shown. If browsers cannot keep up, the file has fewer frames and the same duration.
-    """
-    if is_poster(path):
-        return [0.0], 0.0
-    form = ANIMATIONS.get(ending_of(path))
-    clock, max_fps = (form.clock, form.max_fps) if form else (1000, MAX_FPS)
-    if is_video(path) or is_moving_photo(path) or is_folder(path) or (fps <= max_fps and clock == 1000):
-        return range(period), fps
-    count = min(period, max(2, int(period * max_fps / fps)))
-    rate = min(max_fps, fps * count / period)
-    return [k * fps / clock for k in frame_ticks(count, rate, clock)[:-1]], rate
+
+def describe_endings() -> str:
+    """What each ending stands for, for the command line's help."""
+    described = []
+    for kind in dict.fromkeys(form.kind for form in FORMATS.values()):
+        forms = [FORMATS[ending] for ending in endings_of(kind)]
+        *others, last = [f"{form.ending or 'no ending'}{' (two files)' if form.parts else ''}" for form in forms]
+        described.append(f"{kind.what}: {', '.join(others)}{' or ' if others else ''}{last}")
+    return "; ".join(described)
 
 
 def ending_of(path: PathLike) -> str:
@@ -162,30 +108,18 @@ def ending_of(path: PathLike) -> str:
     return next(found, Path(path).suffix.lower())
 
 
+def format_of(path: PathLike) -> Format | None:
+    """The format that `path` selects; None for an unknown ending, and for a path that is only an ending, as `.mp4`."""
+    ending = ending_of(path)
+    return None if not ending and Path(path).name.startswith(".") else FORMATS.get(ending)
+
+
+def kind_of(path: PathLike) -> Kind | None:
+    form = format_of(path)
+    return form.kind if form else None
+
+
 def files_of(path: PathLike) -> tuple[Path, ...]:
     """The files that are written for `path`: itself, or the two of a Live Photo."""
-    return live_photo_files(path) if is_live_photo(path) else (Path(path),)
-
-
-def is_video(path: PathLike) -> bool:
-    return ending_of(path) in FORMATS
-
-
-def is_moving_photo(path: PathLike) -> bool:
-    """Whether `path` names a Live Photo or a Motion Photo."""
-    return ending_of(path) in MOVING_PHOTOS
-
-
-def has_codec(path: PathLike) -> bool:
-    """Whether a video codec writes it, or a part of it: videos, photos that move, and AVIF, which uses AV1."""
-    return ending_of(path) in (*FORMATS, *MOVING_PHOTOS, *ANIMATED_IMAGES)
-
-
-def is_page(path: PathLike) -> bool:
-    """Whether `path` names a page, which stylecine.output.html writes."""
-    return ending_of(path) == PAGE
-
-
-def is_folder(path: PathLike) -> bool:
-    """Whether `path` names a folder of frames: it has no suffix and, unlike `.mp4`, is not one."""
-    return not Path(path).suffix and not Path(path).name.startswith(".")
+    form = format_of(path)
+    return tuple(Path(f"{fspath(path)}{part}") for part in form.parts) if form and form.parts else (Path(path),)

@@ -15,11 +15,12 @@ from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, 
 from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import as_utf8
 from stylecine.output import VideoInfo
+from stylecine.output.formats import FORMATS
 from stylecine.output.web_pack import encode_image, first_frame, pack
 from stylecine.stages.loop import Loop
 from stylecine.stages.style import Appearance
 
-QUALITY = 90  # of the images, as WebP
+QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports
 MODULES = ("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "loop", "player", "page")
 

@@ -8,7 +8,6 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
@@ -22,18 +21,18 @@ from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, 
 from stylecine.errors import OptionError, WriterUnavailable, printable
 from stylecine.options import check_frame, check_int, check_number
 from stylecine.output import VideoInfo
+from stylecine.output.formats import POSTER, Format, format_of, kind_of
 from stylecine.output.gif import changed_box, encode_gif
 from stylecine.stages.photo import encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
+# frames, an open file, the duration of each in ticks, quality, comment
 Encode: TypeAlias = Callable[[Frames, BinaryIO, list[int], int, str], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-POSTER = ".png"
 FRAME = "frame-{:04}.png"  # in a folder
 MIN_FPS = 0.02  # an APNG's longest delay is 65.5 s
-MAX_FPS = 90  # browsers show a frame of 10 ms and less for 100 ms
 MAX_SIDE = 16383  # of WebP; the others allow more
 AHEAD = 3  # frames rendered while earlier ones are compressed
 LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
@@ -42,34 +41,18 @@ MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 _log = logging.getLogger("stylecine")
 
 
-@dataclass(frozen=True)
-class Animation:
-    """How frames become one animated image.
-
-    encode: takes frames, an open file, the duration of each in ticks, quality, comment. clock: ticks per second.
-    quality: default, 0 to 100 (best); None if lossless.
-    """
-
-    encode: Encode
-    codec: str
-    clock: int
-    max_fps: float
-    quality: int | None
-
-
-def check_animation(path: PathLike, fps: Any, quality: Any) -> Animation:
-    """How to write an animated image. Raises OptionError, WriterUnavailable without an encoder."""
-    suffix = Path(path).suffix.lower()
-    form = ANIMATIONS.get(suffix)
-    if form is None:
-        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ANIMATIONS)}; rename it.")
+def check_animation(path: PathLike, fps: Any, quality: Any) -> Format:
+    """The format of an animated image. Raises OptionError, WriterUnavailable without an encoder."""
+    form = format_of(path)
+    if form is None or form.ending not in ENCODERS:
+        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ENCODERS)}; rename it.")
     check_number("fps", fps, ge=MIN_FPS, le=math.inf)
-    if quality is not None and form.quality is None:
-        raise OptionError(f"{suffix} is lossless, so it has no quality; omit it.")
-    if form.codec == "webp":
-        check_webp(suffix, quality)
+    if quality is not None and not form.qualities:
+        raise OptionError(f"{form.ending} is lossless, so it has no quality; omit it.")
+    if form.ending == ".webp":
+        check_webp(form.ending, quality)
     elif quality is not None:
-        check_int(f"quality of {suffix}", quality, 0, 100)
+        check_int(f"quality of {form.ending}", quality, 0, 100)
     return form
 
 
@@ -112,17 +95,18 @@ def write_animation(
     checked = _Checked(frames)
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
-        form.encode(checked, file, durations, (form.quality or 0) if quality is None else quality, comment)
+        default = form.qualities[1] if form.qualities else 0
+        ENCODERS[form.ending](checked, file, durations, default if quality is None else quality, comment)
     height, width = checked.shape
     rate = form.clock * len(frames) / ticks[-1]
     size = target.stat().st_size
-    if form.codec == "gif" and size > LARGE_GIF:
+    if form.ending == ".gif" and size > LARGE_GIF:
         smaller = f"--size {GIF_SIDE}" if min(checked.shape) > GIF_SIDE else "a shorter loop"
         _log.warning(
             "%s has %.0f MB, more than many sites accept; %s would make it smaller, as would another format.",
             *(printable(path), size / 1e6, smaller),
         )
-    return VideoInfo(Path(path), len(frames), rate, width, height, form.codec, size, (0, 0))
+    return VideoInfo(Path(path), len(frames), rate, width, height, form.id, size, (0, 0))
 
 
 def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
@@ -146,18 +130,13 @@ def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish
     Raises OptionError for an invalid suffix or frame, OutputError if the file cannot be written.
     """
     check_frame(frame)
-    if not is_poster(path):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {POSTER}; rename it.")
+    if kind_of(path) is not POSTER:
+        raise OptionError(f"'{os.fspath(path)}' does not end in .png; rename it.")
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target):
         part.write_bytes(encode_png(frame, comment))
     height, width = frame.shape[:2]
     return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
-
-
-def is_poster(path: PathLike) -> bool:
-    """Whether `path` names a single image."""
-    return Path(path).suffix.lower() == POSTER
 
 
 def map_ahead(
@@ -302,8 +281,4 @@ def _compress(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, 
     return left, top, pixels.shape[1], pixels.shape[0], data
 
 
-ANIMATIONS = {
-    ".gif": Animation(encode_gif, "gif", 100, 50, 80),
-    ".webp": Animation(_encode_webp, "webp", 1000, MAX_FPS, 80),
-    ".apng": Animation(_encode_apng, "apng", 1000, MAX_FPS, None),
-}
+ENCODERS: dict[str, Encode] = {".gif": encode_gif, ".webp": _encode_webp, ".apng": _encode_apng}

@@ -4,7 +4,6 @@ The JPEG has it in Apple's maker note in EXIF, the movie in its metadata, with a
 photo: here the first. Photos pairs the two when they are imported together.
 """
 
-import os
 import struct
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from PIL.ExifTags import IFD, Base
 from stylecine.atomic import PathLike
 from stylecine.errors import VideoError
 from stylecine.output.exif import ASCII, directory, jpeg_exif
+from stylecine.output.formats import LIVE_PHOTO, ending_of, files_of
 from stylecine.output.origin import Origin
 from stylecine.output.quicktime import content_identifier
 
-ENDING, ARCHIVE = ".livephoto", ".livephoto.zip"
-PARTS = (".jpg", ".mov")
 MEMBERS = ("live-photo.jpg", "live-photo.mov")  # of an archive
 
 MAKER_NOTE = b"Apple iOS\0\0\x01MM"  # begins Apple's maker note; a directory of tags follows, big-endian
@@ -27,13 +25,7 @@ IDENTIFIER_TAG = 0x11
 
 def is_live_photo(path: PathLike) -> bool:
     """Whether `path` names a Live Photo of two files."""
-    return os.fspath(path).lower().endswith(ENDING)
-
-
-def live_photo_files(path: PathLike) -> tuple[Path, Path]:
-    """The two files of the Live Photo `path`: photo.livephoto.jpg and photo.livephoto.mov."""
-    photo, movie = (Path(f"{os.fspath(path)}{part}") for part in PARTS)
-    return photo, movie
+    return ending_of(path) == LIVE_PHOTO
 
 
 def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | None = None) -> bytes:
@@ -45,7 +37,7 @@ def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | N
 
 def live_photo_movie(path: PathLike) -> Path:
     """The movie of the Live Photo `path`. Raises VideoError if its files are missing or not a pair."""
-    photo, movie = live_photo_files(path)
+    photo, movie = files_of(path)
     for file in (photo, movie):
         if not file.is_file():
             raise VideoError(f"There is no '{file}'; check the path, and copy both files of a Live Photo.")

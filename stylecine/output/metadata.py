@@ -16,11 +16,11 @@ from PIL.ExifTags import Base
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
+from stylecine.output.formats import IMAGE, POSTER, kind_of
 from stylecine.output.live_photo import is_live_photo
 from stylecine.output.video import video_source
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
 
-IMAGES = (".gif", ".webp", ".apng", ".png")
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
 
 
@@ -101,7 +101,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _comment(path: Path) -> str:
     """The comment in the file's metadata; "" without one."""
     try:
-        if path.suffix.lower() in IMAGES:
+        if kind_of(path) in (IMAGE, POSTER):
             with Image.open(path) as picture:
                 return _picture_comment(picture)
         with av.open(video_source(path)) as container:

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 from stylecine.errors import VideoError
 from stylecine.output.jpeg import read_xmp
 
-ENDING = ".MP.jpg"  # in capitals, or apps may take it for a photo
 JPEGS = (".jpg", ".jpeg")
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"

@@ -4,7 +4,6 @@ The photo is the first frame. The video is H.264, which every phone plays, and c
 where it began: at the photo.
 """
 
-import os
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -19,8 +18,9 @@ from stylecine.errors import OptionError
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.exif import jpeg_exif
+from stylecine.output.formats import LIVE_ARCHIVE, ending_of, files_of
 from stylecine.output.jpeg import encode_jpeg
-from stylecine.output.live_photo import ARCHIVE, MEMBERS, live_photo_exif, live_photo_files
+from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
 from stylecine.output.quicktime import mark_live_photo
@@ -56,7 +56,7 @@ def write_live_photo(
     without an encoder.
     """
     encoding = _encoding(MEMBERS[1], frames, fps, quality)
-    if os.fspath(path).lower().endswith(ARCHIVE):
+    if ending_of(path) == LIVE_ARCHIVE:
         target = check_destination(path)
         with atomic_write(target) as part:
             members = [part.with_name(name) for name in MEMBERS]
@@ -65,7 +65,7 @@ def write_live_photo(
                 write_zip(part, members)
         size = target.stat().st_size
     else:
-        targets = [check_destination(file) for file in live_photo_files(path)]
+        targets = [check_destination(file) for file in files_of(path)]
         with atomic_write_all(targets) as parts:
             info = _write_pair(frames, parts, encoding, comment, origin)
         size = sum(target.stat().st_size for target in targets)

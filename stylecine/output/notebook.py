@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from stylecine.errors import WriterUnavailable
+from stylecine.output.formats import FORMATS, VIDEO, endings_of
 from stylecine.output.video import write_video
 
 MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
@@ -18,7 +19,6 @@ MAX_FPS = 15.0
 MAX_FRAMES = 90
 MAX_BYTES = 1_000_000  # of the video
 QUALITIES = (26, 32, 38, 44, 50)  # tried until the video is small enough
-MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm"}
 
 
 def loop_html(frame: Callable[[float], np.ndarray], period: int, fps: float, alt: str) -> str:
@@ -52,14 +52,14 @@ def image_html(image: np.ndarray, alt: str) -> str:
 def _video_url(frames: Iterable[np.ndarray], fps: float) -> str | None:
     """A data URL, in the first format with an encoder, at the best quality that is small enough."""
     with tempfile.TemporaryDirectory() as folder:
-        for ending, media_type in MEDIA_TYPES.items():
+        for ending in endings_of(VIDEO):
             path = Path(folder) / f"loop{ending}"
             try:
                 for quality in QUALITIES:
                     write_video(frames, path, fps, quality=quality)
                     if path.stat().st_size <= MAX_BYTES:
                         break
-                return _data_url(media_type, path.read_bytes())
+                return _data_url(FORMATS[ending].media_type, path.read_bytes())
             except WriterUnavailable:
                 continue
     return None

@@ -23,15 +23,13 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
 from stylecine.memory import available_bytes
-from stylecine.options import check_frame, check_int, parse_duration
+from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
-from stylecine.output.codecs import FORMATS, KEYFRAMES, REFERENCE_DISTANCE, Codec, Format, codec_for
+from stylecine.output.codecs import REFERENCE_DISTANCE, Codec, Container, codec_for
 from stylecine.output.images import map_ahead
 from stylecine.output.live_photo import is_live_photo, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
 from stylecine.output.origin import Origin
-
-__all__ = ["FORMATS", "check_encoding", "read_video", "write_video"]
 
 MIN_FPS, MAX_FPS = 0.01, 1000.0
 ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
@@ -46,7 +44,7 @@ _log = logging.getLogger("stylecine")
 class Encoding:
     """The checked options of one video. duration: in seconds, or None for `repeat` loops."""
 
-    form: Format
+    form: Container
     codec: Codec
     rate: Fraction
     quality: int
@@ -325,7 +323,7 @@ class _Encoder:
             options = dict(form.options)
             if any(name.startswith(QUICKTIME) for name in self.metadata):
                 options["movflags"] = options.get("movflags", "") + "+use_metadata_tags"  # or such keys are dropped
-            self.container = av.open(_url(self.path), "w", format=form.container, options=options)
+            self.container = av.open(_url(self.path), "w", format=form.name, options=options)
             self.container.metadata.update(self.metadata)
             count = None if self.loop is None else len(self.loop)
             self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
@@ -343,7 +341,7 @@ class _Encoder:
         pictures = (
             _to_yuv(_picture(np.asarray(self.loop[t]), t, encoding.rate, self.width, self.height)) for t in range(count)
         )
-        with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=encoding.form.container) as container:
+        with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=encoding.form.name) as container:
             stream = _add_stream(container, encoding, self.width, self.height, count)
             packets = (packet for picture in itertools.chain(pictures, [None]) for packet in stream.encode(picture))
             return _decoded(next(packets), stream.codec_context, encoding.codec)

@@ -9,16 +9,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import FileResponse, StreamingResponse
 
+from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
-from stylecine.server.responses import MEDIA_TYPES, binary, file_name, job, not_modified
+from stylecine.server.responses import binary, file_name, job, not_modified
 from stylecine.server.scenes import ALWAYS
 from stylecine.server.service import Service
 
 MAX_EVENT_RATE = 10  # a second
 KEEP_ALIVE = 15.0  # seconds without an event after which a comment is sent
 FINAL = ("done", "failed", "cancelled")
-FILES = binary(*(media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()))
+FILES = binary(*(form.media_type.partition(";")[0] for form in SERVED.values()))
 EVENT = {
     "type": "object",
     "properties": {
@@ -70,9 +71,10 @@ def routes(service: Service) -> APIRouter:
         if row["state"] != "done":
             raise Problem(409, "NotDone", f"There is no result, because the animation is {row['state']}.")
         format, headers = row["format"], {"Cache-Control": "private"}
+        media_type = SERVED[format].media_type
         path, name = service.store.result(id, format), file_name(row["name"], format)
         try:
-            response = FileResponse(path, 200, headers, MEDIA_TYPES[format], filename=name, stat_result=path.stat())
+            response = FileResponse(path, 200, headers, media_type, filename=name, stat_result=path.stat())
         except FileNotFoundError:  # deleted meanwhile
             raise not_found("animation") from None
         etag = response.headers["etag"]

@@ -1,6 +1,5 @@
 """The ASGI app: routes, middleware, and the service that starts and stops with it."""
 
-import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import stylecine
-from stylecine.options import defaults_and_limits
 from stylecine.server import animations, monitoring, pages, scenes, schemas
+from stylecine.server.declared import declared_js
 from stylecine.server.metrics import Metrics
 from stylecine.server.problems import add_problem_handlers
 from stylecine.server.responses import Disconnected
@@ -96,10 +95,9 @@ def _add_studio(app: FastAPI) -> None:
     async def studio() -> FileResponse:
         return FileResponse(page, headers={"Cache-Control": "no-cache"})
 
-    @app.get("/studio/options.js", include_in_schema=False)
-    async def options() -> Response:
-        content = f"export const OPTIONS = {json.dumps(defaults_and_limits())};\n"
-        return Response(content, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+    @app.get("/studio/declared.js", include_in_schema=False)
+    async def declared() -> Response:
+        return Response(declared_js(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     app.mount("/studio", StaticFiles(directory=PACKAGE / "server/studio", check_dir=False))
     app.mount("/player", StaticFiles(directory=PACKAGE / "player", check_dir=False))

@@ -21,9 +21,9 @@ import httpx
 from stylecine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, as_utf8, printable
 from stylecine.options import STYLES
-from stylecine.output.formats import ending_of
+from stylecine.output.formats import ending_of, files_of, format_of
 from stylecine.output.images import FRAME
-from stylecine.output.live_photo import MEMBERS, is_live_photo, live_photo_files
+from stylecine.output.live_photo import MEMBERS, is_live_photo
 
 if TYPE_CHECKING:
     from stylecine.options import Arrow
@@ -98,7 +98,8 @@ class Client:
                 edits.append({**found, "strength": style_strength, "drift": style_drift})
             if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
-            format = "livephoto.zip" if is_live_photo(output) else ending_of(output).removeprefix(".") or "zip"
+            form = format_of(output)
+            format = form.id if form else ending_of(output).removeprefix(".")
             key = {"Idempotency-Key": str(uuid.uuid4())}  # a repeated request makes no second job
             request = {"scene": scene["id"], "format": format, **options}
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))
@@ -192,7 +193,7 @@ class Client:
 
     def _download(self, job: dict[str, Any], output: Path) -> None:
         if is_live_photo(output):
-            with atomic_write_all(live_photo_files(output)) as parts:
+            with atomic_write_all(files_of(output)) as parts:
                 archive = parts[0].with_name("live-photo.zip")
                 _retry(partial(self._download_once, job, archive))
                 _unpack(archive, dict(zip(MEMBERS, parts, strict=True)))

@@ -15,11 +15,6 @@ from stylecine.server import schemas
 from stylecine.server.service import Service
 from stylecine.server.store import Row
 
-MEDIA_TYPES = {
-    **{"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif", "webp": "image/webp", "avif": "image/avif"},
-    **{"livephoto.zip": "application/zip", "MP.jpg": "image/jpeg"},
-    **{"apng": "image/apng", "png": "image/png", "zip": "application/zip", "html": "text/html; charset=utf-8"},
-}
 OCTETS = "application/octet-stream"
 
 T = TypeVar("T")

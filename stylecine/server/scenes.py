@@ -5,16 +5,18 @@ import hashlib
 import time
 import zipfile
 from contextlib import suppress
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from stylecine import __version__
+from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
 from stylecine.server.responses import (
-    MEDIA_TYPES,
     OCTETS,
     Disconnected,
     attachment,
@@ -23,34 +25,30 @@ from stylecine.server.responses import (
     scene,
     while_connected,
 )
-from stylecine.server.schemas import DEFAULTS, LIMITS
 from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
 
+WindText = Annotated[str, Field(max_length=60)]
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
 ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
 ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that make a file
 
 
-def _loop_options(
-    seconds: Annotated[float, Query(allow_inf_nan=False, **LIMITS["seconds"])] = DEFAULTS.seconds,
-    fps: Annotated[float, Query(allow_inf_nan=False, **LIMITS["fps"])] = DEFAULTS.fps,
-    pace: schemas.Pace = "natural",
-    speed: Annotated[float, Query(allow_inf_nan=False, **LIMITS["speed"])] = DEFAULTS.speed,
-    detail: Annotated[float, Query(allow_inf_nan=False, **LIMITS["detail"])] = DEFAULTS.detail,
-    subject: schemas.Subject = "landscape",
-    wind: Annotated[str | None, Query(max_length=60, description=f"270,0.6: {schemas.WIND}")] = None,
-    style: schemas.StyleName | None = None,
-    style_strength: Annotated[float, Query(allow_inf_nan=False, **LIMITS["style_strength"])] = DEFAULTS.style_strength,
-    style_drift: bool = DEFAULTS.style_drift,
-) -> dict[str, Any]:
-    options = {"seconds": seconds, "fps": fps, "pace": pace, "speed": speed, "detail": detail, "subject": subject}
-    given = {"style": style, "style_strength": style_strength, "style_drift": style_drift}
-    return {**options, **given, "wind": None if wind is None else wind.split(",")}
+def _loop_options(**options: Any) -> dict[str, Any]:
+    wind = options["wind"]
+    return options | {"wind": None if wind is None else wind.split(",")}
 
 
+# Its parameters for FastAPI; without warp and sampling, as these loops are for the player, which has no choice of them.
+_loop_options.__signature__ = Signature(  # type: ignore[attr-defined]
+    [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+        for name, (kind, default) in schemas.loop_options(WindText).items()
+        if name not in ("warp", "sampling")
+    ]
+)
 LoopOptions = Annotated[dict[str, Any], Depends(_loop_options)]
 
 
@@ -348,7 +346,7 @@ async def _make_file(
     request: Request, service: Service, row: Row, task: str, format: str, headers: dict[str, str], **options: Any
 ) -> Response:
     """The file that a task makes; for HEAD nothing is made, so the length is unknown."""
-    media_type = MEDIA_TYPES.get(format, OCTETS)
+    media_type = SERVED[format].media_type if format in SERVED else OCTETS
     if "head" in request.scope:
         response = Response(media_type=media_type, headers=headers)
         del response.headers["content-length"]

@@ -1,41 +1,41 @@
 """Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, create_model
 
-from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
+from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, KINDS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
 from stylecine.options import (
     CLASSES,
+    FILE_OPTIONS,
     MAX_WAY,
     OPTIONS,
-    PACES,
     PAINTS,
-    SAMPLINGS,
     STYLES,
-    SUBJECTS,
-    WARPS,
     RenderOptions,
 )
+from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
-Format = Literal["mp4", "webm", "gif", "webp", "avif", "apng", "livephoto.zip", "MP.jpg", "png", "zip", "html"]
+
+class OneOf:
+    """For a str that is one of these: a Literal that need not be written out."""
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        self.literal: Any = Literal[tuple(choices)]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return handler.generate_schema(self.literal)
+
+
+Format = Annotated[str, OneOf(SERVED)]
 State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-What = Literal["sky", "water", "falls", "smoke"]
-Paintable = Literal["sky", "water", "falls", "smoke", "cloth"]
-Mode = Literal["add", "erase", "freeze"]
-Subject = Literal["landscape", "cloth", "auto"]
-Pace = Literal["calm", "natural", "lively"]
-StyleName = Literal["golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn"]
-Warp = Literal["msdfw", "dfw", "pixel"]
-Sampling = Literal["gather", "splat"]
-Keyframes = Literal["first", "all"]
-assert What.__args__ == CLASSES and Mode.__args__ == MODES  # type: ignore[attr-defined]
-assert Paintable.__args__ == PAINTS and Subject.__args__ == SUBJECTS  # type: ignore[attr-defined]
-assert Pace.__args__ == PACES and StyleName.__args__ == STYLES  # type: ignore[attr-defined]
-assert Warp.__args__ == WARPS and Sampling.__args__ == SAMPLINGS  # type: ignore[attr-defined]
-LIMITS = {name: {"description": option["help"], **option["limits"]} for name, option in OPTIONS.items()}  # of numbers
+What = Annotated[str, OneOf(CLASSES)]
+Paintable = Annotated[str, OneOf(PAINTS)]
+Mode = Annotated[str, OneOf(MODES)]
+StyleName = Annotated[str, OneOf(STYLES)]
 DEFAULTS = RenderOptions()
 
 # In JSON 4.0 is a whole number.
@@ -45,11 +45,6 @@ Stroke = Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS, descr
 Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
 Factor = Annotated[FiniteFloat, Field(ge=-MAX_FACTOR, le=MAX_FACTOR)]
-WIND = (
-    "degrees and strength, of cloth: blowing 0 to the right, 90 away from the viewer, 180 to the left, 270 towards the"
-    " viewer; a strength above 0, at most 1"
-)
-DURATION = "of a video, instead of repeat: seconds, or like 90s, 10m or 1h30m; rounded up to whole loops"
 
 
 class _Request(BaseModel):
@@ -140,7 +135,7 @@ RequestedEdit = Annotated[
     Discriminator(
         _tag,
         custom_error_type="edit",
-        custom_error_message="an edit is of kind paint, push, anchor, speed or style, or the id of an existing one",
+        custom_error_message=f"an edit is of kind {', '.join(KINDS[:-1])} or {KINDS[-1]}, or the id of an existing one",
     ),
 ]
 
@@ -155,7 +150,7 @@ class Edit(BaseModel):
     """An edit of a scene; a stroke without points is a mask, whose pixels are only in the scene's file."""
 
     id: int
-    kind: Literal["paint", "push", "anchor", "speed", "style"]
+    kind: Annotated[str, OneOf(KINDS)]
     what: Paintable | None = None
     mode: Mode | None = None
     stroke: list[list[float]] | None = None
@@ -246,27 +241,39 @@ class Job(BaseModel):
     links: dict[str, str]
 
 
-class Animation(_Request):
+def typed(options: Mapping[str, Mapping[str, Any]], **own: Any) -> dict[str, Any]:
+    """Types and defaults of served options, as `create_model` takes them. own: types of those that are not plain."""
+    types: dict[str, Any] = {}
+    for name, option in options.items():
+        if not option["served"]:
+            continue
+        limits, kind = dict(option["limits"]), option["parse"]
+        if "choices" in limits:
+            kind = Annotated[str, OneOf(limits.pop("choices"))]
+        if kind is float:
+            limits["allow_inf_nan"] = False
+        checked = own.get(name) or Annotated[kind, Field(**limits)]
+        checked = Annotated[checked, WHOLE] if kind is int else checked
+        optional = checked | None if option["default"] is None else checked
+        types[name] = Annotated[optional, Field(description=option["help"])], option["default"]
+    return types
+
+
+def loop_options(wind: Any) -> dict[str, Any]:
+    """Of the options of a loop; wind: how that is given."""
+    return typed(OPTIONS, wind=wind, style=StyleName)
+
+
+WindPair = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+Duration = FiniteFloat | Annotated[str, Field(max_length=32)]
+OPTIONS_OF_FILES: Any = create_model(
+    "Options", __base__=_Request, **loop_options(WindPair), **typed(FILE_OPTIONS, duration=Duration)
+)
+
+
+class Animation(OPTIONS_OF_FILES):
     """An animation of a scene with its current edits. The options are those of `stylecine.animate` and `save`."""
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
     size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None
-    seconds: Annotated[FiniteFloat, Field(**LIMITS["seconds"])] = DEFAULTS.seconds
-    fps: Annotated[FiniteFloat, Field(**LIMITS["fps"])] = DEFAULTS.fps
-    pace: Pace = "natural"
-    speed: Annotated[FiniteFloat, Field(**LIMITS["speed"])] = DEFAULTS.speed
-    detail: Annotated[FiniteFloat, Field(**LIMITS["detail"])] = DEFAULTS.detail
-    subject: Subject = "landscape"
-    wind: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description=WIND)] | None = None
-    style: StyleName | None = None
-    style_strength: Annotated[FiniteFloat, Field(**LIMITS["style_strength"])] = DEFAULTS.style_strength
-    style_drift: bool = DEFAULTS.style_drift
-    warp: Warp = "msdfw"
-    sampling: Sampling = "gather"
-    quality: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
-    codec: Annotated[str | None, Field(max_length=16)] = None
-    repeat: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
-    duration: Annotated[FiniteFloat | Annotated[str, Field(max_length=32)] | None, Field(description=DURATION)] = None
-    keyframes: Keyframes = "first"
-    crop: Annotated[str | None, Field(max_length=64)] = None

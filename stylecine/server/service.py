@@ -16,8 +16,9 @@ from weakref import WeakValueDictionary
 from stylecine.atomic import remove_stale_temp
 from stylecine.errors import Cancelled, StylecineError
 from stylecine.options import OPTIONS, RenderOptions, check_live, period
-from stylecine.output.formats import check_output
+from stylecine.output.formats import PAGE, SERVED
 from stylecine.output.video import check_encoding
+from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
 from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id, without_paths
@@ -336,17 +337,19 @@ class Service:
     async def _check_animation(self, options: dict[str, Any]) -> None:
         """Raises a 422 for impossible options."""
         self.check_loop(options)
-        suffix = "" if options["format"] == "zip" else f".{options['format']}"
+        form = SERVED[options["format"]]
         encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            await asyncio.to_thread(check_output, self.store.temporary(suffix), **encoding, crop=options["crop"])
-            if options["format"] == "html":
+            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **encoding, crop=options["crop"])
+            if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])
             if options["duration"] is not None:
-                loops = check_encoding(f"loop{suffix}", **encoding).loops(period(options["seconds"], options["fps"]))
+                loops = check_encoding(f"loop{form.ending}", **encoding).loops(
+                    period(options["seconds"], options["fps"])
+                )
         except StylecineError as error:
-            detail = without_paths(str(error), self.store.folder, f"loop{suffix}")
+            detail = without_paths(str(error), self.store.folder, f"loop{form.ending}")
             raise problem_of(type(error).__name__, detail) from None
         if loops > self.settings.repeat:
             raise _beyond_limits(f"a video repeats its loop at most {self.settings.repeat} times here")

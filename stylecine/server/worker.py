@@ -26,7 +26,7 @@ from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
-from stylecine.options import CLASSES, OPTIONS, PAINTS, STYLES, RenderOptions, check_wind
+from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.web_pack import pack_wind
@@ -42,8 +42,8 @@ from stylecine.stages.photo import encode_png, load_photo
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
-OUTPUT = ("quality", "codec", "repeat", "duration", "keyframes", "crop")
 THUMBNAIL = 160, 120  # pixels
+ARGUMENTS = {"stroke": "where"}  # of methods of a scene, where the fields of an edit have other names
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
 Request = dict[str, Any]
@@ -85,19 +85,15 @@ class CachedScene:
         match spec:
             case {"base": number}:
                 return self.base.edits[number]
-            case {"kind": "paint"}:
-                scene = scene.paint(spec["what"], spec["stroke"], spec["mode"], spec["radius"])
-            case {"kind": "push"}:
-                scene = scene.push(spec["arrow"])
-            case {"kind": "anchor"}:
-                scene = scene.anchor(spec["point"], spec["radius"])
+            case {"kind": "style", "picture": str(picture)}:
+                style = Style.create(_decoded(picture), spec["strength"], spec["drift"])
+                return replace(style, name=printable(spec["name"])[:MAX_NAME])
+            case {"kind": "style"}:
+                scene = scene.style(spec["name"], spec["strength"], spec["drift"])
             case {"kind": "speed"}:
                 scene = scene.speed(spec["what"] or spec["stroke"], spec["factor"], spec["radius"])
-            case {"kind": "style", "picture": None}:
-                scene = scene.style(spec["name"], spec["strength"], spec["drift"])
-            case {"kind": "style"}:
-                style = Style.create(_decoded(spec["picture"]), spec["strength"], spec["drift"])
-                return replace(style, name=printable(spec["name"])[:MAX_NAME])
+            case {"kind": kind, **fields}:
+                scene = getattr(scene, kind)(**{ARGUMENTS.get(name, name): value for name, value in fields.items()})
         return scene.edits[-1]
 
 
@@ -209,7 +205,7 @@ class Worker:
         if ending_of(output) == ".zip":
             _save_zip(loop, output, request["crop"])
         else:
-            loop.save(output, **{name: request[name] for name in OUTPUT if name in request})
+            loop.save(output, **{name: request[name] for name in FILE_OPTIONS if name in request})
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
 
     def explain(self, request: Request, progress: Progress) -> Result:

@@ -20,10 +20,10 @@ from PIL import Image
 
 from benchmarks.browser import CHROMIUM, chromium
 from stylecine.errors import WriterUnavailable
-from stylecine.output.codecs import ANIMATED_IMAGES
-from stylecine.output.formats import write_output
-from stylecine.output.images import ANIMATIONS
-from stylecine.output.video import FORMATS, write_video
+from stylecine.output.codecs import VIDEOS as CONTAINERS
+from stylecine.output.formats import IMAGE, endings_of
+from stylecine.output.video import write_video
+from stylecine.output.writing import write_output
 
 pytestmark = pytest.mark.browser
 if CHROMIUM is None:
@@ -31,8 +31,8 @@ if CHROMIUM is None:
 
 FPS, COUNT, HEIGHT, WIDTH = 10, 12, 96, 128
 COMPARED = (0, 6, 11)  # frames
-VIDEOS = [(ending, codec) for ending, form in FORMATS.items() for codec in form.codecs]
-PICTURES = [*ANIMATIONS, *ANIMATED_IMAGES]
+VIDEOS = [(ending, codec) for ending, form in CONTAINERS.items() for codec in form.codecs]
+PICTURES = endings_of(IMAGE)
 TOLERANCE = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean difference in levels; videos: 5
 
 PAGE = """<!doctype html><script>

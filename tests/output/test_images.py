@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageSequence, features
 
 from stylecine.errors import OptionError, OutputError, WriterUnavailable
-from stylecine.output.images import ANIMATIONS, frame_ticks, write_animation, write_folder, write_poster
+from stylecine.output.images import ENCODERS, frame_ticks, write_animation, write_folder, write_poster
 
 NEAR = {".gif": 8, ".webp": 6, ".apng": 0}  # mean levels that a decoded frame may be off
 pytestmark = pytest.mark.usefixtures("coarse_gif")
@@ -40,7 +40,7 @@ def decoded(path: Path) -> tuple[np.ndarray, list[float]]:
     return np.stack([frame for frame, _ in shown]), [duration for _, duration in shown]
 
 
-@pytest.fixture(params=ANIMATIONS)
+@pytest.fixture(params=ENCODERS)
 def out(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == ".webp" and not features.check("webp"):
         pytest.skip("this Pillow does not write it")

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
-from stylecine.output.images import ANIMATIONS, write_animation, write_poster
+from stylecine.output.images import ENCODERS, write_animation, write_poster
 from stylecine.output.metadata import model_facts, read_report, versions
 from stylecine.output.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
@@ -96,12 +96,12 @@ def test_versions_say_whether_the_native_library_ran() -> None:
 REPORT = {"stylecine": "0.1.0", "name": "größe"}
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *(f"loop{e}" for e in ANIMATIONS), "loop.png", "LOOP.PNG"])
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *(f"loop{e}" for e in ENCODERS), "loop.png", "LOOP.PNG"])
 def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> None:
     comment = json.dumps(REPORT)
     if name.lower().endswith(".png"):
         write_poster(photo, tmp_path / name, comment=comment)
-    elif Path(name).suffix in ANIMATIONS:
+    elif Path(name).suffix in ENCODERS:
         write_animation([photo] * 2, tmp_path / name, 30, comment=comment)
     else:
         write_video([photo] * 2, tmp_path / name, 30, comment=comment)
@@ -118,7 +118,7 @@ def test_a_png_of_another_program_may_have_a_comment(photo: np.ndarray, tmp_path
 
 def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
     video, poster = tmp_path / "loop.mp4", tmp_path / "loop.png"
-    animated = [tmp_path / f"loop{ending}" for ending in ANIMATIONS]
+    animated = [tmp_path / f"loop{ending}" for ending in ENCODERS]
     for path in animated:
         write_animation([photo] * 2, path, 30, comment="taken at dawn")
     no_json = ('{"stylecine": NaN}', '{"stylecine": 1e999}', "[" * 200_000)

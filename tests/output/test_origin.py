@@ -11,9 +11,9 @@ from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from stylecine.output.formats import write_output
 from stylecine.output.motion_photo import motion_photo_video
 from stylecine.output.origin import Origin, read_origin
+from stylecine.output.writing import write_output
 from tests.output.test_moving_photo import EXIFTOOL, exiftool
 from tests.output.test_video import clip
 

@@ -21,7 +21,7 @@ import stylecine
 import stylecine.output.video
 from stylecine.atomic import check_destination
 from stylecine.errors import OptionError, OutputError, StylecineError, TooLarge, VideoError, WriterUnavailable
-from stylecine.output.codecs import CODECS, FORMATS
+from stylecine.output.codecs import CODECS, VIDEOS
 from stylecine.output.video import read_video, write_video
 from stylecine.quality.measures import measure_encoded, psnr, seam
 
@@ -66,7 +66,7 @@ PLAIN = {
 def write_plainly(frames: list[np.ndarray], path: Path, codec: str) -> None:
     """As an encoder does it by itself: the last frame knows nothing of the first."""
     options = PLAIN[codec] | {"crf": str(CODECS[codec].quality)}
-    with av.open(str(path), "w", format=FORMATS[path.suffix].container) as container:
+    with av.open(str(path), "w", format=VIDEOS[path.suffix].name) as container:
         stream = container.add_stream(CODECS[codec].encoder, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
         stream.codec_context.color_range, stream.codec_context.colorspace = 1, 1
@@ -88,12 +88,12 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "loop.mp4"
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=VIDEOS)
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / f"loop{request.param}"
 
 
-@pytest.fixture(params=[(ending, name) for ending, form in FORMATS.items() for name in form.codecs], ids="".join)
+@pytest.fixture(params=[(ending, name) for ending, form in VIDEOS.items() for name in form.codecs], ids="".join)
 def each(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
     """A file and a codec for it."""
     ending, codec = request.param

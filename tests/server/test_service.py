@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from stylecine.output.formats import check_output
+from stylecine.output.writing import check_output
 from stylecine.server import scenes
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation

@@ -1,12 +1,13 @@
 // The list of changes, the newest first: every step by name, to go back to one and forward again; those that are still
 // in the picture can be removed one by one.
 
+import {CLASSES, PAINT_CLASSES} from "./declared.js";
 import {$, button, icon, make} from "./dom.js";
 import {describeOption, openSheet} from "./panel.js";
 import {removeEdit, travelTo} from "./session.js";
 import {history, set, state, watch} from "./state.js";
 import {styleLabel} from "./style-panel.js";
-import {CLASSES, PAINT_CLASSES, formatFactor} from "./tools.js";
+import {formatFactor} from "./tools.js";
 
 const UNCOLOURED = ["push", "anchor", "style"];  // kinds of edits
 const DIRECTIONS = ["right", "down right", "down", "down left", "left", "up left", "up", "up right"];  // clockwise

@@ -3,13 +3,27 @@
 import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
 import {onReconnect, reportLost} from "./connection.js";
+import {FORMATS} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, button, download, icon, make, progressBar, showProgressBar} from "./dom.js";
-import {FORMATS, QUALITIES, SHAPES, STAGES} from "./formats.js";
 import {announce, showHint} from "./notifications.js";
 import {syncedEdits} from "./session.js";
 import {fileName, renderOptions, set, state} from "./state.js";
 
+const SHAPES = {
+  "": "Original", "1:1": "Square, 1:1", "4:5": "Portrait, 4:5", "9:16": "Vertical, 9:16", "16:9": "Wide, 16:9",
+};
+const QUALITIES = {small: "Smaller file", good: "Good", best: "Best"};  // in the order of a format's
+const STAGES = {
+  queued: "Waiting in line",
+  motion: "Predicting the motion",
+  plate: "Filling in the background",
+  loop: "Closing the loop",
+  cloth: "Animating the cloth",
+  style: "Finding the style",
+  video: "Rendering frames",
+  done: "Done",
+};
 const SIZES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
 const REPEATS = [1, 2, 3, 5, 10];
@@ -69,42 +83,43 @@ function showForm() {
 }
 
 function formatChoice() {
-  const groups = [...new Set(FORMATS.map(({group}) => group))].map(group => {
-    const labels = FORMATS.filter(format => format.group === group).map(formatLabel);
+  const groups = [...new Set(FORMATS.map(({kind}) => kind.group))].map(group => {
+    const labels = FORMATS.filter(({kind}) => kind.group === group).map(formatLabel);
     return make("fieldset", {}, make("legend", {}, group), make("div", {className: "choice"}, ...labels));
   });
   return make("div", {className: "formats", role: "radiogroup", ariaLabel: "Format"}, ...groups);
 }
 
 function formatLabel(format) {
-  const {id, name, hint, icon: picture, maxRate = Infinity} = format;
+  const {id, name, hint, kind} = format;
   const isChosen = id === chosen.format;
   const onchange = () => {
-    Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps: Math.min(chosen.fps, maxRate)});
+    const fps = Math.min(chosen.fps, format.max_fps);
+    Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps});
     showOptions();
   };
   const checks = {checked: isChosen, autofocus: isChosen, onchange};
   const input = make("input", {type: "radio", name: "format", value: id, ...checks});
-  return make("label", {}, input, icon(picture), make("span", {}, name, make("small", {}, hint)));
+  return make("label", {}, input, icon(kind.icon), make("span", {}, name, make("small", {}, hint)));
 }
 
 function showOptions() {
   const format = chosenFormat();
-  const page = format.id === "html";
+  const page = format.kind.id === "page", still = format.kind.id === "poster";
   crop = page ? null : new CropView(state.maps, chosen.shape, chosen.cropPosition, position => {
     chosen.cropPosition = position;
     showSize();
   });
-  const rates = RATES.filter(rate => rate <= (format.maxRate ?? Infinity)).map(rate => [rate, String(rate)]);
+  const rates = RATES.filter(rate => rate <= format.max_fps).map(rate => [rate, String(rate)]);
   const repeats = REPEATS.map(count => [count, count === 1 ? "Once; most players loop" : `${count} times`]);
   const parts = [
     crop?.element,
     !page && select("Shape", "shape", Object.entries(SHAPES), () => { chosen.cropPosition = null; showOptions(); }),
     select("Size", "size", sizeChoices(), showSize),
-    format.codecs && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
-    qualityValues(format) && select("Quality", "quality", Object.entries(QUALITIES)),
-    !format.still && !page && select("Frames per second", "fps", rates, showSize),
-    format.repeats && select("Repeats in the file", "repeat", repeats),
+    format.codecs.length > 0 && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
+    qualityValues(format).length > 0 && select("Quality", "quality", Object.entries(QUALITIES)),
+    !still && !page && select("Frames per second", "fps", rates, showSize),
+    format.codecs.length > 0 && select("Repeats in the file", "repeat", repeats),
     page && make("p", {className: "hint wide"}, PAGE_HINT),
   ];
   $("export-options").replaceChildren(...parts.filter(Boolean));
@@ -129,8 +144,8 @@ function sizeChoices() {
 }
 
 /** The short side; null: full size. */
-function defaultSize({defaultSize}) {
-  return defaultSize < fullSize() ? defaultSize : null;
+function defaultSize({default_size: size}) {
+  return size < fullSize() ? size : null;
 }
 
 function fullSize() {
@@ -148,7 +163,7 @@ function formatSize([width, height]) {
 
 function showSize() {
   const size = sizeInPixels(chosen.size);
-  const duration = chosenFormat().still ? "" : `, ${state.options.seconds} s loop`;
+  const duration = chosenFormat().kind.id === "poster" ? "" : `, ${state.options.seconds} s loop`;
   $("export-size").textContent = formatSize(crop ? crop.croppedSize(size) : size) + duration;
 }
 
@@ -156,20 +171,22 @@ function chosenFormat() {
   return FORMATS.find(({id}) => id === chosen.format);
 }
 
-function qualityValues({codecs, quality}) {
-  return codecs ? (codecs.find(({id}) => id === chosen.codec) ?? codecs[0]).quality : quality;
+/** As many as QUALITIES; none if the format is lossless. */
+function qualityValues({codecs, qualities}) {
+  return (codecs.find(({id}) => id === chosen.codec) ?? codecs[0])?.qualities ?? qualities;
 }
 
 /** The body of the request. */
 function animationRequest() {
   const format = chosenFormat();
-  const quality = qualityValues(format)?.[chosen.quality];
+  const quality = qualityValues(format)[Object.keys(QUALITIES).indexOf(chosen.quality)];
   return {
-    ...{scene: state.scene.id, format: format.id, ...renderOptions(state), fps: format.id === "html" ? 30 : chosen.fps},
+    ...{scene: state.scene.id, format: format.id, ...renderOptions(state)},
+    fps: format.kind.id === "page" ? 30 : chosen.fps,
     ...(chosen.size && {size: chosen.size}),
     ...(quality !== undefined && {quality}),
-    ...(format.codecs && chosen.codec && {codec: chosen.codec}),
-    ...(format.repeats && chosen.repeat > 1 && {repeat: chosen.repeat}),
+    ...(chosen.codec && {codec: chosen.codec}),
+    ...(format.codecs.length && chosen.repeat > 1 && {repeat: chosen.repeat}),
     ...(crop && chosen.shape && {crop: crop.option}),
   };
 }
@@ -275,12 +292,12 @@ function showResult({links, bytes, format, warning}) {
 }
 
 function resultPreview(format, src, name) {
-  if (["mp4", "webm"].includes(format)) {
+  const {kind, media_type: mediaType} = FORMATS.find(({id}) => id === format);
+  if (kind.id === "video") {
     const playing = {autoplay: true, loop: true, muted: true, playsInline: true, controls: true};
     return make("video", {className: "result", src, ...playing, ariaLabel: name});
   }
-  const icons = {html: "page", zip: "frames", "livephoto.zip": "photo"};
-  if (format in icons) return largeIcon(icons[format]);
+  if (!mediaType.startsWith("image/")) return largeIcon(kind.icon);
   return make("img", {className: "result", src, alt: `The exported ${format}`});
 }
 

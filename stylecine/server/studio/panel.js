@@ -1,32 +1,26 @@
 // The side panel: how fast everything moves, as a whole and by class, and the other options of the loop.
 
 import {colourOf} from "./canvas/drawing.js";
+import {CLASSES, OPTIONS} from "./declared.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
-import {OPTIONS} from "./options.js";
 import {change} from "./session.js";
 import {set, state, watch} from "./state.js";
-import {CLASSES, MIN_SHARE, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
+import {MIN_SHARE, factorSlider, formatFactor, positionOfFactor} from "./tools.js";
 
 const REVERSIBLE = ["sky", "water", "smoke"];
+const formatAs = {" s": value => `${value} s`, "%": value => `${Math.round(100 * value)}%`};  // by the unit
 /** With `toPosition` and `toValue` as it is not linear. */
 const SPEED = {
-  ...{id: "speed", label: "All motion", min: -2, max: 2, step: 0.05, format: formatFactor},
+  ...{id: "speed", label: OPTIONS.speed.label, min: -2, max: 2, step: 0.05, format: formatFactor},
   ...{toPosition: Math.log2, toValue: position => Math.round(100 * 2 ** position) / 100},
 };
-const SLIDERS = [
-  {id: "seconds", label: "Length", min: 1, max: 12, step: 0.5, format: value => `${value} s`},
-  {
-    ...{id: "detail", label: "Detail", min: OPTIONS.detail.ge, max: OPTIONS.detail.le, step: 0.05},
-    format: value => `${Math.round(100 * value)}%`,
-  },
-];
+const SLIDERS = Object.entries(OPTIONS).filter(([, {step}]) => step)
+  .map(([id, option]) => ({id, ...option, format: formatAs[option.unit]}));
 
 /** An option of the loop in words. */
 export function describeOption(name, value) {
-  if (name === "pace") return `Pace: ${value}`;
-  if (name === "wind") return "Wind";
-  const {label, format} = [SPEED, ...SLIDERS].find(({id}) => id === name);
-  return `${label}: ${format(value)}`;
+  const {format = String} = [SPEED, ...SLIDERS].find(({id}) => id === name) ?? {};
+  return name === "wind" ? OPTIONS.wind.label : `${OPTIONS[name].label}: ${format(value)}`;
 }
 
 export function initPanel() {

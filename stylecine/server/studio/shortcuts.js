@@ -4,6 +4,7 @@ import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {cancelGesture, fit, isPaintingByKey, scaleBrush, zoomBy} from "./canvas/stage.js";
 import {focusChanges} from "./changes.js";
 import {closeCheck, toggleCheck} from "./check-view.js";
+import {PAINT_CLASSES, TOOLS} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, make} from "./dom.js";
 import {step, toggleOverlay, togglePlay} from "./playback.js";
@@ -11,7 +12,6 @@ import {closeSeam, toggleSlow} from "./seam-view.js";
 import {redo, undo} from "./session.js";
 import {set, state} from "./state.js";
 import {loadSetting, storeSetting} from "./storage.js";
-import {PAINT_CLASSES, TOOLS} from "./tools.js";
 
 const SETTING = "stylecine.letters";
 const USES_SPACE = "button, select, a, input:not([type=range], [type=radio]:checked)";
@@ -31,6 +31,7 @@ export function initShortcuts(commands) {
 
 /** By section; `match` has the values of `event.key`, if they are not those of `keys` in lower case. */
 function shortcutTable({openFile, save, exportLoop, explain}) {
+  const classes = Object.keys(PAINT_CLASSES), digits = classes.map((_, index) => String(index + 1));
   const key = (keys, label, run, match) => ({keys: [keys].flat(), label, run, match});
   const ctrl = (letter, label, run, shift = false) => {
     const keys = shift ? [CTRL, "Shift", letter] : [CTRL, letter];
@@ -50,9 +51,9 @@ function shortcutTable({openFile, save, exportLoop, explain}) {
     ],
     Tools: [
       ...TOOLS.map(({key: letter, id, name}) => key(letter.toUpperCase(), name, () => set({tool: id}))),
-      key(["1", "–", "5"], "Paint sky, water, falls, smoke, cloth", event => {
-        set({tool: "paint", paintClass: Object.keys(PAINT_CLASSES)[event.key - 1]});
-      }, ["1", "2", "3", "4", "5"]),
+      key(["1", "–", digits.at(-1)], `Paint ${classes.join(", ")}`, event => {
+        set({tool: "paint", paintClass: classes[event.key - 1]});
+      }, digits),
       key(["[", "]"], "Smaller, larger brush", event => scaleBrush(event.key === "[" ? 1 / 1.15 : 1.15)),
       key(["Shift", "Wheel"], "Brush size with the mouse"),
     ],

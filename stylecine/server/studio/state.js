@@ -1,8 +1,8 @@
 // The state of the page; views watch the parts that they show.
 
-import {OPTIONS} from "./options.js";  // generated from stylecine/options.py by the service
+import {OPTIONS, TOOLS} from "./declared.js";  // made by the service: server/declared.py
 
-const initial = names => Object.fromEntries(names.map(name => [name, OPTIONS[name].default]));
+const shown = Object.entries(OPTIONS).filter(([, {label}]) => label);  // in the panel
 
 export const state = {
   phase: "start",  // start, opening, ready
@@ -11,11 +11,12 @@ export const state = {
   edits: [],  // the wanted ones, as the service expects them
   renderedEdits: [],  // those in the current loop
   savedEdits: [],  // those in the last saved or exported file
-  options: initial(["pace", "speed", "seconds", "detail", "wind"]),  // of the loop; wind: degrees and strength
+  options: Object.fromEntries(shown.map(([name, option]) => [name, option.default])),  // of the loop
   past: [], future: [],  // history, {edits, options}
   tool: "view",
   paintClass: "water",
-  radii: {paint: 0.04, erase: 0.04, freeze: 0.04, speed: 0.08, anchor: 0.12},  // of the short side
+  // of the short side
+  radii: Object.fromEntries(TOOLS.filter(tool => tool.radius).map(tool => [tool.id, tool.radius])),
   factor: 2,  // of the speed brush
   mask: false, flow: false,  // overlays
   turning: false,  // whether the wind's arrow is held
@@ -59,6 +60,10 @@ export function openDoubts() {
 export function history() {
   const {edits, options, past, future} = state;
   return [...past, {edits, options}, ...future.toReversed()];
+}
+
+export function toolOf(id) {
+  return TOOLS.find(tool => tool.id === id);
 }
 
 export function sameEdits(a, b) {

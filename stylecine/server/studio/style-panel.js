@@ -1,9 +1,9 @@
 // The style of the whole loop: the photo in every appearance, how strong it is, and whether it drifts.
 
 import {stylesURL} from "./api.js";
+import {OPTIONS} from "./declared.js";
 import {$, make, rangeInput, showSlider, sliderField} from "./dom.js";
 import {showError} from "./notifications.js";
-import {OPTIONS} from "./options.js";
 import {change, previewStyle, readStyle} from "./session.js";
 import {state, watch} from "./state.js";
 

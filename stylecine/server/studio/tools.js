@@ -2,24 +2,12 @@
 
 import {COLOURS} from "./canvas/drawing.js";
 import {MAX_RADIUS, MIN_RADIUS, setRadius} from "./canvas/stage.js";
+import {PAINT_CLASSES, TOOLS} from "./declared.js";
 import {$, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
-import {set, state, watch} from "./state.js";
+import {set, state, toolOf, watch} from "./state.js";
 
 export const MIN_SHARE = 0.004;  // of the picture, for a class to be listed
-export const CLASSES = {sky: "Sky", water: "Water", falls: "Falls", smoke: "Smoke"};
-export const PAINT_CLASSES = {...CLASSES, cloth: "Cloth"};
-const ZOOM = matchMedia("(pointer: coarse)").matches ? "Pinch" : "Scroll";
-
-const defineTool = (id, key, name, hint) => ({id, key, name, hint});
-export const TOOLS = [
-  defineTool("view", "v", "View", `${ZOOM} to zoom, drag to move the picture.`),
-  defineTool("paint", "p", "Paint", "Paint roughly over what should move; strokes snap to its edges."),
-  defineTool("erase", "e", "Erase", "Paint over what was found to move but should not."),
-  defineTool("freeze", "f", "Freeze", "Paint over what must stand still: a rock, a boat, a pier."),
-  defineTool("push", "u", "Push", "Drag along the way things should go in one second, straight or curved. Short is slow."),
-  defineTool("anchor", "a", "Anchor", "Click a point that should rest; drag to set how far the calm reaches."),
-  defineTool("speed", "s", "Speed", "Paint over what should be slower or faster."),
-];
+if (matchMedia("(pointer: coarse)").matches) TOOLS[0].hint = TOOLS[0].hint.replace("Scroll", "Pinch");
 
 export function initTools() {
   for (const tool of TOOLS) $("tools").append(toolButton(tool));
@@ -31,7 +19,7 @@ export function initTools() {
   watch(["radii", "paintClass", "factor"], showValues);
 }
 
-function toolButton({id, name, hint, key}) {
+function toolButton({id, name, key, hint}) {
   const onchange = () => set({tool: id});
   const input = make("input", {type: "radio", name: "tool", value: id, "aria-description": hint, onchange});
   const tip = {"data-tip": name, "data-keys": key.toUpperCase()};
@@ -39,7 +27,7 @@ function toolButton({id, name, hint, key}) {
 }
 
 function showOptions() {
-  const tool = TOOLS.find(({id}) => id === state.tool);
+  const tool = toolOf(state.tool);
   const parts = [make("h2", {}, tool.name), make("p", {className: "hint"}, tool.hint)];
   if (tool.id === "view") parts.push(sceneFacts());
   if (tool.id === "paint") parts.push(classChoice());
@@ -77,7 +65,7 @@ function classChoice() {
 
 function sizeField(tool) {
   const setSize = event => setRadius(radiusAt(event.target.value));
-  const label = tool === "anchor" ? "Reach" : "Brush";
+  const label = toolOf(tool).gesture === "point" ? "Reach" : "Brush";
   return sliderField(rangeInput({id: "brush-size", min: "0", max: "100", step: "1", ariaLabel: label}, setSize), label);
 }
 

@@ -1,15 +1,15 @@
 // A gesture with the current tool, from its first point to the resulting edit.
 
+import {MAX_WAY, TOOLS} from "../declared.js";
 import {clamp} from "../dom.js";
-import {state} from "../state.js";
+import {state, toolOf} from "../state.js";
 
-export const BRUSHES = ["paint", "erase", "freeze", "speed"];
+export const BRUSHES = TOOLS.filter(({gesture}) => gesture === "stroke").map(({id}) => id);
 const SPACING = 0.2;  // minimum distance between points of a stroke, as a fraction of its radius
 const MAX_POINTS = 2000;
 const MIN_ARROW = 0.012;  // minimum length of an arrow, as a fraction of the picture
 const STEP = 0.015;  // between points of an arrow's way; coming closer to an earlier one shortens the way to there
 const BEND = 0.04;  // of the arrow's extent: how far a bend is from the straight line
-const MAX_WAY_POINTS = 16;  // that the service accepts
 const MAX_MISS = 0.05;  // how far outside the picture an arrow or anchor may start, as a fraction of the short side
 
 /** Starts at `point`, fractions of the picture; null if that is too far outside. `aspect`: width over height. */
@@ -17,15 +17,16 @@ export function startGesture(point, aspect) {
   const {tool, radii, paintClass} = state;
   const start = inPicture(point);
   if (!BRUSHES.includes(tool) && distance(start, point, aspect) > MAX_MISS) return null;
-  if (tool === "push") return {tool, way: [start], to: start, aspect};
-  if (tool === "anchor") return {tool, point: start, radius: radii.anchor, aspect};
+  const kind = toolOf(tool).gesture;
+  if (kind === "arrow") return {tool, way: [start], to: start, aspect};
+  if (kind === "point") return {tool, point: start, radius: radii[tool], aspect};
   return {tool, points: [nearPicture(point)], radius: radii[tool], what: paintClass, aspect};
 }
 
 export function continueGesture(gesture, point) {
-  if (gesture.tool === "push") {
+  if (gesture.way) {
     extend(gesture, point.map(value => clamp(value, -1, 2)));
-  } else if (gesture.tool === "anchor") {
+  } else if (gesture.point) {
     const radius = distance(gesture.point, point, gesture.aspect);
     if (radius > 0.02) gesture.radius = Math.min(0.6, radius);
   } else if (gesture.points.length < MAX_POINTS) {
@@ -36,20 +37,19 @@ export function continueGesture(gesture, point) {
 
 /** The edit as the service expects it; null for an accidental gesture. */
 export function toEdit(gesture) {
-  const {tool, points, aspect} = gesture;
+  const {points, aspect} = gesture, {id, edit} = toolOf(gesture.tool);
   const outside = point => distance(point, inPicture(point), aspect) >= gesture.radius;
   if (points?.every(outside)) return null;
   const stroke = points?.map(point => point.map(rounded));
   const radius = rounded(gesture.radius ?? 0);
-  if (tool === "push") {
+  if (gesture.way) {
     const way = wayOf(gesture);
     const tooShort = way.length === 2 && Math.hypot(way[1][0] - way[0][0], way[1][1] - way[0][1]) < MIN_ARROW;
-    return tooShort ? null : {kind: "push", arrow: way.flat().map(rounded)};
+    return tooShort ? null : {...edit, arrow: way.flat().map(rounded)};
   }
-  if (tool === "anchor") return {kind: "anchor", point: gesture.point.map(rounded), radius};
-  if (tool === "speed") return {kind: "speed", stroke, radius, factor: state.factor};
-  const [what, mode] = tool === "paint" ? [gesture.what, "add"] : [null, tool];
-  return {kind: "paint", what, mode, stroke, radius};
+  if (gesture.point) return {...edit, point: gesture.point.map(rounded), radius};
+  const chosen = {paint: {what: gesture.what}, speed: {factor: state.factor}}[id];
+  return {...edit, ...chosen, stroke, radius};
 }
 
 function extend(gesture, to) {
@@ -67,7 +67,7 @@ function extend(gesture, to) {
 export function wayOf({way, to, straight, aspect}) {
   const points = straight ? [way[0], to] : [...way, to], kept = [0, points.length - 1];
   const tolerance = BEND * Math.max(...points.map(point => distance(point, way[0], aspect)));
-  while (kept.length < MAX_WAY_POINTS) {
+  while (kept.length < MAX_WAY) {
     const offsets = points.map((point, index) => {
       const next = kept.findIndex(bend => bend > index), [from, to] = [kept[next - 1], kept[next]];
       return next < 0 ? 0 : distanceToLeg(point, points[from], points[to], aspect);

@@ -223,7 +223,7 @@ function pointsOf(arrow) {
 
 function drawGesture(context) {
   if (gesture.points) drawStroke(context, viewport, gesture, 0.5);
-  else if (gesture.tool === "push") drawPush(context, wayOf(gesture), true);
+  else if (gesture.way) drawPush(context, wayOf(gesture), true);
   else drawAnchor(context, viewport, gesture, true);
 }
 
@@ -357,7 +357,7 @@ function startByKey() {
   showCursor();
   gesture = {...startGesture(cursor, aspect()), straight: true};  // arrow keys would draw steps
   clearTimeout(announceTimer);
-  announce(state.tool === "push" ? "Arrow started; move to its end and press Enter" : "Drawing; press Enter to end");
+  announce(gesture.way ? "Arrow started; move to its end and press Enter" : "Drawing; press Enter to end");
   redraw();
 }
 

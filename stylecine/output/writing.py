@@ -1,0 +1,140 @@
+"""Checks and writes an output with the writer for its format, and says which frames of a loop a file shows."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stylecine.atomic import Finish, PathLike, check_destination
+from stylecine.errors import OptionError, OutputError
+from stylecine.output import VideoInfo, formats
+from stylecine.output.codecs import CONTAINERS
+from stylecine.output.crop import check_crop
+from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of
+from stylecine.output.images import (
+    check_animation,
+    check_webp,
+    frame_ticks,
+    write_animation,
+    write_folder,
+    write_poster,
+)
+from stylecine.output.moving_photo import check_moving_photo, write_live_photo, write_motion_photo
+from stylecine.output.origin import Origin
+from stylecine.output.video import check_encoding, write_video
+
+ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
+
+
+def check_output(
+    path: PathLike,
+    *,
+    fps: float = 30,
+    quality: int | None = None,
+    codec: str | None = None,
+    repeat: int = 1,
+    duration: float | str | None = None,
+    keyframes: str = "first",
+    crop: str | None = None,
+    embed_report: bool = False,
+    keep_metadata: bool = False,
+) -> Path:
+    """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
+
+    Cheap; call it before minutes of work.
+
+    embed_report, keep_metadata: whether a report, or the photo's own metadata, will be in it.
+    Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError if
+    nothing can be written; WriterUnavailable without an encoder.
+    """
+    if not os.fspath(path):  # it would be the current folder
+        raise OutputError("The output has no name; give it one, such as loop.mp4.")
+    if crop is not None:
+        check_crop(crop)
+    form, length = format_of(path), (repeat, duration, keyframes)
+    if form is None:
+        raise OptionError(
+            f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, or in nothing, for a"
+            " folder; rename it."
+        )
+    if form.kind is formats.POSTER and (quality, codec, *length) != (None, None, *ONE_LOOP):
+        raise OptionError("A .png is one lossless frame; omit quality, codec, repeat, duration and keyframes.")
+    if form.kind is formats.PHOTO and (codec, *length) != (None, *ONE_LOOP):
+        raise OptionError("Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes.")
+    if form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
+        raise OptionError(
+            "codec, repeat, duration and keyframes are for videos; images and pages play endlessly; omit them."
+        )
+    if form.kind is formats.PAGE:
+        check_webp("a page's images", quality)
+        if crop is not None:
+            raise OptionError("A page shows the whole photo; omit crop, or crop the photo itself, by size.")
+    if form.kind is formats.PHOTO:
+        check_moving_photo(fps, quality)
+    elif has_codec(path):
+        check_encoding(path, fps, quality, codec, *length)
+    elif form.kind is formats.IMAGE:
+        check_animation(path, fps, quality)
+    if form.kind is formats.FOLDER and quality is not None:
+        raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
+    if embed_report and not form.report:
+        what = {formats.FOLDER: "A folder", formats.PAGE: "A page"}.get(form.kind, f"An {form.ending}")
+        raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
+    if keep_metadata and not form.origin:
+        kept = ", ".join(ending for ending, other in FORMATS.items() if other.origin)
+        raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")
+    destinations = [check_destination(file, folder=form.kind is formats.FOLDER) for file in files_of(path)]
+    return destinations[0]
+
+
+def write_output(
+    frames: Sequence[np.ndarray],
+    path: PathLike,
+    fps: float,
+    *,
+    quality: int | None = None,
+    comment: str = "",
+    origin: Origin | None = None,
+    finish: Finish | None = None,
+    **video: Any,
+) -> VideoInfo:
+    """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there.
+
+    video: codec, repeat, duration and keyframes, of what has them.
+    """
+    form = format_of(path)
+    assert form is not None  # check_output has been called
+    if form.kind is formats.PHOTO:
+        write = write_motion_photo if form.ending == formats.MOTION_PHOTO else write_live_photo
+        return write(frames, path, fps, quality=quality, comment=comment, origin=origin)
+    if has_codec(path):
+        return write_video(frames, path, fps, quality=quality, comment=comment, origin=origin, finish=finish, **video)
+    if form.kind is formats.FOLDER:
+        return write_folder(frames, path, fps)
+    if form.kind is formats.POSTER:
+        return write_poster(frames[0], path, comment=comment, finish=finish)
+    return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
+
+
+def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:
+    """The times, in frames of a loop, that a file shows, and its frames per second.
+
+    A GIF counts in hundredths of a second, and 30 fps do not divide them: each of its frames is the loop at the exact
+    time at which it is shown. If browsers cannot keep up, the file has fewer frames and the same duration.
+    """
+    form = format_of(path)
+    assert form is not None
+    if form.kind is formats.POSTER:
+        return [0.0], 0.0
+    if form.kind is not formats.IMAGE or (fps <= form.max_fps and form.clock == 1000):
+        return range(period), fps
+    count = min(period, max(2, int(period * form.max_fps / fps)))
+    rate = min(form.max_fps, fps * count / period)
+    return [k * fps / form.clock for k in frame_ticks(count, rate, form.clock)[:-1]], rate
+
+
+def has_codec(path: PathLike) -> bool:
+    """Whether a video codec writes it, or a part of it: videos, photos that move, and AVIF, which uses AV1."""
+    return formats.kind_of(path) is formats.PHOTO or ending_of(path) in CONTAINERS

@@ -1,0 +1,119 @@
+"""What is refused before minutes of work, and which moments of a loop a file shows."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stylecine.errors import OptionError, OutputError
+from stylecine.output.formats import ENDINGS, files_of
+from stylecine.output.writing import check_output, frame_times, write_output
+
+PICTURES = [".gif", ".webp", ".avif", ".apng"]
+MOVING_PHOTOS = [".livephoto", ".livephoto.zip", ".MP.jpg"]
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip", "loop.mov"]
+)
+def test_unknown_endings(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError, match=r"\.mp4, .* or \.png, or in nothing"):
+        check_output(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("loop.mp4", {"quality": 52}, "quality"),
+        ("loop.webm", {"codec": "h264"}, "codec"),
+        ("loop.png", {"repeat": 2}, "one lossless frame"),
+        ("loop.png", {"quality": 90}, "one lossless frame"),
+        *((f"loop{ending}", {"codec": "h264"}, "for videos") for ending in PICTURES),
+        *((f"loop{ending}", {"repeat": 2}, "endlessly") for ending in PICTURES),
+        *((f"loop{ending}", {"duration": "10m"}, "endlessly") for ending in PICTURES),
+        *((f"loop{ending}", {"keyframes": "all"}, "are for videos") for ending in PICTURES),
+        ("loop.png", {"duration": 5}, "one lossless frame"),
+        ("loop.mp4", {"duration": "soon"}, "90s, 10m or 1h30m"),
+        ("loop.mp4", {"duration": 9, "repeat": 2}, "give one of them"),
+        ("loop.mp4", {"keyframes": "none"}, "first or all"),
+        *((f"loop{ending}", {"codec": "h264"}, "Phones expect") for ending in MOVING_PHOTOS),
+        *((f"loop{ending}", {"duration": "10m"}, "Phones expect") for ending in MOVING_PHOTOS),
+        *((f"loop{ending}", {"quality": 52}, "quality") for ending in MOVING_PHOTOS),
+        ("loop.gif", {"quality": 101}, "0 to 100"),
+        ("loop.apng", {"quality": 90}, "is lossless"),
+        ("frames", {"quality": 90}, "is lossless"),
+        ("frames", {"repeat": 2}, "repeat"),
+        ("frames", {"embed_report": True}, "no place for a report"),
+        ("loop.avif", {"embed_report": True}, "no place for a report"),
+        ("loop.avif", {"quality": 64}, "0 to 63"),
+    ],
+)
+def test_options_that_are_impossible_or_make_no_sense(
+    tmp_path: Path, name: str, wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(OptionError, match=says) as caught:
+        check_output(tmp_path / name, **wrong)
+    assert "\n" not in str(caught.value)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in ENDINGS), "LOOP.GIF", "frames"])
+def test_valid_options_pass_and_leave_nothing_behind(tmp_path: Path, name: str) -> None:
+    assert check_output(tmp_path / name) == files_of(tmp_path / name)[0]
+    with pytest.raises(OutputError, match="no folder"):
+        check_output(tmp_path / "missing" / name)
+    assert not os.listdir(tmp_path)
+
+
+# --- which moments are shown
+
+
+def test_videos_and_pictures_with_a_fine_clock_show_the_loops_own_frames() -> None:
+    for name in ("loop.mp4", "loop.webp", "loop.avif", "loop.apng", "frames"):
+        times, rate = frame_times(name, 120, 30)
+        assert list(times) == list(range(120)) and rate == 30
+    assert frame_times("loop.png", 120, 30)[0] == [0.0]
+
+
+@pytest.mark.parametrize("ending", MOVING_PHOTOS)
+def test_photos_that_move_show_the_loops_own_frames_at_any_rate(ending: str) -> None:
+    times, rate = frame_times(f"loop{ending}", 480, 240)
+    assert list(times) == list(range(480)) and rate == 240
+
+
+def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:
+    times, rate = frame_times("loop.gif", 120, 30)
+    assert len(times) == 120 and rate == 30
+    assert times[:4] == pytest.approx([0, 0.9, 2.1, 3])  # at 0, 3, 7 and 10 hundredths
+    assert list(frame_times("loop.gif", 100, 25)[0]) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "most"),
+    [("loop.gif", 60, 50), ("loop.gif", 240, 50), ("loop.webp", 240, 90), ("loop.avif", 240, 90)],
+)
+def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_the_same_duration(
+    name: str, fps: float, most: float
+) -> None:
+    period = 2 * int(fps)
+    times, rate = frame_times(name, period, fps)
+    assert rate <= most and len(times) / rate == pytest.approx(2)
+    assert max(times) < period and len(set(times)) == len(times)
+    assert np.diff(times).max() < 1.6 * fps / most
+
+
+@pytest.mark.usefixtures("coarse_gif")
+@pytest.mark.parametrize("fps", [7, 12.5, 24, Fraction(30000, 1001), 59.94, 90.5])
+@pytest.mark.parametrize("ending", PICTURES)
+def test_the_duration_is_exact_to_half_a_tick_at_any_rate(tmp_path: Path, ending: str, fps: float) -> None:
+    times, rate = frame_times(f"loop{ending}", 12, fps)
+    frames = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(len(times))]
+    info = write_output(frames, tmp_path / f"loop{ending}", rate)
+    assert info.frames == len(times)
+    assert info.frames / info.fps == pytest.approx(12 / float(fps), abs=0.0051 if ending == ".gif" else 0.00051)

@@ -1,0 +1,127 @@
+"""A made-up format, style and option, each declared in its one place, is everywhere: nothing else lists them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stylecine
+
+PACKAGE = Path(stylecine.__file__).parent
+DECLARED = {  # file: lines, each with the one that it follows
+    "options.py": [
+        ('STYLES = ("golden-hour", "sunset",', ' "sunrise",'),
+        ('    fps: float = _option(30, "frames per second", "F", float, gt=0, le=240)\n', """\
+    grain: float = _option(0.5, "of the film", "G", float, studio=DETAILS | {"label": "Grain"}, ge=0, le=1)
+    film: str = _option("none", "the film", "NAME", choices=("none", "slide"))
+"""),
+        ("    fps: float\n", "    grain: float\n    film: str\n"),
+    ],
+    "output/formats.py": [
+        ("    for form in (\n", '        Format(".jxl", IMAGE, "image/jxl", "JPEG XL", "New", (60, 80, 95), 512),\n'),
+    ],
+    "output/images.py": [("ENCODERS: dict[str, Encode] = {", '".jxl": _encode_webp, ')],
+}  # fmt: skip
+PROGRAM = """
+import argparse, json, sys, tempfile
+from pathlib import Path
+import numpy as np
+from stylecine import OptionError
+from stylecine.cli import parser
+from stylecine.commands.arguments import render_options
+from stylecine.commands.manifest import tasks_of
+from stylecine.commands.remote import REMOTE_OPTIONS
+from stylecine.options import RenderOptions
+from stylecine.output.formats import SERVED
+from stylecine.output.writing import check_output, write_output
+from stylecine.server.app import create_app
+from stylecine.server.declared import declared_js
+from stylecine.server.schemas import Animation
+from stylecine.server.settings import Settings
+
+folder = Path(sys.argv[1])
+(commands,) = (a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+typed = commands["animate"].parse_args("p.jpg --grain 0.2 --film slide --style sunrise -o p.jxl".split())
+(folder / "p.csv").write_text("photo,output,grain,style\\np.jpg,q.jxl,0.25,sunrise\\n")
+(task,) = tasks_of(folder / "p.csv", folder, ".mp4", {})
+try:
+    refused = str(RenderOptions(grain=2))
+except OptionError as error:
+    refused = str(error)
+check_output(folder / "p.jxl", quality=90)
+write_output([np.full((8, 8, 3), k, np.uint8) for k in (0, 99)], folder / "p.jxl", 30)
+app = create_app(Settings(data=folder / "data"), studio=True)
+print(json.dumps({
+    "help": {name: command.format_help() for name, command in commands.items()},
+    "typed": {name: render_options(typed)[name] for name in ("grain", "film", "style")},
+    "task": [task.output, task.options, [*task.files]],
+    "remote": REMOTE_OPTIONS,
+    "refused": refused,
+    "report": RenderOptions(grain=0.2).describe(),
+    "media type": SERVED["jxl"].media_type,
+    "sent": [*app.openapi()["paths"]["/v1/animations/{id}/result"]["get"]["responses"]["200"]["content"]],
+    "schema": Animation.model_json_schema()["properties"],
+    "request": Animation(scene="1", format="jxl", grain=0.1, style="sunrise").model_dump(),
+    "live": [p["name"] for p in app.openapi()["paths"]["/v1/scenes/{id}/live"]["get"]["parameters"]],
+    "page": declared_js(),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a package with the made-up ones says of them."""
+    folder = tmp_path_factory.mktemp("declared")
+    copy = folder / "stylecine"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("lib", "__pycache__", "examples"))
+    for name, lines in DECLARED.items():
+        text = (copy / name).read_text()
+        for before, line in lines:
+            assert text.count(before) == 1, f"{name} has no longer, once, {before!r}"
+            text = text.replace(before, before + line)
+        (copy / name).write_text(text)
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    run = [sys.executable, "-c", PROGRAM, str(folder)]
+    done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    found["page"] = dict(line.removeprefix("export const ").split(" = ") for line in found["page"].splitlines())
+    found["page"] = {name: json.loads(value.removesuffix(";")) for name, value in found["page"].items()}
+    return found
+
+
+def test_a_format(seen: Any) -> None:
+    assert ".jxl" in seen["help"]["animate"] and ".jxl" in seen["help"]["render"]
+    assert seen["task"][0] == "q.jxl"
+    assert "jxl" in seen["schema"]["format"]["enum"] and seen["request"]["format"] == "jxl"
+    assert seen["media type"] == "image/jxl" and "image/jxl" in seen["sent"]
+    (form,) = (form for form in seen["page"]["FORMATS"] if form["id"] == "jxl")
+    assert (form["name"], form["kind"]["group"], form["default_size"]) == ("JPEG XL", "Animated image", 512)
+    assert form["qualities"] == [60, 80, 95] and form["codecs"] == []
+
+
+def test_a_style(seen: Any) -> None:
+    assert "sunrise" in seen["help"]["animate"] and "sunrise" in seen["help"]["batch"]
+    assert seen["typed"]["style"] == "sunrise"
+    assert seen["task"][1]["style"] == "sunrise" and seen["task"][2] == ["photo"]
+    assert "sunrise" in str(seen["schema"]["style"]) and seen["request"]["style"] == "sunrise"
+    assert "sunrise" in seen["page"]["OPTIONS"]["style"]["choices"]
+
+
+def test_an_option(seen: Any) -> None:
+    for command in ("animate", "render", "batch", "explain"):
+        assert "--grain G" in seen["help"][command] and "of the film (default 0.5)" in seen["help"][command]
+    assert seen["typed"] == {"grain": 0.2, "film": "slide", "style": "sunrise"}
+    assert seen["refused"] == "grain must be a number from 0 to 1, not 2."
+    assert seen["report"]["grain"] == 0.2 and seen["task"][1]["grain"] == 0.25
+    assert {"grain", "film"} <= {*seen["remote"]} & {*seen["live"]}
+    grain = {"default": 0.5, "description": "of the film", "maximum": 1, "minimum": 0, "type": "number"}
+    assert grain.items() <= seen["schema"]["grain"].items() and seen["request"]["grain"] == 0.1
+    assert seen["schema"]["film"]["enum"] == ["none", "slide"]
+    slider = {"label": "Grain", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
+    assert seen["page"]["OPTIONS"]["grain"] == {"default": 0.5, "ge": 0, "le": 1, **slider}
