@@ -244,9 +244,7 @@ class Animator:
             return None
         return found or self.find_cloth(to_tensor(scene.photo).to(self.device))
 
-    def _cloth_warning(
-        self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
-    ) -> str:
+    def _cloth_warning(self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None) -> str:
         """That unmarked cloth moves, or, except in previews, that unmarked cloth may be here and stands still."""
         if found is not None:
             return found.warning

@@ -129,7 +129,7 @@ def test_where_nothing_else_moves_the_error_says_that_cloth_was_found(
 ) -> None:
     still = replace(flag, layers=torch.zeros_like(flag.layers), mask=torch.zeros_like(flag.mask))
     options = {name: value for name, value in CLOTH.items() if name != "wind"} | {"subject": subject}
-    with pytest.raises(NothingMoves, match="Nothing in this photo .* give subject cloth"):
+    with pytest.raises(NothingMoves, match=r"Nothing in this photo .* give subject cloth"):
         animator.render(still, **options)
     frozen = still.paint(None, [[0.5, 0.5]], "freeze", radius=0.01)
     with pytest.raises(NothingMoves, match="give subject cloth"):
