@@ -304,6 +304,14 @@ def test_a_users_error_is_one_line_and_leaves_nothing(
     assert not list(work.iterdir())
 
 
+@pytest.mark.parametrize("fps", ["0", "500"])
+def test_the_range_of_fps_is_the_same_below_and_above(
+    given: list[str], fps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "--fps", fps]) == 2
+    assert "fps must be a number above 0 and at most 240" in printed(capsys)[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -700,7 +708,7 @@ def test_a_scene_is_rendered_as_animate_would_render_it(
     settings = read_report(Path("photo.gif"))["settings"]
     assert (settings["mask"], settings["motion"], settings["arrows"]) == ("given", "given", ["0.5,0.9,0.6,0.9"])
     assert main(["render", str(scene_file), "--mask", "nosuch.png", "-o", "x.mp4"]) == 2
-    assert "There is no mask at nosuch.png" in printed(capsys)[1] and not Path("x.mp4").exists()
+    assert "There is no mask at nosuch.png; check its path." in printed(capsys)[1] and not Path("x.mp4").exists()
 
 
 def test_json_counts_the_edits_of_the_file(
