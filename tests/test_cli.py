@@ -697,6 +697,14 @@ def test_a_scene_is_rendered_with_its_edits(
     assert json.loads(printed(capsys)[0].splitlines()[-1])["output"] == "photo.mp4"
 
 
+def test_metadata_that_a_scene_does_not_have_are_refused_before_the_work(
+    scene_file: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stylecine.animator.Animator.from_pretrained", lambda *_: pytest.fail("work was done"))
+    assert main(["render", str(scene_file), "--keep-metadata"]) == 2
+    assert "use `stylecine animate --keep-metadata` with the photo" in printed(capsys)[1]
+
+
 def test_a_scene_is_rendered_as_animate_would_render_it(
     scene_file: Path, mask_file: Path, motion_file: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
