@@ -244,9 +244,7 @@ class Animator:
             return None
         return found or self.find_cloth(to_tensor(scene.photo).to(self.device))
 
-    def _cloth_warning(
-        self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None
-    ) -> str:
+    def _cloth_warning(self, scene: Scene, options: RenderOptions, found: FoundCloth | None, short: int | None) -> str:
         """That unmarked cloth moves, or, except in previews, that unmarked cloth may be here and stands still."""
         if found is not None:
             return found.warning
@@ -273,7 +271,13 @@ class Animator:
         """What moves, and how: found in the whole scene, then shrunk to a `short` side."""
         photo = to_tensor(scene.photo).to(self.device)
         cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
-        layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
+        try:
+            layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
+        except NothingMoves as error:
+            marked = short is not None or is_cloth_marked(options, scene.edits)
+            if still := None if marked else self.find_cloth(photo):
+                raise NothingMoves(f"{error} {still.still_warning}") from None
+            raise
         edits, whole = scene.edits, scene.photo.shape
         if short is not None:
             scene, layers, cloth = _shrink(scene, layers, cloth, short)

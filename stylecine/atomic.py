@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from stylecine.errors import OutputError
+from stylecine.errors import OutputError, printable
 
 if sys.platform == "win32":
     import msvcrt
@@ -35,7 +35,10 @@ _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 def check_destination(path: PathLike, *, folder: bool = False) -> Path:
     """The file or folder that `path` names, symbolic links resolved. OutputError if it cannot be written."""
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except ValueError:
+        raise OutputError(f"'{printable(path)}' has a character that no name may have; choose another.") from None
     with translate_os_errors(target):
         if target.is_dir() and not folder:
             raise OutputError(f"'{target}' is a folder; name a file in it.")

@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 a user's error, in one line on standard error, no output l
 """
 
 import io
+import logging
 import os
 import sys
 import traceback
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = perf_counter()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
+    if logging.lastResort:  # prints what the package logs for its user
+        logging.lastResort.setFormatter(logging.Formatter("stylecine: %(message)s"))
     with Interrupts() as interrupts:
         try:
             options = parser().parse_args(argv)

@@ -189,6 +189,8 @@ class RenderOptions:
         check_style(self.style)
         if self.style_drift and self.style is None:
             raise OptionError("style_drift goes from the photo to a style and back; give a style, or leave it out.")
+        if self.style is None and self.style_strength != type(self).style_strength:
+            raise OptionError("style_strength says how much of a style is shown; give a style, or leave it out.")
         if self.subject == "landscape" and self.wind is not None:
             raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
         if self.subject == CLOTH and (self.motion is not None or len(self.arrows)):
@@ -380,7 +382,9 @@ def check_device(device: str | torch.device | None) -> torch.device:
     if chosen.type == "cpu" and chosen.index:
         raise OptionError(f"Device {str(device)!r} does not exist, since all cores are one device; use cpu.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise OptionError(f"Device {str(device)!r} is not one of PyTorch's {torch.cuda.device_count()}; use cpu.")
+        count = torch.cuda.device_count()
+        there = f"PyTorch finds only {count}, counted from cuda:0; use one of them, or cpu" if count else "use cpu"
+        raise OptionError(f"There is no GPU {str(device)!r} that PyTorch can use; {there}.")
     return chosen
 
 

@@ -107,7 +107,8 @@ def animate(
         if motion is not None:
             options = replace(options, motion=read_motion(motion))
         style = resolve_style(options, ())
-        options = replace(options, style=style, style_drift=options.style_drift and style is not None)
+        unstyled: dict[str, Any] = {"style_strength": 1.0, "style_drift": False} if style is None else {}
+        options = replace(options, style=style, **unstyled)
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     found = None

@@ -9,6 +9,7 @@ from stylecine.edits.apply import active_arrows, edited_cloth, edited_flow
 from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.networks.motionnet import MotionNet
+from stylecine.ops.image import resize
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
@@ -99,7 +100,8 @@ def _resolve_landscape(
     mask = options.mask
     if mask is None and given is not None:
         try:
-            mask = read_mask(given.norm(dim=0) > MIN_GIVEN_SPEED, _size(scene))
+            moves = (given.norm(dim=0) > MIN_GIVEN_SPEED).float()  # on the motion's own grid, of any shape
+            mask = read_mask(resize(moves[None], _size(scene))[0].clamp(0, 1), _size(scene))
         except NothingMoves:
             raise NothingMoves(
                 f"The motion is almost nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move; give a faster one."

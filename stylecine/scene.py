@@ -83,7 +83,7 @@ class Scene(Editable):
 
     def __repr__(self) -> str:
         height, width = self.photo.shape[:2]
-        name = self.source.name if self.source else "pixels"
+        name = (self.source and self.source.name) or "pixels"
         moves = 100 * float((self.mask > 0).float().mean())
         return f"<Scene {name}, {width}x{height}, {moves:.0f}% moves, {len(self.edits)} edits>"
 

@@ -111,6 +111,10 @@ def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
     Raises WeightsNotFound (naming what exists, or the steps to fetch a public model), LicenceNotAccepted,
     WeightsMalformed.
     """
+    if not isinstance(name_or_path, str | os.PathLike) or not os.fspath(name_or_path):  # "": the current folder
+        raise WeightsNotFound(
+            f"{name_or_path!r} is no model; give a name (`stylecine models` lists them) or a path, or leave it out."
+        )
     known = {record.name: record for record in models()}
     record = known.get(os.fspath(name_or_path))
     if record is None:
@@ -174,7 +178,9 @@ def _content(path: Path) -> bytes:
 def _beside(path: Path) -> str:
     """The weight files beside a missing one, for its error message."""
     names = sorted(p.name for p in path.parent.glob("*.safetensors"))[:8]
-    return f"its folder has {', '.join(names)}" if names else "its folder has no .safetensors file"
+    if names:
+        return f"its folder has {', '.join(names)}"
+    return "name a model (`stylecine models` lists them), or give the path of a generator.safetensors"
 
 
 def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:

@@ -237,6 +237,11 @@ def test_checking_a_destination_leaves_it_unchanged(tmp_path: Path, folder: bool
     assert not os.listdir(tmp_path)
 
 
+def test_a_name_with_a_null_is_refused() -> None:
+    with pytest.raises(OutputError, match=r"'a\\x00b.mp4' has a character that no name may have; choose another"):
+        check_destination("a\0b.mp4")
+
+
 def test_folders_and_files_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()

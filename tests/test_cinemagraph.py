@@ -31,6 +31,7 @@ from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import load_photo
 from tests.ops.test_readback import CUDA, Gpu
+from tests.output.test_origin import photo as photo_of_a_camera
 
 pytestmark = pytest.mark.usefixtures("coarse_gif")
 
@@ -294,6 +295,21 @@ def test_impossible_options_are_reported_before_any_work(
     with pytest.raises(OptionError):
         loop.save(tmp_path / name, embed_report=True, **wrong)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.MP.jpg"])
+def test_date_place_and_camera_of_the_photo_are_kept_only_if_asked(
+    tmp_path: Path, small_model: Path, name: str
+) -> None:
+    photo = tmp_path / "lake.jpg"
+    photo.write_bytes(photo_of_a_camera())
+    motion = np.full((2, 64, 64), 0.5, np.float32)
+    loop = animate(photo, model=small_model, motion=motion, seconds=0.5, fps=10)
+    for kept in (False, True):
+        loop.save(tmp_path / name, keep_metadata=kept)
+        content = (tmp_path / name).read_bytes()
+        for fact in (b"NIKON", b"D750", b"+46.5581-008.5611", b"2024"):
+            assert (fact in content) == kept, fact
 
 
 def test_a_poster_is_the_first_frame(loop: Cinemagraph, photo: np.ndarray, tmp_path: Path) -> None:

@@ -284,6 +284,8 @@ BAD_OPTIONS = [
     "-o loop.png --repeat 2",
     "--sec 3",
     "--surprise",
+    "--style-strength 0.5",
+    "--token-file missing.txt",
     "-o missing/loop.mp4",
     "-o loop.txt",
     "--mask missing.png",
@@ -302,6 +304,14 @@ def test_a_users_error_is_one_line_and_leaves_nothing(
     assert not list(work.iterdir())
 
 
+@pytest.mark.parametrize("fps", ["0", "500"])
+def test_the_range_of_fps_is_the_same_below_and_above(
+    given: list[str], fps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "--fps", fps]) == 2
+    assert "fps must be a number above 0 and at most 240" in printed(capsys)[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -309,10 +319,12 @@ def test_a_users_error_is_one_line_and_leaves_nothing(
         ((1, "."), "is a folder"),
         ((-1, "cpu", "-o", ""), "argument -o/--output: the path is empty; give one"),
         ((-1, "cpu", "--mask", ""), "argument --mask: the path is empty; give one"),
+        ((1, "https://example.com/a.jpg"), "'https://example.com/a.jpg' is an address; download the file"),
+        ((1, "scene.cine"), "'scene.cine' is a scene, not a photo; use `stylecine render`"),
     ],
     ids=str,
 )
-def test_an_empty_name_is_no_file(
+def test_what_is_no_photo_or_file_is_named(
     given: list[str], work: Path, changes: tuple[int, str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, *values = changes
@@ -508,6 +520,11 @@ def test_measure_distinguishes_a_loop_from_a_cut(
     assert main(["measure", "missing.mp4"]) == 2
 
 
+def test_one_picture_is_not_measured(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", str(photo_file)]) == 2
+    assert "has only one frame" in printed(capsys)[1]
+
+
 def test_a_webm_is_measured_and_its_report_printed(
     given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -560,6 +577,23 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
     assert main(argv) == 2
     out, err = printed(capsys)
     assert out == "" and err.count("\n") == 1 and "--help" in err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["b.jpg"], "there is no place for b.jpg (see"),
+        (["--secnds", "4"], "there is no place for --secnds 4; did you mean --seconds? (see"),
+        (["--seconds", "4s"], "argument --seconds: '4s' is not a number (see"),
+        (["--refine", "1.5"], "argument --refine: '1.5' is not a whole number (see"),
+    ],
+    ids=str,
+)
+def test_wrong_usage_is_said_in_words_with_the_help_of_the_command(
+    more: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["animate", "a.jpg", *more]) == 2
+    assert printed(capsys)[1] == f"stylecine: {says} stylecine animate --help)\n"
 
 
 def test_the_command_is_installed(given: list[str], work: Path) -> None:
@@ -663,6 +697,14 @@ def test_a_scene_is_rendered_with_its_edits(
     assert json.loads(printed(capsys)[0].splitlines()[-1])["output"] == "photo.mp4"
 
 
+def test_metadata_that_a_scene_does_not_have_are_refused_before_the_work(
+    scene_file: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stylecine.animator.Animator.from_pretrained", lambda *_: pytest.fail("work was done"))
+    assert main(["render", str(scene_file), "--keep-metadata"]) == 2
+    assert "use `stylecine animate --keep-metadata` with the photo" in printed(capsys)[1]
+
+
 def test_a_scene_is_rendered_as_animate_would_render_it(
     scene_file: Path, mask_file: Path, motion_file: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -674,7 +716,7 @@ def test_a_scene_is_rendered_as_animate_would_render_it(
     settings = read_report(Path("photo.gif"))["settings"]
     assert (settings["mask"], settings["motion"], settings["arrows"]) == ("given", "given", ["0.5,0.9,0.6,0.9"])
     assert main(["render", str(scene_file), "--mask", "nosuch.png", "-o", "x.mp4"]) == 2
-    assert "There is no mask at nosuch.png" in printed(capsys)[1] and not Path("x.mp4").exists()
+    assert "There is no mask at nosuch.png; check its path." in printed(capsys)[1] and not Path("x.mp4").exists()
 
 
 def test_json_counts_the_edits_of_the_file(

@@ -70,6 +70,7 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
         ({"style": "dusc"}, "There is no style 'dusc'; use golden-hour, .* or the path of a photo"),
         ({"style": "dusk", "style_strength": 1.1}, "style_strength must be a number from 0 to 1, not 1.1"),
         ({"style": "dusk", "style_drift": 1}, "style_drift is True or False"),
+        ({"style_strength": 0.5}, "style_strength says how much of a style is shown; give a style"),
         ({"style_drift": True}, "style_drift goes from the photo to a style and back; give a style"),
         ({"arrows": [(0.5, 0.5, 0.5, 0.5)]}, "ends where it starts"),
     ],
@@ -92,6 +93,13 @@ def test_devices_that_do_not_exist_are_refused(wrong: object) -> None:
     with pytest.raises(OptionError, match="use cpu"):
         check_device(wrong)  # type: ignore[arg-type]
     assert str(check_device("cpu")) == "cpu" and check_device("cpu:0").type == "cpu"
+
+
+@pytest.mark.parametrize(("gpus", "says"), [(0, "that PyTorch can use; use cpu"), (2, "finds only 2, counted from")])
+def test_a_missing_gpu_is_said_in_words(gpus: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    with pytest.raises(OptionError, match=f"There is no GPU 'cuda:2' .*{says}"):
+        check_device("cuda:2")
 
 
 def test_a_report_describes_where_mask_and_motion_come_from() -> None:

@@ -105,6 +105,13 @@ def test_motion_without_a_mask_moves_where_it_is_not_slow(scene: Scene, animator
     assert loop.mask[:34].max() == 0 and loop.mask[38:].min() > 0.999
 
 
+def test_motion_on_a_grid_of_another_shape_is_not_called_a_mask(
+    scene: Scene, animator: Animator, caplog: pytest.LogCaptureFixture
+) -> None:
+    animator.render(scene, motion=np.ones((2, 20, 20), np.float32), seconds=0.4)
+    assert "mask" not in caplog.text
+
+
 def test_rendering_again_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:
     slow, fast = (animator.render(scene, **given | {"speed": speed}) for speed in (0.5, 2.0))
     assert torch.equal(fast.motion, 4 * slow.motion)

@@ -266,6 +266,14 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
         read_tensors(tmp_path / "genrator.safetensors")
 
 
+def test_where_no_model_is_the_error_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(WeightsNotFound, match=r"name a model .* or give the path of a generator\.safetensors"):
+        find_model(tmp_path)
+    for empty in ("", None):
+        with pytest.raises(WeightsNotFound, match=f"{empty!r} is no model; give a name"):
+            find_model(empty)  # type: ignore[arg-type]
+
+
 def test_a_modified_file_does_not_match_its_checksum(pretrained: Path) -> None:
     save(pretrained / "lpips.safetensors", {"linear.0": torch.zeros(3)})
     with pytest.raises(ChecksumMismatch, match=r"lpips\.safetensors"):

@@ -7,6 +7,7 @@ from typing import Any
 from stylecine.commands.arguments import (
     PHOTOS,
     Commands,
+    Usage,
     add_file_options,
     add_inversion_options,
     add_loop_options,
@@ -21,6 +22,7 @@ from stylecine.commands.arguments import (
 from stylecine.commands.console import FILE, LOOP, SCENE, Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
+from stylecine.errors import printable
 
 
 def add_to(commands: Commands) -> None:
@@ -37,6 +39,10 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    if options.photo.suffix == ".cine":
+        raise Usage(f"'{printable(options.photo)}' is a scene, not a photo; use `stylecine render`")
+    if options.token_file and not options.server:
+        raise Usage("--token-file is for a service; give its address with --server, or leave it out")
     output = options.output or default_output(options.photo)
     protect_inputs(output, options)
     if options.server:

@@ -1,7 +1,9 @@
 """Arguments that several commands share."""
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -25,14 +27,27 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuses what it does not know itself, since the parser of all commands would name its own help."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1, 0.5)
+            hint = f"; did you mean {near[0]}?" if near and unknown[0].startswith("-") else ""
+            self.error(f"there is no place for {' '.join(unknown)}{hint}")
+        return known, unknown
+
     def error(self, message: str) -> NoReturn:
+        for kind, what in (("float", "a number"), ("int", "a whole number")):
+            message = re.sub(rf"invalid {kind} value: (.*)", rf"\1 is not {what}", message)
         raise Usage(f"{message} (see {self.prog} --help)")
 
 
 def as_path(text: str) -> Path:
-    """A path as one types it; an empty one, such as a variable of the shell that is not set, would be this folder."""
+    """A path as one types it. An empty one, such as a variable of the shell that is not set, would be this folder."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty; give one")
+    if text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"'{text}' is an address; download the file and give its path")
     return Path(text)
 
 

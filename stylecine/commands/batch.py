@@ -151,7 +151,9 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]")
         return RayPool(options.ray, tasks, options.processes, folder, options.model, options.device)
 
     from stylecine.batch.local import LocalPool, count_for, devices_for
+    from stylecine.weights import find_model
 
+    find_model(options.model)  # an error now, and not when all processes have started
     devices = devices_for(options.device)
     count = min(options.processes or count_for(tasks, devices), len(tasks))
     return LocalPool(count, folder, options.model, devices)

@@ -15,10 +15,13 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.cinemagraph import json_figures
+    from stylecine.errors import VideoError
     from stylecine.output.video import read_video
     from stylecine.quality.measures import measure_video
 
     frames, fps = read_video(options.video)
+    if len(frames) < 2:
+        raise VideoError(f"'{options.video}' has only one frame, so nothing in it moves; name a video.")
     figures = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
     if options.json:
         print(json.dumps(json_figures(figures), allow_nan=False))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stylecine.commands.arguments import (
     Commands,
+    Usage,
     add_file_options,
     add_loop_options,
     add_model_options,
@@ -40,6 +41,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    if options.keep_metadata:  # `save` would say so too, after the work
+        raise Usage("a scene file has no date, place or camera; use `stylecine animate --keep-metadata` with the photo")
     output = options.output or default_output(options.scene)
     protect_inputs(output, options)
     c2pa = credentials(options)

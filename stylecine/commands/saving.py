@@ -6,7 +6,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylecine.commands.arguments import file_options
+from stylecine.commands.arguments import file_options, render_options
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError
 from stylecine.output.formats import PAGE, files_of, kind_of
@@ -45,10 +45,11 @@ def protect_inputs(output: Path, options: argparse.Namespace) -> None:
 
 def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
     """Raises an error before any work if a file could not be written."""
-    from stylecine.options import check_live
+    from stylecine.options import RenderOptions, check_live
     from stylecine.output.c2pa import signer_for
     from stylecine.output.writing import check_output
 
+    RenderOptions(**render_options(options))  # first: the limits of a file's fps are wider
     check_output(output, fps=options.fps, **file_options(options))
     if kind_of(output) is PAGE:
         check_live(options.warp, options.sampling)

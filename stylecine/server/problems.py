@@ -99,12 +99,24 @@ def add_problem_handlers(app: FastAPI) -> None:
             place = f"line {len(before)}, column {len(before[-1]) + 1}"
             reason = first["ctx"]["error"]
             return Problem(422, "InvalidRequest", f"The body is not JSON at {place}: {reason}; correct it.").response()
-        where = ".".join(str(part) for part in first["loc"])[:200]
-        return Problem(422, "InvalidRequest", f"{where}: {first['msg']}.").response()
+        return Problem(422, "InvalidRequest", _sentence(first)).response()
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
         return Problem(500, "InternalError", "Something went wrong in the service; its log says what.").response()
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, of which pydantic speaks as programmers do."""
+    where = ".".join(str(part) for part in error["loc"])[:200]
+    if where == "body":
+        return "The body is no JSON object; send one, with the header Content-Type: application/json."
+    if error["type"] == "extra_forbidden":
+        return f"There is no {where}; correct its name or leave it out (/docs lists what there is)."
+    if error["type"] == "missing":
+        return f"{where} is missing; add it."
+    says = error["msg"].partition(", unable to parse")[0]
+    return f"{where} {says.removeprefix('Input ')}." if says.startswith("Input ") else f"{where}: {says}."
 
 
 def _methods_at(app: FastAPI, path: str) -> str:

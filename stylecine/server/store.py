@@ -95,7 +95,8 @@ class Store:
             self._check_database()
             self._remove_orphans()
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"The data folder '{folder}' cannot be used ({error}); choose another one.") from None
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"The data folder '{folder}' cannot be used ({reason}); choose another one.") from None
         self._thread = ThreadPoolExecutor(1, "store")
         self._offset = time.time() - time.monotonic()
 

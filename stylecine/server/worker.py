@@ -44,6 +44,7 @@ CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always ke
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
 THUMBNAIL = 160, 120  # pixels
 ARGUMENTS = {"stroke": "where"}  # of methods of a scene, where the fields of an edit have other names
+UNSTYLED = {"style": None, "style_strength": 1.0, "style_drift": False}
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
 Request = dict[str, Any]
@@ -240,7 +241,7 @@ class Worker:
         self.played = None  # its memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
-        self.played = still, wind, self._render(unstyled, request | {"style": None, "style_drift": False}, progress)
+        self.played = still, wind, self._render(unstyled, request | UNSTYLED, progress)
         return self.played[2]
 
     def _motion(self, request: Request) -> tuple[Any, Any]:

@@ -333,7 +333,7 @@ def _to_array(mask: Any) -> tuple[np.ndarray, int | None]:
                 return _from_pil(image)
         return _from_pil(mask) if isinstance(mask, Image.Image) else (np.asarray(mask), None)
     except FileNotFoundError as error:
-        raise MaskError(f"There is no mask at {mask}.") from error
+        raise MaskError(f"There is no mask at {mask}; check its path.") from error
     except (OSError, ValueError, EOFError, SyntaxError, PhotoError) as error:
         if isinstance(mask, (str, PathLike)):
             raise MaskError(f"{mask} cannot be read as a mask; give a PNG that is white where it moves.") from error

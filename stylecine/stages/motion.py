@@ -470,7 +470,7 @@ def _array(motion: Any) -> np.ndarray:
     try:
         loaded = np.load(motion, allow_pickle=False)
     except FileNotFoundError as error:
-        raise MotionError(f"There is no motion at {motion}.") from error
+        raise MotionError(f"There is no motion at {motion}; check its path.") from error
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise MotionError(
             f"{motion} cannot be read as motion; save a [2, height, width] array with numpy.save."

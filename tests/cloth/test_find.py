@@ -123,6 +123,19 @@ def test_auto_says_that_cloth_stands_still(animator: Animator, flag: Scene) -> N
     assert animator.render(flag.paint("cloth", flag_mask()), **auto).warning == ""
 
 
+@pytest.mark.parametrize("subject", ["landscape", "auto"])
+def test_where_nothing_else_moves_the_error_says_that_cloth_was_found(
+    animator: Animator, flag: Scene, subject: str
+) -> None:
+    still = replace(flag, layers=torch.zeros_like(flag.layers), mask=torch.zeros_like(flag.mask))
+    options = {name: value for name, value in CLOTH.items() if name != "wind"} | {"subject": subject}
+    with pytest.raises(NothingMoves, match=r"Nothing in this photo .* give subject cloth"):
+        animator.render(still, **options)
+    frozen = still.paint(None, [[0.5, 0.5]], "freeze", radius=0.01)
+    with pytest.raises(NothingMoves, match="give subject cloth"):
+        animator.render(frozen, **options)
+
+
 def test_a_mask_or_paint_comes_first(animator: Animator, flag: Scene) -> None:
     half = flag_mask()
     half[:, 68:] = False

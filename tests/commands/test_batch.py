@@ -149,6 +149,7 @@ def test_finished_photos_need_no_worker(
         (["--style-drift"], "a.png: style_drift goes from the photo to a style and back; give a style"),
         (["--style", "dusc"], "There is no style 'dusc'; use golden-hour, "),
         (["--format", "png", "--quality", "3"], "A .png is one lossless frame"),
+        (["--model", "nosuch"], "There is no model or file 'nosuch'"),
     ],
 )
 def test_impossible_options_are_refused_before_any_work(

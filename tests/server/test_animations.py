@@ -235,6 +235,26 @@ def test_malformed_json_is_said_with_its_place(quick: Served, scene: str) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('{"scene": "x", "sped": 2}', "There is no body.sped; correct its name or leave it out (/docs lists"),
+        ("{}", "body.scene is missing; add it."),
+        ('{"scene": "x", "seconds": 0}', "body.seconds should be greater than 0."),
+        ('{"scene": "x", "size": "big"}', "body.size should be a valid integer."),
+        ("[]", "The body is no JSON object; send one"),
+        ("", "The body is no JSON object; send one"),
+    ],
+    ids=str,
+)
+def test_a_wrong_body_is_said_in_words(quick: Served, body: str, says: str) -> None:
+    response = quick.client.post("/v1/animations", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422 and response.json()["detail"].startswith(says)
+    as_form = {"Content-Type": "application/x-www-form-urlencoded"}  # curl -d, without a header
+    form = quick.client.post("/v1/animations", content=body or "{}", headers=as_form)
+    assert form.status_code == 422 and "with the header Content-Type: application/json" in form.json()["detail"]
+
+
 def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:
     served = serve(queue=2, scenes=1)
     scene = served.scene()["id"]

@@ -236,8 +236,8 @@ def test_another_photo_is_a_style(real: Served, scene: str, png: bytes, photo: n
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        ({"name": "dusc"}, "name: Input should be 'golden-hour', 'sunset', 'dusk'"),
-        ({"name": "/etc/hostname"}, "name: Input should be"),
+        ({"name": "dusc"}, "name should be 'golden-hour', 'sunset', 'dusk'"),
+        ({"name": "/etc/hostname"}, "name should be"),
         ({"name": "dusk", "strength": 1.1}, "strength"),
         ({"name": "dusk", "drift": "yes"}, "drift"),
         ({"name": "x.jpg", "picture": "not base64"}, "is not base64"),

@@ -480,6 +480,9 @@ def test_on_a_phone_controls_are_large_enough_and_labelled(phone: Studio, width:
     assert page.evaluate(small) == []
     for label in ("Before", "Compare", "Mask", "Flow", "Adjust"):
         expect(page.locator(".playback").get_by_text(label, exact=True)).to_be_in_viewport(ratio=1)
+    if width > 380:
+        clock, seam = phone.at("clock").bounding_box() or {}, page.locator("#seam span").bounding_box() or {}
+        assert seam["x"] - clock["x"] - clock["width"] >= 8, "the time does not touch the next word"
     stage, height = phone.at("stage").bounding_box() or {}, page.evaluate("innerHeight")
     assert stage["height"] >= 0.6 * height, "most of the page is for the picture"
 
