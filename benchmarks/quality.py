@@ -125,7 +125,8 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
     mixed = partial(_copies, loop)
-    row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, label, copies=mixed)
+    found = scene.photo, loop.mask, loop.motion, loop.fps, label
+    row |= measure_loop(frames, *found, flowing=loop.flowing, copies=mixed)
     row |= _encoded(loop)
     if sheets is not None:
         write_previews(sheets / photo.name, scene.photo, scene.layers, loop.motion, loop)

@@ -215,12 +215,12 @@ class Cinemagraph:
             self.mask.cpu(),
             self.motion.cpu(),
             self.fps,
-            flowing=self._flowing.cpu(),
+            flowing=self.flowing.cpu(),
             copies=None if self.loop is None else self._copies,
         )
 
     @property
-    def _flowing(self) -> Tensor:
+    def flowing(self) -> Tensor:
         """[H,W] in [0,1]: how much each pixel follows `motion`. Cloth does not, nor does water that rocks in place."""
         flowing = self.mask
         if self.loop is not None:
