@@ -20,13 +20,13 @@ from stylecine.stages.displacement import margin_for
 from stylecine.stages.plate import canvas, plain_plate
 
 EXAMPLES, IMAGES = Path("examples"), Path("docs/images")
-WIDTH = 960
+WIDTH = 800
 
 
 def save(picture: np.ndarray, name: str) -> None:
     image = Image.fromarray(picture)
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
-    image.save(IMAGES / f"{name}.jpg", quality=72)
+    image.save(IMAGES / f"{name}.webp", quality=70, method=6)
 
 
 @torch.no_grad()
@@ -99,7 +99,7 @@ def hours(animator: Animator) -> None:
     moving_picture(loops, IMAGES / "hours.webp")
 
 
-def styles(animator: Animator, height: int = 135) -> None:
+def styles(animator: Animator, height: int = 90) -> None:
     """Each example, and itself in every style."""
     rows = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
@@ -107,7 +107,7 @@ def styles(animator: Animator, height: int = 135) -> None:
         pictures = [scene.photo, *(animator.render(scene, style=style)[0] for style in STYLES)]
         small = [Image.fromarray(p).resize((height * 8 // 5, height), Image.Resampling.LANCZOS) for p in pictures]
         rows.append(np.hstack([np.asarray(p) for p in small]))
-    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.jpg", quality=66)
+    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.webp", quality=70, method=6)
 
 
 def main() -> None:

@@ -51,14 +51,14 @@ export function chooseFile() {
 
 function exampleButton([id, name, alt]) {
   const url = `/studio/examples/${id}`;
-  const image = make("img", {src: `${url}-small.jpg`, alt: ""});
+  const image = make("img", {src: `${url}.webp`, alt: ""});
   const video = make("video", {
     ...{src: `${url}.mp4`, muted: true, loop: true, playsInline: true, preload: "metadata"},
     ...{"aria-hidden": "true", tabIndex: -1, disablePictureInPicture: true},
   });
   const open = async () => {
-    const photo = await fetch(`${url}.jpg`).catch(() => null);
-    if (photo?.ok) openPhoto(await photo.blob(), `${id}.jpg`);
+    const photo = await fetch(`${url}.webp`).catch(() => null);
+    if (photo?.ok) openPhoto(await photo.blob(), `${id}.webp`);
     else showProblem(`The studio's server is not responding. Start it again with “${COMMAND}”.`);
   };
   const made = button("example", open, image, video, make("span", {className: "name"}, name));
