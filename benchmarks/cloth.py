@@ -30,9 +30,9 @@ from scipy import ndimage
 from benchmarks.tables import RESULTS, to_json, write
 from stylecine import Animator, Cinemagraph, Scene
 from stylecine.cloth.rest_shape import find_pieces
+from stylecine.ops.image import LUMA
 from stylecine.output.preview import time_slice
 from stylecine.quality.blockmatch import track
-from stylecine.quality.measures import LUMA
 
 PHOTOS = (
     *("maple-leaf", "rainbow-flag", "epa-flag", "water-banner", "nato-flags"),
@@ -226,7 +226,7 @@ def _examples(animator: Animator, folder: Path, names: list[str], size: int) -> 
 
 
 def _grey(frame: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(frame.astype(np.float32) @ LUMA)
+    return torch.from_numpy(frame.astype(np.float32) @ np.array(LUMA, np.float32))
 
 
 def _options() -> argparse.Namespace:

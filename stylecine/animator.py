@@ -35,6 +35,7 @@ from stylecine.options import (
     AUTO,
     CLOTH,
     MIN_LAYER_ALPHA,
+    SKY,
     RenderArguments,
     RenderOptions,
     Size,
@@ -52,7 +53,7 @@ from stylecine.stages.displacement import integrate, margin_for
 from stylecine.stages.doubt import torn_regions
 from stylecine.stages.inversion import SLACK, invert, refinement_steps
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
-from stylecine.stages.mask import SKY, erode_moving_edges, moving, predict_layers, predict_probabilities
+from stylecine.stages.mask import erode_moving_edges, moving, predict_layers, predict_probabilities
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate

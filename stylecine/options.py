@@ -24,6 +24,7 @@ WARPS = ("msdfw", "dfw", "pixel")  # msdfw warps the photo's Laplacian bands, pi
 SAMPLINGS = ("gather", "splat")
 PACES = ("calm", "natural", "lively")  # how fast the landscape moves, where it is predicted
 CLASSES = ("sky", "water", "falls", "smoke")  # what can move in a landscape, in the order of layers
+SKY, WATER, FALLS, SMOKE = (CLASSES.index(name) for name in ("sky", "water", "falls", "smoke"))
 CLOTH = "cloth"  # moves in the wind, so it is not a layer
 PAINTS = (*CLASSES, CLOTH)  # what can be painted
 AUTO = "auto"

@@ -34,8 +34,9 @@ from benchmarks.tables import RESULTS, save, table
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
+from stylecine.options import CLASSES, FALLS, SKY, WATER
 from stylecine.stages.displacement import integrate, margin_for, to_canvas
-from stylecine.stages.mask import CLASSES, erode_moving_edges, predict_layers
+from stylecine.stages.mask import erode_moving_edges, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors
@@ -47,8 +48,7 @@ UNMOVED = -1.0  # instead of an angle
 DIRECTED = ("running water", "falls")  # groups that have a right direction
 WRONG_WAY = 90.0  # degrees
 RESAMPLES, COVERAGE = 2000, (2.5, 97.5)  # of the bootstrap; per cent
-SKY = CLASSES.index("sky")
-LIQUID = [CLASSES.index("water"), CLASSES.index("falls")]
+LIQUID = [WATER, FALLS]
 SHAPE = ("unfolded_half", "unfolded_whole", "divergence", "shore_angle", "into_shore")
 
 Predict = Callable[..., Tensor]  # (photo, layers, arrows=()) -> flow

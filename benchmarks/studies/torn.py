@@ -27,8 +27,8 @@ from benchmarks.photos import Photo, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
-from stylecine.options import CLASSES
-from stylecine.stages.doubt import SKY, SMALLEST_TORN, torn_regions
+from stylecine.options import CLASSES, SKY
+from stylecine.stages.doubt import SMALLEST_TORN, torn_regions
 from stylecine.stages.mask import erode_moving_edges, follow_edges, predict_probabilities, soft_threshold
 from stylecine.stages.photo import load_photo
 from stylecine.weights import find_model, role_tensors

@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import blur, dilate
+from stylecine.ops.image import LUMA, blur, dilate
 
 MIN_DIFFERENCE = 1.8  # of the colours of cloth and background, in standard deviations of both
 MAX_CHANGE = 1.5  # of the background's colours away from the cloth, likewise: a pole ends, a meadow goes on
@@ -140,7 +140,7 @@ def _difference(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], places
 def _skin(cells: Tensor, outside: Tensor) -> Tensor:
     """Skin of arms, hands and faces, bool [gh,gw]."""
     red, green, blue = cells
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     cb, cr = 0.5 + (blue - luma) * 0.564, 0.5 + (red - luma) * 0.713
     like = (cb > SKIN_CB[0]) & (cb < SKIN_CB[1]) & (cr > SKIN_CR[0]) & (cr < SKIN_CR[1]) & (luma > 0.15) & outside
     labels, count = ndimage.label(like.cpu().numpy())

@@ -11,10 +11,9 @@ from stylecine.explanation.evidence import Evidence, Motion
 from stylecine.explanation.shell import Shell, arrow_text, stroke_text
 from stylecine.ops.image import resize
 from stylecine.ops.regions import Region
-from stylecine.options import CLASSES
+from stylecine.options import CLASSES, FALLS
 from stylecine.quality.measures import GOALS
 
-FALLS = CLASSES.index("falls")
 CONTRADICTION = 90.0  # degrees between two predictions, above which the direction is a guess
 STILL = 0.6  # vividness below which a region seems to stand still
 SMOOTH = 0.5  # share of a region without texture, above which nothing can make it seem to move

@@ -21,7 +21,7 @@ from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
 from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_tensor
 from stylecine.ops.regions import Region, connected_regions
-from stylecine.options import CLASSES, CLOTH, RenderOptions
+from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.output.video import read_video, write_video
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import seam, vivid_share
@@ -35,7 +35,6 @@ MAX_REGIONS = 8
 TEXTURE = 2.0  # grey levels: smoother places show no motion
 SMALL_BYTES = 100e6  # of the small frames
 SMALL_SIDE = 512  # of their short sides, at most
-SKY = CLASSES.index("sky")
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 MAX_ASPECT = 4.0  # of what a network sees
 
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.dither import dither
+from stylecine.ops.image import LUMA
 from stylecine.ops.operators import operator
 
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 MAX_AMOUNT = 16.0
 
 

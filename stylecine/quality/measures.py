@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import fit_short_side, resize
+from stylecine.ops.image import LUMA, fit_short_side, resize
 from stylecine.options import CLASSES
 from stylecine.quality.blockmatch import Blocks, blur, track
 from stylecine.quality.opticalflow import optical_flow
@@ -57,7 +57,6 @@ OWN = 0.7  # of an edge's gradient: a copy that has as much there, in its direct
 FEW_EDGES = 0.005  # of what moves: fewer strong edges count as so many
 GOLDEN = (math.sqrt(5) - 1) / 2
 VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 Array = np.ndarray | Tensor
 
@@ -670,7 +669,7 @@ def _floats(array: Array) -> Tensor:
 
 def _grey(frame: np.ndarray) -> Tensor:
     """uint8 [H,W,3] -> float32 [1,1,H,W], 0..255."""
-    return torch.from_numpy(frame.astype(np.float32) @ LUMA)[None, None]
+    return torch.from_numpy(frame.astype(np.float32) @ np.array(LUMA, np.float32))[None, None]
 
 
 def _step(a: np.ndarray, b: np.ndarray) -> float:

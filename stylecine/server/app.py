@@ -1,5 +1,6 @@
 """The ASGI app: routes, middleware, and the service that starts and stops with it."""
 
+import mimetypes
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -99,6 +100,7 @@ def _add_studio(app: FastAPI) -> None:
     async def declared() -> Response:
         return Response(declared_js(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
+    mimetypes.add_type("image/webp", ".webp")  # Python < 3.13 does not know it by itself
     app.mount("/studio", StaticFiles(directory=PACKAGE / "server/studio", check_dir=False))
     app.mount("/player", StaticFiles(directory=PACKAGE / "player", check_dir=False))
 

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.regions import Region, connected_regions
-from stylecine.options import CLASSES
+from stylecine.options import SKY
 
 SHORT_SIDE = 256  # of the grid
 MOVES, STANDS = 0.85, 0.2  # probabilities of moving: what moves is sure above, what stands still below
 NARROW = 0.004  # of the short side: half the width of a border, along which every probability is doubtful
 SMALLEST = 0.002  # of the photo
-SKY = CLASSES.index("sky")
 TORN_SIDE = 512  # of the grid on which torn things are looked for: they may be as thin as posts
 TORN = 0.1  # probability of moving below which what moves is torn off
 SMALLEST_TORN = 0.0008  # of the photo

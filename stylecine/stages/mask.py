@@ -16,13 +16,11 @@ from torch import Tensor
 
 from stylecine.errors import MaskError, NothingMoves, PhotoError
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.image import LUMA, dilate, fast_dtype, fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import CLASSES, MIN_LAYER_ALPHA
+from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.stages.photo import open_image
 from stylecine.stages.thin import thin_static
-
-SKY, WATER, FALLS, SMOKE = (CLASSES.index(name) for name in ("sky", "water", "falls", "smoke"))
 
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
@@ -43,7 +41,6 @@ POINT = 0.003  # of the short side: half the width of stars, at most
 SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
 MAX_DISC = 0.005  # of the photo: the sun is smaller
 STAR_NOISE = 0.03  # of [-1, 1]: stars rise, by four times this, from a sky that is no rougher
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 STRIP = 64  # rows of a given mask that are converted at a time
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 OTHER_SHAPE = 0.03  # of its width: a given mask that differs by more was made for another picture

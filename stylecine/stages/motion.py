@@ -24,12 +24,11 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
+from stylecine.options import FALLS, SKY, SMOKE, WATER
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, sky_travel, steadiness, water_travel
 from stylecine.stages.stream import Streams, find_streams, sense_odds
-from stylecine.stages.swell import open_water
-
-SKY, WATER, FALLS, SMOKE = range(4)
+from stylecine.stages.swell import class_map, open_water
 
 NETWORK_SHORT = 256  # short side that the network was trained at
 UNIT = 0.1  # of the short side: the network's unit
@@ -128,8 +127,7 @@ def read_motion(motion: Any) -> Tensor:
 
 def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow]) -> MotionContext:
     grid = directions.shape[1:]
-    small = resize(layers, grid).cpu().numpy()
-    owner = np.where(small.max(0) > 0.05, small.argmax(0), -1)
+    owner = class_map(layers, grid)
     streams = find_streams(owner, open_water(owner, directions))
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)

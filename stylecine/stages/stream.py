@@ -18,9 +18,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import CLASSES
+from stylecine.options import FALLS, WATER
 
-WATER, FALLS = CLASSES.index("water"), CLASSES.index("falls")
 COARSE = 64  # short side of the grid that streams are traced on
 COVERED = 0.4  # share of a coarse cell that the stream must cover
 LEAST_CELLS = 6  # of a stream: the shape of a smaller one says nothing

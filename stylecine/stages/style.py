@@ -20,8 +20,8 @@ from torch import Tensor
 from stylecine.errors import OptionError
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
-from stylecine.ops.image import fit_short_side, to_tensor
-from stylecine.ops.recolour import LUMA, Recolouring, grid_places, recolour
+from stylecine.ops.image import LUMA, fit_short_side, to_tensor
+from stylecine.ops.recolour import Recolouring, grid_places, recolour
 
 SIDE = 256  # short side of the picture in which the change is found
 CELL = 16  # pixels of it

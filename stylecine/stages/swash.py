@@ -15,12 +15,11 @@ from torch import Tensor
 
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import CLASSES
+from stylecine.options import WATER
 from stylecine.stages.reflection import mirroring
 from stylecine.stages.speed import foam
-from stylecine.stages.swell import Swell, open_water
+from stylecine.stages.swell import Swell, class_map, open_water
 
-WATER = CLASSES.index("water")
 SWASH_SECONDS = 4.0  # about one run up and back
 AMPLITUDE = 0.016  # of the short side: how far the edge runs up, and back
 REACH = 0.07  # of the short side: half the width of the band that sways, more than AMPLITUDE times pi / 2
@@ -54,8 +53,7 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
     held [H,W] in [0,1]: what must not move, whatever it looks like.
     """
     grid = flow.shape[1:]
-    small = resize(layers, grid).cpu().numpy()
-    owner = np.where(small.max(0) > 0.05, small.argmax(0), -1)
+    owner = class_map(layers, grid)
     water = open_water(owner, flow.cpu().numpy())
     ground = owner < 0
     if not water.any() or not ground.any():

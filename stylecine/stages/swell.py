@@ -7,6 +7,7 @@ slide from under it, and be seen twice: water that mirrors its shore rocks more 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,9 @@ from torch import Tensor
 
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import CLASSES
+from stylecine.options import FALLS, WATER
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 
-WATER, FALLS = CLASSES.index("water"), CLASSES.index("falls")
 MIN_WIDTH, MAX_STEEPNESS = 0.8, 0.3  # open water spans this share of the width, or falls or rises less than this
 AMPLITUDE = 0.003  # of the short side, for the nearest water
 WAVELENGTH = 0.16  # of the short side, there
@@ -31,10 +31,16 @@ SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; where any of the water mi
 FULL_DRIFT = 0.02  # of the short side in 4 s: water that drifts slower has less swell, and none where it is held still
 
 
+def class_map(layers: Tensor, grid: Sequence[int]) -> np.ndarray:
+    """Class of each place, int [*grid], an index into CLASSES, -1 where no layer [4,H,W] covers more than a trace."""
+    small = resize(layers, grid).cpu().numpy()
+    return np.where(small.max(0) > 0.05, small.argmax(0), -1)
+
+
 def open_water(owner: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Bool [h,w]: water that is a sea, a lake or a pond; the rest runs, and so does all that meets a fall.
 
-    owner [h,w]: class of each place, an index into CLASSES, -1 for none. flow [2,h,w].
+    owner [h,w]: as `class_map` returns it. flow [2,h,w].
     """
     regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
     beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
@@ -63,9 +69,8 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor) -> Swell | None:
     and lower towards the far end of the water, as perspective has it, and vanish at shores.
     """
     h, w = flow.shape[1:]
-    small = resize(layers, (h, w)).cpu()
     drift = flow.cpu().numpy()
-    owner = np.where(small.amax(0) > 0.05, small.argmax(0), -1)
+    owner = class_map(layers, (h, w))
     water = open_water(owner, drift)
     if not water.any():
         return None

@@ -62,6 +62,7 @@ def test_pages_need_nothing_from_elsewhere_and_no_script(path: str, tmp_path: Pa
 
 
 def test_the_studio_is_the_start_page_where_there_is_one(tmp_path: Path) -> None:
+    assert get(tmp_path, "/studio/examples/sea.webp", studio=True).headers["content-type"] == "image/webp"
     assert "studio/" in get(tmp_path, "/", studio=True).text and "studio" not in get(tmp_path, "/docs").text
     assert "<a href='.'>The studio</a>" in get(tmp_path, "/docs", studio=True).text
 

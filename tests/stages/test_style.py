@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import OptionError
-from stylecine.ops.recolour import LUMA, recolour, recolour_
+from stylecine.ops.image import LUMA
+from stylecine.ops.recolour import recolour, recolour_
 from stylecine.stages.style import Appearance, StyleNets, fit_grid, without_green_light
 
 
