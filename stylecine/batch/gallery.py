@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
@@ -21,6 +20,7 @@ from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
 from stylecine.batch.report import COLUMNS, escaped, policy
 from stylecine.errors import OptionError, OutputError, StylecineError
+from stylecine.output.embed import data_url
 from stylecine.output.formats import PAGE, POSTER, VIDEO, kind_of
 from stylecine.output.video import read_first_frame
 from stylecine.stages.photo import load_photo
@@ -145,7 +145,7 @@ def _data_url(picture: np.ndarray) -> str:
     image, file = Image.fromarray(picture), io.BytesIO()
     image.thumbnail((POSTER_WIDTH, 4 * POSTER_WIDTH), Image.Resampling.LANCZOS, reducing_gap=3)
     image.save(file, "WEBP", quality=POSTER_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_url("image/webp", file.getvalue())
 
 
 def _link(target: Path, page: Path) -> str:

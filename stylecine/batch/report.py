@@ -1,7 +1,5 @@
 """The results of a batch: report.json for programs, and report.html, a self-contained page."""
 
-import base64
-import hashlib
 import html
 import json
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from stylecine import __version__
 from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
 from stylecine.errors import printable
+from stylecine.output.embed import csp_hash
 
 PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
 COLUMNS = {  # a record's figures -> their formats
@@ -97,8 +96,7 @@ def escaped(text: str) -> str:
 
 def policy(style: str, script: str) -> str:
     """The Content-Security-Policy of a page with this style and script: no others are applied or run."""
-    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
-    sources = f"script-src 'sha256-{script}'; style-src-elem 'sha256-{style}'"
+    sources = f"script-src '{csp_hash(script)}'; style-src-elem '{csp_hash(style)}'"
     return f"{sources}; object-src 'none'; base-uri 'none'; form-action 'none'"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +21,6 @@ from stylecine.explanation.advice import (
 )
 from stylecine.explanation.evidence import Evidence, mask_of
 from stylecine.explanation.pictures import (
-    data_url,
     disagreement_picture,
     mask_png,
     picture_url,
@@ -34,6 +31,7 @@ from stylecine.explanation.pictures import (
 )
 from stylecine.explanation.shell import Shell, Source
 from stylecine.options import CLASSES, parse_size
+from stylecine.output.embed import csp_hash, data_url
 from stylecine.output.metadata import versions
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.quality.measures import GOALS
@@ -70,7 +68,7 @@ def explanation_html(evidence: Evidence, source: Source) -> str:
         _measures(evidence),
         _making(evidence),
     ]
-    sources = f"default-src 'none'; img-src data:; media-src data:; style-src 'sha256-{_digest(STYLE)}'"
+    sources = f"default-src 'none'; img-src data:; media-src data:; style-src '{csp_hash(STYLE)}'"
     policy = f"{sources}; base-uri 'none'; form-action 'none'"
     title = html.escape(_name(source.name))
     return (
@@ -332,10 +330,6 @@ def _name(name: str) -> str:
 
 def _size(text: Any) -> Any:
     return parse_size(text) if isinstance(text, str) else text
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 STYLE = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.regions import Region
+from stylecine.output.embed import data_url
 
 SIDE = 960  # pixels of a picture's long side
 QUALITY = 80  # of pictures, as WebP
@@ -27,10 +27,6 @@ def picture_url(picture: np.ndarray) -> str:
     file = io.BytesIO()
     image.save(file, "WEBP", quality=QUALITY)
     return data_url("image/webp", file.getvalue())
-
-
-def data_url(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 def mask_png(mask: np.ndarray) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import re
 import zlib
@@ -15,6 +14,7 @@ from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, 
 from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import as_utf8
 from stylecine.output import VideoInfo
+from stylecine.output.embed import csp_hash, data_url
 from stylecine.output.formats import FORMATS
 from stylecine.output.web_pack import encode_image, first_frame, pack
 from stylecine.stages.loop import Loop
@@ -77,7 +77,7 @@ def page_html(
     style, script = _read("page.css"), _script()
     height, width = frame.shape[:2]
     values = {
-        "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
+        "policy": f"default-src 'none'; img-src data:; style-src '{csp_hash(style)}'; script-src '{csp_hash(script)}';"
         " base-uri 'none'; form-action 'none'",
         "generator": f"stylecine {__version__}",
         "title": html.escape(as_utf8(title)),
@@ -86,8 +86,8 @@ def page_html(
         "height": str(height),
         "style": style,
         "script": script,
-        "image": f"data:image/webp;base64,{_base64(encode_image(frame, quality))}",
-        "pack": _base64(packed),
+        "image": data_url("image/webp", encode_image(frame, quality)),
+        "pack": base64.b64encode(packed).decode(),
     }
     return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], _read("page.html"))
 
@@ -100,12 +100,3 @@ def _script() -> str:
 
 def _read(name: str) -> str:
     return files("stylecine").joinpath("player", name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    """The hash of a text as a source in a Content-Security-Policy."""
-    return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()

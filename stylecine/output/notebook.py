@@ -1,6 +1,5 @@
 """Loops and scenes in notebooks: self-contained HTML, small enough to be stored."""
 
-import base64
 import html
 import io
 import tempfile
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stylecine.errors import WriterUnavailable
+from stylecine.output.embed import data_url
 from stylecine.output.formats import FORMATS, VIDEO, endings_of
 from stylecine.output.video import write_video
 
@@ -32,7 +32,7 @@ def loop_html(frame: Callable[[float], np.ndarray], period: int, fps: float, alt
     image, video = image_html(frames[0], alt), _video_url(frames, count / seconds)
     if video is None:
         return image
-    poster = _data_url("image/jpeg", _jpeg(frames[0]))
+    poster = data_url("image/jpeg", _jpeg(frames[0]))
     height, width = frames[0].shape[:2]
     title = html.escape(alt)
     return (
@@ -45,7 +45,7 @@ def image_html(image: np.ndarray, alt: str) -> str:
     """An image uint8 [H,W,3] as an <img>."""
     small = _shrink(image)
     height, width = small.shape[:2]
-    source = _data_url("image/jpeg", _jpeg(small))
+    source = data_url("image/jpeg", _jpeg(small))
     return f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
 
 
@@ -59,7 +59,7 @@ def _video_url(frames: Iterable[np.ndarray], fps: float) -> str | None:
                     write_video(frames, path, fps, quality=quality)
                     if path.stat().st_size <= MAX_BYTES:
                         break
-                return _data_url(FORMATS[ending].media_type, path.read_bytes())
+                return data_url(FORMATS[ending].media_type, path.read_bytes())
             except WriterUnavailable:
                 continue
     return None
@@ -77,7 +77,3 @@ def _jpeg(image: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=85)
     return file.getvalue()
-
-
-def _data_url(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
