@@ -1,7 +1,8 @@
 """The swell of open water beside its drift: waves towards the viewer that repeat exactly after every cycle.
 
 A lake or sea that only drifts would carry its glints away; in nature they rock in place. Reflections of the shore would
-slide from under it, and be seen twice: water that mirrors its shore rocks more than it drifts (stages/reflection.py).
+slide from under it, and be seen twice: calm water that mirrors its shore rocks and does not drift
+(stages/reflection.py).
 """
 
 from __future__ import annotations
