@@ -1,7 +1,5 @@
 """Pages for people: what the service is, and what it responds to. Like all of it, they work without other sites."""
 
-import base64
-import hashlib
 import html
 import json
 import re
@@ -10,6 +8,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse
+
+from stylecine.output.embed import csp_hash
 
 METHODS = ("get", "post", "patch", "delete")
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
@@ -37,8 +37,7 @@ def routes(app: FastAPI, *, studio: bool) -> APIRouter:
 
 
 def _page(body: str) -> HTMLResponse:
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none';"
+    policy = f"default-src 'none'; style-src '{csp_hash(STYLE)}'; base-uri 'none'; form-action 'none';"
     return HTMLResponse(
         "<!doctype html><html lang=en><head><meta charset=utf-8><title>stylecine</title><meta name=viewport"
         f' content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>{body}</body></html>',

@@ -26,7 +26,15 @@ from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
-from stylecine.stages.speed import TRAVEL, fall_acceleration, falls_travel, sky_travel, steadiness, water_travel
+from stylecine.stages.speed import (
+    TRAVEL,
+    fall_acceleration,
+    falls_travel,
+    mean_within,
+    sky_travel,
+    steadiness,
+    water_travel,
+)
 from stylecine.stages.stream import Streams, find_streams, sense_odds
 from stylecine.stages.swell import class_map, open_water
 
@@ -71,9 +79,7 @@ class MotionContext:
 
     def blur(self, field: np.ndarray, sigma: float, where: np.ndarray) -> np.ndarray:
         """Gaussian mean of [C,h,w] over the places in `where` only; sigma in short sides."""
-        sigmas = sigma * self.short
-        weight = ndimage.gaussian_filter(where.astype(np.float32), sigmas, mode="nearest") + 1e-6
-        return np.stack([ndimage.gaussian_filter(c * where, sigmas, mode="nearest") for c in field]) / weight
+        return mean_within(field, where, sigma * self.short)
 
 
 @torch.inference_mode()

@@ -55,7 +55,7 @@ MIN_CONTRAST = 0.25  # of the brightness in water, between its darkest fifth and
 def sky_travel(sky: np.ndarray, grey: np.ndarray, pace: str) -> float:
     """Travel of the `sky`, bool [h,w], whose clouds go sideways; grey [h,w] in [-1,1], pace a key of TRAVEL."""
     short = min(sky.shape)
-    fine, wide = (_mean_within(grey, sky, scale * short) for scale in CLOUD_SCALES)
+    fine, wide = (mean_within(grey[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
     clouds = np.where(sky, fine - wide, 0.0)
     seen = smoothstep(*CLOUD_CONTRAST, np.sqrt((clouds[sky] ** 2).mean()))
     like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
@@ -73,10 +73,10 @@ def _likeness_length(clouds: np.ndarray, sky: np.ndarray, most: int) -> int:
     return most
 
 
-def _mean_within(values: np.ndarray, where: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of [h,w] over the places in `where` only."""
-    weight = ndimage.gaussian_filter(where.astype(np.float64), sigma) + 1e-6
-    return ndimage.gaussian_filter(values * where, sigma) / weight
+def mean_within(fields: np.ndarray, where: np.ndarray, sigma: float, mode: str = "nearest") -> np.ndarray:
+    """Gaussian mean of [C,h,w] over the places in `where`, bool [h,w], only; sigma in grid points, mode as SciPy's."""
+    weight = ndimage.gaussian_filter(where.astype(np.float32), sigma, mode=mode) + 1e-6
+    return np.stack([ndimage.gaussian_filter(c * where, sigma, mode=mode) for c in fields]) / weight
 
 
 def water_travel(here: np.ndarray, calm: np.ndarray, grey: np.ndarray, table: Travel) -> np.ndarray:

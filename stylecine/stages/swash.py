@@ -63,9 +63,10 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
     distance = ndimage.distance_transform_edt(~water) - ndimage.distance_transform_edt(water)
     level = ndimage.gaussian_filter(distance, 0.4 * SMOOTH * short, mode="nearest") / (REACH * short)
     weight = _foamy(water, grey, level) * _sandy(ground & free, grey, owner, level)
-    weight = weight * (1 - mirroring(grey, water, ground).max())  # the lights of a calm lake are no foam
     if not free.all():  # it fades towards what is held, or the picture would tear there
         weight = weight * smoothstep(0, 1, ndimage.distance_transform_edt(free) / (REACH * short) - 0.3)
+    if weight.max() >= 0.5:  # there is a beach, if it is one
+        weight = weight * (1 - mirroring(grey, water, ground).max())  # the lights of a calm lake are no foam
     if weight.max() < 0.5:
         return None
     normal = np.stack(np.gradient(ndimage.gaussian_filter(level, SMOOTH * short, mode="nearest"))[::-1])
