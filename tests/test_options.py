@@ -2,14 +2,17 @@
 
 import inspect
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from stylecine import MotionError, OptionError, StylecineError, animate
+from stylecine import Cinemagraph, MotionError, OptionError, StylecineError, animate
 from stylecine.commands.animate import add_to
 from stylecine.commands.arguments import Parser, render_options
 from stylecine.options import (
+    FILE_OPTIONS,
     OPTIONS,
     OUTPUT_OPTIONS,
     STYLES,
@@ -22,6 +25,7 @@ from stylecine.options import (
     parse_duration,
     parse_size,
 )
+from stylecine.output.writing import check_output
 from stylecine.server.schemas import Animation
 
 
@@ -33,6 +37,14 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
     add_to(commands)
     typed = render_options(commands.choices["animate"].parse_args(["photo.jpg"]))
     assert vars(RenderOptions(**typed)) == vars(RenderOptions())
+
+
+@pytest.mark.parametrize("function", [Cinemagraph.save, check_output])
+def test_saving_and_its_check_have_the_options_of_a_file(function: Callable[..., Any]) -> None:
+    parameters = inspect.signature(function).parameters
+    assert {name: parameters[name].default for name in FILE_OPTIONS} == {
+        name: option["default"] for name, option in FILE_OPTIONS.items()
+    }
 
 
 @pytest.mark.parametrize(
