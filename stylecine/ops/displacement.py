@@ -13,8 +13,6 @@ from stylecine.ops.smoothstep import smoothstep
 
 STRIDE = 4  # frames between two knots
 MIN_DRIFT = 0.005  # of the short side in a loop: matter that drifts by less stays where it is
-RAMP_SUB_CYCLES = 2.0  # after the loop's beginning, and before its end, in which the stagger sets in and ceases
-
 
 PhaseMap = tuple[Tensor, Tensor]  # see Displacement.phase_map
 
@@ -46,6 +44,7 @@ class Displacement:
     stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
     swell: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: see stages.swell
     swell_cycles: int = 0  # in a period
+    min_ramp: float = 0.0  # frames, see `ramps`
 
     @property
     def stride(self) -> float:
@@ -63,6 +62,12 @@ class Displacement:
         """Frames in a sub-cycle, for each of `counts`."""
         return tuple(self.period / count for count in self.counts)
 
+    @property
+    def ramps(self) -> tuple[float, ...]:
+        """Frames in which the stagger sets in after the loop's beginning, and ceases before its end, for each of
+        `counts`: a sub-cycle, or `min_ramp`, since it changes speeds meanwhile."""
+        return tuple(min(max(length, self.min_ramp), self.period / 2) for length in self.lengths)
+
     def forward(self, age: float | Tensor) -> Tensor:
         """D+ [2,h,w] in canvas pixels: how far matter that starts at x gets in `age` frames, a number or [h,w]."""
         return self._at(age, 0)
@@ -77,7 +82,7 @@ class Displacement:
         angle = 2 * math.pi * (t * self.swell_cycles / self.period % 1)
         return Moment(
             phases=tuple(t * count / self.period % 1 for count in self.counts),
-            shifts=tuple(self._shift(t, count) for count in self.counts),
+            shifts=tuple(self._shift(t, ramp) for ramp in self.ramps),
             swell=(math.cos(angle) - 1, math.sin(angle)),
         )
 
@@ -85,9 +90,8 @@ class Displacement:
         """A state in which every place has the same phase, and there is no swell."""
         return Moment((phase,) * len(self.counts), (0.0,) * len(self.counts), (0.0, 0.0))
 
-    def _shift(self, t: float, count: int) -> float:
+    def _shift(self, t: float, ramp: float) -> float:
         """How much of the stagger counts at frame t: all of it in the middle, none where the loop begins and ends."""
-        ramp = min(RAMP_SUB_CYCLES * self.period / count, self.period / 2)
         return smoothstep(0, ramp, t) * smoothstep(0, ramp, self.period - t)
 
     def phase_map(self, moment: Moment) -> PhaseMap:

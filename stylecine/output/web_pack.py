@@ -140,6 +140,7 @@ def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
         "fps": float(fps),
         "stride": displacement.stride,
         "sub_cycles": [round(period / length) for length in displacement.lengths],
+        "ramps": displacement.ramps,
         "swell_cycles": displacement.swell_cycles,
         "bands": BANDS,
     }

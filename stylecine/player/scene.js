@@ -7,11 +7,9 @@ const STEPS = 2;  // of integration from one knot to the next
 const MAX_KNOTS = 64;  // stored; in longer loops only every second, third ... knot
 const UNIT = 16;  // canvas pixels per cell of the map of needed places
 const MAX_SUB_CYCLES = 8;
-const RAMP_SUB_CYCLES = 2;  // as in ops/displacement.py
 
-/** How much of the stagger of places with `count` sub-cycles counts at frame t: none where the loop begins and ends. */
-function staggerShift(t, count, period) {
-  const ramp = Math.min(RAMP_SUB_CYCLES * period / count, period / 2);
+/** How much of the stagger counts at frame t: it sets in over the loop's first `ramp` frames and ceases over the last. */
+function staggerShift(t, ramp, period) {
   const smoothstep = u => u * u * (3 - 2 * u);
   return smoothstep(Math.min(t / ramp, 1)) * smoothstep(Math.min((period - t) / ramp, 1));
 }
@@ -50,6 +48,7 @@ export class Landscape {
    */
   draw(t, target, size) {
     const {facts: {period, sub_cycles, margin, cell, scales, block, swell_cycles, bands}, programs, plate} = this;
+    const {ramps = sub_cycles.map(count => 2 * period / Math.max(count, 4))} = this.facts;  // packs made before them
     const {moving, needed, ...textures} = this.textures;
     const angle = 2 * Math.PI * swell_cycles * t / period;
     const padded = list => [...list, ...Array(MAX_SUB_CYCLES - list.length).fill(0)];
@@ -57,7 +56,7 @@ export class Landscape {
       ...textures, needed, cell, block, stride: this.stride,
       phases: padded(sub_cycles.map(count => t * count / period % 1)),
       lengths: padded(sub_cycles.map(count => period / count)),
-      shifts: padded(sub_cycles.map(count => this.staggered ? staggerShift(t, count, period) : 0)),
+      shifts: padded(ramps.map(ramp => this.staggered ? staggerShift(t, ramp, period) : 0)),
       swell_phase: swell_cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
       scale_angle: scales.angle * 255, scale_gain: scales.contrast_gain * 255, scale_crossfade: scales.crossfade,
     });

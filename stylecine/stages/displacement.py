@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
+from scipy.special import ndtr
 from torch import Tensor
 
 from stylecine.ops import integrate as ops
@@ -23,8 +25,8 @@ MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.09, 0.2
 SKY_TRAVEL, SKY_SECONDS = 0.3, 6.0
 MAX_SUB_CYCLES = 8
 SUB_CYCLES_PER_SECOND = 1.5  # at most
-STAGGER, MAX_STAGGER = 0.2, 0.4  # sub-cycles: standard deviation and limit of the phases of places with three or more
-STAGGER_OF_TWO = 0.5  # of that with two, where it sets in over half of the loop, and changes speeds the more
+MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
+MIN_RAMP = 1.2  # seconds in which that sets in, and ceases
 STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
 MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
 
@@ -56,27 +58,30 @@ def integrate(
     knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, STRIDE)
     stagger = make_stagger(sub_cycles, min(size) / cell)
+    moved = Displacement(
+        positions, rates, sub_cycles, counts, period, cell, margin, stagger, min_ramp=MIN_RAMP * fps
+    )
     if swell is None or period / fps < MIN_SWELL_LOOP:
-        return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger)
+        return moved
     parts = torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
     cycles = max(1, round(period / fps / swell.seconds))
-    return Displacement(positions, rates, sub_cycles, counts, period, cell, margin, stagger, parts, cycles)
+    return replace(moved, swell=parts, swell_cycles=cycles)
 
 
 def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
     """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats.
 
-    Places that repeat within the loop would otherwise all show the photo at once each time, and a whole fall would
-    throb. The noise is smooth enough that matter is stretched by little where the phases differ. short: the photo's
-    short side in points of the grid.
+    Places that repeat within the loop would otherwise all show the photo at once each time: a whole fall would throb,
+    a whole sky start again. All phases are as frequent, and matter is stretched by little where they differ. short: the
+    photo's short side in points of the grid.
     """
     if int(sub_cycles.max()) < 2:
         return None
     noise = np.random.default_rng(0).standard_normal(tuple(sub_cycles.shape))
     smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short)
-    stagger = (smooth / smooth.std() * STAGGER).clip(-MAX_STAGGER, MAX_STAGGER)
-    share = torch.tensor([0.0, 0.0, STAGGER_OF_TWO, 1.0], device=sub_cycles.device)[sub_cycles.clamp(max=3)]
-    return torch.from_numpy(stagger.astype(np.float32)).to(sub_cycles.device) * share
+    even = 2 * ndtr(smooth / smooth.std()) - 1  # uniform in [-1, 1]
+    stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(sub_cycles.device)
+    return torch.where(sub_cycles > 1, stagger, 0.0)
 
 
 def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> Tensor:
