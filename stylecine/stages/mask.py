@@ -27,6 +27,7 @@ SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
+WHITE, BURNT_OUT = 0.94, 0.85  # of [-1,1]; share of a region that is as white, so that only twigs would be seen to move
 MIN_MOVING = 0.005  # of the photo
 CRF_CELLS = 4000  # of the random field's grid: its matrix has their square
 COLOUR_SIGMA, DISTANCE_SIGMA = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places agree
@@ -64,7 +65,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
-    return _split_by_class(_remove_errors(mask, 1 - own[0], classes == FALLS), classes)
+    return _split_by_class(_remove_errors(mask, photo, 1 - own[0], classes == FALLS), classes)
 
 
 @torch.inference_mode()
@@ -297,19 +298,21 @@ def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, k
     return mostly
 
 
-def _remove_errors(mask: Tensor, probability: Tensor, falls: Tensor) -> Tensor:
-    """Small islands of motion, and regions of which the network [h,w] was not sure, become static; small static islands
-    and side falls stay as they are."""
+def _remove_errors(mask: Tensor, photo: Tensor, probability: Tensor, falls: Tensor) -> Tensor:
+    """Small islands of motion, regions of which the network [h,w] was not sure, and burnt-out ones become static; small
+    static islands and side falls stay as they are."""
     grid = fit_short_side(mask.shape, 512)
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
     labels, count = ndimage.label(moves)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
     area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
     sure = ndimage.sum_labels(weight * resize(probability[None], grid)[0].cpu().numpy(), labels, np.arange(count + 1))
+    white = F.adaptive_avg_pool2d((photo.amin(0) > WHITE).float()[None, None], grid)[0, 0].cpu().numpy()
+    burnt_out = ndimage.sum_labels(weight * white, labels, np.arange(count + 1)) > BURNT_OUT * area
     falling = F.adaptive_avg_pool2d(falls[None, None].float(), grid)[0, 0].cpu().numpy()
     fall = ndimage.sum_labels(weight * falling, labels, np.arange(count + 1)) > 0.5 * area
     least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
-    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & (sure >= SURE * area)
+    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & (sure >= SURE * area) & ~burnt_out
     keep = torch.from_numpy(kept[labels] & moves).to(mask.device)
     return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 

@@ -36,7 +36,7 @@ from stylecine.stages.speed import (
     water_travel,
 )
 from stylecine.stages.stream import Streams, find_streams, sense_odds
-from stylecine.stages.swell import class_map, open_water
+from stylecine.stages.swell import class_map, grey_on, open_water
 
 NETWORK_SHORT = 256  # short side that the network was trained at
 UNIT = 0.1  # of the short side: the network's unit
@@ -134,10 +134,10 @@ def read_motion(motion: Any) -> Tensor:
 def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow]) -> MotionContext:
     grid = directions.shape[1:]
     owner = class_map(layers, grid)
-    streams = find_streams(owner, open_water(owner, directions))
+    grey = grey_on(photo, grid)
+    streams = find_streams(owner, open_water(owner, directions, grey))
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
-    grey = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
     mirror = mirroring(grey, streams.open, owner < 0) * ~steered
     return MotionContext(grey, owner, streams, steered, odds, mirror)
 
@@ -282,7 +282,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
     travel = TRAVEL[pace]
     if k == WATER:
         calmer = TRAVEL[CALMER[pace]].running_water / travel.running_water
-        usual = water_travel(here, open_water(context.owner, flow), context.grey, travel)
+        usual = water_travel(here, open_water(context.owner, flow, context.grey), context.grey, travel)
         return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
     if k == FALLS:
         return falls_travel(here, flow, travel)

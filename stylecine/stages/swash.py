@@ -18,7 +18,7 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import WATER
 from stylecine.stages.reflection import mirroring
 from stylecine.stages.speed import foam
-from stylecine.stages.swell import Swell, class_map, open_water
+from stylecine.stages.swell import Swell, class_map, grey_on, open_water
 
 SWASH_SECONDS = 4.0  # about one run up and back
 AMPLITUDE = 0.016  # of the short side: how far the edge runs up, and back
@@ -54,11 +54,11 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
     """
     grid = flow.shape[1:]
     owner = class_map(layers, grid)
-    water = open_water(owner, flow.cpu().numpy())
+    grey = grey_on(photo, grid)
+    water = open_water(owner, flow.cpu().numpy(), grey)
     ground = owner < 0
     if not water.any() or not ground.any():
         return None
-    grey = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
     short, free = min(grid), resize(held[None], grid)[0].cpu().numpy() < 0.01
     distance = ndimage.distance_transform_edt(~water) - ndimage.distance_transform_edt(water)
     level = ndimage.gaussian_filter(distance, 0.4 * SMOOTH * short, mode="nearest") / (REACH * short)

@@ -21,7 +21,8 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 
-MIN_WIDTH, MAX_STEEPNESS = 0.8, 0.3  # open water spans this share of the width, or falls or rises less than this
+# Open water spans this share of the width, or falls or rises less than this, or mirrors its shore.
+MIN_WIDTH, MAX_STEEPNESS = 0.8, 0.3
 AMPLITUDE = 0.003  # of the short side, for the nearest water
 WAVELENGTH = 0.16  # of the short side, there
 FAR_SCALE = 0.15  # of both, at the horizon
@@ -38,21 +39,27 @@ def class_map(layers: Tensor, grid: Sequence[int]) -> np.ndarray:
     return np.where(small.max(0) > 0.05, small.argmax(0), -1)
 
 
-def open_water(owner: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def grey_on(photo: Tensor, grid: Sequence[int]) -> np.ndarray:
+    """A photo [3,H,W] in [-1,1] as grey [*grid]."""
+    grey: np.ndarray = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
+    return grey
+
+
+def open_water(owner: np.ndarray, flow: np.ndarray, grey: np.ndarray) -> np.ndarray:
     """Bool [h,w]: water that is a sea, a lake or a pond; the rest runs, and so does all that meets a fall.
 
-    owner [h,w]: as `class_map` returns it. flow [2,h,w].
+    owner [h,w]: as `class_map` returns it. flow [2,h,w]. grey [h,w] in [-1,1]: the photo.
     """
     regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
     beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
     steepness = np.abs(flow[1]) / (np.hypot(*flow) + 1e-9)
     found = []
-    for i in range(1, count + 1):
+    for i in np.setdiff1d(np.arange(1, count + 1), beside_falls):
         here = regions == i
         wide = np.ptp(np.nonzero(here)[1]) + 1 >= MIN_WIDTH * owner.shape[1]
-        if wide or np.median(steepness[here]) < MAX_STEEPNESS:
+        if wide or np.median(steepness[here]) < MAX_STEEPNESS or mirroring(grey, here, owner < 0).max() > 0.5:
             found.append(i)
-    return np.isin(regions, np.setdiff1d(found, beside_falls))
+    return np.isin(regions, found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +79,14 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor) -> Swell | None:
     h, w = flow.shape[1:]
     drift = flow.cpu().numpy()
     owner = class_map(layers, (h, w))
-    water = open_water(owner, drift)
+    grey = grey_on(photo, (h, w))
+    water = open_water(owner, drift, grey)
     if not water.any():
         return None
     short = min(h, w)
     near = _nearness(water)
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
-    mirror = mirroring(resize(photo.mean(0, keepdim=True), (h, w))[0].cpu().numpy(), water, owner < 0)
+    mirror = mirroring(grey, water, owner < 0)
     height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, SHORE * short)
     full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * mirror) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)

@@ -32,6 +32,7 @@ FAINT = 0.03  # of [-1, 1]: the contrast of wires in fog; before clouds also mor
 CLOUDS_ALONG = 6.0  # times the contrast that three quarters of the sky do not have
 DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level may be a wave or a streak of cloud
 CROWN, CROWN_REACH = 0.2, 0.03  # share that thin things have of their surroundings, within this part of the short side
+BROKEN = 0.005  # of the short side: gaps in posts that are taken for parts of them, at most twice this
 GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
 
 
@@ -53,8 +54,7 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
         wires = _straight_before_sky(torch.where(gap, 0.0, darker), sky)
         found |= _attached(wires, wires, static | _frame(static), 2 * length)
     if bool(water.any()):
-        for straight in (bright, _straight(darker, water)):
-            found |= _attached(straight & water, straight & water, static, length)
+        found |= _upright(water & (bright | _straight(darker, water)), water, static, length)
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
@@ -143,6 +143,20 @@ def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:
             best = torch.maximum(best, total / len(places))
     best, mean = resize(torch.stack([best, mean]), contrast.shape)
     return best, mean
+
+
+def _upright(straight: Tensor, water: Tensor, static: Tensor, length: float) -> Tensor:
+    """What of `straight`, in water, is attached, across short gaps down a post: where its shade gives way to its light
+    side, or the water behind is as bright, nothing of it is seen."""
+    gap = max(1, round(BROKEN * min(water.shape)))
+    bridged = straight | (_down(straight, gap) & _down(straight.flipud(), gap).flipud())
+    return _attached(bridged & water, straight, dilate(static, gap), length)
+
+
+def _down(places: Tensor, reach: int) -> Tensor:
+    """Bool [H,W]: those places, and up to `reach` rows below them."""
+    padded = F.pad(places[None, None].float(), (0, 0, reach, 0))
+    return F.max_pool2d(padded, (reach + 1, 1), 1)[0, 0] > 0
 
 
 def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) -> Tensor:

@@ -122,6 +122,16 @@ def test_a_region_moves_only_if_the_network_is_sure_of_it_as_a_whole() -> None:
     assert (1 - probabilities[0])[-4:, probabilities.shape[2] // 4].min() > 0.6, "offered in case it does move"
 
 
+def test_a_burnt_out_sky_stands_still_as_only_twigs_before_it_would_be_seen_to_move() -> None:
+    photo, sky = landscape()
+    photo[:, sky] = 0.9
+    assert moving(predict_layers(photo, BlueIsSky())).amax() > 0.9
+    photo[:, sky] = 0.99
+    assert moving(predict_layers(photo, BlueIsSky())).amax() == 0
+    photo[:, :40] = 0.5
+    assert moving(predict_layers(photo, BlueIsSky())).amax() > 0.9, "nearly half of it has clouds"
+
+
 class Swapped(nn.Module):
     """Stands in for a segmenter: the stub's sky, of which it takes the given rows for water."""
 

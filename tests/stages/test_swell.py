@@ -6,6 +6,7 @@ from stylecine.stages.swell import open_water, predict_swell
 
 SKY, WATER, FALLS = range(3)
 PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
+GREY = PLAIN[0].numpy()
 
 
 def landscape(water: slice = slice(40, 128), columns: slice = slice(0, 160)) -> torch.Tensor:
@@ -35,14 +36,14 @@ def parts(photo: torch.Tensor, layers: torch.Tensor, flow: torch.Tensor) -> torc
 
 
 def test_open_water_reaches_across_the_picture_or_lies_level_and_meets_no_fall():
-    assert open_water(owner(landscape()), downward().numpy()).sum() == 88 * 160, "a sea that comes in"
+    assert open_water(owner(landscape()), downward().numpy(), GREY).sum() == 88 * 160, "a sea that comes in"
     narrow = landscape(columns=slice(60, 100))
-    assert open_water(owner(narrow), drift().numpy()).sum() == 88 * 40, "a pond"
-    assert not open_water(owner(narrow), downward().numpy()).any(), "a stream"
+    assert open_water(owner(narrow), drift().numpy(), GREY).sum() == 88 * 40, "a pond"
+    assert not open_water(owner(narrow), downward().numpy(), GREY).any(), "a stream"
     pool = landscape()
     pool[:, 40:60, 70:90] = 0
     pool[FALLS, 40:60, 70:90] = 1
-    assert not open_water(owner(pool), drift().numpy()).any(), "a pool below a fall"
+    assert not open_water(owner(pool), drift().numpy(), GREY).any(), "a pool below a fall"
 
 
 def test_no_swell_without_open_water():

@@ -76,6 +76,14 @@ def test_wood_no_darker_than_the_water_is_found_by_its_colour() -> None:
     assert thin_static(photo, NOTHING, moves)[125:250, 201].all()
 
 
+def test_a_post_is_followed_from_where_it_is_brighter_than_the_water_to_where_it_is_darker() -> None:
+    photo, moves = shore(0.05)
+    photo[:, 170:260, 200:203] = 0.7
+    photo[:, 100:168, 200:203] = -0.3
+    found = thin_static(photo, NOTHING, moves)
+    assert found[105:250, 201].all()
+
+
 @pytest.mark.parametrize("thing", ["a bird", "a soft cloud", "a wave", "a wide tower"])
 def test_other_things_are_left_alone(thing: str) -> None:
     photo, moves = shore()
