@@ -33,11 +33,10 @@ TRAVEL = {
     "natural": Travel(0.120, 0.060, 0.150, 0.30, 0.50, 0.105),
     "lively": Travel(0.200, 0.095, 0.250, 0.45, 0.75, 0.170),
 }
-# Half-way through a loop a sky shows clouds from two places, one travel apart. If those are unlike each other, they are
-# seen twice, so a sky of small, compact clouds goes slower, down to MIN_SKY.
-LIKENESS, MIN_SKY = 0.6, 0.35
+# Half-way through a loop a sky shows clouds from two places, one travel apart. If the two differ by more than UNLIKE,
+# root mean square of [-1, 1], clouds are seen twice, so a sky of small or bright clouds goes slower, down to MIN_SKY.
+UNLIKE, MIN_SKY = 0.12, 0.3
 CLOUD_SCALES = 0.008, 0.1  # of the short side: the band of clouds' contrast
-CLOUD_CONTRAST = (0.045, 0.08)  # of [-1, 1]: standard deviation at which clouds begin to be seen twice, and surely are
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 FOOT = 1.22  # speed at a fall's foot over the median speed, after that
 # What falls through this much of the short side falls at the table's speed at its foot; a lower fall is farther away,
@@ -57,18 +56,15 @@ def sky_travel(sky: np.ndarray, grey: np.ndarray, pace: str) -> float:
     short = min(sky.shape)
     fine, wide = (mean_within(grey[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
     clouds = np.where(sky, fine - wide, 0.0)
-    seen = smoothstep(*CLOUD_CONTRAST, np.sqrt((clouds[sky] ** 2).mean()))
     like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
-    return TRAVEL[pace].sky * float(1 - seen * (1 - min(max(like, MIN_SKY), 1.0)))
+    return TRAVEL[pace].sky * min(max(like, MIN_SKY), 1.0)
 
 
 def _likeness_length(clouds: np.ndarray, sky: np.ndarray, most: int) -> int:
-    """How many columns, at most `most`, clouds may be moved and still be like those that were there: the first at which
-    the autocorrelation over the sky falls below LIKENESS."""
+    """How many columns, at most `most`, clouds may be moved and still be like those that were there."""
     for shift in range(1, most):
         both = sky[:, shift:] & sky[:, :-shift]
-        a, b = clouds[:, shift:][both], clouds[:, :-shift][both]
-        if (a * b).sum() < LIKENESS * math.sqrt((a * a).sum() * (b * b).sum()):
+        if both.any() and np.square(clouds[:, shift:] - clouds[:, :-shift])[both].mean() > UNLIKE**2:
             return shift
     return most
 
