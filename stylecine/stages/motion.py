@@ -53,6 +53,7 @@ TOSS = 0.5  # log-odds of a stream's sense below which it is a toss-up: it is no
 CALMER = {"lively": "natural", "natural": "calm", "calm": "calm"}
 CASCADE = (0.3, 0.7)  # sine of the predicted slope: flatter water runs, steeper water falls
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
+POST = 0.12  # of the short side: waves do not run around what is narrower
 MAX_VALUES = 1 << 26  # of a user's field
 
 
@@ -272,8 +273,10 @@ def _model_flow(directions: np.ndarray, context: MotionContext, pace: str) -> np
         flow = np.where(liquid, context.blur(flow, 0.025, liquid), flow)
         flow = np.where(liquid, flow * steadiness(flow, context.owner == FALLS, context.grey), flow)
         water = context.owner == WATER  # falls drop behind rocks, as clouds pass behind ridges
-        for shore in (context.owner < 0, context.owner == SKY):
-            flow = np.where(water, remove_normal_component(flow, shore, context.short), flow)
+        static, still = context.owner < 0, context.streams.open
+        wide = ndimage.binary_opening(static, np.ones((1, max(1, round(POST * context.short)))))
+        for here, shore in ((water & ~still, static), (water & still, wide), (water, context.owner == SKY)):
+            flow = np.where(here, remove_normal_component(flow, shore, context.short), flow)
     return flow
 
 

@@ -172,6 +172,16 @@ def test_water_runs_past_rocks_and_out_of_the_frame() -> None:
     assert flow[0, 64, 191] > 0.9 * free  # out of the frame
 
 
+@pytest.mark.parametrize(("network", "stone"), [(Everywhere(1, 0), 84), (Everywhere(0.5, 1), 96)])
+def test_waves_run_past_a_stone_in_a_lake_as_if_it_was_not_there(network: Everywhere, stone: int) -> None:
+    lake = rows() >= 40
+    alone = predict_motion(GREY, layer(WATER, lake), network)
+    held = (rows() - 90).abs().maximum((columns() - stone).abs()) < 6
+    around = predict_motion(GREY, layer(WATER, lake & ~held), network)
+    beside = lake & ~held & ((rows() - 90).abs().maximum((columns() - stone).abs()) < 12)
+    assert (around - alone).norm(dim=0)[beside].max() < 0.2 * alone.norm(dim=0)[beside].median()
+
+
 def test_clouds_pass_behind_ridges() -> None:
     tower = (columns() > 80) & (columns() < 110) & (rows() > 30)
     flow = predict_motion(GREY, layer(SKY, ~tower & (rows() < 90)), Everywhere(1, 0))
