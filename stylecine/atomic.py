@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from stylecine.errors import OutputError, printable
+from stylecine.errors import OutputError, StylecineError, printable
 
 if sys.platform == "win32":
     import msvcrt
@@ -33,8 +33,15 @@ _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+def check_path(path: object, error: type[StylecineError] = OutputError) -> None:
+    """The error for what is neither text nor a Path, as a caller may give by mistake."""
+    if not isinstance(path, str | os.PathLike):
+        raise error(f"{path!r} is not a path; give text or a pathlib.Path.")
+
+
 def check_destination(path: PathLike, *, folder: bool = False) -> Path:
     """The file or folder that `path` names, symbolic links resolved. OutputError if it cannot be written."""
+    check_path(path)
     try:
         target = Path(os.path.realpath(path))
     except ValueError:

@@ -30,7 +30,7 @@ from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, Window, check_crop, crop_window
 from stylecine.output.formats import PAGE, POSTER, kind_of
 from stylecine.output.html import write_page
-from stylecine.output.metadata import model_facts, versions
+from stylecine.output.metadata import model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.web_pack import pack
@@ -248,7 +248,7 @@ class Cinemagraph:
         Computes the inversion's score (about a second); includes `measures` only if they were computed before.
         """
         scene = self.scene
-        return {
+        told = {
             "stylecine": __version__,
             "photo": scene.source.facts if scene.source else None,
             "width": self.width,
@@ -265,6 +265,7 @@ class Cinemagraph:
             "measures": json_figures(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }
+        return dict(utf8_texts(told))
 
     @property
     def _origin(self) -> Origin:

@@ -20,8 +20,9 @@
     ├── Cancelled              the caller's progress function returned False
     └── OptionError            an option (size, fps, seconds, quality, ...) has an impossible value
 
-A user's mistake is always one of these; anything else that escapes is a bug. A StylecineWarning comes with work
-that was done all the same.
+A user's mistake is always one of these; anything else that escapes is a bug, except for the TypeError with which Python
+itself refuses a call with an argument too many or too few. A StylecineWarning comes with work that was done all the
+same.
 """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypedDict
@@ -194,11 +194,11 @@ class RenderOptions:
             raise OptionError("style_strength says how much of a style is shown; give a style, or leave it out.")
         if self.subject == "landscape" and self.wind is not None:
             raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
-        if self.subject == CLOTH and (self.motion is not None or len(self.arrows)):
+        object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
+        if self.subject == CLOTH and (self.motion is not None or self.arrows):
             raise OptionError(
                 "Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead."
             )
-        object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
         if self.wind is not None:
             object.__setattr__(self, "wind", check_wind(self.wind))
 
@@ -338,6 +338,8 @@ def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
 
 def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
     """Arrows as tuples of floats. MotionError unless each is a way of finite numbers, from inside the photo."""
+    if not isinstance(arrows, Iterable):
+        raise MotionError(f"Arrows are a list of x0, y0, x1, y1 each, not {arrows!r}; leave them out for none.")
     checked = []
     for arrow in arrows:
         try:

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from stylecine.errors import Cancelled
+from stylecine.errors import Cancelled, OptionError
 
 # Called as progress(stage, done, total); returning False cancels the job.
 Progress = Callable[[str, int, int], bool | None]
@@ -16,6 +16,8 @@ class Stages:
     """The stages of one job; `timings` holds the seconds each took, in the order they began."""
 
     def __init__(self, progress: Progress | None = None, device: torch.device | None = None) -> None:
+        if progress is not None and not callable(progress):
+            raise OptionError(f"progress is a function of stage, done and total, not {progress!r}.")
         self.progress = progress
         self.device = device
         self.timings: dict[str, float] = {}

@@ -245,6 +245,12 @@ def test_save_needs_a_folder(loop: Cinemagraph, tmp_path: Path) -> None:
         loop.save(tmp_path / "missing" / "loop.mp4")
     with pytest.raises(OutputError, match="has no name"):
         loop.save("")
+    for wrong in (None, 3, b"loop.mp4"):
+        with pytest.raises(OutputError, match=f"{wrong!r} is not a path; give text"):
+            loop.save(wrong)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="progress is a function of stage, done and total, not 3"):
+        loop.save(tmp_path / "loop.mp4", progress=3)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 ANIMATED = ["loop.gif", "loop.webp", "loop.avif", "loop.apng"]

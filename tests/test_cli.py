@@ -417,8 +417,9 @@ def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
 
 
 def test_messages_are_one_line_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    assert complain("made with 'x\n\x1b[31mall is lost\x1b]0;\x07'", 2) == 2
-    assert capsys.readouterr().err == "stylecine: made with 'x [31mall is lost ]0; '\n"
+    assert complain("made with 'x\n\x1b[31mall is lost\x1b]0;\x07' and 'caf\udce9'", 2) == 2
+    escaped = r"made with 'x \x1b[31mall is lost\x1b]0;\x07' and 'caf\udce9'"
+    assert capsys.readouterr().err == f"stylecine: {escaped}\n"
 
 
 def test_control_characters_of_the_outputs_name_are_escaped(

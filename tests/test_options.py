@@ -25,7 +25,7 @@ from stylecine.options import (
     parse_duration,
     parse_size,
 )
-from stylecine.output.writing import check_output
+from stylecine.output.writing import check_format
 from stylecine.server.schemas import Animation
 
 
@@ -39,7 +39,7 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
     assert vars(RenderOptions(**typed)) == vars(RenderOptions())
 
 
-@pytest.mark.parametrize("function", [Cinemagraph.save, check_output])
+@pytest.mark.parametrize("function", [Cinemagraph.save, check_format])
 def test_saving_and_its_check_have_the_options_of_a_file(function: Callable[..., Any]) -> None:
     parameters = inspect.signature(function).parameters
     assert {name: parameters[name].default for name in FILE_OPTIONS} == {
@@ -69,6 +69,7 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
         ({"seconds": 0}, "seconds must be a number above 0"),
         ({"fps": float("nan")}, "fps must be a number"),
         ({"speed": "fast"}, "speed must be a number"),
+        *(({name: 10**400}, f"{name} must be a number") for name in ("speed", "seconds", "fps", "detail")),
         ({"detail": 1.5}, "detail must be a number from 0"),
         ({"warp": "msfdw"}, "warp must be msdfw or dfw or pixel"),
         ({"pace": "fast"}, "pace must be calm or natural or lively"),
@@ -79,6 +80,7 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
         ({"subject": "cloth", "wind": (0, 2)}, "strength"),
         ({"subject": "cloth", "arrows": [(0, 0, 1, 1)]}, "give a wind instead"),
         ({"arrows": [(2, 0, 1, 1)]}, "does not start inside"),
+        ({"arrows": None}, "Arrows are a list"),
         ({"style": "dusc"}, "There is no style 'dusc'; use golden-hour, .* or the path of a photo"),
         ({"style": "dusk", "style_strength": 1.1}, "style_strength must be a number from 0 to 1, not 1.1"),
         ({"style": "dusk", "style_drift": 1}, "style_drift is True or False"),

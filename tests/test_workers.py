@@ -21,6 +21,13 @@ from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, Wo
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 
+class Unreadable:
+    """Pickled without complaint, and an error neither of files nor of memory when it is read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
 def load(behaviour: str = "") -> Callable[[Any, Any], Any]:
     """The factory that the tests' processes call."""
     if behaviour == "die":
@@ -54,6 +61,8 @@ def load(behaviour: str = "") -> Callable[[Any, Any], Any]:
                     time.sleep(60)
             case "seen":
                 return seen
+            case "unreadable":
+                return Unreadable()
         return request, os.getpid()
 
     return handle
@@ -181,6 +190,15 @@ def test_a_request_that_cannot_be_sent_fails_alone() -> None:
         with pytest.raises(Exception, match="pickle"):
             jobs[0].result(30)
         assert jobs[1].result(30)[0] == 1
+
+
+@pytest.mark.parametrize("request_", ["unreadable", Unreadable()], ids=["result", "request"])
+def test_a_message_that_cannot_be_read_fails_its_job_alone(request_: Any) -> None:
+    with pool("") as one:
+        unreadable, after = submit(one, request_, 1)
+        with pytest.raises(WorkerLost):
+            unreadable.result(60)
+        assert unreadable.attempts == 3 and after.result(30)[0] == 1
 
 
 def test_a_process_that_does_not_read_holds_up_its_own_job_only() -> None:

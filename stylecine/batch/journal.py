@@ -91,6 +91,15 @@ class StoreJournal:
         self.records[record["output"]] = record
 
 
+def recorded_outputs(folder: Path) -> set[str]:
+    """What earlier runs have recorded in a folder; read without its lock, as names of loops are chosen before."""
+    try:
+        lines = (folder / NAME).read_bytes().splitlines()
+    except OSError:
+        return set()
+    return {record["output"] for record in map(_record, lines) if record}
+
+
 def open_journal(folder: Path | Store) -> Journal | StoreJournal:
     return StoreJournal(folder) if isinstance(folder, Store) else Journal(folder)
 

@@ -24,7 +24,9 @@ from stylecine.commands.arguments import (
     photo_options,
 )
 from stylecine.commands.console import complain, make_folder
+from stylecine.errors import OptionError
 from stylecine.options import FILE_OPTIONS, OPTIONS
+from stylecine.output.formats import FORMATS, PAGE, files_of, format_of, kind_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -51,7 +53,8 @@ def add_to(commands: Commands) -> None:
     batch.add_argument(
         "-o", "--output", metavar="OUT", type=_as_place, required=True, help="folder or URL of the loops and the report"
     )
-    batch.add_argument("--format", metavar="NAME", default="mp4", help="ending of the loops (default mp4)")
+    ending = "ending of the loops (default mp4)"
+    batch.add_argument("--format", metavar="NAME", type=_as_ending, default="mp4", help=ending)
     work = batch.add_argument_group("workers")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
@@ -72,9 +75,16 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.batch import tasks as batch
     from stylecine.batch.store import Store
     from stylecine.commands.manifest import tasks_of
+    from stylecine.options import check_device
+    from stylecine.weights import find_model
 
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
-    tasks = tasks_of(source, output, "." + options.format.removeprefix("."), _shared_options(options))
+    tasks = tasks_of(source, output, options.format, _shared_options(options))
+    _check_options(tasks)
+    if options.ray is None:  # a cluster may have a model and devices that this machine lacks
+        find_model(options.model)
+        if options.device is not None:
+            check_device(options.device)
     if isinstance(output, Path):
         make_folder(output)
     if options.gallery is not None:
@@ -101,6 +111,16 @@ def run(options: argparse.Namespace, start: float) -> int:
 def _as_place(text: str) -> Path | str:
     """A path, or the URL of a store as it is."""
     return text if "://" in text else as_path(text)
+
+
+def _as_ending(text: str) -> str:
+    """The ending of a format, typed with or without its dot."""
+    ending = "." + text.removeprefix(".")
+    form = format_of(f"loop{ending}")
+    if form is None or form.parts or not form.ending:
+        endings = (other.removeprefix(".") for other, form in FORMATS.items() if other and not form.parts)
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(endings)}")
+    return ending
 
 
 def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -132,8 +152,12 @@ def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dic
 def _backend(
     options: argparse.Namespace, folder: Path, store: "Store | None", bar: "_Bar", tasks: "Sequence[Task]"
 ) -> "AbstractContextManager[Backend]":
-    """The workers for these tasks, after a check of their options and outputs; folder: into which they write."""
-    _check(tasks, folder)
+    """The workers for these tasks, after a check of their outputs; folder: into which they write."""
+    from stylecine.output.writing import check_writable
+
+    for task in tasks:
+        make_folder((folder / task.output).parent)
+        check_writable(folder / task.output)
     bar.expect(len(tasks))
     pool = _workers(options, folder, tasks)
     if store is None and all(isinstance(file, Path) for task in tasks for file in task.files.values()):
@@ -151,20 +175,17 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]")
         return RayPool(options.ray, tasks, options.processes, folder, options.model, options.device)
 
     from stylecine.batch.local import LocalPool, count_for, devices_for
-    from stylecine.weights import find_model
 
-    find_model(options.model)  # an error now, and not when all processes have started
     devices = devices_for(options.device)
     count = min(options.processes or count_for(tasks, devices), len(tasks))
     return LocalPool(count, folder, options.model, devices)
 
 
-def _check(tasks: "Sequence[Task]", folder: Path) -> None:
-    """Raises OptionError or OutputError before any work starts."""
+def _check_options(tasks: "Sequence[Task]") -> None:
+    """Raises OptionError before anything is written."""
     from stylecine.errors import StylecineError
-    from stylecine.options import RenderOptions, check_inversion_options
-    from stylecine.output.formats import FOLDER, files_of, kind_of
-    from stylecine.output.writing import check_output
+    from stylecine.options import RenderOptions, check_inversion_options, check_live
+    from stylecine.output.writing import check_format
     from stylecine.stages.photo import checked_size
 
     for task in tasks:
@@ -173,13 +194,11 @@ def _check(tasks: "Sequence[Task]", folder: Path) -> None:
             RenderOptions(**{name: values[name] for name in OPTIONS})
             check_inversion_options(values["refine"], values["seed"])
             checked_size(values["size"])
-            path = folder / task.output
-            if kind_of(path) is FOLDER:
-                raise Usage(f"--format takes the ending of a file, such as mp4; '{task.output}' would be a folder")
-            if len(files_of(path)) > 1:
-                raise Usage(f"'{task.output}' would be two files; use livephoto.zip")
-            make_folder(path.parent)
-            check_output(path, fps=values["fps"], **{name: values[name] for name in FILE_OPTIONS})
+            check_format(task.output, fps=values["fps"], **{name: values[name] for name in FILE_OPTIONS})
+            if len(files_of(task.output)) > 1:
+                raise OptionError(f"'{task.output}' would be two files; use livephoto.zip.")
+            if kind_of(task.output) is PAGE:
+                check_live(values["warp"], values["sampling"])
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 

@@ -146,8 +146,7 @@ def peak_rss_mb() -> float | None:
 
 def complain(message: str, code: int) -> int:
     """Prints an error in one line; returns the exit code."""
-    printable = "".join(c if c.isprintable() else " " for c in message)  # terminals obey control characters
-    print(f"stylecine: {' '.join(printable.split())}", file=sys.stderr)
+    print(f"stylecine: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 

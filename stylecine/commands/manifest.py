@@ -8,7 +8,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stylecine.batch.journal import NAME
+from stylecine.batch.journal import NAME, recorded_outputs
 from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
@@ -86,7 +86,7 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
 
 def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
     photos = source.photos(PHOTOS, excluded=folder.url if isinstance(folder, Store) else "")
-    names = _outputs([PurePosixPath(name) for name, _ in photos], ending)
+    names = _outputs([PurePosixPath(name) for name, _ in photos], ending, folder)
     tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
     if not tasks:
         raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
@@ -94,24 +94,30 @@ def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping
 
 
 def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Skips hidden files and folders. If two photos differ only in their suffix, the second loop's name keeps it."""
+    """Skips hidden files and folders."""
     output = folder.resolve() if isinstance(folder, Path) else None
     if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
     photos = sorted(_photos_in(source, output))
-    names = _outputs([photo.relative_to(source) for photo in photos], ending)
+    names = _outputs([photo.relative_to(source) for photo in photos], ending, folder)
     tasks = [Task(photo, name, dict(options)) for photo, name in zip(photos, names, strict=True)]
     if not tasks:
         raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
     return tasks
 
 
-def _outputs(photos: Iterable[PurePath], ending: str) -> list[str]:
-    """The loops' names for photos with these names below their folder."""
+def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store) -> list[str]:
+    """The loops' names for photos with these names below their folder.
+
+    With the photo's suffix for the second of two photos that differ only in it, and where the loop would replace a film
+    that no batch has written, such as a camera's own.
+    """
     taken, outputs = {name.casefold() for name in RESERVED}, []
+    recorded = recorded_outputs(folder) if isinstance(folder, Path) else set()
     for photo in photos:
         output = photo.with_name(photo.stem + ending).as_posix()
-        if output.casefold() in taken:
+        foreign = isinstance(folder, Path) and output not in recorded and (folder / output).exists()
+        if output.casefold() in taken or foreign:
             output = photo.as_posix() + ending
         taken.add(output.casefold())
         outputs.append(output)

@@ -36,7 +36,7 @@ import safetensors.numpy
 from PIL import Image
 
 from stylecine import __version__
-from stylecine.atomic import atomic_write, check_destination, translate_os_errors
+from stylecine.atomic import atomic_write, check_destination, check_path, translate_os_errors
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import MAX_EDITS, MAX_STYLE_SIDE, STYLE_SIDE, Edit, from_json, to_json, values_of
 from stylecine.errors import OptionError, SceneError, StylecineError, TooLarge, printable
@@ -99,6 +99,7 @@ def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
 
 def read_cine(path: str | os.PathLike[str]) -> Cine:
     """Reads and checks everything. Raises SceneError for anything that `write_cine` does not write, TooLarge."""
+    check_path(path, SceneError)
     return unpack(_members(Path(path)), Path(path))
 
 
@@ -119,6 +120,7 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
 
 def check_suffix(path: str | os.PathLike[str]) -> Path:
     """The file that a scene will be written to. Raises SceneError for another suffix, OutputError if it cannot be."""
+    check_path(path)
     if Path(path).suffix.lower() != SUFFIX:
         raise SceneError(f"'{os.fspath(path)}' does not end in {SUFFIX}; name the scene's file so.")
     return check_destination(path)

@@ -5,6 +5,8 @@ photo: here the first. Photos pairs the two when they are imported together.
 """
 
 import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 from PIL import Image
@@ -45,6 +47,18 @@ def live_photo_movie(path: PathLike) -> Path:
     if not identifier or _photo_identifier(photo) != identifier:
         raise VideoError(f"'{photo}' and '{movie}' are not the two files of a Live Photo; write them again.")
     return movie
+
+
+def archived_movie(path: Path) -> bytes:
+    """The movie of a Live Photo's archive. Raises VideoError for any other archive, also one that would grow."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.getinfo(MEMBERS[1])
+            if member.compress_type == zipfile.ZIP_STORED:
+                return archive.read(member)
+    except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass
+    raise VideoError(f"'{path}' is not the archive of a Live Photo; write it again.")
 
 
 def _photo_identifier(path: Path) -> str:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 
-from stylecine.errors import VideoError
+from stylecine.errors import VideoError, as_utf8
 from stylecine.ops import native
 from stylecine.output.formats import IMAGE, POSTER, kind_of
 from stylecine.output.live_photo import is_live_photo
@@ -34,6 +34,15 @@ def model_facts(model: ModelRecord) -> dict[str, Any]:
         "source": Path(model.source).name if local else model.source,
         "weights": {role: _weight_facts(file) for role, file in model.files.items()},
     }
+
+
+def utf8_texts(value: Any) -> Any:
+    """A value for JSON whose texts can be encoded: names of files may hold bytes that are not UTF-8."""
+    if isinstance(value, str):
+        return as_utf8(value)
+    if isinstance(value, dict):
+        return {name: utf8_texts(item) for name, item in value.items()}
+    return [utf8_texts(item) for item in value] if isinstance(value, list) else value
 
 
 def _weight_facts(file: FileRecord) -> dict[str, str | None]:

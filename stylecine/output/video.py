@@ -26,8 +26,9 @@ from stylecine.memory import available_bytes
 from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
 from stylecine.output.codecs import REFERENCE_DISTANCE, Codec, Container, codec_for
+from stylecine.output.formats import LIVE_ARCHIVE, ending_of
 from stylecine.output.images import map_ahead
-from stylecine.output.live_photo import is_live_photo, live_photo_movie
+from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
 from stylecine.output.origin import Origin
 
@@ -171,8 +172,8 @@ def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, flo
 
     most: how many frames are read at the most; None for all.
 
-    Also those of a Motion Photo, and of a Live Photo: path is its .mov, or ends in .livephoto, for the two files, which
-    have to belong together.
+    Also those of a Motion Photo, and of a Live Photo: path is its .mov, its archive, or ends in .livephoto, for the two
+    files, which have to belong together.
 
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
     read, and TooLarge if its frames do not fit into memory.
@@ -221,7 +222,7 @@ def video_source(path: Path) -> str | io.BytesIO:
         return _url(live_photo_movie(path))
     if not path.is_file():
         raise VideoError(f"There is no video at '{path}'; check the path.")
-    video = motion_photo_video(path)
+    video = archived_movie(path) if ending_of(path) == LIVE_ARCHIVE else motion_photo_video(path)
     return _url(path) if video is None else io.BytesIO(video)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from stylecine.atomic import Finish, PathLike, check_destination
+from stylecine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.errors import OptionError, OutputError
 from stylecine.output import VideoInfo, formats
 from stylecine.output.codecs import CONTAINERS
 from stylecine.output.crop import check_crop
-from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of
+from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
 from stylecine.output.images import (
     check_animation,
     check_webp,
@@ -28,7 +28,24 @@ from stylecine.output.video import check_encoding, write_video
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
 
 
-def check_output(
+def check_output(path: PathLike, **options: Any) -> Path:
+    """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
+
+    Cheap; call it before minutes of work. options: as in `check_format`.
+    Raises as that does, and OutputError if nothing can be written.
+    """
+    check_format(path, **options)
+    return check_writable(path)
+
+
+def check_writable(path: PathLike) -> Path:
+    """The first of the files, or the folder, that `path` names. Raises OutputError if one cannot be written."""
+    folder = kind_of(path) is formats.FOLDER
+    checked = [check_destination(file, folder=folder) for file in files_of(path)]
+    return checked[0]
+
+
+def check_format(
     path: PathLike,
     *,
     fps: float = 30,
@@ -40,15 +57,14 @@ def check_output(
     crop: str | None = None,
     embed_report: bool = False,
     keep_metadata: bool = False,
-) -> Path:
-    """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
-
-    Cheap; call it before minutes of work.
+) -> None:
+    """Checks the options of a file by its name alone; touches nothing.
 
     embed_report, keep_metadata: whether a report, or the photo's own metadata, will be in it.
-    Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError if
-    nothing can be written; WriterUnavailable without an encoder.
+    Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError for
+    what is no name; WriterUnavailable without an encoder.
     """
+    check_path(path)
     if not os.fspath(path):  # it would be the current folder
         raise OutputError("The output has no name; give it one, such as loop.mp4.")
     if crop is not None:
@@ -85,8 +101,6 @@ def check_output(
     if keep_metadata and not form.origin:
         kept = ", ".join(ending for ending, other in FORMATS.items() if other.origin)
         raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")
-    destinations = [check_destination(file, folder=form.kind is formats.FOLDER) for file in files_of(path)]
-    return destinations[0]
 
 
 def write_output(

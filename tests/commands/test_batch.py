@@ -138,9 +138,8 @@ def test_finished_photos_need_no_worker(
     ("more", "says"),
     [
         (["--processes", "0"], "--processes takes a whole number from 1 to 1024"),
-        (["--format", "txt"], "does not end in .mp4"),
-        (["--format", ""], "--format takes the ending of a file"),
-        (["--format", "livephoto"], "'a.livephoto' would be two files; use livephoto.zip"),
+        *((["--format", name], f"--format: '{name}' is not one of mp4, webm, ") for name in ("jpg", "", "livephoto")),
+        (["--format", "html", "--warp", "dfw"], "a.png: A live loop is gathered"),
         (["--format", "MP.jpg", "--duration", "1m"], "Phones expect"),
         (["--duration", "soon"], "like 90s, 10m or 1h30m"),
         (["--seconds", "0"], "seconds must be a number above 0"),
@@ -150,6 +149,7 @@ def test_finished_photos_need_no_worker(
         (["--style", "dusc"], "There is no style 'dusc'; use golden-hour, "),
         (["--format", "png", "--quality", "3"], "A .png is one lossless frame"),
         (["--model", "nosuch"], "There is no model or file 'nosuch'"),
+        (["--device", "cpu:9"], "Device 'cpu:9' does not exist"),
     ],
 )
 def test_impossible_options_are_refused_before_any_work(
@@ -158,7 +158,16 @@ def test_impossible_options_are_refused_before_any_work(
     assert main([*command, *more]) == 2
     told = capsys.readouterr().err
     assert says in told and told.count("\n") == 1
-    assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == ["batch.jsonl"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_would_be_two_files_is_refused(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos.csv").write_text("photo,output\na.png,a.livephoto\n")
+    assert main(command) == 2
+    assert "a.png: 'a.livephoto' would be two files; use livephoto.zip" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_runs_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stylecine.batch.journal import Journal
 from stylecine.batch.tasks import Task
 from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
@@ -55,6 +56,14 @@ def test_photos_that_differ_only_in_suffix_have_separate_loops(tmp_path: Path, o
         "sea.png": "sea.png.html",
         "report.jpg": "report.jpg.html",  # report.html is the batch's own
     }
+
+
+def test_a_film_that_no_batch_has_written_is_not_replaced(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.mp4", "b.jpg", "b.mp4"):
+        (tmp_path / name).touch()
+    with Journal(tmp_path) as journal:
+        journal.add({"output": "b.mp4", "state": "failed"})
+    assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)] == ["a.jpg.mp4", "b.mp4"]
 
 
 def test_rows_override_the_command_line(tmp_path: Path, out: Path) -> None:

@@ -137,6 +137,10 @@ def test_an_unwritable_destination_is_reported(scene: Cine, tmp_path: Path) -> N
         write_cine(scene, tmp_path / "nowhere" / "x.cine")
     with pytest.raises(SceneError, match="There is no scene"):
         read_cine(tmp_path / "x.cine")
+    with pytest.raises(OutputError, match="None is not a path"):
+        write_cine(scene, None)  # type: ignore[arg-type]
+    with pytest.raises(SceneError, match="3 is not a path"):
+        read_cine(3)  # type: ignore[arg-type]
     with pytest.raises(SceneError, match="is a folder"):
         read_cine(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from stylecine import Animator, Cinemagraph, OptionError, OutputError, WriterUna
 from stylecine.cli import main
 from stylecine.output import c2pa as signing
 from stylecine.output.c2pa import MEDIA_TYPES, REPORT, SOURCE_TYPE, signer_for
+from stylecine.output.formats import FORMATS, files_of
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import PhotoFile
@@ -320,6 +322,29 @@ def refused(loop: Cinemagraph, path: Path, pair: Any, match: str) -> None:
         loop.save(path, c2pa=pair)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"an older film" and sorted(os.listdir(path.parent)) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+@pytest.mark.parametrize("ending", [*FORMATS])
+def test_names_that_are_not_utf8_are_escaped_in_every_format(
+    loop: Cinemagraph, signed_by: Pair, tmp_path: Path, ending: str
+) -> None:
+    photo, path = (tmp_path / os.fsdecode(b"caf\xe9" + end.encode()) for end in (".png", ending))
+    photo.write_bytes(loop.scene.source.content)  # type: ignore[union-attr]
+    pair = tuple(tmp_path / os.fsdecode(b"\xff" + one.name.encode()) for one in signed_by)
+    for one, copy in zip(signed_by, pair, strict=True):
+        shutil.copy(one, copy)
+    form, signs = FORMATS[ending], ending in MEDIA_TYPES
+    given: Any = {"embed_report": form.report, "keep_metadata": form.origin, "c2pa": pair if signs else None}
+    made_from(loop, photo).save(path, **given)
+    assert all(file.exists() for file in files_of(path))
+    if form.report:
+        assert read_report(path)["photo"]["name"] == "caf\\xe9.png"
+    if signs:
+        manifest = claim(path)[1]
+        assert (manifest["title"], manifest["ingredients"][0]["title"]) == (f"caf\\xe9{ending}", "caf\\xe9.png")
+        assert assertion(manifest, REPORT)["photo"]["name"] == "caf\\xe9.png"
+        assert failures(path) == {"signingCredential.untrusted"}
 
 
 def test_formats_that_cannot_be_signed(loop: Cinemagraph, signed_by: Pair, tmp_path: Path) -> None:

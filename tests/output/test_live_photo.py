@@ -1,13 +1,17 @@
-"""Reading a Live Photo: its two files belong together or are refused."""
+"""Reading a Live Photo: its two files belong together or are refused; of its archive, the movie is read."""
 
 import random
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stylecine.errors import VideoError
 from stylecine.output.live_photo import live_photo_movie
+from stylecine.output.metadata import read_report
 from stylecine.output.moving_photo import write_live_photo
+from stylecine.output.video import read_video
 from tests.output.test_video import clip
 
 
@@ -54,3 +58,34 @@ def test_damaged_metadata_are_no_pair_and_nothing_worse(pair: Path, part: str) -
         except VideoError as error:
             refused += str(error).endswith("; write them again.")
     assert 20 < refused < 300
+
+
+# --- the archive
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    write_live_photo(clip(4, 64, 64), tmp_path / "a.livephoto.zip", 30, comment='{"stylecine": "1"}')
+    return tmp_path / "a.livephoto.zip"
+
+
+def test_the_movie_in_an_archive_is_read_and_so_is_its_report(archive: Path, pair: Path) -> None:
+    assert np.array_equal(read_video(archive)[0], read_video(pair)[0])
+    assert read_report(archive) == {"stylecine": "1"}
+
+
+@pytest.mark.parametrize("fault", ["no archive", "no movie", "compressed", "encrypted", "cut"])
+def test_another_archive_is_refused(archive: Path, fault: str) -> None:
+    if fault in ("no movie", "compressed"):
+        name = "movie.mov" if fault == "no movie" else "live-photo.mov"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as other:
+            other.writestr(name, bytes(1_000_000))
+    else:
+        whole = archive.read_bytes()
+        flagged = bytearray(whole)
+        for k in (whole.rindex(b"PK\3\4") + 6, whole.rindex(b"PK\1\2") + 8):
+            flagged[k] |= 1
+        archive.write_bytes({"no archive": b"PK", "encrypted": bytes(flagged), "cut": whole[:-30]}[fault])
+    for read in (read_video, read_report):
+        with pytest.raises(VideoError, match="is not the archive of a Live Photo; write it again"):
+            read(archive)

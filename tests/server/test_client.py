@@ -116,6 +116,18 @@ def test_the_service_is_told_the_style_and_gets_its_photo(
     assert kept(real) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_names_that_are_not_utf8_are_sent_escaped(
+    real: Served, photo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, output = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9.png", b"caf\xe9.gif"))
+    photo.write_bytes(photo_file.read_bytes())
+    given = ["--style", str(photo), "--seconds", "0.2", "--fps", "10", "--arrow", "0.5,0.8,0.6,0.8", "--json"]
+    assert main(["animate", str(photo), "--server", real.address, "-o", str(output), *given]) == 0
+    edits = json.loads(capsys.readouterr().out)["scene"]["edits"]
+    assert edits[1]["name"].endswith("xe9.png") and output.stat().st_size > 0
+
+
 def test_the_token_is_sent(
     serve: Callable[..., Served], slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,18 @@ def test_the_photo_is_shown_in_every_style(studio: Studio) -> None:
     assert studio.page.evaluate(size, row.removeprefix('url("').removesuffix('")')) == 160 * (len(STYLES) + 1)
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 720), (900, 700)])
+def test_all_styles_and_their_names_are_seen_without_scrolling(studio: Studio, size: tuple[int, int]) -> None:
+    usual = studio.page.viewport_size
+    studio.page.set_viewport_size({"width": size[0], "height": size[1]})
+    for tile in studio.at("styles").locator("label:visible").all():
+        expect(tile).to_be_in_viewport(ratio=1)
+        assert tile.locator(".name").evaluate("name => name.scrollWidth <= name.clientWidth"), "the word is whole"
+    if size[0] > 1200:
+        expect(studio.page.get_by_role("radiogroup", name="Pace")).to_be_in_viewport(ratio=1)
+    studio.page.set_viewport_size(usual)  # type: ignore[arg-type]
+
+
 def test_one_style_replaces_another_and_undo_returns_to_it(studio: Studio) -> None:
     plain = studio.frame(0.3)
     choose(studio, "Dusk")

@@ -192,6 +192,16 @@ def test_a_file_that_cannot_be_removed_does_not_prevent_the_start(
     assert [path.exists() for path in left] == [False, True, False] and "b.part" in caplog.text
 
 
+def test_a_link_among_its_files_is_removed_and_not_followed(tmp_path: Path) -> None:
+    data, other = tmp_path / "data", tmp_path / "other"
+    Store(data).close()
+    other.mkdir()
+    (other / "thesis.txt").touch()
+    (data / "uploads/link").symlink_to(other)
+    Store(data).close()
+    assert not list((data / "uploads").iterdir()) and (other / "thesis.txt").exists()
+
+
 def test_its_files_are_private_to_their_owner(tmp_path: Path) -> None:
     Store(tmp_path).close()
     Store(tmp_path).close()
