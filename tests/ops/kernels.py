@@ -19,7 +19,6 @@ def _missing(instructions: str) -> bool:
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]
 SETS = [
     pytest.param(name, marks=pytest.mark.skipif(_missing(name), reason=f"this processor has no {name}"))
     for name in ("portable", "avx2", "avx512")

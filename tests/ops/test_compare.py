@@ -10,7 +10,7 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.compare import _Args, compare, reference
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
+from tests.ops.kernels import SETS, apart, needs_gpu, same_on_any_threads, smooth
 
 
 def packed(image: Tensor, unused: float = 0.0) -> Tensor:
@@ -91,14 +91,6 @@ def test_the_gpu_agrees_with_the_cpu(sample):
     made = compare(*on_gpu[0], **on_gpu[1])
     assert torch.equal(made, compare(*on_gpu[0], **on_gpu[1]))
     assert_alike(made.cpu(), compare(*on_cpu[0], **on_cpu[1]))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", h=9, w=11).arguments(device)
-    torch.library.opcheck(torch.ops.stylecine.compare, (*tensors, *keywords.values()))
-    with native.disabled():
-        torch.library.opcheck(torch.ops.stylecine.compare, (*tensors, *keywords.values()))
 
 
 def test_an_even_image_shows_the_same_everywhere():

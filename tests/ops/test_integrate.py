@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.integrate import _Args, integrate, look_up, reference
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
+from tests.ops.kernels import SETS, apart, needs_gpu, same_on_any_threads, smooth
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,6 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 def test_the_gpu_agrees_with_the_cpu(sample):
     made = [x.cpu() for x in integrate(*sample.arguments("cuda"))]
     torch.testing.assert_close(made, list(integrate(*sample.arguments())), rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    torch.library.opcheck(torch.ops.stylecine.integrate, Sample("small", h=5, w=6).arguments(device))
 
 
 def rotation(n: int, angle: float) -> Tensor:

@@ -12,12 +12,12 @@ from stylecine.ops.pyramid import split
 from stylecine.ops.recolour import Arguments, Recolouring, recolour_
 from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads
+from tests.ops.kernels import SETS, apart, needs_gpu, same_on_any_threads
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames of a loop of noise; see ops.render.render for what its arrays are."""
+    """Frames of a loop of noise; see ops.render.Rendering for what its arrays are."""
 
     name: str
     height: int = 45
@@ -125,7 +125,6 @@ SAMPLES = [
     Sample("more frames than are made together", height=9, width=11, levels=2, moving="all", frames=35),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
-TIMES = "stride", "lengths", "phases", "shifts", "swell_phases", "cell", "margin"
 named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
@@ -153,22 +152,6 @@ def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_t
 def test_the_gpu_agrees_with_the_cpu(sample):
     on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
     assert_alike(render(*on_gpu[0], **on_gpu[1]).cpu(), render(*on_cpu[0], **on_cpu[1]))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    sample = Sample("small", height=9, width=11, levels=2, generated=True, swell=True, stagger=True, style="drifting")
-    tensors, keywords = sample.arguments(device)
-    optional = [keywords[name] for name in ("stagger", "swell", "generated")]
-    times = [flat(keywords[name]) for name in TIMES]
-    tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times, *keywords["recolouring"]))
-
-
-def flat(numbers: Any) -> Any:
-    """As the operator takes them: those of all frames, one after the other."""
-    nested = isinstance(numbers, list) and not isinstance(numbers[0], float)
-    return [x for row in numbers for x in row] if nested else numbers
 
 
 def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
@@ -352,6 +335,5 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert moving_region(part, 32, 16) == (32, 32, 96, 112)
-    others = [keywords[name] for name in ("stagger", "swell", "generated")] + [flat(keywords[name]) for name in TIMES]
-    [whole] = reference(*tensors, *others)
-    assert_alike(reference(tensors[0], part, *tensors[2:], *others)[0, 20:40, 30:60], whole[20:40, 30:60])
+    [whole] = reference(*tensors, **keywords)
+    assert_alike(reference(tensors[0], part, *tensors[2:], **keywords)[0, 20:40, 30:60], whole[20:40, 30:60])
