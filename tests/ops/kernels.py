@@ -1,6 +1,7 @@
 """What the tests of the native kernels have in common."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -42,16 +43,46 @@ def same_on_any_threads(call: Callable[[], Tensor | Sequence[Tensor]], instructi
     made = []
     for threads in (1, 2, 2):
         with native.using(threads=threads, instructions=instructions):
-            result = call()
-        made.append([result] if isinstance(result, Tensor) else list(result))
+            made.append(as_list(call()))
     for other in made[1:]:
         torch.testing.assert_close(other, made[0], rtol=0, atol=0, equal_nan=True)
     return made[0]
 
 
-def assert_alike(made: Tensor, expected: Tensor) -> None:
+def agreement(
+    samples: Sequence[Any], called: Callable[..., Any], assert_alike: Callable[[list[Tensor], list[Tensor], Any], None]
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Two tests of a kernel, `called` with a sample and a device: against its reference, and on a GPU against the CPU.
+
+    assert_alike: of what is made, what was expected, and the sample.
+    """
+    named = pytest.mark.parametrize("sample", samples, ids=lambda sample: sample.name)
+
+    @named
+    @pytest.mark.parametrize("instructions", SETS)
+    def the_kernel_agrees(sample: Any, instructions: str) -> None:
+        with native.disabled():
+            expected = as_list(called(sample))
+        assert_alike(same_on_any_threads(lambda: called(sample), instructions), expected, sample)
+
+    @named
+    @needs_gpu
+    def the_gpu_agrees(sample: Any) -> None:
+        made, again = ([x.cpu() for x in as_list(called(sample, "cuda"))] for _ in range(2))
+        assert_alike(made, as_list(called(sample)), sample)
+        torch.testing.assert_close(again, made, rtol=0, atol=0, equal_nan=True)
+
+    return the_kernel_agrees, the_gpu_agrees
+
+
+def as_list(made: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [made] if isinstance(made, Tensor) else list(made)
+
+
+def assert_alike(made: Sequence[Tensor], expected: Sequence[Tensor], _: Any = None) -> None:
     """Frames: one level at most, where a value lies between two; hardly anywhere."""
-    assert made.shape == expected.shape and made.dtype == expected.dtype
-    difference = (made.int() - expected.int()).abs()
-    assert difference.max() <= 1
-    assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()
+    for ours, theirs in zip(made, expected, strict=True):
+        assert ours.is_contiguous() and ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        difference = (ours.int() - theirs.int()).abs()
+        assert difference.max() <= 1
+        assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape_, reference
-from tests.ops.kernels import SETS, apart, assert_alike, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape_
+from tests.ops.kernels import agreement, apart, assert_alike, smooth
 
 
 def drape(frame: Tensor, *others: Tensor, cell: int) -> Tensor:
@@ -75,24 +75,16 @@ SAMPLES = [
     Sample("lost places", lost=True),
     Sample("strided", strided=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    [made] = same_on_any_threads(lambda: drape(*tensors, **keywords), instructions)
-    assert_alike(made, reference(*tensors, **keywords))
+def called(sample: Sample, device: str = "cpu") -> Tensor:
+    tensors, keywords = sample.arguments(device)
+    return drape(*tensors, **keywords)
 
 
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
-    made = drape(*on_gpu[0], **on_gpu[1])
-    assert torch.equal(made, drape(*on_gpu[0], **on_gpu[1]))
-    assert_alike(made.cpu(), drape(*on_cpu[0], **on_cpu[1]))
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(SAMPLES, called, assert_alike)
+)
 
 
 def scene(**change: Any) -> tuple[list[Tensor], dict[str, Any]]:

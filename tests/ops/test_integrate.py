@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.integrate import _Args, integrate, look_up, reference
-from tests.ops.kernels import SETS, apart, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.integrate import _Args, integrate, look_up
+from tests.ops.kernels import agreement, apart, smooth
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,19 @@ SAMPLES = [
     Sample("far outside", speed=1e4, drift=3),
     Sample("not finite here and there", damaged=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    arguments = sample.arguments()
-    made = same_on_any_threads(lambda: integrate(*arguments), instructions)
-    torch.testing.assert_close(made, list(reference(*arguments)), rtol=1e-5, atol=1e-4)
+def called(sample: Sample, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    return integrate(*sample.arguments(device))
 
 
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    made = [x.cpu() for x in integrate(*sample.arguments("cuda"))]
-    torch.testing.assert_close(made, list(integrate(*sample.arguments())), rtol=1e-5, atol=1e-4)
+def assert_alike(made: list[Tensor], expected: list[Tensor], _: Sample) -> None:
+    torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-4)
+
+
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(SAMPLES, called, assert_alike)
+)
 
 
 def rotation(n: int, angle: float) -> Tensor:

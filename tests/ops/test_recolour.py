@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_, reference
-from tests.ops.kernels import SETS, apart, assert_alike, needs_gpu, same_on_any_threads
+from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_
+from tests.ops.kernels import agreement, apart, assert_alike
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,16 @@ SAMPLES = [
     Sample("lost transforms", lost=True),
     Sample("strided", strided=True, still="given"),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    before = tensors[0].clone()
-    [made] = same_on_any_threads(lambda: recolour(*tensors, **keywords), instructions)
-    assert made.is_contiguous() and torch.equal(tensors[0], before)
-    frame, grid, amount = tensors
-    assert_alike(made, reference(frame[None], Recolouring(grid, [amount], **keywords))[0])
+def called(sample: Sample, device: str = "cpu") -> Tensor:
+    tensors, keywords = sample.arguments(device)
+    return recolour(*tensors, **keywords)
 
 
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
-    assert_alike(recolour(*on_gpu[0], **on_gpu[1]).cpu(), recolour(*on_cpu[0], **on_cpu[1]))
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(SAMPLES, called, assert_alike)
+)
 
 
 @pytest.mark.parametrize("depth", [8, 9])

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.spline import coefficients
-from stylecine.ops.warp_features import _Args, channels_last, reference, warp_features
-from tests.ops.kernels import SETS, apart, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.warp_features import _Args, channels_last, warp_features
+from tests.ops.kernels import agreement, apart, smooth
 
 CLOSE = {torch.float32: 2e-4, torch.float16: 4e-3, torch.bfloat16: 3e-2}  # of values up to about 4
 
@@ -59,23 +59,20 @@ SAMPLES = [
     Sample("far outside", travel=1e9),
     Sample("lost places", lost=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    arguments = sample.arguments()
-    [made] = same_on_any_threads(lambda: warp_features(*arguments), instructions)
-    assert made.permute(1, 2, 0).is_contiguous() and made.isfinite().all()
-    torch.testing.assert_close(made, reference(*arguments), rtol=0, atol=CLOSE[sample.dtype])
+def called(sample: Sample, device: str = "cpu") -> Tensor:
+    return warp_features(*sample.arguments(device))
 
 
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    made = warp_features(*sample.arguments("cuda")).cpu()
-    torch.testing.assert_close(made, warp_features(*sample.arguments()), rtol=0, atol=CLOSE[sample.dtype])
+def assert_alike(made: list[Tensor], expected: list[Tensor], sample: Sample) -> None:
+    assert made[0].permute(1, 2, 0).is_contiguous() and made[0].isfinite().all()
+    torch.testing.assert_close(made, expected, rtol=0, atol=CLOSE[sample.dtype])
+
+
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(SAMPLES, called, assert_alike)
+)
 
 
 def test_two_shifted_copies_are_mixed_in_every_channel():
