@@ -17,7 +17,6 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -28,7 +27,7 @@ from torch._inductor import config as inductor
 
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
-from benchmarks.tables import RESULTS, save, table, to_json, write
+from benchmarks.tables import command_line, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
 from stylecine.cinemagraph import BATCH
@@ -251,8 +250,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
+    parser = command_line(__doc__, "kernels")
     parser.add_argument("--size", type=int, default=1024, help="side of the photo in pixels (default 1024)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--limit", type=float, default=90, help="seconds that torch.compile may take (default 90)")

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.browser import CHROMIUM, chromium
 from stylecine.batch.gallery import CREDITS, Credit, check_gallery, read_credits, write_gallery
 from stylecine.batch.journal import Record
 from stylecine.cli import main
@@ -141,14 +139,6 @@ def test_the_command_writes_it_beside_the_report(
 
 
 # --- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
