@@ -37,22 +37,28 @@ def smooth(*shape: int, seed: int = 7) -> Tensor:
     return torch.nn.functional.interpolate(noise, shape[-2:], mode="bicubic").view(shape) / 2
 
 
-def same_on_any_threads(call: Callable[[], Tensor | Sequence[Tensor]], instructions: str) -> list[Tensor]:
+def same_on_any_threads(call: Callable[[], list[Tensor]], instructions: str) -> list[Tensor]:
     """What the kernel makes, which is the same bits for 1 and 2 threads and in a second run."""
     assert native.available("cpu"), native.why("cpu")
     made = []
     for threads in (1, 2, 2):
         with native.using(threads=threads, instructions=instructions):
-            made.append(as_list(call()))
+            made.append(call())
     for other in made[1:]:
         torch.testing.assert_close(other, made[0], rtol=0, atol=0, equal_nan=True)
     return made[0]
 
 
+def called(kernel: Callable[..., Any], sample: Any, device: str = "cpu", **options: bool) -> list[Tensor]:
+    tensors, keywords = sample.arguments(device)
+    made = kernel(*tensors, **keywords, **options)
+    return [made] if isinstance(made, Tensor) else list(made)
+
+
 def agreement(
-    samples: Sequence[Any], called: Callable[..., Any], assert_alike: Callable[[list[Tensor], list[Tensor], Any], None]
+    kernel: Callable[..., Any], samples: Sequence[Any], assert_alike: Callable[[list[Tensor], list[Tensor], Any], None]
 ) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Two tests of a kernel, `called` with a sample and a device: against its reference, and on a GPU against the CPU.
+    """Two tests of a kernel: against its reference, and on a GPU against the CPU.
 
     assert_alike: of what is made, what was expected, and the sample.
     """
@@ -62,21 +68,21 @@ def agreement(
     @pytest.mark.parametrize("instructions", SETS)
     def the_kernel_agrees(sample: Any, instructions: str) -> None:
         with native.disabled():
-            expected = as_list(called(sample))
-        assert_alike(same_on_any_threads(lambda: called(sample), instructions), expected, sample)
+            expected = called(kernel, sample)
+        assert_alike(same_on_any_threads(lambda: called(kernel, sample), instructions), expected, sample)
 
     @named
     @needs_gpu
     def the_gpu_agrees(sample: Any) -> None:
-        made, again = ([x.cpu() for x in as_list(called(sample, "cuda"))] for _ in range(2))
-        assert_alike(made, as_list(called(sample)), sample)
+        made, again = ([x.cpu() for x in called(kernel, sample, "cuda")] for _ in range(2))
+        assert_alike(made, called(kernel, sample), sample)
         torch.testing.assert_close(again, made, rtol=0, atol=0, equal_nan=True)
 
     return the_kernel_agrees, the_gpu_agrees
 
 
-def as_list(made: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    return [made] if isinstance(made, Tensor) else list(made)
+def within(rtol: float, atol: float) -> Callable[[list[Tensor], list[Tensor], Any], None]:
+    return lambda made, expected, _: torch.testing.assert_close(made, expected, rtol=rtol, atol=atol)
 
 
 def assert_alike(made: Sequence[Tensor], expected: Sequence[Tensor], _: Any = None) -> None:

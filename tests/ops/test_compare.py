@@ -10,7 +10,7 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.compare import _Args, compare
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import agreement, apart, smooth
+from tests.ops.kernels import agreement, apart, smooth, within
 
 
 def packed(image: Tensor, unused: float = 0.0) -> Tensor:
@@ -70,18 +70,9 @@ SAMPLES = [
 ]
 
 
-def called(sample: Sample, device: str = "cpu") -> Tensor:
-    tensors, keywords = sample.arguments(device)
-    return compare(*tensors, **keywords)
-
-
-def assert_alike(made: list[Tensor], expected: list[Tensor], _: Sample) -> None:
-    """Means of squares of values up to about 4: a rounded place changes one by 1e-3 at most."""
-    torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-3)
-
-
+assert_alike = within(1e-3, 1e-3)  # means of squares of values up to about 4: a rounded place changes them so much
 test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
-    agreement(SAMPLES, called, assert_alike)
+    agreement(compare, SAMPLES, assert_alike)
 )
 
 

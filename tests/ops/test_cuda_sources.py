@@ -21,9 +21,10 @@ from stylecine.ops import native
 from stylecine.ops.compare import compare
 from stylecine.ops.recolour import recolour
 from stylecine.ops.render import render
+from stylecine.ops.splat import splat
 from tests.ops import test_compare, test_recolour, test_render
 from tests.ops.cuda_on_cpu.build import SOURCES, build, translated
-from tests.ops.kernels import as_list
+from tests.ops.kernels import called
 
 COMPILER = os.environ.get("CXX", "g++")
 ON_LINUX = sys.platform == "linux" and shutil.which(COMPILER.split()[0])
@@ -80,28 +81,28 @@ def emulated(library: ctypes.CDLL, order: int, device: int = 1, failing: int = 0
         yield
 
 
-def in_any_order(library: ctypes.CDLL, call: Callable[[], Any], **tolerance: float) -> list[Tensor]:
+def in_any_order(library: ctypes.CDLL, call: Callable[[], list[Tensor]], **tolerance: float) -> list[Tensor]:
     """What the kernel makes, the same in whatever order its threads run: the same bits, unless a tolerance is given."""
     made = []
     for order in (ASCENDING, SHUFFLED):
         with emulated(library, order):
-            result = call()
-        made.append(as_list(result))
+            made.append(call())
     torch.testing.assert_close(*made, equal_nan=True, **(tolerance or {"rtol": 0, "atol": 0}))
     return made[0]
 
 
 def samples(*kernels: str) -> pytest.MarkDecorator:
-    of = ((name, TESTS[name], sample) for name in kernels for sample in TESTS[name].SAMPLES)
-    cases = [pytest.param(kernel, sample, id=f"{name}, {sample.name}") for name, kernel, sample in of]
+    of = ((name, sample) for name in kernels for sample in TESTS[name].SAMPLES)
+    cases = [pytest.param(name, sample, id=f"{name}, {sample.name}") for name, sample in of]
     return pytest.mark.parametrize(("kernel", "sample"), cases)
 
 
-def assert_agrees(library: ctypes.CDLL, kernel: Any, sample: Any) -> None:
+def assert_agrees(library: ctypes.CDLL, kernel: str, sample: Any) -> None:
     """With its reference."""
-    made = in_any_order(library, lambda: kernel.called(sample))
+    call = partial(called, getattr(TESTS[kernel], kernel), sample)
+    made = in_any_order(library, call)
     with native.disabled():
-        kernel.assert_alike(made, as_list(kernel.called(sample)), sample)
+        TESTS[kernel].assert_alike(made, call(), sample)
 
 
 @needs_compiler
@@ -116,9 +117,9 @@ def test_each_agrees_with_its_reference(library, kernel, sample):
 def test_splat_agrees_with_its_reference_and_in_whole_numbers_with_itself(library, kernel, sample, deterministic):
     close = {"rtol": 1e-4, "atol": 1e-5}
     tolerance = {} if deterministic else close
-    made = in_any_order(library, lambda: kernel.called(sample, "cpu", deterministic), **tolerance)
+    made = in_any_order(library, lambda: called(splat, sample, deterministic=deterministic), **tolerance)
     with native.disabled():
-        torch.testing.assert_close(made, list(kernel.called(sample)), **close)
+        torch.testing.assert_close(made, called(splat, sample), **close)
 
 
 @needs_compiler
@@ -164,12 +165,12 @@ def test_a_barrier_that_is_missing_or_not_for_all_is_noticed(tmp_path, instead, 
     (tmp_path / "faulty.cu").write_text(source.replace(barrier, f"{instead} {barrier}" if instead else ""))
     faulty = load(build([tmp_path / "faulty.cu", SOURCES / "recolour_cuda.cu"], tmp_path, COMPILER))
     with pytest.raises(failure):
-        assert_agrees(faulty, test_render, test_render.SAMPLES[0])
+        assert_agrees(faulty, "render", test_render.SAMPLES[0])
 
 
-CALLS: dict[str, Callable[[], Any]] = {
-    name: partial(kernel.called, kernel.SAMPLES[0], "cpu", *([True] if name == "splat" else []))
-    for name, kernel in TESTS.items()
+CALLS: dict[str, Callable[[], list[Tensor]]] = {
+    name: partial(called, getattr(tests, name), tests.SAMPLES[0], **{"deterministic": True} if name == "splat" else {})
+    for name, tests in TESTS.items()
 }
 
 
@@ -200,7 +201,7 @@ def test_fused_multiplications_and_additions_change_results_only_slightly(tmp_pa
             made = call()
         with native.disabled():
             expected = call()
-        for ours, theirs in zip(as_list(made), as_list(expected), strict=True):
+        for ours, theirs in zip(made, expected, strict=True):
             close = {"rtol": 0, "atol": 1} if ours.dtype == torch.uint8 else {"rtol": 1e-4, "atol": 1e-4}
             torch.testing.assert_close(ours, theirs, **close, msg=lambda says, kernel=kernel: f"{kernel}: {says}")
 

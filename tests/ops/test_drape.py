@@ -77,13 +77,8 @@ SAMPLES = [
 ]
 
 
-def called(sample: Sample, device: str = "cpu") -> Tensor:
-    tensors, keywords = sample.arguments(device)
-    return drape(*tensors, **keywords)
-
-
 test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
-    agreement(SAMPLES, called, assert_alike)
+    agreement(drape, SAMPLES, assert_alike)
 )
 
 

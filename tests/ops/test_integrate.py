@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.integrate import _Args, integrate, look_up
-from tests.ops.kernels import agreement, apart, smooth
+from tests.ops.kernels import agreement, apart, smooth, within
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Sample:
     strided: bool = False
     damaged: bool = False  # some of it is not finite
 
-    def arguments(self, device: str = "cpu") -> tuple[Tensor, int, float, int]:
+    def arguments(self, device: str = "cpu") -> tuple[tuple[Tensor, int, float, int], dict[str, Any]]:
         flow = (smooth(self.fields, 2, self.h, self.w) + self.drift) * self.speed
         if self.damaged:
             for i, value in enumerate((math.nan, math.inf, -math.inf)):
                 flow.flatten()[i * 5 :: 97] = value
-        return (apart(flow) if self.strided else flow).to(device), self.knots, self.stride, self.substeps
+        return ((apart(flow) if self.strided else flow).to(device), self.knots, self.stride, self.substeps), {}
 
 
 SAMPLES = [
@@ -47,16 +48,9 @@ SAMPLES = [
 ]
 
 
-def called(sample: Sample, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    return integrate(*sample.arguments(device))
-
-
-def assert_alike(made: list[Tensor], expected: list[Tensor], _: Sample) -> None:
-    torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-4)
-
-
+assert_alike = within(1e-5, 1e-4)
 test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
-    agreement(SAMPLES, called, assert_alike)
+    agreement(integrate, SAMPLES, assert_alike)
 )
 
 

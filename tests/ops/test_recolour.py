@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_
@@ -73,13 +72,8 @@ SAMPLES = [
 ]
 
 
-def called(sample: Sample, device: str = "cpu") -> Tensor:
-    tensors, keywords = sample.arguments(device)
-    return recolour(*tensors, **keywords)
-
-
 test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
-    agreement(SAMPLES, called, assert_alike)
+    agreement(recolour, SAMPLES, assert_alike)
 )
 
 

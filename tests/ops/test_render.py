@@ -127,11 +127,6 @@ SAMPLES = [
 ]
 
 
-def called(sample: Sample, device: str = "cpu") -> Tensor:
-    tensors, keywords = sample.arguments(device)
-    return render(*tensors, **keywords)
-
-
 def assert_alike(made: list[Tensor], expected: list[Tensor], sample: Sample | None = None) -> None:
     """At most one level apart, on at most one byte in 500: where a sum lies on the edge between two levels."""
     for ours, theirs in zip(made, expected, strict=True):
@@ -142,7 +137,7 @@ def assert_alike(made: list[Tensor], expected: list[Tensor], sample: Sample | No
 
 
 test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
-    agreement(SAMPLES, called, assert_alike)
+    agreement(render, SAMPLES, assert_alike)
 )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.splat import _Args, splat
-from tests.ops.kernels import agreement, apart, needs_gpu, smooth
+from tests.ops.kernels import agreement, apart, called, needs_gpu, smooth, within
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,9 @@ SAMPLES = [
 ]
 
 
-def called(sample: Sample, device: str = "cpu", deterministic: bool = False) -> tuple[Tensor, Tensor]:
-    tensors, keywords = sample.arguments(device)
-    return splat(*tensors, **keywords, deterministic=deterministic)
-
-
-def assert_alike(made: list[Tensor], expected: list[Tensor], _: Sample) -> None:
-    torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-5)
-
-
+assert_alike = within(1e-5, 1e-5)
 test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, _ = agreement(
-    SAMPLES, called, assert_alike
+    splat, SAMPLES, assert_alike
 )
 
 
@@ -87,8 +79,8 @@ test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threa
 @pytest.mark.parametrize("deterministic", [False, True])
 @needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample, deterministic):
-    made = [[x.cpu() for x in called(sample, "cuda", deterministic)] for _ in range(2)]
-    torch.testing.assert_close(made[0], list(called(sample)), rtol=1e-4, atol=1e-5)
+    made = [[x.cpu() for x in called(splat, sample, "cuda", deterministic=deterministic)] for _ in range(2)]
+    torch.testing.assert_close(made[0], list(called(splat, sample)), rtol=1e-4, atol=1e-5)
     if deterministic:
         torch.testing.assert_close(made[1], made[0], rtol=0, atol=0)
 
