@@ -11,16 +11,15 @@ if __name__ == "__main__":  # tests, and the servers that they start, are not al
 # isort: split
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.baseline import Published, generators, measure
+from benchmarks.baseline import PARTS, Published, generators, measure
 from benchmarks.machine import machine
 from benchmarks.moving import FAST, FRAMES, fast_share, loop_of, moving_loop, setting
 from benchmarks.photo_to_video import STAGES, to_video
-from benchmarks.tables import RESULTS, save, table, to_json, write
+from benchmarks.tables import command_line, save, table, to_json, write
 from benchmarks.warm import Row, spread, warm, warm_references
 from stylecine import Animator, Cinemagraph
 from stylecine.ops import native
@@ -29,7 +28,7 @@ MAIN = 1024  # the size at which everything is compared
 
 WARM = ("size", "frames", "threads", "kernels", "into", "frames_per_second", "milliseconds")
 WARM_COLUMNS = (*WARM, "largest_difference", "differing_share")
-PUBLISHED_COLUMNS = ("size", "threads", "generator", "seconds", "without_integration")
+PUBLISHED_COLUMNS = ("size", "threads", "generator", "seconds", *PARTS, "without_integration")
 VIDEO_COLUMNS = ("size", "frames", "threads", "total", *STAGES, "peak_mb", "video_mb")
 LINEAR_COLUMNS = ("over", "threads", "points", "fixed_seconds", "seconds_each", "worst_deviation")
 
@@ -132,8 +131,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS / "fps.json")
+    parser = command_line(__doc__, "fps")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048, 4096], help="sides in pixels")
     parser.add_argument("--frames", type=int, nargs="+", default=[30, 120, 300, 600], help=f"at {MAIN}x{MAIN}")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])

@@ -23,9 +23,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hypothesis
 import torch
@@ -146,7 +145,7 @@ class Arguments:
         return Case(
             f"{copies} copies of {image.dtype} {tuple(image.shape)}{', softmax' * softmax}",
             lambda: splat.splat(image, displacement, weight, plate=plate, softmax=softmax),
-            lambda: splat.reference(image, displacement, weight, plate, softmax),
+            lambda: splat.reference(image, displacement, weight, plate=plate, softmax=softmax),
             tolerance=1e-3,  # targets are rounded, distant ones to 1/1000 pixel
         )
 
@@ -208,26 +207,25 @@ class Arguments:
 
         recolouring = self.recolouring(h, w, frames) if self.chance(30) else None
 
-        def made(recolouring: Recolouring | None = None) -> Tensor:
-            return render.render(
-                photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade,
-                stride=4.0, lengths=lengths, phases=phases, cell=cell, margin=margin, generated=generated,
-                swell=swell, swell_phases=swell_phases, stagger=stagger, shifts=shifts, recolouring=recolouring,
-            )  # fmt: skip
+        arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
+        options: dict[str, Any] = {
+            **{"stride": 4.0, "lengths": lengths, "phases": phases, "cell": cell, "margin": margin},
+            **{"stagger": stagger, "shifts": shifts, "swell": swell, "swell_phases": swell_phases},
+            "generated": generated,
+        }
 
         def call() -> Sequence[Tensor]:
-            plain = made()
+            plain = render.render(*arrays, **options)
             for frame in plain:
                 assert torch.equal(frame[moving == 0], photo[moving == 0]), "a static pixel has changed"
             if recolouring:
                 styled = recolour_(plain.clone(), recolouring)
-                assert torch.equal(made(recolouring), styled), "a style is another one afterwards"
+                made = render.render(*arrays, **options, recolouring=recolouring)
+                assert torch.equal(made, styled), "a style is another one afterwards"
             return [plain]
 
         def reference() -> Sequence[Tensor]:
-            arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
-            times = 4.0, lengths, list(chain(*phases)), list(chain(*shifts)), list(chain(*swell_phases))
-            return [render.reference(*arrays, stagger, swell, generated, *times, cell, margin)]
+            return [render.reference(*arrays, **options)]
 
         shape = f"{frames} frames, {count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
         # so far away, rounding moves what is read by hundredths of a pixel
@@ -248,7 +246,7 @@ class Arguments:
         return Case(
             f"{dtype} {tuple(spline.shape)}, ratio {ratio}, side {side}",
             lambda: [compare.compare(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)],
-            lambda: [compare.reference(spline, sources, weight, ratio, per_pixel, side)],
+            lambda: [compare.reference(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)],
             tolerance=1e-3,
         )
 
@@ -267,7 +265,7 @@ class Arguments:
         arguments = frame, photo, background, self.layout(matte), self.layout(spline), self.levels(*tiles, end=2)
         return Case(
             f"{(h, w)}, cell {cell}",
-            lambda: [drape.drape(*arguments, cell=cell)],
+            lambda: [drape.drape_(arguments[0].clone(), *arguments[1:], cell=cell)],
             lambda: [drape.reference(*arguments, cell=cell)],
             tolerance=1,
         )
@@ -280,7 +278,7 @@ class Arguments:
         return Case(
             f"{len(frames)} frames, {(h, w)}, grid {list(recolouring.grid.shape[:3])}, {given}",
             lambda: [recolour_(frames.clone(), recolouring)],
-            lambda: [recolour.reference(frames, *recolouring)],
+            lambda: [recolour.reference(frames, recolouring)],
             tolerance=1,
         )
 

@@ -14,19 +14,20 @@ if __name__ == "__main__":  # tests, and the servers that they start, are not al
 # isort: split
 import argparse
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch._inductor import config as inductor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
-from benchmarks.tables import RESULTS, save, table, to_json, write
+from benchmarks.tables import command_line, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
 from stylecine.cinemagraph import BATCH
@@ -35,27 +36,27 @@ from stylecine.ops import compare, drape, integrate, native, recolour, render, s
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
 inductor.compile_threads = 1  # no workers that continue after the time limit
 
-# splat's last argument is for the kernel only
-REFERENCES: dict[str, Callable[..., Any]] = {
-    "compare": compare.reference,
-    "integrate": integrate.reference,
-    "splat": lambda *arguments: splat.reference(*arguments[:5]),
-    "warp_features": warp_features.reference,
-    "render": lambda *arguments: render.reference(*arguments[: render_index("grid")]),  # of frames without a style
-    "drape": lambda *arguments: drape.reference(*arguments[:6], cell=arguments[6]),
-    "recolour": recolour.reference,
+KERNELS: dict[str, Callable[..., Any]] = {
+    "compare": compare.compare,
+    "integrate": integrate.integrate,
+    "splat": splat.splat,
+    "warp_features": warp_features.warp_features,
+    "render": render.render,
+    "drape": drape.drape_,
+    "recolour": recolour.recolour_,
 }
+REFERENCES = {name: sys.modules[kernel.__module__].reference for name, kernel in KERNELS.items()}
 IN_PLACE = "drape", "recolour"  # these change their first argument, and their references return it changed
 SEVERAL = f"render, {BATCH} frames"  # together, as loops render them
-CASES = (*REFERENCES, SEVERAL)
-PIXELS: dict[str, Callable[[Sequence[Any], Any], int]] = {  # of the arguments and the result
-    "compare": lambda arguments, result: arguments[2].numel(),
-    "integrate": lambda arguments, result: result[0].numel() // 2,  # points, at each knot
-    "splat": lambda arguments, result: result[0][0].numel(),
-    "warp_features": lambda arguments, result: result[0].numel(),
-    "render": lambda arguments, result: result[..., 0].numel(),
-    "drape": lambda arguments, result: result[..., 0].numel(),
-    "recolour": lambda arguments, result: result[..., 0].numel(),
+CASES = (*KERNELS, SEVERAL)
+PIXELS: dict[str, Callable[["Call", Any], int]] = {  # of the arguments and the result
+    "compare": lambda call, result: call[0][2].numel(),
+    "integrate": lambda call, result: result[0].numel() // 2,  # points, at each knot
+    "splat": lambda call, result: result[0][0].numel(),
+    "warp_features": lambda call, result: result[0].numel(),
+    "render": lambda call, result: result[..., 0].numel(),
+    "drape": lambda call, result: result[..., 0].numel(),
+    "recolour": lambda call, result: result[..., 0].numel(),
 }
 TIME = 1 / 3  # of the loop: the frame that is rendered
 EDGE = 1 / 16  # of the photo, around the cloth
@@ -65,24 +66,31 @@ ROOFLINE: tuple[str, ...] = "kernel", "device", "threads", "bytes_per_pixel", "m
 ROOFLINE += "gb_per_second", "copy_gb_per_second", "share_of_copy"
 
 Row = dict[str, Any]
+Call = tuple[Sequence[Any], Mapping[str, Any]]  # positional and keyword arguments
 
 
-class Calls(TorchDispatchMode):
-    """Records the arguments of the first call of each kernel."""
+@contextmanager
+def calls() -> Iterator[dict[str, Call]]:
+    """Records the arguments of the first call of each kernel, wherever it has been imported."""
+    made: dict[str, Call] = {}
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.arguments: dict[str, tuple[Any, ...]] = {}
+    def recorder(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        def record(*args: Any, **options: Any) -> Any:
+            made.setdefault(name, (args, options))
+            return kernel(*args, **options)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func.namespace == "stylecine":
-            self.arguments.setdefault(func.overloadpacket.__name__, args)
-        return func(*args, **(kwargs or {}))
+        return record
+
+    with ExitStack() as patches:
+        for name, kernel in KERNELS.items():
+            record = recorder(name, kernel)
+            for module in [one for key, one in sys.modules.items() if key.startswith("stylecine")]:
+                if vars(module).get(kernel.__name__) is kernel:
+                    patches.enter_context(mock.patch.object(module, kernel.__name__, record))
+        yield made
 
 
-def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, ...]], Row]:
+def real_arguments(animator: Animator, size: int) -> tuple[dict[str, Call], Row]:
     """Each kernel's arguments in rendering a frame of size x size, those of `SEVERAL`, and what was animated."""
     scene = animator.invert(PHOTO, size=(size, size))
     cloth = np.zeros((size, size), dtype=bool)
@@ -95,14 +103,14 @@ def real_arguments(animator: Animator, size: int) -> tuple[dict[str, tuple[Any, 
         {"subject": "cloth", "mask": cloth, "wind": (0, 1.0)},
         {"style": "dusk"},
     )
-    with Calls() as preparing:
+    with calls() as preparing:
         loops = [loop_of(animator, scene, FRAMES, **each) for each in options]
-    with Calls() as rendering:
+    with calls() as rendering:
         for loop in loops:
             loop[TIME * FRAMES]
-    with Calls() as together:
+    with calls() as together:
         list(loops[0].frames([TIME * FRAMES + n for n in range(BATCH)]))
-    made = preparing.arguments | rendering.arguments | {SEVERAL: together.arguments["render"]}
+    made = preparing | rendering | {SEVERAL: together["render"]}
     return made, setting(loops[0])
 
 
@@ -110,35 +118,37 @@ def kernel_of(case: str) -> str:
     return case.split(",")[0]
 
 
-def computed(name: str, compute: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+def computed(name: str, compute: Callable[..., Any], call: Call) -> Any:
     """The result of a kernel, or of its reference; those that change a frame in place get a copy of it."""
-    if name not in IN_PLACE:
-        return compute(*arguments)
-    frame = arguments[0].clone()
-    result = compute(frame, *arguments[1:])
-    return frame if result is None else result
+    (first, *others), options = call
+    return compute(first.clone() if name in IN_PLACE else first, *others, **options)
 
 
 @torch.inference_mode()
-def measure(case: str, arguments: Sequence[Any], device: torch.device, count: int, copied: float) -> Row:
+def measure(case: str, call: Call, device: torch.device, count: int, copied: float) -> Row:
     """One row: milliseconds of the kernel and its reference, bandwidth relative to a copy of `copied` bytes per
     second, and the largest difference of the results."""
     name = kernel_of(case)
-    kernel, reference = getattr(torch.ops.stylecine, name), REFERENCES[name]
-    row: Row = {"kernel": case, "device": device.type, "threads": count, "shape": shape(name, arguments)}
+    kernel, reference = KERNELS[name], REFERENCES[name]
+    row: Row = {"kernel": case, "device": device.type, "threads": count, "shape": shape(name, call)}
     if not native.available(device):
         raise SystemExit(f"There is nothing to measure: {native.why(device)}")
     with threads(count):
-        result, expected = (computed(name, compute, arguments) for compute in (kernel, reference))
-        turn = rotating(arguments, device)
-        row["native_ms"] = 1e3 * median_seconds(lambda: kernel(*next(turn)), device, fewest=20)
-        row["reference_ms"] = 1e3 * median_seconds(lambda: reference(*next(turn)), device)
-    row |= roofline(traffic(name, arguments, result), PIXELS[name](arguments, result), row["native_ms"], copied)
+        result, expected = (computed(name, compute, call) for compute in (kernel, reference))
+        turn = rotating(call, device)
+        row["native_ms"] = 1e3 * median_seconds(lambda: run(kernel, next(turn)), device, fewest=20)
+        row["reference_ms"] = 1e3 * median_seconds(lambda: run(reference, next(turn)), device)
+    row |= roofline(traffic(name, call, result), PIXELS[name](call, result), row["native_ms"], copied)
     apart = [(a.float() - b.float()).abs().max() for a, b in zip(tensors(result), tensors(expected), strict=True)]
     return row | {
         "times_reference": row["reference_ms"] / row["native_ms"],
         "largest_difference": float(max(apart)),
     }
+
+
+def run(compute: Callable[..., Any], call: Sequence[Any]) -> Any:
+    positional, options = call
+    return compute(*positional, **options)
 
 
 def roofline(moved: int, pixels: int, milliseconds: float, copied: float) -> Row:
@@ -155,48 +165,45 @@ def roofline(moved: int, pixels: int, milliseconds: float, copied: float) -> Row
 
 
 @torch.inference_mode()
-def measure_compiled(case: str, arguments: Sequence[Any], device: torch.device, count: int, limit: float) -> Row:
+def measure_compiled(case: str, call: Call, device: torch.device, count: int, limit: float) -> Row:
     """Milliseconds of the compiled reference, or why it failed; compiling may take `limit` seconds."""
     torch.compiler.reset()  # compiled code keeps its number of threads
     compiled = torch.compile(REFERENCES[kernel_of(case)], dynamic=False)
     try:
         with threads(count), time_limit(limit):
-            compiled(*arguments)
+            run(compiled, call)
         with threads(count):
-            turn = rotating(arguments, device)
-            return {"compiled_ms": 1e3 * median_seconds(lambda: compiled(*next(turn)), device)}
+            turn = rotating(call, device)
+            return {"compiled_ms": 1e3 * median_seconds(lambda: run(compiled, next(turn)), device)}
     except Exception as error:  # the compiler fails in many ways; each is a result
         says = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return {"compiled_ms": "failed: " + says[says.find("took longer") :] if "took longer" in says else says[:100]}
 
 
-def traffic(name: str, arguments: Sequence[Any], result: Any) -> int:
+def traffic(name: str, call: Call, result: Any) -> int:
     """Bytes of the inputs and outputs. Of render's knots, the two around each copy's age, for each phase; of cloth's
     keyframes none, as their field is the argument."""
-    needed = sum(x.numel() * x.element_size() for x in (*tensors(arguments), *tensors(result)))
+    needed = sum(x.numel() * x.element_size() for x in (*tensors(call), *tensors(result)))
     if name == "render":
-        knots, phases = (arguments[i] for i in (render_index("positions"), render_index("phases")))
-        held = sum(arguments[render_index(x)].nbytes for x in ("positions", "rates"))
-        needed -= int(held * max(0, 1 - 2 * len(phases) / len(knots)))
+        rendering = render.Rendering(*call[0], **call[1])
+        held = rendering.positions.nbytes + rendering.rates.nbytes
+        read = 2 * len(rendering.phases) * len(rendering.lengths) / len(rendering.positions)
+        needed -= int(held * max(0, 1 - read))
     return needed
-
-
-def render_index(argument: str) -> int:
-    names = [argument.name for argument in torch.ops.stylecine.render.default._schema.arguments]
-    return names.index(argument)
 
 
 def tensors(values: Any) -> Iterator[Tensor]:
     """All tensors among arguments or results, including those in lists."""
-    for value in (values,) if isinstance(values, Tensor) else values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list):
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping | Sequence) and not isinstance(values, str):
+        for value in values.values() if isinstance(values, Mapping) else values:
             yield from tensors(value)
 
 
-def shape(name: str, arguments: Sequence[Any]) -> str:
+def shape(name: str, call: Call) -> str:
     """Shape of the first argument, and whatever else determines the amount of work."""
+    arguments, _ = call
     first = f"{'x'.join(map(str, arguments[0].shape))} {str(arguments[0].dtype).removeprefix('torch.')}"
     if name == "integrate":
         return f"{first}, {arguments[1]} knots"
@@ -243,8 +250,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
+    parser = command_line(__doc__, "kernels")
     parser.add_argument("--size", type=int, default=1024, help="side of the photo in pixels (default 1024)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--limit", type=float, default=90, help="seconds that torch.compile may take (default 90)")

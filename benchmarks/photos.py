@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.tables import RESULTS
+from benchmarks.tables import command_line
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic")
 
@@ -22,13 +22,12 @@ class Photo:
 
 def photo_parser(description: str | None, result: str) -> argparse.ArgumentParser:
     """A parser with the options of `selected_photos`, --model and --out, by default results/`result`.json."""
-    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser = command_line(description, result)
     parser.add_argument("folder", type=Path, help="photos, or a folder with images/ and labels/")
     parser.add_argument("--split", type=Path, help="text file with the names of the photos to use")
     parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels next to images)")
     parser.add_argument("--limit", type=int, help="number of photos (default: all)")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--out", type=Path, default=RESULTS / f"{result}.json")
     return parser
 
 

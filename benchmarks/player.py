@@ -6,7 +6,6 @@ The browser is headless Chromium whose WebGL is SwiftShader, a renderer on the C
 without a GPU, and the differences those of its arithmetic.
 """
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.browser import Stage, chromium
-from benchmarks.machine import ROOT, machine
+from benchmarks.machine import machine
+from benchmarks.tables import command_line
 from stylecine import Animator, Cinemagraph
 
 TIMES = (0.0, 1.0, 7.3, 30.0, 45.5, 60.0, 90.0, 113.0, 119.9)  # of 120 frames
@@ -46,10 +46,9 @@ LATER = """times => times.map(t => {
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = command_line(__doc__, "player")
     options.add_argument("photos", metavar="PHOTO", type=Path, nargs="+")
     options.add_argument("--size", type=int, default=1024, help="both sides; photos are cropped to fill it")
-    options.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/player.json")
     args = options.parse_args()
     animator = Animator.from_pretrained(device="cpu")
     with chromium() as browser:

@@ -7,7 +7,6 @@ the same data. At the end every accepted animation must have had exactly one out
 else. No other machine is contacted. Writes benchmarks/results/soak_clients.json.
 """
 
-import argparse
 import asyncio
 import json
 import sqlite3
@@ -25,7 +24,7 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.served import Served, finish, small_photo
-from benchmarks.tables import RESULTS
+from benchmarks.tables import command_line
 
 MAGIC = {"mp4": (4, b"ftyp"), "gif": (0, b"GIF89a"), "webp": (8, b"WEBP"), "png": (1, b"PNG")}
 FINAL_STATES = ("done", "failed", "cancelled")
@@ -255,10 +254,9 @@ def problems_of(run: dict[str, Any], killed: bool) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "soak_clients")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=RESULTS / "soak_clients.json")
     options = parser.parse_args()
     result: dict[str, Any] = {"machine": machine(), "clients": options.clients}
     problems = []

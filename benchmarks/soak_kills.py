@@ -6,7 +6,6 @@ finished, what was deleted gone, the database whole, and no half-written file, o
 machine is contacted. Writes benchmarks/results/soak_kills.json.
 """
 
-import argparse
 import os
 import sqlite3
 import tempfile
@@ -22,7 +21,7 @@ import httpx
 
 from benchmarks.machine import machine
 from benchmarks.served import TEMPORARY_FOLDERS, Served, finish, small_photo
-from benchmarks.tables import RESULTS
+from benchmarks.tables import command_line
 from stylecine.server.store import DATABASE
 
 CLIENTS = 3
@@ -178,9 +177,8 @@ def _processes_of(groups: list[int]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "soak_kills")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=RESULTS / "soak_kills.json")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as folder:

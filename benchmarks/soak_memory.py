@@ -5,7 +5,6 @@ process, of the service and of each of its workers has to stay level after the f
 WebP of small photos, in turn. No other machine is contacted. Writes benchmarks/results/soak_memory.json.
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -18,7 +17,7 @@ import httpx
 
 from benchmarks.machine import machine
 from benchmarks.served import Served, finish, resident_megabytes, small_photo
-from benchmarks.tables import RESULTS
+from benchmarks.tables import command_line
 from stylecine import Animator
 
 ROUND = 9  # animations from one reading to the next: each photo in each format, as some need more memory than others
@@ -86,10 +85,9 @@ def _growth(readings: list[int]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "soak_memory")
     parser.add_argument("--animations", type=int, default=200, help="in one process")
     parser.add_argument("--jobs", type=int, default=500, help="of the service")
-    parser.add_argument("--out", type=Path, default=RESULTS / "soak_memory.json")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as folder:

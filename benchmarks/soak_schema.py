@@ -7,7 +7,6 @@ since no schema can say that seconds times frames per second are at most 1800, o
 contacted. Writes benchmarks/results/soak_schema.json.
 """
 
-import argparse
 import json
 import re
 import subprocess
@@ -20,15 +19,14 @@ import httpx
 
 from benchmarks.machine import machine
 from benchmarks.served import Served, finish, small_photo
-from benchmarks.tables import RESULTS
+from benchmarks.tables import command_line
 
 EXCLUDED_CHECK = "positive_data_acceptance"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "soak_schema")
     parser.add_argument("--seconds", type=int, default=300, help="for unknown ids, and again for known ones")
-    parser.add_argument("--out", type=Path, default=RESULTS / "soak_schema.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Served(Path(name) / "data") as served:
         folder = Path(name)

@@ -6,7 +6,6 @@ requests, decompression bombs, foreign hosts and origins: refused, in time. The 
 since only decoding matters here. No other machine is contacted. Writes benchmarks/results/soak_uploads.json.
 """
 
-import argparse
 import io
 import re
 import socket
@@ -34,7 +33,7 @@ from benchmarks.fuzz_cine import REPRODUCIBLE, archive, damaged, small_scene
 from benchmarks.machine import ROOT, machine
 from benchmarks.served import Served, encode, finish, small_photo
 from benchmarks.small_model import write_small_model
-from benchmarks.tables import RESULTS
+from benchmarks.tables import command_line
 from stylecine.edits.scene_file import pack
 
 PLAYER = "/player/player.js"
@@ -66,9 +65,8 @@ Kind = tuple[str, bytes]  # its name, and a file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "soak_uploads")
     parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--out", type=Path, default=RESULTS / "soak_uploads.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -14,7 +14,6 @@ and `worst` over 20 positions of the pointer, from its event to the end of the f
 `released`, from the release to the finished loop. All are of the loop that the page asks for, of `size` pixels.
 """
 
-import argparse
 import json
 import math
 import os
@@ -34,6 +33,7 @@ from playwright.sync_api import Page
 
 from benchmarks.browser import chromium
 from benchmarks.machine import ROOT, machine
+from benchmarks.tables import command_line
 from stylecine import Animator
 
 RUNS = 3
@@ -76,10 +76,9 @@ WATCH = """() => {
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = command_line(__doc__, "studio")
     options.add_argument("--photo", type=Path, default=ROOT / "examples/sea.jpg")
     options.add_argument("--only", choices=("motion", "wind"), help="measure only this, and keep the other's figures")
-    options.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/studio.json")
     args = options.parse_args()
     result = json.loads(args.out.read_text()) if args.only else {}
     if args.only != "wind":

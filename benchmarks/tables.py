@@ -1,5 +1,6 @@
 """Results as files: rounded JSON, Markdown tables, and text that appears whole or not at all."""
 
+import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,13 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def command_line(doc: str | None, result: str) -> argparse.ArgumentParser:
+    """The options of a program with that description, so far --out: by default results/`result`.json."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RESULTS / f"{result}.json")
+    return parser
 
 
 def save(path: Path, result: Mapping[str, Any], report: str) -> None:

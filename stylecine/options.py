@@ -239,6 +239,7 @@ class RenderOptions:
 
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RenderOptions)}
+UNSTYLED = {name: option["default"] for name, option in OPTIONS.items() if option["group"] == "style"}
 OUTPUT_OPTIONS = tuple(name for name, option in OPTIONS.items() if option["group"] == "loop")
 FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the limits are those of the service
     "quality": _about(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100),

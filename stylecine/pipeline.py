@@ -23,6 +23,7 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
     OPTIONS,
+    UNSTYLED,
     Arrow,
     RenderArguments,
     RenderOptions,
@@ -107,8 +108,7 @@ def animate(
         if motion is not None:
             options = replace(options, motion=read_motion(motion))
         style = resolve_style(options, ())
-        unstyled: dict[str, Any] = {"style_strength": 1.0, "style_drift": False} if style is None else {}
-        options = replace(options, style=style, **unstyled)
+        options = replace(options, **(UNSTYLED if style is None else {"style": style}))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place)
     found = None

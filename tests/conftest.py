@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from benchmarks.browser import CHROMIUM, chromium
 from benchmarks.small_model import write_small_model
 from stylecine import Animator, Scene
 
@@ -35,6 +37,16 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One for each module: Playwright cannot be started again while it runs."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -7,20 +7,10 @@ import numpy as np
 from PIL import Image
 
 from stylecine.batch.tasks import Task
+from stylecine.options import ALL_OPTIONS
 
-LOOP = {"seconds": 0.5, "fps": 12, "pace": "natural", "speed": 1.0} | {
-    "warp": "pixel",
-    "sampling": "gather",
-    "detail": 1.0,
-}
-FILE = {"quality": None, "codec": None, "repeat": 1, "duration": None, "keyframes": "first"} | {
-    "crop": None,
-    "embed_report": False,
-    "keep_metadata": False,
-}
-GIVEN = {"subject": "landscape", "mask": None, "motion": None, "arrows": (), "wind": None}
-STYLE = {"style": None, "style_strength": 1.0, "style_drift": False}
-PLAIN: dict[str, Any] = GIVEN | STYLE | {"size": 1024, "refine": 0, "seed": 0} | LOOP | FILE
+PLAIN: dict[str, Any] = {name: option["default"] for name, option in ALL_OPTIONS.items()}
+PLAIN |= {"seconds": 0.5, "fps": 12, "warp": "pixel"}
 
 
 def three_tasks(folder: Path, photo: np.ndarray, options: dict[str, Any]) -> list[Task]:

@@ -161,19 +161,6 @@ def test_the_report_is_json_with_any_type_of_number(loop: Cinemagraph) -> None:
     assert (report["fps"], settings["seconds"], settings["fps"], settings["speed"]) == (12.5, 1.5, 12.5, 2)
 
 
-def test_report_says_where_mask_and_motion_come_from(scene: Scene, animator: Animator, water: np.ndarray) -> None:
-    field = np.ones((2, 8, 8), np.float32)
-    by_hand = {name: animator.render(scene, seconds=0.2, **given).report()["settings"] for name, given in {
-        "both": {"mask": water, "motion": field}, "motion": {"motion": field}, "mask": {"mask": water},
-    }.items()}  # fmt: skip
-    assert {name: (s["mask"], s["motion"]) for name, s in by_hand.items()} == {
-        "both": ("given", "given"),
-        "motion": ("from motion", "given"),
-        "mask": ("given", "found"),
-    }
-    assert animator.preview(scene, motion=field, seconds=0.2).settings["mask"] == "from motion"
-
-
 def test_save_writes_the_loop(loop: Cinemagraph, tmp_path: Path) -> None:
     info = loop.save(tmp_path / "loop.mp4", repeat=2)
     frames, fps = read_video(tmp_path / "loop.mp4")
@@ -273,27 +260,10 @@ def test_the_report_is_embedded_on_request(loop: Cinemagraph, tmp_path: Path, na
     assert read_report(tmp_path / name) | {"seconds": None} == expected | {"seconds": None}  # saving takes some
 
 
-@pytest.mark.parametrize(
-    ("name", "wrong"),
-    [
-        ("loop.mp4", {"quality": 52}),
-        ("loop.webm", {"quality": 64}),
-        ("loop.mp4", {"repeat": 0}),
-        ("loop.webm", {"codec": "h264"}),
-        ("loop.png", {"quality": 20}),
-        ("loop.txt", {}),
-        ("loop.gif", {"repeat": 2}),
-        ("loop.mp4", {"crop": "0:1"}),
-        ("loop.mp4", {"duration": "10x"}),
-        ("loop.mp4", {"duration": 9, "repeat": 3}),
-        ("loop.webm", {"keyframes": "last"}),
-        ("loop.gif", {"duration": 9}),
-        ("loop.MP.jpg", {"repeat": 2}),
-        ("loop.livephoto", {"codec": "h264"}),
-        ("frames", {}),
-        ("loop.avif", {}),
-    ],
-)
+WRONG = [("loop.mp4", {"quality": 52}), ("loop.gif", {"repeat": 2}), ("frames", {})]
+
+
+@pytest.mark.parametrize(("name", "wrong"), WRONG)
 def test_impossible_options_are_reported_before_any_work(
     loop: Cinemagraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: dict[str, Any]
 ) -> None:
@@ -323,9 +293,6 @@ def test_a_poster_is_the_first_frame(loop: Cinemagraph, photo: np.ndarray, tmp_p
     assert (info.width, info.height, info.frames, info.codec) == (96, 72, 1, "png")
     with Image.open(tmp_path / "loop.png") as poster:
         assert np.array_equal(np.asarray(poster), photo)
-    for given in ({"repeat": 2}, {"quality": 20}, {"codec": "h264"}):
-        with pytest.raises(OptionError, match="one lossless frame"):
-            loop.save(tmp_path / "loop.png", **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ANIMATED)

@@ -20,7 +20,6 @@ from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 
 WARNING = "stylecine: The model does not know pictures like this"  # the small model knows none
-ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
 pytestmark = pytest.mark.usefixtures("coarse_gif")
 
 
@@ -339,80 +338,15 @@ def test_the_command_alone_says_what_there_is(capsys: pytest.CaptureFixture[str]
     assert out.startswith("usage: stylecine") and "make a loop from a photo" in out and not err
 
 
-def bad_photo(kind: str, folder: Path) -> Path:
-    path = folder / f"{kind}.jpg"
-    image = Image.effect_noise((96, 72), 80).convert("RGB")
-    match kind:
-        case "missing":
-            pass
-        case "empty":
-            path.write_bytes(b"")
-        case "text":
-            path.write_text("Not a photo at all, whatever its name says.")
-        case "folder":
-            path.mkdir()
-        case "1x1":
-            Image.new("RGB", (1, 1)).save(path)
-        case "truncated":
-            image.save(path)
-            path.write_bytes(path.read_bytes()[:1500])
-        case "bomb":  # a PNG header that promises 20,000 x 20,000 pixels
-            image.save(path, format="PNG")
-            data = bytearray(path.read_bytes())
-            data[16:24] = (20_000).to_bytes(4, "big") * 2
-            path.write_bytes(data)
-    return path
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "1x1", "truncated", "bomb"])
+@pytest.mark.parametrize("content", [None, "Not a photo at all, whatever its name says."], ids=["missing", "text"])
 def test_a_bad_photo_is_one_line_and_leaves_nothing(
-    kind: str, tmp_path: Path, work: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+    content: str | None, tmp_path: Path, work: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["animate", str(bad_photo(kind, tmp_path)), "--model", str(small_model)]) == 2
+    if content:
+        (tmp_path / "bad.jpg").write_text(content)
+    assert main(["animate", str(tmp_path / "bad.jpg"), "--model", str(small_model)]) == 2
     out, err = printed(capsys)
     assert out == "" and err.startswith("stylecine: ") and err.count("\n") == 1
-    assert not list(work.iterdir())
-
-
-@pytest.mark.parametrize("mode", ["CMYK", "I;16"])
-def test_any_kind_of_photo_is_animated(
-    mode: str, photo: np.ndarray, tmp_path: Path, given: list[str], work: Path
-) -> None:
-    path = tmp_path / ("any.tif" if mode == "CMYK" else "any.png")
-    image = Image.fromarray(photo)
-    if mode == "I;16":
-        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
-    else:
-        image = image.convert(mode)
-    image.save(path)
-    assert main(["animate", str(path), *given[2:]]) == 0
-    assert (work / "any.mp4").exists()
-
-
-@pytest.mark.parametrize(
-    ("role", "values"),
-    [
-        ("mask", np.zeros((8, 8), np.uint8)),
-        ("mask", np.full((8, 8), np.nan, np.float32)),
-        ("motion", np.full((2, 8, 8), np.nan, np.float32)),
-        ("motion", np.full((2, 8, 8), np.inf, np.float32)),
-        ("motion", np.zeros((5, 8, 8), np.float32)),
-        ("motion", np.array([{"a": 1}], dtype=object)),
-    ],
-    ids=["mask-zeros", "mask-nan", "motion-nan", "motion-inf", "motion-shape", "motion-pickle"],
-)
-def test_a_bad_mask_or_motion_is_one_line_and_leaves_nothing(
-    role: str,
-    values: np.ndarray,
-    given: list[str],
-    tmp_path: Path,
-    work: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    np.save(tmp_path / "bad.npy", values, allow_pickle=True)
-    assert main([*given, f"--{role}", str(tmp_path / "bad.npy")]) == 2
-    out, err = printed(capsys)
-    assert out == "" and err.count("\n") == 1
     assert not list(work.iterdir())
 
 
@@ -470,15 +404,6 @@ def test_the_default_name_replaces_no_film(given: list[str], work: Path, capsys:
     assert main(given) == 0
     assert printed(capsys)[0].startswith("photo-2.mp4: 96x72")
     assert (work / "photo.mp4").read_bytes() == b"the camera's own"
-
-
-@pytest.mark.skipif(ROOT, reason="root may write into any folder")
-def test_a_read_only_folder_is_refused(given: list[str], work: Path) -> None:
-    work.chmod(0o555)
-    try:
-        assert main(given) == 2
-    finally:
-        work.chmod(0o755)
 
 
 def test_a_bug_is_one_line_and_exit_code_one(

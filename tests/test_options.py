@@ -66,9 +66,11 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"seconds": 0}, "seconds must be a number above 0"),
-        ({"fps": float("nan")}, "fps must be a number"),
-        ({"speed": "fast"}, "speed must be a number"),
+        *(({"seconds": wrong}, "seconds must be a number above 0") for wrong in (0, -4, float("nan"), 1e9, "long")),
+        *(({"fps": wrong}, "fps must be a number") for wrong in (0, -30, float("inf"), float("nan"))),
+        *(({"speed": wrong}, "speed must be a number") for wrong in (0, -1, float("inf"), "fast")),
+        ({"detail": -0.1}, "detail must be a number from 0"),
+        ({"sampling": "nearest"}, "sampling must be gather or splat"),
         *(({name: 10**400}, f"{name} must be a number") for name in ("speed", "seconds", "fps", "detail")),
         ({"detail": 1.5}, "detail must be a number from 0"),
         ({"warp": "msfdw"}, "warp must be msdfw or dfw or pixel"),
@@ -79,7 +81,9 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
         ({"wind": (0, 0.5)}, "the subject is a landscape"),
         ({"subject": "cloth", "wind": (0, 2)}, "strength"),
         ({"subject": "cloth", "arrows": [(0, 0, 1, 1)]}, "give a wind instead"),
-        ({"arrows": [(2, 0, 1, 1)]}, "does not start inside"),
+        *(({"arrows": [(x, 0.2, 0.3, 0.2)]}, "does not start inside") for x in (2, 1.1, -0.1)),
+        ({"arrows": [(0.1, 0.2, 0.3, float("nan"))]}, "does not start inside"),
+        *(({"arrows": [arrow]}, "An arrow is four numbers") for arrow in ((0.1, 0.2, 0.3), "0123x")),
         ({"arrows": None}, "Arrows are a list"),
         ({"style": "dusc"}, "There is no style 'dusc'; use golden-hour, .* or the path of a photo"),
         ({"style": "dusk", "style_strength": 1.1}, "style_strength must be a number from 0 to 1, not 1.1"),
@@ -121,6 +125,8 @@ def test_a_report_describes_where_mask_and_motion_come_from() -> None:
     described = RenderOptions(motion=field, arrows=[(0.5, 0.5, 0.75, 0.5)]).describe()
     assert (described["mask"], described["motion"]) == ("from motion", "given")
     assert described["arrows"] == ["0.5,0.5,0.75,0.5"]
+    for given, mask in (({"mask": field[0]}, "given"), ({"mask": field[0], "motion": field}, "given"), ({}, "found")):
+        assert RenderOptions(**given).describe()["mask"] == mask
     assert {name: described[name] for name in OUTPUT_OPTIONS} == {n: OPTIONS[n]["default"] for n in OUTPUT_OPTIONS}
     cloth = RenderOptions(subject="cloth", wind=(450, 0.3))
     assert cloth.wind == Wind(90, 0.3)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
-from benchmarks.tables import RESULTS, save, table
+from benchmarks.tables import command_line, save, table
 from stylecine import Animator
 from stylecine.ops.image import to_tensor
 from stylecine.stages.photo import load_photo
@@ -92,13 +92,12 @@ def _draw(rows: list[Row], animator: Animator, options: argparse.Namespace) -> N
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command_line(__doc__, "finding_cloth")
     parser.add_argument("cloth", type=Path, help="folder with images/ and labels/ of cloth")
     parser.add_argument("--landscapes", type=Path, required=True, help="folder with images/ without cloth")
     parser.add_argument("--split", type=Path, nargs="+", help="files with the names of the landscapes to use")
     parser.add_argument("--pictures", type=Path, help="write a sheet of what is found")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--out", type=Path, default=RESULTS / "finding_cloth.json")
     return parser.parse_args()
 
 

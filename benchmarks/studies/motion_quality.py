@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
-from benchmarks.tables import RESULTS, save, table
+from benchmarks.tables import command_line, save, table
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
@@ -376,14 +376,13 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command_line(__doc__, "motion")
     parser.add_argument("folder", type=Path, help="folder with images/, labels/ and hints/")
     parser.add_argument("--split", type=Path, nargs="+", help="text files with the names of the photos to use")
     parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels next to images)")
     parser.add_argument("--constants", type=Path, help="names whose arrows give the constants (PHOTOS/train.txt)")
     parser.add_argument("--limit", type=int, help="number of photos (default: all)")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--out", type=Path, default=RESULTS / "motion.json")
     return parser.parse_args()
 
 

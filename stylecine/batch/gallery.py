@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import csv
 import html
-import io
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
-from PIL import Image
-
-from stylecine import __version__
 from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
-from stylecine.batch.report import COLUMNS, escaped, policy
+from stylecine.batch.report import COLUMNS
 from stylecine.errors import OptionError, OutputError, StylecineError
-from stylecine.output.embed import data_url
+from stylecine.output.embed import data_url, escaped, html_page, shrunk, webp
 from stylecine.output.formats import PAGE, POSTER, VIDEO, kind_of
 from stylecine.output.video import read_first_frame
 from stylecine.stages.photo import load_photo
@@ -79,11 +73,11 @@ def write_gallery(
         if record["state"] == "done" and (folder / record["output"]).is_file()
     ]
     count = f"{len(cards)} loop{'' if len(cards) == 1 else 's'}"
-    values = {"policy": policy(STYLE, SCRIPT), "style": STYLE, "script": SCRIPT, "version": __version__, "count": count}
-    text = re.sub(r"\{(policy|style|script|version|count)\}", lambda match: values[match[1]], TEMPLATE)
-    before, after = text.split("{cards}")
+    header = f"<header><h1>{count}</h1><p>Point at a photo, or tap it, and it moves.</p></header>"
+    body = "\n".join((header, "<main><ul>", *cards, "</ul></main>"))
     with atomic_write(path) as part, translate_os_errors(path):
-        part.write_text(before + "\n".join(cards) + after, encoding="utf-8", newline="\n")
+        text = html_page(count, body, STYLE, SCRIPT, policy="")  # it shows files beside it
+        part.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
@@ -138,14 +132,8 @@ def _poster(record: Record, folder: Path, styled: bool) -> str:
             picture = read_first_frame(path) if kind_of(path) is VIDEO else load_photo(path, None)
     except StylecineError:  # the photo may be gone, or so small that it is none
         return f"data:image/webp;base64,{escaped(record['thumbnail'])}"
-    return _data_url(picture)
-
-
-def _data_url(picture: np.ndarray) -> str:
-    image, file = Image.fromarray(picture), io.BytesIO()
-    image.thumbnail((POSTER_WIDTH, 4 * POSTER_WIDTH), Image.Resampling.LANCZOS, reducing_gap=3)
-    image.save(file, "WEBP", quality=POSTER_QUALITY)
-    return data_url("image/webp", file.getvalue())
+    small = shrunk(picture, (POSTER_WIDTH, 4 * POSTER_WIDTH))
+    return data_url("image/webp", webp(small, POSTER_QUALITY))
 
 
 def _link(target: Path, page: Path) -> str:
@@ -158,12 +146,7 @@ def _link(target: Path, page: Path) -> str:
 
 
 STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 16%, transparent);
-  --quiet: color-mix(in srgb, CanvasText 68%, Canvas); }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem clamp(0.8rem, 3vw, 2.5rem) 4rem; max-width: 110rem;
-  font: 0.95rem/1.5 system-ui, sans-serif; color: CanvasText; background: Canvas; }
-h1 { margin: 0; font-size: 1.4rem; } header p { margin: 0.1rem 0 1.4rem; color: var(--quiet); }
+body { margin: 0 auto; padding: 1.5rem clamp(0.8rem, 3vw, 2.5rem) 4rem; max-width: 110rem; }
 ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.6rem 1.2rem;
   margin: 0; padding: 0; list-style: none; }
 li { min-width: 0; }
@@ -219,24 +202,4 @@ for (const button of document.querySelectorAll(".frame button")) {
   button.addEventListener("blur", () => change({focused: false}));
   button.addEventListener("click", () => change({pressed: !state.pressed}));
 }
-"""
-
-TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="stylecine {version}">
-<title>{count}</title>
-<style>{style}</style>
-</head>
-<body>
-<header><h1>{count}</h1><p>Point at a photo, or tap it, and it moves.</p></header>
-<main><ul>
-{cards}
-</ul></main>
-<script>{script}</script>
-</body>
-</html>
 """

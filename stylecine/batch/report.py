@@ -1,6 +1,5 @@
 """The results of a batch: report.json for programs, and report.html, a self-contained page."""
 
-import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,7 @@ from urllib.parse import quote
 from stylecine import __version__
 from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
-from stylecine.errors import printable
-from stylecine.output.embed import csp_hash
+from stylecine.output.embed import escaped, html_page
 
 PICTURES = {"thumbnail": "first frame", "mask_thumbnail": "what moves in it"}
 COLUMNS = {  # a record's figures -> their formats
@@ -53,15 +51,12 @@ def page(report: Mapping[str, Any], records: Mapping[str, Record]) -> str:
     heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in HEADINGS)
     failed = f", {report['failed']} failed" if report["failed"] else ""
     last = f"{report['new']} done in the last run, in {report['seconds']:g} seconds"
-    return PAGE.format(
-        policy=policy(STYLE, SCRIPT),
-        style=STYLE,
-        script=SCRIPT,
-        title=f"{report['photos']} photos{failed}",
-        subtitle=f"stylecine {report['stylecine']}; {last}.",
-        heads=heads,
-        rows="\n".join(_row(record) for record in records.values()),
+    title, rows = f"{report['photos']} photos{failed}", "\n".join(_row(record) for record in records.values())
+    body = (
+        f"<header><h1>{title}</h1><p>stylecine {report['stylecine']}; {last}.</p></header>\n"
+        f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     )
+    return html_page(title, body, STYLE, SCRIPT, policy="default-src 'none'; img-src data:")
 
 
 def _row(record: Record) -> str:
@@ -89,17 +84,6 @@ def _figure(figure: float | None, form: str) -> str:
     return "<td></td>" if figure is None else f'<td data-value="{figure:.6g}">{form.format(figure)}</td>'
 
 
-def escaped(text: str) -> str:
-    """Text for HTML; control characters, and bytes of file names that are not UTF-8, are shown as escapes."""
-    return html.escape(printable(text))
-
-
-def policy(style: str, script: str) -> str:
-    """The Content-Security-Policy of a page with this style and script: no others are applied or run."""
-    sources = f"script-src '{csp_hash(script)}'; style-src-elem '{csp_hash(style)}'"
-    return f"{sources}; object-src 'none'; base-uri 'none'; form-action 'none'"
-
-
 def _write(path: Path, text: str) -> Path:
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")  # the policy has checksums
@@ -107,11 +91,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 15%, transparent); }
-body { margin: 2rem; font: 0.9rem/1.4 system-ui, sans-serif; color: CanvasText; background: Canvas; }
-h1 { margin: 0; font-size: 1.4rem; font-weight: 600; }
-h1 + p { margin: 0.2rem 0 1.5rem; opacity: 0.7; }
-table { border-collapse: collapse; }
+body { margin: 2rem; }
 th, td { padding: 0.4rem 0.8rem 0.4rem 0; border-bottom: 1px solid var(--line); text-align: left; }
 tbody th { max-width: 18rem; font-weight: 500; overflow-wrap: anywhere; }
 thead th { position: sticky; top: 0; background: Canvas; vertical-align: bottom; }
@@ -123,7 +103,6 @@ td[data-value] { text-align: right; font-variant-numeric: tabular-nums; }
 td:last-child { max-width: 26rem; }
 .failed td, .failed th { color: color-mix(in srgb, CanvasText 45%, #e5484d); }
 img { display: block; max-width: 15rem; border-radius: 4px; }
-a { color: LinkText; }
 """
 
 SCRIPT = """
@@ -143,27 +122,4 @@ document.querySelectorAll("thead th").forEach((head, column, heads) => head.addE
   const rows = [...body.rows].sort((a, b) => compare(value(a, column), value(b, column)));
   body.append(...(down ? rows.reverse() : rows));
 }));
-"""
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{subtitle}</p>
-<table>
-<thead><tr>{heads}</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-<script>{script}</script>
-</body>
-</html>
 """

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import warnings
 from collections.abc import Callable
 from dataclasses import fields
@@ -10,10 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from stylecine import __version__
 from stylecine.animator import Animator
@@ -22,6 +19,7 @@ from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.cinemagraph import Cinemagraph, json_figures
 from stylecine.errors import StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.output.embed import shrunk, webp
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
@@ -102,14 +100,7 @@ def _measures(loop: Cinemagraph) -> tuple[dict[str, float], str]:
 
 def _thumbnails(loop: Cinemagraph) -> tuple[str, str]:
     """The first frame, plain and with what moves tinted, as WebP in base64."""
-    picture = Image.fromarray(loop[0])
-    picture.thumbnail(MAX_THUMBNAIL, reducing_gap=3)
-    small = np.asarray(picture)
+    small = shrunk(loop[0], MAX_THUMBNAIL)
     layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
-    return _webp(small), _webp(mask_overlay(small, layers))
-
-
-def _webp(picture: np.ndarray) -> str:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "WEBP", quality=70)
-    return base64.b64encode(file.getvalue()).decode()
+    first, tinted = (base64.b64encode(webp(picture, 70)).decode() for picture in (small, mask_overlay(small, layers)))
+    return first, tinted

@@ -11,7 +11,7 @@ from stylecine.explanation.evidence import Evidence, Motion
 from stylecine.explanation.shell import Shell, arrow_text, stroke_text
 from stylecine.ops.image import resize
 from stylecine.ops.regions import Region
-from stylecine.options import CLASSES, FALLS
+from stylecine.options import CLASSES, FALLS, UNSTYLED
 from stylecine.quality.measures import GOALS
 
 CONTRADICTION = 90.0  # degrees between two predictions, above which the direction is a guess
@@ -127,7 +127,7 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         yield Finding(
             "Still parts differ from the photo",
             "A style or a detail below 1 does that; leave them out to keep the photo's own bytes.",
-            shell.animate(detail=1.0, style=None, style_strength=1.0, style_drift=False),
+            shell.animate(detail=1.0, **UNSTYLED),
         )
 
 

@@ -31,7 +31,7 @@ from stylecine.explanation.pictures import (
 )
 from stylecine.explanation.shell import Shell, Source
 from stylecine.options import CLASSES, parse_size
-from stylecine.output.embed import csp_hash, data_url
+from stylecine.output.embed import data_url, html_page
 from stylecine.output.metadata import versions
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.quality.measures import GOALS
@@ -68,19 +68,10 @@ def explanation_html(evidence: Evidence, source: Source) -> str:
         _measures(evidence),
         _making(evidence),
     ]
-    sources = f"default-src 'none'; img-src data:; media-src data:; style-src '{csp_hash(STYLE)}'"
-    policy = f"{sources}; base-uri 'none'; form-action 'none'"
     title = html.escape(_name(source.name))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="generator" content="stylecine {__version__}">\n'
-        f"<title>{title} explained</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{title}</h1><p>{width} × {height} pixels · stylecine {__version__}</p></header>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    header = f"<header><h1>{title}</h1><p>{width} × {height} pixels · stylecine {__version__}</p></header>"
+    body = "\n".join((header, "<main>", *sections, "</main>"))
+    return html_page(f"{title} explained", body, STYLE, policy="default-src 'none'; img-src data:; media-src data:")
 
 
 # --- sections
@@ -333,13 +324,10 @@ def _size(text: Any) -> Any:
 
 
 STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 16%, transparent);
-  --quiet: color-mix(in srgb, CanvasText 68%, Canvas); --good: #1c7c3c; --bad: #b3261e; --unsure: #8a5a00; }
+:root { --good: #1c7c3c; --bad: #b3261e; --unsure: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --good: #6bd08b; --bad: #ff8a80; --unsure: #ffc06b; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 76rem;
-  font: 0.95rem/1.5 system-ui, sans-serif; color: CanvasText; background: Canvas; }
-h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; } header p { margin: 0.1rem 0 1.2rem; color: var(--quiet); }
+body { margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 76rem; }
+h1 { overflow-wrap: anywhere; }
 h2 { margin: 2.4rem 0 0.6rem; font-size: 1.15rem; } h3 { margin: 0; font-size: 1rem; }
 p { max-width: 46rem; margin: 0.4rem 0; } .hint, figcaption, small { color: var(--quiet); }
 figure { margin: 0; }
@@ -361,11 +349,11 @@ figcaption { margin-top: 0.3rem; font-size: 0.85rem; }
 pre { margin: 0.5rem 0 0; padding: 0.6rem 0.8rem; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere;
   background: color-mix(in srgb, currentColor 7%, transparent); font: 0.85rem/1.5 ui-monospace, monospace;
   user-select: all; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } table { font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 1rem 0.3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 tbody th { font-weight: 500; } caption { text-align: left; font-weight: 600; }
 .wide td { white-space: nowrap; } .wide td:last-child { min-width: 9rem; white-space: normal; }
 .columns td { overflow-wrap: anywhere; }
 .columns { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: start; }
-details { margin: 0.6rem 0; } summary { cursor: pointer; } a { color: LinkText; }
+details { margin: 0.6rem 0; } summary { cursor: pointer; }
 """

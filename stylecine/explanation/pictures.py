@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.regions import Region
-from stylecine.output.embed import data_url
+from stylecine.output.embed import data_url, shrunk, webp
 
 SIDE = 960  # pixels of a picture's long side
 QUALITY = 80  # of pictures, as WebP
@@ -22,11 +22,7 @@ HOT = ((30, 40, 90), (60, 110, 190), (235, 235, 225), (240, 160, 60), (190, 30, 
 
 def picture_url(picture: np.ndarray) -> str:
     """uint8 [H,W,3] as a data URL, reduced to SIDE."""
-    image = Image.fromarray(picture)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3)
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY)
-    return data_url("image/webp", file.getvalue())
+    return data_url("image/webp", webp(shrunk(picture, (SIDE, SIDE)), QUALITY))
 
 
 def mask_png(mask: np.ndarray) -> bytes:
@@ -64,8 +60,7 @@ def vivid_picture(photo: np.ndarray, vivid: Tensor, moving: np.ndarray) -> np.nd
 
 def with_names(picture: np.ndarray, regions: Sequence[tuple[str, Region]], *, outlines: bool = False) -> np.ndarray:
     """The picture with a name at the centre of each region, and their outlines on request: uint8 [H,W,3]."""
-    image = Image.fromarray(picture)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3)
+    image = Image.fromarray(shrunk(picture, (SIDE, SIDE)))
     draw = ImageDraw.Draw(image)
     for name, region in regions:
         if outlines:

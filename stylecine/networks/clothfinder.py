@@ -11,26 +11,21 @@ import copy
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
-from stylecine.networks.segmenter import GROUPS, Backbone, Dilated, Join, tap_channels
+from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
+from stylecine.networks.unet import load
 
 RANK = 8
 LEFT, RIGHT, DECODER = ".left", ".right", "decoder."
 
 
-class FinderDecoder(nn.Module):
+class FinderDecoder(Context):
     """Features at 1/8, 1/16 and 1/32 of an image -> logits [N,1,H/8,W/8]."""
 
     def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
-        super().__init__()
         w8, w16, w32 = widths
-        self.enter = nn.Conv2d(channels[2], w32, 1)
-        self.norm = nn.GroupNorm(GROUPS, w32)
-        self.context = nn.ModuleList(Dilated(w32, dilation) for dilation in (1, 2))
-        self.overall = nn.Linear(w32, w32)
+        super().__init__(channels[2], w32, dilations=(1, 2))
         self.up16 = Join(w32, channels[1], w16)
         self.up8 = Join(w16, channels[0], w8)
         self.leave = nn.Conv2d(w8, 1, 1)
@@ -38,11 +33,7 @@ class FinderDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         eighth, sixteenth, last = features
-        x = F.relu(self.norm(self.enter(last)))
-        for block in self.context:
-            x = block(x)
-        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
-        return self.leave(self.up8(self.up16(x, sixteenth), eighth))
+        return self.leave(self.up8(self.up16(self.gather(last), sixteenth), eighth))
 
 
 class ClothFinder(nn.Module):
@@ -77,18 +68,15 @@ class ClothFinder(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], backbone: Backbone) -> ClothFinder:
         """The network with these tensors of corrections and decoder. WeightsMalformed if they do not fit."""
-        try:
+        decoder = {name.removeprefix(DECODER): x for name, x in tensors.items() if name.startswith(DECODER)}
+
+        def build() -> ClothFinder:
             names = [name.removesuffix(LEFT) for name in tensors if name.endswith(LEFT)]
             corrections = {name: (tensors[name + LEFT], tensors[name + RIGHT]) for name in names}
-            decoder = {name.removeprefix(DECODER): x for name, x in tensors.items() if name.startswith(DECODER)}
-            w8, w16, w32 = (len(decoder[f"{name}.bias"]) for name in ("up8.mix", "up16.mix", "enter"))
-            network = cls(backbone, corrections, (w8, w16, w32))
-            network.decoder.load_state_dict(decoder)
-        except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise WeightsMalformed(
-                "The cloth finder's weights do not fit its network; fetch the model again."
-            ) from error
-        return network.eval().requires_grad_(False)
+            return cls(backbone, corrections, decoder_widths(decoder))
+
+        message = "The cloth finder's weights do not fit its network; fetch the model again."
+        return load(build, decoder, message, "decoder")
 
 
 def low_rank_corrections(tuned: Backbone, former: Backbone, rank: int = RANK) -> dict[str, tuple[Tensor, Tensor]]:

@@ -11,25 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
-from stylecine.networks.segmenter import Backbone, Dilated, Join, tap_channels
-from stylecine.networks.unet import coordinates
+from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
+from stylecine.networks.unet import coordinates, load
 
-GROUPS = 8
 CUES = 21  # layers 4, hints 3, coordinates 2, orientations of four kinds 3 each
 DROPPED = (0.4, 0.1)  # of the backbone's channels, of the other cues, in training
 
 
-class MotionDecoder(nn.Module):
+class MotionDecoder(Context):
     """Features at 1/8, 1/16 and 1/32 of an image, cues [N,21,H/8,W/8] -> directions [N,2,H/8,W/8]."""
 
     def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
-        super().__init__()
         w8, w16, w32 = widths
-        self.enter = nn.Conv2d(channels[2] + CUES, w32, 1)
-        self.norm = nn.GroupNorm(GROUPS, w32)
-        self.context = nn.ModuleList(Dilated(w32, dilation) for dilation in (1, 2, 4))
-        self.overall = nn.Linear(w32, w32)
+        super().__init__(channels[2] + CUES, w32)
         self.up16 = Join(w32, channels[1] + CUES, w16)
         self.up8 = Join(w16, channels[0] + CUES, w8)
         self.mix = nn.Conv2d(w8, w8, 3, padding=1)
@@ -39,11 +33,7 @@ class MotionDecoder(nn.Module):
         eighth, sixteenth, last = (
             torch.cat([F.dropout2d(maps, DROPPED[0], self.training), self._pooled(cues, maps)], 1) for maps in features
         )
-        x = F.relu(self.norm(self.enter(last)))
-        for block in self.context:
-            x = block(x)
-        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
-        x = self.up8(self.up16(x, sixteenth), eighth)
+        x = self.up8(self.up16(self.gather(last), sixteenth), eighth)
         return self.leave(F.relu(self.mix(x)))
 
     def _pooled(self, cues: Tensor, maps: Tensor) -> Tensor:
@@ -74,15 +64,8 @@ class MotionNet(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], backbone: Backbone) -> MotionNet:
         """The network with these weights of its decoder. WeightsMalformed if they do not fit."""
-        try:
-            w8, w16, w32 = (len(tensors[f"{name}.bias"]) for name in ("up8.mix", "up16.mix", "enter"))
-            network = cls(backbone, (w8, w16, w32))
-            network.decoder.load_state_dict(tensors)
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsMalformed(
-                "The motion weights do not fit their network or the segmenter; fetch the model again."
-            ) from error
-        return network.eval().requires_grad_(False)
+        message = "The motion weights do not fit their network or the segmenter; fetch the model again."
+        return load(lambda: cls(backbone, decoder_widths(tensors)), tensors, message, "decoder")
 
 
 def cues(photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:

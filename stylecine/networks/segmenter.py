@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
-from stylecine.networks.unet import coordinates
+from stylecine.networks.unet import coordinates, load
 
 GROUPS = 8
 # of each stage: blocks, kernel, stride of the first block; the features that end at 1/2, 1/4, 1/8, 1/16 and 1/32
@@ -50,21 +49,40 @@ class Backbone(nn.Module):
         return [features[tap] for tap in TAPS]
 
 
+def decoder_widths(tensors: dict[str, Tensor]) -> tuple[int, int, int]:
+    """At 1/8, 1/16 and 1/32, of a decoder that ends at 1/8."""
+    w8, w16, w32 = (len(tensors[f"{name}.bias"]) for name in ("up8.mix", "up16.mix", "enter"))
+    return w8, w16, w32
+
+
 def tap_channels(widths: tuple[int, ...]) -> tuple[int, ...]:
     """Of the features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
     return tuple(widths[tap + 1] for tap in TAPS)
 
 
-class Decoder(nn.Module):
+class Context(nn.Module):
+    """What decoders begin with: features at 1/32, mixed over a wide range and with their mean, [N,width,H/32,W/32]."""
+
+    def __init__(self, inputs: int, width: int, dilations: tuple[int, ...] = (1, 2, 4)) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(inputs, width, 1)
+        self.norm = nn.GroupNorm(GROUPS, width)
+        self.context = nn.ModuleList(Dilated(width, dilation) for dilation in dilations)
+        self.overall = nn.Linear(width, width)
+
+    def gather(self, last: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.enter(last)))
+        for block in self.context:
+            x = block(x)
+        return x + self.overall(x.mean((2, 3)))[:, :, None, None]
+
+
+class Decoder(Context):
     """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of an image -> class logits at 1/2."""
 
     def __init__(self, channels: tuple[int, ...], classes: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
         w2, w4, w8, w16, w32 = widths
-        self.enter = nn.Conv2d(channels[4] + 2, w32, 1)
-        self.norm = nn.GroupNorm(GROUPS, w32)
-        self.context = nn.ModuleList(Dilated(w32, dilation) for dilation in (1, 2, 4))
-        self.overall = nn.Linear(w32, w32)
+        super().__init__(channels[4] + 2, w32)
         self.up16 = Join(w32, channels[3], w16)
         self.up8 = Join(w16, channels[2], w8)
         self.coarse = nn.Conv2d(w8, classes, 1)
@@ -78,11 +96,7 @@ class Decoder(nn.Module):
     def both(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [N,classes,*,*] at 1/2, and the coarse ones at 1/8 that they correct."""
         half, quarter, eighth, sixteenth, last = features
-        x = F.relu(self.norm(self.enter(torch.cat([last, coordinates(last)], 1))))
-        for block in self.context:
-            x = block(x)
-        x = x + self.overall(x.mean((2, 3)))[:, :, None, None]
-        x = self.up8(self.up16(x, sixteenth), eighth)
+        x = self.up8(self.up16(self.gather(torch.cat([last, coordinates(last)], 1)), sixteenth), eighth)
         coarse = self.coarse(x)
         fine = self.fine(self.up2(self.up4(x, quarter), half))
         return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False), coarse
@@ -135,24 +149,15 @@ class Segmenter(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Segmenter:
         """The network whose weights these are; sizes come from the shapes. WeightsMalformed if they do not fit."""
-        try:
-            network = cls(
-                backbone=(
-                    len(tensors["backbone.stem.bias"]),
-                    *(len(tensors[f"backbone.stages.{i}.0.project.bias"]) for i in range(len(DEPTHS))),
-                ),
-                widths=(
-                    *(len(tensors[f"decoder.up{s}.mix.bias"]) for s in (2, 4, 8, 16)),
-                    len(tensors["decoder.enter.bias"]),
-                ),
-                classes=len(tensors["decoder.fine.bias"]),
-            )
-            network.load_state_dict(tensors)
-        except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsMalformed(
-                "The segmenter's weights do not fit its network; fetch the model again."
-            ) from error
-        return network.eval().requires_grad_(False)
+
+        def build() -> Segmenter:
+            stages = "stem", *(f"stages.{i}.0.project" for i in range(len(DEPTHS)))
+            levels = *(f"up{scale}.mix" for scale in (2, 4, 8, 16)), "enter"
+            backbone = tuple(len(tensors[f"backbone.{name}.bias"]) for name in stages)
+            widths = tuple(len(tensors[f"decoder.{name}.bias"]) for name in levels)
+            return cls(backbone, widths, len(tensors["decoder.fine.bias"]))
+
+        return load(build, tensors, "The segmenter's weights do not fit its network; fetch the model again.")
 
 
 def gated(logits: Tensor, presence: Tensor) -> Tensor:

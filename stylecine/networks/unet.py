@@ -84,11 +84,14 @@ def coordinates(maps: Tensor) -> Tensor:
     return torch.stack([rows[:, None].expand(h, w), columns[None].expand(h, w)]).expand(n, 2, h, w)
 
 
-def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: str) -> Network:
-    """The network that `build` makes, with these tensors, for inference. WeightsMalformed if they do not fit."""
+def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: str, part: str = "") -> Network:
+    """The network that `build` makes, with these tensors, for inference. WeightsMalformed if they do not fit.
+
+    part: the name of the module whose tensors they are; "": of the whole.
+    """
     try:
         network = build()
-        network.load_state_dict(dict(tensors))
-    except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
+        network.get_submodule(part).load_state_dict(dict(tensors))
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise WeightsMalformed(message) from error
     return network.eval().requires_grad_(False)

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.operators import operator
 from stylecine.ops.render import on_level
 from stylecine.ops.spline import sample
 
@@ -39,26 +38,10 @@ def compare(spline: Tensor, sources: Tensor, weight: Tensor, *, ratio: int, per_
     grid = [max(-(-n // ratio), m) for n, m in zip((h, w), sources.shape[-2:], strict=False)]
     for name, tensor, shape in (("sources", sources, (4, *grid)), ("weight", weight, (h, w))):
         native.check_tensor(f"compare: {name}", tensor, shape, torch.float32, spline.device)
-    products: Tensor = torch.ops.stylecine.compare(spline, sources, weight, ratio, float(per_pixel), side)
-    return products
-
-
-_Args = native.structure(
-    """void *spline; int64_t h, w; int32_t dtype, ratio; float *sources; int64_t rows, columns; float per_pixel;
-    int32_t side; float *weight, *out"""
-)
-
-
-def _empty_output(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
-    return weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
-
-
-@operator("compare", _empty_output)
-def _compare(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
     if not native.available(spline.device):
-        return reference(spline, sources, weight, ratio, per_pixel, side)
+        return reference(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)
     spline, sources, weight = spline.contiguous(), sources.contiguous(), weight.contiguous()
-    products = _empty_output(spline, sources, weight, ratio, per_pixel, side)
+    products = weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
     args = _Args(
         native.pointer(spline), *weight.shape, native.DTYPES[spline.dtype], ratio,
         native.pointer(sources), *sources.shape[1:], per_pixel, side,
@@ -68,7 +51,15 @@ def _compare(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pi
     return products
 
 
-def reference(spline: Tensor, sources: Tensor, weight: Tensor, ratio: int, per_pixel: float, side: int) -> Tensor:
+_Args = native.structure(
+    """void *spline; int64_t h, w; int32_t dtype, ratio; float *sources; int64_t rows, columns; float per_pixel;
+    int32_t side; float *weight, *out"""
+)
+
+
+def reference(
+    spline: Tensor, sources: Tensor, weight: Tensor, *, ratio: int, per_pixel: float, side: int = 8
+) -> Tensor:
     """compare() in plain PyTorch."""
     level = spline[..., :3].permute(2, 0, 1).float().contiguous()
     sources = on_level(sources * per_pixel, cell=ratio, scale=1, region=(0, 0, *weight.shape))

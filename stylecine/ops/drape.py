@@ -7,25 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.operators import operator
 
 TILE = 32  # pixels; as in stylecine.h
 GAMMA = 2.2
 
 
-def drape(
-    frame: Tensor,
-    photo: Tensor,
-    background: Tensor,
-    matte: Tensor,
-    field: Tensor,
-    active: Tensor,
-    *,
-    cell: int,
+def drape_(
+    frame: Tensor, photo: Tensor, background: Tensor, matte: Tensor, field: Tensor, active: Tensor, *, cell: int
 ) -> Tensor:
-    """A copy of the frame with the cloth drawn into it: uint8 [H,W,3].
+    """The frame, uint8 [H,W,3], contiguous and no part of the other arguments, with the cloth drawn into it.
 
-    frame       uint8 [H,W,3]: the photo, or a frame of its moving landscape, static where there is cloth.
+    frame       the photo, or a frame of its moving landscape, static where there is cloth.
     photo       uint8 [H,W,3].
     background  uint8 [H,W,3]: the photo, inpainted behind the cloth.
     matte       uint8 [H,W]: 255 is cloth, 0 is none.
@@ -38,21 +30,6 @@ def drape(
     A field of zeros keeps the photo's own bytes, also where the matte is soft. Raises ValueError if shapes, types or
     devices do not fit.
     """
-    copy = frame.clone(memory_format=torch.contiguous_format)
-    return drape_(copy, photo, background, matte, field, active, cell=cell)
-
-
-def drape_(
-    frame: Tensor,
-    photo: Tensor,
-    background: Tensor,
-    matte: Tensor,
-    field: Tensor,
-    active: Tensor,
-    *,
-    cell: int,
-) -> Tensor:
-    """`drape` in place, without a copy; the frame has to be contiguous and no part of the other arguments."""
     height, width = frame.shape[:2]
     for name, tensor in (("frame", frame), ("photo", photo), ("background", background)):
         native.check_tensor(f"drape: {name}", tensor, (height, width, 3), torch.uint8, frame.device)
@@ -67,7 +44,14 @@ def drape_(
         raise ValueError(f"drape: the field is on {field.device}, other arguments are on {frame.device}.")
     if not frame.is_contiguous():
         raise ValueError("drape: a frame that is changed in place has to be contiguous.")
-    torch.ops.stylecine.drape(frame, photo, background, matte, field, active, cell)
+    if not native.available(frame.device):
+        return frame.copy_(reference(frame, photo, background, matte, field, active, cell=cell))
+    photo, background, matte, field, active = (x.contiguous() for x in (photo, background, matte, field, active))
+    args = _Args(
+        native.pointer(photo), native.pointer(background), native.pointer(matte),
+        *matte.shape, native.pointer(field), cell, *field.shape[1:], native.pointer(active), native.pointer(frame),
+    )  # fmt: skip
+    native.run("drape", args, frame.device)
     return frame
 
 
@@ -77,42 +61,10 @@ _Args = native.structure(
 )
 
 
-def _no_output(*_: object) -> None:
-    pass
-
-
-@operator("drape", _no_output, changes=("frame",))
-def _drape(
-    frame: Tensor,
-    photo: Tensor,
-    background: Tensor,
-    matte: Tensor,
-    field: Tensor,
-    active: Tensor,
-    cell: int,
-) -> None:
-    if not native.available(frame.device):
-        frame.copy_(reference(frame, photo, background, matte, field, active, cell=cell))
-        return
-    photo, background, matte, field, active = (x.contiguous() for x in (photo, background, matte, field, active))
-    args = _Args(
-        native.pointer(photo), native.pointer(background), native.pointer(matte),
-        *matte.shape, native.pointer(field), cell, *field.shape[1:], native.pointer(active), native.pointer(frame),
-    )  # fmt: skip
-    native.run("drape", args, frame.device)
-
-
 def reference(
-    frame: Tensor,
-    photo: Tensor,
-    background: Tensor,
-    matte: Tensor,
-    field: Tensor,
-    active: Tensor,
-    *,
-    cell: int,
+    frame: Tensor, photo: Tensor, background: Tensor, matte: Tensor, field: Tensor, active: Tensor, *, cell: int
 ) -> Tensor:
-    """drape() in plain PyTorch, from other formulas."""
+    """drape_() of a copy, in plain PyTorch and from other formulas."""
     height, width = matte.shape
     dx, dy, log_gain = bspline_at_pixels(field, cell)[:, :height, :width]
     x = (torch.arange(width, device=dx.device) + dx).nan_to_num(-4.0).clamp(-4, width + 4)

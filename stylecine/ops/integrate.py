@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.operators import operator
 
 MAX_SUBSTEPS = 1 << 16  # as in integrate.h
 
@@ -27,24 +26,10 @@ def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tup
     if knots < 1 or not 1 <= substeps <= MAX_SUBSTEPS:
         least = f"integrate: there is at least 1 knot, and 1 to {MAX_SUBSTEPS} substeps"
         raise ValueError(f"{least}, not {knots} and {substeps}.")
-    positions, rates = torch.ops.stylecine.integrate(flow, knots, float(stride), substeps)
-    return positions, rates
-
-
-_Args = native.structure("float *flow; int64_t fields, h, w, knots, substeps; double stride; float *positions, *rates")
-
-
-def _empty_output(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
-    shape = knots, *flow.shape
-    return flow.new_empty(shape), flow.new_empty(shape)
-
-
-@operator("integrate", _empty_output)
-def _integrate(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
     if not native.available(flow.device):
         return reference(flow, knots, stride, substeps)
     flow = flow.contiguous()
-    positions, rates = _empty_output(flow, knots, stride, substeps)
+    positions, rates = (flow.new_empty(knots, *flow.shape) for _ in range(2))
     fields, _, h, w = flow.shape
     args = _Args(
         native.pointer(flow), fields, h, w, knots, substeps, stride, native.pointer(positions), native.pointer(rates)
@@ -53,7 +38,10 @@ def _integrate(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[
     return positions, rates
 
 
-def reference(flow: Tensor, knots: int, stride: float, substeps: int) -> tuple[Tensor, Tensor]:
+_Args = native.structure("float *flow; int64_t fields, h, w, knots, substeps; double stride; float *positions, *rates")
+
+
+def reference(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tuple[Tensor, Tensor]:
     """integrate() in plain PyTorch."""
     flow = flow.nan_to_num(0.0, 0.0, 0.0)
     step = stride / substeps

@@ -18,7 +18,6 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.dither import dither
 from stylecine.ops.image import LUMA
-from stylecine.ops.operators import operator
 
 MAX_AMOUNT = 16.0
 
@@ -83,8 +82,10 @@ def recolour_(frames: Tensor, recolouring: Recolouring) -> Tensor:
     if not frames.is_contiguous():
         raise ValueError("recolour: frames that are changed in place have to be contiguous.")
     recolouring.check(frames.shape, frames.device)
-    grid, amounts, moving, still = recolouring
-    torch.ops.stylecine.recolour(frames, grid, [float(amount) for amount in amounts], moving, still)
+    if not native.available(frames.device):
+        return frames.copy_(reference(frames, recolouring))
+    arguments = Arguments(frames, recolouring)
+    native.run("recolour", arguments.args, frames.device)
     return frames
 
 
@@ -92,21 +93,6 @@ _Args = native.structure(
     "uint8_t *frame; int64_t frames, height, width; float *grid; int64_t depth, gh, gw; float *amount; uint8_t *moving,"
     "*still, *out"
 )
-
-
-def _no_output(*_: object) -> None:
-    pass
-
-
-@operator("recolour", _no_output, changes=("frames",))
-def _recolour(
-    frames: Tensor, grid: Tensor, amounts: Sequence[float], moving: Tensor | None, still: Tensor | None
-) -> None:
-    if not native.available(frames.device):
-        frames.copy_(reference(frames, grid, amounts, moving, still))
-        return
-    arguments = Arguments(frames, Recolouring(grid, amounts, moving, still))
-    native.run("recolour", arguments.args, frames.device)
 
 
 class Arguments:
@@ -122,13 +108,10 @@ class Arguments:
         self.args = _Args(pixels, *sizes, ctypes.addressof(self.amounts), *rest, pixels)
 
 
-def reference(
-    frames: Tensor, grid: Tensor, amounts: Sequence[float], moving: Tensor | None = None, still: Tensor | None = None
-) -> Tensor:
-    """recolour_() in plain PyTorch, of copies."""
-    return torch.stack(
-        [_reference(frame, grid, amount, moving, still) for frame, amount in zip(frames, amounts, strict=True)]
-    )
+def reference(frames: Tensor, recolouring: Recolouring) -> Tensor:
+    """recolour_() of copies, in plain PyTorch."""
+    grid, amounts, *where = recolouring
+    return torch.stack([_reference(frame, grid, k, *where) for frame, k in zip(frames, amounts, strict=True)])
 
 
 def _reference(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,6 @@ from torch import Tensor
 from stylecine.ops import mixing, native, recolour
 from stylecine.ops.displacement import hermite, staggered, swap
 from stylecine.ops.dither import dither
-from stylecine.ops.operators import operator
 from stylecine.ops.pyramid import merge
 from stylecine.ops.recolour import Recolouring
 from stylecine.ops.spline import sample
@@ -22,32 +23,25 @@ MAX_LEVELS = 8
 MAX_SUB_CYCLES = 8
 
 
-def render(
-    photo: Tensor,
-    moving: Tensor,
-    levels: Sequence[Tensor],
-    positions: Tensor,
-    rates: Tensor,
-    sub_cycle: Tensor,
-    angle: Tensor,
-    contrast_gain: Tensor,
-    crossfade: Tensor,
-    *,
-    stride: float,
-    lengths: Sequence[float],
-    phases: Sequence[Sequence[float]],
-    cell: int,
-    margin: int,
-    stagger: Tensor | None = None,
-    shifts: Sequence[Sequence[float]] = (),
-    swell: Tensor | None = None,
-    swell_phases: Sequence[tuple[float, float]] = (),
-    generated: Tensor | None = None,
-    recolouring: Recolouring | None = None,
-) -> Tensor:
-    """Frames [n,H,W,3] uint8: `photo` where `moving` is 0, the mixed copies where it is 1.
+def render(*tensors: Any, **options: Any) -> Tensor:
+    """The frames of `Rendering(*tensors, **options)`, [n,H,W,3] uint8.
 
-    Several frames take less time than as many calls, as their inputs are read once for a few of them.
+    Several frames take less time than as many calls, as their inputs are read once for a few of them. Raises ValueError
+    if the arguments do not fit together.
+    """
+    rendering = Rendering(*tensors, **options)
+    rendering.check()
+    return rendering.run() if native.available(rendering.photo.device) else rendering.reference()
+
+
+def reference(*tensors: Any, **options: Any) -> Tensor:
+    """render() in plain PyTorch."""
+    return Rendering(*tensors, **options).reference()
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """Frames that are `photo` where `moving` is 0, and the mixed copies where it is 1.
 
     The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
     cell*cell canvas pixels (`cell` a power of two) and cover it.
@@ -71,60 +65,146 @@ def render(
     recolouring    as `recolour_` does it of the finished frames: quicker here, while they are in the cache
 
     A NaN coordinate reads the first column or row (and a coordinate within a cell of it may do so, too); a NaN colour
-    is black. Raises ValueError if the arguments do not fit together.
+    is black.
     """
-    if cell < 1 or cell & (cell - 1) or margin < 0:
-        raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
-    h, w = moving.shape
-    height, width = h + 2 * margin, w + 2 * margin
-    gh, gw = sub_cycle.shape
-    float32 = torch.float32
-    for name, tensor, shape, dtype in (
-        ("photo", photo, (h, w, 3), torch.uint8),
-        ("moving", moving, (h, w), float32),
-        ("sub_cycle", sub_cycle, (max(gh, -(-height // cell)), max(gw, -(-width // cell))), torch.uint8),
-        ("positions", positions, (max(len(positions), 2), 2, 2, gh, gw), float32),
-        ("rates", rates, positions.shape, float32),
-        ("angle", angle, (len(levels), 3, gh, gw), float32),
-        ("contrast_gain", contrast_gain, (len(levels), 2, 3, gh, gw), float32),
-        ("crossfade", crossfade, (2, gh, gw), float32),
-        ("stagger", stagger, (gh, gw), float32),
-        ("swell", swell, (2, 2, gh, gw), float32),
-        ("generated", generated, (len(phases), 3, height, width), float32),
-    ):
-        if tensor is not None:
-            native.check_tensor(f"render: {name}", tensor, shape, dtype, photo.device)
-    for i, level in enumerate(levels):
-        dtype = level.dtype if level.dtype in native.DTYPES else float32
-        shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
-        native.check_tensor(f"render: level {i}", level, shape, dtype, photo.device)
-    kinds = len(lengths)
-    if not 1 <= len(levels) <= MAX_LEVELS or not 1 <= kinds <= MAX_SUB_CYCLES or not phases:
-        raise ValueError(f"render: {len(levels)} levels, {kinds} lengths, {len(phases)} frames do not fit.")
-    if not _shares(phases, len(phases), kinds):
-        raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
-    if stagger is not None and not _shares(shifts, len(phases), kinds):
-        raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(shifts)}.")
-    if swell is not None and len(swell_phases) != len(phases):
-        raise ValueError(f"render: a swell takes two weights for each frame, not {list(swell_phases)}.")
-    longest = (len(positions) - 1) * stride
-    if not all(0 < length <= longest * 1.0001 for length in lengths):
-        raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
-    if recolouring is not None:
-        recolouring.check((len(phases), h, w, 3), photo.device)
-    numbers = (
-        [float(x) for x in lengths],
-        *([float(x) for row in rows for x in row] for rows in (phases, shifts, swell_phases)),
-    )
-    return torch.ops.stylecine.render(
-        photo, moving, list(levels), positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell,
-        generated, float(stride), *numbers, cell, margin, *(recolouring or (None, [], None, None)),
-    )  # fmt: skip
+
+    photo: Tensor
+    moving: Tensor
+    levels: Sequence[Tensor]
+    positions: Tensor
+    rates: Tensor
+    sub_cycle: Tensor
+    angle: Tensor
+    contrast_gain: Tensor
+    crossfade: Tensor
+    stride: float
+    lengths: Sequence[float]
+    phases: Sequence[Sequence[float]]
+    cell: int
+    margin: int
+    stagger: Tensor | None = None
+    shifts: Sequence[Sequence[float]] = ()
+    swell: Tensor | None = None
+    swell_phases: Sequence[tuple[float, float]] = ()
+    generated: Tensor | None = None
+    recolouring: Recolouring | None = None
+
+    def check(self) -> None:
+        """ValueError if something does not fit the rest."""
+        cell, lengths, phases = self.cell, self.lengths, self.phases
+        if cell < 1 or cell & (cell - 1) or self.margin < 0:
+            raise ValueError(f"render: cell {cell} is not a power of two, or margin {self.margin} is negative.")
+        h, w = self.moving.shape
+        height, width = h + 2 * self.margin, w + 2 * self.margin
+        gh, gw = self.sub_cycle.shape
+        count, kinds, frames = len(self.levels), len(lengths), len(phases)
+        shapes = {
+            "photo": (h, w, 3),
+            "moving": (h, w),
+            "sub_cycle": (max(gh, -(-height // cell)), max(gw, -(-width // cell))),
+            "positions": (max(len(self.positions), 2), 2, 2, gh, gw),
+            "rates": self.positions.shape,
+            "angle": (count, 3, gh, gw),
+            "contrast_gain": (count, 2, 3, gh, gw),
+            "crossfade": (2, gh, gw),
+            "stagger": (gh, gw),
+            "swell": (2, 2, gh, gw),
+            "generated": (frames, 3, height, width),
+        }
+        for name, shape in shapes.items():
+            dtype = torch.uint8 if name in ("photo", "sub_cycle") else torch.float32
+            if (tensor := getattr(self, name)) is not None:
+                native.check_tensor(f"render: {name}", tensor, shape, dtype, self.photo.device)
+        for i, level in enumerate(self.levels):
+            dtype = level.dtype if level.dtype in native.DTYPES else torch.float32
+            shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
+            native.check_tensor(f"render: level {i}", level, shape, dtype, self.photo.device)
+        if not 1 <= count <= MAX_LEVELS or not 1 <= kinds <= MAX_SUB_CYCLES or not phases:
+            raise ValueError(f"render: {count} levels, {kinds} lengths, {frames} frames do not fit.")
+        if not _shares(phases, frames, kinds):
+            raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
+        if self.stagger is not None and not _shares(self.shifts, frames, kinds):
+            raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(self.shifts)}.")
+        if self.swell is not None and len(self.swell_phases) != frames:
+            raise ValueError(f"render: a swell takes two weights for each frame, not {list(self.swell_phases)}.")
+        longest = (len(self.positions) - 1) * self.stride
+        if not all(0 < length <= longest * 1.0001 for length in lengths):
+            raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
+        if self.recolouring is not None:
+            self.recolouring.check((frames, h, w, 3), self.photo.device)
+
+    def run(self) -> Tensor:
+        """The kernel's frames."""
+        dense = {name: x.contiguous() for name, x in vars(self).items() if isinstance(x, Tensor)}
+        place = {name: native.pointer(x) for name, x in dense.items()}
+        levels = [level.contiguous() for level in self.levels]
+        level_args = (_Level * len(levels))()
+        for i, x in enumerate(levels):
+            level_args[i] = _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
+        length_args, phase_args, shift_args, swell_args = (
+            (ctypes.c_float * len(x))(*x)
+            for x in (self.lengths, *map(_flat, (self.phases, self.shifts, self.swell_phases)))
+        )
+        out = self.photo.new_empty(len(self.phases), *self.photo.shape)
+        recolour_args = None if self.recolouring is None else recolour.Arguments(out, self.recolouring)
+        args = _Args(
+            place["photo"], place["moving"], *self.moving.shape, self.margin, self.cell, *self.sub_cycle.shape,
+            ctypes.addressof(level_args), len(levels), len(self.positions),
+            place["positions"], place["rates"], self.stride, len(self.lengths), place["sub_cycle"],
+            ctypes.addressof(length_args), len(self.phases), ctypes.addressof(phase_args),
+            place["angle"], place["contrast_gain"], place["crossfade"],
+            place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
+            place.get("stagger"), ctypes.addressof(shift_args),
+            None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
+        )  # fmt: skip
+        native.run("render", args, self.photo.device, workspace=True)
+        return out
+
+    def reference(self) -> Tensor:
+        """The frames in plain PyTorch, over the moving part of the canvas."""
+        count, moving = len(self.phases), self.moving.nan_to_num(0.0).clamp(0, 1)
+        if not bool((moving > 0).any()):
+            plain = self.photo.expand(count, *self.photo.shape).clone()
+        else:
+            region = moving_region(moving, self.margin, max(self.cell, 2 ** (len(self.levels) - 1)))
+            moved = (self._moved(i, region) for i in range(count))
+            plain = torch.stack([composite(self.photo, moving, x, margin=self.margin, region=region) for x in moved])
+        return plain if self.recolouring is None else recolour.reference(plain, self.recolouring)
+
+    def _moved(self, i: int, region: Region) -> Tensor:
+        """What moves in frame i, [3,a,b] over the region."""
+        stride, sub_cycle = self.stride, self.sub_cycle.long()
+        length, phase = (self.positions.new_tensor(x)[sub_cycle] for x in (self.lengths, self.phases[i]))
+        swapped = torch.zeros_like(phase, dtype=torch.bool)
+        if self.stagger is not None:
+            shift = self.positions.new_tensor(self.shifts[i])[sub_cycle]
+            phase, swapped = staggered(phase, shift * self.stagger)
+        source_a = hermite(self.positions[:, 1], self.rates[:, 1], stride, length * phase)
+        source_b = hermite(self.positions[:, 0], self.rates[:, 0], stride, length * (1 - phase))
+        sources = swap(torch.cat((source_a, source_b)), swapped) * self.cell
+        if self.swell is not None:
+            cosine, sine = self.swell_phases[i]
+            sources += (cosine * self.swell[0] + sine * self.swell[1]).repeat(2, 1, 1)
+        share = mixing.copy_b_share(phase[None], self.crossfade)
+        weights = swap(mixing.weights(self.angle, self.contrast_gain, phase[None], share), swapped)
+        bands = []
+        for k, level in enumerate(self.levels):
+            pixels = level[..., :3].permute(2, 0, 1).float()
+            bands.append(_mix(pixels, sources, weights[k], cell=self.cell, scale=2**k, region=region))
+        moved = merge(bands)
+        if self.generated is not None:
+            moved = moved + self.generated[i, :, region[0] : region[2], region[1] : region[3]]
+        return moved
 
 
 def _shares(rows: Sequence[Sequence[float]], frames: int, kinds: int) -> bool:
     """Whether these are numbers in [0,1] for each frame and length."""
     return len(rows) == frames and all(len(row) == kinds and all(0 <= x <= 1 for x in row) for row in rows)
+
+
+def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
+    """The numbers of all frames, one after the other."""
+    return [float(x) for row in rows for x in row]
 
 
 _Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale")
@@ -134,130 +214,6 @@ _Args = native.structure(
     uint8_t *sub_cycle; float *length; int64_t frames; float *phase, *angle, *contrast_gain, *crossfade, *swell;
     float *swell_phase, *generated, *stagger, *shift; stylecine_recolour_args *recolouring; uint8_t *out"""
 )
-
-
-def _empty_output(
-    photo: Tensor, moving: Tensor, levels: list[Tensor], positions: Tensor, rates: Tensor, sub_cycle: Tensor,
-    angle: Tensor, contrast_gain: Tensor, crossfade: Tensor, stagger: Tensor | None, swell: Tensor | None,
-    generated: Tensor | None, stride: float, lengths: list[float], phases: list[float], *_: object,
-) -> Tensor:  # fmt: skip
-    return photo.new_empty(len(phases) // len(lengths), *photo.shape)
-
-
-@operator("render", _empty_output)
-def _render(
-    photo: Tensor,
-    moving: Tensor,
-    levels: list[Tensor],
-    positions: Tensor,
-    rates: Tensor,
-    sub_cycle: Tensor,
-    angle: Tensor,
-    contrast_gain: Tensor,
-    crossfade: Tensor,
-    stagger: Tensor | None,
-    swell: Tensor | None,
-    generated: Tensor | None,
-    stride: float,
-    lengths: list[float],
-    phases: list[float],
-    shifts: list[float],
-    swell_phases: list[float],
-    cell: int,
-    margin: int,
-    grid: Tensor | None,
-    amounts: list[float],
-    moves: Tensor | None,
-    still: Tensor | None,
-) -> Tensor:
-    if not native.available(photo.device):
-        fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade, stagger, swell
-        times = stride, lengths, phases, shifts, swell_phases
-        plain = reference(photo, moving, levels, *fields, generated, *times, cell, margin)
-        return plain if grid is None else recolour.reference(plain, grid, amounts, moves, still)
-    photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade = (
-        x.contiguous() for x in (photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade)
-    )
-    levels = [level.contiguous() for level in levels]
-    stagger, swell, generated = (None if x is None else x.contiguous() for x in (stagger, swell, generated))
-    count = len(phases) // len(lengths)
-    out = photo.new_empty(count, *photo.shape)
-    level_args = (_Level * len(levels))()
-    for i, x in enumerate(levels):
-        level_args[i] = _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
-    length_args, phase_args, shift_args, swell_args = (
-        (ctypes.c_float * len(x))(*x) for x in (lengths, phases, shifts, swell_phases)
-    )
-    recolour_args = None if grid is None else recolour.Arguments(out, Recolouring(grid, amounts, moves, still))
-    args = _Args(
-        native.pointer(photo), native.pointer(moving), *moving.shape, margin, cell, *sub_cycle.shape,
-        ctypes.addressof(level_args), len(levels), len(positions),
-        native.pointer(positions), native.pointer(rates), stride, len(lengths), native.pointer(sub_cycle),
-        ctypes.addressof(length_args), count, ctypes.addressof(phase_args),
-        native.pointer(angle), native.pointer(contrast_gain), native.pointer(crossfade),
-        None if swell is None else native.pointer(swell), ctypes.addressof(swell_args),
-        None if generated is None else native.pointer(generated),
-        None if stagger is None else native.pointer(stagger), ctypes.addressof(shift_args),
-        None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
-    )  # fmt: skip
-    native.run("render", args, photo.device, workspace=True)
-    return out
-
-
-def reference(
-    photo: Tensor,
-    moving: Tensor,
-    levels: Sequence[Tensor],
-    positions: Tensor,
-    rates: Tensor,
-    sub_cycle: Tensor,
-    angle: Tensor,
-    contrast_gain: Tensor,
-    crossfade: Tensor,
-    stagger: Tensor | None,
-    swell: Tensor | None,
-    generated: Tensor | None,
-    stride: float,
-    lengths: Sequence[float],
-    phases: Sequence[float],
-    shifts: Sequence[float],
-    swell_phases: Sequence[float],
-    cell: int,
-    margin: int,
-) -> Tensor:
-    """render() in plain PyTorch, over the moving part of the canvas; `phases`, `shifts` and
-    `swell_phases` hold the numbers of all frames, one after the other."""
-    kinds = len(lengths)
-    count = len(phases) // kinds
-    moving = moving.nan_to_num(0.0).clamp(0, 1)
-    if not bool((moving > 0).any()):
-        return photo.expand(count, *photo.shape).clone()
-    region = moving_region(moving, margin, max(cell, 2 ** (len(levels) - 1)))
-    length = positions.new_tensor(lengths)[sub_cycle.long()]
-    frames = []
-    for i in range(count):
-        phase = positions.new_tensor(phases[i * kinds :][:kinds])[sub_cycle.long()]
-        swapped = torch.zeros_like(phase, dtype=torch.bool)
-        if stagger is not None:
-            shift = positions.new_tensor(shifts[i * kinds :][:kinds])[sub_cycle.long()]
-            phase, swapped = staggered(phase, shift * stagger)
-        source_a = hermite(positions[:, 1], rates[:, 1], stride, length * phase)
-        source_b = hermite(positions[:, 0], rates[:, 0], stride, length * (1 - phase))
-        sources = swap(torch.cat((source_a, source_b)), swapped) * cell
-        if swell is not None:
-            sources += (swell_phases[2 * i] * swell[0] + swell_phases[2 * i + 1] * swell[1]).repeat(2, 1, 1)
-        share = mixing.copy_b_share(phase[None], crossfade)
-        weights = swap(mixing.weights(angle, contrast_gain, phase[None], share), swapped)
-        moved = merge(
-            [
-                _mix(level[..., :3].permute(2, 0, 1).float(), sources, weights[k], cell=cell, scale=2**k, region=region)
-                for k, level in enumerate(levels)
-            ]
-        )
-        if generated is not None:
-            moved = moved + generated[i, :, region[0] : region[2], region[1] : region[3]]
-        frames.append(composite(photo, moving, moved, margin=margin, region=region))
-    return torch.stack(frames)
 
 
 def _mix(level: Tensor, sources: Tensor, weights: Tensor, *, cell: int, scale: int, region: Region) -> Tensor:

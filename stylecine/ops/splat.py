@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.operators import operator
 
 
 def splat(
@@ -42,7 +41,16 @@ def splat(
         native.check_tensor(f"splat: {name}", tensor, shape, torch.float32, image.device)
     if not 0 < plate < float("inf"):
         raise ValueError(f"splat: plate is above 0 and finite, not {plate}.")
-    moved, shares = torch.ops.stylecine.splat(image, displacement, weight, float(plate), softmax, deterministic)
+    if not native.available(image.device):
+        return reference(image, displacement, weight, plate=plate, softmax=softmax)
+    image, displacement, weight = image.contiguous(), displacement.contiguous(), weight.contiguous()
+    moved, shares = image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
+    args = _Args(
+        native.pointer(image), native.DTYPES[image.dtype], softmax, *image.shape, len(weight),
+        native.pointer(displacement), native.pointer(weight), plate, deterministic,
+        native.pointer(moved), native.pointer(shares),
+    )  # fmt: skip
+    native.run("splat", args, image.device, workspace=True)
     return moved, shares
 
 
@@ -52,33 +60,10 @@ _Args = native.structure(
 )
 
 
-def _empty_output(
-    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
-) -> tuple[Tensor, Tensor]:
-    return image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
-
-
-@operator("splat", _empty_output)
-def _splat(
-    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool, deterministic: bool
-) -> tuple[Tensor, Tensor]:
-    if not native.available(image.device):
-        return reference(image, displacement, weight, plate, softmax)
-    image, displacement, weight = image.contiguous(), displacement.contiguous(), weight.contiguous()
-    out, shares = _empty_output(image, displacement, weight, plate, softmax, deterministic)
-    args = _Args(
-        native.pointer(image), native.DTYPES[image.dtype], softmax, *image.shape, len(weight),
-        native.pointer(displacement), native.pointer(weight), plate, deterministic,
-        native.pointer(out), native.pointer(shares),
-    )  # fmt: skip
-    native.run("splat", args, image.device, workspace=True)
-    return out, shares
-
-
 def reference(
-    image: Tensor, displacement: Tensor, weight: Tensor, plate: float, softmax: bool
+    image: Tensor, displacement: Tensor, weight: Tensor, *, plate: float = 1e-6, softmax: bool = False, **_: bool
 ) -> tuple[Tensor, Tensor]:
-    """splat() in plain PyTorch."""
+    """splat() in plain PyTorch, which is always deterministic."""
     image, counts = image.float(), weight.isfinite() & ~displacement.isnan().any(1)
     if softmax:
         weight = (weight - weight.where(weight.isfinite(), -torch.inf).max()).exp()

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.operators import operator
 from stylecine.ops.spline import sample
 
 
@@ -29,8 +28,17 @@ def warp_features(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
     for name, tensor, count in (("sources", sources, 4), ("weights", weights, 2)):
         shape = count, *sources.shape[-2:]
         native.check_tensor(f"warp_features: {name}", tensor, shape, torch.float32, spline.device)
-    warped: Tensor = torch.ops.stylecine.warp_features(spline, sources, weights)
-    return warped
+    if not native.available(spline.device):
+        return channels_last(reference(spline, sources, weights))
+    dense, sources, weights = channels_last(spline).permute(1, 2, 0), sources.contiguous(), weights.contiguous()
+    h, w, channels = dense.shape
+    warped = spline.new_empty(*sources.shape[1:], channels)
+    args = _Args(
+        native.pointer(dense), native.DTYPES[spline.dtype], channels, h // 2, w // 2, *sources.shape[1:],
+        native.pointer(sources), native.pointer(weights), native.pointer(warped),
+    )  # fmt: skip
+    native.run("warp_features", args, spline.device)
+    return warped.permute(2, 0, 1)
 
 
 def channels_last(spline: Tensor) -> Tensor:
@@ -41,25 +49,6 @@ def channels_last(spline: Tensor) -> Tensor:
 _Args = native.structure(
     "void *spline; int32_t dtype; int64_t channels, h, w, a, b; float *sources, *weights; void *out"
 )
-
-
-def _empty_output(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
-    return spline.new_empty((*sources.shape[1:], len(spline))).permute(2, 0, 1)
-
-
-@operator("warp_features", _empty_output)
-def _warp_features(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
-    if not native.available(spline.device):
-        return channels_last(reference(spline, sources, weights))
-    dense, sources, weights = channels_last(spline).permute(1, 2, 0), sources.contiguous(), weights.contiguous()
-    warped = _empty_output(spline, sources, weights)
-    h, w, channels = dense.shape
-    args = _Args(
-        native.pointer(dense), native.DTYPES[spline.dtype], channels, h // 2, w // 2, *sources.shape[1:],
-        native.pointer(sources), native.pointer(weights), native.pointer(warped.permute(1, 2, 0)),
-    )  # fmt: skip
-    native.run("warp_features", args, spline.device)
-    return warped
 
 
 def reference(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:

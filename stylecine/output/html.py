@@ -38,44 +38,19 @@ def write_page(
     appearance: Appearance | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Writes the loop as an HTML file. alt: describes the image.
+    """Writes the loop as an HTML file: its first frame as an image, which alt describes, the pack and the player.
+
+    Its content security policy allows only its own content, and no requests.
 
     quality: of its images, 0 to 100 (best); default 90. finish: called with the complete temporary file. Raises the
     errors of `web_pack.pack`, and OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
-    content = page_html(
-        loop, period, fps, title=title, alt=alt, quality=quality, cloth_layer=cloth_layer, appearance=appearance
-    )
-    target = check_destination(path)
-    with atomic_write(target, finish) as part, translate_os_errors(target):
-        part.write_text(content, encoding="utf-8", newline="\n")
-    height, width = first_frame(loop, cloth_layer).shape[:2]
-    return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))
-
-
-def page_html(
-    loop: Loop | None,
-    period: int,
-    fps: float,
-    *,
-    title: str,
-    alt: str,
-    quality: int,
-    cloth_layer: ClothLayer | None = None,
-    appearance: Appearance | None = None,
-) -> str:
-    """The HTML. Its content security policy allows only its own content, and no requests.
-
-    The image in it is the first frame. The player takes it for the photo, unless a style has changed it: then the pack
-    has the photo too.
-    """
-    styled = appearance is not None and not appearance.drift
+    styled = appearance is not None and not appearance.drift  # the player takes the image for the photo, or needs that
     content = pack(loop, period, fps, cloth_layer=cloth_layer, appearance=appearance, quality=quality, photo=styled)
-    packed = zlib.compress(content, 9)
     frame = first_frame(loop, cloth_layer, appearance)
-    style, script = _read("page.css"), _script()
     height, width = frame.shape[:2]
+    style, script = _read("page.css"), _script()
     values = {
         "policy": f"default-src 'none'; img-src data:; style-src '{csp_hash(style)}'; script-src '{csp_hash(script)}';"
         " base-uri 'none'; form-action 'none'",
@@ -87,9 +62,13 @@ def page_html(
         "style": style,
         "script": script,
         "image": data_url("image/webp", encode_image(frame, quality)),
-        "pack": base64.b64encode(packed).decode(),
+        "pack": base64.b64encode(zlib.compress(content, 9)).decode(),
     }
-    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], _read("page.html"))
+    page = re.sub(r"\{(\w+)\}", lambda match: values[match[1]], _read("page.html"))
+    target = check_destination(path)
+    with atomic_write(target, finish) as part, translate_os_errors(target):
+        part.write_text(page, encoding="utf-8", newline="\n")
+    return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))
 
 
 def _script() -> str:

@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw
 
 from stylecine.atomic import atomic_write
 from stylecine.errors import OutputError
+from stylecine.output.embed import shrunk
 from stylecine.quality.measures import Array, Frames
 
 # sky, water, falls, smoke, cloth
 COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40))
-SHEET_WIDTH = 480  # pixels of one frame on the contact sheet
+FRAME_SIZE = 480, 10_000  # pixels at most of one frame on the contact sheet
 SLICE_TIMES = 40  # frames in the x-t slice
 FILES = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))
 
@@ -87,7 +88,7 @@ def flow_picture(photo: np.ndarray, flow: Array, moving: Array, *, per_second: b
 def contact_sheet(frames: Frames, count: int = 8) -> np.ndarray:
     """`count` frames evenly spaced over the loop, four to a row, labelled with their times: uint8."""
     times = _even_times(len(frames), count)
-    return _sheet([_shrink(np.asarray(frames[t])) for t in times], [f"{t} of {len(frames)}" for t in times])
+    return _sheet([shrunk(np.asarray(frames[t]), FRAME_SIZE) for t in times], [f"{t} of {len(frames)}" for t in times])
 
 
 def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.ndarray:
@@ -97,7 +98,7 @@ def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.nd
     for t in times:
         following = (t + 1) % len(frames)
         change = np.asarray(frames[following]).astype(np.float32) - np.asarray(frames[t])
-        pictures.append(_shrink(_to_bytes(128 + gain * change)))
+        pictures.append(shrunk(_to_bytes(128 + gain * change), FRAME_SIZE))
         names.append(f"{t} to {following}")
     return _sheet(pictures, names)
 
@@ -136,14 +137,6 @@ def _sheet(pictures: list[np.ndarray], names: list[str], columns: int = 4, gap: 
         sheet.paste(Image.fromarray(picture), (x, y))
         draw.text((x + 6, y + 4), name, fill="white", stroke_width=1, stroke_fill="black")
     return np.asarray(sheet)
-
-
-def _shrink(frame: np.ndarray) -> np.ndarray:
-    height, width = frame.shape[:2]
-    if width <= SHEET_WIDTH:
-        return frame
-    size = (SHEET_WIDTH, max(1, round(height * SHEET_WIDTH / width)))
-    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
 
 
 def _wheel(velocity: np.ndarray) -> np.ndarray:

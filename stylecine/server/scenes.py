@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import time
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from inspect import Parameter, Signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -32,8 +34,15 @@ from stylecine.server.store import Row
 WindText = Annotated[str, Field(max_length=60)]
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
+Side = Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")]
 ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
 ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that make a file
+
+
+def _file(*media_types: str, cached: bool = False) -> dict[str, Any]:
+    """Of a route that responds with a file of such a type, and if it is cached, that it has not changed."""
+    unchanged = {304: {"description": "Not changed"}} if cached else {}
+    return {"response_class": Response, "responses": {200: binary(*media_types), **unchanged, **ERRORS}}
 
 
 def _loop_options(**options: Any) -> dict[str, Any]:
@@ -128,18 +137,11 @@ def routes(service: Service) -> APIRouter:
             raise not_found("scene") from None
         return Response(content, media_type="image/png")
 
-    @router.get(
-        "/{id}/styles",
-        response_class=Response,
-        responses={200: binary("image/webp"), 304: {"description": "Not changed"}, **ERRORS},
-    )
+    @router.get("/{id}/styles", **_file("image/webp", cached=True))
     async def get_styles(request: Request, id: str) -> Response:
         """The photo as it is, then in each style, in their order: a row of pictures of 160 by 120 pixels."""
         row = await service.ready_scene(id)
-        headers = {"ETag": _etag(row | {"version": "styles"}, {}), "Cache-Control": "no-cache"}
-        if not_modified(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return await _make_file(request, service, row, "styles", "webp", headers)
+        return await _make_file(request, service, row, "styles", "webp", version=row | {"version": "styles"})
 
     @router.post(
         "/{id}/styles",
@@ -160,53 +162,34 @@ def routes(service: Service) -> APIRouter:
             upload.unlink(missing_ok=True)
         return schemas.PhotoStyleEdit(**style)
 
-    @router.get("/{id}/file", response_class=Response, responses={200: binary(OCTETS), **ERRORS})
+    @router.get("/{id}/file", **_file(OCTETS))
     async def get_file(request: Request, id: str) -> Response:
         """The scene with its edits, as a .cine file."""
         row = await service.ready_scene(id)
-        headers = attachment(row["name"], "cine")
-        return await _make_file(request, service, row, "file", "cine", headers)
+        return await _make_file(request, service, row, "file", "cine", attachment(row["name"], "cine"))
 
-    @router.get(
-        "/{id}/live",
-        response_class=Response,
-        responses={200: binary(OCTETS), 304: {"description": "Not changed"}, **ERRORS},
-    )
-    async def get_live(
-        request: Request,
-        id: str,
-        options: LoopOptions,
-        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
-    ) -> Response:
+    @router.get("/{id}/live", **_file(OCTETS, cached=True))
+    async def get_live(request: Request, id: str, options: LoopOptions, size: Side = 720) -> Response:
         """The loop for the player: a safetensors file."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        options = {"size": size, **options}
-        headers = {"ETag": _etag(row, options), "Cache-Control": "no-cache"}
-        if not_modified(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return await _make_file(request, service, row, "live", "pack", headers, **options)
+        return await _make_file(request, service, row, "live", "pack", version=row, size=size, **options)
 
-    @router.get("/{id}/wind", response_class=Response, responses={200: binary(OCTETS), **ERRORS})
+    @router.get("/{id}/wind", **_file(OCTETS))
     async def get_wind(
         request: Request,
         id: str,
         options: LoopOptions,
-        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
+        size: Side = 720,
         quick: Annotated[bool, Query(description="about as it will look, many times as fast")] = False,
     ) -> Response:
         """What another wind changes in the loop for the player: a safetensors file."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        return await _make_file(request, service, row, "wind", "pack", {}, size=size, quick=quick, **options)
+        return await _make_file(request, service, row, "wind", "pack", size=size, quick=quick, **options)
 
     @router.get("/{id}/seam", responses=ERRORS)
-    async def get_seam(
-        request: Request,
-        id: str,
-        options: LoopOptions,
-        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
-    ) -> schemas.Seam:
+    async def get_seam(request: Request, id: str, options: LoopOptions, size: Side = 720) -> schemas.Seam:
         """How the loop's last step compares with its others, and how it should."""
         service.check_loop(options)
         row = await service.ready_scene(id)
@@ -218,11 +201,7 @@ def routes(service: Service) -> APIRouter:
         row = await service.ready_scene(id)
         return schemas.Doubts(**await while_connected(request, service.facts(row, "doubts")))
 
-    @router.get(
-        "/{id}/preview",
-        response_class=Response,
-        responses={200: binary("video/mp4", "image/webp"), **ERRORS},
-    )
+    @router.get("/{id}/preview", **_file("video/mp4", "image/webp"))
     async def get_preview(
         request: Request,
         id: str,
@@ -233,31 +212,19 @@ def routes(service: Service) -> APIRouter:
         """A small, quick loop."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        return await _make_file(request, service, row, "animate", format, {}, size=size, **options)
+        return await _make_file(request, service, row, "animate", format, size=size, **options)
 
-    @router.get(
-        "/{id}/explanation",
-        response_class=Response,
-        responses={200: binary("text/html"), 304: {"description": "Not changed"}, **ERRORS},
-    )
-    async def get_explanation(
-        request: Request,
-        id: str,
-        options: LoopOptions,
-        size: Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")] = 720,
-    ) -> Response:
+    @router.get("/{id}/explanation", **_file("text/html", cached=True))
+    async def get_explanation(request: Request, id: str, options: LoopOptions, size: Side = 720) -> Response:
         """An HTML page on how the loop comes about, and on what to do if it disappoints."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        options = {"size": size, **options}
         # its own policy, in a <meta>, allows its style; sandboxed, it is no part of this origin; no script runs, but
         # without allow-scripts its video would not start by itself
         sandbox = "sandbox allow-scripts allow-downloads; script-src 'none'; frame-ancestors 'none'"
-        policy = {"Content-Security-Policy": sandbox}
-        headers = {"ETag": _etag(row | {"id": f"explained {id}"}, options), "Cache-Control": "no-cache", **policy}
-        if not_modified(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return await _make_file(request, service, row, "explain", "html", headers, name=row["name"], **options)
+        policy, explained = {"Content-Security-Policy": sandbox}, row | {"id": f"explained {id}"}
+        named = {"version": explained, "name": row["name"]}
+        return await _make_file(request, service, row, "explain", "html", policy, **named, size=size, **options)
 
     @router.get("/{id}/explanation/progress", responses=ERRORS)
     async def get_explanation_progress(id: str) -> schemas.Progress:
@@ -343,9 +310,23 @@ async def _when_made(service: Service, id: str, wait: float) -> Row:
 
 
 async def _make_file(
-    request: Request, service: Service, row: Row, task: str, format: str, headers: dict[str, str], **options: Any
+    request: Request,
+    service: Service,
+    row: Row,
+    task: str,
+    format: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    version: Row | None = None,
+    **options: Any,
 ) -> Response:
-    """The file that a task makes; for HEAD nothing is made, so the length is unknown."""
+    """The file that a task makes; for HEAD nothing is made, so the length is unknown.
+
+    version: what the file depends on besides the options, if a client may keep it until that changes.
+    """
+    if version is not None:
+        headers = {"ETag": _etag(version, options), "Cache-Control": "no-cache", **headers}
+        if not_modified(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
     media_type = SERVED[format].media_type if format in SERVED else OCTETS
     if "head" in request.scope:
         response = Response(media_type=media_type, headers=headers)

@@ -26,7 +26,7 @@ from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
-from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, RenderOptions, check_wind
+from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.web_pack import pack_wind
@@ -44,7 +44,6 @@ CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always ke
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
 THUMBNAIL = 160, 120  # pixels
 ARGUMENTS = {"stroke": "where"}  # of methods of a scene, where the fields of an edit have other names
-UNSTYLED = {"style": None, "style_strength": 1.0, "style_drift": False}
 
 Spec = dict[str, Any]  # an edit as schemas.py has it; {"base": k} is the k-th edit in the scene's file
 Request = dict[str, Any]

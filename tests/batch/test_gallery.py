@@ -3,8 +3,6 @@
 import base64
 import io
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.browser import CHROMIUM, chromium
 from stylecine.batch.gallery import CREDITS, Credit, check_gallery, read_credits, write_gallery
 from stylecine.batch.journal import Record
 from stylecine.cli import main
 from stylecine.errors import OptionError, OutputError
 from stylecine.output.images import write_animation
 from stylecine.output.video import write_video
+from tests.pages import Read
 
 NASTY = 'javascript:a <b> & "c"\'s #1?%20'
 SIZE = 64, 96
@@ -27,28 +25,9 @@ FIGURES = ("seam", "pulse_excess", "moved_error", "travel", "vividness_moving")
 RED, BLUE = (200, 40, 40), (40, 40, 200)
 
 
-class Read(HTMLParser):
-    """Links, loops and labels."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.loops: list[tuple[str, str]] = []
-        self.labels: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        told = {name: value or "" for name, value in attributes}
-        self.tags.append(tag)
-        self.links += [told["href"]] if "href" in told else []
-        if tag == "button":
-            self.loops.append((told["data-kind"], told["data-loop"]))
-            self.labels.append(told["aria-label"])
-
-    def handle_data(self, data: str) -> None:
-        self.text += data + "\n"
+def loops(read: Read) -> list[tuple[str, str]]:
+    """Kind and address of each."""
+    return list(zip(read.values("data-kind"), read.values("data-loop"), strict=True))
 
 
 def colours(count: int = 10) -> list[np.ndarray]:
@@ -87,30 +66,30 @@ def test_the_gallery_shows_every_loop_that_there_is(records: dict[str, Record], 
     read = Read(page.read_text("utf-8"))
     assert "\n2 loops\n" in read.text and "lost" not in read.text and "no.mp4" not in read.text
     assert "Sea & sky" in read.text and "A. Nonym · CC0" in read.text
-    assert read.labels == ["Play Sea & sky", f"Play {NASTY}"]
+    assert read.values("aria-label") == ["Play Sea & sky", f"Play {NASTY}"]
     assert "96 × 64 · 1 s" in read.text and "seam" in read.text
 
 
 def test_names_cannot_break_it(records: dict[str, Record], folder: Path) -> None:
     page = write_gallery(records, [], folder, folder / "index.html", {})
     read = Read(page.read_text("utf-8"))
-    assert not {"b", "hm"} & set(read.tags) and read.tags.count("script") == 1
-    for kind, loop in read.loops:
+    assert not {"b", "hm"} & {*read.names} and read.names.count("script") == 1
+    for kind, loop in loops(read):
         assert ":" not in loop, "no other scheme"
         assert (folder / unquote(loop)).is_file() and kind in ("video", "image")
-    assert [loop for _, loop in read.loops] == read.links
+    assert read.values("data-loop") == read.values("href")
 
 
 def test_a_poster_cannot_break_it(records: dict[str, Record], folder: Path) -> None:
     (folder / "page.html").write_text("<p>A loop")
     one = record("page.html", folder / "page.html", thumbnail='"><b>')
     text = write_gallery({"page.html": one}, [], folder, folder / "index.html", {}).read_text("utf-8")
-    assert "b" not in Read(text).tags
+    assert "b" not in Read(text).names
 
 
 def test_links_are_relative_to_the_page(records: dict[str, Record], folder: Path, tmp_path: Path) -> None:
     page = write_gallery(records, [], folder, tmp_path / "site.html", {})
-    for _, loop in Read(page.read_text("utf-8")).loops:
+    for loop in Read(page.read_text("utf-8")).values("data-loop"):
         assert loop.startswith("../") and (tmp_path / unquote(loop)).is_file()
 
 
@@ -153,21 +132,13 @@ def test_the_command_writes_it_beside_the_report(
     assert main([*command, "--gallery", str(tmp_path / "photos.csv")]) == 2 and not page.exists()
     assert main([*command, "--gallery", str(page)]) == 0
     read = Read(page.read_text("utf-8"))
-    assert read.loops == [("video", "lake.mp4")] and read.labels == ["Play Still waters"]
+    assert loops(read) == [("video", "lake.mp4")] and read.values("aria-label") == ["Play Still waters"]
     assert {path.name for path in page.parent.iterdir()} == {
         *("index.html", "report.html", "report.json", "batch.jsonl", "lake.mp4"),
     }
 
 
 # --- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from hashlib import sha256
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from stylecine.batch.journal import DONE as DONE_FIELDS
 from stylecine.batch.journal import Record
 from stylecine.batch.report import COLUMNS, page, summary, write
+from tests.pages import Read
 
 FIGURES = ("seam", "pulse_excess", "moved_error", "travel", "vividness_moving")
 DONE = dict.fromkeys(FIGURES, 1.0) | {"state": "done", "moving": 0.5, "warning": None, "seconds": {"total": 9.87}}
@@ -26,31 +26,6 @@ def records() -> dict[str, Record]:
     nasty: Record = {"output": NASTY, "photo": "in/</script>.jpg"} | DONE | PICTURES | {"seam": None, "warning": "<hm>"}
     failed = {"output": "no.mp4", "photo": "in/n\udcffo.jpg", "state": "failed", "kind": "PhotoError", "error": "<no>"}
     return {record["output"]: record for record in (sea, nasty, failed)}
-
-
-class Read(HTMLParser):
-    """Cells of the rows, links and what is fetched."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.links: list[str] = []
-        self.fetched: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        told = dict(attributes)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        self.links += [told["href"] or ""] if tag == "a" else []
-        self.fetched += [told["src"] or ""] if "src" in told else []
-        assert tag not in ("b", "hm", "no", "link")
-
-    def handle_data(self, data: str) -> None:
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data.strip()
 
 
 def test_the_report_lists_every_photo(records: dict[str, Record]) -> None:
@@ -70,15 +45,17 @@ def test_the_report_lists_every_photo(records: dict[str, Record]) -> None:
 def test_the_report_is_self_contained(records: dict[str, Record]) -> None:
     text = page(summary(records, 1, 3), records)
     read = Read(text)
-    assert read.links == ["day%201/sea.mp4", "a%20%3Cb%3E%20%26%20%22c%22%27s%20%231%3F.mp4"]
-    assert read.fetched and all(source.startswith("data:image/webp;base64,") for source in read.fetched)
+    assert read.values("href") == ["day%201/sea.mp4", "a%20%3Cb%3E%20%26%20%22c%22%27s%20%231%3F.mp4"]
+    fetched = read.values("src")
+    assert fetched and all(source.startswith("data:image/webp;base64,") for source in fetched)
+    assert not {"b", "hm", "no", "link"} & {*read.names}
     assert "://" not in text and text.count("</script>") == 1
 
 
 def test_nothing_in_a_record_becomes_markup(records: dict[str, Record]) -> None:
     nasty = records[NASTY] | {"thumbnail": '"><b>', "mask_thumbnail": '"><b>', "photo": "in/\u202egnp.jpg"}
     text = page(summary(records, 1, 3), {NASTY: nasty})
-    Read(text)
+    assert "b" not in Read(text).names
     assert "\u202e" not in text and "\\u202e" in text
 
 

@@ -59,7 +59,7 @@ def test_two_copies_are_splatted_like_the_splat_kernel() -> None:
     padded = F.pad(x, (pad[1], pad[1], pad[0], pad[0]), mode="reflect")[0]
     weight = torch.tensor([0.3, 0.7])[:, None, None].expand(2, *padded.shape[1:])
     expected, shares = (
-        y[:, pad[0] : -pad[0], pad[1] : -pad[1]] for y in splat.reference(padded, ways, weight, 1e-9, False)
+        y[:, pad[0] : -pad[0], pad[1] : -pad[1]] for y in splat.reference(padded, ways, weight, plate=1e-9)
     )
     filled = (shares.sum(0) > 0.999).expand(3, -1, -1)
     assert filled.float().mean() > 0.9

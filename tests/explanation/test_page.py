@@ -4,7 +4,6 @@ import base64
 import re
 import shlex
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +23,10 @@ from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, RenderOptions
 from stylecine.output.video import read_video
 from stylecine.stages.doubt import Doubt
+from tests.pages import Read
 
 WATER = CLASSES.index("water")
 NASTY = 'a <b> & "c"\'s\x1b[31m #1.jpg'
-VOID = ("meta", "img", "source")
-
-
-class Read(HTMLParser):
-    """Text, commands, and everything that the page would fetch; tags that are open at the end."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.text = ""
-        self.commands: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        told = dict(attributes)
-        self.fetched += [value or "" for name, value in told.items() if name in ("src", "srcset", "href")]
-        if tag == "img":
-            assert told["alt"]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "pre":
-            self.commands.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "pre" in self.open:
-            self.commands[-1] += data
-        elif "style" not in self.open:
-            self.text += data + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +55,9 @@ def shell(evidence: Evidence) -> Shell:
 
 def test_the_page_is_self_contained_and_runs_nothing(page: str) -> None:
     read = Read(page)
-    assert read.fetched and all(address.startswith(("data:image/", "data:video/")) for address in read.fetched)
-    assert not read.open and "script" not in read.tags and "b" not in read.tags
+    fetched = read.values("src", "srcset", "href")
+    assert fetched and all(address.startswith(("data:image/", "data:video/")) for address in fetched)
+    assert not {"script", "b"} & {*read.names} and all(told["alt"] for tag, told in read.tags if tag == "img")
     assert "default-src 'none'" in page and "unsafe" not in page
     assert not re.search(r"https?://|url\(|\x1b", page)
 
@@ -106,7 +73,7 @@ def test_it_shows_every_stage(page: str) -> None:
 
 
 def test_every_command_can_be_run(page: str) -> None:
-    lines = [line for command in Read(page).commands for line in command.splitlines()]
+    lines = [line for tag, command in Read(page).texts if tag == "code" for line in command.splitlines()]
     assert len(lines) > 2
     for line in lines:
         parser().parse_args(shlex.split(line)[1:])
@@ -125,7 +92,7 @@ def test_the_encoded_seam_is_measured(evidence: Evidence) -> None:
 
 
 def test_the_loop_is_shown_as_it_is_exported(evidence: Evidence, page: str, tmp_path: Path) -> None:
-    (url,) = (address for address in Read(page).fetched if address.startswith("data:video/mp4;base64,"))
+    (url,) = (address for address in Read(page).values("src") if address.startswith("data:video/mp4;base64,"))
     path = tmp_path / "loop.mp4"
     path.write_bytes(base64.b64decode(url.split(",")[1]))
     frames, fps = read_video(path)
@@ -262,8 +229,8 @@ def test_the_command_writes_the_page(
     assert main(["explain", photo_file.name, *given]) == 0
     out = capsys.readouterr().out
     assert out.startswith("photo-explained.html: ") and " 0.0 MB" not in out
-    read = Read((tmp_path / "photo-explained.html").read_text("utf-8"))
-    assert "--mask mask.png --motion motion.npy --seconds 0.5" in "".join(read.commands)
+    page = (tmp_path / "photo-explained.html").read_text("utf-8")
+    assert "--mask mask.png --motion motion.npy --seconds 0.5" in page
 
 
 def test_a_scene_file_is_explained_with_its_edits(scene: Scene, small_model: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the tests of the native kernels have in common."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,6 @@ def _missing(instructions: str) -> bool:
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]
 SETS = [
     pytest.param(name, marks=pytest.mark.skipif(_missing(name), reason=f"this processor has no {name}"))
     for name in ("portable", "avx2", "avx512")
@@ -37,22 +37,58 @@ def smooth(*shape: int, seed: int = 7) -> Tensor:
     return torch.nn.functional.interpolate(noise, shape[-2:], mode="bicubic").view(shape) / 2
 
 
-def same_on_any_threads(call: Callable[[], Tensor | Sequence[Tensor]], instructions: str) -> list[Tensor]:
+def same_on_any_threads(call: Callable[[], list[Tensor]], instructions: str) -> list[Tensor]:
     """What the kernel makes, which is the same bits for 1 and 2 threads and in a second run."""
     assert native.available("cpu"), native.why("cpu")
     made = []
     for threads in (1, 2, 2):
         with native.using(threads=threads, instructions=instructions):
-            result = call()
-        made.append([result] if isinstance(result, Tensor) else list(result))
+            made.append(call())
     for other in made[1:]:
         torch.testing.assert_close(other, made[0], rtol=0, atol=0, equal_nan=True)
     return made[0]
 
 
-def assert_alike(made: Tensor, expected: Tensor) -> None:
+def called(kernel: Callable[..., Any], sample: Any, device: str = "cpu", **options: bool) -> list[Tensor]:
+    tensors, keywords = sample.arguments(device)
+    made = kernel(*tensors, **keywords, **options)
+    return [made] if isinstance(made, Tensor) else list(made)
+
+
+def agreement(
+    kernel: Callable[..., Any], samples: Sequence[Any], assert_alike: Callable[[list[Tensor], list[Tensor], Any], None]
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Two tests of a kernel: against its reference, and on a GPU against the CPU.
+
+    assert_alike: of what is made, what was expected, and the sample.
+    """
+    named = pytest.mark.parametrize("sample", samples, ids=lambda sample: sample.name)
+
+    @named
+    @pytest.mark.parametrize("instructions", SETS)
+    def the_kernel_agrees(sample: Any, instructions: str) -> None:
+        with native.disabled():
+            expected = called(kernel, sample)
+        assert_alike(same_on_any_threads(lambda: called(kernel, sample), instructions), expected, sample)
+
+    @named
+    @needs_gpu
+    def the_gpu_agrees(sample: Any) -> None:
+        made, again = ([x.cpu() for x in called(kernel, sample, "cuda")] for _ in range(2))
+        assert_alike(made, called(kernel, sample), sample)
+        torch.testing.assert_close(again, made, rtol=0, atol=0, equal_nan=True)
+
+    return the_kernel_agrees, the_gpu_agrees
+
+
+def within(rtol: float, atol: float) -> Callable[[list[Tensor], list[Tensor], Any], None]:
+    return lambda made, expected, _: torch.testing.assert_close(made, expected, rtol=rtol, atol=atol)
+
+
+def assert_alike(made: Sequence[Tensor], expected: Sequence[Tensor], _: Any = None) -> None:
     """Frames: one level at most, where a value lies between two; hardly anywhere."""
-    assert made.shape == expected.shape and made.dtype == expected.dtype
-    difference = (made.int() - expected.int()).abs()
-    assert difference.max() <= 1
-    assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()
+    for ours, theirs in zip(made, expected, strict=True):
+        assert ours.is_contiguous() and ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        difference = (ours.int() - theirs.int()).abs()
+        assert difference.max() <= 1
+        assert (difference > 0).float().mean() <= 1e-3 + 1 / difference.numel()

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.compare import _Args, compare, reference
+from stylecine.ops.compare import _Args, compare
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
+from tests.ops.kernels import agreement, apart, smooth, within
 
 
 def packed(image: Tensor, unused: float = 0.0) -> Tensor:
@@ -68,37 +68,12 @@ SAMPLES = [
     Sample("far outside", travel=1e9, weight="all"),
     Sample("lost places", lost=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-def assert_alike(made: Tensor, expected: Tensor) -> None:
-    """Means of squares of values up to about 4: a rounded place changes one by 1e-3 at most."""
-    torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-3)
-
-
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    [made] = same_on_any_threads(lambda: compare(*tensors, **keywords), instructions)
-    assert_alike(made, reference(*tensors, **keywords))
-
-
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
-    made = compare(*on_gpu[0], **on_gpu[1])
-    assert torch.equal(made, compare(*on_gpu[0], **on_gpu[1]))
-    assert_alike(made.cpu(), compare(*on_cpu[0], **on_cpu[1]))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", h=9, w=11).arguments(device)
-    torch.library.opcheck(torch.ops.stylecine.compare, (*tensors, *keywords.values()))
-    with native.disabled():
-        torch.library.opcheck(torch.ops.stylecine.compare, (*tensors, *keywords.values()))
+assert_alike = within(1e-3, 1e-3)  # means of squares of values up to about 4: a rounded place changes them so much
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(compare, SAMPLES, assert_alike)
+)
 
 
 def test_an_even_image_shows_the_same_everywhere():

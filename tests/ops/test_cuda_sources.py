@@ -6,6 +6,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,22 +19,12 @@ from torch import Tensor
 from stylecine.errors import KernelUnavailable
 from stylecine.ops import native
 from stylecine.ops.compare import compare
-from stylecine.ops.drape import drape
-from stylecine.ops.integrate import integrate
 from stylecine.ops.recolour import recolour
 from stylecine.ops.render import render
 from stylecine.ops.splat import splat
-from stylecine.ops.warp_features import warp_features
-from tests.ops import (
-    test_compare,
-    test_drape,
-    test_integrate,
-    test_recolour,
-    test_render,
-    test_splat,
-    test_warp_features,
-)
+from tests.ops import test_compare, test_recolour, test_render
 from tests.ops.cuda_on_cpu.build import SOURCES, build, translated
+from tests.ops.kernels import called
 
 COMPILER = os.environ.get("CXX", "g++")
 ON_LINUX = sys.platform == "linux" and shutil.which(COMPILER.split()[0])
@@ -46,6 +38,7 @@ def needs_compiler(test: Callable[..., None]) -> Callable[..., None]:
 CPU_FLAGS = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
 ASCENDING, SHUFFLED = 0, 1
 STREAM = 0x5EED  # that a test passes
+TESTS: dict[str, Any] = {kernel: import_module(f"tests.ops.test_{kernel}") for kernel in native.KERNELS}
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -88,60 +81,45 @@ def emulated(library: ctypes.CDLL, order: int, device: int = 1, failing: int = 0
         yield
 
 
-def in_any_order(library: ctypes.CDLL, call: Callable[[], Any], **tolerance: float) -> list[Tensor]:
+def in_any_order(library: ctypes.CDLL, call: Callable[[], list[Tensor]], **tolerance: float) -> list[Tensor]:
     """What the kernel makes, the same in whatever order its threads run: the same bits, unless a tolerance is given."""
     made = []
     for order in (ASCENDING, SHUFFLED):
         with emulated(library, order):
-            result = call()
-        made.append([result] if isinstance(result, Tensor) else list(result))
+            made.append(call())
     torch.testing.assert_close(*made, equal_nan=True, **(tolerance or {"rtol": 0, "atol": 0}))
     return made[0]
 
 
-@needs_compiler
-@test_integrate.named
-def test_integrate_agrees_with_its_reference(library, sample):
-    arguments = sample.arguments()
-    made = in_any_order(library, lambda: integrate(*arguments))
+def samples(*kernels: str) -> pytest.MarkDecorator:
+    of = ((name, sample) for name in kernels for sample in TESTS[name].SAMPLES)
+    cases = [pytest.param(name, sample, id=f"{name}, {sample.name}") for name, sample in of]
+    return pytest.mark.parametrize(("kernel", "sample"), cases)
+
+
+def assert_agrees(library: ctypes.CDLL, kernel: str, sample: Any) -> None:
+    """With its reference."""
+    call = partial(called, getattr(TESTS[kernel], kernel), sample)
+    made = in_any_order(library, call)
     with native.disabled():
-        torch.testing.assert_close(made, list(integrate(*arguments)), rtol=1e-5, atol=1e-4)
+        TESTS[kernel].assert_alike(made, call(), sample)
+
+
+@needs_compiler
+@samples(*(kernel for kernel in TESTS if kernel != "splat"))
+def test_each_agrees_with_its_reference(library, kernel, sample):
+    assert_agrees(library, kernel, sample)
 
 
 @needs_compiler
 @pytest.mark.parametrize("deterministic", [False, True])
-@test_splat.named
-def test_splat_agrees_with_its_reference_and_in_whole_numbers_with_itself(library, sample, deterministic):
-    tensors, keywords = sample.arguments()
+@samples("splat")
+def test_splat_agrees_with_its_reference_and_in_whole_numbers_with_itself(library, kernel, sample, deterministic):
     close = {"rtol": 1e-4, "atol": 1e-5}
-    made = in_any_order(
-        library, lambda: splat(*tensors, **keywords, deterministic=deterministic), **({} if deterministic else close)
-    )
+    tolerance = {} if deterministic else close
+    made = in_any_order(library, lambda: called(splat, sample, deterministic=deterministic), **tolerance)
     with native.disabled():
-        torch.testing.assert_close(made, list(splat(*tensors, **keywords)), **close)
-
-
-@needs_compiler
-@test_warp_features.named
-def test_warp_features_agrees_with_its_reference(library, sample):
-    arguments = sample.arguments()
-    made = in_any_order(library, lambda: warp_features(*arguments))
-    close = test_warp_features.CLOSE[sample.dtype]
-    with native.disabled():
-        torch.testing.assert_close(made, [warp_features(*arguments)], rtol=0, atol=close)
-
-
-def assert_renders(library: ctypes.CDLL, sample: test_render.Sample) -> None:
-    tensors, keywords = sample.arguments()
-    [made] = in_any_order(library, lambda: render(*tensors, **keywords))
-    with native.disabled():
-        test_render.assert_alike(made, render(*tensors, **keywords))
-
-
-@needs_compiler
-@test_render.named
-def test_render_agrees_with_its_reference(library, sample):
-    assert_renders(library, sample)
+        torch.testing.assert_close(made, called(splat, sample), **close)
 
 
 @needs_compiler
@@ -149,33 +127,6 @@ def test_a_copy_that_does_not_show_is_not_read(library):
     tensors, keywords = test_render.one_copy_that_shows()
     with emulated(library, ASCENDING):
         assert torch.equal(render(*tensors, **keywords)[0], tensors[0])
-
-
-@needs_compiler
-@test_compare.named
-def test_compare_agrees_with_its_reference(library, sample):
-    tensors, keywords = sample.arguments()
-    [made] = in_any_order(library, lambda: compare(*tensors, **keywords))
-    with native.disabled():
-        test_compare.assert_alike(made, compare(*tensors, **keywords))
-
-
-@needs_compiler
-@test_drape.named
-def test_drape_agrees_with_its_reference(library, sample):
-    tensors, keywords = sample.arguments()
-    [made] = in_any_order(library, lambda: drape(*tensors, **keywords))
-    with native.disabled():
-        test_drape.assert_alike(made, drape(*tensors, **keywords))
-
-
-@needs_compiler
-@test_recolour.named
-def test_recolour_agrees_with_its_reference(library, sample):
-    tensors, keywords = sample.arguments()
-    [made] = in_any_order(library, lambda: recolour(*tensors, **keywords))
-    with native.disabled():
-        test_recolour.assert_alike(made, recolour(*tensors, **keywords))
 
 
 def askew(level: Tensor) -> Tensor:
@@ -214,23 +165,13 @@ def test_a_barrier_that_is_missing_or_not_for_all_is_noticed(tmp_path, instead, 
     (tmp_path / "faulty.cu").write_text(source.replace(barrier, f"{instead} {barrier}" if instead else ""))
     faulty = load(build([tmp_path / "faulty.cu", SOURCES / "recolour_cuda.cu"], tmp_path, COMPILER))
     with pytest.raises(failure):
-        assert_renders(faulty, test_render.SAMPLES[0])
+        assert_agrees(faulty, "render", test_render.SAMPLES[0])
 
 
-CALLS: dict[str, Callable[[], Any]] = {
-    "integrate": lambda: integrate(*test_integrate.SAMPLES[0].arguments()),
-    "splat": lambda: called(splat, test_splat.SAMPLES[0], deterministic=True),
-    "warp_features": lambda: warp_features(*test_warp_features.SAMPLES[0].arguments()),
-    "render": lambda: called(render, test_render.SAMPLES[0]),
-    "compare": lambda: called(compare, test_compare.SAMPLES[0]),
-    "drape": lambda: called(drape, test_drape.SAMPLES[0]),
-    "recolour": lambda: called(recolour, test_recolour.SAMPLES[0]),
+CALLS: dict[str, Callable[[], list[Tensor]]] = {
+    name: partial(called, getattr(tests, name), tests.SAMPLES[0], **{"deterministic": True} if name == "splat" else {})
+    for name, tests in TESTS.items()
 }
-
-
-def called(kernel: Callable[..., Any], sample: Any, **more: Any) -> Any:
-    tensors, keywords = sample.arguments()
-    return kernel(*tensors, **keywords, **more)
 
 
 @needs_compiler
@@ -260,7 +201,7 @@ def test_fused_multiplications_and_additions_change_results_only_slightly(tmp_pa
             made = call()
         with native.disabled():
             expected = call()
-        for ours, theirs in zip(*(([x] if isinstance(x, Tensor) else x) for x in (made, expected)), strict=True):
+        for ours, theirs in zip(made, expected, strict=True):
             close = {"rtol": 0, "atol": 1} if ours.dtype == torch.uint8 else {"rtol": 1e-4, "atol": 1e-4}
             torch.testing.assert_close(ours, theirs, **close, msg=lambda says, kernel=kernel: f"{kernel}: {says}")
 

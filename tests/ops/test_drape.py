@@ -7,8 +7,13 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape, drape_, reference
-from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape_
+from tests.ops.kernels import agreement, apart, assert_alike, smooth
+
+
+def drape(frame: Tensor, *others: Tensor, cell: int) -> Tensor:
+    """drape_() of a copy."""
+    return drape_(frame.clone(memory_format=torch.contiguous_format), *others, cell=cell)
 
 
 @dataclass(frozen=True)
@@ -70,44 +75,11 @@ SAMPLES = [
     Sample("lost places", lost=True),
     Sample("strided", strided=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    before = tensors[0].clone()
-    [made] = same_on_any_threads(lambda: drape(*tensors, **keywords), instructions)
-    assert made.is_contiguous() and torch.equal(tensors[0], before), "what is drawn into is a copy"
-    assert_alike(made, reference(*tensors, **keywords))
-
-
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
-    made = drape(*on_gpu[0], **on_gpu[1])
-    assert torch.equal(made, drape(*on_gpu[0], **on_gpu[1]))
-    assert_alike(made.cpu(), drape(*on_cpu[0], **on_cpu[1]))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", h=9, w=11).arguments(device)
-    torch.library.opcheck(torch.ops.stylecine.drape, (*tensors, *keywords.values()))
-    with native.disabled():
-        torch.library.opcheck(torch.ops.stylecine.drape, (*tensors, *keywords.values()))
-
-
-@pytest.fixture(params=[True, False], ids=["native", "reference"])
-def either(request):
-    """What is true of the kernel is true of its reference."""
-    if request.param:
-        yield
-    else:
-        with native.disabled():
-            yield
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(drape, SAMPLES, assert_alike)
+)
 
 
 def scene(**change: Any) -> tuple[list[Tensor], dict[str, Any]]:

@@ -1,13 +1,14 @@
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.integrate import _Args, integrate, look_up, reference
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.integrate import _Args, integrate, look_up
+from tests.ops.kernels import agreement, apart, smooth, within
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Sample:
     strided: bool = False
     damaged: bool = False  # some of it is not finite
 
-    def arguments(self, device: str = "cpu") -> tuple[Tensor, int, float, int]:
+    def arguments(self, device: str = "cpu") -> tuple[tuple[Tensor, int, float, int], dict[str, Any]]:
         flow = (smooth(self.fields, 2, self.h, self.w) + self.drift) * self.speed
         if self.damaged:
             for i, value in enumerate((math.nan, math.inf, -math.inf)):
                 flow.flatten()[i * 5 :: 97] = value
-        return (apart(flow) if self.strided else flow).to(device), self.knots, self.stride, self.substeps
+        return ((apart(flow) if self.strided else flow).to(device), self.knots, self.stride, self.substeps), {}
 
 
 SAMPLES = [
@@ -45,27 +46,12 @@ SAMPLES = [
     Sample("far outside", speed=1e4, drift=3),
     Sample("not finite here and there", damaged=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    arguments = sample.arguments()
-    made = same_on_any_threads(lambda: integrate(*arguments), instructions)
-    torch.testing.assert_close(made, list(reference(*arguments)), rtol=1e-5, atol=1e-4)
-
-
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    made = [x.cpu() for x in integrate(*sample.arguments("cuda"))]
-    torch.testing.assert_close(made, list(integrate(*sample.arguments())), rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    torch.library.opcheck(torch.ops.stylecine.integrate, Sample("small", h=5, w=6).arguments(device))
+assert_alike = within(1e-5, 1e-4)
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(integrate, SAMPLES, assert_alike)
+)
 
 
 def rotation(n: int, angle: float) -> Tensor:

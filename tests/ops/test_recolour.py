@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stylecine.ops import native
-from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_, reference
-from tests.ops.kernels import DEVICES, SETS, apart, assert_alike, needs_gpu, same_on_any_threads
+from stylecine.ops.recolour import Recolouring, _Args, recolour, recolour_
+from tests.ops.kernels import agreement, apart, assert_alike
 
 
 @dataclass(frozen=True)
@@ -70,44 +70,11 @@ SAMPLES = [
     Sample("lost transforms", lost=True),
     Sample("strided", strided=True, still="given"),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    before = tensors[0].clone()
-    [made] = same_on_any_threads(lambda: recolour(*tensors, **keywords), instructions)
-    assert made.is_contiguous() and torch.equal(tensors[0], before)
-    frame, grid, amount = tensors
-    assert_alike(made, reference(frame[None], grid, [amount], **keywords)[0])
-
-
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
-    assert_alike(recolour(*on_gpu[0], **on_gpu[1]).cpu(), recolour(*on_cpu[0], **on_cpu[1]))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    (frame, grid, _), keywords = Sample("small", h=9, w=11, still="given").arguments(device)
-    arguments = torch.stack((frame, frame)), grid, [1.0, 0.4], *keywords.values()
-    torch.library.opcheck(torch.ops.stylecine.recolour, arguments)
-    with native.disabled():
-        torch.library.opcheck(torch.ops.stylecine.recolour, arguments)
-
-
-@pytest.fixture(params=[True, False], ids=["native", "reference"])
-def either(request):
-    """What is true of the kernel is true of its reference."""
-    if request.param:
-        yield
-    else:
-        with native.disabled():
-            yield
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(recolour, SAMPLES, assert_alike)
+)
 
 
 @pytest.mark.parametrize("depth", [8, 9])

@@ -12,12 +12,12 @@ from stylecine.ops.pyramid import split
 from stylecine.ops.recolour import Arguments, Recolouring, recolour_
 from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads
+from tests.ops.kernels import SETS, agreement, apart
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames of a loop of noise; see ops.render.render for what its arrays are."""
+    """Frames of a loop of noise; see ops.render.Rendering for what its arrays are."""
 
     name: str
     height: int = 45
@@ -125,50 +125,20 @@ SAMPLES = [
     Sample("more frames than are made together", height=9, width=11, levels=2, moving="all", frames=35),
     *(Sample(f"at {share}", share=share) for share in (0.0, 0.1, 0.5, 0.75, 0.99)),
 ]
-TIMES = "stride", "lengths", "phases", "shifts", "swell_phases", "cell", "margin"
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-def assert_alike(made: Tensor, expected: Tensor) -> None:
+def assert_alike(made: list[Tensor], expected: list[Tensor], sample: Sample | None = None) -> None:
     """At most one level apart, on at most one byte in 500: where a sum lies on the edge between two levels."""
-    apart = (made.int() - expected.int()).abs()
-    most, count = int(apart.max()), int((apart > 0).sum())
-    assert most <= 1
-    assert count <= max(1, apart.numel() // 500)
+    for ours, theirs in zip(made, expected, strict=True):
+        apart = (ours.int() - theirs.int()).abs()
+        assert ours.dtype == torch.uint8 and ours.shape == theirs.shape and int(apart.max()) <= 1
+        assert int((apart > 0).sum()) <= max(1, apart.numel() // 500)
+        assert sample is None or len(ours) == sample.frames
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    with native.disabled():
-        expected = render(*tensors, **keywords)
-    (made,) = same_on_any_threads(lambda: render(*tensors, **keywords), instructions)
-    assert made.dtype == torch.uint8 and made.shape == (sample.frames, *tensors[0].shape)
-    assert_alike(made, expected)
-
-
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    on_cpu, on_gpu = (sample.arguments(device) for device in ("cpu", "cuda"))
-    assert_alike(render(*on_gpu[0], **on_gpu[1]).cpu(), render(*on_cpu[0], **on_cpu[1]))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    sample = Sample("small", height=9, width=11, levels=2, generated=True, swell=True, stagger=True, style="drifting")
-    tensors, keywords = sample.arguments(device)
-    optional = [keywords[name] for name in ("stagger", "swell", "generated")]
-    times = [flat(keywords[name]) for name in TIMES]
-    tensors[0] = tensors[0].permute(2, 0, 1).contiguous().permute(1, 2, 0)  # what comes out is dense all the same
-    torch.library.opcheck(torch.ops.stylecine.render, (*tensors, *optional, *times, *keywords["recolouring"]))
-
-
-def flat(numbers: Any) -> Any:
-    """As the operator takes them: those of all frames, one after the other."""
-    nested = isinstance(numbers, list) and not isinstance(numbers[0], float)
-    return [x for row in numbers for x in row] if nested else numbers
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(render, SAMPLES, assert_alike)
+)
 
 
 def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
@@ -352,6 +322,5 @@ def test_the_reference_renders_a_part_as_it_renders_the_whole():
     part = torch.zeros_like(tensors[1])
     part[20:40, 30:60] = 1
     assert moving_region(part, 32, 16) == (32, 32, 96, 112)
-    others = [keywords[name] for name in ("stagger", "swell", "generated")] + [flat(keywords[name]) for name in TIMES]
-    [whole] = reference(*tensors, *others)
-    assert_alike(reference(tensors[0], part, *tensors[2:], *others)[0, 20:40, 30:60], whole[20:40, 30:60])
+    [whole] = reference(*tensors, **keywords)
+    assert_alike(reference(tensors[0], part, *tensors[2:], **keywords)[0, 20:40, 30:60], whole[20:40, 30:60])

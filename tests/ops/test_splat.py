@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.splat import _Args, reference, splat
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.splat import _Args, splat
+from tests.ops.kernels import agreement, apart, called, needs_gpu, smooth, within
 
 
 @dataclass(frozen=True)
@@ -67,35 +67,22 @@ SAMPLES = [
     Sample("lost sources", lost=True),
     Sample("far outside", travel=1e6),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    tensors, keywords = sample.arguments()
-    made = same_on_any_threads(lambda: splat(*tensors, **keywords), instructions)
-    expected = list(reference(*tensors, sample.plate, sample.softmax))
-    torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-5)
+assert_alike = within(1e-5, 1e-5)
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, _ = agreement(
+    splat, SAMPLES, assert_alike
+)
 
 
-@named
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 @pytest.mark.parametrize("deterministic", [False, True])
 @needs_gpu
 def test_the_gpu_agrees_with_the_cpu(sample, deterministic):
-    tensors, keywords = sample.arguments("cuda")
-    made = [[x.cpu() for x in splat(*tensors, **keywords, deterministic=deterministic)] for _ in range(2)]
-    tensors, keywords = sample.arguments()
-    torch.testing.assert_close(made[0], list(splat(*tensors, **keywords)), rtol=1e-4, atol=1e-5)
+    made = [[x.cpu() for x in called(splat, sample, "cuda", deterministic=deterministic)] for _ in range(2)]
+    torch.testing.assert_close(made[0], list(called(splat, sample)), rtol=1e-4, atol=1e-5)
     if deterministic:
         torch.testing.assert_close(made[1], made[0], rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    tensors, keywords = Sample("small", h=5, w=6, dtype=torch.float16).arguments(device)
-    options = keywords["plate"], keywords["softmax"], True
-    torch.library.opcheck(torch.ops.stylecine.splat, (*tensors, *options))
 
 
 def test_a_source_is_shared_among_the_four_pixels_around_its_target():

@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -7,8 +8,8 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.spline import coefficients
-from stylecine.ops.warp_features import _Args, channels_last, reference, warp_features
-from tests.ops.kernels import DEVICES, SETS, apart, needs_gpu, same_on_any_threads, smooth
+from stylecine.ops.warp_features import _Args, channels_last, warp_features
+from tests.ops.kernels import agreement, apart, smooth
 
 CLOSE = {torch.float32: 2e-4, torch.float16: 4e-3, torch.bfloat16: 3e-2}  # of values up to about 4
 
@@ -25,7 +26,7 @@ class Sample:
     layout: str = "channels last"  # or "channels first", "strided", "askew"
     lost: bool = False  # some displacements are not finite
 
-    def arguments(self, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    def arguments(self, device: str = "cpu") -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Any]]:
         noise = torch.Generator().manual_seed(3)
         size = self.made or (self.h, self.w)
         spline = coefficients(torch.randn(self.channels, self.h, self.w, generator=noise)).to(self.dtype)
@@ -40,7 +41,7 @@ class Sample:
             spline = torch.cat((spline.new_zeros(1), dense.flatten()))[1:].view(dense.shape).permute(2, 0, 1)
         if self.layout == "strided":
             spline, sources, weights = apart(spline), apart(sources), apart(weights)
-        return spline.to(device), sources.to(device), weights.to(device)
+        return (spline.to(device), sources.to(device), weights.to(device)), {}
 
 
 SAMPLES = [
@@ -59,30 +60,16 @@ SAMPLES = [
     Sample("far outside", travel=1e9),
     Sample("lost places", lost=True),
 ]
-named = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-@named
-@pytest.mark.parametrize("instructions", SETS)
-def test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads(sample, instructions):
-    arguments = sample.arguments()
-    [made] = same_on_any_threads(lambda: warp_features(*arguments), instructions)
-    assert made.permute(1, 2, 0).is_contiguous() and made.isfinite().all()
-    torch.testing.assert_close(made, reference(*arguments), rtol=0, atol=CLOSE[sample.dtype])
+def assert_alike(made: list[Tensor], expected: list[Tensor], sample: Sample) -> None:
+    assert made[0].permute(1, 2, 0).is_contiguous() and made[0].isfinite().all()
+    torch.testing.assert_close(made, expected, rtol=0, atol=CLOSE[sample.dtype])
 
 
-@named
-@needs_gpu
-def test_the_gpu_agrees_with_the_cpu(sample):
-    made = warp_features(*sample.arguments("cuda")).cpu()
-    torch.testing.assert_close(made, warp_features(*sample.arguments()), rtol=0, atol=CLOSE[sample.dtype])
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_op_is_declared_as_it_behaves(device):
-    torch.library.opcheck(torch.ops.stylecine.warp_features, Sample("small", h=5, w=6).arguments(device))
-    with native.disabled():
-        torch.library.opcheck(torch.ops.stylecine.warp_features, Sample("small", h=5, w=6).arguments(device))
+test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threads, test_the_gpu_agrees_with_the_cpu = (
+    agreement(warp_features, SAMPLES, assert_alike)
+)
 
 
 def test_two_shifted_copies_are_mixed_in_every_channel():
@@ -116,7 +103,7 @@ def test_past_the_border_it_is_replicated(away, column):
 
 
 def test_arguments_that_do_not_fit_are_named():
-    spline, sources, weights = Sample("bad").arguments()
+    (spline, sources, weights), _ = Sample("bad").arguments()
     for bad in (spline[0], spline[:, 1:], spline[:0]):
         with pytest.raises(ValueError, match=r"warp_features: the spline is \[C,2h,2w\]"):
             warp_features(bad, sources, weights)

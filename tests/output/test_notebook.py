@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +14,13 @@ from PIL import Image
 from stylecine import Animator, Cinemagraph, Scene, WriterUnavailable, animate
 from stylecine.output.notebook import MAX_LONG_SIDE, MAX_SHORT_SIDE, image_html, loop_html
 from stylecine.output.video import read_video
+from tests.pages import Read
 
 TUTORIAL = Path(__file__).parents[2] / "examples/tutorial.ipynb"
 
 
-class Tags(HTMLParser):
-    """The tags that are opened and closed, and their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.opened: dict[str, dict[str, str | None]] = {}
-        self.closed: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.opened[tag] = dict(attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        self.closed.append(tag)
-
-
-def content(url: str | None, kind: str) -> bytes:
-    assert url and url.startswith(f"data:{kind};base64,")
+def content(url: str, kind: str) -> bytes:
+    assert url.startswith(f"data:{kind};base64,")
     return base64.b64decode(url.partition(",")[2], validate=True)
 
 
@@ -47,9 +30,9 @@ def noise(height: int, width: int) -> Callable[[float], np.ndarray]:
 
 def test_a_loop_is_a_video_that_plays_automatically(tmp_path: Path) -> None:
     text = loop_html(noise(200, 300), 60, 30, "a <loop>")
-    tags = Tags(text)
-    video, image = tags.opened["video"], tags.opened["img"]
-    assert {"loop", "autoplay", "muted", "playsinline"} <= video.keys() and tags.closed == ["video"]
+    tags = Read(text)
+    video, image = tags.of("video"), tags.of("img")
+    assert {"loop", "autoplay", "muted", "playsinline"} <= video.keys()
     assert video["title"] == image["alt"] == "a <loop>" and (video["width"], video["height"]) == ("300", "200")
     (tmp_path / "loop.mp4").write_bytes(content(video["src"], "video/mp4"))
     frames, fps = read_video(tmp_path / "loop.mp4")
@@ -60,7 +43,7 @@ def test_a_loop_is_a_video_that_plays_automatically(tmp_path: Path) -> None:
 
 def test_large_and_long_ones_are_shown_small(tmp_path: Path) -> None:
     text = loop_html(lambda t: np.full((1000, 1500, 3), t % 256, np.uint8), 900, 30, "grey")
-    (tmp_path / "loop.mp4").write_bytes(content(Tags(text).opened["video"]["src"], "video/mp4"))
+    (tmp_path / "loop.mp4").write_bytes(content(Read(text).of("video")["src"], "video/mp4"))
     frames, fps = read_video(tmp_path / "loop.mp4")
     assert frames.shape == (90, MAX_SHORT_SIDE, 480, 3) and fps == 3  # 30 s all the same
 
@@ -72,7 +55,7 @@ def test_large_outputs_are_compressed_more(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_long_and_thin_ones_too() -> None:
-    image = Tags(image_html(noise(100, 3000)(0), "panorama")).opened["img"]
+    image = Read(image_html(noise(100, 3000)(0), "panorama")).of("img")
     assert (image["width"], image["height"]) == (str(MAX_LONG_SIDE), "32")
 
 
@@ -81,8 +64,8 @@ def test_without_an_encoder_the_first_frame_is_shown(monkeypatch: pytest.MonkeyP
         raise WriterUnavailable("There is none.")
 
     monkeypatch.setattr("stylecine.output.notebook.write_video", none)
-    tags = Tags(loop_html(noise(64, 64), 10, 10, "x"))
-    assert tags.opened.keys() == {"img"}
+    tags = Read(loop_html(noise(64, 64), 10, 10, "x"))
+    assert tags.names == ["img"]
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +74,11 @@ def loop(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: P
 
 
 def test_loops_and_scenes_show_themselves(loop: Cinemagraph, photo: np.ndarray) -> None:
-    video = Tags(loop._repr_html_()).opened["video"]
+    video = Read(loop._repr_html_()).of("video")
     assert video["title"] == "8 frames of 96x72, 10 a second"
     scene: Scene = loop.scene
-    assert Tags(scene._repr_html_()).opened["img"]["alt"] == "96x72, no edits"
-    assert Tags(scene.anchor((0.5, 0.5))._repr_html_()).opened["img"]["alt"] == "96x72, 1 edit"
+    assert Read(scene._repr_html_()).of("img")["alt"] == "96x72, no edits"
+    assert Read(scene.anchor((0.5, 0.5))._repr_html_()).of("img")["alt"] == "96x72, 1 edit"
 
 
 def test_the_tutorial_has_no_outputs_and_names_only_what_exists() -> None:

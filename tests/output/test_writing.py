@@ -13,6 +13,7 @@ from stylecine.output.formats import ENDINGS, files_of
 from stylecine.output.writing import check_output, frame_times, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
+PAGE = (("crop", "1:1", "whole photo"), ("quality", 101, "0 to 100"), ("embed_report", True, "no place for a report"))
 MOVING_PHOTOS = [".livephoto", ".livephoto.zip", ".MP.jpg"]
 
 
@@ -46,6 +47,8 @@ def test_unknown_endings(tmp_path: Path, name: str) -> None:
         *((f"loop{ending}", {"duration": "10m"}, "Phones expect") for ending in MOVING_PHOTOS),
         *((f"loop{ending}", {"quality": 52}, "quality") for ending in MOVING_PHOTOS),
         ("loop.gif", {"quality": 101}, "0 to 100"),
+        *(("loop.html", wrong, "pages play endlessly") for wrong in ({"codec": "h264"}, {"repeat": 2})),
+        *(("loop.html", {name: wrong}, says) for name, wrong, says in PAGE),
         ("loop.apng", {"quality": 90}, "is lossless"),
         ("frames", {"quality": 90}, "is lossless"),
         ("frames", {"repeat": 2}, "repeat"),

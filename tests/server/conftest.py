@@ -15,8 +15,6 @@ import httpx
 import pytest
 from PIL import Image
 
-from benchmarks.browser import chromium
-
 pytest.importorskip("fastapi")
 HERE = Path(__file__).parent
 
@@ -164,13 +162,6 @@ def studio_address() -> Iterator[str]:
         server.terminate()
         server.wait(timeout=60)
         server.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One for each module: Playwright cannot be started again while it runs."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,25 +174,62 @@ def test_errors_are_one_sentence(
     assert kept(quick) == before
 
 
+class Request(BaseHTTPRequestHandler):
+    """A request to a server of a test, which responds to it."""
+
+    body: bytes
+
+    @property
+    def place(self) -> str:
+        """Its path, without the query."""
+        return self.path.partition("?")[0]
+
+    def send(self, value: Any, status: int = 200, retry: str = "7", cut: int = 0) -> None:
+        """Responds with bytes, or with anything else as JSON, of which the last few bytes may be cut off."""
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Retry-After", retry)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: len(content) - cut])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving(respond: Callable[[Request], Any]) -> Iterator[client.Client]:
+    """The client of a server that responds so to all requests."""
+
+    class Server(Request):
+        def answer(self) -> None:
+            self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            respond(self)
+
+        do_POST = do_PATCH = do_GET = do_DELETE = answer
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield client.Client(f"http://127.0.0.1:{server.server_port}", "a-token")
+        server.shutdown()
+
+
+def answering(replies: dict[str, Any]) -> AbstractContextManager[client.Client]:
+    """Replies are JSON or bytes, by path; a pair is a status and a reply."""
+
+    def respond(request: Request) -> None:
+        reply = replies.get(request.place, {})
+        request.send(*(reply[::-1] if isinstance(reply, tuple) else (reply,)))
+
+    return serving(respond)
+
+
 @pytest.mark.parametrize("content", [b"<p>Hello", b"[1]", b'{"ok": true}', b'{"state": "ready", "links": []}'])
 def test_another_web_server_is_refused(
     slow_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
-    class OtherServer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), OtherServer) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        assert main(["animate", str(slow_photo), "-o", str(tmp_path / "x.mp4"), "--server", address]) == 2
-        server.shutdown()
+    with serving(lambda request: request.send(content)) as other:
+        assert main(["animate", str(slow_photo), "-o", str(tmp_path / "x.mp4"), "--server", other.url]) == 2
     assert "not a service of stylecine" in error_line(capsys)
 
 
@@ -202,31 +239,20 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
     scene, job = SCENE, JOB | {"state": "queued"}
     replies: dict[str, Any] = {}
 
-    class Endless(BaseHTTPRequestHandler):
-        def respond(self) -> None:
-            nonlocal sent
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            reply = replies.get(self.path.partition("?")[0])
-            self.send_response(200)
-            self.end_headers()
-            if reply is not None:
-                self.wfile.write(json.dumps(reply).encode())
-                return
-            with suppress(ConnectionError):
-                self.wfile.write(b'data: {"state": "' if self.path == "/e" else b'{"detail": "')
-                for _ in range(1000):
-                    self.wfile.write(b"x" * 100_000)
-                    sent += 100_000
+    def respond(request: Request) -> None:
+        nonlocal sent
+        if (reply := replies.get(request.place)) is not None:
+            return request.send(reply)
+        request.send_response(200)
+        request.end_headers()
+        with suppress(ConnectionError):
+            request.wfile.write(b'data: {"state": "' if request.path == "/e" else b'{"detail": "')
+            for _ in range(1000):
+                request.wfile.write(b"x" * 100_000)
+                sent += 100_000
 
-        do_POST = do_GET = do_DELETE = respond
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Endless) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        connected = client.Client(f"http://127.0.0.1:{server.server_port}", "a-token")
-        deleted = {"/s": {}, "/j": {}}
+    deleted = {"/s": {}, "/j": {}}
+    with serving(respond) as connected:
         for case in (
             {},
             {"/v1/scenes": scene, "/v1/animations": job, **deleted},
@@ -237,32 +263,7 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
             with pytest.raises(ServiceError, match="not a service of stylecine"):
                 connected.animate(slow_photo, tmp_path / "x.mp4")
             assert sent < 40_000_000, "at most 16 MB are accepted, and some more are in transit"
-        server.shutdown()
     assert not (tmp_path / "x.mp4").exists()
-
-
-@contextmanager
-def answering(replies: dict[str, Any]) -> Iterator[client.Client]:
-    """The client of a server that gives these replies, JSON or bytes, by path; a number is the status of one."""
-
-    class Server(BaseHTTPRequestHandler):
-        def respond(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            reply = replies.get(self.path.partition("?")[0], {})
-            status, reply = reply if isinstance(reply, tuple) else (200, reply)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(reply if isinstance(reply, bytes) else json.dumps(reply).encode())
-
-        do_POST = do_PATCH = do_GET = do_DELETE = respond
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield client.Client(f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
 
 
 def without(description: dict[str, Any], name: str) -> dict[str, Any]:
@@ -399,42 +400,28 @@ def test_a_job_is_requested_again_with_the_same_key(
     keys: list[str] = []
     deleted: list[str] = []
     states = iter(("running", "running", "done"))
-    scene, job = SCENE, JOB | {"state": "queued"}
+    job = JOB | {"state": "queued"}
 
-    class Busy(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path.startswith("/v1/scenes"):
-                return self.send(scene)
-            keys.append(self.headers["Idempotency-Key"])
-            if len(keys) == 1:
-                self.send({"detail": "Full; try again later."}, 429)
-            elif len(keys) == 3:
-                self.send(job)
+    def respond(request: Request) -> None:
+        match request.command, request.place:
+            case "POST", "/v1/scenes":
+                request.send(SCENE)
+            case "POST", _:
+                keys.append(request.headers["Idempotency-Key"])
+                if len(keys) == 1:
+                    request.send({"detail": "Full; try again later."}, 429)
+                elif len(keys) == 3:
+                    request.send(job)
+            case "GET", "/e":
+                request.send(b"data: " + json.dumps({**job, "state": next(states)}).encode() + b"\n\n")
+            case "GET", _:
+                request.send(b"loop")
+            case _:
+                deleted.append(request.path)
+                request.send({})
 
-        def do_GET(self) -> None:
-            if self.path == "/e":
-                self.send(b"data: " + json.dumps({**job, "state": next(states)}).encode() + b"\n\n")
-            else:
-                self.send(b"loop")
-
-        def do_DELETE(self) -> None:
-            deleted.append(self.path)
-            self.send({})
-
-        def send(self, value: Any, status: int = 200) -> None:
-            self.send_response(status)
-            self.send_header("Retry-After", "7")
-            self.end_headers()
-            self.wfile.write(value if isinstance(value, bytes) else json.dumps(value).encode())
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Busy) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        client.Client(f"http://127.0.0.1:{server.server_port}").animate(slow_photo, tmp_path / "x.mp4")
-        server.shutdown()
+    with serving(respond) as connected:
+        connected.animate(slow_photo, tmp_path / "x.mp4")
     assert (tmp_path / "x.mp4").read_bytes() == b"loop"
     assert len(keys) == 3 and len(set(keys)) == 1 and waited == [7, 2, 1, 1]
     assert deleted == ["/j", "/j", "/s"]
@@ -445,50 +432,24 @@ def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
     seen: list[tuple[str, str, bytes]] = []
-    responses = {
-        "/v1/scenes": {**SCENE, "state": "queued"},
-        "/s": SCENE,
-        "/v1/animations": JOB,
-        "/r": "loop",
-        "/j": {},
-    }
+    queued = SCENE | {"state": "queued"}
+    responses = {"/v1/scenes": queued, "/s": SCENE, "/v1/animations": JOB, "/r": b"loop", "/j": {}}
 
-    class Forgetful(BaseHTTPRequestHandler):
-        def response(self) -> None:
-            path = self.path.partition("?")[0]
-            again = any(before[:2] == (self.command, path) for before in seen)
-            seen.append((self.command, path, self.rfile.read(int(self.headers.get("Content-Length", 0)))))
-            if again or self.command == "DELETE":
-                self.send(responses[path])
-            elif self.command == "GET":
-                self.send(responses[path], cut=2)
-            else:
-                self.send({"detail": "Full; try again later."}, 429)
+    def respond(request: Request) -> None:
+        again = any(before[:2] == (request.command, request.place) for before in seen)
+        seen.append((request.command, request.place, request.body))
+        if again or request.command == "DELETE":
+            request.send(responses[request.place])
+        elif request.command == "GET":
+            request.send(responses[request.place], cut=2)
+        else:
+            request.send({"detail": "Full; try again later."}, 429, retry="3")
 
-        do_POST = do_PATCH = do_GET = do_DELETE = response
-
-        def send(self, value: Any, status: int = 200, cut: int = 0) -> None:
-            content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Retry-After", "3")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) - cut])
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Forgetful) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        connected = client.Client(f"http://127.0.0.1:{server.server_port}")
+    with serving(respond) as connected:
         connected.animate(slow_photo, tmp_path / "x.mp4", arrows=[(0.5, 0.5, 0.6, 0.5)])
-        server.shutdown()
     assert (tmp_path / "x.mp4").read_bytes() == b"loop"
     assert [path for method, path, _ in seen if method != "DELETE"] == [
-        *2 * ["/v1/scenes"],
-        *4 * ["/s"],
-        *2 * ["/v1/animations"],
-        *2 * ["/r"],
+        *(*2 * ["/v1/scenes"], *4 * ["/s"], *2 * ["/v1/animations"], *2 * ["/r"]),
     ]
     assert [body for _, path, body in seen if path == "/v1/scenes"] == 2 * [b"a photo"]
     assert waited == [3, 1, 3, 3, 1]
@@ -497,18 +458,8 @@ def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch:
 def test_a_photo_is_not_sent_twice_if_the_connection_breaks(slow_photo: Path, tmp_path: Path) -> None:
     sent: list[str] = []
 
-    class Gone(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            sent.append(self.path)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Gone) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        with pytest.raises(ServiceError, match="cannot be reached"):
-            client.Client(f"http://127.0.0.1:{server.server_port}").animate(slow_photo, tmp_path / "x.mp4")
-        server.shutdown()
+    with serving(lambda request: sent.append(request.path)) as server, pytest.raises(ServiceError, match="cannot"):
+        server.animate(slow_photo, tmp_path / "x.mp4")
     assert len(sent) == 1
 
 
