@@ -89,7 +89,6 @@ build/sanitized: .venv/installed-test $(NATIVE)
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
-	$(BIN)/python -m benchmarks.baseline
 	$(BIN)/python -m benchmarks.fps
 
 gpu: .venv/installed-test

@@ -1,6 +1,4 @@
-"""Time per frame of the published method (StyleCineGAN, CVPR 2024), reimplemented in plain PyTorch.
-
-    python -m benchmarks.baseline
+"""Time per frame of the published method (StyleCineGAN, CVPR 2024), reimplemented in plain PyTorch; measured by fps.py.
 
 For every frame the generator runs from F upward; the features that feed each ToRGB are padded, two copies are splatted
 forward along the motion field (Euler steps from zero, nearest look-ups), normalised and cropped; then follow ToRGB, the
@@ -9,25 +7,16 @@ mask of holes, noise. Timing only: with the default generator, and with one of t
 and random weights.
 """
 
-if __name__ == "__main__":  # tests, and the servers that they start, are not alone on the machine
-    import benchmarks.spinning  # noqa: F401 - before PyTorch
-
-# isort: split
-import argparse
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.machine import machine
-from benchmarks.moving import FRAMES, moving_loop, setting
-from benchmarks.tables import RESULTS, save, table
 from benchmarks.timing import now, threads
 from stylecine import Animator, Cinemagraph
 from stylecine.networks.generator import Generator, merge
@@ -36,7 +25,6 @@ CONFIG_F = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 
 CONFIG_F_INJECTION = "b128.conv1"
 STRIP = 1 << 17  # points integrated at a time, so that intermediate results stay in the cache
 PARTS = ("synthesis", "integration", "splatting", "colours")
-COLUMNS = ("generator", "threads", "seconds", *PARTS, "without_integration")
 
 
 @dataclass(frozen=True)
@@ -206,30 +194,3 @@ def measure(published: Published, times: Sequence[int], count: int) -> dict[str,
     parts = {part: median(seconds[part] for seconds in taken) for part in PARTS}
     whole = sum(parts.values())
     return {"seconds": whole, **parts, "without_integration": whole - parts["integration"]}
-
-
-def main() -> None:
-    options = _options()
-    animator = Animator.from_pretrained(device=options.device)
-    loop = moving_loop(animator, options.size, FRAMES)
-    rows: list[dict[str, Any]] = []
-    header = {"machine": machine(), "setting": setting(loop), "frames_timed": list(options.times)}
-    for name, generator in generators(animator).items():
-        published = Published.of(loop, generator)
-        for count in options.threads:
-            rows.append({"generator": name, "threads": count} | measure(published, options.times, count))
-    save(options.out, header | {"rows": rows}, table(rows, COLUMNS))
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS / "baseline.json")
-    parser.add_argument("--size", type=int, default=1024, help="side in pixels (default 1024)")
-    parser.add_argument("--times", type=int, nargs="+", default=[30, 60, 90], help=f"frames to time, of {FRAMES}")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--device", help="cpu or cuda (default: cuda if available)")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()
