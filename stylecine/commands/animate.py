@@ -4,21 +4,8 @@ import argparse
 from time import perf_counter
 from typing import Any
 
-from stylecine.commands.arguments import (
-    PHOTOS,
-    Commands,
-    Usage,
-    add_file_options,
-    add_inversion_options,
-    add_loop_options,
-    add_model_options,
-    add_motion_options,
-    add_output,
-    as_path,
-    credentials,
-    photo_options,
-    render_options,
-)
+from stylecine.commands import arguments
+from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
 from stylecine.commands.console import FILE, LOOP, SCENE, Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
@@ -29,12 +16,12 @@ def add_to(commands: Commands) -> None:
     animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
     animate.set_defaults(run=run)
     animate.add_argument("photo", metavar="PHOTO", type=as_path, help=PHOTOS)
-    add_output(animate, "the photo's name with .mp4, here, numbered if that exists")
-    add_motion_options(animate, "predicted from the photo")
-    add_inversion_options(animate)
-    add_loop_options(animate)
-    add_model_options(animate, "default")
-    add_file_options(animate)
+    arguments.add_output(animate, "the photo's name with .mp4, here, numbered if that exists")
+    arguments.add_motion_options(animate, "predicted from the photo")
+    arguments.add_inversion_options(animate)
+    arguments.add_loop_options(animate)
+    arguments.add_model_options(animate, "default")
+    arguments.add_file_options(animate)
     add_server_options(animate)
 
 
@@ -47,14 +34,14 @@ def run(options: argparse.Namespace, start: float) -> int:
     protect_inputs(output, options)
     if options.server:
         return animate_remotely(options, output, start)
-    c2pa = credentials(options)
+    c2pa = arguments.credentials(options)
 
     from stylecine.pipeline import animate
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     with Bar(SCENE | LOOP | FILE) as bar:
-        made_with: Any = {"model": options.model, "device": options.device, **photo_options(options)}
-        loop = animate(options.photo, progress=bar, **made_with, **render_options(options))
+        made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
+        loop = animate(options.photo, progress=bar, **made_with, **arguments.render_options(options))
         info = save(loop, output, options, c2pa)
     return print_result(loop, info, output, options, imported, start)

@@ -52,13 +52,8 @@ def as_path(text: str) -> Path:
 
 
 def add_output(command: argparse.ArgumentParser, default: str) -> None:
-    command.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=as_path,
-        help=f"{describe_endings()} (default: {default})",
-    )
+    says = f"{describe_endings()} (default: {default})"
+    command.add_argument("-o", "--output", metavar="OUT", type=as_path, help=says)
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
@@ -119,12 +114,8 @@ def add_model_options(command: argparse.ArgumentParser, default: str | None) -> 
     """default: the model's name; None for the scene's own."""
     group = command.add_argument_group("model and device")
     own = "" if default else " (default: the one that the scene was made with)"
-    group.add_argument(
-        "--model",
-        metavar="NAME",
-        default=default,
-        help=f"its name, or the path of a generator.safetensors or its folder{own}",
-    )
+    says = f"its name, or the path of a generator.safetensors or its folder{own}"
+    group.add_argument("--model", metavar="NAME", default=default, help=says)
     group.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
 
 
@@ -135,9 +126,8 @@ def add_format_options(command: argparse.ArgumentParser) -> None:
 def add_file_options(command: argparse.ArgumentParser) -> None:
     add_format_options(command)
     file = command.add_argument_group("signature and reports")
-    file.add_argument(
-        "--c2pa-cert", metavar="FILE", type=as_path, help="sign with C2PA and this certificate chain (PEM)"
-    )
+    signs = "sign with C2PA and this certificate chain (PEM)"
+    file.add_argument("--c2pa-cert", metavar="FILE", type=as_path, help=signs)
     file.add_argument("--c2pa-key", metavar="FILE", type=as_path, help="and this private key (PEM)")
     file.add_argument("--preview", metavar="DIR", type=as_path, help="also write mask, flow and contact sheet there")
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")

@@ -5,17 +5,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from stylecine.commands.arguments import (
-    PHOTOS,
-    Commands,
-    add_inversion_options,
-    add_loop_options,
-    add_model_options,
-    add_motion_options,
-    as_path,
-    photo_options,
-    render_options,
-)
+from stylecine.commands import arguments
+from stylecine.commands.arguments import PHOTOS, Commands, as_path
 from stylecine.commands.console import EXPLANATION, LOOP, SCENE, Bar, file_size
 from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
@@ -33,10 +24,10 @@ def add_to(commands: Commands) -> None:
     explain.add_argument(
         "-o", "--output", metavar="OUT", type=as_path, help="(default: the photo's name with -explained.html, here)"
     )
-    add_motion_options(explain, "predicted from the photo")
-    add_inversion_options(explain)
-    add_loop_options(explain)
-    add_model_options(explain, "default")
+    arguments.add_motion_options(explain, "predicted from the photo")
+    arguments.add_inversion_options(explain)
+    arguments.add_loop_options(explain)
+    arguments.add_model_options(explain, "default")
 
 
 def run(options: argparse.Namespace, start: float) -> int:
@@ -48,7 +39,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.pipeline import explain
 
     with Bar(SCENE | LOOP | EXPLANATION) as bar:
-        made_with: Any = {"model": options.model, "device": options.device, **photo_options(options)}
-        explain(options.photo, output, progress=bar, **made_with, **render_options(options))
+        made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
+        explain(options.photo, output, progress=bar, **made_with, **arguments.render_options(options))
     print(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
     return 0

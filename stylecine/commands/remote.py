@@ -65,15 +65,8 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
     with Bar(SCENE | LOOP | FILE) as bar:
-        reply = client.animate(
-            options.photo,
-            output,
-            size=options.size,
-            refine=options.refine,
-            arrows=options.arrows,
-            progress=bar,
-            **remote,
-        )
+        photo = {"size": options.size, "refine": options.refine, "arrows": options.arrows}
+        reply = client.animate(options.photo, output, progress=bar, **photo, **remote)
     seconds, scene, job = perf_counter() - start, reply["scene"], reply["job"]
     if warning := job["warning"]:
         complain(warning, 0)

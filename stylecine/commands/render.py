@@ -6,18 +6,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from stylecine.commands.arguments import (
-    Commands,
-    Usage,
-    add_file_options,
-    add_loop_options,
-    add_model_options,
-    add_motion_options,
-    add_output,
-    as_path,
-    credentials,
-    render_options,
-)
+from stylecine.commands import arguments
+from stylecine.commands.arguments import Commands, Usage, as_path
 from stylecine.commands.console import FILE, LOOP, Bar, complain, print_result
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 from stylecine.errors import StylecineWarning
@@ -32,12 +22,12 @@ def add_to(commands: Commands) -> None:
     )
     render.set_defaults(run=run)
     render.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
-    add_output(render, "the scene's name with .mp4, here, numbered if that exists")
+    arguments.add_output(render, "the scene's name with .mp4, here, numbered if that exists")
     render.add_argument("--size", metavar="SIZE", type=int, help="short side of a quick preview (default: full size)")
-    add_motion_options(render, "the scene's, edits included")
-    add_loop_options(render)
-    add_model_options(render, None)
-    add_file_options(render)
+    arguments.add_motion_options(render, "the scene's, edits included")
+    arguments.add_loop_options(render)
+    arguments.add_model_options(render, None)
+    arguments.add_file_options(render)
 
 
 def run(options: argparse.Namespace, start: float) -> int:
@@ -45,7 +35,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise Usage("a scene file has no date, place or camera; use `stylecine animate --keep-metadata` with the photo")
     output = options.output or default_output(options.scene)
     protect_inputs(output, options)
-    c2pa = credentials(options)
+    c2pa = arguments.credentials(options)
 
     from stylecine.animator import Animator
     from stylecine.scene import Scene
@@ -58,7 +48,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
         render = animator.render if options.size is None else partial(animator.preview, size=options.size)
-        loop = render(scene, progress=bar, **render_options(options))
+        loop = render(scene, progress=bar, **arguments.render_options(options))
         info = save(loop, output, options, c2pa)
     for warning in caught:
         complain(str(warning.message), 0)

@@ -4,14 +4,8 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import (
-    PHOTOS,
-    Commands,
-    add_inversion_options,
-    add_model_options,
-    as_path,
-    photo_options,
-)
+from stylecine.commands import arguments
+from stylecine.commands.arguments import PHOTOS, Commands, as_path
 from stylecine.commands.console import SCENE, Bar
 from stylecine.errors import printable
 
@@ -27,8 +21,8 @@ def add_to(commands: Commands) -> None:
     scene.add_argument(
         "-o", "--output", metavar="SCENE", type=as_path, help="(default: the photo's name with .cine, here)"
     )
-    add_inversion_options(scene)
-    add_model_options(scene, "default")
+    arguments.add_inversion_options(scene)
+    arguments.add_model_options(scene, "default")
 
 
 def run(options: argparse.Namespace, start: float) -> int:
@@ -40,7 +34,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     check_suffix(output)
     with Bar(SCENE) as bar:
         animator = Animator.from_pretrained(options.model, options.device)
-        scene = animator.invert(options.photo, progress=bar, **photo_options(options))
+        scene = animator.invert(options.photo, progress=bar, **arguments.photo_options(options))
     scene.save(output)
     height, width = scene.photo.shape[:2]
     print(
