@@ -1,9 +1,9 @@
 """Motion estimated from pixels: blocks of one frame matched with the frames after it.
 
-The independent check behind `measures.moved`: it uses frames and the mask, never the motion field that they were
-rendered from. Normalised correlation, coarse to fine, Gauss-Newton below the pixel (Lucas and Kanade 1981). A block is
-informative only along directions in which it has texture (the aperture problem, judged by the eigenvalues of the
-structure tensor: Shi and Tomasi 1994), on the finest level where it has any.
+The independent check behind `moved_error` of measures.py: it uses frames and the mask, never the motion field that they
+were rendered from. Normalised correlation, coarse to fine, Gauss-Newton below the pixel (Lucas and Kanade 1981). A
+block is informative only along directions in which it has texture (the aperture problem, judged by the eigenvalues of
+the structure tensor: Shi and Tomasi 1994), on the finest level where it has any.
 """
 
 from collections.abc import Sequence

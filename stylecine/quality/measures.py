@@ -153,94 +153,15 @@ def seam(frames: Frames) -> float:
     return _run(frames, [_Seam(len(frames))])["seam"]
 
 
-def pulse(frames: Frames, mask: Array) -> dict[str, float]:
-    """How much fine contrast varies: {"tiles", "global"}, worst over time.
-
-    Fine contrast is the standard deviation of frame − Gaussian (sigma 4 px) in grey, over pixels with
-    mask ≥ 0.5, with the Gaussian over those only. Its change since frame 0 relative to frame 0's, or to one grey level
-    where that is more: over all of them ("global"), and the 95th percentile over the 64 px tiles that move in at least
-    half of their pixels and have a fine contrast of at least one grey level ("tiles"). Uneven texture changes a tile's
-    contrast merely by passing through, so a perfect loop has pulsing tiles too. `measure_loop` therefore reports
-    pulse_excess as well: "tiles" less the same for the photo, moved along the flow by 4% of its short side.
-    """
-    figures = _run(frames, [_Pulse(_floats(mask))])
-    return {"tiles": figures["pulse_tiles"], "global": figures["pulse_global"]}
-
-
-def moved(frames: Frames, flow: Array, mask: Array, fps: float) -> dict[str, float]:
-    """Whether pixels follow the motion field, by block matching over 4 frames: {"error", "travel"}.
-
-    flow: [2,h,w], pixels of its own grid per 1/30 s. error: median |measured − flow| over median |flow|
-    of the blocks that have texture, about 1 for a frozen clip; blocks textured in one direction only are compared along
-    it, if at least half of their flow has that direction; textured blocks without a match count as not moved. travel:
-    median distance in one loop over the short side.
-    """
-    moving = _floats(mask)
-    figures = _run(frames, [_Moved(len(frames), moving, fps, _floats(flow))])
-    return {"error": figures["moved_error"], "travel": figures["travel"]}
-
-
-def liveliness(frames: Frames, mask: Array, fps: float, *, closed: bool = True) -> dict[str, float]:
-    """How much is seen to move, and how regularly it returns: {"vividness", "vividness_moving", "malf"}.
-
-    After "OuroWorld" (2026). vividness: share of the picture whose optical flow between frames a third of a second
-    apart exceeds 0.3% of the short side, mean over five pairs; vividness_moving: the same where mask ≥ 0.5. NaN for
-    loops of less than a third of a second. malf: SSIM of frames one period apart less the mean SSIM of frame 0 and the
-    frames at the other eighths of the loop; 0 for a still. closed: the frame after the last is frame 0, so one period
-    apart the SSIM is 1. A video may not close, and has no such frame: its last frame is compared with its first, and
-    what an ordinary step between frames changes is not held against it.
-    """
-    figures = _run(frames, [_Liveliness(len(frames), fps, _regions(_floats(mask)), closed=closed)], fps)
-    return {name: figures[name] for name in ("vividness", "vividness_moving", "malf")}
-
-
-def returns(frames: Frames, mask: Array) -> float:
-    """How far a region comes back to frame 0 before the loop ends: the deepest dip of its mean difference to frame 0
-    between two higher values, over the highest; the worst connected region of mask ≥ 0.5 of at least 2% of the picture.
-
-    0: it changes until it returns once, at the end. 1: the whole region shows frame 0 in between. NaN where nothing
-    changes by a grey level.
-    """
-    moving = _floats(mask)
-    return _run(frames, [_Returns({}, moving)])["returns"]
-
-
-def foreign_edges(frames: Frames, copies: Callable[[int], Sequence[np.ndarray]], mask: Array, fps: float) -> float:
-    """How much a crossfade invents: the share of strong edges where mask ≥ 0.5 that none of a frame's copies has there,
-    in the worst of four frames. NaN where nothing moves.
-
-    copies: of a frame's number, the frames uint8 [H,W,3] of which that frame is a mix. A strong edge changes by 5 grey
-    levels a pixel, of 128 to the short side; a copy has it if it changes by 0.7 of that in the same direction within a
-    pixel. Copies mixed in equal shares everywhere have all edges of their mix; where the shares change from place to
-    place, clouds get straight sides.
-    """
-    return _run(frames, [_ForeignEdges(len(frames), fps, _floats(mask), copies)], fps)["foreign_edges"]
-
-
 def vivid_share(frames: Frames, fps: float) -> Tensor:
     """[h,w] in [0,1], short side at most 256: the share of five pairs of frames in which each place is vivid, as
-    `liveliness` says it. All 0 for a loop of less than a third of a second."""
+    `_Liveliness` says it. All 0 for a loop of less than a third of a second."""
     height, width = np.asarray(frames[0]).shape[:2]
     meter = _Liveliness(len(frames), fps, _regions(torch.ones(height, width)), closed=True)
     with torch.inference_mode():
         for t in sorted({0, *(t for pair in meter.pairs for t in pair)}):
             meter.add(t, np.asarray(frames[t]))
         return meter.fast() / max(1, len(meter.pairs))
-
-
-def static_drift(frames: Frames, photo: np.ndarray, mask: Array, label: np.ndarray | None = None) -> float:
-    """Largest difference to the photo, 0..1, over pixels with mask exactly 0.
-
-    label: [H,W] classes; restricts it to pixels labelled 0 (static), eroded by 1% of the width. 0 if there are none.
-    """
-    return _run(frames, [_Drift(photo, _static(_floats(mask), label))])["static_drift"]
-
-
-def first_frame_error(frames: Frames, photo: np.ndarray) -> float:
-    """Largest difference of frame 0 to the photo, 0..1."""
-    meter = _FirstFrame(photo)
-    meter.add(0, frames[0])
-    return meter.figures()["first_frame_error"]
 
 
 def static_kept(mask: Array, label: np.ndarray) -> float:
@@ -385,6 +306,16 @@ class _Seam:
 
 
 class _Pulse:
+    """How much fine contrast varies, worst over time.
+
+    Fine contrast is the standard deviation of frame − Gaussian (sigma 4 px) in grey, over pixels with
+    mask ≥ 0.5, with the Gaussian over those only. Its change since frame 0 relative to frame 0's, or to one grey level
+    where that is more: over all of them ("global"), and the 95th percentile over the 64 px tiles that move in at least
+    half of their pixels and have a fine contrast of at least one grey level ("tiles"). Uneven texture changes a tile's
+    contrast merely by passing through, so a perfect loop has pulsing tiles too. With a flow there is pulse_excess as
+    well: "tiles" less the same for the photo, moved along the flow by 4% of its short side.
+    """
+
     def __init__(self, moving: Tensor, flow: Tensor | None = None) -> None:
         self.weight, self.flow = (moving >= 0.5).float()[None, None], flow
         self.reference: tuple[Tensor, float] | None = None
@@ -441,6 +372,14 @@ def _change(before: Tensor, after: Tensor, share: Tensor) -> float:
 
 
 class _Moved:
+    """Whether pixels follow the motion field, by block matching over 4 frames.
+
+    flow: [2,h,w], pixels of its own grid per 1/30 s. moved_error: median |measured − flow| over median |flow|
+    of the blocks that have texture, about 1 for a frozen clip; blocks textured in one direction only are compared along
+    it, if at least half of their flow has that direction; textured blocks without a match count as not moved. travel:
+    median distance in one loop over the short side.
+    """
+
     def __init__(self, count: int, moving: Tensor, fps: float, flow: Tensor | None = None) -> None:
         self.count, self.fps, self.flow = count, fps, flow
         self.starts = _starts(count)
@@ -501,7 +440,15 @@ class _Moved:
 
 
 class _Liveliness:
-    """regions: weights [H,W] of what vividness is the share of, by the figure's name."""
+    """How much is seen to move, and how regularly it returns. After "OuroWorld" (2026).
+
+    regions: weights [H,W] of what vividness is the share of, by the figure's name. vividness: share of the picture
+    whose optical flow between frames a third of a second apart exceeds 0.3% of the short side, mean over five pairs;
+    NaN for loops of less than a third of a second. malf: SSIM of frames one period apart less the mean SSIM of frame 0
+    and the frames at the other eighths of the loop; 0 for a still. closed: the frame after the last is frame 0, so one
+    period apart the SSIM is 1. A video may not close, and has no such frame: its last frame is compared with its first,
+    and what an ordinary step between frames changes is not held against it.
+    """
 
     def __init__(self, count: int, fps: float, regions: Mapping[str, Tensor], *, closed: bool) -> None:
         self.count, self.fps, self.regions, self.closed = count, fps, regions, closed
@@ -547,7 +494,13 @@ class _Liveliness:
 
 
 class _Returns:
-    """places: weights [H,W] whose regions that move are looked at on their own, by the figure's name."""
+    """How far a region comes back to frame 0 before the loop ends: the deepest dip of its mean difference to
+    frame 0 between two higher values, over the highest; the worst connected region that moves of at least 2% of the
+    picture.
+
+    places: weights [H,W] whose regions that move are looked at on their own, by the figure's name. 0: it changes until
+    it returns once, at the end. 1: all of it shows frame 0 in between. NaN where nothing changes by a grey level.
+    """
 
     def __init__(self, places: Mapping[str, Tensor], moving: Tensor) -> None:
         places = {"returns": torch.ones_like(moving), **places}
@@ -581,6 +534,15 @@ def _dip(values: np.ndarray) -> float:
 
 
 class _ForeignEdges:
+    """How much a crossfade invents: the share of strong edges where mask ≥ 0.5 that none of a frame's copies
+    has there, in the worst of four frames. NaN where nothing moves.
+
+    copies: of a frame's number, the frames uint8 [H,W,3] of which that frame is a mix. A strong edge changes by 5 grey
+    levels a pixel, of 128 to the short side; a copy has it if it changes by 0.7 of that in the same direction within a
+    pixel. Copies mixed in equal shares everywhere have all edges of their mix; where the shares change from place to
+    place, clouds get straight sides.
+    """
+
     def __init__(self, count: int, fps: float, moving: Tensor, copies: Callable[[int], Sequence[np.ndarray]]) -> None:
         self.moves, self.copies = _shrunk(moving, COARSE) >= 0.5, copies
         self.times = {start for start, _ in _distant_pairs(count, fps)} - {0} or {count // 2}
@@ -618,6 +580,8 @@ def _steepest_along(edge: Tensor, gradient: Tensor, where: Tensor) -> Tensor:
 
 
 class _Drift:
+    """Largest difference to the photo, 0..1, where it is static: mask exactly 0, and labelled so."""
+
     def __init__(self, photo: np.ndarray, static: Tensor) -> None:
         self.photo, self.static = photo, static.numpy()
         self.worst = 0
@@ -630,6 +594,8 @@ class _Drift:
 
 
 class _FirstFrame:
+    """Largest difference of frame 0 to the photo, 0..1."""
+
     def __init__(self, photo: np.ndarray) -> None:
         self.photo, self.error = photo, math.nan
 
