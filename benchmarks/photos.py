@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.tables import command_line
+from stylecine.networks.segmenter import Segmenter
+from stylecine.weights import find_model, role_tensors
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic")
 
@@ -54,6 +56,13 @@ def find_photos(folder: Path, split: Path | None = None, labels: Path | None = N
         raise FileNotFoundError(f"{images} has no photo named {missing[0]}.")
     pairs = ((name, labels / f"{name}.png") for name in names)
     return [Photo(name, paths[name], label if label.is_file() else None) for name, label in pairs]
+
+
+def load_segmenter(model: str) -> tuple[Segmenter, dict[str, str | None]]:
+    """A model's segmenter, and what a result says of it."""
+    record = find_model(model)
+    tensors = role_tensors(record, "segmenter")
+    return Segmenter.from_tensors(tensors), {"model": model, "segmenter": record.files["segmenter"].sha256}
 
 
 def read_label(path: Path, size: tuple[int, int]) -> np.ndarray:

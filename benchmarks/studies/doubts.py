@@ -17,7 +17,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, photo_parser, read_label, selected_photos
+from benchmarks.photos import Photo, load_segmenter, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.edits.strokes import cover_region, fit_stroke
 from stylecine.explanation.advice import LETTERS
@@ -27,7 +27,6 @@ from stylecine.server.worker import MAX_DOUBTS
 from stylecine.stages.doubt import Doubt, doubtful_regions
 from stylecine.stages.mask import moving, predict_layers, predict_probabilities
 from stylecine.stages.photo import load_photo
-from stylecine.weights import find_model, role_tensors
 
 EDGE = 0.05  # of the short side
 SIDES = ("moving", "standing")
@@ -37,10 +36,8 @@ Row = dict[str, Any]
 
 def main() -> None:
     options = photo_parser(__doc__, "doubts").parse_args()
-    record = find_model(options.model)
-    segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
+    segmenter, settings = load_segmenter(options.model)
     rows = [measure(photo, segmenter) for photo in tqdm(selected_photos(options), desc="doubts", disable=None)]
-    settings = {"model": options.model, "segmenter": record.files["segmenter"].sha256}
     sides = {side: summary([row[side] for row in rows]) for side in SIDES}
     found = {"machine": machine(), "settings": settings, "photos": len(rows), **sides, "rows": rows}
     flat = [{"photo": row["photo"], "side": side, **row[side]} for row in rows for side in SIDES if row[side]["places"]]

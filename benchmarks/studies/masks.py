@@ -5,7 +5,6 @@
 Photos with a label in `--precise` are also scored against that, and only there on their borders.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +16,13 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, photo_parser, read_label, selected_photos
+from benchmarks.photos import Photo, load_segmenter, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
 from stylecine.stages.mask import moving, predict_layers
 from stylecine.stages.photo import load_photo
-from stylecine.weights import find_model, role_tensors
 
 NOTHING_LABELLED = 0.01  # of the photo: with less, nothing counts as moving
 FIGURES = ("iou", "iou_precise", "boundary_f", "classes", "false_area", "seconds")
@@ -33,12 +31,12 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    options = _options()
-    record = find_model(options.model)
-    segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
+    parser = photo_parser(__doc__, "masks")
+    parser.add_argument("--precise", type=Path, help="folder of labels whose borders are exact")
+    options = parser.parse_args()
+    segmenter, settings = load_segmenter(options.model)
     photos = tqdm(selected_photos(options), desc="masks", disable=None)
     rows = [measure(photo, options.precise, segmenter) for photo in photos]
-    settings = {"model": options.model, "segmenter": record.files["segmenter"].sha256}
     result = {"machine": machine(), "settings": settings, **summary(rows), "photos": rows}
     means = {"photo": "**mean**", **result["mean"]}
     save(options.out, result, table([*sorted(rows, key=lambda row: row.get("iou", -1)), means], ("photo", *FIGURES)))
@@ -81,12 +79,6 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "lowest": {name: min(values) for name, values in columns.items()},
         "false_area_where_nothing_moves": float(np.mean(still)) if still else None,
     }
-
-
-def _options() -> argparse.Namespace:
-    parser = photo_parser(__doc__, "masks")
-    parser.add_argument("--precise", type=Path, help="folder of labels whose borders are exact")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

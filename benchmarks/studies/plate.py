@@ -9,7 +9,6 @@ size, and PSNR. Every smooth fill is measured without and with texture (ops/text
 at half of the photo's size; `push-pull + texture` does for models without an encoder.
 """
 
-import argparse
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +42,7 @@ APART = 0.04  # of the short side: between two holes
 BLANK = 0.05  # standard deviation, of 2: holes with less have nothing to continue
 AROUND = 32  # pixels around a hole that LPIPS sees as well; both are equal there
 RESAMPLED = 2000  # bootstrap
+SHIPS = "generator + texture"  # with which the other methods are compared
 
 
 def methods(animator: Animator) -> Callable[[Tensor, Tensor], Fills]:
@@ -205,45 +205,39 @@ def moving_of(photo: Photo, size: tuple[int, int]) -> np.ndarray:
     return _inside(read_label(photo.label, size) > 0, LABELS * min(size))
 
 
-def difference(rows: Sequence[dict[str, Any]], method: str, other: str, figure: str) -> dict[str, float] | None:
-    """Mean of method − other over the holes that both filled, with the 95% interval of a bootstrap over photos."""
+def difference(rows: Sequence[dict[str, Any]], method: str) -> str:
+    """Mean LPIPS of a method − the one that ships over the holes that both filled, with the 95% interval of a bootstrap
+    over photos; empty if there are none."""
     photos: dict[str, list[float]] = {}
     for row in rows:
         scores = row["scores"]
-        if method in scores and other in scores:
-            photos.setdefault(row["photo"], []).append(scores[method][figure] - scores[other][figure])
+        if method in scores and SHIPS in scores:
+            photos.setdefault(row["photo"], []).append(scores[method]["lpips"] - scores[SHIPS]["lpips"])
     if not photos:
-        return None
+        return ""
     sums, counts = (np.array([f(values) for values in photos.values()]) for f in (sum, len))
     drawn = np.random.default_rng(0).integers(len(sums), size=(RESAMPLED, len(sums)))
     low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
-    return {"mean": float(sums.sum() / counts.sum()), "low": float(low), "high": float(high)}
+    return f"{sums.sum() / counts.sum():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def summary(rows: Sequence[dict[str, Any]], against: str) -> list[dict[str, Any]]:
-    """Means for every kind of hole and method, and the difference in LPIPS from the method `against`."""
+def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means for every kind of hole and method, and the difference in LPIPS from the one that ships."""
     out = []
     for kind in dict.fromkeys(["inside", *(row["kind"] for row in rows)]):
         those = [r for r in rows if r["kind"] == kind or (kind == "inside" and r["kind"] != "frame")]
         for method in dict.fromkeys(name for row in those for name in row["scores"]):
             figures = [row["scores"][method] for row in those if method in row["scores"]]
-            gap = difference(those, method, against, "lpips") if method != against else None
-            out.append(
-                {
-                    "hidden": kind,
-                    "method": method,
-                    "holes": len(figures),
-                    **{name: float(np.mean([f[name] for f in figures])) for name in ("lpips", "psnr")},
-                    f"lpips less {against}": f"{gap['mean']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
-                    if gap
-                    else "",
-                }
-            )
+            means = {name: float(np.mean([f[name] for f in figures])) for name in ("lpips", "psnr")}
+            gap = difference(those, method) if method != SHIPS else ""
+            out.append({"hidden": kind, "method": method, "holes": len(figures), **means, f"lpips less {SHIPS}": gap})
     return out
 
 
 def main() -> None:
-    options = _options()
+    parser = photo_parser(__doc__, "plate")
+    parser.add_argument("--size", type=size_option, default=768)
+    options = parser.parse_args()
     animator = Animator.from_pretrained(options.model)
     lpips = LPIPS.from_tensors(role_tensors(animator.model, "lpips"))
     fill = methods(animator)
@@ -258,17 +252,10 @@ def main() -> None:
                     continue
                 scores = {name: score(image, truth, hole, lpips) for name, image in fills.items()}
                 rows.append({"photo": photo.name, "kind": kind, "scores": scores})
-    lines = summary(rows, options.against)
+    lines = summary(rows)
     photo_count = len({row["photo"] for row in rows})
     result = {"machine": machine(), "size": options.size or "native", "photos": photo_count, "summary": lines}
     save(options.out, result, table(lines, list(lines[0])))
-
-
-def _options() -> argparse.Namespace:
-    parser = photo_parser(__doc__, "plate")
-    parser.add_argument("--size", type=size_option, default=768)
-    parser.add_argument("--against", default="generator + texture", help="the method the others are compared with")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ class has exactly the colours that a photo of the appearance has (sliced optimal
 alone can reach.
 """
 
-import argparse
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -206,7 +205,10 @@ def cost(animator: Animator, photos: Sequence[Path]) -> Iterator[Row]:
 
 @torch.inference_mode()
 def main() -> None:
-    options = _options()
+    parser = photo_parser(__doc__, "styles")
+    parser.add_argument("--appearances", type=Path, required=True, help="CSV with id, appearance and strength")
+    parser.add_argument("--pairs", type=int, default=20)
+    options = parser.parse_args()
     animator = Animator.from_pretrained(options.model)
     model = animator.model
     assert animator.encoder is not None
@@ -236,13 +238,6 @@ def main() -> None:
     report += "\nMilliseconds a frame:\n\n" + table(costs, list(costs[0]))
     result = {"machine": machine(), "summary": summary, "pairs": rows, "styles": styles, "cost": costs}
     save(options.out, result, report)
-
-
-def _options() -> argparse.Namespace:
-    parser = photo_parser(__doc__, "styles")
-    parser.add_argument("--appearances", type=Path, required=True, help="CSV with id, appearance and strength")
-    parser.add_argument("--pairs", type=int, default=20)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

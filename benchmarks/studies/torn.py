@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, photo_parser, read_label, selected_photos
+from benchmarks.photos import Photo, load_segmenter, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
@@ -31,7 +31,6 @@ from stylecine.options import CLASSES, SKY
 from stylecine.stages.doubt import SMALLEST_TORN, torn_regions
 from stylecine.stages.mask import erode_moving_edges, follow_edges, predict_probabilities, soft_threshold
 from stylecine.stages.photo import load_photo
-from stylecine.weights import find_model, role_tensors
 
 PIECES = Path(__file__).with_suffix(".csv")
 SHORT_SIDE = 512
@@ -43,12 +42,10 @@ Row = dict[str, Any]
 
 def main() -> None:
     options = photo_parser(__doc__, "torn").parse_args()
-    record = find_model(options.model)
-    segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
+    segmenter, settings = load_segmenter(options.model)
     pieces = read_pieces(PIECES)
     photos = tqdm(selected_photos(options), desc="torn", disable=None)
     rows = [measure(photo, pieces.get(photo.name, []), segmenter) for photo in photos]
-    settings = {"model": options.model, "segmenter": record.files["segmenter"].sha256}
     found = {"machine": machine(), "settings": settings, "photos": len(rows), **summary(rows), "rows": rows}
     columns = ("kind", "pieces", "still", "torn_sky", "found_sky", "torn_other")
     save(options.out, found, table(found["kinds"], columns))
