@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cloth.clips import Clips, load
+from cloth.clips import Clips, Views, load
 
 from stylecine.cloth.animate import predict_cycles, relative_displacement
 from stylecine.cloth.flutter import WAVES, Propagation, candidate_attachments, estimate_propagation
@@ -47,6 +48,15 @@ def chosen(clips: Clips) -> list[int]:
     return [n for n in range(len(clips)) if abs(math.cos(wind_of(clips, n).angle)) > MIN_SIDEWAYS]
 
 
+def seen_views(clips: Clips, numbers: Iterable[int]) -> Iterator[tuple[int, Views, Tensor]]:
+    """The number, all phases and bool [S,S], where the cloth is seen at all of them, of clips where that is enough."""
+    for n in numbers:
+        views = clips.views([n], torch.arange(16))
+        seen = views.weight[0].amin(0)[0] > 0
+        if int(seen.sum()) >= 300:
+            yield n, views, seen
+
+
 def harmonics(signal: Tensor, orders: tuple[int, ...]) -> Tensor:
     """Complex amplitudes [M,...] of a signal [K,...] over one cycle."""
     return torch.stack([2 * torch.fft.fft(signal, dim=0)[m] / len(signal) for m in orders])
@@ -56,11 +66,7 @@ def fit_attachments(clips: Clips) -> None:
     """Prints the weights of `candidate_attachments` that best predict from which side displacement grows, and how often
     they are right."""
     features, sides = [], []
-    for n in range(len(clips)):
-        views = clips.views([n], torch.arange(16))
-        seen = views.weight[0].amin(0)[0] > 0
-        if int(seen.sum()) < 300:
-            continue
+    for _, views, seen in seen_views(clips, range(len(clips))):
         of_sides, distances = candidate_attachments(views.mask[0, 0].numpy() > 0.5)
         amplitude = views.displacement[0].std(0).norm(dim=0)[seen]
         growth = [torch.corrcoef(torch.stack((torch.from_numpy(d)[seen], amplitude)))[0, 1] for d in distances]
@@ -85,11 +91,8 @@ def fit(clips: Clips) -> None:
     """Prints, for each number of cycles in a gust: the slope's amplitude, at full strength by least squares of its
     logarithm, and the power of the strength; near the free end relative to near the hold; waves along the cloth."""
     rows = []
-    for n in chosen(clips):
-        views, wind = clips.views([n], torch.arange(16)), wind_of(clips, n)
-        seen = views.weight[0].amin(0)[0] > 0
-        if int(seen.sum()) < 300:
-            continue
+    for n, views, seen in seen_views(clips, chosen(clips)):
+        wind = wind_of(clips, n)
         propagation = estimate_propagation(views.mask, wind)
         slopes = views.normals[0, :, :2] / views.normals[0, :, 2:].clamp_min(0.3)
         waves = harmonics(slopes, WAVES)[:, :, seen]
@@ -129,11 +132,8 @@ def measure(clips: Clips) -> None:
     network = ClothNet.from_tensors(read_tensors(PRETRAINED / "cloth.safetensors"))
     nets = ClothNets(lambda image, cover: image, network)
     lags, shading_lags, profiles, contrasts, travels = [], [], [], [], []
-    for n in chosen(clips):
-        views, wind = clips.views([n], torch.arange(16)), wind_of(clips, n)
-        seen = views.weight[0].amin(0)[0] > 0
-        if int(seen.sum()) < 300:
-            continue
+    for n, views, seen in seen_views(clips, chosen(clips)):
+        wind = wind_of(clips, n)
         still = F.normalize(views.still, dim=1).where(views.mask > 0, torch.tensor([0.0, 0.0, 1.0])[:, None, None])
         light = fit_light(still.new_tensor([[0.0, 0.0, 1.0]]), torch.ones(1))  # of which nothing is known
         bright = shade(light, still.movedim(1, -1))[:, None]

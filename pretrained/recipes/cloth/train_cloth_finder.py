@@ -3,7 +3,6 @@
     python pretrained/recipes/cloth/train_cloth_finder.py --photos DIR --clips DIR --backbone efficientnet.safetensors
     python pretrained/recipes/cloth/train_cloth_finder.py --backbone efficientnet.safetensors --export OUT.safetensors
     python pretrained/recipes/cloth/train_cloth_finder.py --refit finder.safetensors --former OLD_SEGMENTER --export OUT
-    python pretrained/recipes/cloth/train_cloth_finder.py --sheet composites.png --photos DIR --clips DIR
 
 The backbone that convert_efficientnet.py writes is the one that the segmenter's was fine-tuned from: the corrections
 lead back to it. It stays as it is, so features are computed once, of `--composites` pictures made before training.
@@ -27,7 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloth.composites import Composites, load_clips
-from common import Run, Training, arguments, autocast, averaged, sheet
+from common import Run, Training, arguments, autocast, averaged
 from labelled import read_small
 
 from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder, low_rank_corrections
@@ -84,7 +83,9 @@ def train(options: argparse.Namespace) -> None:
     finder.to(run.device)
     training = Training(run, finder.decoder, rate=2e-3, weight_decay=0.05, half_life=100)
     seed = options.seed + run.step
-    cached = Cached(composites_of(options, seed), finder, options.composites, run.device)
+    photos = [sample.photo for sample in read_small(options.photos, "train.txt", LONG_SIDE)]
+    composites = Composites(photos, load_clips(options.clips, "train"), seed)
+    cached = Cached(composites, finder, options.composites, run.device)
     held_out = list(range(0, options.composites, HELD_OUT))
     others, rng = sorted(set(range(options.composites)) - set(held_out)), np.random.default_rng(seed)
     run.restart_clock()  # making composites does not count
@@ -108,11 +109,6 @@ def train(options: argparse.Namespace) -> None:
         return {"precision": both / max(1.0, sure), "recall": both / max(1.0, true)}
 
     training.fit(batch_loss, evaluate)
-
-
-def composites_of(options: argparse.Namespace, seed: int) -> Composites:
-    photos = [sample.photo for sample in read_small(options.photos, "train.txt", LONG_SIDE)]
-    return Composites(photos, load_clips(options.clips, "train"), seed)
 
 
 def export(options: argparse.Namespace) -> None:
@@ -148,29 +144,16 @@ def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return left * scale, right / scale[:, None]
 
 
-def draw(options: argparse.Namespace) -> None:
-    made = composites_of(options, options.seed)
-    rows: list[list[Tensor]] = []
-    for _ in range(4):
-        pairs = [made() for _ in range(6)]
-        rows.append([picture.float() / 127.5 - 1 for picture, _ in pairs])
-        rows.append([cloth.expand(3, -1, -1) * 2 - 1 for _, cloth in pairs])
-    sheet(rows, options.sheet)
-
-
 def main() -> None:
     parser = arguments(__doc__, ".runs/finder", export=True, batch=10)
     parser.add_argument("--clips", type=Path, help="folder of simulated clips (simulate.py)")
     parser.add_argument("--backbone", type=Path, help="written by convert_efficientnet.py")
     parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
     parser.add_argument("--composites", type=int, default=1200, help="pictures made in each run")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw composites and their cloth, and stop")
     parser.add_argument("--refit", type=Path, metavar="FINDER", help="a finder to keep as it is")
     parser.add_argument("--former", type=Path, metavar="SEGMENTER", help="the segmenter of that finder")
     options = parser.parse_args()
-    if options.sheet:
-        draw(options)
-    elif options.refit:
+    if options.refit:
         refit(options)
     elif options.export:
         export(options)
