@@ -30,7 +30,13 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    options = _options()
+    parser = command_line(__doc__, "finding_cloth")
+    parser.add_argument("cloth", type=Path, help="folder with images/ and labels/ of cloth")
+    parser.add_argument("--landscapes", type=Path, required=True, help="folder with images/ without cloth")
+    parser.add_argument("--split", type=Path, nargs="+", help="files with the names of the landscapes to use")
+    parser.add_argument("--pictures", type=Path, help="write a sheet of what is found")
+    parser.add_argument("--model", default="default")
+    options = parser.parse_args()
     animator = Animator.from_pretrained(options.model)
     cloth = [find(photo, animator) for photo in tqdm(find_photos(options.cloth), disable=None)]
     names = sorted({name for split in options.split or () for name in split.read_text().split()})
@@ -89,16 +95,6 @@ def _draw(rows: list[Row], animator: Animator, options: argparse.Namespace) -> N
         tile.thumbnail(TILE)
         page.paste(tile, (i % COLUMNS * TILE[0], i // COLUMNS * TILE[1]))
     page.save(options.pictures)
-
-
-def _options() -> argparse.Namespace:
-    parser = command_line(__doc__, "finding_cloth")
-    parser.add_argument("cloth", type=Path, help="folder with images/ and labels/ of cloth")
-    parser.add_argument("--landscapes", type=Path, required=True, help="folder with images/ without cloth")
-    parser.add_argument("--split", type=Path, nargs="+", help="files with the names of the landscapes to use")
-    parser.add_argument("--pictures", type=Path, help="write a sheet of what is found")
-    parser.add_argument("--model", default="default")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

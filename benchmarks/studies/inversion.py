@@ -10,7 +10,6 @@ pixels; the figure is the loss of PSNR, in dB, against the photo shifted alike, 
 --no-encoder treats the model as a third-party one: w+ and F come from optimisation alone.
 """
 
-import argparse
 from dataclasses import replace
 from time import perf_counter, process_time
 from typing import Any
@@ -71,7 +70,12 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 
 def main() -> None:
-    options = _options()
+    parser = photo_parser(__doc__, "inversion")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th photo")
+    parser.add_argument("--size", type=int, default=1024, help="short side (default 1024)")
+    parser.add_argument("--refine", type=int, nargs="+", default=[0, 20], help="steps (default 0 and 20)")
+    parser.add_argument("--no-encoder", action="store_true", help="as if the model had none")
+    options = parser.parse_args()
     animator = Animator.from_pretrained(options.model)
     if options.no_encoder:
         animator = replace(animator, encoder=None)
@@ -90,15 +94,6 @@ def main() -> None:
         means.append({"photo": f"mean of {len(chosen)}", "refine": steps} | figures)
     head = {"machine": machine(), "size": options.size, "encoder": not options.no_encoder}
     save(options.out, head | {"rows": rows, "means": means}, table([*means, *rows], ["photo", *list(rows[0])[1:]]))
-
-
-def _options() -> argparse.Namespace:
-    parser = photo_parser(__doc__, "inversion")
-    parser.add_argument("--every", type=int, default=1, help="only every n-th photo")
-    parser.add_argument("--size", type=int, default=1024, help="short side (default 1024)")
-    parser.add_argument("--refine", type=int, nargs="+", default=[0, 20], help="steps (default 0 and 20)")
-    parser.add_argument("--no-encoder", action="store_true", help="as if the model had none")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ other way. For running water and falls, where there is a right direction, the er
 that run the wrong way (by more than 90 degrees) are told apart, with bootstrap intervals over the photos.
 """
 
-import argparse
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -71,7 +70,14 @@ class Arrow:
 
 
 def main() -> None:
-    options = _options()
+    parser = command_line(__doc__, "motion")
+    parser.add_argument("folder", type=Path, help="folder with images/, labels/ and hints/")
+    parser.add_argument("--split", type=Path, nargs="+", help="text files with the names of the photos to use")
+    parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels next to images)")
+    parser.add_argument("--constants", type=Path, help="names whose arrows give the constants (PHOTOS/train.txt)")
+    parser.add_argument("--limit", type=int, help="number of photos (default: all)")
+    parser.add_argument("--model", default="default")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     record = find_model(options.model)
     segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
@@ -373,17 +379,6 @@ def markdown(report: dict[str, Any]) -> str:
         + "\n"
         + table(report["shape"], ("figure", "n", "median", "mean", "worst"))
     )
-
-
-def _options() -> argparse.Namespace:
-    parser = command_line(__doc__, "motion")
-    parser.add_argument("folder", type=Path, help="folder with images/, labels/ and hints/")
-    parser.add_argument("--split", type=Path, nargs="+", help="text files with the names of the photos to use")
-    parser.add_argument("--labels", type=Path, help="folder of label PNGs (default: labels next to images)")
-    parser.add_argument("--constants", type=Path, help="names whose arrows give the constants (PHOTOS/train.txt)")
-    parser.add_argument("--limit", type=int, help="number of photos (default: all)")
-    parser.add_argument("--model", default="default")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
