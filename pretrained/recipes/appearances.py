@@ -39,6 +39,12 @@ def picture(photo: Tensor, label: Tensor, top: float = 0.0, bottom: float = 1.0)
     return Picture(photo, soft, torch.linspace(top, bottom, photo.shape[1])[:, None])
 
 
+def resized(photo: Tensor, label: Tensor, size: tuple[int, int], top: float = 0.0, bottom: float = 1.0) -> Picture:
+    """As `picture`, of a photo in bytes, uint8 [3,H,W], reduced to `size`."""
+    small = F.interpolate(photo[None].float() / 255, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return picture(small, F.interpolate(label[None, None], size, mode="nearest-exact")[0, 0], top, bottom)
+
+
 def unchanged(view: Picture) -> Tensor:
     return view.colours
 

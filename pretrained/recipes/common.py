@@ -28,13 +28,16 @@ from stylecine.ops.image import fast_dtype
 
 
 def arguments(
-    doc: str | None, out: str, *, photos: bool = True, export: bool = False, batch: int = 4
+    doc: str | None, out: str, *, photos: bool = True, weights: bool = False, export: bool = False, batch: int = 4
 ) -> argparse.ArgumentParser:
     """The options that all recipes have. With `export`, photos may be missing: exporting needs none."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if photos:
         parser.add_argument("--photos", type=Path, required=not export, help="folder of photos, or a pack (.npz)")
         parser.add_argument("--val", type=Path, help="folder or pack of validation photos (default: in --photos)")
+    if weights:
+        says = "folder with generator. and encoder.safetensors of an earlier stage"
+        parser.add_argument("--weights", type=Path, required=True, help=says)
     if export:
         parser.add_argument("--export", type=Path, metavar="FILE", help="write the averaged weights and stop")
     parser.add_argument("--minutes", type=float, default=9.0, help="how long to train; run again to continue")

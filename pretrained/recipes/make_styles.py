@@ -16,20 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from appearances import Picture, picture
+from appearances import resized
 from common import save_weights
-from data import Sample
 from labelled import read_small
 from torch import Tensor
-from train_generator import INJECTION, decode
+from train_generator import decode, load_stage
 
-from stylecine.networks.encoder import Encoder
-from stylecine.networks.generator import Generator
 from stylecine.ops.image import fit_short_side
 from stylecine.options import STYLES
 from stylecine.stages.style import StyleNets
-from stylecine.weights import read_tensors
 
 LABELS = Path(__file__).with_name("appearances.csv")  # id, appearance, and strength: 3 for textbook examples
 CLEAR, CLEAREST = 2, 3
@@ -73,12 +68,6 @@ def distance(a: Colours, b: Colours) -> Tensor:
     return torch.stack([(a[k] - b[k]).abs().mean() for k in a.keys() & b.keys()]).mean()
 
 
-def view(sample: Sample) -> Picture:
-    size = fit_short_side(sample.label.shape, SIDE)
-    photo = F.interpolate(sample.photo[None].float() / 255, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-    return picture(photo, F.interpolate(sample.label[None, None], size, mode="nearest-exact")[0, 0])
-
-
 def optimised(
     start: Tensor, wanted: list[Colours], photos: list[Photo], nets: StyleNets
 ) -> tuple[Tensor, float]:
@@ -109,7 +98,8 @@ def optimised(
 def make(folder: Path, nets: StyleNets) -> dict[str, Tensor]:
     with LABELS.open(newline="") as file:
         labels = {row["id"]: (row["appearance"], int(row["strength"])) for row in csv.DictReader(file)}
-    views = {s.id: view(s) for s in read_small(folder, "train.txt", LONG_SIDE) if s.id in labels}
+    samples = read_small(folder, "train.txt", LONG_SIDE)
+    views = {s.id: resized(s.photo, s.label, fit_short_side(s.label.shape, SIDE)) for s in samples if s.id in labels}
 
     def labelled(name: str, least: int) -> list[str]:
         return [id for id in views if labels[id][0] == name and labels[id][1] >= least]
@@ -133,9 +123,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    generator = Generator.from_tensors(read_tensors(options.weights / "generator.safetensors"), INJECTION)
-    encoder = Encoder.from_tensors(read_tensors(options.weights / "encoder.safetensors"))
-    save_weights(make(options.photos, StyleNets(generator, encoder, {})), options.out, StyleNets)
+    nets = StyleNets(*load_stage(options.weights, torch.device("cpu")), {})
+    save_weights(make(options.photos, nets), options.out, StyleNets)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,18 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from appearances import Appearance, Picture, appearance_of, picture, random_appearance, unchanged
+from appearances import Appearance, Picture, appearance_of, picture, random_appearance, resized, unchanged
 from common import Average, Run, arguments, decay, random_visibility, sheet
 from critic import CRITIC_RATE, Critic, separation
 from data import Sample
 from labelled import read_small
 from torch import Tensor, nn
-from train_generator import AVERAGE_EVERY, CHANNELS, INJECTION, decode, export
+from train_generator import AVERAGE_EVERY, CHANNELS, INJECTION, decode, export, load_stage
 
 from stylecine.networks.encoder import APPEARANCE_SIDE, Encoder, Light
 from stylecine.networks.generator import Generator
@@ -97,19 +96,13 @@ class Crops:
         rng, (h, w) = self.rng, sample.label.shape
         span = round(CROP * min(h, w) / math.exp(rng.uniform(math.log(SMALLEST), math.log(min(h, w)))))
         y, x = rng.integers(0, h - span + 1), rng.integers(0, w - span + 1)
-        photo = sample.photo[None, :, y : y + span, x : x + span].float() / 255
-        label = sample.label[None, None, y : y + span, x : x + span]
-        photo = F.interpolate(photo, (CROP, CROP), mode="bilinear", antialias=True)[0].clamp(0, 1)
-        label = F.interpolate(label, (CROP, CROP), mode="nearest-exact")[0, 0]
-        return picture(photo, label, y / h, (y + span) / h)
+        square = (slice(y, y + span), slice(x, x + span))
+        return resized(sample.photo[:, *square], sample.label[square], (CROP, CROP), y / h, (y + span) / h)
 
 
 def reduced(sample: Sample) -> Picture:
     """The whole photo as the encoder sees it for w+."""
-    size = fit_short_side(sample.label.shape, APPEARANCE_SIDE)
-    photo = F.interpolate(sample.photo[None].float() / 255, size, mode="bilinear", antialias=True)[0]
-    label = F.interpolate(sample.label[None, None], size, mode="nearest-exact")[0, 0]
-    return picture(photo.clamp(0, 1), label)
+    return resized(sample.photo, sample.label, fit_short_side(sample.label.shape, APPEARANCE_SIDE))
 
 
 class Model(nn.Module):
@@ -166,8 +159,7 @@ def grouped(generator: Generator, encoder: Encoder) -> list[dict[str, Any]]:
 
 
 def train(run: Run, options: argparse.Namespace) -> None:
-    generator = Generator.from_tensors(read_tensors(options.weights / "generator.safetensors"), INJECTION)
-    encoder = Encoder.from_tensors(read_tensors(options.weights / "encoder.safetensors"))
+    generator, encoder = load_stage(options.weights, run.device)
     model, critic = Model(generator, encoder).to(run.device).train(), Critic().to(run.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     groups = grouped(generator, encoder)
@@ -269,8 +261,7 @@ def _share(before: Tensor, after: Tensor, target: Tensor) -> float:
 
 
 def main() -> None:
-    parser = arguments(__doc__, ".runs/appearance")
-    parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
+    parser = arguments(__doc__, ".runs/appearance", weights=True)
     parser.add_argument("--adversarial", type=float, default=0.05, help="weight of the critic's opinion")
     options = parser.parse_args()
     train(Run(options), options)

@@ -8,8 +8,6 @@ some parts hidden, as when the plate is synthesised. What lies behind static thi
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from common import Run, arguments, random_crops, random_visibility
@@ -32,8 +30,7 @@ def half_moving(samples: list[Sample], batch: int, hidden: float, rng: np.random
 
 
 def main() -> None:
-    parser = arguments(__doc__, ".runs/encoder")
-    parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
+    parser = arguments(__doc__, ".runs/encoder", weights=True)
     parser.add_argument("--adversarial", type=float, default=0.1, help="weight of the critic's opinion")
     parser.add_argument("--hidden", type=float, default=0.9, help="share of the moving crops with hidden parts")
     options = parser.parse_args()

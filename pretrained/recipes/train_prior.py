@@ -12,7 +12,6 @@ folder.
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,8 +78,7 @@ def local_crops(feature: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def main() -> None:
-    parser = arguments(__doc__, ".runs/prior")
-    parser.add_argument("--weights", type=Path, required=True, help="folder with generator. and encoder.safetensors")
+    parser = arguments(__doc__, ".runs/prior", weights=True)
     parser.add_argument("--regression", type=float, default=20.0, help="minutes of training before the critics join")
     options = parser.parse_args()
     run = Run(options)

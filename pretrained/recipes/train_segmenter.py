@@ -177,12 +177,16 @@ def loss(logits: Tensor, target: Tensor) -> Tensor:
     return entropy + 0.5 * dice.mean()
 
 
+def network_input(item: Sample) -> Tensor:
+    """The photo as the network sees it, [1,3,h,w] in [-1,1]."""
+    size = network_size(item.photo.shape[1:], SHORT_SIDE)
+    return F.interpolate(item.photo[None].float() / 127.5 - 1, size, mode="bilinear", antialias=True)
+
+
 @torch.no_grad()
 def probabilities(network: nn.Module, item: Sample, run: Run) -> Tensor:
     """[5,H,W] on the CPU in the size of the label: the mean over the photo and its mirror image."""
-    size = network_size(item.photo.shape[1:], SHORT_SIDE)
-    image = item.photo[None].float().to(run.device) / 127.5 - 1
-    image = F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+    image = network_input(item).to(run.device)
     with run.autocast():
         straight, mirrored = network(torch.cat([image, image.flip(3)])).float().softmax(1)
     mean = ((straight + mirrored.flip(2)) / 2)[None]
@@ -353,9 +357,7 @@ def fit_presence(network: Segmenter, photos: list[Sample], stills: list[Sample])
 
 def summary(network: Segmenter, item: Sample) -> Tensor:
     """What the presence head is a linear function of, [1,*]."""
-    size = network_size(item.photo.shape[1:], SHORT_SIDE)
-    image = item.photo[None].float() / 127.5 - 1
-    image = F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+    image = network_input(item)
     with autocast(image.device):
         return network.presence.summary(network.backbone(image.contiguous(memory_format=torch.channels_last)))
 
