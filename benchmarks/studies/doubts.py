@@ -85,7 +85,7 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     shares = [share for row in shown for share in row["places"]]
 
     def share(rows: list[Row], name: str) -> float:
-        wrong, all = np.sum([row["pixels"][name] for row in rows], axis=0)
+        wrong, all = np.sum([row["pixels"][name] for row in rows] or [(0, 0)], axis=0)
         return float(wrong / max(1, all))
 
     return {
