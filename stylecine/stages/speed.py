@@ -35,7 +35,7 @@ TRAVEL = {
 }
 # Half-way through a loop a sky shows clouds from two places, one travel apart. If the two differ by more than UNLIKE,
 # root mean square of [-1, 1], clouds are seen twice, so a sky of small or bright clouds goes slower, down to MIN_SKY.
-UNLIKE, MIN_SKY = 0.12, 0.3
+UNLIKE, MIN_SKY = 0.1, 0.3
 CLOUD_SCALES = 0.008, 0.1  # of the short side: the band of clouds' contrast
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 FOOT = 1.22  # speed at a fall's foot over the median speed, after that
