@@ -53,13 +53,12 @@ def open_water(owner: np.ndarray, flow: np.ndarray, grey: np.ndarray) -> np.ndar
     regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
     beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
     steepness = np.abs(flow[1]) / (np.hypot(*flow) + 1e-9)
-    found = []
+    found, others = [], []
     for i in np.setdiff1d(np.arange(1, count + 1), beside_falls):
         here = regions == i
         wide = np.ptp(np.nonzero(here)[1]) + 1 >= MIN_WIDTH * owner.shape[1]
-        if wide or np.median(steepness[here]) < MAX_STEEPNESS or mirroring(grey, here, owner < 0).max() > 0.5:
-            found.append(i)
-    return np.isin(regions, found)
+        (found if wide or np.median(steepness[here]) < MAX_STEEPNESS else others).append(i)
+    return np.isin(regions, found) | (mirroring(grey, np.isin(regions, others), owner < 0) > 0.5)
 
 
 @dataclass(frozen=True, eq=False)
