@@ -53,7 +53,8 @@ def open_water(owner: np.ndarray, flow: np.ndarray, grey: np.ndarray) -> np.ndar
     regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
     beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
     steepness = np.abs(flow[1]) / (np.hypot(*flow) + 1e-9)
-    found, others = [], []
+    found: list[int] = []
+    others: list[int] = []
     for i in np.setdiff1d(np.arange(1, count + 1), beside_falls):
         here = regions == i
         wide = np.ptp(np.nonzero(here)[1]) + 1 >= MIN_WIDTH * owner.shape[1]
