@@ -47,9 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.lastResort.setFormatter(logging.Formatter("stylecine: %(message)s"))
     with Interrupts() as interrupts:
         try:
-            options = parser().parse_args(argv)
+            commands = parser()
+            options = commands.parse_args(argv)
+            if getattr(options, "preset", None):  # it has changed the defaults of others
+                options = commands.parse_args(argv)
             if options.run is None:
-                parser().print_help()
+                commands.print_help()
                 return 0
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # libraries' warnings are for programmers

@@ -256,6 +256,9 @@ PHOTO_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Animator.invert`
     "refine": _about(0, "optimisation steps of the inversion", "K", int),
     "seed": _about(0, "seed of the noise of some third-party models", "N", int, served=False),
 }
+PRESETS: Mapping[str, Mapping[str, Any]] = {  # defaults for a purpose
+    "wallpaper": {"size": (1080, 1920), "seconds": 2.5, "fps": 60},  # what people report iPhones to accept
+}
 ALL_OPTIONS = {**OPTIONS, **FILE_OPTIONS, **PHOTO_OPTIONS}
 
 

@@ -186,6 +186,16 @@ def test_a_live_photo_is_named_by_its_two_files(
     assert "copy both files" in printed(capsys)[1]
 
 
+@pytest.mark.parametrize("options", ["--seconds 1.5 --preset wallpaper", "--preset wallpaper --seconds 1.5"])
+def test_a_preset_changes_what_is_not_given(
+    given: list[str], work: Path, options: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Live Photo contains the whole loops that come nearest to 3 s: at 60 frames per second, twice 1.5 s."""
+    photo_and_model = given[: given.index("--seconds")]
+    assert main([*photo_and_model, *options.split(), "--size", "64x96", "-o", "my.livephoto"]) == 0
+    assert printed(capsys)[0].startswith("my.livephoto.jpg and my.livephoto.mov: 64x96, 180 frames, ")
+
+
 def test_the_photo_of_a_live_photo_is_not_overwritten(
     given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,6 +292,7 @@ BAD_OPTIONS = [
     "-o loop.png --quality 20",
     "-o loop.png --repeat 2",
     "--sec 3",
+    "--preset poster",
     "--surprise",
     "--style-strength 0.5",
     "--token-file missing.txt",

@@ -17,6 +17,7 @@ def add_to(commands: Commands) -> None:
     animate.set_defaults(run=run)
     animate.add_argument("photo", metavar="PHOTO", type=as_path, help=PHOTOS)
     arguments.add_output(animate, "the photo's name with .mp4, here, numbered if that exists")
+    arguments.add_preset(animate)
     arguments.add_motion_options(animate, "predicted from the photo")
     arguments.add_inversion_options(animate)
     arguments.add_loop_options(animate)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError
-from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size
 from stylecine.output.formats import describe_endings
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -54,6 +54,26 @@ def as_path(text: str) -> Path:
 def add_output(command: argparse.ArgumentParser, default: str) -> None:
     says = f"{describe_endings()} (default: {default})"
     command.add_argument("-o", "--output", metavar="OUT", type=as_path, help=says)
+
+
+class _Preset(argparse.Action):
+    """Changes the defaults of other options; those that are given are kept, as `cli.main` parses once more."""
+
+    def __call__(self, parser: Any, namespace: Any, name: Any, option: str | None = None) -> None:
+        if name not in PRESETS:
+            parser.error(f"there is no preset {name!r}; use {', '.join(PRESETS)}")
+        parser.set_defaults(**PRESETS[name])
+        setattr(namespace, self.dest, name)
+
+
+def add_preset(command: argparse.ArgumentParser) -> None:
+    described = [f"{name} ({_described(preset)})" for name, preset in PRESETS.items()]
+    says = f"other defaults: {', '.join(described)}"
+    command.add_argument("--preset", metavar="NAME", action=_Preset, help=says)
+
+
+def _described(preset: Mapping[str, Any]) -> str:
+    return " ".join(f"--{name} {format_size(value) if name == 'size' else value}" for name, value in preset.items())
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:

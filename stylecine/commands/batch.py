@@ -18,6 +18,7 @@ from stylecine.commands.arguments import (
     add_inversion_options,
     add_loop_options,
     add_model_options,
+    add_preset,
     add_subject_options,
     as_path,
     file_options,
@@ -58,6 +59,7 @@ def add_to(commands: Commands) -> None:
     work = batch.add_argument_group("workers")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
+    add_preset(batch)
     add_subject_options(batch, "predicted from each photo")
     add_inversion_options(batch)
     add_loop_options(batch)
