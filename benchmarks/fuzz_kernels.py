@@ -191,6 +191,8 @@ class Arguments:
         swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
         # It swaps copies, and NaN in one of them would again depend on interpolation.
         stagger = 2 * self.uniform(*grid) - 1 if self.kind != "non-finite" and self.chance(50) else None
+        standing = self.uniform(*grid) if self.kind != "non-finite" and self.chance(50) else None
+        shares = [self.choice(0.0, 0.4, 1.0) for _ in range(count)]
         frames = self.choice(1, 1, 2, 5)
         shifts = [[self.draw(st.floats(0, 1)) for _ in range(kinds)] for _ in range(frames)]
         swell_phases = [(self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))) for _ in range(frames)]
@@ -211,7 +213,7 @@ class Arguments:
         options: dict[str, Any] = {
             **{"stride": 4.0, "lengths": lengths, "phases": phases, "cell": cell, "margin": margin},
             **{"stagger": stagger, "shifts": shifts, "swell": swell, "swell_phases": swell_phases},
-            "generated": generated,
+            **{"generated": generated, "standing": standing, "standing_shares": shares},
         }
 
         def call() -> Sequence[Tensor]:

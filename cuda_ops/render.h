@@ -15,7 +15,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->sub_cycle ||
       !args->length || !args->phase || !args->angle || !args->contrast_gain || !args->crossfade || !args->out)
-    return no("an array other than swell, generated, stagger and recolouring is NULL");
+    return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
     return no("height and width are 1 to 32768");
   if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
@@ -32,14 +32,15 @@ static inline int check(const stylecine_render_args *args, char *message) {
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
     const int64_t scale = int64_t(1) << i;
-    if (!level.spline) return no("an array other than swell, generated, stagger and recolouring is NULL");
+    if (!level.spline) return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
     if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
       return no("level i has scale 2^i and the canvas's size over that, rounded up");
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
+    if (!(level.standing >= 0 && level.standing <= 1)) return no("a level's share in what stands is in [0,1]");
   }
   if ((args->stagger && !args->shift) || (args->swell && !args->swell_phase))
-    return no("an array other than swell, generated, stagger and recolouring is NULL");
+    return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
   for (int i = 0; i < args->sub_cycles; ++i)
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
       return no("a sub-cycle's length is above 0 and at most (knots-1)*stride");
@@ -136,24 +137,38 @@ STYLECINE_INLINE void mixing(float theta, float gain_a, float gain_b, float shar
   b = (arc ? sine(share * theta) : share) * scale * (1 + gain_b);
 }
 
+// How much of the displacement of its copies a level has at a place.
+STYLECINE_INLINE float running(float share, float standing) { return 1 - share * clamp(standing, 0, 1); }
+
+STYLECINE_INLINE bool stands(const stylecine_render_args &args, const stylecine_level &level) {
+  return args.standing && level.standing > 0;
+}
+
 // Fields of a level: x and y of both sources in canvas pixels and both weights, as planes of the workspace.
 struct Fields : Grid {
-  int64_t plane[6];  // where they begin
+  int64_t filled[6];  // where they begin on the grid of all fields
+  int64_t plane[6];   // and on the level's own
 };
 
-// The workspace of a frame: four planes of sources and two of weights for each level on the grid; for levels whose
-// pixels are larger than a cell, all six again, averaged over these pixels.
+// The workspace of a frame: on the grid, four planes of sources, which levels share unless a part of them stands, and
+// two of weights for each level; for levels whose pixels are larger than a cell, all six again, averaged over these
+// pixels.
 struct Plan {
   Fields fields[kMaxLevels];
   int64_t floats;
 };
 
-STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
+// level: args.level, or a copy of it.
+STYLECINE_INLINE Plan plan(const stylecine_render_args &args, const stylecine_level *level) {
   Plan layout;
   const int64_t points = args.gh * args.gw;
   layout.floats = (4 + 2 * int64_t(args.levels)) * points;
   for (int i = 0; i < args.levels; ++i) {
     Fields &fields = layout.fields[i];
+    const bool own = stands(args, level[i]);
+    for (int k = 0; k < 4; ++k) fields.filled[k] = own ? layout.floats + k * points : k * points;
+    for (int k = 4; k < 6; ++k) fields.filled[k] = (2 * i + k) * points;
+    if (own) layout.floats += 4 * points;
     const int64_t wide = (int64_t(1) << i) / args.cell;  // cells in a pixel
     if (wide > 1) {
       fields.rows = (args.gh + wide - 1) / wide, fields.columns = (args.gw + wide - 1) / wide, fields.ratio = 1;
@@ -161,8 +176,7 @@ STYLECINE_INLINE Plan plan(const stylecine_render_args &args) {
       layout.floats += 6 * fields.rows * fields.columns;
     } else {
       fields.rows = args.gh, fields.columns = args.gw, fields.ratio = args.cell >> i;
-      for (int k = 0; k < 4; ++k) fields.plane[k] = k * points;
-      for (int k = 4; k < 6; ++k) fields.plane[k] = (2 * i + k) * points;
+      for (int k = 0; k < 6; ++k) fields.plane[k] = fields.filled[k];
     }
   }
   return layout;

@@ -381,8 +381,19 @@ void mix(const stylecine_render_args &args, const Cycles &cycles, int level, flo
   }
 }
 
-// Four planes of sources, two of weights for each level, of n places from `at` on.
-void fill_block(const stylecine_render_args &args, const Frame &frame, int64_t at, int64_t n) {
+// Sources of a level of which a part stands.
+void stand(const stylecine_render_args &args, const Fields &fields, float share, float *planes, int64_t at, int64_t n) {
+  const float *standing = args.standing + at;
+  for (int k = 0; k < 4; ++k) {
+    const float *shared = planes + k * args.gh * args.gw + at;
+    float *own = planes + fields.filled[k] + at;
+    STYLECINE_INDEPENDENT
+    for (int64_t x = 0; x < n; ++x) own[x] = shared[x] * running(share, standing[x]);
+  }
+}
+
+// Planes of sources and of weights, of n places from `at` on.
+void fill_block(const stylecine_render_args &args, const Plan &plan, const Frame &frame, int64_t at, int64_t n) {
   const int64_t points = args.gh * args.gw;
   Cycles cycles;
   Ages ages[2];
@@ -413,6 +424,8 @@ void fill_block(const stylecine_render_args &args, const Frame &frame, int64_t a
     if (cycles.count == 1) mix<1>(args, cycles, level, frame.fields, at, n);
     else if (cycles.count == 2) mix<2>(args, cycles, level, frame.fields, at, n);
     else mix<3>(args, cycles, level, frame.fields, at, n);
+    if (stands(args, args.level[level]))
+      stand(args, plan.fields[level], args.level[level].standing, frame.fields, at, n);
   }
 }
 
@@ -438,14 +451,14 @@ void sum_each(const float *row, int64_t n, int64_t wide, float *sums) {
 
 // Six planes of a level whose pixels hold wide*wide cells each: the cells' means.
 void average(const stylecine_render_args &args, int level, const Fields &fields, float *workspace, const Part &part) {
-  const int64_t points = args.gh * args.gw, wide = (int64_t(1) << level) / args.cell;
+  const int64_t wide = (int64_t(1) << level) / args.cell;
   const auto sum = wide == 2 ? sum_each<2> : wide == 4 ? sum_each<4> : sum_each<0>;
   const int64_t most = kRun / wide * wide;
   for (int k = 0; k < 6; ++k)
     for (int64_t i = part.y0 / wide; i * wide < part.y1; ++i)
       for (int64_t x = part.x0; x < part.x1; x += most) {
         const int64_t n = min_of(most, part.x1 - x), rows = min_of(wide, args.gh - i * wide);
-        const float *first = workspace + (k < 4 ? k : 2 * level + k) * points + i * wide * args.gw + x;
+        const float *first = workspace + fields.filled[k] + i * wide * args.gw + x;
         float down[kRun];
         memcpy(down, first, n * sizeof(float));
         for (int64_t y = 1; y < rows; ++y)
@@ -495,7 +508,8 @@ Part needed(const stylecine_render_args &args, const Map &map, int64_t y0, int64
 void fill(const stylecine_render_args &args, const Plan &plan, const Part &part, const Frame *frames, int64_t count) {
   for (int64_t y = part.y0; y < part.y1; ++y)
     for (int64_t x = part.x0; x < part.x1; x += kBlock)
-      for (int64_t i = 0; i < count; ++i) fill_block(args, frames[i], y * args.gw + x, min_of(kBlock, part.x1 - x));
+      for (int64_t i = 0; i < count; ++i)
+        fill_block(args, plan, frames[i], y * args.gw + x, min_of(kBlock, part.x1 - x));
   for (int64_t i = 0; i < count; ++i)
     for (int level = 0; level < args.levels; ++level)
       if ((int64_t(1) << level) > args.cell) average(args, level, plan.fields[level], frames[i].fields, part);
@@ -511,7 +525,7 @@ int64_t map_bytes(const stylecine_render_args &args) {
 void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) {
   uint8_t *const moves = static_cast<uint8_t *>(bytes);
   float *const workspace = reinterpret_cast<float *>(moves + map_bytes(args));
-  const Plan layout = plan(args);
+  const Plan layout = plan(args, args.level);
   const Map map = {moves, (args.height + kSquare - 1) / kSquare, (args.width + kSquare - 1) / kSquare};
   parallel(cpu, map.rows, [&](int64_t i) { map_row(args, i, map.columns, moves + i * map.columns); });
   const int64_t strip = max_of(16, (int64_t(1) << (args.levels - 1)) / args.cell);  // whole pixels of every level
@@ -542,7 +556,7 @@ void render(const stylecine_render_args &args, void *bytes, stylecine_cpu *cpu) 
 }
 
 size_t render_workspace(const stylecine_render_args &args, int) {
-  return size_t(map_bytes(args)) + size_t(min_of(args.frames, kBatch) * plan(args).floats) * sizeof(float);
+  return size_t(map_bytes(args)) + size_t(min_of(args.frames, kBatch) * plan(args, args.level).floats) * sizeof(float);
 }
 
 }  // namespace STYLECINE_SET

@@ -42,7 +42,9 @@ __global__ void fill(const __grid_constant__ Frames frames) {
     const int sub_cycle = args.sub_cycle[i] < args.sub_cycles ? args.sub_cycle[i] : 0;
     const Phase now = args.stagger ? phase_of(frames.phase[n][sub_cycle], frames.shift[n][sub_cycle], args.stagger[i])
                                    : Phase{frames.phase[n][sub_cycle], false};
-    const float phase = now.phase;
+    const float phase = now.phase, standing = args.standing ? args.standing[i] : 0;
+    float sources[4];
+#pragma unroll
     for (int axis = 0; axis < 4; ++axis) {  // copy A is displaced backward (the second field), copy B forward
       const bool is_a = (axis < 2) != now.swapped;
       const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
@@ -50,7 +52,7 @@ __global__ void fill(const __grid_constant__ Frames frames) {
           moment(frames.length[sub_cycle] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
       float source = displaced(then, positions + at, rates + at, 4 * points);
       if (args.swell) source += swell_offset(frames.swell_phase[n], args.swell + axis % 2 * points + i, 2 * points);
-      workspace[axis * points + i] = source;
+      workspace[axis * points + i] = sources[axis] = source;
     }
     const float share = copy_b_share(phase, args.crossfade + i, points);
     for (int level = 0; level < args.levels; ++level) {
@@ -66,6 +68,11 @@ __global__ void fill(const __grid_constant__ Frames frames) {
       mixing(theta, gain_a, gain_b, share, a, b);
       workspace[(4 + 2 * level) * points + i] = now.swapped ? b : a;
       workspace[(5 + 2 * level) * points + i] = now.swapped ? a : b;
+      if (!stands(args, frames.level[level])) continue;
+      const float runs = running(frames.level[level].standing, standing);
+#pragma unroll
+      for (int axis = 0; axis < 4; ++axis)
+        workspace[frames.plan.fields[level].filled[axis] + i] = runs * sources[axis];
     }
   }
 }
@@ -78,12 +85,12 @@ __global__ void average(const __grid_constant__ Frames frames, int first) {
   float *const workspace = frames.workspace + blockIdx.x % frames.count * frames.plan.floats;
   for (int level = first; level < args.levels; ++level) {
     const Fields &fields = frames.plan.fields[level];
-    const int64_t points = args.gh * args.gw, pixels = fields.rows * fields.columns;
+    const int64_t pixels = fields.rows * fields.columns;
     const int wide = (1 << level) / args.cell;
     STYLECINE_STRIDE_OF_FRAMES(i, 6 * pixels, frames.count) {
       const Split item = split(i, pixels), place = split(item.rest, fields.columns);
       const int k = int(item.whole), top = int(place.whole) * wide, left = int(place.rest) * wide;
-      const float *plane = workspace + (k < 4 ? k : 2 * level + k) * points;
+      const float *plane = workspace + fields.filled[k];
       const int bottom = int(min_of(top + wide, gh)), right = int(min_of(left + wide, gw));
       float sum = 0;
       for (int y = top; y < bottom; ++y)
@@ -199,7 +206,7 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
 
 Frames frames_of(const stylecine_render_args &args, int64_t first, float *workspace) {
   const int count = int(min_of(BATCH, args.frames - first));
-  Frames frames = {args, {}, {}, {}, {}, {}, plan(args), workspace, first, count};
+  Frames frames = {args, {}, {}, {}, {}, {}, plan(args, args.level), workspace, first, count};
   for (int i = 0; i < args.levels; ++i) frames.level[i] = args.level[i];
   for (int i = 0; i < args.sub_cycles; ++i) frames.length[i] = args.length[i];
   for (int n = 0; n < count; ++n) {
@@ -230,7 +237,7 @@ cudaError_t launch(const Frames &frames, cudaStream_t queue) {
 }
 
 size_t workspace_of(const stylecine_render_args &args) {
-  return size_t(min_of(args.frames, BATCH) * plan(args).floats) * sizeof(float);
+  return size_t(min_of(args.frames, BATCH) * plan(args, args.level).floats) * sizeof(float);
 }
 
 }  // namespace

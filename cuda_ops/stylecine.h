@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 10      /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 11      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -141,7 +141,8 @@ typedef struct {
                          on a GPU aligned to four coefficients */
   int64_t h, w;       /* the level's size: the canvas's over `scale`, rounded up */
   int32_t dtype;
-  int32_t scale; /* width of the level's pixels in canvas pixels: level i has 2^i */
+  int32_t scale;  /* width of the level's pixels in canvas pixels: level i has 2^i */
+  float standing; /* in [0,1]: its share in what stands; 0 if it moves with the rest everywhere */
 } stylecine_level;
 
 typedef struct {
@@ -174,6 +175,8 @@ typedef struct {
                              features, added to the levels; or NULL */
   const float *stagger;   /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */
   const float *shift;     /* host [frames,sub_cycles]: factor on it, in [0,1]; not read without stagger */
+  const float *standing;  /* [gh,gw] in [0,1]: how much of the displacement, times a level's share, the level lacks;
+                             or NULL */
   const stylecine_recolour_args *recolouring; /* of the frames, done while they are in the cache: its frame and out are
                                                  `out`, its sizes those of the frames; or NULL */
   uint8_t *out;                               /* out [frames,height,width,3] */

@@ -57,6 +57,7 @@ from stylecine.stages.mask import erode_moving_edges, moving, predict_layers, pr
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, load_photo, read_photo
 from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
+from stylecine.stages.standing import predict_standing
 from stylecine.stages.style import StyleNets
 from stylecine.stages.swash import Swash, predict_swash
 from stylecine.stages.swell import predict_swell
@@ -382,6 +383,7 @@ class Animator:
             swell = predict_swell(photo, layers, flow) if options.motion is None else None
             if swash is not None:
                 swell = swash.add_to(swell)
+            standing = predict_standing(photo, layers, flow) if options.motion is None else None
             displacement = integrate(
                 flow,
                 moves,
@@ -390,6 +392,7 @@ class Animator:
                 margin=margin,
                 sky=sky,
                 swell=swell,
+                standing=standing,
             )
             return make_loop(
                 to_uint8(shown).cpu().numpy(),

@@ -24,6 +24,7 @@ def loop_of(
     period: int = 60,
     margin: int = 32,
     swell: bool = False,
+    standing: bool = False,
 ) -> Loop:
     """A loop whose moving pixels drift at `speed` (pixels per 1/30 s) at the right border, and not at the left."""
     height, width = moving.shape
@@ -32,8 +33,9 @@ def loop_of(
     flow = torch.stack((across, -0.3 * across)).contiguous()
     parts = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1))
     waves = Swell(parts, SECONDS) if swell else None
+    stands = across / across.max() if standing else None
     wide, visible = canvas(image, moves, margin)
-    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swell=waves)
+    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swell=waves, standing=stands)
     return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
 
 

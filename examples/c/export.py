@@ -23,12 +23,15 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "rates": displacement.rates,
         "sub_cycle": displacement.sub_cycle,
         "length": torch.tensor(displacement.lengths),
+        "ramp": torch.tensor(displacement.ramps),
         "angle": loop.angle,
         "contrast_gain": loop.contrast_gain,
         "crossfade": loop.crossfade,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
     arrays |= {} if displacement.swell is None else {"swell": displacement.swell}
     arrays |= {} if displacement.stagger is None else {"stagger": displacement.stagger}
+    if displacement.standing is not None:
+        arrays |= {"standing": displacement.standing, "standing_share": torch.tensor(loop.standing_shares)}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.npy"):
         old.unlink()
@@ -37,7 +40,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
         f"stride {displacement.stride:.9g}\nswell_cycles {displacement.swell_cycles}\n"
-        f"staggered {int(displacement.stagger is not None)}\n"
+        f"staggered {int(displacement.stagger is not None)}\nstanding {int(displacement.standing is not None)}\n"
     )
 
 

@@ -86,10 +86,9 @@ static array load(const char *folder, const char *name, const char *type, int ax
 /* --- the loop -------------------------------------------------------------------------------------------------------
  */
 
-/* Factor on the stagger of places with `count` sub-cycles: 0 where the loop begins and ends, 1 two sub-cycles away from
- * there, or in its middle. */
-static double shift(double t, double count, double frames) {
-  const double ramp = fmin(2 * frames / count, frames / 2), in = fmin(t / ramp, 1), out = fmin((frames - t) / ramp, 1);
+/* Factor on the stagger: 0 where the loop begins and ends, 1 from `ramp` frames away from there. */
+static double shift(double t, double ramp, double frames) {
+  const double in = fmin(t / ramp, 1), out = fmin((frames - t) / ramp, 1);
   return in * in * (3 - 2 * in) * out * out * (3 - 2 * out);
 }
 
@@ -99,12 +98,13 @@ int main(int argc, char **argv) {
   stylecine_level levels[MAX_LEVELS];
   stylecine_render_args args = {0};
   float phases[MAX_SUB_CYCLES], shifts[MAX_SUB_CYCLES], swell_phase[2];
-  array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, stagger;
+  array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, ramp, stagger, standing;
+  array standing_share = {0};
   FILE *file;
   void *workspace;
   size_t bytes;
   int64_t frames;
-  int32_t swell_cycles, staggered;
+  int32_t swell_cycles, staggered, stands;
 
   if (argc < 2) stop("usage", "render_loop FOLDER [THREADS] > frames.ppm");
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
@@ -112,9 +112,9 @@ int main(int argc, char **argv) {
   file = open_in(argv[1], "loop.txt", 0);
   if (fscanf(file,
              "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f swell_cycles %" SCNd32
-             " staggered %" SCNd32,
-             &frames, &args.margin, &args.cell, &args.stride, &swell_cycles, &staggered) != 6)
-    stop("loop.txt", "has not the six numbers");
+             " staggered %" SCNd32 " standing %" SCNd32,
+             &frames, &args.margin, &args.cell, &args.stride, &swell_cycles, &staggered, &stands) != 7)
+    stop("loop.txt", "has not the seven numbers");
   fclose(file);
 
   photo = load(argv[1], "photo.npy", "u1", 3);
@@ -127,8 +127,11 @@ int main(int argc, char **argv) {
   crossfade = load(argv[1], "crossfade.npy", "f4", 3);
   if (swell_cycles) swell = load(argv[1], "swell.npy", "f4", 4);
   if (staggered) stagger = load(argv[1], "stagger.npy", "f4", 2);
+  if (stands) standing = load(argv[1], "standing.npy", "f4", 2);
+  if (stands) standing_share = load(argv[1], "standing_share.npy", "f4", 1);
   length = load(argv[1], "length.npy", "f4", 1);
-  if (count(&length) > MAX_SUB_CYCLES) stop("length.npy", "is too long");
+  ramp = load(argv[1], "ramp.npy", "f4", 1);
+  if (count(&length) > MAX_SUB_CYCLES || count(&ramp) != count(&length)) stop("length.npy", "is too long");
 
   for (; args.levels < MAX_LEVELS; ++args.levels) {
     stylecine_level *level = &levels[args.levels];
@@ -142,6 +145,7 @@ int main(int argc, char **argv) {
     level->w = spline.shape[1] / 2;
     level->dtype = spline.type[1] == '2' ? STYLECINE_FLOAT16 : STYLECINE_FLOAT32;
     level->scale = 1 << args.levels;
+    level->standing = stands && args.levels < count(&standing_share) ? ((float *)standing_share.data)[args.levels] : 0;
   }
 
   args.photo = photo.data;
@@ -166,6 +170,7 @@ int main(int argc, char **argv) {
   args.swell_phase = swell_phase;
   args.stagger = staggered ? stagger.data : NULL;
   args.shift = shifts;
+  args.standing = stands ? standing.data : NULL;
   args.out = malloc((size_t)count(&photo));
   for (int i = 0; i < args.sub_cycles; ++i) phases[i] = 0;
 
@@ -182,7 +187,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < args.sub_cycles; ++i) {
       const double sub_cycles = round((double)frames / ((const float *)length.data)[i]);
       phases[i] = (float)fmod((double)t * sub_cycles / (double)frames, 1);
-      shifts[i] = (float)shift((double)t, sub_cycles, (double)frames);
+      shifts[i] = (float)shift((double)t, ((const float *)ramp.data)[i], (double)frames);
     }
     const double angle = 2 * PI * fmod((double)t * swell_cycles / (double)frames, 1);
     swell_phase[0] = (float)(cos(angle) - 1);

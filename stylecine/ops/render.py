@@ -59,6 +59,7 @@ class Rendering:
     angle          [levels,3,gh,gw], contrast_gain [levels,2,3,gh,gw], crossfade [2,gh,gw]: see ops.mixing
     stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times a frame's `shifts`, in
                    [0,1], of its length
+    standing       [gh,gw] in [0,1]; times a level's share, in [0,1], how much of its displacement the level lacks
     swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
     swell_phases   their weights in each frame: cosine - 1, so that it is 0 at the beginning, and sine
     generated      [n,3,Hc,Wc] over the canvas, in [-1,1]: the generator's image of warped features, added to the levels
@@ -84,6 +85,8 @@ class Rendering:
     margin: int
     stagger: Tensor | None = None
     shifts: Sequence[Sequence[float]] = ()
+    standing: Tensor | None = None
+    standing_shares: Sequence[float] = ()
     swell: Tensor | None = None
     swell_phases: Sequence[tuple[float, float]] = ()
     generated: Tensor | None = None
@@ -108,6 +111,7 @@ class Rendering:
             "contrast_gain": (count, 2, 3, gh, gw),
             "crossfade": (2, gh, gw),
             "stagger": (gh, gw),
+            "standing": (gh, gw),
             "swell": (2, 2, gh, gw),
             "generated": (frames, 3, height, width),
         }
@@ -125,6 +129,8 @@ class Rendering:
             raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
         if self.stagger is not None and not _shares(self.shifts, frames, kinds):
             raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(self.shifts)}.")
+        if self.standing is not None and not _shares([self.standing_shares], 1, count):
+            raise ValueError(f"render: what stands has a share in [0,1] of each level, not {self.standing_shares}.")
         if self.swell is not None and len(self.swell_phases) != frames:
             raise ValueError(f"render: a swell takes two weights for each frame, not {list(self.swell_phases)}.")
         longest = (len(self.positions) - 1) * self.stride
@@ -139,8 +145,10 @@ class Rendering:
         place = {name: native.pointer(x) for name, x in dense.items()}
         levels = [level.contiguous() for level in self.levels]
         level_args = (_Level * len(levels))()
-        for i, x in enumerate(levels):
-            level_args[i] = _Level(native.pointer(x), x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i)
+        shares = [0.0] * len(levels) if self.standing is None else self.standing_shares
+        for i, (x, share) in enumerate(zip(levels, shares, strict=True)):
+            h, w, dtype = x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype]
+            level_args[i] = _Level(native.pointer(x), h, w, dtype, 2**i, share)
         length_args, phase_args, shift_args, swell_args = (
             (ctypes.c_float * len(x))(*x)
             for x in (self.lengths, *map(_flat, (self.phases, self.shifts, self.swell_phases)))
@@ -154,7 +162,7 @@ class Rendering:
             ctypes.addressof(length_args), len(self.phases), ctypes.addressof(phase_args),
             place["angle"], place["contrast_gain"], place["crossfade"],
             place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
-            place.get("stagger"), ctypes.addressof(shift_args),
+            place.get("stagger"), ctypes.addressof(shift_args), place.get("standing"),
             None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
         )  # fmt: skip
         native.run("render", args, self.photo.device, workspace=True)
@@ -190,11 +198,14 @@ class Rendering:
         bands = []
         for k, level in enumerate(self.levels):
             pixels = level[..., :3].permute(2, 0, 1).float()
-            bands.append(_mix(pixels, sources, weights[k], cell=self.cell, scale=2**k, region=region))
-        moved = merge(bands)
+            moved = sources
+            if self.standing is not None:
+                moved = sources * (1 - self.standing_shares[k] * self.standing.nan_to_num(0.0).clamp(0, 1))
+            bands.append(_mix(pixels, moved, weights[k], cell=self.cell, scale=2**k, region=region))
+        image = merge(bands)
         if self.generated is not None:
-            moved = moved + self.generated[i, :, region[0] : region[2], region[1] : region[3]]
-        return moved
+            image = image + self.generated[i, :, region[0] : region[2], region[1] : region[3]]
+        return image
 
 
 def _shares(rows: Sequence[Sequence[float]], frames: int, kinds: int) -> bool:
@@ -207,12 +218,12 @@ def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
     return [float(x) for row in rows for x in row]
 
 
-_Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale")
+_Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale; float standing")
 _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
     stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t sub_cycles;
     uint8_t *sub_cycle; float *length; int64_t frames; float *phase, *angle, *contrast_gain, *crossfade, *swell;
-    float *swell_phase, *generated, *stagger, *shift; stylecine_recolour_args *recolouring; uint8_t *out"""
+    float *swell_phase, *generated, *stagger, *shift, *standing; stylecine_recolour_args *recolouring; uint8_t *out"""
 )
 
 

@@ -142,6 +142,7 @@ def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
         "sub_cycles": [round(period / length) for length in displacement.lengths],
         "ramps": displacement.ramps,
         "swell_cycles": displacement.swell_cycles,
+        "standing_shares": loop.standing_shares,
         "bands": BANDS,
     }
 
@@ -163,6 +164,8 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     schedule = (x.round().to(torch.uint8) for x in (begin * BEGIN_STEPS, pace))
     crossfade = torch.stack((displacement.sub_cycle, *schedule), -1)
     tensors = {"moving": moving.cpu().numpy(), "crossfade": crossfade.cpu().numpy()}
+    if displacement.standing is not None and any(loop.standing_shares):
+        tensors["standing"] = (displacement.standing * 255).round().to(torch.uint8).cpu().numpy()
     scales = {"crossfade": 1 / BEGIN_STEPS}
     signed = {"velocity": displacement.rates[0, 0]}
     if displacement.swell is not None:

@@ -23,6 +23,8 @@ export class Landscape {
     const swell = tensors.swell ? dequantize(tensors.swell.data, scales.swell) : new Float32Array(4);
     const stagger = tensors.stagger ? dequantize(tensors.stagger.data, scales.stagger) : new Float32Array(1);
     this.staggered = Boolean(tensors.stagger);
+    this.standingShares = tensors.standing ? facts.standing_shares : [];
+    const standing = tensors.standing ?? {data: new Uint8Array(1), shape: [1, 1]};
     const [layers, high, wide] = tensors.statistics.shape;
     const size = [Math.ceil((width + 2 * margin) / UNIT), Math.ceil((height + 2 * margin) / UNIT)];
     this.textures = {
@@ -30,6 +32,7 @@ export class Landscape {
       crossfade: new Texture(gl, "RGB8", gw, gh, tensors.crossfade.data),
       velocity: new Texture(gl, "RG32F", gw, gh, velocity),
       swell: new Texture(gl, "RGBA32F", tensors.swell ? gw : 1, tensors.swell ? gh : 1, swell),
+      standing: new Texture(gl, "R8", standing.shape[1], standing.shape[0], standing.data),
       stagger: new Texture(gl, "R32F", this.staggered ? gw : 1, this.staggered ? gh : 1, stagger),
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
       needed: new Texture(gl, "R8", ...size, neededCells(tensors.moving.data, facts, size)),
@@ -49,7 +52,7 @@ export class Landscape {
   draw(t, target, size) {
     const {facts: {period, sub_cycles, margin, cell, scales, block, swell_cycles, bands}, programs, plate} = this;
     const {ramps = sub_cycles.map(count => 2 * period / Math.max(count, 4))} = this.facts;  // packs made before them
-    const {moving, needed, ...textures} = this.textures;
+    const {moving, needed, standing, ...textures} = this.textures;
     const angle = 2 * Math.PI * swell_cycles * t / period;
     const padded = list => [...list, ...Array(MAX_SUB_CYCLES - list.length).fill(0)];
     programs.FIELDS.draw(this.fields, {
@@ -62,9 +65,10 @@ export class Landscape {
     });
     const [sources, ...weights] = this.fields.textures;
     const level = i => ({spline: plate.splines[i], sources, weights: weights[i >> 1], odd: i & 1, scale: 2 ** i, cell});
-    programs.LOW_PASS.draw(this.sums[bands - 1], {...level(bands), needed});
+    const coarser = i => ({...level(i), needed, standing, share: this.standingShares[i] ?? 0});
+    programs.LOW_PASS.draw(this.sums[bands - 1], coarser(bands));
     for (let i = bands - 1; i > 0; i--) {
-      programs.LEVEL.draw(this.sums[i - 1], {...level(i), needed, coarse: this.sums[i]});
+      programs.LEVEL.draw(this.sums[i - 1], {...coarser(i), coarse: this.sums[i]});
     }
     const {mip} = size;
     programs.FRAME.draw(target, {...level(0), photo: plate.photo, moving, margin, coarse: this.sums[0], mip}, size);

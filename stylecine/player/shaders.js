@@ -241,6 +241,16 @@ vec3 weighted(sampler2D image, int mip, ivec2 at, vec4 across, vec4 down) {
 const MIXED = WEIGHTED + `
 uniform sampler2D spline, sources, weights;
 uniform int cell, scale, odd;  // odd levels use the second two weights
+#ifdef STANDING
+uniform sampler2D standing;
+uniform float share;  // of the level, in what stands
+vec4 source_at(ivec2 at) {
+  vec4 source = texelFetch(sources, at, 0);
+  return share > 0.0 ? source * (1.0 - share * texelFetch(standing, at, 0).r) : source;
+}
+#else
+vec4 source_at(ivec2 at) { return texelFetch(sources, at, 0); }
+#endif
 
 // Where both copies are read (canvas pixels) and their weights: interpolated from the grid; for pixels larger than a
 // cell, the mean over the pixel.
@@ -252,7 +262,7 @@ void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
     from = weight = vec4(0);
     for (int y = first.y; y < end.y; ++y)
       for (int x = first.x; x < end.x; ++x) {
-        from += texelFetch(sources, ivec2(x, y), 0);
+        from += source_at(ivec2(x, y));
         weight += texelFetch(weights, ivec2(x, y), 0);
       }
     ivec2 count = end - first;
@@ -266,8 +276,7 @@ void fields_at(ivec2 pixel, out vec4 from, out vec4 weight) {
   vec2 f = vec2(offset - cell_at * 2 * ratio) / float(2 * ratio);
   ivec2 a = clamp(cell_at, ivec2(0), last), d = clamp(cell_at + 1, ivec2(0), last);
   ivec2 b = ivec2(d.x, a.y), c = ivec2(a.x, d.y);
-  from = mix(mix(texelFetch(sources, a, 0), texelFetch(sources, b, 0), f.x),
-             mix(texelFetch(sources, c, 0), texelFetch(sources, d, 0), f.x), f.y);
+  from = mix(mix(source_at(a), source_at(b), f.x), mix(source_at(c), source_at(d), f.x), f.y);
   weight = mix(mix(texelFetch(weights, a, 0), texelFetch(weights, b, 0), f.x),
                mix(texelFetch(weights, c, 0), texelFetch(weights, d, 0), f.x), f.y);
 }
@@ -300,7 +309,7 @@ vec3 mixed(ivec2 pixel) {
 `;
 
 // The sum of a level and all coarser ones.
-const level = (first, read) => read + PIXEL + MIXED + (first ? "" : UPSAMPLED) + `
+const level = (first, read) => "#define STANDING\n" + read + PIXEL + MIXED + (first ? "" : UPSAMPLED) + `
 uniform sampler2D needed;
 ${first ? "" : "uniform sampler2D coarse;"}
 out vec4 sum;

@@ -40,12 +40,13 @@ def integrate(
     margin: int,
     sky: Tensor | None = None,
     swell: Swell | None = None,
+    standing: Tensor | None = None,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swell: on the flow's
-    grid; loops of less than a second have none.
+    grid; loops of less than a second have none. standing: [h,w] in [0,1] on that grid; see stages.standing.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
@@ -58,8 +59,10 @@ def integrate(
     knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, STRIDE)
     stagger = make_stagger(sub_cycles, min(size) / cell)
+    if standing is not None:
+        standing = to_canvas(standing[None], grid, cell, size, margin)[0]
     moved = Displacement(
-        positions, rates, sub_cycles, counts, period, cell, margin, stagger, min_ramp=MIN_RAMP * fps
+        positions, rates, sub_cycles, counts, period, cell, margin, stagger, standing, min_ramp=MIN_RAMP * fps
     )
     if swell is None or period / fps < MIN_SWELL_LOOP:
         return moved

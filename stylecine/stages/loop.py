@@ -28,6 +28,7 @@ from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
 from stylecine.stages.crossfade import crossfade_schedule
+from stylecine.stages.standing import standing_share
 
 BANDS = 4
 FEATHER = 3  # pixels
@@ -49,6 +50,7 @@ class Level:
     image: Tensor  # [3,ceil(Hc/scale),ceil(Wc/scale)], in [-1,1]
     scale: int  # width of its pixels in canvas pixels, a power of two
     band: bool  # zero-mean: mixed copies of it lose contrast, which a gain restores
+    standing: float = 0.0  # how much of it stands, in [0,1], where the displacement has what is standing
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class Loop:
     splines: tuple[Tensor, ...]  # the levels' spline coefficients, as ops.render takes them, for gathering
     displacement: Displacement
     angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
+    standing_shares: tuple[float, ...]  # of each level: how much of it stands where the displacement says so
     contrast_gain: Tensor  # [levels,2,phases,gh,gw]: gives each copy the contrast of frame 0 at the same place
     crossfade: Tensor  # [2,gh,gw]: when a place changes from copy A to copy B; see crossfade_schedule
     sampling: str
@@ -100,6 +103,8 @@ def make_loop(
     """
     if not bool((moving > 0).any()):
         raise NothingMoves("Nothing is left that moves; give a mask of what should move, or paint the given one wider.")
+    if feature is None and displacement.standing is not None:
+        levels = [replace(level, standing=standing_share(level.scale, min(moving.shape))) for level in levels]
     splines = [_packed_spline(level) for level in levels]
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
     phases = dict.fromkeys((*PHASES, *HALF_PHASES[0], *HALF_PHASES[1]))
@@ -119,6 +124,7 @@ def make_loop(
         levels=() if gathers else tuple(levels),
         splines=tuple(splines) if gathers else (),
         displacement=displacement,
+        standing_shares=tuple(level.standing for level in levels),
         angle=torch.stack([angle for angle, _ in statistics]),
         contrast_gain=torch.stack([gain for _, gain in statistics]),
         crossfade=crossfade,
@@ -213,6 +219,8 @@ def _frames_at(loop: Loop, moments: Sequence[Moment], recolouring: Recolouring |
         margin=displacement.margin,
         stagger=displacement.stagger,
         shifts=[moment.shifts for moment in moments],
+        standing=displacement.standing,
+        standing_shares=loop.standing_shares,
         swell=displacement.swell,
         swell_phases=[moment.swell for moment in moments],
         generated=None if images[0] is None else torch.stack([image for image in images if image is not None]),
@@ -247,11 +255,17 @@ def _products(
 ) -> Tensor:
     """ops.compare of the copies that the loop reads at `sources` [4,gh,gw]."""
     (gh, gw), cell = _grid(displacement), displacement.cell
+    sources = _of_level(level, sources, displacement)
     coarse = level.scale > cell  # each of its pixels holds several grid points
     if coarse:
         sources = on_level(sources, cell=cell, scale=level.scale, region=(0, 0, gh * cell, gw * cell))
     ratio = 1 if coarse else cell // level.scale
     return compare(spline, sources, weight, ratio=ratio, per_pixel=1 / level.scale, side=side)
+
+
+def _of_level(level: Level, ways: Tensor, displacement: Displacement) -> Tensor:
+    """Sources or targets [4,gh,gw] as a level has them: shorter where a part of it stands."""
+    return ways if displacement.standing is None else ways * (1 - level.standing * displacement.standing)
 
 
 def _difference(
@@ -370,6 +384,7 @@ def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, 
     h, w = level.image.shape[1:]
     gh, gw = _grid(displacement)
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
+    targets = _of_level(level, targets, displacement)
     fields = torch.cat((targets / level.scale, mixing, correlation))
     fields = on_level(fields, cell=displacement.cell, scale=level.scale, region=canvas)[:, :h, :w]
     to, weights = fields[:4].view(2, 2, h, w), fields[4:6] * _on_canvas(loop.moving, level, displacement.margin)

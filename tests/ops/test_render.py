@@ -32,6 +32,7 @@ class Sample:
     generated: bool = False
     swell: bool = False
     stagger: bool = False
+    standing: bool = False
     strided: bool = False
     share: float = 0.3
     frames: int = 1
@@ -56,8 +57,9 @@ class Sample:
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
         generated = torch.rand(self.frames, 3, height, width, generator=noise) - 0.5 if self.generated else None
         stagger = torch.rand(grid, generator=noise) * 2 - 1 if self.stagger else None
+        standing = torch.rand(grid, generator=noise) if self.standing else None
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade
-        tensors = [photo, self.mask(), *fields, stagger, swell, generated]
+        tensors = [photo, self.mask(), *fields, standing, stagger, swell, generated]
         if self.strided:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
@@ -72,6 +74,8 @@ class Sample:
             "generated": tensors.pop(),
             "swell": tensors.pop(),
             "stagger": tensors.pop(),
+            "standing": tensors.pop(),
+            "standing_shares": [0.0, 0.3, 0.0, 0.6, 1.0, 0.0, 1.0, 0.5][: self.levels],
             "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
             "swell_phases": [(math.cos(2.0 * share) - 1, math.sin(2.0 * share)) for share in shares],
             "recolouring": self.recolouring(shares, device) if self.style else None,
@@ -116,7 +120,9 @@ SAMPLES = [
     Sample("a swell", swell=True, moving="all"),
     Sample("staggered", stagger=True, moving="all"),
     Sample("staggered, three lengths", stagger=True, kinds=3, moving="all", share=0.6),
-    Sample("strided", strided=True, generated=True, swell=True, stagger=True),
+    Sample("what is coarse stands", standing=True, moving="all"),
+    Sample("what is coarse stands, cells of 8", cell=8, standing=True, stagger=True, swell=True, moving="all"),
+    Sample("strided", strided=True, generated=True, swell=True, stagger=True, standing=True),
     Sample("far outside", travel=1e6, moving="all"),
     Sample("six frames", frames=6, kinds=2, generated=True, swell=True, stagger=True),
     Sample("a style", height=150, width=300, frames=2, style="fixed"),
@@ -280,7 +286,7 @@ def test_arguments_that_do_not_fit_are_named():
 def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
     place, number = torch.zeros(1).data_ptr(), 1.0
     args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
-                 place, place, place, place, None, None, None, None, None, None, place)  # fmt: skip
+                 place, place, place, place, None, None, None, None, None, None, None, place)  # fmt: skip
     with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
         native.run("render", args, torch.device("cpu"), workspace=True)
 
@@ -290,7 +296,7 @@ def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
     other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
-                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, None, None, None, None, None,
+                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, None, None, None, None, None, None,
                  ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
     with pytest.raises(ValueError, match="recolouring changes the frames in out"):
         native.run("render", args, torch.device("cpu"), workspace=True)

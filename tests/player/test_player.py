@@ -57,13 +57,15 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
         "less than a second": loop_of(photo, water, 0.3, period=13),
         "a grid coarser than the photo": loop_of(large, large_water, 0.5),
         "everything moves": loop_of(photo, np.ones_like(water), 0.3),
+        "what is coarse stands": loop_of(photo, water, 0.3, standing=True),
+        "what is coarse stands, large": loop_of(large, large_water, 0.5, standing=True),
         "out of step": loop_of(photo, np.ones_like(water), 0.9, period=90),
     }
 
 
 CASES = (
     *("drift", "several sub-cycles", "odd sizes", "swell", "less than a second", "a grid coarser than the photo"),
-    *("everything moves", "out of step"),
+    *("everything moves", "what is coarse stands", "what is coarse stands, large", "out of step"),
 )
 
 
