@@ -40,10 +40,11 @@ LAYERS = [
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 # what a stage may import of another: models of light and water
 PARTS_OF_STAGES = {
-    "loop": {"crossfade"},
+    "loop": {"crossfade", "standing"},
     "mask": {"photo", "thin"},
     "displacement": {"swell"},
     "motion": {"reflection", "speed", "stream", "swell"},
+    "standing": {"swell"},
     "swash": {"reflection", "speed", "swell"},
     "swell": {"reflection"},
 }
