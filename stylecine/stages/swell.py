@@ -28,7 +28,7 @@ WAVELENGTH = 0.16  # of the short side, there
 FAR_SCALE = 0.15  # of both, at the horizon
 SHORE = 0.08  # of the short side: over this distance from the shore the swell sets in
 WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
-RIPPLING = 2.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
+RIPPLING = 3.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
 SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; where any of the water mirrors its shore
 FULL_DRIFT = 0.02  # of the short side in 4 s: water that drifts slower has less swell, and none where it is held still
 
