@@ -89,6 +89,8 @@ class SecurityMiddleware:
             _check_origin(headers)
         if self.tokens and scope["path"] not in PUBLIC:
             self._check_token(headers)
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may read either
+            raise Problem(400, "TwoLengths", "A body has a Content-Length or a Transfer-Encoding; send one of the two.")
         is_upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
         max_bytes = self.upload_bytes if is_upload else MAX_JSON_BYTES
         length = headers.get("content-length", "0")

@@ -208,6 +208,13 @@ def test_stalled_uploads_give_way_to_others(quick: Served) -> None:
         assert [connection.recv(12) for connection in ended] == [b"HTTP/1.1 408"]
 
 
+def test_a_body_of_two_lengths_is_refused(quick: Served) -> None:
+    """A proxy may read the one and the service the other (request smuggling, RFC 9112, 6.1)."""
+    both = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
+    response = raw(quick, b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\n" + both)
+    assert response.startswith(b"HTTP/1.1 400") and b"Content-Length" in response
+
+
 def test_edits_have_a_known_kind_and_a_bounded_length(quick: Served) -> None:
     link = quick.scene()["links"]["self"]
 
