@@ -14,9 +14,9 @@ from stylecine.ops.image import fast_dtype, network_size, resize
 from stylecine.stages.mask import follow_edges, soft_threshold
 
 SHORT_SIDES = (448, 640)  # of the network's inputs: large cloth is found in the first, small cloth in the second
-LIKELY, SURE = 0.5, 0.95  # probabilities
+LIKELY, SURE = 0.5, 0.97  # probabilities
 POSSIBLE = 0.08  # next to sure cloth
-SURE_SHARE = 0.4  # of a piece must be sure
+SURE_SHARE = 0.5  # of a piece must be sure
 CLOSED = 3  # cells: narrower gaps of a piece, as lettering leaves, are closed
 MIN_FOUND = 0.004  # of the photo: smaller pieces are errors
 

@@ -18,6 +18,8 @@ PHASES = (0, 5, 11)  # of each clip
 MAX_FIXED_TRAVEL = 0.004  # of the view's side: cloth that never moves further is fixed
 MAX_RENDERED = 384  # pixels; larger pieces are enlarged
 CLOTHES_SHARE = 0.4  # of the simulated dresses and capes are used
+WIDE_SHARE = 0.5  # of the banners are stretched to up to three times their width, as banners between posts are
+FILLING_SHARE = 0.2  # of the composites have one banner that fills most of the view
 GAMMA = 2.2
 # linear: reds, blues, whites, greens, yellow, orange, black, sky blue, purple
 FLAG_COLOURS = np.array([
@@ -80,6 +82,9 @@ class Composites:
         self.picture, self.cloth = picture, torch.zeros(1, *SIZE)
         for _ in range(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1])):
             self._paste_something_else() if rng.random() < 0.8 else self._draw_bare_pole()
+        if rng.random() < FILLING_SHARE:
+            self._paste_banner()
+            return self._finished()
         count = rng.choice([0, 1, 2, 3, 5], p=[0.3, 0.4, 0.15, 0.1, 0.05])
         size = math.exp(rng.uniform(math.log(36), math.log(800)))
         for _ in range(count):
@@ -87,12 +92,31 @@ class Composites:
             self._paste_cloth(int(np.clip(own, 28, 900)))
             if rng.random() < 0.12:
                 self._paste_something_else()
-        picture = photometric(rng, self.picture.clamp(0, 1) ** (1 / GAMMA))
+        return self._finished()
+
+    def _finished(self) -> tuple[Tensor, Tensor]:
+        picture = photometric(self.rng, self.picture.clamp(0, 1) ** (1 / GAMMA))
         return (255 * picture.clamp(0, 1)).byte(), self.cloth[0]
+
+    def _paste_banner(self) -> None:
+        """One banner or curtain, 0.4 to 1.1 of the view wide, with posts, a beam or ropes."""
+        rng, (height, width) = self.rng, SIZE
+        hung = [clip for clip in self.clips if clip.kind in ("banner", "curtain")] or self.clips
+        piece = cloth_piece(hung, int(rng.uniform(0.4, 1.0) * height / 0.7), rng)
+        columns = torch.nonzero(piece.opacity[0] > 0.5, as_tuple=True)[1]
+        across = rng.uniform(0.4, 1.1) * width / (int(columns.max() - columns.min()) + 1)
+        piece = stretched(piece, max(0.6, across))
+        spare = [n - m for n, m in zip(SIZE, piece.opacity.shape[1:], strict=True)]
+        y, x = (int(rng.uniform(0.2, 0.8) * n) for n in spare)
+        if rng.random() < 0.8:
+            self._draw_supports(piece.opacity, x, y, piece.opacity.shape[2])
+        self._paste_lit(piece, x, y)
 
     def _paste_cloth(self, size: int) -> None:
         rng, (height, width) = self.rng, SIZE
         piece = cloth_piece(self.clips, size, rng)
+        if piece.kind == "banner" and rng.random() < WIDE_SHARE:
+            piece = stretched(piece, rng.uniform(1.2, 3))
         least, most = ((-0.5, -0.5), (-0.4, -0.5)) if size > 500 else ((-0.15, -0.85), (-0.1, -0.9))
         x = int(rng.uniform(least[0] * size, width + least[1] * size))
         y = int(rng.uniform(most[0] * size, height + most[1] * size))
@@ -100,7 +124,10 @@ class Composites:
             self._draw_flagpole(piece.line, torch.tensor([float(x), float(y)]), size)
         elif piece.kind == "banner" and rng.random() < 0.6:
             self._draw_supports(piece.opacity, x, y, size)
-        opacity = blur(piece.opacity, rng.uniform(0.4, 0.9))
+        self._paste_lit(piece, x, y)
+
+    def _paste_lit(self, piece: Piece, x: int, y: int) -> None:
+        opacity = blur(piece.opacity, self.rng.uniform(0.4, 0.9))
         self.cloth = torch.maximum(self.cloth, self._paste(piece.colours * self.light * self.tint, opacity, x, y))
 
     def _draw_flagpole(self, line: tuple[Tensor, Tensor], corner: Tensor, size: int) -> None:
@@ -111,15 +138,23 @@ class Composites:
             self._draw_pole(top - along * above, bottom + along * below, size * self.rng.uniform(0.012, 0.05))
 
     def _draw_supports(self, opacity: Tensor, x: int, y: int, size: int) -> None:
-        """Two posts, or a beam or rope along the top."""
+        """Two posts, a beam along the top, or ropes at the corners."""
         rows, columns = torch.nonzero(opacity[0] > 0.5, as_tuple=True)
         if not len(rows):
             return
         left, right = float(columns.min()) + x, float(columns.max()) + x
         top, bottom = float(rows.min()) + y, float(rows.max()) + y
         thickness = size * self.rng.uniform(0.01, 0.05)
-        if self.rng.random() < 0.5:
-            for post in (left, right):
+        kind = self.rng.random()
+        if kind < 0.2:
+            for corner, away in ((left, -1), (right, 1)):
+                for edge in (top, bottom):
+                    far = torch.tensor([corner + away * size * self.rng.uniform(0.1, 0.5),
+                                        edge + size * self.rng.normal(0, 0.1)])
+                    self._draw_pole(torch.tensor([corner - 3 * away, edge]), far, 2.0)
+        elif kind < 0.6:
+            away = size * self.rng.choice([0.0, 0.03, 0.08])
+            for post in (left - away, right + away):
                 end = bottom + size * self.rng.uniform(0, 2)
                 self._draw_pole(torch.tensor([post, top - 0.1 * size]), torch.tensor([post, end]), thickness)
         else:
@@ -202,6 +237,18 @@ def cloth_piece(clips: list[Clip], size: int, rng: np.random.Generator) -> Piece
     return Piece(clip.kind, colours, opacity, _line_through(held, size))
 
 
+def stretched(piece: Piece, across: float) -> Piece:
+    """The piece, wider by that factor."""
+    height, width = piece.opacity.shape[1], max(8, round(piece.opacity.shape[2] * across))
+    colours, opacity = (
+        F.interpolate(x[None], (height, width), mode="bilinear", antialias=across < 1, align_corners=False)[0]
+        for x in (piece.colours, piece.opacity)
+    )
+    opacity = ((opacity - 0.5) * max(1.0, across) + 0.5).clamp(0, 1)
+    line = piece.line and tuple(end * torch.tensor([across, 1.0]) for end in piece.line)
+    return Piece(piece.kind, colours, opacity, line)  # type: ignore[arg-type]
+
+
 def _line_through(held: Tensor, size: int) -> tuple[Tensor, Tensor] | None:
     """The ends of the line along which cloth is held; None if it is not held along a line."""
     rows, columns = torch.nonzero(held, as_tuple=True)
@@ -251,7 +298,21 @@ def flag(u: Tensor, v: Tensor, rng: np.random.Generator) -> Tensor:
         colours = torch.where(emblem, _colour(rng), colours)
         if rng.random() < 0.4:
             colours = torch.where(distance < 0.45 * radius, _colour(rng), colours)
-    return _marked(colours, u, v, rng) if rng.random() < 0.3 else colours
+    if rng.random() < 0.2:
+        colours = _blotted(colours, u, v, rng)
+    return _marked(colours, u, v, rng) if rng.random() < 0.35 else colours
+
+
+def _blotted(colours: Tensor, u: Tensor, v: Tensor, rng: np.random.Generator) -> Tensor:
+    """Blots of many colours or one all over the cloth, like painted hands, flowers or signatures."""
+    count, one = int(rng.integers(10, 110)), _colour(rng) if rng.random() < 0.3 else None
+    radius = rng.uniform(0.25, 0.6) / math.sqrt(count)
+    for x, y in rng.uniform(0.02, 0.98, (count, 2)):
+        distance, angle = ((u - x) ** 2 + (v - y) ** 2).sqrt(), torch.atan2(v - y, u - x)
+        lobes = 0.6 + 0.4 * torch.cos(angle * int(rng.integers(2, 9)) + rng.uniform(0, 6))
+        blot = distance < radius * rng.uniform(0.5, 1.2) * lobes
+        colours = torch.where(blot, _colour(rng) if one is None else one, colours)
+    return colours
 
 
 def _field(u: Tensor, v: Tensor, rng: np.random.Generator) -> Tensor:

@@ -2,10 +2,15 @@
 
     python pretrained/recipes/cloth/train_cloth_finder.py --photos DIR --clips DIR --backbone efficientnet.safetensors
     python pretrained/recipes/cloth/train_cloth_finder.py --backbone efficientnet.safetensors --export OUT.safetensors
+    python pretrained/recipes/cloth/train_cloth_finder.py --start finder.safetensors --photos DIR --clips DIR
+    python pretrained/recipes/cloth/train_cloth_finder.py --start finder.safetensors --export OUT.safetensors
+    python pretrained/recipes/cloth/train_cloth_finder.py --average A.safetensors B.safetensors --export OUT.safetensors
     python pretrained/recipes/cloth/train_cloth_finder.py --refit finder.safetensors --former OLD_SEGMENTER --export OUT
 
 The backbone that convert_efficientnet.py writes is the one that the segmenter's was fine-tuned from: the corrections
-lead back to it. It stays as it is, so features are computed once, of `--composites` pictures made before training.
+lead back to it. With `--start` the decoder of a finder is trained on, with the corrections that it has; `--average`
+takes the mean of such finders' decoders. The backbone stays as it is, so features are computed once, of `--composites`
+pictures made before training.
 `--refit` leaves a finder as it is when the segmenter was trained on: only the corrections are made anew, from the new
 backbone to the one that the finder was trained with.
 """
@@ -49,6 +54,22 @@ def corrected_finder(segmenter: Path, former: Path) -> tuple[ClothFinder, dict[s
     return ClothFinder(tuned, corrections), corrections
 
 
+def started_finder(segmenter: Path, start: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
+    """A finder to train on, and its corrections."""
+    tensors = read_tensors(start)
+    names = [name.removesuffix(LEFT) for name in tensors if name.endswith(LEFT)]
+    corrections = {name: (tensors[name + LEFT].float(), tensors[name + RIGHT].float()) for name in names}
+    finder = ClothFinder.from_tensors(tensors, Segmenter.from_tensors(read_tensors(segmenter)).backbone)
+    finder.decoder.requires_grad_(True)
+    return finder, corrections
+
+
+def finder_of(options: argparse.Namespace) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
+    if options.start:
+        return started_finder(options.segmenter, options.start)
+    return corrected_finder(options.segmenter, options.backbone)
+
+
 class Cached:
     """Features of composites, bfloat16, and how much of each of their cells is cloth."""
 
@@ -79,7 +100,7 @@ def loss(logits: Tensor, cloth: Tensor) -> Tensor:
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
-    finder, _ = corrected_finder(options.segmenter, options.backbone)
+    finder, _ = finder_of(options)
     finder.to(run.device)
     training = Training(run, finder.decoder, rate=2e-3, weight_decay=0.05, half_life=100)
     seed = options.seed + run.step
@@ -113,8 +134,16 @@ def train(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """The averaged decoder and its corrections."""
-    _, corrections = corrected_finder(options.segmenter, options.backbone)
+    _, corrections = finder_of(options)
     save(averaged(options.out / "state.pt"), corrections, options.export)
+
+
+def average(options: argparse.Namespace) -> None:
+    """The mean of the decoders of finders with the same corrections."""
+    finders = [started_finder(options.segmenter, path) for path in options.average]
+    decoders = [finder.decoder.state_dict() for finder, _ in finders]
+    mean = {name: torch.stack([decoder[name] for decoder in decoders]).mean(0) for name in decoders[0]}
+    save(mean, finders[0][1], options.export)
 
 
 def refit(options: argparse.Namespace) -> None:
@@ -148,6 +177,8 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/finder", export=True, batch=10)
     parser.add_argument("--clips", type=Path, help="folder of simulated clips (simulate.py)")
     parser.add_argument("--backbone", type=Path, help="written by convert_efficientnet.py")
+    parser.add_argument("--start", type=Path, metavar="FINDER", help="instead: the finder to train on")
+    parser.add_argument("--average", type=Path, nargs="+", metavar="FINDER", help="finders to take the mean of")
     parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
     parser.add_argument("--composites", type=int, default=1200, help="pictures made in each run")
     parser.add_argument("--refit", type=Path, metavar="FINDER", help="a finder to keep as it is")
@@ -155,6 +186,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.refit:
         refit(options)
+    elif options.average:
+        average(options)
     elif options.export:
         export(options)
     else:

@@ -1,11 +1,12 @@
 """Composites of simulated cloth and landscapes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from cloth.composites import SIZE, Clip, Composites, cloth_piece, flag, load_clips, no_cloth
+from cloth.composites import SIZE, Clip, Composites, cloth_piece, flag, load_clips, no_cloth, stretched
 from smoke import make_clips
 
 GREY = torch.full((3, 300, 400), 128, dtype=torch.uint8)
@@ -51,3 +52,20 @@ def test_designs_and_other_things_are_of_the_size_asked_for() -> None:
         colours, opacity = no_cloth(24, GREY.float() / 255, rng)
         assert torch.isfinite(colours).all() and (colours.shape, opacity.shape) == ((3, 24, 24), (1, 24, 24))
         assert 0.02 < opacity.mean() < 1
+
+
+def test_a_wider_piece_keeps_its_place_and_its_line(clips: list[Clip]) -> None:
+    piece = cloth_piece(clips, 60, np.random.default_rng(0))
+    line = torch.tensor([4.0, 5.0]), torch.tensor([50.0, 6.0])
+    wide = stretched(replace(piece, line=line), 2.5)
+    assert wide.opacity.shape == (1, 60, 150) and wide.colours.shape == (3, 60, 150)
+    assert abs(float(wide.opacity.mean() - piece.opacity.mean())) < 0.02
+    assert wide.line is not None and wide.line[1].tolist() == [125, 6]
+
+
+def test_a_share_of_the_pictures_has_one_banner_that_fills_them(clips: list[Clip]) -> None:
+    make = Composites([GREY], clips, 1)
+    make()  # sets its light
+    make.cloth.zero_()
+    make._paste_banner()
+    assert 0.08 < float(make.cloth.mean()) < 0.95
