@@ -578,7 +578,7 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
 
     def shown(name: str, studio: Studio) -> None:
         with Image.open(io.BytesIO(studio.page.screenshot())) as shot:
-            shot.convert("RGB").save(folder / f"studio-{name}.webp", quality=85, method=6)
+            shot.convert("RGB").save(folder / f"studio-{name}.webp", quality=65, method=6)
 
     def opened(photo: Path, **options: Any) -> Studio:
         studio = Studio(new_page(**{"viewport": {"width": 1440, "height": 900}, **options}))
