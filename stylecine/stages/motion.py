@@ -285,7 +285,8 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
     travel = TRAVEL[pace]
     if k == WATER:
         calmer = TRAVEL[CALMER[pace]].running_water / travel.running_water
-        usual = water_travel(here, open_water(context.owner, flow, context.grey), context.grey, travel)
+        calm = open_water(context.owner, flow, context.grey)
+        usual = water_travel(here, context.owner < 0, calm, context.grey, travel)
         return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
     if k == FALLS:
         return falls_travel(here, flow, travel)

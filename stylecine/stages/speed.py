@@ -48,6 +48,8 @@ FOAM_REACH = 0.04  # of the short side: foam quickens water around it
 FALL_REACH = 0.05  # of the short side: what is this near a fall beats with it
 BEAT, BEAT_FRAMES = 0.05, 10  # of [0,1]: by how much brightness may change along the way in half a sub-cycle of a fall
 BEAT_SCALE, MIN_STEADY = 0.015, 0.25  # of the short side: finer texture does not beat; the least factor on a speed
+AT_BANK, IN_MIDSTREAM = 0.65, 1.1  # speed of running water there over the table's
+BANK_REACH = 0.08  # of the short side: banks and rocks are felt no farther into wide water
 MIN_CONTRAST = 0.25  # of the brightness in water, between its darkest fifth and its lights: less is no foam
 
 
@@ -75,10 +77,24 @@ def mean_within(fields: np.ndarray, where: np.ndarray, sigma: float, mode: str =
     return np.stack([ndimage.gaussian_filter(c * where, sigma, mode=mode) for c in fields]) / weight
 
 
-def water_travel(here: np.ndarray, calm: np.ndarray, grey: np.ndarray, table: Travel) -> np.ndarray:
-    """Travel [h,w] of water: `here` bool [h,w], of which `calm` is open; grey [h,w] in [-1,1]."""
+def water_travel(
+    here: np.ndarray, static: np.ndarray, calm: np.ndarray, grey: np.ndarray, table: Travel
+) -> np.ndarray:
+    """Travel [h,w] of water: `here` bool [h,w], of which `calm` is open; `static`, what does not move; grey [h,w] in
+    [-1,1]. Running water is slower along banks and around rocks than in midstream."""
     running = table.running_water + (table.white_water - table.running_water) * foam(here & ~calm, grey)
-    return np.where(calm, table.open_water, running)
+    return np.where(calm, table.open_water, running * _across(static))
+
+
+def _across(static: np.ndarray) -> np.ndarray:
+    """Speed over the mean, [h,w], by the parabola of a flow in a channel. The photo's own border is no bank."""
+    reach = BANK_REACH * min(static.shape)
+    if not static.any():
+        return np.full(static.shape, IN_MIDSTREAM)
+    distance = ndimage.distance_transform_edt(~static)
+    half_width = np.clip(ndimage.maximum_filter(distance, 2 * round(reach) + 1), 1, reach)
+    place = np.clip(distance / half_width, 0, 1)
+    return AT_BANK + (IN_MIDSTREAM - AT_BANK) * place * (2 - place)
 
 
 def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.ndarray:

@@ -4,6 +4,7 @@ from scipy import ndimage
 
 from stylecine.options import PACES
 from stylecine.stages.speed import (
+    IN_MIDSTREAM,
     MIN_SKY,
     MIN_STEADY,
     TRAVEL,
@@ -63,10 +64,18 @@ def test_falling_water_that_is_not_steep_runs_as_rapids_do() -> None:
 
 def test_white_water_is_faster_than_smooth_water_and_a_lake_is_slow() -> None:
     here, white = rows() >= 0, rows() > 90
-    travel = water_travel(here, rows() < 20, streaks(white), NATURAL)
+    travel = water_travel(here, ~here, rows() < 20, streaks(white), NATURAL)
     assert travel[5, 60] == NATURAL.open_water
-    assert travel[50, 60] == pytest.approx(NATURAL.running_water, rel=0.02)
-    assert travel[110, 60] > 0.9 * NATURAL.white_water
+    assert travel[50, 60] == pytest.approx(IN_MIDSTREAM * NATURAL.running_water, rel=0.02)
+    assert travel[110, 60] > 0.9 * IN_MIDSTREAM * NATURAL.white_water
+
+
+@pytest.mark.parametrize("width", [10, 60])
+def test_a_river_is_slower_along_its_banks_whatever_its_width(width: int) -> None:
+    here = np.abs(rows() - 64) < width // 2
+    travel = water_travel(here, ~here, rows() < 0, np.full((SIZE, SIZE), -0.8), NATURAL)[:, 60] / NATURAL.running_water
+    assert travel[64] == pytest.approx(IN_MIDSTREAM)
+    assert travel[65 - width // 2] < 0.9 < travel[here[:, 60]].mean() < 1.1
 
 
 def test_smooth_lights_and_even_water_are_no_foam() -> None:
