@@ -15,7 +15,7 @@ import stylecine
 PACKAGE = Path(stylecine.__file__).parent
 DECLARED = {  # file: lines, each with the one that it follows
     "options.py": [
-        ('STYLES = ("golden-hour", "sunset",', ' "sunrise",'),
+        ('STYLES = ("golden-hour",', ' "made-up",'),
         ('    fps: float = _option(30, "frames per second", "F", float, gt=0, le=240)\n', """\
     grain: float = _option(0.5, "of the film", "G", float, studio=DETAILS | {"label": "Grain"}, ge=0, le=1)
     film: str = _option("none", "the film", "NAME", choices=("none", "slide"))
@@ -23,9 +23,9 @@ DECLARED = {  # file: lines, each with the one that it follows
         ("    fps: float\n", "    grain: float\n    film: str\n"),
     ],
     "output/formats.py": [
-        ("    for form in (\n", '        Format(".jxl", IMAGE, "image/jxl", "JPEG XL", "New", (60, 80, 95), 512),\n'),
+        ("    for form in (\n", '        Format(".xyz", IMAGE, "image/x-made-up", "Made-up", "New", (60, 80, 95), 512),\n'),
     ],
-    "output/images.py": [("ENCODERS: dict[str, Encode] = {", '".jxl": _encode_webp, ')],
+    "output/images.py": [("ENCODERS: dict[str, Encode] = {", '".xyz": _encode_webp, ')],
 }  # fmt: skip
 PROGRAM = """
 import argparse, json, sys, tempfile
@@ -46,15 +46,15 @@ from stylecine.server.settings import Settings
 
 folder = Path(sys.argv[1])
 (commands,) = (a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
-typed = commands["animate"].parse_args("p.jpg --grain 0.2 --film slide --style sunrise -o p.jxl".split())
-(folder / "p.csv").write_text("photo,output,grain,style\\np.jpg,q.jxl,0.25,sunrise\\n")
+typed = commands["animate"].parse_args("p.jpg --grain 0.2 --film slide --style made-up -o p.xyz".split())
+(folder / "p.csv").write_text("photo,output,grain,style\\np.jpg,q.xyz,0.25,made-up\\n")
 (task,) = tasks_of(folder / "p.csv", folder, ".mp4", {})
 try:
     refused = str(RenderOptions(grain=2))
 except OptionError as error:
     refused = str(error)
-check_output(folder / "p.jxl", quality=90)
-write_output([np.full((8, 8, 3), k, np.uint8) for k in (0, 99)], folder / "p.jxl", 30)
+check_output(folder / "p.xyz", quality=90)
+write_output([np.full((8, 8, 3), k, np.uint8) for k in (0, 99)], folder / "p.xyz", 30)
 app = create_app(Settings(data=folder / "data"), studio=True)
 print(json.dumps({
     "help": {name: command.format_help() for name, command in commands.items()},
@@ -63,10 +63,10 @@ print(json.dumps({
     "remote": REMOTE_OPTIONS,
     "refused": refused,
     "report": RenderOptions(grain=0.2).describe(),
-    "media type": SERVED["jxl"].media_type,
+    "media type": SERVED["xyz"].media_type,
     "sent": [*app.openapi()["paths"]["/v1/animations/{id}/result"]["get"]["responses"]["200"]["content"]],
     "schema": Animation.model_json_schema()["properties"],
-    "request": Animation(scene="1", format="jxl", grain=0.1, style="sunrise").model_dump(),
+    "request": Animation(scene="1", format="xyz", grain=0.1, style="made-up").model_dump(),
     "live": [p["name"] for p in app.openapi()["paths"]["/v1/scenes/{id}/live"]["get"]["parameters"]],
     "page": declared_js(),
 }))
@@ -96,27 +96,27 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_a_format(seen: Any) -> None:
-    assert ".jxl" in seen["help"]["animate"] and ".jxl" in seen["help"]["render"]
-    assert seen["task"][0] == "q.jxl"
-    assert "jxl" in seen["schema"]["format"]["enum"] and seen["request"]["format"] == "jxl"
-    assert seen["media type"] == "image/jxl" and "image/jxl" in seen["sent"]
-    (form,) = (form for form in seen["page"]["FORMATS"] if form["id"] == "jxl")
-    assert (form["name"], form["kind"]["group"], form["default_size"]) == ("JPEG XL", "Animated image", 512)
+    assert ".xyz" in seen["help"]["animate"] and ".xyz" in seen["help"]["render"]
+    assert seen["task"][0] == "q.xyz"
+    assert "xyz" in seen["schema"]["format"]["enum"] and seen["request"]["format"] == "xyz"
+    assert seen["media type"] == "image/x-made-up" and "image/x-made-up" in seen["sent"]
+    (form,) = (form for form in seen["page"]["FORMATS"] if form["id"] == "xyz")
+    assert (form["name"], form["kind"]["group"], form["default_size"]) == ("Made-up", "Animated image", 512)
     assert form["qualities"] == [60, 80, 95] and form["codecs"] == []
 
 
 def test_a_style(seen: Any) -> None:
-    assert "sunrise" in seen["help"]["animate"] and "sunrise" in seen["help"]["batch"]
-    assert seen["typed"]["style"] == "sunrise"
-    assert seen["task"][1]["style"] == "sunrise" and seen["task"][2] == ["photo"]
-    assert "sunrise" in str(seen["schema"]["style"]) and seen["request"]["style"] == "sunrise"
-    assert "sunrise" in seen["page"]["OPTIONS"]["style"]["choices"]
+    assert "made-up" in seen["help"]["animate"] and "made-up" in seen["help"]["batch"]
+    assert seen["typed"]["style"] == "made-up"
+    assert seen["task"][1]["style"] == "made-up" and seen["task"][2] == ["photo"]
+    assert "made-up" in str(seen["schema"]["style"]) and seen["request"]["style"] == "made-up"
+    assert "made-up" in seen["page"]["OPTIONS"]["style"]["choices"]
 
 
 def test_an_option(seen: Any) -> None:
     for command in ("animate", "render", "batch", "explain"):
         assert "--grain G" in seen["help"][command] and "of the film (default 0.5)" in seen["help"][command]
-    assert seen["typed"] == {"grain": 0.2, "film": "slide", "style": "sunrise"}
+    assert seen["typed"] == {"grain": 0.2, "film": "slide", "style": "made-up"}
     assert seen["refused"] == "grain must be a number from 0 to 1, not 2."
     assert seen["report"]["grain"] == 0.2 and seen["task"][1]["grain"] == 0.25
     assert {"grain", "film"} <= {*seen["remote"]} & {*seen["live"]}
