@@ -23,7 +23,7 @@ DECLARED = {  # file: lines, each with the one that it follows
         ("    fps: float\n", "    grain: float\n    film: str\n"),
     ],
     "output/formats.py": [
-        ("    for form in (\n", '        Format(".xyz", IMAGE, "image/x-made-up", "Made-up", "New", (60, 80, 95), 512),\n'),
+        ("    for form in (\n", '        Format(".xyz", IMAGE, "image/x-new", "Made-up", "New", (60, 80, 95), 512),\n'),
     ],
     "output/images.py": [("ENCODERS: dict[str, Encode] = {", '".xyz": _encode_webp, ')],
 }  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_format(seen: Any) -> None:
     assert ".xyz" in seen["help"]["animate"] and ".xyz" in seen["help"]["render"]
     assert seen["task"][0] == "q.xyz"
     assert "xyz" in seen["schema"]["format"]["enum"] and seen["request"]["format"] == "xyz"
-    assert seen["media type"] == "image/x-made-up" and "image/x-made-up" in seen["sent"]
+    assert seen["media type"] == "image/x-new" and "image/x-new" in seen["sent"]
     (form,) = (form for form in seen["page"]["FORMATS"] if form["id"] == "xyz")
     assert (form["name"], form["kind"]["group"], form["default_size"]) == ("Made-up", "Animated image", 512)
     assert form["qualities"] == [60, 80, 95] and form["codecs"] == []
