@@ -98,7 +98,8 @@ int main(int argc, char **argv) {
   stylecine_level levels[MAX_LEVELS];
   stylecine_render_args args = {0};
   float phases[MAX_SUB_CYCLES], shifts[MAX_SUB_CYCLES], swell_phase[2];
-  array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, ramp, stagger, standing;
+  array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, ramp, stagger,
+      standing;
   array standing_share = {0};
   FILE *file;
   void *workspace;
