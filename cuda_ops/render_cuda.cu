@@ -71,8 +71,7 @@ __global__ void fill(const __grid_constant__ Frames frames) {
       if (!stands(args, frames.level[level])) continue;
       const float runs = running(frames.level[level].standing, standing);
 #pragma unroll
-      for (int axis = 0; axis < 4; ++axis)
-        workspace[frames.plan.fields[level].filled[axis] + i] = runs * sources[axis];
+      for (int axis = 0; axis < 4; ++axis) workspace[frames.plan.fields[level].filled[axis] + i] = runs * sources[axis];
     }
   }
 }

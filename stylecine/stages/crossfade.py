@@ -2,6 +2,9 @@
 
 A crossfade over the whole sub-cycle would show everything twice in its middle. Here a place shows a single copy for
 half of its sub-cycle and changes in the half in which the two differ less: clouds meet where the sky is blue.
+
+A cloud that only one copy has changes from its edge to its core or back, as clouds dissolve and form: that of copy A is
+eaten up from outside while that of copy B grows from inside, and neither is ever half transparent as a whole.
 """
 
 from __future__ import annotations
@@ -18,14 +21,25 @@ WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourho
 # Transition between early and late, of the preference, which is 0 to 1: in sub-cycles of LONG_SECONDS, those of skies
 # and calm lakes, matter has travelled far, and clouds that changed at a sharp line would have straight sides.
 SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.12, 3.0
+# By how much more than the other, of [-1, 1], a copy must differ from the background to have a cloud alone; its core.
+CLOUD, CORE = 0.05, 0.25
+APART, CLOUD_PACE = 0.35, 4.0  # sub-cycles from the middle to the change of edges and of cores; pace of either
+SMOOTH = 0.004  # of the grid's short side
 
 
-def crossfade_schedule(difference: Tensor, sub_cycle: Tensor, lengths: Sequence[float], fps: float) -> Tensor:
+def crossfade_schedule(
+    difference: Tensor,
+    sub_cycle: Tensor,
+    lengths: Sequence[float],
+    fps: float,
+    deviation: Tensor | None = None,
+) -> Tensor:
     """Phase at which each place's crossfade begins, and its pace per sub-cycle: [2,gh,gw], see mixing.copy_b_share.
 
     difference [2,gh,gw]: how much the copies differ (mean square, times how much moves) in each half of a sub-cycle.
     The halves are chosen so that as much changes in the first as in the second, and the steps between frames stay even.
-    sub_cycle [gh,gw]: index of each place into `lengths`, in frames. fps: frames per second.
+    sub_cycle [gh,gw]: index of each place into `lengths`, in frames. fps: frames per second. deviation [2,gh,gw]: how
+    much copy A and copy B differ from the background in the middle of a sub-cycle, brightness in [-1,1].
     """
     split = torch.tensor([length / 2 >= MIN_SECONDS * fps for length in lengths], device=sub_cycle.device)
     split = split[sub_cycle.long()]
@@ -35,7 +49,20 @@ def crossfade_schedule(difference: Tensor, sub_cycle: Tensor, lengths: Sequence[
     softness = np.where(long.cpu().numpy(), LONG_SOFTNESS, SOFTNESS)
     later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma, softness)
     begin = torch.from_numpy(later * 0.5).float().to(sub_cycle.device)
-    return torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
+    schedule = torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
+    return schedule if deviation is None else torch.where(long, _dissolved(schedule, deviation), schedule)
+
+
+def _dissolved(schedule: Tensor, deviation: Tensor) -> Tensor:
+    """The schedule [2,gh,gw], but where one copy has a cloud, by the place within that cloud."""
+    more = deviation[1] - deviation[0]  # above 0 in a cloud of copy B
+    solid = (more.abs() / CORE).clamp(0, 1)
+    middle = 0.5 + torch.where(more > 0, 1, -1) * APART * (1 - 2 * solid)
+    smooth = ndimage.gaussian_filter(middle.cpu().numpy(), SMOOTH * min(middle.shape))
+    clouded = (more.abs() / CLOUD).clamp(0, 1)
+    pace = torch.lerp(schedule[1], torch.full_like(solid, CLOUD_PACE), clouded).round()  # whole, as packs store it
+    begin = torch.lerp(schedule[0], torch.from_numpy(smooth).to(middle) - 0.5 / pace, clouded)
+    return torch.stack((torch.minimum(begin.clamp(min=0), 1 - 1 / pace), pace))
 
 
 def _balanced_threshold(early: np.ndarray, late: np.ndarray, among: np.ndarray) -> float:

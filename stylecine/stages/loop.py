@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
@@ -34,6 +35,9 @@ BANDS = 4
 FEATHER = 3  # pixels
 HALF_PHASES = (0.125, 0.25, 0.375), (0.625, 0.75, 0.875)  # where the copies are compared to choose a half
 INPAINTED_PENALTY = 4.0  # factor on the difference of copies that come from inpainted parts of the plate
+# Of the grid's short side: the surroundings whose median is a cloud's background, which is blurred before, every fourth
+# point; finer detail than CLOUD_BLUR says nothing of a cloud.
+BACKGROUND, BACKGROUND_BLUR, BACKGROUND_STEP, CLOUD_BLUR = 0.35, 0.02, 4, 0.006
 WINDOW = 16  # pixels of a level over which the two copies are compared
 MIN_CORRELATION = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise must not be amplified
 MAX_GAIN = 1.2
@@ -114,7 +118,8 @@ def make_loop(
     compared = (levels, splines) if whole is None else (whole, [_packed_spline(level) for level in whole])
     difference = torch.stack([_difference(*compared, weights, displacement, half) for half in halves])
     difference *= 1 + INPAINTED_PENALTY * _inpainted_share(moving, displacement, sources)
-    crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps)
+    deviation = _deviation(compared[0], displacement, sources[0.5])
+    crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps, deviation)
     energies = [_static_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, moments, energies, strict=True)]
     gathers = sampling == "gather"
@@ -285,6 +290,25 @@ def _difference(
             square = (aa + bb - 2 * ab).clamp(min=0)
             total += _on_grid(square[None], side=side * level.scale / cell, grid=grid)[0]
     return total
+
+
+def _deviation(levels: Sequence[Level], displacement: Displacement, sources: Tensor) -> Tensor:
+    """How much each copy's brightness, of what is larger than a few grid points, differs from the background, which is
+    what most of its surroundings have: [2,gh,gw], in [-1,1]; sources: [4,gh,gw]."""
+    (gh, gw), cell = _grid(displacement), displacement.cell
+    finest = min(cell.bit_length(), len(levels)) - 1  # its pixels are cells, or as near as there are
+    picture = merge([level.image for level in levels[finest:]]).mean(0)[None, None]
+    picture = F.avg_pool2d(picture, cell >> finest, ceil_mode=True)[0, 0]
+    short, grey = min(gh, gw), picture.cpu().numpy()
+    few = ndimage.gaussian_filter(grey, BACKGROUND_BLUR * short)[::BACKGROUND_STEP, ::BACKGROUND_STEP]
+    few = ndimage.median_filter(few, max(3, int(BACKGROUND * short / BACKGROUND_STEP) | 1), mode="nearest")
+    background = F.interpolate(torch.from_numpy(few)[None, None], (gh, gw), mode="bilinear", align_corners=False)[0, 0]
+    smooth = torch.from_numpy(ndimage.gaussian_filter(grey, CLOUD_BLUR * short))
+    deviation = (smooth - background).abs().to(sources.device)[None, None]
+    y, x = torch.meshgrid(*(torch.arange(n, device=sources.device) + 0.5 for n in (gh, gw)), indexing="ij")
+    places = [torch.stack(((x + dx) / gw, (y + dy) / gh), -1) * 2 - 1 for dx, dy in sources.view(2, 2, gh, gw) / cell]
+    read = [F.grid_sample(deviation, p[None], padding_mode="border", align_corners=False)[0, 0] for p in places]
+    return torch.stack(read)
 
 
 def _static_energy(level: Level, weight: Tensor, displacement: Displacement) -> Tensor:

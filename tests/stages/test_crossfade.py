@@ -57,3 +57,22 @@ def test_short_sub_cycles_crossfade_over_their_whole_length():
     assert (pace[:, 32:] == 1).all() and (begin[:, 32:] == 0).all()
     begin, pace = crossfade_schedule(difference, sub_cycle, [20.0, 10.0], fps=30)  # all of them short
     assert (pace == 1).all() and (begin == 0).all()
+
+
+def test_a_cloud_dissolves_from_its_edge_and_forms_from_its_core() -> None:
+    """Copy A has a cloud on the left, copy B another on the right, each thicker in its middle."""
+    x = torch.arange(200.0).expand(100, -1)
+    thick = [0.3 * (1 - (x - centre).abs() / 30).clamp(min=0) for centre in (50, 150)]
+    alike = torch.ones(2, 100, 200)
+    schedule = crossfade_schedule(alike, torch.zeros(100, 200), [120.0], 30, torch.stack(thick))
+    begin, pace = schedule
+    middle = (begin + 0.5 / pace)[50]
+    edge, core = middle[[70, 130]].tolist(), middle[[50, 150]].tolist()
+    assert edge[0] < 0.45 < 0.8 < core[0], "copy A's cloud shrinks to its core"
+    assert core[1] < 0.2 < 0.55 < edge[1], "copy B's grows from its own"
+    assert (begin >= 0).all() and (begin + 1 / pace <= 1 + 1e-6).all() and torch.equal(pace, pace.round())
+    plain = crossfade_schedule(alike, torch.zeros(100, 200), [120.0], 30)
+    assert torch.allclose(schedule[:, :, 95:105], plain[:, :, 95:105]), "where there is none, as before"
+    short = [60.0], 30
+    same = crossfade_schedule(alike, torch.zeros(100, 200), *short, torch.stack(thick))
+    assert torch.equal(same, crossfade_schedule(alike, torch.zeros(100, 200), *short)), "in quick water, too"
