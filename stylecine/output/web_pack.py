@@ -27,6 +27,7 @@ from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output.images import check_webp
+from stylecine.stages.crossfade import BEGIN_STEPS
 from stylecine.stages.loop import BANDS, Loop
 from stylecine.stages.photo import encode_png
 from stylecine.stages.style import Appearance
@@ -34,7 +35,6 @@ from stylecine.stages.style import Appearance
 FORMAT = 4  # increased when older players could not show all of a pack
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
-BEGIN_STEPS = 255  # in a sub-cycle
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
 POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of the cloth's fields: pixels, and log2 of the gain
 STYLE_STEP = 1 / 4096  # of a style's transforms: about that of half floats, which the player reads

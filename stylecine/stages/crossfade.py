@@ -25,6 +25,7 @@ SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.12, 3.0
 CLOUD, CORE = 0.05, 0.25
 APART, CLOUD_PACE = 0.35, 4.0  # sub-cycles from the middle to the change of edges and of cores; pace of either
 SMOOTH = 0.004  # of the grid's short side
+BEGIN_STEPS = 252  # in a sub-cycle, a multiple of all paces: crossfades begin at whole ones, as packs store bytes
 
 
 def crossfade_schedule(
@@ -50,7 +51,9 @@ def crossfade_schedule(
     later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma, softness)
     begin = torch.from_numpy(later * 0.5).float().to(sub_cycle.device)
     schedule = torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
-    return schedule if deviation is None else torch.where(long, _dissolved(schedule, deviation), schedule)
+    if deviation is not None:
+        schedule = torch.where(long, _dissolved(schedule, deviation), schedule)
+    return torch.stack(((schedule[0] * BEGIN_STEPS).round() / BEGIN_STEPS, schedule[1]))
 
 
 def _dissolved(schedule: Tensor, deviation: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.options import Wind
 from stylecine.output.web_pack import FORMAT, pack, pack_wind
+from stylecine.stages.crossfade import BEGIN_STEPS
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
@@ -31,6 +32,13 @@ def crossed(water: np.ndarray) -> np.ndarray:
     moving = water.astype(np.float32)
     moving[4:16, :20] = 0.6
     return moving
+
+
+def dissolving(loop: Loop) -> Loop:
+    """The loop, whose places change one after the other from left to right, quickly, as those of clouds."""
+    across = torch.linspace(0, 0.75 * BEGIN_STEPS, loop.crossfade.shape[2]).round() / BEGIN_STEPS
+    begin = across.expand_as(loop.crossfade[0])
+    return replace(loop, crossfade=torch.stack((begin, torch.full_like(begin, 4))))
 
 
 def enlarged(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -59,13 +67,14 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
         "everything moves": loop_of(photo, np.ones_like(water), 0.3),
         "what is coarse stands": loop_of(photo, water, 0.3, standing=True),
         "what is coarse stands, large": loop_of(large, large_water, 0.5, standing=True),
+        "clouds": dissolving(loop_of(photo, water, 0.07)),
         "out of step": loop_of(photo, np.ones_like(water), 0.9, period=90),
     }
 
 
 CASES = (
     *("drift", "several sub-cycles", "odd sizes", "swell", "less than a second", "a grid coarser than the photo"),
-    *("everything moves", "what is coarse stands", "what is coarse stands, large", "out of step"),
+    *("everything moves", "what is coarse stands", "what is coarse stands, large", "clouds", "out of step"),
 )
 
 
