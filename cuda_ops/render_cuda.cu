@@ -29,8 +29,8 @@ struct Frames {
 };
 static_assert(sizeof(Frames) <= 4096, "a launch has at most 4 KB of parameters");
 
-// 44 registers. For a point of the grid 1 byte and, with five levels, at most 61 numbers are read, once for all frames
-// of a launch if they stay in the cache; 14 are written for each frame.
+// 56 registers. For a point of the grid 1 byte and, with five levels, at most 62 numbers are read, once for all frames
+// of a launch if they stay in the cache; 14 are written for each frame, and 4 for each level of which a part stands.
 __global__ void fill(const __grid_constant__ Frames frames) {
   const stylecine_render_args &args = frames.args;
   const int64_t points = args.gh * args.gw;
