@@ -21,8 +21,9 @@ WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourho
 # Transition between early and late, of the preference, which is 0 to 1: in sub-cycles of LONG_SECONDS, those of skies
 # and calm lakes, matter has travelled far, and clouds that changed at a sharp line would have straight sides.
 SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.12, 3.0
-# By how much more than the other, of [-1, 1], a copy must differ from the background to have a cloud alone; its core.
-CLOUD, CORE = 0.05, 0.25
+# By how much more than the other, of [-1, 1], a copy must differ from the background to have perhaps, and surely, a cloud
+# alone (steps would exceed the seam's if soft skies changed so, too); and its core.
+PERHAPS, CLOUD, CORE = 0.08, 0.2, 0.25
 APART, CLOUD_PACE = 0.35, 4.0  # sub-cycles from the middle to the change of edges and of cores; pace of either
 SMOOTH = 0.004  # of the grid's short side
 BEGIN_STEPS = 252  # in a sub-cycle, a multiple of all paces: crossfades begin at whole ones, as packs store bytes
@@ -62,7 +63,7 @@ def _dissolved(schedule: Tensor, deviation: Tensor) -> Tensor:
     solid = (more.abs() / CORE).clamp(0, 1)
     middle = 0.5 + torch.where(more > 0, 1, -1) * APART * (1 - 2 * solid)
     smooth = ndimage.gaussian_filter(middle.cpu().numpy(), SMOOTH * min(middle.shape))
-    clouded = (more.abs() / CLOUD).clamp(0, 1)
+    clouded = ((more.abs() - PERHAPS) / (CLOUD - PERHAPS)).clamp(0, 1)
     pace = torch.lerp(schedule[1], torch.full_like(solid, CLOUD_PACE), clouded).round()  # whole, as packs store it
     begin = torch.lerp(schedule[0], torch.from_numpy(smooth).to(middle) - 0.5 / pace, clouded)
     return torch.stack((torch.minimum(begin.clamp(min=0), 1 - 1 / pace), pace))
