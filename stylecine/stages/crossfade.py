@@ -21,8 +21,8 @@ WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourho
 # Transition between early and late, of the preference, which is 0 to 1: in sub-cycles of LONG_SECONDS, those of skies
 # and calm lakes, matter has travelled far, and clouds that changed at a sharp line would have straight sides.
 SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.12, 3.0
-# By how much more than the other, of [-1, 1], a copy must differ from the background to have perhaps, and surely, a cloud
-# alone (steps would exceed the seam's if soft skies changed so, too); and its core.
+# By how much more than the other, of [-1, 1], a copy must differ from the background to have perhaps, and surely, a
+# cloud alone (steps would exceed the seam's if soft skies changed so, too); and its core.
 PERHAPS, CLOUD, CORE = 0.08, 0.2, 0.25
 APART, CLOUD_PACE = 0.35, 4.0  # sub-cycles from the middle to the change of edges and of cores; pace of either
 SMOOTH = 0.004  # of the grid's short side

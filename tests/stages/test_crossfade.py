@@ -68,8 +68,8 @@ def test_a_cloud_dissolves_from_its_edge_and_forms_from_its_core() -> None:
     begin, pace = schedule
     middle = (begin + 0.5 / pace)[50]
     edge, core = middle[[70, 130]].tolist(), middle[[50, 150]].tolist()
-    assert edge[0] < 0.45 < 0.8 < core[0], "copy A's cloud shrinks to its core"
-    assert core[1] < 0.2 < 0.55 < edge[1], "copy B's grows from its own"
+    assert edge[0] + 0.25 < core[0] and core[0] > 0.8, "copy A's cloud shrinks to its core"
+    assert core[1] < edge[1] - 0.25 and core[1] < 0.2, "copy B's grows from its own"
     assert (begin >= 0).all() and (begin + 1 / pace <= 1 + 1e-6).all() and torch.equal(pace, pace.round())
     plain = crossfade_schedule(alike, torch.zeros(100, 200), [120.0], 30)
     assert torch.allclose(schedule[:, :, 95:105], plain[:, :, 95:105]), "where there is none, as before"
