@@ -304,11 +304,7 @@ def _deviation(levels: Sequence[Level], displacement: Displacement, sources: Ten
     few = ndimage.median_filter(few, max(3, int(BACKGROUND * short / BACKGROUND_STEP) | 1), mode="nearest")
     background = F.interpolate(torch.from_numpy(few)[None, None], (gh, gw), mode="bilinear", align_corners=False)[0, 0]
     smooth = torch.from_numpy(ndimage.gaussian_filter(grey, CLOUD_BLUR * short))
-    deviation = (smooth - background).abs().to(sources.device)[None, None]
-    y, x = torch.meshgrid(*(torch.arange(n, device=sources.device) + 0.5 for n in (gh, gw)), indexing="ij")
-    places = [torch.stack(((x + dx) / gw, (y + dy) / gh), -1) * 2 - 1 for dx, dy in sources.view(2, 2, gh, gw) / cell]
-    read = [F.grid_sample(deviation, p[None], padding_mode="border", align_corners=False)[0, 0] for p in places]
-    return torch.stack(read)
+    return _read_copies((smooth - background).abs().to(sources.device), sources, cell, "border")
 
 
 def _static_energy(level: Level, weight: Tensor, displacement: Displacement) -> Tensor:
@@ -343,15 +339,25 @@ def _inpainted_share(moving: Tensor, displacement: Displacement, sources: Mappin
     (gh, gw), cell = _grid(displacement), displacement.cell
     seen = F.pad((moving > 0).float()[None, None], (displacement.margin,) * 4)
     seen = F.pad(seen, (0, gw * cell - seen.shape[3], 0, gh * cell - seen.shape[2]))
-    seen = F.avg_pool2d(seen, cell)
-    y, x = torch.meshgrid(*(torch.arange(n, device=moving.device) + 0.5 for n in (gh, gw)), indexing="ij")
-    genuine = torch.zeros(2, gh, gw, device=moving.device)
-    for phase in PHASES:
-        a, b = sources[phase].view(2, 2, gh, gw) / cell
-        for i, source in enumerate((b, a)):
-            points = torch.stack(((x + source[0]) / gw, (y + source[1]) / gh), -1) * 2 - 1
-            genuine[i] += F.grid_sample(seen, points[None], align_corners=False)[0, 0] / len(PHASES)
-    return 1 - genuine
+    seen = F.avg_pool2d(seen, cell)[0, 0]
+    genuine = torch.stack([_read_copies(seen, sources[phase], cell, "zeros") for phase in PHASES]).mean(0)
+    return 1 - genuine.flip(0)
+
+
+def _read_copies(field: Tensor, sources: Tensor, cell: int, beyond: str) -> Tensor:
+    """A field [gh,gw] where copy A and copy B are read, at `sources` [4,gh,gw]: [2,gh,gw]. beyond: zeros or border."""
+    gh, gw = field.shape
+    y, x = torch.meshgrid(*(torch.arange(n, device=field.device) + 0.5 for n in (gh, gw)), indexing="ij")
+    a, b = (
+        F.grid_sample(
+            field[None, None],
+            torch.stack(((x + dx) / gw, (y + dy) / gh), -1)[None] * 2 - 1,
+            padding_mode=beyond,
+            align_corners=False,
+        )[0, 0]
+        for dx, dy in sources.view(2, 2, gh, gw) / cell
+    )
+    return torch.stack((a, b))
 
 
 def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
