@@ -234,11 +234,14 @@ class Animator:
             mask_warning=self._mask_warning(parts, landscape, options),
             cloth_warning=cloth.warning or self._cloth_warning(scene, options, found, short),
         )
-        if style is None:
+        if style is not None:
+            with stages.stage("style"):
+                (grid,) = self.style_grids(scene.photo, [style])
+            loop = loop.styled(grid, style.strength, style.drift)
+        if options.weather is None:
             return loop
-        with stages.stage("style"):
-            (grid,) = self.style_grids(scene.photo, [style])
-        return loop.styled(grid, style.strength, style.drift)
+        with stages.stage("weather"):
+            return loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
 
     def _look_for_cloth(self, scene: Scene, options: RenderOptions, found: FoundCloth | None) -> FoundCloth | None:
         """What was found before, or is found now; None where nobody asks for it, or has said where it is."""
@@ -274,7 +277,7 @@ class Animator:
         photo = to_tensor(scene.photo).to(self.device)
         cloth = resolve_cloth(scene, options, self.device, None if found is None else found.mask)
         try:
-            layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None)
+            layers, flow = resolve_landscape(scene, photo, options, self.motionnet, optional=cloth is not None or options.weather is not None)
         except NothingMoves as error:
             marked = short is not None or is_cloth_marked(options, scene.edits)
             if still := None if marked else self.find_cloth(photo):
@@ -312,7 +315,7 @@ class Animator:
         if swash is not None:
             moves, flow = swash.widen(moves), flow * swash.drift
         loop = None
-        if cloth is None or moves.any():
+        if moves.any() or (cloth is None and options.weather is None):
             loop = self._make_loop(parts, layers, moves, flow, swash, options, stages)
         return _MovingLandscape(layers, moves, flow, loop)
 
