@@ -35,7 +35,7 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from benchmarks.tables import RESULTS, write
-from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
+from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features, weather
 from stylecine.ops.recolour import Recolouring, recolour_
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -283,6 +283,29 @@ class Arguments:
             lambda: [recolour.reference(frames, recolouring)],
             tolerance=1,
         )
+
+    def weather(self) -> Case:
+        h, w = self.size()
+        frames = self.levels(self.choice(1, 1, 3), h, w, 3)
+        colours = [(self.choice(0.0, 80.5, 255.0), 100.0, 200.25) for _ in frames]
+        streaks = [self.streaks(self.choice(0, 1, 40, 600), h, w) for _ in frames]
+        veil = self.normal(len(frames), self.integer(1, 40), self.integer(1, 40))
+        falling = weather.Precipitation(streaks, colours, self.layout(veil), colours, self.layout(self.levels(h, w)))
+        return Case(
+            f"{len(frames)} frames, {(h, w)}, veil {list(veil.shape)}, {[len(each) for each in streaks]} streaks",
+            lambda: [weather.weather_(frames.clone(), falling)],
+            lambda: [weather.reference(frames, falling)],
+            tolerance=1,
+        )
+
+    def streaks(self, count: int, h: int, w: int) -> Tensor:
+        place = self.normal(count, 2) * torch.tensor((w, h)) + torch.tensor((w, h)) / 2
+        way = self.normal(count, 2) * self.choice(0.0, 3.0, 100.0)
+        squared = way.square().sum(1)
+        radius = self.normal(count).abs() * self.choice(1.0, 30.0) + 0.1
+        inverse = torch.where(squared > 0, 1 / squared, 0.0)
+        opacity = self.normal(count).abs().clamp(max=1)
+        return torch.stack((*place.T, *way.T, inverse, radius, radius**-2, opacity), 1)
 
     def recolouring(self, h: int, w: int, frames: int) -> Recolouring:
         """Of the colours of so many frames."""

@@ -31,7 +31,7 @@ from benchmarks.tables import command_line, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
 from stylecine.cinemagraph import BATCH
-from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features
+from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features, weather
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
 inductor.compile_threads = 1  # no workers that continue after the time limit
@@ -44,9 +44,10 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "render": render.render,
     "drape": drape.drape_,
     "recolour": recolour.recolour_,
+    "weather": weather.weather_,
 }
 REFERENCES = {name: sys.modules[kernel.__module__].reference for name, kernel in KERNELS.items()}
-IN_PLACE = "drape", "recolour"  # these change their first argument, and their references return it changed
+IN_PLACE = "drape", "recolour", "weather"  # these change their first argument, and their references return it changed
 SEVERAL = f"render, {BATCH} frames"  # together, as loops render them
 CASES = (*KERNELS, SEVERAL)
 PIXELS: dict[str, Callable[["Call", Any], int]] = {  # of the arguments and the result
@@ -57,6 +58,7 @@ PIXELS: dict[str, Callable[["Call", Any], int]] = {  # of the arguments and the 
     "render": lambda call, result: result[..., 0].numel(),
     "drape": lambda call, result: result[..., 0].numel(),
     "recolour": lambda call, result: result[..., 0].numel(),
+    "weather": lambda call, result: result[..., 0].numel(),
 }
 TIME = 1 / 3  # of the loop: the frame that is rendered
 EDGE = 1 / 16  # of the photo, around the cloth
@@ -102,6 +104,7 @@ def real_arguments(animator: Animator, size: int) -> tuple[dict[str, Call], Row]
         {"warp": "dfw"},
         {"subject": "cloth", "mask": cloth, "wind": (0, 1.0)},
         {"style": "dusk"},
+        {"weather": "snow"},
     )
     with calls() as preparing:
         loops = [loop_of(animator, scene, FRAMES, **each) for each in options]

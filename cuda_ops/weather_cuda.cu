@@ -39,7 +39,7 @@ __device__ float through(const stylecine_streak *streaks, int count, int top, in
   return product;
 }
 
-// 40 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
+// 28 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
 // caches.
 __global__ void weather(const __grid_constant__ stylecine_weather_args args, const stylecine_streak *streaks, int count,
                         Colours colours) {

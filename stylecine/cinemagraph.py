@@ -173,7 +173,7 @@ class Cinemagraph:
         return replace(self, appearance=look, timings=dict(self.timings))  # each is saved on its own
 
     def in_weather(self, kind: str, strength: float, wind: Wind | None, speed: float = 1.0) -> Self:
-        """The same loop in snow, rain or fog: see `stages.weather`. wind: of it; None is a breeze."""
+        """The same loop in snow, rain or fog: see `stages.weather`. wind: of it; None is the default one."""
         photo = self._static_photo
         shown = self.appearance.farthest if self.appearance else photo
         sky = self.scene.layers[SKY].to(photo.device)

@@ -126,7 +126,7 @@ def _about(
     """One option.
 
     parse: its type, or a function for its text. group: "motion", "loop", "style" or "weather", in the command line's help. served:
-    whether the service takes it. studio: its label in the panel, and the ends, the step and the unit of a slider.
+    whether the service takes it. studio: its label in the panel, and the ends, the step, the unit and, if it is not "loop", the section of a slider.
     limits: choices, or gt, ge, le and max_length as pydantic names them.
     """
     about = {"default": default, "help": help, "metavar": metavar, "parse": parse, "group": group, "served": served}
@@ -153,6 +153,7 @@ KEYFRAME = "of a video: first, one per loop, or all, for players that halt where
 ORIGIN = "put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo"
 SIZE = "short side (never enlarged), WxH (cropped to fill) or own, the photo's own"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
+STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
 
@@ -179,7 +180,7 @@ class RenderOptions:
     style_strength: float = _option(1.0, "of the style, 0 to 1", "S", float, group="style", ge=0, le=1)
     style_drift: bool = _option(False, "from the photo to it and back, once a loop", "", bool, group="style")
     weather: str | None = _option(None, WEATHER, "NAME", group="weather", studio={"label": "Weather"}, choices=WEATHERS)
-    weather_strength: float = _option(0.5, "of the weather, 0 to 1", "S", float, group="weather", gt=0, le=1)
+    weather_strength: float = _option(0.5, "of it, to 1", "S", float, group="weather", studio=STRENGTHS, gt=0, le=1)
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():

@@ -141,10 +141,13 @@ class Worker:
 
     def live(self, request: Request, progress: Progress) -> Result:
         """Writes a web pack."""
-        loop, style = self._unstyled(request, progress), self._style(request)
+        loop, style = self._plain(request, progress), self._style(request)
         if style is not None:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
             loop = loop.styled(grid, style.strength, style.drift)
+        options = self._options(request)
+        if options.weather is not None:
+            loop = loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
         Path(request["output"]).write_bytes(loop.live())
         return {}
 
@@ -155,7 +158,7 @@ class Worker:
             with _one_thread():
                 cloth_layer = self.animator.preview_wind(self.played[2], check_wind(wind))
         else:
-            loop = self._unstyled(request, progress)
+            loop = self._plain(request, progress)
             if loop.cloth_layer is None:
                 raise NothingMoves(loop.cloth_warning or "There is no cloth that a wind could move; paint it.")
             cloth_layer = loop.cloth_layer
@@ -164,7 +167,7 @@ class Worker:
 
     def seam(self, request: Request, progress: Progress) -> Result:
         """The seam of a loop that `live` would write, and its goal."""
-        return {"seam": json_figures(seam(self._unstyled(request, progress))), "goal": list(GOALS["seam"])}
+        return {"seam": json_figures(seam(self._plain(request, progress))), "goal": list(GOALS["seam"])}
 
     def doubts(self, request: Request, progress: Progress) -> Result:
         """Where the mask may be wrong, but for what was painted, each with a stroke that covers it: what moves, then
@@ -210,7 +213,7 @@ class Worker:
 
     def explain(self, request: Request, progress: Progress) -> Result:
         """Writes the page that explains a loop."""
-        options = RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
+        options = self._options(request)
         scene, name = self._edited(request), request["name"]
         evidence = gather(self.animator, scene, options, progress, short=min(request["size"], *scene.photo.shape[:2]))
         page = explanation_html(evidence, Source(name, f"{Path(name).stem}.cine"))
@@ -225,14 +228,16 @@ class Worker:
         return {}
 
     def _style(self, request: Request) -> Style | None:
-        options = {name: request[name] for name in OPTIONS if name in request}
-        return resolve_style(RenderOptions(**options), self._edited(request).edits)
+        return resolve_style(self._options(request), self._edited(request).edits)
 
-    def _unstyled(self, request: Request, progress: Progress) -> Cinemagraph:
-        """A loop in the photo's own appearance; what has not changed since the last is not made again."""
+    def _options(self, request: Request) -> RenderOptions:
+        return RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
+
+    def _plain(self, request: Request, progress: Progress) -> Cinemagraph:
+        """A loop in the photo's own appearance, in any weather; what has not changed since the last is not made again."""
         still, wind = self._motion(request)
         if self.played is not None and self.played[0] == still:
-            if self.played[1] == wind:
+            if self.played[1] == wind or self.played[2].cloth_layer is None:
                 return self.played[2]
             with suppress(NothingMoves):
                 self.played = still, wind, self.animator.turn_wind(self.played[2], check_wind(wind), progress=progress)
@@ -244,10 +249,12 @@ class Worker:
         return self.played[2]
 
     def _motion(self, request: Request) -> tuple[Any, Any]:
-        """What determines a loop in the photo's own appearance, but for the wind; and the wind."""
+        """What determines a loop in the photo's own appearance and dry, but for the wind; and the wind."""
         edits = zip(request["edits"], self._edited(request).edits, strict=True)
-        motion = {name: request[name] for name in OPTIONS if name in request and not name.startswith("style")}
+        shown = ("style", "weather")
+        motion: dict[str, Any] = {n: request[n] for n in OPTIONS if n in request and not n.startswith(shown)}
         wind = motion.pop("wind", None)
+        motion["may_be_still"] = request.get("weather") is not None
         others = [spec for spec, edit in edits if not isinstance(edit, Style)]
         return (request["scene"], request["size"], others, motion), wind
 

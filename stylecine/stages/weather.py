@@ -25,7 +25,6 @@ from stylecine.options import SKY, Wind
 from stylecine.ops.smoothstep import smoothstep
 
 SEED = 20  # of everything that is drawn by lot: the same weather for the same photo
-BREEZE = Wind(0.0, 0.15)  # if no wind is given
 MAX_FALL = 12.0  # short sides that a drop falls in one cycle
 LAYERS = 8  # of distances
 
@@ -47,7 +46,7 @@ class Falling:
     veil: float  # what the many that are too far to be seen hide of the distance, at full strength
 
 
-SNOW = Falling(4500, 9, 0.011, 0.9, 0.5, 0.8, 2.2, 0.035, 1 / 60, 1.0, 1.2)
+SNOW = Falling(4500, 9, 0.011, 0.9, 0.5, 0.8, 1.2, 0.035, 1 / 60, 1.0, 1.2)
 RAIN = Falling(3500, 6, 0.0021, 0.8, 2.4, 0.6, 0.55, 0.0, 1 / 40, 0.75, 1.3)
 FOG = 3.2  # optical depth of the farthest, at full strength
 CELL = 24  # pixels of a cell of the veil, at least, and of the short side:
@@ -154,7 +153,7 @@ def make_weather(
     height, width = photo.shape[:2]
     rng = torch.Generator().manual_seed(SEED)
     falling = {"snow": SNOW, "rain": RAIN}.get(kind)
-    blown = wind or BREEZE
+    blown = wind or Wind()
     across = math.cos(blown.angle) * blown.strength
     seconds = period / fps * speed
     paths = torch.zeros(0, 12)

@@ -35,6 +35,7 @@ BUDGETS = {
     "render": Budget(80, stack=8, wide=BOTH),
     "splat": Budget(64, divisions=3, ordered=110),  # a division a thread, for how often a loop is unrolled
     "warp_features": Budget(wide=BOTH, ordered=48),
+    "weather": Budget(),
 }
 
 needs_nvcc = pytest.mark.skipif(NVCC is None, reason="there is no nvcc")

@@ -19,14 +19,16 @@ const SLIDERS = Object.entries(OPTIONS).filter(([, {step}]) => step)
 
 /** An option of the loop in words. */
 export function describeOption(name, value) {
-  const {format = String} = [SPEED, ...SLIDERS].find(({id}) => id === name) ?? {};
+  const {format = inWords} = [SPEED, ...SLIDERS].find(({id}) => id === name) ?? {};
   return name === "wind" ? OPTIONS.wind.label : `${OPTIONS[name].label}: ${format(value)}`;
 }
 
 export function initPanel() {
-  $("pace").append(...paceSwitch());
+  $("weather").append(segments("weather", [null, ...OPTIONS.weather.choices]));
+  $("pace").append(segments("pace", OPTIONS.pace.choices));
   $("speed").append(loopSlider(SPEED));
-  $("loop-options").append(...SLIDERS.map(loopSlider), fullSizeSwitch());
+  for (const slider of SLIDERS) $(`${slider.section ?? "loop"}-options`).append(loopSlider(slider));
+  $("loop-options").append(fullSizeSwitch());
   watch(["options"], showLoopOptions);
   watch(["scene", "edits"], showClasses);
   $("adjust").addEventListener("click", () => openSheet($("panel").dataset.open !== "true"));
@@ -45,15 +47,17 @@ export function openSheet(open) {
 
 // --- the loop
 
-/** How fast what is predicted moves, in three steps; the speed slider scales all motion. */
-function paceSwitch() {
-  const steps = OPTIONS.pace.choices.map(value => {
-    const onchange = () => change({options: {...state.options, pace: value}}, "option pace");
-    const input = make("input", {type: "radio", name: "pace", value, onchange});
-    return make("label", {}, input, value[0].toUpperCase() + value.slice(1));
+/** An option that has one of some values; null: none. */
+function segments(name, values) {
+  const choices = values.map(value => {
+    const onchange = () => change({options: {...state.options, [name]: value}}, `option ${name}`);
+    const input = make("input", {type: "radio", name, value: inWords(value), onchange});
+    return make("label", {}, input, inWords(value)[0].toUpperCase() + inWords(value).slice(1));
   });
-  return [make("div", {className: "choice segments", role: "radiogroup", ariaLabel: "Pace"}, ...steps)];
+  return make("div", {className: "choice segments", role: "radiogroup", ariaLabel: OPTIONS[name].label}, ...choices);
 }
+
+function inWords(value) { return String(value ?? "none"); }
 
 function loopSlider({id, label, min, max, step, toValue = Number}) {
   const input = rangeInput({id: `loop-${id}`, min: String(min), max: String(max), step: String(step)}, () => {
@@ -63,7 +67,10 @@ function loopSlider({id, label, min, max, step, toValue = Number}) {
 }
 
 function showLoopOptions() {
-  $("pace").querySelector(`[value="${state.options.pace}"]`).checked = true;
+  for (const name of ["pace", "weather"]) {
+    $(name).querySelector(`[value="${inWords(state.options[name])}"]`).checked = true;
+  }
+  $("weather-options").hidden = state.options.weather === null;
   for (const {id, format, toPosition = Number} of [SPEED, ...SLIDERS]) {
     const value = state.options[id];
     showSlider(`loop-${id}`, toPosition(value), format(value));

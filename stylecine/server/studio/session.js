@@ -9,7 +9,7 @@ const DEFAULTS = state.options;
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // short sides of previews
 const FIRST_SIZE = 320;  // small, so that the picture moves soon
 const [SMOOTH, SLOW] = [36, 72];  // ms a frame
-const NOTHING_MOVES = "Nothing moves in this photo yet. Paint over what should.";
+const NOTHING_MOVES = "Nothing moves in this photo yet. Paint over what should, or choose a weather.";
 const FEW_MOVING = 0.15;  // share of the picture below which something may have been missed
 const GROUP_TIME = 1500;  // ms within which changes of one kind are one step of the history
 const SLIDER_DELAY = 220;  // ms after a slider's last move until a new loop is made
@@ -340,10 +340,10 @@ function newWind() {
   return differsInWind(request) && String(request.options.wind) !== String(shown) ? request : null;
 }
 
-/** Whether a loop is that which is played, but for the wind in which its cloth moves. */
+/** Whether a loop is that which is played, but for the wind in which its cloth moves, and nothing else. */
 function differsInWind(request) {
   const {wind} = playing.options ?? {};
-  return Boolean(state.maps?.cloth) && sameRequest(playing, {...request, query: queryIn(wind, request.query)});
+  return Boolean(state.maps?.cloth) && !request.options.weather && sameRequest(playing, {...request, query: queryIn(wind, request.query)});
 }
 
 function queryIn(wind, query) {

@@ -75,8 +75,9 @@ export function hasCloth(edits) {
 }
 
 /** The options of a loop, as the service expects them: everything that can move does. */
-export function renderOptions({edits, options: {wind, ...options}}) {
-  return {...options, subject: "auto", ...(hasCloth(edits) && {wind})};
+export function renderOptions({edits, options: {wind, weather, weather_strength, ...options}}) {
+  const windy = weather || hasCloth(edits);
+  return {...options, subject: "auto", ...(weather && {weather, weather_strength}), ...(windy && {wind})};
 }
 
 /** The name of a file made from the photo. */

@@ -38,9 +38,9 @@ export function initWindDial() {
   });
   dial.addEventListener("keydown", handleKey);
   watch(["options", "hurried"], show);
-  watch(["edits", "phase"], () => {
-    const wanted = state.phase === "ready" && hasCloth(state.edits);
-    const appears = wanted && $("wind-section").hidden;
+  watch(["edits", "options", "phase"], () => {
+    const wanted = state.phase === "ready" && (hasCloth(state.edits) || state.options.weather !== null);
+    const appears = wanted && $("wind-section").hidden && hasCloth(state.edits);
     $("wind-section").hidden = !wanted;
     if (!wanted) release();
     if (appears) announceDial();
