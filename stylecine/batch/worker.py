@@ -23,7 +23,7 @@ from stylecine.output.embed import shrunk, webp
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
-MAX_THUMBNAIL = 240, 160  # pixels
+MAX_THUMBNAIL = 240, 240  # pixels
 
 
 def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Record]:
