@@ -16,10 +16,11 @@ from stylecine import __version__
 from stylecine.animator import Animator
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
-from stylecine.cinemagraph import Cinemagraph, json_figures
+from stylecine.cinemagraph import Cinemagraph
 from stylecine.errors import StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.embed import shrunk, webp
+from stylecine.output.metadata import json_figures
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 

@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -19,9 +20,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
+from stylecine.atomic import Finish
 from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
-from stylecine.output.formats import FORMATS
+from stylecine.output.formats import FORMATS, POSTER, kind_of
 from stylecine.stages.photo import PhotoFile, encode_png
+from stylecine.stages.style import Appearance
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
@@ -45,6 +48,33 @@ class Signer:
     algorithm: str
     chain: bytes
     key: bytes = field(repr=False)
+
+    def finish(
+        self,
+        path: str | os.PathLike[str],
+        report: Mapping[str, Any],
+        source: PhotoFile | None,
+        pixels: np.ndarray,
+        *,
+        landscape: bool,
+        cloth: bool,
+        detail: float,
+        appearance: Appearance | None,
+    ) -> Finish:
+        """What signs a loop that is written to `path`: see `sign`.
+
+        source: the photo's file, if there was one. pixels: the photo, uint8 [H,W,3]. landscape, cloth: whether it
+        moves. detail, appearance: of the frames.
+        """
+        generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
+        styled = appearance is not None
+        if kind_of(path) is POSTER:  # it is the photo, also of a drift
+            generated = generated if detail < 1 else []
+            styled = appearance is not None and not appearance.drift
+        if source is None or not source.content:  # pixels, or a scene file, which only claims a digest
+            source = PhotoFile("pixels.png", encode_png(pixels), source.digest if source else None)
+        title = Path(path).name
+        return partial(self.sign, title=title, report=report, photo=source, generated=generated, styled=styled)
 
     def sign(
         self,

@@ -26,7 +26,7 @@ from stylecine.output.formats import FORMATS, files_of
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import PhotoFile
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import flag_mask, flag_photo, with_stand_ins
 from tests.loops import appearance_of
 
 c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
@@ -151,7 +151,7 @@ def test_a_signed_file_names_its_ingredients_and_actions(
 def test_the_signature_names_landscape_or_cloth(
     loop: Cinemagraph, small_model: Path, signed_by: Pair, tmp_path: Path
 ) -> None:
-    animator = replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS)
+    animator = with_stand_ins(Animator.from_pretrained(small_model, "cpu"))
     flag = animator.render(animator.invert(flag_photo()), subject="cloth", mask=flag_mask(), seconds=1, fps=10)
     for moving, says in ((loop, "sky, water or mist."), (flag, "cloth.")):
         moving.save(tmp_path / "loop.png", c2pa=signed_by)
