@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -334,9 +334,10 @@ class Cinemagraph:
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
         finish = None
         if signer:
-            landscape, cloth, detail = self.loop is not None, self.cloth_layer is not None, self.settings["detail"]
-            shown: Any = {"landscape": landscape, "cloth": cloth, "detail": detail, "appearance": self.appearance}
-            finish = signer.finish(path, report, self.scene.source, self.scene.photo, **shown)
+            moving = [*["sky, water or mist"] * (self.loop is not None), *["cloth"] * (self.cloth_layer is not None)]
+            facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
+            photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
+            finish = partial(signer.sign, path=path, report=report, **photo, **facts)
         stages = Stages(progress or self.progress)
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:

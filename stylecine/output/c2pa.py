@@ -11,7 +11,6 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -20,7 +19,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
-from stylecine.atomic import Finish
 from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
 from stylecine.output.formats import FORMATS, POSTER, kind_of
 from stylecine.stages.photo import PhotoFile, encode_png
@@ -49,61 +47,42 @@ class Signer:
     chain: bytes
     key: bytes = field(repr=False)
 
-    def finish(
+    def sign(
         self,
+        part: Path,
         path: str | os.PathLike[str],
         report: Mapping[str, Any],
         source: PhotoFile | None,
         pixels: np.ndarray,
-        *,
-        landscape: bool,
-        cloth: bool,
+        moving: Sequence[str],
         detail: float,
         appearance: Appearance | None,
-    ) -> Finish:
-        """What signs a loop that is written to `path`: see `sign`.
-
-        source: the photo's file, if there was one. pixels: the photo, uint8 [H,W,3]. landscape, cloth: whether it
-        moves. detail, appearance: of the frames.
-        """
-        generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
-        styled = appearance is not None
-        if kind_of(path) is POSTER:  # it is the photo, also of a drift
-            generated = generated if detail < 1 else []
-            styled = appearance is not None and not appearance.drift
-        if source is None or not source.content:  # pixels, or a scene file, which only claims a digest
-            source = PhotoFile("pixels.png", encode_png(pixels), source.digest if source else None)
-        title = Path(path).name
-        return partial(self.sign, title=title, report=report, photo=source, generated=generated, styled=styled)
-
-    def sign(
-        self,
-        path: Path,
-        title: str,
-        report: Mapping[str, Any],
-        photo: PhotoFile,
-        generated: Sequence[str],
-        styled: bool,
     ) -> None:
-        """Signs the file at `path` in place; `title` is its final name.
+        """Signs a loop in place: the file `part`, whose final name is that of `path`.
 
-        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one;
-        of a scene file, its pixels and the digest that the scene claims.
-        generated: what networks set in motion; empty for a poster, which is the photo. styled: whether it is shown in
-        another light and other colours.
+        report: added as an assertion of its own. source: the photo's file, which becomes the ingredient, with its own
+        manifest if it has one; of a scene file, its `pixels`, uint8 [H,W,3], and the digest that the scene claims.
+        moving: what networks set in motion. detail, appearance: of the frames.
         Raises OutputError for a file that cannot be signed.
         """
-        manifest = _manifest(title, report, photo, generated, styled)
-        with tempfile.TemporaryFile(dir=path.parent) as signed:
+        styled = appearance is not None
+        if kind_of(path) is POSTER:  # it is the photo, also of a drift
+            moving = moving if detail < 1 else ()
+            styled = appearance is not None and not appearance.drift
+        if source is None or not source.content:  # pixels, or a scene file
+            source = PhotoFile("pixels.png", encode_png(pixels), source.digest if source else None)
+        title = Path(path).name
+        manifest = _manifest(title, report, source, moving, styled)
+        with tempfile.TemporaryFile(dir=part.parent) as signed:
             try:
-                with path.open("rb") as unsigned:
-                    self._sign(manifest, photo, unsigned, signed)
+                with part.open("rb") as unsigned:
+                    self._sign(manifest, source, unsigned, signed)
             except _c2pa().C2paError as error:  # the certificate has been checked
                 raise OutputError(
                     f"C2PA cannot sign '{printable(title)}' ({error}); try again, or omit the signature."
                 ) from None
             signed.seek(0)
-            with path.open("wb") as file:
+            with part.open("wb") as file:
                 shutil.copyfileobj(signed, file)
 
     def check(self) -> None:

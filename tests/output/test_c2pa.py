@@ -379,7 +379,7 @@ def test_the_certificate_is_not_blamed_for_other_errors(signed_by: Pair, tmp_pat
     (tmp_path / "part").write_bytes(b"no PNG")
     with pytest.raises(OutputError, match=r"cannot sign 'loop\.png' \(.*omit the signature") as caught:
         signer_for("loop.png", signed_by).sign(
-            tmp_path / "part", "loop.png", {}, PhotoFile("a.jpg", b"photo"), (), styled=False
+            tmp_path / "part", "loop.png", {}, PhotoFile("a.jpg", b"photo"), np.zeros((1, 1, 3), np.uint8), (), 1, None
         )
     assert "certificate" not in str(caught.value) and os.listdir(tmp_path) == ["part"]
 
