@@ -115,6 +115,7 @@ fieldset { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap;
 main ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(16rem, 100%), 1fr)); gap: 1.6rem 1.2rem;
   margin: 0; padding: 0; list-style: none; }
 li { min-width: 0; overflow-wrap: anywhere; }
+main li { content-visibility: auto; contain-intrinsic-size: auto 28rem; }
 .frame { position: relative; overflow: hidden; border-radius: 8px; font-size: 0.8rem; }
 .frame > * { position: absolute; inset: 0; width: 100%; height: 100%; border: 0; object-fit: cover; }
 .frame > img:first-child { position: static; display: block; height: auto; max-height: 32rem;
