@@ -8,6 +8,7 @@
 #include "render.h"
 #include "splat.h"
 #include "warp_features.h"
+#include "weather.h"
 
 // call(cpu, f(arguments)): f in the pool's namespace.
 #if defined(__x86_64__)
@@ -45,6 +46,7 @@ STYLECINE_KERNEL(warp_features)
 STYLECINE_KERNEL(compare)
 STYLECINE_KERNEL(drape)
 STYLECINE_KERNEL(recolour)
+STYLECINE_KERNEL(weather)
 
 // The same with a workspace.
 #define STYLECINE_KERNEL_WITH_WORKSPACE(name)                                                                        \

@@ -33,24 +33,6 @@ constexpr const char *UNREADABLE_GRID = "the grid has to lie at a multiple of th
 
 namespace STYLECINE_SET {
 
-// Between two points of a line, by a fraction of the way from the first.
-struct Between {
-  int32_t first, second;
-  float f;
-};
-
-// `at` in points of the line, held to its ends.
-STYLECINE_INLINE Between between(float at, int64_t points) {
-  at = clamp(at, 0, float(points - 1));
-  const int32_t first = int32_t(at), last = int32_t(points) - 1;
-  return {first, first < last ? first + 1 : last, at - float(first)};
-}
-
-// Pixel i of `pixels` among points in the middles of equal cells that together cover these.
-STYLECINE_INLINE Between across(int64_t i, int64_t pixels, int64_t points) {
-  return between((float(i) + 0.5f) * (float(points) / float(pixels)) - 0.5f, points);
-}
-
 // Frames, rows and columns of a call.
 struct Slice {
   int64_t frame0, frame1, y0, y1, x0, x1;

@@ -116,6 +116,24 @@ STYLECINE_INLINE void cubic(float f, float &w0, float &w1, float &w2, float &w3)
   w3 = f * f * f * sixth;
 }
 
+// Between two points of a line, by a fraction of the way from the first.
+struct Between {
+  int32_t first, second;
+  float f;
+};
+
+// `at` in points of the line, held to its ends.
+STYLECINE_INLINE Between between(float at, int64_t points) {
+  at = clamp(at, 0, float(points - 1));
+  const int32_t first = int32_t(at), last = int32_t(points) - 1;
+  return {first, first < last ? first + 1 : last, at - float(first)};
+}
+
+// Pixel i of `pixels` among points in the middles of equal cells that together cover these.
+STYLECINE_INLINE Between across(int64_t i, int64_t pixels, int64_t points) {
+  return between((float(i) + 0.5f) * (float(points) / float(pixels)) - 0.5f, points);
+}
+
 // Added before truncation to bytes; whole numbers are kept. (Roberts's R2 sequence.)
 STYLECINE_INLINE constexpr float dither(int64_t y, int64_t x) {
   return float((uint32_t(193 * x + 147 * y) & 255) >> 4) * 0.0625f + 0.03125f;

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 11      /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 12      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -130,6 +130,35 @@ typedef struct {
 } stylecine_recolour_args;
 STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);
+
+/* weather: rain, snow and fog over frames. A streak lets 1 - opacity * (1 - (distance to its segment / radius)^2)^2 of
+ * a pixel through, where it is nearer than its radius; through is the product for all streaks. fog = veil, bilinear, the
+ * border held, * distance / 255. out = streak_colour + through * (frame + fog * (veil_colour - frame) - streak_colour),
+ * dithered; where fog is 0 and through is 1 bytes are kept. */
+typedef struct {
+  float x, y;    /* start, in pixels; the middle of the first is 0 */
+  float dx, dy;  /* way to the end */
+  float inverse; /* 1 / its squared length; 0 for a point */
+  float radius;  /* pixels, above 0 */
+  float shrink;  /* 1 / its square */
+  float opacity; /* in the middle, 0 to 1 */
+} stylecine_streak;
+
+typedef struct {
+  const uint8_t *frame; /* [frames,height,width,3] */
+  int64_t frames;       /* 1 or more */
+  int64_t height, width;
+  const stylecine_streak *streaks; /* of all frames; may be NULL if there are none */
+  const int64_t *first;            /* host [frames+1]: the first streak of each frame, and the end; 0 comes first */
+  const float *veil;               /* [frames,gh,gw] in [0,1]; gh*gw equal cells cover the frame */
+  int64_t gh, gw;
+  const uint8_t *distance;     /* [height,width] */
+  const float *streak_colours; /* host [frames,3]: red, green, blue, 0 to 255 */
+  const float *veil_colours;   /* the same */
+  uint8_t *out;                /* [frames,height,width,3]; may be frame */
+} stylecine_weather_args;
+STYLECINE_API int stylecine_weather_cpu(const stylecine_weather_args *args, stylecine_cpu *cpu, char *message);
+STYLECINE_API int stylecine_weather_cuda(const stylecine_weather_args *args, int device, void *stream, char *message);
 
 /* render: frames of a loop. Displacement, mixing weights, both copies of every level, their sum, the blend with the
  * photo and bytes in one pass; where nothing moves the photo is copied. The canvas is the photo with `margin` pixels

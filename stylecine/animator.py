@@ -153,11 +153,14 @@ class Animator(Networks):
             mask_warning=mask_warning(parts, landscape.layers, landscape.moves, options, self),
             cloth_warning=cloth.warning or cloth_warning(scene, options, found, self, preview=short is not None),
         )
-        if style is None:
+        if style is not None:
+            with stages.stage("style"):
+                (grid,) = self.style_grids(scene.photo, [style])
+            loop = loop.styled(grid, style.strength, style.drift)
+        if options.weather is None:
             return loop
-        with stages.stage("style"):
-            (grid,) = self.style_grids(scene.photo, [style])
-        return loop.styled(grid, style.strength, style.drift)
+        with stages.stage("weather"):
+            return loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
 
     def _move_cloth(self, parts: MovingParts, options: RenderOptions, stages: Stages) -> _MovingCloth:
         """Raises NothingMoves if no cloth can move, unless the landscape does."""

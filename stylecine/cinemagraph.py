@@ -22,8 +22,8 @@ from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.errors import OptionError
 from stylecine.ops.readback import read_back
-from stylecine.ops.recolour import recolour_
-from stylecine.options import CLASSES, CLOTH, check_live
+from stylecine.ops.recolour import Recolouring, recolour_
+from stylecine.options import CLASSES, CLOTH, SKY, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
@@ -41,6 +41,7 @@ from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import copies as render_copies
 from stylecine.stages.loop import frames as render_frames
 from stylecine.stages.style import Appearance
+from stylecine.stages.weather import Weather, make_weather
 
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
@@ -54,7 +55,7 @@ class Cinemagraph:
         scene: the inverted photo that it was made from.
         layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
         mask: their union with the cloth: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames have
-            the photo's own bytes, or those of its style.
+            the photo's own bytes, or those of its style, behind the weather.
         motion: the motion field of the landscape, speed included: [2,h,w], pixels of its own grid per 1/30 s; 0 where
             only cloth moves.
         period: N, frames in the loop. fps: frames per second.
@@ -63,6 +64,7 @@ class Cinemagraph:
         edits: the scene's edits.
         loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
+        weather: what falls or drifts in front of it all; None for none.
         rest_shape: of the cloth, from which another wind animates it.
         mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
@@ -85,6 +87,7 @@ class Cinemagraph:
     mask_warning: str = ""
     cloth_warning: str = ""
     appearance: Appearance | None = None
+    weather: Weather | None = None
 
     def __repr__(self) -> str:
         return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
@@ -127,16 +130,25 @@ class Cinemagraph:
 
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
-        recolouring = self.appearance.recolouring([t / self.period for t in times]) if self.appearance else None
-        if not self.cloth_layer:
-            return list(render_frames(self._landscape, times, recolouring))
+        phases = [t / self.period for t in times]
+        made = self._render_dry(times, self.appearance.recolouring(phases) if self.appearance else None)
+        if self.weather:
+            shares = [self.appearance.share(phase) for phase in phases] if self.appearance else [0.0] * len(times)
+            self.weather.draw_over_(made, times, shares)
+        return list(made)
+
+    def _render_dry(self, times: Sequence[float], recolouring: Recolouring | None) -> Tensor:
+        """Frames [n,H,W,3] without weather."""
+        if self.loop is not None and not self.cloth_layer:
+            return render_frames(self._landscape, times, recolouring)
         if self.loop is None:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
-        for frame, t in zip(made, times, strict=True):
-            self.cloth_layer.draw_over_(frame, t)
-        return list(made if recolouring is None else recolour_(made, recolouring))
+        if self.cloth_layer:
+            for frame, t in zip(made, times, strict=True):
+                self.cloth_layer.draw_over_(frame, t)
+        return made if recolouring is None else recolour_(made, recolouring)
 
     @torch.inference_mode()
     def _copies(self, t: float) -> list[np.ndarray]:
@@ -151,6 +163,15 @@ class Cinemagraph:
         """The same loop in another appearance: see `stages.style.Appearance`."""
         look = Appearance(grid, strength, drift, self._static_photo, self.mask)
         return replace(self, appearance=look, timings=dict(self.timings))  # each is saved on its own
+
+    def in_weather(self, kind: str, strength: float, wind: Wind | None, speed: float = 1.0) -> Self:
+        """The same loop in snow, rain or fog: see `stages.weather`. wind: of it; None is a breeze."""
+        photo = self._static_photo
+        shown = self.appearance.farthest if self.appearance else photo
+        sky = self.scene.layers[SKY].to(photo.device)
+        length = {"period": self.period, "fps": self.fps, "speed": speed}
+        weather = make_weather(kind, strength, wind, photo, shown, sky, **length)
+        return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
 
     @cached_property
     def _landscape(self) -> Any:
@@ -199,10 +220,10 @@ class Cinemagraph:
     def measures(self) -> dict[str, float]:
         """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass on first use.
 
-        They are about the motion, hence of the frames before a style changes their colours.
+        They are about the motion, hence of the frames before a style changes their colours, and without weather.
         """
         return measure_loop(
-            replace(self, appearance=None),
+            replace(self, appearance=None, weather=None),
             self.scene.photo,
             self.mask.cpu(),
             self.motion.cpu(),
@@ -226,6 +247,8 @@ class Cinemagraph:
         """One line that says why this loop may disappoint; "" if there is no reason."""
         if self.cloth_warning or self.cloth_layer is not None:  # the rest is about landscapes
             return self.cloth_warning
+        if self.weather is not None and self.loop is None:  # it alone moves, as it should
+            return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return self.mask_warning or quality_warning(
             self.scene,
@@ -280,6 +303,8 @@ class Cinemagraph:
             self.fps,
             cloth_layer=self.cloth_layer,
             appearance=self.appearance,
+            weather=self.weather,
+            still=self.scene.photo,
             layers=self.layers,
         )
 
@@ -336,6 +361,7 @@ class Cinemagraph:
         if signer:
             moving = [*["sky, water or mist"] * (self.loop is not None), *["cloth"] * (self.cloth_layer is not None)]
             facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
+            facts |= {"weather": self.settings["weather"] if self.weather else ""}
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
             finish = partial(signer.sign, path=path, report=report, **photo, **facts)
         stages = Stages(progress or self.progress)
@@ -354,6 +380,7 @@ class Cinemagraph:
     def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
         moving = [*(name for name, share in shares if share > MIN_MOVING_SHARE), *([CLOTH] if self.cloth_layer else [])]
+        moving += [str(self.settings["weather"])] if self.weather else []
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
         return write_page(
             self.loop,
@@ -365,6 +392,8 @@ class Cinemagraph:
             quality=quality,
             cloth_layer=self.cloth_layer,
             appearance=self.appearance,
+            weather=self.weather,
+            still=self.scene.photo,
             finish=finish,
         )
 

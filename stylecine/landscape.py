@@ -44,7 +44,7 @@ def move_landscape(
     if swash is not None:
         moves, flow = swash.widen(moves), flow * swash.drift
     landscape = MovingLandscape(layers, moves, flow, None)
-    if cloth is not None and not moves.any():
+    if not moves.any() and (cloth is not None or options.weather is not None):
         return landscape
     return replace(landscape, loop=_make_loop(parts, landscape, swash, options, nets, stages))
 

@@ -30,6 +30,7 @@ PAINTS = (*CLASSES, CLOTH)  # what can be painted
 AUTO = "auto"
 SUBJECTS = ("landscape", CLOTH, AUTO)
 STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
+WEATHERS = ("snow", "rain", "fog")
 KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
@@ -124,7 +125,7 @@ def _about(
 ) -> dict[str, Any]:
     """One option.
 
-    parse: its type, or a function for its text. group: "motion", "loop" or "style", in the command line's help. served:
+    parse: its type, or a function for its text. group: "motion", "loop", "style" or "weather", in the command line's help. served:
     whether the service takes it. studio: its label in the panel, and the ends, the step and the unit of a slider.
     limits: choices, or gt, ge, le and max_length as pydantic names them.
     """
@@ -137,7 +138,7 @@ def _option(default: Any, *about: Any, **more: Any) -> Any:
 
 
 WIND = (
-    "degrees and strength, of cloth: blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer;"
+    "degrees and strength, of cloth and weather: blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer;"
     " strength to 1 (default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
@@ -145,6 +146,7 @@ MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"
 SUBJECT = "landscape, cloth, or auto: both, where there are both"
 PACE = "how fast sky and water move: calm, natural or lively"
 STYLE = "another appearance: " + ", ".join(STYLES) + ", or a photo that has it"
+WEATHER = "in front of it all: snow, rain or fog, which the wind blows"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
 DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
@@ -176,12 +178,15 @@ class RenderOptions:
     style: Any = _option(None, STYLE, "STYLE", group="style")
     style_strength: float = _option(1.0, "of the style, 0 to 1", "S", float, group="style", ge=0, le=1)
     style_drift: bool = _option(False, "from the photo to it and back, once a loop", "", bool, group="style")
+    weather: str | None = _option(None, WEATHER, "NAME", group="weather", studio={"label": "Weather"}, choices=WEATHERS)
+    weather_strength: float = _option(0.5, "of the weather, 0 to 1", "S", float, group="weather", gt=0, le=1)
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():
             limits = dict(spec["limits"])
             if "choices" in limits:
-                _check_choice(name, getattr(self, name), limits["choices"])
+                if (value := getattr(self, name)) is not None or spec["default"] is not None:
+                    _check_choice(name, value, limits["choices"])
             elif limits:
                 check_number(name, getattr(self, name), **limits)
         period(self.seconds, self.fps)
@@ -192,8 +197,13 @@ class RenderOptions:
             raise OptionError("style_drift goes from the photo to a style and back; give a style, or leave it out.")
         if self.style is None and self.style_strength != type(self).style_strength:
             raise OptionError("style_strength says how much of a style is shown; give a style, or leave it out.")
-        if self.subject == "landscape" and self.wind is not None:
-            raise OptionError("Wind moves cloth, and the subject is a landscape; leave it out, or use subject cloth.")
+        if self.weather is None and self.weather_strength != type(self).weather_strength:
+            raise OptionError("weather_strength says how much weather there is; give a weather, or leave it out.")
+        if self.subject == "landscape" and self.wind is not None and self.weather is None:
+            raise OptionError(
+                "Wind moves cloth and weather, and the subject is a landscape; leave it out, use subject cloth, or give"
+                " a weather."
+            )
         object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
         if self.subject == CLOTH and (self.motion is not None or self.arrows):
             raise OptionError(
@@ -235,6 +245,9 @@ class RenderOptions:
             name = getattr(self.style, "name", self.style)  # of an edit
             style = name if isinstance(name, str) and name in STYLES else "given"
             described |= {"style": style, "style_strength": self.style_strength, "style_drift": self.style_drift}
+        if self.weather is not None:
+            described |= {"weather": self.weather, "weather_strength": self.weather_strength}
+            described.setdefault("wind", None if self.wind is None else [*astuple(self.wind)])
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
@@ -288,6 +301,8 @@ class RenderArguments(TypedDict, total=False):
     style: Any
     style_strength: float
     style_drift: bool
+    weather: str | None
+    weather_strength: float
 
 
 def period(seconds: float, fps: float) -> int:

@@ -60,6 +60,8 @@ def animate(
     style: Any = None,
     style_strength: float = 1.0,
     style_drift: bool = False,
+    weather: str | None = None,
+    weather_strength: float = 0.5,
     refine: int = 0,
     model: str | PathLike[str] = "default",
     device: str | torch.device | None = None,
@@ -77,7 +79,7 @@ def animate(
         y down; without a mask, what is faster than 0.05 moves.
     arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second; more points
         make its way a curve.
-    wind: (degrees, strength) for cloth: where it blows to seen from above, 0 to the right, 90 away from the viewer, 180
+    wind: (degrees, strength) for cloth and weather: where it blows to seen from above, 0 to the right, 90 away from the viewer, 180
         to the left, 270 towards the viewer; strength above 0, at most 1. Default (0, 0.5).
     seconds, fps: length and frame rate of the loop.
     pace: how fast the landscape moves where motion is predicted: "calm", "natural" or "lively"; arrows and a given
@@ -88,6 +90,8 @@ def animate(
     style: another appearance for the whole: one of `options.STYLES`, such as "dusk", or a photo, as above, of which
         only the appearance counts. style_strength: 0, the photo's own, to 1. style_drift: from the photo to the style
         and back, once in the loop.
+    weather: "snow", "rain" or "fog" in front of the whole, also of a photo in which nothing else moves; the first frame
+        is then the photo with its weather. weather_strength: above 0, at most 1.
     refine: optimisation steps after the encoder. Foreign models have no encoder and take 60 steps by default.
     model: name or path. seed: for the noise of foreign models.
     progress: called as (stage, done, total); returning False cancels.

@@ -49,7 +49,8 @@ def resolve(
     photo = to_tensor(scene.photo).to(nets.device)
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
     try:
-        layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=cloth is not None)
+        optional = cloth is not None or options.weather is not None
+        layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=optional)
     except NothingMoves as error:
         marked = short is not None or is_cloth_marked(options, scene.edits)
         if still := None if marked else find_cloth(photo, nets.finder):

@@ -6,12 +6,14 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from stylecine.ops.image import to_tensor
+from stylecine.options import Wind
 from stylecine.output.web_pack import pack
 from stylecine.stages.displacement import integrate
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.plate import canvas, plain_plate
 from stylecine.stages.style import Appearance
 from stylecine.stages.swell import SECONDS, Swell
+from stylecine.stages.weather import Weather, make_weather
 
 FPS = 30
 
@@ -50,11 +52,20 @@ def appearance_of(
     return Appearance(grid[0].permute(1, 2, 3, 0).unflatten(-1, (4, 4)).contiguous(), strength, drift, photo, moving)
 
 
+def weather_of(kind: str, photo: torch.Tensor, *, period: int = 60, strength: float = 1.0) -> Weather:
+    """The weather before a photo uint8 [H,W,3] whose upper third is sky; in a style that turns white the same is blue."""
+    sky = torch.zeros(photo.shape[:2])
+    sky[: len(sky) // 3] = 1
+    blue = photo * torch.tensor([0.4, 0.6, 1.0])
+    length = {"period": period, "fps": FPS}
+    return make_weather(kind, strength, Wind(0, 0.8), photo, blue.to(torch.uint8), sky, **length)
+
+
 def textured(photo: np.ndarray) -> np.ndarray:
     """The photo with a texture that makes motion visible."""
     noise = ndimage.gaussian_filter(np.random.default_rng(2).normal(size=photo.shape[:2]), 1)
     return np.clip(photo + 120.0 * noise[..., None], 0, 255).astype(np.uint8)
 
 
-def packed(loop: Loop, appearance: Appearance | None = None) -> bytes:
-    return pack(loop, loop.displacement.period, FPS, appearance=appearance)
+def packed(loop: Loop, appearance: Appearance | None = None, weather: Weather | None = None) -> bytes:
+    return pack(loop, loop.displacement.period, FPS, appearance=appearance, weather=weather)

@@ -89,6 +89,7 @@ def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
 def add_loop_options(command: argparse.ArgumentParser) -> None:
     _add_options(command.add_argument_group("the loop"), _group("loop"))
     _add_options(command.add_argument_group("its light and colours"), _group("style"))
+    _add_options(command.add_argument_group("its weather"), _group("weather"))
 
 
 def _group(name: str) -> Options:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 
-ABI = 11
+ABI = 12
 MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}
@@ -52,6 +52,7 @@ KERNELS = {  # name: needs a workspace
     "compare": False,
     "drape": False,
     "recolour": False,
+    "weather": False,
 }
 for _name, _needs_workspace in KERNELS.items():
     _start = [c_void_p, c_void_p, c_size_t] if _needs_workspace else [c_void_p]  # args, workspace, bytes

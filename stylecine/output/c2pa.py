@@ -57,12 +57,14 @@ class Signer:
         moving: Sequence[str],
         detail: float,
         appearance: Appearance | None,
+        weather: str,
     ) -> None:
         """Signs a loop in place: the file `part`, whose final name is that of `path`.
 
         report: added as an assertion of its own. source: the photo's file, which becomes the ingredient, with its own
         manifest if it has one; of a scene file, its `pixels`, uint8 [H,W,3], and the digest that the scene claims.
-        moving: what networks set in motion. detail, appearance: of the frames.
+        moving: what networks set in motion. detail, appearance: of the frames. weather: that is drawn before them; ""
+        for none.
         Raises OutputError for a file that cannot be signed.
         """
         styled = appearance is not None
@@ -72,7 +74,7 @@ class Signer:
         if source is None or not source.content:  # pixels, or a scene file
             source = PhotoFile("pixels.png", encode_png(pixels), source.digest if source else None)
         title = Path(path).name
-        manifest = _manifest(title, report, source, moving, styled)
+        manifest = _manifest(title, report, source, moving, styled, weather)
         with tempfile.TemporaryFile(dir=part.parent) as signed:
             try:
                 with part.open("rb") as unsigned:
@@ -88,7 +90,7 @@ class Signer:
     def check(self) -> None:
         """Signs an image of one pixel. Raises OptionError for a certificate or key that cannot sign."""
         dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
-        manifest = _manifest("dot.png", {}, dot, (), styled=False)
+        manifest = _manifest("dot.png", {}, dot, (), styled=False, weather="")
         try:
             self._sign(manifest, dot, io.BytesIO(dot.content), io.BytesIO())
         except _c2pa().C2paError as error:
@@ -192,20 +194,20 @@ def _algorithm(key: Any) -> str:
 
 
 def _manifest(
-    title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str], styled: bool
+    title: str, report: Mapping[str, Any], photo: PhotoFile, generated: Sequence[str], styled: bool, weather: str
 ) -> dict[str, Any]:
     return {
         "claim_generator_info": [{"name": "stylecine", "version": __version__}],
         "title": as_utf8(title),
         "format": MEDIA_TYPES[Path(title).suffix.lower()],
         "assertions": [
-            {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated, styled)}},
+            {"label": "c2pa.actions", "data": {"actions": _actions(photo, generated, styled, weather)}},
             {"label": REPORT, "data": dict(report)},
         ],
     }
 
 
-def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool) -> list[dict[str, Any]]:
+def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool, weather: str) -> list[dict[str, Any]]:
     agent = {"softwareAgent": {"name": "stylecine", "version": __version__}}
     trained = {"digitalSourceType": SOURCE_TYPE, **agent}
     actions: list[dict[str, Any]] = [{"action": "c2pa.opened", "parameters": {"ingredientIds": [photo.sha256]}}]
@@ -216,6 +218,9 @@ def _actions(photo: PhotoFile, generated: Sequence[str], styled: bool) -> list[d
     if styled:
         description = "The light and colours of the photo were changed, with trained networks."
         actions.append({"action": "c2pa.color_adjustments", "description": description, **trained})
+    if weather:
+        description = f"Artificial {weather} was drawn in front of the photo."
+        actions.append({"action": "c2pa.drawing", "description": description, **agent})
     if len(actions) == 1:
         description = "The photo as the first frame of a loop shows it; nothing in it was generated."
         actions.append({"action": "c2pa.converted", "description": description, **agent})

@@ -8,6 +8,9 @@ import re
 import zlib
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from stylecine import __version__
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
@@ -19,10 +22,11 @@ from stylecine.output.formats import FORMATS
 from stylecine.output.web_pack import encode_image, first_frame, pack
 from stylecine.stages.loop import Loop
 from stylecine.stages.style import Appearance
+from stylecine.stages.weather import Weather
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports
-MODULES = ("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "loop", "player", "page")
+MODULES = ("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "weather", "loop", "player", "page")
 
 
 def write_page(
@@ -36,19 +40,23 @@ def write_page(
     quality: int | None = None,
     cloth_layer: ClothLayer | None = None,
     appearance: Appearance | None = None,
+    weather: Weather | None = None,
+    still: np.ndarray | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Writes the loop as an HTML file: its first frame as an image, which alt describes, the pack and the player.
 
     Its content security policy allows only its own content, and no requests.
 
-    quality: of its images, 0 to 100 (best); default 90. finish: called with the complete temporary file. Raises the
+    still: of `web_pack.pack`. quality: of its images, 0 to 100 (best); default 90. finish: called with the complete temporary file. Raises the
     errors of `web_pack.pack`, and OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
-    styled = appearance is not None and not appearance.drift  # the player takes the image for the photo, or needs that
-    content = pack(loop, period, fps, cloth_layer=cloth_layer, appearance=appearance, quality=quality, photo=styled)
-    frame = first_frame(loop, cloth_layer, appearance)
+    # the player takes the image for the photo, or needs that
+    changed = (appearance is not None and not appearance.drift) or weather is not None
+    over: dict[str, Any] = {"cloth_layer": cloth_layer, "appearance": appearance, "weather": weather, "still": still}
+    content = pack(loop, period, fps, **over, quality=quality, photo=changed)
+    frame = first_frame(loop, **over)
     height, width = frame.shape[:2]
     style, script = _read("page.css"), _script()
     values = {

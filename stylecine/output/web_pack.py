@@ -31,8 +31,10 @@ from stylecine.stages.crossfade import BEGIN_STEPS
 from stylecine.stages.loop import BANDS, Loop
 from stylecine.stages.photo import encode_png
 from stylecine.stages.style import Appearance
+from stylecine.stages.weather import Weather
 
 FORMAT = 4  # increased when older players could not show all of a pack
+WEATHER_FORMAT = 5  # the same, of packs with weather
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
@@ -48,26 +50,30 @@ def pack(
     *,
     cloth_layer: ClothLayer | None = None,
     appearance: Appearance | None = None,
+    weather: Weather | None = None,
+    still: np.ndarray | None = None,
     layers: Tensor | None = None,
     quality: int | None = None,
     photo: bool = True,
 ) -> bytes:
     """The bytes of a safetensors file with everything that the player needs.
 
-    loop: with sampling "gather" and without resynthesis; None if only cloth moves. period: frames. fps: frames per
-        second.
-    cloth_layer: the cloth over it. appearance: in which both are shown; images are stored without it.
+    loop: with sampling "gather" and without resynthesis; None if only cloth or weather moves. period: frames. fps:
+        frames per second.
+    cloth_layer: the cloth over it. appearance: in which both are shown; weather: before them; images are stored without
+        either.
+    still: the photo, uint8 [H,W,3], needed if only weather moves.
     layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, with the cloth as another.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
     photo: False omits it, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
 
     Raises OptionError for a loop that shaders cannot play or an invalid quality, WriterUnavailable without WebP.
     """
-    pixels = first_frame(loop, cloth_layer)
+    pixels = first_frame(loop, cloth_layer, still=still)
     encoded = encode_image(pixels, quality)
     tensors: dict[str, np.ndarray] = {"photo": _raw(encoded)} if photo else {}
     if loop is None:
-        plate_of, facts = encoded, {"period": period, "fps": float(fps), "classes": [CLOTH]}
+        plate_of, facts = encoded, {"period": period, "fps": float(fps), "classes": [CLOTH] if cloth_layer else []}
     else:
         check_live("msdfw" if loop.feature is None else "dfw", loop.sampling)
         inpainted = encode_image(_inpainted(loop, pixels), quality)
@@ -79,7 +85,7 @@ def pack(
         if layers is not None:
             tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
     facts = {
-        "format": FORMAT,
+        "format": FORMAT if weather is None else WEATHER_FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         **facts,
@@ -93,6 +99,9 @@ def pack(
             tensors["layers"] = _on_grid(cloth_layer)[None]
     if appearance is not None:
         tensors["style"], facts["style"] = _style(appearance)
+    if weather is not None:
+        fallen, facts["weather"] = _weather(weather)
+        tensors |= fallen
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
@@ -102,14 +111,27 @@ def pack_wind(cloth_layer: ClothLayer) -> bytes:
     return save(tensors, {"stylecine": json.dumps({"format": FORMAT, "cloth": facts})})
 
 
-def first_frame(loop: Loop | None, cloth_layer: ClothLayer | None, appearance: Appearance | None = None) -> np.ndarray:
-    """Frame 0, uint8 [H,W,3]."""
-    if cloth_layer is None:
-        assert loop is not None, "nothing moves"
+def first_frame(
+    loop: Loop | None,
+    cloth_layer: ClothLayer | None,
+    appearance: Appearance | None = None,
+    weather: Weather | None = None,
+    still: np.ndarray | None = None,
+) -> np.ndarray:
+    """Frame 0, uint8 [H,W,3]. still: of a loop in which only weather moves."""
+    if cloth_layer is not None:
+        frame = cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0)
+    elif loop is not None:
         frame = loop.photo
     else:
-        frame = cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0)
-    return (appearance.show(frame, 0) if appearance else frame).cpu().numpy()
+        assert still is not None, "nothing moves"
+        frame = torch.from_numpy(still.copy())
+    if appearance is not None:
+        frame = appearance.show(frame, 0)
+    if weather is not None:
+        share = appearance.share(0) if appearance else 0.0
+        frame = weather.draw_over_(frame[None].clone(), [0.0], [share])[0]
+    return frame.cpu().numpy()
 
 
 def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
@@ -269,6 +291,20 @@ def _style(appearance: Appearance) -> tuple[np.ndarray, dict[str, Any]]:
     transforms, step = _quantised(appearance.grid[..., :3].permute(0, 4, 1, 2, 3), STYLE_STEP)
     shown = {"strength": float(appearance.strength), "drift": appearance.drift}
     return transforms, {"depth": depth, "grid": grid, "step": step, **shown}
+
+
+def _weather(weather: Weather) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Paths float32 [P,12], waves int16, the distance as PNG, and the facts about them."""
+    waves, step = _quantised(weather.waves)
+    tensors = {
+        "paths": weather.paths.cpu().numpy(),
+        "waves": waves,
+        "distance": _raw(encode_png(weather.distance.cpu().numpy())),
+    }
+    own, styled = weather.lights
+    colours = {"veil": [own.veil, styled.veil], "falling": [own.falling, styled.falling]}
+    facts = {"grid": list(waves.shape[1:]), "step": step, "cycles": weather.cycles, "exposure": weather.exposure}
+    return tensors, facts | {"colours": colours}
 
 
 def _with_cloth(layers: Tensor, cloth_layer: ClothLayer | None) -> Tensor:

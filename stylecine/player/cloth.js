@@ -1,23 +1,13 @@
 // Draws cloth over a frame, as cuda_ops/drape.h does.
 
-import {PlayerError, Target, Texture} from "./gl.js";
+import {Target, Texture} from "./gl.js";
 import {decodeKeyframes} from "./keyframes.js";
-import {decodeImage} from "./pack.js";
 
 const MAX_KEYFRAMES = 32;
 
-/** The decoded images of a pack's cloth, empty without cloth. Throws PlayerError. */
-export function decodeClothImages({facts, tensors}) {
-  const kinds = facts.cloth ? {background: facts.picture, matte: "image/png"} : {};
-  const blobs = Object.entries(kinds).map(([name, type]) => new Blob([tensors[name].data], {type}));
-  return Promise.all(blobs.map(decodeImage)).catch(() => {
-    throw new PlayerError("The images of this loop cannot be read.");
-  });
-}
-
 export class Cloth {
   /** facts, tensors, images: of one pack. */
-  constructor(gl, programs, {width, height, period, cloth}, tensors, [background, matte]) {
+  constructor(gl, programs, {width, height, period, cloth}, tensors, {background, matte}) {
     Object.assign(this, {gl, programs, period, width});
     this.textures = {
       background: new Texture(gl, "RGBA8", width, height, background, {halved: true}),

@@ -18,7 +18,7 @@ precision highp sampler2DArray;
 `;
 
 const BYTES = {R8: "RED", RGB8: "RGB", RGBA8: "RGBA"};
-const FLOATS = {R32F: "RED", RG32F: "RG"};  // the others are RGBA
+const FLOATS = {R16F: "RED", R32F: "RED", RG32F: "RG"};  // the others are RGBA
 
 /** A WebGL2 context that uploads images without conversion. Throws PlayerError. */
 export function createContext(canvas) {
@@ -39,10 +39,10 @@ export function createContext(canvas) {
 
 /** A fragment shader that fills a rectangle. */
 export class Program {
-  constructor(gl, fragment) {
+  constructor(gl, fragment, vertices = VERTICES) {
     this.gl = gl;
     this.program = gl.createProgram();
-    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTICES], [gl.FRAGMENT_SHADER, HEAD + fragment]]) {
+    for (const [kind, source] of [[gl.VERTEX_SHADER, vertices], [gl.FRAGMENT_SHADER, HEAD + fragment]]) {
       const shader = gl.createShader(kind);
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -56,7 +56,13 @@ export class Program {
    * Draws a part, {top, width, rows}, or else all of a target, or of the canvas if it is null. values: of the uniforms
    * by name: numbers, arrays and textures.
    */
-  draw(target, values, {top = 0, width = null, rows = null} = {}) {
+  draw(target, values, part) {
+    this.prepare(target, values, part);
+    this.gl.drawArrays(this.gl.TRIANGLES, 0, 3);
+  }
+
+  /** Sets everything that a draw call needs. */
+  prepare(target, values, {top = 0, width = null, rows = null} = {}) {
     const gl = this.gl;
     this.uniforms ??= this.#uniforms();
     gl.useProgram(this.program);
@@ -71,6 +77,7 @@ export class Program {
       const list = typeof value === "number" ? [value] : value;
       if (type === gl.FLOAT) gl.uniform1fv(location, list);
       else if (type === gl.FLOAT_VEC2) gl.uniform2fv(location, list);
+      else if (type === gl.FLOAT_VEC3) gl.uniform3fv(location, list);
       else if (type === gl.INT) gl.uniform1iv(location, list);
       else if (type === gl.INT_VEC2) gl.uniform2iv(location, list);
       else {
@@ -79,7 +86,6 @@ export class Program {
         gl.uniform1i(location, unit++);
       }
     }
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
   #uniforms() {
@@ -95,6 +101,43 @@ export class Program {
   }
 
   dispose() { this.gl.deleteProgram(this.program); }
+}
+
+/** Many small rectangles, for each of which the vertex shader has some numbers: a vec4, and those that are left. */
+export class SpriteProgram extends Program {
+  constructor(gl, vertices, fragment, numbers) {
+    super(gl, fragment, vertices);
+    Object.assign(this, {numbers, buffer: gl.createBuffer(), arrays: gl.createVertexArray()});
+    gl.bindVertexArray(this.arrays);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
+    [[4, 0], [numbers - 4, 16]].forEach(([size, offset], place) => {
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribPointer(place, size, gl.FLOAT, false, 4 * numbers, offset);
+      gl.vertexAttribDivisor(place, 1);
+    });
+    gl.bindVertexArray(null);
+  }
+
+  /** Fills a part of a target with 1, multiplied by what the fragment shader gives for each sprite there. */
+  multiply(target, sprites, values, part) {
+    const gl = this.gl;
+    this.prepare(target, values, part);
+    gl.clearBufferfv(gl.COLOR, 0, [1, 1, 1, 1]);
+    gl.bindVertexArray(this.arrays);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
+    gl.bufferData(gl.ARRAY_BUFFER, sprites, gl.DYNAMIC_DRAW);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ZERO, gl.SRC_COLOR);
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, sprites.length / this.numbers);
+    gl.disable(gl.BLEND);
+    gl.bindVertexArray(null);
+  }
+
+  dispose() {
+    super.dispose();
+    this.gl.deleteBuffer(this.buffer);
+    this.gl.deleteVertexArray(this.arrays);
+  }
 }
 
 /** A texture of a format like "RGBA32F"; content: an array or an ImageBitmap. halved: with half its size as level 1. */

@@ -2,13 +2,14 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMAT = 4;
+const FORMAT = 5;
+const RENAMED = 4;  // the first format with today's names
 // Names of arrays, facts and scales in older formats.
 const OLD_NAMES = {
   ...{made_up: "plate", plate: "plate_digest", change: "crossfade", lift: "contrast_gain", roll: "swell"},
   ...{turns: "sub_cycles", cycles: "swell_cycles", knots: "keyframes"},
 };
-const ARRAYS = {U8: Uint8Array, I16: Int16Array};
+const ARRAYS = {U8: Uint8Array, I16: Int16Array, F32: Float32Array};
 
 /** {facts, tensors} of an ArrayBuffer; a tensor is {shape, data}. Throws PlayerError if it is not a pack. */
 export function readPack(buffer) {
@@ -27,7 +28,7 @@ export function readPack(buffer) {
   const arrays = Object.entries(entries).map(([name, {dtype, shape, data_offsets: [from, to]}]) =>
     [name, {shape, data: new ARRAYS[dtype](buffer.slice(start + from, start + to))}]);
   const tensors = Object.fromEntries(arrays);
-  if (facts.format === FORMAT) return {facts, tensors};
+  if (facts.format >= RENAMED) return {facts, tensors};
   return {facts: {...renamed(facts), scales: renamed(facts.scales ?? {})}, tensors: renamed(tensors)};
 }
 
@@ -38,6 +39,18 @@ function renamed(old) {
 /** An ImageBitmap with the image's own bytes, without conversion to the screen's colours. */
 export function decodeImage(blob) {
   return createImageBitmap(blob, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
+}
+
+/** The decoded images of a pack's cloth and weather, as far as it has them, by name. Throws PlayerError. */
+export async function decodeImages({facts, tensors}) {
+  const types = {background: facts.picture, matte: "image/png", distance: "image/png"};
+  const named = Object.entries(types).filter(([name]) => tensors[name]);
+  try {
+    const images = await Promise.all(named.map(([name, type]) => decodeImage(new Blob([tensors[name].data], {type}))));
+    return Object.fromEntries(named.map(([name], i) => [name, images[i]]));
+  } catch {
+    throw new PlayerError("The images of this loop cannot be read.");
+  }
 }
 
 /** Integers as floats, multiplied by `step`. */

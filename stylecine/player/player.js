@@ -1,10 +1,9 @@
 // Plays a loop in a canvas: Player.create(canvas), load(pack), play(). See docs/player.md.
 
-import {decodeClothImages} from "./cloth.js";
 import {PlayerError, Program, createContext} from "./gl.js";
 import {Loop} from "./loop.js";
 import {clothMap, readMaps} from "./maps.js";
-import {readPack} from "./pack.js";
+import {decodeImages, readPack} from "./pack.js";
 import {Plate} from "./plate.js";
 import {SHADERS} from "./shaders.js";
 
@@ -73,7 +72,7 @@ export class Player {
   /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that all shaders are compiled. */
   async warmUp(pack) {
     const loads = this.#loads, plate = await Plate.create(this.#gl, this.#programs, pack);
-    const loop = new Loop(this.#gl, this.#programs, plate, [], pack);
+    const loop = new Loop(this.#gl, this.#programs, plate, {}, pack);
     if (loads === this.#loads) loop.draw(pack.facts.period / 2);
     loop.dispose();
   }
@@ -167,14 +166,13 @@ export class Player {
   async #build(load) {
     const shown = this.#loop?.plate, same = shown?.digest === this.#pack.facts.plate_digest;
     const plate = same ? shown : await Plate.create(this.#gl, this.#programs, this.#pack);
-    const images = [];
-    let loop = null;
+    let images = {}, loop = null;
     try {
-      images.push(...await decodeClothImages(this.#pack));
+      images = await decodeImages(this.#pack);
       if (load === this.#loads) loop = new Loop(this.#gl, this.#programs, plate, images, this.#pack);
       return loop;
     } finally {
-      for (const image of images) image.close();
+      for (const image of Object.values(images)) image.close();
       if (!loop && !same) plate.dispose();
     }
   }

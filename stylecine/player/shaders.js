@@ -1,4 +1,4 @@
-// The arithmetic of cuda_ops/render.h, drape.h, recolour.h, ops/pyramid, ops/spline and ops/integrate as fragment
+// The arithmetic of cuda_ops/render.h, drape.h, recolour.h, weather.h, ops/pyramid, ops/spline and ops/integrate as fragment
 // shaders. Row 0 of a texture is row 0 of the image; only the canvas, and frames drawn over or recoloured, count rows
 // from the bottom. mip: 0, or 1 for a frame of half the size.
 
@@ -454,7 +454,33 @@ void main() {
   changed = vec4(floor(mixed * 255.0 + dither(at)) / 255.0, 1);
 }`;
 
+// Weather over a frame, as in cuda_ops/weather.h: fog by the distance, then what falls, in front of it.
+const WEATHER = PIXEL + DITHER + `
+uniform sampler2D frame, through, veil, distance;
+uniform vec3 veil_colour, streak_colour;
+uniform ivec2 size;
+uniform int mip;
+out vec4 shown;
+float veil_at(vec2 place) {
+  ivec2 points = textureSize(veil, 0), last = points - 1;
+  vec2 at = clamp(place * vec2(points) - 0.5, vec2(0), vec2(last));
+  ivec2 a = ivec2(at), d = min(a + 1, last);
+  vec2 f = at - vec2(a);
+  return mix(mix(texelFetch(veil, a, 0).r, texelFetch(veil, ivec2(d.x, a.y), 0).r, f.x),
+             mix(texelFetch(veil, ivec2(a.x, d.y), 0).r, texelFetch(veil, d, 0).r, f.x), f.y);
+}
+void main() {
+  ivec2 at = pixel_of();
+  vec3 colour = texelFetch(frame, at, 0).rgb;
+  float seen = texelFetch(through, at, 0).r;
+  at.y = size.y - 1 - at.y;
+  float opacity = clamp(veil_at((vec2(at) + 0.5) / vec2(size)), 0.0, 1.0);
+  float fog = opacity * texelFetch(distance, at, mip).r;
+  vec3 mixed = mix(streak_colour, mix(colour, veil_colour, fog), seen);
+  shown = vec4(floor(clamp(mixed, 0.0, 1.0) * 255.0 + dither(at)) / 255.0, 1);
+}`;
+
 export const SHADERS = {
   ...{PLATE, DOWNSAMPLE, BAND, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
-  ...{CLOTH_FIELD, CLOTH_COLUMNS, CLOTH, RECOLOUR},
+  ...{CLOTH_FIELD, CLOTH_COLUMNS, CLOTH, RECOLOUR, WEATHER},
 };

@@ -167,8 +167,17 @@ class Appearance:
             return self.photo
         return torch.where(self._moves[..., None] > 0, self.photo, self.show(self.photo, 0))
 
+    @property
+    def farthest(self) -> Tensor:
+        """The photo as it looks where the drift is at its end, or all the time: uint8 [H,W,3]."""
+        return recolour(self.photo, self.grid, self.strength)
+
+    def share(self, phase: float) -> float:
+        """How far the drift has come at a phase of the loop: 0 to 1, its end."""
+        return (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
+
     def _amount(self, phase: float) -> float:
-        return self.strength * ((1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0)
+        return self.strength * self.share(phase)
 
     @cached_property
     def _moves(self) -> Tensor:

@@ -378,9 +378,8 @@ def test_certificates_that_may_not_sign(loop: Cinemagraph, tmp_path: Path, optio
 def test_the_certificate_is_not_blamed_for_other_errors(signed_by: Pair, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(b"no PNG")
     with pytest.raises(OutputError, match=r"cannot sign 'loop\.png' \(.*omit the signature") as caught:
-        signer_for("loop.png", signed_by).sign(
-            tmp_path / "part", "loop.png", {}, PhotoFile("a.jpg", b"photo"), np.zeros((1, 1, 3), np.uint8), (), 1, None
-        )
+        photo = PhotoFile("a.jpg", b"photo"), np.zeros((1, 1, 3), np.uint8)
+        signer_for("loop.png", signed_by).sign(tmp_path / "part", "loop.png", {}, *photo, (), 1, None, "")
     assert "certificate" not in str(caught.value) and os.listdir(tmp_path) == ["part"]
 
 

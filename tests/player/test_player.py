@@ -14,12 +14,12 @@ from safetensors.numpy import load, save
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
 from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.layer import ClothLayer
-from stylecine.options import Wind
+from stylecine.options import WEATHERS, Wind
 from stylecine.output.web_pack import FORMAT, pack, pack_wind
 from stylecine.stages.crossfade import BEGIN_STEPS
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
-from tests.loops import FPS, appearance_of, loop_of, packed, textured
+from tests.loops import FPS, appearance_of, loop_of, packed, textured, weather_of
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
@@ -313,9 +313,9 @@ def test_half_the_size_is_kept_for_new_packs_and_winds(stage: Stage, loops: dict
 # --- styles
 
 
-def assert_shows(stage: Stage, t: float, expected: np.ndarray) -> None:
+def assert_shows(stage: Stage, t: float, expected: np.ndarray, few: float = 1e-3) -> None:
     off = np.abs(stage.frame(t).astype(int) - expected)
-    assert off.mean() <= 0.2 and np.percentile(off, 99) <= 2 and (off > 4).mean() < 1e-3  # contrast is raised
+    assert off.mean() <= 0.2 and np.percentile(off, 99) <= 2 and (off > 4).mean() < few  # contrast is raised
 
 
 @pytest.mark.parametrize(("strength", "drift"), [(1.0, False), (0.6, False), (1.0, True)])
@@ -331,6 +331,56 @@ def test_styles_match_the_engine(stage: Stage, loops: dict[str, Loop], case: str
     middle = appearance.show(frame(loop, 30), 0.5).numpy()
     assert np.abs(middle.astype(int) - frame(loop, 30).numpy()).mean() > 10  # otherwise the test would prove nothing
     assert (middle == 0).mean() > 0.01 or (middle == 255).mean() > 0.01
+
+
+# --- weather
+
+
+@pytest.mark.parametrize("kind", WEATHERS)
+@pytest.mark.parametrize("case", ["drift", "odd sizes", "a grid coarser than the photo"])
+def test_weather_matches_the_engine(stage: Stage, loops: dict[str, Loop], case: str, kind: str) -> None:
+    loop = loops[case]
+    weather = weather_of(kind, loop.photo)
+    stage.load(packed(loop, weather=weather))
+    for t in (0, 12.5, 30, 59):
+        dry = frame(loop, t)
+        expected = weather.draw_over_(dry[None].clone(), [t], [0.0])[0].numpy()
+        assert_shows(stage, t, expected, 3e-3)  # drops are multiplied in half precision
+        assert (expected != dry.numpy()).mean() > 0.1  # otherwise the test would prove nothing
+    assert np.array_equal(stage.frame(60), stage.frame(0))
+
+
+def test_weather_takes_the_light_of_a_drifting_style(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["drift"]
+    appearance, weather = appearance_of(loop.photo, loop.moving, drift=True), weather_of("fog", loop.photo)
+    stage.load(packed(loop, appearance, weather))
+    for t in (0, 30, 45):
+        share = appearance.share(t / 60)
+        shown = weather.draw_over_(appearance.show(frame(loop, t), t / 60)[None], [t], [share])[0]
+        assert_shows(stage, t, shown.numpy())
+
+
+def test_weather_alone_moves_before_a_photo(stage: Stage, photo: np.ndarray) -> None:
+    weather = weather_of("snow", torch.from_numpy(photo))
+    stage.load(pack(None, 60, FPS, weather=weather, still=photo))
+    for t in (0, 20.5):
+        expected = weather.draw_over_(torch.from_numpy(photo)[None].clone(), [t], [0.0])[0].numpy()
+        assert_shows(stage, t, expected, 3e-3)
+
+
+def test_weather_has_the_player_s_other_size(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["drift"]
+    weather = weather_of("rain", loop.photo)
+    stage.load(packed(loop, weather=weather))
+    whole = stage.frame(20).astype(int)
+    stage.page.evaluate("player.halfSize = true")
+    half = stage.frame(20).astype(int)
+    stage.page.evaluate("player.halfSize = false")
+    shrunk = whole[: half.shape[0] * 2, : half.shape[1] * 2].reshape(half.shape[0], 2, half.shape[1], 2, 3).mean((1, 3))
+    assert np.abs(half - shrunk).mean() < 5
+
+
+# --- cloth in a style
 
 
 @pytest.mark.parametrize("drift", [False, True])

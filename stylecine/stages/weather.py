@@ -1,0 +1,308 @@
+"""Rain, snow and fog over finished frames, which repeat only with the loop.
+
+Each drop and flake falls a whole number of times in a loop, through a path of its own; where it falls less than the
+height of the frame in that time, it is followed by others on the same path, and ends where the next one began. The
+fog's wisps are waves, each of a whole number of cycles. Fog veils what is behind it by Koschmieder's law, with a
+distance that is judged by the place in the picture, the sky, and the haze that the photo has itself (the dark channel
+of He, Sun and Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009). A raindrop shows nearly the
+whole surroundings, upside down, so that streaks are about as bright as these (Garg and Nayar, "Vision and Rain", IJCV
+2007): lighter than what is dark, darker than the sky.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.ops.image import LUMA, fit_short_side, resize
+from stylecine.ops.weather import Precipitation, weather_
+from stylecine.options import SKY, Wind
+from stylecine.ops.smoothstep import smoothstep
+
+SEED = 20  # of everything that is drawn by lot: the same weather for the same photo
+BREEZE = Wind(0.0, 0.15)  # if no wind is given
+MAX_FALL = 12.0  # short sides that a drop falls in one cycle
+LAYERS = 8  # of distances
+
+
+@dataclass(frozen=True)
+class Falling:
+    """Drops or flakes. Lengths are short sides at distance 1, seconds are of the loop."""
+
+    count: float  # in a square picture at full strength
+    farthest: float  # distance; the nearest is at 1
+    radius: float
+    thinnest: float  # pixels
+    speed: float  # downwards, in a second
+    slower: float  # exponent: speed falls with the distance to this power
+    blown: float  # speed in the wind's direction at strength 1, over that downwards
+    sway: float  # to either side
+    exposure: float  # seconds
+    opacity: float
+    veil: float  # what the many that are too far to be seen hide of the distance, at full strength
+
+
+SNOW = Falling(4500, 9, 0.011, 0.9, 0.5, 0.8, 2.2, 0.035, 1 / 60, 1.0, 1.2)
+RAIN = Falling(3500, 6, 0.0021, 0.8, 2.4, 0.6, 0.55, 0.0, 1 / 40, 0.75, 1.3)
+FOG = 3.2  # optical depth of the farthest, at full strength
+CELL = 24  # pixels of a cell of the veil, at least, and of the short side:
+CELLS = 42
+WAVES = 96  # of the fog
+LONGEST, SHORTEST = 1.4, 0.12  # short sides
+FLAT = 2.5  # wisps are so much longer than high
+CREEP = 0.035  # short sides in a second, without a wind
+FOG_WIND = 0.16  # the same, of a wind of strength 1
+CYCLES = 6  # of a wave, at most
+HAZY = 0.8  # brightness of the fog, at least, of the brightest in the picture
+PATCHY = 0.3  # of the fog's opacity, that its waves change
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """The colours, 0 to 255, of the air's light and of drops or flakes in a picture."""
+
+    veil: tuple[float, float, float]
+    falling: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Weather:
+    """What falls and drifts through a loop.
+
+    paths: [P,12], see `_paths`. waves: [1+2n,gh,gw], the veil's mean, and cosine and sine of `cycles`, n numbers.
+    distance: uint8 [H,W], 255 where the veil counts wholly. period: frames. lights: in the photo's own colours, and
+    in those of its style.
+    """
+
+    paths: Tensor
+    waves: Tensor
+    cycles: tuple[int, ...]
+    distance: Tensor
+    period: int
+    exposure: float
+    lights: tuple[Light, Light]
+
+    def draw_over_(self, frames: Tensor, times: Sequence[float], styled: Sequence[float]) -> Tensor:
+        """Frames uint8 [n,H,W,3], in place, with what is in the air at these times. styled: of each frame, 0 to 1."""
+        size = frames.shape[1:3]
+        own, other = self.lights
+        return weather_(
+            frames,
+            Precipitation(
+                [self.streaks(t, *size) for t in times],
+                [_mixed(own.falling, other.falling, share) for share in styled],
+                torch.stack([self.veil(t) for t in times]),
+                [_mixed(own.veil, other.veil, share) for share in styled],
+                self.distance,
+            ),
+        )
+
+    def veil(self, t: float) -> Tensor:
+        """[gh,gw] in [0,1]."""
+        angle = 2 * math.pi * t / self.period
+        weights = [1.0, *(f(n * angle) for n in self.cycles for f in (math.cos, math.sin))]
+        return torch.tensordot(self.waves.new_tensor(weights), self.waves, 1).clamp(0, 1)
+
+    def streaks(self, t: float, height: int, width: int) -> Tensor:
+        """Those that are in the frame: [S,8], as `ops.weather` wants them."""
+        if not len(self.paths):
+            return self.paths.new_zeros(0, 8)
+        link, cycles, phase, x, way, top, fall, sway, turns, lag, radius, opacity = self.paths.T
+        at = (cycles * (t / self.period) + phase) % 1 + link
+        turn = 2 * math.pi * (turns * at + lag)
+        y = top + fall * at
+        around = width - 2 * top  # paths leave the frame on one side and return on the other
+        x = (x + way * at + sway * torch.sin(turn) - top) % around + top
+        rate = cycles * (self.exposure / self.period)
+        dx = -rate * (way + 2 * math.pi * turns * sway * torch.cos(turn))
+        dy = -rate * fall
+        seen = (y - radius < height) & (torch.minimum(y, y + dy) + radius > -1) & (y + radius - dy > 0)
+        squared = dx.square() + dy.square()
+        inverse = torch.where(squared > 0, 1 / squared, 0.0)
+        streaks = torch.stack((x, y, dx, dy, inverse, radius, radius**-2, opacity), -1)
+        return streaks[seen].contiguous()
+
+
+def _mixed(
+    first: tuple[float, float, float], second: tuple[float, float, float], share: float
+) -> tuple[float, float, float]:
+    red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
+def make_weather(
+    kind: str,
+    strength: float,
+    wind: Wind | None,
+    photo: Tensor,
+    styled: Tensor,
+    sky: Tensor,
+    *,
+    period: int,
+    fps: float,
+    speed: float = 1.0,
+) -> Weather:
+    """The weather of a loop.
+
+    kind: "snow", "rain" or "fog". photo, and how it looks in its style: uint8 [H,W,3]. sky: [H,W] in [0,1].
+    """
+    height, width = photo.shape[:2]
+    rng = torch.Generator().manual_seed(SEED)
+    falling = {"snow": SNOW, "rain": RAIN}.get(kind)
+    blown = wind or BREEZE
+    across = math.cos(blown.angle) * blown.strength
+    seconds = period / fps * speed
+    paths = torch.zeros(0, 12)
+    if falling is not None:
+        paths = _paths(falling, strength, across, (height, width), seconds, rng)
+    depth = (falling.veil if falling else FOG) * strength
+    far = 1 - torch.exp(-depth * distance(photo, sky))
+    waves, cycles = _waves(across, (height, width), seconds, rng)
+    return Weather(
+        paths.to(photo.device),
+        waves.to(photo.device),
+        cycles,
+        (far * 255).round().to(torch.uint8),
+        period,
+        (falling.exposure if falling else 0.0) * fps * speed,
+        (light(photo, sky, kind), light(styled, sky, kind)),
+    )
+
+
+def _paths(
+    falling: Falling, strength: float, across: float, size: tuple[int, int], seconds: float, rng: torch.Generator
+) -> Tensor:
+    """[P,12]: of each flake its number on its path, cycles in the loop, phase, the path's start x and way across in one
+    cycle, its top and fall in one cycle, sway, its turns in one cycle and its phase, radius, opacity."""
+    height, width = size
+    short = min(size)
+    pad = 4 * falling.radius * short + 2
+    length = height + 2 * pad + falling.speed * falling.exposure * short
+    top = -pad
+    found = []
+    edges = torch.linspace(1, falling.farthest**2, LAYERS + 1).sqrt()
+    for near, far in zip(edges, edges[1:], strict=False):
+        middle = float((near + far) / 2)
+        speed = falling.speed * short / middle**falling.slower
+        cycles = max(1, math.ceil(speed * seconds / (MAX_FALL * short)))
+        fall = speed * seconds / cycles
+        share = falling.count * strength * (height * width / short**2) / LAYERS
+        chains = max(1, round(share * fall / length)) if fall < length else round(share * fall / length)
+        if chains == 0:
+            continue
+        z = near + (far - near) * torch.rand(chains, generator=rng)
+        hurry = (middle / z) ** falling.slower * (0.85 + 0.3 * torch.rand(chains, generator=rng))
+        falls = fall * hurry
+        x = torch.rand(chains, generator=rng) * (width + 2 * pad)
+        phase = torch.rand(chains, generator=rng)
+        way = falling.blown * across * falls * (0.85 + 0.3 * torch.rand(chains, generator=rng))
+        sway = falling.sway * short / z * (0.3 + 0.7 * torch.rand(chains, generator=rng))
+        turns = seconds / cycles / (1.6 + 1.8 * torch.rand(chains, generator=rng))
+        lag = torch.rand(chains, generator=rng)
+        wanted = falling.radius * short / z * (0.7 + 0.6 * torch.rand(chains, generator=rng))
+        radius = wanted.clamp_min(falling.thinnest)
+        opacity = falling.opacity * (wanted / radius) ** 1.5 * (0.6 + 0.4 * torch.rand(chains, generator=rng))
+        opacity = opacity * (0.35 + 0.65 * ((z - 1) / 1.5).clamp(0, 1))  # the nearest are out of focus
+        whole = torch.full((chains,), float(cycles))
+        tops = torch.full((chains,), top)
+        rows = torch.stack((torch.zeros(chains), whole, phase, x, way, tops, falls, sway, turns, lag, radius, opacity), -1)
+        links = (length / falls).ceil().long().clamp_min(1)
+        rows = rows.repeat_interleave(links, 0)
+        first = links.cumsum(0) - links
+        rows[:, 0] = torch.arange(len(rows)) - first.repeat_interleave(links)
+        found.append(rows)
+    return torch.cat(found)
+
+
+def _waves(
+    across: float, size: tuple[int, int], seconds: float, rng: torch.Generator
+) -> tuple[Tensor, tuple[int, ...]]:
+    """`Weather.waves` and `Weather.cycles`."""
+    short = min(size)
+    cell = max(CELL, short / CELLS)
+    gh, gw = (max(2, math.ceil(side / cell)) for side in size)
+    y = (torch.arange(gh) + 0.5)[:, None] * (size[0] / gh / short)
+    x = (torch.arange(gw) + 0.5) * (size[1] / gw / short)
+    speed = math.copysign(CREEP, across) + FOG_WIND * across
+    u = torch.rand(4, WAVES, generator=rng)
+    wavelength = SHORTEST * (LONGEST / SHORTEST) ** u[0]
+    angle = (u[1] - 0.5) * math.pi * 0.8
+    kx, ky = angle.cos() / wavelength, FLAT * angle.sin() / wavelength
+    count = (speed * seconds * kx).round().clamp(-CYCLES, CYCLES).long()
+    amplitude = wavelength**0.7
+    amplitude = amplitude * (PATCHY * math.sqrt(2) / amplitude.square().sum().sqrt())
+    phase = 2 * math.pi * (kx[:, None, None] * x + ky[:, None, None] * y + u[2][:, None, None])
+    cosine = amplitude[:, None, None] * phase.cos()
+    sine = amplitude[:, None, None] * phase.sin()
+    cycles = tuple(sorted({abs(int(n)) for n in count} - {0}))
+    planes = [1 - PATCHY + cosine[count == 0].sum(0)]
+    for n in cycles:
+        here, back = count == n, count == -n
+        planes += [cosine[here | back].sum(0), sine[here].sum(0) - sine[back].sum(0)]
+    return torch.stack(planes), cycles
+
+
+def distance(photo: Tensor, sky: Tensor) -> Tensor:
+    """How far away pixels are, [H,W] in [0,1], 1 at the horizon: judged by the place in a photo uint8 [H,W,3], the sky
+    [H,W], and haze."""
+    size = fit_short_side(sky.shape, 256)
+    small, above = resize(photo.permute(2, 0, 1).float() / 255, size), resize(sky[None].float(), size)[0]
+    horizon = _horizon(above)
+    rows = (torch.arange(size[0], device=sky.device) + 0.5) / size[0]
+    below = ((rows - horizon) / (1 - horizon)).clamp(0, 1)[:, None]
+    ground = (1 - below) ** 2.2 * 0.9 + 0.04
+    haze = _haze(small, above)
+    standing = smoothstep(0.0, 0.1, horizon + 0.04 - rows)[:, None]  # what stands above the horizon: as far as it is hazy
+    land = torch.lerp(ground.expand(size), (0.2 + 0.75 * haze).minimum(ground + 0.06), standing)
+    air = 1 - 0.35 * ((horizon - rows) / max(horizon, 0.2)).clamp(0, 1)[:, None]
+    land = resize(land[None], sky.shape)[0]
+    air = resize(air.expand(size)[None], sky.shape)[0]
+    return torch.lerp(land, air, sky.float())
+
+
+def _horizon(sky: Tensor) -> float:
+    """The row of the horizon, as a fraction of the height, from the sky [h,w] in [0,1]."""
+    share = (sky > 0.5).float()
+    if float(share.mean()) < 0.02:
+        return 0.0
+    rows = torch.arange(1, len(sky) + 1, device=sky.device)[:, None] / len(sky)
+    lowest = (share * rows).amax(0)
+    return float(lowest[lowest > 0].quantile(0.8).clamp(0.05, 0.85))
+
+
+def _haze(photo: Tensor, sky: Tensor) -> Tensor:
+    """The dark channel of what is not sky, over its brightest: [h,w] in [0,1]."""
+    dark = photo.amin(0)
+    dark = torch.where(sky > 0.5, 1.0, dark)
+    dark = -F.max_pool2d(-dark[None, None], 9, 1, 4)[0, 0]
+    weight = (1 - sky).clamp_min(1e-3)
+    smooth = F.avg_pool2d(torch.stack((dark * weight, weight))[None], 17, 1, 8, count_include_pad=False)[0]
+    return (smooth[0] / smooth[1] * 1.2).clamp(0, 1)
+
+
+def light(picture: Tensor, sky: Tensor, kind: str) -> Light:
+    """In a picture uint8 [H,W,3] with a sky [H,W] in [0,1]."""
+    size = fit_short_side(sky.shape, 128)
+    small, above = resize(picture.permute(2, 0, 1).float(), size), resize(sky[None].float(), size)[0]
+    luma = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(0)
+    white = float(luma.flatten().quantile(0.97))
+    bright = above > 0.5
+    if float(bright.float().mean()) < 0.02:
+        bright = luma >= luma.flatten().quantile(0.85)
+    bright &= luma >= luma[bright].median()
+    sky_colour, grey = small[:, bright].mean(1), float(luma[bright].mean())
+    veil = torch.lerp(sky_colour, sky_colour.new_full((3,), grey), 0.6)
+    veil = veil * (max(grey, HAZY * white) / max(grey, 1.0))  # under a blue sky too fog is bright
+    snow = torch.lerp(veil, veil.new_full((3,), white), 0.5)
+    falling = snow if kind == "snow" else veil * 0.9
+    return Light(_colour(veil), _colour(falling))
+
+
+def _colour(channels: Tensor) -> tuple[float, float, float]:
+    red, green, blue = channels.clamp(0, 250).tolist()
+    return red, green, blue
