@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from numbers import Real
@@ -12,25 +12,24 @@ from typing import Any, Self, overload
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine import __version__
 from stylecine.atomic import Finish
+from stylecine.caveats import MIN_MOVING_SHARE, quality_warning
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.errors import OptionError
-from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.options import CLASSES, CLOTH, SKY, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.crop import Crop, Window, check_crop, crop_window
-from stylecine.output.formats import PAGE, POSTER, kind_of
+from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
+from stylecine.output.formats import PAGE, kind_of
 from stylecine.output.html import write_page
-from stylecine.output.metadata import model_facts, utf8_texts, versions
+from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.web_pack import pack
@@ -41,18 +40,11 @@ from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.loop import copies as render_copies
 from stylecine.stages.loop import frames as render_frames
-from stylecine.stages.photo import PhotoFile, encode_png
 from stylecine.stages.style import Appearance
 from stylecine.stages.weather import Weather, make_weather
 
-MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
-MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
-MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
-# Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
-# side of 512. Clear and white skies have less.
-MIN_RELIEF, RELIEF_REACH = 1.0, 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -277,8 +269,8 @@ class Cinemagraph:
             "width": self.width,
             "height": self.height,
             "frames": len(self),
-            "fps": _json_value(self.fps),
-            "settings": {name: _json_value(value) for name, value in {**scene.settings, **self.settings}.items()},
+            "fps": json_value(self.fps),
+            "settings": {name: json_value(value) for name, value in {**scene.settings, **self.settings}.items()},
             "edits": [to_option(edit) for edit in self.edits],
             "model": model_facts(scene.model),
             "device": str(scene.feature.device),
@@ -367,17 +359,11 @@ class Cinemagraph:
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
         finish = None
         if signer:
-            photo = self.scene.source
-            if photo is None or not photo.content:  # pixels, or a scene file, which only claims a digest
-                photo = PhotoFile("pixels.png", encode_png(self.scene.photo), photo.digest if photo else None)
-            landscape, cloth = self.loop is not None, self.cloth_layer is not None
-            generated = [*["sky, water or mist"] * landscape, *["cloth"] * cloth]
-            if kind is POSTER and self.settings["detail"] == 1:
-                generated = []  # it is the photo
-            styled = self.appearance is not None and not (kind is POSTER and self.appearance.drift)
-            title = Path(path).name
-            shown = {"styled": styled, "weather": self.settings["weather"] if self.weather else ""}
-            finish = partial(signer.sign, title=title, report=report, photo=photo, generated=generated, **shown)
+            moving = [*["sky, water or mist"] * (self.loop is not None), *["cloth"] * (self.cloth_layer is not None)]
+            facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
+            facts |= {"weather": self.settings["weather"] if self.weather else ""}
+            photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
+            finish = partial(signer.sign, path=path, report=report, **photo, **facts)
         stages = Stages(progress or self.progress)
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
@@ -385,7 +371,7 @@ class Cinemagraph:
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
-                frames = _Frames(self, times, window, step)
+                frames = CroppedFrames(self, times, window, step)
                 described: Any = {"comment": comment, "origin": origin, "finish": finish}
                 info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
@@ -423,70 +409,3 @@ def _check_time(t: Any) -> None:
         raise TypeError(f"A time is a number of frames or a slice of them, not {t!r}.")
     if not math.isfinite(t):
         raise IndexError(f"A time is a finite number of frames, not {t!r}.")
-
-
-def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
-    """One line that says why loops of a scene may disappoint; "" if there is no reason.
-
-    mask [H,W]: what moves; predicted: by the segmenter alone. generated: frames show the generator's output.
-    """
-    if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
-        return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
-    if predicted and relief(scene.photo, mask) < MIN_RELIEF:
-        return "What moves is nearly plain, such as a clear sky, so hardly any motion is seen; try another photo."
-    if predicted and scene.likeness < MIN_PHOTO_LIKENESS:
-        return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
-    if generated and scene.likeness < MIN_KNOWN_LIKENESS:
-        return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
-    return ""
-
-
-def relief(photo: np.ndarray, mask: Tensor) -> float:
-    """By how much, in levels of 255, moving pixels differ from the moving pixels around them: root mean square.
-
-    photo: uint8 [H,W,3]. mask: [H,W]; counts where it is above 0.5.
-    """
-    size = fit_short_side(mask.shape, 512)
-    grey = resize(torch.from_numpy(photo.astype(np.float32).mean(-1))[None], size)
-    here = (resize(mask[None].float().cpu(), size) > 0.5).float()
-    means = F.avg_pool2d(torch.cat((grey * here, here))[None], 2 * RELIEF_REACH + 1, 1, RELIEF_REACH)[0]
-    difference = (grey - means[:1] / means[1:].clamp(min=1e-6)) * here
-    return float((difference.square().sum() / here.sum().clamp(min=1)).sqrt())
-
-
-class _Frames(Sequence[np.ndarray]):
-    """The cropped frames of a loop at some times; iteration reports progress."""
-
-    def __init__(
-        self,
-        loop: Cinemagraph,
-        times: Sequence[float],
-        window: Window | None,
-        step: Callable[[int, int], None],
-    ) -> None:
-        self.loop, self.times, self.step = loop, times, step
-        left, top, width, height = window or (0, 0, loop.width, loop.height)
-        self.box = slice(top, top + height), slice(left, left + width)
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def __getitem__(self, k: Any) -> Any:
-        return np.ascontiguousarray(self.loop[self.times[k]][self.box])
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for k, whole in enumerate(self.loop.frames(self.times)):
-            yield np.ascontiguousarray(whole[self.box])
-            self.step(k + 1, len(self))
-
-
-def _json_value(value: Any) -> Any:
-    """An option for JSON; fractions and NumPy numbers become floats."""
-    return value if isinstance(value, str | int | float | list) else float(value)
-
-
-def json_figures(figures: Any) -> Any:
-    """A figure, or a dict of figures, for JSON: NaN and infinity become None."""
-    if isinstance(figures, Mapping):
-        return {name: json_figures(figure) for name, figure in figures.items()}
-    return figures if figures is not None and math.isfinite(figures) else None

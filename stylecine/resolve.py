@@ -1,23 +1,73 @@
 """What moves in a scene, and how: what was given comes before what was edited, and that before what was predicted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from stylecine.cloth.find import FoundCloth, find_cloth
 from stylecine.edits.apply import active_arrows, edited_cloth, edited_flow
 from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
 from stylecine.errors import MaskError, NothingMoves
+from stylecine.loading import Networks
 from stylecine.networks.motionnet import MotionNet
-from stylecine.ops.image import resize
-from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions
+from stylecine.ops.image import resize, to_tensor
+from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions, format_size
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.mask import apply_mask, moving, read_mask, require_motion
 from stylecine.stages.motion import predict_motion, read_motion
+from stylecine.stages.photo import load_photo
 
 MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
 MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
+
+
+@dataclass(frozen=True, eq=False)
+class MovingParts:
+    """What is to move in a scene, at the loop's size.
+
+    scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the
+    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move.
+    """
+
+    scene: Scene
+    quick: bool
+    photo: Tensor
+    edits: tuple[Edit, ...]
+    layers: Tensor
+    flow: Tensor
+    cloth: Tensor | None
+
+
+def resolve(
+    scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks, short: int | None = None
+) -> MovingParts:
+    """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`."""
+    photo = to_tensor(scene.photo).to(nets.device)
+    cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
+    try:
+        optional = cloth is not None or options.weather is not None
+        layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=optional)
+    except NothingMoves as error:
+        marked = short is not None or is_cloth_marked(options, scene.edits)
+        if still := None if marked else find_cloth(photo, nets.finder):
+            raise NothingMoves(f"{error} {still.still_warning}") from None
+        raise
+    edits, whole = scene.edits, scene.photo.shape
+    if short is not None:
+        scene, layers, cloth = _shrink(scene, layers, cloth, short)
+        photo = to_tensor(scene.photo).to(nets.device)
+    return MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth)
+
+
+def look_for_cloth(scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks) -> FoundCloth | None:
+    """What was found before, or is found now; None where nobody asks for it, or has said where it is."""
+    if options.subject != CLOTH or is_cloth_marked(options, scene.edits):
+        return None
+    return found or find_cloth(to_tensor(scene.photo).to(nets.device), nets.finder)
 
 
 def is_cloth_marked(options: RenderOptions, edits: Sequence[Edit]) -> bool:
@@ -151,6 +201,32 @@ def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:
     if not causes:
         return "What could move has no motion, so nothing would; give arrows, or a motion."
     return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
+
+
+def _shrink(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> tuple[Scene, Tensor, Tensor | None]:
+    """A scene with those layers, without edits, at a `short` side, its layers, and what is cloth and frozen [2,H,W].
+
+    Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
+    """
+    photo, reconstruction = (load_photo(picture, short) for picture in (scene.photo, scene.reconstruction))
+
+    def small(maps: Tensor) -> Tensor:
+        made = F.interpolate(maps[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
+        return torch.where(made < MIN_LAYER_ALPHA, 0, made).clamp(max=1)
+
+    layers, cloth = small(layers), None if cloth is None else small(cloth)
+    if not layers.any() and (cloth is None or not cloth[0].any()):
+        raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
+    shrunk = replace(
+        scene,
+        photo=photo,
+        reconstruction=reconstruction,
+        layers=layers.clone(),
+        mask=moving(layers),
+        edits=(),
+        settings={**scene.settings, "size": format_size(short)},
+    )
+    return shrunk, layers, cloth
 
 
 def _size(scene: Scene) -> tuple[int, int]:

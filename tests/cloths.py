@@ -1,12 +1,15 @@
 """A photo of a flag, and stand-ins for the networks with known output."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylecine.animator import Animator
 from stylecine.cloth.rest_shape import ClothNets, RestShape, estimate_rest_shape
 from stylecine.ops.image import to_tensor
 
@@ -50,6 +53,13 @@ def predict_gust(normals: Tensor, mask: Tensor, wind: Tensor, count: int) -> Ten
 
 
 STAND_INS = ClothNets(folded_normals, predict_gust)
+
+
+def with_stand_ins(animator: Animator, **nets: Any) -> Animator:
+    """An animator with these networks of cloth, or with others of those that are read when they are needed."""
+    changed = replace(animator)
+    vars(changed).update({"cloth_nets": STAND_INS} | nets)
+    return changed
 
 
 def rest_shape_of(photo: np.ndarray, mask: np.ndarray) -> RestShape:

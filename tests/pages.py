@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = ("meta", "img", "source", "br")
+VOID = ("meta", "img", "input", "source", "br")
 
 
 class Read(HTMLParser):

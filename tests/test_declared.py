@@ -1,4 +1,4 @@
-"""A made-up format, style and option, each declared in its one place, is everywhere: nothing else lists them."""
+"""A made-up format, style, option and edit, each declared in its one place, is everywhere: nothing else lists them."""
 
 import json
 import os
@@ -25,6 +25,35 @@ DECLARED = {  # file: lines, each with the one that it follows
     "output/formats.py": [
         ("    for form in (\n", '        Format(".xyz", IMAGE, "image/x-new", "Made-up", "New", (60, 80, 95), 512),\n'),
     ],
+    "edits/model.py": [
+        ("# The metadata of an edit's fields are their limits, in Python and in requests of the service.\n", """
+
+@dataclass(frozen=True)
+class Tilt:
+    "Leans to one side."
+
+    way: str = field(metadata={"choices": ("left", "right")})
+    factor: float = field(metadata={"ge": 0, "le": 1})
+"""),
+        ("Edit: TypeAlias = Paint | Push | Anchor | Speed | Style", " | Tilt"),
+        ("    match edit:\n", "        case Tilt(way, factor):\n            return f'--tilt {way}={factor:g}'\n"),
+        ("    match facts:\n", """\
+        case {"edit": "tilt", "way": str(way), "factor": factor}:
+            return Tilt(way, _checked(Tilt, "factor", factor))
+"""),
+    ],
+    "edits/apply.py": [
+        ("    Style,\n", "    Tilt,\n"),
+        ("        return self._with(Style.create(style, strength, drift))\n", """
+    def tilt(self, way: str, factor: float = 0.5) -> Self:
+        return self._with(Tilt(way, factor))
+"""),
+    ],
+    "commands/edit.py": [
+        ("    for name, metavar, parse, explanation in (\n", """\
+        ("--tilt", "WAY", lambda way: ("tilt", (way,), {}), "leans that way"),
+"""),
+    ],
     "output/images.py": [("ENCODERS: dict[str, Encode] = {", '".xyz": _encode_webp, ')],
 }  # fmt: skip
 PROGRAM = """
@@ -36,13 +65,16 @@ from stylecine.cli import parser
 from stylecine.commands.arguments import render_options
 from stylecine.commands.manifest import tasks_of
 from stylecine.commands.remote import REMOTE_OPTIONS
+from stylecine.edits.model import from_json, to_json, to_option
+from stylecine.edits.scene_file import Cine
 from stylecine.options import RenderOptions
 from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output, write_output
 from stylecine.server.app import create_app
 from stylecine.server.declared import declared_js
-from stylecine.server.schemas import Animation
+from stylecine.server.schemas import Animation, Edits
 from stylecine.server.settings import Settings
+from stylecine.server.worker import CachedScene
 
 folder = Path(sys.argv[1])
 (commands,) = (a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
@@ -56,6 +88,10 @@ except OptionError as error:
 check_output(folder / "p.xyz", quality=90)
 write_output([np.full((8, 8, 3), k, np.uint8) for k in (0, 99)], folder / "p.xyz", 30)
 app = create_app(Settings(data=folder / "data"), studio=True)
+black, no = np.zeros((8, 8, 3), np.uint8), np.zeros(0)
+scene = Cine(black, black, no, no, no, no, {}, None, {})
+(edit,) = Edits(edits=[{"kind": "tilt", "way": "left"}]).model_dump()["edits"]
+(made,) = CachedScene(scene, scene).edited([{name: edit[name] for name in edit if name != "id"}]).edits
 print(json.dumps({
     "help": {name: command.format_help() for name, command in commands.items()},
     "typed": {name: render_options(typed)[name] for name in ("grain", "film", "style")},
@@ -69,6 +105,10 @@ print(json.dumps({
     "request": Animation(scene="1", format="xyz", grain=0.1, style="made-up").model_dump(),
     "live": [p["name"] for p in app.openapi()["paths"]["/v1/scenes/{id}/live"]["get"]["parameters"]],
     "page": declared_js(),
+    "edit": edit,
+    "edit's schema": app.openapi()["components"]["schemas"]["TiltEdit"],
+    "edit as text": to_option(made),
+    "edit read again": to_json(from_json(to_json(made), None, (8, 8))),
 }))
 """
 
@@ -125,3 +165,14 @@ def test_an_option(seen: Any) -> None:
     assert seen["schema"]["film"]["enum"] == ["none", "slide"]
     slider = {"label": "Grain", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
     assert seen["page"]["OPTIONS"]["grain"] == {"default": 0.5, "ge": 0, "le": 1, **slider}
+
+
+def test_an_edit(seen: Any) -> None:
+    """Its class and method; its option of the command line; a tool, if the studio is to have it."""
+    assert seen["edit"] == {"id": None, "kind": "tilt", "way": "left", "factor": 0.5}
+    schema = seen["edit's schema"]
+    assert schema["description"] == "Leans to one side." and schema["required"] == ["kind", "way"]
+    assert schema["properties"]["way"]["enum"] == ["left", "right"]
+    assert {"default": 0.5, "maximum": 1, "minimum": 0}.items() <= schema["properties"]["factor"].items()
+    assert seen["edit as text"] == "--tilt left=0.5" and "--tilt WAY" in seen["help"]["edit"]
+    assert seen["edit read again"] == {"edit": "tilt", "way": "left", "factor": 0.5}

@@ -140,7 +140,7 @@ def _is_picture(value: Any) -> bool:
 
 LARGEST = 1 << 53
 FIGURES = ("fps", "seam", "pulse_excess", "moved_error", "travel", "vividness_moving", "moving")
-DONE: dict[str, Callable[[Any], bool]] = {  # what the report and the gallery show of a loop
+DONE: dict[str, Callable[[Any], bool]] = {  # what the page shows of a loop
     "photo": _is_text,
     **dict.fromkeys(("width", "height", "frames", "bytes"), _is_count),
     **dict.fromkeys(FIGURES, _is_figure),

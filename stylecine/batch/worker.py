@@ -16,14 +16,15 @@ from stylecine import __version__
 from stylecine.animator import Animator
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
-from stylecine.cinemagraph import Cinemagraph, json_figures
+from stylecine.cinemagraph import Cinemagraph
 from stylecine.errors import StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.embed import shrunk, webp
+from stylecine.output.metadata import json_figures
 from stylecine.output.preview import mask_overlay
 from stylecine.weights import file_sha256
 
-MAX_THUMBNAIL = 240, 160  # pixels
+MAX_THUMBNAIL = 240, 240  # pixels
 
 
 def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Record]:

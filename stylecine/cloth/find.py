@@ -48,8 +48,10 @@ class FoundCloth:
 
 
 @torch.inference_mode()
-def find_cloth(photo: Tensor, finder: Finder) -> FoundCloth | None:
-    """The cloth in a photo [3,H,W] in [-1,1]; None if there is none of which the network is sure."""
+def find_cloth(photo: Tensor, finder: Finder | None) -> FoundCloth | None:
+    """The cloth in a photo [3,H,W] in [-1,1]; None if there is none of which the network is sure, or no network."""
+    if finder is None:
+        return None
     probability = cloth_probability(photo, finder)
     sure = sure_pieces(probability.cpu().numpy())
     if not sure.any():

@@ -46,7 +46,7 @@ def print_result(
 
 def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], output: Path) -> dict[str, Any]:
     """The object that --json prints; figures that do not exist are null."""
-    from stylecine.cinemagraph import json_figures
+    from stylecine.output.metadata import json_figures
 
     peak = peak_rss_mb()  # before the measures, which need more than the work
     return {

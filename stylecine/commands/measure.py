@@ -14,8 +14,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.cinemagraph import json_figures
     from stylecine.errors import VideoError
+    from stylecine.output.metadata import json_figures
     from stylecine.output.video import read_video
     from stylecine.quality.measures import measure_video
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any, Self, TypeAlias, get_args
 
@@ -19,7 +19,17 @@ from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
 from stylecine.edits.thin_stroke import fit_thin
 from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, printable
 from stylecine.ops.arrows import start_cells
-from stylecine.options import CLASSES, PAINTS, STYLES, Arrow, check_arrows, check_length, check_number, check_style
+from stylecine.options import (
+    CLASSES,
+    MAX_WAY,
+    PAINTS,
+    STYLES,
+    Arrow,
+    check_arrows,
+    check_length,
+    check_number,
+    check_style,
+)
 from stylecine.stages.photo import read_photo
 
 MODES = ("add", "erase", "freeze")
@@ -121,12 +131,16 @@ class Area:
         return cls(_check_stroke(stroke) if stroke else (), radius, top, left, values)
 
 
+# The metadata of an edit's fields are their limits, in Python and in requests of the service.
+
+
 @dataclass(frozen=True)
 class Paint:
-    """mode "add": `what` is here. "erase": it is not; None: nothing here is. "freeze": nothing here moves."""
+    """Says what moves. mode "add": `what` is here. "erase": it is not; None: nothing here is. "freeze": nothing here
+    moves."""
 
-    what: str | None
-    mode: str
+    what: str | None = field(metadata={"choices": PAINTS})
+    mode: str = field(metadata={"choices": MODES})
     area: Area
 
     @classmethod
@@ -146,7 +160,7 @@ class Paint:
 class Push:
     """Matter travels from (x0, y0) to (x1, y1), and on along further points, in one second."""
 
-    arrow: Arrow
+    arrow: Arrow = field(metadata={"min_length": 4, "max_length": 2 * MAX_WAY})
 
     @classmethod
     def create(cls, layers: np.ndarray, arrow: Sequence[float]) -> Self:
@@ -162,10 +176,10 @@ class Push:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Matter at `point` rests; its speed rises smoothly to full speed at `radius`."""
+    """Matter at `point` rests; its speed rises smoothly to full speed at `radius`, a fraction of the short side."""
 
-    point: Point
-    radius: float
+    point: Point = field(metadata={"min_length": 2, "max_length": 2})
+    radius: float = field(metadata={"gt": 0, "le": 1})
 
     @classmethod
     def create(cls, point: Sequence[float], radius: float) -> Self:
@@ -175,27 +189,26 @@ class Anchor:
             raise OptionError(
                 f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not."
             )
-        check_number("radius", radius, gt=0, le=1)
-        return cls((float(points[0, 0]), float(points[0, 1])), float(radius))
+        return cls((float(points[0, 0]), float(points[0, 1])), _checked(cls, "radius", radius))
 
 
 @dataclass(frozen=True)
 class Speed:
     """A class, or what is painted, moves `factor` times as fast; below 0 the other way."""
 
-    what: str | None
-    factor: float
+    what: str | None = field(metadata={"choices": CLASSES})
+    factor: float = field(metadata={"ge": -MAX_FACTOR, "le": MAX_FACTOR})
     area: Area | None = None
 
     @classmethod
     def create(cls, photo: np.ndarray, what: Any, factor: float, radius: float) -> Self:
         """See `Editable.speed`. Raises OptionError, MaskError."""
-        check_number("factor", factor, ge=-MAX_FACTOR, le=MAX_FACTOR)
+        factor = _checked(cls, "factor", factor)
         if isinstance(what, str) and what in CLASSES:
-            return cls(what, float(factor))
+            return cls(what, factor)
         if isinstance(what, str) and not os.path.exists(what):
             raise OptionError(f"{what!r} is neither a class ({', '.join(CLASSES)}) nor the file of a mask.")
-        return cls(None, float(factor), Area.create(photo, what, radius, fit=False))
+        return cls(None, factor, Area.create(photo, what, radius, fit=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,23 +219,23 @@ class Style:
     the photo to the style and back, once in the loop.
     """
 
-    name: str
-    strength: float
+    name: str = field(metadata={"choices": STYLES})
+    strength: float = field(metadata={"ge": 0, "le": 1})
     drift: bool
     picture: np.ndarray | None = None
 
     @classmethod
     def create(cls, style: Any, strength: float, drift: bool) -> Self:
         """See `Editable.style`. Raises OptionError, PhotoError."""
-        check_number("strength", strength, ge=0, le=1)
+        strength = _checked(cls, "strength", strength)
         if isinstance(style, str) and style in STYLES:
-            return cls(style, float(strength), bool(drift))
+            return cls(style, strength, bool(drift))
         check_style(style)
         picture, source = read_photo(style, STYLE_SIDE)
         if max(picture.shape) > MAX_STYLE_SIDE:
             raise PhotoError("The photo of a style is too narrow; crop it to a more usual shape.")
         name = printable(source.name)[:MAX_NAME] if source and source.name else "a photo"
-        return cls(name, float(strength), bool(drift), picture)
+        return cls(name, strength, bool(drift), picture)
 
 
 Edit: TypeAlias = Paint | Push | Anchor | Speed | Style
@@ -290,21 +303,21 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
         case {"edit": "anchor", "point": list(point), "radius": radius, **rest} if not rest:
             return Anchor.create(_check_numbers(point), *_check_numbers([radius]))
         case {"edit": "speed", "what": str() | None as what, "factor": factor, "area": area, **rest} if not rest:
-            check_number("factor", *_check_numbers([factor]), ge=-MAX_FACTOR, le=MAX_FACTOR)
+            factor = _checked(Speed, "factor", *_check_numbers([factor]))
             if what is not None and area is None:
                 _check_class(what, CLASSES)
-                return Speed(what, float(factor))
+                return Speed(what, factor)
             if what is None and isinstance(area, dict):
-                return Speed(None, float(factor), Area.from_json(area, values, size))
+                return Speed(None, factor, Area.from_json(area, values, size))
         case {
             "edit": "style", "name": str(name), "strength": strength, "drift": bool(drift), "photo": bool(photo), **rest
         } if not rest:  # fmt: skip
-            check_number("strength", *_check_numbers([strength]), ge=0, le=1)
+            strength = _checked(Style, "strength", *_check_numbers([strength]))
             if photo != (values is not None) or not (photo or name in STYLES):
                 raise ValueError("a style is incomplete")
             if not 0 < len(name) <= MAX_NAME or not name.isprintable():
                 raise ValueError("a style has no valid name")
-            return Style(name, float(strength), drift, None if values is None else _style_picture(values))
+            return Style(name, strength, drift, None if values is None else _style_picture(values))
     raise ValueError("an edit is unknown")
 
 
@@ -320,6 +333,13 @@ def _joined(values: Iterable[float]) -> str:
 
 
 # --- checks
+
+
+def _checked(kind: type[Edit], name: str, value: float) -> float:
+    """A number within the limits of that field. Raises OptionError."""
+    (limits,) = (field.metadata for field in fields(kind) if field.name == name)
+    check_number(name, value, **limits)
+    return float(value)
 
 
 def _check_class(what: Any, classes: Sequence[str]) -> None:

@@ -20,8 +20,9 @@ from PIL import Image, UnidentifiedImageError
 
 from stylecine import __version__
 from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
-from stylecine.output.formats import FORMATS
+from stylecine.output.formats import FORMATS, POSTER, kind_of
 from stylecine.stages.photo import PhotoFile, encode_png
+from stylecine.stages.style import Appearance
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 
@@ -48,33 +49,42 @@ class Signer:
 
     def sign(
         self,
-        path: Path,
-        title: str,
+        part: Path,
+        path: str | os.PathLike[str],
         report: Mapping[str, Any],
-        photo: PhotoFile,
-        generated: Sequence[str],
-        styled: bool,
+        source: PhotoFile | None,
+        pixels: np.ndarray,
+        moving: Sequence[str],
+        detail: float,
+        appearance: Appearance | None,
         weather: str,
     ) -> None:
-        """Signs the file at `path` in place; `title` is its final name.
+        """Signs a loop in place: the file `part`, whose final name is that of `path`.
 
-        report: added as an assertion of its own. photo: becomes the ingredient, with its own manifest if it has one;
-        of a scene file, its pixels and the digest that the scene claims.
-        generated: what networks set in motion; empty for a poster, which is the photo. styled: whether it is shown in
-        another light and other colours. weather: that is drawn before it; "" for none.
+        report: added as an assertion of its own. source: the photo's file, which becomes the ingredient, with its own
+        manifest if it has one; of a scene file, its `pixels`, uint8 [H,W,3], and the digest that the scene claims.
+        moving: what networks set in motion. detail, appearance: of the frames. weather: that is drawn before them; ""
+        for none.
         Raises OutputError for a file that cannot be signed.
         """
-        manifest = _manifest(title, report, photo, generated, styled, weather)
-        with tempfile.TemporaryFile(dir=path.parent) as signed:
+        styled = appearance is not None
+        if kind_of(path) is POSTER:  # it is the photo, also of a drift
+            moving = moving if detail < 1 else ()
+            styled = appearance is not None and not appearance.drift
+        if source is None or not source.content:  # pixels, or a scene file
+            source = PhotoFile("pixels.png", encode_png(pixels), source.digest if source else None)
+        title = Path(path).name
+        manifest = _manifest(title, report, source, moving, styled, weather)
+        with tempfile.TemporaryFile(dir=part.parent) as signed:
             try:
-                with path.open("rb") as unsigned:
-                    self._sign(manifest, photo, unsigned, signed)
+                with part.open("rb") as unsigned:
+                    self._sign(manifest, source, unsigned, signed)
             except _c2pa().C2paError as error:  # the certificate has been checked
                 raise OutputError(
                     f"C2PA cannot sign '{printable(title)}' ({error}); try again, or omit the signature."
                 ) from None
             signed.seek(0)
-            with path.open("wb") as file:
+            with part.open("wb") as file:
                 shutil.copyfileobj(signed, file)
 
     def check(self) -> None:

@@ -2,8 +2,9 @@
 
 import math
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -50,6 +51,28 @@ def crop_window(crop: Crop, width: int, height: int, moves: np.ndarray, *, even:
     axes = zip((width, height), sides, (0, 1), (crop.centre or (None, None)), strict=True)
     left, top = (_start(length, side, moves.sum(axis=axis), centre) for length, side, axis, centre in axes)
     return left, top, sides[0], sides[1]
+
+
+class CroppedFrames(Sequence[np.ndarray]):
+    """The frames of a Cinemagraph at some times, in a window; iteration reports progress."""
+
+    def __init__(
+        self, loop: Any, times: Sequence[float], window: Window | None, step: Callable[[int, int], None]
+    ) -> None:
+        self.loop, self.times, self.step = loop, times, step
+        left, top, width, height = window or (0, 0, loop.width, loop.height)
+        self.box = slice(top, top + height), slice(left, left + width)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, k: Any) -> Any:
+        return np.ascontiguousarray(self.loop[self.times[k]][self.box])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for k, whole in enumerate(self.loop.frames(self.times)):
+            yield np.ascontiguousarray(whole[self.box])
+            self.step(k + 1, len(self))
 
 
 def _start(length: int, side: int, moves: np.ndarray, centre: float | None) -> int:

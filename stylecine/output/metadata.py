@@ -1,6 +1,7 @@
-"""Provenance of a loop: weights, training data and versions; reading reports from files."""
+"""Provenance of a loop: weights, training data and versions; values for JSON; reading reports from files."""
 
 import json
+import math
 import os
 import platform
 import re
@@ -34,6 +35,18 @@ def model_facts(model: ModelRecord) -> dict[str, Any]:
         "source": Path(model.source).name if local else model.source,
         "weights": {role: _weight_facts(file) for role, file in model.files.items()},
     }
+
+
+def json_value(value: Any) -> Any:
+    """An option for JSON; fractions and NumPy numbers become floats."""
+    return value if isinstance(value, str | int | float | list) else float(value)
+
+
+def json_figures(figures: Any) -> Any:
+    """A figure, or a dict of figures, for JSON: NaN and infinity become None."""
+    if isinstance(figures, dict):
+        return {name: json_figures(figure) for name, figure in figures.items()}
+    return figures if figures is not None and math.isfinite(figures) else None
 
 
 def utf8_texts(value: Any) -> Any:

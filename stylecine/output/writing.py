@@ -21,7 +21,7 @@ from stylecine.output.images import (
     write_folder,
     write_poster,
 )
-from stylecine.output.moving_photo import check_moving_photo, write_live_photo, write_motion_photo
+from stylecine.output.moving_photo import check_moving_photo, write_moving_photo
 from stylecine.output.origin import Origin
 from stylecine.output.video import check_encoding, write_video
 
@@ -121,8 +121,7 @@ def write_output(
     form = format_of(path)
     assert form is not None  # check_output has been called
     if form.kind is formats.PHOTO:
-        write = write_motion_photo if form.ending == formats.MOTION_PHOTO else write_live_photo
-        return write(frames, path, fps, quality=quality, comment=comment, origin=origin)
+        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin)
     if has_codec(path):
         return write_video(frames, path, fps, quality=quality, comment=comment, origin=origin, finish=finish, **video)
     if form.kind is formats.FOLDER:

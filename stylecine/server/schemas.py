@@ -1,32 +1,36 @@
 """Schemas of requests and responses: they validate requests, and /openapi.json describes them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from dataclasses import fields
+from inspect import Parameter, cleandoc, signature
+from typing import Annotated, Any, Literal, Union, get_args, get_type_hints
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, create_model
 
-from stylecine.edits.model import ANCHOR_RADIUS, BRUSH_RADIUS, KINDS, MAX_EDITS, MAX_FACTOR, MAX_NAME, MAX_POINTS, MODES
-from stylecine.options import (
-    CLASSES,
-    FILE_OPTIONS,
-    MAX_WAY,
-    OPTIONS,
-    PAINTS,
-    STYLES,
-    RenderOptions,
-)
+from stylecine.edits import model
+from stylecine.edits.apply import Editable
+from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, MODES, Area
+from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
 
-class OneOf:
-    """For a str that is one of these: a Literal that need not be written out."""
+class CheckedAs:
+    """Annotates a type: requests are checked against another one, which is computed."""
 
-    def __init__(self, choices: Iterable[str]) -> None:
-        self.literal: Any = Literal[tuple(choices)]
+    def __init__(self, checked: Any) -> None:
+        self.checked = checked
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return handler.generate_schema(self.literal)
+        return handler.generate_schema(self.checked)
+
+
+class OneOf(CheckedAs):
+    """For a str that is one of these."""
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        super().__init__(Literal[tuple(choices)])
 
 
 Format = Annotated[str, OneOf(SERVED)]
@@ -36,7 +40,6 @@ What = Annotated[str, OneOf(CLASSES)]
 Paintable = Annotated[str, OneOf(PAINTS)]
 Mode = Annotated[str, OneOf(MODES)]
 StyleName = Annotated[str, OneOf(STYLES)]
-DEFAULTS = RenderOptions()
 
 # In JSON 4.0 is a whole number.
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
@@ -44,7 +47,6 @@ Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
 Stroke = Annotated[list[Point], Field(min_length=1, max_length=MAX_POINTS, description="[[x, y], ...], fractions")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
-Factor = Annotated[FiniteFloat, Field(ge=-MAX_FACTOR, le=MAX_FACTOR)]
 
 
 class _Request(BaseModel):
@@ -57,55 +59,41 @@ class _Edit(_Request):
     id: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
-class PaintEdit(_Edit):
-    """Adds, erases or freezes a class under a stroke."""
-
-    kind: Literal["paint"]
-    what: Paintable | None = None
-    mode: Mode = "add"
-    stroke: Stroke
-    radius: Radius = BRUSH_RADIUS
-
-
-class PushEdit(_Edit):
-    """What is at (x0, y0) moves to (x1, y1), and on along further points, in one second."""
-
-    kind: Literal["push"]
-    arrow: Annotated[list[FiniteFloat], Field(min_length=4, max_length=2 * MAX_WAY)]
-
-
-class AnchorEdit(_Edit):
-    """Nothing moves at a point."""
-
-    kind: Literal["anchor"]
-    point: Point
-    radius: Radius = ANCHOR_RADIUS
+def _request(kind: type) -> Any:
+    """A request for an edit: the fields of its kind; the defaults are those of the method that makes it."""
+    name, hints = kind.__name__.lower(), get_type_hints(kind)
+    types: dict[str, Any] = {"kind": (Literal[name], ...)}
+    method = signature(getattr(Editable, name)).parameters
+    for declared in fields(kind):
+        hint = hints[declared.name]
+        for key, checked in _types(declared.name, hint, dict(declared.metadata)).items():
+            if key in method and method[key].default is not Parameter.empty:
+                types[key] = checked, method[key].default
+            elif type(None) in get_args(hint):
+                types[key] = checked | None, None
+            else:
+                types[key] = checked, ...
+    about = cleandoc(kind.__doc__ or "").partition("\n\n")[0]
+    return create_model(f"{kind.__name__}Edit", __base__=_Edit, __doc__=about, **types)
 
 
-class SpeedEdit(_Edit):
-    """Makes a class, or the area under a stroke, `factor` times as fast; below 0 the other way."""
-
-    kind: Literal["speed"]
-    what: What | None = None
-    stroke: Stroke | None = None
-    radius: Radius = BRUSH_RADIUS
-    factor: Factor
-
-
-class _StyleEdit(_Edit):
-    kind: Literal["style"]
-    strength: Share = DEFAULTS.style_strength
-    drift: bool = DEFAULTS.style_drift
+def _types(name: str, hint: Any, limits: dict[str, Any]) -> dict[str, Any]:
+    """What requests have for a field of an edit: names and types."""
+    if Area in (hint, *get_args(hint)):
+        return {"stroke": Stroke, "radius": Radius}
+    if np.ndarray in get_args(hint):
+        return {name: type(None)}
+    if "choices" in limits:
+        return {name: Annotated[str, OneOf(limits["choices"])]}
+    plain = list[FiniteFloat] if "max_length" in limits else FiniteFloat if hint is float else hint
+    return {name: Annotated[plain, Field(**limits)]}
 
 
-class StyleEdit(_StyleEdit):
-    """Shows the whole in one of the styles."""
-
-    name: StyleName
-    picture: None = None
+REQUESTS = {name: _request(kind) for name, kind in zip(KINDS, get_args(model.Edit), strict=True)}
+StyleEdit: Any = REQUESTS["style"]
 
 
-class PhotoStyleEdit(_StyleEdit):
+class PhotoStyleEdit(StyleEdit):
     """Shows the whole as a photo looks, whose `picture` is a small PNG in base64: POST /v1/scenes/{id}/styles."""
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
@@ -124,26 +112,19 @@ def _tag(edit: Any) -> str:
     return "photo-style" if kind == "style" and fields.get("picture") is not None else kind
 
 
-RequestedEdit = Annotated[
-    Annotated[PaintEdit, Tag("paint")]
-    | Annotated[PushEdit, Tag("push")]
-    | Annotated[AnchorEdit, Tag("anchor")]
-    | Annotated[SpeedEdit, Tag("speed")]
-    | Annotated[StyleEdit, Tag("style")]
-    | Annotated[PhotoStyleEdit, Tag("photo-style")]
-    | Annotated[KnownEdit, Tag("known")],
-    Discriminator(
-        _tag,
-        custom_error_type="edit",
-        custom_error_message=f"an edit is of kind {', '.join(KINDS[:-1])} or {KINDS[-1]}, or the id of an existing one",
-    ),
-]
+TAGGED = REQUESTS | {"photo-style": PhotoStyleEdit, "known": KnownEdit}
+REQUESTED: Any = Union[tuple(Annotated[request, Tag(tag)] for tag, request in TAGGED.items())]  # noqa: UP007
+KIND = Discriminator(
+    _tag,
+    custom_error_type="edit",
+    custom_error_message=f"an edit is of kind {', '.join(KINDS[:-1])} or {KINDS[-1]}, or the id of an existing one",
+)
 
 
 class Edits(_Request):
     """All edits of a scene, in order."""
 
-    edits: Annotated[list[RequestedEdit], Field(max_length=MAX_EDITS)]
+    edits: Annotated[list[Annotated[Any, CheckedAs(Annotated[REQUESTED, KIND])]], Field(max_length=MAX_EDITS)]
 
 
 class Edit(BaseModel):

@@ -16,7 +16,8 @@ from PIL import Image, ImageOps
 
 from stylecine.animator import Animator
 from stylecine.atomic import atomic_write
-from stylecine.cinemagraph import Cinemagraph, json_figures, quality_warning
+from stylecine.caveats import quality_warning
+from stylecine.cinemagraph import Cinemagraph
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
 from stylecine.edits.scene_file import scene_size
 from stylecine.edits.strokes import cover_region
@@ -29,6 +30,7 @@ from stylecine.ops.recolour import recolour
 from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
+from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
 from stylecine.progress import Progress
 from stylecine.quality.measures import GOALS, seam

@@ -21,7 +21,7 @@ from stylecine.batch.worker import animate_task
 from stylecine.errors import OutputError, WeightsNotFound
 from stylecine.output.video import read_video
 from stylecine.workers import Job, WorkerLost
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import flag_mask, flag_photo, with_stand_ins
 from tests.tasks import PLAIN, three_tasks
 
 
@@ -205,7 +205,7 @@ def test_cloth_is_measured_as_cloth(animator: Animator, model: str, tmp_path: Pa
     Image.fromarray(np.uint8(flag_mask()) * 255).save(tmp_path / "mask.png")
     options = PLAIN | {"subject": "cloth", "mask": str(tmp_path / "mask.png"), "seconds": 2.0, "fps": 8}
     task = Task(tmp_path / "flag.png", "flag.mp4", options)
-    record = animate_task(replace(animator, cloth_nets=STAND_INS), task, tmp_path / "flag.mp4", model)
+    record = animate_task(with_stand_ins(animator), task, tmp_path / "flag.mp4", model)
     assert record["state"] == "done" and record["moving"] > 0
     assert record["travel"] is None and record["moved_error"] is None
 

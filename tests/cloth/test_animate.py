@@ -32,7 +32,7 @@ from stylecine.cloth.animate import (
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.rest_shape import PREVIEW_GRID
 from stylecine.options import Wind
-from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo, rest_shape_of
+from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo, rest_shape_of, with_stand_ins
 
 Options = dict[str, Any]
 SHORT: Options = {"seconds": 2.0, "fps": 8}  # one gust in 16 frames
@@ -41,7 +41,7 @@ CLOTH: Options = {"subject": "cloth", "wind": (0, 0.8), **SHORT}
 
 @pytest.fixture(scope="module")
 def animator(small_model: Path) -> Animator:
-    return replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS)
+    return with_stand_ins(Animator.from_pretrained(small_model, "cpu"))
 
 
 @pytest.fixture(scope="module")

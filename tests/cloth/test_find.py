@@ -13,7 +13,7 @@ from torch import Tensor
 from stylecine import Animator, Cancelled, NothingMoves, Scene, StylecineWarning, TooLarge, animate, memory
 from stylecine.cloth.find import cloth_probability, find_cloth, grow_regions, sure_pieces
 from stylecine.ops.image import to_tensor
-from tests.cloths import FLAG, STAND_INS, flag_mask, flag_photo
+from tests.cloths import FLAG, STAND_INS, flag_mask, flag_photo, with_stand_ins
 
 CLOTH: dict[str, Any] = {"subject": "cloth", "wind": (0, 0.8), "seconds": 2.0, "fps": 8}
 
@@ -28,7 +28,7 @@ def nothing_is_cloth(photos: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def animator(small_model: Path) -> Animator:
-    return replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS, finder=red_is_cloth)
+    return with_stand_ins(Animator.from_pretrained(small_model, "cpu"), finder=red_is_cloth)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_a_landscape_is_not_searched_for_cloth(animator: Animator, flag: Scene) 
     layers = torch.zeros_like(flag.layers)
     layers[0] = 1
     sky = replace(flag, layers=layers, mask=layers[0], motion=torch.full((2, 48, 64), 0.2))
-    loop = replace(animator, finder=refuse).render(sky, seconds=2, fps=8)
+    loop = with_stand_ins(animator, finder=refuse).render(sky, seconds=2, fps=8)
     assert loop.cloth_layer is None
 
 
@@ -171,7 +171,7 @@ def test_animate_looks_for_cloth_only_where_the_photo_fits_into_memory(
     def refuse(photos: Tensor) -> Tensor:
         raise AssertionError("looked for cloth")
 
-    monkeypatch.setattr(Animator, "_model_finder", property(lambda _: refuse))
+    monkeypatch.setattr(Animator, "finder", property(lambda _: refuse))
     monkeypatch.setattr(memory, "available_bytes", lambda device: 1e6)
     with pytest.raises(TooLarge):
         animate(flag_photo(), model=small_model, **CLOTH)
@@ -183,8 +183,8 @@ def test_looking_for_cloth_is_reported_and_can_be_cancelled(small_model: Path) -
 
 
 def test_animate_warns_that_nobody_marked_the_cloth(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Animator, "_model_finder", property(lambda _: red_is_cloth))
-    monkeypatch.setattr(Animator, "_model_cloth_nets", property(lambda _: STAND_INS))
+    monkeypatch.setattr(Animator, "finder", property(lambda _: red_is_cloth))
+    monkeypatch.setattr(Animator, "cloth_nets", property(lambda _: STAND_INS))
     with pytest.warns(StylecineWarning, match="found automatically"):
         loop = animate(flag_photo(), model=small_model, **CLOTH)
     assert loop.cloth_layer is not None

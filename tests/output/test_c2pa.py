@@ -26,7 +26,7 @@ from stylecine.output.formats import FORMATS, files_of
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from stylecine.stages.photo import PhotoFile
-from tests.cloths import STAND_INS, flag_mask, flag_photo
+from tests.cloths import flag_mask, flag_photo, with_stand_ins
 from tests.loops import appearance_of
 
 c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
@@ -151,7 +151,7 @@ def test_a_signed_file_names_its_ingredients_and_actions(
 def test_the_signature_names_landscape_or_cloth(
     loop: Cinemagraph, small_model: Path, signed_by: Pair, tmp_path: Path
 ) -> None:
-    animator = replace(Animator.from_pretrained(small_model, "cpu"), cloth_nets=STAND_INS)
+    animator = with_stand_ins(Animator.from_pretrained(small_model, "cpu"))
     flag = animator.render(animator.invert(flag_photo()), subject="cloth", mask=flag_mask(), seconds=1, fps=10)
     for moving, says in ((loop, "sky, water or mist."), (flag, "cloth.")):
         moving.save(tmp_path / "loop.png", c2pa=signed_by)
@@ -378,9 +378,8 @@ def test_certificates_that_may_not_sign(loop: Cinemagraph, tmp_path: Path, optio
 def test_the_certificate_is_not_blamed_for_other_errors(signed_by: Pair, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(b"no PNG")
     with pytest.raises(OutputError, match=r"cannot sign 'loop\.png' \(.*omit the signature") as caught:
-        signer_for("loop.png", signed_by).sign(
-            tmp_path / "part", "loop.png", {}, PhotoFile("a.jpg", b"photo"), (), styled=False
-        )
+        photo = PhotoFile("a.jpg", b"photo"), np.zeros((1, 1, 3), np.uint8)
+        signer_for("loop.png", signed_by).sign(tmp_path / "part", "loop.png", {}, *photo, (), 1, None, "")
     assert "certificate" not in str(caught.value) and os.listdir(tmp_path) == ["part"]
 
 

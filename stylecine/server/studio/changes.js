@@ -1,7 +1,7 @@
 // The list of changes, the newest first: every step by name, to go back to one and forward again; those that are still
 // in the picture can be removed one by one.
 
-import {CLASSES, PAINT_CLASSES} from "./declared.js";
+import {CLASSES, PAINT_CLASSES, TOOLS} from "./declared.js";
 import {$, button, icon, make} from "./dom.js";
 import {describeOption, openSheet} from "./panel.js";
 import {removeEdit, travelTo} from "./session.js";
@@ -9,7 +9,6 @@ import {history, set, state, watch} from "./state.js";
 import {styleLabel} from "./style-panel.js";
 import {formatFactor} from "./tools.js";
 
-const UNCOLOURED = ["push", "anchor", "style"];  // kinds of edits
 const DIRECTIONS = ["right", "down right", "down", "down left", "left", "up left", "up", "up right"];  // clockwise
 
 export function initChanges() {
@@ -75,7 +74,7 @@ function makeRow({name, index, edit, isThere, at}) {
   if (!edit) return row;
   const [picture, text] = describe(edit);
   row.prepend(icon(picture));
-  row.style.setProperty("--colour", UNCOLOURED.includes(edit.kind) ? "var(--muted)" : `var(--mark-${picture})`);
+  row.style.setProperty("--colour", `var(--mark-${picture}, var(--muted))`);
   if (!isThere) return row;
   const highlight = {pointerenter: edit, focusin: edit, pointerleave: null, focusout: null};
   for (const [name, highlighted] of Object.entries(highlight)) row.addEventListener(name, () => set({highlighted}));
@@ -125,6 +124,7 @@ function describe(edit) {
   if (kind === "anchor") return ["anchor", "Anchored"];
   if (kind === "speed" && what) return ["speed", `${CLASSES[what]} speed: ${formatFactor(factor)}`];
   if (kind === "speed") return ["speed", `Speed here: ${formatFactor(factor)}`];
+  if (kind !== "paint") return [kind, TOOLS.find(tool => tool.edit.kind === kind)?.name ?? kind];
   if (mode === "add") return [what, `${PAINT_CLASSES[what]} painted${source}`];
   if (mode === "freeze") return ["freeze", `Frozen${source}`];
   return ["erase", `${what ? `${PAINT_CLASSES[what]} erased` : "Erased"}${source}`];

@@ -1,0 +1,119 @@
+"""The loop of what moves in a landscape: its plate and displacement, put together from the stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stylecine.cloth.layer import ClothLayer
+from stylecine.errors import TooLarge
+from stylecine.loading import Networks
+from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.options import SKY, RenderOptions
+from stylecine.progress import Stages
+from stylecine.resolve import MovingParts, is_predicted
+from stylecine.stages.displacement import integrate, margin_for
+from stylecine.stages.inversion import SLACK, invert
+from stylecine.stages.loop import Loop, laplacian_levels, make_loop
+from stylecine.stages.mask import erode_moving_edges
+from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
+from stylecine.stages.standing import predict_standing
+from stylecine.stages.swash import Swash, predict_swash
+from stylecine.stages.swell import predict_swell
+
+
+@dataclass(frozen=True, eq=False)
+class MovingLandscape:
+    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], and their loop, if anything moves."""
+
+    layers: Tensor
+    moves: Tensor
+    flow: Tensor
+    loop: Loop | None
+
+
+def move_landscape(
+    parts: MovingParts, cloth: ClothLayer | None, options: RenderOptions, nets: Networks, stages: Stages
+) -> MovingLandscape:
+    """Everything that moves except the cloth, which covers it."""
+    layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
+    moves, flow, swash = erode_moving_edges(layers, parts.photo), parts.flow, None
+    if parts.cloth is None and is_predicted(options, parts.edits):
+        swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(nets.device))
+    if swash is not None:
+        moves, flow = swash.widen(moves), flow * swash.drift
+    landscape = MovingLandscape(layers, moves, flow, None)
+    if not moves.any() and (cloth is not None or options.weather is not None):
+        return landscape
+    return replace(landscape, loop=_make_loop(parts, landscape, swash, options, nets, stages))
+
+
+def _make_loop(
+    parts: MovingParts,
+    landscape: MovingLandscape,
+    swash: Swash | None,
+    options: RenderOptions,
+    nets: Networks,
+    stages: Stages,
+) -> Loop:
+    scene, photo = parts.scene, parts.photo
+    layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
+    refine = scene.settings["refine"] if options.warp == "dfw" and nets.encoder is None else 0
+    with stages.stage("plate", max(1, refine)) as step:
+        reconstruction = to_tensor(scene.reconstruction).to(nets.device)
+        shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
+        sky = moves * (layers[SKY] > 0) > 0
+        margin = margin_for(flow, moves, options.period, options.fps, sky)
+        plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
+    with stages.stage("loop"):
+        swell = predict_swell(photo, layers, flow) if options.motion is None else None
+        if swash is not None:
+            swell = swash.add_to(swell)
+        standing = predict_standing(photo, layers, flow) if options.motion is None else None
+        displacement = integrate(
+            flow, moves, period=options.period, fps=options.fps, margin=margin, sky=sky, swell=swell, standing=standing
+        )
+        return make_loop(
+            to_uint8(shown).cpu().numpy(),
+            moves,
+            laplacian_levels(plate.image),
+            displacement,
+            fps=options.fps,
+            sampling=options.sampling,
+            feature=plate.feature,
+            resynthesise=plate.resynthesise,
+            whole=None if plate.whole is None else laplacian_levels(plate.whole),
+        )
+
+
+def _make_plate(
+    parts: MovingParts,
+    shown: Tensor,
+    moves: Tensor,
+    margin: int,
+    options: RenderOptions,
+    nets: Networks,
+    refine: int,
+    progress: Callable[[int, int], None],
+) -> Plate:
+    """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
+    wide, visible = canvas(parts.photo, moves, margin)
+    shown, _ = canvas(shown, moves, margin)
+    if options.warp != "dfw":
+        generates = options.warp == "msdfw" and not parts.quick
+        return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)
+    if min(visible.shape) > SLACK * nets.generator.resolution:
+        fits = nets.generator.resolution
+        raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
+    generator = nets.generator.seeded(parts.scene.settings["seed"])
+    hidden = invert(wide, generator, nets.encoder, visible=visible, refine=refine, progress=progress)
+    return feature_plate(wide, visible, hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature)
+
+
+def _continue(photo: Tensor, visible: Tensor, nets: Networks) -> Tensor | None:
+    """A photo [3,Hc,Wc] continued where visible is 0; None if that is nowhere, or without an encoder."""
+    if nets.encoder is None or bool((visible > 0).all()):
+        return None
+    side = coarse_side(visible)
+    return invert(photo, nets.generator, nets.encoder, visible=visible, side=side).reconstruction

@@ -1,0 +1,79 @@
+"""The networks of one model, loaded."""
+
+import atexit
+import gc
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import Self
+
+import torch
+
+from stylecine.cloth.find import Finder
+from stylecine.cloth.rest_shape import ClothNets
+from stylecine.networks.clothfinder import ClothFinder
+from stylecine.networks.clothnet import ClothNet
+from stylecine.networks.encoder import Encoder
+from stylecine.networks.generator import Generator
+from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.normalnet import NormalNet
+from stylecine.networks.segmenter import Segmenter
+from stylecine.options import check_device
+from stylecine.stages.style import StyleNets
+from stylecine.threads import share_cores
+from stylecine.weights import FINDER, STYLES, ModelRecord, find_model, role_tensors
+
+# The interpreter would look through half a million objects of PyTorch's several times before it exits.
+atexit.register(gc.freeze)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Networks:
+    """The networks of one model on one device; those of cloth and styles are read when they are needed."""
+
+    model: ModelRecord
+    device: torch.device
+    generator: Generator
+    encoder: Encoder | None  # foreign generators have none
+    segmenter: Segmenter
+    motionnet: MotionNet
+
+    @classmethod
+    @torch.inference_mode(False)  # the generator's gradients may be wanted
+    def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
+        """Loads a model by name or path. Raises WeightsError, OptionError."""
+        share_cores()
+        record, place = find_model(model), check_device(device)
+        segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
+        return cls(
+            record,
+            place,
+            Generator.from_tensors(role_tensors(record, "generator"), record.injection).to(place),
+            Encoder.from_tensors(role_tensors(record, "encoder")).to(place) if "encoder" in record.files else None,
+            segmenter.to(place),
+            MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone).to(place),
+        )
+
+    @cached_property
+    def cloth_nets(self) -> ClothNets:
+        normals = NormalNet.from_tensors(role_tensors(self.model, "normals")).to(self.device)
+        return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
+
+    @cached_property
+    def finder(self) -> Finder | None:
+        """Of cloth; models may lack it."""
+        if FINDER not in self.model.files:
+            return None
+        return ClothFinder.from_tensors(role_tensors(self.model, FINDER), self.segmenter.backbone).to(self.device)
+
+    @cached_property
+    def style_nets(self) -> StyleNets:
+        """The default model's, if this one has none."""
+        own = STYLES in self.model.files and self.encoder is not None
+        model = self.model if own else find_model("default")
+        named = {name: w_plus.to(self.device) for name, w_plus in role_tensors(model, STYLES).items()}
+        if own and self.encoder is not None:
+            return StyleNets(self.generator, self.encoder, named)
+        generator = Generator.from_tensors(role_tensors(model, "generator"), model.injection)
+        encoder = Encoder.from_tensors(role_tensors(model, "encoder"))
+        return StyleNets(generator.to(self.device), encoder.to(self.device), named)
