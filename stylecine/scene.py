@@ -28,6 +28,7 @@ from stylecine.stages.mask import moving
 from stylecine.stages.photo import PhotoFile
 from stylecine.weights import (
     CLOTH,
+    PLANTS,
     ROLES,
     STYLES,
     FileRecord,
@@ -182,9 +183,9 @@ class Scene(Editable):
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """The record of a model in a .cine file, without cloth networks and styles, on which no scene depends."""
+    """The record of a model in a .cine file, without what no scene depends on: networks of cloth and plants, styles."""
     public = model_facts(model)
-    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, STYLES)}
+    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, PLANTS, STYLES)}
     weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 

@@ -45,6 +45,7 @@ PARTS_OF_STAGES = {
     "mask": {"photo", "thin"},
     "displacement": {"swell"},
     "motion": {"reflection", "speed", "stream", "swell"},
+    "plants": {"mask"},
     "standing": {"swell"},
     "swash": {"reflection", "speed", "swell"},
     "swell": {"reflection"},

@@ -153,10 +153,10 @@ def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) ->
 
 def test_what_reads_the_segmenters_features_is_not_borrowed_for_another(tmp_path: Path) -> None:
     generator = save(tmp_path / "generator.safetensors", GENERATOR)
-    for role in ("motion", "finder"):
+    for role in ("motion", "finder", "plants"):
         assert find_model(generator).files[role] == find_model("default").files[role]
     save(tmp_path / "segmenter.safetensors", {"a": torch.zeros(1)})
-    assert not {"motion", "finder"} & set(find_model(generator).files)
+    assert not {"motion", "finder", "plants"} & set(find_model(generator).files)
     with pytest.raises(WeightsNotFound, match=r"has no motion .*put motion\.safetensors beside"):
         role_tensors(find_model(generator), "motion")
     save(tmp_path / "motion.safetensors", {"a": torch.zeros(1)})

@@ -32,7 +32,7 @@ FEW = ("--minutes", 5, "--steps", 2, "--batch", 2)
 
 def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
     """A folder as the recipes read it, the last picture for validation: sky above water, with a rock and falls."""
-    for name in ("images", "labels", "hints"):
+    for name in ("images", "labels", "hints", "classes"):
         (folder / name).mkdir(parents=True)
     label = np.array([1, 2], np.uint8).repeat(SIZE[1] // 2)[:, None].repeat(SIZE[0], 1)
     label[200:330, 300:420], label[260:400, 600:660] = 0, 3
@@ -42,6 +42,7 @@ def make_photos(folder: Path, pictures: Sequence[Path]) -> None:
         with Image.open(picture) as image:
             image.convert("RGB").resize(SIZE).save(folder / f"images/{picture.stem}.jpg", quality=90)
         Image.fromarray(label).save(folder / f"labels/{picture.stem}.png")
+        Image.fromarray(np.uint8(5) * (label == 0)).save(folder / f"classes/{picture.stem}.png")
         (folder / f"hints/{picture.stem}.json").write_text(json.dumps({"arrows": arrows}))
     Image.fromarray(np.uint8(255) * (label > 0)).save(folder / "mask.png")
     (folder / "train.txt").write_text("\n".join(picture.stem for picture in pictures[:-1]))
@@ -109,6 +110,8 @@ def commands(at: Path) -> list[list[Any]]:
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
     finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--segmenter", model / "segmenter.safetensors",
               "--out", at / "finder")
+    plants = ("train_plants.py", "--segmenter", model / "segmenter.safetensors",
+              "--finder", model / "finder.safetensors", "--out", at / "plants")
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -136,6 +139,8 @@ def commands(at: Path) -> list[list[Any]]:
         [*finder, "--export", model / "finder.safetensors"],
         [*finder, "--refit", model / "finder.safetensors", "--former", model / "segmenter.safetensors",
          "--segmenter", refined, "--export", at / "finder.safetensors"],
+        [*plants, "--photos", photos, *FEW, "--views", 8],
+        [*plants, "--export", model / "plants.safetensors"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],

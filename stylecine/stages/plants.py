@@ -1,0 +1,39 @@
+"""Which plants sway in the wind: crowns, bushes, grass, reeds and flowers that are near enough for it to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from stylecine.ops.image import fast_dtype, network_size, resize
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.stages.mask import follow_edges
+
+SHORT_SIDES = (320, 448, 640)  # of what the network sees: in each, other things are as large as those it learnt from
+LOWEST, HIGHEST = 0.4, 0.7  # probabilities: what is below stands still, what is above sways fully
+
+PlantFinder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as PlantNet
+
+
+@torch.inference_mode()
+def predict_plants(photo: Tensor, net: PlantFinder) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> how much each place sways, [H,W] in [0,1].
+
+    The network's prediction follows the photo's own edges at full size; low probabilities become exactly 0. It does
+    not know what else moves: twigs before the sky and reeds in water belong to those layers as well.
+    """
+    probability = plant_probability(photo, net)
+    return smoothstep(LOWEST, HIGHEST, follow_edges(probability[None], photo))
+
+
+def plant_probability(photo: Tensor, net: PlantFinder) -> Tensor:
+    """[h,w]: the mean logit over three sizes of the photo and their mirror images, as a probability; h or w is 160."""
+    dtype, logits = fast_dtype(photo.device), []
+    for short in SHORT_SIDES:
+        small = resize(photo, network_size(photo.shape[-2:], short))
+        with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
+            straight, mirrored = net(torch.stack([small, small.flip(2)])).float()
+        logits.append((straight + mirrored.flip(2)) / 2)
+    return torch.stack([resize(x, logits[-1].shape[-2:])[0] for x in logits]).mean(0).sigmoid()
