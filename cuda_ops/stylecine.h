@@ -132,9 +132,9 @@ STYLECINE_API int stylecine_recolour_cpu(const stylecine_recolour_args *args, st
 STYLECINE_API int stylecine_recolour_cuda(const stylecine_recolour_args *args, int device, void *stream, char *message);
 
 /* weather: rain, snow and fog over frames. A streak lets 1 - opacity * (1 - (distance to its segment / radius)^2)^2 of
- * a pixel through, where it is nearer than its radius; through is the product for all streaks. fog = veil, bilinear, the
- * border held, * distance / 255. out = streak_colour + through * (frame + fog * (veil_colour - frame) - streak_colour),
- * dithered; where fog is 0 and through is 1 bytes are kept. */
+ * a pixel through, where it is nearer than its radius; through is the product for all streaks. fog = veil, bilinear,
+ * the border held, * distance / 255. out = streak_colour + through * (frame + fog * (veil_colour - frame) -
+ * streak_colour), dithered; where fog is 0 and through is 1 bytes are kept. */
 typedef struct {
   float x, y;    /* start, in pixels; the middle of the first is 0 */
   float dx, dy;  /* way to the end */

@@ -51,9 +51,7 @@ STYLECINE_INLINE bool meets(const Reach &reach, float first, float last) {
 struct Mix {
   float frame, veil, streaks;
 };
-STYLECINE_INLINE Mix mix(float through, float fog) {
-  return {through - through * fog, through * fog, 1 - through};
-}
+STYLECINE_INLINE Mix mix(float through, float fog) { return {through - through * fog, through * fog, 1 - through}; }
 
 STYLECINE_INLINE float blend(float first, float second, float f) { return first + (second - first) * f; }
 

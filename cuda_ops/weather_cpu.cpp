@@ -31,7 +31,8 @@ void draw_row(const stylecine_streak &streak, const Reach &across, const Tile &t
     const float half = streak.radius * (1 + (slope < 0 ? -slope : slope)) + 1;
     from = middle - half > from ? middle - half : from, to = middle + half < to ? middle + half : to;
   }
-  const int64_t begin = held(from - float(tile.left), 0, tile.columns), end = held(to - float(tile.left) + 2, 0, tile.columns);
+  const int64_t begin = held(from - float(tile.left), 0, tile.columns),
+                end = held(to - float(tile.left) + 2, 0, tile.columns);
   for (int64_t x = begin; x < end; ++x) row[x] *= 1 - hidden(streak, float(tile.left + x), float(y));
 }
 

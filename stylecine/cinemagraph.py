@@ -169,8 +169,9 @@ class Cinemagraph:
         photo = self._static_photo
         shown = self.appearance.farthest if self.appearance else photo
         sky = self.scene.layers[SKY].to(photo.device)
-        length = {"period": self.period, "fps": self.fps, "speed": speed}
-        weather = make_weather(kind, strength, wind, photo, shown, sky, **length)
+        weather = make_weather(
+            kind, strength, wind, photo, shown, sky, period=self.period, fps=self.fps, speed=speed
+        )
         return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
 
     @cached_property

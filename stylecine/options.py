@@ -125,9 +125,9 @@ def _about(
 ) -> dict[str, Any]:
     """One option.
 
-    parse: its type, or a function for its text. group: "motion", "loop", "style" or "weather", in the command line's help. served:
-    whether the service takes it. studio: its label in the panel, and the ends, the step, the unit and, if it is not "loop", the section of a slider.
-    limits: choices, or gt, ge, le and max_length as pydantic names them.
+    parse: its type, or a function for its text. group: "motion", "loop", "style" or "weather", in the command line's
+    help. served: whether the service takes it. studio: its label in the panel, and the ends, the step and the unit of a
+    slider, and its section, if not "loop". limits: choices, or gt, ge, le and max_length as pydantic names them.
     """
     about = {"default": default, "help": help, "metavar": metavar, "parse": parse, "group": group, "served": served}
     return about | {"studio": studio or {}, "limits": limits}
@@ -138,8 +138,8 @@ def _option(default: Any, *about: Any, **more: Any) -> Any:
 
 
 WIND = (
-    "degrees and strength, of cloth and weather: blowing 0 to the right, 90 away, 180 to the left, 270 towards the viewer;"
-    " strength to 1 (default 0,0.5)"
+    "degrees and strength, of cloth and weather: blowing 0 to the right, 90 away, 180 to the left, 270 towards the"
+    " viewer; strength to 1 (default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
 MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"

@@ -53,7 +53,7 @@ def appearance_of(
 
 
 def weather_of(kind: str, photo: torch.Tensor, *, period: int = 60, strength: float = 1.0) -> Weather:
-    """The weather before a photo uint8 [H,W,3] whose upper third is sky; in a style that turns white the same is blue."""
+    """The weather before a photo uint8 [H,W,3] whose upper third is sky; in its style all of it is blue."""
     sky = torch.zeros(photo.shape[:2])
     sky[: len(sky) // 3] = 1
     blue = photo * torch.tensor([0.4, 0.6, 1.0])

@@ -122,7 +122,7 @@ def test_every_option_reaches_the_loop(
         f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
         " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
         " --pace lively --speed 1.5 --seconds 3 --fps 24 --size 640x480 --warp pixel --sampling gather --detail 0.5"
-        " --style dusk --style-strength 0.8 --style-drift"
+        " --style dusk --style-strength 0.8 --style-drift --weather rain --weather-strength 0.7"
         f" --refine 7 --seed 9 --model {small_model} --device cpu"
     )
     assert main(arguments.split()) == 2
@@ -145,6 +145,8 @@ def test_every_option_reaches_the_loop(
         "style": "dusk",
         "style_strength": 0.8,
         "style_drift": True,
+        "weather": "rain",
+        "weather_strength": 0.7,
         "refine": 7,
         "seed": 9,
         "model": str(small_model),

@@ -195,7 +195,7 @@ def test_every_module_is_in_the_tree() -> None:
 
 def test_the_manual_stays_short() -> None:
     pages = (REPOSITORY / "docs").rglob("*.md")
-    assert sum(len(re.findall(r"\S*\w\S*", page.read_text())) for page in pages) <= 21_500
+    assert sum(len(re.findall(r"\S*\w\S*", page.read_text())) for page in pages) <= 21_800
 
 
 def test_every_example_photo_is_credited() -> None:

@@ -152,7 +152,7 @@ def test_the_studio_and_the_service_have_the_same_defaults_and_limits() -> None:
     assert page["style"] == {"default": None, "choices": [*STYLES]}
     schema = Animation.model_json_schema()["properties"]
     words = {"gt": "exclusiveMinimum", "ge": "minimum", "le": "maximum", "choices": "enum", "default": "default"}
-    for name in page.keys() - {"wind", "style"}:
+    for name in page.keys() - {"wind", "style", "weather"}:
         limits = {words[key]: value for key, value in page[name].items() if key in words}
         assert limits.items() <= schema[name].items(), name
 

@@ -99,13 +99,9 @@ class Arguments:
 
 def reference(frames: Tensor, precipitation: Precipitation) -> Tensor:
     """weather_() of copies, in plain PyTorch."""
-    return torch.stack([_reference(frame, *of_it) for frame, *of_it in _each(frames, precipitation)])
-
-
-def _each(frames: Tensor, precipitation: Precipitation):
     streaks, streak_colours, veil, veil_colours, distance = precipitation
-    for i, frame in enumerate(frames):
-        yield frame, streaks[i], streak_colours[i], veil[i], veil_colours[i], distance
+    in_the_air = zip(frames, streaks, streak_colours, veil, veil_colours, strict=True)
+    return torch.stack([_reference(*of_frame, distance) for of_frame in in_the_air])
 
 
 def _reference(

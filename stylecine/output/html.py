@@ -26,7 +26,10 @@ from stylecine.stages.weather import Weather
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports
-MODULES = ("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "weather", "loop", "player", "page")
+MODULES = (
+    *("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "weather", "loop", "player"),
+    "page",
+)
 
 
 def write_page(
@@ -48,8 +51,8 @@ def write_page(
 
     Its content security policy allows only its own content, and no requests.
 
-    still: of `web_pack.pack`. quality: of its images, 0 to 100 (best); default 90. finish: called with the complete temporary file. Raises the
-    errors of `web_pack.pack`, and OutputError if the file cannot be written.
+    still: of `web_pack.pack`. quality: of its images, 0 to 100 (best); default 90. finish: called with the complete
+    temporary file. Raises the errors of `web_pack.pack`, and OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
     # the player takes the image for the photo, or needs that

@@ -236,7 +236,7 @@ class Worker:
         return RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
 
     def _plain(self, request: Request, progress: Progress) -> Cinemagraph:
-        """A loop in the photo's own appearance, in any weather; what has not changed since the last is not made again."""
+        """A loop in the photo's own appearance, in any weather; not made again if only these have changed."""
         still, wind = self._motion(request)
         if self.played is not None and self.played[0] == still:
             if self.played[1] == wind or self.played[2].cloth_layer is None:

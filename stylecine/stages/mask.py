@@ -83,7 +83,10 @@ def moving(layers: Tensor) -> Tensor:
 def require_motion(mask: Tensor) -> Tensor:
     """mask [H,W] as it is; NothingMoves if less than 0.5% of the photo moves."""
     if (mask > 0.5).float().mean() < MIN_MOVING:
-        raise NothingMoves("Nothing in this photo seems to move; give a mask that is white where it should move, or a weather such as snow.")
+        raise NothingMoves(
+            "Nothing in this photo seems to move; give a mask that is white where it should move, or a weather such as"
+            " snow."
+        )
     return mask
 
 

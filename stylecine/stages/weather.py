@@ -14,15 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, fit_short_side, resize
-from stylecine.ops.weather import Precipitation, weather_
-from stylecine.options import SKY, Wind
 from stylecine.ops.smoothstep import smoothstep
+from stylecine.ops.weather import Precipitation, weather_
+from stylecine.options import Wind
 
 SEED = 20  # of everything that is drawn by lot: the same weather for the same photo
 MAX_FALL = 12.0  # short sides that a drop falls in one cycle
@@ -177,45 +178,42 @@ def _paths(
     falling: Falling, strength: float, across: float, size: tuple[int, int], seconds: float, rng: torch.Generator
 ) -> Tensor:
     """[P,12]: of each flake its number on its path, cycles in the loop, phase, the path's start x and way across in one
-    cycle, its top and fall in one cycle, sway, its turns in one cycle and its phase, radius, opacity."""
+    cycle, its top and fall in one cycle, sway, its turns in one cycle and their phase, radius, opacity."""
     height, width = size
     short = min(size)
     pad = 4 * falling.radius * short + 2
     length = height + 2 * pad + falling.speed * falling.exposure * short
-    top = -pad
-    found = []
-    edges = torch.linspace(1, falling.farthest**2, LAYERS + 1).sqrt()
-    for near, far in zip(edges, edges[1:], strict=False):
-        middle = float((near + far) / 2)
-        speed = falling.speed * short / middle**falling.slower
-        cycles = max(1, math.ceil(speed * seconds / (MAX_FALL * short)))
-        fall = speed * seconds / cycles
-        share = falling.count * strength * (height * width / short**2) / LAYERS
-        chains = max(1, round(share * fall / length)) if fall < length else round(share * fall / length)
-        if chains == 0:
-            continue
-        z = near + (far - near) * torch.rand(chains, generator=rng)
-        hurry = (middle / z) ** falling.slower * (0.85 + 0.3 * torch.rand(chains, generator=rng))
-        falls = fall * hurry
-        x = torch.rand(chains, generator=rng) * (width + 2 * pad)
-        phase = torch.rand(chains, generator=rng)
-        way = falling.blown * across * falls * (0.85 + 0.3 * torch.rand(chains, generator=rng))
-        sway = falling.sway * short / z * (0.3 + 0.7 * torch.rand(chains, generator=rng))
-        turns = seconds / cycles / (1.6 + 1.8 * torch.rand(chains, generator=rng))
-        lag = torch.rand(chains, generator=rng)
-        wanted = falling.radius * short / z * (0.7 + 0.6 * torch.rand(chains, generator=rng))
+    visible = falling.count * strength * (height * width / short**2) / LAYERS
+
+    def layer(near: float, far: float) -> Tensor:
+        """Those between two distances; each path has so many flakes that it is full from end to end."""
+        middle = (near + far) / 2
+        way = falling.speed * short / middle**falling.slower * seconds
+        cycles = max(1, math.ceil(way / (MAX_FALL * short)))
+        paths = max(1, round(visible * way / cycles / length))
+
+        def between(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(paths, generator=rng)
+
+        z = between(near, far)
+        fall = way / cycles * (middle / z) ** falling.slower * between(0.85, 1.15)
+        x, phase = between(0, width + 2 * pad), between(0, 1)
+        blown = falling.blown * across * fall * between(0.85, 1.15)
+        sway = falling.sway * short / z * between(0.3, 1)
+        turns, lag = seconds / cycles / between(1.6, 3.4), between(0, 1)
+        wanted = falling.radius * short / z * between(0.7, 1.3)
         radius = wanted.clamp_min(falling.thinnest)
-        opacity = falling.opacity * (wanted / radius) ** 1.5 * (0.6 + 0.4 * torch.rand(chains, generator=rng))
-        opacity = opacity * (0.35 + 0.65 * ((z - 1) / 1.5).clamp(0, 1))  # the nearest are out of focus
-        whole = torch.full((chains,), float(cycles))
-        tops = torch.full((chains,), top)
-        rows = torch.stack((torch.zeros(chains), whole, phase, x, way, tops, falls, sway, turns, lag, radius, opacity), -1)
-        links = (length / falls).ceil().long().clamp_min(1)
-        rows = rows.repeat_interleave(links, 0)
-        first = links.cumsum(0) - links
-        rows[:, 0] = torch.arange(len(rows)) - first.repeat_interleave(links)
-        found.append(rows)
-    return torch.cat(found)
+        focus = 0.35 + 0.65 * ((z - 1) / 1.5).clamp(0, 1)  # the nearest are out of it
+        opacity = falling.opacity * (wanted / radius) ** 1.5 * focus * between(0.6, 1)
+        links = (length / fall).ceil().long()
+        same = torch.full((paths, 1), float(cycles)), torch.full((paths, 1), -pad)
+        columns = torch.stack((phase, x, blown, fall, sway, turns, lag, radius, opacity), 1)
+        rows = torch.cat((same[0], columns[:, :3], same[1], columns[:, 3:]), 1).repeat_interleave(links, 0)
+        link = torch.arange(len(rows)) - (links.cumsum(0) - links).repeat_interleave(links)
+        return torch.cat((link[:, None], rows), 1)
+
+    edges = torch.linspace(1, falling.farthest**2, LAYERS + 1).sqrt().tolist()
+    return torch.cat([layer(near, far) for near, far in pairwise(edges)])
 
 
 def _waves(
@@ -256,7 +254,8 @@ def distance(photo: Tensor, sky: Tensor) -> Tensor:
     below = ((rows - horizon) / (1 - horizon)).clamp(0, 1)[:, None]
     ground = (1 - below) ** 2.2 * 0.9 + 0.04
     haze = _haze(small, above)
-    standing = smoothstep(0.0, 0.1, horizon + 0.04 - rows)[:, None]  # what stands above the horizon: as far as it is hazy
+    # what stands above the horizon is as far as it is hazy
+    standing = smoothstep(0.0, 0.1, horizon + 0.04 - rows)[:, None]
     land = torch.lerp(ground.expand(size), (0.2 + 0.75 * haze).minimum(ground + 0.06), standing)
     air = 1 - 0.35 * ((horizon - rows) / max(horizon, 0.2)).clamp(0, 1)[:, None]
     land = resize(land[None], sky.shape)[0]
