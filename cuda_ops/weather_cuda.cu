@@ -15,7 +15,7 @@ struct Colours {
 
 // How much of the frame is seen through the streaks at a thread's pixel: the block looks for those that meet its tile,
 // as many at a time as it has threads, then every thread goes through those.
-__device__ float through(const stylecine_streak *streaks, int count, int top, int left, int y, int x) {
+__device__ float through(const stylecine_streak *__restrict__ streaks, int count, int top, int left, int y, int x) {
   __shared__ uint32_t met[BLOCK / 4];  // a byte for each
   float product = 1;
   for (int begin = 0; begin < count; begin += BLOCK) {
@@ -41,19 +41,21 @@ __device__ float through(const stylecine_streak *streaks, int count, int top, in
 
 // 28 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
 // caches.
-__global__ void weather(const __grid_constant__ stylecine_weather_args args, const stylecine_streak *streaks, int count,
-                        Colours colours) {
+__global__ void weather(const __grid_constant__ stylecine_weather_args args,
+                        const stylecine_streak *__restrict__ streaks, int count, Colours colours) {
   const int height = int(args.height), width = int(args.width), wide = (width + SIDE - 1) / SIDE;
   const int top = int(blockIdx.x) / wide * SIDE, left = int(blockIdx.x) % wide * SIDE;
   const int y = top + int(threadIdx.x) / SIDE, x = left + int(threadIdx.x) % SIDE;
   const float seen = through(streaks, count, top, left, y, x);
   if (y >= height || x >= width) return;
   const Between down = across(y, height, args.gh), right = across(x, width, args.gw);
-  const float *const above = args.veil + down.first * args.gw, *const below = args.veil + down.second * args.gw;
+  const float *const __restrict__ above = args.veil + down.first * args.gw;
+  const float *const __restrict__ below = args.veil + down.second * args.gw;
+  const uint8_t *const __restrict__ distance = args.distance;
   const float veil = blend(blend(above[right.first], below[right.first], down.f),
                            blend(above[right.second], below[right.second], down.f), right.f);
   const int at = y * width + x;
-  const Mix share = mix(seen, fog_of(veil, args.distance[at]));
+  const Mix share = mix(seen, fog_of(veil, distance[at]));
   const float noise = dither(y, x);
   for (int c = 0; c < 3; ++c) {
     const float sum = float(args.frame[3 * int64_t(at) + c]) * share.frame + colours.veil[c] * share.veil +
