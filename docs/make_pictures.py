@@ -1,4 +1,4 @@
-"""Renders the pictures of README.md, how-it-works.md and touch-up.md.
+"""Renders the pictures of README.md, how-it-works.md, touch-up.md, styles.md and weather.md.
 
 python docs/make_pictures.py            # from the root of the repository
 """
@@ -14,7 +14,7 @@ from PIL import Image
 from stylecine import Animator, Cinemagraph, Scene
 from stylecine.edits.strokes import stroke_distance
 from stylecine.ops.image import to_tensor, to_uint8
-from stylecine.options import STYLES
+from stylecine.options import STYLES, RenderArguments
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.stages.displacement import margin_for
 from stylecine.stages.plate import canvas, plain_plate
@@ -110,6 +110,20 @@ def styles(animator: Animator, height: int = 90) -> None:
     Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.webp", quality=70, method=6)
 
 
+def weather(animator: Animator, height: int = 300) -> None:
+    """Snow where nothing else moves, rain in a storm, fog over a sea: the first frame of each."""
+    weathers: dict[str, RenderArguments] = {
+        "snow": {"weather": "snow", "wind": (0, 0.3)},
+        "waterfall": {"weather": "rain", "weather_strength": 0.8, "wind": (180, 0.6), "style": "storm"},
+        "sea": {"weather": "fog", "weather_strength": 0.6},
+    }
+    frames = []
+    for name, options in weathers.items():
+        frame = animator.render(animator.invert(EXAMPLES / f"{name}.jpg", size=height), **options)[0]
+        frames.append(frame[:, : height * 5 // 4])
+    Image.fromarray(np.hstack(frames)).save(IMAGES / "weather.webp", quality=75, method=6)
+
+
 def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     animator = Animator.from_pretrained()
@@ -123,6 +137,7 @@ def main() -> None:
     touch_up(animator, scene)
     hours(animator)
     styles(animator)
+    weather(animator)
     cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=240)
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
