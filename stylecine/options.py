@@ -247,8 +247,8 @@ class RenderOptions:
             style = name if isinstance(name, str) and name in STYLES else "given"
             described |= {"style": style, "style_strength": self.style_strength, "style_drift": self.style_drift}
         if self.weather is not None:
-            described |= {"weather": self.weather, "weather_strength": self.weather_strength}
-            described.setdefault("wind", None if self.wind is None else [*astuple(self.wind)])
+            wind = [*astuple(self.wind or Wind())]
+            described |= {"weather": self.weather, "weather_strength": self.weather_strength, "wind": wind}
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 

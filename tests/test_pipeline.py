@@ -27,6 +27,8 @@ from stylecine import (
     options,
 )
 from stylecine.ops.image import to_tensor
+from stylecine.options import WEATHERS
+from stylecine.output.metadata import json_figures
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import PhotoFile, encode_png, read_photo
 
@@ -73,6 +75,38 @@ def test_the_appearance_of_another_photo(photo: np.ndarray, small_model: Path, g
     assert loop.report()["settings"]["style"] == "given"
     own = animate(photo, model=small_model, style=photo, **given)
     assert np.abs(own[0].astype(int) - photo).max() <= 1, "its own appearance changes nothing"
+
+
+@pytest.mark.parametrize("kind", WEATHERS)
+def test_weather_before_a_loop(kind: str, photo: np.ndarray, small_model: Path, given: Given) -> None:
+    dry = animate(photo, model=small_model, **given)
+    loop = animate(photo, model=small_model, weather=kind, weather_strength=1, **given)
+    assert not np.array_equal(loop[0], photo) and np.array_equal(loop[0], loop[len(loop)])
+    assert json_figures(loop.measures) == json_figures(dry.measures), "they are of the loop behind it"
+    assert loop.report()["settings"]["weather"] == kind and "weather" not in dry.report()["settings"]
+
+
+def test_weather_moves_before_a_photo_in_which_nothing_else_does(
+    animator: Animator, scene: Scene, tmp_path: Path
+) -> None:
+    still = replace(scene, layers=0 * scene.layers, mask=0 * scene.mask)
+    with pytest.raises(NothingMoves, match="or a weather such as snow"):
+        animator.render(still)
+    loop = animator.render(still, weather="snow", style="night", seconds=1, fps=10)
+    assert (loop[0] != loop[3]).any() and not loop.warning and loop.loop is None
+    assert loop[0].mean() < scene.photo.mean() - 10, "night has come"
+    assert json_figures(loop.measures)["static_drift"] == 0
+    for name in ("loop.mp4", "loop.html", "loop.png"):
+        assert loop.save(tmp_path / name).path.stat().st_size > 500
+
+
+def test_weather_needs_its_name(photo: np.ndarray, small_model: Path) -> None:
+    with pytest.raises(OptionError, match="weather must be snow or rain or fog"):
+        animate(photo, model=small_model, weather="hail")
+    with pytest.raises(OptionError, match="give a weather, or leave it out"):
+        animate(photo, model=small_model, weather_strength=0.8)
+    with pytest.raises(OptionError, match="Wind moves cloth and weather"):
+        animate(photo, model=small_model, wind=(0, 0.5))
 
 
 @pytest.mark.parametrize("style", ["noon", "", 3])

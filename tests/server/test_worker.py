@@ -119,6 +119,19 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
         assert other.loop is not plain.loop
 
 
+def test_another_weather_needs_no_new_loop(works: Worker, live: Callable[..., Cinemagraph]) -> None:
+    plain = live(SKY)
+    snow = live(SKY, NIGHT, weather="snow", weather_strength=0.8, wind=["180", "0.6"])
+    assert snow.loop is not plain.loop, "with weather nothing else has to move"
+    dry = [live(SKY, weather="rain"), live(SKY, NIGHT, weather="rain", wind=["0", "0.2"]), live(SKY, weather="fog")]
+    assert all(loop.loop is snow.loop and loop.weather is not None for loop in dry)
+    assert snow.weather is not None and not torch.equal(snow.weather.paths, dry[0].weather.paths)
+    options = {"weather": "snow", "weather_strength": 0.8, "wind": (180, 0.6), "style": "night"}
+    whole = works.animator.preview(works.cache["one"].scene, size=64, seconds=1, fps=10, subject="auto", **options)
+    assert np.array_equal(whole[3], snow[3])
+    assert live(SKY).weather is None
+
+
 def test_a_style_is_computed_once(live: Callable[..., Cinemagraph], monkeypatch: pytest.MonkeyPatch) -> None:
     live(SKY, NIGHT)
     monkeypatch.setattr(Animator, "style_grids", lambda *_: pytest.fail("it is computed again"))

@@ -1,0 +1,61 @@
+"""Snow, rain and fog in the studio."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stylecine.options import WEATHERS
+from tests.server.studio_page import Page, Studio, expect
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
+    studio = Studio(new_page())
+    studio.open(small_sea)
+    return studio
+
+
+@pytest.fixture
+def studio(opened: Studio) -> Iterator[Studio]:
+    yield opened
+    opened.start_over()
+
+
+def choose(studio: Studio, name: str) -> None:
+    group = studio.page.get_by_role("radiogroup", name="Weather")
+    studio.moves_on(lambda: group.get_by_role("radio", name=name, exact=True).check(force=True))
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def test_weather_comes_and_goes(studio: Studio) -> None:
+    plain = studio.frame(0.3)
+    expect(studio.at("weather-options")).to_be_hidden()
+    expect(studio.at("wind-section")).to_be_hidden()
+    shown = []
+    for name in WEATHERS:
+        choose(studio, name.capitalize())
+        shown.append(studio.frame(0.3))
+        assert difference(shown[-1], plain) > 0.5
+    assert difference(shown[0], shown[1]) > 0.5
+    expect(studio.at("wind-section")).to_be_visible()
+    choose(studio, "None")
+    assert difference(studio.frame(0.3), plain) == 0
+    expect(studio.at("wind-section")).to_be_hidden()
+
+
+def test_its_strength_and_its_wind(studio: Studio) -> None:
+    plain = studio.frame(0.3)
+    choose(studio, "Snow")
+    usual = studio.frame(0.3)
+    studio.moves_on(lambda: studio.slide("loop-weather_strength", 1))
+    strong = studio.frame(0.3)
+    assert difference(strong, plain) > 1.3 * difference(usual, plain)
+    studio.moves_on(lambda: studio.at("wind").press("ArrowLeft"))
+    assert difference(studio.frame(0.3), strong) > 0.2
