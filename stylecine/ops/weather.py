@@ -17,7 +17,8 @@ from torch import Tensor
 from stylecine.ops import native
 from stylecine.ops.dither import dither
 
-STREAK = 8  # numbers of one
+_Streak = native.structure("float x, y, dx, dy, inverse, radius, shrink, opacity")
+STREAK = len(_Streak._fields_)  # numbers of one
 
 
 class Precipitation(NamedTuple):

@@ -73,7 +73,8 @@ def test_constants_match_the_header() -> None:
 
 @pytest.mark.parametrize("struct", STRUCTS)
 def test_argument_structs_have_the_headers_fields(struct: str) -> None:
-    module = importlib.import_module(f"stylecine.ops.{'render' if struct == 'stylecine_level' else struct[10:-5]}")
+    parts = {"stylecine_level": "render", "stylecine_streak": "weather"}
+    module = importlib.import_module(f"stylecine.ops.{parts.get(struct, struct[10:-5])}")
     ours = [thing for thing in vars(module).values() if isinstance(thing, type) and issubclass(thing, ctypes.Structure)]
     assert STRUCTS[struct] in [[(name, plain(kind)) for name, kind in our._fields_] for our in ours]
 
