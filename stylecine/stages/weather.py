@@ -75,8 +75,8 @@ class Weather:
     """What falls and drifts through a loop.
 
     paths: [P,12], see `_paths`. waves: [1+2n,gh,gw], the veil's mean, and cosine and sine of `cycles`, n numbers.
-    distance: uint8 [H,W], 255 where the veil counts wholly. period: frames. lights: in the photo's own colours, and
-    in those of its style.
+    distance: uint8 [H,W], 255 where the veil counts wholly. period: frames. exposure: frames. lights: in the photo's own
+    colours, and in those of its style.
     """
 
     paths: Tensor
@@ -169,7 +169,7 @@ def make_weather(
         cycles,
         (far * 255).round().to(torch.uint8),
         period,
-        (falling.exposure if falling else 0.0) * fps * speed,
+        (falling.exposure if falling else 0.0) * fps,
         (light(photo, sky, kind), light(styled, sky, kind)),
     )
 
@@ -284,7 +284,7 @@ def _haze(photo: Tensor, sky: Tensor) -> Tensor:
 
 
 def light(picture: Tensor, sky: Tensor, kind: str) -> Light:
-    """In a picture uint8 [H,W,3] with a sky [H,W] in [0,1]."""
+    """The light in a picture uint8 [H,W,3] with a sky [H,W] in [0,1]: that of the brighter half of its sky."""
     size = fit_short_side(sky.shape, 128)
     small, above = resize(picture.permute(2, 0, 1).float(), size), resize(sky[None].float(), size)[0]
     luma = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(0)

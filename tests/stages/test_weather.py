@@ -81,6 +81,16 @@ def test_flakes_are_near_and_far_and_slower_with_the_distance() -> None:
     assert (cycles == cycles.round()).all() and fall.max() <= 1.5 * MAX_FALL * SHORT
 
 
+def test_twice_the_speed_makes_streaks_twice_as_long() -> None:
+    photo, sky = scenery()
+
+    def length(speed: float) -> float:
+        weather = make_weather("rain", 0.5, CALM, photo, photo, sky, period=PERIOD, fps=30, speed=speed)
+        return float(weather.streaks(5, HEIGHT, WIDTH)[:, 3].abs().median())
+
+    assert length(2) == pytest.approx(2 * length(1), rel=0.1)
+
+
 def test_a_path_ends_where_the_next_flake_begins() -> None:
     weather = weather_in("snow", Wind(0, 0.5))
     start, end = (weather.streaks(t, HEIGHT, WIDTH) for t in (0, PERIOD - 1e-3))
