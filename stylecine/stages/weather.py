@@ -75,7 +75,7 @@ class Weather:
     """What falls and drifts through a loop.
 
     paths: [P,12], see `_paths`. waves: [1+2n,gh,gw], the veil's mean, and cosine and sine of `cycles`, n numbers.
-    distance: uint8 [H,W], 255 where the veil counts wholly. period: frames. exposure: frames. lights: in the photo's own
+    distance: uint8 [H,W], 255 where the veil counts wholly. period, exposure: frames. lights: in the photo's own
     colours, and in those of its style.
     """
 
