@@ -155,9 +155,9 @@ def test_a_second_run_does_not_disturb_the_first(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["loop.gif"]
 
 
-# The whole command, with PyTorch; SIGINT is sent when {moment} holds, or just after the animator calls a function.
+# The whole command, with PyTorch; SIGINT is sent when {moment} holds, or just after a module calls a function.
 WATCHED = """
-import os, signal, sys, threading, time
+import importlib, os, signal, sys, threading, time
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
@@ -167,15 +167,15 @@ def watch():
         time.sleep(2e-4)
     interrupt()
 
-def calls(name):
-    from stylecine import animator
-    function = getattr(animator, name)
+def calls(module, name):
+    module = importlib.import_module("stylecine." + module)
+    function = getattr(module, name)
 
     def wrapped(*args, **options):
         threading.Timer(1e-3, interrupt).start()
         return function(*args, **options)
 
-    setattr(animator, name, wrapped)
+    setattr(module, name, wrapped)
     threading.Event().wait()
 
 from stylecine.cli import main
@@ -192,9 +192,9 @@ sys.exit(main(sys.argv[1:]))
         for moment in (
             "'torch._C' in sys.modules and 'torch.nn' in sys.modules",
             "'stylecine.pipeline' in sys.modules",
-            "calls('find_model')",
-            "calls('invert')",
-            "calls('make_loop')",
+            "calls('loading', 'find_model')",
+            "calls('animator', 'invert')",
+            "calls('landscape', 'make_loop')",
         )
     ],
 )

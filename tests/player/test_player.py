@@ -15,7 +15,7 @@ from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
 from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.options import WEATHERS, Wind
-from stylecine.output.web_pack import FORMAT, pack, pack_wind
+from stylecine.output.web_pack import WEATHER_FORMAT, pack, pack_wind
 from stylecine.stages.crossfade import BEGIN_STEPS
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
@@ -586,7 +586,7 @@ def test_a_wind_of_an_older_format_moves_the_cloth_the_same(stage: Stage) -> Non
 
 # --- what it refuses
 
-NEWER = base64.b64encode(save({}, {"stylecine": json.dumps({"format": FORMAT + 1})})).decode()
+NEWER = base64.b64encode(save({}, {"stylecine": json.dumps({"format": WEATHER_FORMAT + 1})})).decode()
 
 
 @pytest.mark.parametrize(
