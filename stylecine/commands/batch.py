@@ -105,8 +105,8 @@ def run(options: argparse.Namespace, start: float) -> int:
     if options.gallery is not None:
         from stylecine.batch.gallery import write_gallery
 
-        styled = [task.output for task in tasks if task.options["style"] is not None]
-        write_gallery(records, styled, options.output, options.gallery, credits)
+        changed = [t.output for t in tasks if t.options["style"] is not None or t.options["weather"] is not None]
+        write_gallery(records, changed, options.output, options.gallery, credits)
     return _print_summary(report, page, options.json)
 
 
