@@ -50,8 +50,8 @@ def write_gallery(
 ) -> Path:
     """Writes the page for the records of a batch whose loops are below `folder`, and returns its path.
 
-    styled: outputs whose first frame is not the photo: in another appearance, or with weather. credits: by the photos' names. Loops that are missing are
-    left out. Raises OutputError.
+    styled: outputs whose first frame is not the photo: in another appearance, or with weather. credits: by the photos'
+    names. Loops that are missing are left out. Raises OutputError.
     """
     others = set(styled)
     shown = [

@@ -10,8 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import fast_dtype, network_size, resize
-from stylecine.stages.mask import follow_edges, soft_threshold
+from stylecine.stages.mask import follow_edges, mean_probability, soft_threshold
 
 SHORT_SIDES = (448, 640)  # of the network's inputs: large cloth is found in the first, small cloth in the second
 LIKELY, SURE = 0.5, 0.97  # probabilities
@@ -62,14 +61,8 @@ def find_cloth(photo: Tensor, finder: Finder | None) -> FoundCloth | None:
 
 
 def cloth_probability(photo: Tensor, finder: Finder) -> Tensor:
-    """[h,w]: the mean logit over two sizes of the photo and their mirror images, as a probability."""
-    dtype, logits = fast_dtype(photo.device), []
-    for short in SHORT_SIDES:
-        small = resize(photo, network_size(photo.shape[-2:], short))
-        with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            straight, mirrored = finder(torch.stack([small, small.flip(2)])).float()
-        logits.append((straight + mirrored.flip(2)) / 2)
-    return torch.stack([resize(x, logits[0].shape[-2:])[0] for x in logits]).mean(0).sigmoid()
+    """[h,w]: the mean over two sizes of the photo and their mirror images."""
+    return mean_probability(photo, finder, SHORT_SIDES, shown=SHORT_SIDES[0])
 
 
 def sure_pieces(probability: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -237,6 +238,23 @@ def _crf_grid(size: torch.Size) -> tuple[int, int]:
     """Rows and columns of a grid of at most CRF_CELLS cells, in the proportions of `size`."""
     scale = min(1.0, math.sqrt(CRF_CELLS / (size[0] * size[1])))
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+
+
+def mean_probability(
+    photo: Tensor, net: Callable[[Tensor], Tensor], short_sides: Sequence[int], shown: int
+) -> Tensor:
+    """[h,w]: the mean logit over a photo [3,H,W] in [-1,1] at some sizes and their mirror images, as a probability.
+
+    net: photos [N,3,H,W] -> logits [N,1,h,w]. shown: that of the sizes whose grid it has.
+    """
+    dtype, logits = fast_dtype(photo.device), {}
+    for short in short_sides:
+        small = resize(photo, network_size(photo.shape[-2:], short))
+        with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
+            straight, mirrored = net(torch.stack([small, small.flip(2)])).float()
+        logits[short] = (straight + mirrored.flip(2)) / 2
+    grid = logits[shown].shape[-2:]
+    return torch.stack([resize(x, grid)[0] for x in logits.values()]).mean(0).sigmoid()
 
 
 def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:

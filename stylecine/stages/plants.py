@@ -7,9 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from stylecine.ops.image import fast_dtype, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.stages.mask import follow_edges
+from stylecine.stages.mask import follow_edges, mean_probability
 
 SHORT_SIDES = (320, 448, 640)  # of what the network sees: in each, other things are as large as those it learnt from
 LOWEST, HIGHEST = 0.4, 0.7  # probabilities: what is below stands still, what is above sways fully
@@ -29,11 +28,5 @@ def predict_plants(photo: Tensor, net: PlantFinder) -> Tensor:
 
 
 def plant_probability(photo: Tensor, net: PlantFinder) -> Tensor:
-    """[h,w]: the mean logit over three sizes of the photo and their mirror images, as a probability; h or w is 160."""
-    dtype, logits = fast_dtype(photo.device), []
-    for short in SHORT_SIDES:
-        small = resize(photo, network_size(photo.shape[-2:], short))
-        with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            straight, mirrored = net(torch.stack([small, small.flip(2)])).float()
-        logits.append((straight + mirrored.flip(2)) / 2)
-    return torch.stack([resize(x, logits[-1].shape[-2:])[0] for x in logits]).mean(0).sigmoid()
+    """[h,w]: the mean over three sizes of the photo and their mirror images; h or w is 160."""
+    return mean_probability(photo, net, SHORT_SIDES, shown=SHORT_SIDES[-1])
