@@ -176,6 +176,15 @@ def check_tensor(
         raise ValueError(f"{label} is on {tensor.device}, other arguments are on {device}.")
 
 
+def check_frames(kernel: str, frames: Tensor) -> None:
+    """ValueError unless frames can be changed in place: uint8 [n,H,W,3] and contiguous."""
+    if frames.ndim != 4:
+        raise ValueError(f"{kernel}: frames are [n,H,W,3], not {list(frames.shape)}.")
+    check_tensor(f"{kernel}: frame", frames, (*frames.shape[:3], 3), torch.uint8, frames.device)
+    if not frames.is_contiguous():
+        raise ValueError(f"{kernel}: frames that are changed in place have to be contiguous.")
+
+
 # --- the threads -------------------------------------------------------------------------------------------------
 
 

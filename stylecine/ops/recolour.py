@@ -76,11 +76,7 @@ def recolour_(frames: Tensor, recolouring: Recolouring) -> Tensor:
     That takes less time than frame by frame, as all of them read the same transforms. Raises ValueError if shapes,
     types or devices do not fit.
     """
-    if frames.ndim != 4:
-        raise ValueError(f"recolour: frames are [n,H,W,3], not {list(frames.shape)}.")
-    native.check_tensor("recolour: frame", frames, (*frames.shape[:3], 3), torch.uint8, frames.device)
-    if not frames.is_contiguous():
-        raise ValueError("recolour: frames that are changed in place have to be contiguous.")
+    native.check_frames("recolour", frames)
     recolouring.check(frames.shape, frames.device)
     if not native.available(frames.device):
         return frames.copy_(reference(frames, recolouring))

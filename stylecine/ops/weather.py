@@ -59,11 +59,7 @@ def weather_(frames: Tensor, precipitation: Precipitation) -> Tensor:
 
     Pixels without any keep their bytes. Raises ValueError if shapes, types or devices do not fit.
     """
-    if frames.ndim != 4:
-        raise ValueError(f"weather: frames are [n,H,W,3], not {list(frames.shape)}.")
-    native.check_tensor("weather: frame", frames, (*frames.shape[:3], 3), torch.uint8, frames.device)
-    if not frames.is_contiguous():
-        raise ValueError("weather: frames that are changed in place have to be contiguous.")
+    native.check_frames("weather", frames)
     precipitation.check(frames.shape, frames.device)
     if not native.available(frames.device):
         return frames.copy_(reference(frames, precipitation))
