@@ -124,8 +124,9 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
     assert night.grid is weaker.grid and not torch.equal(night.grid, dusk.grid)
     whole = works.animator.preview(works.cache["one"].scene, size=64, seconds=1, fps=10, subject="auto")
     assert np.array_equal(whole[3], styled[0][3]) and not np.array_equal(plain[3], styled[0][3])
-    for other in (live(SKY, NIGHT, fps=5.0), live(SKY, {**SKY, "what": "water"}, NIGHT), live(SKY, size=70)):
-        assert other.loop is not plain.loop
+    changes: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [([], {"fps": 5.0}), ([NIGHT], {"size": 70})]
+    for edits, options in [*changes, ([{**SKY, "what": "water"}], {})]:
+        assert live(SKY, *edits, **options).loop is not live(SKY).loop
 
 
 def test_another_weather_needs_no_new_loop(works: Worker, live: Callable[..., Cinemagraph]) -> None:
