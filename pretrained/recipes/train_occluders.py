@@ -37,7 +37,7 @@ TINTED = 0.15  # of composites
 STATICS, MOVINGS = (1, 6), (0, 3)  # how many things are pasted
 STILLS = 0.35  # of what is pasted comes from photos in which nothing moves
 LEAST_MOVING = 0.1  # of a view: views with less are mostly drawn again
-WATER_CHANCE = 2.0  # times as often as others come photos with water or falls
+CHANCES = (1.0, 2.0, 5.0)  # how often photos come with sky or smoke alone, with water, with falls
 FIRST, RENEWED = 0.2, 3  # of the composites that are kept, so many are there at the start; each batch adds three
 HELD_OUT, JUDGED = 9, 36  # one in so many photos is not trained on; composites of them that are judged
 DROPPED = 0.1  # of the feature channels
@@ -63,7 +63,8 @@ class Composer:
     def __init__(self, landscapes: list[Sample], stills: list[Sample], seed: int) -> None:
         self.landscapes, self.stills, self.rng = landscapes, stills, np.random.default_rng(seed)
         self.moving = [s for s in landscapes if float(((s.label > 0) & (s.label < UNKNOWN)).float().mean()) > 0.03]
-        chances = [WATER_CHANCE if bool(((s.label > 1) & (s.label < UNKNOWN)).any()) else 1.0 for s in self.moving]
+        kinds = [2 * bool((s.label == FALLS + 1).any()) or int((s.label == WATER + 1).any()) for s in self.moving]
+        chances = [CHANCES[kind] for kind in kinds]
         self.chances = np.array(chances) / sum(chances)
 
     def __call__(self, shape: tuple[int, int]) -> Composite:
