@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -284,7 +285,7 @@ def _sagging(points: np.ndarray, sag: float) -> np.ndarray:
         return points
     along = np.linspace(0, 1, 8)[:, None]
     hung = np.array([0, sag]) * (4 * along * (1 - along))
-    return np.concatenate([a + along * (b - a) + hung for a, b in zip(points[:-1], points[1:], strict=True)])
+    return np.concatenate([a + along * (b - a) + hung for a, b in pairwise(points)])
 
 
 def _twigs(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
