@@ -27,7 +27,8 @@ from stylecine.stages.thin import thin_static
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
-OCCLUDED = 0.6  # probability above which what stands before water and sky stands still
+LIKELY, CERTAIN = 0.5, 0.93  # probabilities that something stands before water and sky
+OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
 WHITE, BURNT_OUT = 0.94, 0.85  # of [-1,1]; share of a region that is as white, so that only twigs would be seen to move
@@ -82,10 +83,19 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
 
 
 def _occluded(photo: Tensor, occluders: OccluderNet) -> Tensor:
-    """Bool [H,W]: what stands before water and sky, as the network sees it, or along the photo's edges."""
+    """Bool [H,W]: what stands before water and sky, for sure; and what is small or thin, likely, and fastened to it.
+
+    What floats free may be a reflection of twigs; of large areas the segmenter knows more.
+    """
     probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
-    seen = resize(probability, photo.shape[-2:])[0]
-    return torch.maximum(seen, follow_edges(probability, photo)) > OCCLUDED
+    seen = torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
+    likely, certain = seen > LIKELY, seen > CERTAIN
+    reach = round(OCCLUDER * min(likely.shape))
+    large = dilate(~dilate(~likely, reach), 2 * reach)
+    regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
+    fastened = np.zeros(count + 1, bool)
+    fastened[regions[certain.cpu().numpy()]] = True
+    return certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
 
 
 def moving(layers: Tensor) -> Tensor:
