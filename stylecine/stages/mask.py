@@ -27,7 +27,7 @@ from stylecine.stages.thin import thin_static
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
-LIKELY, CERTAIN = 0.5, 0.93  # probabilities that something stands before water and sky
+LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
 OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
