@@ -28,6 +28,8 @@ FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothin
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
 LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
+CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
+LIKELY_IN_FALLS = 0.7  # which look like rock in places
 OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
@@ -71,7 +73,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet |
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
     if occluders is not None and bool((mask > 0).any()):
-        mask = torch.where(_occluded(photo, occluders), 0.0, mask)
+        mask = torch.where(_occluded(photo, occluders, classes), 0.0, mask)
     return _split_by_class(_remove_errors(mask, photo, 1 - own[0], classes == FALLS), classes)
 
 
@@ -82,19 +84,19 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
     return crf_refine(_class_probabilities(photo, segmenter), photo)
 
 
-def _occluded(photo: Tensor, occluders: OccluderNet) -> Tensor:
+def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
     """Bool [H,W]: what stands before water and sky, for sure; and what is small or thin, likely, and fastened to it.
 
-    What floats free may be a reflection of twigs; of large areas the segmenter knows more.
+    classes: [H,W]. What floats free in water may be a reflection of twigs; of large areas the segmenter knows more.
     """
     probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
     seen = torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
-    likely, certain = seen > LIKELY, seen > CERTAIN
+    likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
     reach = round(OCCLUDER * min(likely.shape))
     large = dilate(~dilate(~likely, reach), 2 * reach)
     regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
     fastened = np.zeros(count + 1, bool)
-    fastened[regions[certain.cpu().numpy()]] = True
+    fastened[regions[(certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))).cpu().numpy()]] = True
     return certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
 
 
