@@ -9,7 +9,6 @@ from typing import Self
 
 import torch
 
-from stylecine.cloth.find import Finder
 from stylecine.cloth.rest_shape import ClothNets
 from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
@@ -30,7 +29,7 @@ atexit.register(gc.freeze)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Networks:
-    """The networks of one model on one device; those of cloth and styles are read when they are needed."""
+    """The networks of one model on one device; those of occluders, cloth and styles are read when they are needed."""
 
     model: ModelRecord
     device: torch.device
@@ -69,7 +68,7 @@ class Networks:
         return OccluderNet.from_tensors(tensors, self.finder.backbone).to(self.device)
 
     @cached_property
-    def finder(self) -> Finder | None:
+    def finder(self) -> ClothFinder | None:
         """Of cloth; models may lack it."""
         if FINDER not in self.model.files:
             return None

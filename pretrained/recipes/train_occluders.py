@@ -160,7 +160,7 @@ def train(options: argparse.Namespace) -> None:
     judge = Pool(Composer(landscapes[::HELD_OUT], stills[::HELD_OUT], seed=0), network, run, kept=JUDGED)
     judged_views = [judge.view(SHAPES[n % len(SHAPES)]) for n in range(JUDGED)]
     others = [[s for i, s in enumerate(samples) if i % HELD_OUT] for samples in (landscapes, stills)]
-    pool = Pool(Composer(*others, seed=options.seed + 1 + run.step), network, run, options.views)
+    pool = Pool(Composer(others[0], others[1], seed=options.seed + 1 + run.step), network, run, options.views)
     run.restart_clock()  # reading photos does not count
 
     def batch_loss() -> Tensor:
