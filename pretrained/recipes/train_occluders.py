@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Run, Training, arguments, averaged, save_weights
+from common import Run, Training, arguments, averaged, compact, save_weights
 from data import Sample
 from labelled import look, photometric, random_view, read_small, tinted
 from occluders.composites import STATIC, Composite, Scene, composite
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=1000, help="composites whose features are kept: 4 MB each")
     options = parser.parse_args()
     if options.export:
-        save_weights(averaged(options.out / "state.pt"), options.export, OccluderNet)
+        save_weights(compact(averaged(options.out / "state.pt")), options.export, OccluderNet)
     else:
         train(options)
 
