@@ -8,13 +8,15 @@ from torch import Tensor
 
 from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.drape import TILE
-from stylecine.ops.image import dilate, resize, to_uint8
-from stylecine.options import Wind
-from stylecine.stages.sway import Sway, predict_sway
+from stylecine.ops.image import dilate, to_uint8
+from stylecine.options import SKY, WATER, Wind
+from stylecine.stages.sway import predict_sway
+from stylecine.stages.thin import thin_static, upright_static
 
 CLOSED = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these
 SEEN = 0.02, 0.12  # pixels (standard deviation) of sway: the matte fades in where it begins
 MIN_EXTENT = 1e-3  # pixels of sway that count as motion at all
+TWIG = 0.015  # of the short side: thin things so near to plants are their twigs
 HELD = 0.02  # of a layer: what has less of it is no sky or water
 
 
@@ -36,8 +38,10 @@ def sway_plants(
     None where no landscape moves.
     """
     short = min(plants.shape)
+    plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
     behind = layers.amax(0) > HELD
-    sway = predict_sway(plants, _beside(plants, behind, round(CLOSED * short)), wind, seconds)
+    free = _beside(plants, behind, round(CLOSED * short)) & ~_held(photo, plants, layers)
+    sway = predict_sway(plants, free, wind, seconds)
     if sway is None:
         return None
     size = plants.shape[0], plants.shape[1]
@@ -53,6 +57,14 @@ def sway_plants(
     active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
     shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
     return ClothLayer(pixels, background, matte, active, sway.keyframes, sway.cell, shown, sway.cycles, period)
+
+
+def _held(photo: Tensor, plants: Tensor, layers: Tensor) -> Tensor:
+    """Posts, masts and wires before the sky or water, bool [H,W]; twigs are as thin, but near their plants."""
+    classes = layers.max(0).indices
+    sky, water = ((layers.amax(0) > HELD) & (classes == k) for k in (SKY, WATER))
+    thin = thin_static(photo, sky, water)
+    return thin & ~dilate(plants > 0.5, round(TWIG * min(plants.shape)))
 
 
 def _beside(plants: Tensor, behind: Tensor, gap: int) -> Tensor:
