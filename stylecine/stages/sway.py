@@ -20,8 +20,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from stylecine.ops.smoothstep import smoothstep
@@ -31,7 +29,7 @@ GRID = 256  # largest short side of the grid
 SEED = 33  # of everything that is drawn by lot: the same photo sways in the same way
 # Hz: gusts; what is slower than the lowest is no sway, and what is quicker than the highest is a flicker
 LOWEST, HIGHEST = 0.2, 1.6
-PATTERN_SECONDS = 8.0  # longer loops repeat a pattern of about this length, or they would need too many harmonics
+PATTERN_SECONDS = 8.0  # longer loops repeat a pattern of at most this length, or they would need too many harmonics
 GUST_FREQUENCY = 0.3  # Hz: up to here the wind's spectrum is level, from here on it falls
 FALL = 5 / 6  # exponent of that fall in amplitude: Kolmogorov's -5/3 of power
 DAMPING = 0.3  # of the oscillators, as a share of the critical one
@@ -56,6 +54,7 @@ GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.4, 0.55), (0.8, -0.45, 0.4))  # over meadows:
 FAR_SCALE = 0.2  # of amplitudes and wavelengths in a meadow's distance
 BLADES = 0.5  # of the random motion, in a meadow
 GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
+START_PHASES, UPRIGHT = 48, 0.1  # of a pattern at which a loop may begin; how much that should be before the lean
 MIN_PLANTS = 0.002  # of the photo
 
 
@@ -98,11 +97,12 @@ def predict_sway(plants: Tensor, free: Tensor, wind: Wind, seconds: float) -> Sw
     places = _places(plants, free, cell)
     if wind.strength == 0 or places.plant.mean() < MIN_PLANTS:
         return None
-    cycles = max(1, round(seconds / PATTERN_SECONDS))
+    cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
     pattern = seconds / cycles
     frequencies = np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
     rng = np.random.default_rng(SEED)
     modes = np.stack([_mode(places, f, pattern, wind, rng) for f in frequencies])
+    modes = _begin_at_usual_pace(modes)
     modes[:, 2] += _gloss(places, frequencies, wind)
     short = min(size)
     modes[:, :2] *= AMPLITUDE * short * 2 * wind.strength / PEAK
@@ -177,6 +177,8 @@ def _rim(size: tuple[int, int]) -> np.ndarray:
 
 def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """Cells along plants, and at twice the length across gaps, to where they are held: [h,w]; 0 elsewhere."""
+    from scipy.sparse import coo_array, csgraph  # takes time, and most photos do without
+
     h, w = plant.shape
     inside = np.zeros((h + 2, w + 2), bool)
     inside[1:-1, 1:-1] = plant | beside
@@ -196,7 +198,7 @@ def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
     sources = number[touched]
     if not len(sources):
         return np.zeros((h, w))
-    found = dijkstra(graph, directed=False, indices=sources, min_only=True).reshape(inside.shape)[1:-1, 1:-1]
+    found = csgraph.dijkstra(graph, directed=False, indices=sources, min_only=True).reshape(inside.shape)[1:-1, 1:-1]
     return np.where(plant | beside, np.where(np.isfinite(found), found, 0), 0)
 
 
@@ -282,6 +284,18 @@ def _mode(places: _Places, frequency: float, pattern: float, wind: Wind, rng: np
             vectors = vectors + places.meadow * wave * np.array([x, y])[:, None, None]
     scale = places.amplitude * (1 - places.meadow * (1 - places.near[:, None]))
     return np.concatenate((vectors * scale, np.zeros_like(vectors[:1])))
+
+
+def _begin_at_usual_pace(modes: np.ndarray) -> np.ndarray:
+    """The modes, begun at another phase: there plants are about upright, and move as much as at most times, so that the
+    step from the last frame to the first is like the others."""
+    k = np.arange(1, len(modes) + 1)
+    turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
+    rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
+    pace = [float((np.tensordot(np.exp(1j * k * turn), rates, 1).real ** 2).mean()) ** 0.5 for turn in turns]
+    pace = np.array(pace) / max(float(np.median(pace)), 1e-12)
+    cost = np.abs(np.log(np.maximum(pace, 1e-3))) + UPRIGHT * (1 - np.cos(turns))
+    return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
 
 
 def _gloss(places: _Places, frequencies: np.ndarray, wind: Wind) -> np.ndarray:
