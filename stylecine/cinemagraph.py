@@ -54,8 +54,8 @@ class Cinemagraph:
     Attributes:
         scene: the inverted photo that it was made from.
         layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
-        mask: their union with cloth and plants: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames have
-            the photo's own bytes, or those of its style, behind the weather.
+        mask: their union with cloth and plants: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames
+            have the photo's own bytes, or those of its style, behind the weather.
         motion: the motion field of the landscape, speed included: [2,h,w], pixels of its own grid per 1/30 s; 0 where
             only cloth or plants move.
         period: N, frames in the loop. fps: frames per second.

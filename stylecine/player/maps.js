@@ -5,7 +5,7 @@ import {dequantize} from "./pack.js";
 
 /** `Player.maps`: see docs/player.md. */
 export function readMaps(facts, tensors) {
-  const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, cell: 1, grid: [1, 1], ...facts.cloth};
+  const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, cell: 1, grid: [1, 1], ...(facts.cloth ?? facts.plants)};
   const {velocity} = tensors;
   return {
     grid: {width, height, cell, margin},

@@ -30,29 +30,30 @@ SEED = 33  # of everything that is drawn by lot: the same photo sways in the sam
 # Hz: gusts; what is slower than the lowest is no sway, and what is quicker than the highest is a flicker
 LOWEST, HIGHEST = 0.2, 1.6
 PATTERN_SECONDS = 8.0  # longer loops repeat a pattern of at most this length, or they would need too many harmonics
-GUST_FREQUENCY = 0.3  # Hz: up to here the wind's spectrum is level, from here on it falls
+GUST_FREQUENCY = 0.4  # Hz: up to here the wind's spectrum is level, from here on it falls
 FALL = 5 / 6  # exponent of that fall in amplitude: Kolmogorov's -5/3 of power
 DAMPING = 0.3  # of the oscillators, as a share of the critical one
-LARGE, SLOW, QUICK = 0.2, 0.4, 1.1  # a crown of that geodesic size (short sides) sways at SLOW Hz, small plants quicker
+LARGE, SLOW, QUICK = 0.2, 0.45, 1.0  # boughs of a crown of that size (short sides) sway at SLOW Hz, small ones quicker
+BRANCH_PITCH = 1.8  # times as quick as its bough is a branch
 AMPLITUDE = 0.004  # of the short side: what the tips of a large crown move by at strength 0.5
 PEAK = 2.4  # standard deviations that such a sum of harmonics reaches
 SMALLEST = 0.35  # of that, for the smallest plants
-FULL, SHORT = 0.1, 0.02  # of the short side: over this distance from where it is held the amplitude grows, at most, least
+FULL, SHORT = 0.1, 0.02  # of the short side: the amplitude grows over this distance from the hold, at most and least
 REACH = 0.7  # of a plant's size, otherwise
 GROWTH = 1.2  # exponent
 RIM_CELLS = 2.0  # cells beside what stands still that stay still, too, as far as a cubic B-spline reaches
 BEYOND = 0.05  # of the short side: so far before sky or water the field continues past the plant's outline
 LAG = 0.35  # seconds by which the tips of a large crown are later than its trunk
 BOUGH, BRANCH, ALONG = 0.06, 0.012, 0.05  # of the short side: sizes of random phases; branches are as long as ALONG
-COHERENT = 0.55  # of the gusts that all plants share
+SHARES = 0.5, 0.65, 0.57  # of what gusts do to a whole crown alike, of boughs and of branches; squares add up to 1
 ACROSS = 0.45  # of the motion across the wind, relative to that along it
 STRETCH = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
 DEPTH = 0.35  # of the motion towards the viewer or away is seen as up or down
 LEAN = 0.8  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
 GUST_SPEED = 0.35  # short sides in a second: of gusts at strength 0.5, where the ground is nearest
-GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.4, 0.55), (0.8, -0.45, 0.4))  # over meadows: Hz, direction (radians), share
+GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.3, 0.6), (0.8, -0.35, 0.4))  # over meadows: Hz, direction (radians), share
 FAR_SCALE = 0.2  # of amplitudes and wavelengths in a meadow's distance
-BLADES = 0.5  # of the random motion, in a meadow
+BLADES = 0.35  # of the random motion, in a meadow
 GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
 START_PHASES, UPRIGHT = 48, 0.1  # of a pattern at which a loop may begin; how much that should be before the lean
 MIN_PLANTS = 0.002  # of the photo
@@ -100,10 +101,10 @@ def predict_sway(plants: Tensor, free: Tensor, wind: Wind, seconds: float) -> Sw
     cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
     pattern = seconds / cycles
     frequencies = np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
+    heard = (frequencies >= LOWEST) | (frequencies == frequencies[-1])
     rng = np.random.default_rng(SEED)
-    modes = np.stack([_mode(places, f, pattern, wind, rng) for f in frequencies])
+    modes = np.stack([_mode(places, f, pattern, wind, rng) for f in frequencies]) * heard[:, None, None, None]
     modes = _begin_at_usual_pace(modes)
-    modes[:, 2] += _gloss(places, frequencies, wind)
     short = min(size)
     modes[:, :2] *= AMPLITUDE * short * 2 * wind.strength / PEAK
     extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
@@ -157,7 +158,8 @@ def _places(plants: Tensor, free: Tensor, cell: int) -> _Places:
     continued = _mean_among(grown, weight, 0.012 * short)
     amplitude = np.where(plant, smooth, continued) * (1 - smoothstep(0.5, 1, outline / (BEYOND * short)))
     amplitude *= rest * _rim(plant.shape)
-    smoothed = ndimage.gaussian_filter(np.where(plant, distance, _mean_among(distance, weight, 0.02 * short)), 0.02 * short)
+    around = _mean_among(distance, weight, 0.02 * short)
+    smoothed = ndimage.gaussian_filter(np.where(plant, distance, around), 0.02 * short)
     branch = np.stack(np.gradient(smoothed)[::-1])
     branch /= np.hypot(*branch) + 1e-6 * (1 + np.abs(smoothed).max())
     meadow, near = _ground(plant, open_)
@@ -231,7 +233,7 @@ def _ground(plant: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.broadcast_to(below[:, None], (h, w)) * smoothstep(0.5, 0.9, wide), near
 
 
-def response(frequency: float, natural: np.ndarray) -> np.ndarray:
+def response(frequency: float | np.ndarray, natural: np.ndarray) -> np.ndarray:
     """Complex amplitude at a frequency (Hz) of damped oscillators of natural frequencies, driven by the wind."""
     ratio = frequency / natural
     driven = (1 + (frequency / GUST_FREQUENCY) ** 2) ** (-FALL / 2)
@@ -243,47 +245,47 @@ def natural_frequency(size: np.ndarray) -> np.ndarray:
     return np.clip(SLOW * np.sqrt(LARGE / size), SLOW, QUICK)
 
 
-def _share_of_power(frequency: float, natural: np.ndarray, pattern: float) -> np.ndarray:
-    """`response` to one of the harmonics of a pattern, as a share of the whole spectrum's standard deviation."""
-    band = np.geomspace(LOWEST, HIGHEST, 24)
-    power = np.abs(response(band[:, None, None], natural[None])) ** 2
-    whole = np.trapezoid(power, band, axis=0)
-    return response(frequency, natural) / np.sqrt(whole * pattern)
+def _oscillation(frequency: float, natural: np.ndarray, pattern: float) -> np.ndarray:
+    """Complex amplitude [h,w] of one of the harmonics of a pattern, if the whole spectrum's standard deviation is 1."""
+    band, some = np.geomspace(LOWEST, HIGHEST, 24), np.geomspace(SLOW, QUICK * BRANCH_PITCH, 32)
+    whole = np.trapezoid(np.abs(response(band[:, None], some)) ** 2, band, axis=0)
+    return math.sqrt(2) * response(frequency, natural) / np.sqrt(np.interp(natural, some, whole) * pattern)
 
 
 def _mode(places: _Places, frequency: float, pattern: float, wind: Wind, rng: np.random.Generator) -> np.ndarray:
-    """Complex [3,h,w]: x, y, of a standard deviation of 1 at the tips, and no gain."""
+    """Complex [3,h,w]: x, y, of a standard deviation of 1 at the tips, and the binary logarithm of the gain."""
     short, turn = places.short, 2 * math.pi * frequency
-    oscillation = math.sqrt(2) * _share_of_power(frequency, natural_frequency(places.size), pattern)
+    natural = natural_frequency(places.size)
+    boughs, branches = (_oscillation(frequency, pitch * natural, pattern) for pitch in (1, BRANCH_PITCH))
     later = np.exp(-1j * turn * LAG * np.clip(places.distance / LARGE, 0, 1.5))
-    quick = smoothstep(0.3, 1.0, frequency)  # quick motion is that of branches, slow motion that of boughs
 
     def drawn() -> np.ndarray:
         bough = _noise(places.plant.shape, rng, BOUGH * short)
         branch = _along(_noise(places.plant.shape, rng, BRANCH * short), places.branch, ALONG * short)
-        mixed = math.sqrt(1 - 0.2 - 0.6 * quick) * bough + math.sqrt(0.2 + 0.6 * quick) * branch
-        return mixed / np.sqrt((np.abs(mixed) ** 2).mean())
+        return SHARES[1] * boughs * bough + SHARES[2] * branches * branch
 
     gust = np.exp(2j * math.pi * rng.random()) * _travelling(places, frequency, 0.0, wind)
-    together = COHERENT * (1 - 0.5 * quick)
-    along = together * gust + math.sqrt(1 - together**2) * drawn()
+    along = SHARES[0] * boughs * gust + drawn()
     x, y = _seen(wind)
     side = ACROSS * drawn()
-    vectors = np.stack((x * along - y * side, y * along + x * side)) * oscillation * later
+    vectors = np.stack((x * along - y * side, y * along + x * side)) * later
     stretched = (vectors * places.branch).sum(0)
     vectors = vectors - STRETCH * stretched * places.branch
     if frequency == _nearest(GUST_FREQUENCY, pattern):
         begin = 0.9 * ndimage.gaussian_filter(rng.standard_normal(places.plant.shape), BOUGH * short)
         begin /= max(float(np.abs(begin).max()), 1e-9)
         lean = PEAK * LEAN * wind.strength / 2 * np.exp(-1.2j * begin)
+        lean = lean * (1 - places.meadow)  # there it travels with the gusts
         vectors = vectors - lean * np.array([x, y])[:, None, None]
     vectors = vectors * (1 - (1 - BLADES) * places.meadow)
+    gain = np.zeros(places.plant.shape, complex)
     for hertz, direction, share in GUSTS:
         if frequency == _nearest(hertz, pattern):
             wave = share * _travelling(places, frequency, direction, wind) * _patches(places, rng)
             vectors = vectors + places.meadow * wave * np.array([x, y])[:, None, None]
+            gain += GLOSS * 2 * wind.strength * places.meadow * wave
     scale = places.amplitude * (1 - places.meadow * (1 - places.near[:, None]))
-    return np.concatenate((vectors * scale, np.zeros_like(vectors[:1])))
+    return np.concatenate((vectors * scale, (gain * places.amplitude)[None]))
 
 
 def _begin_at_usual_pace(modes: np.ndarray) -> np.ndarray:
@@ -292,23 +294,10 @@ def _begin_at_usual_pace(modes: np.ndarray) -> np.ndarray:
     k = np.arange(1, len(modes) + 1)
     turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
     rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
-    pace = [float((np.tensordot(np.exp(1j * k * turn), rates, 1).real ** 2).mean()) ** 0.5 for turn in turns]
-    pace = np.array(pace) / max(float(np.median(pace)), 1e-12)
+    pace = np.array([(np.tensordot(np.exp(1j * k * turn), rates, 1).real ** 2).mean() ** 0.5 for turn in turns])
+    pace /= max(float(np.median(pace)), 1e-12)
     cost = np.abs(np.log(np.maximum(pace, 1e-3))) + UPRIGHT * (1 - np.cos(turns))
     return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
-
-
-def _gloss(places: _Places, frequencies: np.ndarray, wind: Wind) -> np.ndarray:
-    """Complex [n,h,w]: by how much grass lightens where gusts bend it."""
-    x, _ = _seen(wind)
-    rng = np.random.default_rng(SEED + 1)
-    gain = np.zeros((len(frequencies), *places.plant.shape), complex)
-    pattern = 1 / frequencies[0]
-    for hertz, direction, share in GUSTS:
-        k = int(np.argmin(np.abs(frequencies - _nearest(hertz, pattern))))
-        wave = _travelling(places, frequencies[k], direction, wind) * _patches(places, rng)
-        gain[k] += share * GLOSS * 2 * wind.strength * places.meadow * places.amplitude * wave
-    return gain
 
 
 def _nearest(hertz: float, pattern: float) -> float:
@@ -330,7 +319,7 @@ def gust_speed(wind: Wind) -> float:
 
 def _travelling(places: _Places, frequency: float, direction: float, wind: Wind) -> np.ndarray:
     """Complex [h,w] of magnitude 1: phases of a gust that travels downwind, at an angle, over ground in perspective."""
-    h, w = places.plant.shape
+    w = places.plant.shape[1]
     short, angle = places.short, wind.angle + direction
     per_length = 2 * math.pi * frequency / gust_speed(wind)
     x = (np.arange(w) + 0.5) / short
