@@ -265,7 +265,9 @@ def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[
         "keyframes": np.diff(quantised, axis=3, prepend=np.int16(0)),
     }
     grid = list(cloth_layer.keyframes.shape[2:])
-    gusts = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}
+    gusts: dict[str, Any] = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}
+    if cloth_layer.fine:
+        gusts["fine"] = 1
     facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, **gusts}
     return tensors, facts
 
