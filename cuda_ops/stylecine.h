@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 12      /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 13      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)

@@ -12,6 +12,7 @@ export function readMaps(facts, tensors) {
     velocity: velocity ? dequantize(velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
     layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
+    plants: Boolean(facts.plants),
     cloth: facts.cloth ? clothMap({facts, tensors}) : null,
   };
 }
