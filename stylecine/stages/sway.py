@@ -32,6 +32,7 @@ LOWEST, HIGHEST = 0.2, 1.6
 PATTERN_SECONDS = 8.0  # longer loops repeat a pattern of at most this length, or they would need too many harmonics
 GUST_FREQUENCY = 0.4  # Hz: up to here the wind's spectrum is level, from here on it falls
 FALL = 5 / 6  # exponent of that fall in amplitude: Kolmogorov's -5/3 of power
+STEEPEST = 0.35  # of the displacement, pixel to pixel: at 1 leaves would fold over each other
 DAMPING = 0.3  # of the oscillators, as a share of the critical one
 LARGE, SLOW, QUICK = 0.2, 0.45, 1.0  # boughs of a crown of that size (short sides) sway at SLOW Hz, small ones quicker
 BRANCH_PITCH = 1.8  # times as quick as its bough is a branch
@@ -44,7 +45,7 @@ GROWTH = 1.2  # exponent
 RIM_CELLS = 2.0  # cells beside what stands still that stay still, too, as far as a cubic B-spline reaches
 BEYOND = 0.05  # of the short side: so far before sky or water the field continues past the plant's outline
 LAG = 0.35  # seconds by which the tips of a large crown are later than its trunk
-BOUGH, BRANCH, ALONG = 0.06, 0.012, 0.05  # of the short side: sizes of random phases; branches are as long as ALONG
+BOUGH, BRANCH, ALONG = 0.06, 0.015, 0.05  # of the short side: sizes of random phases; branches are as long as ALONG
 SHARES = 0.5, 0.65, 0.57  # of what gusts do to a whole crown alike, of boughs and of branches; squares add up to 1
 ACROSS = 0.45  # of the motion across the wind, relative to that along it
 STRETCH = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
@@ -107,6 +108,7 @@ def predict_sway(plants: Tensor, free: Tensor, wind: Wind, seconds: float) -> Sw
     modes = _begin_at_usual_pace(modes)
     short = min(size)
     modes[:, :2] *= AMPLITUDE * short * 2 * wind.strength / PEAK
+    modes *= _unfolded(modes[:, :2] / cell)
     extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
     # D = Re(mode*(exp(iwt) - 1)); what moves by D is read at -D
     offset = np.stack((-modes[:, :2].real, modes[:, :2].imag), 1)
@@ -286,6 +288,18 @@ def _mode(places: _Places, frequency: float, pattern: float, wind: Wind, rng: np
             gain += GLOSS * 2 * wind.strength * places.meadow * wave
     scale = places.amplitude * (1 - places.meadow * (1 - places.near[:, None]))
     return np.concatenate((vectors * scale, (gain * places.amplitude)[None]))
+
+
+def _unfolded(offsets: np.ndarray) -> np.ndarray:
+    """Factors [h,w] in (0,1] on complex offsets [n,2,h,w], in cells, that keep neighbours from folding over each other:
+    beside what is held, and between branches that are close to each other."""
+    factors = np.ones(offsets.shape[2:])
+    for _ in range(3):
+        steps = np.gradient(offsets * factors, axis=(2, 3))
+        steepest = PEAK * np.sqrt(sum((np.abs(step) ** 2).sum(1) / 2 for step in steps).sum(0))
+        smallest = ndimage.minimum_filter(np.minimum(1, STEEPEST / np.maximum(steepest, 1e-9)), 5)
+        factors *= ndimage.gaussian_filter(smallest, 2.0, mode="nearest")
+    return factors
 
 
 def _begin_at_usual_pace(modes: np.ndarray) -> np.ndarray:
