@@ -186,7 +186,7 @@ class Animator(Networks):
     def turn_wind(
         self, loop: Cinemagraph, wind: Wind | Sequence[float], *, progress: Progress | None = None
     ) -> Cinemagraph:
-        """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time. The landscape and
+        """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time; a landscape and
         its plants keep theirs.
 
         wind: as in `animate`. Raises OptionError for what is no wind, NothingMoves if no cloth moves.

@@ -56,8 +56,8 @@ def sway_plants(
     near = dilate(changes, round(4 * float(sway.extent.max())) + 1) & (reach > MIN_EXTENT)
     active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
     shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
-    fields = {"keyframes": sway.keyframes, "cell": sway.cell, "cycles": sway.cycles, "period": period}
-    return ClothLayer(pixels, background, matte, active, reach=shown, fine=True, **fields)
+    fields = sway.keyframes, sway.cell, shown, sway.cycles, period
+    return ClothLayer(pixels, background, matte, active, *fields, fine=True)
 
 
 def _held(photo: Tensor, plants: Tensor, layers: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from stylecine.ops.image import to_uint8
 from stylecine.options import CLASSES, SKY, Wind
 
 H, W, PERIOD = 128, 160, 40
+STRONG = Wind(0, 1)
 BLUE, GREEN, BROWN = (-0.4, 0.0, 0.8), (-0.6, 0.2, -0.7), (0.1, -0.3, -0.6)
 
 
@@ -34,7 +35,7 @@ class Park:
         self.layers[SKY] = self.sky.float()
         self.plate = torch.tensor(BLUE)[:, None, None].expand(3, H, W)
 
-    def layer(self, wind: Wind = Wind(0, 1), **changed: Tensor) -> ClothLayer | None:
+    def layer(self, wind: Wind = STRONG, **changed: Tensor) -> ClothLayer | None:
         given = {"photo": self.photo, "plants": self.plants, "layers": self.layers, "moving": self.sky.float()}
         return sway_plants(**{**given, "plate": self.plate, **changed}, wind=wind, period=PERIOD, seconds=4.0)
 

@@ -62,8 +62,8 @@ def pack(
 
     loop: with sampling "gather" and without resynthesis; None if only cloth or weather moves. period: frames. fps:
         frames per second.
-    plant_layer, cloth_layer: plants that sway over it, and cloth over both. appearance: in which all are shown; weather:
-        before them; images are stored without either.
+    plant_layer, cloth_layer: plants that sway over it, and cloth over both. appearance: in which all are shown;
+        weather: before them; images are stored without either.
     still: the photo, uint8 [H,W,3], needed if only weather or plants move.
     layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, with the cloth as another.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.

@@ -124,7 +124,8 @@ def test_another_weather_needs_no_new_loop(works: Worker, live: Callable[..., Ci
     wind = {"wind": ["180", "0.6"]}
     snow = live(SKY, NIGHT, weather="snow", weather_strength=0.8, **wind)
     assert snow.loop is not plain.loop, "with weather nothing else has to move"
-    dry = [live(SKY, weather="rain", **wind), live(SKY, NIGHT, weather="rain", **wind), live(SKY, weather="fog", **wind)]
+    others = ([], "rain"), ([NIGHT], "rain"), ([], "fog")
+    dry = [live(SKY, *style, weather=weather, **wind) for style, weather in others]
     assert all(loop.loop is snow.loop and loop.weather is not None for loop in dry)
     assert snow.weather is not None and not torch.equal(snow.weather.paths, dry[0].weather.paths)
     options = {"weather": "snow", "weather_strength": 0.8, "wind": (180, 0.6), "style": "night"}

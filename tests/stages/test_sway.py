@@ -12,6 +12,7 @@ from stylecine.stages.sway import Sway, gust_speed, natural_frequency, predict_s
 
 H, W = 120, 160
 SECONDS = 8.0
+FRESH = Wind(0, 0.5)
 
 
 def grid() -> tuple[Tensor, Tensor]:
@@ -33,7 +34,7 @@ def meadow() -> tuple[Tensor, Tensor]:
     return (y > 40).float(), y < 33
 
 
-def sway_of(places: tuple[Tensor, Tensor], wind: Wind = Wind(0, 0.5), seconds: float = SECONDS) -> Sway:
+def sway_of(places: tuple[Tensor, Tensor], wind: Wind = FRESH, seconds: float = SECONDS) -> Sway:
     sway = predict_sway(*places, wind, seconds)
     assert sway is not None
     return sway
