@@ -12,6 +12,7 @@ from torch import Tensor
 from stylecine import Animator, Cinemagraph, NothingMoves, Scene
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY
+from stylecine.output.preview import mask_overlay
 from stylecine.stages.motion import predict_motion
 
 H, W = 96, 128
@@ -57,6 +58,7 @@ def test_plants_move_where_nothing_else_does(windy: Animator, leafy: Scene, tmp_
     still = (loop.mask == 0).numpy()
     assert still.mean() > 0.3 and all(np.array_equal(frame[still], leafy.photo[still]) for frame in loop)
     assert loop.report()["settings"]["wind"] == [0, 0.8] and loop.measures["static_drift"] == 0
+    assert mask_overlay(leafy.photo, loop.tinted.cpu()).shape == leafy.photo.shape
     for name in ("loop.mp4", "loop.html"):
         assert loop.save(tmp_path / name).path.stat().st_size > 500
 
