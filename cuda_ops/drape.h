@@ -63,21 +63,16 @@ STYLECINE_INLINE void read_at(float place, int32_t size, int32_t &pixel, float &
   f = place - float(pixel);
 }
 
-// Catmull-Rom weights of four pixels at f past the second; exactly 0, 1, 0, 0 for f = 0.
-STYLECINE_INLINE void catmull_rom(float f, float *weight) {
-  weight[0] = ((2 - f) * f - 1) * f * 0.5f;
-  weight[1] = ((3 * f - 5) * f * f + 2) * 0.5f;
-  weight[2] = ((4 - 3 * f) * f + 1) * f * 0.5f;
-  weight[3] = (f - 1) * f * f * 0.5f;
+// Weights of four pixels at f past the second, of the cardinal spline with that slope: 0.5 is Catmull-Rom's, 0.75 blurs
+// less. Exactly 0, 1, 0, 0 for f = 0.
+STYLECINE_INLINE void cardinal(float f, float slope, float *weight) {
+  weight[0] = ((2 - f) * f - 1) * f * slope;
+  weight[1] = ((2 - slope) * f - (3 - slope)) * f * f + 1;
+  weight[2] = ((3 - 2 * slope - (2 - slope) * f) * f + slope) * f;
+  weight[3] = (f - 1) * f * f * slope;
 }
 
-// The same for fine texture: cubic convolution (Keys) with a slope of -0.75, which blurs less.
-STYLECINE_INLINE void sharper(float f, float *weight) {
-  weight[0] = ((2 - f) * f - 1) * f * 0.75f;
-  weight[1] = (1.25f * f - 2.25f) * f * f + 1;
-  weight[2] = ((1.5f - 1.25f * f) * f + 0.75f) * f;
-  weight[3] = (f - 1) * f * f * 0.75f;
-}
+STYLECINE_INLINE float slope_of(const stylecine_drape_args &args) { return args.fine ? 0.75f : 0.5f; }
 
 // A gain of linear light, as a binary logarithm, converted to values of gamma 2.2; exactly 1 for 0.
 STYLECINE_INLINE float gamma_gain(float log2_gain) {

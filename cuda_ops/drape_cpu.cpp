@@ -108,8 +108,7 @@ STYLECINE_INLINE void locate(const stylecine_drape_args &args, int64_t y, int64_
     read_at(float(int32_t(x) + i) + dx[i], width, result.column[i], result.f[i]);
     read_at(float(int32_t(y)) + dy[i], height, result.row[i], down);
     float weight[4];
-    if (args.fine) sharper(down, weight);
-    else catmull_rom(down, weight);
+    cardinal(down, slope_of(args), weight);
     result.noise[i] = args.fine ? dither(y, x + i) : 0.5f;
     for (int k = 0; k < 4; ++k) result.down[k][i] = weight[k];
     result.gain[i] = gamma_gain(gain[i]);
