@@ -50,13 +50,15 @@ SHARES = 0.5, 0.65, 0.57  # of what gusts do to a whole crown alike, of boughs a
 ACROSS = 0.45  # of the motion across the wind, relative to that along it
 STRETCH = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
 DEPTH = 0.35  # of the motion towards the viewer or away is seen as up or down
-LEAN = 0.8  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
+LEAN = 1.2  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
 GUST_SPEED = 0.35  # short sides in a second: of gusts at strength 0.5, where the ground is nearest
 GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.3, 0.6), (0.8, -0.35, 0.4))  # over meadows: Hz, direction (radians), share
 FAR_SCALE = 0.2  # of amplitudes and wavelengths in a meadow's distance
+GUSTY = 0.75  # of the lean, in a meadow, is taken away
 BLADES = 0.35  # of the random motion, in a meadow
 GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
-START_PHASES, UPRIGHT = 48, 0.1  # of a pattern at which a loop may begin; how much that should be before the lean
+START_PHASES = 48  # of a pattern, at which a loop may begin
+LEANING = 0.5  # of the standard deviation of the motion: how far plants lean downwind, in the mean over the loop
 MIN_PLANTS = 0.002  # of the photo
 
 
@@ -105,7 +107,7 @@ def predict_sway(plants: Tensor, free: Tensor, wind: Wind, seconds: float) -> Sw
     heard = (frequencies >= LOWEST) | (frequencies == frequencies[-1])
     rng = np.random.default_rng(SEED)
     modes = np.stack([_mode(places, f, pattern, wind, rng) for f in frequencies]) * heard[:, None, None, None]
-    modes = _begin_at_usual_pace(modes)
+    modes = _begin_upright(modes, wind)
     short = min(size)
     modes[:, :2] *= AMPLITUDE * short * 2 * wind.strength / PEAK
     modes *= _unfolded(modes[:, :2] / cell)
@@ -277,7 +279,7 @@ def _mode(places: _Places, frequency: float, pattern: float, wind: Wind, rng: np
         begin = 0.9 * ndimage.gaussian_filter(rng.standard_normal(places.plant.shape), BOUGH * short)
         begin /= max(float(np.abs(begin).max()), 1e-9)
         lean = PEAK * LEAN * wind.strength / 2 * np.exp(-1.2j * begin)
-        lean = lean * (1 - places.meadow)  # there it travels with the gusts
+        lean = lean * (1 - GUSTY * places.meadow)  # there gusts bend what they pass
         vectors = vectors - lean * np.array([x, y])[:, None, None]
     vectors = vectors * (1 - (1 - BLADES) * places.meadow)
     gain = np.zeros(places.plant.shape, complex)
@@ -302,15 +304,19 @@ def _unfolded(offsets: np.ndarray) -> np.ndarray:
     return factors
 
 
-def _begin_at_usual_pace(modes: np.ndarray) -> np.ndarray:
-    """The modes, begun at another phase: there plants are about upright, and move as much as at most times, so that the
-    step from the last frame to the first is like the others."""
+def _begin_upright(modes: np.ndarray, wind: Wind) -> np.ndarray:
+    """The modes, begun at another phase: one from which plants lean downwind for most of the time, and at which they move
+    as much as at most times, so that the step from the last frame to the first is like the others."""
     k = np.arange(1, len(modes) + 1)
     turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
     rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
     pace = np.array([(np.tensordot(np.exp(1j * k * turn), rates, 1).real ** 2).mean() ** 0.5 for turn in turns])
     pace /= max(float(np.median(pace)), 1e-12)
-    cost = np.abs(np.log(np.maximum(pace, 1e-3))) + UPRIGHT * (1 - np.cos(turns))
+    x, y = _seen(wind)
+    downwind = x * modes[:, 0] + y * modes[:, 1]
+    extent = math.sqrt(float((np.abs(downwind) ** 2).sum(0).mean()) / 2)
+    lean = [-float((downwind.mean((1, 2)) * np.exp(1j * k * turn)).real.sum()) for turn in turns]
+    cost = np.abs(np.log(np.maximum(pace, 1e-3))) + np.maximum(0, LEANING - np.array(lean) / max(extent, 1e-12))
     return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
 
 
