@@ -305,8 +305,8 @@ def _unfolded(offsets: np.ndarray) -> np.ndarray:
 
 
 def _begin_upright(modes: np.ndarray, wind: Wind) -> np.ndarray:
-    """The modes, begun at another phase: one from which plants lean downwind for most of the time, and at which they move
-    as much as at most times, so that the step from the last frame to the first is like the others."""
+    """The modes, begun at another phase: one from which plants lean downwind for most of the time, and at which they
+    move as much as at most times, so that the step from the last frame to the first is like the others."""
     k = np.arange(1, len(modes) + 1)
     turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
     rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
