@@ -316,7 +316,7 @@ def _begin_upright(modes: np.ndarray, wind: Wind) -> np.ndarray:
     downwind = x * modes[:, 0] + y * modes[:, 1]
     extent = math.sqrt(float((np.abs(downwind) ** 2).sum(0).mean()) / 2)
     lean = [-float((downwind.mean((1, 2)) * np.exp(1j * k * turn)).real.sum()) for turn in turns]
-    cost = np.abs(np.log(np.maximum(pace, 1e-3))) + np.maximum(0, LEANING - np.array(lean) / max(extent, 1e-12))
+    cost = 3 * np.abs(np.log(np.maximum(pace, 1e-3))) + np.maximum(0, LEANING - np.array(lean) / max(extent, 1e-12))
     return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
 
 
