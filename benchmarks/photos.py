@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.tables import command_line
-from stylecine.networks.segmenter import Segmenter
-from stylecine.weights import find_model, role_tensors
+from stylecine.loading import Networks
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic")
 
@@ -58,11 +57,12 @@ def find_photos(folder: Path, split: Path | None = None, labels: Path | None = N
     return [Photo(name, paths[name], label if label.is_file() else None) for name, label in pairs]
 
 
-def load_segmenter(model: str) -> tuple[Segmenter, dict[str, str | None]]:
-    """A model's segmenter, and what a result says of it."""
-    record = find_model(model)
-    tensors = role_tensors(record, "segmenter")
-    return Segmenter.from_tensors(tensors), {"model": model, "segmenter": record.files["segmenter"].sha256}
+def load_networks(model: str) -> tuple[Networks, dict[str, str | None]]:
+    """A model's networks, and what a result says of those that find what moves."""
+    networks = Networks.from_pretrained(model, "cpu")
+    files = networks.model.files
+    shown = {role: files[role].sha256 for role in ("segmenter", "occluders") if role in files}
+    return networks, {"model": model, **shown}
 
 
 def read_label(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -74,7 +74,7 @@ class Animator(Networks):
         with stages.stage("inversion", max(1, refine)) as step:
             inverted = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
         with stages.stage("mask"):
-            layers = predict_layers(image, self.segmenter)
+            layers = predict_layers(image, self.segmenter, self.occluders)
         with stages.stage("motion"):
             motion = predict_motion(image, layers, self.motionnet)
         release_freed()

@@ -72,7 +72,8 @@ def _beside(plants: Tensor, behind: Tensor, gap: int) -> Tensor:
     """Sky and water, and what lies between them and plants: bool [H,W]."""
     either = (plants > 0) | behind
     closed = ~dilate(~dilate(either, gap), gap)
-    return (behind | closed) & (plants <= 0.5)
+    twigs = closed & dilate(plants > 0.5, round(TWIG * min(plants.shape)))
+    return (behind | twigs) & (plants <= 0.5)
 
 
 def _at_pixels(field: Tensor, cell: int, size: tuple[int, int]) -> Tensor:

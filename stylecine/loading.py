@@ -16,12 +16,13 @@ from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.normalnet import NormalNet
+from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.plantnet import PlantNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.options import check_device
 from stylecine.stages.style import StyleNets
 from stylecine.threads import share_cores
-from stylecine.weights import FINDER, PLANTS, STYLES, ModelRecord, find_model, role_tensors
+from stylecine.weights import FINDER, OCCLUDERS, PLANTS, STYLES, ModelRecord, find_model, role_tensors
 
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
@@ -29,7 +30,7 @@ atexit.register(gc.freeze)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Networks:
-    """The networks of one model on one device; those of cloth, plants and styles are read when they are needed."""
+    """The networks of one model on one device; those of occluders, cloth, plants and styles are read when needed."""
 
     model: ModelRecord
     device: torch.device
@@ -58,6 +59,14 @@ class Networks:
     def cloth_nets(self) -> ClothNets:
         normals = NormalNet.from_tensors(role_tensors(self.model, "normals")).to(self.device)
         return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
+
+    @cached_property
+    def occluders(self) -> OccluderNet | None:
+        """Models may lack it."""
+        if OCCLUDERS not in self.model.files or self.finder is None:
+            return None
+        tensors = role_tensors(self.model, OCCLUDERS)
+        return OccluderNet.from_tensors(tensors, self.finder.backbone).to(self.device)
 
     @cached_property
     def finder(self) -> ClothFinder | None:

@@ -28,6 +28,7 @@ from stylecine.stages.mask import moving
 from stylecine.stages.photo import PhotoFile
 from stylecine.weights import (
     CLOTH,
+    OCCLUDERS,
     PLANTS,
     ROLES,
     STYLES,
@@ -183,9 +184,11 @@ class Scene(Editable):
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """The record of a model in a .cine file, without what no scene depends on: networks of cloth and plants, styles."""
+    """The record of a model in a .cine file, without what a scene does not need: its occluders are in its layers, and
+    cloth, plants and styles come later."""
     public = model_facts(model)
-    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, PLANTS, STYLES)}
+    others = (OCCLUDERS, *CLOTH, PLANTS, STYLES)
+    files = {role: facts for role, facts in public["weights"].items() if role not in others}
     weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 

@@ -28,11 +28,15 @@ from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalfor
 SEGMENTER, MOTION = "segmenter", "motion"
 FINDER = "finder"  # of cloth; models with a segmenter of their own may lack it
 PLANTS = "plants"  # which of them sway: a decoder of the finder's features, so models may lack it too
-ROLES = ("generator", "encoder", SEGMENTER, MOTION, "lpips", "normals", "cloth", FINDER, PLANTS, "styles")
+OCCLUDERS = "occluders"  # what stands before water and sky: another such decoder
+ROLES = (
+    *("generator", "encoder", SEGMENTER, OCCLUDERS, MOTION, "lpips", "normals", "cloth"),
+    *(FINDER, PLANTS, "styles"),
+)
 CLOTH = ("normals", "cloth", FINDER)  # used only when cloth moves: no scene depends on them
 STYLES = "styles"  # w+ of appearances by name; no scene depends on them either
-BORROWED = (SEGMENTER, MOTION, "lpips", *CLOTH, PLANTS)
-OF_SEGMENTER = (MOTION, FINDER, PLANTS)  # they read its features, and would find anything in another's
+BORROWED = (SEGMENTER, OCCLUDERS, MOTION, "lpips", *CLOTH, PLANTS)
+OF_SEGMENTER = (OCCLUDERS, MOTION, FINDER, PLANTS)  # they read its features, and would find anything in another's
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 

@@ -17,11 +17,11 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, load_segmenter, photo_parser, read_label, selected_photos
+from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.edits.strokes import cover_region, fit_stroke
 from stylecine.explanation.advice import LETTERS
-from stylecine.networks.segmenter import Segmenter
+from stylecine.loading import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.server.worker import MAX_DOUBTS
 from stylecine.stages.doubt import Doubt, doubtful_regions
@@ -36,8 +36,8 @@ Row = dict[str, Any]
 
 def main() -> None:
     options = photo_parser(__doc__, "doubts").parse_args()
-    segmenter, settings = load_segmenter(options.model)
-    rows = [measure(photo, segmenter) for photo in tqdm(selected_photos(options), desc="doubts", disable=None)]
+    networks, settings = load_networks(options.model)
+    rows = [measure(photo, networks) for photo in tqdm(selected_photos(options), desc="doubts", disable=None)]
     sides = {side: summary([row[side] for row in rows]) for side in SIDES}
     found = {"machine": machine(), "settings": settings, "photos": len(rows), **sides, "rows": rows}
     flat = [{"photo": row["photo"], "side": side, **row[side]} for row in rows for side in SIDES if row[side]["places"]]
@@ -45,12 +45,12 @@ def main() -> None:
     save(options.out, found, table(shown, ("photo", "side", "places", "strokes", "edge")))
 
 
-def measure(photo: Photo, segmenter: Segmenter) -> Row:
+def measure(photo: Photo, networks: Networks) -> Row:
     picture = load_photo(photo.path, 1024)
     image, size = to_tensor(picture), (picture.shape[0], picture.shape[1])
     assert photo.label is not None
-    layers = predict_layers(image, segmenter)
-    doubts = doubtful_regions(predict_probabilities(image, segmenter), moving(layers), np.zeros(size, bool))
+    layers = predict_layers(image, networks.segmenter, networks.occluders)
+    doubts = doubtful_regions(predict_probabilities(image, networks.segmenter), moving(layers), np.zeros(size, bool))
     moves, should = moving(layers).numpy() > 0.5, read_label(photo.label, size) > 0
     asked = [doubt for doubt in doubts if doubt.moving][:MAX_DOUBTS]
     shown = [doubt for doubt in doubts[: len(LETTERS)] if not doubt.moving]

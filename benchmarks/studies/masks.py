@@ -16,9 +16,9 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, load_segmenter, photo_parser, read_label, selected_photos
+from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
-from stylecine.networks.segmenter import Segmenter
+from stylecine.loading import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
 from stylecine.stages.mask import moving, predict_layers
@@ -34,20 +34,20 @@ def main() -> None:
     parser = photo_parser(__doc__, "masks")
     parser.add_argument("--precise", type=Path, help="folder of labels whose borders are exact")
     options = parser.parse_args()
-    segmenter, settings = load_segmenter(options.model)
+    networks, settings = load_networks(options.model)
     photos = tqdm(selected_photos(options), desc="masks", disable=None)
-    rows = [measure(photo, options.precise, segmenter) for photo in photos]
+    rows = [measure(photo, options.precise, networks) for photo in photos]
     result = {"machine": machine(), "settings": settings, **summary(rows), "photos": rows}
     means = {"photo": "**mean**", **result["mean"]}
     save(options.out, result, table([*sorted(rows, key=lambda row: row.get("iou", -1)), means], ("photo", *FIGURES)))
 
 
-def measure(photo: Photo, precise: Path | None, segmenter: Segmenter) -> Row:
+def measure(photo: Photo, precise: Path | None, networks: Networks) -> Row:
     """One row, without the figures that do not apply."""
     picture = load_photo(photo.path, None)
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
-    layers = predict_layers(to_tensor(picture), segmenter)
+    layers = predict_layers(to_tensor(picture), networks.segmenter, networks.occluders)
     seconds = perf_counter() - start
     assert photo.label is not None
     label, mask = read_label(photo.label, size), moving(layers)

@@ -30,15 +30,13 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import command_line, save, table
-from stylecine.networks.motionnet import MotionNet
-from stylecine.networks.segmenter import Segmenter
+from stylecine.loading import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
 from stylecine.stages.displacement import integrate, margin_for, to_canvas
 from stylecine.stages.mask import erode_moving_edges, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import load_photo
-from stylecine.weights import find_model, role_tensors
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
 GROUPS = ("falls", "running water", "calm water", "calm water by axis", "water", "smoke", "sky by axis")
@@ -79,26 +77,25 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    record = find_model(options.model)
-    segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
-    network = MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone)
-    predict = partial(predict_motion, motionnet=network)
+    networks = Networks.from_pretrained(options.model, "cpu")
+    predict = partial(predict_motion, motionnet=networks.motionnet)
     splits = options.split or [None]
     photos = [photo for split in splits for photo in find_photos(options.folder, split, options.labels)]
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
-    weights = {role: record.files[role].sha256 for role in ("motion", "segmenter")}
+    files = networks.model.files
+    weights = {role: files[role].sha256 for role in ("motion", "segmenter", "occluders") if role in files}
     names = " + ".join(split.name for split in options.split or ()) or None
-    settings = {"split": names, "model": record.name, "weights": weights}
-    measured = measure(photos[: options.limit], predict, segmenter, constants)
+    settings = {"split": names, "model": networks.model.name, "weights": weights}
+    measured = measure(photos[: options.limit], predict, networks, constants)
     report = {"machine": machine(), "settings": settings} | measured
     save(options.out, report, markdown(report))
 
 
 def measure(
-    photos: Sequence[Photo], predict: Predict, segmenter: Segmenter | None, constants: dict[str, float]
+    photos: Sequence[Photo], predict: Predict, networks: Networks | None, constants: dict[str, float]
 ) -> dict[str, Any]:
-    """All figures; those of predicted layers only with a segmenter."""
-    rows = [measure_photo(p, predict, segmenter) for p in tqdm(photos, desc="motion", disable=None)]
+    """All figures; those of predicted layers only with networks."""
+    rows = [measure_photo(p, predict, networks) for p in tqdm(photos, desc="motion", disable=None)]
     return {
         "groups": [_group(name, rows, constants) for name in GROUPS],
         "directed": [figure for group in DIRECTED for figure in _directed(group, rows)],
@@ -106,7 +103,7 @@ def measure(
     }
 
 
-def measure_photo(photo: Photo, predict: Predict, segmenter: Segmenter | None) -> dict[str, Any]:
+def measure_photo(photo: Photo, predict: Predict, networks: Networks | None) -> dict[str, Any]:
     """One photo's errors in degrees by group, and the shape of its field; lists and numbers."""
     assert photo.label is not None
     pixels = load_photo(photo.path, None)
@@ -114,7 +111,9 @@ def measure_photo(photo: Photo, predict: Predict, segmenter: Segmenter | None) -
     labelled = labelled_layers(photo.label, pixels.shape[:2])
     arrows = arrows_of(photo)
     flow = predict(image, labelled)
-    predicted = predict(image, predict_layers(image, segmenter)) if segmenter is not None else None
+    predicted = None
+    if networks is not None:
+        predicted = predict(image, predict_layers(image, networks.segmenter, networks.occluders))
     at_arrow, at_others = errors_with_one_arrow(image, labelled, arrows, predict)
     return {
         "photo": photo.name,

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.photos import Photo, load_segmenter, photo_parser, read_label, selected_photos
+from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
@@ -42,10 +42,10 @@ Row = dict[str, Any]
 
 def main() -> None:
     options = photo_parser(__doc__, "torn").parse_args()
-    segmenter, settings = load_segmenter(options.model)
+    networks, settings = load_networks(options.model)
     pieces = read_pieces(PIECES)
     photos = tqdm(selected_photos(options), desc="torn", disable=None)
-    rows = [measure(photo, pieces.get(photo.name, []), segmenter) for photo in photos]
+    rows = [measure(photo, pieces.get(photo.name, []), networks.segmenter) for photo in photos]
     found = {"machine": machine(), "settings": settings, "photos": len(rows), **summary(rows), "rows": rows}
     columns = ("kind", "pieces", "still", "torn_sky", "found_sky", "torn_other")
     save(options.out, found, table(found["kinds"], columns))

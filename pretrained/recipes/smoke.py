@@ -110,8 +110,9 @@ def commands(at: Path) -> list[list[Any]]:
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
     finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--segmenter", model / "segmenter.safetensors",
               "--out", at / "finder")
-    plants = ("train_plants.py", "--segmenter", model / "segmenter.safetensors",
-              "--finder", model / "finder.safetensors", "--out", at / "plants")
+    found = ("--segmenter", model / "segmenter.safetensors", "--finder", model / "finder.safetensors")
+    plants = ("train_plants.py", *found, "--out", at / "plants")
+    occluders = ("train_occluders.py", *found, "--out", at / "occluders")
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -141,6 +142,8 @@ def commands(at: Path) -> list[list[Any]]:
          "--segmenter", refined, "--export", at / "finder.safetensors"],
         [*plants, "--photos", photos, *FEW, "--views", 8],
         [*plants, "--export", model / "plants.safetensors"],
+        [*occluders, "--photos", photos, *FEW, "--views", 8],
+        [*occluders, "--export", model / "occluders.safetensors"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Run, Training, arguments, averaged, save_weights
+from common import Run, Training, arguments, averaged, compact, save_weights
 from data import Sample
 from labelled import look, photometric, random_view, read_small, tinted
 from PIL import Image
@@ -211,7 +211,7 @@ def main() -> None:
     if options.evaluate:
         evaluate(options)
     elif options.export:
-        save_weights(averaged(options.out / "state.pt"), options.export, PlantNet)
+        save_weights(compact(averaged(options.out / "state.pt")), options.export, PlantNet)
     else:
         train(options)
 

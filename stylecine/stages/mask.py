@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import MaskError, NothingMoves, PhotoError
+from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import LUMA, dilate, fast_dtype, fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
@@ -26,6 +27,10 @@ from stylecine.stages.thin import thin_static
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
+LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
+CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
+LIKELY_IN_FALLS = 0.7  # which look like rock in places
+OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
 WHITE, BURNT_OUT = 0.94, 0.85  # of [-1,1]; share of a region that is as white, so that only twigs would be seen to move
@@ -51,12 +56,13 @@ _log = logging.getLogger("stylecine")
 
 
 @torch.inference_mode()
-def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
+def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet | None = None) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
     layer. The network's prediction, at a short side of 640, is made consistent among places of similar colour, and
-    follows the photo's own edges at full size; low probabilities become exactly 0.
+    follows the photo's own edges at full size; low probabilities become exactly 0. What `occluders` finds before water
+    and sky stands still.
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
         return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
@@ -66,6 +72,8 @@ def predict_layers(photo: Tensor, segmenter: Segmenter) -> Tensor:
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
+    if occluders is not None and bool((mask > 0).any()):
+        mask = torch.where(_occluded(photo, occluders, classes), 0.0, mask)
     return _split_by_class(_remove_errors(mask, photo, 1 - own[0], classes == FALLS), classes)
 
 
@@ -74,6 +82,22 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
     """photo [3,H,W] in [-1,1] -> probabilities [5,h,w], summing to 1: static, then CLASSES; what `predict_layers`
     decides on. Its short side is 640."""
     return crf_refine(_class_probabilities(photo, segmenter), photo)
+
+
+def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
+    """Bool [H,W]: what stands before water and sky, for sure; and what is small or thin, likely, and fastened to it.
+
+    classes: [H,W]. What floats free in water may be a reflection of twigs; of large areas the segmenter knows more.
+    """
+    probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
+    seen = torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
+    likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
+    reach = round(OCCLUDER * min(likely.shape))
+    large = dilate(~dilate(~likely, reach), 2 * reach)
+    regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
+    fastened = np.zeros(count + 1, bool)
+    fastened[regions[(certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))).cpu().numpy()]] = True
+    return certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
 
 
 def moving(layers: Tensor) -> Tensor:

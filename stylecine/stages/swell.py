@@ -25,8 +25,8 @@ from stylecine.stages.reflection import HELD_DRIFT, mirroring
 MIN_WIDTH, MAX_STEEPNESS = 0.8, 0.3
 AMPLITUDE = 0.003  # of the short side, for the nearest water
 WAVELENGTH = 0.16  # of the short side, there
-FAR_SCALE = 0.15  # of both, at the horizon
-SHORE = 0.08  # of the short side: over this distance from the shore the swell sets in
+FAR_SCALE, FAR_MIRROR = 0.15, 0.3  # of both, at the horizon; if all of the water mirrors its shore, which is seen there
+SHORE, MIRROR_SHORE = 0.08, 0.03  # of the short side: over this distance from the shore the swell sets in
 WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
 RIPPLING = 3.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
 SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; where any of the water mirrors its shore
@@ -85,10 +85,12 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None
     if not water.any():
         return None
     short = min(h, w)
-    near = _nearness(water)
-    x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
     mirror = mirroring(grey, water, owner < 0)
-    height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, SHORE * short)
+    mirrors = float(mirror[water].mean())
+    near = _nearness(water, FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors)
+    shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
+    x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
+    height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
     full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * mirror) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
     downwind = 0.0
@@ -106,12 +108,12 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None
     return Swell(torch.from_numpy(parts.astype(np.float32)).to(flow.device), seconds)
 
 
-def _nearness(water: np.ndarray) -> np.ndarray:
-    """Scale of each row by perspective: FAR_SCALE at the far end of the water, 1 at the near one."""
+def _nearness(water: np.ndarray, least: float) -> np.ndarray:
+    """Scale of each row by perspective: `least` at the far end of the water, 1 at the near one."""
     rows = np.nonzero(water)[0]
     far, close = np.percentile(rows, [1, 99])
     depth = (np.arange(water.shape[0]) - far) / max(close - far, 0.25 * min(water.shape))
-    return FAR_SCALE + (1 - FAR_SCALE) * np.clip(depth, 0, 1)
+    return least + (1 - least) * np.clip(depth, 0, 1)
 
 
 def _shore_fade(water: np.ndarray, reach: float) -> np.ndarray:

@@ -112,6 +112,7 @@ def test_other_programs_can_read_the_members(scene: Cine, file: Path) -> None:
         assert json.loads(archive.read(JSON))["edits"][3] == {"edit": "push", "arrow": [0.5, 0.9, 0.6, 0.9]}
         with Image.open(io.BytesIO(archive.read(PHOTO))) as photo:
             assert np.array_equal(np.asarray(photo), scene.photo)
+        assert archive.getinfo(TENSORS).compress_size < archive.getinfo(TENSORS).file_size
 
 
 def test_editing_changes_only_the_edits(scene: Cine, file: Path, tmp_path: Path) -> None:
@@ -251,9 +252,10 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_names_are_escaped_when_saved(scene: Cine, tmp_path: Path) -> None:
-    odd = replace(scene, source={"name": "a\nb\x1b[31m\udc80.jpg", "sha256": "ab" * 32})
-    saved = read_cine(write_cine(odd, tmp_path / "x.cine"))
-    assert saved.source == {"name": r"a\nb\x1b[31m\udc80.jpg", "sha256": "ab" * 32}
+    odd, shown = "a\nb\x1b[31m\udc80", r"a\nb\x1b[31m\udc80"
+    renamed = replace(scene, source={"name": odd, "sha256": "ab" * 32}, model={**scene.model, "name": odd})
+    saved = read_cine(write_cine(renamed, tmp_path / "x.cine"))
+    assert saved.source == {"name": shown, "sha256": "ab" * 32} and saved.model == {**scene.model, "name": shown}
 
 
 # --- hostile archives
@@ -302,13 +304,17 @@ def test_duplicate_and_missing_members_are_refused(scene: Cine, tmp_path: Path) 
 
 def test_huge_directories_are_refused_unread(scene: Cine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = archive(tmp_path / "x.cine", [*pack(scene).items(), *((f"{n}", b"") for n in range(2000))])
+    infos = [(named(name), content) for name, content in pack(scene).items()]
+    for info, _ in infos:
+        info.comment = bytes(60_000)
+    long = archive(tmp_path / "long.cine", [*infos])
     few = write_cine(scene, tmp_path / "few.cine")
     content = few.read_bytes()
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
     (tmp_path / "large.cine").write_bytes(content[:-22] + locator + content[-22:])
     (tmp_path / "comment.cine").write_bytes(content[:-2] + b"\x03\x00boo")
     monkeypatch.setattr(zipfile, "ZipFile", None)
-    for path in (many, tmp_path / "large.cine", tmp_path / "comment.cine"):
+    for path in (many, long, tmp_path / "large.cine", tmp_path / "comment.cine"):
         refused(path)
 
 
@@ -339,6 +345,12 @@ def test_bombs_are_refused_by_their_directory(scene: Cine, tmp_path: Path) -> No
         path = archive(tmp_path / "x.cine", bomb, zipfile.ZIP_DEFLATED)
         assert path.stat().st_size < 1 << 20
         assert "too large for its photo" in refused(path) or "would grow" in refused(path)
+
+
+def test_bombs_that_claim_to_be_of_a_large_photo_are_refused_by_their_directory(scene: Cine, tmp_path: Path) -> None:
+    members = with_facts(scene, height=1024, width=1024) | {TENSORS: bytes(32 << 20)}
+    path = archive(tmp_path / "x.cine", list(members.items()), zipfile.ZIP_DEFLATED)
+    assert "would grow to 32 MB" in refused(path)
 
 
 def test_bombs_with_a_false_directory_are_refused(scene: Cine, tmp_path: Path) -> None:
@@ -463,7 +475,8 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "layers-none": lambda s: with_tensors(s, layers=None),
     "layers-other-size": lambda s: with_tensors(s, layers=s.layers[:, 1:]),
     "layers-more": lambda s: with_tensors(s, layers=np.zeros((5, 64, 80), np.float32)),
-    "layers-above-1": lambda s: with_tensors(s, layers=s.layers * 3),
+    "layers-above-1": lambda s: with_tensors(s, layers=s.layers + np.float32(0.01)),
+    "layers-below-0": lambda s: with_tensors(s, layers=s.layers - np.float32(0.01)),
     "layers-nan": lambda s: with_tensors(s, layers=np.full_like(s.layers, NAN)),
     "layers-half": lambda s: with_tensors(s, layers=s.layers.astype(np.float16)),
     "layers-integers": lambda s: with_tensors(s, layers=s.layers.astype(np.int64)),

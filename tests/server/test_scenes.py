@@ -16,6 +16,7 @@ from safetensors.numpy import load
 
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import read_cine
+from stylecine.options import STYLES
 from stylecine.output.video import read_video
 from stylecine.quality.measures import GOALS
 from tests.server.conftest import Served
@@ -280,8 +281,8 @@ def test_thumbnails_show_the_photo_in_every_style(real: Served, scene: str, phot
     response = real.client.get(f"/v1/scenes/{scene}/styles")
     assert response.status_code == 200 and response.headers["content-type"] == "image/webp", response.text
     with Image.open(io.BytesIO(response.content)) as row:
-        assert row.size == (9 * 160, 120)
-        tiles = np.split(np.asarray(row.convert("RGB")).astype(int), 9, axis=1)
+        assert row.size == (160 * (1 + len(STYLES)), 120)
+        tiles = np.split(np.asarray(row.convert("RGB")).astype(int), 1 + len(STYLES), axis=1)
     small = np.asarray(Image.fromarray(photo).resize((160, 120), Image.Resampling.BICUBIC))
     assert np.abs(tiles[0] - small).mean() < 6
     edited(real, scene, SKY)

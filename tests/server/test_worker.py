@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stylecine.animator import Animator
 from stylecine.cinemagraph import Cinemagraph
@@ -75,6 +76,14 @@ def test_cached_scenes_take_a_bounded_number_of_bytes(
     assert list(works.cache) == ["four"], "the last one is always kept"
 
 
+def test_the_scene_that_was_used_last_is_kept(photo_file: Path, works: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    for id in ("one", "two"):
+        add_scene(works, photo_file, id)
+    monkeypatch.setattr(worker, "CACHE_BYTES", 1)
+    works({"task": "edit", "scene": "one", "cine": str(photo_file.with_name("one.cine")), "edits": []}, lambda *_: True)
+    assert list(works.cache) == ["one"]
+
+
 def test_a_cached_scene_does_not_keep_its_upload(photo_file: Path, works: Worker) -> None:
     with photo_file.open("ab") as file:
         file.write(bytes(1_000_000))
@@ -115,8 +124,9 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
     assert night.grid is weaker.grid and not torch.equal(night.grid, dusk.grid)
     whole = works.animator.preview(works.cache["one"].scene, size=64, seconds=1, fps=10, subject="auto")
     assert np.array_equal(whole[3], styled[0][3]) and not np.array_equal(plain[3], styled[0][3])
-    for other in (live(SKY, NIGHT, fps=5.0), live(SKY, {**SKY, "what": "water"}, NIGHT), live(SKY, size=70)):
-        assert other.loop is not plain.loop
+    changes: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [([], {"fps": 5.0}), ([NIGHT], {"size": 70})]
+    for edits, options in [*changes, ([{**SKY, "what": "water"}], {})]:
+        assert live(SKY, *edits, **options).loop is not live(SKY).loop
 
 
 def test_another_weather_needs_no_new_loop(works: Worker, live: Callable[..., Cinemagraph]) -> None:
@@ -138,6 +148,50 @@ def test_a_style_is_computed_once(live: Callable[..., Cinemagraph], monkeypatch:
     live(SKY, NIGHT)
     monkeypatch.setattr(Animator, "style_grids", lambda *_: pytest.fail("it is computed again"))
     assert live(SKY, {**NIGHT, "strength": 0.5}).appearance is not None
+
+
+def test_styles_of_a_cached_scene_count_among_its_bytes(works: Worker, live: Callable[..., Cinemagraph]) -> None:
+    live(SKY)
+    before = works.cache["one"].bytes
+    appearance = live(SKY, NIGHT).appearance
+    assert appearance is not None and works.cache["one"].bytes == before + appearance.grid.nbytes
+
+
+def test_photos_of_the_same_name_are_different_styles(live: Callable[..., Cinemagraph]) -> None:
+    red, blue = (np.full((64, 64, 3), colour, np.uint8) for colour in ((200, 60, 20), (20, 60, 200)))
+    photos = [{**NIGHT, "name": "photo.jpg", "picture": worker._encoded(picture)} for picture in (red, blue, red)]
+    grids = [loop.appearance.grid for loop in (live(SKY, photo) for photo in photos) if loop.appearance]
+    assert not torch.equal(grids[0], grids[1]) and grids[0] is grids[2]
+
+
+def add_another(works: Worker, photo: np.ndarray, folder: Path) -> None:
+    """Adds scene "two", of the photo in other colours."""
+    Image.fromarray(255 - photo).save(folder / "other.png")
+    add_scene(works, folder / "other.png", "two")
+
+
+def test_the_same_edits_of_another_scene_are_another_loop_in_another_style(
+    works: Worker, live: Callable[..., Cinemagraph], photo: np.ndarray, photo_file: Path
+) -> None:
+    add_another(works, photo, photo_file.parent)
+    one, two = (live(SKY, NIGHT, scene=id, cine="unread") for id in ("one", "two"))
+    assert one.appearance is not None and two.appearance is not None
+    assert one.loop is not two.loop and not torch.equal(one.appearance.grid, two.appearance.grid)
+
+
+def test_pictures_of_all_styles_do_not_depend_on_what_was_shown_before(
+    works: Worker, live: Callable[..., Cinemagraph], photo_file: Path
+) -> None:
+    def pictures() -> bytes:
+        output = photo_file.with_name("styles.webp")
+        request = {"task": "styles", "scene": "one", "cine": str(photo_file.with_name("one.cine"))}
+        works({**request, "output": str(output)}, lambda *_: True)
+        return output.read_bytes()
+
+    live(SKY, NIGHT)
+    first = pictures()
+    works({"task": "forget", "scene": "one"}, lambda *_: True)
+    assert pictures() == first
 
 
 FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
@@ -182,6 +236,14 @@ def test_a_deleted_scene_is_forgotten(photo_file: Path, works: Worker) -> None:
     for id in ("one", "unknown"):
         works({"task": "forget", "scene": id, "cine": "x/y/z"}, lambda *_: True)
     assert list(works.cache) == ["two"]
+
+
+def test_with_a_deleted_scene_its_loop_is_forgotten(works: Worker, live: Callable[..., Cinemagraph]) -> None:
+    loop = live(SKY)
+    works({"task": "forget", "scene": "unknown", "cine": "x/y/z"}, lambda *_: True)
+    assert works.played is not None and works.played[2] is loop
+    works({"task": "forget", "scene": "one", "cine": "x/y/z"}, lambda *_: True)
+    assert works.played is None
 
 
 @pytest.mark.parametrize(

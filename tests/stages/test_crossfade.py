@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stylecine.stages.crossfade import crossfade_schedule
+from stylecine.stages.crossfade import BEGIN_STEPS, crossfade_schedule
 
 
 def two_sides(left: float, right: float) -> torch.Tensor:
@@ -57,6 +57,35 @@ def test_short_sub_cycles_crossfade_over_their_whole_length():
     assert (pace[:, 32:] == 1).all() and (begin[:, 32:] == 0).all()
     begin, pace = crossfade_schedule(difference, sub_cycle, [20.0, 10.0], fps=30)  # all of them short
     assert (pace == 1).all() and (begin == 0).all()
+
+
+def test_short_sub_cycles_do_not_count_in_the_balance_of_long_ones() -> None:
+    """They crossfade all the time, whichever half they would prefer."""
+    sub_cycle = two_sides(0, 1).byte()
+    torch.manual_seed(0)
+    difference = torch.rand(2, 64, 64)
+    begins = []
+    for early, late in ((9.0, 1.0), (1.0, 9.0)):
+        difference[0, :, 48:], difference[1, :, 48:] = early, late
+        begins.append(crossfade_schedule(difference, sub_cycle, [60.0, 20.0], fps=30)[0])
+    assert torch.equal(*begins) and begins[0][:, :32].max() > 0.4
+
+
+def test_a_pack_can_store_when_changes_begin_and_how_fast_they_are() -> None:
+    """Else the player's frames would differ from these."""
+    torch.manual_seed(0)
+    clouds = 0.4 * torch.rand(2, 64, 64)
+    begin, pace = crossfade_schedule(torch.rand(2, 64, 64), ONE, [120.0], 30, clouds)
+    for stored in (begin * BEGIN_STEPS, pace):
+        assert (stored - stored.round()).abs().max() < 1e-4 and 0 <= stored.min() < stored.max() <= 255
+
+
+def test_faint_clouds_change_like_the_sky_around_them() -> None:
+    """Steps between frames would be uneven if all of a soft sky changed as clouds that stand out do."""
+    torch.manual_seed(0)
+    difference, faint = torch.rand(2, 64, 64), torch.stack((two_sides(0.05, 0), two_sides(0, 0.05)))
+    schedule = crossfade_schedule(difference, ONE, [120.0], 30, faint)
+    assert torch.equal(schedule, crossfade_schedule(difference, ONE, [120.0], 30))
 
 
 def test_a_cloud_dissolves_from_its_edge_and_forms_from_its_core() -> None:

@@ -132,6 +132,25 @@ def test_a_burnt_out_sky_stands_still_as_only_twigs_before_it_would_be_seen_to_m
     assert moving(predict_layers(photo, BlueIsSky())).amax() > 0.9, "nearly half of it has clouds"
 
 
+def test_what_is_found_before_the_sky_stands_still() -> None:
+    photo, _ = landscape()
+    photo[:, 20:60, 50:54] = torch.tensor([0.0, 0.45, 0.9])[:, None, None]  # a post as blue as the sky
+
+    def post(photos: Tensor) -> Tensor:
+        """Logits at 1/2 of a network that knows it by its place."""
+        n, _, h, w = photos.shape
+        logits = torch.full((n, 1, h // 2, w // 2), -6.0)
+        y, x = torch.meshgrid((torch.arange(h // 2) + 0.5) / (h // 2) * H, torch.linspace(0, W, w // 2), indexing="ij")
+        here = (y > 20) & (y < 60) & (x > 50) & (x < 54)
+        logits[0, 0][here] = 6.0
+        logits[1, 0][here.flip(1)] = 6.0
+        return logits
+
+    moves = moving(predict_layers(photo, BlueIsSky(), post))  # type: ignore[arg-type]
+    assert moving(predict_layers(photo, BlueIsSky()))[25:55, 51:53].min() > 0.9, "without the network it moves"
+    assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
+
+
 class Swapped(nn.Module):
     """Stands in for a segmenter: the stub's sky, of which it takes the given rows for water."""
 

@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylecine.networks.segmenter import Segmenter
+from stylecine.loading import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.stages.mask import erode_moving_edges, predict_layers
 from stylecine.stages.photo import load_photo
 from stylecine.stages.thin import thin_static, top_hats
-from stylecine.weights import find_model, role_tensors
 
 H, W = 300, 400
 NOTHING = torch.zeros(H, W, dtype=torch.bool)
@@ -122,16 +121,17 @@ def test_top_hats_are_the_contrast_of_what_is_thin() -> None:
 
 
 @pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
-    return Segmenter.from_tensors(role_tensors(find_model("default"), "segmenter"))
+def networks() -> Networks:
+    return Networks.from_pretrained()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LINES)
-def test_hand_marked_posts_masts_cables_and_branches_stand_still(segmenter: Segmenter, name: str) -> None:
+def test_hand_marked_posts_masts_cables_and_branches_stand_still(networks: Networks, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
-    photo = to_tensor(load_photo(MARKED / f"{name}.webp"))
-    moves = erode_moving_edges(predict_layers(photo, segmenter), photo).numpy() > 0
+    photo = to_tensor(load_photo(next(MARKED.glob(f"{name}.*"))))
+    layers = predict_layers(photo, networks.segmenter, networks.occluders)
+    moves = erode_moving_edges(layers, photo).numpy() > 0
     share = np.concatenate([moves[points_along(line, moves.shape)] for line in LINES[name]["lines"]]).mean()
     assert share < MISSED.get(name, 0.05)
 
