@@ -264,11 +264,12 @@ class Arguments:
         spline = self.damaged(torch.cat((displaced, gain)))
         if self.kind == "non-finite":  # all of one channel, or the result would depend on interpolation
             spline[self.integer(0, 2)] = math.nan
+        keywords = {"cell": cell, "fine": self.chance(50)}
         arguments = frame, photo, background, self.layout(matte), self.layout(spline), self.levels(*tiles, end=2)
         return Case(
-            f"{(h, w)}, cell {cell}",
-            lambda: [drape.drape_(arguments[0].clone(), *arguments[1:], cell=cell)],
-            lambda: [drape.reference(*arguments, cell=cell)],
+            f"{(h, w)}, {keywords}",
+            lambda: [drape.drape_(arguments[0].clone(), *arguments[1:], **keywords)],
+            lambda: [drape.reference(*arguments, **keywords)],
             tolerance=1,
         )
 

@@ -17,6 +17,10 @@ alignas(64) const float kCatmullRom[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0
                                               {FOUR(-0.5f), FOUR(0), FOUR(0.5f), FOUR(0)},
                                               {FOUR(1), FOUR(-2.5f), FOUR(2), FOUR(-0.5f)},
                                               {FOUR(-0.5f), FOUR(1.5f), FOUR(-1.5f), FOUR(0.5f)}};
+alignas(64) const float kSharper[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0)},
+                                           {FOUR(-0.75f), FOUR(0), FOUR(0.75f), FOUR(0)},
+                                           {FOUR(1.5f), FOUR(-2.25f), FOUR(1.5f), FOUR(-0.75f)},
+                                           {FOUR(-0.75f), FOUR(1.25f), FOUR(-1.25f), FOUR(0.75f)}};
 #undef FOUR
 
 // A run of pixels between the same two points of the field's grid.
@@ -40,7 +44,7 @@ struct Line {
 // Positions, mattes and gains of 16 pixels.
 struct Batch {
   alignas(64) float f[LANES], down[4][LANES];
-  alignas(64) float gain[LANES], at_rest[LANES], now[LANES], before[LANES];
+  alignas(64) float gain[LANES], at_rest[LANES], now[LANES], before[LANES], noise[LANES];
   int32_t row[LANES], column[LANES];
   bool inside;  // all taps of all of them
 };
@@ -104,7 +108,8 @@ STYLECINE_INLINE void locate(const stylecine_drape_args &args, int64_t y, int64_
     read_at(float(int32_t(x) + i) + dx[i], width, result.column[i], result.f[i]);
     read_at(float(int32_t(y)) + dy[i], height, result.row[i], down);
     float weight[4];
-    catmull_rom(down, weight);
+    cardinal(down, slope_of(args), weight);
+    result.noise[i] = args.fine ? dither(y, x + i) : 0.5f;
     for (int k = 0; k < 4; ++k) result.down[k][i] = weight[k];
     result.gain[i] = gamma_gain(gain[i]);
     result.at_rest[i] = unmoved(dx[i], dy[i]);
@@ -131,9 +136,10 @@ STYLECINE_INLINE void locate(const stylecine_drape_args &args, int64_t y, int64_
   }
 }
 
-STYLECINE_INLINE Vector across(float f) {
+STYLECINE_INLINE Vector across(float f, bool fine) {
   const Vector x = all(f);
-  return fma(fma(fma(load(kCatmullRom[3]), x, load(kCatmullRom[2])), x, load(kCatmullRom[1])), x, load(kCatmullRom[0]));
+  const auto &taps = fine ? kSharper : kCatmullRom;
+  return fma(fma(fma(load(taps[3]), x, load(taps[2])), x, load(taps[1])), x, load(taps[0]));
 }
 
 // The photo's colour at pixel i's place: red, green, blue, nothing.
@@ -154,7 +160,7 @@ STYLECINE_INLINE void show(const stylecine_drape_args &args, const Batch &at, in
       sum = fma(load_rgb(four), all(at.down[k][i]), sum);
     }
   }
-  add_fold(out, sum * across(at.f[i]));
+  add_fold(out, sum * across(at.f[i], args.fine));
 }
 
 // Pixels i to i + count, at most four, of a batch; `pixel` is the first of them in the frame.
@@ -175,7 +181,7 @@ STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, in
     if (at.now[i + k] > 0) show(args, at, i + k, shown + 4 * k);
   Vector sum;
   if (opaque) {
-    sum = fma(load(shown), spread(at.gain + i), all(0.5f));
+    sum = fma(load(shown), spread(at.gain + i), spread(at.noise + i));
   } else {
     float part[4][4] = {};
     for (int k = 0; k < count; ++k) {
@@ -183,7 +189,7 @@ STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, in
       part[0][k] = share.cloth, part[1][k] = share.photo, part[2][k] = share.background, part[3][k] = share.frame;
     }
     memcpy(frame, args.frame + 3 * pixel, 3 * size_t(count));
-    sum = fma(load(shown), spread(part[0]), all(0.5f));
+    sum = fma(load(shown), spread(part[0]), spread(at.noise + i));
     sum = fma(load_rgb(photo), spread(part[1]), sum);
     sum = fma(load_rgb(background), spread(part[2]), sum);
     sum = fma(load_rgb(frame), spread(part[3]), sum);

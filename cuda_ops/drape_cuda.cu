@@ -22,10 +22,10 @@ __device__ float field_at(const float *plane, int pitch, const Around &down, con
 }
 
 __device__ void show(const uint8_t *photo, int height, int width, int32_t row, float down, int32_t column, float across,
-                     float *out) {
+                     float slope, float *out) {
   float rows[4], columns[4];
-  catmull_rom(down, rows);
-  catmull_rom(across, columns);
+  cardinal(down, slope, rows);
+  cardinal(across, slope, columns);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     const int y = inside(row + j - 1, height) * width;
@@ -59,10 +59,11 @@ __device__ void draw(const stylecine_drape_args &args, int y, int x) {
   if (!(now + before > 0) && here[0] == behind[0] && here[1] == behind[1] && here[2] == behind[2]) return;
   const Shares part = shares(now, before, gain, unmoved(dx, dy));
   float shown[3] = {0, 0, 0};
-  if (now > 0) show(photo, height, width, row, below, column, right, shown);
+  if (now > 0) show(photo, height, width, row, below, column, right, slope_of(args), shown);
+  const float noise = args.fine ? dither(y, x) : 0.5f;
   for (int c = 0; c < 3; ++c) {
     uint8_t *const out = frame + 3 * at + c;
-    const float sum = 0.5f + part.cloth * shown[c] + part.photo * float(here[c]) + part.background * float(behind[c]) +
+    const float sum = noise + part.cloth * shown[c] + part.photo * float(here[c]) + part.background * float(behind[c]) +
                       part.frame * float(*out);
     *out = uint8_t(clamp(sum, 0, 255.5f));
   }

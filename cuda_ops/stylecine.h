@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 12      /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 13      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -238,7 +238,7 @@ typedef struct {
 STYLECINE_API int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message);
 
-/* drape: cloth over a frame at one moment. The photo (Catmull-Rom) and the matte (bilinear) are read at
+/* drape: cloth or plants over a frame at one moment. The photo (Catmull-Rom) and the matte (bilinear) are read at
  * x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), the equivalent of a gain of linear
  * light; behind it is the frame with background - photo added. Where the cloth has moved by less than a pixel, the
  * difference between the photo and the cloth over that background is added, so that a field of zeros keeps the photo's
@@ -256,6 +256,8 @@ typedef struct {
   int64_t gh, gw;     /* gh*cell and gw*cell cover the frame */
   const uint8_t *active; /* [height over tile, width over tile], rounded up: tiles that are 0 are not changed */
   uint8_t *frame;        /* in and out [height,width,3]: the photo, or a frame of its moving landscape */
+  int32_t fine; /* 1, for fine texture that moves slowly, as leaves: cubic convolution with a slope of -0.75 instead of
+                   Catmull-Rom's -0.5, which keeps more of its contrast, and dithered instead of rounded; or 0 */
 } stylecine_drape_args;
 STYLECINE_API int stylecine_drape_cpu(const stylecine_drape_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_drape_cuda(const stylecine_drape_args *args, int device, void *stream, char *message);

@@ -140,7 +140,7 @@ class Animator(Networks):
             loop=landscape.loop,
             scene=parts.scene,
             layers=landscape.layers,
-            mask=landscape.moves if cloth.layer is None else torch.maximum(landscape.moves, cloth.layer.reach),
+            mask=_moving(landscape.moves, landscape.plants, cloth.layer),
             motion=landscape.flow,
             period=options.period,
             fps=options.fps,
@@ -150,6 +150,7 @@ class Animator(Networks):
             edits=scene.edits,
             rest_shape=cloth.rest_shape,
             cloth_layer=cloth.layer,
+            plant_layer=landscape.plants,
             mask_warning=mask_warning(parts, landscape.layers, landscape.moves, options, self),
             cloth_warning=cloth.warning or cloth_warning(scene, options, found, self, preview=short is not None),
         )
@@ -172,7 +173,7 @@ class Animator(Networks):
                 length = {"cycles": options.gusts, "period": options.period}
                 layer = animate_cloth(rest_shape, self.cloth_nets, options.wind or Wind(), **length, progress=step)
             except NothingMoves as error:
-                if options.subject == CLOTH or not parts.layers.any():
+                if options.subject == CLOTH or not (parts.layers.any() or parts.plants is not None):
                     raise
                 return _MovingCloth(warning=f"Only the landscape moves. {error}")
         return _MovingCloth(rest_shape, layer)
@@ -185,7 +186,8 @@ class Animator(Networks):
     def turn_wind(
         self, loop: Cinemagraph, wind: Wind | Sequence[float], *, progress: Progress | None = None
     ) -> Cinemagraph:
-        """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time.
+        """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time; a landscape and
+        its plants keep theirs.
 
         wind: as in `animate`. Raises OptionError for what is no wind, NothingMoves if no cloth moves.
         """
@@ -198,7 +200,7 @@ class Animator(Networks):
         photo = to_tensor(loop.scene.photo).to(self.device)
         return replace(
             loop,
-            mask=torch.maximum(erode_moving_edges(loop.layers, photo), layer.reach),
+            mask=_moving(erode_moving_edges(loop.layers, photo), loop.plant_layer, layer),
             settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
             timings={**loop.timings, **stages.timings},
             progress=progress,
@@ -242,6 +244,13 @@ class Animator(Networks):
             StylecineWarning,
             stacklevel=5,  # the caller of render or preview
         )
+
+
+def _moving(landscape: Tensor, *layers: ClothLayer | None) -> Tensor:
+    """How much each pixel moves, [H,W], of the landscape and with what is drawn over it."""
+    for layer in layers:
+        landscape = landscape if layer is None else torch.maximum(landscape, layer.reach)
+    return landscape
 
 
 def _moving_cloth(loop: Cinemagraph) -> tuple[RestShape, ClothLayer]:

@@ -54,15 +54,16 @@ class Cinemagraph:
     Attributes:
         scene: the inverted photo that it was made from.
         layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
-        mask: their union with the cloth: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames have
-            the photo's own bytes, or those of its style, behind the weather.
+        mask: their union with cloth and plants: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames
+            have the photo's own bytes, or those of its style, behind the weather.
         motion: the motion field of the landscape, speed included: [2,h,w], pixels of its own grid per 1/30 s; 0 where
-            only cloth moves.
+            only cloth or plants move.
         period: N, frames in the loop. fps: frames per second.
         settings: the options it was made with; "given", "found", "from motion" or "painted" for mask and motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: the scene's edits.
-        loop: what landscape frames are rendered from, None if only cloth moves. cloth_layer: the same for cloth.
+        loop: what landscape frames are rendered from, None if no landscape moves. cloth_layer: the same for cloth;
+            plant_layer: for plants that sway.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         weather: what falls or drifts in front of it all; None for none.
         rest_shape: of the cloth, from which another wind animates it.
@@ -83,6 +84,7 @@ class Cinemagraph:
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
     cloth_layer: ClothLayer | None = None
+    plant_layer: ClothLayer | None = None
     rest_shape: RestShape | None = None
     mask_warning: str = ""
     cloth_warning: str = ""
@@ -139,24 +141,24 @@ class Cinemagraph:
 
     def _render_dry(self, times: Sequence[float], recolouring: Recolouring | None) -> Tensor:
         """Frames [n,H,W,3] without weather."""
-        if self.loop is not None and not self.cloth_layer:
+        if self.loop is not None and not self.overlays:
             return render_frames(self._landscape, times, recolouring)
         if self.loop is None:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
-        if self.cloth_layer:
+        for layer in self.overlays:
             for frame, t in zip(made, times, strict=True):
-                self.cloth_layer.draw_over_(frame, t)
+                layer.draw_over_(frame, t)
         return made if recolouring is None else recolour_(made, recolouring)
 
     @torch.inference_mode()
     def _copies(self, t: float) -> list[np.ndarray]:
         """The two copies of the landscape that frame t mixes, each a frame of its own, without a style."""
         made = render_copies(replace(self.loop, photo=self._static_photo), t)
-        if self.cloth_layer:
+        for layer in self.overlays:
             for frame in made:
-                self.cloth_layer.draw_over_(frame, t)
+                layer.draw_over_(frame, t)
         return [frame.cpu().numpy() for frame in made]
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
@@ -173,6 +175,11 @@ class Cinemagraph:
             kind, strength, wind, photo, shown, sky, period=self.period, fps=self.fps, speed=speed
         )
         return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
+
+    @property
+    def overlays(self) -> tuple[ClothLayer, ...]:
+        """What moves in the wind over the landscape, in the order in which it is drawn."""
+        return tuple(layer for layer in (self.plant_layer, self.cloth_layer) if layer is not None)
 
     @cached_property
     def _landscape(self) -> Any:
@@ -192,8 +199,12 @@ class Cinemagraph:
 
     @cached_property
     def tinted(self) -> Tensor:
-        """`layers`, and the cloth as another one if there is any: what `mask_overlay` shows over the photo."""
-        return torch.cat((self.layers, self.cloth_layer.reach[None])) if self.cloth_layer else self.layers
+        """`layers`, and the cloth as another one if there is any, and then plants: what `mask_overlay` shows over the
+        photo."""
+        cloth, plants = (None if x is None else x.reach for x in (self.cloth_layer, self.plant_layer))
+        if plants is None:
+            return self.layers if cloth is None else torch.cat((self.layers, cloth[None]))
+        return torch.cat((self.layers, torch.stack((torch.zeros_like(plants) if cloth is None else cloth, plants))))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames of one loop, rendered on demand."""
@@ -235,12 +246,13 @@ class Cinemagraph:
 
     @property
     def flowing(self) -> Tensor:
-        """[H,W] in [0,1]: how much each pixel follows `motion`. Cloth does not, nor does water that rocks in place."""
+        """[H,W] in [0,1]: how much each pixel follows `motion`. Cloth and plants do not, nor does water that rocks in
+        place."""
         flowing = self.mask
         if self.loop is not None:
             flowing = flowing * ~self.loop.displacement.rocks(self.height, self.width)
-        if self.cloth_layer is not None:
-            flowing = flowing * (self.cloth_layer.reach == 0)
+        for layer in self.overlays:
+            flowing = flowing * (layer.reach == 0)
         return flowing
 
     @property
@@ -248,7 +260,7 @@ class Cinemagraph:
         """One line that says why this loop may disappoint; "" if there is no reason."""
         if self.cloth_warning or self.cloth_layer is not None:  # the rest is about landscapes
             return self.cloth_warning
-        if self.weather is not None and self.loop is None:  # it alone moves, as it should
+        if self.loop is None:  # plants or weather alone move, as they should
             return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return self.mask_warning or quality_warning(
@@ -303,6 +315,7 @@ class Cinemagraph:
             self.period,
             self.fps,
             cloth_layer=self.cloth_layer,
+            plant_layer=self.plant_layer,
             appearance=self.appearance,
             weather=self.weather,
             still=self.scene.photo,
@@ -360,7 +373,8 @@ class Cinemagraph:
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
         finish = None
         if signer:
-            moving = [*["sky, water or mist"] * (self.loop is not None), *["cloth"] * (self.cloth_layer is not None)]
+            moving = ["sky, water or mist"] * (self.loop is not None)
+            moving += [*["plants"] * (self.plant_layer is not None), *["cloth"] * (self.cloth_layer is not None)]
             facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
             facts |= {"weather": self.settings["weather"] if self.weather else ""}
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
@@ -381,6 +395,7 @@ class Cinemagraph:
     def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
         moving = [*(name for name, share in shares if share > MIN_MOVING_SHARE), *([CLOTH] if self.cloth_layer else [])]
+        moving += ["plants"] if self.plant_layer else []
         moving += [str(self.settings["weather"])] if self.weather else []
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
         return write_page(
@@ -392,6 +407,7 @@ class Cinemagraph:
             alt=description,
             quality=quality,
             cloth_layer=self.cloth_layer,
+            plant_layer=self.plant_layer,
             appearance=self.appearance,
             weather=self.weather,
             still=self.scene.photo,
@@ -400,8 +416,8 @@ class Cinemagraph:
 
     def _crop_window(self, crop: Crop, *, even: bool) -> Window:
         moves = moving_points(self.mask, self.motion) * self.motion.norm(dim=0)
-        if self.cloth_layer is not None:
-            moves = moves + moving_points(self.cloth_layer.reach, self.motion) * moves.amax().clamp_min(1)
+        for layer in self.overlays:
+            moves = moves + moving_points(layer.reach, self.motion) * moves.amax().clamp_min(1)
         return crop_window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
 
 

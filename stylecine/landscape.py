@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from stylecine.cloth.layer import ClothLayer
-from stylecine.errors import TooLarge
+from stylecine.errors import NothingMoves, TooLarge
+from stylecine.foliage import sway_plants
 from stylecine.loading import Networks
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
@@ -25,12 +26,14 @@ from stylecine.stages.swell import predict_swell
 
 @dataclass(frozen=True, eq=False)
 class MovingLandscape:
-    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], and their loop, if anything moves."""
+    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, and the plants that
+    sway over it, if any do."""
 
     layers: Tensor
     moves: Tensor
     flow: Tensor
-    loop: Loop | None
+    loop: Loop | None = None
+    plants: ClothLayer | None = None
 
 
 def move_landscape(
@@ -43,10 +46,28 @@ def move_landscape(
         swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(nets.device))
     if swash is not None:
         moves, flow = swash.widen(moves), flow * swash.drift
-    landscape = MovingLandscape(layers, moves, flow, None)
-    if not moves.any() and (cloth is not None or options.weather is not None):
+    landscape = MovingLandscape(layers, moves, flow)
+    plate = None
+    if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
+        loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
+        landscape = replace(landscape, loop=loop)
+    if parts.plants is None or options.wind is None:
         return landscape
-    return replace(landscape, loop=_make_loop(parts, landscape, swash, options, nets, stages))
+    with stages.stage("plants"):
+        plants = parts.plants if cloth is None else parts.plants * (1 - cloth.footprint)
+        swaying = sway_plants(
+            parts.photo,
+            plants,
+            layers,
+            moves if landscape.loop is None else landscape.loop.moving,
+            plate,
+            options.wind,
+            period=options.period,
+            seconds=options.seconds * options.speed,
+        )
+    if landscape.loop is None and swaying is None and cloth is None and options.weather is None:
+        raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
+    return replace(landscape, plants=swaying)
 
 
 def _make_loop(
@@ -56,7 +77,8 @@ def _make_loop(
     options: RenderOptions,
     nets: Networks,
     stages: Stages,
-) -> Loop:
+) -> tuple[Loop, Tensor]:
+    """The loop, and its plate within the photo [3,H,W]."""
     scene, photo = parts.scene, parts.photo
     layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
     refine = scene.settings["refine"] if options.warp == "dfw" and nets.encoder is None else 0
@@ -67,14 +89,14 @@ def _make_loop(
         margin = margin_for(flow, moves, options.period, options.fps, sky)
         plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
     with stages.stage("loop"):
-        swell = predict_swell(photo, layers, flow) if options.motion is None else None
+        swell = predict_swell(photo, layers, flow, options.wind) if options.motion is None else None
         if swash is not None:
             swell = swash.add_to(swell)
         standing = predict_standing(photo, layers, flow) if options.motion is None else None
         displacement = integrate(
             flow, moves, period=options.period, fps=options.fps, margin=margin, sky=sky, swell=swell, standing=standing
         )
-        return make_loop(
+        loop = make_loop(
             to_uint8(shown).cpu().numpy(),
             moves,
             laplacian_levels(plate.image),
@@ -85,6 +107,8 @@ def _make_loop(
             resynthesise=plate.resynthesise,
             whole=None if plate.whole is None else laplacian_levels(plate.whole),
         )
+    (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
+    return loop, image[:, margin : margin + height, margin : margin + width]
 
 
 def _make_plate(

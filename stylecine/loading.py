@@ -17,11 +17,12 @@ from stylecine.networks.generator import Generator
 from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.occludernet import OccluderNet
+from stylecine.networks.plantnet import PlantNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.options import check_device
 from stylecine.stages.style import StyleNets
 from stylecine.threads import share_cores
-from stylecine.weights import FINDER, OCCLUDERS, STYLES, ModelRecord, find_model, role_tensors
+from stylecine.weights import FINDER, OCCLUDERS, PLANTS, STYLES, ModelRecord, find_model, role_tensors
 
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
@@ -29,7 +30,7 @@ atexit.register(gc.freeze)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Networks:
-    """The networks of one model on one device; those of occluders, cloth and styles are read when they are needed."""
+    """The networks of one model on one device; those of occluders, cloth, plants and styles are read when needed."""
 
     model: ModelRecord
     device: torch.device
@@ -73,6 +74,13 @@ class Networks:
         if FINDER not in self.model.files:
             return None
         return ClothFinder.from_tensors(role_tensors(self.model, FINDER), self.segmenter.backbone).to(self.device)
+
+    @cached_property
+    def plant_net(self) -> PlantNet | None:
+        """Models may lack it."""
+        if PLANTS not in self.model.files or self.finder is None:
+            return None
+        return PlantNet.from_tensors(role_tensors(self.model, PLANTS), self.finder.backbone).to(self.device)
 
     @cached_property
     def style_nets(self) -> StyleNets:

@@ -33,6 +33,7 @@ STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night",
 WEATHERS = ("snow", "rain", "fog")
 KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
+PACE_POWER = 0.75  # of a wind's strength: twice as strong a wind drives clouds 1.7 times as fast
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
 MAX_DURATION = 12 * 3600  # seconds of a video that repeats the loop
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
@@ -49,7 +50,7 @@ class Wind:
     """Where a wind blows to, seen from above, and how strongly.
 
     degrees: 0 to the right of the picture, 90 away from the viewer, 180 to the left, 270 towards the viewer.
-    strength: above 0, at most 1.
+    strength: from 0, a calm, to 1.
     """
 
     degrees: float = 0.0
@@ -59,6 +60,11 @@ class Wind:
     def angle(self) -> float:
         """In radians."""
         return math.radians(self.degrees)
+
+    @property
+    def pace(self) -> float:
+        """How fast it drives clouds and waves, relative to a wind of the default strength."""
+        return (self.strength / type(self).strength) ** PACE_POWER
 
 
 def parse_size(text: str) -> Size:
@@ -138,8 +144,8 @@ def _option(default: Any, *about: Any, **more: Any) -> Any:
 
 
 WIND = (
-    "degrees and strength, of cloth and weather: blowing 0 to the right, 90 away, 180 to the left, 270 towards the"
-    " viewer; strength to 1 (default 0,0.5)"
+    "degrees and strength: plants sway, clouds and waves follow; blowing 0 to the right, 90 away, 180 to the left, 270"
+    " towards the viewer; strength 0 to 1 (cloth and weather: default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
 MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"
@@ -200,11 +206,6 @@ class RenderOptions:
             raise OptionError("style_strength says how much of a style is shown; give a style, or leave it out.")
         if self.weather is None and self.weather_strength != type(self).weather_strength:
             raise OptionError("weather_strength says how much weather there is; give a weather, or leave it out.")
-        if self.subject == "landscape" and self.wind is not None and self.weather is None:
-            raise OptionError(
-                "Wind moves cloth and weather, and the subject is a landscape; leave it out, use subject cloth, or give"
-                " a weather."
-            )
         object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
         if self.subject == CLOTH and (self.motion is not None or self.arrows):
             raise OptionError(
@@ -242,6 +243,8 @@ class RenderOptions:
         }
         if self.subject != "landscape":
             described |= {"subject": self.subject, "wind": [*astuple(self.wind or Wind())]}
+        elif self.wind is not None:
+            described["wind"] = [*astuple(self.wind)]
         if self.style is not None:
             name = getattr(self.style, "name", self.style)  # of an edit
             style = name if isinstance(name, str) and name in STYLES else "given"
@@ -352,7 +355,7 @@ def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
     except (TypeError, ValueError):
         raise OptionError(f"A wind is two numbers, degrees and strength, like (270, 0.6); {wind!r} is not.") from None
     check_number("The wind's direction", degrees, ge=-3600, le=3600)
-    check_number("The wind's strength", strength, gt=0, le=1)
+    check_number("The wind's strength", strength, ge=0, le=1)
     return Wind(degrees % 360, strength)
 
 

@@ -79,8 +79,9 @@ def animate(
         y down; without a mask, what is faster than 0.05 moves.
     arrows: (x0, y0, x1, y1) each, in fractions of width and height: where matter travels in one second; more points
         make its way a curve.
-    wind: (degrees, strength) for cloth and weather: where it blows to seen from above, 0 to the right, 90 away from the
-        viewer, 180 to the left, 270 towards the viewer; strength above 0, at most 1. Default (0, 0.5).
+    wind: (degrees, strength) of one wind for the whole picture: where it blows to seen from above, 0 to the right, 90
+        away from the viewer, 180 to the left, 270 towards the viewer; strength 0, a calm, to 1. In it plants sway;
+        clouds, smoke and the waves of open water follow it. Default: none, and (0, 0.5) for cloth and weather.
     seconds, fps: length and frame rate of the loop.
     pace: how fast the landscape moves where motion is predicted: "calm", "natural" or "lively"; arrows and a given
         motion have speeds of their own. speed: factor on all motion.

@@ -3,23 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cloth.find import FoundCloth, find_cloth
-from stylecine.edits.apply import active_arrows, edited_cloth, edited_flow
+from stylecine.edits.apply import active_arrows, damp_at_anchors, edited_cloth, edited_flow
 from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
 from stylecine.errors import MaskError, NothingMoves
 from stylecine.loading import Networks
 from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.image import resize, to_tensor
-from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions, format_size
+from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions, Wind, format_size
 from stylecine.scene import Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.mask import apply_mask, moving, read_mask, require_motion
 from stylecine.stages.motion import predict_motion, read_motion
 from stylecine.stages.photo import load_photo
+from stylecine.stages.plants import predict_plants
+from stylecine.stages.sway import MIN_PLANTS
 
 MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
 MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
@@ -30,7 +33,8 @@ class MovingParts:
     """What is to move in a scene, at the loop's size.
 
     scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the
-    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move.
+    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: [H,W], how much each place
+    sways in the wind; None if none does.
     """
 
     scene: Scene
@@ -40,6 +44,7 @@ class MovingParts:
     layers: Tensor
     flow: Tensor
     cloth: Tensor | None
+    plants: Tensor | None
 
 
 def resolve(
@@ -48,8 +53,9 @@ def resolve(
     """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`."""
     photo = to_tensor(scene.photo).to(nets.device)
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
+    plants = resolve_plants(scene, photo, options, nets)
     try:
-        optional = cloth is not None or options.weather is not None
+        optional = cloth is not None or plants is not None or options.weather is not None
         layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=optional)
     except NothingMoves as error:
         marked = short is not None or is_cloth_marked(options, scene.edits)
@@ -58,9 +64,24 @@ def resolve(
         raise
     edits, whole = scene.edits, scene.photo.shape
     if short is not None:
-        scene, layers, cloth = _shrink(scene, layers, cloth, short)
+        scene, layers, cloth, plants = _shrink(scene, layers, cloth, plants, short)
         photo = to_tensor(scene.photo).to(nets.device)
-    return MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth)
+    return MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth, plants)
+
+
+def resolve_plants(scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks) -> Tensor | None:
+    """How much each place sways in the wind, [H,W] in [0,1], but for what is frozen or anchored; None without a wind,
+    or plants, or where a mask or a motion says what moves."""
+    windy = options.wind is not None and options.wind.strength > 0
+    if not windy or options.subject == CLOTH or options.mask is not None or options.motion is not None:
+        return None
+    if nets.plant_net is None:
+        return None
+    plants = predict_plants(photo, nets.plant_net) * (1 - scene.frozen.to(photo.device))
+    if any(isinstance(edit, Anchor) for edit in scene.edits):
+        held = damp_at_anchors(np.ones(plants.shape, np.float32), scene.edits)
+        plants = plants * torch.from_numpy(held).to(plants)
+    return plants if float((plants > 0.5).float().mean()) >= MIN_PLANTS else None
 
 
 def look_for_cloth(scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks) -> FoundCloth | None:
@@ -162,7 +183,9 @@ def _resolve_landscape(
     if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
         if options.mask is not None and given is not None:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
-        raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows))
+        raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows, options.wind))
+    if options.wind is not None and options.wind.strength == 0:  # what it no longer drives is static
+        layers = layers * (resize(flow.norm(dim=0)[None], layers.shape[1:]) > MIN_SPEED)
     return layers, flow
 
 
@@ -187,14 +210,16 @@ def _predict_flow(
 ) -> Tensor:
     """The scene's flow, predicted anew if layers, arrows or pace differ from the scene's, and steered by its edits."""
     flow = scene.motion.to(photo.device)
-    same = options.mask is None and not arrows and options.pace == OPTIONS["pace"]["default"]
+    same = options.mask is None and not arrows and options.pace == OPTIONS["pace"]["default"] and options.wind is None
     if not same or not torch.equal(layers, scene.layers.to(photo.device)):
-        flow = predict_motion(photo, layers, network, arrows, options.pace)
+        flow = predict_motion(photo, layers, network, arrows, options.pace, options.wind)
     return torch.from_numpy(edited_flow(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
 
 
-def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:
+def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow], wind: Wind | None) -> str:
     """What to say where something could move but does not."""
+    if wind is not None and wind.strength == 0:
+        return "In a calm nothing here moves; give the wind a strength above 0."
     kinds = {type(edit) for edit in edits}
     named = {"arrows": len(arrows) > 0, "anchors": Anchor in kinds, "speeds": Speed in kinds}
     causes = [name for name, there in named.items() if there]
@@ -203,8 +228,11 @@ def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow]) -> str:
     return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
 
 
-def _shrink(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> tuple[Scene, Tensor, Tensor | None]:
-    """A scene with those layers, without edits, at a `short` side, its layers, and what is cloth and frozen [2,H,W].
+def _shrink(
+    scene: Scene, layers: Tensor, cloth: Tensor | None, plants: Tensor | None, short: int
+) -> tuple[Scene, Tensor, Tensor | None, Tensor | None]:
+    """A scene with those layers, without edits, at a `short` side, its layers, what is cloth and frozen [2,H,W], and
+    plants [H,W].
 
     Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
     """
@@ -215,7 +243,8 @@ def _shrink(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> t
         return torch.where(made < MIN_LAYER_ALPHA, 0, made).clamp(max=1)
 
     layers, cloth = small(layers), None if cloth is None else small(cloth)
-    if not layers.any() and (cloth is None or not cloth[0].any()):
+    plants = None if plants is None else small(plants[None])[0]
+    if not layers.any() and plants is None and (cloth is None or not cloth[0].any()):
         raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
     shrunk = replace(
         scene,
@@ -226,7 +255,7 @@ def _shrink(scene: Scene, layers: Tensor, cloth: Tensor | None, short: int) -> t
         edits=(),
         settings={**scene.settings, "size": format_size(short)},
     )
-    return shrunk, layers, cloth
+    return shrunk, layers, cloth, plants
 
 
 def _size(scene: Scene) -> tuple[int, int]:

@@ -277,7 +277,7 @@ BAD_OPTIONS = [
     "--sampling nearest",
     "--subject flags",
     "--subject cloth",
-    "--wind 270,0.6",
+    "--wind 270,2",
     "--subject auto --wind 270",
     "--detail 2",
     "--style dusc",

@@ -25,7 +25,7 @@ LAYERS = [
     {"cloth", "edits"},
     {"output"},
     {"loading", "scene"},
-    {"resolve"},
+    {"foliage", "resolve"},
     {"caveats", "landscape"},
     {"cinemagraph"},
     {"animator"},

@@ -105,8 +105,6 @@ def test_weather_needs_its_name(photo: np.ndarray, small_model: Path) -> None:
         animate(photo, model=small_model, weather="hail")
     with pytest.raises(OptionError, match="give a weather, or leave it out"):
         animate(photo, model=small_model, weather_strength=0.8)
-    with pytest.raises(OptionError, match="Wind moves cloth and weather"):
-        animate(photo, model=small_model, wind=(0, 0.5))
 
 
 @pytest.mark.parametrize("style", ["noon", "", 3])

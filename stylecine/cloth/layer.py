@@ -1,4 +1,4 @@
-"""The cloth of a loop, composited over a frame at any real time."""
+"""The cloth of a loop, or its plants, composited over a frame at any real time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PaceHarmonics = tuple[complex, ...]  # hₘ of a gust's pace at t, in gusts: 1 +
 
 @dataclass(frozen=True, eq=False)
 class ClothLayer:
-    """Everything the cloth of a loop is drawn from; made by `animate_cloth`."""
+    """Everything the cloth of a loop is drawn from, made by `animate_cloth`; or its plants, by `sway_plants`."""
 
     photo: Tensor  # uint8 [H,W,3]
     background: Tensor  # uint8 [H,W,3]: the photo, inpainted behind the cloth
@@ -29,6 +29,7 @@ class ClothLayer:
     period: int  # frames
     pace: PaceHarmonics = ()  # of its gusts, which the keyframes already follow
     gustiness: float = 0.0  # by how much gusts are stronger and faster, then weaker and slower, in the course of a loop
+    fine: bool = False  # see `ops.drape`
 
     @cached_property
     def footprint(self) -> Tensor:
@@ -46,7 +47,8 @@ class ClothLayer:
         """`draw_over` in place: a copy of sixteen numbers and two kernels for a GPU, which waits for nothing."""
         weights = _enqueued(self.weights(t), self.keyframes.device)
         field = torch.tensordot(weights, self.keyframes, 1)
-        return drape_(frame, self.photo, self.background, self.matte, field, self.active, cell=self.cell)
+        drawn = frame, self.photo, self.background, self.matte, field, self.active
+        return drape_(*drawn, cell=self.cell, fine=self.fine)
 
     def weights(self, t: float) -> Tensor:
         """Of the keyframes at time t (in frames), float32 [K]."""

@@ -1,4 +1,4 @@
-"""Cloth composited over a frame at one moment: displaced, reshaded, with the background that it uncovers."""
+"""Cloth or plants composited over a frame at one moment: displaced, reshaded, with the background uncovered."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.dither import dither
 
 TILE = 32  # pixels; as in stylecine.h
 GAMMA = 2.2
 
 
 def drape_(
-    frame: Tensor, photo: Tensor, background: Tensor, matte: Tensor, field: Tensor, active: Tensor, *, cell: int
+    frame: Tensor,
+    photo: Tensor,
+    background: Tensor,
+    matte: Tensor,
+    field: Tensor,
+    active: Tensor,
+    *,
+    cell: int,
+    fine: bool = False,
 ) -> Tensor:
     """The frame, uint8 [H,W,3], contiguous and no part of the other arguments, with the cloth drawn into it.
 
@@ -26,6 +35,8 @@ def drape_(
                 cell*cell pixels.
     active      uint8 [H over TILE, W over TILE], rounded up: tiles that are 0 are not changed.
     cell        a power of two.
+    fine        whether it is fine texture that moves slowly, as leaves: interpolated so that more of its contrast is
+                kept, and dithered.
 
     A field of zeros keeps the photo's own bytes, also where the matte is soft. Raises ValueError if shapes, types or
     devices do not fit.
@@ -45,11 +56,12 @@ def drape_(
     if not frame.is_contiguous():
         raise ValueError("drape: a frame that is changed in place has to be contiguous.")
     if not native.available(frame.device):
-        return frame.copy_(reference(frame, photo, background, matte, field, active, cell=cell))
+        return frame.copy_(reference(frame, photo, background, matte, field, active, cell=cell, fine=fine))
     photo, background, matte, field, active = (x.contiguous() for x in (photo, background, matte, field, active))
     args = _Args(
         native.pointer(photo), native.pointer(background), native.pointer(matte),
         *matte.shape, native.pointer(field), cell, *field.shape[1:], native.pointer(active), native.pointer(frame),
+        int(fine),
     )  # fmt: skip
     native.run("drape", args, frame.device)
     return frame
@@ -57,12 +69,20 @@ def drape_(
 
 _Args = native.structure(
     """uint8_t *photo, *background, *matte; int64_t height, width; float *field; int32_t cell; int64_t gh, gw;
-    uint8_t *active, *frame"""
+    uint8_t *active, *frame; int32_t fine"""
 )
 
 
 def reference(
-    frame: Tensor, photo: Tensor, background: Tensor, matte: Tensor, field: Tensor, active: Tensor, *, cell: int
+    frame: Tensor,
+    photo: Tensor,
+    background: Tensor,
+    matte: Tensor,
+    field: Tensor,
+    active: Tensor,
+    *,
+    cell: int,
+    fine: bool = False,
 ) -> Tensor:
     """drape_() of a copy, in plain PyTorch and from other formulas."""
     height, width = matte.shape
@@ -72,12 +92,13 @@ def reference(
     before = matte.float() / 255
     now = _bilinear(before, x, y)[..., None]
     gain = 2 ** (log_gain.nan_to_num(-1.0).clamp(-1, 1) / GAMMA)
-    shown = _catmull_rom(photo.float(), x, y) * gain[..., None]
+    shown = _cubic(photo.float(), x, y, 0.75 if fine else 0.5) * gain[..., None]
     still = (1 - dx.square() - dy.square()).nan_to_num(0.0).clamp(0, 1).square()[..., None]
     here, behind, before = photo.float(), background.float(), before[..., None]
     unmoved = here - torch.lerp(behind, here, before)
     drawn = torch.lerp(frame.float() + behind - here, shown, now) + still * unmoved
-    drawn = (drawn + 0.5).floor().clamp(0, 255).to(torch.uint8)
+    noise = dither(height, width, frame.device)[..., None] if fine else 0.5
+    drawn = (drawn + noise).floor().clamp(0, 255).to(torch.uint8)
     touched = (now > 0) | (before > 0) | (photo != background).any(-1, keepdim=True)
     tiles = active.bool().repeat_interleave(TILE, 0).repeat_interleave(TILE, 1)[:height, :width, None]
     return torch.where(touched & tiles, drawn, frame)
@@ -108,19 +129,19 @@ def _bilinear(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return F.grid_sample(image[None, None], places[None], padding_mode="border", align_corners=False)[0, 0]
 
 
-def _catmull_rom(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """[h,w,3] at places [a,b] in its pixels: cubic Hermite pieces whose slopes are those of the neighbours, first along
-    every row, then along columns; the border is replicated."""
+def _cubic(image: Tensor, x: Tensor, y: Tensor, steepness: float) -> Tensor:
+    """[h,w,3] at places [a,b] in its pixels: cubic Hermite pieces whose slopes are the differences of the neighbours
+    times `steepness`, first along every row, then along columns; the border is replicated."""
     h, w = image.shape[:2]
     left, top = x.floor().long(), y.floor().long()
     u, v = (x - left)[..., None], (y - top)[..., None]
 
     def along_row(row: Tensor) -> Tensor:
         a, b, c, d = (image[row, (left + k).clamp(0, w - 1)] for k in (-1, 0, 1, 2))
-        return _hermite(b, c, (c - a) / 2, (d - b) / 2, u)
+        return _hermite(b, c, (c - a) * steepness, (d - b) * steepness, u)
 
     a, b, c, d = (along_row((top + k).clamp(0, h - 1)) for k in (-1, 0, 1, 2))
-    return _hermite(b, c, (c - a) / 2, (d - b) / 2, v)
+    return _hermite(b, c, (c - a) * steepness, (d - b) * steepness, v)
 
 
 def _hermite(start: Tensor, end: Tensor, leaves: Tensor, arrives: Tensor, t: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ def write_page(
     alt: str,
     quality: int | None = None,
     cloth_layer: ClothLayer | None = None,
+    plant_layer: ClothLayer | None = None,
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
@@ -58,7 +59,7 @@ def write_page(
     # the player takes the image for the photo, or needs that
     changed = (appearance is not None and not appearance.drift) or weather is not None
     over: dict[str, Any] = {"cloth_layer": cloth_layer, "appearance": appearance, "weather": weather, "still": still}
-    content = pack(loop, period, fps, **over, quality=quality, photo=changed)
+    content = pack(loop, period, fps, **over, plant_layer=plant_layer, quality=quality, photo=changed)
     frame = first_frame(loop, **over)
     height, width = frame.shape[:2]
     style, script = _read("page.css"), _script()

@@ -15,7 +15,7 @@ from stylecine.output.embed import shrunk
 from stylecine.quality.measures import Array, Frames
 
 # sky, water, falls, smoke, cloth
-COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40))
+COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40), (140, 220, 60))
 FRAME_SIZE = 480, 10_000  # pixels at most of one frame on the contact sheet
 SLICE_TIMES = 40  # frames in the x-t slice
 FILES = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))

@@ -35,6 +35,7 @@ from stylecine.stages.weather import Weather
 
 FORMAT = 4  # increased when older players could not show all of a pack
 WEATHER_FORMAT = 5  # the same, of packs with weather
+PLANTS_FORMAT = 6  # the same, of packs with plants
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
@@ -49,6 +50,7 @@ def pack(
     fps: float,
     *,
     cloth_layer: ClothLayer | None = None,
+    plant_layer: ClothLayer | None = None,
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
@@ -60,9 +62,9 @@ def pack(
 
     loop: with sampling "gather" and without resynthesis; None if only cloth or weather moves. period: frames. fps:
         frames per second.
-    cloth_layer: the cloth over it. appearance: in which both are shown; weather: before them; images are stored without
-        either.
-    still: the photo, uint8 [H,W,3], needed if only weather moves.
+    plant_layer, cloth_layer: plants that sway over it, and cloth over both. appearance: in which all are shown;
+        weather: before them; images are stored without either.
+    still: the photo, uint8 [H,W,3], needed if only weather or plants move.
     layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, with the cloth as another.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
     photo: False omits it, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
@@ -85,7 +87,7 @@ def pack(
         if layers is not None:
             tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
     facts = {
-        "format": FORMAT if weather is None else WEATHER_FORMAT,
+        "format": PLANTS_FORMAT if plant_layer else WEATHER_FORMAT if weather else FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         **facts,
@@ -102,6 +104,9 @@ def pack(
     if weather is not None:
         fallen, facts["weather"] = _weather(weather)
         tensors |= fallen
+    if plant_layer is not None:
+        swaying, facts["plants"] = _cloth(plant_layer, quality)
+        tensors |= {f"plants_{name}": tensor for name, tensor in swaying.items()}
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
@@ -118,7 +123,8 @@ def first_frame(
     weather: Weather | None = None,
     still: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Frame 0, uint8 [H,W,3]. still: of a loop in which only weather moves."""
+    """Frame 0, uint8 [H,W,3], in which plants are as in the photo. still: of a loop in which only they or weather
+    move."""
     if cloth_layer is not None:
         frame = cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0)
     elif loop is not None:
@@ -259,7 +265,9 @@ def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[
         "keyframes": np.diff(quantised, axis=3, prepend=np.int16(0)),
     }
     grid = list(cloth_layer.keyframes.shape[2:])
-    gusts = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}
+    gusts: dict[str, Any] = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}
+    if cloth_layer.fine:
+        gusts["fine"] = 1
     facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, **gusts}
     return tensors, facts
 

@@ -26,7 +26,7 @@ export class Cloth {
       this.field = new Target(gl, gw, gh);
       this.columns = new Target(gl, this.width, gh);
     }
-    Object.assign(this, {count, cycles: cloth.cycles, gustiness: cloth.gustiness ?? 0, cell: cloth.cell});
+    Object.assign(this, {count, cycles: cloth.cycles, gustiness: cloth.gustiness ?? 0, cell: cloth.cell, fine: cloth.fine ?? 0});
     this.tiles.write(active.data);
     this.keyframes.write(decodeKeyframes(keyframes, {grid: [gh, gw], ...cloth}));
   }
@@ -40,9 +40,9 @@ export class Cloth {
     const strength = 1 + this.gustiness * Math.sin(angle);
     const weights = Array.from({length: MAX_KEYFRAMES}, (_, k) => strength * keyframeWeight(k, this.count, phase));
     this.programs.CLOTH_FIELD.draw(this.field, {keyframes: this.keyframes, weights});
-    const {textures, tiles, field, columns, cell} = this, {mip, width} = size;
+    const {textures, tiles, field, columns, cell, fine} = this, {mip, width} = size;
     this.programs.CLOTH_COLUMNS.draw(columns, {field, cell: cell >> mip}, {width});
-    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, columns, cell, mip}, size);
+    this.programs.CLOTH.draw(target, {...textures, tiles, frame, photo, columns, cell, fine, mip}, size);
   }
 
   dispose() {

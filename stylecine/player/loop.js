@@ -1,4 +1,4 @@
-// A loop on the GPU: a moving landscape, cloth, or both, maybe in another appearance, maybe with weather before it.
+// A loop on the GPU: a moving landscape, plants and cloth over it, maybe in another appearance, maybe with weather before.
 
 import {Cloth} from "./cloth.js";
 import {Target} from "./gl.js";
@@ -7,12 +7,14 @@ import {Style} from "./style.js";
 import {Weather} from "./weather.js";
 
 export class Loop {
-  /** plate, images {background, matte, distance}, facts and tensors: of one pack. */
+  /** plate, images by name, facts and tensors: of one pack. */
   constructor(gl, programs, plate, images, {facts, tensors}) {
     Object.assign(this, {programs, plate, facts});
     this.landscape = facts.sub_cycles ? new Landscape(gl, programs, plate, facts, tensors) : null;
     this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, images) : null;
-    this.under = this.cloth && new Target(gl, facts.width, facts.height, {format: "RGBA8"});
+    this.plants = facts.plants ? plantsOf(gl, programs, facts, tensors, images) : null;
+    this.overlays = [this.plants, this.cloth].filter(Boolean);
+    this.under = this.overlays.map(() => new Target(gl, facts.width, facts.height, {format: "RGBA8"}));
     this.style = facts.style ? new Style(gl, programs, facts, tensors) : null;
     this.weather = facts.weather ? new Weather(gl, programs, facts, tensors, images.distance) : null;
   }
@@ -31,17 +33,24 @@ export class Loop {
 
   /** Draws frame t as it is without a style, into a target whose rows count from the bottom, or the canvas. */
   #draw(t, target, size) {
-    const {programs, cloth, landscape, under, plate: {photo}} = this, {mip} = size;
-    if (t === 0 || !(landscape || cloth)) return programs.PHOTO.draw(target, {photo, mip}, size);
-    if (landscape) landscape.draw(t, under ?? target, size);
-    else if (this.underMip !== mip) programs.PHOTO.draw(under, {photo, mip}, size);  // in every frame the same
+    const {programs, overlays, landscape, under, plate: {photo}} = this, {mip} = size;
+    if (t === 0 || !(landscape || overlays.length)) return programs.PHOTO.draw(target, {photo, mip}, size);
+    if (landscape) landscape.draw(t, under[0] ?? target, size);
+    else if (this.underMip !== mip) programs.PHOTO.draw(under[0], {photo, mip}, size);  // in every frame the same
     this.underMip = mip;
-    cloth?.draw(t, under, photo, target, size);
+    overlays.forEach((layer, i) => layer.draw(t, under[i], photo, i + 1 < under.length ? under[i + 1] : target, size));
   }
 
   /** Frees everything, except the plate if it is `kept`. */
   dispose(kept = null) {
-    for (const part of [this.landscape, this.cloth, this.under, this.style, this.weather]) part?.dispose();
+    for (const part of [this.landscape, ...this.overlays, ...this.under, this.style, this.weather]) part?.dispose();
     if (this.plate !== kept) this.plate.dispose();
   }
+}
+
+/** Plants sway as cloth does. */
+function plantsOf(gl, programs, facts, tensors, images) {
+  const [moves, pictures] = [tensors, images].map(all => Object.fromEntries(Object.entries(all)
+    .filter(([name]) => name.startsWith("plants_")).map(([name, value]) => [name.replace("plants_", ""), value])));
+  return new Cloth(gl, programs, {...facts, cloth: facts.plants}, moves, pictures);
 }

@@ -5,13 +5,14 @@ import {dequantize} from "./pack.js";
 
 /** `Player.maps`: see docs/player.md. */
 export function readMaps(facts, tensors) {
-  const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, cell: 1, grid: [1, 1], ...facts.cloth};
+  const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, cell: 1, grid: [1, 1], ...(facts.cloth ?? facts.plants)};
   const {velocity} = tensors;
   return {
     grid: {width, height, cell, margin},
     velocity: velocity ? dequantize(velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
     layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
+    plants: Boolean(facts.plants),
     cloth: facts.cloth ? clothMap({facts, tensors}) : null,
   };
 }

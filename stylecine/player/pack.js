@@ -2,7 +2,7 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMAT = 5;
+const FORMAT = 6;
 const RENAMED = 4;  // the first format with today's names
 // Names of arrays, facts and scales in older formats.
 const OLD_NAMES = {
@@ -41,9 +41,12 @@ export function decodeImage(blob) {
   return createImageBitmap(blob, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
 }
 
-/** The decoded images of a pack's cloth and weather, as far as it has them, by name. Throws PlayerError. */
+/** The decoded images of a pack's cloth, plants and weather, as far as it has them, by name. Throws PlayerError. */
 export async function decodeImages({facts, tensors}) {
-  const types = {background: facts.picture, matte: "image/png", distance: "image/png"};
+  const types = {
+    ...{background: facts.picture, matte: "image/png", distance: "image/png"},
+    ...{plants_background: facts.picture, plants_matte: "image/png"},
+  };
   const named = Object.entries(types).filter(([name]) => tensors[name]);
   try {
     const images = await Promise.all(named.map(([name, type]) => decodeImage(new Blob([tensors[name].data], {type}))));

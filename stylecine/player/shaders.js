@@ -389,16 +389,21 @@ void main() {
   wide = weighted_along(field, 0, ivec2(first, pixel_of().y), b_spline(f));
 }`;
 
-// Cloth over a frame, as in cuda_ops/drape.h: displaced, relit, and the background that it uncovers.
-const CLOTH = PIXEL + WEIGHTED + BETWEEN + `
+// Cloth or plants over a frame, as in cuda_ops/drape.h: displaced, relit, and the background that it uncovers.
+const CLOTH = PIXEL + WEIGHTED + BETWEEN + DITHER + `
 uniform sampler2D frame, photo, background, matte, columns, tiles;
-uniform int cell, mip;
+uniform int cell, mip, fine;
 out vec4 drawn;
 const int TILE = 32;
 vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
   return 0.5 * vec4(((2.0 - f) * f - 1.0) * f, (3.0 * f - 5.0) * f * f + 2.0, ((4.0 - 3.0 * f) * f + 1.0) * f,
                     (f - 1.0) * f * f);
 }
+vec4 sharper(float f) {
+  return vec4(((2.0 - f) * f - 1.0) * f * 0.75, (1.25 * f - 2.25) * f * f + 1.0, ((1.5 - 1.25 * f) * f + 0.75) * f,
+              (f - 1.0) * f * f * 0.75);
+}
+vec4 taps(float f) { return fine == 1 ? sharper(f) : catmull_rom(f); }
 vec3 field_at(ivec2 at) {  // x and y in pixels, and the binary logarithm of the gain
   float f;
   int first = point_before(at.y, cell >> mip, f);
@@ -409,7 +414,7 @@ float matte_at(ivec2 at, vec2 f) {
   return mix(mix(texelFetch(matte, a, mip).r, texelFetch(matte, ivec2(d.x, a.y), mip).r, f.x),
              mix(texelFetch(matte, ivec2(a.x, d.y), mip).r, texelFetch(matte, d, mip).r, f.x), f.y);
 }
-vec3 photo_at(ivec2 at, vec2 f) { return weighted(photo, mip, at, catmull_rom(f.x), catmull_rom(f.y)); }
+vec3 photo_at(ivec2 at, vec2 f) { return weighted(photo, mip, at, taps(f.x), taps(f.y)); }
 void main() {
   ivec2 size = textureSize(photo, mip), at = pixel_of();
   drawn = texelFetch(frame, at, 0);
@@ -425,7 +430,7 @@ void main() {
   float still = clamp(1.0 - dot(moved.xy, moved.xy), 0.0, 1.0);
   vec3 unmoved = here - mix(behind, here, before);
   vec3 over = mix(drawn.rgb + behind - here, shown, now) + still * still * unmoved;
-  drawn.rgb = floor(clamp(over * 255.0 + 0.5, 0.0, 255.0)) / 255.0;
+  drawn.rgb = floor(clamp(over * 255.0 + (fine == 1 ? dither(at) : 0.5), 0.0, 255.0)) / 255.0;
 }`;
 
 // A frame in another appearance, as in cuda_ops/recolour.h: each pixel's colour is changed by the affine transform at

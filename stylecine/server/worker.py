@@ -239,11 +239,13 @@ class Worker:
         """A loop in the photo's own appearance, in any weather; not made again if only these have changed."""
         still, wind = self._motion(request)
         if self.played is not None and self.played[0] == still:
-            if self.played[1] == wind or self.played[2].cloth_layer is None:
-                return self.played[2]
-            with suppress(NothingMoves):
-                self.played = still, wind, self.animator.turn_wind(self.played[2], check_wind(wind), progress=progress)
-                return self.played[2]
+            loop = self.played[2]
+            if self.played[1] == wind:
+                return loop
+            if loop.loop is None and loop.plant_layer is None and loop.cloth_layer is not None:
+                with suppress(NothingMoves):
+                    self.played = still, wind, self.animator.turn_wind(loop, check_wind(wind), progress=progress)
+                    return self.played[2]
         self.played = None  # its memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))

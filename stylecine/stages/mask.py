@@ -109,8 +109,8 @@ def require_motion(mask: Tensor) -> Tensor:
     """mask [H,W] as it is; NothingMoves if less than 0.5% of the photo moves."""
     if (mask > 0.5).float().mean() < MIN_MOVING:
         raise NothingMoves(
-            "Nothing in this photo seems to move; give a mask that is white where it should move, or a weather such as"
-            " snow."
+            "Nothing in this photo seems to move; give a mask that is white where it should move, a wind if it shows"
+            " plants, or a weather such as snow."
         )
     return mask
 

@@ -24,7 +24,7 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import FALLS, SKY, SMOKE, WATER
+from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 from stylecine.stages.speed import (
     TRAVEL,
@@ -44,6 +44,8 @@ HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, 
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
 OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
+RISE = 0.25  # of smoke, relative to its drift
+SIDEWAYS = 0.2  # cosine of a wind's direction: one that blows less to a side turns no water
 LEVEL_WIND = 0.12  # a wind that the network sees rise or fall by less is level
 LEVEL_WATER = 0.5  # and so is open water's drift
 # How much the course counts on open water and in channels, beside the usual length of the network's directions. Open
@@ -67,6 +69,7 @@ class MotionContext:
     steered: np.ndarray  # bool [h,w]: streams that have an arrow
     odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
     mirror: np.ndarray  # [h,w] in [0,1]: how much open water mirrors its shore, and stays where it is
+    wind: Wind | None  # which sky and smoke drift with, and open water follows; None: as predicted
 
     @property
     def short(self) -> int:
@@ -90,6 +93,7 @@ def predict_motion(
     motionnet: MotionNet,
     arrows: Sequence[Sequence[float]] = (),
     pace: str = "natural",
+    wind: Wind | None = None,
 ) -> Tensor:
     """photo [3,H,W] in [-1,1], layers [4,H,W] -> flow [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
 
@@ -97,13 +101,14 @@ def predict_motion(
     be interpolated at edges. arrows: (x0, y0, x1, y1, ...) in fractions of width and height, the way of matter in one
     second; each is met exactly where it starts, and rotates and scales the motion of its region: the whole sky, or a
     connected stretch of water, of falls or of smoke. pace: a key of TRAVEL; streams without an arrow that might as well
-    run the other way take the next calmer one. MotionError for an arrow that starts further than 5% of the short side
-    from anything that moves.
+    run the other way take the next calmer one. wind: sky and smoke drift with it, open water follows it sideways, as
+    fast as it blows; falls and rivers keep their way. MotionError for an arrow that starts further than 5% of the short
+    side from anything that moves.
     """
     grid = fit_short_side(photo.shape[-2:], GRID)
     placed = _place_arrows(layers, arrows, grid)
     directions = _predict_directions(motionnet, photo, layers, placed, grid)
-    context = _context(photo, layers, directions, placed)
+    context = _context(photo, layers, directions, placed, wind)
     flow = _apply_arrows(_model_flow(directions, context, pace), context, placed)
     return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
 
@@ -132,7 +137,9 @@ def read_motion(motion: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
-def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow]) -> MotionContext:
+def _context(
+    photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow], wind: Wind | None = None
+) -> MotionContext:
     grid = directions.shape[1:]
     owner = class_map(layers, grid)
     grey = grey_on(photo, grid)
@@ -140,7 +147,7 @@ def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
     mirror = mirroring(grey, streams.open, owner < 0) * ~steered
-    return MotionContext(grey, owner, streams, steered, odds, mirror)
+    return MotionContext(grey, owner, streams, steered, odds, mirror, wind)
 
 
 @dataclass(frozen=True)
@@ -287,10 +294,36 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
         calmer = TRAVEL[CALMER[pace]].running_water / travel.running_water
         calm = open_water(context.owner, flow, context.grey)
         usual = water_travel(here, context.owner < 0, calm, context.grey, travel)
+        usual = usual * np.where(context.streams.open, _pace(context.wind), 1.0)
         return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
     if k == FALLS:
         return falls_travel(here, flow, travel)
-    return sky_travel(here, context.grey, pace) if k == SKY else travel.smoke
+    if k == SKY:
+        return sky_travel(here, context.grey, pace) * _pace(context.wind)
+    return travel.smoke * _rising_pace(context.wind)
+
+
+def _pace(wind: Wind | None) -> float:
+    return 1.0 if wind is None else wind.pace
+
+
+def _rising_pace(wind: Wind | None) -> float:
+    """By how much faster smoke moves in a wind: without any it still rises."""
+    return 1.0 if wind is None else math.hypot(wind.pace, RISE) / math.hypot(1, RISE)
+
+
+def _in_wind(flow: np.ndarray, wind: Wind, height: np.ndarray) -> np.ndarray:
+    """The way [2,h,w] of clouds in a wind, height [h] in (0,1] above the horizon, as long as in the flow [2,h,w].
+
+    Clouds that drift away from the viewer sink towards the horizon and close in on its middle, the more slowly the
+    nearer they are to it.
+    """
+    h, w = flow.shape[1:]
+    across, away = math.cos(wind.angle), math.sin(wind.angle)
+    side = (np.arange(w) + 0.5 - w / 2) / min(h, w)
+    x = (across - away * side) * height[:, None]
+    way = np.stack((x, np.broadcast_to(away * height[:, None] ** 2, x.shape)))
+    return way / (np.linalg.norm(way, axis=0).mean() + 1e-9) * np.linalg.norm(flow, axis=0).mean()
 
 
 def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
@@ -304,7 +337,8 @@ def _sky(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np
     rows = np.flatnonzero(here.any(1))
     horizon = max(float(np.percentile(np.nonzero(here)[0], 98)) + 1, 0.3 * context.short) if len(rows) else 1.0
     height = np.clip(1 - np.arange(here.shape[0]) / horizon, 0, 1)
-    return wind[:, None, None] * (0.35 + 0.65 * height)[None, :, None] * np.ones(here.shape)
+    drift = wind[:, None, None] * (0.35 + 0.65 * height)[None, :, None] * np.ones(here.shape)
+    return drift if context.wind is None else _in_wind(drift, context.wind, 0.35 + 0.65 * height)
 
 
 def _water(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
@@ -312,6 +346,10 @@ def _water(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
     level. Streams that arrows steer run as predicted."""
     predicted = context.blur(directions, 0.03, here)
     flow = _level_open(_downstream(predicted, here, context), context)
+    if context.wind is not None:
+        across = math.cos(context.wind.angle)
+        against = context.streams.open & (flow[0] * across < 0) & (abs(across) > SIDEWAYS)
+        flow = np.where(against, flow * np.array([-1.0, 1.0])[:, None, None], flow)
     # as fast as without arrows: other streams' speeds are relative to all water's
     steered = _level_open(predicted, context)
     steered = steered / (np.linalg.norm(steered, axis=0) + 1e-9) * np.linalg.norm(flow, axis=0)
@@ -364,9 +402,12 @@ def _falls(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> 
 
 
 def _smoke(directions: np.ndarray, here: np.ndarray, context: MotionContext) -> np.ndarray:
-    """Drifts as predicted and rises a little."""
+    """Drifts as predicted, or with the wind, and rises a little."""
     flow = context.blur(directions, 0.06, here)
-    return flow + np.array([0.0, -0.25])[:, None, None] * np.linalg.norm(flow, axis=0)
+    length = np.linalg.norm(flow, axis=0)
+    if context.wind is not None:
+        flow = np.array([math.cos(context.wind.angle) * context.wind.pace, 0.0])[:, None, None] * length
+    return flow + np.array([0.0, -RISE])[:, None, None] * length
 
 
 def normalize_speed(flow: np.ndarray, here: np.ndarray, travel: np.ndarray | float, short: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import FALLS, WATER
+from stylecine.options import FALLS, WATER, Wind
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 
 # Open water spans this share of the width, or falls or rises less than this, or mirrors its shore.
@@ -71,8 +71,9 @@ class Swell:
     seconds: float
 
 
-def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor) -> Swell | None:
-    """The swell on the grid of a flow [2,h,w]; None without open water.
+def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None = None) -> Swell | None:
+    """The swell on the grid of a flow [2,h,w]; None without open water. In a wind it runs downwind, as high as that is
+    strong; otherwise towards the viewer.
     photo: [3,H,W] in [-1,1], layers [4,H,W] as `mask.predict_layers` makes them. Waves get shorter
     and lower towards the far end of the water, as perspective has it, and vanish at shores.
     """
@@ -92,8 +93,12 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor) -> Swell | None:
     height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
     full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * mirror) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
+    downwind = 0.0
+    if wind is not None:
+        height, downwind = height * wind.pace, wind.angle + math.pi / 2
     parts = np.zeros((2, 2, h, w))
     for direction, share, phase in WAVES:
+        direction += downwind
         at = y[:, None] * math.cos(direction) + x * (2 * math.pi / WAVELENGTH * math.sin(direction)) + phase
         # Water moves in circles: sideways a quarter cycle after up and down, and less, as it is seen from above.
         cosine, sine = np.cos(at), np.sin(at)

@@ -2,7 +2,8 @@
 
 The segmenter sees the photo at a short side of 640 and misses many of them; what it misses is torn off and drifts
 along. They are found by structure instead: thin, unlike what moves on both sides of them (the top-hats of mathematical
-morphology), with sharp edges, and fastened to something static.
+morphology), with sharp edges, and fastened to something static. Among plants that sway, trunks and posts are found by
+their long edges.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level ma
 CROWN, CROWN_REACH = 0.2, 0.03  # share that thin things have of their surroundings, within this part of the short side
 BROKEN = 0.005  # of the short side: gaps in posts that are taken for parts of them, at most twice this
 GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
+UPRIGHT_SIDE = 512  # short side of the copy in which trunks and posts are looked for
+UPRIGHT_LENGTH, UPRIGHT_DEGREES = 0.06, 7  # of the short side: as far up and down they are straight; from the upright
+UPRIGHT_STEP, UPRIGHT_SHARE = 0.1, 0.88  # of [-1, 1], across three pixels: of their edges, and share that has one sign
+UPRIGHT_EXTENT = 0.08  # of the short side: over how much of their height that is so
 
 
 def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
@@ -57,6 +62,38 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
         found |= _upright(water & (bright | _straight(darker, water)), water, static, length)
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
+
+
+def upright_static(photo: Tensor, plants: Tensor) -> Tensor:
+    """Trunks and posts among plants, photo [3,H,W] in [-1,1], plants bool [H,W] -> bool [H,W].
+
+    Their edges are long, straight and upright, and lighter on the same side all along; among leaves and blades the
+    sides change.
+    """
+    size = fit_short_side(plants.shape, UPRIGHT_SIDE)
+    grey, among = resize(photo, size).mean(0), resize(plants[None].float(), size)[0]
+    among = ~dilate(among < 0.5, 2)  # the plants' own outline is no edge of this kind
+    h, w = size
+    wide = F.pad(grey[None], (2, 2, 0, 0), mode="replicate")[0]
+    step = (wide[:, 3:-1] - wide[:, 1:-3]) / 2 + (wide[:, 4:] - wide[:, :-4]) / 4
+    reach = max(3, round(UPRIGHT_LENGTH * min(size)))
+    steps = F.pad(torch.stack((step, step.abs())), (reach,) * 4)
+    edges = torch.zeros_like(among)
+    for degrees in range(-UPRIGHT_DEGREES, UPRIGHT_DEGREES + 1):
+        slope = math.tan(math.radians(degrees))
+        columns = [reach + round(at * slope) for at in range(-reach, reach + 1)]
+        total = torch.zeros_like(steps[:, :h, :w])
+        for row, column in enumerate(columns):
+            total += steps[:, row : row + h, column : column + w]
+        signed, length = total.abs() / len(columns)
+        edges |= (signed > UPRIGHT_STEP) & (signed > UPRIGHT_SHARE * length)
+    edges = dilate(edges & among, 1)
+    labels, count = ndimage.label(edges.cpu().numpy(), structure=np.ones((3, 3)))
+    high = np.zeros(count + 1, bool)
+    for n, (rows, _) in enumerate(ndimage.find_objects(labels), 1):
+        high[n] = rows.stop - rows.start >= UPRIGHT_EXTENT * min(size)
+    found = torch.from_numpy(high[labels]).to(plants.device)
+    return resize(found[None].float(), plants.shape)[0] > 0.25
 
 
 def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:

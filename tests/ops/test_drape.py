@@ -11,9 +11,9 @@ from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape_
 from tests.ops.kernels import agreement, apart, assert_alike, smooth
 
 
-def drape(frame: Tensor, *others: Tensor, cell: int) -> Tensor:
+def drape(frame: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
     """drape_() of a copy."""
-    return drape_(frame.clone(memory_format=torch.contiguous_format), *others, cell=cell)
+    return drape_(frame.clone(memory_format=torch.contiguous_format), *others, **keywords)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Sample:
     more: int = 0  # points of the grid past the frame
     lost: bool = False  # some places and gains are no numbers
     strided: bool = False
+    fine: bool = False
 
     def arguments(self, device: str = "cpu") -> tuple[list[Tensor], dict[str, Any]]:
         noise = torch.Generator().manual_seed(5)
@@ -54,7 +55,7 @@ class Sample:
         tensors = [frame, photo, background, matte, field, tiles]
         if self.strided:
             tensors = [apart(x) for x in tensors]
-        return [x.to(device) for x in tensors], {"cell": self.cell}
+        return [x.to(device) for x in tensors], {"cell": self.cell, "fine": self.fine}
 
 
 SAMPLES = [
@@ -74,6 +75,9 @@ SAMPLES = [
     Sample("far outside", travel=1e9),
     Sample("lost places", lost=True),
     Sample("strided", strided=True),
+    Sample("fine", fine=True, moving=True),
+    Sample("fine, hardly moved", fine=True, travel=0.4, matte="all", h=70),
+    Sample("fine, lost places", fine=True, lost=True, h=67, w=97),
 ]
 
 
@@ -93,9 +97,24 @@ def still(dx: float = 0.0, dy: float = 0.0, gain: float = 0.0) -> Tensor:
     return torch.tensor([dx, dy, gain])[:, None, None].expand(3, 12, 18).contiguous()
 
 
-def test_zero_displacement_keeps_the_photos_bytes_even_under_a_soft_matte(either):
+@pytest.mark.parametrize("fine", [False, True])
+def test_zero_displacement_keeps_the_photos_bytes_even_under_a_soft_matte(either, fine):
     tensors, keywords = scene(field=still())
-    assert torch.equal(drape(*tensors, **keywords), tensors[1])
+    assert torch.equal(drape(*tensors, **keywords | {"fine": fine}), tensors[1])
+
+
+def test_fine_texture_keeps_more_of_its_contrast(either):
+    """Half a pixel aside; and in a smooth gradient a hundredth of a pixel is seen at once."""
+    waves = (127.5 + 100 * torch.sin(torch.arange(70) * 1.6)).round().to(torch.uint8)
+    waves = waves[None, :, None].expand(45, 70, 3).contiguous()
+    tensors, keywords = scene(matte="all", photo=waves, frame=waves, field=still(0.5))
+    soft, crisp = (drape(*tensors, **keywords | {"fine": fine})[:, 4:-4].float().std() for fine in (False, True))
+    own = waves[:, 4:-4].float().std()
+    assert soft < 0.93 * own and abs(crisp - own) < 0.05 * own
+    ramp = (torch.arange(70) * 3).to(torch.uint8)[None, :, None].expand(45, 70, 3).contiguous()
+    tensors, keywords = scene(matte="all", photo=ramp, frame=ramp, field=still(0.02))
+    rounded, dithered = (drape(*tensors, **keywords | {"fine": fine}) != ramp for fine in (False, True))
+    assert not rounded[:, 4:-4].any() and dithered[:, 4:-4].float().mean() == pytest.approx(0.06, abs=0.03)
 
 
 def test_cloth_moves_by_whole_pixels_against_the_displacement(either):

@@ -15,7 +15,7 @@ from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
 from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.options import WEATHERS, Wind
-from stylecine.output.web_pack import WEATHER_FORMAT, pack, pack_wind
+from stylecine.output.web_pack import PLANTS_FORMAT, pack, pack_wind
 from stylecine.stages.crossfade import BEGIN_STEPS
 from stylecine.stages.loop import Loop, frame
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
@@ -160,6 +160,24 @@ def test_cloth_over_a_landscape_matches_the_engine(stage: Stage) -> None:
         assert off.mean() <= 0.2 and np.percentile(off, 99) <= 1 and off.max() <= 4
         assert (expected != under.numpy()).any() and (under != loop.photo).any()
     assert np.array_equal(stage.frame(0), loop.photo.numpy())
+
+
+def test_plants_under_cloth_and_over_a_landscape_match_the_engine(stage: Stage) -> None:
+    loop, cloth_layer = flag_over_sky()
+    moved = replace(cloth_layer, keyframes=cloth_layer.keyframes.roll(8, 3), matte=cloth_layer.matte.roll(32, 1))
+    plants = replace(moved, background=loop.photo, active=torch.ones_like(moved.active), cycles=1, fine=True)
+    stage.load(pack(loop, 60, FPS, cloth_layer=cloth_layer, plant_layer=plants))
+    for t in (13.2, 41):
+        under = plants.draw_over(frame(loop, t), t)
+        shown, expected = stage.frame(t), cloth_layer.draw_over(under, t).numpy()
+        off = np.abs(shown.astype(int) - expected)
+        assert off.mean() <= 0.2 and np.percentile(off, 99) <= 2 and off.max() <= 6
+        assert (under != frame(loop, t)).any()
+    assert np.array_equal(stage.frame(0), loop.photo.numpy())
+    stage.load(pack(None, 60, FPS, plant_layer=plants, still=loop.photo.numpy()))
+    off = np.abs(stage.frame(22).astype(int) - plants.draw_over(loop.photo, 22).numpy())
+    assert off.mean() <= 0.2 and off.max() <= 4
+    assert stage.page.evaluate("player.maps.plants && player.maps.cloth === null")
 
 
 def test_another_wind_keeps_the_plate_and_a_landscape_may_follow(stage: Stage, loops: dict[str, Loop]) -> None:
@@ -586,7 +604,7 @@ def test_a_wind_of_an_older_format_moves_the_cloth_the_same(stage: Stage) -> Non
 
 # --- what it refuses
 
-NEWER = base64.b64encode(save({}, {"stylecine": json.dumps({"format": WEATHER_FORMAT + 1})})).decode()
+NEWER = base64.b64encode(save({}, {"stylecine": json.dumps({"format": PLANTS_FORMAT + 1})})).decode()
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_the_docs_name_every_request_and_every_object(tmp_path: Path) -> None:
     assert set(re.findall(r' id="(\w+)"', text)) == set(schema["components"]["schemas"])
     assert set(re.findall(r'href="?#(\w+)', text)) <= set(schema["components"]["schemas"])
     assert "<td>number above 0 to 3600; default 4.0</td><td>length of one loop</td>" in text
-    assert "true or false; default false</td>" in text and "degrees and strength, of cloth" in text
+    assert "true or false; default false</td>" in text and "degrees and strength: plants" in text
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])

@@ -131,9 +131,11 @@ def test_another_style_needs_no_new_loop(works: Worker, live: Callable[..., Cine
 
 def test_another_weather_needs_no_new_loop(works: Worker, live: Callable[..., Cinemagraph]) -> None:
     plain = live(SKY)
-    snow = live(SKY, NIGHT, weather="snow", weather_strength=0.8, wind=["180", "0.6"])
+    wind = {"wind": ["180", "0.6"]}
+    snow = live(SKY, NIGHT, weather="snow", weather_strength=0.8, **wind)
     assert snow.loop is not plain.loop, "with weather nothing else has to move"
-    dry = [live(SKY, weather="rain"), live(SKY, NIGHT, weather="rain", wind=["0", "0.2"]), live(SKY, weather="fog")]
+    others = ([], "rain"), ([NIGHT], "rain"), ([], "fog")
+    dry = [live(SKY, *style, weather=weather, **wind) for style, weather in others]
     assert all(loop.loop is snow.loop and loop.weather is not None for loop in dry)
     assert snow.weather is not None and not torch.equal(snow.weather.paths, dry[0].weather.paths)
     options = {"weather": "snow", "weather_strength": 0.8, "wind": (180, 0.6), "style": "night"}
@@ -195,14 +197,18 @@ def test_pictures_of_all_styles_do_not_depend_on_what_was_shown_before(
 FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
 
 
-def test_another_wind_needs_no_new_landscape(live: Callable[..., Cinemagraph]) -> None:
-    first = live(SKY, FLAG, wind=["0", "0.8"])
-    turned = live(SKY, FLAG, wind=["180", "0.6"])
-    assert first.cloth_layer is not None and turned.loop is first.loop
+def test_another_wind_needs_no_new_cloth(live: Callable[..., Cinemagraph]) -> None:
+    first, turned = (live(FLAG, subject="cloth", wind=wind) for wind in (["0", "0.8"], ["180", "0.6"]))
+    assert first.cloth_layer is not None and turned.rest_shape is first.rest_shape
     live(SKY)
-    whole = live(SKY, FLAG, wind=["180", "0.6"])
-    assert whole.loop is not first.loop and np.array_equal(whole[4], turned[4])
+    whole = live(FLAG, subject="cloth", wind=["180", "0.6"])
+    assert whole.rest_shape is not first.rest_shape and np.array_equal(whole[4], turned[4])
     assert not np.array_equal(whole[4], first[4])
+
+
+def test_another_wind_moves_the_landscape_too(live: Callable[..., Cinemagraph]) -> None:
+    right, left = (live(SKY, FLAG, wind=wind) for wind in (["0", "0.8"], ["180", "0.8"]))
+    assert right.cloth_layer is not None and left.motion[0].mean() < 0 < right.motion[0].mean()
 
 
 def test_the_smallest_pictures_are_styles(works: Worker, live: Callable[..., Cinemagraph]) -> None:

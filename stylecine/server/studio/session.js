@@ -221,7 +221,7 @@ async function syncOnce() {
     fetching = Object.assign(new AbortController(), {request});
     const {signal} = fetching;
     try {
-      const wind = differsInWind(request) && await readWind(request, false, signal);
+      const wind = movesOnlyCloth() && differsInWind(request) && await readWind(request, false, signal);
       const pack = wind || await readPack(request, signal);
       if (!isCurrent(request)) return;
       maps = wind ? playWind(wind, request) : await play(pack, request);
@@ -346,9 +346,15 @@ function differsInWind(request) {
   return Boolean(state.maps?.cloth) && !request.options.weather && sameRequest(playing, {...request, query: queryIn(wind, request.query)});
 }
 
+/** Whether another wind changes nothing but the cloth. */
+function movesOnlyCloth() {
+  return Boolean(state.maps?.cloth) && !state.maps.moving && !state.maps.plants;
+}
+
 function queryIn(wind, query) {
   const changed = new URLSearchParams(query);
-  changed.set("wind", wind);
+  if (wind) changed.set("wind", wind);
+  else changed.delete("wind");
   return String(changed);
 }
 

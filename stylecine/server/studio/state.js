@@ -11,7 +11,8 @@ export const state = {
   edits: [],  // the wanted ones, as the service expects them
   renderedEdits: [],  // those in the current loop
   savedEdits: [],  // those in the last saved or exported file
-  options: Object.fromEntries(shown.map(([name, option]) => [name, option.default])),  // of the loop
+  // of the loop; the wind is null until it is turned
+  options: {...Object.fromEntries(shown.map(([name, option]) => [name, option.default])), wind: null},
   past: [], future: [],  // history, {edits, options}
   tool: "view",
   paintClass: "water",
@@ -74,10 +75,19 @@ export function hasCloth(edits) {
   return edits.some(({kind, mode, what}) => kind === "paint" && mode === "add" && what === "cloth");
 }
 
+/** The wind that is shown: without one cloth and weather have the default. */
+export function shownWind() {
+  return state.options.wind ?? OPTIONS.wind.default;
+}
+
+/** Whether any wind blows. */
+export function isWindy() {
+  return state.options.wind !== null || state.options.weather !== null || hasCloth(state.edits);
+}
+
 /** The options of a loop, as the service expects them: everything that can move does. */
-export function renderOptions({edits, options: {wind, weather, weather_strength, ...options}}) {
-  const windy = weather || hasCloth(edits);
-  return {...options, subject: "auto", ...(weather && {weather, weather_strength}), ...(windy && {wind})};
+export function renderOptions({options: {wind, weather, weather_strength, ...options}}) {
+  return {...options, subject: "auto", ...(weather && {weather, weather_strength}), ...(wind && {wind})};
 }
 
 /** The name of a file made from the photo. */

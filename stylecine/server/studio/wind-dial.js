@@ -3,7 +3,7 @@
 import {$, clamp, make, svg} from "./dom.js";
 import {announce, showHint} from "./notifications.js";
 import {change} from "./session.js";
-import {hasCloth, set, state, watch} from "./state.js";
+import {hasCloth, isWindy, set, shownWind, state, watch} from "./state.js";
 
 const MIN_STRENGTH = 0.05;
 const RIM = 74;  // the radius, of 100, at which the strength is 1
@@ -20,6 +20,7 @@ const STREAKS = [[-44, -50, 34, 0], [-22, -68, 60, -0.35], [20, -66, 64, -1.1], 
 
 let holder = null;  // the id of the pointer that holds the arrow
 let drawingTimer = 0;
+let hadCloth = false;
 
 export function initWindDial() {
   const dial = $("wind");
@@ -37,13 +38,14 @@ export function initWindDial() {
     event.buttons ? followPointer(event) : release();  // or it was released where the page could not see it
   });
   dial.addEventListener("keydown", handleKey);
-  watch(["options", "hurried"], show);
-  watch(["edits", "options", "phase"], () => {
-    const wanted = state.phase === "ready" && (hasCloth(state.edits) || state.options.weather !== null);
-    const appears = wanted && $("wind-section").hidden && hasCloth(state.edits);
-    $("wind-section").hidden = !wanted;
-    if (!wanted) release();
-    if (appears) announceDial();
+  $("wind-off").addEventListener("click", () => change({options: {...state.options, wind: null}}, "option wind"));
+  watch(["edits", "options", "hurried"], show);
+  watch(["edits", "phase"], () => {
+    const ready = state.phase === "ready", cloth = ready && hasCloth(state.edits);
+    $("wind-section").hidden = !ready;
+    if (!ready || (hadCloth && !cloth)) release();
+    if (cloth && !hadCloth) announceDial();
+    hadCloth = cloth;
   });
 }
 
@@ -89,10 +91,11 @@ function drawing() {
 }
 
 function show() {
-  const [degrees, strength] = state.options.wind, direction = directionOf(degrees);
-  const dial = $("wind");
+  const [degrees, strength] = shownWind(), direction = directionOf(degrees);
+  const dial = $("wind"), words = `${direction}, ${degrees} degrees, ${percentOf(strength)} percent strong`;
   dial.setAttribute("aria-valuenow", String(degrees));
-  dial.setAttribute("aria-valuetext", `${direction}, ${degrees} degrees, ${percentOf(strength)} percent strong`);
+  dial.setAttribute("aria-valuetext", isWindy() ? words : "no wind");
+  $("wind-off").disabled = state.options.wind === null;
   if (state.hurried) drawingTimer ||= setTimeout(draw, HURRIED_INTERVAL);
   else draw();
 }
@@ -100,13 +103,18 @@ function show() {
 function draw() {
   clearTimeout(drawingTimer);
   drawingTimer = 0;
-  const [degrees, strength] = state.options.wind;
+  const [degrees, strength] = shownWind();
   const radius = strength * RIM;
+  $("wind").classList.toggle("off", !isWindy());
   for (const id of ["wind-streaks", "wind-arrow"]) $(id).setAttribute("transform", `rotate(${-degrees})`);
   $("wind-streaks").style.opacity = 0.25 + 0.75 * strength;
   $("wind-shaft").setAttribute("d", `M0 0H${Math.max(0, radius - 4)}`);
   for (const id of ["wind-knob", "wind-halo"]) $(id).setAttribute("transform", `translate(${radius})`);
   $("wind").style.setProperty("--gust", `${(2.6 - 1.6 * strength).toFixed(2)}s`);
+  if (!isWindy()) {
+    for (const id of ["wind-direction", "wind-strength"]) $(id).replaceChildren("None");
+    return;
+  }
   const direction = directionOf(degrees), label = direction[0].toUpperCase() + direction.slice(1);
   $("wind-direction").replaceChildren(label, make("small", {}, `${degrees}°`));
   const force = STRENGTHS[Math.min(4, Math.floor(5 * strength))];
@@ -126,7 +134,7 @@ function followPointer({clientX, clientY, altKey}) {
 }
 
 function handleKey(event) {
-  const [degrees, strength] = state.options.wind;
+  const [degrees, strength] = shownWind();
   const [turn, gain] = STEP.map(step => step * (event.shiftKey ? 3 : 1));
   const wind = {
     ...{ArrowLeft: [degrees + turn, strength], ArrowRight: [degrees - turn, strength]},

@@ -1,0 +1,83 @@
+"""Plants in the wind, as a layer over the loop of their landscape."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.cloth.layer import ClothLayer
+from stylecine.ops.drape import TILE
+from stylecine.ops.image import dilate, to_uint8
+from stylecine.options import SKY, WATER, Wind
+from stylecine.stages.sway import predict_sway
+from stylecine.stages.thin import thin_static, upright_static
+
+CLOSED = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these
+SEEN = 0.02, 0.12  # pixels (standard deviation) of sway: the matte fades in where it begins
+MIN_EXTENT = 1e-3  # pixels of sway that count as motion at all
+TWIG = 0.015  # of the short side: thin things so near to plants are their twigs
+HELD = 0.02  # of a layer: what has less of it is no sky or water
+
+
+def sway_plants(
+    photo: Tensor,
+    plants: Tensor,
+    layers: Tensor,
+    moving: Tensor,
+    plate: Tensor | None,
+    wind: Wind,
+    *,
+    period: int,
+    seconds: float,
+) -> ClothLayer | None:
+    """The layer of a loop of `period` frames; None where nothing can sway. seconds: of the loop, at its speed.
+
+    photo: [3,H,W] in [-1,1]. plants: [H,W] in [0,1]. layers: [K,H,W], of the landscape behind them; moving: [H,W], how
+    much of each pixel is that landscape's in its frames; plate: [3,H,W], what is moved of it, inpainted behind plants;
+    None where no landscape moves.
+    """
+    short = min(plants.shape)
+    plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
+    behind = layers.amax(0) > HELD
+    free = _beside(plants, behind, round(CLOSED * short)) & ~_held(photo, plants, layers)
+    sway = predict_sway(plants, free, wind, seconds)
+    if sway is None:
+        return None
+    size = plants.shape[0], plants.shape[1]
+    reach = _at_pixels(sway.extent, sway.cell, size)
+    matte = ((1 - moving) * ((reach - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1) * 255).round().to(torch.uint8)
+    pixels = to_uint8(photo)
+    background = pixels
+    if plate is not None:
+        uncovered = dilate(moving > 0, round(3 * float(sway.extent.max())) + 3) & (moving == 0) & (matte > 0)
+        background = torch.where(uncovered[..., None], to_uint8(plate), pixels)
+    changes = (matte > 0) & (reach > MIN_EXTENT)
+    near = dilate(changes, round(4 * float(sway.extent.max())) + 1) & (reach > MIN_EXTENT)
+    active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
+    shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
+    fields = sway.keyframes, sway.cell, shown, sway.cycles, period
+    return ClothLayer(pixels, background, matte, active, *fields, fine=True)
+
+
+def _held(photo: Tensor, plants: Tensor, layers: Tensor) -> Tensor:
+    """Posts, masts and wires before the sky or water, bool [H,W]; twigs are as thin, but near their plants."""
+    classes = layers.max(0).indices
+    sky, water = ((layers.amax(0) > HELD) & (classes == k) for k in (SKY, WATER))
+    thin = thin_static(photo, sky, water)
+    return thin & ~dilate(plants > 0.5, round(TWIG * min(plants.shape)))
+
+
+def _beside(plants: Tensor, behind: Tensor, gap: int) -> Tensor:
+    """Sky and water, and what lies between them and plants: bool [H,W]."""
+    either = (plants > 0) | behind
+    closed = ~dilate(~dilate(either, gap), gap)
+    twigs = closed & dilate(plants > 0.5, round(TWIG * min(plants.shape)))
+    return (behind | twigs) & (plants <= 0.5)
+
+
+def _at_pixels(field: Tensor, cell: int, size: tuple[int, int]) -> Tensor:
+    """A field [gh,gw] over cell*cell pixels each, at pixels [H,W]; 0 wherever no cell around is above 0."""
+    gh, gw = field.shape
+    wide = F.interpolate(field[None, None], (gh * cell, gw * cell), mode="bilinear", align_corners=False)[0, 0]
+    return wide[: size[0], : size[1]]

@@ -1,0 +1,381 @@
+"""How plants sway in the wind: a displacement of a few harmonics of the loop, zero at its first frame.
+
+Follows Chuang et al., "Animating Pictures with Stochastic Motion Textures" (SIGGRAPH 2005), in which the spectrum of a
+wind drives damped oscillators: slow ones for large crowns, quick ones for small plants (Habel et al., "Physically
+Guided Animation of Trees", 2009; Diener et al., "Wind Projection Basis for Real-Time Animation of Trees", 2009). Most
+power lies between 0.2 and 1 Hz and falls with the frequency, as measured in films by Li et al., "Generative Image
+Dynamics" (CVPR 2024).
+
+A plant is held where it meets what stands still, and at the photo's rim: from there amplitude and phase lag grow with
+the geodesic distance. Random phases are smooth along branches and differ between them. Over ground that plants cover,
+gusts travel downwind as waves ("honami"; Finnigan, "Turbulence in Plant Canopies", 2000).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.options import Wind
+
+GRID = 256  # largest short side of the grid
+SEED = 33  # of everything that is drawn by lot: the same photo sways in the same way
+# Hz: gusts; what is slower than the lowest is no sway, and what is quicker than the highest is a flicker
+LOWEST, HIGHEST = 0.2, 1.6
+PATTERN_SECONDS = 8.0  # longer loops repeat a pattern of at most this length, or they would need too many harmonics
+GUST_FREQUENCY = 0.4  # Hz: up to here the wind's spectrum is level, from here on it falls
+FALL = 5 / 6  # exponent of that fall in amplitude: Kolmogorov's -5/3 of power
+STEEPEST = 0.35  # of the displacement, pixel to pixel: at 1 leaves would fold over each other
+DAMPING = 0.3  # of the oscillators, as a share of the critical one
+LARGE, SLOW, QUICK = 0.2, 0.45, 1.0  # boughs of a crown of that size (short sides) sway at SLOW Hz, small ones quicker
+BRANCH_PITCH = 1.8  # times as quick as its bough is a branch
+AMPLITUDE = 0.004  # of the short side: what the tips of a large crown move by at strength 0.5
+PEAK = 2.4  # standard deviations that such a sum of harmonics reaches
+SMALLEST = 0.35  # of that, for the smallest plants
+FULL, SHORT = 0.1, 0.02  # of the short side: the amplitude grows over this distance from the hold, at most and least
+REACH = 0.7  # of a plant's size, otherwise
+GROWTH = 1.2  # exponent
+RIM_CELLS = 2.0  # cells beside what stands still that stay still, too, as far as a cubic B-spline reaches
+BEYOND = 0.05  # of the short side: so far before sky or water the field continues past the plant's outline
+LAG = 0.35  # seconds by which the tips of a large crown are later than its trunk
+BOUGH, BRANCH, ALONG = 0.06, 0.015, 0.05  # of the short side: sizes of random phases; branches are as long as ALONG
+SHARES = 0.5, 0.65, 0.57  # of what gusts do to a whole crown alike, of boughs and of branches; squares add up to 1
+ACROSS = 0.45  # of the motion across the wind, relative to that along it
+STRETCH = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
+DEPTH = 0.35  # of the motion towards the viewer or away is seen as up or down
+LEAN = 1.2  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
+GUST_SPEED = 0.35  # short sides in a second: of gusts at strength 0.5, where the ground is nearest
+GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.3, 0.6), (0.8, -0.35, 0.4))  # over meadows: Hz, direction (radians), share
+FAR_SCALE = 0.2  # of amplitudes and wavelengths in a meadow's distance
+GUSTY = 0.75  # of the lean, in a meadow, is taken away
+BLADES = 0.35  # of the random motion, in a meadow
+GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
+START_PHASES = 48  # of a pattern, at which a loop may begin
+LEANING = 0.5  # of the standard deviation of the motion: how far plants lean downwind, in the mean over the loop
+MIN_PLANTS = 0.002  # of the photo
+
+
+@dataclass(frozen=True, eq=False)
+class Sway:
+    """modes: [n,2,3,gh,gw], of harmonics 1 to n of a pattern: weights of the cosine less 1 and of the sine of its
+    angle; each is the x and y (pixels) of an offset at which the picture is read, and the binary logarithm of a gain;
+    coefficients of cubic B-splines, one in the middle of every cell*cell pixels. extent: [gh,gw], standard deviation of
+    the offset in pixels, 0 where nothing moves. cycles: patterns in the loop."""
+
+    modes: Tensor
+    extent: Tensor
+    cell: int
+    cycles: int
+
+    def at(self, phase: float) -> Tensor:
+        """[3,gh,gw] at a phase of the loop, in [0,1]: 0 at its beginning."""
+        turn = 2 * math.pi * self.cycles * phase
+        weights = [[math.cos(k * turn) - 1, math.sin(k * turn)] for k in range(1, len(self.modes) + 1)]
+        return torch.tensordot(self.modes.new_tensor(weights), self.modes, 2)
+
+    @property
+    def keyframes(self) -> Tensor:
+        """[K,3,gh,gw] at phases j/K of a pattern, K even; trigonometric interpolation between them is exact."""
+        count, harmonics = 2 * len(self.modes) + 2, range(1, len(self.modes) + 1)
+        turns = [2 * math.pi * j / count for j in range(count)]
+        weights = [[[math.cos(k * turn) - 1, math.sin(k * turn)] for k in harmonics] for turn in turns]
+        return torch.tensordot(self.modes.new_tensor(weights), self.modes, 2)
+
+
+@torch.inference_mode()
+def predict_sway(plants: Tensor, free: Tensor, wind: Wind, seconds: float) -> Sway | None:
+    """The sway of a loop that lasts `seconds`; None where no plant can move.
+
+    plants: [H,W] in [0,1], how much each place sways. free: bool [H,W]: sky and water beside them, which hold nothing.
+    Everything else stands still, and so does what is next to it.
+    """
+    size = plants.shape[0], plants.shape[1]
+    cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
+    places = _places(plants, free, cell)
+    if wind.strength == 0 or places.plant.mean() < MIN_PLANTS:
+        return None
+    cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
+    pattern = seconds / cycles
+    frequencies = np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
+    heard = (frequencies >= LOWEST) | (frequencies == frequencies[-1])
+    rng = np.random.default_rng(SEED)
+    modes = np.stack([_mode(places, f, pattern, wind, rng) for f in frequencies]) * heard[:, None, None, None]
+    modes = _begin_upright(modes, wind)
+    short = min(size)
+    modes[:, :2] *= AMPLITUDE * short * 2 * wind.strength / PEAK
+    modes *= _unfolded(modes[:, :2] / cell)
+    extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
+    # D = Re(mode*(exp(iwt) - 1)); what moves by D is read at -D
+    offset = np.stack((-modes[:, :2].real, modes[:, :2].imag), 1)
+    gain = np.stack((modes[:, 2:].real, -modes[:, 2:].imag), 1)
+    joined = torch.from_numpy(np.concatenate((offset, gain), 2).astype(np.float32))
+    extent = torch.from_numpy(extent.astype(np.float32))
+    return Sway(joined.to(plants.device), extent.to(plants.device), cell, cycles)
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """On the grid [h,w]. Lengths are short sides.
+
+    plant: bool. distance: geodesic, from where plants are held. size: of the plant, the largest such distance around.
+    amplitude: 0 where it is held, 1 at the tips of large crowns, continued past outlines. branch: [2,h,w], unit vectors
+    away from where it is held. meadow: in [0,1], ground that plants cover. near: 1 at the bottom, less in the distance.
+    """
+
+    plant: np.ndarray
+    distance: np.ndarray
+    size: np.ndarray
+    amplitude: np.ndarray
+    branch: np.ndarray
+    meadow: np.ndarray
+    near: np.ndarray
+
+    @property
+    def short(self) -> int:
+        return min(self.plant.shape)
+
+
+def _places(plants: Tensor, free: Tensor, cell: int) -> _Places:
+    share, open_ = (_cells(x.float(), cell) for x in (plants, free))
+    plant = share > 0.5
+    beside = ~plant & (share + open_ > 0.5)
+    short = min(plant.shape)
+    held = ~(plant | beside)
+    distance = _geodesic(plant, beside) / short
+    size = _around(np.where(plant, distance, 0), 0.12 * short)
+    size = np.maximum(size, 1e-3)
+    full = np.clip(REACH * size, SHORT, FULL)
+    grown = np.clip((distance - RIM_CELLS / short) / full, 0, 1) ** GROWTH
+    grown = grown * np.clip(np.sqrt(size / FULL), SMALLEST, 1)
+    away = ndimage.distance_transform_edt(plant | beside) if held.any() else np.full(plant.shape, np.inf)
+    rest = smoothstep(0, 3, away - RIM_CELLS)
+    outline = ndimage.distance_transform_edt(~plant) if plant.any() else np.full(plant.shape, np.inf)
+    weight = plant.astype(np.float64)
+    smooth = _mean_among(grown, weight, 1.0)
+    continued = _mean_among(grown, weight, 0.012 * short)
+    amplitude = np.where(plant, smooth, continued) * (1 - smoothstep(0.5, 1, outline / (BEYOND * short)))
+    amplitude *= rest * _rim(plant.shape)
+    around = _mean_among(distance, weight, 0.02 * short)
+    smoothed = ndimage.gaussian_filter(np.where(plant, distance, around), 0.02 * short)
+    branch = np.stack(np.gradient(smoothed)[::-1])
+    branch /= np.hypot(*branch) + 1e-6 * (1 + np.abs(smoothed).max())
+    meadow, near = _ground(plant, open_)
+    return _Places(plant, distance, size, amplitude, branch, meadow, near)
+
+
+def _cells(image: Tensor, cell: int) -> np.ndarray:
+    means = F.avg_pool2d(image[None, None], cell, ceil_mode=True, count_include_pad=False)[0, 0]
+    return means.double().cpu().numpy()
+
+
+def _rim(size: tuple[int, int]) -> np.ndarray:
+    """[h,w]: 0 at the photo's rim, which holds what it cuts, 1 a little inside."""
+    rows, columns = (np.minimum(i := np.arange(n) + 0.5, n - i) for n in size)
+    return smoothstep(0, 0.02 * min(size) + 2, np.minimum(rows[:, None], columns) - 1)
+
+
+def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """Cells along plants, and at twice the length across gaps, to where they are held: [h,w]; 0 elsewhere."""
+    from scipy.sparse import coo_array, csgraph  # takes time, and most photos do without
+
+    h, w = plant.shape
+    inside = np.zeros((h + 2, w + 2), bool)
+    inside[1:-1, 1:-1] = plant | beside
+    slow = np.ones((h + 2, w + 2))
+    slow[1:-1, 1:-1] = np.where(plant, 1, 2)
+    number = np.arange(inside.size).reshape(inside.shape)
+    ends: list[np.ndarray] = []
+    for rows, columns in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        a = (slice(0, h + 2 - rows), slice(max(0, -columns), w + 2 - max(0, columns)))
+        b = (slice(rows, h + 2), slice(max(0, columns), w + 2 + min(0, columns)))
+        linked = inside[a] | inside[b]
+        cost = math.hypot(rows, columns) * (slow[a] + slow[b]) / 2
+        ends.append(np.stack((number[a][linked], number[b][linked], cost[linked])))
+    start, end, cost = np.concatenate(ends, 1)
+    graph = coo_array((cost, (start.astype(int), end.astype(int))), (inside.size, inside.size)).tocsr()
+    touched = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside
+    sources = number[touched]
+    if not len(sources):
+        return np.zeros((h, w))
+    found = csgraph.dijkstra(graph, directed=False, indices=sources, min_only=True).reshape(inside.shape)[1:-1, 1:-1]
+    return np.where(plant | beside, np.where(np.isfinite(found), found, 0), 0)
+
+
+def _around(values: np.ndarray, reach: float) -> np.ndarray:
+    """The largest value within `reach` cells, smooth."""
+    largest = ndimage.maximum_filter(values, 2 * max(1, round(reach)) + 1, mode="nearest")
+    return ndimage.gaussian_filter(largest, 0.3 * reach, mode="nearest")
+
+
+def _mean_among(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian means over the places that have weight, from afar where none is near."""
+    total, mean = np.zeros(values.shape), np.zeros(values.shape)
+    for wider, share in ((1, 1.0), (3, 1e-3), (9, 1e-6)):
+        among = share * ndimage.gaussian_filter(weight, wider * sigma, mode="nearest")
+        mean += share * ndimage.gaussian_filter(values * weight, wider * sigma, mode="nearest")
+        total += among
+    return mean / np.maximum(total, 1e-12)
+
+
+def _ground(plant: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`_Places.meadow` and `_Places.near`: what lies below the horizon, which is that of the sky if there is one."""
+    h, w = plant.shape
+    rows = (np.arange(h) + 0.5) / h
+    upper = (open_ > 0.5) & (rows[:, None] < 0.8)
+    lowest = (upper * rows[:, None]).max(0)
+    horizon = float(np.quantile(lowest[lowest > 0], 0.8)) if (lowest > 0).mean() > 0.3 else 0.3
+    near = FAR_SCALE + (1 - FAR_SCALE) * np.clip((rows - horizon) / max(1 - horizon, 0.1), 0, 1)
+    below = smoothstep(0.03, 0.15, rows - horizon)
+    wide = ndimage.gaussian_filter(plant.astype(np.float64), 0.12 * min(h, w), mode="nearest")
+    return np.broadcast_to(below[:, None], (h, w)) * smoothstep(0.5, 0.9, wide), near
+
+
+def response(frequency: float | np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """Complex amplitude at a frequency (Hz) of damped oscillators of natural frequencies, driven by the wind."""
+    ratio = frequency / natural
+    driven = (1 + (frequency / GUST_FREQUENCY) ** 2) ** (-FALL / 2)
+    return driven / (1 - ratio**2 + 2j * DAMPING * ratio)
+
+
+def natural_frequency(size: np.ndarray) -> np.ndarray:
+    """Hz, of plants of a geodesic size in short sides."""
+    return np.clip(SLOW * np.sqrt(LARGE / size), SLOW, QUICK)
+
+
+def _oscillation(frequency: float, natural: np.ndarray, pattern: float) -> np.ndarray:
+    """Complex amplitude [h,w] of one of the harmonics of a pattern, if the whole spectrum's standard deviation is 1."""
+    band, some = np.geomspace(LOWEST, HIGHEST, 24), np.geomspace(SLOW, QUICK * BRANCH_PITCH, 32)
+    whole = np.trapezoid(np.abs(response(band[:, None], some)) ** 2, band, axis=0)
+    return math.sqrt(2) * response(frequency, natural) / np.sqrt(np.interp(natural, some, whole) * pattern)
+
+
+def _mode(places: _Places, frequency: float, pattern: float, wind: Wind, rng: np.random.Generator) -> np.ndarray:
+    """Complex [3,h,w]: x, y, of a standard deviation of 1 at the tips, and the binary logarithm of the gain."""
+    short, turn = places.short, 2 * math.pi * frequency
+    natural = natural_frequency(places.size)
+    boughs, branches = (_oscillation(frequency, pitch * natural, pattern) for pitch in (1, BRANCH_PITCH))
+    later = np.exp(-1j * turn * LAG * np.clip(places.distance / LARGE, 0, 1.5))
+
+    def drawn() -> np.ndarray:
+        bough = _noise(places.plant.shape, rng, BOUGH * short)
+        branch = _along(_noise(places.plant.shape, rng, BRANCH * short), places.branch, ALONG * short)
+        return SHARES[1] * boughs * bough + SHARES[2] * branches * branch
+
+    gust = np.exp(2j * math.pi * rng.random()) * _travelling(places, frequency, 0.0, wind)
+    along = SHARES[0] * boughs * gust + drawn()
+    x, y = _seen(wind)
+    side = ACROSS * drawn()
+    vectors = np.stack((x * along - y * side, y * along + x * side)) * later
+    stretched = (vectors * places.branch).sum(0)
+    vectors = vectors - STRETCH * stretched * places.branch
+    if frequency == _nearest(GUST_FREQUENCY, pattern):
+        begin = 0.9 * ndimage.gaussian_filter(rng.standard_normal(places.plant.shape), BOUGH * short)
+        begin /= max(float(np.abs(begin).max()), 1e-9)
+        lean = PEAK * LEAN * wind.strength / 2 * np.exp(-1.2j * begin)
+        lean = lean * (1 - GUSTY * places.meadow)  # there gusts bend what they pass
+        vectors = vectors - lean * np.array([x, y])[:, None, None]
+    vectors = vectors * (1 - (1 - BLADES) * places.meadow)
+    gain = np.zeros(places.plant.shape, complex)
+    for hertz, direction, share in GUSTS:
+        if frequency == _nearest(hertz, pattern):
+            wave = share * _travelling(places, frequency, direction, wind) * _patches(places, rng)
+            vectors = vectors + places.meadow * wave * np.array([x, y])[:, None, None]
+            gain += GLOSS * 2 * wind.strength * places.meadow * wave
+    scale = places.amplitude * (1 - places.meadow * (1 - places.near[:, None]))
+    return np.concatenate((vectors * scale, (gain * places.amplitude)[None]))
+
+
+def _unfolded(offsets: np.ndarray) -> np.ndarray:
+    """Factors [h,w] in (0,1] on complex offsets [n,2,h,w], in cells, that keep neighbours from folding over each other:
+    beside what is held, and between branches that are close to each other."""
+    factors = np.ones(offsets.shape[2:])
+    for _ in range(3):
+        steps = np.gradient(offsets * factors, axis=(2, 3))
+        steepest = PEAK * np.sqrt(sum((np.abs(step) ** 2).sum(1) / 2 for step in steps).sum(0))
+        smallest = ndimage.minimum_filter(np.minimum(1, STEEPEST / np.maximum(steepest, 1e-9)), 5)
+        factors *= ndimage.gaussian_filter(smallest, 2.0, mode="nearest")
+    return factors
+
+
+def _begin_upright(modes: np.ndarray, wind: Wind) -> np.ndarray:
+    """The modes, begun at another phase: one from which plants lean downwind for most of the time, and at which they
+    move as much as at most times, so that the step from the last frame to the first is like the others."""
+    k = np.arange(1, len(modes) + 1)
+    turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
+    rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
+    pace = np.array([(np.tensordot(np.exp(1j * k * turn), rates, 1).real ** 2).mean() ** 0.5 for turn in turns])
+    pace /= max(float(np.median(pace)), 1e-12)
+    x, y = _seen(wind)
+    downwind = x * modes[:, 0] + y * modes[:, 1]
+    extent = math.sqrt(float((np.abs(downwind) ** 2).sum(0).mean()) / 2)
+    lean = [-float((downwind.mean((1, 2)) * np.exp(1j * k * turn)).real.sum()) for turn in turns]
+    cost = 3 * np.abs(np.log(np.maximum(pace, 1e-3))) + np.maximum(0, LEANING - np.array(lean) / max(extent, 1e-12))
+    return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
+
+
+def _nearest(hertz: float, pattern: float) -> float:
+    """The frequency of the pattern's harmonic that is nearest to one in Hz."""
+    return max(1, round(hertz * pattern)) / pattern
+
+
+def _seen(wind: Wind) -> tuple[float, float]:
+    """The way of a wind in the picture, x right, y down."""
+    x, y = math.cos(wind.angle), -DEPTH * math.sin(wind.angle)
+    length = math.hypot(x, y)
+    return x / length, y / length
+
+
+def gust_speed(wind: Wind) -> float:
+    """Of gusts over the ground, in short sides a second, where it is nearest."""
+    return GUST_SPEED * (0.5 + wind.strength)
+
+
+def _travelling(places: _Places, frequency: float, direction: float, wind: Wind) -> np.ndarray:
+    """Complex [h,w] of magnitude 1: phases of a gust that travels downwind, at an angle, over ground in perspective."""
+    w = places.plant.shape[1]
+    short, angle = places.short, wind.angle + direction
+    per_length = 2 * math.pi * frequency / gust_speed(wind)
+    x = (np.arange(w) + 0.5) / short
+    y = np.cumsum(1 / (places.near * short))
+    return np.exp(-1j * per_length * (x * math.cos(angle) - y[:, None] * math.sin(angle)))
+
+
+def _patches(places: _Places, rng: np.random.Generator) -> np.ndarray:
+    """[h,w], from 0.5 to 1.5: gusts are not as strong everywhere."""
+    noise = ndimage.gaussian_filter(rng.standard_normal(places.plant.shape), 0.08 * places.short)
+    return 1 + 0.5 * np.tanh(noise / max(float(noise.std()), 1e-9))
+
+
+def _noise(size: tuple[int, ...], rng: np.random.Generator, sigma: float) -> np.ndarray:
+    """Complex [h,w], smooth, of a standard deviation of 1."""
+    real, imaginary = (ndimage.gaussian_filter(rng.standard_normal(size), sigma, mode="wrap") for _ in range(2))
+    noise = real + 1j * imaginary
+    scaled: np.ndarray = noise / max(float(np.sqrt((np.abs(noise) ** 2).mean())), 1e-12)
+    return scaled
+
+
+def _along(noise: np.ndarray, way: np.ndarray, length: float) -> np.ndarray:
+    """Noise [h,w] averaged along the branches on which it lies (line integral convolution, Cabral and Leedom 1993)."""
+    h, w = noise.shape
+    rows, columns = np.mgrid[:h, :w].astype(np.float64)
+    parts = np.stack((noise.real, noise.imag))
+    total, steps = parts.copy(), max(1, round(length))
+    for sign in (-1, 1):
+        y, x = rows.copy(), columns.copy()
+        for _ in range(steps):
+            at = np.clip(y.round().astype(int), 0, h - 1), np.clip(x.round().astype(int), 0, w - 1)
+            x += sign * way[0][at]
+            y += sign * way[1][at]
+            at = np.clip(y.round().astype(int), 0, h - 1), np.clip(x.round().astype(int), 0, w - 1)
+            total += parts[:, at[0], at[1]]
+    smooth = ndimage.gaussian_filter(total, (0, 1, 1))
+    mixed = smooth[0] + 1j * smooth[1]
+    along: np.ndarray = mixed / max(float(np.sqrt((np.abs(mixed) ** 2).mean())), 1e-12)
+    return along

@@ -1,0 +1,110 @@
+"""Plants over the loop of their landscape: the photo's bytes at frame 0 and beside them, and what shows behind them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stylecine.cloth.layer import ClothLayer
+from stylecine.foliage import sway_plants
+from stylecine.ops.image import to_uint8
+from stylecine.options import CLASSES, SKY, Wind
+
+H, W, PERIOD = 128, 160, 40
+STRONG = Wind(0, 1)
+BLUE, GREEN, BROWN = (-0.4, 0.0, 0.8), (-0.6, 0.2, -0.7), (0.1, -0.3, -0.6)
+
+
+class Park:
+    """A round crown with leaves before a plain sky, on a trunk on the ground, and a wall beside it."""
+
+    def __init__(self) -> None:
+        y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+        self.crown = (y - 50) ** 2 + (x - 80) ** 2 < 32**2
+        ground, trunk = y >= 100, ((x - 80).abs() < 4) & (y > 50)
+        self.static = ground | trunk
+        self.sky = ~(self.static | self.crown)
+        leaves = torch.rand(H // 4, W // 4, generator=torch.Generator().manual_seed(0))
+        leaves = leaves.repeat_interleave(4, 0).repeat_interleave(4, 1)
+        self.photo = torch.empty(3, H, W)
+        for where, colour in ((self.sky, BLUE), (self.crown, GREEN), (self.static, BROWN)):
+            self.photo[:, where] = torch.tensor(colour)[:, None]
+        self.photo += 0.3 * leaves * self.crown
+        self.plants = (self.crown & ~trunk).float()
+        self.layers = torch.zeros(len(CLASSES), H, W)
+        self.layers[SKY] = self.sky.float()
+        self.plate = torch.tensor(BLUE)[:, None, None].expand(3, H, W)
+
+    def layer(self, wind: Wind = STRONG, **changed: Tensor) -> ClothLayer | None:
+        given = {"photo": self.photo, "plants": self.plants, "layers": self.layers, "moving": self.sky.float()}
+        return sway_plants(**{**given, "plate": self.plate, **changed}, wind=wind, period=PERIOD, seconds=4.0)
+
+
+@pytest.fixture(scope="module")
+def park() -> Park:
+    return Park()
+
+
+@pytest.fixture(scope="module")
+def layer(park: Park) -> ClothLayer:
+    made = park.layer()
+    assert made is not None
+    return made
+
+
+def other_sky(park: Park) -> Tensor:
+    """A frame of the loop in which clouds have come."""
+    frame = to_uint8(park.photo)
+    frame[park.sky] = torch.tensor([250, 240, 230], dtype=torch.uint8)
+    return frame
+
+
+def test_frame_0_is_the_photo(park: Park, layer: ClothLayer) -> None:
+    assert torch.equal(layer.draw_over(to_uint8(park.photo), 0), to_uint8(park.photo))
+    assert torch.equal(layer.draw_over(other_sky(park), PERIOD), other_sky(park))
+
+
+def test_only_what_is_within_reach_changes(park: Park, layer: ClothLayer) -> None:
+    under = other_sky(park)
+    for t in range(1, PERIOD, 5):
+        drawn = layer.draw_over(under, t)
+        assert torch.equal(drawn[layer.reach == 0], under[layer.reach == 0])
+        assert torch.equal(drawn[park.static], under[park.static]), "trunk and ground"
+        assert (drawn != under)[park.crown].float().mean() > 0.2
+
+
+def test_what_the_crown_uncovers_is_the_plate_and_not_the_crown(park: Park, layer: ClothLayer) -> None:
+    """No leaf is left where the crown has gone: its pixels are those of the sky, of the crown, or mixtures."""
+    drawn = np.stack([layer.draw_over(to_uint8(park.photo), t).numpy() for t in range(PERIOD)]).astype(int)
+    blue = to_uint8(park.plate)[0, 0].int()
+    assert (np.abs(drawn[:, park.crown.numpy()] - blue.numpy()).sum(-1).min(0) < 12).sum() > 8
+    covered = drawn[:, park.sky.numpy()]
+    assert (covered[..., 2] < int(blue[2]) - 60).any(0).sum() > 8, "and its leaves hide the sky"
+
+
+def test_before_a_wall_nothing_at_the_border_moves(park: Park) -> None:
+    wall = park.layer(layers=torch.zeros_like(park.layers), moving=torch.zeros(H, W))
+    assert wall is not None
+    under = to_uint8(park.photo)
+    for t in range(0, PERIOD, 7):
+        drawn = wall.draw_over(under, t)
+        assert torch.equal(drawn[~park.crown], under[~park.crown])
+    assert wall.background is wall.photo or torch.equal(wall.background, wall.photo)
+
+
+def test_a_post_among_plants_stands_still() -> None:
+    noise = torch.rand(1, H, W, generator=torch.Generator().manual_seed(1)).expand(3, -1, -1)
+    photo = noise * 0.6 - 0.7
+    photo = photo.clone()
+    photo[:, 20:110, 76:84] = 0.8
+    everywhere = {"plants": torch.ones(H, W), "layers": torch.zeros(len(CLASSES), H, W), "moving": torch.zeros(H, W)}
+    made = sway_plants(photo, **everywhere, plate=None, wind=Wind(0, 1), period=PERIOD, seconds=4.0)
+    assert made is not None
+    under = to_uint8(photo)
+    moved = torch.stack([made.draw_over(under, t) != under for t in range(0, PERIOD, 5)]).any(0).any(-1)
+    assert not moved[25:105, 76:84].any() and moved[:, :60].float().mean() > 0.4
+
+
+def test_nothing_sways_without_plants_or_wind(park: Park) -> None:
+    assert park.layer(plants=torch.zeros(H, W)) is None
+    assert park.layer(Wind(0, 0)) is None
