@@ -72,9 +72,11 @@ def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet |
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
+    mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
     if occluders is not None and bool((mask > 0).any()):
         mask = torch.where(_occluded(photo, occluders, classes), 0.0, mask)
-    return _split_by_class(_remove_errors(mask, photo, 1 - own[0], classes == FALLS), classes)
+        mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
+    return _split_by_class(mask, classes)
 
 
 @torch.inference_mode()
