@@ -25,7 +25,7 @@ from stylecine.stages.reflection import HELD_DRIFT, mirroring
 MIN_WIDTH, MAX_STEEPNESS = 0.8, 0.3
 AMPLITUDE = 0.003  # of the short side, for the nearest water
 WAVELENGTH = 0.16  # of the short side, there
-FAR_SCALE, FAR_MIRROR = 0.15, 0.22  # of both, at the horizon; if all of the water mirrors its shore, which is seen there
+FAR_SCALE, FAR_MIRROR = 0.15, 0.22  # of both, at the horizon; where all water mirrors its shore, which is seen there
 SHORE, MIRROR_SHORE = 0.08, 0.045  # of the short side: over this distance from the shore the swell sets in
 WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
 RIPPLING = 3.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
