@@ -22,13 +22,12 @@ from data import Sample
 from labelled import look, photometric, random_view, read_small, tinted
 from occluders.composites import STATIC, Composite, Scene, composite
 from torch import Tensor
-from train_plants import backbone_of
+from train_plants import add_backbone, backbone_of
 
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.ops.image import to_tensor
 from stylecine.options import FALLS, SKY, SMOKE, WATER
 from stylecine.stages.thin import thin_static
-from stylecine.weights import PRETRAINED
 
 LONG_SIDE = 960  # of the photos in memory
 SHAPES = ((416, 608), (608, 416), (512, 512))  # of composites
@@ -179,9 +178,7 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/occluders", export=True, batch=8)
-    parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
-    says = "the cloth finder whose backbone to decode"
-    parser.add_argument("--finder", type=Path, default=PRETRAINED / "finder.safetensors", help=says)
+    add_backbone(parser)
     parser.add_argument("--views", type=int, default=1000, help="composites whose features are kept: 4 MB each")
     options = parser.parse_args()
     if options.export:

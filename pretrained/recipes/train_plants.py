@@ -165,6 +165,13 @@ def train(options: argparse.Namespace) -> None:
     training.fit(batch_loss, judged)
 
 
+def add_backbone(parser: argparse.ArgumentParser) -> None:
+    """The options that `backbone_of` reads."""
+    parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
+    says = "the cloth finder whose backbone to decode"
+    parser.add_argument("--finder", type=Path, default=PRETRAINED / "finder.safetensors", help=says)
+
+
 def backbone_of(options: argparse.Namespace) -> Backbone:
     """The cloth finder's, which its corrections lead back to ImageNet."""
     backbone = Segmenter.from_tensors(read_tensors(options.segmenter)).backbone
@@ -202,9 +209,7 @@ def photo_of(photos: Path, name: str) -> Tensor:
 
 def main() -> None:
     parser = arguments(__doc__, ".runs/plants", export=True, batch=12)
-    parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
-    says = "the cloth finder whose backbone to decode"
-    parser.add_argument("--finder", type=Path, default=PRETRAINED / "finder.safetensors", help=says)
+    add_backbone(parser)
     parser.add_argument("--views", type=int, default=1500, help="views whose features are kept: 2 MB each")
     parser.add_argument("--evaluate", type=Path, metavar="FILE", help="weights to measure on validation photos")
     options = parser.parse_args()
