@@ -44,10 +44,11 @@ RIM = 0.0015  # of the short side: this far inside what moves its border stands 
 EDGE_SEARCH = 0.012  # of the short side: this near the border an edge in the photo is taken for its true place
 EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: an edge, not texture
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
-POINT = 0.003  # of the short side: half the width of stars, at most
+STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: a star is brighter than all that is at one of these distances
 SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
 MAX_DISC = 0.005  # of the photo: the sun is smaller
-STAR_NOISE = 0.03  # of [-1, 1]: stars rise, by four times this, from a sky that is no rougher
+STAR, EVEN = 0.12, 0.4  # of [-1, 1]: by this, at least; share of that by which the sky around it differs
+RING = 16  # directions from a star in which the sky is looked at; another star may be in one of them
 STRIP = 64  # rows of a given mask that are converted at a time
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 OTHER_SHAPE = 0.03  # of its width: a given mask that differs by more was made for another picture
@@ -171,7 +172,7 @@ def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
     """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
     A disc is white, as bright as anything in the sky, small, and much whiter than the sky around it, whatever its own
-    class. Stars are points in a smooth sky at night (the white top-hat).
+    class. Stars are points in a dark sky, brighter than an even ring around them.
     """
     bright, white = torch.zeros_like(open_sky), photo.amin(0)
     near_sky = dilate(sky, round(OPEN_SKY * min(sky.shape)))
@@ -181,13 +182,32 @@ def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
             around = dilate(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
             if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < whitest - SUN_CONTRAST:
                 bright |= dilate(disc, 2)
-    grey, radius = photo.mean(0), max(2, round(POINT * min(open_sky.shape)))
-    brighter = grey - dilate(-dilate(-grey, radius), radius)
-    step = max(1, int(open_sky.sum()) // 20_000)
-    night = float(grey[open_sky][::step].median()) < 0
-    if night and float(brighter[open_sky][::step].quantile(0.98)) < STAR_NOISE:
-        bright |= dilate(open_sky & (brighter > 4 * STAR_NOISE), 1)
-    return bright
+    grey = photo.mean(0)
+    night = float(grey[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].median()) < 0
+    return bright | _stars(grey, sky) if night else bright
+
+
+def _stars(grey: Tensor, sky: Tensor) -> Tensor:
+    """Bool [H,W]: points of `grey` [H,W] in the sky, brighter than an even ring around them.
+
+    A streak or an edge of cloud crosses the ring in two directions, another star in one; the smallest ring counts.
+    """
+    found = torch.zeros_like(sky)
+    peaks = torch.nonzero(sky & (grey >= dilate(grey, 1)))
+    last = torch.tensor(grey.shape, device=grey.device) - 1
+    for share in STAR_RINGS:
+        radius = max(2.0, share * min(grey.shape))
+        angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
+        around = (torch.stack([angles.sin(), angles.cos()], 1) * radius).round().long()
+        rows, columns = (peaks[:, None] + around).clamp(min=torch.zeros_like(last), max=last).unbind(2)
+        ring = grey[rows, columns].sort(1).values
+        height = grey[peaks[:, 0], peaks[:, 1]] - ring[:, -2]
+        star = (height > STAR) & (ring[:, -2] - ring[:, 1] < EVEN * height)
+        centres = torch.zeros_like(sky)
+        centres[peaks[star, 0], peaks[star, 1]] = True
+        found |= dilate(centres, max(1, round(radius - 1)))
+        peaks = peaks[~star]
+    return found & sky
 
 
 def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
