@@ -46,7 +46,8 @@ EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what move
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
 STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: a star is brighter than all that is at one of these distances
 SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
-MAX_DISC = 0.005  # of the photo: the sun is smaller
+MAX_DISC, MAX_ROUND = 0.005, 0.02  # of the photo: the sun is smaller, or burnt out, and round: it has
+ROUND = 0.65  # of a circle that has its longer side
 STAR, EVEN = 0.12, 0.4  # of [-1, 1]: by this, at least; share of that by which the sky around it differs
 RING = 16  # directions from a star in which the sky is looked at; another star may be in one of them
 STRIP = 64  # rows of a given mask that are converted at a time
@@ -171,14 +172,14 @@ def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
 def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
     """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
-    A disc is white, as bright as anything in the sky, small, and much whiter than the sky around it, whatever its own
-    class. Stars are points in a dark sky, brighter than an even ring around them.
+    A disc is white, as bright as anything in the sky, small or round, and much whiter than the sky around it, whatever
+    its own class. Stars are points in a dark sky, brighter than an even ring around them.
     """
     bright, white = torch.zeros_like(open_sky), photo.amin(0)
     near_sky = dilate(sky, round(OPEN_SKY * min(sky.shape)))
     whitest = float(white[near_sky].max())
     if whitest > SUN_WHITE:
-        for disc in _small_components(near_sky & (white > whitest - 0.15), MAX_DISC * sky.numel()):
+        for disc in _discs(near_sky & (white > whitest - 0.15)):
             around = dilate(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
             if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < whitest - SUN_CONTRAST:
                 bright |= dilate(disc, 2)
@@ -234,12 +235,18 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     return resized
 
 
-def _small_components(places: Tensor, max_size: float, max_count: int = 12) -> list[Tensor]:
-    """The connected components of bool [H,W] of at most `max_size` pixels; none of more than `max_count` in all."""
+def _discs(places: Tensor, max_count: int = 12) -> list[Tensor]:
+    """The connected components of bool [H,W] that are round, or small, unless there are more than `max_count` in all."""
     labels, count = ndimage.label(places.cpu().numpy())
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    small = [n + 1 for n in np.flatnonzero(sizes <= max_size)] if count <= max_count else []
-    return [torch.from_numpy(labels == n).to(places.device) for n in small]
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    found = []
+    for n, box in enumerate(ndimage.find_objects(labels), 1):
+        circle = math.pi / 4 * max(side.stop - side.start for side in box) ** 2
+        small = count <= max_count and sizes[n] <= MAX_DISC * places.numel()
+        large = MAX_DISC * places.numel() < sizes[n] <= MAX_ROUND * places.numel()
+        if small or (large and sizes[n] > ROUND * circle):
+            found.append(torch.from_numpy(labels == n).to(places.device))
+    return found
 
 
 def _edge_strength(photo: Tensor) -> Tensor:

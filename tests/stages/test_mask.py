@@ -462,6 +462,18 @@ def test_the_sun_is_static_in_any_class() -> None:
     assert (erode_moving_edges(layers, photo)[disc(9)] == 0).all()
 
 
+def test_the_sun_is_static_where_it_is_burnt_out() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(26)] = 1.0
+    assert (erode_moving_edges(layers, photo)[disc(26)] == 0).all()
+
+
+def test_a_long_white_cloud_is_not_the_sun() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, 100:116, 100:220] = 1.0
+    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
+
+
 def test_a_large_white_cloud_is_not_the_sun() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(60)] = 1.0
@@ -476,6 +488,13 @@ def test_stars_are_static(sky: float, stands: bool) -> None:
     still = erode_moving_edges(layers, photo)[:290] == 0
     assert bool(still[100, 100] and still[200, 300]) == stands
     assert still.float().mean() < 0.001
+
+
+def test_streaks_and_edges_of_clouds_at_night_are_no_stars() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, :300] = -0.6
+    photo[:, 100:103, 50:200] = photo[:, 150:250, 250:350] = -0.1
+    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
 
 
 def test_texture_is_not_an_edge() -> None:
