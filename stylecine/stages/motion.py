@@ -64,6 +64,7 @@ class MotionContext:
     """What the field is modelled on, on the field's own grid."""
 
     grey: np.ndarray  # [h,w]
+    red: np.ndarray  # [h,w], in which clouds stand out from a blue sky
     owner: np.ndarray  # [h,w]: class of each place, -1 where nothing moves
     streams: Streams
     steered: np.ndarray  # bool [h,w]: streams that have an arrow
@@ -147,7 +148,7 @@ def _context(
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
     mirror = mirroring(grey, streams.open, owner < 0) * ~steered
-    return MotionContext(grey, owner, streams, steered, odds, mirror, wind)
+    return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, mirror, wind)
 
 
 @dataclass(frozen=True)
@@ -299,7 +300,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
     if k == FALLS:
         return falls_travel(here, flow, travel)
     if k == SKY:
-        return sky_travel(here, context.grey, pace) * _pace(context.wind)
+        return sky_travel(here, context.red, pace) * _pace(context.wind)
     return travel.smoke * _rising_pace(context.wind)
 
 

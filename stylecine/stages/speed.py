@@ -53,10 +53,10 @@ BANK_REACH = 0.08  # of the short side: banks and rocks are felt no farther into
 MIN_CONTRAST = 0.25  # of the brightness in water, between its darkest fifth and its lights: less is no foam
 
 
-def sky_travel(sky: np.ndarray, grey: np.ndarray, pace: str) -> float:
-    """Travel of the `sky`, bool [h,w], whose clouds go sideways; grey [h,w] in [-1,1], pace a key of TRAVEL."""
+def sky_travel(sky: np.ndarray, red: np.ndarray, pace: str) -> float:
+    """Travel of the `sky`, bool [h,w], whose clouds go sideways; red [h,w] in [-1,1], pace a key of TRAVEL."""
     short = min(sky.shape)
-    fine, wide = (mean_within(grey[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
+    fine, wide = (mean_within(red[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
     clouds = np.where(sky, fine - wide, 0.0)
     like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
     return TRAVEL[pace].sky * min(max(like, MIN_SKY), 1.0)
