@@ -2,12 +2,15 @@
 
 import atexit
 import gc
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from typing import Self
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from stylecine.cloth.rest_shape import ClothNets
 from stylecine.networks.clothfinder import ClothFinder
@@ -19,7 +22,9 @@ from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.plantnet import PlantNet
 from stylecine.networks.segmenter import Segmenter
+from stylecine.ops.image import to_tensor
 from stylecine.options import check_device
+from stylecine.stages.plants import predict_plants
 from stylecine.stages.style import StyleNets
 from stylecine.threads import share_cores
 from stylecine.weights import FINDER, OCCLUDERS, PLANTS, STYLES, ModelRecord, find_model, role_tensors
@@ -81,6 +86,19 @@ class Networks:
         if PLANTS not in self.model.files or self.finder is None:
             return None
         return PlantNet.from_tensors(role_tensors(self.model, PLANTS), self.finder.backbone).to(self.device)
+
+    def plants_in(self, photo: np.ndarray) -> Tensor | None:
+        """How much each place of a photo uint8 [H,W,3] sways, [H,W] in [0,1]; None for models that lack plants.
+
+        That of the last photo is kept, by identity: a wind is tried in many directions.
+        """
+        if self.plant_net is None:
+            return None
+        last = self.__dict__.get("_plants")
+        if last is None or last[0]() is not photo:
+            plants = predict_plants(to_tensor(photo).to(self.device), self.plant_net)
+            last = self.__dict__["_plants"] = weakref.ref(photo), plants
+        return last[1]
 
     @cached_property
     def style_nets(self) -> StyleNets:

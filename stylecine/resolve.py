@@ -21,7 +21,6 @@ from stylecine.stages.displacement import moving_points
 from stylecine.stages.mask import apply_mask, moving, read_mask, require_motion
 from stylecine.stages.motion import predict_motion, read_motion
 from stylecine.stages.photo import load_photo
-from stylecine.stages.plants import predict_plants
 from stylecine.stages.sway import MIN_PLANTS
 
 MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
@@ -53,7 +52,7 @@ def resolve(
     """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`."""
     photo = to_tensor(scene.photo).to(nets.device)
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
-    plants = resolve_plants(scene, photo, options, nets)
+    plants = resolve_plants(scene, options, nets)
     try:
         optional = cloth is not None or plants is not None or options.weather is not None
         layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=optional)
@@ -69,15 +68,16 @@ def resolve(
     return MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth, plants)
 
 
-def resolve_plants(scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks) -> Tensor | None:
+def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tensor | None:
     """How much each place sways in the wind, [H,W] in [0,1], but for what is frozen or anchored; None without a wind,
     or plants, or where a mask or a motion says what moves."""
     windy = options.wind is not None and options.wind.strength > 0
     if not windy or options.subject == CLOTH or options.mask is not None or options.motion is not None:
         return None
-    if nets.plant_net is None:
+    plants = nets.plants_in(scene.photo)
+    if plants is None:
         return None
-    plants = predict_plants(photo, nets.plant_net) * (1 - scene.frozen.to(photo.device))
+    plants = plants * (1 - scene.frozen.to(plants.device))
     if any(isinstance(edit, Anchor) for edit in scene.edits):
         held = damp_at_anchors(np.ones(plants.shape, np.float32), scene.edits)
         plants = plants * torch.from_numpy(held).to(plants)

@@ -68,6 +68,14 @@ def test_a_preview_has_plants(windy: Animator, leafy: Scene) -> None:
     assert loop.plant_layer is not None and (loop[5] != loop[0]).any()
 
 
+def test_plants_are_looked_for_once_per_photo(windy: Animator, leafy: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = windy.plants_in(leafy.photo)
+    monkeypatch.setitem(vars(windy), "plant_net", lambda photos: 1 / 0)
+    assert windy.plants_in(leafy.photo) is first
+    with pytest.raises(ZeroDivisionError):
+        windy.plants_in(leafy.photo.copy())
+
+
 def test_what_is_frozen_does_not_sway(windy: Animator, leafy: Scene) -> None:
     right_half = np.arange(W) >= W // 2
     frozen = leafy.paint(None, np.broadcast_to(right_half, (H, W)), mode="freeze")

@@ -310,7 +310,10 @@ def _begin_upright(modes: np.ndarray, wind: Wind) -> np.ndarray:
     k = np.arange(1, len(modes) + 1)
     turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
     rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
-    pace = np.array([(np.tensordot(np.exp(1j * k * turn), rates, 1).real ** 2).mean() ** 0.5 for turn in turns])
+    rates = rates.reshape(len(k), -1)
+    squares, powers = (rates @ other.T / rates.shape[1] for other in (rates, rates.conj()))
+    phases = np.exp(1j * k * turns[:, None])  # the mean of the square of what is real, of sums of modes at each phase
+    pace = np.sqrt(((phases @ squares) * phases + (phases @ powers) * phases.conj()).sum(1).real.clip(0) / 2)
     pace /= max(float(np.median(pace)), 1e-12)
     x, y = _seen(wind)
     downwind = x * modes[:, 0] + y * modes[:, 1]
