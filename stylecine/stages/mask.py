@@ -236,7 +236,7 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
 
 
 def _discs(places: Tensor, max_count: int = 12) -> list[Tensor]:
-    """The connected components of bool [H,W] that are round, or small unless there are over `max_count` of all sizes."""
+    """Connected components of bool [H,W] that are round, or small unless there are over `max_count` of all sizes."""
     labels, count = ndimage.label(places.cpu().numpy())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     found = []
