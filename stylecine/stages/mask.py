@@ -30,6 +30,7 @@ MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
 LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
 CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
 LIKELY_IN_FALLS = 0.7  # which look like rock in places
+CERTAIN_IF_SMALL, SMALL = 0.75, 0.06  # of short side, at most: stones, boats and birds, which float free in water
 OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
 MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
@@ -89,9 +90,10 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
 
 
 def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
-    """Bool [H,W]: what stands before water and sky, for sure; and what is small or thin, likely, and fastened to it.
+    """Bool [H,W]: what stands before water and sky, for sure; and what is thin, likely, and fastened to it, or small.
 
-    classes: [H,W]. What floats free in water may be a reflection of twigs; of large areas the segmenter knows more.
+    classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of large areas the segmenter
+    knows more.
     """
     probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
     seen = torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
@@ -101,6 +103,10 @@ def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
     regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
     fastened = np.zeros(count + 1, bool)
     fastened[regions[(certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))).cpu().numpy()]] = True
+    highest = ndimage.maximum(seen.cpu().numpy(), regions, np.arange(count + 1))
+    for n, box in enumerate(ndimage.find_objects(regions), 1):
+        small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
+        fastened[n] |= small and highest[n] > CERTAIN_IF_SMALL
     return certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
 
 

@@ -151,6 +151,24 @@ def test_what_is_found_before_the_sky_stands_still() -> None:
     assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
 
 
+def test_a_boat_stands_still_and_a_reflection_of_a_twig_does_not() -> None:
+    """Neither is fastened to anything, and the network is as sure of both; the twig is long."""
+    lake = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)
+    boat, twig = (slice(90, 95), slice(40, 46)), (slice(105, 108), slice(60, 100))
+
+    def both(photos: Tensor) -> Tensor:
+        """Logits at 1/2 of a network that knows them by their places."""
+        n, _, h, w = photos.shape
+        logits = torch.full((1, 1, H, W), -6.0)
+        for rows, columns in (boat, twig):
+            logits[..., rows, columns] = 2.0
+        logits = nn.functional.interpolate(logits, (h // 2, w // 2), mode="bilinear", antialias=True)
+        return torch.cat([logits, logits.flip(3)])[:n]
+
+    moves = moving(predict_layers(lake, Swapped(0.5, 1), both))  # type: ignore[arg-type]
+    assert moves[boat][1:-1, 1:-1].max() == 0 and moves[twig].min() > 0.9
+
+
 class Swapped(nn.Module):
     """Stands in for a segmenter: the stub's sky, of which it takes the given rows for water."""
 
