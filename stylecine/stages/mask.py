@@ -27,9 +27,9 @@ from stylecine.stages.thin import thin_static
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
-LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
+LIKELY, CERTAIN = 0.25, 0.96  # probabilities that something stands before water and sky
 CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
-LIKELY_IN_FALLS = 0.7  # which look like rock in places
+LIKELY_IN_FALLS = 0.6  # which look like rock in places
 CERTAIN_IF_SMALL, SMALL = 0.75, 0.06  # of short side, at most: stones, boats and birds, which float free in water
 OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors

@@ -69,6 +69,8 @@ def add_static(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer |
         return _posts(rng, scene, source)
     if kind == 3:
         return _twigs(rng, scene, source)
+    if rng.random() < 0.5:
+        return _stones(rng, scene, source)
     return _placed(rng, scene, _texture(rng, source), _blob(rng, scene.label.shape))
 
 
@@ -247,7 +249,7 @@ def _posts(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | Non
     kind, rows = rng.integers(4), rng.integers(1, 3)
     tilt = rng.normal(0, 0.03, 2)
     if kind == 3:  # a boat
-        length = height * rng.uniform(0.8, 2.5)
+        length = height * rng.uniform(0.3, 2.5)
         hull = np.array([(-0.5, -0.12), (0.5, -0.16), (0.38, 0.06), (-0.4, 0.06)]) * length
         draw.polygon([((x + a) * OVERSAMPLED, (y + b) * OVERSAMPLED) for a, b in hull], fill=255)
         for at in rng.uniform(-0.3, 0.3, rng.integers(0, 3)):
@@ -329,6 +331,27 @@ def _twigs(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | Non
                 turn = bends[-1] + rng.normal(0, 0.55)
                 stack.append((path[rng.integers(2, 5)], turn, length * rng.uniform(0.45, 0.9), width * 0.65, depth + 1))
     return _dyed(rng, Layer(_texture(rng, source), _opacity(picture)))
+
+
+def _stones(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
+    """Small stones, tussocks or skerries side by side, rounded above, most of them flat below, lit from above."""
+    h, w = scene.label.shape
+    spot = _spot(rng, scene, water=rng.random() < 0.9)
+    if spot is None:
+        return None
+    picture, draw = _canvas((h, w))
+    size = h * math.exp(rng.uniform(math.log(0.008), math.log(0.05)))
+    spread = np.array([rng.uniform(0.02, 0.25) * w, rng.uniform(0.005, 0.08) * h])
+    around = np.linspace(0, 2 * math.pi, 15)[:-1]
+    for _ in range(int(rng.integers(1, 25))):
+        centre = np.array(spot[::-1]) + rng.normal(0, 1, 2) * spread
+        radius = size / 2 * math.exp(rng.normal(0, 0.5)) * (1 + rng.normal(0, 0.12, len(around)))
+        points = np.stack([np.cos(around) * radius * rng.uniform(0.7, 2.5), -np.sin(around) * radius], 1)
+        points[:, 1] = points[:, 1].clip(max=float(rng.uniform(0, 1)) * size / 2)
+        draw.polygon([tuple(float(v) * OVERSAMPLED for v in centre + point) for point in points], fill=255)
+    layer = _dyed(rng, Layer(_texture(rng, source), _opacity(picture)))
+    above = layer.opacity - _moved(layer.opacity[None], max(1, round(size / 4)), 0)[0]
+    return Layer((layer.image * (1 + rng.uniform(-0.2, 0.7) * above)).clamp(0, 1), layer.opacity)
 
 
 def _leaf(rng: np.random.Generator, draw: ImageDraw.ImageDraw, at: np.ndarray, size: float) -> None:
