@@ -193,21 +193,25 @@ def _stars(grey: Tensor, sky: Tensor) -> Tensor:
 
     A streak or an edge of cloud crosses the ring in two directions, another star in one; the smallest ring counts.
     """
+    radii = [max(2.0, share * min(grey.shape)) for share in STAR_RINGS]
+    reach = round(radii[-1])
+    wide = F.pad(grey[None], (reach,) * 4, mode="replicate")[0]
+    width, values = wide.shape[1], wide.flatten()
+    rows, columns = torch.nonzero(sky & (grey >= dilate(grey, 1)), as_tuple=True)
+    peaks = (rows + reach) * width + columns + reach
+    angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
     found = torch.zeros_like(sky)
-    peaks = torch.nonzero(sky & (grey >= dilate(grey, 1)))
-    last = torch.tensor(grey.shape, device=grey.device) - 1
-    for share in STAR_RINGS:
-        radius = max(2.0, share * min(grey.shape))
-        angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
-        around = (torch.stack([angles.sin(), angles.cos()], 1) * radius).round().long()
-        rows, columns = (peaks[:, None] + around).clamp(min=torch.zeros_like(last), max=last).unbind(2)
-        ring = grey[rows, columns].sort(1).values
-        height = grey[peaks[:, 0], peaks[:, 1]] - ring[:, -2]
-        star = (height > STAR) & (ring[:, -2] - ring[:, 1] < EVEN * height)
-        centres = torch.zeros_like(sky)
-        centres[peaks[star, 0], peaks[star, 1]] = True
-        found |= dilate(centres, max(1, round(radius - 1)))
-        peaks = peaks[~star]
+    for radius in radii:
+        ring = ((angles.sin() * radius).round() * width + (angles.cos() * radius).round()).long()
+        lower = values[peaks, None] - values[peaks[:, None] + ring[:: RING // 4]] > STAR
+        likely = peaks[lower.sum(1) >= 3]  # most are not, and need no sorting
+        around = values[likely[:, None] + ring].sort(1).values
+        height = values[likely] - around[:, -2]
+        stars = likely[(height > STAR) & (around[:, -2] - around[:, 1] < EVEN * height)]
+        centres = torch.zeros_like(wide, dtype=torch.bool)
+        centres.view(-1)[stars] = True
+        found |= dilate(centres, max(1, round(radius - 1)))[reach:-reach, reach:-reach]
+        peaks = peaks[~torch.isin(peaks, stars)]
     return found & sky
 
 
