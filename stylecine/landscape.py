@@ -11,6 +11,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import NothingMoves, TooLarge
 from stylecine.foliage import sway_plants
 from stylecine.loading import Networks
+from stylecine.memory import release_freed
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
 from stylecine.progress import Stages
@@ -91,6 +92,7 @@ def _make_loop(
             reconstruction = to_tensor(scene.reconstruction).to(nets.device)
             shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
             plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
+    release_freed()
     with stages.stage("loop"):
         displacement = displaced.result()
         loop = make_loop(
