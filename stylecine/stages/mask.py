@@ -267,8 +267,13 @@ def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
     dtype = fast_dtype(photo.device)
     small = resize(photo, size)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-        straight, mirrored = segmenter(torch.stack([small, small.flip(2)])).float().softmax(1)
+        straight, mirrored = (x[0].float().softmax(0) for x in _both_ways(segmenter, small))
     return (straight + mirrored.flip(2)) / 2
+
+
+def _both_ways(net: Callable[[Tensor], Tensor], photo: Tensor) -> tuple[Tensor, Tensor]:
+    """What a network says of a photo [3,H,W] and of its mirror image, [1,C,h,w] each: one by one takes less memory."""
+    return net(photo[None]), net(photo.flip(2)[None])
 
 
 def crf_refine(probabilities: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
@@ -308,7 +313,7 @@ def mean_probability(
     for short in short_sides:
         small = resize(photo, network_size(photo.shape[-2:], short))
         with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            straight, mirrored = net(torch.stack([small, small.flip(2)])).float()
+            straight, mirrored = (x[0].float() for x in _both_ways(net, small))
         logits[short] = (straight + mirrored.flip(2)) / 2
     grid = logits[shown].shape[-2:]
     return torch.stack([resize(x, grid)[0] for x in logits.values()]).mean(0).sigmoid()
