@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -71,12 +72,15 @@ class Animator(Networks):
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
         refine = refinement_steps(self.encoder, refine)
-        with stages.stage("inversion", max(1, refine)) as step:
-            inverted = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
-        with stages.stage("mask"):
-            layers = predict_layers(image, self.segmenter, self.occluders)
-        with stages.stage("motion"):
-            motion = predict_motion(image, layers, self.motionnet)
+        with ThreadPoolExecutor(1, "stylecine-layers") as pool:  # much of it uses one core, while inversion can use all
+            layers_ahead = pool.submit(predict_layers, image, self.segmenter, self.occluders)
+            motion_ahead = pool.submit(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
+            with stages.stage("inversion", max(1, refine)) as step:
+                inverted = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
+            with stages.stage("mask"):
+                layers = layers_ahead.result()
+            with stages.stage("motion"):
+                motion = motion_ahead.result()
         release_freed()
         return Scene(
             photo=picture,

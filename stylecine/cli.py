@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 a user's error, in one line on standard error, no output l
 143 terminated, nothing half-written left; 1 anything else.
 """
 
+import gc
 import io
 import logging
 import os
@@ -35,12 +36,14 @@ from stylecine.errors import StylecineError
 from stylecine.interrupts import Interrupts
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
+NEW_OBJECTS = 50_000  # for which the garbage collector looks; PyTorch's import makes half a million, most of which stay
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     start = perf_counter()
+    gc.set_threshold(NEW_OBJECTS)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
     if logging.lastResort:  # prints what the package logs for its user

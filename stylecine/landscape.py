@@ -1,6 +1,7 @@
 """The loop of what moves in a landscape: its plate and displacement, put together from the stages."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,11 +11,12 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import NothingMoves, TooLarge
 from stylecine.foliage import sway_plants
 from stylecine.loading import Networks
+from stylecine.memory import release_freed
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
 from stylecine.progress import Stages
 from stylecine.resolve import MovingParts, is_predicted
-from stylecine.stages.displacement import integrate, margin_for
+from stylecine.stages.displacement import Displacement, integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
 from stylecine.stages.mask import erode_moving_edges
@@ -82,20 +84,17 @@ def _make_loop(
     scene, photo = parts.scene, parts.photo
     layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
     refine = scene.settings["refine"] if options.warp == "dfw" and nets.encoder is None else 0
-    with stages.stage("plate", max(1, refine)) as step:
-        reconstruction = to_tensor(scene.reconstruction).to(nets.device)
-        shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
-        sky = moves * (layers[SKY] > 0) > 0
-        margin = margin_for(flow, moves, options.period, options.fps, sky)
-        plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
+    sky = moves * (layers[SKY] > 0) > 0
+    margin = margin_for(flow, moves, options.period, options.fps, sky)
+    with ThreadPoolExecutor(1, "stylecine-displacement") as pool:  # uses one core, and the plate not always all others
+        displaced = pool.submit(_displace, photo, landscape, swash, options, margin, sky)
+        with stages.stage("plate", max(1, refine)) as step:
+            reconstruction = to_tensor(scene.reconstruction).to(nets.device)
+            shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
+            plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
+    release_freed()
     with stages.stage("loop"):
-        swell = predict_swell(photo, layers, flow, options.wind) if options.motion is None else None
-        if swash is not None:
-            swell = swash.add_to(swell)
-        standing = predict_standing(photo, layers, flow) if options.motion is None else None
-        displacement = integrate(
-            flow, moves, period=options.period, fps=options.fps, margin=margin, sky=sky, swell=swell, standing=standing
-        )
+        displacement = displaced.result()
         loop = make_loop(
             to_uint8(shown).cpu().numpy(),
             moves,
@@ -109,6 +108,26 @@ def _make_loop(
         )
     (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
     return loop, image[:, margin : margin + height, margin : margin + width]
+
+
+@torch.no_grad()
+def _displace(
+    photo: Tensor, landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor
+) -> Displacement:
+    layers, flow, given = landscape.layers, landscape.flow, options.motion is not None
+    swell = None if given else predict_swell(photo, layers, flow, options.wind)
+    if swash is not None:
+        swell = swash.add_to(swell)
+    return integrate(
+        flow,
+        landscape.moves,
+        period=options.period,
+        fps=options.fps,
+        margin=margin,
+        sky=sky,
+        swell=swell,
+        standing=None if given else predict_standing(photo, layers, flow),
+    )
 
 
 def _make_plate(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stylecine.cloth.rest_shape import ClothNets
+from stylecine.memory import reuse_freed
 from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
@@ -49,6 +50,7 @@ class Networks:
     def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
         """Loads a model by name or path. Raises WeightsError, OptionError."""
         share_cores()
+        reuse_freed()
         record, place = find_model(model), check_device(device)
         segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
         return cls(

@@ -18,7 +18,7 @@ from stylecine.errors import StylecineWarning
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source as Named
-from stylecine.memory import check_memory
+from stylecine.memory import check_memory, release_freed
 from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
@@ -126,6 +126,8 @@ def animate(
     scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
     scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
     loop = animator.render_with(options, scene, found=found, progress=progress)
+    del animator
+    release_freed()  # what the networks took is for the encoder
     if loop.warning:
         warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     timings = stages.timings | loop.timings

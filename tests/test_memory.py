@@ -2,6 +2,8 @@
 
 import math
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,24 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     del blocks
     memory.release_freed()
     assert resident_mb() < full - 90 and kept[0] == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_the_memory_of_a_large_block_is_kept_until_it_is_released() -> None:
+    program = """
+import resource, numpy, stylecine.memory
+stylecine.memory.reuse_freed()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    numpy.ones(80_000_000, numpy.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+new, again = faults(), faults()
+stylecine.memory.release_freed()
+print(new, again, faults())
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    new, again, released = map(int, run.stdout.split())
+    assert again < 0.1 * new and released > 0.5 * new
 
 
 def resident_mb() -> float:

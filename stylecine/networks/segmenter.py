@@ -41,7 +41,7 @@ class Backbone(nn.Module):
 
     def forward(self, photo: Tensor) -> list[Tensor]:
         """photo [N,3,H,W] in [-1,1], H and W multiples of 32 -> features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
-        x = F.relu6(self.stem(photo))
+        x = F.relu6(self.stem(photo), inplace=True)
         features = []
         for stage in self.stages:
             x = stage(x)
@@ -194,8 +194,8 @@ class _Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        expanded = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(expanded)))
+        expanded = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = self.project(F.relu6(self.depthwise(expanded), inplace=True))
         return x + y if self.residual else y
 
 

@@ -121,7 +121,7 @@ def _filled(image: Tensor, weight: Tensor) -> Tensor:
     gain = 1 / coarse_weight.clamp(min=0.25)           # one visible pixel of four is enough to know the cell
     filled = _filled(coarse * gain, coarse_weight * gain)
     blurred = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    return image + (1 - weight) * blurred
+    return ((1 - weight) * blurred).add_(image)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,12 +18,20 @@ LOW_PASS = (1, 5, 10, 10, 5, 1)
 
 def downsample(image: Tensor) -> Tensor:
     """[C,h,w] -> [C,ceil(h/2),ceil(w/2)]: low-pass and decimation by 2, the border replicated."""
-    channels, h, w = image.shape
-    line = torch.tensor(LOW_PASS, dtype=image.dtype, device=image.device) / sum(LOW_PASS)
-    line = line.expand(channels, 1, -1)
-    padded = F.pad(image[None], (2, 2 + w % 2, 2, 2 + h % 2), mode="replicate")
-    rows = F.conv2d(padded, line[:, :, None], stride=(1, 2), groups=channels)
-    return F.conv2d(rows, line[..., None], stride=(2, 1), groups=channels)[0]
+    h, w = image.shape[1:]
+    padded = F.pad(image[None], (2, 2 + w % 2, 2, 2 + h % 2), mode="replicate")[0]
+    return _decimated(_decimated(padded, 1), 2)
+
+
+def _decimated(image: Tensor, axis: int) -> Tensor:
+    """Every second row (axis 1) or column (axis 2) of the low-pass: taps at equal distance share a product, which takes
+    a quarter of the time of torch's convolution with one channel a group."""
+    taps = image.unfold(axis, len(LOW_PASS), 2).unbind(3)
+
+    def pair(k: int) -> Tensor:
+        return (taps[k] + taps[-1 - k]) * (LOW_PASS[k] / sum(LOW_PASS))
+
+    return pair(0).add_(pair(1)).add_(pair(2))
 
 
 def upsample(image: Tensor) -> Tensor:

@@ -18,7 +18,14 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
 
 from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
@@ -266,25 +273,26 @@ class _Encoder:
         self.frames = self.width = self.height = 0
         self.cropped = (0, 0)
         self.container: Any = None
+        self.reformatter = VideoReformatter()
         self.first: av.VideoFrame | None = None  # until it is decoded
         self.closing: _Closing | None = None
         self.period: list[av.Packet[Any]] = []
 
     def prepare(self, frame: np.ndarray) -> av.VideoFrame:
-        """A checked copy of the next frame, the memory of which may be reused."""
+        """The next frame, checked, as it is encoded; its own memory may be reused."""
         check_frame(frame)
         if self.container is None:
             self._open(*frame.shape[:2])
         expected = (self.height + self.cropped[1], self.width + self.cropped[0])
         if frame.shape[:2] != expected:
             raise OptionError(f"All frames must have one shape; got {frame.shape[:2]} after {expected}.")
-        picture = _picture(frame, self.frames, self.encoding.rate, self.width, self.height)
+        picture = self._picture(frame, self.frames, self.reformatter)
         self.frames += 1
         return picture
 
-    def write(self, picture: av.VideoFrame) -> None:
+    def write(self, yuv: av.VideoFrame) -> None:
         """Encodes what `prepare` returned, in order, on another thread."""
-        yuv, count = _to_yuv(picture), 0 if self.loop is None else len(self.loop)
+        count = 0 if self.loop is None else len(self.loop)
         if yuv.pts == 0 and count > 1:
             self.first = yuv
         if self.first and yuv.pts == count - _Closing.blended(count):
@@ -330,6 +338,21 @@ class _Encoder:
             self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
             self.container.start_encoding()
 
+    def _picture(self, frame: np.ndarray, t: int, reformatter: VideoReformatter) -> av.VideoFrame:
+        """The upper left part of frame t in yuv420p. reformatter: keeps its tables; one thread at a time may use it."""
+        shown = np.ascontiguousarray(frame[: self.height, : self.width])
+        # the default is BT.601, whatever the file's tags say; AREA, the mean of four pixels for a chroma sample, is
+        # more accurate than the other interpolations and as fast
+        picture = reformatter.reformat(
+            av.VideoFrame.from_numpy_buffer(shown, format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA,
+        )
+        picture.pts, picture.time_base = t, 1 / self.encoding.rate
+        return picture
+
     def _close(self, decoded: av.VideoFrame) -> None:
         """From now on frames lead back to the first one as it was decoded."""
         assert self.first is not None
@@ -338,10 +361,8 @@ class _Encoder:
 
     def _decode_ahead(self) -> av.VideoFrame:
         """Frame 0 as it will come out of the encoder, which has not returned it yet: encodes some frames twice."""
-        count, encoding = len(self.loop), self.encoding
-        pictures = (
-            _to_yuv(_picture(np.asarray(self.loop[t]), t, encoding.rate, self.width, self.height)) for t in range(count)
-        )
+        count, encoding, reformatter = len(self.loop), self.encoding, VideoReformatter()
+        pictures = (self._picture(np.asarray(self.loop[t]), t, reformatter) for t in range(count))
         with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=encoding.form.name) as container:
             stream = _add_stream(container, encoding, self.width, self.height, count)
             packets = (packet for picture in itertools.chain(pictures, [None]) for packet in stream.encode(picture))
@@ -447,24 +468,6 @@ def _decoded(packet: av.Packet[Any], encoder: Any, codec: Codec) -> av.VideoFram
     frames = [*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]
     frame: av.VideoFrame = frames[0]
     return frame
-
-
-def _picture(frame: np.ndarray, t: int, rate: Fraction, width: int, height: int) -> av.VideoFrame:
-    """A copy of the upper left part of frame t."""
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
-    picture.pts, picture.time_base = t, 1 / rate
-    return picture
-
-
-def _to_yuv(picture: av.VideoFrame) -> av.VideoFrame:
-    # the default is BT.601, whatever the file's tags say; AREA, the mean of four pixels for a chroma sample, is more
-    # accurate than the other interpolations and as fast
-    return picture.reformat(
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.MPEG,
-        interpolation=Interpolation.AREA,
-    )
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:

@@ -122,6 +122,7 @@ def make_loop(
     crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps, deviation)
     energies = [_static_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, moments, energies, strict=True)]
+    del sources, halves, moments, compared  # frames that are rendered now need the memory
     gathers = sampling == "gather"
     loop = Loop(
         photo=torch.from_numpy(np.ascontiguousarray(photo)).to(moving.device),

@@ -199,21 +199,25 @@ def _stars(grey: Tensor, sky: Tensor) -> Tensor:
 
     A streak or an edge of cloud crosses the ring in two directions, another star in one; the smallest ring counts.
     """
+    radii = [max(2.0, share * min(grey.shape)) for share in STAR_RINGS]
+    reach = round(radii[-1])
+    wide = F.pad(grey[None], (reach,) * 4, mode="replicate")[0]
+    width, values = wide.shape[1], wide.flatten()
+    rows, columns = torch.nonzero(sky & (grey >= dilate(grey, 1)), as_tuple=True)
+    peaks = (rows + reach) * width + columns + reach
+    angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
     found = torch.zeros_like(sky)
-    peaks = torch.nonzero(sky & (grey >= dilate(grey, 1)))
-    last = torch.tensor(grey.shape, device=grey.device) - 1
-    for share in STAR_RINGS:
-        radius = max(2.0, share * min(grey.shape))
-        angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
-        around = (torch.stack([angles.sin(), angles.cos()], 1) * radius).round().long()
-        rows, columns = (peaks[:, None] + around).clamp(min=torch.zeros_like(last), max=last).unbind(2)
-        ring = grey[rows, columns].sort(1).values
-        height = grey[peaks[:, 0], peaks[:, 1]] - ring[:, -2]
-        star = (height > STAR) & (ring[:, -2] - ring[:, 1] < EVEN * height)
-        centres = torch.zeros_like(sky)
-        centres[peaks[star, 0], peaks[star, 1]] = True
-        found |= dilate(centres, max(1, round(radius - 1)))
-        peaks = peaks[~star]
+    for radius in radii:
+        ring = ((angles.sin() * radius).round() * width + (angles.cos() * radius).round()).long()
+        lower = values[peaks, None] - values[peaks[:, None] + ring[:: RING // 4]] > STAR
+        likely = peaks[lower.sum(1) >= 3]  # most are not, and need no sorting
+        around = values[likely[:, None] + ring].sort(1).values
+        height = values[likely] - around[:, -2]
+        stars = likely[(height > STAR) & (around[:, -2] - around[:, 1] < EVEN * height)]
+        centres = torch.zeros_like(wide, dtype=torch.bool)
+        centres.view(-1)[stars] = True
+        found |= dilate(centres, max(1, round(radius - 1)))[reach:-reach, reach:-reach]
+        peaks = peaks[~torch.isin(peaks, stars)]
     return found & sky
 
 
@@ -269,8 +273,13 @@ def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
     dtype = fast_dtype(photo.device)
     small = resize(photo, size)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-        straight, mirrored = segmenter(torch.stack([small, small.flip(2)])).float().softmax(1)
+        straight, mirrored = (x[0].float().softmax(0) for x in _both_ways(segmenter, small))
     return (straight + mirrored.flip(2)) / 2
+
+
+def _both_ways(net: Callable[[Tensor], Tensor], photo: Tensor) -> tuple[Tensor, Tensor]:
+    """What a network says of a photo [3,H,W] and of its mirror image, [1,C,h,w] each: one by one takes less memory."""
+    return net(photo[None]), net(photo.flip(2)[None])
 
 
 def crf_refine(probabilities: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
@@ -310,7 +319,7 @@ def mean_probability(
     for short in short_sides:
         small = resize(photo, network_size(photo.shape[-2:], short))
         with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            straight, mirrored = net(torch.stack([small, small.flip(2)])).float()
+            straight, mirrored = (x[0].float() for x in _both_ways(net, small))
         logits[short] = (straight + mirrored.flip(2)) / 2
     grid = logits[shown].shape[-2:]
     return torch.stack([resize(x, grid)[0] for x in logits.values()]).mean(0).sigmoid()

@@ -53,8 +53,9 @@ def inpaint(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
 
 def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     """The photo where visible; elsewhere `generated` [3,Hc,Wc], shifted smoothly to meet the photo at its edges."""
-    residual = (photo - generated) * visible
-    return torch.where(visible > 0, photo, generated + push_pull(residual[None], visible[None, None])[0]).clamp(-1, 1)
+    residual = (photo - generated).mul_(visible)
+    shifted = push_pull(residual[None], visible[None, None])[0].add_(generated)
+    return torch.where(visible > 0, photo, shifted).clamp_(-1, 1)
 
 
 def coarse_side(visible: Tensor) -> int:
