@@ -27,9 +27,10 @@ from stylecine.stages.thin import thin_static
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
 MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
-LIKELY, CERTAIN = 0.25, 0.96  # probabilities that something stands before water and sky
+LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
 CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
-LIKELY_IN_FALLS = 0.6  # which look like rock in places
+LIKELY_IN_FALLS = 0.7  # which look like rock in places
+POSSIBLE, FRINGE = 0.25, 0.004  # probability that suffices beside what is found, within this part of the short side
 CERTAIN_IF_SMALL, SMALL = 0.75, 0.06  # of short side, at most: stones, boats and birds, which float free in water
 OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
@@ -107,7 +108,8 @@ def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
     for n, box in enumerate(ndimage.find_objects(regions), 1):
         small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
         fastened[n] |= small and highest[n] > CERTAIN_IF_SMALL
-    return certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
+    found = certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
+    return found | ((seen > POSSIBLE) & dilate(found, max(1, round(FRINGE * min(likely.shape)))))
 
 
 def moving(layers: Tensor) -> Tensor:

@@ -18,12 +18,13 @@ WINDOW = 0.025  # of the short side: standard deviation of the window that is co
 SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down
 STRETCHES = (0.85, 1.0, 1.18)
 NOISE = 6 / 127.5  # of [-1, 1]: standard deviation below which a window is plain
+PLAIN = 0.1 * NOISE  # mean deviation of water in which nothing is mirrored
 CORRELATED = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
 HELD_DRIFT = 0.02  # of its usual speed, at which what is held drifts: less than a pixel in a loop
 WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
 CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
 SOME = (0.15, 0.3)  # share of reflections without which no water is calm, and with which it may be
-MIRRORING = (0.48, 0.56)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
+MIRRORING = (0.46, 0.49)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
 
 
 def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.ndarray:
@@ -41,7 +42,8 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
     alike = smoothstep(*CORRELATED, _correlation(small, numbers > 0, still))
     texture = _deviation(small, numbers > 0)
     index = np.arange(count + 1)
-    total = ndimage.sum_labels(texture, numbers, index)
+    cells = ndimage.sum_labels(numbers > 0, numbers, index)
+    total = np.maximum(ndimage.sum_labels(texture, numbers, index), PLAIN * cells)
     share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
     calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
     held = np.where(index > 0, smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share)), 0.0)
