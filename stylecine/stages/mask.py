@@ -101,15 +101,22 @@ def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
     likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
     reach = round(OCCLUDER * min(likely.shape))
     large = dilate(~dilate(~likely, reach), 2 * reach)
+    sure = certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))
+    found = certain | (likely & ~large & _fastened_or_small(likely, sure, seen))
+    return found | ((seen > POSSIBLE) & dilate(found, max(1, round(FRINGE * min(likely.shape)))))
+
+
+def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
+    """Bool [H,W]: the connected parts of `likely` in which something is sure, or which are small and of which the
+    highest probability is `CERTAIN_IF_SMALL` or more; probabilities `seen` [H,W]."""
     regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
-    fastened = np.zeros(count + 1, bool)
-    fastened[regions[(certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))).cpu().numpy()]] = True
+    kept = np.zeros(count + 1, bool)
+    kept[regions[sure.cpu().numpy()]] = True
     highest = ndimage.maximum(seen.cpu().numpy(), regions, np.arange(count + 1))
     for n, box in enumerate(ndimage.find_objects(regions), 1):
         small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
-        fastened[n] |= small and highest[n] > CERTAIN_IF_SMALL
-    found = certain | (likely & ~large & torch.from_numpy(fastened[regions]).to(likely.device))
-    return found | ((seen > POSSIBLE) & dilate(found, max(1, round(FRINGE * min(likely.shape)))))
+        kept[n] |= small and highest[n] > CERTAIN_IF_SMALL
+    return torch.from_numpy(kept[regions]).to(likely.device)
 
 
 def moving(layers: Tensor) -> Tensor:
