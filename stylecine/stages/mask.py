@@ -30,7 +30,7 @@ MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
 LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
 CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
 LIKELY_IN_FALLS = 0.7  # which look like rock in places
-POSSIBLE, FRINGE = 0.25, 0.004  # probability that suffices beside what is found, within this part of the short side
+POSSIBLE, FRINGE = 0.25, 0.004  # probability that suffices so near, in short sides, to what is found, but in falls
 CERTAIN_IF_SMALL, SMALL = 0.75, 0.06  # of short side, at most: stones, boats and birds, which float free in water
 OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
 SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
@@ -103,7 +103,8 @@ def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
     large = dilate(~dilate(~likely, reach), 2 * reach)
     sure = certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))
     found = certain | (likely & ~large & _fastened_or_small(likely, sure, seen))
-    return found | ((seen > POSSIBLE) & dilate(found, max(1, round(FRINGE * min(likely.shape)))))
+    beside = dilate(found, max(1, round(FRINGE * min(likely.shape)))) & (classes != FALLS)
+    return found | (beside & (seen > POSSIBLE))
 
 
 def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
