@@ -26,7 +26,7 @@ WIDTH = 800
 def save(picture: np.ndarray, name: str) -> None:
     image = Image.fromarray(picture)
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
-    image.save(IMAGES / f"{name}.webp", quality=70, method=6)
+    image.save(IMAGES / f"{name}.webp", quality=55, method=6)
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 252, ever
         save_all=True,
         append_images=frames[1:],
         loop=0,
-        quality=50,
+        quality=36,
         method=6,
         duration=round(1000 * every / loops[0].fps),
     )
@@ -107,7 +107,7 @@ def styles(animator: Animator, height: int = 90) -> None:
         pictures = [scene.photo, *(animator.render(scene, style=style)[0] for style in STYLES)]
         small = [Image.fromarray(p).resize((height * 8 // 5, height), Image.Resampling.LANCZOS) for p in pictures]
         rows.append(np.hstack([np.asarray(p) for p in small]))
-    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.webp", quality=70, method=6)
+    Image.fromarray(np.vstack(rows)).save(IMAGES / "styles.webp", quality=55, method=6)
 
 
 def weather(animator: Animator, height: int = 300) -> None:
@@ -121,7 +121,7 @@ def weather(animator: Animator, height: int = 300) -> None:
     for name, options in weathers.items():
         frame = animator.render(animator.invert(EXAMPLES / f"{name}.jpg", size=height), **options)[0]
         frames.append(frame[:, : height * 5 // 4])
-    Image.fromarray(np.hstack(frames)).save(IMAGES / "weather.webp", quality=75, method=6)
+    Image.fromarray(np.hstack(frames)).save(IMAGES / "weather.webp", quality=60, method=6)
 
 
 def main() -> None:
@@ -142,7 +142,7 @@ def main() -> None:
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
     )
-    flag.save(IMAGES / "flag.webp", quality=75)
+    flag.save(IMAGES / "flag.webp", quality=55)
 
 
 if __name__ == "__main__":
