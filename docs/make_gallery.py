@@ -32,6 +32,8 @@ def main(photos: Path) -> int:
         page = loops / "index.html"
         code = stylecine(["batch", str(manifest), "-o", str(loops), *LOOPS, "--gallery", str(page)])
         if code == 0:
+            html = page.read_text(encoding="utf-8")
+            page.write_text(html.replace(f"{photos.resolve()}/", ""), encoding="utf-8", newline="\n")
             for path in (page, *loops.glob("*.avif")):
                 shutil.copy(path, GALLERY)
     return code
