@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, Self
 
 GRACE = 2.0  # seconds to clean up, in which further signals are ignored
-RETRY = 0.05  # seconds until a signal that came while PyTorch loads is sent again
+RETRY = 0.05  # seconds until a signal that came while PyTorch loads, or in a destructor, is sent again
 
 
 class Interrupts:
@@ -38,9 +38,7 @@ class Interrupts:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if _torch_is_loading():  # an exception inside its C++ code would abort the process
-            again = threading.Timer(RETRY, os.kill, (os.getpid(), number))
-            again.daemon = True
-            again.start()
+            _send_again(number)
             return
         self.code = 128 + number
         if monotonic() - self._last > GRACE:
@@ -48,9 +46,18 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _report_unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
-        """Python prints exceptions that cannot be raised, in destructors for example; interrupts are not worth it."""
+        """What is raised in a destructor, for example, Python reports and forgets; an interrupt comes again instead."""
         if unraisable.exc_type is not KeyboardInterrupt:
             self._previous_hook(unraisable)
+        elif self.code:
+            self._last = -GRACE
+            _send_again(self.code - 128)
+
+
+def _send_again(number: int) -> None:
+    again = threading.Timer(RETRY, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _torch_is_loading() -> bool:

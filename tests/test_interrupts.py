@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,23 @@ def test_handlers_are_installed_inside_and_restored_after() -> None:
         assert signal.getsignal(signal.SIGTERM) != before[1]
     assert interrupts.code == 0
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
+
+
+def test_an_interrupt_that_is_lost_in_a_destructor_comes_again() -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+            Interrupted()
+            time.sleep(5)
+        assert interrupts.code == 130
+    finally:  # once interrupted, both are ignored, also by what later tests start
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_quick_second_signal_is_ignored_during_clean_up_and_a_later_one_is_not(
