@@ -50,6 +50,7 @@ STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: a star is brighter tha
 SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
 MAX_DISC, MAX_ROUND = 0.005, 0.02  # of the photo: the sun is smaller, or burnt out, and round: it has
 ROUND = 0.65  # of a circle that has its longer side
+MAX_PARTS = 12  # as white as it, in a sky in which small ones are discs
 STAR, EVEN = 0.12, 0.4  # of [-1, 1]: by this, at least; share of that by which the sky around it differs
 RING = 16  # directions from a star in which the sky is looked at; another star may be in one of them
 STRIP = 64  # rows of a given mask that are converted at a time
@@ -109,7 +110,7 @@ def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
 
 def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
     """Bool [H,W]: the connected parts of `likely` in which something is sure, or which are small and of which the
-    highest probability is `CERTAIN_IF_SMALL` or more; probabilities `seen` [H,W]."""
+    highest probability is above CERTAIN_IF_SMALL. seen: [H,W], probabilities."""
     regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
     kept = np.zeros(count + 1, bool)
     kept[regions[sure.cpu().numpy()]] = True
@@ -255,14 +256,14 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     return resized
 
 
-def _discs(places: Tensor, max_count: int = 12) -> list[Tensor]:
-    """Connected components of bool [H,W] that are round, or small unless there are over `max_count` of all sizes."""
+def _discs(places: Tensor) -> list[Tensor]:
+    """Connected components of bool [H,W] that are round, or small unless there are over MAX_PARTS of all sizes."""
     labels, count = ndimage.label(places.cpu().numpy())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     found = []
     for n, box in enumerate(ndimage.find_objects(labels), 1):
         circle = math.pi / 4 * max(side.stop - side.start for side in box) ** 2
-        small = count <= max_count and sizes[n] <= MAX_DISC * places.numel()
+        small = count <= MAX_PARTS and sizes[n] <= MAX_DISC * places.numel()
         large = MAX_DISC * places.numel() < sizes[n] <= MAX_ROUND * places.numel()
         if small or (large and sizes[n] > ROUND * circle):
             found.append(torch.from_numpy(labels == n).to(places.device))
