@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylecine.caveats import cloth_warning, mask_warning
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.cloth.animate import animate_cloth, preview_cloth
+from stylecine.cloth.animate import animate_cloth
 from stylecine.cloth.find import FoundCloth, find_cloth
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.rest_shape import RestShape, estimate_rest_shape
@@ -153,6 +153,7 @@ class Animator(Networks):
             progress=progress,
             edits=scene.edits,
             rest_shape=cloth.rest_shape,
+            swaying=landscape.swaying,
             cloth_layer=cloth.layer,
             plant_layer=landscape.plants,
             mask_warning=mask_warning(parts, landscape.layers, landscape.moves, options, self),
@@ -210,11 +211,6 @@ class Animator(Networks):
             progress=progress,
             cloth_layer=layer,
         )
-
-    def preview_wind(self, loop: Cinemagraph, wind: Wind | Sequence[float]) -> ClothLayer:
-        """The cloth of `turn_wind` approximately, many times as fast. Raises the same errors."""
-        cloth, layer = _moving_cloth(loop)
-        return preview_cloth(cloth, self.cloth_nets, check_wind(wind), layer)
 
     @torch.no_grad()
     def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:

@@ -21,6 +21,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.errors import OptionError
+from stylecine.foliage import SwayingPlants
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.options import CLASSES, CLOTH, SKY, Wind, check_live
@@ -66,7 +67,7 @@ class Cinemagraph:
             plant_layer: for plants that sway.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         weather: what falls or drifts in front of it all; None for none.
-        rest_shape: of the cloth, from which another wind animates it.
+        rest_shape: of the cloth, from which another wind animates it. swaying: the same of plants.
         mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
             is cloth; "" if neither.
@@ -86,6 +87,7 @@ class Cinemagraph:
     cloth_layer: ClothLayer | None = None
     plant_layer: ClothLayer | None = None
     rest_shape: RestShape | None = None
+    swaying: SwayingPlants | None = None
     mask_warning: str = ""
     cloth_warning: str = ""
     appearance: Appearance | None = None
@@ -171,9 +173,7 @@ class Cinemagraph:
         photo = self._static_photo
         shown = self.appearance.farthest if self.appearance else photo
         sky = self.scene.layers[SKY].to(photo.device)
-        weather = make_weather(
-            kind, strength, wind, photo, shown, sky, period=self.period, fps=self.fps, speed=speed
-        )
+        weather = make_weather(kind, strength, wind, photo, shown, sky, period=self.period, fps=self.fps, speed=speed)
         return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,7 +12,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import dilate, to_uint8
 from stylecine.options import SKY, WATER, Wind
-from stylecine.stages.sway import predict_sway
+from stylecine.stages.sway import PlantMotion, Sway, predict_sway
 from stylecine.stages.thin import thin_static, upright_static
 
 CLOSED = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these
@@ -20,44 +22,58 @@ TWIG = 0.015  # of the short side: thin things so near to plants are their twigs
 HELD = 0.02  # of a layer: what has less of it is no sky or water
 
 
-def sway_plants(
-    photo: Tensor,
-    plants: Tensor,
-    layers: Tensor,
-    moving: Tensor,
-    plate: Tensor | None,
-    wind: Wind,
-    *,
-    period: int,
-    seconds: float,
-) -> ClothLayer | None:
-    """The layer of a loop of `period` frames; None where nothing can sway. seconds: of the loop, at its speed.
+def find_swaying(
+    photo: Tensor, plants: Tensor, layers: Tensor, moving: Tensor, plate: Tensor | None, *, period: int, seconds: float
+) -> SwayingPlants | None:
+    """What sways in a loop of `period` frames; None where nothing can. seconds: of the loop, at its speed.
 
     photo: [3,H,W] in [-1,1]. plants: [H,W] in [0,1]. layers: [K,H,W], of the landscape behind them; moving: [H,W], how
     much of each pixel is that landscape's in its frames; plate: [3,H,W], what is moved of it, inpainted behind plants;
     None where no landscape moves.
     """
-    short = min(plants.shape)
     plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
     behind = layers.amax(0) > HELD
-    free = _beside(plants, behind, round(CLOSED * short)) & ~_held(photo, plants, layers)
-    sway = predict_sway(plants, free, wind, seconds)
-    if sway is None:
+    free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(photo, plants, layers)
+    motion = predict_sway(plants, free, seconds)
+    if motion is None:
         return None
-    size = plants.shape[0], plants.shape[1]
-    reach = _at_pixels(sway.extent, sway.cell, size)
-    matte = ((1 - moving) * ((reach - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1) * 255).round().to(torch.uint8)
-    pixels = to_uint8(photo)
-    background = pixels
-    if plate is not None:
-        uncovered = dilate(moving > 0, round(3 * float(sway.extent.max())) + 3) & (moving == 0) & (matte > 0)
-        background = torch.where(uncovered[..., None], to_uint8(plate), pixels)
-    changes = (matte > 0) & (reach > MIN_EXTENT)
-    near = dilate(changes, round(4 * float(sway.extent.max())) + 1) & (reach > MIN_EXTENT)
-    active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
-    shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
-    fields = sway.keyframes, sway.cell, shown, sway.cycles, period
-    return ClothLayer(pixels, background, matte, active, *fields, fine=True)
+    return SwayingPlants(to_uint8(photo), moving, None if plate is None else to_uint8(plate), motion, period)
+
+
+@dataclass(frozen=True, eq=False)
+class SwayingPlants:
+    """Plants before any wind: the photo uint8 [H,W,3], how much of each pixel is the landscape's [H,W], its plate uint8
+    [H,W,3] or None, the plants' motion, and the frames of the loop."""
+
+    photo: Tensor
+    moving: Tensor
+    plate: Tensor | None
+    motion: PlantMotion
+    period: int
+
+    def in_wind(self, wind: Wind) -> ClothLayer:
+        """The layer of the loop in a wind of a strength above 0."""
+        return self._layer(self.motion.in_wind(wind))
+
+    def roughly_in_wind(self, wind: Wind) -> ClothLayer:
+        """`in_wind` with half the detail, to be shown while the wind still turns."""
+        return self._layer(self.motion.coarse.in_wind(wind))
+
+    def _layer(self, sway: Sway) -> ClothLayer:
+        photo, moving, device = self.photo, self.moving, self.photo.device
+        extent = sway.extent.to(device)
+        reach = _at_pixels(extent, sway.cell, (photo.shape[0], photo.shape[1]))
+        matte = ((1 - moving) * ((reach - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1) * 255).round().to(torch.uint8)
+        background, farthest = photo, float(extent.max())
+        if self.plate is not None:
+            uncovered = dilate(moving > 0, round(3 * farthest) + 3) & (moving == 0) & (matte > 0)
+            background = torch.where(uncovered[..., None], self.plate, photo)
+        changes = (matte > 0) & (reach > MIN_EXTENT)
+        near = dilate(changes, round(4 * farthest) + 1) & (reach > MIN_EXTENT)
+        active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
+        shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
+        fields = sway.keyframes.to(device), sway.cell, shown, sway.cycles, self.period
+        return ClothLayer(photo, background, matte, active, *fields, fine=True)
 
 
 def _held(photo: Tensor, plants: Tensor, layers: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import NothingMoves, TooLarge
-from stylecine.foliage import sway_plants
+from stylecine.foliage import SwayingPlants, find_swaying
 from stylecine.loading import Networks
 from stylecine.memory import release_freed
 from stylecine.ops.image import to_tensor, to_uint8
@@ -28,13 +28,14 @@ from stylecine.stages.swell import predict_swell
 
 @dataclass(frozen=True, eq=False)
 class MovingLandscape:
-    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, and the plants that
-    sway over it, if any do."""
+    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, the plants over it
+    that sway in a wind, if any do, and how they do in this one."""
 
     layers: Tensor
     moves: Tensor
     flow: Tensor
     loop: Loop | None = None
+    swaying: SwayingPlants | None = None
     plants: ClothLayer | None = None
 
 
@@ -57,19 +58,19 @@ def move_landscape(
         return landscape
     with stages.stage("plants"):
         plants = parts.plants if cloth is None else parts.plants * (1 - cloth.footprint)
-        swaying = sway_plants(
+        swaying = find_swaying(
             parts.photo,
             plants,
             layers,
             moves if landscape.loop is None else landscape.loop.moving,
             plate,
-            options.wind,
             period=options.period,
             seconds=options.seconds * options.speed,
         )
+        swayed = None if swaying is None else swaying.in_wind(options.wind)
     if landscape.loop is None and swaying is None and cloth is None and options.weather is None:
         raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
-    return replace(landscape, plants=swaying)
+    return replace(landscape, swaying=swaying, plants=swayed)
 
 
 def _make_loop(

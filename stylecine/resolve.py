@@ -160,8 +160,12 @@ def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None
 
 def is_predicted(options: RenderOptions, edits: Sequence[Edit]) -> bool:
     """Whether nobody has said what moves or how, only, perhaps, what does not."""
-    freezes_only = all(isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits)
-    return options.mask is None and options.motion is None and not options.arrows and freezes_only
+    return options.mask is None and options.motion is None and not options.arrows and freezes_only(edits)
+
+
+def freezes_only(edits: Sequence[Edit]) -> bool:
+    """Whether edits change nothing about the motion but what is static."""
+    return all(isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits)
 
 
 def _resolve_landscape(

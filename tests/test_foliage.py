@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stylecine.cloth.layer import ClothLayer
-from stylecine.foliage import sway_plants
+from stylecine.foliage import SwayingPlants, find_swaying
 from stylecine.ops.image import to_uint8
 from stylecine.options import CLASSES, SKY, Wind
 
@@ -35,9 +35,14 @@ class Park:
         self.layers[SKY] = self.sky.float()
         self.plate = torch.tensor(BLUE)[:, None, None].expand(3, H, W)
 
-    def layer(self, wind: Wind = STRONG, **changed: Tensor) -> ClothLayer | None:
+    def swaying(self, **changed: Tensor) -> SwayingPlants | None:
         given = {"photo": self.photo, "plants": self.plants, "layers": self.layers, "moving": self.sky.float()}
-        return sway_plants(**{**given, "plate": self.plate, **changed}, wind=wind, period=PERIOD, seconds=4.0)
+        return find_swaying(**{**given, "plate": self.plate, **changed}, period=PERIOD, seconds=4.0)
+
+    def layer(self, wind: Wind = STRONG, **changed: Tensor) -> ClothLayer:
+        swaying = self.swaying(**changed)
+        assert swaying is not None
+        return swaying.in_wind(wind)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +52,7 @@ def park() -> Park:
 
 @pytest.fixture(scope="module")
 def layer(park: Park) -> ClothLayer:
-    made = park.layer()
-    assert made is not None
-    return made
+    return park.layer()
 
 
 def other_sky(park: Park) -> Tensor:
@@ -84,7 +87,6 @@ def test_what_the_crown_uncovers_is_the_plate_and_not_the_crown(park: Park, laye
 
 def test_before_a_wall_nothing_at_the_border_moves(park: Park) -> None:
     wall = park.layer(layers=torch.zeros_like(park.layers), moving=torch.zeros(H, W))
-    assert wall is not None
     under = to_uint8(park.photo)
     for t in range(0, PERIOD, 7):
         drawn = wall.draw_over(under, t)
@@ -98,13 +100,24 @@ def test_a_post_among_plants_stands_still() -> None:
     photo = photo.clone()
     photo[:, 20:110, 76:84] = 0.8
     everywhere = {"plants": torch.ones(H, W), "layers": torch.zeros(len(CLASSES), H, W), "moving": torch.zeros(H, W)}
-    made = sway_plants(photo, **everywhere, plate=None, wind=Wind(0, 1), period=PERIOD, seconds=4.0)
-    assert made is not None
+    swaying = find_swaying(photo, **everywhere, plate=None, period=PERIOD, seconds=4.0)
+    assert swaying is not None
+    made = swaying.in_wind(Wind(0, 1))
     under = to_uint8(photo)
     moved = torch.stack([made.draw_over(under, t) != under for t in range(0, PERIOD, 5)]).any(0).any(-1)
     assert not moved[25:105, 76:84].any() and moved[:, :60].float().mean() > 0.4
 
 
 def test_nothing_sways_without_plants_or_wind(park: Park) -> None:
-    assert park.layer(plants=torch.zeros(H, W)) is None
-    assert park.layer(Wind(0, 0)) is None
+    assert park.swaying(plants=torch.zeros(H, W)) is None
+    calm = park.layer(Wind(0, 0))
+    assert torch.equal(calm.draw_over(other_sky(park), 7), other_sky(park))
+
+
+def test_a_rough_layer_is_about_the_same(park: Park, layer: ClothLayer) -> None:
+    swaying = park.swaying()
+    assert swaying is not None
+    rough, under = swaying.roughly_in_wind(STRONG), to_uint8(park.photo)
+    assert rough.cell == 2 * layer.cell
+    fine, coarse = (made.draw_over(under, 9).float() for made in (layer, rough))
+    assert (coarse - fine).abs().mean() < 0.35 * (fine - under.float()).abs().mean()

@@ -29,7 +29,7 @@ LAYERS = [
     {"caveats", "landscape"},
     {"cinemagraph"},
     {"animator"},
-    {"explanation"},
+    {"explanation", "wind_dial"},
     {"pipeline"},
     {"cluster", "workers"},
     {"batch", "doctor"},

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -110,10 +111,23 @@ def pack(
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
-def pack_wind(cloth_layer: ClothLayer) -> bytes:
-    """The bytes of a safetensors file with the arrays that another wind changes in a pack with the same cloth."""
-    tensors, facts = _cloth_motion(cloth_layer)
-    return save(tensors, {"stylecine": json.dumps({"format": FORMAT, "cloth": facts})})
+def pack_wind(
+    velocity: Tensor | None = None,
+    swell: Tensor | None = None,
+    plant_layer: ClothLayer | None = None,
+    cloth_layer: ClothLayer | None = None,
+) -> bytes:
+    """The bytes of a safetensors file with the arrays that another wind changes in a pack of the same loop: fields of
+    its `Displacement`, the first of `rates` and the swell, and the motion of plants and cloth."""
+    facts: dict[str, Any] = {"format": FORMAT}
+    tensors, facts["scales"] = _signed_fields({"velocity": velocity, "swell": swell})
+    if cloth_layer is not None:
+        moving, facts["cloth"] = _cloth_motion(cloth_layer)
+        tensors |= moving
+    if plant_layer is not None:
+        swaying, facts["plants"] = _cloth_motion(plant_layer)
+        tensors |= {f"plants_{name}": tensor for name, tensor in swaying.items()}
+    return save(tensors, {"stylecine": json.dumps(facts)})
 
 
 def first_frame(
@@ -195,18 +209,23 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     if displacement.standing is not None and any(loop.standing_shares):
         tensors["standing"] = (displacement.standing * 255).round().to(torch.uint8).cpu().numpy()
     scales = {"crossfade": 1 / BEGIN_STEPS}
-    signed = {"velocity": displacement.rates[0, 0]}
-    if displacement.swell is not None:
-        signed["swell"] = displacement.swell.flatten(0, 1)
-    if displacement.stagger is not None:
-        signed["stagger"] = displacement.stagger[None]
-    for name, field in signed.items():
-        tensors[name], scales[name] = _quantised(field.permute(1, 2, 0))
+    stagger = None if displacement.stagger is None else displacement.stagger[None]
+    signed = _signed_fields({"velocity": displacement.rates[0, 0], "swell": displacement.swell, "stagger": stagger})
+    tensors, scales = tensors | signed[0], scales | signed[1]
     contrast_gain, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
     scales["angle"] = math.pi / 255
     scales["contrast_gain"] = float(contrast_gain.max()) / 255
     steps = torch.cat((angle[:, None] / scales["angle"], contrast_gain / scales["contrast_gain"]), 1).flatten(1, 2)
     tensors["statistics"] = _in_blocks(steps, displacement.cell).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return tensors, scales
+
+
+def _signed_fields(fields: Mapping[str, Tensor | None]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Those that there are, [...,gh,gw], channels last, and the step of each."""
+    tensors, scales = {}, {}
+    for name, field in fields.items():
+        if field is not None:
+            tensors[name], scales[name] = _quantised(field.flatten(0, -3).permute(1, 2, 0))
     return tensors, scales
 
 

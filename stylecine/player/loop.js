@@ -41,6 +41,13 @@ export class Loop {
     overlays.forEach((layer, i) => layer.draw(t, under[i], photo, i + 1 < under.length ? under[i + 1] : target, size));
   }
 
+  /** Moves what a wind pack has as it says. facts, tensors: of the loop's pack, in this wind. */
+  move(wind, {facts, tensors}) {
+    if (wind.tensors.velocity) this.landscape.move(facts, tensors);
+    if (wind.facts.plants) this.plants.move(facts.plants, plantsOwn(tensors));
+    if (wind.facts.cloth) this.cloth.move(facts.cloth, tensors);
+  }
+
   /** Frees everything, except the plate if it is `kept`. */
   dispose(kept = null) {
     for (const part of [this.landscape, ...this.overlays, ...this.under, this.style, this.weather]) part?.dispose();
@@ -50,7 +57,11 @@ export class Loop {
 
 /** Plants sway as cloth does. */
 function plantsOf(gl, programs, facts, tensors, images) {
-  const [moves, pictures] = [tensors, images].map(all => Object.fromEntries(Object.entries(all)
-    .filter(([name]) => name.startsWith("plants_")).map(([name, value]) => [name.replace("plants_", ""), value])));
-  return new Cloth(gl, programs, {...facts, cloth: facts.plants}, moves, pictures);
+  return new Cloth(gl, programs, {...facts, cloth: facts.plants}, plantsOwn(tensors), plantsOwn(images));
+}
+
+/** What is the plants' in a pack, by the names that it has for cloth. */
+function plantsOwn(all) {
+  const own = Object.entries(all).filter(([name]) => name.startsWith("plants_"));
+  return Object.fromEntries(own.map(([name, value]) => [name.replace("plants_", ""), value]));
 }

@@ -17,8 +17,16 @@ export function readMaps(facts, tensors) {
   };
 }
 
+/** What another wind changes in them: `wind` is its pack, the first argument the loop's, in this wind. */
+export function turnedMaps({facts, tensors}, wind) {
+  return {
+    ...(wind.tensors.velocity && {velocity: dequantize(tensors.velocity.data, facts.scales.velocity)}),
+    ...(wind.facts.cloth && {cloth: clothMap({facts, tensors})}),
+  };
+}
+
 /** Where the wind carries cloth: {grid, displacement}, the mean over a gust in pixels, computed when it is asked for. */
-export function clothMap({facts: {cloth}, tensors: {keyframes}}) {
+function clothMap({facts: {cloth}, tensors: {keyframes}}) {
   const [height, width] = cloth.grid;
   let means = null;
   return {

@@ -2,7 +2,7 @@
 
 import {PlayerError, Program, createContext} from "./gl.js";
 import {Loop} from "./loop.js";
-import {clothMap, readMaps} from "./maps.js";
+import {readMaps, turnedMaps} from "./maps.js";
 import {decodeImages, readPack} from "./pack.js";
 import {Plate} from "./plate.js";
 import {SHADERS} from "./shaders.js";
@@ -54,17 +54,21 @@ export class Player {
   }
 
   /**
-   * Moves the cloth of the loaded pack as in a wind pack (ArrayBuffer) of it, and stays at the same phase. Throws
-   * PlayerError.
+   * Moves what a wind pack (ArrayBuffer) of the loaded pack's loop has as another wind does, and stays at the same
+   * phase. Throws PlayerError.
    */
   loadWind(pack) {
-    const {facts: {cloth}, tensors: {keyframes, active}} = readPack(pack);
-    if (!this.#pack?.facts.cloth || !cloth || !keyframes || !active) throw new PlayerError("There is no cloth in this loop.");
-    const {facts, tensors} = this.#pack;
-    this.#pack = {...this.#pack, facts: {...facts, cloth}, tensors: {...tensors, keyframes, active}};
+    const wind = readPack(pack), loaded = this.#pack;
+    const parts = ["cloth", "plants"].filter(name => wind.facts[name]), {velocity} = wind.tensors;
+    if (!loaded || !(parts.length || velocity) || parts.some(name => !loaded.facts[name]) || (velocity && !loaded.tensors.velocity)) {
+      throw new PlayerError("This wind is not of this loop.");
+    }
+    const {facts, tensors} = loaded, scales = {...facts.scales, ...wind.facts.scales};
+    const turned = Object.fromEntries(parts.map(name => [name, wind.facts[name]]));
+    this.#pack = {...loaded, facts: {...facts, ...turned, scales}, tensors: {...tensors, ...wind.tensors}};
     if (this.#loaded !== this.#loads) return;  // the loop that is being loaded will move so
-    this.maps = {...this.maps, cloth: clothMap(this.#pack)};
-    if (!this.#gl.isContextLost()) this.#loop?.cloth?.move(cloth, {keyframes, active});
+    this.maps = {...this.maps, ...turnedMaps(this.#pack, wind)};
+    if (!this.#gl.isContextLost()) this.#loop?.move(wind, this.#pack);
     if (!this.playing) this.render(this.time);
     else if (this.interval) this.#playOn(document.timeline.currentTime);
   }

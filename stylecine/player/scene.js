@@ -19,8 +19,6 @@ export class Landscape {
   constructor(gl, programs, plate, facts, tensors) {
     const {width, height, margin, cell, grid: [gh, gw], scales} = facts;
     Object.assign(this, {gl, programs, plate, facts});
-    const velocity = dequantize(tensors.velocity.data, scales.velocity);
-    const swell = tensors.swell ? dequantize(tensors.swell.data, scales.swell) : new Float32Array(4);
     const stagger = tensors.stagger ? dequantize(tensors.stagger.data, scales.stagger) : new Float32Array(1);
     this.staggered = Boolean(tensors.stagger);
     this.standingShares = tensors.standing ? facts.standing_shares : [];
@@ -30,19 +28,27 @@ export class Landscape {
     this.textures = {
       moving: new Texture(gl, "R8", width, height, tensors.moving.data, {halved: true}),
       crossfade: new Texture(gl, "RGB8", gw, gh, tensors.crossfade.data),
-      velocity: new Texture(gl, "RG32F", gw, gh, velocity),
-      swell: new Texture(gl, "RGBA32F", tensors.swell ? gw : 1, tensors.swell ? gh : 1, swell),
+      velocity: new Texture(gl, "RG32F", gw, gh),
+      swell: new Texture(gl, "RGBA32F", tensors.swell ? gw : 1, tensors.swell ? gh : 1),
       standing: new Texture(gl, "R8", standing.shape[1], standing.shape[0], standing.data),
       stagger: new Texture(gl, "R32F", this.staggered ? gw : 1, this.staggered ? gh : 1, stagger),
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
       needed: new Texture(gl, "R8", ...size, neededCells(tensors.moving.data, facts, size)),
     };
-    this.#integrate(gw, gh);
+    this.move(facts, tensors);
     this.fields = new Target(gl, gw, gh, {count: 4});
     this.sums = Array.from({length: facts.bands}, (_, i) => {
       const scale = 2 ** (i + 1);
       return new Target(gl, Math.ceil((width + 2 * margin) / scale), Math.ceil((height + 2 * margin) / scale));
     });
+  }
+
+  /** Moves with the velocity and the swell of a pack of this loop, or of one in another wind. */
+  move({grid: [gh, gw], scales}, {velocity, swell}) {
+    this.textures.velocity.write(dequantize(velocity.data, scales.velocity));
+    this.textures.swell.write(swell ? dequantize(swell.data, scales.swell) : new Float32Array(4));
+    this.textures.knots?.dispose();
+    this.#integrate(gw, gh);
   }
 
   /**

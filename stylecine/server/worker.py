@@ -41,6 +41,7 @@ from stylecine.server.store import hidden_paths
 from stylecine.stages.doubt import doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
+from stylecine.wind_dial import TurnedWind, WindDial
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
@@ -106,6 +107,7 @@ class Worker:
         self.animator = animator
         self.cache: OrderedDict[str, CachedScene] = OrderedDict()  # the most recently used one last
         self.played: tuple[Any, Any, Cinemagraph] | None = None  # what the last live loop is of, its wind, and itself
+        self.dial: WindDial | None = None  # of the last loop whose wind was turned
 
     def __call__(self, request: Request, progress: Progress) -> Result:
         task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
@@ -154,17 +156,20 @@ class Worker:
         return {}
 
     def wind(self, request: Request, progress: Progress) -> Result:
-        """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that."""
+        """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that, and
+        otherwise of cloth alone."""
         still, wind = self._motion(request)
         if request["quick"] and self.played is not None and self.played[0] == still:
+            if self.dial is None or self.dial.loop is not self.played[2]:
+                self.dial = WindDial(self.played[2], self.animator)
             with _one_thread():
-                cloth_layer = self.animator.preview_wind(self.played[2], check_wind(wind))
+                turned = self.dial.turn(wind)
         else:
             loop = self._plain(request, progress)
             if loop.cloth_layer is None:
                 raise NothingMoves(loop.cloth_warning or "There is no cloth that a wind could move; paint it.")
-            cloth_layer = loop.cloth_layer
-        Path(request["output"]).write_bytes(pack_wind(cloth_layer))
+            turned = TurnedWind(cloth_layer=loop.cloth_layer)
+        Path(request["output"]).write_bytes(pack_wind(**vars(turned)))
         return {}
 
     def seam(self, request: Request, progress: Progress) -> Result:
@@ -226,7 +231,7 @@ class Worker:
         """Removes a deleted scene from the cache."""
         self.cache.pop(request["scene"], None)
         if self.played is not None and self.played[0][0] == request["scene"]:
-            self.played = None
+            self.played = self.dial = None
         return {}
 
     def _style(self, request: Request) -> Style | None:
@@ -246,7 +251,7 @@ class Worker:
                 with suppress(NothingMoves):
                     self.played = still, wind, self.animator.turn_wind(loop, check_wind(wind), progress=progress)
                     return self.played[2]
-        self.played = None  # its memory is needed
+        self.played = self.dial = None  # their memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
         self.played = still, wind, self._render(unstyled, request | UNSTYLED, progress)

@@ -52,7 +52,7 @@ def integrate(
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
     grid = math.ceil((size[0] + 2 * margin) / cell), math.ceil((size[1] + 2 * margin) / cell)
-    velocity = to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin) * (30 / fps / cell)
+    velocity = velocity_on(grid, flow, size, cell=cell, margin=margin, fps=fps)
     sub_cycles = count_sub_cycles(flow, moving, period, fps, sky)
     counts = tuple(int(k) for k in sub_cycles.unique())
     sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
@@ -66,9 +66,21 @@ def integrate(
     )
     if swell is None or period / fps < MIN_SWELL_LOOP:
         return moved
-    parts = torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
+    parts = swell_on(grid, swell, size, cell=cell, margin=margin)
     cycles = max(1, round(period / fps / swell.seconds))
     return replace(moved, swell=parts, swell_cycles=cycles)
+
+
+def velocity_on(
+    grid: tuple[int, int], flow: Tensor, size: tuple[int, int], *, cell: int, margin: int, fps: float
+) -> Tensor:
+    """A flow over a photo of `size` on the canvas's grid: [2,gh,gw], points of it per frame."""
+    return to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin) * (30 / fps / cell)
+
+
+def swell_on(grid: tuple[int, int], swell: Swell, size: tuple[int, int], *, cell: int, margin: int) -> Tensor:
+    """`Displacement.swell` of a swell on a flow's grid."""
+    return torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
 
 
 def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:

@@ -8,8 +8,8 @@ in the distance and along, not through, static things in it; speeds that a loop 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from os import PathLike
 from typing import Any
@@ -70,7 +70,7 @@ class MotionContext:
     steered: np.ndarray  # bool [h,w]: streams that have an arrow
     odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
     mirror: np.ndarray  # [h,w] in [0,1]: how much open water mirrors its shore, and stays where it is
-    wind: Wind | None  # which sky and smoke drift with, and open water follows; None: as predicted
+    wind: Wind | None = None  # which sky and smoke drift with, and open water follows; None: as predicted
 
     @property
     def short(self) -> int:
@@ -106,12 +106,31 @@ def predict_motion(
     fast as it blows; falls and rivers keep their way. MotionError for an arrow that starts further than 5% of the short
     side from anything that moves.
     """
-    grid = fit_short_side(photo.shape[-2:], GRID)
+    return motion_in_any_wind(photo, layers, motionnet, arrows, pace)(wind)
+
+
+@torch.inference_mode()
+def motion_in_any_wind(
+    photo: Tensor,
+    layers: Tensor,
+    motionnet: MotionNet,
+    arrows: Sequence[Sequence[float]] = (),
+    pace: str = "natural",
+    short: int = GRID,
+) -> Callable[[Wind | None], Tensor]:
+    """A function from a wind to `predict_motion` of the rest: what no wind changes is computed once. short: side of the
+    flow's grid."""
+    grid = fit_short_side(photo.shape[-2:], short)
     placed = _place_arrows(layers, arrows, grid)
     directions = _predict_directions(motionnet, photo, layers, placed, grid)
-    context = _context(photo, layers, directions, placed, wind)
-    flow = _apply_arrows(_model_flow(directions, context, pace), context, placed)
-    return torch.from_numpy(_extrapolate(flow, context).astype(np.float32)).to(photo.device)
+    context = _context(photo, layers, directions, placed)
+
+    def flow_in(wind: Wind | None) -> Tensor:
+        windy = replace(context, wind=wind)
+        flow = _apply_arrows(_model_flow(directions, windy, pace), windy, placed)
+        return torch.from_numpy(_extrapolate(flow, windy).astype(np.float32)).to(photo.device)
+
+    return flow_in
 
 
 def read_motion(motion: Any) -> Tensor:
@@ -138,9 +157,7 @@ def read_motion(motion: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
-def _context(
-    photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow], wind: Wind | None = None
-) -> MotionContext:
+def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list[_Arrow]) -> MotionContext:
     grid = directions.shape[1:]
     owner = class_map(layers, grid)
     grey = grey_on(photo, grid)
@@ -148,7 +165,7 @@ def _context(
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
     mirror = mirroring(grey, streams.open, owner < 0) * ~steered
-    return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, mirror, wind)
+    return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, mirror)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +26,9 @@ from torch import Tensor
 
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 GRID = 256  # largest short side of the grid
 SEED = 33  # of everything that is drawn by lot: the same photo sways in the same way
@@ -90,34 +95,57 @@ class Sway:
 
 
 @torch.inference_mode()
-def predict_sway(plants: Tensor, free: Tensor, wind: Wind, seconds: float) -> Sway | None:
-    """The sway of a loop that lasts `seconds`; None where no plant can move.
+def predict_sway(plants: Tensor, free: Tensor, seconds: float) -> PlantMotion | None:
+    """How plants would sway in any wind, in a loop that lasts `seconds`; None where no plant can move.
 
     plants: [H,W] in [0,1], how much each place sways. free: bool [H,W]: sky and water beside them, which hold nothing.
     Everything else stands still, and so does what is next to it.
     """
-    size = plants.shape[0], plants.shape[1]
-    cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
+    cell = int(2 ** max(0, math.ceil(math.log2(min(plants.shape) / GRID))))
     places = _places(plants, free, cell)
-    if wind.strength == 0 or places.plant.mean() < MIN_PLANTS:
+    if places.plant.mean() < MIN_PLANTS:
         return None
     cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
     pattern = seconds / cycles
     frequencies = np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
-    heard = (frequencies >= LOWEST) | (frequencies == frequencies[-1])
-    rng = np.random.default_rng(SEED)
-    modes = np.stack([_mode(places, f, pattern, wind, rng) for f in frequencies]) * heard[:, None, None, None]
-    modes = _begin_upright(modes, wind)
-    short = min(size)
-    modes[:, :2] *= AMPLITUDE * short * 2 * wind.strength / PEAK
-    modes *= _unfolded(modes[:, :2] / cell)
-    extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
-    # D = Re(mode*(exp(iwt) - 1)); what moves by D is read at -D
-    offset = np.stack((-modes[:, :2].real, modes[:, :2].imag), 1)
-    gain = np.stack((modes[:, 2:].real, -modes[:, 2:].imag), 1)
-    joined = torch.from_numpy(np.concatenate((offset, gain), 2).astype(np.float32))
-    extent = torch.from_numpy(extent.astype(np.float32))
-    return Sway(joined.to(plants.device), extent.to(plants.device), cell, cycles)
+    rng, streamlines = np.random.default_rng(SEED), _streamlines(places.branch, ALONG * places.short)
+    harmonics = [
+        _harmonic(places, f, pattern, streamlines, rng) if f >= LOWEST or f == frequencies[-1] else None
+        for f in frequencies
+    ]
+    return PlantMotion(places, tuple(harmonics), cell, cycles)
+
+
+@dataclass(frozen=True, eq=False)
+class PlantMotion:
+    """Everything about the sway but its wind. harmonics: of a pattern, from the first; None for what is too slow."""
+
+    places: _Places
+    harmonics: tuple[_Harmonic | None, ...]
+    cell: int
+    cycles: int
+
+    @torch.inference_mode()
+    def in_wind(self, wind: Wind) -> Sway:
+        """The sway in a wind of a strength above 0."""
+        places, cell = self.places, self.cell
+        still = np.zeros((3, *places.plant.shape))
+        modes = np.stack([still if each is None else _mode(places, each, wind) for each in self.harmonics])
+        modes = _begin_upright(modes, wind)
+        modes[:, :2] *= AMPLITUDE * places.short * cell * 2 * wind.strength / PEAK
+        modes *= _unfolded(modes[:, :2] / cell)
+        extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
+        # D = Re(mode*(exp(iwt) - 1)); what moves by D is read at -D
+        offset = np.stack((-modes[:, :2].real, modes[:, :2].imag), 1)
+        gain = np.stack((modes[:, 2:].real, -modes[:, 2:].imag), 1)
+        joined = torch.from_numpy(np.concatenate((offset, gain), 2).astype(np.float32))
+        return Sway(joined, torch.from_numpy(extent.astype(np.float32)), cell, self.cycles)
+
+    @cached_property
+    def coarse(self) -> PlantMotion:
+        """The same on a grid of half the resolution, for winds that are only tried."""
+        places, harmonics = self.places, self.harmonics
+        return PlantMotion(places.halved(), tuple(x and x.halved() for x in harmonics), 2 * self.cell, self.cycles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +168,45 @@ class _Places:
     @property
     def short(self) -> int:
         return min(self.plant.shape)
+
+    def halved(self) -> _Places:
+        """On a grid of half the resolution."""
+        return _Places(**{name: _halved(field) for name, field in vars(self).items()})
+
+
+@dataclass(frozen=True, eq=False)
+class _Harmonic:
+    """One frequency (Hz) of a pattern. Complex [h,w]: what gusts do to a crown as a whole, what boughs and branches do
+    by themselves along the wind and across, how far they lean, if at this frequency, and the strength and phase of
+    waves over meadows, each with its direction relative to the wind's."""
+
+    frequency: float
+    whole: np.ndarray
+    along: np.ndarray
+    across: np.ndarray
+    lean: np.ndarray | None
+    waves: tuple[tuple[float, np.ndarray], ...]
+
+    def halved(self) -> _Harmonic:
+        """On a grid of half the resolution."""
+        return _Harmonic(
+            self.frequency,
+            _halved(self.whole),
+            _halved(self.along),
+            _halved(self.across),
+            None if self.lean is None else _halved(self.lean),
+            tuple((direction, _halved(patches)) for direction, patches in self.waves),
+        )
+
+
+def _halved(field: np.ndarray) -> np.ndarray:
+    """Means of two by two points of the last two axes, or of two points of a line; of an odd number the last counts
+    twice."""
+    for axis in range(max(0, field.ndim - 2), field.ndim):
+        n = field.shape[axis]
+        first, second = (field.take(np.minimum(np.arange(start, n + start, 2), n - 1), axis) for start in (0, 1))
+        field = first | second if field.dtype == bool else (first + second) / 2
+    return field
 
 
 def _places(plants: Tensor, free: Tensor, cell: int) -> _Places:
@@ -256,38 +323,50 @@ def _oscillation(frequency: float, natural: np.ndarray, pattern: float) -> np.nd
     return math.sqrt(2) * response(frequency, natural) / np.sqrt(np.interp(natural, some, whole) * pattern)
 
 
-def _mode(places: _Places, frequency: float, pattern: float, wind: Wind, rng: np.random.Generator) -> np.ndarray:
-    """Complex [3,h,w]: x, y, of a standard deviation of 1 at the tips, and the binary logarithm of the gain."""
-    short, turn = places.short, 2 * math.pi * frequency
+def _harmonic(
+    places: _Places, frequency: float, pattern: float, streamlines: csr_array, rng: np.random.Generator
+) -> _Harmonic:
+    short, shape, turn = places.short, places.plant.shape, 2 * math.pi * frequency
     natural = natural_frequency(places.size)
     boughs, branches = (_oscillation(frequency, pitch * natural, pattern) for pitch in (1, BRANCH_PITCH))
     later = np.exp(-1j * turn * LAG * np.clip(places.distance / LARGE, 0, 1.5))
 
     def drawn() -> np.ndarray:
-        bough = _noise(places.plant.shape, rng, BOUGH * short)
-        branch = _along(_noise(places.plant.shape, rng, BRANCH * short), places.branch, ALONG * short)
-        return SHARES[1] * boughs * bough + SHARES[2] * branches * branch
+        bough = _noise(shape, rng, BOUGH * short)
+        branch = _along(_noise(shape, rng, BRANCH * short), streamlines)
+        return later * (SHARES[1] * boughs * bough + SHARES[2] * branches * branch)
 
-    gust = np.exp(2j * math.pi * rng.random()) * _travelling(places, frequency, 0.0, wind)
-    along = SHARES[0] * boughs * gust + drawn()
-    x, y = _seen(wind)
-    side = ACROSS * drawn()
-    vectors = np.stack((x * along - y * side, y * along + x * side)) * later
+    gust = np.exp(2j * math.pi * rng.random())
+    along, across, lean = drawn(), ACROSS * drawn(), None
+    if frequency == _nearest(GUST_FREQUENCY, pattern):
+        begin = 0.9 * ndimage.gaussian_filter(rng.standard_normal(shape), BOUGH * short)
+        begin /= max(float(np.abs(begin).max()), 1e-9)
+        # over meadows the lean is less: there gusts bend what they pass
+        lean = PEAK * LEAN / 2 * np.exp(-1.2j * begin) * (1 - GUSTY * places.meadow)
+    waves = [
+        (direction, share * _patches(places, rng))
+        for hertz, direction, share in GUSTS
+        if frequency == _nearest(hertz, pattern)
+    ]
+    return _Harmonic(frequency, SHARES[0] * boughs * gust * later, along, across, lean, tuple(waves))
+
+
+def _mode(places: _Places, harmonic: _Harmonic, wind: Wind) -> np.ndarray:
+    """Complex [3,h,w]: x, y, of a standard deviation of 1 at the tips, and the binary logarithm of the gain."""
+    downwind = np.array(_seen(wind))[:, None, None]
+    crosswind = np.array([-1, 1])[:, None, None] * downwind[::-1]
+    along = harmonic.whole * _travelling(places, harmonic.frequency, 0.0, wind) + harmonic.along
+    vectors = downwind * along + crosswind * harmonic.across
     stretched = (vectors * places.branch).sum(0)
     vectors = vectors - STRETCH * stretched * places.branch
-    if frequency == _nearest(GUST_FREQUENCY, pattern):
-        begin = 0.9 * ndimage.gaussian_filter(rng.standard_normal(places.plant.shape), BOUGH * short)
-        begin /= max(float(np.abs(begin).max()), 1e-9)
-        lean = PEAK * LEAN * wind.strength / 2 * np.exp(-1.2j * begin)
-        lean = lean * (1 - GUSTY * places.meadow)  # there gusts bend what they pass
-        vectors = vectors - lean * np.array([x, y])[:, None, None]
+    if harmonic.lean is not None:
+        vectors = vectors - wind.strength * harmonic.lean * downwind
     vectors = vectors * (1 - (1 - BLADES) * places.meadow)
     gain = np.zeros(places.plant.shape, complex)
-    for hertz, direction, share in GUSTS:
-        if frequency == _nearest(hertz, pattern):
-            wave = share * _travelling(places, frequency, direction, wind) * _patches(places, rng)
-            vectors = vectors + places.meadow * wave * np.array([x, y])[:, None, None]
-            gain += GLOSS * 2 * wind.strength * places.meadow * wave
+    for direction, patches in harmonic.waves:
+        wave = places.meadow * patches * _travelling(places, harmonic.frequency, direction, wind)
+        vectors = vectors + wave * downwind
+        gain += GLOSS * 2 * wind.strength * wave
     scale = places.amplitude * (1 - places.meadow * (1 - places.near[:, None]))
     return np.concatenate((vectors * scale, (gain * places.amplitude)[None]))
 
@@ -364,21 +443,28 @@ def _noise(size: tuple[int, ...], rng: np.random.Generator, sigma: float) -> np.
     return scaled
 
 
-def _along(noise: np.ndarray, way: np.ndarray, length: float) -> np.ndarray:
-    """Noise [h,w] averaged along the branches on which it lies (line integral convolution, Cabral and Leedom 1993)."""
-    h, w = noise.shape
+def _streamlines(way: np.ndarray, length: float) -> csr_array:
+    """Sums over the places of a grid [h,w] along unit vectors [2,h,w], to so many steps on either side."""
+    from scipy.sparse import csr_array  # takes time, and most photos do without
+
+    h, w = way.shape[1:]
     rows, columns = np.mgrid[:h, :w].astype(np.float64)
-    parts = np.stack((noise.real, noise.imag))
-    total, steps = parts.copy(), max(1, round(length))
+    places = [np.arange(h * w)]
     for sign in (-1, 1):
-        y, x = rows.copy(), columns.copy()
-        for _ in range(steps):
+        y, x = rows, columns
+        for _ in range(max(1, round(length))):
             at = np.clip(y.round().astype(int), 0, h - 1), np.clip(x.round().astype(int), 0, w - 1)
-            x += sign * way[0][at]
-            y += sign * way[1][at]
-            at = np.clip(y.round().astype(int), 0, h - 1), np.clip(x.round().astype(int), 0, w - 1)
-            total += parts[:, at[0], at[1]]
-    smooth = ndimage.gaussian_filter(total, (0, 1, 1))
+            x, y = x + sign * way[0][at], y + sign * way[1][at]
+            inside = np.clip(y.round().astype(int), 0, h - 1) * w + np.clip(x.round().astype(int), 0, w - 1)
+            places.append(inside.ravel())
+    ends = np.arange(0, h * w * len(places) + 1, len(places))
+    return csr_array((np.ones(ends[-1]), np.stack(places, 1).ravel(), ends), (h * w, h * w))
+
+
+def _along(noise: np.ndarray, streamlines: csr_array) -> np.ndarray:
+    """Noise [h,w] averaged along the branches on which it lies (line integral convolution, Cabral and Leedom 1993)."""
+    total = streamlines @ np.stack((noise.real.ravel(), noise.imag.ravel()), 1)
+    smooth = ndimage.gaussian_filter(total.T.reshape(2, *noise.shape), (0, 1, 1))
     mixed = smooth[0] + 1j * smooth[1]
     along: np.ndarray = mixed / max(float(np.sqrt((np.abs(mixed) ** 2).mean())), 1e-12)
     return along

@@ -32,6 +32,7 @@ from stylecine.cloth.animate import (
 from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.rest_shape import PREVIEW_GRID
 from stylecine.options import Wind
+from stylecine.wind_dial import WindDial
 from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo, rest_shape_of, with_stand_ins
 
 Options = dict[str, Any]
@@ -236,7 +237,7 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     turned = animator.turn_wind(loop, (180, 0.6))
     assert np.array_equal(frames(turned), frames(whole)) and turned.settings == whole.settings
     assert torch.equal(turned.mask, whole.mask)
-    quick = replace(loop, cloth_layer=animator.preview_wind(loop, Wind(180, 0.6)))
+    quick = replace(loop, cloth_layer=WindDial(loop, animator).turn(Wind(180, 0.6)).cloth_layer)
     assert mean_drift(quick) < -0.2
     stages: list[str] = []
     turned = animator.turn_wind(loop, (180, 0.6), progress=lambda stage, *_: stages.append(stage))
@@ -248,9 +249,9 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     assert torch.equal(turned.cloth_layer.keyframes, second.cloth_layer.keyframes)
     with pytest.raises(NothingMoves, match="no cloth"):
         animator.turn_wind(animator.render(beach, **SHORT), Wind())
-    for turn in (animator.turn_wind, animator.preview_wind):
+    for turn in (lambda wind: animator.turn_wind(loop, wind), WindDial(loop, animator).turn):
         with pytest.raises(OptionError, match="strength"):
-            turn(loop, (180, 1.5))
+            turn((180, 1.5))
 
 
 @pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])

@@ -163,7 +163,7 @@ def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: Cl
     active = torch.zeros(16, 20, dtype=torch.uint8)
     active[12, 16] = 1  # where the grid of 64 pixels has row 6, column 8
     coarse = replace(cloth_layer, keyframes=torch.ones(4, 3, 8, 10), cell=64, active=active)
-    content = pack_wind(coarse)
+    content = pack_wind(cloth_layer=coarse)
     told = facts(content)["cloth"]
     assert isinstance(told, dict)
     (top, left), (rows, columns) = told["at"], load(content)["keyframes"].shape[2:]
@@ -182,13 +182,25 @@ def test_pictures_of_cloth(cloth_layer: ClothLayer) -> None:
 
 
 def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: ClothLayer) -> None:
-    whole, wind = pack(None, PERIOD, FPS, cloth_layer=cloth_layer), pack_wind(cloth_layer)
+    whole, wind = pack(None, PERIOD, FPS, cloth_layer=cloth_layer), pack_wind(cloth_layer=cloth_layer)
     kept = load(whole)
     changed = load(wind)
     assert set(changed) == {"keyframes", "active"} and all(
         np.array_equal(changed[name], kept[name]) for name in changed
     )
-    assert facts(wind) == {"format": FORMAT, "cloth": facts(whole)["cloth"]}
+    assert facts(wind) == {"format": FORMAT, "scales": {}, "cloth": facts(whole)["cloth"]}
+
+
+def test_another_wind_for_a_landscape_with_plants(cloth_layer: ClothLayer) -> None:
+    loop = loop_of(flag_photo(), np.ones((96, 128), np.float32), 0.2)
+    whole = pack(loop, PERIOD, FPS, plant_layer=cloth_layer)
+    wind = pack_wind(loop.displacement.rates[0, 0], None, plant_layer=cloth_layer)
+    kept, changed = load(whole), load(wind)
+    assert set(changed) == {"velocity", "plants_keyframes", "plants_active"}
+    assert all(np.array_equal(changed[name], kept[name]) for name in changed)
+    told, known = facts(wind), facts(whole)
+    assert told["plants"] == known["plants"]
+    assert told["scales"] == {"velocity": known["scales"]["velocity"]}  # type: ignore[index]
 
 
 def test_cloth_is_one_more_layer(cloth_layer: ClothLayer) -> None:

@@ -198,7 +198,7 @@ WIND = """content => {
 
 
 def turn(stage: Stage, cloth_layer: ClothLayer) -> None:
-    stage.page.evaluate(WIND, base64.b64encode(pack_wind(cloth_layer)).decode())
+    stage.page.evaluate(WIND, base64.b64encode(pack_wind(cloth_layer=cloth_layer)).decode())
 
 
 def test_the_cloth_of_a_loaded_pack_moves_in_another_wind(stage: Stage) -> None:
@@ -235,7 +235,7 @@ def test_a_draft_of_another_wind_has_a_coarser_grid(stage: Stage) -> None:
 def test_a_wind_that_comes_while_a_pack_loads_turns_that_one(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.load(packed(loops["drift"]))
     first, other = flag_in(Wind(0, 1)), flag_in(Wind(180, 1))
-    stage.packs |= {"next": pack(None, 60, FPS, cloth_layer=first), "wind": pack_wind(other)}
+    stage.packs |= {"next": pack(None, 60, FPS, cloth_layer=first), "wind": pack_wind(cloth_layer=other)}
     stage.page.evaluate(
         """async () => {
           const [pack, wind] = await Promise.all(["next", "wind"].map(async name => (await fetch(name)).arrayBuffer()));
@@ -247,15 +247,35 @@ def test_a_wind_that_comes_while_a_pack_loads_turns_that_one(stage: Stage, loops
     assert np.abs(stage.frame(20).astype(int) - other.draw_over(other.photo, 20).numpy()).max() <= 4
 
 
-def test_a_wind_needs_cloth(stage: Stage, loops: dict[str, Loop]) -> None:
+def test_a_landscape_and_its_plants_move_in_another_wind(stage: Stage) -> None:
+    loop, cloth_layer = flag_over_sky()
+    plants = replace(cloth_layer, fine=True)
+    stage.load(pack(loop, 60, FPS, plant_layer=plants))
+    stage.frame(20)
+    other = flag_in(Wind(180, 0.7))
+    turned = replace(plants, keyframes=other.keyframes, active=other.active)
+    velocity = -loop.displacement.rates[0, 0]
+    moved = loop.displacement
+    back = replace(moved, positions=moved.positions.flip(1), rates=moved.rates.flip(1))
+    wind = base64.b64encode(pack_wind(velocity, None, plant_layer=turned)).decode()
+    stage.page.evaluate(WIND, wind)
+    for _ in range(2):
+        expected = turned.draw_over(frame(replace(loop, displacement=back), 20), 20).numpy()
+        assert np.abs(stage.frame(20).astype(int) - expected).mean() < 0.3
+        restore_context(stage)  # which forgets nothing
+    shown = np.array(stage.page.evaluate("[...player.maps.velocity]"), np.float32).reshape(*velocity.shape[1:], 2)
+    assert np.abs(shown - velocity.permute(1, 2, 0).numpy()).max() < 1e-3
+
+
+def test_a_wind_needs_what_it_moves(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.load(packed(loops["drift"]))
-    with pytest.raises(Exception, match="There is no cloth"):
+    with pytest.raises(Exception, match="not of this loop"):
         turn(stage, flag_in(Wind(0, 1)))
 
 
 def test_frames_can_be_few_and_another_wind_is_shown_at_once(stage: Stage) -> None:
     stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
-    stage.packs["wind"] = pack_wind(flag_in(Wind(180, 1)))
+    stage.packs["wind"] = pack_wind(cloth_layer=flag_in(Wind(180, 1)))
     drawn = stage.page.evaluate(
         """async () => {
           const wind = await (await fetch("wind")).arrayBuffer();
@@ -592,7 +612,7 @@ def test_packs_of_older_formats_are_shown_the_same(stage: Stage, loops: dict[str
 
 
 def test_a_wind_of_an_older_format_moves_the_cloth_the_same(stage: Stage) -> None:
-    wind, shown = pack_wind(flag_in(Wind(180, 1))), []
+    wind, shown = pack_wind(cloth_layer=flag_in(Wind(180, 1))), []
     for content in (wind, as_format_3(wind)):
         stage.load(pack(None, 60, FPS, cloth_layer=flag_in(Wind(0, 1)), layers=torch.zeros(4, 96, 128)))
         before = stage.frame(20)

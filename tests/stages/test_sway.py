@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.options import Wind
@@ -35,9 +36,9 @@ def meadow() -> tuple[Tensor, Tensor]:
 
 
 def sway_of(places: tuple[Tensor, Tensor], wind: Wind = FRESH, seconds: float = SECONDS) -> Sway:
-    sway = predict_sway(*places, wind, seconds)
-    assert sway is not None
-    return sway
+    motion = predict_sway(*places, seconds)
+    assert motion is not None
+    return motion.in_wind(wind)
 
 
 def moved(sway: Sway, times: int = 64) -> np.ndarray:
@@ -113,8 +114,17 @@ def test_the_tips_of_a_crown_move_by_about_a_250th_of_the_short_side() -> None:
 def test_it_grows_with_the_wind() -> None:
     extents = [float(sway_of(crown(), Wind(0, s)).extent.mean()) for s in (0.1, 0.3, 0.5, 0.8, 1.0)]
     assert extents == sorted(extents) and extents[-1] > 5 * extents[0]
-    assert predict_sway(*crown(), Wind(0, 0), SECONDS) is None
-    assert predict_sway(torch.zeros(H, W), torch.zeros(H, W, dtype=torch.bool), Wind(), SECONDS) is None
+    assert sway_of(crown(), Wind(0, 0)).extent.max() == 0
+    assert predict_sway(torch.zeros(H, W), torch.zeros(H, W, dtype=torch.bool), SECONDS) is None
+
+
+def test_the_coarse_motion_is_about_the_same() -> None:
+    motion = predict_sway(*crown(), SECONDS)
+    assert motion is not None
+    fine, coarse = motion.in_wind(FRESH), motion.coarse.in_wind(FRESH)
+    assert coarse.cell == 2 * fine.cell and coarse.modes.shape[-2:] == (H // 2, W // 2)
+    small = F.avg_pool2d(fine.modes.flatten(0, 1), 2).unflatten(0, fine.modes.shape[:2])
+    assert (coarse.modes - small)[:, :, :2].square().mean().sqrt() < 0.2 * small[:, :, :2].square().mean().sqrt()
 
 
 @pytest.mark.parametrize("degrees", [0, 180])

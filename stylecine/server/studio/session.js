@@ -312,7 +312,7 @@ async function reopen() {
 
 let following = false;
 
-/** While the wind turns, moves the cloth roughly in the last wind, again and again; sync() makes the loop afterwards. */
+/** While the wind turns, shows the loop roughly in the last wind, again and again; sync() makes it afterwards. */
 async function followWind() {
   abortOutdated();
   if (following) return;
@@ -323,7 +323,7 @@ async function followWind() {
       if (!pack || playing !== base || !differsInWind(request)) break;
       player.loadWind(pack);
       draftWind = request.options.wind;
-      if (state.flow) set({maps: {...state.maps, cloth: player.maps.cloth}});
+      if (state.flow) set({maps: turnedMaps()});
     }
   } catch {
     // sync() will report it
@@ -340,10 +340,16 @@ function newWind() {
   return differsInWind(request) && String(request.options.wind) !== String(shown) ? request : null;
 }
 
-/** Whether a loop is that which is played, but for the wind in which its cloth moves, and nothing else. */
+/** Whether a loop is that which is played, but for its wind, and nothing else. Cloth moves without one, too. */
 function differsInWind(request) {
-  const {wind} = playing.options ?? {};
-  return Boolean(state.maps?.cloth) && !request.options.weather && sameRequest(playing, {...request, query: queryIn(wind, request.query)});
+  const {wind} = playing.options ?? {}, windy = request.options.wind || movesOnlyCloth();
+  return Boolean(state.maps && windy) && !request.options.weather && sameRequest(playing, {...request, query: queryIn(wind, request.query)});
+}
+
+/** The maps of the loop in the wind that is shown. */
+function turnedMaps() {
+  const {velocity, cloth} = player.maps;
+  return {...state.maps, velocity, cloth};
 }
 
 /** Whether another wind changes nothing but the cloth. */
@@ -358,7 +364,7 @@ function queryIn(wind, query) {
   return String(changed);
 }
 
-/** What a wind changes in the loop's pack; null if its cloth would not move. */
+/** What a wind changes in the loop's pack; null if nothing would move. */
 async function readWind({id, query}, quick, signal) {
   try {
     return await api.readWind(id, query, quick, signal);
@@ -371,7 +377,7 @@ async function readWind({id, query}, quick, signal) {
 function playWind(pack, request) {
   player.loadWind(pack);
   [playing, draftWind] = [request, null];
-  return {...state.maps, cloth: player.maps.cloth};
+  return turnedMaps();
 }
 
 // --- the style
