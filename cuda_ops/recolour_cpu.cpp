@@ -1,6 +1,7 @@
 // recolour on the CPU: bands of rows. Where registers hold all lumas of a number of the transforms, it is looked up
 // there for sixteen pixels at once; elsewhere the transform of one pixel fills a vector. All frames of a call take the
 // same transforms, row by row.
+#include "noise.h"
 #include "recolour.h"
 #include "vector.h"
 
@@ -120,17 +121,7 @@ STYLECINE_INLINE void sum_four(const stylecine_recolour_args &args, const Frame 
   }
 }
 
-// dither() of pixels, and of their bytes: a row of 256, which repeats. Any other row is this one from another pixel on.
-struct Noise {
-  float pixel[256 + PART + 16] = {}, byte[3 * (256 + PART) + 16] = {};
-  constexpr Noise() {
-    for (int64_t i = 0; i < 256 + PART + 16; ++i) pixel[i] = dither(0, i);
-    for (int64_t i = 0; i < 3 * (256 + PART) + 16; ++i) byte[i] = dither(0, i / 3);
-  }
-  static int64_t start(int64_t y, int64_t x) { return (x + 83 * y) & 255; }  // 193 * 83 is 147, modulo 256
-};
-
-constexpr Noise kNoise;
+constexpr Noise<PART> kNoise;
 
 // The n bytes from `begin` on of row y, in whose pixels nothing moves; `added` is their dither.
 void blend(const stylecine_recolour_args &args, const Frame &frame, int64_t begin, int64_t n, const float *added) {
@@ -171,7 +162,7 @@ uint64_t moving_groups(const uint8_t *moving, int64_t n) {
 void recolour_row(const stylecine_recolour_args &args, const Frame &frame, const Columns &columns, int64_t y,
                   const float *line, Row &row) {
   const int64_t n = columns.n, pixel = y * args.width + columns.x;
-  const float *added = kNoise.pixel + Noise::start(y, columns.x);
+  const float *added = kNoise.pixel + kNoise.start(y, columns.x);
   read_pixels(args, frame.in + 3 * pixel, columns, row);
   for (int64_t i = 0; i < n; i += 4) sum_four(args, frame, line, columns, y, i, row);
   const auto four = [&](int64_t i, uint8_t *bytes) {
@@ -308,7 +299,7 @@ STYLECINE_INLINE void recolour_group(const Pixels &pixels, int64_t i, float amou
 // which something moves. They are all read before any is changed, as a group's look-ups would wait for its own luma.
 void look_up_row(const stylecine_recolour_args &args, const Frame &frame, const Columns &columns, int64_t y,
                  uint64_t changing, Cells &cells) {
-  const int64_t n = columns.n, begin = y * args.width + columns.x, start = Noise::start(y, columns.x);
+  const int64_t n = columns.n, begin = y * args.width + columns.x, start = kNoise.start(y, columns.x);
   Pixels pixels;
   const float most = float(args.depth - 1);
   for (int64_t i = 0; i < n; i += GROUP)
@@ -361,7 +352,7 @@ void recolour_slice(const stylecine_recolour_args &args, const Slice &slice) {
       for (int64_t i = slice.frame0; i < slice.frame1; ++i) {
         const Frame frame = frame_of(args, i);
         if (changing) recolour(frame, y, changing);
-        else blend(args, frame, 3 * pixel, 3 * n, kNoise.byte + 3 * Noise::start(y, columns.x));
+        else blend(args, frame, 3 * pixel, 3 * n, kNoise.byte + 3 * kNoise.start(y, columns.x));
       }
     }
   };

@@ -66,6 +66,15 @@ STYLECINE_INLINE Vector spread(const float *p) {
   const __m512i lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
   return {_mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(_mm_loadu_ps(p)))};
 }
+// Each of sixteen floats, three times, as three vectors.
+STYLECINE_INLINE void thrice(Vector x, Vector *three) {
+  const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5);
+  const __m512i more = _mm512_setr_epi32(5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10);
+  const __m512i most = _mm512_setr_epi32(10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 15);
+  three[0].a = _mm512_permutexvar_ps(lanes, x.a);
+  three[1].a = _mm512_permutexvar_ps(more, x.a);
+  three[2].a = _mm512_permutexvar_ps(most, x.a);
+}
 // Four numbers from each of four points to the next: f of the way. Reads eight points.
 STYLECINE_INLINE Vector quarters(const float *above, const float *below, float down, Vector f) {
   const __m256 first = _mm256_loadu_ps(above);
@@ -208,6 +217,13 @@ STYLECINE_INLINE Vector spread(const float *p) {
   const __m256 four = _mm256_castps128_ps256(_mm_loadu_ps(p));
   return {_mm256_permutevar8x32_ps(four, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)),
           _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
+}
+STYLECINE_INLINE void thrice(Vector x, Vector *three) {
+  const __m256i lanes = _mm256_setr_epi32(0, 0, 0, 1, 1, 1, 2, 2), more = _mm256_setr_epi32(2, 3, 3, 3, 4, 4, 4, 5);
+  const __m256i most = _mm256_setr_epi32(5, 5, 6, 6, 6, 7, 7, 7);
+  three[0] = {_mm256_permutevar8x32_ps(x.a, lanes), _mm256_permutevar8x32_ps(x.a, more)};
+  three[1] = {_mm256_permutevar8x32_ps(x.a, most), _mm256_permutevar8x32_ps(x.b, lanes)};
+  three[2] = {_mm256_permutevar8x32_ps(x.b, more), _mm256_permutevar8x32_ps(x.b, most)};
 }
 STYLECINE_INLINE Vector quarters(const float *above, const float *below, float down, Vector f) {
   const __m256 first = _mm256_loadu_ps(above);
@@ -356,6 +372,9 @@ STYLECINE_INLINE Vector clamp(Vector x, float low, float high) {
   return x;
 }
 STYLECINE_INLINE Vector spread(const float *p) { STYLECINE_EACH(four(p[i])); }
+STYLECINE_INLINE void thrice(Vector x, Vector *three) {
+  for (int i = 0; i < 48; ++i) three[i / 16].a[i / 4 % 4][i % 4] = x.a[i / 12][i / 3 % 4];
+}
 STYLECINE_INLINE Vector quarters(const float *above, const float *below, float down, Vector f) {
   float points[5];
   for (int i = 0; i < 5; ++i) points[i] = above[i] + (below[i] - above[i]) * down;
@@ -391,6 +410,9 @@ STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
 }
 
 #endif
+
+STYLECINE_INLINE Vector operator*(Vector x, float y) { return x * all(y); }
+STYLECINE_INLINE Vector operator+(Vector x, float y) { return x + all(y); }
 
 }  // namespace STYLECINE_SET
 }  // namespace stylecine

@@ -27,13 +27,13 @@ static inline int check(const stylecine_weather_args *args, char *message) {
 
 namespace STYLECINE_SET {
 
-// The share of a pixel that a streak hides.
-STYLECINE_INLINE float hidden(const stylecine_streak &streak, float x, float y) {
-  const float across = x - streak.x, down = y - streak.y;
-  const float along = clamp((across * streak.dx + down * streak.dy) * streak.inverse, 0, 1);
-  const float right = across - along * streak.dx, below = down - along * streak.dy;
-  const float inside = clamp(1 - (right * right + below * below) * streak.shrink, 0, 1);
-  return streak.opacity * inside * inside;
+// The share that a streak hides of a pixel, or of some in a row, so far across and down from the streak's start.
+template <class Number>
+STYLECINE_INLINE Number hidden(const stylecine_streak &streak, Number across, float down) {
+  const Number along = clamp(across * (streak.dx * streak.inverse) + down * (streak.dy * streak.inverse), 0, 1);
+  const Number right = across + along * -streak.dx, below = along * -streak.dy + down;
+  const Number inside = clamp((right * right + below * below) * -streak.shrink + 1, 0, 1);
+  return inside * inside * streak.opacity;
 }
 
 // Pixels of a line from `from` on, before `to`, all that a streak which begins at `start` may reach.
@@ -44,7 +44,7 @@ STYLECINE_INLINE Reach reach(float start, float way, float radius) {
   return {start + (way < 0 ? way : 0) - radius, start + (way > 0 ? way : 0) + radius};
 }
 STYLECINE_INLINE bool meets(const Reach &reach, float first, float last) {
-  return reach.from <= last && reach.to >= first;
+  return (reach.from <= last) & (reach.to >= first);
 }
 
 // Weights of the frame, the veil's colour and the streaks' colour in a pixel.

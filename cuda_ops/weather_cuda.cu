@@ -31,7 +31,10 @@ __device__ float through(const stylecine_streak *__restrict__ streaks, int count
       for (int i = 0; i < BLOCK / 4; ++i) {
         const uint32_t four = met[i];
         for (int k = 0; four >> 8 * k && k < 4; ++k)
-          if (four >> 8 * k & 1) product *= 1 - hidden(streaks[begin + 4 * i + k], float(x), float(y));
+          if (four >> 8 * k & 1) {
+            const stylecine_streak &streak = streaks[begin + 4 * i + k];
+            product *= 1 - hidden(streak, float(x) - streak.x, float(y) - streak.y);
+          }
       }
     }
     __syncthreads();

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -94,7 +95,7 @@ class Weather:
         return weather_(
             frames,
             Precipitation(
-                [self.streaks(t, *size) for t in times],
+                self.streaks(times, *size),
                 [_mixed(own.falling, other.falling, share) for share in styled],
                 torch.stack([self.veil(t) for t in times]),
                 [_mixed(own.veil, other.veil, share) for share in styled],
@@ -108,24 +109,34 @@ class Weather:
         weights = [1.0, *(f(n * angle) for n in self.cycles for f in (math.cos, math.sin))]
         return torch.tensordot(self.waves.new_tensor(weights), self.waves, 1).clamp(0, 1)
 
-    def streaks(self, t: float, height: int, width: int) -> Tensor:
-        """Those that are in the frame: [S,8], as `ops.weather` wants them."""
-        if not len(self.paths):
-            return self.paths.new_zeros(0, 8)
-        link, cycles, phase, x, way, top, fall, sway, turns, lag, radius, opacity = self.paths.T
-        at = (cycles * (t / self.period) + phase) % 1 + link
-        turn = 2 * math.pi * (turns * at + lag)
+    def streaks(self, times: Sequence[float], height: int, width: int) -> list[Tensor]:
+        """Those that are in the frame at each of some times: [S,8], as `ops.weather` wants them."""
+        link, cycles, phase, _, _, top, fall, _, _, _, radius, _ = self._columns
+        turned = self.paths.new_tensor(times)[:, None] / self.period * cycles + phase
+        at = turned - turned.floor() + link
         y = top + fall * at
+        dy = fall * cycles * (-self.exposure / self.period)
+        seen = (y > -1 - radius - dy.clamp_min(0)) & (y < height + radius - dy.clamp_max(0))
+        frame, found = seen.nonzero().T
+        own = self.paths.index_select(0, found).T.contiguous()
+        _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = own
+        at, y = (each.flatten()[frame * len(self.paths) + found] for each in (at, y))
+        turn = 2 * math.pi * (turns * at + lag)
+        streaks = self.paths.new_empty(8, len(found))
         around = width - 2 * top  # paths leave the frame on one side and return on the other
-        x = (x + way * at + sway * torch.sin(turn) - top) % around + top
-        rate = cycles * (self.exposure / self.period)
-        dx = -rate * (way + 2 * math.pi * turns * sway * torch.cos(turn))
-        dy = -rate * fall
-        seen = (y - radius < height) & (torch.minimum(y, y + dy) + radius > -1) & (y + radius - dy > 0)
+        streaks[0] = (x + way * at + sway * torch.sin(turn) - top) % around + top
+        streaks[1] = y
+        dx = streaks[2] = (way + 2 * math.pi * turns * sway * torch.cos(turn)) * cycles * (-self.exposure / self.period)
+        dy = streaks[3] = dy[found]
         squared = dx.square() + dy.square()
-        inverse = torch.where(squared > 0, 1 / squared, 0.0)
-        streaks = torch.stack((x, y, dx, dy, inverse, radius, radius**-2, opacity), -1)
-        return streaks[seen].contiguous()
+        streaks[4] = torch.where(squared > 0, 1 / squared, 0.0)
+        streaks[5], streaks[6], streaks[7] = radius, radius**-2, opacity
+        return [*streaks.T.contiguous().split(seen.sum(1).tolist())]
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        """The paths, one number of all paths after the other: [12,P]."""
+        return self.paths.T.contiguous()
 
 
 def _mixed(

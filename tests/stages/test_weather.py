@@ -34,7 +34,7 @@ def shown(weather: Weather, t: float) -> Tensor:
 
 def drift(weather: Weather, t: float = 20.0, frames: float = 0.25) -> tuple[float, float]:
     """The mean way, in pixels per frame, of what falls."""
-    before, after = (weather.streaks(at, HEIGHT, WIDTH) for at in (t, t + frames))
+    before, after = weather.streaks([t, t + frames], HEIGHT, WIDTH)
     nearest = torch.cdist(before[:, :2], after[:, :2]).min(1)
     same = nearest.values < 0.05 * SHORT
     way = (after[nearest.indices[same], :2] - before[same, :2]) / frames
@@ -86,14 +86,14 @@ def test_twice_the_speed_makes_streaks_twice_as_long() -> None:
 
     def length(speed: float) -> float:
         weather = make_weather("rain", 0.5, CALM, photo, photo, sky, period=PERIOD, fps=30, speed=speed)
-        return float(weather.streaks(5, HEIGHT, WIDTH)[:, 3].abs().median())
+        return float(weather.streaks([5], HEIGHT, WIDTH)[0][:, 3].abs().median())
 
     assert length(2) == pytest.approx(2 * length(1), rel=0.1)
 
 
 def test_a_path_ends_where_the_next_flake_begins() -> None:
     weather = weather_in("snow", Wind(0, 0.5))
-    start, end = (weather.streaks(t, HEIGHT, WIDTH) for t in (0, PERIOD - 1e-3))
+    start, end = weather.streaks([0, PERIOD - 1e-3], HEIGHT, WIDTH)
     assert torch.cdist(end[:, :2], start[:, :2]).min(1).values.max() < 0.5
 
 
@@ -105,7 +105,7 @@ def test_more_strength_is_more_of_it() -> None:
 
 
 def test_long_loops_have_no_more_to_draw_at_once() -> None:
-    short, long = (len(weather_in("rain", period=n).streaks(3, HEIGHT, WIDTH)) for n in (60, 1800))
+    short, long = (len(weather_in("rain", period=n).streaks([3], HEIGHT, WIDTH)[0]) for n in (60, 1800))
     assert long == pytest.approx(short, rel=0.25)
     assert max(weather_in("fog", period=1800).cycles) <= CYCLES
 
