@@ -42,7 +42,7 @@ __device__ float through(const stylecine_streak *__restrict__ streaks, int count
   return product;
 }
 
-// 28 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
+// 30 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
 // caches.
 __global__ void weather(const __grid_constant__ stylecine_weather_args args,
                         const stylecine_streak *__restrict__ streaks, int count, Colours colours) {
