@@ -22,7 +22,7 @@ from stylecine.errors import NothingMoves, SceneError, StylecineWarning, Weights
 from stylecine.landscape import move_landscape
 from stylecine.loading import Networks
 from stylecine.memory import check_memory, release_freed
-from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
 from stylecine.options import (
     CLOTH,
     RenderArguments,
@@ -76,7 +76,8 @@ class Animator(Networks):
             layers_ahead = pool.submit(predict_layers, image, self.segmenter, self.occluders)
             motion_ahead = pool.submit(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
             with stages.stage("inversion", max(1, refine)) as step:
-                inverted = invert(image, self.generator.seeded(seed), self.encoder, refine=refine, progress=step)
+                generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
+                inverted = invert(image, generator, self.encoder, refine=refine, dtype=dtype, progress=step)
             with stages.stage("mask"):
                 layers = layers_ahead.result()
             with stages.stage("motion"):

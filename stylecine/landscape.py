@@ -12,7 +12,7 @@ from stylecine.errors import NothingMoves, TooLarge
 from stylecine.foliage import SwayingPlants, find_swaying
 from stylecine.loading import Networks
 from stylecine.memory import release_freed
-from stylecine.ops.image import to_tensor, to_uint8
+from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
 from stylecine.progress import Stages
 from stylecine.resolve import MovingParts, is_predicted
@@ -160,4 +160,5 @@ def _continue(photo: Tensor, visible: Tensor, nets: Networks) -> Tensor | None:
     if nets.encoder is None or bool((visible > 0).all()):
         return None
     side = coarse_side(visible)
-    return invert(photo, nets.generator, nets.encoder, visible=visible, side=side).reconstruction
+    dtype = fast_dtype(photo.device)
+    return invert(photo, nets.generator, nets.encoder, visible=visible, side=side, dtype=dtype).reconstruction

@@ -55,7 +55,7 @@ def shift_loss(photo: Tensor, inverted: Inversion, animator: Animator, cells: in
     For photos within the generator's resolution, in which a cell is s pixels.
     """
     shifted = inverted.feature.roll((cells, cells), dims=(1, 2))
-    image = reconstruct(animator.generator, inverted.w_plus[None], shifted[None], (photo.shape[1], photo.shape[2]))[0]
+    image = reconstruct(animator.generator, inverted.w_plus, shifted, (photo.shape[1], photo.shape[2]))
     pixels = cells * animator.generator.stride
     expected = photo.roll((pixels, pixels), dims=(1, 2))
     return psnr(inside(inverted.reconstruction), inside(photo)) - psnr(inside(image), inside(expected))

@@ -68,8 +68,8 @@ def test_f_holds_features_not_pixels(example: Tensor, generator: Generator, enco
     inside = slice(32, -32)
     unshifted = psnr(found.reconstruction[:, inside, inside], example[:, inside, inside])
     for cells in (1, 2):
-        moved = found.feature.roll((cells, cells), dims=(1, 2))[None]
-        image = reconstruct(generator, found.w_plus[None], moved, (192, 256))[0, :, inside, inside]
+        moved = found.feature.roll((cells, cells), dims=(1, 2))
+        image = reconstruct(generator, found.w_plus, moved, (192, 256))[:, inside, inside]
         pixels = cells * generator.stride
         shifted = example.roll((pixels, pixels), dims=(1, 2))[:, inside, inside]
         assert psnr(image, shifted) > unshifted - 2

@@ -66,7 +66,7 @@ def test_deep_feature_warping_warps_the_residual_and_resynthesises_the_rest(
         generator.block(resolution).torgb.weight *= contrast
     feature, w_plus = torch.randn(8, 20, 24), torch.randn(6, 512)
     image = waves(40, 48)
-    generated = reconstruct(generator, w_plus[None], feature[None], (40, 48))[0]
+    generated = reconstruct(generator, w_plus, feature, (40, 48))
     plate = feature_plate(image, torch.ones(40, 48), generated, 1.0, generator, w_plus, feature)
     assert plate.resynthesise is not None and plate.resynthesise.dtype == kept
     torch.testing.assert_close(plate.resynthesise(feature).clamp(-1, 1) + plate.image, image, atol=1e-5, rtol=0)
