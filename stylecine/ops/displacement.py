@@ -11,7 +11,6 @@ from torch import Tensor
 
 from stylecine.ops.smoothstep import smoothstep
 
-STRIDE = 4  # frames between two knots
 MIN_DRIFT = 0.005  # of the short side in a loop: matter that drifts by less stays where it is
 
 PhaseMap = tuple[Tensor, Tensor]  # see Displacement.phase_map
@@ -42,15 +41,11 @@ class Displacement:
     cell: int  # pixels
     margin: int  # pixels
     stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
+    stride: int = 4  # frames between two knots
     standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run; see stages.standing
     swell: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: see stages.swell
     swell_cycles: int = 0  # in a period
     min_ramp: float = 0.0  # frames, see `ramps`
-
-    @property
-    def stride(self) -> float:
-        """Frames between two knots."""
-        return STRIDE
 
     @cached_property
     def sub_cycle(self) -> Tensor:
@@ -139,7 +134,7 @@ class Displacement:
     def _drifts(self, forward_age: Tensor, backward_age: Tensor) -> Tensor:
         """D+ and D- at ages [1,h,w]: [2,2,h,w] in canvas pixels. Both at once, as a GPU takes as long for half."""
         ages = torch.stack((forward_age, backward_age))
-        return hermite(self.positions, self.rates, STRIDE, ages) * self.cell
+        return hermite(self.positions, self.rates, self.stride, ages) * self.cell
 
     @cached_property
     def _length(self) -> Tensor:
@@ -158,7 +153,7 @@ class Displacement:
         longest = self.period / self.counts[0]
         if not isinstance(age, Tensor) and not 0 <= age <= longest + 1e-6:
             raise ValueError(f"An age of {age} frames is outside a sub-cycle of {longest} frames.")
-        return hermite(self.positions[:, direction], self.rates[:, direction], STRIDE, age) * self.cell
+        return hermite(self.positions[:, direction], self.rates[:, direction], self.stride, age) * self.cell
 
 
 def staggered(phase: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:

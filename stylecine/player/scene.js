@@ -3,7 +3,7 @@
 import {Target, Texture} from "./gl.js";
 import {dequantize} from "./pack.js";
 
-const STEPS = 2;  // of integration from one knot to the next
+const STEP = 2;  // frames of an integration step, at most
 const MAX_KNOTS = 64;  // stored; in longer loops only every second, third ... knot
 const UNIT = 16;  // canvas pixels per cell of the map of needed places
 const MAX_SUB_CYCLES = 8;
@@ -85,13 +85,13 @@ export class Landscape {
   /** Integrates the knots: the displacement along the flow and against it after every `stride` frames. */
   #integrate(gw, gh) {
     const {gl, programs, facts: {period, sub_cycles, stride}, textures} = this;
-    const longest = period / sub_cycles[0], every = Math.ceil(longest / stride / (MAX_KNOTS - 1));
+    const steps = Math.ceil(stride / STEP), longest = period / sub_cycles[0], every = Math.ceil(longest / stride / (MAX_KNOTS - 1));
     this.stride = stride * every;
     const layers = Math.max(2, Math.ceil(longest / this.stride) + 1);
     textures.knots = new Texture(gl, "RGBA32F", gw, gh, null, {layers});
     let [before, after] = [new Target(gl, gw, gh), new Target(gl, gw, gh)];  // textures begin with zeros
     for (let knot = 1; knot < layers; knot++) {
-      const values = {velocity: textures.velocity, before, frames: stride / STEPS, steps: STEPS * every};
+      const values = {velocity: textures.velocity, before, frames: stride / steps, steps: steps * every};
       programs.INTEGRATE.draw(after, values);
       gl.activeTexture(gl.TEXTURE0);
       gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.knots.texture);

@@ -13,9 +13,12 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from stylecine.ops import integrate as ops
-from stylecine.ops.displacement import STRIDE, Displacement
+from stylecine.ops.displacement import Displacement
 from stylecine.stages.swell import Swell
 
+# Frames between two knots: as many as matter moves by so many points of the grid, within limits
+KNOT_TRAVEL, MIN_STRIDE, MAX_STRIDE = 4.0, 4, 12
+STEP = 2  # frames of an integration step
 GRID = 256  # largest short side of the displacement's grid
 # What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
 # from too far away to look plausible, which in a large region is farther than in a small one.
@@ -56,13 +59,24 @@ def integrate(
     sub_cycles = count_sub_cycles(flow, moving, period, fps, sky)
     counts = tuple(int(k) for k in sub_cycles.unique())
     sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
-    knots = max(2, math.ceil(period / counts[0] / STRIDE) + 1)
-    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, STRIDE)
+    stride = choose_stride(velocity)
+    knots = max(2, math.ceil(period / counts[0] / stride) + 1)
+    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP)
     stagger = make_stagger(sub_cycles, min(size) / cell)
     if standing is not None:
         standing = to_canvas(standing[None], grid, cell, size, margin)[0]
     moved = Displacement(
-        positions, rates, sub_cycles, counts, period, cell, margin, stagger, standing, min_ramp=MIN_RAMP * fps
+        positions,
+        rates,
+        sub_cycles,
+        counts,
+        period,
+        cell,
+        margin,
+        stagger,
+        stride,
+        standing,
+        min_ramp=MIN_RAMP * fps,
     )
     if swell is None or period / fps < MIN_SWELL_LOOP:
         return moved
@@ -81,6 +95,13 @@ def velocity_on(
 def swell_on(grid: tuple[int, int], swell: Swell, size: tuple[int, int], *, cell: int, margin: int) -> Tensor:
     """`Displacement.swell` of a swell on a flow's grid."""
     return torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
+
+
+def choose_stride(velocity: Tensor) -> int:
+    """Frames between two knots of a loop whose matter moves by velocity [2,gh,gw], points of the grid per frame: slow
+    ways are smooth, and a long loop of a slow sky would otherwise have many knots."""
+    frames = KNOT_TRAVEL / max(float(velocity.norm(dim=0).nan_to_num(0.0, 0.0, 0.0).max()), 1e-6)
+    return int(STEP * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP))
 
 
 def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
