@@ -22,6 +22,7 @@ from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.errors import OptionError
 from stylecine.foliage import SwayingPlants
+from stylecine.memory import release_freed
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.options import CLASSES, CLOTH, SKY, Wind, check_live
@@ -380,6 +381,7 @@ class Cinemagraph:
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
             finish = partial(signer.sign, path=path, report=report, **photo, **facts)
         stages = Stages(progress or self.progress)
+        release_freed()  # what measures and warnings took is for the encoder
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
                 info = self._save_page(path, quality, finish=lambda _: step(1, 1))

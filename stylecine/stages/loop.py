@@ -160,7 +160,7 @@ def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> Loop:
 def _fine_contrast(frame: Tensor, inside: Tensor, inside_blurred: Tensor) -> Tensor:
     """Standard deviation of a frame [H,W,3] from its surroundings, among the pixels where `inside` [H,W] is 1; plus one
     grey level, as less cannot be seen."""
-    grey = frame.float().mean(-1) * inside
+    grey = frame.sum(-1, dtype=torch.float32) / 3 * inside
     fine = (grey - _blurred(grey) / inside_blurred) * inside
     return (fine.square().sum() / inside.sum().clamp(min=1) + 1).sqrt()
 
