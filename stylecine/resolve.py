@@ -194,7 +194,7 @@ def _resolve_landscape(
 
 
 def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
-    layers = scene.edited_layers.to(device)
+    layers = scene.edited_layers.to(device, copy=True)  # the loop keeps its own
     if mask is not None:
         layers = apply_mask(layers, read_mask(mask, _size(scene)).to(device))
         layers = layers * (1 - scene.frozen.to(device))
