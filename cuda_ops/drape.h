@@ -116,10 +116,8 @@ STYLECINE_INLINE void show(const uint8_t *photo, int height, int width, int32_t 
   float rows[4], columns[4];
   cardinal(down, slope, rows);
   cardinal(across, slope, columns);
-#pragma unroll
   for (int j = 0; j < 4; ++j) {
     const int y = inside(row + j - 1, height) * width;
-#pragma unroll
     for (int i = 0; i < 4; ++i) {
       const uint8_t *const pixel = photo + int64_t(y + inside(column + i - 1, width)) * 3;
       const float weight = rows[j] * columns[i];

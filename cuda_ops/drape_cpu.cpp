@@ -11,7 +11,8 @@ namespace {
 constexpr int64_t TILE = kDrapeTile;
 constexpr int64_t POINTS = TILE + 4;  // of the field on one axis that a tile needs, at most
 constexpr int64_t SPAN = TILE + 16;   // columns and rows of the photo, at most, that are at hand at once
-constexpr int64_t kTaps = SPAN - TILE + 1;
+constexpr int64_t kMore = SPAN - TILE - 3;  // by how much offsets in it may differ
+constexpr int64_t kTaps = 4 + kMore;
 constexpr int64_t BLOCK = 4;  // rows whose taps are planned at once
 constexpr int64_t GROUP = 16;  // pixels that are blended at once
 constexpr int kNone = 16;      // floats before a line, for pixels of a cell that begins left of the tile
@@ -94,7 +95,8 @@ STYLECINE_INLINE void read_line(const Lines &lines, int k, const Position &down,
   float weight[4];
   cubic(down.f, weight[0], weight[1], weight[2], weight[3]);
   const float(*line)[kNone + TILE + GROUP] = lines.at[k] + (down.second - 1 - lines.top);
-  for (int64_t x = 0; x < TILE; ++x)
+  if (k == 2 && !lines.gain) memset(out, 0, TILE * sizeof *out);
+  else for (int64_t x = 0; x < TILE; ++x)
     out[x] = weight[0] * line[0][kNone + x] + weight[1] * line[1][kNone + x] + weight[2] * line[2][kNone + x] +
              weight[3] * line[3][kNone + x];
 }
@@ -105,9 +107,10 @@ void locate(const stylecine_drape_args &args, const Tile &tile, const Lines &lin
     float *const x = offsets.x[i], *const y = offsets.y[i];
     read_line(lines, 0, down, x);
     read_line(lines, 1, down, y);
-    const float row = float(tile.top + i), width = float(args.width) + 4, height = float(args.height) + 4;
+    const float width = float(args.width) + 4, height = float(args.height) + 4;
+    const float row = float(int32_t(min_of(tile.top + i, args.height - 1)));
     for (int64_t k = 0; k < TILE; ++k) {
-      const float column = float(int32_t(tile.left + k));
+      const float column = float(min_of(int32_t(tile.left + k), int32_t(args.width) - 1));
       x[k] = clamp(column + x[k], -4, width) - column;
       y[k] = clamp(row + y[k], -4, height) - row;
     }
@@ -364,11 +367,11 @@ void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Lines &
   Window window;
   window.left = tile.left + x.low - 1, window.top = tile.top + from + y.low - 1;
   window.rows = to - from + y.high - y.low + 3;
-  if (TILE + x.high - x.low + 3 <= SPAN && window.rows <= SPAN) {
+  if (max_of(x.high - x.low, y.high - y.low) <= kMore && window.rows <= SPAN) {
     fill(args, window);
     for (; from < min_of(to, tile.rows); from += BLOCK) draw_blocks(args, tile, lines, offsets, window, from);
   } else if (to - from > BLOCK) {
-    const int64_t middle = (from + to) / 2;
+    const int64_t middle = from + (to - from + BLOCK) / (2 * BLOCK) * BLOCK;
     draw_rows(args, tile, lines, offsets, from, middle);
     draw_rows(args, tile, lines, offsets, middle, to);
   } else {
