@@ -108,9 +108,9 @@ void locate(const stylecine_drape_args &args, const Tile &tile, const Lines &lin
     read_line(lines, 0, down, x);
     read_line(lines, 1, down, y);
     const float width = float(args.width) + 4, height = float(args.height) + 4;
-    const float row = float(int32_t(min_of(tile.top + i, args.height - 1)));
+    const float row = float(inside(int32_t(tile.top + i), int32_t(args.height)));
     for (int64_t k = 0; k < TILE; ++k) {
-      const float column = float(min_of(int32_t(tile.left + k), int32_t(args.width) - 1));
+      const float column = float(inside(int32_t(tile.left + k), int32_t(args.width)));
       x[k] = clamp(column + x[k], -4, width) - column;
       y[k] = clamp(row + y[k], -4, height) - row;
     }
