@@ -82,8 +82,9 @@ STYLECINE_INLINE float gamma_gain(float log2_gain) {
 }
 
 // The weight of the correction to the photo's own bytes where the cloth is displaced by (dx, dy).
-STYLECINE_INLINE float unmoved(float dx, float dy) {
-  const float closeness = clamp(1 - (dx * dx + dy * dy), 0, 1);
+template <class T>
+STYLECINE_INLINE T unmoved(T dx, T dy) {
+  const T none = {}, distant = 1.0f - (dx * dx + dy * dy), closeness = distant > none ? distant : none;
   return closeness * closeness;
 }
 
@@ -101,12 +102,14 @@ STYLECINE_INLINE float matte_at(const uint8_t *matte, int32_t height, int32_t wi
 // Weights of the four terms of a pixel's colour: the displaced cloth over the frame, to which background - photo is
 // added. Where nothing has moved, photo - (photo over background) is added, so that soft borders of the matte show
 // the photo's own bytes.
+template <class T>
 struct Shares {
-  float cloth, photo, background, frame;
+  T cloth, photo, background, frame;
 };
 
-STYLECINE_INLINE Shares shares(float now, float before, float gain, float at_rest) {
-  const float behind = 1 - now, correction = at_rest * (1 - before);
+template <class T>
+STYLECINE_INLINE Shares<T> shares(T now, T before, T gain, T at_rest) {
+  const T behind = 1.0f - now, correction = at_rest * (1.0f - before);
   return {now * gain, correction - behind, behind - correction, behind};
 }
 
@@ -126,8 +129,8 @@ STYLECINE_INLINE void show(const uint8_t *photo, int height, int width, int32_t 
   }
 }
 
-// The pixel at (x,y), where the field is dx, dy and log2_gain.
-STYLECINE_INLINE void draw(const stylecine_drape_args &args, int y, int x, float dx, float dy, float log2_gain) {
+// The pixel at (x,y), which is displaced by (dx, dy).
+STYLECINE_INLINE void draw(const stylecine_drape_args &args, int y, int x, float dx, float dy, float gain) {
   const int height = int(args.height), width = int(args.width);
   const uint8_t *const __restrict__ photo = args.photo, *const __restrict__ background = args.background;
   const uint8_t *const __restrict__ matte = args.matte;
@@ -141,7 +144,7 @@ STYLECINE_INLINE void draw(const stylecine_drape_args &args, int y, int x, float
   const float now = matte_at(matte, height, width, row, below, column, right);
   const uint8_t *const here = photo + 3 * at, *const behind = background + 3 * at;
   if (!(now + before > 0) && here[0] == behind[0] && here[1] == behind[1] && here[2] == behind[2]) return;
-  const Shares part = shares(now, before, gamma_gain(log2_gain), unmoved(dx, dy));
+  const Shares<float> part = shares(now, before, gain, unmoved(dx, dy));
   float shown[3] = {0, 0, 0};
   if (now > 0) show(photo, height, width, row, below, column, right, slope_of(args), shown);
   const float noise = args.fine ? dither(y, x) : 0.5f;

@@ -10,42 +10,44 @@ namespace {
 
 constexpr int64_t TILE = kDrapeTile;
 constexpr int64_t POINTS = TILE + 4;  // of the field on one axis that a tile needs, at most
-constexpr int64_t SPAN = TILE + 16;   // columns and rows of the photo, at most, that are at hand at once
-constexpr int64_t kMore = SPAN - TILE - 3;  // by how much offsets in it may differ
-constexpr int64_t kTaps = 4 + kMore;
-constexpr int64_t BLOCK = 4;  // rows whose taps are planned at once
-constexpr int64_t GROUP = 16;  // pixels that are blended at once
-constexpr int kNone = 16;      // floats before a line, for pixels of a cell that begins left of the tile
-
-// The field around a tile, at its columns of pixels and at its own rows of points.
-struct Lines {
-  alignas(64) float at[3][POINTS][kNone + TILE + GROUP];
-  int64_t top;  // the first row, before they are held to the grid
-  bool gain;    // whether it is not 1 everywhere
-};
-
-// By how much the places where pixels are read differ from their own.
-struct Offsets {
-  alignas(64) float x[TILE][TILE], y[TILE][TILE];
-};
-
-// The pixels of the photo around a tile's places, the border replicated; and the matte there.
-struct Window {
-  int64_t top, left, rows;
-  uint8_t least;  // of the matte, or a bit less
-  alignas(64) float colour[3][SPAN][SPAN], matte[SPAN][SPAN];
-};
+constexpr int64_t START = 16;         // of a tile in a line, after pixels of a cell that begins left of it
+constexpr int64_t LINE = START + TILE + 16;
+constexpr int64_t SPAN = TILE + 16;         // columns and rows of the photo, at most, that are at hand at once
+constexpr int64_t kMore = SPAN - TILE - 3;  // by how much offsets in them may differ
+constexpr int64_t BLOCK = 4;                // rows whose taps are planned at once
 
 // A tile's pixels in the frame.
 struct Tile {
   int64_t top, left, rows, columns;
 };
 
+// The field around a tile, at its columns of pixels and at its own rows of points.
+struct Lines {
+  alignas(64) float at[3][POINTS][LINE];
+  int64_t top;  // the first row, before they are held to the grid
+};
+
+// The field at a tile's pixels: by how much the places that are read differ from their own, and the gain.
+struct Field {
+  alignas(64) float x[TILE][TILE], y[TILE][TILE], gain[TILE][TILE];
+};
+
+// Offsets of the pixels of a block, in whole pixels: the lowest, and by how much the others are more.
+struct Reach {
+  int32_t column, row, columns, rows;
+};
+
+// The pixels of the photo around a tile's places, the border replicated; and the matte there.
+struct Window {
+  int64_t top, left, rows;
+  alignas(64) float colour[3][SPAN][SPAN];
+  uint8_t matte[SPAN][SPAN];
+};
+
 // A line of the field: Step neighbouring pixels lie between the same points.
 template <int Step>
-void interpolate(const float *points, const int32_t *first, const float (*weight)[kNone + TILE + GROUP], int64_t from,
-                 float *out) {
-  for (int64_t x = from; x < kNone + TILE; x += Step) {
+void interpolate(const float *points, const int32_t *first, const float (*weight)[LINE], int64_t from, float *out) {
+  for (int64_t x = from; x < START + TILE; x += Step) {
     float sum[Step] = {};
     for (int k = 0; k < 4; ++k)
       for (int i = 0; i < Step; ++i) sum[i] += weight[k][x + i] * points[first[x] + k];
@@ -53,40 +55,27 @@ void interpolate(const float *points, const int32_t *first, const float (*weight
   }
 }
 
-// Whether any of n floats is not 0.
-bool varies(const float *p, int64_t n) {
-  int found = 0;
-  for (int64_t i = 0; i < n; ++i) found |= p[i] != 0;
-  return found;
-}
-
-void read_field(const stylecine_drape_args &args, const Tile &tile, Lines &lines) {
-  alignas(64) float weight[4][kNone + TILE + GROUP];
-  int32_t first[kNone + TILE + GROUP];
-  const int64_t from = kNone - (args.cell == 4 ? 2 : 0);  // four pixels from there on are of the same cell
-  const int64_t left = position_of(tile.left - (kNone - from), args.cell).second - 1;
-  for (int64_t x = from; x < kNone + TILE + GROUP; ++x) {
-    const Position at = position_of(tile.left + x - kNone, args.cell);
+void read_lines(const stylecine_drape_args &args, const Tile &tile, int planes, Lines &lines) {
+  alignas(64) float weight[4][LINE];
+  int32_t first[LINE];
+  const int64_t from = START - (args.cell == 4 ? 2 : 0);  // four pixels from there on are of the same cell
+  const int64_t left = position_of(tile.left + from - START, args.cell).second - 1;
+  for (int64_t x = from; x < LINE; ++x) {
+    const Position at = position_of(tile.left + x - START, args.cell);
     first[x] = at.second - 1 - left;
     cubic(at.f, weight[0][x], weight[1][x], weight[2][x], weight[3][x]);
   }
-  const int64_t points = first[kNone + TILE - 1] + 4;
+  const int64_t points = first[START + TILE - 1] + 4;
+  const bool within = left >= 0 && left + points <= args.gw;
   lines.top = position_of(tile.top, args.cell).second - 1;
   const int64_t rows = position_of(tile.top + TILE - 1, args.cell).second + 3 - lines.top;
-  const bool within = left >= 0 && left + points <= args.gw;
-  lines.gain = false;
-  for (int k = 2; k >= 0; --k)
+  for (int k = 0; k < planes; ++k)
     for (int64_t i = 0; i < rows; ++i) {
-      const float *row = args.field + (k * args.gh + inside(lines.top + i, args.gh)) * args.gw;
+      const float *const row = args.field + (k * args.gh + inside(lines.top + i, args.gh)) * args.gw;
       float held[POINTS + 1];
       for (int64_t j = 0; !within && j < points; ++j) held[j] = row[inside(left + j, args.gw)];
-      const float *here = within ? row + left : held;
-      if (k == 2 && !lines.gain) {
-        if (!varies(here, points)) continue;
-        lines.gain = true, i = -1;
-        continue;
-      }
-      (args.cell < 4 ? interpolate<1> : interpolate<4>)(here, first, weight, from, lines.at[k][i]);
+      const auto line = args.cell < 4 ? interpolate<1> : interpolate<4>;
+      line(within ? row + left : held, first, weight, from, lines.at[k][i]);
     }
 }
 
@@ -94,47 +83,43 @@ void read_field(const stylecine_drape_args &args, const Tile &tile, Lines &lines
 STYLECINE_INLINE void read_line(const Lines &lines, int k, const Position &down, float *out) {
   float weight[4];
   cubic(down.f, weight[0], weight[1], weight[2], weight[3]);
-  const float(*line)[kNone + TILE + GROUP] = lines.at[k] + (down.second - 1 - lines.top);
-  if (k == 2 && !lines.gain) memset(out, 0, TILE * sizeof *out);
-  else for (int64_t x = 0; x < TILE; ++x)
-    out[x] = weight[0] * line[0][kNone + x] + weight[1] * line[1][kNone + x] + weight[2] * line[2][kNone + x] +
-             weight[3] * line[3][kNone + x];
+  const float (*line)[LINE] = lines.at[k] + (down.second - 1 - lines.top);
+  for (int64_t x = START; x < START + TILE; ++x)
+    out[x - START] = weight[0] * line[0][x] + weight[1] * line[1][x] + weight[2] * line[2][x] + weight[3] * line[3][x];
 }
 
-void locate(const stylecine_drape_args &args, const Tile &tile, const Lines &lines, Offsets &offsets) {
+// Pixels past the border are the nearest within.
+void read_field(const stylecine_drape_args &args, const Tile &tile, bool gains, Field &field) {
+  Lines lines;
+  read_lines(args, tile, gains ? 3 : 2, lines);
+  const int32_t height = int32_t(args.height), width = int32_t(args.width);
   for (int64_t i = 0; i < TILE; ++i) {
     const Position down = position_of(tile.top + i, args.cell);
-    float *const x = offsets.x[i], *const y = offsets.y[i];
+    float *const x = field.x[i], *const y = field.y[i], *const gain = field.gain[i];
     read_line(lines, 0, down, x);
     read_line(lines, 1, down, y);
-    const float width = float(args.width) + 4, height = float(args.height) + 4;
-    const float row = float(inside(int32_t(tile.top + i), int32_t(args.height)));
+    if (gains) read_line(lines, 2, down, gain);
+    const float row = float(inside(int32_t(tile.top + i), height));
     for (int64_t k = 0; k < TILE; ++k) {
-      const float column = float(inside(int32_t(tile.left + k), int32_t(args.width)));
-      x[k] = clamp(column + x[k], -4, width) - column;
-      y[k] = clamp(row + y[k], -4, height) - row;
+      const float column = float(inside(int32_t(tile.left + k), width));
+      x[k] = clamp(column + x[k], -4, float(width) + 4) - column;
+      y[k] = clamp(row + y[k], -4, float(height) + 4) - row;
+      gain[k] = gains ? gamma_gain(gain[k]) : 1;
     }
   }
 }
 
-struct Bounds {
-  int64_t low, high;
-};
-
-// Of offsets in whole pixels.
-Bounds bounds(const float (*offsets)[TILE], int64_t rows) {
-  alignas(64) float low[TILE], high[TILE];
-  for (int64_t x = 0; x < TILE; ++x) low[x] = high[x] = offsets[0][x];
-  for (int64_t i = 1; i < rows; ++i)
-    for (int64_t x = 0; x < TILE; ++x) {
-      low[x] = offsets[i][x] < low[x] ? offsets[i][x] : low[x];
-      high[x] = offsets[i][x] > high[x] ? offsets[i][x] : high[x];
-    }
-  for (int64_t x = 1; x < TILE; ++x) {
-    low[0] = low[x] < low[0] ? low[x] : low[0];
-    high[0] = high[x] > high[0] ? high[x] : high[0];
+// Of the block whose offsets begin at x and y.
+STYLECINE_INLINE Reach reach_of(const float (*x)[TILE], const float (*y)[TILE]) {
+  Wide bound[4] = {load_wide(x[0]), -load_wide(x[0]), load_wide(y[0]), -load_wide(y[0])};
+  for (int64_t i = 1; i < BLOCK; ++i) {
+    const Wide each[4] = {load_wide(x[i]), -load_wide(x[i]), load_wide(y[i]), -load_wide(y[i])};
+    for (int k = 0; k < 4; ++k) bound[k] = each[k] < bound[k] ? each[k] : bound[k];
   }
-  return {floor_of(low[0]), floor_of(high[0])};
+  float least[4];
+  save_least(least, bound);
+  const int32_t column = floor_of(least[0]), row = floor_of(least[2]);
+  return {column, row, floor_of(-least[1]) - column, floor_of(-least[3]) - row};
 }
 
 // SPAN pixels of a row of an image of `Channels` bytes, from column `left` on; `held` is for those past the border.
@@ -152,45 +137,17 @@ STYLECINE_INLINE const uint8_t *pixels(const uint8_t *image, const stylecine_dra
 
 void fill(const stylecine_drape_args &args, Window &window) {
   uint8_t held[3 * SPAN];
-  alignas(64) uint8_t least[SPAN];
-  memset(least, 255, sizeof least);
   for (int64_t i = 0; i < window.rows; ++i) {
-    const uint8_t *const matte = pixels<1>(args.matte, args, window.top + i, window.left, held);
-    for (int64_t x = 0; x < SPAN; ++x) least[x] &= matte[x];
+    memcpy(window.matte[i], pixels<1>(args.matte, args, window.top + i, window.left, held), SPAN);
     const uint8_t *const photo = pixels<3>(args.photo, args, window.top + i, window.left, held);
-    for (int64_t x = 0; x < SPAN; x += GROUP)
+    for (int64_t x = 0; x < SPAN; x += 16)
       for (int c = 0; c < 3; ++c) save(window.colour[c][i] + x, load_channel(photo + 3 * x, c));
   }
-  window.least = 255;
-  for (int64_t x = 0; x < SPAN; ++x) window.least &= least[x];
-  for (int64_t i = 0; i < window.rows && window.least < 255; ++i) {
-    const uint8_t *const matte = pixels<1>(args.matte, args, window.top + i, window.left, held);
-    for (int64_t x = 0; x < SPAN; x += GROUP) save(window.matte[i] + x, load_bytes(matte + x));
-  }
 }
-
-// Offsets of the pixels of a block, in whole pixels: the lowest, and by how much the others are more.
-struct Reach {
-  int64_t column, row, columns, rows;
-};
 
 STYLECINE_INLINE Wide floor_of(Wide x) {
   const Wide whole = __builtin_convertvector(__builtin_convertvector(x, Whole), Wide);
   return x < whole ? whole - 1.0f : whole;
-}
-
-STYLECINE_INLINE void extremes(const float (*offsets)[TILE], int64_t &low, int64_t &more) {
-  Wide least = load_wide(offsets[0]), most = least;
-  for (int64_t i = 1; i < BLOCK; ++i) {
-    const Wide x = load_wide(offsets[i]);
-    least = x < least ? x : least, most = x > most ? x : most;
-  }
-  int32_t lows[kWide], highs[kWide];
-  const Whole first = __builtin_convertvector(floor_of(least), Whole), last = __builtin_convertvector(floor_of(most), Whole);
-  memcpy(lows, &first, sizeof lows), memcpy(highs, &last, sizeof highs);
-  int32_t a = lows[0], b = highs[0];
-  for (int i = 1; i < kWide; ++i) a = lows[i] < a ? lows[i] : a, b = highs[i] > b ? highs[i] : b;
-  low = a, more = b - a;
 }
 
 // Weights of Count + more taps, the first of which belongs to the lowest offset of a block.
@@ -209,19 +166,18 @@ STYLECINE_INLINE void weigh(Wide offset, float low, int64_t more, float slope, W
 
 // A block: kWide columns and BLOCK rows of pixels, whose taps are planned at once.
 struct Block {
-  int64_t x, y;                    // in the frame
-  int64_t rows;                    // that are in the frame
-  const float (*dx)[TILE], (*dy)[TILE];
+  int64_t y, x, rows;  // in the frame
+  const float (*dx)[TILE], (*dy)[TILE], (*gain)[TILE];
   Reach reach;
 };
 
-// Adds up Count + Columns taps across and Count + Rows down, or as many as there are if these are negative, in Planes of
-// a window, at the pixels of a block, whose first tap is the first of `plane`. What is read is used for all rows.
-template <int Count, int Planes, int Columns, int Rows>
-STYLECINE_INLINE void sum(const float *plane, const Block &block, float slope, Wide (*total)[BLOCK]) {
+// Adds up Count + Columns taps across and Count + Rows down, or as many as there are if these are negative, in Planes
+// of a window, at the pixels of a block, whose first tap is the first of `plane`. What is read is used for all rows.
+template <int Count, int Planes, int Columns, int Rows, class T>
+STYLECINE_INLINE void sum(const T *plane, const Block &block, float slope, Wide (*total)[BLOCK]) {
   const int64_t columns = Count + (Columns < 0 ? block.reach.columns : Columns);
   const int64_t rows = Count + (Rows < 0 ? block.reach.rows : Rows);
-  Wide across[BLOCK][Columns < 0 ? kTaps : Count + Columns], down[BLOCK][Rows < 0 ? kTaps : Count + Rows];
+  Wide across[BLOCK][Count + (Columns < 0 ? kMore : Columns)], down[BLOCK][Count + (Rows < 0 ? kMore : Rows)];
   for (int64_t i = 0; i < BLOCK; ++i) {
     weigh<Count>(load_wide(block.dx[i]), float(block.reach.column), columns - Count, slope, across[i]);
     weigh<Count>(load_wide(block.dy[i]), float(block.reach.row), rows - Count, slope, down[i]);
@@ -230,7 +186,7 @@ STYLECINE_INLINE void sum(const float *plane, const Block &block, float slope, W
     Wide sums[BLOCK] = {};
 #pragma GCC unroll 8
     for (int64_t j = 0; j < BLOCK - 1 + rows; ++j) {
-      Wide tap[Columns < 0 ? kTaps : Count + Columns];
+      Wide tap[Count + (Columns < 0 ? kMore : Columns)];
       for (int64_t k = 0; k < columns; ++k) tap[k] = load_wide(plane + j * SPAN + k);
 #pragma GCC unroll 4
       for (int64_t i = 0; i < BLOCK; ++i) {
@@ -256,31 +212,15 @@ struct Group {
   uint8_t *frame;
 };
 
-STYLECINE_INLINE void blend(const Group &at, const Wide *shown, Wide now, Wide gain, Wide noise, const float *dx,
-                            const float *dy) {
-  float known[2][kWide], part[4][kWide];
-  save_wide(known[0], now), save_wide(known[1], gain);
-  for (int i = 0; i < kWide; ++i) {
-    const float before = float(at.matte[i]) * (1 / 255.f);
-    const Shares share = shares(known[0][i], before, known[1][i], unmoved(dx[i], dy[i]));
-    part[0][i] = share.cloth, part[1][i] = share.photo, part[2][i] = share.background, part[3][i] = share.frame;
-  }
+STYLECINE_INLINE void blend(const Group &at, const Wide *shown, Wide now, Wide gain, Wide noise, Wide dx, Wide dy) {
+  const Wide before = load_wide(at.matte) * (1 / 255.f);
+  const Shares<Wide> part = shares(now, before, gain, unmoved(dx, dy));
   Wide made[3];
   for (int c = 0; c < 3; ++c)
-    made[c] = clamped(shown[c] * load_wide(part[0]) + wide_channel(at.photo, c) * load_wide(part[1]) +
-                      wide_channel(at.background, c) * load_wide(part[2]) +
-                      wide_channel(at.frame, c) * load_wide(part[3]) + noise);
+    made[c] =
+        clamped(shown[c] * part.cloth + wide_channel(at.photo, c) * part.photo +
+                wide_channel(at.background, c) * part.background + wide_channel(at.frame, c) * part.frame + noise);
   save_channels(at.frame, made);
-}
-
-STYLECINE_INLINE bool all_are(const uint8_t *bytes, uint8_t value) {
-  bool same = true;
-  for (int i = 0; i < kWide; i += 4) {
-    uint32_t four;
-    memcpy(&four, bytes + i, 4);
-    same &= four == value * 0x01010101u;
-  }
-  return same;
 }
 
 STYLECINE_INLINE Wide noise_of(const stylecine_drape_args &args, int64_t y, int64_t x) {
@@ -291,25 +231,30 @@ STYLECINE_INLINE Wide noise_of(const stylecine_drape_args &args, int64_t y, int6
   return __builtin_convertvector((at & 255) >> 4, Wide) * 0.0625f + 0.03125f;
 }
 
-STYLECINE_INLINE bool any(Wide x) {
-  float each[kWide];
-  save_wide(each, x);
-  int found = 0;
-  for (int i = 0; i < kWide; ++i) found |= each[i] != 0;
-  return found;
+// All and any of the bits of the matte that a block reads.
+struct Opacity {
+  Bytes all, any;
+};
+
+STYLECINE_INLINE Opacity opacity_of(const uint8_t *matte, const Reach &reach) {
+  Opacity result = {Bytes(~Bytes(0)), 0};
+  for (int64_t i = 0; i < BLOCK + 1 + reach.rows; ++i)
+    for (int64_t k = 0; k < kWide + 1 + reach.columns; k += kWide) {
+      const Bytes bytes = load_raw(matte + i * SPAN + min_of(k, 1 + reach.columns));
+      result.all &= bytes, result.any |= bytes;
+    }
+  return result;
 }
 
 template <int Columns, int Rows>
-void draw_block(const stylecine_drape_args &args, const Lines &lines, const Window &window, const Block &block) {
+void draw_block(const stylecine_drape_args &args, const Window &window, const Block &block) {
   const int64_t left = block.x + block.reach.column - window.left, top = block.y + block.reach.row - window.top;
-  const bool all = window.least == 255;
+  constexpr Bytes kAll = Bytes(~Bytes(0));
+  const Opacity opacity = opacity_of(window.matte[top] + left, block.reach);
   Wide now[1][BLOCK], shown[3][BLOCK] = {};
-  for (int64_t i = 0; i < BLOCK; ++i) now[0][i] = Wide{} + 255.0f;
-  if (!all) sum<2, 1, Columns, Rows>(window.matte[top] + left, block, 0, now);
-  Wide most = now[0][0];
-  for (int64_t i = 1; i < BLOCK; ++i) most += now[0][i];
-  const bool shows = all || any(most);
-  if (shows) sum<4, 3, Columns, Rows>(window.colour[0][top - 1] + left - 1, block, slope_of(args), shown);
+  for (int64_t i = 0; i < BLOCK; ++i) now[0][i] = Wide{} + (opacity.any ? 255.0f : 0.0f);
+  if (opacity.any && opacity.all != kAll) sum<2, 1, Columns, Rows>(window.matte[top] + left, block, 0, now);
+  if (opacity.any) sum<4, 3, Columns, Rows>(window.colour[0][top - 1] + left - 1, block, slope_of(args), shown);
   const int64_t count = args.width - block.x;
   for (int64_t i = 0; i < block.rows; ++i) {
     const int64_t y = block.y + i, pixel = y * args.width + block.x;
@@ -323,83 +268,93 @@ void draw_block(const stylecine_drape_args &args, const Lines &lines, const Wind
       memcpy(held + 7 * kWide, at.frame, 3 * size_t(count));
       at = {held, held + kWide, held + 4 * kWide, held + 7 * kWide};
     }
-    if (!shows && all_are(at.matte, 0) && !memcmp(at.photo, at.background, 3 * kWide)) continue;
-    Wide gain = Wide{} + 1.0f;
-    if (lines.gain) {
-      float each[TILE];
-      read_line(lines, 2, position_of(y, args.cell), each);
-      for (int64_t k = 0; k < TILE; ++k) each[k] = gamma_gain(each[k]);
-      gain = load_wide(each + block.x % TILE);
-    }
-    const Wide noise = noise_of(args, y, block.x);
-    if (all && all_are(at.matte, 255)) {
+    const Bytes before = load_raw(at.matte);
+    if (!opacity.any && !before && !memcmp(at.photo, at.background, 3 * kWide)) continue;
+    const Wide gain = load_wide(block.gain[i]), noise = noise_of(args, y, block.x);
+    const Wide colour[3] = {shown[0][i], shown[1][i], shown[2][i]};
+    if ((opacity.all & before) == kAll) {
       Wide made[3];
-      for (int c = 0; c < 3; ++c) made[c] = clamped(shown[c][i] * gain + noise);
+      for (int c = 0; c < 3; ++c) made[c] = clamped(colour[c] * gain + noise);
       save_channels(at.frame, made);
     } else {
-      const Wide colour[3] = {shown[0][i], shown[1][i], shown[2][i]};
-      blend(at, colour, now[0][i] * (1 / 255.0f), gain, noise, block.dx[i], block.dy[i]);
+      blend(at, colour, now[0][i] * (1 / 255.0f), gain, noise, load_wide(block.dx[i]), load_wide(block.dy[i]));
     }
     if (count < kWide) memcpy(args.frame + 3 * pixel, at.frame, 3 * size_t(count));
   }
 }
 
-void draw_blocks(const stylecine_drape_args &args, const Tile &tile, const Lines &lines, const Offsets &offsets,
+// The reach of every block of a tile.
+using Reaches = Reach[TILE / BLOCK][TILE / kWide];
+
+void draw_blocks(const stylecine_drape_args &args, const Tile &tile, const Field &field, const Reach *reaches,
                  const Window &window, int64_t from) {
   for (int64_t x = 0; x < tile.columns; x += kWide) {
-    Block block = {tile.left + x, tile.top + from, min_of(BLOCK, tile.rows - from), offsets.x + from, offsets.y + from, {}};
-    block.dx = reinterpret_cast<const float(*)[TILE]>(offsets.x[from] + x);
-    block.dy = reinterpret_cast<const float(*)[TILE]>(offsets.y[from] + x);
-    extremes(block.dx, block.reach.column, block.reach.columns);
-    extremes(block.dy, block.reach.row, block.reach.rows);
-    if (block.reach.columns > 1 || block.reach.rows > 1) draw_block<-1, -1>(args, lines, window, block);
-    else if (block.reach.columns && block.reach.rows) draw_block<1, 1>(args, lines, window, block);
-    else if (block.reach.columns) draw_block<1, 0>(args, lines, window, block);
-    else if (block.reach.rows) draw_block<0, 1>(args, lines, window, block);
-    else draw_block<0, 0>(args, lines, window, block);
+    const Reach reach = reaches[x / kWide];
+    const auto part = [&](const float (&of)[TILE][TILE]) {
+      return reinterpret_cast<const float (*)[TILE]>(of[from] + x);
+    };
+    const Block block = {tile.top + from,  tile.left + x, min_of(BLOCK, tile.rows - from), part(field.x), part(field.y),
+                         part(field.gain), reach};
+    if (reach.columns > 1 || reach.rows > 1) draw_block<-1, -1>(args, window, block);
+    else if (reach.columns && reach.rows) draw_block<1, 1>(args, window, block);
+    else if (reach.columns) draw_block<1, 0>(args, window, block);
+    else if (reach.rows) draw_block<0, 1>(args, window, block);
+    else draw_block<0, 0>(args, window, block);
   }
 }
 
 // Rows of a tile, as many at once as have their places near to each other.
-void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Lines &lines, const Offsets &offsets,
+void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Field &field, const Reaches &reaches,
                int64_t from, int64_t to) {
-  const Bounds x = bounds(offsets.x + from, to - from), y = bounds(offsets.y + from, to - from);
+  Reach reach = reaches[from / BLOCK][0];
+  int32_t right = reach.column, bottom = reach.row;
+  for (int64_t i = from / BLOCK; i < to / BLOCK; ++i)
+    for (const Reach &each : reaches[i]) {
+      reach.column = each.column < reach.column ? each.column : reach.column;
+      reach.row = each.row < reach.row ? each.row : reach.row;
+      right = each.column + each.columns > right ? each.column + each.columns : right;
+      bottom = each.row + each.rows > bottom ? each.row + each.rows : bottom;
+    }
+  reach.columns = right - reach.column, reach.rows = bottom - reach.row;
   Window window;
-  window.left = tile.left + x.low - 1, window.top = tile.top + from + y.low - 1;
-  window.rows = to - from + y.high - y.low + 3;
-  if (max_of(x.high - x.low, y.high - y.low) <= kMore && window.rows <= SPAN) {
+  window.left = tile.left + reach.column - 1, window.top = tile.top + from + reach.row - 1;
+  window.rows = to - from + reach.rows + 3;
+  if (reach.columns <= kMore && reach.rows <= kMore) {
     fill(args, window);
-    for (; from < min_of(to, tile.rows); from += BLOCK) draw_blocks(args, tile, lines, offsets, window, from);
+    for (; from < to; from += BLOCK) draw_blocks(args, tile, field, reaches[from / BLOCK], window, from);
   } else if (to - from > BLOCK) {
     const int64_t middle = from + (to - from + BLOCK) / (2 * BLOCK) * BLOCK;
-    draw_rows(args, tile, lines, offsets, from, middle);
-    draw_rows(args, tile, lines, offsets, middle, to);
+    draw_rows(args, tile, field, reaches, from, middle);
+    draw_rows(args, tile, field, reaches, middle, to);
   } else {
-    for (; from < min_of(to, tile.rows); ++from) {
-      alignas(64) float gain[TILE];
-      const int64_t row = tile.top + from;
-      read_line(lines, 2, position_of(row, args.cell), gain);
+    for (; from < min_of(to, tile.rows); ++from)
       for (int64_t i = 0; i < tile.columns; ++i)
-        draw(args, row, tile.left + i, offsets.x[from][i], offsets.y[from][i], gain[i]);
-    }
+        draw(args, int(tile.top + from), int(tile.left + i), field.x[from][i], field.y[from][i], field.gain[from][i]);
   }
 }
 
-void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left) {
+void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left, bool gains) {
   const Tile tile = {top, left, min_of(TILE, args.height - top), min_of(TILE, args.width - left)};
-  Lines lines;
-  Offsets offsets;
-  read_field(args, tile, lines);
-  locate(args, tile, lines, offsets);
-  draw_rows(args, tile, lines, offsets, 0, (tile.rows + BLOCK - 1) / BLOCK * BLOCK);
+  Field field;
+  read_field(args, tile, gains, field);
+  Reaches reaches;
+  const int64_t rows = (tile.rows + BLOCK - 1) / BLOCK * BLOCK;
+  for (int64_t i = 0; i < rows; i += BLOCK)
+    for (int64_t x = 0; x < TILE; x += kWide)
+      reaches[i / BLOCK][x / kWide] = reach_of(reinterpret_cast<const float (*)[TILE]>(field.x[i] + x),
+                                               reinterpret_cast<const float (*)[TILE]>(field.y[i] + x));
+  draw_rows(args, tile, field, reaches, 0, rows);
 }
 
 }  // namespace
 
 void drape(const stylecine_drape_args &args, stylecine_cpu *cpu) {
   const int64_t wide = (args.width + TILE - 1) / TILE, high = (args.height + TILE - 1) / TILE;
+  const int64_t plane = args.gh * args.gw;
+  int gains = 0;
+  for (int64_t i = 2 * plane; i < 3 * plane; ++i) gains |= args.field[i] != 0;
   parallel(cpu, wide * high, [&](int64_t tile) {
-    if (args.active[tile]) drape_tile(args, tile / wide * TILE, tile % wide * TILE);
+    if (args.active[tile]) drape_tile(args, tile / wide * TILE, tile % wide * TILE, gains);
   });
 }
 

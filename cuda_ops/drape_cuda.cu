@@ -28,7 +28,7 @@ __device__ void draw_at(const stylecine_drape_args &args, int y, int x) {
   const int64_t plane = args.gh * args.gw;
   const float dx = field_at(field, gw, down, across);
   const float dy = field_at(field + plane, gw, down, across);
-  draw(args, y, x, dx, dy, field_at(field + 2 * plane, gw, down, across));
+  draw(args, y, x, dx, dy, gamma_gain(field_at(field + 2 * plane, gw, down, across)));
 }
 
 // 48 registers. 13 bytes a pixel in tiles that change: photo, background and matte are read, the frame is read and
