@@ -99,12 +99,12 @@ void read_field(const stylecine_drape_args &args, const Tile &tile, bool gains, 
     read_line(lines, 0, down, x);
     read_line(lines, 1, down, y);
     if (gains) read_line(lines, 2, down, gain);
+    for (int64_t k = 0; k < TILE; ++k) gain[k] = gains ? gamma_gain(gain[k]) : 1;
     const float row = float(inside(int32_t(tile.top + i), height));
     for (int64_t k = 0; k < TILE; ++k) {
       const float column = float(inside(int32_t(tile.left + k), width));
       x[k] = clamp(column + x[k], -4, float(width) + 4) - column;
       y[k] = clamp(row + y[k], -4, float(height) + 4) - row;
-      gain[k] = gains ? gamma_gain(gain[k]) : 1;
     }
   }
 }
@@ -335,6 +335,11 @@ void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Field &
 
 void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left, bool gains) {
   const Tile tile = {top, left, min_of(TILE, args.height - top), min_of(TILE, args.width - left)};
+  for (int64_t i = 0; i < tile.rows; ++i)  // in the meantime the field is read
+    for (int64_t k = 0; k < 3 * tile.columns; k += 48) {
+      __builtin_prefetch(args.photo + ((top + i) * args.width + left) * 3 + k);
+      __builtin_prefetch(args.frame + ((top + i) * args.width + left) * 3 + k, 1);
+    }
   Field field;
   read_field(args, tile, gains, field);
   Reaches reaches;
