@@ -39,7 +39,7 @@ struct Reach {
 
 // The pixels of the photo around a tile's places, the border replicated; and the matte there.
 struct Window {
-  int64_t top, left, rows;
+  int64_t top, left, rows, columns;
   alignas(64) float colour[3][SPAN][SPAN];
   uint8_t matte[SPAN][SPAN];
 };
@@ -140,8 +140,8 @@ void fill(const stylecine_drape_args &args, Window &window) {
   for (int64_t i = 0; i < window.rows; ++i) {
     memcpy(window.matte[i], pixels<1>(args.matte, args, window.top + i, window.left, held), SPAN);
     const uint8_t *const photo = pixels<3>(args.photo, args, window.top + i, window.left, held);
-    for (int64_t x = 0; x < SPAN; x += 16)
-      for (int c = 0; c < 3; ++c) save(window.colour[c][i] + x, load_channel(photo + 3 * x, c));
+    for (int64_t x = 0; x < window.columns; x += kWide)
+      for (int c = 0; c < 3; ++c) save_wide(window.colour[c][i] + x, wide_channel(photo + 3 * x, c));
   }
 }
 
@@ -251,8 +251,10 @@ void draw_block(const stylecine_drape_args &args, const Window &window, const Bl
   const int64_t left = block.x + block.reach.column - window.left, top = block.y + block.reach.row - window.top;
   constexpr Bytes kAll = Bytes(~Bytes(0));
   const Opacity opacity = opacity_of(window.matte[top] + left, block.reach);
-  Wide now[1][BLOCK], shown[3][BLOCK] = {};
-  for (int64_t i = 0; i < BLOCK; ++i) now[0][i] = Wide{} + (opacity.any ? 255.0f : 0.0f);
+  Wide now[1][BLOCK], shown[3][BLOCK];
+  if (!opacity.any) memset(now, 0, sizeof now), memset(shown, 0, sizeof shown);
+  if (opacity.all == kAll)
+    for (Wide &each : now[0]) each = Wide{} + 255.0f;
   if (opacity.any && opacity.all != kAll) sum<2, 1, Columns, Rows>(window.matte[top] + left, block, 0, now);
   if (opacity.any) sum<4, 3, Columns, Rows>(window.colour[0][top - 1] + left - 1, block, slope_of(args), shown);
   const int64_t count = args.width - block.x;
@@ -318,7 +320,7 @@ void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Field &
   reach.columns = right - reach.column, reach.rows = bottom - reach.row;
   Window window;
   window.left = tile.left + reach.column - 1, window.top = tile.top + from + reach.row - 1;
-  window.rows = to - from + reach.rows + 3;
+  window.rows = to - from + reach.rows + 3, window.columns = TILE + reach.columns + 3;
   if (reach.columns <= kMore && reach.rows <= kMore) {
     fill(args, window);
     for (; from < to; from += BLOCK) draw_blocks(args, tile, field, reaches[from / BLOCK], window, from);

@@ -36,6 +36,7 @@ STYLECINE_INLINE Wide load_wide(const float *p) {
   memcpy(&x, p, sizeof x);
   return x;
 }
+STYLECINE_INLINE void save_wide(float *p, Wide x) { memcpy(p, &x, sizeof x); }
 STYLECINE_INLINE Bytes load_raw(const uint8_t *p) {
   Bytes x;
   memcpy(&x, p, sizeof x);
