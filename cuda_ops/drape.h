@@ -67,10 +67,11 @@ STYLECINE_INLINE void read_at(float place, int32_t size, int32_t &pixel, float &
 // less. Exactly 0, 1, 0, 0 for f = 0.
 template <class T>
 STYLECINE_INLINE void cardinal(T f, float slope, T *weight) {
-  weight[0] = ((2.0f - f) * f - 1.0f) * f * slope;
-  weight[1] = ((2 - slope) * f - (3 - slope)) * f * f + 1.0f;
+  const T rise = slope * f, bend = f * rise, outer = bend - rise;
+  weight[3] = f * bend - bend;
+  weight[0] = outer - weight[3];
   weight[2] = ((3 - 2 * slope - (2 - slope) * f) * f + slope) * f;
-  weight[3] = (f - 1.0f) * f * f * slope;
+  weight[1] = 1.0f - weight[2] - outer;
 }
 
 STYLECINE_INLINE float slope_of(const stylecine_drape_args &args) { return args.fine ? 0.75f : 0.5f; }
