@@ -65,11 +65,13 @@ STYLECINE_INLINE void read_at(float place, int32_t size, int32_t &pixel, float &
 
 // Weights of four pixels at f past the second, of the cardinal spline with that slope: 0.5 is Catmull-Rom's, 0.75 blurs
 // less. Exactly 0, 1, 0, 0 for f = 0.
-STYLECINE_INLINE void cardinal(float f, float slope, float *weight) {
-  weight[0] = ((2 - f) * f - 1) * f * slope;
-  weight[1] = ((2 - slope) * f - (3 - slope)) * f * f + 1;
+template <class T>
+STYLECINE_INLINE void cardinal(T f, float slope, T *weight) {
+  const T rise = slope * f, bend = f * rise, outer = bend - rise;
+  weight[3] = f * bend - bend;
+  weight[0] = outer - weight[3];
   weight[2] = ((3 - 2 * slope - (2 - slope) * f) * f + slope) * f;
-  weight[3] = (f - 1) * f * f * slope;
+  weight[1] = 1.0f - weight[2] - outer;
 }
 
 STYLECINE_INLINE float slope_of(const stylecine_drape_args &args) { return args.fine ? 0.75f : 0.5f; }
@@ -81,8 +83,9 @@ STYLECINE_INLINE float gamma_gain(float log2_gain) {
 }
 
 // The weight of the correction to the photo's own bytes where the cloth is displaced by (dx, dy).
-STYLECINE_INLINE float unmoved(float dx, float dy) {
-  const float closeness = clamp(1 - (dx * dx + dy * dy), 0, 1);
+template <class T>
+STYLECINE_INLINE T unmoved(T dx, T dy) {
+  const T none = {}, distant = 1.0f - (dx * dx + dy * dy), closeness = distant > none ? distant : none;
   return closeness * closeness;
 }
 
@@ -100,13 +103,58 @@ STYLECINE_INLINE float matte_at(const uint8_t *matte, int32_t height, int32_t wi
 // Weights of the four terms of a pixel's colour: the displaced cloth over the frame, to which background - photo is
 // added. Where nothing has moved, photo - (photo over background) is added, so that soft borders of the matte show
 // the photo's own bytes.
+template <class T>
 struct Shares {
-  float cloth, photo, background, frame;
+  T cloth, photo, background, frame;
 };
 
-STYLECINE_INLINE Shares shares(float now, float before, float gain, float at_rest) {
-  const float behind = 1 - now, correction = at_rest * (1 - before);
+template <class T>
+STYLECINE_INLINE Shares<T> shares(T now, T before, T gain, T at_rest) {
+  const T behind = 1.0f - now, correction = at_rest * (1.0f - before);
   return {now * gain, correction - behind, behind - correction, behind};
+}
+
+// The photo's colour at a place.
+STYLECINE_INLINE void show(const uint8_t *photo, int height, int width, int32_t row, float down, int32_t column,
+                           float across, float slope, float *out) {
+  float rows[4], columns[4];
+  cardinal(down, slope, rows);
+  cardinal(across, slope, columns);
+  for (int j = 0; j < 4; ++j) {
+    const int y = inside(row + j - 1, height) * width;
+    for (int i = 0; i < 4; ++i) {
+      const uint8_t *const pixel = photo + int64_t(y + inside(column + i - 1, width)) * 3;
+      const float weight = rows[j] * columns[i];
+      for (int c = 0; c < 3; ++c) out[c] += weight * float(pixel[c]);
+    }
+  }
+}
+
+// The pixel at (x,y), which is displaced by (dx, dy).
+STYLECINE_INLINE void draw(const stylecine_drape_args &args, int y, int x, float dx, float dy, float gain) {
+  const int height = int(args.height), width = int(args.width);
+  const uint8_t *const __restrict__ photo = args.photo, *const __restrict__ background = args.background;
+  const uint8_t *const __restrict__ matte = args.matte;
+  uint8_t *const __restrict__ frame = args.frame;
+  const int64_t at = y * args.width + x;
+  int32_t row, column;
+  float below, right;
+  read_at(float(x) + dx, width, column, right);
+  read_at(float(y) + dy, height, row, below);
+  const float before = float(matte[at]) * (1 / 255.f);
+  const float now = matte_at(matte, height, width, row, below, column, right);
+  const uint8_t *const here = photo + 3 * at, *const behind = background + 3 * at;
+  if (!(now + before > 0) && here[0] == behind[0] && here[1] == behind[1] && here[2] == behind[2]) return;
+  const Shares<float> part = shares(now, before, gain, unmoved(dx, dy));
+  float shown[3] = {0, 0, 0};
+  if (now > 0) show(photo, height, width, row, below, column, right, slope_of(args), shown);
+  const float noise = args.fine ? dither(y, x) : 0.5f;
+  for (int c = 0; c < 3; ++c) {
+    uint8_t *const out = frame + 3 * at + c;
+    const float sum = noise + part.cloth * shown[c] + part.photo * float(here[c]) + part.background * float(behind[c]) +
+                      part.frame * float(*out);
+    *out = uint8_t(clamp(sum, 0, 255.5f));
+  }
 }
 
 }  // namespace STYLECINE_SET

@@ -1,5 +1,6 @@
-// drape on the CPU: tile by tile, 16 pixels of a row at a time; the lanes of a vector hold four columns of taps of four
-// channels.
+// drape on the CPU: tile by tile. Neighbouring pixels are read at neighbouring places, so a register full of them reads
+// whole registers of the photo: one for each column and row of taps that any of them needs, with a weight of 0 for
+// those that do not.
 #include "drape.h"
 #include "vector.h"
 
@@ -8,220 +9,359 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t TILE = kDrapeTile;
-constexpr int64_t POINTS = TILE + 4;  // of the field that a row of a tile needs, at most
-constexpr int LANES = 16;
+constexpr int64_t POINTS = TILE + 4;  // of the field on one axis that a tile needs, at most
+constexpr int64_t START = 16;         // of a tile in a line, after pixels of a cell that begins left of it
+constexpr int64_t LINE = START + TILE + 16;
+constexpr int64_t SPAN = TILE + 16;         // columns and rows of the photo, at most, that are at hand at once
+constexpr int64_t kMore = SPAN - TILE - 3;  // by how much offsets in them may differ
+constexpr int64_t BLOCK = 4;                // rows whose taps are planned at once
 
-// Catmull-Rom weights of four taps as polynomials of f, each repeated for four channels.
-#define FOUR(x) x, x, x, x
-alignas(64) const float kCatmullRom[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0)},
-                                              {FOUR(-0.5f), FOUR(0), FOUR(0.5f), FOUR(0)},
-                                              {FOUR(1), FOUR(-2.5f), FOUR(2), FOUR(-0.5f)},
-                                              {FOUR(-0.5f), FOUR(1.5f), FOUR(-1.5f), FOUR(0.5f)}};
-alignas(64) const float kSharper[4][16] = {{FOUR(0), FOUR(1), FOUR(0), FOUR(0)},
-                                           {FOUR(-0.75f), FOUR(0), FOUR(0.75f), FOUR(0)},
-                                           {FOUR(1.5f), FOUR(-2.25f), FOUR(1.5f), FOUR(-0.75f)},
-                                           {FOUR(-0.75f), FOUR(1.25f), FOUR(-1.25f), FOUR(0.75f)}};
-#undef FOUR
-
-// A run of pixels between the same two points of the field's grid.
-struct Run {
-  int64_t from, to;  // pixels of the tile
-  int64_t point[4];  // counted from the first that the tile needs
+// A tile's pixels in the frame.
+struct Tile {
+  int64_t top, left, rows, columns;
 };
 
-// Shared by all rows of a tile.
-struct Columns {
-  alignas(64) float f[TILE];  // fraction of each pixel past the second of its four points
-  Run run[TILE];
-  int64_t runs, first, points;
+// The field around a tile, at its columns of pixels and at its own rows of points.
+struct Lines {
+  alignas(64) float at[3][POINTS][LINE];
+  int64_t top;  // the first row, before they are held to the grid
 };
 
-// The field at the pixels of one row of a tile.
-struct Line {
-  alignas(64) float at[3][TILE];
+// The field at a tile's pixels: by how much the places that are read differ from their own, and the gain.
+struct Field {
+  alignas(64) float x[TILE][TILE], y[TILE][TILE], gain[TILE][TILE];
 };
 
-// Positions, mattes and gains of 16 pixels.
-struct Batch {
-  alignas(64) float f[LANES], down[4][LANES];
-  alignas(64) float gain[LANES], at_rest[LANES], now[LANES], before[LANES], noise[LANES];
-  int32_t row[LANES], column[LANES];
-  bool inside;  // all taps of all of them
+// Offsets of the pixels of a block, in whole pixels: the lowest, and by how much the others are more.
+struct Reach {
+  int32_t column, row, columns, rows;
 };
 
-void plan(const stylecine_drape_args &args, int64_t left, int64_t n, Columns &result) {
-  result.runs = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const Position at = position_of(left + i, args.cell);
-    result.f[i] = at.f;
-    if (i == 0 || at.f <= result.f[i - 1]) {
-      Run &run = result.run[result.runs++];
-      run.from = i;
-      for (int k = 0; k < 4; ++k) run.point[k] = max_of(0, min_of(at.second - 1 + k, args.gw - 1));
-    }
-    result.run[result.runs - 1].to = i + 1;
+// The pixels of the photo around a tile's places, the border replicated; and the matte there.
+struct Window {
+  int64_t top, left, rows, columns;
+  alignas(64) float colour[3][SPAN][SPAN];
+  uint8_t matte[SPAN][SPAN];
+};
+
+// A line of the field: Step neighbouring pixels lie between the same points.
+template <int Step>
+void interpolate(const float *points, const int32_t *first, const float (*weight)[LINE], int64_t from, float *out) {
+  for (int64_t x = from; x < START + TILE; x += Step) {
+    float sum[Step] = {};
+    for (int k = 0; k < 4; ++k)
+      for (int i = 0; i < Step; ++i) sum[i] += weight[k][x + i] * points[first[x] + k];
+    for (int i = 0; i < Step; ++i) out[x + i] = sum[i];
   }
-  result.first = result.run[0].point[0];
-  result.points = result.run[result.runs - 1].point[3] - result.first + 1;
-  for (int64_t i = 0; i < result.runs; ++i)
-    for (int64_t &point : result.run[i].point) point -= result.first;
 }
 
-// The field on one row: between two points a cubic B-spline is one polynomial.
-void read_field(const stylecine_drape_args &args, int64_t y, const Columns &columns, Line &line) {
-  const Around down = around(y, args.cell, args.gh);
-  const int64_t plane = args.gh * args.gw;
-  for (int k = 0; k < 3; ++k) {
-    const float *row[4];
-    for (int j = 0; j < 4; ++j) row[j] = args.field + k * plane + down.at[j] * args.gw + columns.first;
-    float sum[POINTS];
-    for (int64_t i = 0; i < columns.points; ++i)
-      sum[i] = down.weight[0] * row[0][i] + down.weight[1] * row[1][i] + down.weight[2] * row[2][i] +
-               down.weight[3] * row[3][i];
-    for (int64_t r = 0; r < columns.runs; ++r) {
-      const Run &run = columns.run[r];
-      const float a = sum[run.point[0]], b = sum[run.point[1]], c = sum[run.point[2]], d = sum[run.point[3]];
-      const float whole = (a + 4 * b + c) * (1 / 6.f), slope = (c - a) * 0.5f, bend = (a + c) * 0.5f - b,
-                  twist = (d - a) * (1 / 6.f) + (b - c) * 0.5f;
-      if (run.to - run.from == 4) {
-        for (int i = 0; i < 4; ++i) {
-          const float f = columns.f[run.from + i];
-          line.at[k][run.from + i] = ((twist * f + bend) * f + slope) * f + whole;
-        }
-      } else {
-        for (int64_t i = run.from; i < run.to; ++i) {
-          const float f = columns.f[i];
-          line.at[k][i] = ((twist * f + bend) * f + slope) * f + whole;
-        }
+void read_lines(const stylecine_drape_args &args, const Tile &tile, int planes, Lines &lines) {
+  alignas(64) float weight[4][LINE];
+  int32_t first[LINE];
+  const int64_t from = START - (args.cell == 4 ? 2 : 0);  // four pixels from there on are of the same cell
+  const int64_t left = position_of(tile.left + from - START, args.cell).second - 1;
+  for (int64_t x = from; x < LINE; ++x) {
+    const Position at = position_of(tile.left + x - START, args.cell);
+    first[x] = at.second - 1 - left;
+    cubic(at.f, weight[0][x], weight[1][x], weight[2][x], weight[3][x]);
+  }
+  const int64_t points = first[START + TILE - 1] + 4;
+  const bool within = left >= 0 && left + points <= args.gw;
+  lines.top = position_of(tile.top, args.cell).second - 1;
+  const int64_t rows = position_of(tile.top + TILE - 1, args.cell).second + 3 - lines.top;
+  for (int k = 0; k < planes; ++k)
+    for (int64_t i = 0; i < rows; ++i) {
+      const float *const row = args.field + (k * args.gh + inside(lines.top + i, args.gh)) * args.gw;
+      float held[POINTS + 1];
+      for (int64_t j = 0; !within && j < points; ++j) held[j] = row[inside(left + j, args.gw)];
+      const auto line = args.cell < 4 ? interpolate<1> : interpolate<4>;
+      line(within ? row + left : held, first, weight, from, lines.at[k][i]);
+    }
+}
+
+// The field's k-th number at the pixels of a row.
+STYLECINE_INLINE void read_line(const Lines &lines, int k, const Position &down, float *out) {
+  float weight[4];
+  cubic(down.f, weight[0], weight[1], weight[2], weight[3]);
+  const float (*line)[LINE] = lines.at[k] + (down.second - 1 - lines.top);
+  for (int64_t x = START; x < START + TILE; ++x)
+    out[x - START] = weight[0] * line[0][x] + weight[1] * line[1][x] + weight[2] * line[2][x] + weight[3] * line[3][x];
+}
+
+// Pixels past the border are the nearest within.
+void read_field(const stylecine_drape_args &args, const Tile &tile, bool gains, Field &field) {
+  Lines lines;
+  read_lines(args, tile, gains ? 3 : 2, lines);
+  const int32_t height = int32_t(args.height), width = int32_t(args.width);
+  for (int64_t i = 0; i < TILE; ++i) {
+    const Position down = position_of(tile.top + i, args.cell);
+    float *const x = field.x[i], *const y = field.y[i], *const gain = field.gain[i];
+    read_line(lines, 0, down, x);
+    read_line(lines, 1, down, y);
+    if (gains) read_line(lines, 2, down, gain);
+    for (int64_t k = 0; k < TILE; ++k) gain[k] = gains ? gamma_gain(gain[k]) : 1;
+    const float row = float(inside(int32_t(tile.top + i), height));
+    for (int64_t k = 0; k < TILE; ++k) {
+      const float column = float(inside(int32_t(tile.left + k), width));
+      x[k] = clamp(column + x[k], -4, float(width) + 4) - column;
+      y[k] = clamp(row + y[k], -4, float(height) + 4) - row;
+    }
+  }
+}
+
+// Of the block whose offsets begin at x and y.
+STYLECINE_INLINE Reach reach_of(const float (*x)[TILE], const float (*y)[TILE]) {
+  Wide bound[4] = {load_wide(x[0]), -load_wide(x[0]), load_wide(y[0]), -load_wide(y[0])};
+  for (int64_t i = 1; i < BLOCK; ++i) {
+    const Wide each[4] = {load_wide(x[i]), -load_wide(x[i]), load_wide(y[i]), -load_wide(y[i])};
+    for (int k = 0; k < 4; ++k) bound[k] = each[k] < bound[k] ? each[k] : bound[k];
+  }
+  float least[4];
+  save_least(least, bound);
+  const int32_t column = floor_of(least[0]), row = floor_of(least[2]);
+  return {column, row, floor_of(-least[1]) - column, floor_of(-least[3]) - row};
+}
+
+// SPAN pixels of a row of an image of `Channels` bytes, from column `left` on; `held` is for those past the border.
+template <int Channels>
+STYLECINE_INLINE const uint8_t *pixels(const uint8_t *image, const stylecine_drape_args &args, int64_t y, int64_t left,
+                                       uint8_t *held) {
+  const uint8_t *const row = image + inside(y, args.height) * args.width * Channels;
+  if (left >= 0 && left + SPAN <= args.width) return row + left * Channels;
+  const int64_t begin = min_of(max_of(0, -left), SPAN), end = max_of(begin, min_of(SPAN, args.width - left));
+  for (int64_t x = 0; x < begin; ++x) memcpy(held + x * Channels, row, Channels);
+  if (begin < end) memcpy(held + begin * Channels, row + (left + begin) * Channels, size_t(end - begin) * Channels);
+  for (int64_t x = end; x < SPAN; ++x) memcpy(held + x * Channels, row + (args.width - 1) * Channels, Channels);
+  return held;
+}
+
+void fill(const stylecine_drape_args &args, Window &window) {
+  uint8_t held[3 * SPAN];
+  for (int64_t i = 0; i < window.rows; ++i) {
+    memcpy(window.matte[i], pixels<1>(args.matte, args, window.top + i, window.left, held), SPAN);
+    const uint8_t *const photo = pixels<3>(args.photo, args, window.top + i, window.left, held);
+    for (int64_t x = 0; x < window.columns; x += kWide)
+      for (int c = 0; c < 3; ++c) save_wide(window.colour[c][i] + x, wide_channel(photo + 3 * x, c));
+  }
+}
+
+STYLECINE_INLINE Wide floor_of(Wide x) {
+  const Wide whole = __builtin_convertvector(__builtin_convertvector(x, Whole), Wide);
+  return x < whole ? whole - 1.0f : whole;
+}
+
+// Weights of Count + more taps, the first of which belongs to the lowest offset of a block.
+template <int Count>
+STYLECINE_INLINE void weigh(Wide offset, float low, int64_t more, float slope, Wide *weight) {
+  const Wide whole = floor_of(offset), f = offset - whole;
+  if (Count == 4) cardinal(f, slope, weight);
+  else weight[0] = 1.0f - f, weight[1] = f;
+  for (int64_t k = 0; k < more; ++k) {
+    const Whole further = whole > low + float(k);
+    weight[Count + k] = Wide{};
+    for (int64_t i = Count + k; i > 0; --i) weight[i] = further ? weight[i - 1] : weight[i];
+    weight[0] = further ? Wide{} : weight[0];
+  }
+}
+
+// A block: kWide columns and BLOCK rows of pixels, whose taps are planned at once.
+struct Block {
+  int64_t y, x, rows;  // in the frame
+  const float (*dx)[TILE], (*dy)[TILE], (*gain)[TILE];
+  Reach reach;
+};
+
+// Adds up Count + Columns taps across and Count + Rows down, or as many as there are if these are negative, in Planes
+// of a window, at the pixels of a block, whose first tap is the first of `plane`. What is read is used for all rows.
+template <int Count, int Planes, int Columns, int Rows, class T>
+STYLECINE_INLINE void sum(const T *plane, const Block &block, float slope, Wide (*total)[BLOCK]) {
+  const int64_t columns = Count + (Columns < 0 ? block.reach.columns : Columns);
+  const int64_t rows = Count + (Rows < 0 ? block.reach.rows : Rows);
+  Wide across[BLOCK][Count + (Columns < 0 ? kMore : Columns)], down[BLOCK][Count + (Rows < 0 ? kMore : Rows)];
+  for (int64_t i = 0; i < BLOCK; ++i) {
+    weigh<Count>(load_wide(block.dx[i]), float(block.reach.column), columns - Count, slope, across[i]);
+    weigh<Count>(load_wide(block.dy[i]), float(block.reach.row), rows - Count, slope, down[i]);
+  }
+  for (int64_t c = 0; c < Planes; ++c, plane += SPAN * SPAN) {
+    Wide sums[BLOCK] = {};
+#pragma GCC unroll 8
+    for (int64_t j = 0; j < BLOCK - 1 + rows; ++j) {
+      Wide tap[Count + (Columns < 0 ? kMore : Columns)];
+      for (int64_t k = 0; k < columns; ++k) tap[k] = load_wide(plane + j * SPAN + k);
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < BLOCK; ++i) {
+        if (j < i || j - i >= rows) continue;
+        Wide line = across[i][0] * tap[0];
+        for (int64_t k = 1; k < columns; ++k) line += across[i][k] * tap[k];
+        sums[i] += down[i][j - i] * line;
       }
     }
+    for (int64_t i = 0; i < BLOCK; ++i) total[c][i] = sums[i];
   }
 }
 
-// Fills a batch with `count` pixels of row y from column x on, whose fields are dx, dy and gain.
-STYLECINE_INLINE void locate(const stylecine_drape_args &args, int64_t y, int64_t x, int count, const float *dx,
-                             const float *dy, const float *gain, Batch &result) {
-  const int32_t width = int32_t(args.width), height = int32_t(args.height);
-  int outside = 0;
-  for (int i = 0; i < LANES; ++i) {
-    float down;
-    read_at(float(int32_t(x) + i) + dx[i], width, result.column[i], result.f[i]);
-    read_at(float(int32_t(y)) + dy[i], height, result.row[i], down);
-    float weight[4];
-    cardinal(down, slope_of(args), weight);
-    result.noise[i] = args.fine ? dither(y, x + i) : 0.5f;
-    for (int k = 0; k < 4; ++k) result.down[k][i] = weight[k];
-    result.gain[i] = gamma_gain(gain[i]);
-    result.at_rest[i] = unmoved(dx[i], dy[i]);
-    outside |= (i < count) & ((result.column[i] < 1) | (result.column[i] > width - 3) | (result.row[i] < 1) |
-                              (result.row[i] > height - 3));
-  }
-  result.inside = !outside;
-  const uint8_t *const here = args.matte + y * args.width + x;
-  for (int i = 0; i < count; ++i) {
-    result.before[i] = float(here[i]) * (1 / 255.f);
-    uint16_t above = 0, below = 0;
-    if (result.inside) {
-      const uint8_t *const corner = args.matte + int64_t(result.row[i]) * args.width + result.column[i];
-      memcpy(&above, corner, 2);
-      memcpy(&below, corner + args.width, 2);
-      if (above == below && (above == 0 || above == 0xffff)) {
-        result.now[i] = above ? 1 : 0;
-        continue;
-      }
+STYLECINE_INLINE Wide clamped(Wide x) {
+  const Wide least = {}, most = least + 255.5f;
+  x = x > least ? x : least;
+  return x < most ? x : most;
+}
+
+// kWide pixels of a row of the frame, and what they are made of.
+struct Group {
+  const uint8_t *matte, *photo, *background;
+  uint8_t *frame;
+};
+
+STYLECINE_INLINE void blend(const Group &at, const Wide *shown, Wide now, Wide gain, Wide noise, Wide dx, Wide dy) {
+  const Wide before = load_wide(at.matte) * (1 / 255.f);
+  const Shares<Wide> part = shares(now, before, gain, unmoved(dx, dy));
+  Wide made[3];
+  for (int c = 0; c < 3; ++c)
+    made[c] =
+        clamped(shown[c] * part.cloth + wide_channel(at.photo, c) * part.photo +
+                wide_channel(at.background, c) * part.background + wide_channel(at.frame, c) * part.frame + noise);
+  save_channels(at.frame, made);
+}
+
+STYLECINE_INLINE Wide noise_of(const stylecine_drape_args &args, int64_t y, int64_t x) {
+  Whole column;
+  for (int i = 0; i < kWide; ++i) column[i] = i;
+  if (!args.fine) return Wide{} + 0.5f;
+  const Whole at = column * 193 + int32_t(193 * x + 147 * y);
+  return __builtin_convertvector((at & 255) >> 4, Wide) * 0.0625f + 0.03125f;
+}
+
+// All and any of the bits of the matte that a block reads.
+struct Opacity {
+  Bytes all, any;
+};
+
+STYLECINE_INLINE Opacity opacity_of(const uint8_t *matte, const Reach &reach) {
+  Opacity result = {Bytes(~Bytes(0)), 0};
+  for (int64_t i = 0; i < BLOCK + 1 + reach.rows; ++i)
+    for (int64_t k = 0; k < kWide + 1 + reach.columns; k += kWide) {
+      const Bytes bytes = load_raw(matte + i * SPAN + min_of(k, 1 + reach.columns));
+      result.all &= bytes, result.any |= bytes;
     }
-    float down;
-    read_at(float(int32_t(y)) + dy[i], height, result.row[i], down);
-    result.now[i] = matte_at(args.matte, height, width, result.row[i], down, result.column[i], result.f[i]);
+  return result;
+}
+
+template <int Columns, int Rows>
+void draw_block(const stylecine_drape_args &args, const Window &window, const Block &block) {
+  const int64_t left = block.x + block.reach.column - window.left, top = block.y + block.reach.row - window.top;
+  constexpr Bytes kAll = Bytes(~Bytes(0));
+  const Opacity opacity = opacity_of(window.matte[top] + left, block.reach);
+  Wide now[1][BLOCK], shown[3][BLOCK];
+  if (!opacity.any) memset(now, 0, sizeof now), memset(shown, 0, sizeof shown);
+  if (opacity.all == kAll)
+    for (Wide &each : now[0]) each = Wide{} + 255.0f;
+  if (opacity.any && opacity.all != kAll) sum<2, 1, Columns, Rows>(window.matte[top] + left, block, 0, now);
+  if (opacity.any) sum<4, 3, Columns, Rows>(window.colour[0][top - 1] + left - 1, block, slope_of(args), shown);
+  const int64_t count = args.width - block.x;
+  for (int64_t i = 0; i < block.rows; ++i) {
+    const int64_t y = block.y + i, pixel = y * args.width + block.x;
+    Group at = {args.matte + pixel, args.photo + 3 * pixel, args.background + 3 * pixel, args.frame + 3 * pixel};
+    uint8_t held[10 * kWide];
+    if (count < kWide) {  // copies, as nothing may be read or written past the end
+      memset(held, 0, sizeof held);
+      memcpy(held, at.matte, size_t(count));
+      memcpy(held + kWide, at.photo, 3 * size_t(count));
+      memcpy(held + 4 * kWide, at.background, 3 * size_t(count));
+      memcpy(held + 7 * kWide, at.frame, 3 * size_t(count));
+      at = {held, held + kWide, held + 4 * kWide, held + 7 * kWide};
+    }
+    const Bytes before = load_raw(at.matte);
+    if (!opacity.any && !before && !memcmp(at.photo, at.background, 3 * kWide)) continue;
+    const Wide gain = load_wide(block.gain[i]), noise = noise_of(args, y, block.x);
+    const Wide colour[3] = {shown[0][i], shown[1][i], shown[2][i]};
+    if ((opacity.all & before) == kAll) {
+      Wide made[3];
+      for (int c = 0; c < 3; ++c) made[c] = clamped(colour[c] * gain + noise);
+      save_channels(at.frame, made);
+    } else {
+      blend(at, colour, now[0][i] * (1 / 255.0f), gain, noise, load_wide(block.dx[i]), load_wide(block.dy[i]));
+    }
+    if (count < kWide) memcpy(args.frame + 3 * pixel, at.frame, 3 * size_t(count));
   }
 }
 
-STYLECINE_INLINE Vector across(float f, bool fine) {
-  const Vector x = all(f);
-  const auto &taps = fine ? kSharper : kCatmullRom;
-  return fma(fma(fma(load(taps[3]), x, load(taps[2])), x, load(taps[1])), x, load(taps[0]));
+// The reach of every block of a tile.
+using Reaches = Reach[TILE / BLOCK][TILE / kWide];
+
+void draw_blocks(const stylecine_drape_args &args, const Tile &tile, const Field &field, const Reach *reaches,
+                 const Window &window, int64_t from) {
+  for (int64_t x = 0; x < tile.columns; x += kWide) {
+    const Reach reach = reaches[x / kWide];
+    const auto part = [&](const float (&of)[TILE][TILE]) {
+      return reinterpret_cast<const float (*)[TILE]>(of[from] + x);
+    };
+    const Block block = {tile.top + from,  tile.left + x, min_of(BLOCK, tile.rows - from), part(field.x), part(field.y),
+                         part(field.gain), reach};
+    if (reach.columns > 1 || reach.rows > 1) draw_block<-1, -1>(args, window, block);
+    else if (reach.columns && reach.rows) draw_block<1, 1>(args, window, block);
+    else if (reach.columns) draw_block<1, 0>(args, window, block);
+    else if (reach.rows) draw_block<0, 1>(args, window, block);
+    else draw_block<0, 0>(args, window, block);
+  }
 }
 
-// The photo's colour at pixel i's place: red, green, blue, nothing.
-STYLECINE_INLINE void show(const stylecine_drape_args &args, const Batch &at, int i, float *out) {
-  const int64_t pitch = args.width * 3;
-  Vector sum;
-  if (at.inside) {
-    const uint8_t *const p = args.photo + (at.row[i] - 1) * pitch + (at.column[i] - 1) * int64_t(3);
-    sum = load_rgb(p) * all(at.down[0][i]);
-    for (int k = 1; k < 4; ++k) sum = fma(load_rgb(p + k * pitch), all(at.down[k][i]), sum);
+// Rows of a tile, as many at once as have their places near to each other.
+void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Field &field, const Reaches &reaches,
+               int64_t from, int64_t to) {
+  Reach reach = reaches[from / BLOCK][0];
+  int32_t right = reach.column, bottom = reach.row;
+  for (int64_t i = from / BLOCK; i < to / BLOCK; ++i)
+    for (const Reach &each : reaches[i]) {
+      reach.column = each.column < reach.column ? each.column : reach.column;
+      reach.row = each.row < reach.row ? each.row : reach.row;
+      right = each.column + each.columns > right ? each.column + each.columns : right;
+      bottom = each.row + each.rows > bottom ? each.row + each.rows : bottom;
+    }
+  reach.columns = right - reach.column, reach.rows = bottom - reach.row;
+  Window window;
+  window.left = tile.left + reach.column - 1, window.top = tile.top + from + reach.row - 1;
+  window.rows = to - from + reach.rows + 3, window.columns = TILE + reach.columns + 3;
+  if (reach.columns <= kMore && reach.rows <= kMore) {
+    fill(args, window);
+    for (; from < to; from += BLOCK) draw_blocks(args, tile, field, reaches[from / BLOCK], window, from);
+  } else if (to - from > BLOCK) {
+    const int64_t middle = from + (to - from + BLOCK) / (2 * BLOCK) * BLOCK;
+    draw_rows(args, tile, field, reaches, from, middle);
+    draw_rows(args, tile, field, reaches, middle, to);
   } else {
-    sum = all(0);
-    for (int k = 0; k < 4; ++k) {
-      const uint8_t *const row = args.photo + max_of(0, min_of(at.row[i] + k - 1, args.height - 1)) * pitch;
-      uint8_t four[12];
-      for (int j = 0; j < 4; ++j)
-        memcpy(four + 3 * j, row + max_of(0, min_of(at.column[i] + j - 1, args.width - 1)) * 3, 3);
-      sum = fma(load_rgb(four), all(at.down[k][i]), sum);
-    }
+    for (; from < min_of(to, tile.rows); ++from)
+      for (int64_t i = 0; i < tile.columns; ++i)
+        draw(args, int(tile.top + from), int(tile.left + i), field.x[from][i], field.y[from][i], field.gain[from][i]);
   }
-  add_fold(out, sum * across(at.f[i], args.fine));
 }
 
-// Pixels i to i + count, at most four, of a batch; `pixel` is the first of them in the frame.
-STYLECINE_INLINE void draw(const stylecine_drape_args &args, const Batch &at, int i, int count, int64_t pixel) {
-  bool opaque = true, empty = true;  // only cloth, at rest and now; no cloth, at rest and now
-  for (int k = i; k < i + count; ++k) {
-    opaque &= at.now[k] == 1 && at.before[k] == 1;
-    empty &= at.now[k] == 0 && at.before[k] == 0;
-  }
-  uint8_t photo[12] = {}, background[12] = {}, frame[12] = {};
-  if (!opaque) {
-    memcpy(photo, args.photo + 3 * pixel, 3 * size_t(count));
-    memcpy(background, args.background + 3 * pixel, 3 * size_t(count));
-    if (empty && !memcmp(photo, background, sizeof photo)) return;
-  }
-  float shown[16] = {};
-  for (int k = 0; k < count; ++k)
-    if (at.now[i + k] > 0) show(args, at, i + k, shown + 4 * k);
-  Vector sum;
-  if (opaque) {
-    sum = fma(load(shown), spread(at.gain + i), spread(at.noise + i));
-  } else {
-    float part[4][4] = {};
-    for (int k = 0; k < count; ++k) {
-      const Shares share = shares(at.now[i + k], at.before[i + k], at.gain[i + k], at.at_rest[i + k]);
-      part[0][k] = share.cloth, part[1][k] = share.photo, part[2][k] = share.background, part[3][k] = share.frame;
+void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left, bool gains) {
+  const Tile tile = {top, left, min_of(TILE, args.height - top), min_of(TILE, args.width - left)};
+  for (int64_t i = 0; i < tile.rows; ++i)  // in the meantime the field is read
+    for (int64_t k = 0; k < 3 * tile.columns; k += 48) {
+      __builtin_prefetch(args.photo + ((top + i) * args.width + left) * 3 + k);
+      __builtin_prefetch(args.frame + ((top + i) * args.width + left) * 3 + k, 1);
     }
-    memcpy(frame, args.frame + 3 * pixel, 3 * size_t(count));
-    sum = fma(load(shown), spread(part[0]), spread(at.noise + i));
-    sum = fma(load_rgb(photo), spread(part[1]), sum);
-    sum = fma(load_rgb(background), spread(part[2]), sum);
-    sum = fma(load_rgb(frame), spread(part[3]), sum);
-  }
-  sum = clamp(sum, 0, 255.5f);
-  if (count == 4) return save_rgb(args.frame + 3 * pixel, sum);
-  save_rgb(frame, sum);
-  memcpy(args.frame + 3 * pixel, frame, 3 * size_t(count));
-}
-
-void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left) {
-  const int64_t bottom = min_of(top + TILE, args.height), n = min_of(TILE, args.width - left);
-  Columns columns;
-  plan(args, left, n, columns);
-  Line line = {};
-  Batch batch = {};
-  for (int64_t y = top; y < bottom; ++y) {
-    read_field(args, y, columns, line);
-    for (int64_t x = 0; x < n; x += LANES) {
-      const int count = int(min_of(LANES, n - x));
-      locate(args, y, left + x, count, line.at[0] + x, line.at[1] + x, line.at[2] + x, batch);
-      for (int i = 0; i < count; i += 4) draw(args, batch, i, int(min_of(4, count - i)), y * args.width + left + x + i);
-    }
-  }
+  Field field;
+  read_field(args, tile, gains, field);
+  Reaches reaches;
+  const int64_t rows = (tile.rows + BLOCK - 1) / BLOCK * BLOCK;
+  for (int64_t i = 0; i < rows; i += BLOCK)
+    for (int64_t x = 0; x < TILE; x += kWide)
+      reaches[i / BLOCK][x / kWide] = reach_of(reinterpret_cast<const float (*)[TILE]>(field.x[i] + x),
+                                               reinterpret_cast<const float (*)[TILE]>(field.y[i] + x));
+  draw_rows(args, tile, field, reaches, 0, rows);
 }
 
 }  // namespace
 
 void drape(const stylecine_drape_args &args, stylecine_cpu *cpu) {
   const int64_t wide = (args.width + TILE - 1) / TILE, high = (args.height + TILE - 1) / TILE;
+  const int64_t plane = args.gh * args.gw;
+  int gains = 0;
+  for (int64_t i = 2 * plane; i < 3 * plane; ++i) gains |= args.field[i] != 0;
   parallel(cpu, wide * high, [&](int64_t tile) {
-    if (args.active[tile]) drape_tile(args, tile / wide * TILE, tile % wide * TILE);
+    if (args.active[tile]) drape_tile(args, tile / wide * TILE, tile % wide * TILE, gains);
   });
 }
 

@@ -21,52 +21,14 @@ __device__ float field_at(const float *plane, int pitch, const Around &down, con
   return sum;
 }
 
-__device__ void show(const uint8_t *photo, int height, int width, int32_t row, float down, int32_t column, float across,
-                     float slope, float *out) {
-  float rows[4], columns[4];
-  cardinal(down, slope, rows);
-  cardinal(across, slope, columns);
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    const int y = inside(row + j - 1, height) * width;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const uint8_t *const pixel = photo + int64_t(y + inside(column + i - 1, width)) * 3;
-      const float weight = rows[j] * columns[i];
-      for (int c = 0; c < 3; ++c) out[c] += weight * float(pixel[c]);
-    }
-  }
-}
-
-__device__ void draw(const stylecine_drape_args &args, int y, int x) {
-  const int gh = int(args.gh), gw = int(args.gw), height = int(args.height), width = int(args.width);
-  const uint8_t *const __restrict__ photo = args.photo, *const __restrict__ background = args.background;
-  const uint8_t *const __restrict__ matte = args.matte;
-  uint8_t *const __restrict__ frame = args.frame;
+__device__ void draw_at(const stylecine_drape_args &args, int y, int x) {
+  const int gh = int(args.gh), gw = int(args.gw);
   const float *const __restrict__ field = args.field;
   const Around down = around(y, args.cell, gh), across = around(x, args.cell, gw);
-  const int64_t plane = args.gh * args.gw, at = y * args.width + x;
+  const int64_t plane = args.gh * args.gw;
   const float dx = field_at(field, gw, down, across);
   const float dy = field_at(field + plane, gw, down, across);
-  const float gain = gamma_gain(field_at(field + 2 * plane, gw, down, across));
-  int32_t row, column;
-  float below, right;
-  read_at(float(x) + dx, width, column, right);
-  read_at(float(y) + dy, height, row, below);
-  const float before = float(matte[at]) * (1 / 255.f);
-  const float now = matte_at(matte, height, width, row, below, column, right);
-  const uint8_t *const here = photo + 3 * at, *const behind = background + 3 * at;
-  if (!(now + before > 0) && here[0] == behind[0] && here[1] == behind[1] && here[2] == behind[2]) return;
-  const Shares part = shares(now, before, gain, unmoved(dx, dy));
-  float shown[3] = {0, 0, 0};
-  if (now > 0) show(photo, height, width, row, below, column, right, slope_of(args), shown);
-  const float noise = args.fine ? dither(y, x) : 0.5f;
-  for (int c = 0; c < 3; ++c) {
-    uint8_t *const out = frame + 3 * at + c;
-    const float sum = noise + part.cloth * shown[c] + part.photo * float(here[c]) + part.background * float(behind[c]) +
-                      part.frame * float(*out);
-    *out = uint8_t(clamp(sum, 0, 255.5f));
-  }
+  draw(args, y, x, dx, dy, gamma_gain(field_at(field + 2 * plane, gw, down, across)));
 }
 
 // 48 registers. 13 bytes a pixel in tiles that change: photo, background and matte are read, the frame is read and
@@ -77,7 +39,7 @@ __global__ void drape(const __grid_constant__ stylecine_drape_args args) {
   const int top = int(blockIdx.x) / across * TILE, left = int(blockIdx.x) % across * TILE;
   for (int p = threadIdx.x; p < TILE * TILE; p += BLOCK) {
     const int y = top + p / TILE, x = left + p % TILE;
-    if (y < args.height && x < args.width) draw(args, y, x);
+    if (y < args.height && x < args.width) draw_at(args, y, x);
   }
 }
 

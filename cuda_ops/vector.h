@@ -21,6 +21,28 @@
 namespace stylecine {
 namespace STYLECINE_SET {
 
+// As many floats as a register holds, with the operators of C++; and as many whole numbers, and bytes.
+#if defined(__AVX2__)
+constexpr int kWide = 8;
+typedef uint64_t Bytes;
+#else
+constexpr int kWide = 4;
+typedef uint32_t Bytes;
+#endif
+typedef float Wide __attribute__((vector_size(4 * kWide)));
+typedef int32_t Whole __attribute__((vector_size(4 * kWide)));
+STYLECINE_INLINE Wide load_wide(const float *p) {
+  Wide x;
+  memcpy(&x, p, sizeof x);
+  return x;
+}
+STYLECINE_INLINE void save_wide(float *p, Wide x) { memcpy(p, &x, sizeof x); }
+STYLECINE_INLINE Bytes load_raw(const uint8_t *p) {
+  Bytes x;
+  memcpy(&x, p, sizeof x);
+  return x;
+}
+
 #if defined(__AVX2__)
 // The numbers of four points, `step` floats apart, as four rows of four points, `pitch` floats apart.
 STYLECINE_INLINE void transpose(const float *points, int64_t step, float *rows, int64_t pitch) {
@@ -35,6 +57,37 @@ STYLECINE_INLINE __m128i twelve(const uint8_t *p) {
   int32_t last;
   memcpy(&last, p + 8, 4);
   return _mm_insert_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)), last, 2);
+}
+STYLECINE_INLINE Wide load_wide(const uint8_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
+// The least float of each of four.
+STYLECINE_INLINE void save_least(float *p, const Wide *x) {
+  const __m256 first = _mm256_min_ps(_mm256_unpacklo_ps(x[0], x[1]), _mm256_unpackhi_ps(x[0], x[1]));
+  const __m256 second = _mm256_min_ps(_mm256_unpacklo_ps(x[2], x[3]), _mm256_unpackhi_ps(x[2], x[3]));
+  const __m256 all = _mm256_min_ps(_mm256_shuffle_ps(first, second, 0x44), _mm256_shuffle_ps(first, second, 0xee));
+  _mm_storeu_ps(p, _mm_min_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
+// One channel of kWide pixels from bytes red, green, blue.
+STYLECINE_INLINE Wide wide_channel(const uint8_t *p, int channel) {
+  const __m128i *const left = reinterpret_cast<const __m128i *>(p), *const right =
+                                                                        reinterpret_cast<const __m128i *>(p + 8);
+  const __m256i first = _mm256_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1,  //
+                                         4, -1, -1, -1, 7, -1, -1, -1, 10, -1, -1, -1, 13, -1, -1, -1);
+  const __m256i order = _mm256_add_epi32(first, _mm256_set1_epi32(channel));
+  return _mm256_cvtepi32_ps(
+      _mm256_shuffle_epi8(_mm256_set_m128i(_mm_loadu_si128(right), _mm_loadu_si128(left)), order));
+}
+// All three, truncated to bytes. Values in [0,256).
+STYLECINE_INLINE void save_channels(uint8_t *p, const Wide *x) {
+  const __m256i red = _mm256_cvttps_epi32(x[0]), green = _mm256_cvttps_epi32(x[1]), blue = _mm256_cvttps_epi32(x[2]);
+  const __m256i all = _mm256_or_si256(red, _mm256_or_si256(_mm256_slli_epi32(green, 8), _mm256_slli_epi32(blue, 16)));
+  const __m256i order =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
+  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(all, order), lanes);
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm256_castsi256_si128(bytes));
+  _mm_storel_epi64(reinterpret_cast<__m128i *>(p + 16), _mm256_extracti128_si256(bytes, 1));
 }
 #endif
 
@@ -283,27 +336,11 @@ STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
   _mm_storeu_si128(reinterpret_cast<__m128i *>(p), to_bytes(x));
 }
 STYLECINE_INLINE Vector load_channel(const uint8_t *p, int channel) {
-  const __m256i first =
-      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1));
-  const __m256i order = _mm256_add_epi32(first, _mm256_set1_epi32(channel));
-  const auto eight = [order](const uint8_t *p) {
-    return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(_mm256_set_m128i(twelve(p + 12), twelve(p)), order));
-  };
-  return {eight(p), eight(p + 24)};
+  return {wide_channel(p, channel), wide_channel(p + 24, channel)};
 }
 STYLECINE_INLINE void save_channels(uint8_t *p, const Vector *x) {
-  const auto eight = [](uint8_t *p, __m256 red, __m256 green, __m256 blue) {
-    const __m256i first = _mm256_or_si256(_mm256_cvttps_epi32(red), _mm256_slli_epi32(_mm256_cvttps_epi32(green), 8));
-    const __m256i all = _mm256_or_si256(first, _mm256_slli_epi32(_mm256_cvttps_epi32(blue), 16));
-    const __m256i order =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
-    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(all, order), lanes);
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm256_castsi256_si128(bytes));
-    _mm_storel_epi64(reinterpret_cast<__m128i *>(p + 16), _mm256_extracti128_si256(bytes, 1));
-  };
-  eight(p, x[0].a, x[1].a, x[2].a);
-  eight(p + 24, x[0].b, x[1].b, x[2].b);
+  const Wide first[3] = {x[0].a, x[1].a, x[2].a}, second[3] = {x[0].b, x[1].b, x[2].b};
+  save_channels(p, first), save_channels(p + 24, second);
 }
 STYLECINE_INLINE Vector choose(const uint8_t *bytes, Vector x, Vector y) {
   const auto eight = [](const uint8_t *bytes, __m256 x, __m256 y) {
@@ -407,6 +444,25 @@ STYLECINE_INLINE Vector load_bytes(const uint8_t *p) {
 }
 STYLECINE_INLINE void save_bytes(uint8_t *p, Vector x) {
   for (int i = 0; i < 16; ++i) p[i] = uint8_t(x.a[i / 4][i % 4]);
+}
+STYLECINE_INLINE Vector load_channel(const uint8_t *p, int channel) {
+  float values[16];
+  for (int i = 0; i < 16; ++i) values[i] = float(p[3 * i + channel]);
+  return load(values);
+}
+STYLECINE_INLINE Wide load_wide(const uint8_t *p) { return Wide{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
+STYLECINE_INLINE void save_least(float *p, const Wide *x) {
+  for (int k = 0; k < 4; ++k) {
+    p[k] = x[k][0];
+    for (int i = 1; i < 4; ++i) p[k] = x[k][i] < p[k] ? x[k][i] : p[k];
+  }
+}
+STYLECINE_INLINE Wide wide_channel(const uint8_t *p, int channel) {
+  return Wide{float(p[channel]), float(p[3 + channel]), float(p[6 + channel]), float(p[9 + channel])};
+}
+STYLECINE_INLINE void save_channels(uint8_t *p, const Wide *x) {
+  for (int c = 0; c < 3; ++c)
+    for (int i = 0; i < 4; ++i) p[3 * i + c] = uint8_t(x[c][i]);
 }
 
 #endif
