@@ -215,7 +215,8 @@ def shape(name: str, call: Call) -> str:
 
 def main() -> None:
     options = _options()
-    devices = [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
+    present = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    devices = [torch.device(name) for name in ([options.device] if options.device else present)]
     result: dict[str, Any] = {"machine": machine(), "kernels": {}, "copy_gb_per_second": [], "rows": []}
     for device in devices:
         result["kernels"][device.type] = native.why(device)
@@ -228,7 +229,7 @@ def main() -> None:
             rows += [measure(case, arguments[case], device, count, copied) for case in CASES]
         result["rows"] += rows
         failures: dict[str, Row] = {}
-        for row in rows:  # last: an interrupted compiler may leave work behind
+        for row in rows if options.limit else []:  # last: an interrupted compiler may leave work behind
             case = row["kernel"]
             compiled = failures.get(case) or measure_compiled(
                 case, arguments[case], device, row["threads"], options.limit
@@ -256,7 +257,9 @@ def _options() -> argparse.Namespace:
     parser = command_line(__doc__, "kernels")
     parser.add_argument("--size", type=int, default=1024, help="side of the photo in pixels (default 1024)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--limit", type=float, default=90, help="seconds that torch.compile may take (default 90)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="by default each that there is")
+    says = "seconds that torch.compile may take, 0: it is not measured (default 90)"
+    parser.add_argument("--limit", type=float, default=90, help=says)
     return parser.parse_args()
 
 
