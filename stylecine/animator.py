@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -41,6 +40,7 @@ from stylecine.stages.inversion import invert, refinement_steps
 from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
+from stylecine.threads import another_thread
 
 ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
 
@@ -72,9 +72,10 @@ class Animator(Networks):
             check_memory(picture.shape[1], picture.shape[0], self.device)
             image = to_tensor(picture).to(self.device)
         refine = refinement_steps(self.encoder, refine)
-        with ThreadPoolExecutor(1, "stylecine-layers") as pool:  # much of it uses one core, while inversion can use all
-            layers_ahead = pool.submit(predict_layers, image, self.segmenter, self.occluders)
-            motion_ahead = pool.submit(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
+        # Much of the layers' work uses one core, while inversion can use all.
+        with another_thread(self.device, "stylecine-layers") as begin:
+            layers_ahead = begin(lambda: predict_layers(image, self.segmenter, self.occluders))
+            motion_ahead = begin(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
             with stages.stage("inversion", max(1, refine)) as step:
                 generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
                 inverted = invert(image, generator, self.encoder, refine=refine, dtype=dtype, progress=step)

@@ -1,7 +1,6 @@
 """The loop of what moves in a landscape: its plate and displacement, put together from the stages."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,6 +23,7 @@ from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, pl
 from stylecine.stages.standing import predict_standing
 from stylecine.stages.swash import Swash, predict_swash
 from stylecine.stages.swell import predict_swell
+from stylecine.threads import another_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,9 @@ def _make_loop(
     refine = scene.settings["refine"] if options.warp == "dfw" and nets.encoder is None else 0
     sky = moves * (layers[SKY] > 0) > 0
     margin = margin_for(flow, moves, options.period, options.fps, sky)
-    with ThreadPoolExecutor(1, "stylecine-displacement") as pool:  # uses one core, and the plate not always all others
-        displaced = pool.submit(_displace, photo, landscape, swash, options, margin, sky)
+    # The displacement uses one core, and the plate not always all others.
+    with another_thread(nets.device, "stylecine-displacement") as begin:
+        displaced = begin(lambda: _displace(photo, landscape, swash, options, margin, sky))
         with stages.stage("plate", max(1, refine)) as step:
             reconstruction = to_tensor(scene.reconstruction).to(nets.device)
             shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
@@ -147,11 +148,12 @@ def _make_plate(
     if options.warp != "dfw":
         generates = options.warp == "msdfw" and not parts.quick
         return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)
-    if min(visible.shape) > SLACK * nets.generator.resolution:
+    if min(moves.shape) > SLACK * nets.generator.resolution:
         fits = nets.generator.resolution
         raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
     generator = nets.generator.seeded(parts.scene.settings["seed"])
-    hidden = invert(wide, generator, nets.encoder, visible=visible, refine=refine, progress=progress)
+    side = min(visible.shape)  # as it is: F is to be as fine as the plate
+    hidden = invert(wide, generator, nets.encoder, visible=visible, side=side, refine=refine, progress=progress)
     return feature_plate(wide, visible, hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature)
 
 

@@ -1,13 +1,23 @@
-"""How many cores there are; keeps PyTorch's OpenMP threads from spinning while another program needs one."""
+"""How many cores there are; work beside other work; keeps OpenMP's threads from spinning beside a busy program."""
+
+from __future__ import annotations
 
 import atexit
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microseconds of all cores, per period, or "max"
 PATIENCE = 10.0  # seconds, of which a thread needs milliseconds
+
 
 _lock = threading.Lock()
 _parked: threading.Thread | None = None
@@ -25,6 +35,26 @@ def cores() -> int:
     except (OSError, ValueError):
         return count
     return max(1, min(count, quota // period))
+
+
+@contextmanager
+def another_thread(device: torch.device, name: str) -> Iterator[Callable[[Callable[[], Any]], Future[Any]]]:
+    """A function that has others called in another thread of that name, one after the other.
+
+    With a GPU they are called at once instead, in this thread: cuDNN plans convolutions anew in each thread, which
+    takes longer than to compute them.
+    """
+    if device.type == "cuda":
+        yield _called
+        return
+    with ThreadPoolExecutor(1, name) as pool:
+        yield pool.submit
+
+
+def _called(function: Callable[[], Any]) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(function())
+    return future
 
 
 def share_cores() -> None:

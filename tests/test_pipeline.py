@@ -29,6 +29,7 @@ from stylecine import (
 from stylecine.ops.image import to_tensor
 from stylecine.options import WEATHERS
 from stylecine.output.metadata import json_figures
+from stylecine.stages.inversion import SLACK
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import PhotoFile, encode_png, read_photo
 
@@ -349,6 +350,18 @@ def test_a_photo_that_does_not_fit_is_refused_with_a_size_that_does(
     monkeypatch.setattr(memory, "available_bytes", lambda device: 1e6)
     with pytest.raises(TooLarge, match="free some memory"):
         animator.invert(photo)
+
+
+def test_deep_features_are_warped_in_photos_of_the_generators_size(animator: Animator, photo: np.ndarray) -> None:
+    """However wide the margin is that a quick motion needs; larger photos are refused."""
+    side = animator.generator.resolution
+    fitting, large = (animator.invert(photo, size=(n, n)) for n in (side, side * 3 // 2))
+    given: Given = {"mask": np.ones((8, 8), np.float32), "motion": np.ones((2, 8, 8), np.float32)}
+    loop = animator.render(fitting, warp="dfw", seconds=1, **given)
+    assert loop.height + 2 * loop.loop.displacement.margin > SLACK * side
+    assert np.abs(loop[0].astype(int) - fitting.photo).max() <= 1
+    with pytest.raises(TooLarge, match=f"size={side}"):
+        animator.render(large, warp="dfw", seconds=1, **given)
 
 
 def test_memory_is_estimated() -> None:

@@ -26,7 +26,7 @@ STYLE_RATE = 0.1  # Adam's learning rate on w+
 LOW_PRECISION_STEPS = 20  # for which bfloat16 is exact enough
 TRIAL = 0.05  # of F's norm: the step that probes how the image depends on F
 STRIP = 64  # rows of F from which the image is made at once: all of them would need twice the memory, and more time
-SLACK = 1.25  # a canvas may exceed the generator's resolution by its margins
+SLACK = 1.25  # so many times the generator's resolution a photo may be large
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -61,7 +61,8 @@ def invert(
     encoder: None for generators that have none; w+ and F are then found by optimisation alone.
     visible [H,W] in {0,1}: where it is 0 the photo is ignored; an encoder has the generator continue the surroundings,
         without one their colours are interpolated.
-    side: the working size's short side, if it is to be smaller than it need be.
+    side: the working size's short side, at most the photo's; None: the photo's, or that of the generator's own images
+        if it is much larger.
     refine: steps of optimisation on F (0 without an encoder: `STEPS`), minimising the squared error where visible.
     dtype: in which the networks compute, but for optimisation: bfloat16 changes the reconstruction by up to 4 levels of
         255, 0.3 in the mean.
@@ -70,8 +71,9 @@ def invert(
     photo = differentiable(photo)
     height, width = photo.shape[1:]
     short = min(height, width)
-    most = generator.resolution if short > SLACK * generator.resolution else short
-    factor = min(most, side or most) / short
+    if side is None:
+        side = generator.resolution if short > SLACK * generator.resolution else short
+    factor = min(side, short) / short
     size = (round(height * factor), round(width * factor))
     small = photo[None] if factor == 1 else F.interpolate(photo[None], size, mode="bilinear", antialias=True)
     seen = small.new_ones((1, 1, *size))
