@@ -4,7 +4,7 @@
 
 Without a GPU, or if the kernels do not run on it, it says so and fails. Otherwise every step runs, whatever fails
 before, and the results are written to benchmarks/results: gpu (each step, and the times of kernels in a profile),
-gpu-kernels and gpu-fps.
+gpu-loops, gpu-kernels and gpu-fps.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from benchmarks.tables import RESULTS, save, table, to_json, write
 from stylecine import Animator
 from stylecine.ops import native
 
-TESTS = ["-m", "pytest", "-q", "-k", "gpu or cuda", "tests/ops", "--ignore=tests/ops/test_cuda_sources.py"]
+TESTS = ["-m", "pytest", "-q", "-k", "gpu or cuda", "tests/ops", "tests/networks", "tests/stages", "tests/cloth"]
+TESTS += ["--ignore=tests/ops/test_cuda_sources.py"]
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 LIMIT = 3600  # seconds, of a step
 KEPT = 1500  # characters of what a failed step says
@@ -59,6 +60,7 @@ def steps(out: Path, size: int) -> dict[str, list[str] | str]:
     for tool in SANITIZERS:
         command = ["--tool", tool, "--error-exitcode", "1", "--target-processes", "all", sys.executable, *TESTS]
         made[f"compute-sanitizer, {tool}"] = [sanitizer, *command] if sanitizer else "there is no compute-sanitizer"
+    made["whole loops"] = [sys.executable, "-m", "benchmarks.gpu_loops", "--out", str(out / "gpu-loops.json")]
     sizes = ["--sizes", str(size), "--frames", str(FRAMES)]
     made["speed of kernels"] = [sys.executable, "-m", "benchmarks.kernels", "--out", str(out / "gpu-kernels.json")]
     made["frames per second"] = [sys.executable, "-m", "benchmarks.fps", *sizes, "--out", str(out / "gpu-fps.json")]

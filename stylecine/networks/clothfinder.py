@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
-from stylecine.networks.unet import load
+from stylecine.networks.unet import Conv2d, load
 
 RANK = 8
 LEFT, RIGHT, DECODER = ".left", ".right", "decoder."
@@ -28,7 +28,7 @@ class FinderDecoder(Context):
         super().__init__(channels[2], w32, dilations=(1, 2))
         self.up16 = Join(w32, channels[1], w16)
         self.up8 = Join(w16, channels[0], w8)
-        self.leave = nn.Conv2d(w8, 1, 1)
+        self.leave = Conv2d(w8, 1, 1)
         nn.init.constant_(cast(Tensor, self.leave.bias), -2.0)  # cloth is rare
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.unet import UNet, coordinates, load, widths_of
+from stylecine.networks.unet import Conv2d, UNet, coordinates, load, widths_of
 
 INPUTS = 8  # normals 3, mask 1, wind's direction 2, coordinates 2
 CHANNELS = 5  # displacement x, y; normal change x, y, z
@@ -42,7 +42,7 @@ class ClothNet(nn.Module):
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(3, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU())
         self.net = UNet(INPUTS, widths, condition=embedding)
-        self.leave = nn.Conv2d(widths[0] + LINEAR_FEATURES, 2 * self.HARMONICS * CHANNELS, 1)
+        self.leave = Conv2d(widths[0] + LINEAR_FEATURES, 2 * self.HARMONICS * CHANNELS, 1)
         self.register_buffer("units", torch.tensor(UNITS))
 
     def forward(self, normals: Tensor, mask: Tensor, wind: Tensor, harmonics: int = HARMONICS) -> Tensor:

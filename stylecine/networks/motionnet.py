@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
-from stylecine.networks.unet import coordinates, load
+from stylecine.networks.unet import Conv2d, coordinates, load
 
 CUES = 21  # layers 4, hints 3, coordinates 2, orientations of four kinds 3 each
 DROPPED = (0.4, 0.1)  # of the backbone's channels, of the other cues, in training
@@ -26,8 +26,8 @@ class MotionDecoder(Context):
         super().__init__(channels[2] + CUES, w32)
         self.up16 = Join(w32, channels[1] + CUES, w16)
         self.up8 = Join(w16, channels[0] + CUES, w8)
-        self.mix = nn.Conv2d(w8, w8, 3, padding=1)
-        self.leave = nn.Conv2d(w8, 2, 1)
+        self.mix = Conv2d(w8, w8, 3, padding=1)
+        self.leave = Conv2d(w8, 2, 1)
 
     def forward(self, features: list[Tensor], cues: Tensor) -> Tensor:
         eighth, sixteenth, last = (

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.unet import UNet, coordinates, load, widths_of
+from stylecine.networks.unet import Conv2d, UNet, coordinates, load, widths_of
 
 INPUTS = 6  # photo 3, mask 1, coordinates 2
 
@@ -23,8 +23,8 @@ class NormalNet(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (16, 32, 48, 64, 96)) -> None:
         super().__init__()
         self.net = UNet(INPUTS, widths, stride=2)
-        self.again = nn.Conv2d(widths[0] + INPUTS, widths[0], 3, padding=1)  # folds have sharp edges
-        self.leave = nn.Conv2d(widths[0], 3, 1)
+        self.again = Conv2d(widths[0] + INPUTS, widths[0], 3, padding=1)  # folds have sharp edges
+        self.leave = Conv2d(widths[0], 3, 1)
 
     def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
         maps = torch.cat([normalised(photo, mask), mask, coordinates(mask)], 1)

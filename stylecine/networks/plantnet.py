@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
-from stylecine.networks.unet import coordinates, load
+from stylecine.networks.unet import Conv2d, coordinates, load
 
 WIDTHS = (16, 32, 48, 64)  # at 1/4, 1/8, 1/16 and 1/32
 
@@ -24,9 +24,9 @@ class PlantDecoder(Context):
         super().__init__(channels[3] + 2, w32)
         self.up16 = Join(w32, channels[2], w16)
         self.up8 = Join(w16, channels[1], w8)
-        self.coarse = nn.Conv2d(w8, 1, 1)
+        self.coarse = Conv2d(w8, 1, 1)
         self.up4 = Join(w8, channels[0], w4)
-        self.fine = nn.Conv2d(w4, 1, 1)
+        self.fine = Conv2d(w4, 1, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         quarter, eighth, sixteenth, last = features

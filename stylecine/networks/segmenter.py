@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.unet import coordinates, load
+from stylecine.networks.unet import Conv2d, coordinates, load
 
 GROUPS = 8
 # of each stage: blocks, kernel, stride of the first block; the features that end at 1/2, 1/4, 1/8, 1/16 and 1/32
@@ -65,7 +65,7 @@ class Context(nn.Module):
 
     def __init__(self, inputs: int, width: int, dilations: tuple[int, ...] = (1, 2, 4)) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(inputs, width, 1)
+        self.enter = Conv2d(inputs, width, 1)
         self.norm = nn.GroupNorm(GROUPS, width)
         self.context = nn.ModuleList(Dilated(width, dilation) for dilation in dilations)
         self.overall = nn.Linear(width, width)
@@ -85,10 +85,10 @@ class Decoder(Context):
         super().__init__(channels[4] + 2, w32)
         self.up16 = Join(w32, channels[3], w16)
         self.up8 = Join(w16, channels[2], w8)
-        self.coarse = nn.Conv2d(w8, classes, 1)
+        self.coarse = Conv2d(w8, classes, 1)
         self.up4 = Join(w8, channels[1], w4)
         self.up2 = Join(w4, channels[0], w2)
-        self.fine = nn.Conv2d(w2, classes, 1)
+        self.fine = Conv2d(w2, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         return self.both(features)[0]
@@ -169,7 +169,7 @@ def gated(logits: Tensor, presence: Tensor) -> Tensor:
     return torch.cat([static, moving + F.logsigmoid(presence.float())[:, :, None, None]], 1).log_softmax(1)
 
 
-class _Same(nn.Conv2d):
+class _Same(Conv2d):
     """A convolution that pads as TensorFlow does: with a stride of two, more behind than before."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -188,9 +188,9 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         width = inputs * expansion
-        self.expand = nn.Conv2d(inputs, width, 1) if expansion > 1 else None
+        self.expand = Conv2d(inputs, width, 1) if expansion > 1 else None
         self.depthwise = _Same(width, width, kernel, stride, groups=width)
-        self.project = nn.Conv2d(width, outputs, 1)
+        self.project = Conv2d(width, outputs, 1)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -204,7 +204,7 @@ class Dilated(nn.Module):
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+        self.conv = Conv2d(width, width, 3, padding=dilation, dilation=dilation)
         self.norm = nn.GroupNorm(GROUPS, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,9 +216,9 @@ class Join(nn.Module):
 
     def __init__(self, coarse: int, fine: int, width: int) -> None:
         super().__init__()
-        self.coarse = nn.Conv2d(coarse, width, 1)
-        self.fine = nn.Conv2d(fine, width, 1)
-        self.mix = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.coarse = Conv2d(coarse, width, 1)
+        self.fine = Conv2d(fine, width, 1)
+        self.mix = Conv2d(2 * width, width, 3, padding=1)
         self.norm = nn.GroupNorm(GROUPS, width)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:

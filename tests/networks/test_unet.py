@@ -3,9 +3,33 @@
 import pytest
 import torch
 
-from stylecine.networks.unet import UNet, coordinates, widths_of
+from stylecine.networks.unet import Conv2d, UNet, coordinates, widths_of
 
 WIDTHS = (8, 16, 24)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 3, "padding": 1, "bias": False},
+        {"kernel_size": 5, "stride": 2, "padding": 2, "groups": 8},
+        {"kernel_size": 3, "padding": 4, "dilation": 4},
+    ],
+)
+def test_a_convolution_without_plans_is_the_same(options: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    convolution, x = Conv2d(8, 16, **options), torch.randn(2, 8, 20, 31)
+    assert torch.equal(convolution.unplanned(x), convolution(x))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_the_gpu_convolves_as_the_cpu_does() -> None:
+    torch.manual_seed(0)
+    convolution, x = Conv2d(8, 16, 5, stride=2, padding=2, groups=8), torch.randn(2, 8, 20, 31)
+    with torch.inference_mode():
+        expected = convolution(x)
+        assert torch.allclose(convolution.cuda()(x.cuda()).cpu(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 80), (50, 34)])
