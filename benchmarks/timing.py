@@ -14,20 +14,21 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 COPIED = 1 << 28  # bytes copied to measure bandwidth: more than any cache holds
-QUEUED = 20  # calls that a GPU is given at once
+QUEUED, QUEUE = 20, 0.1  # calls that a GPU is given at once, and seconds, at most, of those but one
 AHEAD = 50_000_000  # clock cycles, about 30 ms, that it waits for all of them to be there
 
 
 def median_seconds(call: Callable[[], Any], device: torch.device, *, least: float = 0.5, fewest: int = 5) -> float:
     """Median of at least `fewest` runs that take at least `least` seconds, after a warm-up run.
 
-    On CUDA a run is the mean of `QUEUED` calls, by events on the current stream. They are queued behind a wait: on an
-    idle GPU, Python would be measured.
+    On CUDA a run is the mean of `QUEUED` calls, of slow ones of fewer, by events on the current stream. They are queued
+    behind a wait: on an idle GPU, Python would be measured.
     """
     call()
     taken: list[float] = []
+    queued = max(1, min(QUEUED, int(QUEUE / _synchronised(call, device)))) if device.type == "cuda" else 1
     while len(taken) < fewest or sum(taken) < least:
-        taken.append(_cuda_seconds(call, device) if device.type == "cuda" else _seconds(call))
+        taken.append(_cuda_seconds(call, device, queued) if device.type == "cuda" else _seconds(call))
     return median(taken)
 
 
@@ -48,16 +49,22 @@ def _seconds(call: Callable[[], Any]) -> float:
     return perf_counter() - start
 
 
-def _cuda_seconds(call: Callable[[], Any], device: torch.device) -> float:
+def _synchronised(call: Callable[[], Any], device: torch.device) -> float:
+    start = now(device)
+    call()
+    return now(device) - start
+
+
+def _cuda_seconds(call: Callable[[], Any], device: torch.device, queued: int) -> float:
     with torch.cuda.device(device):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda._sleep(AHEAD)
         start.record()
-        for _ in range(QUEUED):
+        for _ in range(queued):
             call()
         end.record()
         end.synchronize()
-        return start.elapsed_time(end) / 1e3 / QUEUED
+        return start.elapsed_time(end) / 1e3 / queued
 
 
 def now(device: torch.device) -> float:

@@ -43,7 +43,11 @@ def test_short_runs_are_repeated_until_they_add_up(clock: list[float]) -> None:
     assert median_seconds(run, CPU, least=20) == 1 and len(runs) == 21
 
 
-def test_a_gpu_is_given_all_calls_before_the_first_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "queued"), [(0.001, timing.QUEUED), (0.03, 3), (5.0, 1)])
+def test_a_gpu_is_given_all_calls_before_the_first_begins(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], seconds: float, queued: int
+) -> None:
+    """Many of them, if they are quick."""
     queue: list[str] = []
 
     class Event:
@@ -54,17 +58,21 @@ def test_a_gpu_is_given_all_calls_before_the_first_begins(monkeypatch: pytest.Mo
             queue.append("event")
 
         def synchronize(self) -> None:
-            assert queue == ["wait", "event", *["call"] * timing.QUEUED, "event"]
+            assert queue == ["wait", "event", *["call"] * queued, "event"]
             queue.clear()
 
         def elapsed_time(self, end: Any) -> float:
-            return 1e3 * timing.QUEUED
+            return 1e3 * queued
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: queue.append("wait"))
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
-    calls = iter([lambda: None])  # the first run is not timed
-    call = lambda: next(calls, lambda: queue.append("call"))()  # noqa: E731
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: queue.clear())
+
+    def call() -> None:
+        clock[0] += seconds
+        queue.append("call")
+
     assert median_seconds(call, torch.device("cuda"), least=0, fewest=3) == 1
 
 
