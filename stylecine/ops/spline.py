@@ -33,8 +33,8 @@ def coefficients(image: Tensor) -> Tensor:
     Pixel (2i, 2j) of the doubled image is (i, j) of the image.
     """
     spline = image.new_empty(len(image), 2 * image.shape[1], 2 * image.shape[2])
-    for c in range(len(image)):  # one channel at a time fits into the cache
-        spline[c] = _along(_along(image[c : c + 1], 2), 1)[0]
+    for channel, result in zip(image, spline, strict=True):  # one at a time fits into the cache
+        result.copy_(_of_rows(_of_rows(channel).T.contiguous()).T)
     return spline
 
 
@@ -48,32 +48,23 @@ def decoded(spline: Tensor) -> Tensor:
     return spline
 
 
-def _along(image: Tensor, axis: int) -> Tensor:
-    """Coefficients of each row (axis 2) or column (axis 1) of [1,h,w].
+def _of_rows(image: Tensor) -> Tensor:
+    """Coefficients of each row: [h,w] -> [h,2w].
 
-    Doubling and prefilter at once, as products of blocks with a matrix: few large operations, where one for each tap
-    would be many. At both ends the matrices are others, because each of the two filters is mirrored there.
+    Doubling and prefilter at once, as one product of all blocks of pixels with a matrix: where threads sleep between
+    operations, a product for each row would wake them as often. At both ends the matrices are others, because each of
+    the two filters is mirrored there.
     """
-    size = image.shape[axis]
-    if size < BLOCK + REACH:
-        return _product(image, _doubled_and_filtered(size).to(image), axis)
+    height, width = image.shape
+    if width < BLOCK + REACH:
+        return image @ _doubled_and_filtered(width).to(image)
     first, middle, last = (matrix.to(image) for matrix in _matrices())
-    whole = -(-size // BLOCK) * BLOCK
-    blocks = mirrored(image, REACH, whole - size + REACH, axis).unfold(axis, BLOCK + 2 * REACH, BLOCK)
-    if axis == 1:
-        spline = (middle.T @ blocks.transpose(2, 3)).flatten(1, 2)
-    else:
-        spline = (blocks @ middle).flatten(2, 3)
-    spline = spline.narrow(axis, 0, 2 * size)
-    for matrix, end, start in ((first, 0, 0), (last, size - BLOCK - REACH, 2 * (size - BLOCK))):
-        at_end = _product(image.narrow(axis, end, BLOCK + REACH), matrix, axis)
-        spline.narrow(axis, start, 2 * BLOCK).copy_(at_end)
+    whole = -(-width // BLOCK) * BLOCK
+    blocks = mirrored(image[None], REACH, whole - width + REACH, 2)[0].unfold(1, BLOCK + 2 * REACH, BLOCK)
+    spline = (blocks.flatten(0, 1) @ middle).view(height, 2 * whole)[:, : 2 * width]
+    spline[:, : 2 * BLOCK] = image[:, : BLOCK + REACH] @ first
+    spline[:, -2 * BLOCK :] = image[:, -BLOCK - REACH :] @ last
     return spline
-
-
-def _product(image: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """Each row (axis 2) or column (axis 1) of [1,h,w] times a matrix."""
-    return image @ matrix if axis == 2 else matrix.T @ image
 
 
 @cache
