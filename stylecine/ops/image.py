@@ -89,6 +89,12 @@ def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) 
         width *= 2
 
 
+def box_means(image: Tensor, radius: int) -> Tensor:
+    """[C,H,W]: means over `radius` pixels on all sides, as far as they are within the image."""
+    rows, columns = (box_sums(image.new_ones(1, side), radius, 1)[0] for side in image.shape[1:])
+    return box_sums(box_sums(image, radius, 1), radius, 2) / (rows[:, None] * columns)
+
+
 def blur(image: Tensor, radius: int) -> Tensor:
     """[...,H,W] blurred by two boxes, zeros beyond the border: about a Gaussian with a sigma of `radius` pixels."""
     for _ in range(2):

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylecine.ops.image import box_means
+
 DETAIL_CELLS = 170  # across the short side: what is finer than these, or than 6 pixels, is copied
 MATCH_CELLS = 128  # across the short side, on which shifts are compared
 WINDOW = 9  # cells a side, over which they are compared
@@ -62,8 +64,7 @@ def best_shift(image: Tensor, visible: Tensor, cell: int) -> Tensor:
     for dy, dx in candidates:
         there = padded[:, reach + dy : reach + dy + h, reach + dx : reach + dx + w]
         difference = (there[1:] - colours).square().sum(0) * there[0]
-        both = torch.stack((there[0], difference))[None]
-        share, error = F.avg_pool2d(both, WINDOW, 1, WINDOW // 2, count_include_pad=False)[0]
+        share, error = box_means(torch.stack((there[0], difference)), WINDOW // 2)
         cost = torch.where(there[0] > 0, error / share.clamp_min(1e-6) + HIDDEN_COST * (1 - share), torch.inf)
         better = cost < best
         best = torch.where(better, cost, best)

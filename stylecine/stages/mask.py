@@ -18,7 +18,7 @@ from torch import Tensor
 from stylecine.errors import MaskError, NothingMoves, PhotoError
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import LUMA, dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.image import LUMA, box_means, dilate, fast_dtype, fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.stages.photo import open_image
@@ -73,7 +73,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet |
         return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
     own = _class_probabilities(photo, segmenter)
     probabilities = crf_refine(own, photo)
-    smooth = _mean(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
+    smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
@@ -114,7 +114,8 @@ def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
     regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
     kept = np.zeros(count + 1, bool)
     kept[regions[sure.cpu().numpy()]] = True
-    highest = ndimage.maximum(seen.cpu().numpy(), regions, np.arange(count + 1))
+    highest, inside = np.zeros(count + 1), regions > 0
+    np.maximum.at(highest, regions[inside], seen.cpu().numpy()[inside])
     for n, box in enumerate(ndimage.find_objects(regions), 1):
         small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
         kept[n] |= small and highest[n] > CERTAIN_IF_SMALL
@@ -345,21 +346,14 @@ def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     small = resize(guide, soft.shape[-2:])
     radius = max(2, round(0.015 * min(soft.shape[-2:])))
 
-    mean, value = _mean(small, radius), _mean(soft, radius)
-    products = _mean((small[:, None] * small[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
+    mean, value = box_means(small, radius), box_means(soft, radius)
+    products = box_means((small[:, None] * small[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
     covariance = (products - mean[:, None] * mean[None]).permute(2, 3, 0, 1)
-    with_value = (_mean(small * soft, radius) - mean * value).permute(1, 2, 0)
+    with_value = (box_means(small * soft, radius) - mean * value).permute(1, 2, 0)
     slope = torch.linalg.solve(covariance + eps * torch.eye(3, device=photo.device), with_value).permute(2, 0, 1)
     offset = value - (slope * mean).sum(0, keepdim=True)
-    slope, offset = (resize(_mean(part, radius), guide.shape[-2:]) for part in (slope, offset))
+    slope, offset = (resize(box_means(part, radius), guide.shape[-2:]) for part in (slope, offset))
     return ((slope * guide).sum(0) + offset[0]).clamp(0, 1)
-
-
-def _mean(x: Tensor, radius: int) -> Tensor:
-    """Box mean of [C,h,w] over the part of the box that is inside."""
-    side = 2 * radius + 1
-    rows = F.avg_pool2d(x[None], (side, 1), 1, (radius, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)[0]
 
 
 def soft_threshold(soft: Tensor) -> Tensor:
