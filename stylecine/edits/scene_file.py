@@ -23,6 +23,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -284,10 +285,12 @@ def pack(cine: Cine) -> dict[str, bytes]:
         "w_plus": np.float32(cine.w_plus),
         "feature": _half_if_exact(cine.feature),
     }
+    with ThreadPoolExecutor(2) as pool:
+        photo, reconstruction = pool.map(encode_png, (cine.photo, cine.reconstruction))
     return {
         JSON: _to_bytes(facts),
-        PHOTO: encode_png(cine.photo),
-        RECONSTRUCTION: encode_png(cine.reconstruction),
+        PHOTO: photo,
+        RECONSTRUCTION: reconstruction,
         TENSORS: safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in tensors.items()}),
         EDITS: safetensors.numpy.save(_values(cine.edits)),
     }
@@ -304,7 +307,8 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
         _require(tensors.keys() == limits.keys() and all(np.isfinite(values).all() for values in tensors.values()))
         layers, motion = tensors["layers"], tensors["motion"]
         _require(bool((layers >= 0).all() and (layers <= 1).all() and (np.abs(motion) <= MAX_SPEED).all()))
-        photo, reconstruction = (_read_png(members[name], size) for name in (PHOTO, RECONSTRUCTION))
+        with ThreadPoolExecutor(2) as pool:
+            photo, reconstruction = pool.map(partial(_read_png, size=size), (members[PHOTO], members[RECONSTRUCTION]))
         return Cine(
             photo,
             reconstruction,
