@@ -58,5 +58,7 @@ export async function decodeImages({facts, tensors}) {
 
 /** Integers as floats, multiplied by `step`. */
 export function dequantize(data, step) {
-  return Float32Array.from(data, value => value * step);
+  const values = new Float32Array(data);  // many times as fast as Float32Array.from with a function
+  for (let i = 0; i < values.length; i++) values[i] *= step;
+  return values;
 }

@@ -89,6 +89,16 @@ export class Player {
     this.onframe?.(this.time);
   }
 
+  /** Resolves when everything that has been drawn so far is there, or cannot be any more. */
+  async drawn() {
+    const gl = this.#gl, fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    while (fence && !gl.isContextLost() && gl.getSyncParameter(fence, gl.SYNC_STATUS) !== gl.SIGNALED) {
+      await new Promise(done => setTimeout(done, 4));
+    }
+    gl.deleteSync(fence);
+  }
+
   seek(t) { this.render(t); }
 
   /** Of the style, 0 to 1, in whatever is loaded; null: the pack's own. */

@@ -129,6 +129,7 @@ void main() {
   ivec2 at = pixel_of();
   vec2 start = vec2(at);
   made = texelFetch(before, at, 0);
+  if (texelFetch(velocity, at, 0).xy == vec2(0)) return;  // nothing moves from here
   for (int k = 0; k < steps; ++k)
     made = vec4(step_from(start, made.xy, frames), step_from(start, made.zw, -frames));
 }`;

@@ -324,6 +324,7 @@ async function followWind() {
       player.loadWind(pack);
       draftWind = request.options.wind;
       if (state.flow) set({maps: turnedMaps()});
+      await player.drawn();  // where drawing is slow, drafts would queue up
     }
   } catch {
     // sync() will report it
