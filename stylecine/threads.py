@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microseconds of all cores, per period, or "max"
 PATIENCE = 10.0  # seconds, of which a thread needs milliseconds
 
-
 _lock = threading.Lock()
 _parked: threading.Thread | None = None
 _forks_mended = False

@@ -4,13 +4,25 @@ imported first."""
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 import stylecine
 from stylecine import threads
 from tests.test_interrupts import accept_sigint
+
+
+@pytest.mark.parametrize(("device", "elsewhere"), [("cpu", True), ("cuda", False)])
+def test_work_is_done_in_another_thread_but_for_a_gpu(device: str, elsewhere: bool) -> None:
+    with threads.another_thread(torch.device(device), "stylecine-test") as begin:
+        names = [begin(lambda: threading.current_thread().name).result() for _ in range(2)]
+        with pytest.raises(ZeroDivisionError):
+            begin(lambda: 1 // 0).result()
+    assert len(set(names)) == 1 and names[0].startswith("stylecine-test") == elsewhere
+
 
 CODE = """
 import torch
