@@ -63,8 +63,9 @@ def reuse_freed() -> None:
     """Lets glibc keep the memory of freed tensors for the next ones, until `release_freed`.
 
     It would return all that are large at once, and the system would clear the pages of each new one: a tenth of the
-    time from photo to file. Blocks as large as those of photos of 2048x2048 and more are returned: kept, they would leave
-    gaps between others, and a photo of 4096x4096 took 2 GB more. Does nothing where the environment decides, or with other C libraries.
+    time from photo to file. Blocks as large as those of photos of 2048x2048 and more are returned: kept, they would
+    leave gaps between others, and a photo of 4096x4096 took 2 GB more. Does nothing where the environment decides, or
+    with other C libraries.
     """
     if sys.platform == "linux" and not os.environ.keys() & {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}:
         with suppress(AttributeError, OSError):
