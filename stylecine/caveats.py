@@ -7,7 +7,7 @@ from torch import Tensor
 from stylecine.cloth.find import FoundCloth, find_cloth
 from stylecine.edits.model import Paint
 from stylecine.loading import Networks
-from stylecine.ops.image import box_sums, fit_short_side, resize, to_tensor
+from stylecine.ops.image import box_means, fit_short_side, resize, to_tensor
 from stylecine.options import AUTO, SKY, RenderOptions
 from stylecine.resolve import MovingParts, is_cloth_marked
 from stylecine.scene import Scene
@@ -47,8 +47,8 @@ def relief(photo: np.ndarray, mask: Tensor) -> float:
     size = fit_short_side(mask.shape, 512)
     grey = resize(torch.from_numpy(photo.astype(np.float32).mean(-1))[None], size)
     here = (resize(mask[None].float().cpu(), size) > 0.5).float()
-    total, count = box_sums(box_sums(torch.cat((grey * here, here)), RELIEF_REACH, 1), RELIEF_REACH, 2)
-    difference = (grey - total / count.clamp(min=1)) * here
+    mean, share = box_means(torch.cat((grey * here, here)), RELIEF_REACH)
+    difference = (grey - mean / share.clamp(min=1e-6)) * here
     return float((difference.square().sum() / here.sum().clamp(min=1)).sqrt())
 
 
