@@ -22,7 +22,7 @@ class Conv2d(nn.Conv2d):
     """A convolution that a GPU computes without cuDNN, but in training.
 
     cuDNN plans each shape when it comes first, in each thread, which takes milliseconds. Of these networks' hundreds of
-    convolutions a photo has most once: with cuDNN a loop took seven seconds to make, and takes three.
+    convolutions a photo has most once: with cuDNN its loop took seven seconds to make on an H200, and takes four.
     """
 
     def forward(self, x: Tensor) -> Tensor:
