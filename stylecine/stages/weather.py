@@ -61,6 +61,11 @@ FOG_WIND = 0.16  # the same, of a wind of strength 1
 CYCLES = 6  # of a wave, at most
 HAZY = 0.8  # brightness of the fog, at least, of the brightest in the picture
 PATCHY = 0.3  # of the fog's opacity, that its waves change
+STANDS = 0.12  # of the height: what reaches up from the horizon by this much
+BEHIND = 1.5  # times as far as it seems to be: where the ground behind it is hidden
+ALIKE = 0.06  # of the width: columns that are alike
+SHADE = 0.16  # of the brightest in the picture: what is darker lies in the shade
+SHADED = 0.2  # of the fog's brightness is lost where all of the picture does
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,10 +269,11 @@ def distance(photo: Tensor, sky: Tensor) -> Tensor:
     rows = (torch.arange(size[0], device=sky.device) + 0.5) / size[0]
     below = ((rows - horizon) / (1 - horizon)).clamp(0, 1)[:, None]
     ground = (1 - below) ** 2.2 * 0.9 + 0.04
-    haze = _haze(small, above)
-    # what stands above the horizon is as far as it is hazy
+    hazy = 0.2 + 0.75 * _haze(small, above)
+    # what stands above the horizon is as far as it is hazy, and hides what is farther
+    ground = ground.minimum(_hidden_from(hazy, above, (rows < horizon) & (rows > horizon - STANDS)))
     standing = smoothstep(0.0, 0.1, horizon + 0.04 - rows)[:, None]
-    land = torch.lerp(ground.expand(size), (0.2 + 0.75 * haze).minimum(ground + 0.06), standing)
+    land = torch.lerp(ground, hazy.minimum(ground + 0.06), standing)
     air = 1 - 0.35 * ((horizon - rows) / max(horizon, 0.2)).clamp(0, 1)[:, None]
     land = resize(land[None], sky.shape)[0]
     air = resize(air.expand(size)[None], sky.shape)[0]
@@ -282,6 +288,21 @@ def _horizon(sky: Tensor) -> float:
     rows = torch.arange(1, len(sky) + 1, device=sky.device)[:, None] / len(sky)
     lowest = (share * rows).amax(0)
     return float(lowest[lowest > 0].quantile(0.8).clamp(0.05, 0.85))
+
+
+def _hidden_from(hazy: Tensor, sky: Tensor, rows: Tensor) -> Tensor:
+    """[w]: the distance from which on the ground is hidden by what stands in these rows above the horizon, 1 where the
+    sky is seen in them. hazy, sky: [h,w]. rows: bool [h]."""
+    if not rows.any():
+        return hazy.new_ones(hazy.shape[1])
+    sky, hazy = sky[rows].clamp(0, 1), hazy[rows]
+    land = (1 - sky).sum(0)
+    distance = ((1 - sky) * hazy).sum(0) / land.clamp_min(1e-3)
+    free = smoothstep(0.1, 0.6, sky.mean(0))
+    hidden = torch.lerp((BEHIND * distance).clamp_max(1), torch.ones_like(free), free)
+    reach = max(1, round(ALIKE * len(hidden)))
+    padded = F.pad(hidden[None, None], (reach, reach), mode="replicate")
+    return F.avg_pool1d(F.avg_pool1d(padded, reach + 1, 1), reach + 1, 1)[0, 0]
 
 
 def _haze(photo: Tensor, sky: Tensor) -> Tensor:
@@ -307,6 +328,9 @@ def light(picture: Tensor, sky: Tensor, kind: str) -> Light:
     sky_colour, grey = small[:, bright].mean(1), float(luma[bright].mean())
     veil = torch.lerp(sky_colour, sky_colour.new_full((3,), grey), 0.6)
     veil = veil * (max(grey, HAZY * white) / max(grey, 1.0))  # under a blue sky too fog is bright
+    if kind == "fog":  # which would glow before what lies in the shade
+        shade = float((luma < SHADE * white).float().mean())
+        veil = veil * (1 - SHADED * smoothstep(0.25, 0.65, shade))
     snow = torch.lerp(veil, veil.new_full((3,), white), 0.5)
     falling = snow if kind == "snow" else veil * 0.9
     return Light(_colour(veil), _colour(falling))

@@ -119,6 +119,14 @@ def test_distance_grows_towards_the_horizon_and_what_stands_before_the_sky_is_ne
     assert far[35, 65] < 0.5 < far[35, 20]
 
 
+def test_what_reaches_up_from_the_horizon_hides_the_ground_behind_it() -> None:
+    photo, sky = scenery()
+    sky[20:48, :60], photo[20:48, :60] = 0, torch.tensor([10, 20, 5], dtype=torch.uint8)  # a dark hedge
+    far = distance(photo, sky)
+    assert far[49, 10] < 0.5 < 0.7 < far[49, 120]
+    assert far[30:, 10].diff().abs().max() < 0.05, "no band of fog at its foot"
+
+
 def test_distance_without_a_sky_goes_from_top_to_bottom() -> None:
     photo, _ = scenery()
     far = distance(photo, torch.zeros(HEIGHT, WIDTH))
@@ -140,3 +148,11 @@ def test_fog_is_bright_under_a_deep_blue_sky_with_something_white() -> None:
     blue[60:80, 20:60] = 250
     assert min(light(blue, sky, "fog").veil) > 110
     assert all(math.isfinite(value) for value in light(torch.zeros_like(photo), sky, "fog").veil)
+
+
+def test_fog_is_less_bright_where_most_lies_in_the_shade() -> None:
+    photo, sky = scenery()
+    dark = torch.where(sky[..., None] > 0, photo, photo // 4)
+    dark[: HEIGHT // 4], sky[: HEIGHT // 4] = 8, 0
+    assert light(dark, sky, "fog").veil < light(dark, sky, "snow").veil
+    assert light(photo, sky, "fog").veil == light(photo, sky, "snow").veil
