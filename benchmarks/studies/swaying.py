@@ -1,0 +1,133 @@
+"""How plants sway in finished frames: their spectrum, how unlike neighbours move, and whether they obey the wind.
+
+    python -m benchmarks.studies.swaying PHOTOS --split plants.txt
+
+Blocks of the first frame in which plants sway are followed through loops of a wind to the right at three strengths,
+and to the left. Only what is seen in the frames counts, and only blocks with texture in both directions that a frame
+still resembles. Per photo:
+
+- in_band: share of the power of the displacement, its mean taken away, between 0.2 and 1.5 Hz.
+- spread: standard deviation (degrees, circular, weighted by power) of blocks' phases at the harmonic with most power.
+- amplitude: root mean square of the displacement about its mean, in thousandths of the short side, by strength.
+- off: degrees between the mean displacement and the wind, to the right and to the left.
+- lean: length of the mean displacement, in thousandths of the short side, to tell where `off` means something.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.machine import machine
+from benchmarks.photos import Photo, photo_parser, selected_photos
+from benchmarks.tables import save, table
+from stylecine import Animator
+from stylecine.cinemagraph import Cinemagraph
+from stylecine.ops.image import LUMA
+from stylecine.quality.blockmatch import track
+
+SIZE = 512
+STRENGTHS = (0.25, 0.5, 1.0)
+TO_THE_RIGHT, TO_THE_LEFT = 0.0, 180.0
+BAND = (0.2, 1.5)  # Hz
+EVERY = 2  # frames
+ALIKE = 0.8  # correlation of a block with its match, at least, in all frames
+FEWEST = 8  # blocks, or a photo tells nothing
+
+Row = dict[str, Any]
+Paths = NDArray[np.float64]  # [T,n,2]: displacements of n blocks, x right, y down, in pixels
+
+
+def main() -> None:
+    parser = photo_parser(__doc__, "swaying")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    animator = Animator.from_pretrained(options.model)
+    photos = tqdm(selected_photos(options), desc="swaying", disable=None)
+    rows = [row for photo in photos if (row := measure(animator, photo))]
+    found = {"machine": machine(), "photos": len(rows), "size": SIZE, **summary(rows), "rows": rows}
+    columns = ("photo", "blocks", "in_band", "spread", "amplitude", "off_right", "off_left", "lean")
+    save(options.out, found, table([*rows, summary(rows)], columns))
+
+
+def measure(animator: Animator, photo: Photo) -> Row | None:
+    """None where nothing sways that could be followed."""
+    scene = animator.invert(photo.path, size=SIZE)
+    winds = [(TO_THE_RIGHT, strength) for strength in STRENGTHS] + [(TO_THE_LEFT, STRENGTHS[1])]
+    paths, short, rate = [], 1, 1.0
+    for wind in winds:
+        loop = animator.render(scene, wind=wind)
+        followed = follow(loop)
+        if followed is None:
+            return None
+        paths.append(followed)
+        short, rate = min(loop.height, loop.width), loop.fps / EVERY
+    middle, left = paths[1], paths[3]
+    amplitudes = [1000 * float(np.sqrt(np.square(p - p.mean(0)).sum(2).mean())) / short for p in paths[:3]]
+    return {
+        "photo": photo.name,
+        "blocks": middle.shape[1],
+        "in_band": in_band(middle, rate),
+        "spread": phase_spread(middle),
+        "amplitude": ", ".join(f"{a:.2f}" for a in amplitudes),
+        "monotone": amplitudes == sorted(amplitudes),
+        "off_right": off(middle, TO_THE_RIGHT),
+        "off_left": off(left, TO_THE_LEFT),
+        "lean": 1000 * float(np.hypot(*middle.mean((0, 1)))) / short,
+    }
+
+
+def follow(loop: Cinemagraph) -> Paths | None:
+    """Displacements of blocks with plants since frame 0."""
+    if loop.plant_layer is None:
+        return None
+    sways = (loop.plant_layer.reach > 0.5).float().cpu()
+    frames = [_grey(frame) for frame in loop.frames(range(0, loop.period, EVERY))]
+    followed = [track([frames[0], frame], sways) for frame in frames[1:]]
+    clear = torch.stack([blocks.both & (blocks.correlation > ALIKE) for blocks in followed]).all(0)
+    if int(clear.sum()) < FEWEST:
+        return None
+    shifts = torch.stack([blocks.shift[clear] for blocks in followed])
+    return torch.cat((torch.zeros_like(shifts[:1]), shifts)).double().numpy()
+
+
+def _grey(frame: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(frame).float() @ torch.tensor(LUMA)
+
+
+def in_band(paths: Paths, rate: float) -> float:
+    """Share of the power in BAND, of displacements `rate` times a second through a whole loop."""
+    power = np.square(np.abs(np.fft.rfft(paths, axis=0)[1:])).sum((1, 2))
+    frequency = np.arange(1, len(power) + 1) * rate / len(paths)
+    return float(power[(frequency >= BAND[0]) & (frequency <= BAND[1])].sum() / max(power.sum(), 1e-12))
+
+
+def phase_spread(paths: Paths) -> float:
+    """Degrees: circular standard deviation, over blocks, of the phase of the strongest harmonic along x."""
+    spectrum = np.fft.rfft(paths[..., 0], axis=0)[1:]
+    strongest = spectrum[np.square(np.abs(spectrum)).sum(1).argmax()]
+    weight = np.square(np.abs(strongest))
+    alike = abs((weight * np.exp(1j * np.angle(strongest))).sum()) / max(weight.sum(), 1e-12)
+    return math.degrees(math.sqrt(-2 * math.log(min(max(alike, 1e-6), 1.0))))
+
+
+def off(paths: Paths, angle: float) -> float:
+    """Degrees between the mean displacement and a wind's direction (0 to the right, 90 upwards)."""
+    x, y = paths.mean((0, 1))
+    return abs((math.degrees(math.atan2(-y, x)) - angle + 180) % 360 - 180)
+
+
+def summary(rows: list[Row]) -> Row:
+    """Medians, and how many photos sway more in a stronger wind."""
+    names = ("in_band", "spread", "off_right", "off_left", "lean")
+    medians = {name: float(np.median([row[name] for row in rows])) for name in names if rows}
+    return {"photo": "median", **medians, "amplitude": f"monotone in {sum(row['monotone'] for row in rows)}"}
+
+
+if __name__ == "__main__":
+    main()
