@@ -44,15 +44,15 @@ Paths = NDArray[np.float64]  # [T,n,2]: displacements of n blocks, x right, y do
 
 
 def main() -> None:
-    parser = photo_parser(__doc__, "swaying")
-    options = parser.parse_args()
+    options = photo_parser(__doc__, "swaying").parse_args()
     torch.set_num_threads(1)
     animator = Animator.from_pretrained(options.model)
     photos = tqdm(selected_photos(options), desc="swaying", disable=None)
     rows = [row for photo in photos if (row := measure(animator, photo))]
-    found = {"machine": machine(), "photos": len(rows), "size": SIZE, **summary(rows), "rows": rows}
+    medians = summary(rows)
+    found = {"machine": machine(), "photos": len(rows), "size": SIZE, **medians, "rows": rows}
     columns = ("photo", "blocks", "in_band", "spread", "amplitude", "off_right", "off_left", "lean")
-    save(options.out, found, table([*rows, summary(rows)], columns))
+    save(options.out, found, table([*rows, medians], columns))
 
 
 def measure(animator: Animator, photo: Photo) -> Row | None:

@@ -297,9 +297,9 @@ def _hidden_from(hazy: Tensor, sky: Tensor, rows: Tensor) -> Tensor:
         return hazy.new_ones(hazy.shape[1])
     sky, hazy = sky[rows].clamp(0, 1), hazy[rows]
     land = (1 - sky).sum(0)
-    distance = ((1 - sky) * hazy).sum(0) / land.clamp_min(1e-3)
+    away = ((1 - sky) * hazy).sum(0) / land.clamp_min(1e-3)
     free = smoothstep(0.1, 0.6, sky.mean(0))
-    hidden = torch.lerp((BEHIND * distance).clamp_max(1), torch.ones_like(free), free)
+    hidden = torch.lerp((BEHIND * away).clamp_max(1), torch.ones_like(free), free)
     reach = max(1, round(ALIKE * len(hidden)))
     padded = F.pad(hidden[None, None], (reach, reach), mode="replicate")
     return F.avg_pool1d(F.avg_pool1d(padded, reach + 1, 1), reach + 1, 1)[0, 0]
