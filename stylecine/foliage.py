@@ -34,7 +34,7 @@ def find_swaying(
     plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
     behind = layers.amax(0) > HELD
     free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(photo, plants, layers)
-    motion = predict_sway(plants, free, seconds)
+    motion = predict_sway(photo, plants, free, seconds)
     if motion is None:
         return None
     return SwayingPlants(to_uint8(photo), moving, None if plate is None else to_uint8(plate), motion, period)

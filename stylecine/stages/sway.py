@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
+from scipy import fft, ndimage
 from torch import Tensor
 
+from stylecine.ops.image import LUMA
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
@@ -51,10 +52,12 @@ RIM_CELLS = 2.0  # cells beside what stands still that stay still, too, as far a
 BEYOND = 0.05  # of the short side: so far before sky or water the field continues past the plant's outline
 LAG = 0.35  # seconds by which the tips of a large crown are later than its trunk
 BOUGH, BRANCH, ALONG = 0.06, 0.015, 0.05  # of the short side: sizes of random phases; branches are as long as ALONG
-SHARES = 0.5, 0.65, 0.57  # of what gusts do to a whole crown alike, of boughs and of branches; squares add up to 1
+SHARES = 0.4, 0.72, 0.57  # of what gusts do to a whole crown alike, of boughs and of branches; squares add up to 1
 ACROSS = 0.45  # of the motion across the wind, relative to that along it
 STRETCH = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
 DEPTH = 0.35  # of the motion towards the viewer or away is seen as up or down
+BANDWIDTH = 0.8  # Hz, of what sways: as wide as a level spectrum with the same power and the same sum of amplitudes
+EARLIER = 1.2  # radians by which parts of a crown lean earlier or later than others, at most
 LEAN = 1.2  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
 GUST_SPEED = 0.35  # short sides in a second: of gusts at strength 0.5, where the ground is nearest
 GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.3, 0.6), (0.8, -0.35, 0.4))  # over meadows: Hz, direction (radians), share
@@ -62,7 +65,7 @@ FAR_SCALE = 0.2  # of amplitudes and wavelengths in a meadow's distance
 GUSTY = 0.75  # of the lean, in a meadow, is taken away
 BLADES = 0.35  # of the random motion, in a meadow
 GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
-START_PHASES = 48  # of a pattern, at which a loop may begin
+START_PHASES = 96  # of a pattern, at which a loop may begin
 LEANING = 0.5  # of the standard deviation of the motion: how far plants lean downwind, in the mean over the loop
 MIN_PLANTS = 0.002  # of the photo
 
@@ -95,23 +98,23 @@ class Sway:
 
 
 @torch.inference_mode()
-def predict_sway(plants: Tensor, free: Tensor, seconds: float) -> PlantMotion | None:
+def predict_sway(photo: Tensor, plants: Tensor, free: Tensor, seconds: float) -> PlantMotion | None:
     """How plants would sway in any wind, in a loop that lasts `seconds`; None where no plant can move.
 
-    plants: [H,W] in [0,1], how much each place sways. free: bool [H,W]: sky and water beside them, which hold nothing.
-    Everything else stands still, and so does what is next to it.
+    photo: [3,H,W] in [-1,1], in whose texture motion is seen. plants: [H,W] in [0,1], how much each place sways. free:
+    bool [H,W]: sky and water beside them, which hold nothing. Everything else stands still, and so does what is next
+    to it.
     """
     cell = int(2 ** max(0, math.ceil(math.log2(min(plants.shape) / GRID))))
-    places = _places(plants, free, cell)
+    places = _places(photo, plants, free, cell)
     if places.plant.mean() < MIN_PLANTS:
         return None
     cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
     pattern = seconds / cycles
-    frequencies = np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
     rng, streamlines = np.random.default_rng(SEED), _streamlines(places.branch, ALONG * places.short)
     harmonics = [
-        _harmonic(places, f, pattern, streamlines, rng) if f >= LOWEST or f == frequencies[-1] else None
-        for f in frequencies
+        _harmonic(places, frequency, pattern, streamlines, rng) if frequency >= LOWEST else None
+        for frequency in _frequencies(pattern)
     ]
     return PlantMotion(places, tuple(harmonics), cell, cycles)
 
@@ -131,7 +134,7 @@ class PlantMotion:
         places, cell = self.places, self.cell
         still = np.zeros((3, *places.plant.shape))
         modes = np.stack([still if each is None else _mode(places, each, wind) for each in self.harmonics])
-        modes = _begin_upright(modes, wind)
+        modes = _begin_upright(modes, places.texture, wind)
         modes[:, :2] *= AMPLITUDE * places.short * cell * 2 * wind.strength / PEAK
         modes *= _unfolded(modes[:, :2] / cell)
         extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
@@ -155,6 +158,7 @@ class _Places:
     plant: bool. distance: geodesic, from where plants are held. size: of the plant, the largest such distance around.
     amplitude: 0 where it is held, 1 at the tips of large crowns, continued past outlines. branch: [2,h,w], unit vectors
     away from where it is held. meadow: in [0,1], ground that plants cover. near: 1 at the bottom, less in the distance.
+    texture: [2,h,w], of the photo, to the right and downwards.
     """
 
     plant: np.ndarray
@@ -164,6 +168,7 @@ class _Places:
     branch: np.ndarray
     meadow: np.ndarray
     near: np.ndarray
+    texture: np.ndarray
 
     @property
     def short(self) -> int:
@@ -177,14 +182,14 @@ class _Places:
 @dataclass(frozen=True, eq=False)
 class _Harmonic:
     """One frequency (Hz) of a pattern. Complex [h,w]: what gusts do to a crown as a whole, what boughs and branches do
-    by themselves along the wind and across, how far they lean, if at this frequency, and the strength and phase of
-    waves over meadows, each with its direction relative to the wind's."""
+    by themselves along the wind and across, how far they lean, and the strength and phase of waves over meadows, each
+    with its direction relative to the wind's."""
 
     frequency: float
     whole: np.ndarray
     along: np.ndarray
     across: np.ndarray
-    lean: np.ndarray | None
+    lean: np.ndarray
     waves: tuple[tuple[float, np.ndarray], ...]
 
     def halved(self) -> _Harmonic:
@@ -194,7 +199,7 @@ class _Harmonic:
             _halved(self.whole),
             _halved(self.along),
             _halved(self.across),
-            None if self.lean is None else _halved(self.lean),
+            _halved(self.lean),
             tuple((direction, _halved(patches)) for direction, patches in self.waves),
         )
 
@@ -209,7 +214,7 @@ def _halved(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def _places(plants: Tensor, free: Tensor, cell: int) -> _Places:
+def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int) -> _Places:
     share, open_ = (_cells(x.float(), cell) for x in (plants, free))
     plant = share > 0.5
     beside = ~plant & (share + open_ > 0.5)
@@ -234,7 +239,14 @@ def _places(plants: Tensor, free: Tensor, cell: int) -> _Places:
     branch = np.stack(np.gradient(smoothed)[::-1])
     branch /= np.hypot(*branch) + 1e-6 * (1 + np.abs(smoothed).max())
     meadow, near = _ground(plant, open_)
-    return _Places(plant, distance, size, amplitude, branch, meadow, near)
+    return _Places(plant, distance, size, amplitude, branch, meadow, near, _texture(photo, cell))
+
+
+def _texture(photo: Tensor, cell: int) -> np.ndarray:
+    """[2,h,w]: root mean squares of the differences of grey to the right and downwards."""
+    grey = torch.tensordot(photo.new_tensor(LUMA), photo, 1)
+    steps = grey.diff(dim=1, append=grey[:, -1:]), grey.diff(dim=0, append=grey[-1:])
+    return np.sqrt(np.stack([_cells(step.square(), cell) for step in steps]))
 
 
 def _cells(image: Tensor, cell: int) -> np.ndarray:
@@ -311,6 +323,11 @@ def response(frequency: float | np.ndarray, natural: np.ndarray) -> np.ndarray:
     return driven / (1 - ratio**2 + 2j * DAMPING * ratio)
 
 
+def _frequencies(pattern: float) -> np.ndarray:
+    """Hz, of the harmonics of a pattern of so many seconds, from the first."""
+    return np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
+
+
 def natural_frequency(size: np.ndarray) -> np.ndarray:
     """Hz, of plants of a geodesic size in short sides."""
     return np.clip(SLOW * np.sqrt(LARGE / size), SLOW, QUICK)
@@ -331,18 +348,22 @@ def _harmonic(
     boughs, branches = (_oscillation(frequency, pitch * natural, pattern) for pitch in (1, BRANCH_PITCH))
     later = np.exp(-1j * turn * LAG * np.clip(places.distance / LARGE, 0, 1.5))
 
+    weight = places.amplitude * places.plant
+    weight /= max(float(weight.sum()), 1e-9)
+
     def drawn() -> np.ndarray:
         bough = _noise(shape, rng, BOUGH * short)
         branch = _along(_noise(shape, rng, BRANCH * short), streamlines)
-        return later * (SHARES[1] * boughs * bough + SHARES[2] * branches * branch)
+        each = later * (SHARES[1] * boughs * bough + SHARES[2] * branches * branch)
+        return each - (each * weight).sum()  # what all do alike is the whole's
 
-    gust = np.exp(2j * math.pi * rng.random())
-    along, across, lean = drawn(), ACROSS * drawn(), None
-    if frequency == _nearest(GUST_FREQUENCY, pattern):
-        begin = 0.9 * ndimage.gaussian_filter(rng.standard_normal(shape), BOUGH * short)
-        begin /= max(float(np.abs(begin).max()), 1e-9)
-        # over meadows the lean is less: there gusts bend what they pass
-        lean = PEAK * LEAN / 2 * np.exp(-1.2j * begin) * (1 - GUSTY * places.meadow)
+    gust = 1j * rng.choice((-1, 1))
+    along, across = drawn(), ACROSS * drawn()
+    begin = _noise(shape, rng, BOUGH * short).real
+    begin *= EARLIER / max(float(np.abs(begin).max()), 1e-9)
+    # over meadows the lean is less: there gusts bend what they pass
+    gusty = np.abs(boughs) / math.sqrt(2 * BANDWIDTH * pattern)  # all harmonics add up to about 1
+    lean = PEAK * LEAN / 2 * gusty * np.exp(-1j * begin) * (1 - GUSTY * places.meadow)
     waves = [
         (direction, share * _patches(places, rng))
         for hertz, direction, share in GUSTS
@@ -358,9 +379,7 @@ def _mode(places: _Places, harmonic: _Harmonic, wind: Wind) -> np.ndarray:
     along = harmonic.whole * _travelling(places, harmonic.frequency, 0.0, wind) + harmonic.along
     vectors = downwind * along + crosswind * harmonic.across
     stretched = (vectors * places.branch).sum(0)
-    vectors = vectors - STRETCH * stretched * places.branch
-    if harmonic.lean is not None:
-        vectors = vectors - wind.strength * harmonic.lean * downwind
+    vectors = vectors - STRETCH * stretched * places.branch - wind.strength * harmonic.lean * downwind
     vectors = vectors * (1 - (1 - BLADES) * places.meadow)
     gain = np.zeros(places.plant.shape, complex)
     for direction, patches in harmonic.waves:
@@ -383,22 +402,23 @@ def _unfolded(offsets: np.ndarray) -> np.ndarray:
     return factors
 
 
-def _begin_upright(modes: np.ndarray, wind: Wind) -> np.ndarray:
-    """The modes, begun at another phase: one from which plants lean downwind for most of the time, and at which they
-    move as much as at most times, so that the step from the last frame to the first is like the others."""
+def _begin_upright(modes: np.ndarray, texture: np.ndarray, wind: Wind) -> np.ndarray:
+    """The modes, begun at another phase: one from which plants lean downwind for most of the time, and at which as much
+    is seen to move as at most times, so that the step from the last frame to the first is like the others."""
     k = np.arange(1, len(modes) + 1)
     turns = 2 * math.pi * np.arange(START_PHASES) / START_PHASES
-    rates = modes[:, :2, ::2, ::2] * (1j * k)[:, None, None, None]
+    phases = np.exp(1j * k * turns[:, None])
+    rates = _halved(modes[:, :2]) * _halved(texture) * (1j * k)[:, None, None, None]
+    rates /= np.sqrt(np.sqrt((np.abs(rates) ** 2).sum((0, 1))) + 1e-9)  # means of squares, but as of absolute values
     rates = rates.reshape(len(k), -1)
-    squares, powers = (rates @ other.T / rates.shape[1] for other in (rates, rates.conj()))
-    phases = np.exp(1j * k * turns[:, None])  # the mean of the square of what is real, of sums of modes at each phase
-    pace = np.sqrt(((phases @ squares) * phases + (phases @ powers) * phases.conj()).sum(1).real.clip(0) / 2)
-    pace /= max(float(np.median(pace)), 1e-12)
+    squares, powers = (rates @ other.T for other in (rates, rates.conj()))  # whose real parts count, at each phase
+    pace = np.sqrt(((phases @ squares) * phases + (phases @ powers) * phases.conj()).sum(1).real.clip(1e-12))
+    pace /= np.median(pace)
     x, y = _seen(wind)
     downwind = x * modes[:, 0] + y * modes[:, 1]
     extent = math.sqrt(float((np.abs(downwind) ** 2).sum(0).mean()) / 2)
-    lean = [-float((downwind.mean((1, 2)) * np.exp(1j * k * turn)).real.sum()) for turn in turns]
-    cost = 3 * np.abs(np.log(np.maximum(pace, 1e-3))) + np.maximum(0, LEANING - np.array(lean) / max(extent, 1e-12))
+    lean = -(phases @ downwind.mean((1, 2))).real / max(extent, 1e-12)
+    cost = 3 * np.abs(np.log(pace)) + 2 * np.maximum(0, LEANING - lean)
     return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
 
 
@@ -431,14 +451,15 @@ def _travelling(places: _Places, frequency: float, direction: float, wind: Wind)
 
 def _patches(places: _Places, rng: np.random.Generator) -> np.ndarray:
     """[h,w], from 0.5 to 1.5: gusts are not as strong everywhere."""
-    noise = ndimage.gaussian_filter(rng.standard_normal(places.plant.shape), 0.08 * places.short)
+    noise = _noise(places.plant.shape, rng, 0.08 * places.short).real
     return 1 + 0.5 * np.tanh(noise / max(float(noise.std()), 1e-9))
 
 
 def _noise(size: tuple[int, ...], rng: np.random.Generator, sigma: float) -> np.ndarray:
-    """Complex [h,w], smooth, of a standard deviation of 1."""
-    real, imaginary = (ndimage.gaussian_filter(rng.standard_normal(size), sigma, mode="wrap") for _ in range(2))
-    noise = real + 1j * imaginary
+    """Complex [h,w], smooth, of a standard deviation of 1: white noise, of which a Gaussian is taken as a spectrum."""
+    down, across = (np.exp(-2 * (math.pi * sigma * np.fft.fftfreq(n)) ** 2) for n in size)
+    spectrum = rng.standard_normal((2, *size)) * down[:, None] * across
+    noise = fft.ifft2(spectrum[0] + 1j * spectrum[1])
     scaled: np.ndarray = noise / max(float(np.sqrt((np.abs(noise) ** 2).mean())), 1e-12)
     return scaled
 
