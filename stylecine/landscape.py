@@ -23,7 +23,7 @@ from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, pl
 from stylecine.stages.standing import predict_standing
 from stylecine.stages.swash import Swash, predict_swash
 from stylecine.stages.swell import predict_swell
-from stylecine.threads import another_thread
+from stylecine.threads import another_thread, one_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,9 @@ def move_landscape(
 ) -> MovingLandscape:
     """Everything that moves except the cloth, which covers it."""
     layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
-    moves, flow, swash = erode_moving_edges(layers, parts.photo), parts.flow, None
+    with one_thread():
+        moves = erode_moving_edges(layers, parts.photo)
+    flow, swash = parts.flow, None
     if parts.cloth is None and is_predicted(options, parts.edits):
         swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(nets.device))
     if swash is not None:

@@ -56,6 +56,19 @@ def _called(function: Callable[[], Any]) -> Future[Any]:
     return future
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes with one thread here: of many small operations each is done sooner than others are woken."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def share_cores() -> None:
     """Shortens the busy waiting of GNU OpenMP's threads in this process, however early PyTorch was loaded.
 

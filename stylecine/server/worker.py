@@ -4,7 +4,7 @@ import base64
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -41,6 +41,7 @@ from stylecine.server.store import hidden_paths
 from stylecine.stages.doubt import doubtful_regions
 from stylecine.stages.mask import moving, predict_probabilities, require_motion
 from stylecine.stages.photo import encode_png, load_photo
+from stylecine.threads import one_thread
 from stylecine.wind_dial import TurnedWind, WindDial
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
@@ -162,7 +163,7 @@ class Worker:
         if request["quick"] and self.played is not None and self.played[0] == still:
             if self.dial is None or self.dial.loop is not self.played[2]:
                 self.dial = WindDial(self.played[2], self.animator)
-            with _one_thread():
+            with one_thread():  # next to a browser that draws on all cores
                 turned = self.dial.turn(wind)
         else:
             loop = self._plain(request, progress)
@@ -296,18 +297,6 @@ class Worker:
 
 def _cached(scene: Scene) -> CachedScene:
     return CachedScene(scene, scene, [{"base": number} for number in range(len(scene.edits))])
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A context for many small operations next to a browser that draws on all cores: threads would mostly wait for each
-    other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _arrays(value: Any) -> Iterator[Any]:
