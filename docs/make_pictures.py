@@ -19,7 +19,7 @@ from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.stages.displacement import margin_for
 from stylecine.stages.plate import canvas, plain_plate
 
-EXAMPLES, IMAGES = Path("examples"), Path("docs/images")
+EXAMPLES, IMAGES, WILLOW = Path("examples"), Path("docs/images"), Path("tests/data/thin/willow-lake.avif")
 WIDTH = 800
 
 
@@ -99,6 +99,12 @@ def hours(animator: Animator) -> None:
     moving_picture(loops, IMAGES / "hours.webp")
 
 
+def wind_and_snow(animator: Animator) -> None:
+    """A tree in a lake: its crown, the waves, the clouds and the snow obey one wind."""
+    loop = animator.render(animator.invert(WILLOW, size=440), wind=(0, 0.7), weather="snow", weather_strength=0.9, seconds=3)
+    moving_picture([loop], IMAGES / "wind-and-snow.webp", height=240)
+
+
 def styles(animator: Animator, height: int = 90) -> None:
     """Each example in which something moves, and itself in every style."""
     rows = []
@@ -138,6 +144,7 @@ def main() -> None:
     hours(animator)
     styles(animator)
     weather(animator)
+    wind_and_snow(animator)
     cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=240)
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
