@@ -101,7 +101,8 @@ def hours(animator: Animator) -> None:
 
 def wind_and_snow(animator: Animator) -> None:
     """A tree in a lake: its crown, the waves, the clouds and the snow obey one wind."""
-    loop = animator.render(animator.invert(WILLOW, size=440), wind=(0, 0.7), weather="snow", weather_strength=0.9, seconds=3)
+    scene = animator.invert(WILLOW, size=440)
+    loop = animator.render(scene, wind=(0, 0.7), weather="snow", weather_strength=0.9, seconds=3)
     moving_picture([loop], IMAGES / "wind-and-snow.webp", height=240)
 
 

@@ -10,6 +10,9 @@ still resembles. Per photo:
 - spread: standard deviation (degrees, circular, weighted by power) of blocks' phases at the harmonic with most power.
 - amplitude: root mean square of the displacement about its mean, in thousandths of the short side, by strength.
 - off: degrees between the mean displacement and the wind, to the right and to the left.
+- gusts: speed at which gusts pass over a meadow, along the wind, relative to the speed intended: that which best
+  explains, at the frequency of the slowest, by how much later blocks move than those beside them. To the right and to
+  the left.
 - lean: length of the mean displacement, in thousandths of the short side, to tell where `off` means something.
 """
 
@@ -21,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
@@ -28,8 +32,10 @@ from benchmarks.photos import Photo, photo_parser, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
 from stylecine.cinemagraph import Cinemagraph
-from stylecine.ops.image import LUMA
+from stylecine.ops.image import LUMA, resize
+from stylecine.options import Wind
 from stylecine.quality.blockmatch import track
+from stylecine.stages.sway import GUSTS, gust_speed
 
 SIZE = 512
 STRENGTHS = (0.25, 0.5, 1.0)
@@ -39,8 +45,13 @@ EVERY = 2  # frames
 ALIKE = 0.8  # correlation of a block with its match, at least, in all frames
 FEWEST = 8  # blocks, or a photo tells nothing
 
+MEADOW = 0.5  # of `meadow` in stages/sway.py, at least
+BESIDE = (8, 4, 70)  # pixels: blocks in about one row, at least and at most so far from each other
+SPEEDS = np.geomspace(20, 2000, 300)  # pixels a second: those that are tried
+
 Row = dict[str, Any]
 Paths = NDArray[np.float64]  # [T,n,2]: displacements of n blocks, x right, y down, in pixels
+Centres = NDArray[np.float64]  # [n,2]
 
 
 def main() -> None:
@@ -51,7 +62,7 @@ def main() -> None:
     rows = [row for photo in photos if (row := measure(animator, photo))]
     medians = summary(rows)
     found = {"machine": machine(), "photos": len(rows), "size": SIZE, **medians, "rows": rows}
-    columns = ("photo", "blocks", "in_band", "spread", "amplitude", "off_right", "off_left", "lean")
+    columns = ("photo", "blocks", "in_band", "spread", "amplitude", "off_right", "off_left", "gusts", "lean")
     save(options.out, found, table([*rows, medians], columns))
 
 
@@ -59,14 +70,16 @@ def measure(animator: Animator, photo: Photo) -> Row | None:
     """None where nothing sways that could be followed."""
     scene = animator.invert(photo.path, size=SIZE)
     winds = [(TO_THE_RIGHT, strength) for strength in STRENGTHS] + [(TO_THE_LEFT, STRENGTHS[1])]
-    paths, short, rate = [], 1, 1.0
+    paths, passing, short, rate = [], [], 1, 1.0
     for wind in winds:
         loop = animator.render(scene, wind=wind)
-        followed = follow(loop)
+        followed = None if loop.plant_layer is None else follow(loop, (loop.plant_layer.reach > 0.5).cpu())
         if followed is None:
             return None
-        paths.append(followed)
+        paths.append(followed[1])
         short, rate = min(loop.height, loop.width), loop.fps / EVERY
+        if wind[1] == STRENGTHS[1]:
+            passing.append(gusts(loop, Wind(*wind)))
     middle, left = paths[1], paths[3]
     amplitudes = [1000 * float(np.sqrt(np.square(p - p.mean(0)).sum(2).mean())) / short for p in paths[:3]]
     return {
@@ -78,25 +91,54 @@ def measure(animator: Animator, photo: Photo) -> Row | None:
         "monotone": amplitudes == sorted(amplitudes),
         "off_right": off(middle, TO_THE_RIGHT),
         "off_left": off(left, TO_THE_LEFT),
+        "gusts": ", ".join(f"{ratio:.2f}" for ratio in passing if ratio is not None),
         "lean": 1000 * float(np.hypot(*middle.mean((0, 1)))) / short,
     }
 
 
-def follow(loop: Cinemagraph) -> Paths | None:
-    """Displacements of blocks with plants since frame 0."""
-    if loop.plant_layer is None:
-        return None
-    sways = (loop.plant_layer.reach > 0.5).float().cpu()
+def follow(loop: Cinemagraph, places: Tensor) -> tuple[Centres, Paths] | None:
+    """Blocks among places bool [H,W], and their displacements since frame 0; None if they are too few."""
     frames = [_grey(frame) for frame in loop.frames(range(0, loop.period, EVERY))]
-    followed = [track([frames[0], frame], sways) for frame in frames[1:]]
+    followed = [track([frames[0], frame], places.float()) for frame in frames[1:]]
     clear = torch.stack([blocks.both & (blocks.correlation > ALIKE) for blocks in followed]).all(0)
     if int(clear.sum()) < FEWEST:
         return None
     shifts = torch.stack([blocks.shift[clear] for blocks in followed])
-    return torch.cat((torch.zeros_like(shifts[:1]), shifts)).double().numpy()
+    paths = torch.cat((torch.zeros_like(shifts[:1]), shifts)).double().numpy()
+    return followed[0].centre[clear].double().numpy(), paths
 
 
-def _grey(frame: NDArray[np.uint8]) -> torch.Tensor:
+def gusts(loop: Cinemagraph, wind: Wind) -> float | None:
+    """Speed of the slowest gusts over a meadow relative to the intended one; None where no meadow sways."""
+    if loop.swaying is None or loop.plant_layer is None:
+        return None
+    meadow = torch.from_numpy(loop.swaying.motion.places.meadow.copy())[None].float()
+    meadow = resize(meadow, (loop.height, loop.width))[0] > MEADOW
+    followed = follow(loop, meadow & (loop.plant_layer.reach > 0.5).cpu())
+    if followed is None:
+        return None
+    seconds, short = loop.period / loop.fps, min(loop.height, loop.width)
+    cycles = max(1, round(GUSTS[0][0] * seconds))
+    speed = travelling(*followed, cycles, seconds) / short
+    return None if math.isnan(speed) else speed / (gust_speed(wind) * math.cos(wind.angle))
+
+
+def travelling(centres: Centres, paths: Paths, cycles: int, seconds: float) -> float:
+    """Pixels a second, to the right, of a wave of so many cycles in a loop; NaN if no blocks are beside each other."""
+    spectrum = np.fft.fft(paths[..., 0], axis=0)[cycles]
+    (x, y), (level, nearest, farthest) = centres.T, BESIDE
+    first, second = np.nonzero(
+        (np.abs(y[:, None] - y) < level) & (x - x[:, None] > nearest) & (x - x[:, None] < farthest)
+    )
+    if not len(first):
+        return math.nan
+    distance, turned = x[second] - x[first], spectrum[second] * spectrum[first].conj()
+    speeds = np.concatenate((-SPEEDS, SPEEDS))
+    lags = 2 * np.pi * cycles / seconds * distance / speeds[:, None]
+    return float(speeds[(turned * np.exp(1j * lags)).real.sum(1).argmax()])
+
+
+def _grey(frame: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(frame).float() @ torch.tensor(LUMA)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.studies.swaying import in_band, off, phase_spread
+from benchmarks.studies.swaying import in_band, off, phase_spread, travelling
 
 RATE, SECONDS = 15.0, 4.0
 TIMES = np.arange(int(RATE * SECONDS)) / RATE
@@ -33,3 +33,11 @@ def test_blocks_in_step_have_no_spread_and_others_have() -> None:
 )
 def test_the_lean_is_compared_with_the_wind(lean: tuple[float, float], wind: float, degrees: float) -> None:
     assert off(swaying(0.5, [0, 2], lean), wind) == pytest.approx(degrees, abs=1e-6)
+
+
+@pytest.mark.parametrize("speed", [150.0, -90.0])
+def test_a_wave_is_followed_from_block_to_block(speed: float) -> None:
+    centres = np.random.default_rng(0).uniform(0, 200, (80, 2))
+    wave = swaying(0.5, list(-2 * np.pi * 0.5 * centres[:, 0] / speed))
+    assert travelling(centres, wave, round(0.5 * SECONDS), SECONDS) == pytest.approx(speed, rel=0.03)
+    assert np.isnan(travelling(np.array([[0.0, 0.0], [0.0, 90.0]]), wave[:, :2], 2, SECONDS))
