@@ -31,7 +31,6 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
-from stylecine.cinemagraph import Cinemagraph
 from stylecine.ops.image import LUMA, resize
 from stylecine.options import Wind
 from stylecine.quality.blockmatch import track
@@ -69,36 +68,40 @@ def main() -> None:
 def measure(animator: Animator, photo: Photo) -> Row | None:
     """None where nothing sways that could be followed."""
     scene = animator.invert(photo.path, size=SIZE)
-    winds = [(TO_THE_RIGHT, strength) for strength in STRENGTHS] + [(TO_THE_LEFT, STRENGTHS[1])]
+    winds = [Wind(TO_THE_RIGHT, strength) for strength in STRENGTHS] + [Wind(TO_THE_LEFT, STRENGTHS[1])]
     paths, passing, short, rate = [], [], 1, 1.0
     for wind in winds:
-        loop = animator.render(scene, wind=wind)
-        followed = None if loop.plant_layer is None else follow(loop, (loop.plant_layer.reach > 0.5).cpu())
+        loop = animator.render(scene, wind=(wind.degrees, wind.strength))
+        if loop.plant_layer is None or loop.swaying is None:
+            return None
+        frames = [_grey(frame) for frame in loop.frames(range(0, loop.period, EVERY))]
+        sways = (loop.plant_layer.reach > 0.5).cpu()
+        followed = follow(frames, sways)
         if followed is None:
             return None
         paths.append(followed[1])
         short, rate = min(loop.height, loop.width), loop.fps / EVERY
-        if wind[1] == STRENGTHS[1]:
-            passing.append(gusts(loop, Wind(*wind)))
+        if wind.strength == STRENGTHS[1]:
+            meadow = torch.from_numpy(loop.swaying.motion.places.meadow.copy())[None].float()
+            meadow = resize(meadow, (loop.height, loop.width))[0] > MEADOW
+            passing.append(gusts(follow(frames, sways & meadow), loop.period / loop.fps, short, wind))
     middle, left = paths[1], paths[3]
-    amplitudes = [1000 * float(np.sqrt(np.square(p - p.mean(0)).sum(2).mean())) / short for p in paths[:3]]
     return {
         "photo": photo.name,
         "blocks": middle.shape[1],
         "in_band": in_band(middle, rate),
         "spread": phase_spread(middle),
-        "amplitude": ", ".join(f"{a:.2f}" for a in amplitudes),
-        "monotone": amplitudes == sorted(amplitudes),
+        "amplitude": [round(1000 * amplitude(p) / short, 2) for p in paths[:3]],
+        "monotone": amplitude(paths[0]) <= amplitude(paths[1]) <= amplitude(paths[2]),
         "off_right": off(middle, TO_THE_RIGHT),
         "off_left": off(left, TO_THE_LEFT),
-        "gusts": ", ".join(f"{ratio:.2f}" for ratio in passing if ratio is not None),
+        "gusts": [round(ratio, 2) for ratio in passing if ratio is not None],
         "lean": 1000 * float(np.hypot(*middle.mean((0, 1)))) / short,
     }
 
 
-def follow(loop: Cinemagraph, places: Tensor) -> tuple[Centres, Paths] | None:
-    """Blocks among places bool [H,W], and their displacements since frame 0; None if they are too few."""
-    frames = [_grey(frame) for frame in loop.frames(range(0, loop.period, EVERY))]
+def follow(frames: list[Tensor], places: Tensor) -> tuple[Centres, Paths] | None:
+    """Blocks among places bool [H,W], and their displacements since the first frame; None if they are too few."""
     followed = [track([frames[0], frame], places.float()) for frame in frames[1:]]
     clear = torch.stack([blocks.both & (blocks.correlation > ALIKE) for blocks in followed]).all(0)
     if int(clear.sum()) < FEWEST:
@@ -108,16 +111,15 @@ def follow(loop: Cinemagraph, places: Tensor) -> tuple[Centres, Paths] | None:
     return followed[0].centre[clear].double().numpy(), paths
 
 
-def gusts(loop: Cinemagraph, wind: Wind) -> float | None:
-    """Speed of the slowest gusts over a meadow relative to the intended one; None where no meadow sways."""
-    if loop.swaying is None or loop.plant_layer is None:
-        return None
-    meadow = torch.from_numpy(loop.swaying.motion.places.meadow.copy())[None].float()
-    meadow = resize(meadow, (loop.height, loop.width))[0] > MEADOW
-    followed = follow(loop, meadow & (loop.plant_layer.reach > 0.5).cpu())
+def amplitude(paths: Paths) -> float:
+    """Root mean square of the displacement about its mean, in pixels."""
+    return float(np.sqrt(np.square(paths - paths.mean(0)).sum(2).mean()))
+
+
+def gusts(followed: tuple[Centres, Paths] | None, seconds: float, short: int, wind: Wind) -> float | None:
+    """Speed of the slowest gusts over a meadow relative to the intended one; None where no meadow was followed."""
     if followed is None:
         return None
-    seconds, short = loop.period / loop.fps, min(loop.height, loop.width)
     cycles = max(1, round(GUSTS[0][0] * seconds))
     speed = travelling(*followed, cycles, seconds) / short
     return None if math.isnan(speed) else speed / (gust_speed(wind) * math.cos(wind.angle))

@@ -7,11 +7,9 @@ every pixel's mean is taken away. Per photo and weather:
 
 - again: the highest correlation of the weather with itself at a later time, past the first minimum: 1 if it starts
   again within the loop.
-- seam: the step from the last frame to the first, in the mean over all pixels, relative to the median step.
+- seam: the step from the last frame to the first relative to the median step (`seam` of quality/measures.py).
 - decoded: the same of the frames of an MP4, whose steps are the smaller the nearer they are to the end of one of the
-  encoder's groups of B-frames; the loop's end is one.
-- jump: the largest step of the decoded frames, wherever it is, relative to the median. The frames of fog differ by a
-  quarter of a level of 255.
+  encoder's groups of B-frames; the loop's end is one. The frames of fog differ by a quarter of a level of 255.
 """
 
 from __future__ import annotations
@@ -33,6 +31,7 @@ from stylecine import Animator
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.options import WEATHERS
 from stylecine.output.video import read_video
+from stylecine.quality.measures import seam
 
 SIZE = 384
 WIND = (20, 0.5)
@@ -50,7 +49,7 @@ def main() -> None:
     rows = [row for photo in photos for row in measure(animator, photo)]
     worst = {weather: extremes([row for row in rows if row["weather"] == weather]) for weather in WEATHERS}
     found = {"machine": machine(), "photos": len(rows) // len(WEATHERS), "size": SIZE, "worst": worst, "rows": rows}
-    columns = ("photo", "weather", "again", "seam", "decoded", "jump")
+    columns = ("photo", "weather", "again", "seam", "decoded")
     summary = [{"photo": "worst", "weather": weather, **figures} for weather, figures in worst.items()]
     save(options.out, found, table([*rows, *summary], columns))
 
@@ -61,29 +60,20 @@ def measure(animator: Animator, photo: Photo) -> list[Row]:
     rows = []
     for weather in WEATHERS:
         loop = animator.render(scene, wind=WIND, weather=weather)
+        frames = all_frames(loop)
         if plain is None:
-            plain = grey(replace(loop, weather=None))
-        shown = grey(loop)
-        steps, decoded = frame_steps(shown), frame_steps(grey_of(through_a_file(loop)))
-        rows.append(
-            {
-                "photo": photo.name,
-                "weather": weather,
-                "again": again(shown - plain),
-                "seam": float(steps[-1] / np.median(steps)),
-                "decoded": float(decoded[-1] / np.median(decoded)),
-                "jump": float(decoded.max() / np.median(decoded)),
-            }
-        )
+            plain = reduced(all_frames(replace(loop, weather=None)))
+        figures = {"again": again(reduced(frames) - plain), "seam": seam(frames), "decoded": seam(through_a_file(loop))}
+        rows.append({"photo": photo.name, "weather": weather, **figures})
     return rows
 
 
-def grey(loop: Cinemagraph) -> Frames:
-    return np.concatenate([grey_of(frame[None]) for frame in loop.frames(range(loop.period))])
+def all_frames(loop: Cinemagraph) -> NDArray[np.uint8]:
+    return np.stack(list(loop.frames(range(loop.period))))
 
 
-def grey_of(frames: NDArray[np.uint8]) -> Frames:
-    """uint8 [T,H,W,3], reduced."""
+def reduced(frames: NDArray[np.uint8]) -> Frames:
+    """Grey, of uint8 [T,H,W,3]."""
     grey = torch.from_numpy(frames.astype(np.float32).mean(-1))
     return torch.nn.functional.avg_pool2d(grey[:, None], REDUCED)[:, 0].numpy()
 
@@ -104,17 +94,12 @@ def again(weather: Frames) -> float:
     return float(correlation[rising[0] :].max()) if len(rising) else float(correlation[-1])
 
 
-def frame_steps(frames: Frames) -> NDArray[np.float64]:
-    """[T]: mean absolute difference of each frame and the next; of the last and the first at the end."""
-    return np.array([np.abs(frame - after).mean() for frame, after in zip(frames, np.roll(frames, -1, 0), strict=True)])
-
-
 def extremes(rows: list[Row]) -> Row:
     """The worst of each figure: of `seam` and `decoded`, what is farthest from 1."""
     if not rows:
         return {}
     farthest = {name: max((row[name] for row in rows), key=lambda x: abs(x - 1)) for name in ("seam", "decoded")}
-    return farthest | {name: max(row[name] for row in rows) for name in ("again", "jump")}
+    return {"again": max(row["again"] for row in rows), **farthest}
 
 
 if __name__ == "__main__":

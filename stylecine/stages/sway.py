@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import fft, ndimage
+from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import LUMA
@@ -459,7 +459,7 @@ def _noise(size: tuple[int, ...], rng: np.random.Generator, sigma: float) -> np.
     """Complex [h,w], smooth, of a standard deviation of 1: white noise, of which a Gaussian is taken as a spectrum."""
     down, across = (np.exp(-2 * (math.pi * sigma * np.fft.fftfreq(n)) ** 2) for n in size)
     spectrum = rng.standard_normal((2, *size)) * down[:, None] * across
-    noise = fft.ifft2(spectrum[0] + 1j * spectrum[1])
+    noise = np.fft.ifft2(spectrum[0] + 1j * spectrum[1])
     scaled: np.ndarray = noise / max(float(np.sqrt((np.abs(noise) ** 2).mean())), 1e-12)
     return scaled
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.studies.weather import again, frame_steps
+from benchmarks.studies.weather import again
 
 FRAMES = 60
 
@@ -19,8 +19,3 @@ def test_what_starts_again_within_the_loop_is_told() -> None:
     assert again(falling(3)) == pytest.approx(1, abs=1e-3)
     wave = np.sin(2 * np.pi * np.arange(FRAMES, dtype=np.float32) / FRAMES)
     assert again(np.broadcast_to(wave[:, None, None], (FRAMES, 8, 8))) < 0, "it takes the whole loop"
-
-
-def test_the_last_step_leads_to_the_first_frame() -> None:
-    ramp = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((1, 4, 4), np.float32)
-    assert frame_steps(ramp).tolist() == [1, 1, 1, 1, 4]
