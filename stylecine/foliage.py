@@ -12,6 +12,7 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import dilate, to_uint8
 from stylecine.options import SKY, WATER, Wind
+from stylecine.stages.backdrop import Backdrop, find_backdrop
 from stylecine.stages.sway import PlantMotion, Sway, predict_sway
 from stylecine.stages.thin import thin_static, upright_static
 
@@ -23,31 +24,47 @@ HELD = 0.02  # of a layer: what has less of it is no sky or water
 
 
 def find_swaying(
-    photo: Tensor, plants: Tensor, layers: Tensor, moving: Tensor, plate: Tensor | None, *, period: int, seconds: float
+    photo: Tensor,
+    plants: Tensor,
+    layers: Tensor,
+    moving: Tensor,
+    plate: Tensor | None,
+    held: Tensor,
+    *,
+    period: int,
+    seconds: float,
 ) -> SwayingPlants | None:
     """What sways in a loop of `period` frames; None where nothing can. seconds: of the loop, at its speed.
 
     photo: [3,H,W] in [-1,1]. plants: [H,W] in [0,1]. layers: [K,H,W], of the landscape behind them; moving: [H,W], how
     much of each pixel is that landscape's in its frames; plate: [3,H,W], what is moved of it, inpainted behind plants;
-    None where no landscape moves.
+    None where no landscape moves. held: bool [H,W], what stands still in any case.
     """
-    plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
+    upright = upright_static(photo, plants > 0.5)
+    plants = torch.where(upright, 0.0, plants)
     behind = layers.amax(0) > HELD
+    backdrop = find_backdrop(photo, plants, behind | (moving > 0) | held | upright)
+    if backdrop is not None:
+        plants = torch.where(backdrop.behind, 1 - backdrop.share, plants)
     free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(photo, plants, layers)
-    motion = predict_sway(photo, plants, free, seconds)
+    if backdrop is not None:
+        free |= backdrop.behind & (plants <= 0.5)
+    motion = predict_sway(photo, plants, free, seconds, close=backdrop is not None)
     if motion is None:
         return None
-    return SwayingPlants(to_uint8(photo), moving, None if plate is None else to_uint8(plate), motion, period)
+    uncovered = None if plate is None else to_uint8(plate)
+    return SwayingPlants(to_uint8(photo), moving, uncovered, backdrop, motion, period)
 
 
 @dataclass(frozen=True, eq=False)
 class SwayingPlants:
     """Plants before any wind: the photo uint8 [H,W,3], how much of each pixel is the landscape's [H,W], its plate uint8
-    [H,W,3] or None, the plants' motion, and the frames of the loop."""
+    [H,W,3] or None, the smooth backdrop of a close-up or None, the plants' motion, and the frames of the loop."""
 
     photo: Tensor
     moving: Tensor
     plate: Tensor | None
+    backdrop: Backdrop | None
     motion: PlantMotion
     period: int
 
@@ -63,11 +80,15 @@ class SwayingPlants:
         photo, moving, device = self.photo, self.moving, self.photo.device
         extent = sway.extent.to(device)
         reach = _at_pixels(extent, sway.cell, (photo.shape[0], photo.shape[1]))
-        matte = ((1 - moving) * ((reach - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1) * 255).round().to(torch.uint8)
+        covering = 1 - moving if self.backdrop is None else (1 - moving) * (1 - self.backdrop.share)
+        matte = (covering * ((reach - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1) * 255).round().to(torch.uint8)
         background, farthest = photo, float(extent.max())
         if self.plate is not None:
             uncovered = dilate(moving > 0, round(3 * farthest) + 3) & (moving == 0) & (matte > 0)
             background = torch.where(uncovered[..., None], self.plate, photo)
+        if self.backdrop is not None:
+            uncovered = self.backdrop.behind & (matte > 0)
+            background = torch.where(uncovered[..., None], to_uint8(self.backdrop.image), background)
         changes = (matte > 0) & (reach > MIN_EXTENT)
         near = dilate(changes, round(4 * farthest) + 1) & (reach > MIN_EXTENT)
         active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)

@@ -59,13 +59,16 @@ def move_landscape(
     if parts.plants is None or options.wind is None:
         return landscape
     with stages.stage("plants"):
-        plants = parts.plants if cloth is None else parts.plants * (1 - cloth.footprint)
+        plants, held = parts.plants
+        if cloth is not None:
+            plants, held = plants * (1 - cloth.footprint), held.maximum(cloth.footprint)
         swaying = find_swaying(
             parts.photo,
             plants,
             layers,
             moves if landscape.loop is None else landscape.loop.moving,
             plate,
+            held > 0,
             period=options.period,
             seconds=options.seconds * options.speed,
         )

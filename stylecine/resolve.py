@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,8 +31,8 @@ class MovingParts:
     """What is to move in a scene, at the loop's size.
 
     scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the
-    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: [H,W], how much each place
-    sways in the wind; None if none does.
+    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much each place sways in
+    the wind, and what is frozen or anchored, [2,H,W]; None if none does.
     """
 
     scene: Scene
@@ -69,19 +68,20 @@ def resolve(
 
 
 def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tensor | None:
-    """How much each place sways in the wind, [H,W] in [0,1], but for what is frozen or anchored; None without a wind,
-    or plants, or where a mask or a motion says what moves."""
+    """How much each place sways in the wind, and how much it is frozen or anchored, [2,H,W] in [0,1]; None without a
+    wind, or plants, or where a mask or a motion says what moves."""
     windy = options.wind is not None and options.wind.strength > 0
     if not windy or options.subject == CLOTH or options.mask is not None or options.motion is not None:
         return None
     plants = nets.plants_in(scene.photo)
     if plants is None:
         return None
-    plants = plants * (1 - scene.frozen.to(plants.device))
+    mobile = 1 - scene.frozen
     if any(isinstance(edit, Anchor) for edit in scene.edits):
-        held = damp_at_anchors(np.ones(plants.shape, np.float32), scene.edits)
-        plants = plants * torch.from_numpy(held).to(plants)
-    return plants if float((plants > 0.5).float().mean()) >= MIN_PLANTS else None
+        mobile = torch.from_numpy(damp_at_anchors(mobile.numpy(), scene.edits)).to(mobile)
+    mobile = mobile.to(plants.device)
+    plants = plants * mobile
+    return torch.stack((plants, 1 - mobile)) if float((plants > 0.5).float().mean()) >= MIN_PLANTS else None
 
 
 def look_for_cloth(scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks) -> FoundCloth | None:
@@ -235,8 +235,8 @@ def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow], wind: Wind | None
 def _shrink(
     scene: Scene, layers: Tensor, cloth: Tensor | None, plants: Tensor | None, short: int
 ) -> tuple[Scene, Tensor, Tensor | None, Tensor | None]:
-    """A scene with those layers, without edits, at a `short` side, its layers, what is cloth and frozen [2,H,W], and
-    plants [H,W].
+    """A scene with those layers, without edits, at a `short` side, its layers, what is cloth and frozen, and what is
+    plants and held, [2,H,W] each.
 
     Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
     """
@@ -247,7 +247,7 @@ def _shrink(
         return torch.where(made < MIN_LAYER_ALPHA, 0, made).clamp(max=1)
 
     layers, cloth = small(layers), None if cloth is None else small(cloth)
-    plants = None if plants is None else small(plants[None])[0]
+    plants = None if plants is None else small(plants)
     if not layers.any() and plants is None and (cloth is None or not cloth[0].any()):
         raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
     shrunk = replace(

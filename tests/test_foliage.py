@@ -12,6 +12,7 @@ from stylecine.options import CLASSES, SKY, Wind
 
 H, W, PERIOD = 128, 160, 40
 STRONG = Wind(0, 1)
+NOTHING = torch.zeros(H, W, dtype=torch.bool)
 BLUE, GREEN, BROWN = (-0.4, 0.0, 0.8), (-0.6, 0.2, -0.7), (0.1, -0.3, -0.6)
 
 
@@ -35,11 +36,12 @@ class Park:
         self.layers[SKY] = self.sky.float()
         self.plate = torch.tensor(BLUE)[:, None, None].expand(3, H, W)
 
-    def swaying(self, **changed: Tensor) -> SwayingPlants | None:
+    def swaying(self, **changed: Tensor | None) -> SwayingPlants | None:
         given = {"photo": self.photo, "plants": self.plants, "layers": self.layers, "moving": self.sky.float()}
-        return find_swaying(**{**given, "plate": self.plate, **changed}, period=PERIOD, seconds=4.0)
+        given |= {"plate": self.plate, "held": NOTHING}
+        return find_swaying(**{**given, **changed}, period=PERIOD, seconds=4.0)
 
-    def layer(self, wind: Wind = STRONG, **changed: Tensor) -> ClothLayer:
+    def layer(self, wind: Wind = STRONG, **changed: Tensor | None) -> ClothLayer:
         swaying = self.swaying(**changed)
         assert swaying is not None
         return swaying.in_wind(wind)
@@ -85,13 +87,33 @@ def test_what_the_crown_uncovers_is_the_plate_and_not_the_crown(park: Park, laye
     assert (covered[..., 2] < int(blue[2]) - 60).any(0).sum() > 8, "and its leaves hide the sky"
 
 
-def test_before_a_wall_nothing_at_the_border_moves(park: Park) -> None:
-    wall = park.layer(layers=torch.zeros_like(park.layers), moving=torch.zeros(H, W))
-    under = to_uint8(park.photo)
+def test_before_a_rough_wall_nothing_at_the_border_moves(park: Park) -> None:
+    bricks = 0.4 * torch.rand(H, W, generator=torch.Generator().manual_seed(2))
+    photo = torch.where(park.sky, park.photo + bricks, park.photo).clamp(-1, 1)
+    wall = park.layer(photo=photo, layers=torch.zeros_like(park.layers), moving=torch.zeros(H, W))
+    under = to_uint8(photo)
     for t in range(0, PERIOD, 7):
         drawn = wall.draw_over(under, t)
         assert torch.equal(drawn[~park.crown], under[~park.crown])
-    assert wall.background is wall.photo or torch.equal(wall.background, wall.photo)
+    assert torch.equal(wall.background, wall.photo)
+
+
+def test_before_a_smooth_wall_it_sways_freely_and_the_wall_stands_still(park: Park) -> None:
+    nothing = {"layers": torch.zeros_like(park.layers), "moving": torch.zeros(H, W), "plate": None}
+    layer = park.layer(**nothing)
+    under = to_uint8(park.photo)
+    drawn = torch.stack([layer.draw_over(under, t) for t in range(PERIOD)])
+    assert torch.equal(drawn[0], under)
+    blue = to_uint8(park.plate)[0, 0]
+    uncovered = ((drawn.int() - blue.int()).abs().sum(-1) < 60).any(0) & park.crown
+    covered = (drawn.int()[..., 2] < int(blue[2]) - 60).any(0) & park.sky
+    assert uncovered.sum() > 5 and covered.sum() > 8
+    assert torch.equal(drawn[:, park.static], under[park.static].expand(PERIOD, -1, -1)), "trunk and ground"
+    far = park.sky & (torch.arange(W) < 20)
+    assert torch.equal(drawn[:, far], under[far].expand(PERIOD, -1, -1))
+
+    held = park.layer(**nothing, held=~park.crown)
+    assert torch.equal(held.draw_over(under, PERIOD // 3)[~park.crown], under[~park.crown])
 
 
 def test_a_post_among_plants_stands_still() -> None:
@@ -100,7 +122,7 @@ def test_a_post_among_plants_stands_still() -> None:
     photo = photo.clone()
     photo[:, 20:110, 76:84] = 0.8
     everywhere = {"plants": torch.ones(H, W), "layers": torch.zeros(len(CLASSES), H, W), "moving": torch.zeros(H, W)}
-    swaying = find_swaying(photo, **everywhere, plate=None, period=PERIOD, seconds=4.0)
+    swaying = find_swaying(photo, **everywhere, plate=None, held=NOTHING, period=PERIOD, seconds=4.0)
     assert swaying is not None
     made = swaying.in_wind(Wind(0, 1))
     under = to_uint8(photo)

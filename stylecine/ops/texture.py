@@ -46,10 +46,15 @@ def copy_texture(filled: Tensor, visible: Tensor) -> Tensor:
 
 def blurred(image: Tensor) -> Tensor:
     """image [3,H,W] without what is finer than DETAIL_CELLS across the short side, or 6 pixels."""
-    cell = max(6, round(min(image.shape[1:]) / DETAIL_CELLS))
+    cell = detail_cell(min(image.shape[1:]))
     coarse = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)
     enlarged = F.interpolate(coarse, scale_factor=float(cell), mode="bilinear", align_corners=False)[0]
     return enlarged[:, : image.shape[1], : image.shape[2]]
+
+
+def detail_cell(short: int) -> int:
+    """Pixels of an image of that short side: what is finer is detail."""
+    return max(6, round(short / DETAIL_CELLS))
 
 
 def best_shift(image: Tensor, visible: Tensor, cell: int) -> Tensor:

@@ -98,15 +98,17 @@ class Sway:
 
 
 @torch.inference_mode()
-def predict_sway(photo: Tensor, plants: Tensor, free: Tensor, seconds: float) -> PlantMotion | None:
+def predict_sway(
+    photo: Tensor, plants: Tensor, free: Tensor, seconds: float, *, close: bool = False
+) -> PlantMotion | None:
     """How plants would sway in any wind, in a loop that lasts `seconds`; None where no plant can move.
 
     photo: [3,H,W] in [-1,1], in whose texture motion is seen. plants: [H,W] in [0,1], how much each place sways. free:
-    bool [H,W]: sky and water beside them, which hold nothing. Everything else stands still, and so does what is next
-    to it.
+    bool [H,W]: sky and water beside them, and smooth backdrops, which hold nothing. Everything else stands still, and
+    so does what is next to it. close: whether it is a close-up, hence no meadow.
     """
     cell = int(2 ** max(0, math.ceil(math.log2(min(plants.shape) / GRID))))
-    places = _places(photo, plants, free, cell)
+    places = _places(photo, plants, free, cell, close)
     if places.plant.mean() < MIN_PLANTS:
         return None
     cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
@@ -214,7 +216,7 @@ def _halved(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int) -> _Places:
+def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int, close: bool) -> _Places:
     share, open_ = (_cells(x.float(), cell) for x in (plants, free))
     plant = share > 0.5
     beside = ~plant & (share + open_ > 0.5)
@@ -239,7 +241,7 @@ def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int) -> _Places:
     branch = np.stack(np.gradient(smoothed)[::-1])
     branch /= np.hypot(*branch) + 1e-6 * (1 + np.abs(smoothed).max())
     meadow, near = _ground(plant, open_)
-    return _Places(plant, distance, size, amplitude, branch, meadow, near, _texture(photo, cell))
+    return _Places(plant, distance, size, amplitude, branch, meadow * (not close), near, _texture(photo, cell))
 
 
 def _texture(photo: Tensor, cell: int) -> np.ndarray:
