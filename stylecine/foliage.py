@@ -40,11 +40,11 @@ def find_swaying(
     much of each pixel is that landscape's in its frames; plate: [3,H,W], what is moved of it, inpainted behind plants;
     None where no landscape moves. held: bool [H,W], what stands still in any case.
     """
-    upright = upright_static(photo, plants > 0.5)
-    plants = torch.where(upright, 0.0, plants)
     behind = layers.amax(0) > HELD
-    backdrop = find_backdrop(photo, plants, behind | (moving > 0) | held | upright)
-    if backdrop is not None:
+    backdrop = find_backdrop(photo, plants, behind | (moving > 0) | held)
+    if backdrop is None:
+        plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
+    else:  # close up, stalks and petals have such edges, too
         plants = torch.where(backdrop.behind, 1 - backdrop.share, plants)
     free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(photo, plants, layers)
     if backdrop is not None:

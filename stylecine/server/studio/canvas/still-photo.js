@@ -31,7 +31,7 @@ function canShowPhoto() {
 
 /** An image, opaque where the loop moves. */
 function maskOf({moving, width, height}) {
-  const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
+  const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d", {willReadFrequently: true});
   const image = context.createImageData(width, height);
   for (let i = 0; i < moving.length; i++) image.data[4 * i + 3] = Math.min(255, moving[i] / SHOWN);
   context.putImageData(image, 0, 0);
