@@ -15,17 +15,18 @@ from torch import Tensor
 from stylecine.ops.image import box_means, dilate, push_pull
 from stylecine.ops.texture import blurred, detail_cell
 
-MAX_DETAIL = 4 / 127.5  # root mean square of what is finer than the finest copied texture
+MAX_DETAIL = 4 / 127.5  # of [-1,1]: root mean square of what is finer than `texture.detail_cell`
 WINDOW = 0.01  # of the short side, to each side, in which that is measured
 MASK_ERROR = 0.012  # of the short side: how far outlines of plants may be wrong
 AROUND = 0.05  # of the short side: what lies so near is around the plants
 MIN_SMOOTH = 0.6  # of what lies around the plants, in a close-up
 BRIGHT = 0.12  # of the largest value: what is darker has detail of less contrast
+MIN_SHARE = 0.08  # of the photo: patches of shade among leaves are less
 MIN_REGION = 0.01  # of the photo, connected
 MIN_WIDTH = 0.015  # of the short side: what is thinner is a stem
 MIN_DIFFERENCE = 0.12  # of colours in [-1,1]: those of plants and backdrop that are closer cannot be told apart
-NOISE = 0.1  # of a share, which grain and texture cause
 MAX_ERROR = 0.14  # likewise: what is further from all mixtures of both is neither
+NOISE = 0.1  # of a share, which grain and texture cause
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ def find_backdrop(photo: Tensor, plants: Tensor, others: Tensor) -> Backdrop | N
         return None
     rough = others | (outside & ~smooth)
     smooth = _large(smooth, max(1, round(MIN_WIDTH * short / 2)))
-    if not bool(smooth.any()):
+    if float(smooth.float().mean()) < MIN_SHARE:
         return None
     image = push_pull(photo[None], smooth[None, None].float())[0]
     core = ~dilate(~plant, reach)

@@ -82,3 +82,8 @@ def test_what_moves_itself_or_must_not_change_is_no_part_of_it(photo: Tensor) ->
 def test_without_plants_there_is_none(photo: Tensor) -> None:
     assert find_backdrop(photo, torch.zeros(H, W), NOTHING) is None
     assert find_backdrop(photo, torch.ones(H, W), NOTHING) is None
+
+
+def test_a_patch_of_shade_among_leaves_is_none(photo: Tensor) -> None:
+    leaves = (torch.hypot(Y - 120.0, X - 40.0) > 35).float()
+    assert find_backdrop(torch.where(leaves > 0, photo + noise(0.2), photo), leaves, NOTHING) is None
