@@ -45,7 +45,7 @@ def copy_texture(filled: Tensor, visible: Tensor) -> Tensor:
 
 
 def blurred(image: Tensor) -> Tensor:
-    """image [3,H,W] without what is finer than DETAIL_CELLS across the short side, or 6 pixels."""
+    """image [3,H,W] without its detail, which is finer than `detail_cell`."""
     cell = detail_cell(min(image.shape[1:]))
     coarse = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)
     enlarged = F.interpolate(coarse, scale_factor=float(cell), mode="bilinear", align_corners=False)[0]
@@ -53,7 +53,7 @@ def blurred(image: Tensor) -> Tensor:
 
 
 def detail_cell(short: int) -> int:
-    """Pixels of an image of that short side: what is finer is detail."""
+    """The cell, in pixels, of an image of that short side: DETAIL_CELLS across it, or 6 pixels."""
     return max(6, round(short / DETAIL_CELLS))
 
 
