@@ -17,6 +17,7 @@ from torch import Tensor
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import Edit
 from stylecine.edits.scene_file import Cine, read_cine, write_cine
+from stylecine.errors import SceneError
 from stylecine.memory import check_memory
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
@@ -146,6 +147,8 @@ class Scene(Editable):
 
         A scene loaded from it renders bit-identical frames. Raises OutputError, SceneError.
         """
+        if not self.w_plus.numel():
+            raise SceneError("The scene has no latents yet; add them with Animator.complete(scene).")
         tensors = {name: getattr(self, name).cpu().numpy() for name in ("layers", "motion", "w_plus", "feature")}
         cine = Cine(
             photo=self.photo,

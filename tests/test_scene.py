@@ -186,6 +186,21 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
     assert (loop[2] != loop.scene.photo).any()
 
 
+def test_a_scene_that_has_only_begun_moves_as_the_whole_one(
+    photo: np.ndarray, lake: Scene, animator: Animator, tmp_path: Path
+) -> None:
+    begun, whole = animator.begin(photo), animator.invert(photo, seed=3)
+    with pytest.raises(SceneError, match="complete"):
+        begun.save(tmp_path / "begun.cine")
+    completed = animator.complete(begun, seed=3)
+    for name in ("w_plus", "feature", "layers", "mask", "motion"):
+        assert torch.equal(getattr(completed, name), getattr(whole, name)), name
+    assert np.array_equal(completed.reconstruction, whole.reconstruction) and completed.settings == whole.settings
+    assert completed.timings.keys() == whole.timings.keys()
+    loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (begun, whole)]
+    assert np.array_equal(*map(frames, loops))
+
+
 def test_a_preview_matches_render(lake: Scene, animator: Animator) -> None:
     """As large as the scene it is the same to the bit: water swells, and what is very fast may be so."""
     calm, fast = lake.speed("water", 2), touched_up(lake).push((0.8, 0.8, 9.5, 0.8)).speed("water", 10)

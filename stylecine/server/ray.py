@@ -90,7 +90,7 @@ def _dying_together(ray: Any) -> Iterator[None]:
 
 
 def _inputs(request: Request) -> Files:
-    names = ("upload",) if request["task"] == "scene" else ("upload", "cine")
+    names = ("upload",) if request["task"] in ("begin", "scene") else ("upload", "cine")
     return {name: path.read_bytes() for name in names if name in request and (path := Path(request[name])).exists()}
 
 

@@ -83,6 +83,7 @@ def routes(service: Service) -> APIRouter:
             1024, settings.size
         ),
         refine: Annotated[int, Query(ge=0, le=200)] = 0,
+        first: Annotated[int | None, Query(ge=64, le=512, description="short side of the first loop")] = None,
         wait: Wait = 30,
     ) -> Response:
         """Makes a scene of a photo, or opens a .cine file; the body is the file's content."""
@@ -90,7 +91,7 @@ def routes(service: Service) -> APIRouter:
         await service.require_room_for_scene()
         upload = await _receive(request, service, uploads)
         try:
-            id = await service.add_scene(upload, plain_name(name), size, refine)
+            id = await service.add_scene(upload, plain_name(name), size, refine, first)
         finally:
             upload.unlink(missing_ok=True)
         try:
@@ -174,6 +175,22 @@ def routes(service: Service) -> APIRouter:
         service.check_loop(options)
         row = await service.ready_scene(id)
         return await _make_file(request, service, row, "live", "pack", version=row, size=size, **options)
+
+    @router.get(
+        "/{id}/first",
+        response_class=Response,
+        responses={200: binary(OCTETS), **documented(*ALWAYS, 404, 422, 503)},
+    )
+    async def get_first(request: Request, id: str) -> Response:
+        """The loop for the player, small and with all options as they are by default, of a photo that was sent with
+        `first`: before its scene is ready, once it is known what moves. 404 if there is none, or no longer."""
+        path = await while_connected(request, service.first_loop(id))
+        try:
+            if path is not None:
+                return Response(await asyncio.to_thread(path.read_bytes), media_type=OCTETS)
+        except FileNotFoundError:  # the scene is ready
+            pass
+        raise not_found("first loop")
 
     @router.get("/{id}/wind", **_file(OCTETS))
     async def get_wind(

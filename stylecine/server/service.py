@@ -57,6 +57,7 @@ class Service:
         self.finished: Counter[tuple[str, str]] = Counter()  # scenes and animations, by final state
         self._jobs: dict[str, Job] = {}  # of unfinished scenes and animations
         self._working: set[str] = set()  # their ids
+        self._first: dict[str, Path] = {}  # of scenes that are being made, the files of their first loops
         self._background: set[asyncio.Task[Any]] = set()
         self._watchers: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._edit_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by scene, while in use
@@ -83,6 +84,8 @@ class Service:
             await work
         finally:
             self._working.discard(id)
+            if id in self._first:
+                _remove(self._first.pop(id))
 
     def stop(self) -> None:
         """Stops all work, which the next start resumes, and ends the requests of waiting clients."""
@@ -137,8 +140,8 @@ class Service:
         if sum(self.store.count("scenes").values()) >= self.settings.scenes:
             raise store_full(f"the limit of kept scenes, {self.settings.scenes}, is reached")
 
-    async def add_scene(self, upload: Path, name: str, size: int, refine: int) -> str:
-        """Takes over the file of an upload; returns the scene's id."""
+    async def add_scene(self, upload: Path, name: str, size: int, refine: int, first: int | None = None) -> str:
+        """Takes over the file of an upload; returns the scene's id. first: the short side of its first loop."""
         await self.require_room_for_scene()
         id, now = new_id(), self.store.now()
         row = {
@@ -152,34 +155,63 @@ class Service:
         except Exception:  # but not a cancellation, after which the row may still be written
             _remove(self.store.upload(id))
             raise
-        self._run(self._work(id, self._make_scene(row)))
+        self._run(self._work(id, self._make_scene(row, first)))
         return id
 
-    async def _make_scene(self, row: Row) -> None:
+    async def _make_scene(self, row: Row, first: int | None = None) -> None:
+        """In one job, or, with a first loop, in two, between which others can get their turn."""
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
         request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine)}
         request |= {"max_size": self.settings.size} | {name: row[name] for name in ("name", "size", "refine")}
+        if first is not None and not await self._begin_scene(id, request | {"task": "begin", "first": first}):
+            return
+        job = self._new_scene_job(id, request, delay=NEW_SCENE_DELAY)
+        with self._unfinished(id, job):
+            changes = await _outcome(self.interactive.submit(job), "ready")
+            if changes["state"] == "ready":
+                changes["edits"] = [{"id": number, **edit} for number, edit in enumerate(changes["base"])]
+            await self._end_scene(id, changes)
 
+    async def _begin_scene(self, id: str, request: dict[str, Any]) -> bool:
+        """Finds what moves in a photo, and makes the loop that can be read before the rest; whether to go on."""
+        output = self.store.temporary(".pack")
+        job = self._new_scene_job(id, request | {"output": str(output)})
+        with self._unfinished(id, job):
+            changes = await _outcome(self.interactive.submit(job), "running")
+            if changes["state"] != "running":
+                _remove_output(output)
+                await self._end_scene(id, changes)
+                return False
+            await self.store.change("scenes", id, **changes)
+            if output.exists():
+                self._first[id] = output
+            return self.store.scene(id) is not None
+
+    def _new_scene_job(self, id: str, request: dict[str, Any], delay: float = 0.0) -> Job:
         def started() -> None:
             self._run(self.store.change("scenes", id, state="running"))
 
-        job = Job(
-            request,
-            key=id,
-            limit=self.settings.scene_seconds,
-            delay=NEW_SCENE_DELAY,
-            started=_in_event_loop(started),
-        )
-        with self._unfinished(id, job):
-            changes = await _outcome(self.interactive.submit(job), "ready")
-            if changes["state"] == "cancelled":  # by delete_scene()
-                return
-            if changes["state"] == "ready":
-                changes["edits"] = [{"id": number, **edit} for number, edit in enumerate(changes["base"])]
-            await self.store.change("scenes", id, expires=self._expiry(), **changes)
-            self.finished["scenes", changes["state"]] += 1
-            _remove(upload)
+        limit = self.settings.scene_seconds
+        return Job(request, key=id, limit=limit, delay=delay, started=_in_event_loop(started))
+
+    async def _end_scene(self, id: str, changes: dict[str, Any]) -> None:
+        if changes["state"] == "cancelled":  # by delete_scene()
+            return
+        await self.store.change("scenes", id, expires=self._expiry(), **changes)
+        self.finished["scenes", changes["state"]] += 1
+        _remove(self.store.upload(id))
+
+    async def first_loop(self, id: str) -> Path | None:
+        """The file of the first loop of a scene that is being made, once there is one; None if there will be none."""
+
+        def is_known() -> bool:
+            row = self.store.scene(id)
+            return id in self._first or row is None or row["state"] not in ("queued", "running")
+
+        self.scene(id)
+        await self.changed(id, until=is_known)
+        return self._first.get(id)
 
     async def delete_scene(self, id: str) -> None:
         """Also cancels its unfinished animations."""

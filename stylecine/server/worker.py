@@ -27,7 +27,7 @@ from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
-from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
+from stylecine.options import AUTO, CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures
@@ -119,20 +119,31 @@ class Worker:
             while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
                 self.cache.popitem(last=False)
 
+    def begin(self, request: Request, progress: Progress) -> Result:
+        """What moves in an upload, before `scene` makes the rest of it; writes a web pack of it, if anything moves. {}
+        of a .cine file, which is whole."""
+        upload = Path(request["upload"])
+        if _is_cine(upload):
+            return {}
+        scene = _named(self.animator.begin(upload, size=request["size"], progress=progress), request["name"])
+        self._remember(request["scene"], _cached(scene))
+        with suppress(NothingMoves):
+            self.live(request | {"edits": [], "size": request["first"], "subject": AUTO}, progress)
+        return _facts(scene)
+
     def scene(self, request: Request, progress: Progress) -> Result:
         """Makes a scene of an upload, a photo or a .cine file, and saves it as a new .cine file."""
-        upload = Path(request["upload"])
-        with upload.open("rb") as file:
-            is_cine = file.read(4) == b"PK\x03\x04"
-        if is_cine:
+        upload, begun = Path(request["upload"]), self.cache.get(request["scene"])
+        if _is_cine(upload):
             _check_side(min(scene_size(upload)), request["max_size"])  # before the rest takes memory
             scene = Scene.load(upload)
             _check_edits(scene)
+        elif begun is not None:
+            with one_thread():  # next to a browser that draws the first loop
+                scene = self.animator.complete(begun.base, refine=request["refine"], progress=progress)
         else:
-            scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
-            assert scene.source is not None
-            source = replace(scene.source, name=request["name"], content=b"", digest=scene.source.sha256)
-            scene = replace(scene, source=source)  # without the content of its file, which is no longer needed
+            inverted = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
+            scene = _named(inverted, request["name"])
         scene.save(request["cine"])
         self._remember(request["scene"], _cached(scene))
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)
@@ -262,7 +273,7 @@ class Worker:
         """What determines a loop in the photo's own appearance and dry, but for the wind; and the wind."""
         edits = zip(request["edits"], self._edited(request).edits, strict=True)
         shown = ("style", "weather")
-        motion: dict[str, Any] = {n: request[n] for n in OPTIONS if n in request and not n.startswith(shown)}
+        motion = {n: request.get(n, OPTIONS[n]["default"]) for n in OPTIONS if not n.startswith(shown)}
         wind = motion.pop("wind", None)
         motion["may_be_still"] = request.get("weather") is not None
         others = [spec for spec, edit in edits if not isinstance(edit, Style)]
@@ -293,6 +304,17 @@ class Worker:
     def _remember(self, id: str, cached: CachedScene) -> None:
         self.cache[id] = cached
         self.cache.move_to_end(id)
+
+
+def _is_cine(upload: Path) -> bool:
+    with upload.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _named(scene: Scene, name: str) -> Scene:
+    """With the photo's name, and without the content of its file, which is no longer needed."""
+    assert scene.source is not None
+    return replace(scene, source=replace(scene.source, name=name, content=b"", digest=scene.source.sha256))
 
 
 def _cached(scene: Scene) -> CachedScene:

@@ -1,7 +1,7 @@
 """Replaces stylecine.server.worker in tests: loads nothing, and the photo's bytes decide what it does.
 
 A photo that begins with "dies" kills the process, "dies once" only the first time; "bad" is refused; "slow" takes a
-minute unless it is cancelled, "deaf" also then. An animation takes a tenth of a second for each of its seconds, and
+minute unless it is cancelled, "deaf" also then; "still" has no first loop. An animation takes a tenth of a second for each of its seconds, and
 appends its process to SCENE.starts in the data folder. Forgetting a scene creates SCENE.forgotten there.
 """
 
@@ -27,6 +27,8 @@ def load(model: str, device: str | None, threads: int) -> Any:
 
 def handle(request: dict[str, Any], progress: Any) -> dict[str, Any]:
     match request["task"]:
+        case "begin":
+            return begin_scene(request)
         case "scene":
             return make_scene(request, progress)
         case "animate":
@@ -54,6 +56,15 @@ def work(progress: Any, seconds: float, stage: str, deaf: bool = False) -> None:
         if not progress(stage, int(100 * passed / seconds), 100) and not deaf:
             raise Cancelled("Cancelled.")
         time.sleep(0.02)
+
+
+def begin_scene(request: dict[str, Any]) -> dict[str, Any]:
+    content = Path(request["upload"]).read_bytes()
+    if content.startswith(b"bad"):
+        raise PhotoError("The photo is bad; give a better one.")
+    if not content.startswith(b"still"):
+        Path(request["output"]).write_bytes(f"first {request['first']}".encode())
+    return FACTS
 
 
 def make_scene(request: dict[str, Any], progress: Any) -> dict[str, Any]:

@@ -86,6 +86,24 @@ def test_a_photo_moves_and_its_loop_closes(studio: Studio) -> None:
     assert studio.motion(SKY) > 0.3 and studio.motion(CLIFF) == 0
 
 
+def test_the_picture_moves_and_can_be_edited_before_its_scene_is_ready(studio: Studio, small_sea: Path) -> None:
+    with HeldRequest(studio.page, "GET", "**/v1/scenes/*wait=20") as held:
+        studio.open(small_sea)
+        assert studio.page.evaluate("document.querySelector('#photo').src.split(':')[0]") == "blob"
+        assert studio.motion(SKY) > 0.3
+        studio.at("compare").click()
+        expect(studio.at("before")).to_be_visible()
+        studio.at("compare").click()
+        studio.tool("Freeze")
+        studio.slide("brush-size", 80)
+        studio.drag((0.15, 0.8), (0.3, 0.8))
+        assert studio.motion(WATER) > 0.1
+        held.release()
+        expect(studio.at("photo")).to_have_attribute("src", re.compile("/photo$"))
+        studio.is_idle()
+    assert studio.motion(WATER) == 0
+
+
 def test_frozen_water_is_static_and_undo_releases_it(studio: Studio) -> None:
     before = studio.motion(WATER)
     studio.tool("Freeze")
@@ -451,8 +469,8 @@ def test_a_quality_warning_is_a_hint_and_not_an_error(studio: Studio, small_sea:
 
     page.route(pattern, doubt)
     studio.open(small_sea)
-    page.unroute(pattern)
     expect(notice).to_contain_text("This may not be a landscape.")
+    page.unroute(pattern)
     expect(notice).to_have_attribute("role", "status")
     expect(notice.get_by_role("button", name="Show mask")).to_be_visible()
     (tmp_path / "notes.jpg").write_text("no photo")

@@ -34,6 +34,35 @@ def test_work_that_killed_a_worker_is_retried_but_not_forever(quick: Served) -> 
     assert quick.scene()["state"] == "ready"
 
 
+def test_the_first_loop_can_be_read_until_the_scene_is_ready(serve: Callable[..., Served]) -> None:
+    quick = serve()
+    first = quick.scene(b"slow", first=160, wait=0)["links"]["self"]
+    response = quick.client.get(f"{first}/first")
+    assert response.status_code == 200 and response.content == b"first 160"
+    scene = quick.client.get(first).json()
+    assert (scene["state"], scene["width"], scene["moving"]) == ("running", 96, 0.75)
+    assert quick.client.get(f"{first}/live").status_code == 409
+    assert quick.client.delete(first).status_code == 204 and quick.client.get(f"{first}/first").status_code == 404
+    for content in (b"a photo", b"still"):
+        ready = quick.scene(content, first=160)
+        assert ready["state"] == "ready" and quick.client.get(f"{ready['links']['self']}/first").status_code == 404
+        quick.client.delete(ready["links"]["self"])
+    assert quick.client.post("/v1/scenes?first=160", content=b"bad").status_code == 422
+    wait_until(lambda: quick.files() == set())
+
+
+def test_a_scene_whose_first_loop_is_shown_outlives_the_service(serve: Callable[..., Served]) -> None:
+    one = serve()
+    link = one.scene(b"slow", first=160, wait=0)["links"]["self"]
+    assert one.client.get(f"{link}/first").status_code == 200
+    one.end(signal.SIGKILL)
+    upload = one.data / "uploads" / Path(link).name
+    upload.write_bytes(b"a photo")
+    two = serve(data=one.data)
+    wait_until(lambda: two.client.get(link).json()["state"] == "ready")
+    assert two.files() == {f"{upload.name}.cine"}
+
+
 def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene()["id"]

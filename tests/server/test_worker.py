@@ -93,6 +93,33 @@ def test_a_cached_scene_does_not_keep_its_upload(photo_file: Path, works: Worker
     assert source is not None and (source.content, source.sha256, source.name) == (b"", sha256, "lake")
 
 
+def test_the_first_loop_is_the_one_that_the_scene_will_have(works: Worker, photo_file: Path) -> None:
+    first, later = (photo_file.with_name(name) for name in ("first", "later"))
+    begun = add_scene(works, photo_file, "one", task="begin", first=64, output=str(first))
+    scene = add_scene(works, photo_file, "one")
+    assert begun == {name: scene[name] for name in begun} | {"warning": None}, "which the latents tell"
+    assert scene["warning"].startswith("This may not be a photo of a landscape") and works.played is not None
+    loop = works.played[2]
+    live = {"task": "live", "scene": "one", "cine": str(photo_file.with_name("one.cine")), "edits": []}
+    defaults = {"seconds": 4.0, "fps": 30.0, "subject": "auto", "wind": None}
+    works({**live, **defaults, "size": 64, "output": str(later)}, lambda *_: True)
+    assert first.read_bytes() == later.read_bytes() and works.played[2] is loop
+    add_scene(works, photo_file, "two")
+    assert photo_file.with_name("one.cine").read_bytes() == photo_file.with_name("two.cine").read_bytes()
+
+
+def test_what_does_not_move_or_is_whole_has_no_first_loop(
+    works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylecine.animator.predict_layers", lambda *_: torch.zeros(4, 72, 96))
+    output = photo_file.with_name("first")
+    begun = add_scene(works, photo_file, "one", task="begin", first=64, output=str(output))
+    assert begun["moving"] == 0 and "Nothing in this photo" in begun["warning"] and not output.exists()
+    add_scene(works, photo_file, "one")
+    file = photo_file.with_name("one.cine")
+    assert add_scene(works, file, "two", task="begin", first=64, output=str(output)) == {} and not output.exists()
+
+
 LIVE = {"seconds": 1.0, "fps": 10.0, "subject": "auto", "size": 64}
 NIGHT = {"kind": "style", "name": "night", "strength": 1.0, "drift": False, "picture": None}
 SKY = {"kind": "paint", "what": "sky", "mode": "add", "stroke": [[0.1, 0.2], [0.9, 0.2]], "radius": 0.2}

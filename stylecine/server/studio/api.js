@@ -29,6 +29,10 @@ async function call(path, options = {}) {
   }
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
+  if (problem.type?.endsWith(":scene-not-ready")) {
+    await readScene(path.split("/")[3], 20, options.signal);
+    return call(path, options);
+  }
   throw new Problem(response.status, problem, Number(response.headers.get("Retry-After")) || 0);
 }
 
@@ -41,9 +45,10 @@ function sendJSON(method, path, body, headers = {}) {
   return readJSON(path, {method, headers: sent, body: JSON.stringify(body)});
 }
 
-/** Uploads a photo, with the maximum short side to work at, or a .cine file. The scene is not ready yet. */
-export function makeScene({file, name, size}) {
-  const query = new URLSearchParams({name, size, wait: 0});
+/** Uploads a photo, with the maximum short side to work at, or a .cine file. The scene is not ready yet; of a photo, a
+ * loop with a short side of `first` can be read before. */
+export function makeScene({file, name, size}, first) {
+  const query = new URLSearchParams({name, size, wait: 0, ...(first && {first})});
   const headers = {"Content-Type": "application/octet-stream"};
   return readJSON(`/v1/scenes?${query}`, {method: "POST", body: file, headers});
 }
@@ -51,6 +56,16 @@ export function makeScene({file, name, size}) {
 /** The scene, after waiting up to `wait` seconds for it to be ready. */
 export function readScene(id, wait, signal) {
   return readJSON(`/v1/scenes/${id}?wait=${wait}`, {signal});
+}
+
+/** The web pack of the first loop of a scene that is being made, an ArrayBuffer; null if there is none. */
+export async function readFirst(id, signal) {
+  try {
+    return await (await call(`/v1/scenes/${id}/first`, {signal})).arrayBuffer();
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
 }
 
 export function deleteScene(id) {

@@ -16,7 +16,7 @@ import {initPanel} from "./panel.js";
 import {initPlayback, setPlaying} from "./playback.js";
 import {mayLeave, save} from "./saving.js";
 import {initSeamView} from "./seam-view.js";
-import {adaptSize, initSession, redo, sync, undo} from "./session.js";
+import {adaptSize, initSession, isMade, redo, sync, undo} from "./session.js";
 import {warmupLoop} from "./shader-warmup.js";
 import {initShortcuts} from "./shortcuts.js";
 import {chooseFile, initStartPage} from "./start-page.js";
@@ -47,6 +47,7 @@ async function init() {
   const resize = debounced(sync, 600);  // another size of the window may need another size of the loop
   initStage(viewport => { placeDivider(viewport); resize(); });
   watch(["phase"], showPhase);
+  watch(["phase", "scene"], showPhoto);
   await new Promise(done => setTimeout(done));  // let the page draw before WebGL starts
   const player = await createPlayer();
   if (!player) return;
@@ -83,7 +84,13 @@ function showPhase() {
   for (const part of parts) part.inert = phase !== "ready";
   $("export").disabled = $("save").disabled = $("explain").disabled = phase !== "ready";
   document.title = phase === "ready" ? `${state.name} · stylecine studio` : "stylecine studio";
-  if (phase === "ready") $("photo").src = photoURL(state.scene.id);
+}
+
+/** As the scene has it, in the place of the file that was opened. */
+function showPhoto() {
+  if (state.phase !== "ready" || !isMade()) return;
+  const url = photoURL(state.scene.id);
+  if ($("photo").getAttribute("src") !== url) $("photo").src = url;
 }
 
 /** Shows the loop, and a note if it has fewer pixels than the exports. */

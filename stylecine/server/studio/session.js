@@ -7,7 +7,7 @@ import {history, isDirty, renderOptions, sameEdits, set, state} from "./state.js
 
 const DEFAULTS = state.options;
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // short sides of previews
-const FIRST_SIZE = 320;  // small, so that the picture moves soon
+const FIRST_SIZE = 160, START_SIZE = 320;  // of the loop that is shown until the scene is ready; of the next ones
 const [SMOOTH, SLOW] = [36, 72];  // ms a frame
 const NOTHING_MOVES = "Nothing moves in this photo yet. Paint over what should, or choose a weather.";
 const FEW_MOVING = 0.15;  // share of the picture below which something may have been missed
@@ -22,7 +22,7 @@ let source = null;  // the opened file, in case the server forgets it
 let serverEdits = [];
 let playing = {};  // the request of the current loop
 let draftWind = null;  // in which its cloth is shown for the moment
-let sizeLimit = FIRST_SIZE;  // of previews, by how smoothly they play
+let sizeLimit = START_SIZE;  // of previews, by how smoothly they play
 let sizeCeiling = Infinity;  // larger previews were too slow on this machine
 let opening = null, fetching = null;  // AbortControllers; fetching.request: of the loop that is being fetched
 let lastChange = {kind: null, at: 0};
@@ -39,7 +39,7 @@ export function initSession(loopPlayer, shortSideOnScreen) {
 /** Opens a photo or a .cine file, {file, name, size}, and reports to `onProgress(text, share)`. Throws errors. */
 export function openFile(file, onProgress) {
   onProgress("Uploading", 0.08);
-  return open(() => api.makeScene(file), file, onProgress);  // not abortable: the new scene's id would be lost
+  return open(() => api.makeScene(file, FIRST_SIZE), file, onProgress);  // not abortable: the id would be lost
 }
 
 /** Opens a scene that the server already has. */
@@ -53,14 +53,20 @@ async function open(getScene, file, onProgress) {
   let scene = await getScene(signal);
   let edits, maps;
   try {
-    scene = await readyScene(scene, onProgress, signal);
+    let pack = null;
+    if (file) {
+      onProgress("Finding what moves", 0.35);
+      pack = await api.readFirst(scene.id, signal);
+    }
+    scene = pack ? await api.readScene(scene.id, 0, signal) : await readyScene(scene, onProgress, signal);
     await hasPlayer;
     await Promise.race([syncing, rejectOnAbort(signal)]);  // nothing of the previous photo may arrive later
     onProgress("Animating", 0.7);
-    [sizeLimit, sizeCeiling] = [FIRST_SIZE, Infinity];
+    [sizeLimit, sizeCeiling] = [pack ? FIRST_SIZE : START_SIZE, Infinity];
     edits = fromServer(scene.edits);
     const request = loopRequest(scene, edits, DEFAULTS);
-    const pack = await readPack(request, signal);
+    sizeLimit = START_SIZE;
+    pack ??= await readPack(request, signal);
     onProgress("Drawing the first frame", 0.95);
     maps = await play(pack, request);
     signal.throwIfAborted();
@@ -80,7 +86,12 @@ async function open(getScene, file, onProgress) {
   hideNotice();
   if (previous) api.deleteScene(previous.id);
   if (!source) keepSource(scene);
-  showFirstHint();
+  if (isMade()) showFirstHint();
+}
+
+/** Whether the server has the whole scene, and not only its first loop. */
+export function isMade() {
+  return state.scene?.state === "ready";
 }
 
 /** Keeps a file of a scene that was opened by its id, so that it can be opened again. */
@@ -207,6 +218,7 @@ async function syncAll() {
 }
 
 async function syncOnce() {
+  if (!isMade()) await waitForScene();
   const {edits, options} = state;
   if (!sameEdits(edits, serverEdits)) {
     showBusy("Fitting to the picture");
@@ -231,6 +243,17 @@ async function syncOnce() {
     if (!maps) showHint(NOTHING_MOVES);
   }
   set({renderedEdits: request.edits, maps});
+}
+
+/** Until the scene is made whose first loop is shown already. */
+async function waitForScene() {
+  fetching = new AbortController();
+  try {
+    set({scene: await readyScene(state.scene, () => {}, fetching.signal)});
+  } finally {
+    fetching = null;
+  }
+  if (!state.edits.length) showFirstHint();
 }
 
 /** If the server refuses the edits, sends them one by one and drops only those that it refuses. */
@@ -406,13 +429,14 @@ export async function readStyle(file) {
 
 /** Makes previews as large as they are displayed, but not larger than this machine plays smoothly. */
 export function adaptSize(frameTime) {
-  if (state.exporting || syncing || state.turning || following) return;  // other work slows down the player
+  const busy = syncing && isMade();
+  if (state.exporting || busy || state.turning || following) return;  // other work slows down the player
   const size = Math.min(player.width, player.height);
   if (frameTime > SLOW && size > SIZES[1]) sizeCeiling = SIZES.filter(smaller => smaller < size).at(-1);
   else if (frameTime > SMOOTH) return;
   if (sizeLimit === sizeCeiling) return;
   sizeLimit = sizeCeiling;
-  sync();
+  if (!syncing) sync();
 }
 
 /** A loop's scene and edits, and the query to the service. */

@@ -14,6 +14,7 @@ const EXAMPLES = [
   ["waterfall", "Mountain stream", "A stream falling between boulders in low sunlight"],
   ["lake", "Shangri-La lake", "A wide lake reflecting a sky full of clouds, with hills on the far shore"],
 ];
+let openedURL = null;  // of the last file
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function initStartPage() {
@@ -74,10 +75,9 @@ async function openPhoto(file, name) {
     return;
   }
   if (!await mayLeave("Open another photo?", "Open without saving")) return;
-  const url = URL.createObjectURL(file);
-  $("photo").src = url;
+  if (openedURL) URL.revokeObjectURL(openedURL);
+  $("photo").src = openedURL = URL.createObjectURL(file);
   await showOpening(() => openFile({file, name, size: $("work-size").value}, showProgress));
-  URL.revokeObjectURL(url);
 }
 
 /** Why nothing can be opened now, or null. */

@@ -4,7 +4,7 @@ import {stylesURL} from "./api.js";
 import {OPTIONS} from "./declared.js";
 import {$, make, rangeInput, showSlider, sliderField} from "./dom.js";
 import {showError} from "./notifications.js";
-import {change, previewStyle, readStyle} from "./session.js";
+import {change, isMade, previewStyle, readStyle} from "./session.js";
 import {state, watch} from "./state.js";
 
 const [OWN, PHOTO] = ["own", "photo"];  // values of the tiles that are not named styles
@@ -63,7 +63,7 @@ function initChooser() {
 
 function showThumbnails() {
   const {scene} = state;
-  if (!scene || $("styles").dataset.scene === scene.id) return;
+  if (!isMade() || $("styles").dataset.scene === scene.id) return;
   $("styles").dataset.scene = scene.id;
   $("styles").style.setProperty("--row", `url("${stylesURL(scene.id)}")`);
 }

@@ -1,6 +1,5 @@
 // Before and after: a divider to drag, or the original photo while a key or button is held.
 
-import {photoURL} from "../api.js";
 import {$, clamp} from "../dom.js";
 import {set, state, watch} from "../state.js";
 
@@ -51,10 +50,7 @@ function show() {
   const {scene, split, before} = state;
   const image = $("before");
   const visible = scene && (split !== null || before);
-  if (visible && image.dataset.scene !== scene.id) {
-    image.dataset.scene = scene.id;
-    image.src = photoURL(scene.id);
-  }
+  if (visible && image.src !== $("photo").src) image.src = $("photo").src;
   image.hidden = !visible;
   image.style.clipPath = before || split === null ? "none" : `inset(0 ${100 * (1 - split)}% 0 0)`;
   for (const id of ["divider", "tag-before", "tag-after"]) $(id).hidden = split === null || before || !scene;
