@@ -179,18 +179,16 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/{id}/first",
         response_class=Response,
-        responses={200: binary(OCTETS), **documented(*ALWAYS, 404, 422, 503)},
+        responses={200: binary(OCTETS), 204: {"description": "None"}, **documented(*ALWAYS, 404, 422)},
     )
     async def get_first(request: Request, id: str) -> Response:
         """The loop for the player, small and with all options as they are by default, of a photo that was sent with
-        `first`: before its scene is ready, once it is known what moves. 404 if there is none, or no longer."""
+        `first`: once it is known what moves, until the scene is ready."""
         path = await while_connected(request, service.first_loop(id))
-        try:
+        with suppress(FileNotFoundError):  # the scene is ready meanwhile
             if path is not None:
                 return Response(await asyncio.to_thread(path.read_bytes), media_type=OCTETS)
-        except FileNotFoundError:  # the scene is ready
-            pass
-        raise not_found("first loop")
+        return Response(status_code=204)
 
     @router.get("/{id}/wind", **_file(OCTETS))
     async def get_wind(

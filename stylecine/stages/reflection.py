@@ -8,11 +8,14 @@ trunks, posts and its own bed, which have upright edges as well.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy import ndimage
 
 from stylecine.ops.smoothstep import smoothstep
 
+KEPT = 8  # answers: one photo asks for fewer
 SHORT_SIDE = 128  # of the grid
 WINDOW = 0.025  # of the short side: standard deviation of the window that is correlated
 SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down
@@ -32,22 +35,29 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
     connected stretch.
 
     grey: [h,w] in [-1,1]. water, static: bool [h,w], open water and what does not move; a horizon under the sky is no
-    shore.
+    shore. Several stages, and every turn of a wind, ask for the same water, so the last answers are kept.
     """
+    return _mirroring(grey.shape, *(np.asarray(a, t).tobytes() for a, t in ((grey, "f4"), (water, "?"), (static, "?"))))
+
+
+@lru_cache(maxsize=KEPT)
+def _mirroring(shape: tuple[int, ...], *maps: bytes) -> np.ndarray:
+    grey, water, static = (np.frombuffer(m, t).reshape(shape) for m, t in zip(maps, ("f4", "?", "?"), strict=True))
+    mirrors = np.zeros(shape)
     stretches, count = ndimage.label(water, structure=np.ones((3, 3)))
-    if count == 0:
-        return np.zeros(water.shape)
-    small = _shrink(grey.astype(np.float32), order=1)
-    numbers, still = _shrink(stretches, order=0), _shrink(static, order=0)
-    alike = smoothstep(*CORRELATED, _correlation(small, numbers > 0, still))
-    texture = _deviation(small, numbers > 0)
-    index = np.arange(count + 1)
-    cells = ndimage.sum_labels(numbers > 0, numbers, index)
-    total = np.maximum(ndimage.sum_labels(texture, numbers, index), PLAIN * cells)
-    share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
-    calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
-    held = np.where(index > 0, smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share)), 0.0)
-    mirrors: np.ndarray = held[stretches]
+    if count > 0:
+        small = _shrink(grey, order=1)
+        numbers, still = _shrink(stretches, order=0), _shrink(static, order=0)
+        alike = smoothstep(*CORRELATED, _correlation(small, numbers > 0, still))
+        texture = _deviation(small, numbers > 0)
+        index = np.arange(count + 1)
+        cells = ndimage.sum_labels(numbers > 0, numbers, index)
+        total = np.maximum(ndimage.sum_labels(texture, numbers, index), PLAIN * cells)
+        share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
+        calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
+        held = np.where(index > 0, smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share)), 0.0)
+        mirrors = held[stretches]
+    mirrors.flags.writeable = False
     return mirrors
 
 

@@ -1,8 +1,9 @@
 """Replaces stylecine.server.worker in tests: loads nothing, and the photo's bytes decide what it does.
 
 A photo that begins with "dies" kills the process, "dies once" only the first time; "bad" is refused; "slow" takes a
-minute unless it is cancelled, "deaf" also then; "still" has no first loop. An animation takes a tenth of a second for each of its seconds, and
-appends its process to SCENE.starts in the data folder. Forgetting a scene creates SCENE.forgotten there.
+minute unless it is cancelled, "deaf" also then; "still" has no first loop. An animation takes a tenth of a second for
+each of its seconds, and appends its process to SCENE.starts in the data folder. Forgetting a scene creates
+SCENE.forgotten there.
 """
 
 import json

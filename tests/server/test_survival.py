@@ -45,7 +45,7 @@ def test_the_first_loop_can_be_read_until_the_scene_is_ready(serve: Callable[...
     assert quick.client.delete(first).status_code == 204 and quick.client.get(f"{first}/first").status_code == 404
     for content in (b"a photo", b"still"):
         ready = quick.scene(content, first=160)
-        assert ready["state"] == "ready" and quick.client.get(f"{ready['links']['self']}/first").status_code == 404
+        assert ready["state"] == "ready" and quick.client.get(f"{ready['links']['self']}/first").status_code == 204
         quick.client.delete(ready["links"]["self"])
     assert quick.client.post("/v1/scenes?first=160", content=b"bad").status_code == 422
     wait_until(lambda: quick.files() == set())

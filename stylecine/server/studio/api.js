@@ -60,12 +60,8 @@ export function readScene(id, wait, signal) {
 
 /** The web pack of the first loop of a scene that is being made, an ArrayBuffer; null if there is none. */
 export async function readFirst(id, signal) {
-  try {
-    return await (await call(`/v1/scenes/${id}/first`, {signal})).arrayBuffer();
-  } catch (error) {
-    if (error.status === 404) return null;
-    throw error;
-  }
+  const response = await call(`/v1/scenes/${id}/first`, {signal});
+  return response.status === 204 ? null : response.arrayBuffer();
 }
 
 export function deleteScene(id) {
