@@ -14,6 +14,7 @@ def _tool(id: str, key: str, name: str, hint: str, gesture: str = "", radius: fl
     return {"id": id, "key": key, "name": name, "hint": hint, "gesture": gesture, "radius": radius, "edit": edit}
 
 
+FIRST_SIZE = 160  # short side of the loop that is shown until the scene is ready: small, so that it moves soon
 PAINT = "Paint roughly over what should move; strokes snap to its edges."
 ERASE = "Paint over what was found to move but should not."
 FREEZE = "Paint over what must stand still: a rock, a boat, a pier."
@@ -36,6 +37,7 @@ def declared_js() -> str:
         "OPTIONS": defaults_and_limits(),
         "FORMATS": [_format(form) for form in FORMATS.values() if form.name],
         "TOOLS": TOOLS,
+        "FIRST_SIZE": FIRST_SIZE,
         "MAX_WAY": MAX_WAY,
         "CLASSES": {name: name.capitalize() for name in CLASSES},
         "PAINT_CLASSES": {name: name.capitalize() for name in PAINTS},

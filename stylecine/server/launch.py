@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.server import security
 from stylecine.server.app import create_app
+from stylecine.server.declared import FIRST_SIZE
 from stylecine.server.problems import Problem
 from stylecine.server.scenes import plain_name
 from stylecine.server.service import Service
@@ -72,7 +73,7 @@ async def _add_photo(service: Service, photo: Path) -> str:
     upload = service.store.temporary(".part")
     try:
         await asyncio.to_thread(shutil.copyfile, photo, upload)
-        return await service.add_scene(upload, plain_name(photo.name), 1024, 0)
+        return await service.add_scene(upload, plain_name(photo.name), 1024, 0, FIRST_SIZE)
     except OSError as error:
         raise PhotoError(f"The photo '{photo}' cannot be read or copied ({error.strerror}); check it.") from None
     except Problem as problem:

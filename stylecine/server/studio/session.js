@@ -1,13 +1,14 @@
 // The open photo: opens it, edits it, and keeps the server and the player up to date.
 
 import * as api from "./api.js";
+import {FIRST_SIZE} from "./declared.js";  // of the loop that is shown until the scene is ready
 import {isLost, onReconnect, reportLost} from "./connection.js";
 import {announce, hideNotice, showBusy, showError, showHint} from "./notifications.js";
 import {history, isDirty, renderOptions, sameEdits, set, state} from "./state.js";
 
 const DEFAULTS = state.options;
 const SIZES = [240, 320, 400, 512, 640, 768, 900, 1080, 1440, 2160];  // short sides of previews
-const FIRST_SIZE = 160, START_SIZE = 320;  // of the loop that is shown until the scene is ready; of the next ones
+const START_SIZE = 320;  // of loops until it is known how smoothly they play
 const [SMOOTH, SLOW] = [36, 72];  // ms a frame
 const NOTHING_MOVES = "Nothing moves in this photo yet. Paint over what should, or choose a weather.";
 const FEW_MOVING = 0.15;  // share of the picture below which something may have been missed
@@ -53,11 +54,8 @@ async function open(getScene, file, onProgress) {
   let scene = await getScene(signal);
   let edits, maps;
   try {
-    let pack = null;
-    if (file) {
-      onProgress("Finding what moves", 0.35);
-      pack = await api.readFirst(scene.id, signal);
-    }
+    onProgress("Finding what moves", 0.35);
+    let pack = await api.readFirst(scene.id, signal);
     scene = pack ? await api.readScene(scene.id, 0, signal) : await readyScene(scene, onProgress, signal);
     await hasPlayer;
     await Promise.race([syncing, rejectOnAbort(signal)]);  // nothing of the previous photo may arrive later
