@@ -143,6 +143,24 @@ def transplanted(
     return photo + share * (other - photo), torch.where(place, other_label, label)
 
 
+def pasted(
+    rng: np.random.Generator, photo: Tensor, other: Tensor, place: Tensor, most: float = 20.0
+) -> tuple[Tensor, float]:
+    """What lies in `place`, bool [H,W], of another photo pasted over this one, both [3,H,W] in [0,1] (copy-paste,
+    Ghiasi et al. 2021), half the time in more of its light; and over how many pixels this one is blurred behind it: 1
+    half the time, else up to `most`."""
+    wide = 1.0 if rng.random() < 0.5 else math.exp(rng.uniform(math.log(2), math.log(most)))
+    if wide > 1:
+        h, w = place.shape
+        small = F.interpolate(photo[None], (max(2, int(h / wide)), max(2, int(w / wide))), mode="area")[0]
+        photo = F.interpolate(_blur(small, 0.8)[None], (h, w), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    if rng.random() < 0.5:
+        gain = (photo.mean((1, 2)) / other.mean((1, 2)).clamp_min(0.02)).clamp(0.5, 2)[:, None, None]
+        other = (other * gain ** float(rng.uniform(0, 1))).clamp(0, 1)
+    share = _blur(place[None].float(), rng.uniform(0.6, 1.5))
+    return photo + share * (other - photo), wide
+
+
 def _blur(image: Tensor, sigma: float) -> Tensor:
     x = torch.arange(-4, 5, dtype=torch.float32)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))

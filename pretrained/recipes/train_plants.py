@@ -1,13 +1,15 @@
 """Train the network that finds which plants sway in the wind, on the cloth finder's backbone.
 
     python pretrained/recipes/train_plants.py --photos DIR --minutes 30
-    python pretrained/recipes/train_plants.py --export pretrained/plants.safetensors
+    python pretrained/recipes/train_plants.py --export pretrained/plants.safetensors [--soup FOLDER]
     python pretrained/recipes/train_plants.py --photos DIR --evaluate pretrained/plants.safetensors
 
 Labels are those of plant_labels.py. The backbone stays as it is, so what is trained on are features of random views of
-train.txt and stills.txt; each view is used several times, and every batch replaces the oldest. Every ninth photo is
-held out for choosing; its figures are in the log. `--evaluate` measures what `stylecine.stages.plants` makes of the
-validation photos that somebody has decided about.
+train.txt and stills.txt; each view is used several times, and every batch replaces the oldest. Close-ups are few, so
+their plants are also pasted over other views. Every ninth photo is held out for choosing; its figures are in the log.
+`--soup`: export the mean of this run's weights and of those it went on from, which sees more than either (Wortsman et
+al. 2022). `--evaluate` measures what `stylecine.stages.plants` makes of the validation photos that somebody has decided
+about.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ import torch
 import torch.nn.functional as F
 from common import Run, Training, arguments, averaged, compact, save_weights
 from data import Sample
-from labelled import look, photometric, random_view, read_small, tinted
+from labelled import look, pasted, photometric, random_view, read_small, tinted
 from PIL import Image
-from plant_labels import SWAYS, UNKNOWN, by_hand, read_decisions, read_maps, swaying
+from plant_labels import STILL, SWAYS, UNKNOWN, by_hand, read_decisions, read_maps, swaying
 from torch import Tensor
 
 from stylecine.networks.clothfinder import ClothFinder
@@ -43,15 +45,23 @@ FIRST, RENEWED = 0.25, 3  # of the views that are kept, so many are there at the
 HELD_OUT = 9  # one in so many photos is not trained on
 DROPPED = 0.1  # of the feature channels
 WITH = 2.0  # times as often as others come photos in which something sways
+RATE = 5e-4  # from the beginning 2e-3
+PASTED = 0.35  # of views are behind the plants of a close-up
+NEAR_SMALLEST, NEAR_TILT, NEAR_WHOLE = 0.4, 15.0, 0.3  # of the close-ups' views
+NEAR_SHARE = 0.02, 0.9  # of a view, plants that are pasted
+BORDER = 4  # pixels around what is pasted in which nobody can say
+VAGUE = 8  # pixels: plants that are blurred over fewer may still be seen to sway
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A photo, what sways in it (SWAYS, UNKNOWN or STILL) as uint8 [h,w], and how often it is to come."""
+    """A photo, what sways in it (SWAYS, UNKNOWN or STILL) as uint8 [h,w], how often it is to come, and whether it is a
+    close-up whose plants can be pasted."""
 
     sample: Sample
     sways: Tensor
     chance: float
+    near: bool
 
 
 def labelled_photos(photos: Path, split: str) -> list[Labelled]:
@@ -60,7 +70,9 @@ def labelled_photos(photos: Path, split: str) -> list[Labelled]:
     for sample in read_small(photos, split, LONG_SIDE):
         sways = swaying(photos, sample.id, decisions)
         chance = WITH if (sways == SWAYS).any() else 1.0
-        found.append(Labelled(sample, torch.from_numpy(sways), chance))
+        outlined = Path(split).stem == "stills" and sample.id in decisions
+        near = outlined and 0.03 < (sways == SWAYS).mean() < 0.85 and (sways == STILL).mean() > 0.1
+        found.append(Labelled(sample, torch.from_numpy(sways), chance, bool(near)))
     return found
 
 
@@ -76,6 +88,7 @@ class Pool:
     def __init__(self, photos: list[Labelled], network: PlantNet, run: Run, seed: int, kept: int) -> None:
         self.network, self.run, self.kept, self.rng = network, run, kept, np.random.default_rng(seed)
         aspects = [p.sample.photo.shape[1] / p.sample.photo.shape[2] for p in photos]
+        self.near = [photo for photo in photos if photo.near]
         shape = [int(np.argmin([abs(np.log(a * w / h)) for h, w in SHAPES])) for a in aspects]
         self.photos = [[p for p, s in zip(photos, shape, strict=True) if s == i] for i in range(len(SHAPES))]
         chances = np.array([sum(p.chance for p in group) for group in self.photos])
@@ -101,12 +114,31 @@ class Pool:
         photo = group[int(self.rng.choice(len(group), p=chances / chances.sum()))]
         view = random_view(self.rng, SHAPES[shape], SMALLEST, whole=WHOLE)
         image = look(view, photo.sample.photo.float() / 255)
-        image = photometric(self.rng, tinted(self.rng, image) if self.rng.random() < TINTED else image) * 2 - 1
         sways = look(view, photo.sways[None].float(), "nearest")[0]
+        if self.near and self.rng.random() < PASTED:
+            image, sways = self._behind_plants(image, sways)
+        image = photometric(self.rng, tinted(self.rng, image) if self.rng.random() < TINTED else image) * 2 - 1
         with self.run.autocast():
             features = self.network.features(image[None].to(self.run.device))
         parts = *(maps[0] for maps in features), *counted(sways, (SHAPES[shape][0] // 4, SHAPES[shape][1] // 4))
         return tuple(part.bfloat16().cpu() for part in parts)
+
+
+    def _behind_plants(self, image: Tensor, sways: Tensor) -> tuple[Tensor, Tensor]:
+        """A view, and what sways in it, behind the plants of a close-up; what sways and is out of focus stands still or
+        counts nowhere."""
+        near = self.near[int(self.rng.integers(len(self.near)))]
+        view = random_view(self.rng, (sways.shape[0], sways.shape[1]), NEAR_SMALLEST, NEAR_TILT, whole=NEAR_WHOLE)
+        place = look(view, near.sways[None].float(), "nearest")[0] == SWAYS
+        if not NEAR_SHARE[0] < place.float().mean() < NEAR_SHARE[1]:
+            return image, sways
+        image, wide = pasted(self.rng, image, look(view, near.sample.photo.float() / 255), place)
+        if wide > 1:
+            vague = STILL if wide >= VAGUE and self.rng.random() < 0.5 else UNKNOWN
+            sways = torch.where(sways == SWAYS, float(vague), sways)
+        around = F.max_pool2d(place[None].float(), 2 * BORDER + 1, 1, BORDER)[0] > 0
+        sways = torch.where(around, float(UNKNOWN), sways)
+        return image, torch.where(place, float(SWAYS), sways)
 
 
 def loss(logits: Tensor, sways: Tensor, known: Tensor) -> Tensor:
@@ -144,7 +176,7 @@ def figures(decoder: torch.nn.Module, photos: list[tuple[list[Tensor], Tensor, T
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
     network = PlantNet(backbone_of(options)).to(run.device)
-    training = Training(run, network.decoder, rate=2e-3, weight_decay=0.05, half_life=200)
+    training = Training(run, network.decoder, rate=RATE, weight_decay=0.05, half_life=200)
     photos = [photo for split in ("train.txt", "stills.txt") for photo in labelled_photos(options.photos, split)]
     held_out = held_out_features(photos[::HELD_OUT], network, run)
     others = [photo for i, photo in enumerate(photos) if i % HELD_OUT]
@@ -211,12 +243,16 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/plants", export=True, batch=12)
     add_backbone(parser)
     parser.add_argument("--views", type=int, default=1500, help="views whose features are kept: 2 MB each")
+    says = "other runs whose weights to average with those of --out"
+    parser.add_argument("--soup", type=Path, nargs="*", default=[], metavar="FOLDER", help=says)
     parser.add_argument("--evaluate", type=Path, metavar="FILE", help="weights to measure on validation photos")
     options = parser.parse_args()
     if options.evaluate:
         evaluate(options)
     elif options.export:
-        save_weights(compact(averaged(options.out / "state.pt")), options.export, PlantNet)
+        runs = [averaged(folder / "state.pt") for folder in (options.out, *options.soup)]
+        mean = {name: torch.stack([run[name].float() for run in runs]).mean(0) for name in runs[0]}
+        save_weights(compact(mean), options.export, PlantNet)
     else:
         train(options)
 

@@ -11,7 +11,7 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.stages.mask import follow_edges, mean_probability
 
 SHORT_SIDES = (320, 448, 640)  # of what the network sees: in each, other things are as large as those it learnt from
-LOWEST, HIGHEST = 0.4, 0.7  # probabilities: what is below stands still, what is above sways fully
+LOWEST, HIGHEST = 0.3, 0.6  # probabilities: what is below stands still, what is above sways fully
 
 PlantFinder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as PlantNet
 

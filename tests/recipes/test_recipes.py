@@ -150,6 +150,22 @@ def test_spattered_water_is_rougher_and_the_rest_stays(monkeypatch: pytest.Monke
     assert shown[:, :, :40].equal(photo[:, :, :40]) and shown[:, :, 60:].std() > 0.03
 
 
+def test_what_is_pasted_hides_a_background_that_may_be_blurred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import labelled
+
+    photo, other = torch.rand(3, 160, 240), torch.full((3, 160, 240), 0.9)
+    place = torch.zeros(160, 240, dtype=torch.bool)
+    place[40:120, 60:180] = True
+    views = [labelled.pasted(np.random.default_rng(seed), photo, other, place) for seed in range(8)]
+    widths = [wide for _, wide in views]
+    assert 1 in widths and 2 <= max(widths) <= 20
+    for shown, wide in views:
+        kept, behind = shown[:, 60:100, 80:160], shown[:, :20]
+        assert float(kept.std()) < 0.02 and 0.4 < float(kept.mean()) <= 0.91
+        assert torch.equal(behind, photo[:, :20]) == (wide == 1) and float(behind.std()) <= float(photo[:, :20].std())
+
+
 @pytest.mark.slow
 def test_the_published_networks_are_converted(smoke: ModuleType, tmp_path: Path) -> None:
     smoke.make_published(tmp_path / "published")
