@@ -101,9 +101,7 @@ def unfocused(rng: np.random.Generator, photo: Tensor, label: Tensor) -> Tensor:
         y, x = torch.meshgrid(torch.linspace(0, 1, h), torch.linspace(0, 1, w), indexing="ij")
         distance = torch.hypot(y - rng.random(), x - rng.random())
         blurred = ((distance - rng.uniform(0.05, 0.4)) / 0.15).clamp(0, 1)
-    shrink = float(rng.uniform(4, 16))
-    small = F.interpolate(photo[None], (max(2, int(h / shrink)), max(2, int(w / shrink))), mode="area")
-    soft = F.interpolate(_blur(small[0], 0.8)[None], (h, w), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    soft = _defocused(photo, float(rng.uniform(4, 16)))
     return photo + _blur(blurred[None], 2.0) * (soft - photo)
 
 
@@ -143,22 +141,25 @@ def transplanted(
     return photo + share * (other - photo), torch.where(place, other_label, label)
 
 
-def pasted(
-    rng: np.random.Generator, photo: Tensor, other: Tensor, place: Tensor, most: float = 20.0
-) -> tuple[Tensor, float]:
+def pasted(rng: np.random.Generator, photo: Tensor, other: Tensor, place: Tensor) -> tuple[Tensor, float]:
     """What lies in `place`, bool [H,W], of another photo pasted over this one, both [3,H,W] in [0,1] (copy-paste,
     Ghiasi et al. 2021), half the time in more of its light; and over how many pixels this one is blurred behind it: 1
-    half the time, else up to `most`."""
-    wide = 1.0 if rng.random() < 0.5 else math.exp(rng.uniform(math.log(2), math.log(most)))
+    half the time, else up to 20."""
+    wide = 1.0 if rng.random() < 0.5 else math.exp(rng.uniform(math.log(2), math.log(20)))
     if wide > 1:
-        h, w = place.shape
-        small = F.interpolate(photo[None], (max(2, int(h / wide)), max(2, int(w / wide))), mode="area")[0]
-        photo = F.interpolate(_blur(small, 0.8)[None], (h, w), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+        photo = _defocused(photo, wide)
     if rng.random() < 0.5:
         gain = (photo.mean((1, 2)) / other.mean((1, 2)).clamp_min(0.02)).clamp(0.5, 2)[:, None, None]
         other = (other * gain ** float(rng.uniform(0, 1))).clamp(0, 1)
     share = _blur(place[None].float(), rng.uniform(0.6, 1.5))
     return photo + share * (other - photo), wide
+
+
+def _defocused(photo: Tensor, wide: float) -> Tensor:
+    """photo [3,H,W] in [0,1], blurred over so many pixels."""
+    h, w = photo.shape[-2:]
+    small = F.interpolate(photo[None], (max(2, int(h / wide)), max(2, int(w / wide))), mode="area")[0]
+    return F.interpolate(_blur(small, 0.8)[None], (h, w), mode="bicubic", align_corners=False)[0].clamp(0, 1)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
