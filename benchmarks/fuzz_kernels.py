@@ -255,21 +255,27 @@ class Arguments:
     def drape(self) -> Case:
         h, w = self.size()
         cell, tiles = 2 ** self.integer(0, 6), (-(-h // drape.TILE), -(-w // drape.TILE))
-        frame, photo, background = (self.layout(self.levels(h, w, 3)) for _ in range(3))
+        photo, background = (self.layout(self.levels(h, w, 3)) for _ in range(2))
+        frames, keys = self.levels(self.choice(1, 2, 5), h, w, 3), self.choice(1, 3)
         matte = (self.smooth(1, h, w)[0] * 600 + 128).clamp(0, 255).to(torch.uint8)
         if self.chance(50):  # as if nothing moved behind the cloth
-            frame = torch.where(matte[..., None] > 0, photo, frame)
+            frames = torch.where(matte[..., None] > 0, photo, frames)
         displaced = self.scaled(self.smooth(2, *(-(-n // cell) + self.integer(0, 2) for n in (h, w))))
         gain = self.smooth(1, *displaced.shape[1:])
         spline = self.damaged(torch.cat((displaced, gain)))
         if self.kind == "non-finite":  # all of one channel, or the result would depend on interpolation
             spline[self.integer(0, 2)] = math.nan
+        weights = torch.zeros(len(frames), keys)
+        weights[:, self.integer(0, keys - 1)] = 1  # what is no number would be in every frame
+        if self.kind == "finite":
+            weights = self.normal(len(frames), keys)
+        keyframes = self.layout(spline.expand(keys, -1, -1, -1).clone())
         keywords = {"cell": cell, "fine": self.chance(50)}
-        arguments = frame, photo, background, self.layout(matte), self.layout(spline), self.levels(*tiles, end=2)
+        arguments = photo, background, self.layout(matte), keyframes, weights, self.levels(*tiles, end=2)
         return Case(
-            f"{(h, w)}, {keywords}",
-            lambda: [drape.drape_(arguments[0].clone(), *arguments[1:], **keywords)],
-            lambda: [drape.reference(*arguments, **keywords)],
+            f"{len(frames)} frames, {keys} keyframes, {(h, w)}, {keywords}",
+            lambda: [drape.drape_(frames.clone(), *arguments, **keywords)],
+            lambda: [drape.reference(frames, *arguments, **keywords)],
             tolerance=1,
         )
 

@@ -7,15 +7,24 @@
 namespace stylecine {
 
 constexpr int64_t kDrapeTile = STYLECINE_DRAPE_TILE;
+constexpr int64_t kDrapeKeys = 64;  // at most
+
+static inline int64_t drape_tiles(const stylecine_drape_args &args) {
+  return (args.height + kDrapeTile - 1) / kDrapeTile * ((args.width + kDrapeTile - 1) / kDrapeTile);
+}
 
 static inline int check(const stylecine_drape_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args) return no("args is NULL");
-  if (!args->photo || !args->background || !args->matte || !args->field || !args->active || !args->frame)
-    return no("photo, background, matte, field, active or frame is NULL");
+  if (!args->photo || !args->background || !args->matte || !args->keyframes || !args->weights || !args->active ||
+      !args->frame)
+    return no("photo, background, matte, keyframes, weights, active or frame is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 1 << 22 || args->width > 1 << 22)
     return no("height and width are 1 to 2^22");
   if (args->height * args->width > INT32_MAX) return no("height*width is below 2^31");
+  if (args->keys < 1 || args->keys > kDrapeKeys) return no("keys is 1 to 64");
+  if (args->frames < 1 || args->frames > INT32_MAX / drape_tiles(*args))
+    return no("frames is 1 to 2^31 over the tiles");
   if (args->cell < 1 || args->cell > 1 << 12 || (args->cell & (args->cell - 1)))
     return no("cell is a power of two, at most 4096");
   if (args->gh < 1 || args->gw < 1 || args->gh > 1 << 22 || args->gw > 1 << 22 ||
@@ -28,7 +37,8 @@ static inline int check(const stylecine_drape_args *args, char *message) {
 
 namespace STYLECINE_SET {
 
-// A pixel's position among a field's coefficients: the last one before it, and the fraction past that.
+// A pixel's position among a field's coefficients: the last one before it, and the fraction past that. The field is
+// their cubic B-spline, which is smooth: a bilinear gain would show its grid in the shading.
 struct Position {
   int32_t second;  // of the four that have weight there
   float f;
@@ -39,21 +49,6 @@ STYLECINE_INLINE Position position_of(int32_t pixel, int32_t cell) {
   const int32_t place = 2 * pixel + 1 - cell;  // past the first coefficient, in halves of a pixel
   const int32_t whole = place >> log2;         // -1: the first pixels lie up to half a cell before it
   return {whole, float(place - whole * (1 << log2)) * inverse_power(log2)};
-}
-
-// The four coefficients around a pixel on one axis, and their weights in the cubic B-spline, which is smooth: a
-// bilinear gain would show its grid in the shading.
-struct Around {
-  int32_t at[4];
-  float weight[4];
-};
-
-STYLECINE_INLINE Around around(int32_t pixel, int32_t cell, int32_t points) {
-  const Position place = position_of(pixel, cell);
-  Around result;
-  for (int i = 0; i < 4; ++i) result.at[i] = inside(place.second + i - 1, points);
-  cubic(place.f, result.weight[0], result.weight[1], result.weight[2], result.weight[3]);
-  return result;
 }
 
 // Splits a position on one axis into the pixel at or before it and the fraction past that.
@@ -130,12 +125,12 @@ STYLECINE_INLINE void show(const uint8_t *photo, int height, int width, int32_t 
   }
 }
 
-// The pixel at (x,y), which is displaced by (dx, dy).
-STYLECINE_INLINE void draw(const stylecine_drape_args &args, int y, int x, float dx, float dy, float gain) {
+// The pixel at (x,y) of a frame, which is displaced by (dx, dy).
+STYLECINE_INLINE void draw(const stylecine_drape_args &args, uint8_t *__restrict__ frame, int y, int x, float dx,
+                           float dy, float gain) {
   const int height = int(args.height), width = int(args.width);
   const uint8_t *const __restrict__ photo = args.photo, *const __restrict__ background = args.background;
   const uint8_t *const __restrict__ matte = args.matte;
-  uint8_t *const __restrict__ frame = args.frame;
   const int64_t at = y * args.width + x;
   int32_t row, column;
   float below, right;

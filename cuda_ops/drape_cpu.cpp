@@ -1,6 +1,6 @@
-// drape on the CPU: tile by tile. Neighbouring pixels are read at neighbouring places, so a register full of them reads
-// whole registers of the photo: one for each column and row of taps that any of them needs, with a weight of 0 for
-// those that do not.
+// drape on the CPU: tile by tile, for a few frames at once, as they need nearly the same pixels. Neighbouring pixels
+// are read at neighbouring places, so a register full of them reads whole registers of the photo: one for each column
+// and row of taps that any of them needs, with a weight of 0 for those that do not.
 #include "drape.h"
 #include "vector.h"
 
@@ -9,22 +9,36 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t TILE = kDrapeTile;
-constexpr int64_t POINTS = TILE + 4;  // of the field on one axis that a tile needs, at most
-constexpr int64_t START = 16;         // of a tile in a line, after pixels of a cell that begins left of it
+constexpr int64_t ROWS = TILE + 4;  // points of the field on one axis that a tile needs, at most
+constexpr int64_t RUN = 8;          // tiles beside each other that one thread draws, at most
+constexpr int64_t COLUMNS = 80;     // points that they need, at most, in whole registers
+constexpr int64_t START = 16;       // of a tile in a line, after pixels of a cell that begins left of it
 constexpr int64_t LINE = START + TILE + 16;
 constexpr int64_t SPAN = TILE + 16;         // columns and rows of the photo, at most, that are at hand at once
 constexpr int64_t kMore = SPAN - TILE - 3;  // by how much offsets in them may differ
 constexpr int64_t BLOCK = 4;                // rows whose taps are planned at once
+constexpr int64_t TOGETHER = 4;             // frames, at most
 
 // A tile's pixels in the frame.
 struct Tile {
   int64_t top, left, rows, columns;
 };
 
+// The columns of a tile among the points of the field, and their weights.
+struct Columns {
+  int64_t from, points;               // the first pixel of a line, and the points that a line needs
+  alignas(64) float weight[4][LINE];  // of four points
+  int32_t first[LINE];                // of these, counted from the first of the line
+};
+
+// A frame's points around some tiles, which are held to the grid.
+struct Points {
+  alignas(64) float at[3][ROWS][COLUMNS];
+};
+
 // The field around a tile, at its columns of pixels and at its own rows of points.
 struct Lines {
-  alignas(64) float at[3][POINTS][LINE];
-  int64_t top;  // the first row, before they are held to the grid
+  alignas(64) float at[3][ROWS][LINE];
 };
 
 // The field at a tile's pixels: by how much the places that are read differ from their own, and the gain.
@@ -46,64 +60,110 @@ struct Window {
 
 // A line of the field: Step neighbouring pixels lie between the same points.
 template <int Step>
-void interpolate(const float *points, const int32_t *first, const float (*weight)[LINE], int64_t from, float *out) {
-  for (int64_t x = from; x < START + TILE; x += Step) {
+void interpolate(const float *points, const Columns &columns, float *out) {
+  for (int64_t x = columns.from; x < START + TILE; x += Step) {
     float sum[Step] = {};
     for (int k = 0; k < 4; ++k)
-      for (int i = 0; i < Step; ++i) sum[i] += weight[k][x + i] * points[first[x] + k];
+      for (int i = 0; i < Step; ++i) sum[i] += columns.weight[k][x + i] * points[columns.first[x] + k];
     for (int i = 0; i < Step; ++i) out[x + i] = sum[i];
   }
 }
 
-void read_lines(const stylecine_drape_args &args, const Tile &tile, int planes, Lines &lines) {
-  alignas(64) float weight[4][LINE];
-  int32_t first[LINE];
-  const int64_t from = START - (args.cell == 4 ? 2 : 0);  // four pixels from there on are of the same cell
-  const int64_t left = position_of(tile.left + from - START, args.cell).second - 1;
-  for (int64_t x = from; x < LINE; ++x) {
-    const Position at = position_of(tile.left + x - START, args.cell);
-    first[x] = at.second - 1 - left;
-    cubic(at.f, weight[0][x], weight[1][x], weight[2][x], weight[3][x]);
+// The first pixel of a tile's lines: four pixels from there on are of the same cell.
+int64_t start_of(const stylecine_drape_args &args) { return START - (args.cell == 4 ? 2 : 0); }
+
+// The first column and row of points around a tile, before they are held to the grid.
+int64_t left_of(const stylecine_drape_args &args, int64_t left) {
+  return position_of(int32_t(left + start_of(args) - START), args.cell).second - 1;
+}
+int64_t top_of(const stylecine_drape_args &args, int64_t top) {
+  return position_of(int32_t(top), args.cell).second - 1;
+}
+
+// Points from there to the last one that pixels up to `last` need.
+int64_t points_to(const stylecine_drape_args &args, int64_t first, int64_t last) {
+  return position_of(int32_t(last), args.cell).second + 3 - first;
+}
+
+Columns columns_of(const stylecine_drape_args &args, int64_t left) {
+  Columns columns;
+  const int64_t point = left_of(args, left);
+  columns.from = start_of(args), columns.points = points_to(args, point, left + TILE - 1);
+  for (int64_t x = columns.from; x < LINE; ++x) {
+    const Position at = position_of(int32_t(left + x - START), args.cell);
+    columns.first[x] = int32_t(at.second - 1 - point);
+    float weight[4];
+    cubic(at.f, weight[0], weight[1], weight[2], weight[3]);
+    for (int k = 0; k < 4; ++k) columns.weight[k][x] = weight[k];
   }
-  const int64_t points = first[START + TILE - 1] + 4;
-  const bool within = left >= 0 && left + points <= args.gw;
-  lines.top = position_of(tile.top, args.cell).second - 1;
-  const int64_t rows = position_of(tile.top + TILE - 1, args.cell).second + 3 - lines.top;
-  for (int k = 0; k < planes; ++k)
-    for (int64_t i = 0; i < rows; ++i) {
-      const float *const row = args.field + (k * args.gh + inside(lines.top + i, args.gh)) * args.gw;
-      float held[POINTS + 1];
-      for (int64_t j = 0; !within && j < points; ++j) held[j] = row[inside(left + j, args.gw)];
-      const auto line = args.cell < 4 ? interpolate<1> : interpolate<4>;
-      line(within ? row + left : held, first, weight, from, lines.at[k][i]);
+  return columns;
+}
+
+// The weighted sums of the keyframes, for `count` frames from `first` on, from a column and row of points.
+void read_points(const stylecine_drape_args &args, int64_t left, int64_t columns, int64_t top, int64_t rows,
+                 int64_t first, int64_t count, Points *points) {
+  float weights[kDrapeKeys][TOGETHER] = {};
+  for (int64_t key = 0; key < args.keys; ++key)
+    for (int64_t i = 0; i < count; ++i) weights[key][i] = args.weights[(first + i) * args.keys + key];
+  const int64_t room = (columns + kWide - 1) / kWide * kWide, plane = args.gh * args.gw;
+  const bool within = left >= 0 && left + room <= args.gw;
+  for (int64_t k = 0; k < 3; ++k)
+    for (int64_t y = 0; y < rows; ++y) {
+      const float *const row = args.keyframes + k * plane + inside(top + y, args.gh) * args.gw;
+      for (int64_t x = 0; x < room; x += kWide) {
+        Wide sum[TOGETHER] = {};
+        for (int64_t key = 0; key < args.keys; ++key) {
+          const float *const at = row + key * 3 * plane;
+          Wide value;
+          if (within) value = load_wide(at + left + x);
+          else
+            for (int64_t j = 0; j < kWide; ++j) value[j] = at[inside(left + x + j, args.gw)];
+          for (int64_t i = 0; i < TOGETHER; ++i) sum[i] += weights[key][i] * value;
+        }
+        for (int64_t i = 0; i < count; ++i) save_wide(points[i].at[k][y] + x, sum[i]);
+      }
     }
 }
 
-// The field's k-th number at the pixels of a row.
-STYLECINE_INLINE void read_line(const Lines &lines, int k, const Position &down, float *out) {
-  float weight[4];
-  cubic(down.f, weight[0], weight[1], weight[2], weight[3]);
-  const float (*line)[LINE] = lines.at[k] + (down.second - 1 - lines.top);
-  for (int64_t x = START; x < START + TILE; ++x)
-    out[x - START] = weight[0] * line[0][x] + weight[1] * line[1][x] + weight[2] * line[2][x] + weight[3] * line[3][x];
+bool any_gain(const Points &points, int64_t from, int64_t columns, int64_t rows) {
+  int any = 0;
+  for (int64_t y = 0; y < rows; ++y)
+    for (int64_t x = from; x < from + columns; ++x) any |= points.at[2][y][x] != 0;
+  return any;
 }
 
-// Pixels past the border are the nearest within.
-void read_field(const stylecine_drape_args &args, const Tile &tile, bool gains, Field &field) {
+// The field's k-th number at the pixels of a row.
+STYLECINE_INLINE void read_line(const float (*lines)[LINE], const Position &down, float *out) {
+  float weight[4];
+  cubic(down.f, weight[0], weight[1], weight[2], weight[3]);
+  for (int64_t x = START; x < START + TILE; ++x)
+    out[x - START] =
+        weight[0] * lines[0][x] + weight[1] * lines[1][x] + weight[2] * lines[2][x] + weight[3] * lines[3][x];
+}
+
+// From the points of a line, of which `from` is a tile's first. Pixels past the border are the nearest within.
+void read_field(const stylecine_drape_args &args, const Tile &tile, const Columns &columns, const Points &points,
+                int64_t from, Field &field) {
+  const int64_t top = top_of(args, tile.top), rows = points_to(args, top, tile.top + TILE - 1);
+  const bool gains = any_gain(points, from, columns.points, rows);
   Lines lines;
-  read_lines(args, tile, gains ? 3 : 2, lines);
+  const auto line = args.cell < 4 ? interpolate<1> : interpolate<4>;
+  for (int k = 0; k < (gains ? 3 : 2); ++k)
+    for (int64_t y = 0; y < rows; ++y) line(points.at[k][y] + from, columns, lines.at[k][y]);
   const int32_t height = int32_t(args.height), width = int32_t(args.width);
+  float own[TILE];
+  for (int64_t k = 0; k < TILE; ++k) own[k] = float(inside(int32_t(tile.left + k), width));
   for (int64_t i = 0; i < TILE; ++i) {
     const Position down = position_of(tile.top + i, args.cell);
+    const int64_t first = down.second - 1 - top;
     float *const x = field.x[i], *const y = field.y[i], *const gain = field.gain[i];
-    read_line(lines, 0, down, x);
-    read_line(lines, 1, down, y);
-    if (gains) read_line(lines, 2, down, gain);
+    read_line(lines.at[0] + first, down, x);
+    read_line(lines.at[1] + first, down, y);
+    if (gains) read_line(lines.at[2] + first, down, gain);
     for (int64_t k = 0; k < TILE; ++k) gain[k] = gains ? gamma_gain(gain[k]) : 1;
     const float row = float(inside(int32_t(tile.top + i), height));
     for (int64_t k = 0; k < TILE; ++k) {
-      const float column = float(inside(int32_t(tile.left + k), width));
-      x[k] = clamp(column + x[k], -4, float(width) + 4) - column;
+      x[k] = clamp(own[k] + x[k], -4, float(width) + 4) - own[k];
       y[k] = clamp(row + y[k], -4, float(height) + 4) - row;
     }
   }
@@ -166,6 +226,7 @@ STYLECINE_INLINE void weigh(Wide offset, float low, int64_t more, float slope, W
 
 // A block: kWide columns and BLOCK rows of pixels, whose taps are planned at once.
 struct Block {
+  uint8_t *frame;
   int64_t y, x, rows;  // in the frame
   const float (*dx)[TILE], (*dy)[TILE], (*gain)[TILE];
   Reach reach;
@@ -260,7 +321,7 @@ void draw_block(const stylecine_drape_args &args, const Window &window, const Bl
   const int64_t count = args.width - block.x;
   for (int64_t i = 0; i < block.rows; ++i) {
     const int64_t y = block.y + i, pixel = y * args.width + block.x;
-    Group at = {args.matte + pixel, args.photo + 3 * pixel, args.background + 3 * pixel, args.frame + 3 * pixel};
+    Group at = {args.matte + pixel, args.photo + 3 * pixel, args.background + 3 * pixel, block.frame + 3 * pixel};
     uint8_t held[10 * kWide];
     if (count < kWide) {  // copies, as nothing may be read or written past the end
       memset(held, 0, sizeof held);
@@ -281,22 +342,40 @@ void draw_block(const stylecine_drape_args &args, const Window &window, const Bl
     } else {
       blend(at, colour, now[0][i] * (1 / 255.0f), gain, noise, load_wide(block.dx[i]), load_wide(block.dy[i]));
     }
-    if (count < kWide) memcpy(args.frame + 3 * pixel, at.frame, 3 * size_t(count));
+    if (count < kWide) memcpy(block.frame + 3 * pixel, at.frame, 3 * size_t(count));
   }
 }
 
-// The reach of every block of a tile.
-using Reaches = Reach[TILE / BLOCK][TILE / kWide];
+// A tile of a frame: the field at its pixels, and the reach of every block.
+struct Part {
+  uint8_t *frame;
+  Field field;
+  Reach reaches[TILE / BLOCK][TILE / kWide];
+};
 
-void draw_blocks(const stylecine_drape_args &args, const Tile &tile, const Field &field, const Reach *reaches,
-                 const Window &window, int64_t from) {
+void read_part(const stylecine_drape_args &args, int64_t frame, const Tile &tile, const Columns &columns,
+               const Points &points, int64_t from, Part &part) {
+  part.frame = args.frame + 3 * frame * args.height * args.width;
+  for (int64_t i = 0; i < tile.rows; ++i)  // in the meantime the field is read
+    for (int64_t k = 0; k < 3 * tile.columns; k += 48)
+      __builtin_prefetch(part.frame + ((tile.top + i) * args.width + tile.left) * 3 + k, 1);
+  read_field(args, tile, columns, points, from, part.field);
+  for (int64_t i = 0; i < tile.rows; i += BLOCK)
+    for (int64_t x = 0; x < TILE; x += kWide)
+      part.reaches[i / BLOCK][x / kWide] = reach_of(reinterpret_cast<const float (*)[TILE]>(part.field.x[i] + x),
+                                                    reinterpret_cast<const float (*)[TILE]>(part.field.y[i] + x));
+}
+
+// BLOCK rows of a tile, from `from` on.
+void draw_blocks(const stylecine_drape_args &args, const Tile &tile, const Part &part, const Window &window,
+                 int64_t from) {
   for (int64_t x = 0; x < tile.columns; x += kWide) {
-    const Reach reach = reaches[x / kWide];
-    const auto part = [&](const float (&of)[TILE][TILE]) {
+    const Reach reach = part.reaches[from / BLOCK][x / kWide];
+    const auto at = [&](const float (&of)[TILE][TILE]) {
       return reinterpret_cast<const float (*)[TILE]>(of[from] + x);
     };
-    const Block block = {tile.top + from,  tile.left + x, min_of(BLOCK, tile.rows - from), part(field.x), part(field.y),
-                         part(field.gain), reach};
+    const Block block = {part.frame,       tile.top + from,  tile.left + x,       min_of(BLOCK, tile.rows - from),
+                         at(part.field.x), at(part.field.y), at(part.field.gain), reach};
     if (reach.columns > 1 || reach.rows > 1) draw_block<-1, -1>(args, window, block);
     else if (reach.columns && reach.rows) draw_block<1, 1>(args, window, block);
     else if (reach.columns) draw_block<1, 0>(args, window, block);
@@ -305,63 +384,80 @@ void draw_blocks(const stylecine_drape_args &args, const Tile &tile, const Field
   }
 }
 
-// Rows of a tile, as many at once as have their places near to each other.
-void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Field &field, const Reaches &reaches,
-               int64_t from, int64_t to) {
-  Reach reach = reaches[from / BLOCK][0];
+// Of rows of several frames.
+Reach reach_of(const Part *parts, int64_t count, int64_t from, int64_t to) {
+  Reach reach = parts[0].reaches[from / BLOCK][0];
   int32_t right = reach.column, bottom = reach.row;
-  for (int64_t i = from / BLOCK; i < to / BLOCK; ++i)
-    for (const Reach &each : reaches[i]) {
-      reach.column = each.column < reach.column ? each.column : reach.column;
-      reach.row = each.row < reach.row ? each.row : reach.row;
-      right = each.column + each.columns > right ? each.column + each.columns : right;
-      bottom = each.row + each.rows > bottom ? each.row + each.rows : bottom;
-    }
+  for (const Part *part = parts; part < parts + count; ++part)
+    for (int64_t i = from; i < to; i += BLOCK)
+      for (const Reach &each : part->reaches[i / BLOCK]) {
+        reach.column = each.column < reach.column ? each.column : reach.column;
+        reach.row = each.row < reach.row ? each.row : reach.row;
+        right = each.column + each.columns > right ? each.column + each.columns : right;
+        bottom = each.row + each.rows > bottom ? each.row + each.rows : bottom;
+      }
   reach.columns = right - reach.column, reach.rows = bottom - reach.row;
-  Window window;
-  window.left = tile.left + reach.column - 1, window.top = tile.top + from + reach.row - 1;
-  window.rows = to - from + reach.rows + 3, window.columns = TILE + reach.columns + 3;
+  return reach;
+}
+
+// Rows of a tile in some frames, as many at once as have their places near to each other.
+void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Part *parts, int64_t count, int64_t from,
+               int64_t to) {
+  const Reach reach = reach_of(parts, count, from, to);
   if (reach.columns <= kMore && reach.rows <= kMore) {
+    Window window;
+    window.left = tile.left + reach.column - 1, window.top = tile.top + from + reach.row - 1;
+    window.rows = to - from + reach.rows + 3, window.columns = TILE + reach.columns + 3;
     fill(args, window);
-    for (; from < to; from += BLOCK) draw_blocks(args, tile, field, reaches[from / BLOCK], window, from);
+    for (const Part *part = parts; part < parts + count; ++part)
+      for (int64_t i = from; i < to; i += BLOCK) draw_blocks(args, tile, *part, window, i);
+  } else if (count > 1) {
+    for (int64_t k = 0; k < count; ++k) draw_rows(args, tile, parts + k, 1, from, to);
   } else if (to - from > BLOCK) {
     const int64_t middle = from + (to - from + BLOCK) / (2 * BLOCK) * BLOCK;
-    draw_rows(args, tile, field, reaches, from, middle);
-    draw_rows(args, tile, field, reaches, middle, to);
+    draw_rows(args, tile, parts, 1, from, middle);
+    draw_rows(args, tile, parts, 1, middle, to);
   } else {
+    const Field &field = parts->field;
     for (; from < min_of(to, tile.rows); ++from)
       for (int64_t i = 0; i < tile.columns; ++i)
-        draw(args, int(tile.top + from), int(tile.left + i), field.x[from][i], field.y[from][i], field.gain[from][i]);
+        draw(args, parts->frame, int(tile.top + from), int(tile.left + i), field.x[from][i], field.y[from][i],
+             field.gain[from][i]);
   }
 }
 
-void drape_tile(const stylecine_drape_args &args, int64_t top, int64_t left, bool gains) {
-  const Tile tile = {top, left, min_of(TILE, args.height - top), min_of(TILE, args.width - left)};
-  for (int64_t i = 0; i < tile.rows; ++i)  // in the meantime the field is read
-    for (int64_t k = 0; k < 3 * tile.columns; k += 48) {
-      __builtin_prefetch(args.photo + ((top + i) * args.width + left) * 3 + k);
-      __builtin_prefetch(args.frame + ((top + i) * args.width + left) * 3 + k, 1);
+// Tiles of a row, from the one at `begin` to before `end`.
+void drape_run(const stylecine_drape_args &args, const uint8_t *active, int64_t top, int64_t begin, int64_t end) {
+  const int64_t left = left_of(args, begin * TILE), above = top_of(args, top);
+  const int64_t wide = points_to(args, left, end * TILE - 1), high = points_to(args, above, top + TILE - 1);
+  Points points[TOGETHER];
+  Part parts[TOGETHER];
+  Columns columns = columns_of(args, begin * TILE);
+  for (int64_t first = 0; first < args.frames; first += TOGETHER) {
+    const int64_t count = min_of(TOGETHER, args.frames - first);
+    read_points(args, left, wide, above, high, first, count, points);
+    for (int64_t k = begin; k < end; ++k) {
+      if (!active[k]) continue;
+      const Tile tile = {top, k * TILE, min_of(TILE, args.height - top), min_of(TILE, args.width - k * TILE)};
+      if (args.cell > TILE) columns = columns_of(args, tile.left);  // else those of every tile are alike
+      const int64_t from = left_of(args, tile.left) - left;
+      for (int64_t i = 0; i < count; ++i) read_part(args, first + i, tile, columns, points[i], from, parts[i]);
+      draw_rows(args, tile, parts, count, 0, (tile.rows + BLOCK - 1) / BLOCK * BLOCK);
     }
-  Field field;
-  read_field(args, tile, gains, field);
-  Reaches reaches;
-  const int64_t rows = (tile.rows + BLOCK - 1) / BLOCK * BLOCK;
-  for (int64_t i = 0; i < rows; i += BLOCK)
-    for (int64_t x = 0; x < TILE; x += kWide)
-      reaches[i / BLOCK][x / kWide] = reach_of(reinterpret_cast<const float (*)[TILE]>(field.x[i] + x),
-                                               reinterpret_cast<const float (*)[TILE]>(field.y[i] + x));
-  draw_rows(args, tile, field, reaches, 0, rows);
+  }
 }
 
 }  // namespace
 
 void drape(const stylecine_drape_args &args, stylecine_cpu *cpu) {
   const int64_t wide = (args.width + TILE - 1) / TILE, high = (args.height + TILE - 1) / TILE;
-  const int64_t plane = args.gh * args.gw;
-  int gains = 0;
-  for (int64_t i = 2 * plane; i < 3 * plane; ++i) gains |= args.field[i] != 0;
-  parallel(cpu, wide * high, [&](int64_t tile) {
-    if (args.active[tile]) drape_tile(args, tile / wide * TILE, tile % wide * TILE, gains);
+  const int64_t run = min_of(RUN, 2 * args.cell), runs = (wide + run - 1) / run;
+  parallel(cpu, runs * high, [&](int64_t i) {
+    const uint8_t *const active = args.active + i / runs * wide;
+    int64_t begin = i % runs * run, end = min_of(begin + run, wide);
+    while (begin < end && !active[begin]) ++begin;
+    while (begin < end && !active[end - 1]) --end;
+    if (begin < end) drape_run(args, active, i / runs * TILE, begin, end);
   });
 }
 

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 13      /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 14      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -238,24 +238,27 @@ typedef struct {
 STYLECINE_API int stylecine_compare_cpu(const stylecine_compare_args *args, stylecine_cpu *cpu, char *message);
 STYLECINE_API int stylecine_compare_cuda(const stylecine_compare_args *args, int device, void *stream, char *message);
 
-/* drape: cloth or plants over a frame at one moment. The photo (Catmull-Rom) and the matte (bilinear) are read at
- * x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), the equivalent of a gain of linear
- * light; behind it is the frame with background - photo added. Where the cloth has moved by less than a pixel, the
- * difference between the photo and the cloth over that background is added, so that a field of zeros keeps the photo's
- * own bytes. Where there is no cloth, at rest or now, and the background is the photo, the frame's bytes are kept. A
- * NaN displacement reads the first column or row, a NaN gain is the smallest. */
+/* drape: cloth or plants over frames, each at its own moment. The photo (Catmull-Rom) and the matte (bilinear) are read
+ * at x + displacement(x), border replicated; the colour is multiplied by gain^(1/2.2), the equivalent of a gain of
+ * linear light; behind it is the frame with background - photo added. Where the cloth has moved by less than a pixel,
+ * the difference between the photo and the cloth over that background is added, so that a field of zeros keeps the
+ * photo's own bytes. Where there is no cloth, at rest or now, and the background is the photo, the frame's bytes are
+ * kept. A NaN displacement reads the first column or row, a NaN gain is the smallest. */
 #define STYLECINE_DRAPE_TILE 32 /* pixels */
 typedef struct {
   const uint8_t *photo;      /* [height,width,3] */
   const uint8_t *background; /* [height,width,3]: the photo, inpainted behind the cloth */
   const uint8_t *matte;      /* [height,width]: 255 is cloth, 0 is none */
-  int64_t height, width;
-  const float *field; /* [3,gh,gw]: x and y in pixels, and the binary logarithm of the gain, from -1 to 1; coefficients
-                         of a cubic B-spline, one in the middle of every cell*cell pixels, the border's replicated */
-  int32_t cell;       /* a power of two, at most 4096 */
-  int64_t gh, gw;     /* gh*cell and gw*cell cover the frame */
-  const uint8_t *active; /* [height over tile, width over tile], rounded up: tiles that are 0 are not changed */
-  uint8_t *frame;        /* in and out [height,width,3]: the photo, or a frame of its moving landscape */
+  int64_t frames, height, width;
+  int64_t keys;           /* 1 to 64 */
+  const float *keyframes; /* [keys,3,gh,gw]: x and y in pixels, and the binary logarithm of the gain, from -1 to 1;
+                             coefficients of a cubic B-spline, one in the middle of every cell*cell pixels, the
+                             border's replicated */
+  const float *weights;   /* [frames,keys]: of the keyframes, whose weighted sum is a frame's field */
+  int32_t cell;           /* a power of two, at most 4096 */
+  int64_t gh, gw;         /* gh*cell and gw*cell cover the frame */
+  const uint8_t *active;  /* [height over tile, width over tile], rounded up: tiles that are 0 are not changed */
+  uint8_t *frame;         /* in and out [frames,height,width,3]: the photo, or a frame of its moving landscape */
   int32_t fine; /* 1, for fine texture that moves slowly, as leaves: cubic convolution with a slope of -0.75 instead of
                    Catmull-Rom's -0.5, which keeps more of its contrast, and dithered instead of rounded; or 0 */
 } stylecine_drape_args;

@@ -151,8 +151,7 @@ class Cinemagraph:
         else:
             made = render_frames(self._landscape, times)
         for layer in self.overlays:
-            for frame, t in zip(made, times, strict=True):
-                layer.draw_over_(frame, t)
+            layer.draw_over_(made, times)
         return made if recolouring is None else recolour_(made, recolouring)
 
     @torch.inference_mode()
@@ -160,8 +159,7 @@ class Cinemagraph:
         """The two copies of the landscape that frame t mixes, each a frame of its own, without a style."""
         made = render_copies(replace(self.loop, photo=self._static_photo), t)
         for layer in self.overlays:
-            for frame in made:
-                layer.draw_over_(frame, t)
+            layer.draw_over_(made, [t] * len(made))
         return [frame.cpu().numpy() for frame in made]
 
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:

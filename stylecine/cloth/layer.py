@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,13 +42,13 @@ class ClothLayer:
 
         Fields between keyframes are their trigonometric interpolation: exact for waves of up to K/2 cycles a gust.
         """
-        return self.draw_over_(frame.clone(memory_format=torch.contiguous_format), t)
+        return self.draw_over_(frame[None].clone(memory_format=torch.contiguous_format), [t])[0]
 
-    def draw_over_(self, frame: Tensor, t: float) -> Tensor:
-        """`draw_over` in place: a copy of sixteen numbers and two kernels for a GPU, which waits for nothing."""
-        weights = _enqueued(self.weights(t), self.keyframes.device)
-        field = torch.tensordot(weights, self.keyframes, 1)
-        drawn = frame, self.photo, self.background, self.matte, field, self.active
+    def draw_over_(self, frames: Tensor, times: Sequence[float]) -> Tensor:
+        """`draw_over` of frames [n,H,W,3], in place: a copy of a few numbers and a kernel for a GPU, which waits for
+        nothing."""
+        weights = _enqueued(torch.stack([self.weights(t) for t in times]), self.keyframes.device)
+        drawn = frames, self.photo, self.background, self.matte, self.keyframes, weights, self.active
         return drape_(*drawn, cell=self.cell, fine=self.fine)
 
     def weights(self, t: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Cloth or plants composited over a frame at one moment: displaced, reshaded, with the background uncovered."""
+"""Cloth or plants composited over frames, each at its moment: displaced, reshaded, with the background uncovered."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ GAMMA = 2.2
 
 
 def drape_(
-    frame: Tensor,
+    frames: Tensor,
     photo: Tensor,
     background: Tensor,
     matte: Tensor,
-    field: Tensor,
+    keyframes: Tensor,
+    weights: Tensor,
     active: Tensor,
     *,
     cell: int,
     fine: bool = False,
 ) -> Tensor:
-    """The frame, uint8 [H,W,3], contiguous and no part of the other arguments, with the cloth drawn into it.
+    """The frames, uint8 [n,H,W,3], contiguous and no part of the other arguments, with the cloth drawn into them.
 
-    frame       the photo, or a frame of its moving landscape, static where there is cloth.
+    frames      the photo, or frames of its moving landscape, static where there is cloth.
     photo       uint8 [H,W,3].
     background  uint8 [H,W,3]: the photo, inpainted behind the cloth.
     matte       uint8 [H,W]: 255 is cloth, 0 is none.
-    field       float32 [3,gh,gw]: offset, x and y in pixels, at which the cloth is read, and the binary logarithm of
+    keyframes   float32 [K,3,gh,gw]: offset, x and y in pixels, at which the cloth is read, and the binary logarithm of
                 its gain in linear light, from -1 to 1: coefficients of a cubic B-spline, one in the middle of every
                 cell*cell pixels.
+    weights     float32 [n,K], of keyframes: the field of each frame is their weighted sum.
     active      uint8 [H over TILE, W over TILE], rounded up: tiles that are 0 are not changed.
     cell        a power of two.
     fine        whether it is fine texture that moves slowly, as leaves: interpolated so that more of its contrast is
@@ -41,50 +43,66 @@ def drape_(
     A field of zeros keeps the photo's own bytes, also where the matte is soft. Raises ValueError if shapes, types or
     devices do not fit.
     """
-    height, width = frame.shape[:2]
-    for name, tensor in (("frame", frame), ("photo", photo), ("background", background)):
-        native.check_tensor(f"drape: {name}", tensor, (height, width, 3), torch.uint8, frame.device)
-    native.check_tensor("drape: matte", matte, (height, width), torch.uint8, frame.device)
+    native.check_frames("drape", frames)
+    count, height, width = frames.shape[:3]
+    for name, tensor in (("photo", photo), ("background", background)):
+        native.check_tensor(f"drape: {name}", tensor, (height, width, 3), torch.uint8, frames.device)
+    native.check_tensor("drape: matte", matte, (height, width), torch.uint8, frames.device)
     tiles = -(-height // TILE), -(-width // TILE)
-    native.check_tensor("drape: active", active, tiles, torch.uint8, frame.device)
-    if field.ndim != 3 or len(field) != 3 or field.dtype != torch.float32 or not field.numel():
-        raise ValueError(f"drape: the field is float32 [3,gh,gw], not {field.dtype} {list(field.shape)}.")
-    if cell < 1 or cell & (cell - 1) or field.shape[1] * cell < height or field.shape[2] * cell < width:
+    native.check_tensor("drape: active", active, tiles, torch.uint8, frames.device)
+    keys, *grid = keyframes.shape[0], *keyframes.shape[-2:]
+    native.check_tensor("drape: keyframes", keyframes, (keys, 3, *grid), torch.float32, frames.device)
+    native.check_tensor("drape: weights", weights, (count, keys), torch.float32, frames.device)
+    if cell < 1 or cell & (cell - 1) or grid[0] * cell < height or grid[1] * cell < width:
         raise ValueError(f"drape: cells of {cell} pixels are no power of two, or do not cover the frame.")
-    if field.device != frame.device:
-        raise ValueError(f"drape: the field is on {field.device}, other arguments are on {frame.device}.")
-    if not frame.is_contiguous():
-        raise ValueError("drape: a frame that is changed in place has to be contiguous.")
-    if not native.available(frame.device):
-        return frame.copy_(reference(frame, photo, background, matte, field, active, cell=cell, fine=fine))
-    photo, background, matte, field, active = (x.contiguous() for x in (photo, background, matte, field, active))
+    others = photo, background, matte, keyframes, weights, active
+    if not native.available(frames.device):
+        return frames.copy_(reference(frames, *others, cell=cell, fine=fine))
+    dense = [x.contiguous() for x in others]
+    pictures, (keyed, weighed, drawn) = [native.pointer(x) for x in dense[:3]], map(native.pointer, dense[3:])
     args = _Args(
-        native.pointer(photo), native.pointer(background), native.pointer(matte),
-        *matte.shape, native.pointer(field), cell, *field.shape[1:], native.pointer(active), native.pointer(frame),
-        int(fine),
-    )  # fmt: skip
-    native.run("drape", args, frame.device)
-    return frame
+        *pictures, count, height, width, keys, keyed, weighed, cell, *grid, drawn, native.pointer(frames), int(fine)
+    )
+    native.run("drape", args, frames.device)
+    return frames
 
 
 _Args = native.structure(
-    """uint8_t *photo, *background, *matte; int64_t height, width; float *field; int32_t cell; int64_t gh, gw;
-    uint8_t *active, *frame; int32_t fine"""
+    """uint8_t *photo, *background, *matte; int64_t frames, height, width, keys; float *keyframes, *weights;
+    int32_t cell; int64_t gh, gw; uint8_t *active, *frame; int32_t fine"""
 )
 
 
 def reference(
-    frame: Tensor,
+    frames: Tensor,
     photo: Tensor,
     background: Tensor,
     matte: Tensor,
-    field: Tensor,
+    keyframes: Tensor,
+    weights: Tensor,
     active: Tensor,
     *,
     cell: int,
     fine: bool = False,
 ) -> Tensor:
     """drape_() of a copy, in plain PyTorch and from other formulas."""
+    field = torch.tensordot(weights, keyframes, 1)
+    still = photo, background, matte, active
+    return torch.stack([_draped(*each, *still, cell=cell, fine=fine) for each in zip(frames, field, strict=True)])
+
+
+def _draped(
+    frame: Tensor,
+    field: Tensor,
+    photo: Tensor,
+    background: Tensor,
+    matte: Tensor,
+    active: Tensor,
+    *,
+    cell: int,
+    fine: bool,
+) -> Tensor:
+    """One of its frames."""
     height, width = matte.shape
     dx, dy, log_gain = bspline_at_pixels(field, cell)[:, :height, :width]
     x = (torch.arange(width, device=dx.device) + dx).nan_to_num(-4.0).clamp(-4, width + 4)

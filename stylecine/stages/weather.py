@@ -122,21 +122,18 @@ class Weather:
         y = top + fall * at
         dy = fall * cycles * (-self.exposure / self.period)
         seen = (y > -1 - radius - dy.clamp_min(0)) & (y < height + radius - dy.clamp_max(0))
-        frame, found = seen.nonzero().T
-        own = self.paths.index_select(0, found).T.contiguous()
-        _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = own
-        at, y = (each.flatten()[frame * len(self.paths) + found] for each in (at, y))
+        place = seen.flatten().nonzero()[:, 0]
+        found = place % len(self.paths)
+        at, y, dy = at.flatten()[place], y.flatten()[place], dy[found]
+        _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = self._columns.index_select(1, found)
         turn = 2 * math.pi * (turns * at + lag)
-        streaks = self.paths.new_empty(8, len(found))
         around = width - 2 * top  # paths leave the frame on one side and return on the other
-        streaks[0] = (x + way * at + sway * torch.sin(turn) - top) % around + top
-        streaks[1] = y
-        dx = streaks[2] = (way + 2 * math.pi * turns * sway * torch.cos(turn)) * cycles * (-self.exposure / self.period)
-        dy = streaks[3] = dy[found]
+        x = (x + way * at + sway * torch.sin(turn) - top) % around + top
+        dx = (way + 2 * math.pi * turns * sway * torch.cos(turn)) * cycles * (-self.exposure / self.period)
         squared = dx.square() + dy.square()
-        streaks[4] = torch.where(squared > 0, 1 / squared, 0.0)
-        streaks[5], streaks[6], streaks[7] = radius, radius**-2, opacity
-        return [*streaks.T.contiguous().split(seen.sum(1).tolist())]
+        inverse = torch.where(squared > 0, 1 / squared, 0.0)
+        streaks = torch.stack((x, y, dx, dy, inverse, radius, radius**-2, opacity), 1)
+        return [*streaks.split(seen.sum(1).tolist())]
 
     @cached_property
     def _columns(self) -> Tensor:

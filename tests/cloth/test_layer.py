@@ -52,7 +52,7 @@ def test_a_loop_begins_with_the_frame_and_repeats_with_each_gust() -> None:
         cloth_layer.draw_over(photo, 4)
     assert not torch.equal(cloth_layer.draw_over(photo, 4), photo)
     kept, drawn = photo.clone(), cloth_layer.draw_over(photo, 4)
-    assert torch.equal(photo, kept) and torch.equal(cloth_layer.draw_over_(kept, 4), drawn)
+    assert torch.equal(photo, kept) and torch.equal(cloth_layer.draw_over_(kept[None], [4])[0], drawn)
     assert torch.equal(kept, drawn), "drawn in place"
     assert torch.equal(cloth_layer.draw_over(photo, 15), photo), "after the first of two gusts"
     assert (cloth_layer.draw_over(photo, 19).int() - cloth_layer.draw_over(photo, 4).int()).abs().max() <= 1

@@ -11,9 +11,14 @@ from stylecine.ops.drape import TILE, _Args, bspline_at_pixels, drape_
 from tests.ops.kernels import agreement, apart, assert_alike, smooth
 
 
-def drape(frame: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
+def drape(frames: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
     """drape_() of a copy."""
-    return drape_(frame.clone(memory_format=torch.contiguous_format), *others, **keywords)
+    return drape_(frames.clone(memory_format=torch.contiguous_format), *others, **keywords)
+
+
+def drawn(frames: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
+    """The first of its frames."""
+    return drape(frames, *others, **keywords)[0]
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Sample:
     lost: bool = False  # some places and gains are no numbers
     strided: bool = False
     fine: bool = False
+    frames: int = 1
+    keys: int = 1
 
     def arguments(self, device: str = "cpu") -> tuple[list[Tensor], dict[str, Any]]:
         noise = torch.Generator().manual_seed(5)
@@ -43,16 +50,18 @@ class Sample:
         matte = {"soft": soft, "all": torch.full_like(soft, 255), "none": torch.zeros_like(soft)}[self.matte]
         away = (shape < -0.3)[..., None]  # further from the cloth the background is the photo
         background = torch.where(away, photo, background)
-        frame = torch.where(away, picture(), photo) if self.moving else photo.clone()
+        below = [torch.where(away, picture(), photo) if self.moving else photo for _ in range(self.frames)]
         grid = (-(-n // self.cell) + self.more for n in (self.h, self.w))
-        field = smooth(3, *grid) * torch.tensor([self.travel, self.travel, 1.0])[:, None, None]
+        fields = smooth(3 * self.keys, *grid).unflatten(0, (self.keys, 3))
+        keyframes = fields * torch.tensor([self.travel, self.travel, 1.0])[:, None, None]
+        weights = torch.ones(1, 1) if self.frames == self.keys == 1 else smooth(1, self.frames, self.keys)[0]
         if self.lost:
-            field.flatten()[7::83] = math.nan
+            keyframes.flatten()[7::83] = math.nan
         tiles = torch.ones(-(-self.h // TILE), -(-self.w // TILE), dtype=torch.uint8)
         tiles.flatten()[:: {"all": 10**9, "some": 2, "none": 1}[self.active]] = 0
         if self.active == "all":
             tiles[:] = 1
-        tensors = [frame, photo, background, matte, field, tiles]
+        tensors = [torch.stack(below), photo, background, matte, keyframes, weights, tiles]
         if self.strided:
             tensors = [apart(x) for x in tensors]
         return [x.to(device) for x in tensors], {"cell": self.cell, "fine": self.fine}
@@ -78,6 +87,8 @@ SAMPLES = [
     Sample("fine", fine=True, moving=True),
     Sample("fine, hardly moved", fine=True, travel=0.4, matte="all", h=70),
     Sample("fine, lost places", fine=True, lost=True, h=67, w=97),
+    Sample("six frames", frames=6, keys=3, moving=True, h=67, w=330),
+    Sample("frames that lie far apart", frames=3, keys=2, travel=60.0, w=330, cell=2, active="some"),
 ]
 
 
@@ -89,37 +100,37 @@ test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threa
 def scene(**change: Any) -> tuple[list[Tensor], dict[str, Any]]:
     """A usual sample with some of its tensors replaced by name."""
     tensors, keywords = Sample("of parts", **{n: change.pop(n) for n in ("matte", "h", "w") if n in change}).arguments()
-    names = ("frame", "photo", "background", "soft", "field", "active")
+    names = ("frames", "photo", "background", "soft", "keyframes", "weights", "active")
     return [change.get(name, tensor) for name, tensor in zip(names, tensors, strict=True)], keywords
 
 
 def still(dx: float = 0.0, dy: float = 0.0, gain: float = 0.0) -> Tensor:
-    return torch.tensor([dx, dy, gain])[:, None, None].expand(3, 12, 18).contiguous()
+    return torch.tensor([dx, dy, gain])[None, :, None, None].expand(1, 3, 12, 18).contiguous()
 
 
 @pytest.mark.parametrize("fine", [False, True])
 def test_zero_displacement_keeps_the_photos_bytes_even_under_a_soft_matte(either, fine):
-    tensors, keywords = scene(field=still())
-    assert torch.equal(drape(*tensors, **keywords | {"fine": fine}), tensors[1])
+    tensors, keywords = scene(keyframes=still())
+    assert torch.equal(drawn(*tensors, **keywords | {"fine": fine}), tensors[1])
 
 
 def test_fine_texture_keeps_more_of_its_contrast(either):
     """Half a pixel aside; and in a smooth gradient a hundredth of a pixel is seen at once."""
     waves = (127.5 + 100 * torch.sin(torch.arange(70) * 1.6)).round().to(torch.uint8)
     waves = waves[None, :, None].expand(45, 70, 3).contiguous()
-    tensors, keywords = scene(matte="all", photo=waves, frame=waves, field=still(0.5))
-    soft, crisp = (drape(*tensors, **keywords | {"fine": fine})[:, 4:-4].float().std() for fine in (False, True))
+    tensors, keywords = scene(matte="all", photo=waves, frames=waves[None], keyframes=still(0.5))
+    soft, crisp = (drawn(*tensors, **keywords | {"fine": fine})[:, 4:-4].float().std() for fine in (False, True))
     own = waves[:, 4:-4].float().std()
     assert soft < 0.93 * own and abs(crisp - own) < 0.05 * own
     ramp = (torch.arange(70) * 3).to(torch.uint8)[None, :, None].expand(45, 70, 3).contiguous()
-    tensors, keywords = scene(matte="all", photo=ramp, frame=ramp, field=still(0.02))
-    rounded, dithered = (drape(*tensors, **keywords | {"fine": fine}) != ramp for fine in (False, True))
+    tensors, keywords = scene(matte="all", photo=ramp, frames=ramp[None], keyframes=still(0.02))
+    rounded, dithered = (drawn(*tensors, **keywords | {"fine": fine}) != ramp for fine in (False, True))
     assert not rounded[:, 4:-4].any() and dithered[:, 4:-4].float().mean() == pytest.approx(0.06, abs=0.03)
 
 
 def test_cloth_moves_by_whole_pixels_against_the_displacement(either):
-    tensors, keywords = scene(matte="all", field=still(3, -2))
-    made, photo = drape(*tensors, **keywords), tensors[1]
+    tensors, keywords = scene(matte="all", keyframes=still(3, -2))
+    made, photo = drawn(*tensors, **keywords), tensors[1]
     assert torch.equal(made[2:, :-3], photo[:-2, 3:])
     assert (made[:2, :-3] == photo[0, 3:]).all(), "the border is replicated"
     assert (made[2:, -3:] == photo[:-2, -1:]).all()
@@ -128,8 +139,8 @@ def test_cloth_moves_by_whole_pixels_against_the_displacement(either):
 def test_uncovered_pixels_show_the_background(either):
     matte = torch.zeros(45, 70, dtype=torch.uint8)
     matte[10:30, 20:50] = 255
-    tensors, keywords = scene(soft=matte, field=still(-5, 0))
-    made, (_, photo, background, *_) = drape(*tensors, **keywords), tensors
+    tensors, keywords = scene(soft=matte, keyframes=still(-5, 0))
+    made, (_, photo, background, *_) = drawn(*tensors, **keywords), tensors
     assert torch.equal(made[10:30, 20:25], background[10:30, 20:25])
     assert torch.equal(made[10:30, 25:55], photo[10:30, 20:50])
 
@@ -137,8 +148,8 @@ def test_uncovered_pixels_show_the_background(either):
 def test_a_landscape_continues_behind_the_cloth(either):
     """Where the background is the photo, there is the frame; nothing else is drawn there."""
     tensors, keywords = Sample("over a landscape", h=130, w=150, moving=True, travel=2.0).arguments()
-    frame, photo, background, matte, *_ = tensors
-    made = drape(*tensors, **keywords)
+    (frame,), photo, background, matte, *_ = tensors
+    made = drawn(*tensors, **keywords)
     far = torch.nn.functional.max_pool2d((matte > 0).float()[None], 17, 1, 8)[0] == 0
     same = far & (photo == background).all(-1)
     assert same.any() and (frame != photo)[same].any()
@@ -148,25 +159,25 @@ def test_a_landscape_continues_behind_the_cloth(either):
 @pytest.mark.parametrize("stops", [-1.0, -0.5, 0.5, 1.0])
 def test_the_gain_is_one_of_linear_light(either, stops):
     grey = torch.full((45, 70, 3), 100, dtype=torch.uint8)
-    tensors, keywords = scene(matte="all", photo=grey, frame=grey, field=still(gain=stops))
-    made = drape(*tensors, **keywords).float() / 255
+    tensors, keywords = scene(matte="all", photo=grey, frames=grey[None], keyframes=still(gain=stops))
+    made = drawn(*tensors, **keywords).float() / 255
     linear = (made**2.2).mean() / (100 / 255) ** 2.2
     assert math.log2(linear) == pytest.approx(stops, abs=0.02)
 
 
 def test_a_gain_beyond_its_bounds_is_held(either):
-    bright, dark = (scene(matte="all", field=still(gain=x)) for x in (7.0, math.nan))
-    most, least = (scene(matte="all", field=still(gain=x)) for x in (1.0, -1.0))
+    bright, dark = (scene(matte="all", keyframes=still(gain=x)) for x in (7.0, math.nan))
+    most, least = (scene(matte="all", keyframes=still(gain=x)) for x in (1.0, -1.0))
     for beyond, bound in ((bright, most), (dark, least)):
-        assert torch.equal(drape(*beyond[0], **beyond[1]), drape(*bound[0], **bound[1]))
+        assert torch.equal(drawn(*beyond[0], **beyond[1]), drawn(*bound[0], **bound[1]))
 
 
 def test_inactive_tiles_are_unchanged(either):
     tensors, keywords = Sample("some tiles", h=100, w=100, matte="all", active="some").arguments()
-    made, tiles = drape(*tensors, **keywords), tensors[-1]
+    made, tiles = drawn(*tensors, **keywords), tensors[-1]
     for row, column in [(0, 0), (1, 1), (3, 3)]:
         part = slice(TILE * row, TILE * (row + 1)), slice(TILE * column, TILE * (column + 1))
-        assert torch.equal(made[part], tensors[0][part]) == (not tiles[row, column])
+        assert torch.equal(made[part], tensors[0][0][part]) == (not tiles[row, column])
 
 
 def test_a_field_between_its_points_has_no_creases():
@@ -179,38 +190,60 @@ def test_a_field_between_its_points_has_no_creases():
     assert bends.diff().abs().max() < 0.2 * bends.abs().max()
 
 
-def test_a_frame_is_drawn_into_in_place_if_it_is_contiguous(either):
-    (frame, *others), keywords = Sample("over a landscape", moving=True).arguments()
-    made = drape(frame, *others, **keywords)
-    assert drape_(frame, *others, **keywords) is frame and torch.equal(frame, made)
-    with pytest.raises(ValueError, match="has to be contiguous"):
-        drape_(apart(frame), *others, **keywords)
+def test_frames_are_drawn_into_in_place_if_they_are_contiguous(either):
+    (frames, *others), keywords = Sample("over a landscape", moving=True).arguments()
+    made = drape(frames, *others, **keywords)
+    assert drape_(frames, *others, **keywords) is frames and torch.equal(frames, made)
+    with pytest.raises(ValueError, match="have to be contiguous"):
+        drape_(apart(frames), *others, **keywords)
+
+
+@pytest.mark.parametrize("cell", [1, 2, 4, 64])
+def test_each_frame_has_its_own_mix_of_the_keyframes(either, cell):
+    """As if it were alone with that field, to the byte where only one keyframe has weight."""
+    several = Sample("several", h=67, w=330, cell=cell, active="some", frames=5, keys=4, moving=True)
+    (frames, *still, keyframes, _, tiles), keywords = several.arguments()
+    weights = torch.tensor([[1, 0, 0, 0], [0.5, 0.25, 0.25, 0], [0, 0, 1, 0], [8, 0, -9, 0], [0, 0.1, 0, 0.9]])
+    made = drape(frames, *still, keyframes, weights, tiles, **keywords)
+    for i, own in enumerate(weights):
+        field = torch.tensordot(own, keyframes, 1)[None]
+        alone = drawn(frames[i : i + 1], *still, field, torch.ones(1, 1), tiles, **keywords)
+        off = (made[i].int() - alone.int()).abs()
+        assert off.max() <= (i in (1, 3, 4)) and (off > 0).float().mean() < 1e-3
+
+
+def test_a_frame_is_the_same_whatever_is_drawn_with_it(either):
+    (frames, *still, weights, tiles), keywords = Sample("six", frames=6, keys=3, moving=True, w=200).arguments()
+    made = drape(frames, *still, weights, tiles, **keywords)
+    for i in range(6):
+        assert torch.equal(drawn(frames[i : i + 1], *still, weights[i : i + 1], tiles, **keywords), made[i])
 
 
 def test_arguments_that_do_not_fit_are_named():
     tensors, keywords = Sample("bad").arguments()
-    for i, name in enumerate(("frame", "photo", "background", "matte")):
-        for bad in (tensors[i].int(), tensors[i][:0]):
+    names = "frame", "photo", "background", "matte", "keyframes", "weights", "active"
+    for i, name in enumerate(names):
+        for bad in (tensors[i].double(), tensors[i][:0]):
             wrong = [*tensors[:i], bad, *tensors[i + 1 :]]
-            with pytest.raises(ValueError, match=f"drape: {name} is uint8"):
+            with pytest.raises(ValueError, match=f"drape: {name} is (uint8|float32)"):
                 drape(*wrong, **keywords)
-    for bad in (tensors[4][:2], tensors[4].double(), tensors[4][0]):
-        with pytest.raises(ValueError, match=r"drape: the field is float32 \[3,gh,gw\]"):
-            drape(*tensors[:4], bad, tensors[5], **keywords)
-    with pytest.raises(ValueError, match="drape: active is uint8"):
-        drape(*tensors[:5], tensors[5][:1], **keywords)
+    with pytest.raises(ValueError, match="drape: weights is float32"):
+        drape(*tensors[:5], torch.ones(1, 2), tensors[6], **keywords)
     for cell in (0, 3, 2):
         with pytest.raises(ValueError, match="do not cover"):
             drape(*tensors, cell=cell)
     place = tensors[0].data_ptr()
-    good = [place, place, place, 4, 1 << 10, place, 4, 1, 1 << 10, place, place]
+    good = [place, place, place, 1, 4, 1 << 10, 1, place, place, 4, 1, 1 << 10, place, place]
     for words, i, bad in (
-        ("NULL", 10, None),
-        ("height and width", 3, 0),
-        (r"height\*width is below 2\^31", 3, 1 << 22),
-        ("power of two", 6, 3),
-        (r"gh\*gw is below 2\^31", 7, 1 << 22),
-        ("cover", 6, 2),
+        ("NULL", 13, None),
+        ("frames is", 3, 0),
+        ("frames is", 3, 1 << 30),
+        ("height and width", 4, 0),
+        (r"height\*width is below 2\^31", 4, 1 << 22),
+        ("keys is", 6, 65),
+        ("power of two", 9, 3),
+        (r"gh\*gw is below 2\^31", 10, 1 << 22),
+        ("cover", 9, 2),
     ):
         with pytest.raises(ValueError, match=words):
             native.run("drape", _Args(*good[:i], bad, *good[i + 1 :]), tensors[0].device)
