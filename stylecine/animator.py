@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -35,12 +36,13 @@ from stylecine.options import (
 )
 from stylecine.progress import Progress, Stages
 from stylecine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
-from stylecine.scene import Scene
-from stylecine.stages.inversion import invert, refinement_steps
+from stylecine.scene import Latents, PendingLatents, Scene
+from stylecine.stages.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
 from stylecine.threads import another_thread
+from stylecine.weights import ModelRecord
 
 ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
 
@@ -81,25 +83,38 @@ class Animator(Networks):
         return replace(scene, layers=layers, mask=moving(layers), motion=motion)
 
     @torch.no_grad()
-    def begin(self, photo: Source, *, size: Size = 1024, progress: Progress | None = None) -> Scene:
-        """What moves in a photo and how, in about half the time of `invert`: a scene without latents, which `complete`
-        adds. Until then it cannot be saved, and its previews are those of the whole scene unless detail is below 1."""
+    def begin(
+        self, photo: Source, *, size: Size = 1024, refine: int = 0, seed: int = 0, progress: Progress | None = None
+    ) -> Scene:
+        """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
+        them, as `save` does and loops with warp dfw or a detail below 1."""
+        check_inversion_options(refine, seed)
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, stages)
         with stages.stage("mask"):
             layers = predict_layers(image, self.segmenter, self.occluders)
         with stages.stage("motion"):
             motion = predict_motion(image, layers, self.motionnet)
-        return replace(scene, layers=layers, mask=moving(layers), motion=motion)
+        refine = refinement_steps(self.encoder, refine)
+        find = partial(_find_latents, self.model, self.device, scene.photo, refine, seed)
+        return replace(
+            scene,
+            inversion=PendingLatents(find),
+            layers=layers,
+            mask=moving(layers),
+            motion=motion,
+            settings={**scene.settings, "refine": refine, "seed": seed},
+        )
 
     @torch.no_grad()
-    def complete(self, scene: Scene, *, refine: int = 0, seed: int = 0, progress: Progress | None = None) -> Scene:
-        """A scene of `begin` as `invert` would have made it. Parameters as in `animate`."""
-        check_inversion_options(refine, seed)
+    def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
+        """A scene of `begin` as `invert` would have made it."""
+        if scene.is_inverted:
+            return scene
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         image = to_tensor(scene.photo).to(self.device)
-        scene = self._with_latents(scene, image, refine, seed, stages)
+        scene = self._with_latents(scene, image, scene.settings["refine"], scene.settings["seed"], stages)
         release_freed()
         return scene
 
@@ -111,9 +126,7 @@ class Animator(Networks):
         nothing = torch.zeros(0)
         scene = Scene(
             photo=picture,
-            reconstruction=picture,
-            w_plus=nothing,
-            feature=nothing,
+            inversion=Latents(picture, nothing, nothing),
             layers=nothing,
             mask=nothing,
             motion=nothing,
@@ -127,16 +140,20 @@ class Animator(Networks):
     def _with_latents(self, scene: Scene, image: Tensor, refine: int, seed: int, stages: Stages) -> Scene:
         refine = refinement_steps(self.encoder, refine)
         with stages.stage("inversion", max(1, refine)) as step:
-            generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
-            inverted = invert(image, generator, self.encoder, refine=refine, dtype=dtype, progress=step)
+            latents = self._latents(image, refine, seed, step)
         return replace(
             scene,
-            reconstruction=to_uint8(inverted.reconstruction).cpu().numpy(),
-            w_plus=inverted.w_plus,
-            feature=_half_precision(inverted.feature),
+            inversion=latents,
             settings={**scene.settings, "refine": refine, "seed": seed},
             timings=stages.timings,
         )
+
+    def _latents(self, photo: Tensor, refine: int, seed: int, progress: ProgressCallback | None = None) -> Latents:
+        """Of a photo [3,H,W] in [-1,1]."""
+        generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
+        inverted = invert(photo, generator, self.encoder, refine=refine, dtype=dtype, progress=progress)
+        reconstruction = to_uint8(inverted.reconstruction).cpu().numpy()
+        return Latents(reconstruction, inverted.w_plus, _half_precision(inverted.feature))
 
     def preview(
         self, scene: Scene, *, size: int = 256, progress: Progress | None = None, **options: Unpack[RenderArguments]
@@ -286,6 +303,12 @@ class Animator(Networks):
             StylecineWarning,
             stacklevel=5,  # the caller of render or preview
         )
+
+
+@torch.no_grad()
+def _find_latents(model: ModelRecord, device: torch.device, photo: np.ndarray, refine: int, seed: int) -> Latents:
+    """With networks that are loaded for it: a scene that kept those that made it would keep their memory."""
+    return Animator.from_record(model, device)._latents(to_tensor(photo).to(device), refine, seed)
 
 
 def _moving(landscape: Tensor, *layers: ClothLayer | None) -> Tensor:

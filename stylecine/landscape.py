@@ -96,8 +96,9 @@ def _make_loop(
     with another_thread(nets.device, "stylecine-displacement") as begin:
         displaced = begin(lambda: _displace(photo, landscape, swash, options, margin, sky))
         with stages.stage("plate", max(1, refine)) as step:
-            reconstruction = to_tensor(scene.reconstruction).to(nets.device)
-            shown = photo if options.warp == "pixel" else torch.lerp(reconstruction, photo, options.detail)
+            shown = photo
+            if options.detail < 1 and options.warp != "pixel":
+                shown = torch.lerp(to_tensor(scene.reconstruction).to(nets.device), photo, options.detail)
             plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
     release_freed()
     with stages.stage("loop"):

@@ -49,9 +49,13 @@ class Networks:
     @torch.inference_mode(False)  # the generator's gradients may be wanted
     def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
         """Loads a model by name or path. Raises WeightsError, OptionError."""
+        return cls.from_record(find_model(model), check_device(device))
+
+    @classmethod
+    @torch.inference_mode(False)
+    def from_record(cls, record: ModelRecord, place: torch.device) -> Self:
         share_cores()
         reuse_freed()
-        record, place = find_model(model), check_device(device)
         segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
         return cls(
             record,

@@ -13,6 +13,7 @@ import torch
 
 from stylecine.animator import Animator
 from stylecine.atomic import atomic_write, check_destination, translate_os_errors
+from stylecine.caveats import is_surely_known
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.errors import StylecineWarning
 from stylecine.explanation.evidence import gather
@@ -123,7 +124,11 @@ def animate(
             found = animator.find_cloth(to_tensor(picture).to(place))
         if found is None:
             raise cloth_not_marked()
-    scene = animator.invert(picture, size=None, refine=refine, seed=seed, progress=progress)
+    with stages.stage("inversion"):
+        generated = options.warp == "dfw" or options.detail < 1
+        later = not (refine or generated) and is_surely_known(picture, animator)
+    analyse = animator.begin if later else animator.invert
+    scene = analyse(picture, size=None, refine=refine, seed=seed, progress=progress)
     scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
     loop = animator.render_with(options, scene, found=found, progress=progress)
     del animator

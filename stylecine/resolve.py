@@ -15,7 +15,7 @@ from stylecine.loading import Networks
 from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions, Wind, format_size
-from stylecine.scene import Scene
+from stylecine.scene import Latents, PendingLatents, Scene
 from stylecine.stages.displacement import moving_points
 from stylecine.stages.mask import apply_mask, moving, read_mask, require_motion
 from stylecine.stages.motion import predict_motion, read_motion
@@ -240,7 +240,10 @@ def _shrink(
 
     Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
     """
-    photo, reconstruction = (load_photo(picture, short) for picture in (scene.photo, scene.reconstruction))
+    photo = load_photo(scene.photo, short)
+
+    def latents() -> Latents:
+        return replace(scene.latents, reconstruction=load_photo(scene.reconstruction, short))
 
     def small(maps: Tensor) -> Tensor:
         made = F.interpolate(maps[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
@@ -253,7 +256,7 @@ def _shrink(
     shrunk = replace(
         scene,
         photo=photo,
-        reconstruction=reconstruction,
+        inversion=latents() if scene.is_inverted else PendingLatents(latents),
         layers=layers.clone(),
         mask=moving(layers),
         edits=(),

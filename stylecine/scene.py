@@ -1,7 +1,7 @@
 """An inverted photo: its latents, what moves in it and how, and the edits of that."""
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -17,7 +17,6 @@ from torch import Tensor
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import Edit
 from stylecine.edits.scene_file import Cine, read_cine, write_cine
-from stylecine.errors import SceneError
 from stylecine.memory import check_memory
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
@@ -44,6 +43,28 @@ from stylecine.weights import (
 EXACT = 1e-4  # square of levels: no difference
 
 
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What a generator knows of a photo: `reconstruction`, `w_plus` and `feature` of a scene."""
+
+    reconstruction: np.ndarray
+    w_plus: Tensor
+    feature: Tensor
+
+
+class PendingLatents:
+    """Latents that are found when something first needs them: most loops are made without any."""
+
+    def __init__(self, find: Callable[[], Latents]) -> None:
+        self._find = find
+        self.found: Latents | None = None
+
+    def get(self) -> Latents:
+        if self.found is None:
+            self.found = self._find()
+        return self.found
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Scene(Editable):
     """What `Animator.invert` predicts from one photo, and all that `Animator.render` needs; immutable.
@@ -53,9 +74,7 @@ class Scene(Editable):
 
     Attributes:
         photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
-        reconstruction: the generator's output G(F, w+), without the residual, uint8 [H,W,3].
-        w_plus: style vectors, float32 [L,512].
-        feature: features at the injection layer, float32 [C,h,w].
+        inversion: its latents, or how to find them.
         layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
@@ -67,9 +86,7 @@ class Scene(Editable):
     """
 
     photo: np.ndarray
-    reconstruction: np.ndarray
-    w_plus: Tensor
-    feature: Tensor
+    inversion: Latents | PendingLatents
     layers: Tensor
     mask: Tensor
     motion: Tensor
@@ -90,6 +107,30 @@ class Scene(Editable):
         moves = 100 * float((self.mask > 0).float().mean())
         return f"<Scene {name}, {width}x{height}, {moves:.0f}% moves, {len(self.edits)} edits>"
 
+    @property
+    def is_inverted(self) -> bool:
+        """Whether the latents are there already; otherwise what needs them waits about a second."""
+        return isinstance(self.inversion, Latents) or self.inversion.found is not None
+
+    @property
+    def latents(self) -> Latents:
+        return self.inversion if isinstance(self.inversion, Latents) else self.inversion.get()
+
+    @property
+    def reconstruction(self) -> np.ndarray:
+        """The generator's output G(F, w+), without the residual, uint8 [H,W,3]."""
+        return self.latents.reconstruction
+
+    @property
+    def w_plus(self) -> Tensor:
+        """Style vectors, float32 [L,512]."""
+        return self.latents.w_plus
+
+    @property
+    def feature(self) -> Tensor:
+        """Features at the injection layer, float32 [C,h,w]."""
+        return self.latents.feature
+
     @cached_property
     def score(self) -> dict[str, float]:
         """How close `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; computed on first use."""
@@ -108,12 +149,7 @@ class Scene(Editable):
         Shows in milliseconds whether the generator knows pictures like this one. LPIPS does not: text and bricks score
         better than much foliage.
         """
-        height, width = (side // 4 * 4 for side in self.photo.shape[:2])  # whole blocks only
-        ours, truth = (Image.fromarray(image[:height, :width]) for image in (self.reconstruction, self.photo))
-        made, wanted = (np.asarray(image.reduce(4), np.float64).reshape(-1, 3) for image in (ours, truth))
-        made = np.column_stack((made, np.ones(len(made))))
-        error = np.square(made @ np.linalg.lstsq(made, wanted, rcond=None)[0] - wanted).mean()
-        return float(10 * np.log10(255**2 / max(error, EXACT)))
+        return likeness(self.reconstruction, self.photo)
 
     @property
     def predicted_layers(self) -> np.ndarray:
@@ -147,8 +183,6 @@ class Scene(Editable):
 
         A scene loaded from it renders bit-identical frames. Raises OutputError, SceneError.
         """
-        if not self.w_plus.numel():
-            raise SceneError("The scene has no latents yet; add them with Animator.complete(scene).")
         tensors = {name: getattr(self, name).cpu().numpy() for name in ("layers", "motion", "w_plus", "feature")}
         cine = Cine(
             photo=self.photo,
@@ -173,9 +207,7 @@ class Scene(Editable):
         layers = torch.from_numpy(cine.layers)
         return cls(
             photo=cine.photo,
-            reconstruction=cine.reconstruction,
-            w_plus=torch.from_numpy(cine.w_plus),
-            feature=torch.from_numpy(cine.feature),
+            inversion=Latents(cine.reconstruction, torch.from_numpy(cine.w_plus), torch.from_numpy(cine.feature)),
             layers=layers,
             mask=moving(layers),
             motion=torch.from_numpy(cine.motion),
@@ -184,6 +216,16 @@ class Scene(Editable):
             source=PhotoFile(cine.source["name"], b"", cine.source["sha256"]) if cine.source else None,
             settings=dict(cine.settings),
         )
+
+
+def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
+    """`Scene.likeness` of two pictures uint8 [H,W,3]."""
+    height, width = (side // 4 * 4 for side in photo.shape[:2])  # whole blocks only
+    ours, truth = (Image.fromarray(image[:height, :width]) for image in (reconstruction, photo))
+    made, wanted = (np.asarray(image.reduce(4), np.float64).reshape(-1, 3) for image in (ours, truth))
+    made = np.column_stack((made, np.ones(len(made))))
+    error = np.square(made @ np.linalg.lstsq(made, wanted, rcond=None)[0] - wanted).mean()
+    return float(10 * np.log10(255**2 / max(error, EXACT)))
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:

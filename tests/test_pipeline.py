@@ -2,6 +2,7 @@
 
 import io
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ from stylecine.options import WEATHERS
 from stylecine.output.metadata import json_figures
 from stylecine.stages.inversion import SLACK
 from stylecine.stages.motion import predict_motion
-from stylecine.stages.photo import PhotoFile, encode_png, read_photo
+from stylecine.stages.photo import PhotoFile, encode_png, load_photo, read_photo
 
 Given = dict[str, Any]
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture
@@ -223,6 +225,24 @@ def test_progress_reports_every_stage_and_timings_contain_it(
     assert stages == ["photo", "weights", "inversion", "mask", "motion", "plate", "loop"]
     assert all((stage, 1, 1) in told for stage in stages)
     assert all(seconds >= 0 for seconds in loop.timings.values())
+
+
+def test_only_what_needs_latents_waits_for_them(photo: np.ndarray, small_model: Path, given: Given) -> None:
+    """The frames are those of an inverted scene. The model that comes with stylecine knows the lake; the small one's
+    weights are random, and it knows no picture."""
+    lake = load_photo(EXAMPLES / "lake.jpg", 256)
+    short: Given = {"seconds": 0.4, "fps": 10}
+    loop = animate(lake, **short)
+    animator = Animator.from_pretrained("default", "cpu")
+    whole = animator.render(animator.invert(lake), **short)
+    assert not loop.scene.is_inverted and loop.warning == whole.warning == ""
+    assert all(map(np.array_equal, loop, whole))
+    assert np.array_equal(loop.scene.reconstruction, whole.scene.reconstruction)
+    for wanted in ({"detail": 0.5}, {"warp": "dfw"}, {"refine": 1}):
+        assert animate(lake, **short | wanted).scene.is_inverted, wanted
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert animate(photo, model=small_model, **given).scene.is_inverted
 
 
 def test_timings_have_the_reading_of_the_photo(

@@ -21,6 +21,7 @@ from stylecine import (
 )
 from stylecine.edits.scene_file import edit_cine
 from stylecine.memory import needed_bytes
+from stylecine.scene import likeness
 from stylecine.stages.photo import PhotoFile
 
 DATA = Path(__file__).parent / "data"
@@ -111,8 +112,10 @@ def test_likeness_is_of_coarse_forms(scene: Scene) -> None:
     fine[64:] = fine[:, 96:] = 0  # less than a block
     tinted = photo // 2 + np.array([40, 0, 0], np.uint8)
     blurred = np.full_like(photo, 90)
-    like = {name: replace(scene, photo=photo, reconstruction=image).likeness for name, image in
-            {"same": photo, "fine": fine, "tinted": tinted, "blurred": blurred}.items()}  # fmt: skip
+    pictures = {"same": photo, "fine": fine, "tinted": tinted, "blurred": blurred}
+    like = {name: likeness(image, photo) for name, image in pictures.items()}
+    same = replace(scene, photo=photo, inversion=replace(scene.latents, reconstruction=fine))
+    assert same.likeness == like["fine"]
     assert like["same"] == pytest.approx(20 * np.log10(255 / 0.01), abs=0.1)
     assert min(like["fine"], like["tinted"]) > 50, "neither texture nor the light of the whole counts"
     assert like["blurred"] == pytest.approx(20 * np.log10(255 / coarse.std((0, 1)).mean()), abs=0.1)
@@ -189,15 +192,29 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
 def test_a_scene_that_has_only_begun_moves_as_the_whole_one(
     photo: np.ndarray, lake: Scene, animator: Animator, tmp_path: Path
 ) -> None:
-    begun, whole = animator.begin(photo), animator.invert(photo, seed=3)
-    with pytest.raises(SceneError, match="complete"):
-        begun.save(tmp_path / "begun.cine")
-    completed = animator.complete(begun, seed=3)
+    begun, whole = animator.begin(photo, seed=3), animator.invert(photo, seed=3)
+    loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (begun, whole)]
+    assert np.array_equal(*map(frames, loops))
+    assert not begun.is_inverted and whole.is_inverted and animator.complete(whole) is whole
+    completed = animator.complete(begun)
     for name in ("w_plus", "feature", "layers", "mask", "motion"):
         assert torch.equal(getattr(completed, name), getattr(whole, name)), name
     assert np.array_equal(completed.reconstruction, whole.reconstruction) and completed.settings == whole.settings
     assert completed.timings.keys() == whole.timings.keys()
-    loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (begun, whole)]
+
+
+def test_latents_are_found_when_something_needs_them(
+    photo: np.ndarray, animator: Animator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, even for scenes with further edits; and as `invert` finds them."""
+    begun, whole = animator.begin(photo, seed=3), animator.invert(photo, seed=3)
+    edited = begun.paint("sky", [[0.1, 0.1], [0.4, 0.1]])
+    Scene.load(edited.save(tmp_path / "begun.cine"))
+    assert begun.is_inverted and edited.w_plus is begun.w_plus
+    assert torch.equal(begun.w_plus, whole.w_plus) and torch.equal(begun.feature, whole.feature)
+    assert np.array_equal(begun.reconstruction, whole.reconstruction) and begun.score == whole.score
+    given: dict[str, Any] = SHORT | {"detail": 0.5}
+    loops = [animator.preview(scene, size=64, **given) for scene in (animator.begin(photo, seed=3), whole)]
     assert np.array_equal(*map(frames, loops))
 
 
@@ -224,7 +241,8 @@ def test_a_preview_has_one_size(lake: Scene, animator: Animator, size: Any) -> N
 def test_a_preview_in_which_nothing_moves_is_refused(lake: Scene, animator: Animator) -> None:
     wide = [np.repeat(np.repeat(part, 8, 0), 8, 1) for part in (lake.photo, lake.reconstruction)]
     layers, mask = torch.zeros(4, 576, 768), torch.zeros(576, 768)
-    large = replace(lake, photo=wide[0], reconstruction=wide[1], layers=layers, mask=mask)
+    inversion = replace(lake.latents, reconstruction=wide[1])
+    large = replace(lake, photo=wide[0], inversion=inversion, layers=layers, mask=mask)
     speck = np.zeros((576, 768), bool)
     speck[300, 300] = True
     with pytest.raises(NothingMoves, match="larger preview"):

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)
-    with Bar(SCENE | LOOP | FILE) as bar:
+    with Bar(SCENE | {"inversion": 0.2} | LOOP | FILE) as bar:  # the inversion is put off, as a rule
         made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
         loop = animate(options.photo, progress=bar, **made_with, **arguments.render_options(options))
         info = save(loop, output, options, c2pa)

@@ -125,7 +125,8 @@ class Worker:
         upload = Path(request["upload"])
         if _is_cine(upload):
             return {}
-        scene = _named(self.animator.begin(upload, size=request["size"], progress=progress), request["name"])
+        made_with = {name: request[name] for name in ("size", "refine")}
+        scene = _named(self.animator.begin(upload, **made_with, progress=progress), request["name"])
         self._remember(request["scene"], _cached(scene))
         with suppress(NothingMoves):
             self.live(request | {"edits": [], "size": request["first"], "subject": AUTO}, progress)
@@ -140,7 +141,7 @@ class Worker:
             _check_edits(scene)
         elif begun is not None:
             with one_thread():  # next to a browser that draws the first loop
-                scene = self.animator.complete(begun.base, refine=request["refine"], progress=progress)
+                scene = self.animator.complete(begun.base, progress=progress)
         else:
             inverted = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
             scene = _named(inverted, request["name"])

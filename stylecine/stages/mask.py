@@ -23,6 +23,7 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.stages.photo import open_image
 from stylecine.stages.thin import thin_static
+from stylecine.threads import another_thread
 
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
@@ -71,15 +72,19 @@ def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet |
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
         return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
-    own = _class_probabilities(photo, segmenter)
-    probabilities = crf_refine(own, photo)
+    # No network keeps all cores busy by itself.
+    with another_thread(photo.device, "stylecine-occluders") as begin:
+        occluded_ahead = None if occluders is None else begin(lambda: _occluder_probability(photo, occluders))
+        own = _class_probabilities(photo, segmenter)
+        probabilities = crf_refine(own, photo)
+        occluded = None if occluded_ahead is None else occluded_ahead.result()
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
     mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
-    if occluders is not None and bool((mask > 0).any()):
-        mask = torch.where(_occluded(photo, occluders, classes), 0.0, mask)
+    if occluded is not None and bool((mask > 0).any()):
+        mask = torch.where(_occluded(photo, occluded, classes), 0.0, mask)
         mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
     return _split_by_class(mask, classes)
 
@@ -91,13 +96,18 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
     return crf_refine(_class_probabilities(photo, segmenter), photo)
 
 
-def _occluded(photo: Tensor, occluders: OccluderNet, classes: Tensor) -> Tensor:
+@torch.inference_mode()
+def _occluder_probability(photo: Tensor, occluders: OccluderNet) -> Tensor:
+    """[1,h,w]: that something stands before water or sky."""
+    return mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
+
+
+def _occluded(photo: Tensor, probability: Tensor, classes: Tensor) -> Tensor:
     """Bool [H,W]: what stands before water and sky, for sure; and what is thin, likely, and fastened to it, or small.
 
-    classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of large areas the segmenter
+    probability: [1,h,w]. classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of large areas the segmenter
     knows more.
     """
-    probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
     seen = torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
     likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
     reach = round(OCCLUDER * min(likely.shape))
