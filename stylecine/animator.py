@@ -77,24 +77,37 @@ class Animator(Networks):
             scene = self._with_latents(scene, image, refine, seed, stages)
             with stages.stage("mask"):
                 layers = layers_ahead.result()
+                eroded = layers, erode_moving_edges(layers, image)
             with stages.stage("motion"):
                 motion = motion_ahead.result()
         release_freed()
-        return replace(scene, layers=layers, mask=moving(layers), motion=motion)
+        return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
 
     @torch.no_grad()
     def begin(
-        self, photo: Source, *, size: Size = 1024, refine: int = 0, seed: int = 0, progress: Progress | None = None
+        self,
+        photo: Source,
+        *,
+        size: Size = 1024,
+        refine: int = 0,
+        seed: int = 0,
+        preview: bool = False,
+        progress: Progress | None = None,
     ) -> Scene:
         """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
-        them, as `save` does and loops with warp dfw or a detail below 1."""
+        them, as `save` does and loops with warp dfw or a detail below 1.
+
+        preview: whether a small loop comes first, for which less has to be known.
+        """
         check_inversion_options(refine, seed)
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, stages)
         with stages.stage("mask"):
             layers = predict_layers(image, self.segmenter, self.occluders)
-        with stages.stage("motion"):
+        with stages.stage("motion"), another_thread(self.device, "stylecine-edges") as begin:
+            moves_ahead = None if preview else begin(lambda: erode_moving_edges(layers, image))
             motion = predict_motion(image, layers, self.motionnet)
+            eroded = None if moves_ahead is None else (layers, moves_ahead.result())
         refine = refinement_steps(self.encoder, refine)
         find = partial(_find_latents, self.model, self.device, scene.photo, refine, seed)
         return replace(
@@ -102,6 +115,7 @@ class Animator(Networks):
             inversion=PendingLatents(find),
             layers=layers,
             mask=moving(layers),
+            eroded=eroded,
             motion=motion,
             settings={**scene.settings, "refine": refine, "seed": seed},
         )

@@ -23,7 +23,7 @@ from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, pl
 from stylecine.stages.standing import predict_standing
 from stylecine.stages.swash import Swash, predict_swash
 from stylecine.stages.swell import predict_swell
-from stylecine.threads import another_thread, one_thread
+from stylecine.threads import another_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,10 @@ def move_landscape(
 ) -> MovingLandscape:
     """Everything that moves except the cloth, which covers it."""
     layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
-    with one_thread():
+    eroded = parts.scene.eroded
+    if eroded is not None and torch.equal(layers, eroded[0]):
+        moves = eroded[1].clone()  # the loop keeps its own
+    else:
         moves = erode_moving_edges(layers, parts.photo)
     flow, swash = parts.flow, None
     if parts.cloth is None and is_predicted(options, parts.edits):

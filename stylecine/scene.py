@@ -78,6 +78,8 @@ class Scene(Editable):
         layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
+        eroded: layers, and how much each pixel moves of them without a rim along static things, as in a loop, [H,W];
+            None where that is found later.
         model: record of the weights that made it.
         edits: in order.
         source: the photo's file; None for pixels.
@@ -91,6 +93,7 @@ class Scene(Editable):
     mask: Tensor
     motion: Tensor
     model: ModelRecord
+    eroded: tuple[Tensor, Tensor] | None = None
     edits: tuple[Edit, ...] = ()
     source: PhotoFile | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.stages.photo import open_image
 from stylecine.stages.thin import thin_static
-from stylecine.threads import another_thread
+from stylecine.threads import another_thread, one_thread
 
 FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
 SHORT_SIDE = 640  # of what the network sees
@@ -84,7 +84,7 @@ def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet |
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
     mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
     if occluded is not None and bool((mask > 0).any()):
-        mask = torch.where(_occluded(photo, occluded, classes), 0.0, mask)
+        mask = torch.where(_occluded(occluded, classes), 0.0, mask)
         mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
     return _split_by_class(mask, classes)
 
@@ -98,17 +98,17 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
 
 @torch.inference_mode()
 def _occluder_probability(photo: Tensor, occluders: OccluderNet) -> Tensor:
-    """[1,h,w]: that something stands before water or sky."""
-    return mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
+    """[H,W]: that something stands before water or sky."""
+    probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
+    return torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
 
 
-def _occluded(photo: Tensor, probability: Tensor, classes: Tensor) -> Tensor:
+def _occluded(seen: Tensor, classes: Tensor) -> Tensor:
     """Bool [H,W]: what stands before water and sky, for sure; and what is thin, likely, and fastened to it, or small.
 
-    probability: [1,h,w]. classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of large areas the segmenter
-    knows more.
+    seen: [H,W], probabilities. classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of
+    large areas the segmenter knows more.
     """
-    seen = torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
     likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
     reach = round(OCCLUDER * min(likely.shape))
     large = dilate(~dilate(~likely, reach), 2 * reach)
@@ -167,6 +167,8 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     return _split_by_class(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
 
 
+@torch.no_grad()
+@one_thread()
 def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
     """layers [4,H,W] -> `moving` [H,W] of them, eroded along static things.
 
