@@ -18,8 +18,8 @@ from stylecine.stages.photo import load_photo
 
 MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
 MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
-# A small version of a photo tells in a twentieth of a second what its likeness is about: of 86 photos it was at most
-# 5.4 dB less.
+# The likeness of a small version of a photo is known in a tenth of a second; for 86 photos it was up to 5.4 dB higher
+# than that of the photo.
 ROUGH_SIDE, MIN_ROUGH_LIKENESS = 256, 35.0
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
 # Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short

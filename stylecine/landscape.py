@@ -45,8 +45,8 @@ def move_landscape(
     """Everything that moves except the cloth, which covers it."""
     layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
     eroded = parts.scene.eroded
-    if eroded is not None and torch.equal(layers, eroded[0]):
-        moves = eroded[1].clone()  # the loop keeps its own
+    if eroded is not None and torch.equal(layers, eroded[0].to(layers.device)):
+        moves = eroded[1].to(layers.device, copy=True)  # the loop keeps its own
     else:
         moves = erode_moving_edges(layers, parts.photo)
     flow, swash = parts.flow, None
