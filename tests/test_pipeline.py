@@ -230,7 +230,7 @@ def test_progress_reports_every_stage_and_timings_contain_it(
 def test_only_what_needs_latents_waits_for_them(photo: np.ndarray, small_model: Path, given: Given) -> None:
     """The frames are those of an inverted scene. The model that comes with stylecine knows the lake; the small one's
     weights are random, and it knows no picture."""
-    lake = load_photo(EXAMPLES / "lake.jpg", 160)
+    lake = load_photo(EXAMPLES / "lake.jpg", 256)
     short: Given = {"seconds": 0.4, "fps": 10}
     loop = animate(lake, **short)
     animator = Animator.from_pretrained("default", "cpu")
