@@ -7,7 +7,8 @@
 namespace stylecine {
 
 constexpr int64_t kDrapeTile = STYLECINE_DRAPE_TILE;
-constexpr int64_t kDrapeKeys = 64;  // at most
+constexpr int64_t kDrapePoints = kDrapeTile + 4;  // of the field on one axis that a tile needs, at most
+constexpr int64_t kDrapeKeys = 64;                // at most
 
 static inline int64_t drape_tiles(const stylecine_drape_args &args) {
   return (args.height + kDrapeTile - 1) / kDrapeTile * ((args.width + kDrapeTile - 1) / kDrapeTile);
@@ -49,6 +50,13 @@ STYLECINE_INLINE Position position_of(int32_t pixel, int32_t cell) {
   const int32_t place = 2 * pixel + 1 - cell;  // past the first coefficient, in halves of a pixel
   const int32_t whole = place >> log2;         // -1: the first pixels lie up to half a cell before it
   return {whole, float(place - whole * (1 << log2)) * inverse_power(log2)};
+}
+
+// The first of the coefficients that a pixel needs, before they are held to the grid; and how many there are from one
+// of them to the last that a pixel needs.
+STYLECINE_INLINE int32_t first_point(int32_t pixel, int32_t cell) { return position_of(pixel, cell).second - 1; }
+STYLECINE_INLINE int32_t points_to(int32_t pixel, int32_t cell, int32_t first) {
+  return position_of(pixel, cell).second + 3 - first;
 }
 
 // Splits a position on one axis into the pixel at or before it and the fraction past that.

@@ -9,10 +9,9 @@ namespace STYLECINE_SET {
 namespace {
 
 constexpr int64_t TILE = kDrapeTile;
-constexpr int64_t ROWS = TILE + 4;  // points of the field on one axis that a tile needs, at most
-constexpr int64_t RUN = 8;          // tiles beside each other that one thread draws, at most
-constexpr int64_t COLUMNS = 80;     // points that they need, at most, in whole registers
-constexpr int64_t START = 16;       // of a tile in a line, after pixels of a cell that begins left of it
+constexpr int64_t RUN = 8;                  // tiles beside each other that one thread draws, at most
+constexpr int64_t COLUMNS = 2 * TILE + 16;  // points that they need, at most, in whole registers
+constexpr int64_t START = 16;               // of a tile in a line, after pixels of a cell that begins left of it
 constexpr int64_t LINE = START + TILE + 16;
 constexpr int64_t SPAN = TILE + 16;         // columns and rows of the photo, at most, that are at hand at once
 constexpr int64_t kMore = SPAN - TILE - 3;  // by how much offsets in them may differ
@@ -33,12 +32,12 @@ struct Columns {
 
 // A frame's points around some tiles, which are held to the grid.
 struct Points {
-  alignas(64) float at[3][ROWS][COLUMNS];
+  alignas(64) float at[3][kDrapePoints][COLUMNS];
 };
 
 // The field around a tile, at its columns of pixels and at its own rows of points.
 struct Lines {
-  alignas(64) float at[3][ROWS][LINE];
+  alignas(64) float at[3][kDrapePoints][LINE];
 };
 
 // The field at a tile's pixels: by how much the places that are read differ from their own, and the gain.
@@ -72,23 +71,15 @@ void interpolate(const float *points, const Columns &columns, float *out) {
 // The first pixel of a tile's lines: four pixels from there on are of the same cell.
 int64_t start_of(const stylecine_drape_args &args) { return START - (args.cell == 4 ? 2 : 0); }
 
-// The first column and row of points around a tile, before they are held to the grid.
-int64_t left_of(const stylecine_drape_args &args, int64_t left) {
-  return position_of(int32_t(left + start_of(args) - START), args.cell).second - 1;
-}
-int64_t top_of(const stylecine_drape_args &args, int64_t top) {
-  return position_of(int32_t(top), args.cell).second - 1;
-}
-
-// Points from there to the last one that pixels up to `last` need.
-int64_t points_to(const stylecine_drape_args &args, int64_t first, int64_t last) {
-  return position_of(int32_t(last), args.cell).second + 3 - first;
+// The first column of points of a tile's lines.
+int32_t left_of(const stylecine_drape_args &args, int64_t left) {
+  return first_point(int32_t(left + start_of(args) - START), args.cell);
 }
 
 Columns columns_of(const stylecine_drape_args &args, int64_t left) {
   Columns columns;
-  const int64_t point = left_of(args, left);
-  columns.from = start_of(args), columns.points = points_to(args, point, left + TILE - 1);
+  const int32_t point = left_of(args, left);
+  columns.from = start_of(args), columns.points = points_to(int32_t(left + TILE - 1), args.cell, point);
   for (int64_t x = columns.from; x < LINE; ++x) {
     const Position at = position_of(int32_t(left + x - START), args.cell);
     columns.first[x] = int32_t(at.second - 1 - point);
@@ -144,7 +135,8 @@ STYLECINE_INLINE void read_line(const float (*lines)[LINE], const Position &down
 // From the points of a line, of which `from` is a tile's first. Pixels past the border are the nearest within.
 void read_field(const stylecine_drape_args &args, const Tile &tile, const Columns &columns, const Points &points,
                 int64_t from, Field &field) {
-  const int64_t top = top_of(args, tile.top), rows = points_to(args, top, tile.top + TILE - 1);
+  const int32_t top = first_point(int32_t(tile.top), args.cell);
+  const int64_t rows = points_to(int32_t(tile.top + TILE - 1), args.cell, top);
   const bool gains = any_gain(points, from, columns.points, rows);
   Lines lines;
   const auto line = args.cell < 4 ? interpolate<1> : interpolate<4>;
@@ -428,8 +420,9 @@ void draw_rows(const stylecine_drape_args &args, const Tile &tile, const Part *p
 
 // Tiles of a row, from the one at `begin` to before `end`.
 void drape_run(const stylecine_drape_args &args, const uint8_t *active, int64_t top, int64_t begin, int64_t end) {
-  const int64_t left = left_of(args, begin * TILE), above = top_of(args, top);
-  const int64_t wide = points_to(args, left, end * TILE - 1), high = points_to(args, above, top + TILE - 1);
+  const int32_t left = left_of(args, begin * TILE), above = first_point(int32_t(top), args.cell);
+  const int64_t wide = points_to(int32_t(end * TILE - 1), args.cell, left);
+  const int64_t high = points_to(int32_t(top + TILE - 1), args.cell, above);
   Points points[TOGETHER];
   Part parts[TOGETHER];
   Columns columns = columns_of(args, begin * TILE);
@@ -451,6 +444,7 @@ void drape_run(const stylecine_drape_args &args, const uint8_t *active, int64_t 
 
 void drape(const stylecine_drape_args &args, stylecine_cpu *cpu) {
   const int64_t wide = (args.width + TILE - 1) / TILE, high = (args.height + TILE - 1) / TILE;
+  // As many as have room for their points.
   const int64_t run = min_of(RUN, 2 * args.cell), runs = (wide + run - 1) / run;
   parallel(cpu, runs * high, [&](int64_t i) {
     const uint8_t *const active = args.active + i / runs * wide;

@@ -7,7 +7,7 @@ namespace cuda {
 namespace {
 
 constexpr int TILE = kDrapeTile;
-constexpr int POINTS = TILE + 4;  // of the field on one axis that a tile needs, at most
+constexpr int POINTS = kDrapePoints;
 
 // A frame's field around a tile.
 struct Field {
@@ -35,9 +35,8 @@ __device__ void read_field(const stylecine_drape_args &args, int frame, int top,
   const int gh = int(args.gh), gw = int(args.gw), keys = int(args.keys);
   const float *const __restrict__ weights = args.weights + int64_t(frame) * keys;
   const int64_t plane = args.gh * args.gw;
-  const int first_row = position_of(top, args.cell).second - 1, first = position_of(left, args.cell).second - 1;
-  const int rows = position_of(top + TILE - 1, args.cell).second + 3 - first_row;
-  const int columns = position_of(left + TILE - 1, args.cell).second + 3 - first;
+  const int first_row = first_point(top, args.cell), rows = points_to(top + TILE - 1, args.cell, first_row);
+  const int first = first_point(left, args.cell), columns = points_to(left + TILE - 1, args.cell, first);
   for (int i = threadIdx.x; i < 3 * rows * columns; i += BLOCK) {
     const int k = i / (rows * columns), y = i / columns % rows, x = i % columns;
     const float *const __restrict__ point =

@@ -223,10 +223,15 @@ def test_arguments_that_do_not_fit_are_named():
     tensors, keywords = Sample("bad").arguments()
     names = "frame", "photo", "background", "matte", "keyframes", "weights", "active"
     for i, name in enumerate(names):
-        for bad in (tensors[i].double(), tensors[i][:0]):
+        for bad in (tensors[i].double(), tensors[i].int(), tensors[i][:0]):
             wrong = [*tensors[:i], bad, *tensors[i + 1 :]]
             with pytest.raises(ValueError, match=f"drape: {name} is (uint8|float32)"):
                 drape(*wrong, **keywords)
+    for bad in (tensors[4][:, :2], tensors[4][0], tensors[4][0, 0]):
+        with pytest.raises(ValueError, match="drape: keyframes is float32"):
+            drape(*tensors[:4], bad, *tensors[5:], **keywords)
+    with pytest.raises(ValueError, match=r"drape: frames are \[n,H,W,3\]"):
+        drape(tensors[0][0], *tensors[1:], **keywords)
     with pytest.raises(ValueError, match="drape: weights is float32"):
         drape(*tensors[:5], torch.ones(1, 2), tensors[6], **keywords)
     for cell in (0, 3, 2):
