@@ -67,14 +67,13 @@ class Animator(Networks):
         self, photo: Source, *, size: Size = 1024, refine: int = 0, seed: int = 0, progress: Progress | None = None
     ) -> Scene:
         """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`."""
-        check_inversion_options(refine, seed)
         stages = Stages(progress, self.device)
-        scene, image = self._empty_scene(photo, size, stages)
+        scene, image = self._empty_scene(photo, size, refine, seed, stages)
         # Much of the layers' work uses one core, while inversion can use all.
         with another_thread(self.device, "stylecine-layers") as begin:
             layers_ahead = begin(lambda: predict_layers(image, self.segmenter, self.occluders))
             motion_ahead = begin(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
-            scene = self._with_latents(scene, image, refine, seed, stages)
+            scene = self._with_latents(scene, image, stages)
             with stages.stage("mask"):
                 layers = layers_ahead.result()
                 eroded = layers, erode_moving_edges(layers, image)
@@ -99,26 +98,15 @@ class Animator(Networks):
 
         preview: whether a small loop comes first, for which less has to be known.
         """
-        check_inversion_options(refine, seed)
         stages = Stages(progress, self.device)
-        scene, image = self._empty_scene(photo, size, stages)
+        scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with stages.stage("mask"):
             layers = predict_layers(image, self.segmenter, self.occluders)
         with stages.stage("motion"), another_thread(self.device, "stylecine-edges") as begin:
             moves_ahead = None if preview else begin(lambda: erode_moving_edges(layers, image))
             motion = predict_motion(image, layers, self.motionnet)
             eroded = None if moves_ahead is None else (layers, moves_ahead.result())
-        refine = refinement_steps(self.encoder, refine)
-        find = partial(_find_latents, self.model, self.device, scene.photo, refine, seed)
-        return replace(
-            scene,
-            inversion=PendingLatents(find),
-            layers=layers,
-            mask=moving(layers),
-            eroded=eroded,
-            motion=motion,
-            settings={**scene.settings, "refine": refine, "seed": seed},
-        )
+        return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
 
     @torch.no_grad()
     def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
@@ -128,39 +116,36 @@ class Animator(Networks):
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         image = to_tensor(scene.photo).to(self.device)
-        scene = self._with_latents(scene, image, scene.settings["refine"], scene.settings["seed"], stages)
+        scene = self._with_latents(scene, image, stages)
         release_freed()
         return scene
 
-    def _empty_scene(self, photo: Source, size: Size, stages: Stages) -> tuple[Scene, Tensor]:
+    def _empty_scene(self, photo: Source, size: Size, refine: int, seed: int, stages: Stages) -> tuple[Scene, Tensor]:
         """A scene in which nothing moves, without latents, and its photo [3,H,W] in [-1,1]."""
+        check_inversion_options(refine, seed)
+        refine = refinement_steps(self.encoder, refine)
         with stages.stage("photo"):
             picture, source = read_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)
         nothing = torch.zeros(0)
         scene = Scene(
             photo=picture,
-            inversion=Latents(picture, nothing, nothing),
+            inversion=PendingLatents(partial(_find_latents, self.model, self.device, picture, refine, seed)),
             layers=nothing,
             mask=nothing,
             motion=nothing,
             model=self.model,
             source=source,
-            settings={"size": format_size(size)},
+            settings={"size": format_size(size), "refine": refine, "seed": seed},
             timings=stages.timings,
         )
         return scene, to_tensor(picture).to(self.device)
 
-    def _with_latents(self, scene: Scene, image: Tensor, refine: int, seed: int, stages: Stages) -> Scene:
-        refine = refinement_steps(self.encoder, refine)
+    def _with_latents(self, scene: Scene, image: Tensor, stages: Stages) -> Scene:
+        refine, seed = scene.settings["refine"], scene.settings["seed"]
         with stages.stage("inversion", max(1, refine)) as step:
             latents = self._latents(image, refine, seed, step)
-        return replace(
-            scene,
-            inversion=latents,
-            settings={**scene.settings, "refine": refine, "seed": seed},
-            timings=stages.timings,
-        )
+        return replace(scene, inversion=latents, timings=stages.timings)
 
     def _latents(self, photo: Tensor, refine: int, seed: int, progress: ProgressCallback | None = None) -> Latents:
         """Of a photo [3,H,W] in [-1,1]."""

@@ -197,7 +197,7 @@ def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
             " fetch it again, or convert a foreign checkpoint with `stylecine convert`."
         ) from None
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
-    # The sum is not finite if any value is not; it takes a quarter of the time.
+    # The sum is not finite if any value is not; it takes a fraction of the time.
     broken = [name for name, t in tensors.items() if not (torch.isfinite(t.sum()) or torch.isfinite(t).all())]
     if broken:
         raise WeightsMalformed(f"The file {path} has NaN or infinity in '{broken[0]}'; fetch it again.")

@@ -189,9 +189,7 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
     assert (loop[2] != loop.scene.photo).any()
 
 
-def test_a_scene_that_has_only_begun_moves_as_the_whole_one(
-    photo: np.ndarray, lake: Scene, animator: Animator, tmp_path: Path
-) -> None:
+def test_a_scene_that_has_only_begun_moves_as_the_whole_one(photo: np.ndarray, lake: Scene, animator: Animator) -> None:
     begun, whole = animator.begin(photo, seed=3), animator.invert(photo, seed=3)
     loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (begun, whole)]
     assert np.array_equal(*map(frames, loops))
@@ -203,9 +201,7 @@ def test_a_scene_that_has_only_begun_moves_as_the_whole_one(
     assert completed.timings.keys() == whole.timings.keys()
 
 
-def test_latents_are_found_when_something_needs_them(
-    photo: np.ndarray, animator: Animator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_latents_are_found_when_something_needs_them(photo: np.ndarray, animator: Animator, tmp_path: Path) -> None:
     """Once, even for scenes with further edits; and as `invert` finds them."""
     begun, whole = animator.begin(photo, seed=3), animator.invert(photo, seed=3)
     edited = begun.paint("sky", [[0.1, 0.1], [0.4, 0.1]])
