@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.machine import machine
-from benchmarks.moving import FRAMES, PHOTO, loop_of
+from benchmarks.gpu_loops import loops
+from benchmarks.machine import ROOT, machine
+from benchmarks.moving import FRAMES
 from benchmarks.tables import RESULTS, save, table, to_json, write
-from stylecine import Animator
+from benchmarks.timing import now
+from stylecine import Animator, Cinemagraph
 from stylecine.ops import native
 
 TESTS = ["-m", "pytest", "-q", "-k", "gpu or cuda", "tests/ops", "tests/networks", "tests/stages", "tests/cloth"]
@@ -30,8 +32,8 @@ TESTS += ["--ignore=tests/ops/test_cuda_sources.py"]
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 LIMIT = 3600  # seconds, of a step
 KEPT = 1500  # characters of what a failed step says
-PROFILED = 30  # frames
-ROWS = 15  # of a profile
+PROFILED = 40  # frames
+ROWS = 10  # of a profile
 
 Row = dict[str, Any]
 
@@ -82,35 +84,57 @@ def run(command: Sequence[str] | str) -> Row:
 
 
 def profiles(size: int) -> dict[str, list[Row]]:
-    """The kernels of a frame of each warp: microseconds and calls a frame, the longest first."""
+    """The kernels of a frame of each of the loops that are compared: microseconds and calls a frame, the longest first;
+    and how many frames a second are brought to the host, one by one."""
     animator = Animator.from_pretrained(device="cuda")
-    scene = animator.invert(PHOTO, size=(size, size))
-    made = {}
-    for warp in ("msdfw", "dfw"):
-        loop = loop_of(animator, scene, FRAMES, warp=warp)
-        loop[0]
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
-            for t in range(PROFILED):
-                loop[t]
-        events = sorted(profiled.key_averages(), key=lambda event: -event.self_device_time_total)
-        made[warp] = [
-            {
-                "kernel": event.key[:60],
-                "microseconds": event.self_device_time_total / PROFILED,
-                "calls": event.count / PROFILED,
-            }
-            for event in events[:ROWS]
-            if event.self_device_time_total > 0
-        ]
-    return made
+    made, speeds = dict[str, list[Row]](), list[Row]()
+    for name, (photo, options) in loops(size).items():
+        scene = animator.invert(ROOT / f"examples/{photo}.jpg", size=(size, size))
+        loop = animator.render(scene, **options)
+        made[name] = profiled(loop)
+        microseconds = sum(row["microseconds"] for row in made[name])
+        speeds.append({"loop": name, "frames_per_second": speed(loop), "microseconds": microseconds})
+    return {"": speeds} | {name: rows[:ROWS] for name, rows in made.items()}
+
+
+def profiled(loop: Cinemagraph) -> list[Row]:
+    """Every kernel and copy of a frame, the longest first."""
+    take(loop)
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        take(loop)
+    events = sorted(profiler.key_averages(), key=lambda event: -event.self_device_time_total)
+    return [
+        {
+            "kernel": event.key[:60],
+            "microseconds": event.self_device_time_total / PROFILED,
+            "calls": event.count / PROFILED,
+        }
+        for event in events
+        if event.self_device_time_total > 0
+    ]
+
+
+def take(loop: Cinemagraph) -> None:
+    for _ in loop.frames(range(PROFILED)):
+        pass
+
+
+def speed(loop: Cinemagraph) -> float:
+    """Frames a second, of the best of three passes."""
+    passes = []
+    for _ in range(3):
+        start = now(loop.mask.device)
+        take(loop)
+        passes.append(PROFILED / (now(loop.mask.device) - start))
+    return max(passes)
 
 
 def markdown(result: Mapping[str, Any]) -> str:
     where = result["machine"]
     ran = table([{"says": ""} | row for row in result["steps"]], ("step", "result", "seconds"))
     parts = [f"{where['gpu']}; {where['cpu']}, {where['cores']} cores. {result['kernels']}.\n\n{ran}"]
-    for warp, rows in result["profiles"].items():
-        parts.append(f"## A frame of {warp}\n\n{table(rows, ('kernel', 'microseconds', 'calls'))}")
+    for name, rows in result["profiles"].items():
+        parts.append(f"## {name or 'Frames of each loop'}\n\n{table(rows, list(rows[0]))}")
     return "\n".join(parts)
 
 

@@ -1,10 +1,19 @@
-// recolour on the GPU: one thread per pixel.
+// recolour on the GPU: one thread per pixel. The blocks of a place's frames are neighbours, as their transforms are.
 #include "device.h"
 #include "recolour.h"
 
 namespace stylecine {
 namespace cuda {
 namespace {
+
+constexpr int BATCH = 16;  // frames of a launch
+
+// What a kernel could not read from the host's memory.
+struct Frames {
+  int64_t first;  // of them
+  int count;
+  float amount[BATCH];
+};
 
 // A column of a transform.
 struct alignas(16) Column {
@@ -35,15 +44,18 @@ __device__ void add_transform(const stylecine_recolour_args &args, int64_t y, in
 
 // 56 registers. 6 bytes a pixel, 7 with a mask of what moves, 10 with a still picture
 // as well; the grid stays in caches.
-__global__ void recolour_pixels(stylecine_recolour_args args, float amount) {
-  STYLECINE_STRIDE(i, args.height * args.width) {
+__global__ void recolour_pixels(stylecine_recolour_args args, const __grid_constant__ Frames frames) {
+  const int n = int(blockIdx.x) % frames.count;
+  const int64_t pixels = args.height * args.width, begin = 3 * (frames.first + n) * pixels;
+  STYLECINE_STRIDE_OF_FRAMES(i, pixels, frames.count) {
     const Split place = split(i, args.width);
     const int64_t y = place.whole, x = place.rest;
-    const uint8_t *const pixel = args.frame + 3 * i;
+    const uint8_t *const pixel = args.frame + begin + 3 * i;
+    uint8_t *const out = args.out + begin + 3 * i;
     const float colour[4] = {float(pixel[0]), float(pixel[1]), float(pixel[2]), 255};
     float sum[3] = {0, 0, 0};
     if (args.moving && !args.moving[i] && !args.still) {
-      for (int c = 0; c < 3; ++c) args.out[3 * i + c] = pixel[c];
+      for (int c = 0; c < 3; ++c) out[c] = pixel[c];
       continue;
     }
     if (args.moving && !args.moving[i])
@@ -52,7 +64,7 @@ __global__ void recolour_pixels(stylecine_recolour_args args, float amount) {
     const float noise = dither(y, x);
     for (int c = 0; c < 3; ++c) {
       const float added = clamp(colour[c] + sum[c], 0, 255) - colour[c];
-      args.out[3 * i + c] = uint8_t(clamp(colour[c] + amount * added, 0, 255) + noise);
+      out[c] = uint8_t(clamp(colour[c] + frames.amount[n] * added, 0, 255) + noise);
     }
   }
 }
@@ -60,11 +72,10 @@ __global__ void recolour_pixels(stylecine_recolour_args args, float amount) {
 }  // namespace
 
 cudaError_t recolour(const stylecine_recolour_args &args, cudaStream_t queue) {
-  const int64_t pixels = args.height * args.width;
-  stylecine_recolour_args one = args;
-  for (int64_t i = 0; i < args.frames; ++i) {
-    one.frame = args.frame + 3 * i * pixels, one.out = args.out + 3 * i * pixels;
-    recolour_pixels<<<blocks(pixels), BLOCK, 0, queue>>>(one, args.amount[i]);
+  for (int64_t first = 0; first < args.frames; first += BATCH) {
+    Frames frames = {first, int(min_of(BATCH, args.frames - first)), {}};
+    for (int n = 0; n < frames.count; ++n) frames.amount[n] = args.amount[first + n];
+    recolour_pixels<<<blocks(args.height * args.width) * frames.count, BLOCK, 0, queue>>>(args, frames);
     if (const cudaError_t status = cudaGetLastError()) return status;
   }
   return cudaSuccess;

@@ -1,4 +1,5 @@
-// weather on the GPU: one block per tile of a frame.
+// weather on the GPU: one block per tile of each frame; those of the same tile are neighbours, as their distance and
+// veil are.
 #include "device.h"
 #include "weather.h"
 
@@ -9,8 +10,15 @@ namespace {
 constexpr int SIDE = 16;  // pixels of a tile; one thread each
 static_assert(SIDE * SIDE == BLOCK, "a thread per pixel");
 
-struct Colours {
-  float veil[3], streaks[3];
+constexpr int BATCH = 16;  // frames of a launch
+
+// What a kernel could not read from the host's memory.
+struct Frames {
+  int64_t first;  // of them
+  int count;
+  int64_t first_streak[BATCH];
+  int streaks[BATCH];
+  float veil_colour[BATCH][3], streak_colour[BATCH][3];
 };
 
 // How much of the frame is seen through the streaks at a thread's pixel: the block looks for those that meet its tile,
@@ -42,44 +50,51 @@ __device__ float through(const stylecine_streak *__restrict__ streaks, int count
   return product;
 }
 
-// 30 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
+// 32 registers. 7 bytes a pixel: the frame is read and written, and the distance read; streaks and the veil come from
 // caches.
-__global__ void weather(const __grid_constant__ stylecine_weather_args args,
-                        const stylecine_streak *__restrict__ streaks, int count, Colours colours) {
+__global__ void weather(const __grid_constant__ stylecine_weather_args args, const __grid_constant__ Frames frames) {
+  const int n = int(blockIdx.x) % frames.count, tile = int(blockIdx.x) / frames.count;
   const int height = int(args.height), width = int(args.width), wide = (width + SIDE - 1) / SIDE;
-  const int top = int(blockIdx.x) / wide * SIDE, left = int(blockIdx.x) % wide * SIDE;
+  const int top = tile / wide * SIDE, left = tile % wide * SIDE;
   const int y = top + int(threadIdx.x) / SIDE, x = left + int(threadIdx.x) % SIDE;
-  const float seen = through(streaks, count, top, left, y, x);
+  const float seen = through(args.streaks + frames.first_streak[n], frames.streaks[n], top, left, y, x);
   if (y >= height || x >= width) return;
   const Between down = across(y, height, args.gh), right = across(x, width, args.gw);
-  const float *const __restrict__ above = args.veil + down.first * args.gw;
-  const float *const __restrict__ below = args.veil + down.second * args.gw;
+  const float *const __restrict__ veils = args.veil + (frames.first + n) * args.gh * args.gw;
+  const float *const __restrict__ above = veils + down.first * args.gw;
+  const float *const __restrict__ below = veils + down.second * args.gw;
   const uint8_t *const __restrict__ distance = args.distance;
   const float veil = blend(blend(above[right.first], below[right.first], down.f),
                            blend(above[right.second], below[right.second], down.f), right.f);
   const int at = y * width + x;
+  const int64_t pixel = 3 * ((frames.first + n) * height * width + at);
   const Mix share = mix(seen, fog_of(veil, distance[at]));
   const float noise = dither(y, x);
   for (int c = 0; c < 3; ++c) {
-    const float sum = float(args.frame[3 * int64_t(at) + c]) * share.frame + colours.veil[c] * share.veil +
-                      colours.streaks[c] * share.streaks;
-    args.out[3 * int64_t(at) + c] = uint8_t(clamp(sum + noise, 0, 255.5f));
+    const float sum = float(args.frame[pixel + c]) * share.frame + frames.veil_colour[n][c] * share.veil +
+                      frames.streak_colour[n][c] * share.streaks;
+    args.out[pixel + c] = uint8_t(clamp(sum + noise, 0, 255.5f));
   }
 }
 
+Frames frames_of(const stylecine_weather_args &args, int64_t first) {
+  Frames frames = {first, int(min_of(BATCH, args.frames - first)), {}, {}, {}, {}};
+  for (int n = 0; n < frames.count; ++n) {
+    const int64_t i = first + n;
+    frames.first_streak[n] = args.first[i], frames.streaks[n] = int(args.first[i + 1] - args.first[i]);
+    for (int c = 0; c < 3; ++c) {
+      frames.veil_colour[n][c] = args.veil_colours[3 * i + c];
+      frames.streak_colour[n][c] = args.streak_colours[3 * i + c];
+    }
+  }
+  return frames;
+}
+
 cudaError_t weather_of_frames(const stylecine_weather_args &args, cudaStream_t queue) {
-  const int64_t pixels = args.height * args.width;
   const int64_t tiles = (args.height + SIDE - 1) / SIDE * ((args.width + SIDE - 1) / SIDE);
-  stylecine_weather_args one = args;
-  for (int64_t i = 0; i < args.frames; ++i) {
-    one.frame = args.frame + 3 * i * pixels, one.out = args.out + 3 * i * pixels;
-    one.veil = args.veil + i * args.gh * args.gw;
-    Colours colours;
-    for (int c = 0; c < 3; ++c)
-      colours.veil[c] = args.veil_colours[3 * i + c], colours.streaks[c] = args.streak_colours[3 * i + c];
-    const int count = int(args.first[i + 1] - args.first[i]);
-    const stylecine_streak *const streaks = count ? args.streaks + args.first[i] : nullptr;
-    weather<<<unsigned(tiles), BLOCK, 0, queue>>>(one, streaks, count, colours);
+  for (int64_t first = 0; first < args.frames; first += BATCH) {
+    const Frames frames = frames_of(args, first);
+    weather<<<unsigned(tiles * frames.count), BLOCK, 0, queue>>>(args, frames);
     if (const cudaError_t status = cudaGetLastError()) return status;
   }
   return cudaSuccess;
