@@ -62,10 +62,12 @@ def steps(out: Path, size: int) -> dict[str, list[str] | str]:
     for tool in SANITIZERS:
         command = ["--tool", tool, "--error-exitcode", "1", "--target-processes", "all", sys.executable, *TESTS]
         made[f"compute-sanitizer, {tool}"] = [sanitizer, *command] if sanitizer else "there is no compute-sanitizer"
-    made["whole loops"] = [sys.executable, "-m", "benchmarks.gpu_loops", "--out", str(out / "gpu-loops.json")]
-    sizes = ["--sizes", str(size), "--frames", str(FRAMES)]
-    made["speed of kernels"] = [sys.executable, "-m", "benchmarks.kernels", "--out", str(out / "gpu-kernels.json")]
-    made["frames per second"] = [sys.executable, "-m", "benchmarks.fps", *sizes, "--out", str(out / "gpu-fps.json")]
+    program = [sys.executable, "-m"]
+    one_device = ["--device", "cuda", "--threads", "4"]
+    made["whole loops"] = [*program, "benchmarks.gpu_loops", "--out", str(out / "gpu-loops.json")]
+    made["speed of kernels"] = [*program, "benchmarks.kernels", *one_device, "--out", str(out / "gpu-kernels.json")]
+    sizes = ["--sizes", str(size), "--frames", str(FRAMES), "--out", str(out / "gpu-fps.json")]
+    made["frames per second"] = [*program, "benchmarks.fps", *one_device, *sizes]
     return made
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stylecine.ops.drape import drape_
+from stylecine.ops.readback import enqueued
 
 PaceHarmonics = tuple[complex, ...]  # hₘ of a gust's pace at t, in gusts: 1 + Re Σ hₘ·exp(2πi·m·t), m from 1
 
@@ -47,7 +48,7 @@ class ClothLayer:
     def draw_over_(self, frames: Tensor, times: Sequence[float]) -> Tensor:
         """`draw_over` of frames [n,H,W,3], in place: a copy of a few numbers and a kernel for a GPU, which waits for
         nothing."""
-        weights = _enqueued(torch.stack([self.weights(t) for t in times]), self.keyframes.device)
+        weights = enqueued(torch.stack([self.weights(t) for t in times]), self.keyframes.device)
         drawn = frames, self.photo, self.background, self.matte, self.keyframes, weights, self.active
         return drape_(*drawn, cell=self.cell, fine=self.fine)
 
@@ -57,12 +58,6 @@ class ClothLayer:
         angle = 2 * math.pi * share
         gusts = self.cycles * (share + self.gustiness * (1 - math.cos(angle)) / (2 * math.pi))
         return (1 + self.gustiness * math.sin(angle)) * periodic_weights(len(self.keyframes), gusts)
-
-
-def _enqueued(numbers: Tensor, device: torch.device) -> Tensor:
-    """Numbers of the CPU on a device. Those for a GPU go by page-locked memory: of other memory the CPU would have to
-    wait until they are copied, hence for the frames before."""
-    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
 
 
 def periodic_weights(count: int, phase: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Frames brought from a GPU to the host while the following ones are being made."""
+"""Frames brought from a GPU to the host while the following ones are being made, and numbers for these sent there."""
 
 from __future__ import annotations
 
@@ -78,3 +78,9 @@ class Copier:
 @functools.cache
 def _copier(device: torch.device) -> Copier:
     return Copier(device)
+
+
+def enqueued(numbers: Tensor, device: torch.device) -> Tensor:
+    """Numbers of the CPU on a device. Those for a GPU go by page-locked memory: of other memory the CPU would have to
+    wait until they are copied, hence for the frames before."""
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, fit_short_side, resize
+from stylecine.ops.readback import enqueued
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.ops.weather import Precipitation, weather_
 from stylecine.options import Wind
@@ -80,9 +81,9 @@ class Light:
 class Weather:
     """What falls and drifts through a loop.
 
-    paths: [P,12], see `_paths`. waves: [1+2n,gh,gw], the veil's mean, and cosine and sine of `cycles`, n numbers.
-    distance: uint8 [H,W], 255 where the veil counts wholly. period, exposure: frames. lights: in the photo's own
-    colours, and in those of its style.
+    paths: [P,12], see `_paths`. waves: [1+2n,gh,gw], the veil's mean, and cosine and sine of `cycles`, n numbers. Both
+    are on the CPU, which knows without waiting for a GPU how many streaks a frame has. distance: uint8 [H,W], 255 where
+    the veil counts wholly. period, exposure: frames. lights: in the photo's own colours, and in those of its style.
     """
 
     paths: Tensor
@@ -95,14 +96,13 @@ class Weather:
 
     def draw_over_(self, frames: Tensor, times: Sequence[float], styled: Sequence[float]) -> Tensor:
         """Frames uint8 [n,H,W,3], in place, with what is in the air at these times. styled: of each frame, 0 to 1."""
-        size = frames.shape[1:3]
         own, other = self.lights
         return weather_(
             frames,
             Precipitation(
-                self.streaks(times, *size),
+                [enqueued(each, frames.device) for each in self.streaks(times, *frames.shape[1:3])],
                 [_mixed(own.falling, other.falling, share) for share in styled],
-                torch.stack([self.veil(t) for t in times]),
+                enqueued(torch.stack([self.veil(t) for t in times]), frames.device),
                 [_mixed(own.veil, other.veil, share) for share in styled],
                 self.distance,
             ),
@@ -177,8 +177,8 @@ def make_weather(
     far = 1 - torch.exp(-depth * distance(photo, sky))
     waves, cycles = _waves(across, (height, width), seconds, rng)
     return Weather(
-        paths.to(photo.device),
-        waves.to(photo.device),
+        paths,
+        waves,
         cycles,
         (far * 255).round().to(torch.uint8),
         period,

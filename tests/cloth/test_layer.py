@@ -2,12 +2,10 @@
 
 import math
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
 
-from stylecine.cloth import layer
 from stylecine.cloth.layer import ClothLayer, periodic_weights
 from tests.transfers import NoTransfers
 
@@ -28,17 +26,6 @@ def test_waves_up_to_half_the_keyframes_are_interpolated_exactly(cycles: int, ph
 def test_weights_are_periodic() -> None:
     assert torch.equal(periodic_weights(16, 0.25), periodic_weights(16, 3.25))
     torch.testing.assert_close(periodic_weights(16, 0.3), periodic_weights(16, 5.3), rtol=0, atol=1e-5)
-
-
-def test_weights_reach_a_gpu_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Any] = []
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: calls.append("page-locked") or x)
-    monkeypatch.setattr(torch.Tensor, "to", lambda x, *where, **how: calls.append((where, how)) or x)
-    gpu = torch.device("cuda", 0)
-    assert layer._enqueued(torch.ones(3), gpu).tolist() == [1.0] * 3
-    assert calls == ["page-locked", ((gpu,), {"non_blocking": True})]
-    assert layer._enqueued(torch.ones(3), torch.device("cpu")).tolist() == [1.0] * 3
-    assert "page-locked" not in calls[2:]
 
 
 def test_a_loop_begins_with_the_frame_and_repeats_with_each_gust() -> None:

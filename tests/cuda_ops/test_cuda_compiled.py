@@ -35,7 +35,7 @@ BUDGETS = {
     "render": Budget(80, stack=8, wide=BOTH),
     "splat": Budget(64, divisions=3, ordered=110),  # a division a thread, for how often a loop is unrolled
     "warp_features": Budget(wide=BOTH, ordered=48),
-    "weather": Budget(),
+    "weather": Budget(ordered=12),
 }
 
 needs_nvcc = pytest.mark.skipif(NVCC is None, reason="there is no nvcc")

@@ -19,7 +19,7 @@ from torch import Tensor
 from stylecine.errors import KernelUnavailable
 from stylecine.ops import native
 from stylecine.ops.compare import compare
-from stylecine.ops.recolour import recolour
+from stylecine.ops.recolour import Recolouring, recolour, recolour_
 from stylecine.ops.render import render
 from stylecine.ops.splat import splat
 from tests.ops import test_compare, test_recolour, test_render
@@ -127,6 +127,16 @@ def test_a_copy_that_does_not_show_is_not_read(library):
     tensors, keywords = test_render.one_copy_that_shows()
     with emulated(library, ASCENDING):
         assert torch.equal(render(*tensors, **keywords)[0], tensors[0])
+
+
+@needs_compiler
+def test_frames_are_recoloured_together_as_alone(library):
+    """More of them than a launch has."""
+    (frame, grid, _), keywords = test_recolour.Sample("several", still="given").arguments()
+    frames, amounts = torch.stack([frame.roll(n, 0) for n in range(18)]), [n / 17 for n in range(18)]
+    with emulated(library, ASCENDING):
+        each = [recolour(frame, grid, amount, **keywords) for frame, amount in zip(frames, amounts, strict=True)]
+        assert torch.equal(recolour_(frames, Recolouring(grid, amounts, **keywords)), torch.stack(each))
 
 
 def askew(level: Tensor) -> Tensor:

@@ -198,6 +198,17 @@ def test_mistakes_are_noticed(monkeypatch: pytest.MonkeyPatch, right: str, wrong
         assert_numbered(list(faulty["read_back"](gpu.frames(9), CUDA, ahead=3)))
 
 
+def test_numbers_reach_a_gpu_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: calls.append("page-locked") or x)
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, *where, **how: calls.append((where, how)) or x)
+    gpu = torch.device("cuda", 0)
+    assert readback.enqueued(torch.ones(3), gpu).tolist() == [1.0] * 3
+    assert calls == ["page-locked", ((gpu,), {"non_blocking": True})]
+    assert readback.enqueued(torch.ones(3), torch.device("cpu")).tolist() == [1.0] * 3
+    assert "page-locked" not in calls[2:]
+
+
 def test_on_the_cpu_frames_are_made_when_they_are_asked_for() -> None:
     asked: list[int] = []
 

@@ -38,7 +38,7 @@ class Sample:
         distance = torch.randint(0, 256, (self.h, self.w), generator=noise, dtype=torch.uint8)
         if self.strided:
             streaks, veil, distance = [apart(each) for each in streaks], apart(veil), apart(distance)
-        colours = [(40.0 + 30 * i, 120.0, 251.5) for i in range(self.frames)]
+        colours = [(40.0 + 12 * i, 120.0, 251.5) for i in range(self.frames)]
         placed = [each.to(device) for each in streaks]
         falling = Precipitation(placed, colours, veil.to(device), colours[::-1], distance.to(device))
         return [frames.to(device), falling], {}
@@ -59,6 +59,7 @@ class Sample:
 SAMPLES = [
     Sample("a usual one"),
     Sample("several frames", frames=3),
+    Sample("more frames than a GPU is given at once", frames=18),
     Sample("fog alone", streaks=0),
     Sample("no fog", fog=0.0),
     Sample("more streaks than a block has threads", streaks=700, radius=1.0),

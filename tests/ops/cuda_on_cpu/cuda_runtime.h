@@ -196,6 +196,15 @@ T shuffle(int line, unsigned mask, T value, unsigned lane) {
   return value;
 }
 
+inline uint32_t ballot(int line, unsigned mask, bool vote) {
+  if (mask != 0xffffffffu) error = "votes of a part of a warp are not emulated";
+  const unsigned first = threadIdx.x / WARP * WARP;
+  meet(line, WARP, vote);
+  uint32_t bits = 0;
+  for (unsigned lane = 0; lane < WARP; ++lane) bits |= uint32_t(threads[first + lane].received) << lane;
+  return bits;
+}
+
 template <class T, class Change>
 T atomically(T *at, Change change) {
   T before, after;
@@ -209,6 +218,7 @@ T atomically(T *at, Change change) {
 
 #define __syncthreads() cuda_on_cpu::meet(__LINE__, blockDim.x, 0)
 #define __syncthreads_or(any) int(cuda_on_cpu::meet(__LINE__, blockDim.x, (any) != 0))
+#define __ballot_sync(mask, vote) cuda_on_cpu::ballot(__LINE__, mask, vote)
 #define __shfl_xor_sync(mask, value, lanes) cuda_on_cpu::shuffle(__LINE__, mask, value, threadIdx.x ^ unsigned(lanes))
 
 inline int __ffs(int x) { return __builtin_ffs(x); }
